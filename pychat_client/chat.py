@@ -1,0 +1,389 @@
+"""One user's side of the talk: joins the rules (conversation), a link and a view.
+
+What is typed comes in through `check` and `typed`, what arrives through the link; sentences and
+messages go out to the view, frames to the link. This module knows the commands and every sentence
+about the conversation; it knows no terminal and no socket, and the same class serves the client and
+the operator's console.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pychat_client import wire
+from pychat_client.conversation import (
+    Complaint,
+    Endpoint,
+    Event,
+    Held,
+    Met,
+    Over,
+    Presence,
+    Role,
+    Said,
+    Turns,
+)
+from pychat_client.errors import Exit, LinkError, ProtocolError, Refused
+from pychat_client.link import Link
+from pychat_client.text import MESSAGE_MAX, nfc, printable
+
+QUIT_SECONDS = 5.0
+"""How long a quit may wait for the last acks."""
+
+
+PASSING = ("stopping", "journal")
+"""Codes of an error line after which it makes sense to call again: the conversation is kept."""
+
+
+class View(Protocol):
+    """What shows the conversation and reads what is typed: screen.Screen or plain.Plain."""
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        """A message that was said (its text as received: the view makes it printable)."""
+
+    def held(self, text: str) -> None:
+        """An own message that waits for its turn."""
+
+    def notice(self, sentence: str) -> None:
+        """A sentence about the conversation, printable already."""
+
+    def restore(self, text: str) -> None:
+        """Puts text back into the line being typed."""
+
+    def refresh(self) -> None:
+        """The state that `Chat.summary` tells has changed."""
+
+    async def run(self, chat: Chat) -> None:
+        """Reads what the user types until the chat is done."""
+
+    def stop(self) -> None:
+        """The chat is done: `run` returns."""
+
+
+class Chat:
+    """One user's side of the talk."""
+
+    def __init__(self, end: Endpoint, view: View, place: str, *, wait: bool = False) -> None:
+        """place: what the line is called ("host port 7000"); wait: a taken line is called again."""
+        self.end = end
+        self.place = place
+        self.status: Exit | None = None  # set when the chat is done
+        self.gone = asyncio.Event()  # set while there is no link
+        self.greeted = False  # whether the newest link got as far as the other end's hello
+        self.attempt = 0  # how many calls in a row have failed, for the user to see
+        self._wait = wait
+        self._known = False  # whether the other end has ever answered: then we call again when cut off
+        self._view = view
+        self._link: Link | None = None
+        self._leaving = False
+        self._undelivered = False
+        self._peer: wire.Peer | None = None
+        self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
+            "help": ("show this list", lambda _: self._help()),
+            "status": ("tell who is there, whose turn it is, what waits", lambda _: self._status()),
+            "held": ("list what is held until your turn", lambda _: self._list_held()),
+            "recall": ("take the newest held message back into the line", lambda _: self._recall()),
+            "quit": ("end the conversation; words after it are sent as the reason", self._quit),
+        }
+        if end.role is Role.OPERATOR:
+            self._commands["detach"] = ("leave the console; the conversation goes on", lambda _: self.leave())
+
+    # -------------------------------------------------------------- from the view
+
+    @property
+    def done(self) -> bool:
+        return self.status is not None
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """Each command's name (without its backslash) and what it does."""
+        return {name: help_line for name, (help_line, _) in self._commands.items()}
+
+    def check(self, line: str) -> None:
+        """Raises a PychatError if `typed(line)` would be refused; changes nothing."""
+        if not self._command(line):
+            self.end.check(_unescaped(line))
+
+    def typed(self, line: str) -> None:
+        """Does what the user typed: sends, holds, or obeys a command. Raises a PychatError if it is
+        refused; then nothing has changed."""
+        if command := self._command(line):
+            command()
+        elif line.strip():
+            self._show([self.end.say(_unescaped(line))])
+        self._flush()
+
+    def leave(self) -> None:
+        """Ctrl-D, or the end of the input: the client ends the conversation, the console detaches."""
+        if self.end.role is Role.PEER:
+            self._quit("")
+            self._flush()
+        else:
+            goes_on = " The conversation goes on; 'pychatd-console' comes back to it." if self.end.open else ""
+            self._view.notice(f"Detached.{goes_on}")
+            self.finish(Exit.OK)
+
+    def interrupt(self) -> None:
+        """Leaves at once, waiting for nothing."""
+        self.finish(Exit.INTERRUPTED)
+
+    def idle(self) -> bool:
+        """Whether all that was typed has been stored: nothing is held, nothing waits for its ack."""
+        return not self.end.held and not self.end.outbox
+
+    # -------------------------------------------------------------- from the link (link.Owner)
+
+    def link_made(self, link: Link) -> None:
+        """A link is up; says hello on it."""
+        self._link = link
+        self.greeted = False
+        self.gone.clear()
+        self.end.greet()
+        self._flush()
+
+    def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        try:
+            for frame in frames:
+                if isinstance(frame, wire.Hello):
+                    self._greet()
+                self._show(self.end.receive(frame))
+        except ProtocolError as error:
+            self.link_broken(link, error)
+            return
+        self.end.shown()
+        self._flush()
+
+    def link_broken(self, link: Link, error: ProtocolError) -> None:
+        self._view.notice(f"The other side broke the protocol: {printable(str(error))}")
+        link.finish([wire.Error(error.code, str(error))])
+        self.finish(Exit.REFUSED)
+
+    def link_writable(self, link: Link) -> None:
+        """Nothing waits here: the transport keeps what it could not send."""
+
+    def link_lost(self, link: Link, why: str) -> None:
+        self._link = None
+        self.end.lost()
+        self.gone.set()
+        if self._leaving:
+            self.finish(Exit.OK)
+        elif not self._known and not self._wait:
+            self._view.notice(f"The connection is gone: {why}.")
+            self.finish(Exit.FAILED)
+        elif self.greeted:
+            self._view.notice(f"The connection is gone: {why}. Calling again; what you send is kept.")
+        self._view.refresh()
+
+    def unreachable(self, error: LinkError) -> None:
+        """A call failed: the end of it for the first call, the next try is coming for a later one."""
+        self.gone.set()
+        if not self._known:
+            self._view.notice(str(error))
+            self.finish(error.status)
+        self._view.refresh()
+
+    def give_up(self, seconds: float) -> None:
+        """The user's limit for trying to reach the other side is over."""
+        self._view.notice(f"Nobody answered for {seconds:.0f} s; giving up.")
+        self.finish(Exit.ABSENT)
+
+    def _greet(self) -> None:
+        self.greeted = self._known = True
+        self.attempt = 0
+
+    # -------------------------------------------------------------- what the user can ask
+
+    def summary(self) -> str:
+        """The state in a line, for a toolbar; all of it is also in `status_lines`."""
+        end = self.end
+        parts = [printable(end.other) or "nobody there yet", self._turn_words()]
+        if end.held:
+            parts.append(f"{len(end.held)} held")
+        if end.outbox:
+            parts.append(f"{len(end.outbox)} not confirmed")
+        if not end.here:
+            parts.append("away")
+        return " | ".join(parts)
+
+    def limit(self, line: str) -> str:
+        """How much of the 500 characters is used, once that is worth knowing."""
+        used = len(nfc(line))
+        return f"{used}/{MESSAGE_MAX}" if used > MESSAGE_MAX // 2 else ""
+
+    def status_lines(self) -> list[str]:
+        end = self.end
+        other = printable(end.other)
+        lines = [f"You are {printable(end.handle)}, on {self.place}."]
+        if self._peer is not None and end.open:
+            kind = "a classic program" if self._peer.classic else "pychat"
+            lines.append(f"{other} calls from {printable(self._peer.address)} with {kind}.")
+        elif other:
+            lines.append(f"The other side is {other}.")
+        if other and not end.here:
+            lines.append(f"{other} is away: messages are kept and shown on return.")
+        turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
+        lines.append(f"You {turns}; now: {self._turn_words()}.")
+        lines.append(
+            f"Sent {end.own}, of which {end.stored} stored and {end.read} read; received {end.received}; "
+            f"held {len(end.held)}."
+        )
+        return lines
+
+    def _turn_words(self) -> str:
+        end = self.end
+        if not self.greeted or self.gone.is_set():
+            return f"calling again ({self.attempt})" if self.attempt else "calling"
+        if end.over:
+            return "over"
+        if not end.open:
+            return "you speak first" if end.role is Role.PEER else "waiting for the first message"
+        if end.turns is Turns.FREE:
+            return "speak freely"
+        return "your turn" if end.my_turn else f"{printable(end.other)}'s turn"
+
+    # -------------------------------------------------------------- commands
+
+    def _command(self, line: str) -> Callable[[], None] | None:
+        """The command in `line`, if it is one. Raises Refused for one that does not exist."""
+        if not line.startswith("\\") or line.startswith("\\\\") or "\n" in line:
+            return None
+        name, _, rest = line[1:].partition(" ")
+        try:
+            action = self._commands[name.strip()][1]
+        except KeyError:
+            raise Refused(
+                f"There is no command \\{printable(name[:40])}: \\help lists them. "
+                "A message that begins with a backslash is typed with two."
+            ) from None
+        return lambda: action(rest.strip())
+
+    def _help(self) -> None:
+        for name, help_line in self.commands.items():
+            self._view.notice(f"\\{name:8} {help_line}")
+        self._view.notice("\\\\text    sends 'text' with one backslash in front")
+
+    def _status(self) -> None:
+        for line in self.status_lines():
+            self._view.notice(line)
+
+    def _list_held(self) -> None:
+        if not self.end.held:
+            self._view.notice("Nothing is held.")
+        for text in self.end.held:
+            self._view.held(text)
+
+    def _recall(self) -> None:
+        text = self.end.recall()
+        if text is None:
+            raise Refused("Nothing is held.")
+        self._view.restore(_escaped(text))
+        self._view.refresh()
+
+    def _quit(self, reason: str) -> None:
+        if self.end.role is Role.OPERATOR and (self.end.over or not self.end.open):
+            raise Refused("No conversation is open. \\detach leaves the console.")
+        if self._leaving:
+            return
+        over = self.end.quit(printable(reason))
+        if self.end.role is Role.PEER:
+            self._return_undelivered(over.undelivered)
+            self._leave_after_acks()
+        else:
+            self._show([over])
+
+    def _leave_after_acks(self) -> None:
+        """The daemon closes once it has stored what we sent; that, or the time limit, is the end."""
+        self._leaving = True
+        if self._link is None:
+            self.finish(Exit.OK)
+        else:
+            asyncio.get_running_loop().call_later(QUIT_SECONDS, self.finish, Exit.OK)
+
+    # -------------------------------------------------------------- showing
+
+    def _show(self, events: list[Event]) -> None:
+        for event in events:
+            self._show_one(event)
+        self._view.refresh()
+
+    def _show_one(self, event: Event) -> None:
+        other = printable(self.end.other)
+        match event:
+            case Said(message, own, time):
+                when = (time or datetime.now(UTC)).astimezone()
+                self._view.message(message, own=own, time=when, replayed=time is not None)
+            case Held(text):
+                self._view.held(text)
+            case Met(_, resumed, detail):
+                self._peer = detail
+                self._view.notice(self._met_words(resumed, detail))
+            case Presence(here):
+                self._view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
+            case Over(by_other, reason, undelivered):
+                who = other if by_other else "You"
+                because = f": {printable(reason)}" if reason else ""
+                self._view.notice(f"{who} ended the conversation{because}.")
+                self._return_undelivered(undelivered)
+                if by_other and self.end.role is Role.PEER:
+                    self.finish(Exit.OK)
+            case Complaint(code, words):
+                self._complaint(code, printable(words))
+
+    def _met_words(self, resumed: bool, detail: wire.Peer | None) -> str:
+        other = printable(self.end.other)
+        if resumed:
+            return f"Connected to {other} again."
+        if detail is None:
+            return f"Connected to {other}. You speak first."
+        kind = ", with a classic program" if detail.classic else ""
+        return f"{other} calls from {printable(detail.address)}{kind}."
+
+    def _complaint(self, code: str, words: str) -> None:
+        if code == "busy":
+            if not self.attempt or not self._wait:
+                self._view.notice(words or "The line is taken by somebody else.")
+            if not self._wait:
+                self.finish(Exit.TAKEN)
+        elif code in PASSING:
+            self._view.notice(words)
+        else:
+            self._view.notice(words or f"The other side refused: {printable(code)}.")
+            self.finish(Exit.TAKEN if code in ("held", "taken-over") else Exit.REFUSED)
+
+    def _return_undelivered(self, texts: tuple[str, ...]) -> None:
+        """Own words that will not arrive are shown, so that they can be copied, and never dropped."""
+        for text in texts:
+            self._view.notice("This was not delivered:")
+            for line in text.split("\u2028"):
+                self._view.notice(f"    {printable(line)}")
+            self._undelivered = True
+
+    # -------------------------------------------------------------- the end
+
+    def finish(self, status: Exit) -> None:
+        """The chat is done; only the first call counts."""
+        if self.done:
+            return
+        self._return_undelivered(self.end.take_undelivered())
+        self.status = Exit.UNDELIVERED if self._undelivered and status is Exit.OK else status
+        if self._link is not None:
+            self._link.finish()
+        self._view.stop()
+
+    def _flush(self) -> None:
+        frames = self.end.frames()
+        if frames and self._link is not None:
+            self._link.send(frames)
+        self._view.refresh()
+
+
+def _unescaped(line: str) -> str:
+    return line[1:] if line.startswith("\\\\") else line
+
+
+def _escaped(text: str) -> str:
+    lines = text.replace("\u2028", "\n")
+    return f"\\{lines}" if lines.startswith("\\") else lines

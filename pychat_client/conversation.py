@@ -1,0 +1,395 @@
+"""The rules of a conversation, without IO, clocks or screens (docs/protocol.md, "A conversation").
+
+`Ledger` is the two counts from which follows whose turn it is; both programs and the daemon keep
+one. `Endpoint` is one end with a user at it, for both roles: the peer's client and the operator's
+console differ in who must speak first and in who starts the conversation, and in nothing else.
+
+    say()      what the user typed          -> Said or Held, or raises Refused
+    receive()  a frame from the link        -> the events a user has to see
+    greet()    a link is up: what to say first        lost()  the link is gone
+    frames()   what has to be sent now, in order (empties the list)
+
+Every method that can lead to sending leaves the frames in `frames()`; whoever drives the endpoint
+fetches them after each call. "Connected" is never saved: a conversation outlives its links, and
+what was sent and not acked waits in the outbox for the next one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from pychat_client import wire
+from pychat_client.errors import ProtocolError, Refused
+from pychat_client.text import check_message
+
+HELD_MAX = 100
+"""Messages typed early that may wait for their turn; more is a paste gone wrong, not a conversation."""
+
+
+class Role(Enum):
+    """Whose words: the remote user's, or those of the person on host A."""
+
+    PEER = "peer"
+    OPERATOR = "operator"
+
+
+class Turns(Enum):
+    """Whether the two take turns, or may both speak at any time after the first message."""
+
+    ALTERNATE = "alternate"
+    FREE = "free"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """How many messages each role has said; who may speak now follows from that alone."""
+
+    turns: Turns
+    peer: int = 0
+    operator: int = 0
+
+    def may_speak(self, role: Role) -> bool:
+        """The first message is the peer's; then they alternate, or are free."""
+        if self.peer == 0:
+            return role is Role.PEER
+        if self.turns is Turns.FREE:
+            return True
+        return (role is Role.PEER) == (self.peer == self.operator)
+
+    def add(self, role: Role, *, in_turn: bool = True) -> int:
+        """Counts one message of `role` and returns its number. Raises ProtocolError out of turn, unless
+        in_turn is False: a classic peer that has gone left messages which waited for their turn."""
+        if in_turn and not self.may_speak(role):
+            words = "The peer speaks first." if self.peer == 0 else "It is the other side's turn."
+            raise ProtocolError("turn", words)
+        if role is Role.PEER:
+            self.peer += 1
+            return self.peer
+        self.operator += 1
+        return self.operator
+
+    def count(self, role: Role) -> int:
+        return self.peer if role is Role.PEER else self.operator
+
+
+# ------------------------------------------------------------------ what a user has to see
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message to show. own: this user's; time: None for now."""
+
+    message: wire.Message
+    own: bool
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message typed early; it goes when the turn comes."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The other end is known: at the start (resumed False), or again after a lost link."""
+
+    handle: str
+    resumed: bool
+    detail: wire.Peer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The conversation has ended. undelivered: own texts that the other side has never got."""
+
+    by_other: bool
+    reason: str
+    undelivered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether the other end has a screen attached."""
+
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """The other end's busy or error line: why the connection will close."""
+
+    code: str
+    words: str
+
+
+Event = Said | Held | Met | Over | Presence | Complaint
+
+
+class Endpoint:
+    """One end of a conversation, with a user at it."""
+
+    def __init__(self, role: Role, handle: str, turns: Turns = Turns.ALTERNATE) -> None:
+        self.role = role
+        self.handle = handle
+        self.suggested = False  # operator only: the daemon may know a better handle
+        self.take = False  # operator only: displace the console that is attached
+        self._frames: list[wire.Frame] = []
+        self._connected = False
+        self._reset(turns)
+
+    def _reset(self, turns: Turns) -> None:
+        """No conversation yet."""
+        self.turns = turns
+        self.other = ""  # the other side's handle
+        self.session: str | None = None
+        self.stored = 0  # own messages acked: the daemon has them for good
+        self.read = 0  # own messages shown to the other user
+        self.received = 0  # the other's messages
+        self.here = True
+        self.over = False
+        self.outbox: deque[str] = deque()  # own messages stored+1, stored+2, ... not acked yet
+        self.held: deque[str] = deque()
+        self._acked = 0  # how many of `received` we have acked
+        self._replay_until = 0  # own messages the daemon is about to repeat to us (operator)
+        self._time: wire.At | None = None
+
+    # -------------------------------------------------------------- what can be asked
+
+    @property
+    def own(self) -> int:
+        """Own messages that have their number: stored, or on their way."""
+        return self.stored + len(self.outbox)
+
+    @property
+    def open(self) -> bool:
+        """Whether a first message has been said and no quit."""
+        return not self.over and self.own + self.received > 0
+
+    @property
+    def my_turn(self) -> bool:
+        """Whether the rules let this user speak now (the link may be down)."""
+        return not self.over and self._ledger().may_speak(self.role)
+
+    def _ledger(self) -> Ledger:
+        if self.role is Role.PEER:
+            return Ledger(self.turns, self.own, self.received)
+        return Ledger(self.turns, self.received, self.own)
+
+    def _may_number(self) -> bool:
+        """Whether a message can get its number: its turn, in a conversation whose counts we know."""
+        return self.my_turn and self.session is not None and self.stored >= self._replay_until
+
+    # -------------------------------------------------------------- from the user
+
+    def check(self, text: str) -> str:
+        """The text as it would be sent. Raises MessageError or Refused; changes nothing."""
+        message = check_message(text)
+        if self.role is Role.OPERATOR and not self.open:
+            raise Refused("Not sent: the other side speaks first. Your text is kept in the line.")
+        if self.over:
+            raise Refused("Not sent: the conversation is over.")
+        if not self._may_number() and len(self.held) >= HELD_MAX:
+            raise Refused(f"Not sent: {HELD_MAX} messages are waiting for their turn already.")
+        return message
+
+    def say(self, text: str) -> Said | Held:
+        """Sends `text`, or holds it until its turn. Raises MessageError or Refused, text unused."""
+        message = self.check(text)
+        if self.held or not self._may_number():
+            self.held.append(message)
+            return Held(message)
+        return self._send(message)
+
+    def recall(self) -> str | None:
+        """Takes the newest held message back; None when nothing is held."""
+        return self.held.pop() if self.held else None
+
+    def quit(self, reason: str = "") -> Over:
+        """Ends the conversation from this side. What is on its way may still be acked; ask
+        `take_undelivered` when the link has closed."""
+        self.over = True
+        if self._connected:
+            self._frames.append(wire.Quit(reason))
+        held = tuple(self.held)
+        self.held.clear()
+        return Over(False, reason, held)
+
+    def take_undelivered(self) -> tuple[str, ...]:
+        """Own texts that were not stored, given back for good."""
+        texts = (*self.outbox, *self.held)
+        self.outbox.clear()
+        self.held.clear()
+        return texts
+
+    # -------------------------------------------------------------- from the link
+
+    def greet(self) -> None:
+        """A link is up: leaves this end's hello."""
+        resume = self.session if not self.over else None
+        self._frames = [
+            wire.Hello(
+                wire.VERSION,
+                self.handle,
+                session=resume,
+                got=self.received if resume else None,
+                sent=self.stored if resume and self.role is Role.OPERATOR else None,
+                suggested=self.suggested,
+                take=self.take,
+            )
+        ]
+
+    def lost(self) -> None:
+        """The link is gone; the conversation is not."""
+        self._connected = False
+        self._frames = []
+        self._time = None
+
+    def shown(self) -> None:
+        """The user has seen all that was received: leaves the ack for it."""
+        if self._acked < self.received:
+            self._acked = self.received
+            if self._connected:
+                self._frames.append(wire.Ack(self.received))
+
+    def frames(self) -> list[wire.Frame]:
+        """What has to be sent now, in order; the list is handed over."""
+        frames, self._frames = self._frames, []
+        return frames
+
+    def receive(self, frame: wire.Frame) -> list[Event]:
+        """The events that `frame` leads to. Raises ProtocolError when the daemon broke a rule."""
+        match frame:
+            case wire.Message():
+                return self._on_message(frame)
+            case wire.Ack(count):
+                self._on_ack(count)
+            case wire.Read(count):
+                self.read = max(self.read, min(count, self.own))
+            case wire.At():
+                self._time = frame
+            case wire.Hello():
+                return self._on_hello(frame)
+            case wire.Peer() if self.role is Role.OPERATOR:
+                return self._on_peer(frame)
+            case wire.Away() | wire.Here():
+                self.here = isinstance(frame, wire.Here)
+                return [Presence(self.here)]
+            case wire.Quit(reason) if not self.over:
+                self.over = True
+                return [Over(True, reason, self.take_undelivered())]
+            case wire.Busy(words):
+                return [Complaint("busy", words)]
+            case wire.Error(code, words):
+                return [Complaint(code, words)]
+            case _:  # typing, ping, pong, and what a later version may send
+                pass
+        return []
+
+    # -------------------------------------------------------------- one frame each
+
+    def _on_hello(self, hello: wire.Hello) -> list[Event]:
+        if hello.version != wire.VERSION:
+            raise ProtocolError("version", f"The other side speaks version {hello.version}, not {wire.VERSION}.")
+        self._connected = True
+        if self.role is Role.OPERATOR:  # the conversation follows with \peer
+            self.handle, self.suggested, self.take = hello.handle, False, False
+            return []
+        if self.over:
+            return []
+        known = self.session
+        resumed = known is not None and hello.session == known
+        if known is not None and not resumed and self.stored + self.received > 0:
+            self.over = True
+            reason = "The other side does not know this conversation any more."
+            return [Over(True, reason, self.take_undelivered())]
+        self.session, self.other = hello.session, hello.handle
+        self.turns = _turns(hello.turns)
+        self._drop_acked(hello.got or 0)
+        met = Met(self.other, resumed and self.open)
+        return [met, *self._resend()]
+
+    def _on_peer(self, peer: wire.Peer) -> list[Event]:
+        events: list[Event] = []
+        resumed = peer.session == self.session and not self.over and peer.got >= self.stored
+        if not resumed:
+            if undelivered := self.take_undelivered():
+                events.append(Over(True, "The conversation ended while the console was away.", undelivered))
+            self._reset(_turns(peer.turns))
+        self.session, self.other, self.turns = peer.session, peer.handle, _turns(peer.turns)
+        self._replay_until = peer.got
+        self._acked = 0  # said again on this link
+        return [*events, Met(peer.handle, resumed, peer), *self._resend()]
+
+    def _on_message(self, message: wire.Message) -> list[Event]:
+        # Also after this user's quit: what was stored before the quit arrived is shown.
+        at, self._time = self._time, None
+        time = None if at is None else at.time
+        if at is not None and at.own:
+            return self._on_own(message, time)
+        self.received += 1  # whether it was their turn is for the daemon to say, and it has said yes
+        return [Said(message, False, time), *self._release()]
+
+    def _on_own(self, message: wire.Message, time: datetime | None) -> list[Event]:
+        """The daemon repeats an operator's message: sent from here and not acked, or by another console."""
+        self.stored += 1
+        if self.outbox and self.outbox[0] == message.text:
+            self.outbox.popleft()
+            shown: list[Event] = []
+        else:
+            shown = [Said(message, True, time)]
+        return [*shown, *self._resend()] if self.stored == self._replay_until else shown
+
+    def _on_ack(self, count: int) -> None:
+        if count > self.own:
+            raise ProtocolError("ack", f"{count} messages were acked, and {self.own} were sent.")
+        self._drop_acked(count)
+
+    # -------------------------------------------------------------- sending
+
+    def _drop_acked(self, count: int) -> None:
+        if count > self.own:
+            raise ProtocolError("ack", f"The other side has {count} messages, and {self.own} were sent.")
+        while self.stored < count:
+            self.outbox.popleft()
+            self.stored += 1
+
+    def _resend(self) -> list[Event]:
+        """After a resume, once the counts agree: the outbox again, then what was held."""
+        if self.stored < self._replay_until:
+            return []
+        self._requeue()
+        self._frames += [wire.Message(self.handle, text) for text in self.outbox]
+        return self._release()
+
+    def _requeue(self) -> None:
+        """Another console has spoken meanwhile: what is out of turn now waits with the held ones."""
+        waiting, self.outbox = self.outbox, deque()
+        while waiting and self.my_turn:
+            self.outbox.append(waiting.popleft())
+        self.held.extendleft(reversed(waiting))
+
+    def _release(self) -> list[Event]:
+        """Held messages whose turn has come."""
+        events: list[Event] = []
+        while self.held and self._may_number():
+            events.append(self._send(self.held.popleft()))
+        return events
+
+    def _send(self, text: str) -> Said:
+        self.outbox.append(text)
+        message = wire.Message(self.handle, text)
+        if self._connected:
+            self._frames.append(message)
+        return Said(message, True)
+
+
+def _turns(word: str | None) -> Turns:
+    try:
+        return Turns(word or "alternate")
+    except ValueError:
+        raise ProtocolError("syntax", "Turns are 'alternate' or 'free'.") from None

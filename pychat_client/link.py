@@ -1,0 +1,260 @@
+"""One live connection: asyncio transports in, frames out (docs/protocol.md, "Connections").
+
+`Link` pumps lines both ways, answers pings, notices a dead connection, and bounds what waits
+unsent. `dial` and `dial_unix` open one. This module knows no rules of a conversation and no screen;
+operating system errors become LinkErrors here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from pychat_client import wire
+from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError
+
+DIAL_SECONDS = 20.0
+"""Until a connection is given up: a SYN lost four times is sent again within 15 s."""
+
+PING_AFTER = 30.0
+"""Silence after which a link is asked whether it lives; two wake-ups a minute on an idle line."""
+
+PONG_WITHIN = 15.0
+"""Silence after a ping that makes a link dead: longer than any working route needs."""
+
+FINISH_SECONDS = 3.0
+"""How long a closing link may take to read its last lines."""
+
+UNSENT_MAX = 1 << 20
+"""Bytes that may wait for a reader who does not read; then the link is dropped. The switchboard
+stops long before (it sends no more than a transport takes), so only a broken peer gets here."""
+
+_READ_SIZE = 1 << 16
+
+
+class Codec(Protocol):
+    """Bytes to frames and back: wire.Codec, or the one for classic peers."""
+
+    def feed(self, data: bytes) -> Iterator[wire.Frame]: ...
+    def eof(self) -> Iterator[wire.Frame]: ...
+    def encode(self, frame: wire.Frame) -> bytes: ...
+
+
+class Owner(Protocol):
+    """Who is told what happens on a link. Nothing is called after `link_lost`."""
+
+    def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        """All the frames of one read, in order; pings and pongs are not among them."""
+
+    def link_broken(self, link: Link, error: ProtocolError) -> None:
+        """What came next breaks the protocol; nothing more will be read from this link."""
+
+    def link_writable(self, link: Link) -> None:
+        """The transport takes more again, after `writable` was False."""
+
+    def link_lost(self, link: Link, why: str) -> None:
+        """The connection is gone; `why` is a clause fit for a user ("closed by the other side")."""
+
+
+class Link(asyncio.BufferedProtocol):
+    """One live connection. Made with `liveness`, it pings after silence and ends when nothing answers."""
+
+    def __init__(self, owner: Owner, codec: Codec | None = None, *, liveness: bool = False) -> None:
+        self.owner = owner
+        self.codec: Codec = codec or wire.Codec()
+        self.writable = False
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._liveness = liveness
+        self._buffer = bytearray(_READ_SIZE)
+        self._transport: asyncio.Transport | None = None
+        self._deaf = False  # what still comes is thrown away: broken, or on its way out
+        self._why = "closed by the other side"
+        self._heard = 0.0
+        self._pinged = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -------------------------------------------------------------- for the owner
+
+    def send(self, frames: Iterable[wire.Frame]) -> None:
+        """Writes `frames`; drops the link when too much waits unread."""
+        transport = self._transport
+        if transport is None or self._deaf or transport.is_closing():
+            return
+        encode = self.codec.encode
+        transport.write(b"".join([encode(frame) for frame in frames]))
+        if transport.get_write_buffer_size() > UNSENT_MAX:
+            self.drop("it did not read what it was sent")
+
+    def finish(self, frames: Iterable[wire.Frame] = ()) -> None:
+        """Sends the last frames, and closes once they are read, or after FINISH_SECONDS.
+
+        What the other side is still sending is read and thrown away meanwhile: closing on unread
+        data would reset the connection, and the last line could be lost.
+        """
+        transport = self._transport
+        if transport is None or self._deaf:
+            return
+        self.send(frames)
+        self._deaf = True
+        self._why = "closed from here"
+        self._set_timer(FINISH_SECONDS, transport.abort)
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def drop(self, why: str) -> None:
+        """Ends the connection at once."""
+        self._deaf = True
+        self._why = why
+        if self._transport is not None:
+            self._transport.abort()
+
+    def socket(self) -> socket.socket | None:
+        """The socket beneath, to ask who is at the other end."""
+        return None if self._transport is None else self._transport.get_extra_info("socket")
+
+    # -------------------------------------------------------------- for asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.writable = True
+        if (sock := self.socket()) is not None and sock.family != socket.AF_UNIX:
+            _prepare(sock)
+        if self._liveness:
+            self._heard = asyncio.get_running_loop().time()
+            self._set_timer(PING_AFTER, self._check_alive)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self._deaf:
+            self._heard = asyncio.get_running_loop().time()
+            self._read(lambda: self.codec.feed(bytes(memoryview(self._buffer)[:nbytes])))
+
+    def eof_received(self) -> bool:
+        if not self._deaf:
+            self._read(self.codec.eof)
+        return False
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if not self._deaf:
+            self.owner.link_writable(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport = None
+        self._deaf = True
+        self.writable = False
+        why = reason(exc) if isinstance(exc, OSError) else self._why
+        self.owner.link_lost(self, why)
+        self.closed.set_result(None)
+
+    # -------------------------------------------------------------- inside
+
+    def _read(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
+        """Hands on the frames of one read; then, if it comes to that, the error behind them."""
+        frames: list[wire.Frame] = []
+        broken: ProtocolError | None = None
+        try:
+            for frame in source():
+                if isinstance(frame, wire.Ping):
+                    self.send([wire.Pong()])
+                elif not isinstance(frame, wire.Pong):
+                    frames.append(frame)
+        except ProtocolError as error:
+            broken = error
+        if frames:
+            self.owner.link_frames(self, frames)
+        if broken is not None and not self._deaf:
+            self.owner.link_broken(self, broken)
+
+    def _check_alive(self) -> None:
+        loop = asyncio.get_running_loop()
+        silence = loop.time() - self._heard
+        if silence < PING_AFTER:
+            self._pinged = False
+            self._set_timer(PING_AFTER - silence, self._check_alive)
+        elif not self._pinged:
+            self._pinged = True
+            self.send([wire.Ping()])
+            self._set_timer(PONG_WITHIN, self._check_alive)
+        else:
+            self.drop("the other side does not answer any more")
+
+    def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, action)
+
+
+async def dial(host: str, port: int, owner: Owner) -> Link:
+    """A link to a daemon over TCP; every address of the name is tried (RFC 8305).
+
+    Raises Absent when nobody answers, LinkError otherwise, each with a sentence.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(DIAL_SECONDS):
+            _, link = await loop.create_connection(
+                lambda: Link(owner, liveness=True), host, port, happy_eyeballs_delay=0.25
+            )
+    except TimeoutError:
+        raise Absent(f"{host} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s.") from None
+    except socket.gaierror as error:
+        raise Absent(f"There is no host '{host}': {error.strerror}.") from None
+    except (OSError, UnicodeError) as error:
+        raise Absent(f"Nobody answers at {host} port {port}: {reason(error)}.") from None
+    return link
+
+
+async def dial_unix(path: Path, owner: Owner) -> Link:
+    """A link to a daemon on this machine. Raises Absent or NotPermitted, with a sentence."""
+    loop = asyncio.get_running_loop()
+    try:
+        _, link = await loop.create_unix_connection(lambda: Link(owner), str(path))
+    except PermissionError:
+        raise NotPermitted(
+            f"The console socket {path} is not yours to use: join the group it belongs to, or become its owner."
+        ) from None
+    except OSError as error:
+        raise Absent(f"No daemon answers at {path}: {reason(error)}.") from None
+    return link
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, as a clause: the operating system's words without the numbers."""
+    if isinstance(error, OSError) and error.errno is not None:
+        # asyncio puts its own sentence in strerror; the first of several errors stands for all
+        return os.strerror(error.errno).lower()
+    if isinstance(error, OSError) and "[Errno" in str(error):
+        number = str(error).split("[Errno ", 1)[1].split("]", 1)[0]
+        return os.strerror(int(number)).lower()
+    return str(error) or type(error).__name__
+
+
+def _prepare(sock: socket.socket) -> None:
+    """No delay for small lines, and a kernel that notices a dead route."""
+    for level, option, value in (
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        # What was sent and not confirmed ends the connection as soon as a silent one would end.
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int((PING_AFTER + PONG_WITHIN) * 1000)),
+    ):
+        try:
+            sock.setsockopt(level, option, value)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOPROTOOPT):  # already reset by the other side
+                raise LinkError(f"The connection cannot be set up: {reason(error)}.") from None

@@ -1,0 +1,156 @@
+"""The same chat without a terminal: lines on stdin and stdout, notices on stderr.
+
+For pipes, scripts, TERM=dumb and screen readers: nothing is ever redrawn and no escape sequence is
+written. Knows no sockets and no rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import BinaryIO, TextIO
+
+from pychat_client import wire
+from pychat_client.chat import Chat
+from pychat_client.errors import Exit, HandleError, PychatError
+from pychat_client.text import check_handle, printable, printable_lines
+
+LINE_MAX = 1 << 16
+"""Bytes read of one input line: far over a message, so that its length can still be told."""
+
+_INDENT = "    "
+
+
+class Plain:
+    """The view of a pipe; see chat.View for the contract.
+
+    A line of input is taken once the one before it has been sent, so a long file waits where it is
+    and not in memory. At the end of the input the chat is left when all has been confirmed.
+    """
+
+    def __init__(self, program: str, source: BinaryIO | None = None) -> None:
+        self._program = program
+        self._source = source or sys.stdin.buffer
+        self._changed = asyncio.Event()
+        self._chat: Chat | None = None
+        self._refused = False
+
+    # -------------------------------------------------------------- chat.View
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        lines = f"\n{_INDENT}".join(printable_lines(message.text))
+        if not own:
+            self._write(sys.stdout, f"{printable(message.handle)}> {lines}")
+        elif replayed:
+            self.notice(f"said earlier: {lines}")
+
+    def held(self, text: str) -> None:
+        self.notice(f"held until your turn: {' '.join(printable_lines(text))}")
+
+    def notice(self, sentence: str) -> None:
+        self._write(sys.stderr, f"{self._program}: {sentence}")
+
+    def restore(self, text: str) -> None:
+        self.notice(f"taken back: {text}")
+
+    def refresh(self) -> None:
+        self._changed.set()
+
+    async def run(self, chat: Chat) -> None:
+        self._chat = chat
+        lines: asyncio.Queue[bytes] = asyncio.Queue()
+        ready = threading.Semaphore(0)
+        threading.Thread(target=self._read, args=(lines, ready, asyncio.get_running_loop()), daemon=True).start()
+        await self._until(lambda: chat.greeted)
+        while not chat.done:
+            ready.release()
+            line = await self._or_done(lines)
+            if line:
+                self._take(chat, line)
+                await self._until(lambda: not chat.end.held)
+            elif line is not None:
+                await self._until(chat.idle)
+                chat.leave()
+                await self._until(lambda: chat.done)
+        if self._refused and chat.status is Exit.OK:
+            chat.status = Exit.UNDELIVERED
+
+    def stop(self) -> None:
+        self._changed.set()
+
+    # -------------------------------------------------------------- inside
+
+    def _take(self, chat: Chat, line: bytes) -> None:
+        try:
+            text = line.decode().removesuffix("\n").removesuffix("\r")
+            if text:
+                chat.typed(text)
+        except UnicodeDecodeError:
+            self._refused = True
+            self.notice("Not sent: a line of the input is not UTF-8.")
+        except PychatError as error:
+            self._refused = True
+            self.notice(str(error))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        assert self._chat is not None
+        while not (condition() or self._chat.done):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _or_done(self, lines: asyncio.Queue[bytes]) -> bytes | None:
+        """The next line (empty at the end of the input), or None when the chat is done first."""
+        getting = asyncio.ensure_future(lines.get())
+        getting.add_done_callback(lambda _: self._changed.set())
+        await self._until(getting.done)
+        if getting.done():
+            return getting.result()
+        getting.cancel()
+        return None
+
+    def _read(
+        self, lines: asyncio.Queue[bytes], ready: threading.Semaphore, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """In a thread of its own, because a regular file cannot be waited for; ends with the process."""
+        line = b"start"
+        while line:
+            ready.acquire()
+            line = self._read_line()
+            try:
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            except RuntimeError:  # the loop is closed: nobody is interested any more
+                return
+
+    def _read_line(self) -> bytes:
+        """The next line; of one longer than LINE_MAX the beginning, and the rest is passed over."""
+        try:
+            line = self._source.readline(LINE_MAX)
+            rest = line
+            while rest and not rest.endswith(b"\n") and len(rest) == LINE_MAX:
+                rest = self._source.readline(LINE_MAX)
+        except (OSError, ValueError):
+            return b""
+        return line
+
+    def _write(self, stream: TextIO, line: str) -> None:
+        try:
+            print(line, file=stream, flush=True)
+        except (BrokenPipeError, ValueError):
+            if self._chat is not None:
+                self._chat.finish(Exit.FAILED)
+
+
+def ask_handle() -> str:
+    """Asks for a handle on stderr until there is a good one. Raises EOFError."""
+    while True:
+        print("Your handle: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.buffer.readline(LINE_MAX)
+        if not line:
+            raise EOFError
+        try:
+            return check_handle(line.decode(errors="replace").strip())
+        except HandleError as error:
+            print(error, file=sys.stderr)

@@ -1,0 +1,59 @@
+"""Keeps one chat connected: calls, and calls again with growing pauses when the link is cut.
+
+Knows neither terminals nor the rules; what a lost link means to the user is chat's to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from pychat_client.chat import Chat, View
+from pychat_client.errors import Exit, LinkError
+from pychat_client.link import Link
+
+PAUSE_FIRST = 0.5
+"""Seconds before the second call: a daemon that restarts needs about as long."""
+
+PAUSE_MAX = 15.0
+"""The longest pause, so that a user whose network is back is not kept waiting."""
+
+
+async def converse(
+    chat: Chat, view: View, connect: Callable[[], Awaitable[Link]], retry_for: float | None = None
+) -> Exit:
+    """Lets the two talk until the chat is done; returns the exit status.
+
+    connect: opens a link or raises LinkError; retry_for: seconds without an answer after which to
+    give up, None for never.
+    """
+    calling = asyncio.create_task(_keep_connected(chat, connect, retry_for))
+    try:
+        await view.run(chat)
+    finally:
+        calling.cancel()
+    return chat.status if chat.status is not None else Exit.FAILED
+
+
+async def _keep_connected(chat: Chat, connect: Callable[[], Awaitable[Link]], retry_for: float | None) -> None:
+    loop = asyncio.get_running_loop()
+    pause, cut_off = PAUSE_FIRST, loop.time()
+    while True:
+        try:
+            chat.link_made(await connect())
+        except LinkError as error:
+            chat.unreachable(error)
+        await chat.gone.wait()
+        if chat.done:
+            return
+        if chat.greeted:
+            chat.greeted = False
+            pause, cut_off = PAUSE_FIRST, loop.time()
+        chat.attempt += 1
+        if retry_for is not None and loop.time() - cut_off + pause > retry_for:
+            chat.give_up(retry_for)
+            return
+        # A random part, so that all who were cut off together do not come back together.
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
+        pause = min(pause * 2, PAUSE_MAX)

@@ -1,0 +1,281 @@
+"""The chat screen in a terminal, on prompt_toolkit. Knows no sockets and no rules.
+
+One prompt that never ends: what arrives is printed above the half-typed line, into the terminal's
+own scrollback. All text of others is printable() before it gets here or on its way in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from prompt_toolkit import PromptSession, print_formatted_text
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import Output
+from prompt_toolkit.styles import Style
+from prompt_toolkit.utils import get_cwidth
+from prompt_toolkit.validation import ValidationError, Validator
+
+from pychat_client import wire
+from pychat_client.chat import Chat
+from pychat_client.errors import HandleError, PychatError
+from pychat_client.text import check_handle, printable, printable_lines
+
+HISTORY_MAX = 1000
+"""Lines of history kept: years of talk, read in a few milliseconds."""
+
+_STYLE = Style.from_dict(
+    {
+        "time": "ansibrightblack",
+        "own": "bold",
+        "other": "ansicyan bold",
+        "notice": "ansibrightblack",
+        # without a background: a full-width bar leaves rubbish behind when the window is resized
+        "bottom-toolbar": "noreverse ansibrightblack",
+        "validation-toolbar": "noreverse ansired",
+    }
+)
+_TIME = "%H:%M "
+_INDENT = " " * 8
+"""In front of a message's later lines: never where a name begins, so no text can pose as a message."""
+
+
+class Screen:
+    """The view of a terminal; see chat.View for the contract."""
+
+    def __init__(self, history: Path | None, input: Input | None = None, output: Output | None = None) -> None:
+        """history: a file of ours, or None for this run only; input, output: for tests."""
+        self._chat: Chat | None = None
+        self._restored: str | None = None
+        self._waiting: list[FormattedText] = []  # printed together, once per turn of the event loop
+        self._session: PromptSession[str] = PromptSession(
+            message=self._prompt,
+            history=open_history(history),
+            auto_suggest=AutoSuggestFromHistory(),
+            bottom_toolbar=self._toolbar,
+            validator=_ChatValidator(self),
+            validate_while_typing=False,
+            completer=_Commands(self),
+            complete_while_typing=False,
+            key_bindings=self._bindings(),
+            prompt_continuation=lambda width, line, wrapped: " " * width,
+            enable_suspend=True,
+            style=_STYLE,
+            input=input,
+            output=output,
+        )
+        self._session.default_buffer.accept_handler = self._accept
+
+    @property
+    def chat(self) -> Chat | None:
+        return self._chat
+
+    # -------------------------------------------------------------- chat.View
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        when, name = time.strftime(_TIME), f"{printable(message.handle)}> "
+        room = max(self._columns() - len(_INDENT), 10)
+        first, *rest = [
+            piece
+            for index, line in enumerate(printable_lines(message.text))
+            for piece in wrap(line, room, room - (len(when) + get_cwidth(name) - len(_INDENT)) * (index == 0))
+        ]
+        parts: StyleAndTextTuples = [
+            ("class:time", when),
+            ("class:own" if own else "class:other", name),
+            ("", first),
+        ]
+        for line in rest:
+            parts.append(("", f"\n{_INDENT}{line}"))
+        self._print(parts)
+
+    def held(self, text: str) -> None:
+        lines = f"\n{_INDENT}".join(printable_lines(text))
+        self._print([("class:notice", f"held until your turn (\\recall takes it back): {lines}")])
+
+    def notice(self, sentence: str) -> None:
+        self._print([("class:notice", f"-- {sentence}")])
+
+    def restore(self, text: str) -> None:
+        self._restored = text
+
+    def refresh(self) -> None:
+        if self._session.app.is_running:
+            self._session.app.invalidate()
+
+    async def run(self, chat: Chat) -> None:
+        self._chat = chat
+        if not chat.done:
+            try:
+                await self._session.prompt_async()
+            except (EOFError, KeyboardInterrupt):  # a SIGINT from elsewhere, a terminal that went away
+                chat.interrupt()
+        self._flush()
+
+    def stop(self) -> None:
+        app = self._session.app
+        if app.is_running and not app.is_done:
+            app.exit(result="")
+
+    # -------------------------------------------------------------- keys
+
+    def _bindings(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("c-c")
+        def _(event: KeyPressEvent) -> None:
+            """Clears the line; on an empty line, leaves."""
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            elif self._chat is not None:
+                self._chat.interrupt()
+
+        @keys.add("c-d")
+        def _(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.delete()
+            elif self._chat is not None:
+                self._chat.leave()
+
+        @keys.add("escape", "enter")
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
+        return keys
+
+    def _accept(self, buffer: Buffer) -> bool:
+        """Enter, after validation: True keeps the text in the line."""
+        if self._chat is None or not buffer.text.strip():
+            return False
+        self._restored = None
+        try:
+            self._chat.typed(buffer.text)
+        except PychatError as error:
+            self.notice(str(error))
+            return True
+        if self._restored is not None:  # the line was \recall: what it brought back takes its place
+            buffer.document = Document(self._restored)
+            return True
+        return False
+
+    # -------------------------------------------------------------- drawing
+
+    def _prompt(self) -> FormattedText:
+        handle = printable(self._chat.end.handle) if self._chat is not None else ""
+        return FormattedText([("class:own", f"{handle}> ")])
+
+    def _toolbar(self) -> FormattedText:
+        if self._chat is None:
+            return FormattedText([])
+        parts = [self._chat.summary(), self._chat.limit(self._session.default_buffer.text)]
+        return FormattedText([("", " | ".join(part for part in parts if part))])
+
+    def _columns(self) -> int:
+        return self._session.output.get_size().columns
+
+    def _print(self, parts: StyleAndTextTuples) -> None:
+        """Prints above the line being typed; a burst of lines is drawn once."""
+        self._waiting.append(FormattedText(parts))
+        if not self._session.app.is_running:
+            self._flush()
+        elif len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            lines = FormattedText([part for parts in waiting for part in [*parts, ("", "\n")]])
+            print_formatted_text(
+                lines, end="", style=_STYLE, output=self._session.output, include_default_pygments_style=False
+            )
+
+
+class _ChatValidator(Validator):
+    """Keeps text that would be refused in the line, with the reason below it."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def validate(self, document: Document) -> None:
+        if self._screen.chat is not None and document.text.strip():
+            try:
+                self._screen.chat.check(document.text)
+            except PychatError as error:
+                raise ValidationError(len(document.text), str(error)) from None
+
+
+class _Commands(Completer):
+    """Tab after a backslash offers the commands."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        if self._screen.chat is not None and text.startswith("\\") and " " not in text:
+            for name, help_line in self._screen.chat.commands.items():
+                if name.startswith(text[1:]):
+                    yield Completion(f"\\{name}", -len(text), display_meta=help_line)
+
+
+def wrap(line: str, room: int, first: int) -> list[str]:
+    """`line` in pieces of at most `room` columns (`first`: the first piece), broken at spaces where
+    that can be. At least one piece. Characters of no width stay with the one before them."""
+    pieces: list[str] = []
+    start, width, space, limit = 0, 0, -1, max(first, 2)
+    for index, char in enumerate(line):
+        cells = get_cwidth(char)
+        if cells and width + cells > limit:
+            joined = line[index - 1] == "\u200d"  # inside an emoji: too wide is better than torn
+            if not joined:
+                cut = space + 1 if space >= start else index
+                pieces.append(line[start:cut])
+                start, width, space, limit = cut, get_cwidth(line[cut:index]), -1, max(room, 2)
+        if char == " ":
+            space = index
+        width += cells
+    return [*pieces, line[start:]]
+
+
+def open_history(path: Path | None) -> History:
+    """A history in `path`, made 0600 and cut to its newest entries; in memory if that fails."""
+    if path is None:
+        return InMemoryHistory()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600))
+        path.chmod(0o600)
+        trim_history(path)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(path))
+
+
+def trim_history(path: Path) -> None:
+    """Keeps the newest HISTORY_MAX entries (each a comment line, then lines that begin with `+`)."""
+    entries = path.read_bytes().split(b"\n# ")
+    if len(entries) > HISTORY_MAX * 2:  # not at every start
+        new = path.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_bytes(b"\n# " + b"\n# ".join(entries[-HISTORY_MAX:]))
+        new.replace(path)
+
+
+def ask_handle() -> str:
+    """Asks for a handle until there is a good one. Raises EOFError or KeyboardInterrupt."""
+    question: PromptSession[str] = PromptSession("Your handle: ")
+    while True:
+        try:
+            return check_handle(question.prompt().strip())
+        except HandleError as error:
+            print(error)

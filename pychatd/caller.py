@@ -1,0 +1,267 @@
+"""One TCP connection from host B: first a caller, with its first message (or its session) the peer.
+
+Owns the link and what this connection has been sent; the seat and the conversation are the
+switchboard's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Sequence
+
+from pychat_client import classic, wire
+from pychat_client.conversation import Ledger, Role
+from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.link import Link
+from pychat_client.text import printable
+from pychatd.journal import Conversation, Entry, hash_token
+from pychatd.switchboard import Switchboard, check_count, mark_shown
+
+HELLO_SECONDS = 120.0
+"""Until the first line: a person with nc has to think and type; a program that drips bytes has not longer."""
+
+FIRST_MESSAGE_SECONDS = 600.0
+"""From the hello to the first message: time to find words, not to keep a connection for nothing."""
+
+WAITING_MAX = 100
+"""Messages of a classic peer that may wait for their turn, as they did in the seed's socket buffer."""
+
+PIECE = 200
+"""Messages read back from the journal at a time: what a transport takes without pausing is about that."""
+
+BUSY = "The line is taken: somebody else is talking. Try again later, or run 'pychat --wait'."
+
+log = logging.getLogger("pychatd")
+
+
+class Caller:
+    """The owner of one caller's link."""
+
+    def __init__(self, board: Switchboard, address: str) -> None:
+        self.address = address
+        self.conversation: Conversation | None = None
+        self.link = Link(self, classic.GreetingCodec(), liveness=True)
+        self._board = board
+        self._hello: wire.Hello | None = None
+        self._token: str | None = None
+        self._sent = 0  # the operator's messages sent on this link, or known to have arrived before
+        self._waiting: deque[wire.Message] = deque()  # a classic peer's, until its turn
+        self._quit = False
+        self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._too_slow)
+
+    # -------------------------------------------------------------- from the link (link.Owner)
+
+    def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        """All messages of one read go into one transaction, so that a burst costs one commit."""
+        try:
+            messages: list[wire.Message] = []
+            for frame in frames:
+                if self._hello is None:
+                    self._greet(frame)
+                elif isinstance(frame, wire.Message):
+                    messages.append(frame)
+                elif isinstance(frame, wire.Ack):
+                    self._shown(frame.count)
+                else:
+                    self._say(messages)
+                    messages = []
+                    self._obey(frame)
+            self._say(messages)
+        except ProtocolError as error:
+            self.link_broken(link, error)
+        except JournalError as error:
+            self._journal_failed(error)
+
+    def link_broken(self, link: Link, error: ProtocolError) -> None:
+        log.warning("%s: broke the protocol (%s)", self.address, error.code)
+        link.finish([wire.Error(error.code, str(error))])
+
+    def link_writable(self, link: Link) -> None:
+        self.pump()
+
+    def link_lost(self, link: Link, why: str) -> None:
+        self._deadline.cancel()
+        try:
+            self._say_late()
+            self._board.peer_lost(self, why)
+        except JournalError as error:
+            log.error("%s", error)
+
+    # -------------------------------------------------------------- from the switchboard
+
+    def new_conversation(self) -> Conversation:
+        """What this caller's first message starts."""
+        assert self._hello is not None
+        token = None if self._token is None else hash_token(self._token)
+        ledger = Ledger(self._board.settings.turns)
+        return Conversation(self._hello.handle, self.address, token, ledger, self._board.now())
+
+    def stored(self, count: int) -> None:
+        self._deadline.cancel()
+        self.link.send([wire.Ack(count)])
+
+    def forward(self, entries: Sequence[Entry]) -> None:
+        """Messages that the operator has just said."""
+        if self.link.writable and self._sent == entries[0].n - 1:
+            self._sent = entries[-1].n
+            self.link.send([wire.Message(e.handle, e.text) for e in entries])
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._next_waiting)
+
+    def read(self, count: int) -> None:
+        self.link.send([wire.Read(count)])
+
+    def pump(self) -> None:
+        """Sends what the operator said and this link has not had, and then the end, if it is over."""
+        conversation = self.conversation
+        if conversation is None:
+            return
+        try:
+            while self.link.writable and self._sent < conversation.ledger.operator:
+                entries = self._board.journal.entries(conversation.id, self._sent, PIECE, Role.OPERATOR)
+                self._sent = entries[-1].n
+                self.link.send([f for e in entries for f in (wire.At(e.time), wire.Message(e.handle, e.text))])
+        except JournalError as error:
+            self._journal_failed(error)
+            return
+        if conversation.ended is not None and self._sent == conversation.ledger.operator:
+            self.link.finish([] if self._quit else [wire.Quit(conversation.reason)])
+
+    def busy(self) -> None:
+        self.link.finish([wire.Busy(BUSY)])
+
+    def displaced(self) -> None:
+        """The same peer has called again; this connection is its ghost."""
+        self.link.finish([wire.Error("displaced", "This conversation goes on over a newer connection.")])
+
+    # -------------------------------------------------------------- the hello
+
+    def _greet(self, frame: wire.Frame) -> None:
+        if not isinstance(frame, wire.Hello):
+            raise ProtocolError("hello", "The first line has to be a hello.")
+        if frame.version not in (wire.VERSION, classic.VERSION):
+            raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
+        self._hello = frame
+        self._deadline.cancel()
+        found = None if frame.session is None else self._board.find(frame.session)
+        if found is not None:
+            self._resume(frame, found)
+        elif not self._board.seat_is_free():
+            self.busy()
+        else:
+            self._welcome(frame)
+
+    def _welcome(self, hello: wire.Hello) -> None:
+        """A new caller: it may speak first."""
+        self._deadline = asyncio.get_running_loop().call_later(FIRST_MESSAGE_SECONDS, self._too_slow)
+        self._board.greeted.add(self)
+        if hello.version == classic.VERSION:
+            return
+        self._token = secrets.token_hex(16)
+        self._answer(None)
+
+    def _resume(self, hello: wire.Hello, conversation: Conversation) -> None:
+        """The peer is back: what it has not got is sent again, what we have it need not send."""
+        got = hello.got or 0
+        check_count(conversation.ledger, Role.OPERATOR, got)
+        mark_shown(conversation, Role.PEER, got)
+        self.conversation, self._token, self._sent = conversation, hello.session, got
+        self._answer(conversation)
+        if conversation.ended is None:
+            self._board.take_seat(self, conversation)
+        self.pump()
+
+    def _answer(self, conversation: Conversation | None) -> None:
+        board = self._board
+        turns = board.turns_word if conversation is None else conversation.ledger.turns.value
+        got = None if conversation is None else conversation.ledger.peer
+        frames: list[wire.Frame] = [
+            wire.Hello(wire.VERSION, board.handle, session=self._token, got=got, turns=turns)
+        ]
+        if conversation is not None and conversation.shown[Role.OPERATOR]:
+            frames.append(wire.Read(conversation.shown[Role.OPERATOR]))
+        if board.operator is None:
+            frames.append(wire.Away())
+        self.link.send(frames)
+
+    # -------------------------------------------------------------- what it says
+
+    def _say(self, messages: Sequence[wire.Message]) -> None:
+        assert self._hello is not None or not messages
+        if not messages or self._quit or self._hello is None:
+            return
+        if self._hello.version == classic.VERSION:
+            self._waiting.extend(messages)
+            self._next_waiting()
+            if len(self._waiting) > WAITING_MAX:
+                raise ProtocolError("waiting", f"More than {WAITING_MAX} messages wait for their turn.")
+            return
+        for message in messages:
+            if message.handle != self._hello.handle:
+                raise ProtocolError("handle", "The handle is not that of the hello.")
+        self._board.peer_says(self, messages)
+
+    def _next_waiting(self) -> None:
+        """A classic peer's next messages, as far as it is its turn."""
+        try:
+            while self._waiting and self._allowed():
+                self._board.peer_says(self, [self._waiting.popleft()])
+        except JournalError as error:
+            self._journal_failed(error)
+
+    def _say_late(self) -> None:
+        """A classic peer leaves: what still waited for its turn is delivered all the same."""
+        if self._waiting and self.conversation is not None and self.conversation.ended is None:
+            messages, self._waiting = list(self._waiting), deque()
+            self._board.peer_says(self, messages, in_turn=False)
+
+    def _allowed(self) -> bool:
+        """Whether a message of this caller may be said now: in its conversation, or as its first."""
+        conversation = self.conversation
+        if conversation is None:
+            return self in self._board.greeted
+        return conversation.ended is None and conversation.ledger.may_speak(Role.PEER)
+
+    def _obey(self, frame: wire.Frame) -> None:
+        match frame:
+            case wire.Quit(reason):
+                self._hang_up(reason)
+            case wire.Unfit():
+                self.link.send([frame])
+            case wire.Hello():
+                raise ProtocolError("hello", "There has been a hello already.")
+            case wire.Error(code):
+                log.warning("%s: says that we broke the protocol (%s)", self.address, printable(code[:20]))
+                self.link.drop("it reported an error")
+            case _:  # typing, and what a later version may send
+                pass
+
+    def _hang_up(self, reason: str) -> None:
+        self._quit = True
+        self._say_late()
+        if self.conversation is not None and self._board.conversation is self.conversation:
+            self._board.end(reason, "the peer")
+        else:
+            self.link.finish()
+
+    def _shown(self, count: int) -> None:
+        conversation = self.conversation
+        if conversation is None:
+            check_count(Ledger(self._board.settings.turns), Role.OPERATOR, count)
+        elif conversation is self._board.conversation:
+            self._board.shown(Role.PEER, count)
+
+    # -------------------------------------------------------------- trouble
+
+    def _too_slow(self) -> None:
+        log.info("%s: said nothing in time", self.address)
+        self.link.finish([wire.Error("slow", "Nothing was said in time; call again when you are ready.")])
+
+    def _journal_failed(self, error: JournalError) -> None:
+        """Nothing was acked; the peer keeps what it said, and calls again until it can be stored."""
+        log.error("%s", error)
+        words = "The other side cannot store messages now. Yours is kept here and sent as soon as it can."
+        self.link.finish([wire.Error("journal", words)])

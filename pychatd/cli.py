@@ -1,0 +1,226 @@
+"""`pychatd start|run|stop|status`: the command line of the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pychat_client import __version__
+from pychat_client.cli import parse_port
+from pychat_client.errors import Absent, Exit, LinkError, NotPermitted, PychatError
+from pychat_client.text import printable
+from pychatd import config, process
+from pychatd.config import Settings
+from pychatd.process import Pidfile, read_pid
+
+STOP_SECONDS = 15.0
+"""How long `stop` waits for an orderly end before it says that there was none."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.command(args))
+    except PychatError as error:
+        print(f"pychatd: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pychatd",
+        description="A line for one-to-one chat on a TCP port; pychatd-console is the operator's side of it.",
+        epilog="Exit status: 0 success, 1 failure, 2 wrong use or configuration, 3 not running, 4 already "
+        "running or port in use, 5 not permitted.",
+    )
+    parser.add_argument("--version", action="version", version=f"pychatd {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, words in (
+        ("start", _start, "start a daemon; return when it serves"),
+        ("run", _run, "the same in the foreground, with the log on stderr"),
+    ):
+        sub = commands.add_parser(name, help=words, description=words)
+        _add_line_options(sub)
+        sub.set_defaults(command=command)
+    stop = commands.add_parser("stop", help="stop a daemon; return when it is gone")
+    stop.add_argument("port", metavar="PORT")
+    stop.set_defaults(command=_stop)
+    status = commands.add_parser("status", help="tell what runs, who talks, since when")
+    status.add_argument("port", metavar="PORT", nargs="?")
+    status.add_argument("--json", action="store_true", help="one JSON object a line")
+    status.set_defaults(command=_status)
+    for sub in (stop, status):
+        add_runtime_option(sub)
+    return parser
+
+
+def _add_line_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("port", metavar="PORT")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
+    parser.add_argument(
+        "--listen", metavar="ADDRESS", action="append", help="listen only here (repeatable; default: everywhere)"
+    )
+    parser.add_argument("--handle", metavar="NAME", help="the operator's handle, when the console sets none")
+    parser.add_argument("--turns", choices=("alternate", "free"), help="take turns (default), or speak freely")
+    parser.add_argument("--state-directory", metavar="DIR", type=Path, help="where journals are (DIR/PORT)")
+    parser.add_argument("--syslog", metavar="SOCKET", help="the system log's socket (default: /dev/log)")
+    add_runtime_option(parser)
+
+
+def add_runtime_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runtime-directory", metavar="DIR", type=Path, help="where pidfiles and console sockets are (DIR/PORT)"
+    )
+
+
+# ------------------------------------------------------------------ start and run
+
+
+def _start(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    line = _Line(settings, lambda: _settings(args))
+
+    def serve(ready: Callable[[], None]) -> int:
+        process.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket
+        return line.serve(ready)
+
+    return process.detach(line.pidfile, line.descriptors(), serve)
+
+
+def _run(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    os.umask(0o077)
+    process.log_to_stderr()
+    line = _Line(settings, lambda: _settings(args))
+    with line.pidfile:
+        return line.serve(lambda: None)
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    options: dict[str, Any] = {key: getattr(args, key) for key in ("listen", "handle", "turns", "syslog")}
+    # Made absolute at once: a daemon's working directory is /, also when it reads its file again.
+    args.config, args.state_directory, args.runtime_directory = (
+        path and path.absolute() for path in (args.config, args.state_directory, args.runtime_directory)
+    )
+    return config.load(
+        parse_port(args.port),
+        options,
+        config=args.config,
+        state=args.state_directory,
+        runtime=args.runtime_directory,
+    )
+
+
+class _Line:
+    """What a line needs before it can serve: its directories, its lock, its sockets."""
+
+    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+        """Takes them all. Raises a PychatError for what is not to be had."""
+        from pychatd import server
+
+        self._settings = settings
+        self._reload = reload
+        server.make_directories(settings)
+        self.pidfile = Pidfile(settings.pidfile)
+        self.pidfile.acquire()
+        self._tcp = server.bind_tcp(settings)
+        self._console = server.bind_console(settings.console_socket)
+
+    def descriptors(self) -> list[int]:
+        return [sock.fileno() for sock in (*self._tcp, self._console)]
+
+    def serve(self, ready: Callable[[], None]) -> int:
+        """Serves until it is told to stop. The event loop is made here: it would not survive a fork."""
+        import asyncio
+
+        from pychatd.journal import Journal
+        from pychatd.server import Server
+
+        async def run() -> None:
+            journal = Journal(self._settings.journal, full=self._settings.durability == "full")
+            await Server(self._settings, self._tcp, self._console, journal).run(ready, self._reload)
+
+        asyncio.run(run())
+        return Exit.OK
+
+
+# ------------------------------------------------------------------ stop and status
+
+
+def _stop(args: argparse.Namespace) -> int:
+    port = parse_port(args.port)
+    pid = read_pid(_line_directory(args, port) / "pid")
+    if pid is None:
+        raise Absent(f"pychatd is not running on port {port}.")
+    try:
+        handle = os.pidfd_open(pid)
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+    except ProcessLookupError:
+        return Exit.OK
+    except PermissionError:
+        raise NotPermitted(f"pychatd on port {port} (pid {pid}) is not yours to stop.") from None
+    if not select.select([handle], [], [], STOP_SECONDS)[0]:
+        raise LinkError(
+            f"pychatd on port {port} has not stopped within {STOP_SECONDS:.0f} s; 'kill -9 {pid}' ends it."
+        )
+    return Exit.OK
+
+
+def _status(args: argparse.Namespace) -> int:
+    if args.port is None:
+        bases = [args.runtime_directory] if args.runtime_directory else config.runtime_bases()
+        lines = config.running_lines(bases)
+    else:
+        port = parse_port(args.port)
+        lines = {port: _line_directory(args, port)}
+    reports = {port: report for port, place in lines.items() if (report := _report(place)) is not None}
+    if not reports:
+        raise Absent("pychatd is not running" + (f" on port {args.port}." if args.port else "."))
+    for report in reports.values():
+        print(json.dumps(report) if args.json else _in_words(report))
+    return Exit.OK
+
+
+def _line_directory(args: argparse.Namespace, port: int) -> Path:
+    """Where the line on `port` runs, or would run."""
+    if args.runtime_directory is not None:
+        return Path(args.runtime_directory) / str(port)
+    bases = config.runtime_bases()
+    return config.running_lines(bases).get(port, bases[0] / str(port))
+
+
+def _report(place: Path) -> dict[str, Any] | None:
+    """What the daemon in `place` says of itself; None when there is none."""
+    from pychatd.console import ask_status
+
+    try:
+        return ask_status(place / "console.sock")
+    except Absent:
+        if (pid := read_pid(place / "pid")) is None:
+            return None
+        raise LinkError(f"pychatd runs with pid {pid}, and does not answer.") from None
+
+
+def _in_words(report: dict[str, Any]) -> str:
+    words = [f"Port {report['port']}: pychatd runs with pid {report['pid']} since {report['since']}."]
+    peer, console = report["peer"], report["console"]
+    if peer is None:
+        words.append("Nobody is talking.")
+    else:
+        verb = "talks" if peer["connected"] else "was cut off, and may come back"
+        words.append(
+            f"{printable(peer['handle'])} from {printable(peer['address'])} {verb}, since {peer['since']}"
+            f" ({peer['received']} messages received, {peer['sent']} sent)."
+        )
+    words.append(f"The console is held by {printable(console['user'])}." if console else "No console is attached.")
+    return " ".join(words)

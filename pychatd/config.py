@@ -1,0 +1,252 @@
+"""Settings and places: command line, then the TOML file, then defaults, into one frozen object.
+
+Where things are: options, then systemd's variables, then /run and /var/lib for root and the XDG
+directories for a user. Errors name the file, the line and the key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from pychat_client.conversation import Turns
+from pychat_client.errors import HandleError, UsageError
+from pychat_client.text import check_handle, printable
+
+SOCKET_PATH_MAX = 107
+"""Bytes of a UNIX socket's path (unix(7): sun_path has 108, with the NUL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a running line needs to know; the config file's keys are the fields in its first part."""
+
+    port: int
+    listen: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104 -- a daemon for other hosts; `listen` narrows it
+    handle: str | None = None  # the operator's, when the console does not set one
+    turns: Turns = Turns.ALTERNATE
+    grace: float = 60.0  # seconds the seat is kept for a peer whose connection was cut
+    durability: str = "full"
+    syslog: Path = Path("/dev/log")
+
+    state: Path = Path()  # this line's own directories
+    runtime: Path = Path()
+    file: Path | None = None  # the config file that was read
+
+    @property
+    def console_socket(self) -> Path:
+        return self.runtime / "console.sock"
+
+    @property
+    def pidfile(self) -> Path:
+        return self.runtime / "pid"
+
+    @property
+    def journal(self) -> Path:
+        return self.state / "journal.db"
+
+
+def load(
+    port: int,
+    options: Mapping[str, Any],
+    *,
+    config: Path | None = None,
+    state: Path | None = None,
+    runtime: Path | None = None,
+) -> Settings:
+    """The settings of the line on `port`.
+
+    options: what the command line says, None for what it does not; config: a file that must exist;
+    state, runtime: directories that hold one directory a line. Raises UsageError.
+    """
+    settings = Settings(
+        port,
+        state=_line_directory(port, state, "STATE_DIRECTORY", state_base()),
+        runtime=_line_directory(port, runtime, "RUNTIME_DIRECTORY", runtime_bases()[0]),
+    )
+    file = config or _config_file()
+    if config is not None or file.exists():
+        settings = replace(settings, file=file.absolute(), **_read(file, port))
+    given = {key: _check(key, value) for key, value in options.items() if value is not None}
+    settings = replace(settings, **given)
+    if len(os.fsencode(settings.console_socket)) > SOCKET_PATH_MAX:
+        raise UsageError(
+            f"The runtime directory {settings.runtime} has too long a name for a socket: "
+            f"{settings.console_socket} has more than {SOCKET_PATH_MAX} bytes."
+        )
+    return settings
+
+
+# ------------------------------------------------------------------ places
+
+
+def runtime_bases() -> list[Path]:
+    """Where lines may run, the place for a new one first: a directory for each port is below."""
+    system = Path("/run/pychatd")
+    if os.geteuid() == 0:
+        return [system]
+    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    base = Path(own) / "pychatd" if own.startswith("/") else state_base() / "run"
+    return [base, system]
+
+
+def state_base() -> Path:
+    """Where the journals of all lines are."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/pychatd")
+    return _xdg("XDG_STATE_HOME", ".local/state") / "pychatd"
+
+
+def running_lines(bases: list[Path]) -> dict[int, Path]:
+    """The runtime directories of lines below `bases`, by port; some may be dead."""
+    lines: dict[int, Path] = {}
+    for base in bases:
+        try:
+            places = sorted(base.iterdir())
+        except OSError:
+            continue
+        for place in places:
+            if place.name.isascii() and place.name.isdecimal():
+                lines.setdefault(int(place.name), place)
+    return lines
+
+
+def _line_directory(port: int, option: Path | None, variable: str, base: Path) -> Path:
+    if option is not None:
+        return option.absolute() / str(port)
+    own = os.environ.get(variable, "").split(":")[0]  # the unit gives each line its own
+    return Path(own) if own.startswith("/") else base / str(port)
+
+
+def _config_file() -> Path:
+    own = os.environ.get("CONFIGURATION_DIRECTORY", "").split(":")[0]
+    if own.startswith("/"):
+        return Path(own) / "pychatd.toml"
+    if os.geteuid() == 0:
+        return Path("/etc/pychatd/pychatd.toml")
+    return _xdg("XDG_CONFIG_HOME", ".config") / "pychatd/pychatd.toml"
+
+
+def _xdg(variable: str, default: str) -> Path:
+    value = os.environ.get(variable, "")
+    return Path(value) if value.startswith("/") else Path.home() / default
+
+
+# ------------------------------------------------------------------ the file
+
+
+def _read(file: Path, port: int) -> dict[str, Any]:
+    """The checked values of `file` for this port: its top, then its table [line.PORT]."""
+    try:
+        text = file.read_bytes().decode()
+        tables = tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"The configuration {file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError; the first names line and column
+        raise UsageError(f"The configuration {file} is not TOML: {printable(str(error))}.") from None
+    lines = tables.pop("line", {})
+    if not isinstance(lines, dict):
+        raise UsageError(f"{file}: 'line' has to be a table: [line.{port}].")
+    values: dict[str, Any] = {}
+    for heading, table in [("", tables), *((f"line.{name}", table) for name, table in lines.items())]:
+        checked = _check_table(file, text, heading, table)
+        if heading in ("", f"line.{port}"):
+            values |= checked
+    return values
+
+
+def _check_table(file: Path, text: str, heading: str, table: Any) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise UsageError(f"{file}: [{printable(heading)}] has to be a table.")
+    checked: dict[str, Any] = {}
+    for key, value in table.items():
+        try:
+            checked[key] = _check(key, value)
+        except UsageError as error:
+            where = _line_of(text, heading, key)
+            raise UsageError(f"{file}, line {where}: {error}") from None
+    return checked
+
+
+def _line_of(text: str, heading: str, key: str) -> int:
+    """The line on which `key` is set in the table `heading`, for an error; 1 where it cannot be found."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := re.match(r"\s*\[\s*([^\]]*?)\s*\]", line):
+            table = re.sub(r"[\s\"']", "", found[1])
+        if table == heading and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            return number
+    return 1
+
+
+# ------------------------------------------------------------------ the keys
+
+
+def _check(key: str, value: Any) -> Any:
+    """`value` as the field `key` has it. Raises UsageError, with the key in the sentence."""
+    checker = _KEYS.get(key)
+    if checker is None:
+        raise UsageError(f"there is no setting '{printable(key)}'; there are {', '.join(_KEYS)}.")
+    try:
+        return checker(value)
+    except (ValueError, TypeError, HandleError) as error:
+        raise UsageError(f"{key}: {printable(str(error))}") from None
+
+
+def _listen(value: Any) -> tuple[str, ...]:
+    addresses = [value] if isinstance(value, str) else value
+    if not isinstance(addresses, list | tuple) or not addresses:
+        raise ValueError('an address, or a list of addresses, such as ["127.0.0.1", "::1"], is needed.')
+    for address in addresses:
+        try:
+            ip_address(address)
+        except ValueError:
+            raise ValueError(f"'{address}' is not an IPv4 or IPv6 address.") from None
+    return tuple(addresses)
+
+
+def _handle(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a handle is text in quotation marks.")
+    return check_handle(value)
+
+
+def _turns(value: Any) -> Turns:
+    return Turns(_choice("alternate", "free")(value))
+
+
+def _choice(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"'{value}' is none of {', '.join(words)}.")
+        return str(value)
+
+    return check
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86400:
+        raise ValueError("a number of seconds from 0 to 86400 is needed.")
+    return float(value)
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not Path(value).is_absolute():
+        raise ValueError("an absolute path is needed.")
+    return Path(value)
+
+
+_KEYS: dict[str, Callable[[Any], Any]] = {
+    "listen": _listen,
+    "handle": _handle,
+    "turns": _turns,
+    "grace": _seconds,
+    "durability": _choice("full", "process"),
+    "syslog": _path,
+}

@@ -1,0 +1,156 @@
+"""`pychatd-console [PORT]`: the operator's side, the kit's chat over the line's UNIX socket.
+
+Runs on the daemon's machine and loads none of the daemon's rooms but the places in config.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pychat_client import __version__, wire
+from pychat_client.cli import add_view_options, make_view, parse_port, wants_plain
+from pychat_client.errors import (
+    Absent,
+    Exit,
+    HandleError,
+    LinkError,
+    NotPermitted,
+    ProtocolError,
+    PychatError,
+    UsageError,
+)
+from pychat_client.text import HANDLE_MAX, check_handle
+from pychatd import config
+
+if TYPE_CHECKING:
+    from pychat_client.chat import View
+
+STATUS_SECONDS = 5.0
+"""How long a daemon may take to tell its status."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the console; returns its exit status."""
+    try:
+        return _run(_parser().parse_args(argv))
+    except PychatError as error:
+        print(f"pychatd-console: {error}", file=sys.stderr)
+        return error.status
+    except (KeyboardInterrupt, EOFError):
+        return Exit.INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pychatd-console",
+        description="The operator's side of a pychatd on this machine.",
+        epilog="Exit status: 0 detached, 1 failure, 2 wrong use, 3 no daemon, 4 the console is held by somebody "
+        "else, 5 not permitted, 6 something was not delivered, 130 interrupted.",
+    )
+    parser.add_argument("port", metavar="PORT", nargs="?", help="the line's port; needed where several run")
+    parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
+    parser.add_argument("--take-over", action="store_true", help="take the console from who holds it")
+    parser.add_argument("--runtime-directory", metavar="DIR", type=Path, help="where the lines are (DIR/PORT)")
+    add_view_options(parser)
+    parser.add_argument("--version", action="version", version=f"pychatd-console {__version__}")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    handle = None if args.handle is None else check_handle(args.handle)
+    port, place = find_line(args.port, args.runtime_directory)
+
+    import asyncio
+
+    view = make_view("pychatd-console", wants_plain(args.plain))
+    return asyncio.run(_attend(place / "console.sock", port, handle, view, args))
+
+
+async def _attend(path: Path, port: int, handle: str | None, view: View, args: argparse.Namespace) -> Exit:
+    from pychat_client.chat import Chat
+    from pychat_client.conversation import Endpoint, Role
+    from pychat_client.link import dial_unix
+    from pychat_client.redial import converse
+
+    end = Endpoint(Role.OPERATOR, handle or own_handle())
+    end.suggested, end.take = handle is None, args.take_over
+    chat = Chat(end, view, f"the line on port {port}")
+    return await converse(chat, view, lambda: dial_unix(path, chat), args.retry_for)
+
+
+def own_handle() -> str:
+    """A handle from the name of this user, where it makes one."""
+    try:
+        return check_handle(getpass.getuser()[:HANDLE_MAX])
+    except (HandleError, OSError, KeyError):
+        return "operator"
+
+
+def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:
+    """The port and the directory of the line that is meant; without `word` the one that runs.
+
+    Raises UsageError that lists the lines when there are several, Absent when there is none.
+    """
+    lines = config.running_lines([runtime] if runtime is not None else config.runtime_bases())
+    if word is not None:
+        port = parse_port(word)
+        if port not in lines:
+            raise Absent(f"No pychatd runs on port {port}: 'pychatd start {port}' starts one.")
+        return port, lines[port]
+    live = {port: place for port, place in lines.items() if _answers(place / "console.sock")}
+    if not live:
+        raise Absent("No pychatd runs on this machine: 'pychatd start PORT' starts one.")
+    if len(live) > 1:
+        raise UsageError(f"Several lines run here; say which: {', '.join(map(str, sorted(live)))}.")
+    return next(iter(live.items()))
+
+
+def ask_status(path: Path) -> dict[str, Any]:
+    """The report of the daemon behind the console socket at `path` (switchboard.report).
+
+    Raises Absent when none answers, NotPermitted when the socket is not ours to use.
+    """
+    line = b""
+    with _connect(path) as sock:
+        try:
+            sock.sendall(wire.Codec().encode(wire.Status()))
+            while not line.endswith(b"\n") and (data := sock.recv(wire.LINE_MAX)):
+                line += data
+            frame = wire.parse(line.rstrip(b"\n"))
+            report = json.loads(frame.report) if isinstance(frame, wire.Status) else None
+        except (OSError, ProtocolError, ValueError):
+            report = None
+    if not isinstance(report, dict):
+        raise LinkError(f"The daemon at {path} does not tell its status.")
+    return report
+
+
+def _answers(path: Path) -> bool:
+    try:
+        _connect(path).close()
+    except Absent:
+        return False
+    except NotPermitted:  # it is there: attaching will say what is wrong
+        return True
+    return True
+
+
+def _connect(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(STATUS_SECONDS)
+    try:
+        sock.connect(str(path))
+    except PermissionError:
+        sock.close()
+        raise NotPermitted(f"The console socket {path} is not yours to use.") from None
+    except OSError:
+        sock.close()
+        raise Absent(f"No daemon answers at {path}.") from None
+    return sock

@@ -1,0 +1,273 @@
+"""The journal: one SQLite file per line, the truth about every conversation.
+
+What is appended here is durable when `append` returns; whoever acks or forwards a message does so
+after that. sqlite3.Error becomes JournalError here. Knows no links and no turns: it stores the
+counts it is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pychat_client.conversation import Ledger, Role, Turns
+from pychat_client.errors import JournalError
+from pychat_client.wire import Message
+
+_SCHEMA_1 = """
+CREATE TABLE conversation (
+    id INTEGER PRIMARY KEY,
+    token BLOB UNIQUE,              -- SHA-256 of the session token; NULL for a classic peer
+    handle TEXT NOT NULL,           -- the peer's
+    address TEXT NOT NULL,
+    turns TEXT NOT NULL,
+    started INTEGER NOT NULL,       -- times are milliseconds since 1970, UTC
+    ended INTEGER,
+    reason TEXT NOT NULL DEFAULT '',
+    peer_shown INTEGER NOT NULL DEFAULT 0,
+    operator_shown INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE message (
+    conversation INTEGER NOT NULL REFERENCES conversation,
+    seq INTEGER NOT NULL,           -- 1, 2, ... over both sides: the order in which they were said
+    role TEXT NOT NULL CHECK (role IN ('peer', 'operator')),
+    n INTEGER NOT NULL,             -- the number within its role, as \\ack counts it
+    handle TEXT NOT NULL,
+    text TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    PRIMARY KEY (conversation, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX message_n ON message (conversation, role, n);
+"""
+_MIGRATIONS = (_SCHEMA_1,)
+"""Script i takes a file from user_version i to i + 1."""
+
+_COLUMNS = "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message with its place: `seq` over both sides, `n` within its role, both from 1."""
+
+    role: Role
+    seq: int
+    n: int
+    handle: str
+    text: str
+    time: datetime
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A conversation's row and its counts. id is 0 until its first message is stored."""
+
+    handle: str
+    address: str
+    token: bytes | None  # hashed
+    ledger: Ledger
+    started: datetime
+    id: int = 0
+    ended: datetime | None = None
+    reason: str = ""
+    shown: dict[Role, int] = field(default_factory=lambda: {Role.PEER: 0, Role.OPERATOR: 0})
+    """How many of the other's messages the user of each role has seen."""
+
+    @property
+    def classic(self) -> bool:
+        """Whether the peer speaks no version 1: it has no token, and cannot come back."""
+        return self.token is None
+
+
+class Journal:
+    """The open journal of one line."""
+
+    def __init__(self, path: Path, *, full: bool = True) -> None:
+        """Opens or makes `path` (0600). full: a commit survives power loss, not only a killed process.
+
+        Raises JournalError with a sentence that names the file.
+        """
+        self._path = path
+        with self._border():
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, isolation_level=None)
+            # Nobody else reads this file while the daemon runs: no shared memory, no locks to take per commit.
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._migrate()
+
+    def close(self) -> None:
+        with self._border():
+            self._db.close()
+
+    # -------------------------------------------------------------- writing
+
+    def append(self, conversation: Conversation, entries: Sequence[Entry], ledger: Ledger) -> None:
+        """Stores `entries`, and the conversation itself if it is new, in one transaction; on return they
+        are durable and `conversation.ledger` is `ledger`. Raises JournalError, nothing changed."""
+        with self._transaction():
+            new = conversation.id or self._insert(conversation)
+            self._db.executemany(
+                "INSERT INTO message (conversation, seq, role, n, handle, text, time) VALUES (?,?,?,?,?,?,?)",
+                [(new, e.seq, e.role.value, e.n, e.handle, e.text, _millis(e.time)) for e in entries],
+            )
+        conversation.id = new
+        conversation.ledger = ledger
+
+    def end(self, conversation: Conversation, reason: str, now: datetime) -> None:
+        """The conversation is over for good. Raises JournalError, nothing changed."""
+        if conversation.id:
+            with self._transaction():
+                self._db.execute(
+                    "UPDATE conversation SET ended = ?, reason = ? WHERE id = ?",
+                    (_millis(now), reason, conversation.id),
+                )
+                self._update_shown(conversation)
+        conversation.ended, conversation.reason = now, reason
+
+    def save_shown(self, conversation: Conversation) -> None:
+        """Keeps what each side has seen. Raises JournalError."""
+        if conversation.id:
+            with self._transaction():
+                self._update_shown(conversation)
+
+    # -------------------------------------------------------------- reading
+
+    def running(self) -> Conversation | None:
+        """The conversation that has not ended, if there is one."""
+        return self._one("ended IS NULL ORDER BY id DESC LIMIT 1")
+
+    def by_token(self, token: str) -> Conversation | None:
+        """The conversation of a session token."""
+        return self._one("token = ?", hash_token(token))
+
+    def by_id(self, number: int) -> Conversation | None:
+        return self._one("id = ?", number)
+
+    def next_unseen(self, after: int) -> Conversation | None:
+        """The first conversation with a number over `after` that has something new for the operator:
+        it runs, or the peer said more in it than any console has shown."""
+        return self._one(
+            "id > ? AND (ended IS NULL OR operator_shown < (SELECT max(n) FROM message"
+            " WHERE conversation = id AND role = 'peer')) ORDER BY id LIMIT 1",
+            after,
+        )
+
+    def entries(self, number: int, after: int, limit: int, role: Role | None = None) -> list[Entry]:
+        """Up to `limit` messages of conversation `number`, in order: those with a seq over `after`, or,
+        with a role, those of that role with an n over `after`."""
+        where = "seq > ?2" if role is None else "role = ?3 AND n > ?2"
+        with self._border():
+            rows = self._db.execute(
+                "SELECT role, seq, n, handle, text, time FROM message"  # noqa: S608 -- constants only
+                f" WHERE conversation = ?1 AND {where} ORDER BY seq LIMIT {limit:d}",
+                (number, after) if role is None else (number, after, role.value),
+            ).fetchall()
+        return [
+            Entry(Role(role_), seq, n, handle, text, _datetime(time)) for role_, seq, n, handle, text, time in rows
+        ]
+
+    # -------------------------------------------------------------- inside
+
+    def _insert(self, conversation: Conversation) -> int:
+        cursor = self._db.execute(
+            "INSERT INTO conversation (token, handle, address, turns, started) VALUES (?,?,?,?,?)",
+            (
+                conversation.token,
+                conversation.handle,
+                conversation.address,
+                conversation.ledger.turns.value,
+                _millis(conversation.started),
+            ),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _update_shown(self, conversation: Conversation) -> None:
+        self._db.execute(
+            "UPDATE conversation SET peer_shown = ?, operator_shown = ? WHERE id = ?",
+            (conversation.shown[Role.PEER], conversation.shown[Role.OPERATOR], conversation.id),
+        )
+
+    def _one(self, where: str, *values: object) -> Conversation | None:
+        with self._border():
+            row = self._db.execute(f"SELECT {_COLUMNS} FROM conversation WHERE {where}", values).fetchone()  # noqa: S608 -- constants only
+            if row is None:
+                return None
+            counts = dict(
+                self._db.execute(
+                    "SELECT role, max(n) FROM message WHERE conversation = ? GROUP BY role", (row[0],)
+                ).fetchall()
+            )
+        number, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown = row
+        return Conversation(
+            handle,
+            address,
+            token,
+            Ledger(Turns(turns), counts.get("peer", 0), counts.get("operator", 0)),
+            _datetime(started),
+            id=number,
+            ended=None if ended is None else _datetime(ended),
+            reason=reason,
+            shown={Role.PEER: peer_shown, Role.OPERATOR: operator_shown},
+        )
+
+    def _migrate(self) -> None:
+        version: int = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(_MIGRATIONS):
+            raise JournalError(
+                f"The journal {self._path} was written by a newer pychatd (version {version}): "
+                "install that one again, or move the file away."
+            )
+        for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+            self._db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._border():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _border(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self._path} cannot be used: {error}.") from error
+        except OSError as error:
+            raise JournalError(f"The journal {self._path} cannot be used: {error.strerror}.") from error
+
+
+def hash_token(token: str) -> bytes:
+    """What is stored of a session token, so that a copied journal lets nobody resume."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def entry(ledger: Ledger, role: Role, message: Message, now: datetime, *, in_turn: bool = True) -> Entry:
+    """Counts a message of `role` in `ledger` and gives it its place. Raises ProtocolError out of turn."""
+    n = ledger.add(role, in_turn=in_turn)
+    return Entry(role, ledger.peer + ledger.operator, n, message.handle, message.text, now)
+
+
+def copy_of(ledger: Ledger) -> Ledger:
+    """A ledger to try on: it becomes the conversation's when the transaction is durable."""
+    return replace(ledger)
+
+
+def _millis(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def _datetime(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)

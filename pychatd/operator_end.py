@@ -1,0 +1,258 @@
+"""One connection of a console: the daemon's end of the UNIX socket.
+
+Owns the link and the place in the journal up to which this console has been told. A console reads
+the journal forward: conversations that came and ended while nobody was here, then the running one,
+each from its start; so a slow or a new console needs no queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from pychat_client import wire
+from pychat_client.conversation import Role
+from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.link import Link
+from pychatd.journal import Conversation, Entry
+from pychatd.switchboard import Switchboard, mark_shown
+
+HELLO_SECONDS = 10.0
+"""Until a console's first line: programs on this machine, that have nothing to think about."""
+
+PIECE = 200
+"""Messages read from the journal at a time."""
+
+NOW = timedelta(seconds=1)
+"""A message younger than this is sent without its time."""
+
+log = logging.getLogger("pychatd")
+
+
+class OperatorEnd:
+    """The owner of one console's link."""
+
+    def __init__(self, board: Switchboard, user: str) -> None:
+        """user: who the system says is at the other end of the socket, for the log and for others."""
+        self.user = user
+        self.conversation: Conversation | None = None  # the one this console is being told
+        self.link = Link(self)
+        self._board = board
+        self._greeted = False
+        self._last = 0  # the number of the conversation told last
+        self._seq = 0  # messages told of `conversation`, both sides
+        self._got = 0  # peer's messages that this console had before it (re)attached
+        self._sent = 0  # operator's messages that it had before
+        self._own_until = 0  # operator's messages that are repeated to it; later ones are its own
+        self._acked = 0
+        self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self.link.drop, "no hello in time")
+
+    @property
+    def number(self) -> int:
+        """The conversation that this console's words are for; 0 for none."""
+        return 0 if self.conversation is None else self.conversation.id
+
+    # -------------------------------------------------------------- from the link (link.Owner)
+
+    def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        try:
+            messages: list[wire.Message] = []
+            for frame in frames:
+                if not self._greeted:
+                    self._greet(frame)
+                elif isinstance(frame, wire.Message):
+                    messages.append(frame)
+                elif isinstance(frame, wire.Ack):
+                    self._shown(frame.count)
+                else:
+                    self._say(messages)
+                    messages = []
+                    self._obey(frame)
+            self._say(messages)
+        except ProtocolError as error:
+            self.link_broken(link, error)
+        except JournalError as error:
+            self._journal_failed(error)
+
+    def link_broken(self, link: Link, error: ProtocolError) -> None:
+        log.warning("console of %s: broke the protocol (%s)", self.user, error.code)
+        link.finish([wire.Error(error.code, str(error))])
+
+    def link_writable(self, link: Link) -> None:
+        self.pump()
+
+    def link_lost(self, link: Link, why: str) -> None:
+        self._deadline.cancel()
+        self._board.detach(self)
+
+    # -------------------------------------------------------------- from the switchboard
+
+    def stored(self, entries: Sequence[Entry]) -> None:
+        """What this console said has been stored."""
+        if self._seq == entries[0].seq - 1:
+            self._seq = entries[-1].seq
+        self.link.send([wire.Ack(entries[-1].n)])
+
+    def forward(self, entries: Sequence[Entry]) -> None:
+        """Messages that the peer has just said."""
+        live = self.conversation is not None and self.conversation is self._board.conversation
+        if live and self.link.writable and self._seq == entries[0].seq - 1:
+            self._seq = entries[-1].seq
+            self.link.send([wire.Message(e.handle, e.text) for e in entries])
+        else:
+            self.pump()
+
+    def read(self, count: int) -> None:
+        self.link.send([wire.Read(count)])
+
+    def peer_presence(self, *, here: bool) -> None:
+        if self.conversation is not None and self.conversation is self._board.conversation:
+            self.link.send([wire.Here() if here else wire.Away()])
+
+    def pump(self) -> None:
+        """Tells this console what it does not know yet, as far as it reads."""
+        try:
+            while self._greeted and self.link.writable and self._tell_some():
+                pass
+        except JournalError as error:
+            self._journal_failed(error)
+
+    def taken_over(self, user: str) -> None:
+        self.link.finish([wire.Error("taken-over", f"{user} has taken over the console.")])
+
+    # -------------------------------------------------------------- the hello
+
+    def _greet(self, frame: wire.Frame) -> None:
+        self._deadline.cancel()
+        board = self._board
+        if isinstance(frame, wire.Status):
+            self.link.finish([wire.Status(board.report())])
+            return
+        if not isinstance(frame, wire.Hello):
+            raise ProtocolError("hello", "The first line has to be a hello.")
+        if frame.version != wire.VERSION:
+            raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
+        if board.operator is not None and not frame.take:
+            words = f"The console is held by {board.operator.user}; '--take-over' takes it over."
+            self.link.finish([wire.Error("held", words)])
+            return
+        board.handle = (board.settings.handle or frame.handle) if frame.suggested else frame.handle
+        self._greeted = True
+        board.attach(self)
+        self.link.send([wire.Hello(wire.VERSION, board.handle)])
+        if (known := self._known_to(frame)) is not None:
+            self._begin(known, frame.got or 0, frame.sent or 0)
+        self.pump()
+
+    def _known_to(self, hello: wire.Hello) -> Conversation | None:
+        """The conversation a console that comes back was in, if its counts make sense."""
+        if hello.session is None or not hello.session.isdecimal():
+            return None
+        running = self._board.conversation
+        number = int(hello.session)
+        known = running if running is not None and running.id == number else self._board.journal.by_id(number)
+        if known is None or (hello.got or 0) > known.ledger.peer or (hello.sent or 0) > known.ledger.operator:
+            return None
+        return known
+
+    # -------------------------------------------------------------- telling
+
+    def _begin(self, conversation: Conversation, got: int, sent: int) -> None:
+        """From here on this console is told of `conversation`, but for what it has of it already."""
+        self.conversation = conversation
+        self._got, self._sent, self._own_until = got, sent, conversation.ledger.operator
+        self._seq = min(got, sent)  # a message with a number over n has a seq over n as well
+        self._acked = got
+        frames: list[wire.Frame] = [
+            wire.Peer(
+                conversation.handle,
+                session=str(conversation.id),
+                got=conversation.ledger.operator,
+                turns=conversation.ledger.turns.value,
+                since=conversation.started,
+                address=conversation.address,
+                classic=conversation.classic,
+            )
+        ]
+        if conversation.shown[Role.PEER]:
+            frames.append(wire.Read(conversation.shown[Role.PEER]))
+        if conversation is self._board.conversation and self._board.peer is None:
+            frames.append(wire.Away())
+        self.link.send(frames)
+
+    def _tell_some(self) -> bool:
+        """Sends the next piece; False when there is nothing more to tell now."""
+        conversation = self.conversation
+        if conversation is None:
+            following = self._following()
+            if following is None:
+                return False
+            self._begin(following, 0, 0)
+            return True
+        ledger = conversation.ledger
+        if self._seq < ledger.peer + ledger.operator:
+            entries = self._board.journal.entries(conversation.id, self._seq, PIECE)
+            self._seq = entries[-1].seq
+            self.link.send([frame for e in entries for frame in self._told(e)])
+            return True
+        # Not before its last ack: an ack names no conversation, so it must not be taken for the next one's.
+        if conversation.ended is None or self._acked < ledger.peer:
+            return False
+        self.link.send([wire.Quit(conversation.reason)])
+        self.conversation, self._last = None, conversation.id
+        return True
+
+    def _following(self) -> Conversation | None:
+        """The next conversation with something new for the operator; the running one as the live object."""
+        following = self._board.journal.next_unseen(self._last)
+        running = self._board.conversation
+        if following is not None and running is not None and running.id == following.id:
+            return running
+        return following
+
+    def _told(self, e: Entry) -> list[wire.Frame]:
+        """The lines of one message; none for what this console has, or has said itself since."""
+        message = wire.Message(e.handle, e.text)
+        if e.role is Role.OPERATOR:
+            return [wire.At(e.time, own=True), message] if self._sent < e.n <= self._own_until else []
+        if e.n <= self._got:
+            return []
+        return [message] if self._board.now() - e.time < NOW else [wire.At(e.time), message]
+
+    # -------------------------------------------------------------- what it says
+
+    def _say(self, messages: Sequence[wire.Message]) -> None:
+        for message in messages:
+            if message.handle != self._board.handle:
+                raise ProtocolError("handle", "The handle is not that of the hello.")
+        if messages and self._board.operator is self:
+            self._board.operator_says(self, messages)
+
+    def _obey(self, frame: wire.Frame) -> None:
+        match frame:
+            case wire.Quit(reason):
+                if self.conversation is not None and self.conversation is self._board.conversation:
+                    self._board.end(reason, "the operator")
+            case wire.Hello():
+                raise ProtocolError("hello", "There has been a hello already.")
+            case _:  # typing, and what a later version may send
+                pass
+
+    def _shown(self, count: int) -> None:
+        conversation = self.conversation
+        if conversation is None:
+            return
+        if conversation is self._board.conversation:
+            self._board.shown(Role.OPERATOR, count)
+        else:
+            mark_shown(conversation, Role.OPERATOR, count)
+            if count == conversation.ledger.peer:
+                self._board.journal.save_shown(conversation)
+        self._acked = max(self._acked, count)
+        self.pump()
+
+    def _journal_failed(self, error: JournalError) -> None:
+        log.error("%s", error)
+        self.link.finish([wire.Error("journal", f"{error} Nothing is lost; it goes on when that is mended.")])

@@ -1,0 +1,200 @@
+"""The process: daemonizing, the pidfile, logs, and telling systemd.
+
+Everything that can go wrong at a start goes wrong before the process detaches, so that it reaches
+the terminal with an exit status. Knows nothing of chat.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import logging.handlers
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from pychat_client.errors import Exit, NotPermitted, PychatError, Taken
+
+FILES_MAX = 4096
+"""Open files: a line needs a hundred. python-daemon 2.3 makes a set of all possible ones, and closes each."""
+
+log = logging.getLogger("pychatd")
+
+
+class Pidfile:
+    """A pidfile held by flock(2): what a killed daemon leaves behind locks nobody out.
+
+    `acquire` before detaching (the lock belongs to the open file and survives fork), then enter the
+    context in the process that stays, which writes its pid; leaving removes the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = -1
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def acquire(self) -> None:
+        """Takes the lock. Raises Taken with the holder's pid, NotPermitted."""
+        try:
+            while True:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # Whoever held it may have removed it meanwhile: then this lock is on no file any more.
+                    if os.path.samestat(os.fstat(fd), self.path.stat()):
+                        break
+                except FileNotFoundError:
+                    pass
+                except BlockingIOError:
+                    pid = read_pid(self.path)
+                    os.close(fd)
+                    raise Taken(f"pychatd runs already, with pid {pid or 'unknown'}.") from None
+                os.close(fd)
+        except OSError as error:
+            raise NotPermitted(f"The pidfile {self.path} cannot be written: {error.strerror}.") from None
+        self._fd = fd
+
+    def __enter__(self) -> Pidfile:
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self.path.unlink()
+        os.close(self._fd)
+
+
+def read_pid(path: Path) -> int | None:
+    """The pid in a pidfile whose lock is held; None where nobody holds it."""
+    try:
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read().strip() or 0) or None
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+# ------------------------------------------------------------------ start
+
+
+def detach(pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], None]], int]) -> int:
+    """Runs `serve(ready)` in a daemon of its own (python-daemon); returns when it has called ready().
+
+    keep: file descriptors that stay open. Returns Exit.OK here once the daemon serves; when it fails
+    before, prints its sentence and returns its status. In the daemon it never returns.
+    """
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        with os.fdopen(reader, encoding="utf-8") as report:
+            word, _, sentence = report.read().partition(" ")
+        if word == "ready":
+            return Exit.OK
+        print(f"pychatd: {sentence or 'The daemon ended while it started; see the system log.'}", file=sys.stderr)
+        return int(word or Exit.FAILED)
+    os.close(reader)
+    try:
+        status = _serve_detached(pidfile, keep, serve, writer)
+    except PychatError as error:
+        _report(writer, f"{int(error.status)} {error}")
+        status = error.status
+    except Exception:
+        log.exception("The daemon failed")
+        status = Exit.FAILED
+    logging.shutdown()
+    os._exit(status)
+
+
+def _serve_detached(
+    pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], None]], int], writer: int
+) -> int:
+    limit_files()  # before the import: python-daemon counts what may be open then
+    from daemon import DaemonContext
+
+    context = DaemonContext(
+        working_directory="/",
+        umask=0o077,
+        detach_process=True,
+        files_preserve=[*keep, pidfile.fileno(), writer],
+        pidfile=pidfile,
+        signal_map={signal.SIGTSTP: None, signal.SIGTTIN: None, signal.SIGTTOU: None},
+    )
+    with context:
+        return serve(lambda: _report(writer, "ready "))
+
+
+def _report(writer: int, words: str) -> None:
+    os.write(writer, words.encode())
+    os.close(writer)
+
+
+def limit_files() -> None:
+    """Allows no more open files than a line can need."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard > FILES_MAX:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_MAX, FILES_MAX))
+
+
+# ------------------------------------------------------------------ logs
+
+
+def log_to_syslog(path: Path, port: int) -> None:
+    """Sends the log to the syslog socket at `path` (RFC 3164 over a UNIX datagram socket)."""
+    handler: logging.Handler
+    try:
+        syslog = logging.handlers.SysLogHandler(str(path), facility=logging.handlers.SysLogHandler.LOG_DAEMON)
+        syslog.append_nul = False
+        syslog.ident = f"pychatd@{port}[{os.getpid()}]: "
+        handler = syslog
+    except OSError:  # a machine without syslog is no reason not to serve
+        handler = logging.NullHandler()
+    _log_to(handler, "%(message)s")
+
+
+def log_to_stderr() -> None:
+    """Sends the log to stderr; with systemd's priority in front where systemd reads it (sd-daemon(3))."""
+    handler = logging.StreamHandler()
+    _log_to(handler, "%(prefix)s%(message)s" if "JOURNAL_STREAM" in os.environ else "%(levelname)s %(message)s")
+
+
+def _log_to(handler: logging.Handler, layout: str) -> None:
+    priorities = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+    def add_prefix(record: logging.LogRecord) -> bool:
+        record.prefix = f"<{priorities.get(record.levelname, 6)}>"
+        return True
+
+    handler.addFilter(add_prefix)
+    handler.setFormatter(logging.Formatter(layout))
+    logging.raiseExceptions = False  # a syslog that went away must not write tracebacks
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+# ------------------------------------------------------------------ systemd
+
+
+def notify(*words: str) -> None:
+    """Tells systemd about the service (sd_notify(3)): one datagram; nothing outside systemd."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.sendto("\n".join(words).encode(), address)

@@ -1,0 +1,261 @@
+"""The running line: listeners, callers, signals and an orderly stop.
+
+Accepts on TCP and on the console's UNIX socket and hands each connection to its owner (caller,
+operator_end). Operating system errors of sockets become sentences here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import pwd
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from pychat_client.errors import LinkError, NotPermitted, PychatError, Taken, UsageError
+from pychat_client.link import FINISH_SECONDS, Link
+from pychatd import process
+from pychatd.caller import Caller
+from pychatd.config import Settings
+from pychatd.journal import Journal
+from pychatd.operator_end import OperatorEnd
+from pychatd.switchboard import Switchboard
+
+BACKLOG = 64
+"""Connections the kernel may complete before we accept them."""
+
+LINKS_MAX = 64
+"""Connections at once, from outside and of consoles each. One talks, the others may wait to speak
+first; a stranger who opens more gets none, and the one who talks is never affected."""
+
+ACCEPT_PAUSE = 1.0
+"""Seconds to wait when no more files can be opened, instead of spinning."""
+
+log = logging.getLogger("pychatd")
+
+
+# ------------------------------------------------------------------ sockets
+
+
+def make_directories(settings: Settings) -> None:
+    """The line's own directories, 0700 where we make them. Raises NotPermitted."""
+    for directory in (settings.runtime, settings.state):
+        try:
+            directory.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise NotPermitted(f"The directory {directory} cannot be made: {error.strerror}.") from None
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise NotPermitted(f"The directory {directory} cannot be written: permission denied.")
+
+
+def bind_tcp(settings: Settings) -> list[socket.socket]:
+    """Listening sockets on every address of `settings`; of the default ones IPv6 may be missing.
+
+    Raises Taken when the port is in use, NotPermitted below 1024 without the right, UsageError for
+    an address that is not of this machine.
+    """
+    optional = Settings(settings.port).listen == settings.listen
+    bound: list[socket.socket] = []
+    try:
+        for address in settings.listen:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            try:
+                bound.append(_bind(family, address, settings.port))
+            except OSError as error:
+                if not (optional and family == socket.AF_INET6 and error.errno in _NO_IPV6):
+                    raise _bind_error(error, address, settings.port) from None
+    except PychatError:
+        for sock in bound:
+            sock.close()
+        raise
+    return bound
+
+
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+
+
+def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _bind_error(error: OSError, address: str, port: int) -> PychatError:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return Taken(f"Port {port} is in use by another program (on {address}).")
+        case errno.EACCES | errno.EPERM:
+            return NotPermitted(f"Port {port} cannot be opened: ports below 1024 are root's.")
+        case errno.EADDRNOTAVAIL:
+            return UsageError(f"{address} is not an address of this machine; see --listen.")
+        case _:
+            return LinkError(f"Port {port} cannot be opened on {address}: {error.strerror}.")
+
+
+def bind_console(path: Path) -> socket.socket:
+    """The listening console socket, 0660 from its first instant. The pidfile's lock is held, so what
+    lies at `path` is a dead daemon's. Raises NotPermitted."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o117)
+    try:
+        sock.setblocking(False)
+        path.unlink(missing_ok=True)
+        sock.bind(str(path))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise NotPermitted(f"The console socket {path} cannot be made: {error.strerror}.") from None
+    finally:
+        os.umask(umask)
+    return sock
+
+
+# ------------------------------------------------------------------ serving
+
+
+class Server:
+    """One running line."""
+
+    def __init__(
+        self, settings: Settings, tcp: list[socket.socket], console: socket.socket, journal: Journal
+    ) -> None:
+        self._settings = settings
+        self._tcp = tcp
+        self._console = console
+        self._journal = journal
+        self._board = Switchboard(settings, journal, self._tell_state)
+        self._callers: set[Link] = set()
+        self._consoles: set[Link] = set()
+        self._stopping = asyncio.Event()
+        self._reload: Callable[[], Settings] = lambda: settings
+
+    async def run(self, ready: Callable[[], None], reload: Callable[[], Settings]) -> None:
+        """Serves until SIGINT or SIGTERM; a second one ends the process at once.
+
+        ready: called once connections are taken; reload: reads the settings again (SIGHUP).
+        """
+        self._reload = reload
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):  # explicitly: a script's background job ignores SIGINT
+            loop.add_signal_handler(number, self._stop_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
+        accepting = [
+            *(asyncio.create_task(self._accept(sock, self._callers, self._caller)) for sock in self._tcp),
+            asyncio.create_task(self._accept(self._console, self._consoles, self._operator)),
+        ]
+        addresses = ", ".join(_address(sock.getsockname()) for sock in self._tcp)
+        log.info("pychatd serves on %s, console at %s", addresses, self._settings.console_socket)
+        process.notify("READY=1")
+        self._tell_state()
+        ready()
+        await self._stopping.wait()
+        process.notify("STOPPING=1")
+        for task in accepting:
+            task.cancel()
+        await self._finish()
+        log.info("pychatd has stopped")
+
+    async def _finish(self) -> None:
+        """Tells both ends, and gives them a moment to read it."""
+        self._board.stop()
+        for sock in (*self._tcp, self._console):
+            sock.close()
+        with suppress(OSError):
+            self._settings.console_socket.unlink()
+        if closing := [link.closed for link in self._callers | self._consoles]:
+            await asyncio.wait(closing, timeout=FINISH_SECONDS + 1)
+        self._journal.close()
+
+    # -------------------------------------------------------------- connections
+
+    async def _accept(
+        self, listener: socket.socket, links: set[Link], admit: Callable[[socket.socket], Link]
+    ) -> None:
+        """Takes connections for ever; `links` holds those that live, `admit` makes the owner of one."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                log.warning("A connection could not be taken: %s", error.strerror)
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            if len(links) >= LINKS_MAX:
+                log.warning("One connection too many was refused: there are %d", len(links))
+                sock.close()
+                continue
+            try:
+                link = admit(sock)
+                await loop.connect_accepted_socket(lambda: link, sock)  # noqa: B023 -- called before the next turn
+            except (OSError, LinkError) as error:  # gone again already
+                log.info("A connection was lost at once: %s", error)
+                sock.close()
+            else:
+                links.add(link)
+                link.closed.add_done_callback(partial(_forget, links, link))
+
+    def _caller(self, sock: socket.socket) -> Link:
+        return Caller(self._board, _address(sock.getpeername())).link
+
+    def _operator(self, sock: socket.socket) -> Link:
+        pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return OperatorEnd(self._board, f"{_user_name(uid)} (pid {pid})").link
+
+    # -------------------------------------------------------------- signals
+
+    def _stop_signal(self, number: signal.Signals) -> None:
+        if self._stopping.is_set():
+            log.warning("A second %s: stopped at once", number.name)
+            os._exit(128 + number)
+        log.info("%s: stopping", number.name)
+        self._stopping.set()
+
+    def _reload_signal(self) -> None:
+        process.notify("RELOADING=1")
+        try:
+            settings = self._reload()
+        except PychatError as error:
+            log.error("The configuration was not reloaded: %s", error)
+        else:
+            now = self._settings
+            if (settings.listen, settings.durability) != (now.listen, now.durability):
+                log.warning("Changed listen and durability settings hold from the next start on")
+            self._board.reload(settings)
+            log.info("The configuration has been reloaded")
+        process.notify("READY=1")
+
+    def _tell_state(self) -> None:
+        process.notify(f"STATUS={self._board.state_words()}")
+
+
+def _forget(links: set[Link], link: Link, _closed: asyncio.Future[None]) -> None:
+    links.discard(link)
+
+
+def _address(name: tuple[str, int]) -> str:
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,311 @@
+"""The seat and the conversation: joins the peer, the journal and the console.
+
+    peer -> frames -> may it be said? -> journal COMMIT -> ack the sender -> forward to the other end
+
+Commit, then tell anyone: neither the ack nor the other side comes before the journal has it. What
+the two ends have not got yet is read back from the journal when they come back, so no queue of
+messages exists in memory. Knows no sockets; the ends (caller, operator) own the links.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pychat_client import wire
+from pychat_client.conversation import Ledger, Role
+from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.text import printable
+from pychatd.config import Settings
+from pychatd.journal import Conversation, Entry, Journal, copy_of, entry, hash_token
+
+if TYPE_CHECKING:
+    from pychatd.caller import Caller
+    from pychatd.operator_end import OperatorEnd
+
+FALLBACK_HANDLE = "operator"
+
+log = logging.getLogger("pychatd")
+
+
+class Switchboard:
+    """One line: at most one conversation, one peer in the seat, one console."""
+
+    def __init__(self, settings: Settings, journal: Journal, changed: Callable[[], None] = lambda: None) -> None:
+        """changed: called when `state_words` has changed."""
+        self.settings = settings
+        self.journal = journal
+        self.handle = settings.handle or FALLBACK_HANDLE
+        self.conversation: Conversation | None = None
+        self.peer: Caller | None = None  # who has the seat; its link is live
+        self.operator: OperatorEnd | None = None  # the attached console
+        self.greeted: set[Caller] = set()  # callers that have our hello and have not spoken yet
+        self._started = datetime.now(UTC)
+        self._seat_kept_until = self._started
+        self._changed = changed
+        self._resume_running()
+
+    def _resume_running(self) -> None:
+        """After a restart: the conversation goes on where it was, if its peer can come back."""
+        running = self.journal.running()
+        if running is not None and running.classic:
+            self.journal.end(running, "the daemon was stopped", self.now())
+            running = None
+        self.conversation = running
+        self._keep_seat()
+
+    # -------------------------------------------------------------- what the ends ask
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    @property
+    def turns_word(self) -> str:
+        return self.settings.turns.value
+
+    def seat_is_free(self) -> bool:
+        """Whether a first message may start a conversation: nobody talks, and nobody is waited for."""
+        if self.conversation is None:
+            return True
+        return self.peer is None and self.now() >= self._seat_kept_until
+
+    def find(self, token: str) -> Conversation | None:
+        """The conversation of a session token, running or over. Raises JournalError."""
+        if self.conversation is not None and self.conversation.token == hash_token(token):
+            return self.conversation
+        return self.journal.by_token(token)
+
+    def take_seat(self, caller: Caller, conversation: Conversation) -> None:
+        """`caller` becomes the peer of `conversation`; whoever held the seat for it is a ghost."""
+        ghost, self.peer = self.peer, caller
+        if ghost is not None and ghost is not caller:
+            ghost.displaced()
+        self.conversation = conversation
+        self.greeted.discard(caller)
+        for other in list(self.greeted):
+            other.busy()
+        log.info("conversation %d: %s from %s has the seat", conversation.id, _who(conversation), caller.address)
+        if self.operator is not None:
+            self.operator.peer_presence(here=True)
+        self._changed()
+
+    # -------------------------------------------------------------- what is said
+
+    def peer_says(self, caller: Caller, messages: Sequence[wire.Message], *, in_turn: bool = True) -> None:
+        """Messages of the peer, or of a caller: the first one takes the seat. Raises ProtocolError
+        behind the last good one (not so with in_turn False), JournalError if nothing could be stored."""
+        conversation = caller.conversation
+        if conversation is not self.conversation or conversation is None:
+            if caller is self.peer or (conversation is not None and conversation.ended is not None):
+                return  # it crossed the end of the conversation: never acked, so never lost
+            if not self.seat_is_free():
+                caller.busy()
+                return
+            self._abandon()
+            conversation = caller.new_conversation()
+        entries, error = self._store(conversation, Role.PEER, messages, in_turn)
+        if entries:
+            if self.peer is not caller:
+                caller.conversation = conversation
+                self.take_seat(caller, conversation)
+            caller.stored(conversation.ledger.peer)
+            if self.operator is not None:
+                self.operator.forward(entries)
+        if error is not None:
+            raise error
+
+    def operator_says(self, operator: OperatorEnd, messages: Sequence[wire.Message]) -> None:
+        """Messages of the operator. Raises ProtocolError behind the last good one, JournalError."""
+        conversation = self.conversation
+        if conversation is None or operator.number != conversation.id:
+            return  # it crossed the end of the conversation
+        entries, error = self._store(conversation, Role.OPERATOR, messages)
+        if entries:
+            operator.stored(entries)
+            if self.peer is not None:
+                self.peer.forward(entries)
+        if error is not None:
+            raise error
+
+    def _store(
+        self, conversation: Conversation, role: Role, messages: Sequence[wire.Message], in_turn: bool = True
+    ) -> tuple[list[Entry], ProtocolError | None]:
+        """Stores as many of `messages` as the rules allow, in one transaction."""
+        ledger = copy_of(conversation.ledger)
+        entries: list[Entry] = []
+        error: ProtocolError | None = None
+        now = self.now()
+        try:
+            for message in messages:
+                entries.append(entry(ledger, role, message, now, in_turn=in_turn))
+        except ProtocolError as broken:
+            error = broken
+        if entries:
+            self.journal.append(conversation, entries, ledger)
+        return entries, error
+
+    def shown(self, role: Role, count: int) -> None:
+        """The user of `role` has seen the first `count` messages of the other. Raises ProtocolError."""
+        conversation = self.conversation
+        if conversation is None:
+            return
+        mark_shown(conversation, role, count)
+        other = self.operator if role is Role.PEER else self.peer
+        if other is not None and other.conversation is conversation:
+            other.read(count)
+
+    # -------------------------------------------------------------- comings and goings
+
+    def end(self, reason: str, who: str) -> None:
+        """The running conversation is over for good; both ends are told. Raises JournalError."""
+        conversation = self.conversation
+        if conversation is None:
+            return
+        self.journal.end(conversation, reason, self.now())
+        log.info("conversation %d: ended by %s", conversation.id, who)
+        self.conversation = None
+        peer, self.peer = self.peer, None
+        if peer is not None:
+            peer.pump()
+        if self.operator is not None:
+            self.operator.pump()
+        self._changed()
+
+    def peer_lost(self, caller: Caller, why: str) -> None:
+        """A caller's link is gone. The conversation is not, unless its peer is a classic one."""
+        self.greeted.discard(caller)
+        if self.peer is not caller:
+            return
+        self.peer = None
+        conversation = self.conversation
+        if conversation is None:
+            return
+        log.info("conversation %d: the connection is gone: %s", conversation.id, why)
+        if conversation.classic:
+            self.end("the connection is gone", "the connection")
+            return
+        self._keep_seat()
+        self._save_shown(conversation)
+        if self.operator is not None:
+            self.operator.peer_presence(here=False)
+        self._changed()
+
+    def attach(self, operator: OperatorEnd) -> None:
+        """A console takes over the operator's side."""
+        old, self.operator = self.operator, operator
+        if old is not None:
+            old.taken_over(operator.user)
+        log.info("console: %s attached", operator.user)
+        self._tell_presence(wire.Here())
+        self._changed()
+
+    def detach(self, operator: OperatorEnd) -> None:
+        """A console's link is gone."""
+        if self.operator is not operator:
+            return
+        self.operator = None
+        log.info("console: %s detached", operator.user)
+        if self.conversation is not None:
+            self._save_shown(self.conversation)
+        self._tell_presence(wire.Away())
+        self._changed()
+
+    def stop(self) -> None:
+        """The daemon stops: both ends are told. A classic peer's conversation ends with it."""
+        conversation = self.conversation
+        if conversation is not None:
+            try:
+                if conversation.classic:
+                    self.end("the daemon was stopped", "the daemon's stop")
+                else:
+                    self.journal.save_shown(conversation)
+            except JournalError as error:
+                log.error("%s", error)
+        words = "The daemon is stopping. The conversation is kept, and goes on when it is back."
+        for end in (self.peer, self.operator, *self.greeted):
+            if end is not None:
+                end.link.finish([wire.Error("stopping", words)])
+
+    def reload(self, settings: Settings) -> None:
+        """Takes over what can change while the line runs."""
+        if settings.handle is not None and settings.handle != self.settings.handle:
+            self.handle = settings.handle
+        self.settings = settings
+
+    # -------------------------------------------------------------- state for people
+
+    def state_words(self) -> str:
+        """What the line does now, in a sentence for `systemctl status`."""
+        conversation = self.conversation
+        if conversation is None:
+            return "Waiting for a peer."
+        name = printable(conversation.handle)
+        if self.peer is None:
+            return f"Waiting for {name} to come back."
+        return f"Talking with {name} from {self.peer.address}."
+
+    def report(self) -> str:
+        """The state as one JSON object, ASCII only: what `pychatd status --json` prints."""
+        conversation, operator = self.conversation, self.operator
+        peer = conversation and {
+            "handle": conversation.handle,
+            "address": conversation.address,
+            "since": wire.timestamp(conversation.started),
+            "connected": self.peer is not None,
+            "classic": conversation.classic,
+            "received": conversation.ledger.peer,
+            "sent": conversation.ledger.operator,
+        }
+        return json.dumps(
+            {
+                "port": self.settings.port,
+                "pid": os.getpid(),
+                "since": wire.timestamp(self._started),
+                "turns": self.turns_word,
+                "peer": peer,
+                "console": operator and {"user": operator.user, "handle": self.handle},
+            }
+        )
+
+    # -------------------------------------------------------------- inside
+
+    def _abandon(self) -> None:
+        """The seat goes to somebody else: the peer that did not come back has lost its conversation."""
+        if self.conversation is not None:
+            self.end("the connection was lost, and somebody else has called since", "a new caller")
+
+    def _keep_seat(self) -> None:
+        self._seat_kept_until = self.now() + timedelta(seconds=self.settings.grace)
+
+    def _tell_presence(self, frame: wire.Away | wire.Here) -> None:
+        for caller in (self.peer, *self.greeted):
+            if caller is not None:
+                caller.link.send([frame])
+
+    def _save_shown(self, conversation: Conversation) -> None:
+        try:
+            self.journal.save_shown(conversation)
+        except JournalError as error:
+            log.error("%s", error)
+
+
+def mark_shown(conversation: Conversation, role: Role, count: int) -> None:
+    """Notes an ack of an end. Raises ProtocolError for more than was said."""
+    other = Role.OPERATOR if role is Role.PEER else Role.PEER
+    check_count(conversation.ledger, other, count)
+    conversation.shown[role] = max(conversation.shown[role], count)
+
+
+def check_count(ledger: Ledger, role: Role, count: int) -> None:
+    """Raises ProtocolError when an end speaks of more messages of `role` than there are."""
+    said = ledger.count(role)
+    if count > said:
+        raise ProtocolError("ack", f"{count} messages cannot have arrived: {said} were sent.")
+
+
+def _who(conversation: Conversation) -> str:
+    return printable(conversation.handle)
