@@ -191,6 +191,10 @@ class Chat:
         self.finish(Exit.ABSENT)
 
     def _greet(self) -> None:
+        if self.end.role is Role.OPERATOR and not self.end.session:
+            self._view.notice(
+                f"This is {self.place}. Nobody can be called from here: the other side speaks first."
+            )
         self.greeted = self._known = True
         self.attempt = 0
 

@@ -190,7 +190,7 @@ class Endpoint:
         """The text as it would be sent. Raises MessageError or Refused; changes nothing."""
         message = check_message(text)
         if self.role is Role.OPERATOR and not self.open:
-            raise Refused("Not sent: the other side speaks first. Your text is kept in the line.")
+            raise Refused("Not sent yet: the other side speaks first.")
         if self.over:
             raise Refused("Not sent: the conversation is over.")
         if not self._may_number() and len(self.held) >= HELD_MAX:

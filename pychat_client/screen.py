@@ -84,27 +84,16 @@ class Screen:
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         when, name = time.strftime(_TIME), f"{printable(message.handle)}> "
-        room = max(self._columns() - len(_INDENT), 10)
-        first, *rest = [
-            piece
-            for index, line in enumerate(printable_lines(message.text))
-            for piece in wrap(line, room, room - (len(when) + get_cwidth(name) - len(_INDENT)) * (index == 0))
-        ]
-        parts: StyleAndTextTuples = [
-            ("class:time", when),
-            ("class:own" if own else "class:other", name),
-            ("", first),
-        ]
-        for line in rest:
-            parts.append(("", f"\n{_INDENT}{line}"))
-        self._print(parts)
+        style = "class:own" if own else "class:other"
+        self._print([("class:time", when), (style, name), ("", self._body(message.text, get_cwidth(when + name)))])
 
     def held(self, text: str) -> None:
-        lines = f"\n{_INDENT}".join(printable_lines(text))
-        self._print([("class:notice", f"held until your turn (\\recall takes it back): {lines}")])
+        before = "-- held until your turn: "
+        self._print([("class:notice", before + self._body(text, len(before)))])
 
     def notice(self, sentence: str) -> None:
-        self._print([("class:notice", f"-- {sentence}")])
+        before = "-- "
+        self._print([("class:notice", before + self._body(sentence, len(before)))])
 
     def restore(self, text: str) -> None:
         self._restored = text
@@ -180,8 +169,14 @@ class Screen:
         parts = [self._chat.summary(), self._chat.limit(self._session.default_buffer.text)]
         return FormattedText([("", " | ".join(part for part in parts if part))])
 
-    def _columns(self) -> int:
-        return self._session.output.get_size().columns
+    def _body(self, text: str, used: int) -> str:
+        """`text` made printable and wrapped behind `used` columns; later lines are indented."""
+        room = max(self._session.output.get_size().columns - len(_INDENT), 10)
+        pieces: list[str] = []
+        for line in printable_lines(text):
+            first = room if pieces else room + len(_INDENT) - used
+            pieces += wrap(line, room, first)
+        return f"\n{_INDENT}".join(pieces)
 
     def _print(self, parts: StyleAndTextTuples) -> None:
         """Prints above the line being typed; a burst of lines is drawn once."""

@@ -73,15 +73,13 @@ def check_message(text: str) -> str:
     """
     message = nfc(_BREAKS.sub(BREAK, text).replace("\t", _TAB))
     if not message.strip():
-        raise MessageError("There is nothing to send: the message is empty.")
+        raise MessageError("Not sent: the message is empty.")
     if len(message) > MESSAGE_MAX:
-        raise MessageError(
-            f"Not sent: the message has {len(message)} characters, and at most {MESSAGE_MAX} can be sent."
-        )
+        raise MessageError(f"Not sent: {len(message)} characters, and at most {MESSAGE_MAX} can be sent.")
     if (found := CONTROL.search(message)) is not None:
-        raise MessageError(f"Not sent: the message contains {_named(found[0])}, a control character.")
+        raise MessageError(f"Not sent: there is a control character in it, {_named(found[0])}.")
     if any("\ud800" <= char <= "\udfff" for char in message):
-        raise MessageError("Not sent: the message contains bytes that are not UTF-8.")
+        raise MessageError("Not sent: there are bytes in it that are not UTF-8.")
     return message
 
 

@@ -174,7 +174,7 @@ def _gone(handle: int) -> bool:
     return False
 
 
-class _AnsweringScreen(pyte.HistoryScreen):  # type: ignore[misc]  # pyte ships no types
+class _AnsweringScreen(pyte.HistoryScreen):
     """A terminal that tells where its cursor is when it is asked."""
 
     def __init__(self, columns: int, lines: int, answer: Callable[[str], None]) -> None:

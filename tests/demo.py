@@ -1,0 +1,94 @@
+"""`make run`: a daemon of your own, and its console here.
+
+With a terminal, the console opens and the line to type in a second terminal is printed. Without
+one, a short conversation is played between the real daemon, console and client, and printed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+BIN = Path(sys.executable).parent
+PORT = 7000
+PATIENCE = 30.0
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="pychat-") as directory:
+        port = _port()
+        places = ["--runtime-directory", f"{directory}/run"]
+        pychatd = [str(BIN / "pychatd")]
+        subprocess.run(
+            [*pychatd, "start", str(port), *places, "--state-directory", f"{directory}/state"], check=True
+        )
+        try:
+            console = [str(BIN / "pychatd-console"), str(port), *places, "--handle", "Server"]
+            if sys.stdin.isatty() and sys.stdout.isatty():
+                print(f"pychatd serves on port {port}. In a second terminal, type:\n")
+                print(f"    {BIN / 'pychat'} localhost {port}\n")
+                print("This is the operator's console; Ctrl-D leaves it and stops the daemon.\n", flush=True)
+                return subprocess.run(console, check=False).returncode
+            return _play(console, [str(BIN / "pychat"), "localhost", str(port), "--handle", "Client1"])
+        finally:
+            subprocess.run([*pychatd, "stop", str(port), *places], check=True)
+
+
+def _port() -> int:
+    """Port 7000, or any free one when that is taken."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("", PORT))
+        except OSError:
+            sock.bind(("", 0))
+        return int(sock.getsockname()[1])
+
+
+def _play(console: list[str], client: list[str]) -> int:
+    """Each side's words in turn, shown as the other side's screen has them."""
+    with _program(console) as operator, _program(client) as peer:
+        for sender, receiver, words in (
+            (peer, operator, "Hi!"),
+            (operator, peer, "Hello, Client1. How is the weather on host B?"),
+            (peer, operator, "Fine, thanks. Bye!"),
+        ):
+            _write(sender, words)
+            print(_read(receiver), flush=True)
+        _write(peer, "\\quit")
+        statuses = [peer.wait(PATIENCE)]
+        _close(operator.stdin)
+        statuses.append(operator.wait(PATIENCE))
+    print(f"(client and console ended with {statuses[0]} and {statuses[1]})")
+    return max(statuses)
+
+
+def _program(words: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
+    )
+
+
+def _write(program: subprocess.Popen[str], words: str) -> None:
+    assert program.stdin is not None
+    program.stdin.write(f"{words}\n")
+    program.stdin.flush()
+
+
+def _read(program: subprocess.Popen[str]) -> str:
+    assert program.stdout is not None
+    return program.stdout.readline().rstrip("\n")
+
+
+def _close(stream: IO[str] | None) -> None:
+    if stream is not None:
+        stream.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
