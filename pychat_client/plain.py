@@ -7,11 +7,12 @@ written. Knows no sockets and no rules.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from pychat_client import wire
 from pychat_client.chat import Chat
@@ -31,9 +32,10 @@ class Plain:
     and not in memory. At the end of the input the chat is left when all has been confirmed.
     """
 
-    def __init__(self, program: str, source: BinaryIO | None = None) -> None:
+    def __init__(self, program: str, source: int = 0) -> None:
+        """program: whose name stands in front of notices; source: the file descriptor to read."""
         self._program = program
-        self._source = source or sys.stdin.buffer
+        self._source = source
         self._changed = asyncio.Event()
         self._chat: Chat | None = None
         self._refused = False
@@ -115,25 +117,14 @@ class Plain:
         self, lines: asyncio.Queue[bytes], ready: threading.Semaphore, loop: asyncio.AbstractEventLoop
     ) -> None:
         """In a thread of its own, because a regular file cannot be waited for; ends with the process."""
-        line = b"start"
-        while line:
-            ready.acquire()
-            line = self._read_line()
-            try:
-                loop.call_soon_threadsafe(lines.put_nowait, line)
-            except RuntimeError:  # the loop is closed: nobody is interested any more
-                return
-
-    def _read_line(self) -> bytes:
-        """The next line; of one longer than LINE_MAX the beginning, and the rest is passed over."""
         try:
-            line = self._source.readline(LINE_MAX)
-            rest = line
-            while rest and not rest.endswith(b"\n") and len(rest) == LINE_MAX:
-                rest = self._source.readline(LINE_MAX)
-        except (OSError, ValueError):
-            return b""
-        return line
+            for line in read_lines(self._source):
+                ready.acquire()
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            ready.acquire()
+            loop.call_soon_threadsafe(lines.put_nowait, b"")
+        except RuntimeError:  # the loop is closed: nobody is interested any more
+            pass
 
     def _write(self, stream: TextIO, line: str) -> None:
         try:
@@ -143,11 +134,34 @@ class Plain:
                 self._chat.finish(Exit.FAILED)
 
 
+def read_lines(fd: int) -> Iterator[bytes]:
+    """The lines of a file descriptor, each with its line feed; the last one may have none. Of a line
+    longer than LINE_MAX the beginning is kept, so that memory stays bounded.
+
+    Not through sys.stdin: a thread that waits in its buffer aborts Python's shutdown.
+    """
+    rest = b""
+    while data := _read(fd):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+        rest = rest[:LINE_MAX]
+    if rest:
+        yield rest
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, LINE_MAX)
+    except OSError:  # a terminal that went away
+        return b""
+
+
 def ask_handle() -> str:
     """Asks for a handle on stderr until there is a good one. Raises EOFError."""
     while True:
         print("Your handle: ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.buffer.readline(LINE_MAX)
+        line = sys.stdin.buffer.readline()
         if not line:
             raise EOFError
         try:
