@@ -24,6 +24,7 @@ from pychat_client.conversation import (
     Presence,
     Role,
     Said,
+    Told,
     Turns,
 )
 from pychat_client.errors import Exit, LinkError, ProtocolError, Refused
@@ -81,6 +82,7 @@ class Chat:
         self._leaving = False
         self._undelivered = False
         self._peer: wire.Peer | None = None
+        self._trouble = ""  # why the other end cut us off last, until it has taken something again
         self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
             "help": ("show this list", lambda _: self._help()),
             "status": ("tell who is there, whose turn it is, what waits", lambda _: self._status()),
@@ -149,6 +151,9 @@ class Chat:
             for frame in frames:
                 if isinstance(frame, wire.Hello):
                     self._greet()
+                elif isinstance(frame, wire.Ack) and self._trouble:
+                    self._trouble = ""
+                    self._view.notice("What you sent is stored now.")
                 self._show(self.end.receive(frame))
         except ProtocolError as error:
             self.link_broken(link, error)
@@ -207,8 +212,12 @@ class Chat:
         if end.held:
             parts.append(f"{len(end.held)} held")
         if end.outbox:
-            parts.append(f"{len(end.outbox)} not confirmed")
-        if not end.here:
+            parts.append(f"{len(end.outbox)} not stored yet")
+        elif end.read < end.stored:
+            parts.append("not read yet" if self._marks_reading() else "sent")
+        elif end.stored:
+            parts.append("read")
+        if not end.here and end.open:
             parts.append("away")
         return " | ".join(parts)
 
@@ -230,6 +239,8 @@ class Chat:
             lines.append(f"{other} is away: messages are kept and shown on return.")
         turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
         lines.append(f"You {turns}; now: {self._turn_words()}.")
+        if end.keep is not None:
+            lines.append(f"What is said is kept on the host of this line: {_keep_words(end.keep)}.")
         lines.append(
             f"Sent {end.own}, of which {end.stored} stored and {end.read} read; received {end.received}; "
             f"held {len(end.held)}."
@@ -323,7 +334,8 @@ class Chat:
                 self._view.held(text)
             case Met(_, resumed, detail):
                 self._peer = detail
-                self._view.notice(self._met_words(resumed, detail))
+                if not self._trouble:
+                    self._view.notice(self._met_words(resumed, detail))
             case Presence(here):
                 self._view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
             case Over(by_other, reason, undelivered):
@@ -335,15 +347,22 @@ class Chat:
                     self.finish(Exit.OK)
             case Complaint(code, words):
                 self._complaint(code, printable(words))
+            case Told(words):
+                self._view.notice(printable(words))
 
     def _met_words(self, resumed: bool, detail: wire.Peer | None) -> str:
         other = printable(self.end.other)
         if resumed:
             return f"Connected to {other} again."
         if detail is None:
-            return f"Connected to {other}. You speak first."
+            kept = "" if self.end.keep is None else f" What is said is kept there {_keep_words(self.end.keep)}."
+            return f"Connected to {other}. You speak first.{kept}"
         kind = ", with a classic program" if detail.classic else ""
         return f"{other} calls from {printable(detail.address)}{kind}."
+
+    def _marks_reading(self) -> bool:
+        """Whether the other end tells what it has shown; classic programs do not."""
+        return self._peer is None or not self._peer.classic
 
     def _complaint(self, code: str, words: str) -> None:
         if code == "busy":
@@ -352,7 +371,10 @@ class Chat:
             if not self._wait:
                 self.finish(Exit.TAKEN)
         elif code in PASSING:
-            self._view.notice(words)
+            self.greeted = False  # not an answer that makes the next pause shorter
+            if words != self._trouble:
+                self._view.notice(words)
+            self._trouble = words
         else:
             self._view.notice(words or f"The other side refused: {printable(code)}.")
             self.finish(Exit.TAKEN if code in ("held", "taken-over") else Exit.REFUSED)
@@ -382,6 +404,13 @@ class Chat:
         if frames and self._link is not None:
             self._link.send(frames)
         self._view.refresh()
+
+
+def _keep_words(keep: str) -> str:
+    """The journal's rule, as it stands behind "is kept"."""
+    if keep == "none":
+        return "only until it is read"
+    return "for good" if keep == "forever" else f"for {printable(keep).removesuffix('d')} days"
 
 
 def _unescaped(line: str) -> str:

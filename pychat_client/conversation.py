@@ -127,7 +127,14 @@ class Complaint:
     words: str
 
 
-Event = Said | Held | Met | Over | Presence | Complaint
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A sentence of the daemon's."""
+
+    words: str
+
+
+Event = Said | Held | Met | Over | Presence | Complaint | Told
 
 
 class Endpoint:
@@ -138,6 +145,7 @@ class Endpoint:
         self.handle = handle
         self.suggested = False  # operator only: the daemon may know a better handle
         self.take = False  # operator only: displace the console that is attached
+        self.keep: str | None = None  # how long the daemon keeps what is said
         self._frames: list[wire.Frame] = []
         self._connected = False
         self._reset(turns)
@@ -286,6 +294,8 @@ class Endpoint:
                 return [Complaint("busy", words)]
             case wire.Error(code, words):
                 return [Complaint(code, words)]
+            case wire.Notice(words):
+                return [Told(words)]
             case _:  # typing, ping, pong, and what a later version may send
                 pass
         return []
@@ -296,6 +306,7 @@ class Endpoint:
         if hello.version != wire.VERSION:
             raise ProtocolError("version", f"The other side speaks version {hello.version}, not {wire.VERSION}.")
         self._connected = True
+        self.keep = hello.keep
         if self.role is Role.OPERATOR:  # the conversation follows with \peer
             self.handle, self.suggested, self.take = hello.handle, False, False
             return []
@@ -315,13 +326,14 @@ class Endpoint:
 
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
         events: list[Event] = []
-        resumed = peer.session == self.session and not self.over and peer.got >= self.stored
+        same = peer.session == self.session and not self.over
+        resumed = same and (peer.heard, peer.told) == (self.received, self.stored)
         if not resumed:
             if undelivered := self.take_undelivered():
                 events.append(Over(True, "The conversation ended while the console was away.", undelivered))
             self._reset(_turns(peer.turns))
         self.session, self.other, self.turns = peer.session, peer.handle, _turns(peer.turns)
-        self._replay_until = peer.got
+        self.received, self.stored, self._replay_until = peer.heard, peer.told, peer.got
         self._acked = 0  # said again on this link
         return [*events, Met(peer.handle, resumed, peer), *self._resend()]
 

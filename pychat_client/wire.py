@@ -45,9 +45,9 @@ class Hello:
     """The first line of a version-1 endpoint, and the daemon's answer.
 
     session: the conversation's token; got: messages received so far; sent (console only): own
-    messages known to be stored; turns (daemon only): "alternate" or "free"; suggested (console
-    only): a handle the daemon has for the operator goes before this one; take (console only): take
-    the place of the console that is attached.
+    messages known to be stored; turns (daemon only): "alternate" or "free"; keep (daemon only): how
+    long the journal keeps what is said; suggested (console only): a handle the daemon has for the
+    operator goes before this one; take (console only): take the place of the console that is attached.
     """
 
     version: int
@@ -56,12 +56,13 @@ class Hello:
     got: int | None = None
     sent: int | None = None
     turns: str | None = None
+    keep: str | None = None
     suggested: bool = False
     take: bool = False
 
     def __str__(self) -> str:
         words = _optional(session=self.session, got=self.got, sent=self.sent, turns=self.turns)
-        flags = _optional(suggested=self.suggested or None, take=self.take or None)
+        flags = _optional(keep=self.keep, suggested=self.suggested or None, take=self.take or None)
         return f"\\hello {self.version} {self.handle}{words}{flags}"
 
 
@@ -70,21 +71,25 @@ class Peer:
     """Daemon to console: the messages that follow are of this conversation.
 
     session: the conversation's number in the journal (no secret, unlike the peer's token); got: how
-    many of the operator's messages are stored in it; address: where the peer called from; classic:
-    it speaks no version 1, so nothing is acked by it.
+    many of the operator's messages are stored in it; heard, told: how many messages of the peer and
+    of the operator come before those that follow, and are not repeated; address: where the peer
+    called from; classic: it speaks no version 1, so nothing is acked by it.
     """
 
     handle: str
     session: str
     got: int
+    heard: int
+    told: int
     turns: str
     since: datetime
     address: str
     classic: bool = False
 
     def __str__(self) -> str:
-        words = _optional(session=self.session, got=self.got, turns=self.turns, since=timestamp(self.since))
-        return f"\\peer {self.handle}{words}{_optional(address=self.address, classic=self.classic or None)}"
+        counts = _optional(session=self.session, got=self.got, heard=self.heard, told=self.told)
+        words = _optional(turns=self.turns, since=timestamp(self.since), address=self.address)
+        return f"\\peer {self.handle}{counts}{words}{_optional(classic=self.classic or None)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,27 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Daemon to an endpoint: a sentence to show; nothing else changes."""
+
+    words: str
+
+    def __str__(self) -> str:
+        return f"\\notice {_cut(self.words)}"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Console socket only: what the journal has of all conversations, since a time or from the start.
+    Answered with a `\\peer` line, the messages with their times, and a `\\quit` if it is over, for each."""
+
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        return "\\history" + _optional(since=None if self.since is None else timestamp(self.since))
+
+
+@dataclass(frozen=True, slots=True)
 class Unfit:
     """What a lenient codec makes of a message that cannot be delivered; it goes back as an error
     line, and the conversation goes on. Only ever between a codec and the switchboard."""
@@ -207,6 +233,8 @@ Frame = (
     | Quit
     | Busy
     | Error
+    | Notice
+    | History
     | Unfit
     | Status
     | Away
@@ -337,6 +365,7 @@ def _hello(rest: str) -> Hello:
         got=_number(keys["got"]) if "got" in keys else None,
         sent=_number(keys["sent"]) if "sent" in keys else None,
         turns=keys.get("turns"),
+        keep=keys.get("keep"),
         suggested="suggested" in keys,
         take="take" in keys,
     )
@@ -350,6 +379,8 @@ def _peer(rest: str) -> Peer:
             _handle(handle),
             session=_session(keys["session"]),
             got=_number(keys["got"]),
+            heard=_number(keys["heard"]),
+            told=_number(keys["told"]),
             turns=keys["turns"],
             since=_time(keys["since"]),
             address=keys["address"],
@@ -362,6 +393,11 @@ def _peer(rest: str) -> Peer:
 def _at(rest: str) -> At:
     time, _, more = rest.partition(" ")
     return At(_time(time), own="own" in more.split())
+
+
+def _history(rest: str) -> History:
+    since = _keys(rest.split()).get("since")
+    return History(None if since is None else _time(since))
 
 
 def _error(rest: str) -> Error:
@@ -378,6 +414,8 @@ _PARSERS: dict[str, Callable[[str], Frame]] = {
     "quit": Quit,
     "busy": Busy,
     "error": _error,
+    "notice": Notice,
+    "history": _history,
     "status": Status,
     "away": lambda rest: Away(),
     "here": lambda rest: Here(),

@@ -88,7 +88,7 @@ class Caller:
             self._say_late()
             self._board.peer_lost(self, why)
         except JournalError as error:
-            log.error("%s", error)
+            self._board.journal_failed(error)
 
     # -------------------------------------------------------------- from the switchboard
 
@@ -179,7 +179,9 @@ class Caller:
         turns = board.turns_word if conversation is None else conversation.ledger.turns.value
         got = None if conversation is None else conversation.ledger.peer
         frames: list[wire.Frame] = [
-            wire.Hello(wire.VERSION, board.handle, session=self._token, got=got, turns=turns)
+            wire.Hello(
+                wire.VERSION, board.handle, session=self._token, got=got, turns=turns, keep=board.settings.keep
+            )
         ]
         if conversation is not None and conversation.shown[Role.OPERATOR]:
             frames.append(wire.Read(conversation.shown[Role.OPERATOR]))
@@ -262,6 +264,6 @@ class Caller:
 
     def _journal_failed(self, error: JournalError) -> None:
         """Nothing was acked; the peer keeps what it said, and calls again until it can be stored."""
-        log.error("%s", error)
-        words = "The other side cannot store messages now. Yours is kept here and sent as soon as it can."
+        self._board.journal_failed(error)
+        words = "The other side cannot store messages now. What you send is kept here until it can."
         self.link.finish([wire.Error("journal", words)])

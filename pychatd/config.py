@@ -32,7 +32,8 @@ class Settings:
     handle: str | None = None  # the operator's, when the console does not set one
     turns: Turns = Turns.ALTERNATE
     grace: float = 60.0  # seconds the seat is kept for a peer whose connection was cut
-    durability: str = "full"
+    durability: str = "full"  # what an acked message survives: "full" power loss, "process" a killed daemon
+    keep: str = "forever"  # "forever", "none", or a number of days such as "30d"
     syslog: Path = Path("/dev/log")
 
     state: Path = Path()  # this line's own directories
@@ -50,6 +51,11 @@ class Settings:
     @property
     def journal(self) -> Path:
         return self.state / "journal.db"
+
+    @property
+    def keep_days(self) -> int | None:
+        """After how many days ended conversations are removed; None for never."""
+        return int(self.keep[:-1]) if self.keep.endswith("d") else None
 
 
 def load(
@@ -236,6 +242,12 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _keep(value: Any) -> str:
+    if not isinstance(value, str) or re.fullmatch(r"forever|none|[1-9][0-9]{0,4}d", value) is None:
+        raise ValueError('"forever", "none" or a number of days such as "30d" is needed.')
+    return value
+
+
 def _path(value: Any) -> Path:
     if not isinstance(value, str | Path) or not Path(value).is_absolute():
         raise ValueError("an absolute path is needed.")
@@ -248,5 +260,6 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "turns": _turns,
     "grace": _seconds,
     "durability": _choice("full", "process"),
+    "keep": _keep,
     "syslog": _path,
 }

@@ -10,7 +10,7 @@ import getpass
 import json
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     parser.add_argument("--take-over", action="store_true", help="take the console from who holds it")
     parser.add_argument("--runtime-directory", metavar="DIR", type=Path, help="where the lines are (DIR/PORT)")
+    past = parser.add_argument_group("history", "print what the journal has, and leave")
+    past.add_argument("--history", action="store_true", help="all conversations, oldest first")
+    past.add_argument(
+        "--since", metavar="TIME", help="since 2026-11-22, 2026-11-22T10:30, or 90m, 12h, 7d ago"
+    )
+    past.add_argument("--grep", metavar="REGEX", help="only messages in which this is found, in any case")
+    past.add_argument("--json", action="store_true", help="one JSON object a message")
     add_view_options(parser)
     parser.add_argument("--version", action="version", version=f"pychatd-console {__version__}")
     return parser
@@ -65,7 +72,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> int:
     handle = None if args.handle is None else check_handle(args.handle)
+    if not args.history and (args.since or args.grep or args.json):
+        raise UsageError("--since, --grep and --json go with --history.")
     port, place = find_line(args.port, args.runtime_directory)
+    if args.history:
+        from pychatd.transcript import print_history
+
+        return print_history(place / "console.sock", args.since, args.grep, as_json=args.json)
 
     import asyncio
 
@@ -117,19 +130,27 @@ def ask_status(path: Path) -> dict[str, Any]:
 
     Raises Absent when none answers, NotPermitted when the socket is not ours to use.
     """
-    line = b""
+    for frame in ask(path, wire.Status()):
+        if isinstance(frame, wire.Status):
+            report: dict[str, Any] = json.loads(frame.report)
+            return report
+    raise LinkError(f"The daemon at {path} does not tell its status.")
+
+
+def ask(path: Path, question: wire.Frame) -> Iterator[wire.Frame]:
+    """The frames with which the daemon behind the console socket at `path` answers a question.
+
+    Raises Absent when there is none, NotPermitted when the socket is not ours to use, LinkError when
+    the answer breaks off or makes no sense.
+    """
+    codec = wire.Codec()
     with _connect(path) as sock:
         try:
-            sock.sendall(wire.Codec().encode(wire.Status()))
-            while not line.endswith(b"\n") and (data := sock.recv(wire.LINE_MAX)):
-                line += data
-            frame = wire.parse(line.rstrip(b"\n"))
-            report = json.loads(frame.report) if isinstance(frame, wire.Status) else None
-        except (OSError, ProtocolError, ValueError):
-            report = None
-    if not isinstance(report, dict):
-        raise LinkError(f"The daemon at {path} does not tell its status.")
-    return report
+            sock.sendall(codec.encode(question))
+            while data := sock.recv(1 << 16):
+                yield from codec.feed(data)
+        except (OSError, ProtocolError) as error:
+            raise LinkError(f"The daemon at {path} did not answer to the end: {error}.") from None
 
 
 def _answers(path: Path) -> bool:

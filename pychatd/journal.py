@@ -1,13 +1,15 @@
 """The journal: one SQLite file per line, the truth about every conversation.
 
 What is appended here is durable when `append` returns; whoever acks or forwards a message does so
-after that. sqlite3.Error becomes JournalError here. Knows no links and no turns: it stores the
-counts it is given.
+after that. sqlite3.Error becomes JournalError here; the file is opened again with the next use, so
+that a disk which has room again needs no restart. Knows no links and no turns: it stores the counts
+it is given.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from pathlib import Path
 from pychat_client.conversation import Ledger, Role, Turns
 from pychat_client.errors import JournalError
 from pychat_client.wire import Message
+
+log = logging.getLogger("pychatd")
 
 _SCHEMA_1 = """
 CREATE TABLE conversation (
@@ -83,27 +87,32 @@ class Conversation:
         return self.token is None
 
 
+class JournalDamaged(JournalError):
+    """The file was corrupt; it has been set aside under another name, and a new one takes its place."""
+
+
 class Journal:
-    """The open journal of one line."""
+    """The journal of one line."""
 
     def __init__(self, path: Path, *, full: bool = True) -> None:
         """Opens or makes `path` (0600). full: a commit survives power loss, not only a killed process.
 
-        Raises JournalError with a sentence that names the file.
+        A corrupt file is set aside and a new one made. Raises JournalError with a sentence that names
+        the file.
         """
         self._path = path
-        with self._border():
-            path.touch(mode=0o600)
-            self._db = sqlite3.connect(path, isolation_level=None)
-            # Nobody else reads this file while the daemon runs: no shared memory, no locks to take per commit.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-            self._migrate()
+        self._full = full
+        self._connection: sqlite3.Connection | None = None
+        try:
+            self._one("id = 0")
+        except JournalDamaged as damage:
+            log.error("%s", damage)
+            self._one("id = 0")
 
     def close(self) -> None:
-        with self._border():
-            self._db.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     # -------------------------------------------------------------- writing
 
@@ -136,6 +145,21 @@ class Journal:
             with self._transaction():
                 self._update_shown(conversation)
 
+    def forget_text(self, conversation: Conversation, role: Role, count: int) -> None:
+        """Removes the words of the first `count` messages of `role`; their places stay. Raises JournalError."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE message SET text = '' WHERE conversation = ? AND role = ? AND n <= ? AND text <> ''",
+                (conversation.id, role.value, count),
+            )
+
+    def prune(self, before: datetime) -> int:
+        """Removes conversations that ended before a time; returns how many. Raises JournalError."""
+        old = "SELECT id FROM conversation WHERE ended < ?"
+        with self._transaction():
+            self._db.execute(f"DELETE FROM message WHERE conversation IN ({old})", (_millis(before),))  # noqa: S608 -- constants only
+            return self._db.execute("DELETE FROM conversation WHERE ended < ?", (_millis(before),)).rowcount
+
     # -------------------------------------------------------------- reading
 
     def running(self) -> Conversation | None:
@@ -156,6 +180,14 @@ class Journal:
             "id > ? AND (ended IS NULL OR operator_shown < (SELECT max(n) FROM message"
             " WHERE conversation = id AND role = 'peer')) ORDER BY id LIMIT 1",
             after,
+        )
+
+    def next_since(self, after: int, since: datetime) -> Conversation | None:
+        """The first conversation with a number over `after` in which something was said since a time."""
+        return self._one(
+            "id > ? AND EXISTS (SELECT 1 FROM message WHERE conversation = id AND time >= ?) ORDER BY id LIMIT 1",
+            after,
+            _millis(since),
         )
 
     def entries(self, number: int, after: int, limit: int, role: Role | None = None) -> list[Entry]:
@@ -239,14 +271,41 @@ class Journal:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """The one long-lived connection, opened with its first use and after an error."""
+        if self._connection is None:
+            self._path.touch(mode=0o600)
+            self._connection = db = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
+            # Nobody else reads this file while the daemon runs: no shared memory, no locks to take per commit.
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")
+            db.execute("PRAGMA secure_delete = ON")  # words that were removed are not left in free pages
+            self._migrate()
+        return self._connection
+
     @contextmanager
     def _border(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
+            self.close()
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise JournalDamaged(f"The journal was damaged ({error}). {self._set_aside()}") from error
             raise JournalError(f"The journal {self._path} cannot be used: {error}.") from error
         except OSError as error:
             raise JournalError(f"The journal {self._path} cannot be used: {error.strerror}.") from error
+
+    def _set_aside(self) -> str:
+        """Gives a corrupt file (and its log) another name, never deletes it; says which."""
+        aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        for suffix in ("", "-wal"):
+            source = self._path.with_name(self._path.name + suffix)
+            if source.exists():
+                source.rename(aside.with_name(aside.name + suffix))
+        return f"It has been set aside as {aside}, and a new one begins."
 
 
 def hash_token(token: str) -> bytes:

@@ -16,6 +16,7 @@ from pychat_client import wire
 from pychat_client.conversation import Role
 from pychat_client.errors import JournalError, ProtocolError
 from pychat_client.link import Link
+from pychatd.history import Reader
 from pychatd.journal import Conversation, Entry
 from pychatd.switchboard import Switchboard, mark_shown
 
@@ -43,8 +44,8 @@ class OperatorEnd:
         self._greeted = False
         self._last = 0  # the number of the conversation told last
         self._seq = 0  # messages told of `conversation`, both sides
-        self._got = 0  # peer's messages that this console had before it (re)attached
-        self._sent = 0  # operator's messages that it had before
+        self._heard = 0  # peer's messages that are not repeated to it
+        self._told = 0  # operator's messages that are not repeated to it
         self._own_until = 0  # operator's messages that are repeated to it; later ones are its own
         self._acked = 0
         self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self.link.drop, "no hello in time")
@@ -130,6 +131,9 @@ class OperatorEnd:
         if isinstance(frame, wire.Status):
             self.link.finish([wire.Status(board.report())])
             return
+        if isinstance(frame, wire.History):
+            self.link.owner = Reader(board.journal, self.link, frame.since)
+            return
         if not isinstance(frame, wire.Hello):
             raise ProtocolError("hello", "The first line has to be a hello.")
         if frame.version != wire.VERSION:
@@ -141,7 +145,7 @@ class OperatorEnd:
         board.handle = (board.settings.handle or frame.handle) if frame.suggested else frame.handle
         self._greeted = True
         board.attach(self)
-        self.link.send([wire.Hello(wire.VERSION, board.handle)])
+        self.link.send([wire.Hello(wire.VERSION, board.handle, keep=board.settings.keep)])
         if (known := self._known_to(frame)) is not None:
             self._begin(known, frame.got or 0, frame.sent or 0)
         self.pump()
@@ -159,17 +163,19 @@ class OperatorEnd:
 
     # -------------------------------------------------------------- telling
 
-    def _begin(self, conversation: Conversation, got: int, sent: int) -> None:
-        """From here on this console is told of `conversation`, but for what it has of it already."""
+    def _begin(self, conversation: Conversation, heard: int, told: int) -> None:
+        """From here on this console is told of `conversation`, but for the first messages of each side."""
         self.conversation = conversation
-        self._got, self._sent, self._own_until = got, sent, conversation.ledger.operator
-        self._seq = min(got, sent)  # a message with a number over n has a seq over n as well
-        self._acked = got
+        self._heard, self._told, self._own_until = heard, told, conversation.ledger.operator
+        self._seq = min(heard, told)  # a message with a number over n has a seq over n as well
+        self._acked = heard
         frames: list[wire.Frame] = [
             wire.Peer(
                 conversation.handle,
                 session=str(conversation.id),
                 got=conversation.ledger.operator,
+                heard=heard,
+                told=told,
                 turns=conversation.ledger.turns.value,
                 since=conversation.started,
                 address=conversation.address,
@@ -189,13 +195,16 @@ class OperatorEnd:
             following = self._following()
             if following is None:
                 return False
-            self._begin(following, 0, 0)
+            if following.ended is None and self._board.settings.keep != "none":
+                self._begin(following, 0, 0)
+            else:  # only what was missed; and what was seen is not kept
+                self._begin(following, following.shown[Role.OPERATOR], following.ledger.operator)
             return True
         ledger = conversation.ledger
         if self._seq < ledger.peer + ledger.operator:
             entries = self._board.journal.entries(conversation.id, self._seq, PIECE)
             self._seq = entries[-1].seq
-            self.link.send([frame for e in entries for frame in self._told(e)])
+            self.link.send([frame for e in entries for frame in self._lines_of(e)])
             return True
         # Not before its last ack: an ack names no conversation, so it must not be taken for the next one's.
         if conversation.ended is None or self._acked < ledger.peer:
@@ -212,12 +221,12 @@ class OperatorEnd:
             return running
         return following
 
-    def _told(self, e: Entry) -> list[wire.Frame]:
+    def _lines_of(self, e: Entry) -> list[wire.Frame]:
         """The lines of one message; none for what this console has, or has said itself since."""
         message = wire.Message(e.handle, e.text)
         if e.role is Role.OPERATOR:
-            return [wire.At(e.time, own=True), message] if self._sent < e.n <= self._own_until else []
-        if e.n <= self._got:
+            return [wire.At(e.time, own=True), message] if self._told < e.n <= self._own_until else []
+        if e.n <= self._heard:
             return []
         return [message] if self._board.now() - e.time < NOW else [wire.At(e.time), message]
 
@@ -250,9 +259,11 @@ class OperatorEnd:
             mark_shown(conversation, Role.OPERATOR, count)
             if count == conversation.ledger.peer:
                 self._board.journal.save_shown(conversation)
+                self._board.forget_delivered(conversation, Role.PEER)
         self._acked = max(self._acked, count)
         self.pump()
 
     def _journal_failed(self, error: JournalError) -> None:
-        log.error("%s", error)
-        self.link.finish([wire.Error("journal", f"{error} Nothing is lost; it goes on when that is mended.")])
+        """Nothing was acked; the console keeps what it said, and comes back until it can be stored."""
+        self._board.journal_failed(error)
+        self.link.finish([wire.Error("journal", f"{error} What you send is kept here until then.")])

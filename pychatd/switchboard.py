@@ -21,7 +21,7 @@ from pychat_client.conversation import Ledger, Role
 from pychat_client.errors import JournalError, ProtocolError
 from pychat_client.text import printable
 from pychatd.config import Settings
-from pychatd.journal import Conversation, Entry, Journal, copy_of, entry, hash_token
+from pychatd.journal import Conversation, Entry, Journal, JournalDamaged, copy_of, entry, hash_token
 
 if TYPE_CHECKING:
     from pychatd.caller import Caller
@@ -47,6 +47,8 @@ class Switchboard:
         self._started = datetime.now(UTC)
         self._seat_kept_until = self._started
         self._changed = changed
+        self._journal_broken = False
+        self.prune()
         self._resume_running()
 
     def _resume_running(self) -> None:
@@ -146,6 +148,7 @@ class Switchboard:
             error = broken
         if entries:
             self.journal.append(conversation, entries, ledger)
+            self._journal_works()
         return entries, error
 
     def shown(self, role: Role, count: int) -> None:
@@ -154,9 +157,44 @@ class Switchboard:
         if conversation is None:
             return
         mark_shown(conversation, role, count)
+        self.forget_delivered(conversation, other_role(role))
         other = self.operator if role is Role.PEER else self.peer
         if other is not None and other.conversation is conversation:
             other.read(count)
+
+    def forget_delivered(self, conversation: Conversation, role: Role) -> None:
+        """With keep = "none": the words of `role` that the other user has seen are removed."""
+        if self.settings.keep == "none":
+            self.journal.forget_text(conversation, role, conversation.shown[other_role(role)])
+
+    # -------------------------------------------------------------- the journal's health
+
+    def journal_failed(self, error: JournalError) -> None:
+        """Nothing was acked. The end concerned is told with its connection's end; the other one here."""
+        log.error("%s", error)
+        if isinstance(error, JournalDamaged):
+            self._drop_damaged(error)
+        if not self._journal_broken:
+            self._journal_broken = True
+            words = "Messages cannot be stored on the host of this line now; nothing is sent on until they can."
+            self._tell(wire.Notice(words))
+
+    def _journal_works(self) -> None:
+        if self._journal_broken:
+            self._journal_broken = False
+            log.info("The journal can be written again")
+            self._tell(wire.Notice("Messages are stored again."))
+
+    def _drop_damaged(self, damage: JournalDamaged) -> None:
+        """The conversation's journal is gone from under it: both ends are told that it is over."""
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            conversation.ended, conversation.reason = self.now(), "the journal was damaged"
+            log.error("conversation %d: ended, for its journal was damaged", conversation.id)
+        for end in (self.peer, self.operator):
+            if end is not None:
+                end.link.finish([wire.Notice(str(damage)), wire.Quit("the journal was damaged")])
+        self.peer = None
 
     # -------------------------------------------------------------- comings and goings
 
@@ -167,6 +205,10 @@ class Switchboard:
             return
         self.journal.end(conversation, reason, self.now())
         log.info("conversation %d: ended by %s", conversation.id, who)
+        if conversation.classic:  # it acked nothing and cannot come back: what was sent is delivered
+            conversation.shown[Role.PEER] = conversation.ledger.operator
+            self.forget_delivered(conversation, Role.OPERATOR)
+        self.prune()
         self.conversation = None
         peer, self.peer = self.peer, None
         if peer is not None:
@@ -230,6 +272,16 @@ class Switchboard:
             if end is not None:
                 end.link.finish([wire.Error("stopping", words)])
 
+    def prune(self) -> None:
+        """Removes conversations that ended longer ago than `keep` says."""
+        if (days := self.settings.keep_days) is None:
+            return
+        try:
+            if removed := self.journal.prune(self.now() - timedelta(days=days)):
+                log.info("Removed %d conversations that ended more than %d days ago", removed, days)
+        except JournalError as error:
+            self.journal_failed(error)
+
     def reload(self, settings: Settings) -> None:
         """Takes over what can change while the line runs."""
         if settings.handle is not None and settings.handle != self.settings.handle:
@@ -281,6 +333,11 @@ class Switchboard:
     def _keep_seat(self) -> None:
         self._seat_kept_until = self.now() + timedelta(seconds=self.settings.grace)
 
+    def _tell(self, frame: wire.Notice) -> None:
+        for end in (self.peer, self.operator):
+            if end is not None:
+                end.link.send([frame])
+
     def _tell_presence(self, frame: wire.Away | wire.Here) -> None:
         for caller in (self.peer, *self.greeted):
             if caller is not None:
@@ -293,10 +350,13 @@ class Switchboard:
             log.error("%s", error)
 
 
+def other_role(role: Role) -> Role:
+    return Role.OPERATOR if role is Role.PEER else Role.PEER
+
+
 def mark_shown(conversation: Conversation, role: Role, count: int) -> None:
     """Notes an ack of an end. Raises ProtocolError for more than was said."""
-    other = Role.OPERATOR if role is Role.PEER else Role.PEER
-    check_count(conversation.ledger, other, count)
+    check_count(conversation.ledger, other_role(role), count)
     conversation.shown[role] = max(conversation.shown[role], count)
 
 

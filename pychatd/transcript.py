@@ -1,0 +1,84 @@
+"""`pychatd-console --history`: prints what the journal has, as text or as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pychat_client import wire
+from pychat_client.errors import Exit, LinkError, UsageError
+from pychat_client.text import BREAK, printable, printable_lines
+from pychatd.console import ask
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_INDENT = " " * 24
+
+
+def print_history(path: Path, since: str | None, pattern: str | None, *, as_json: bool) -> Exit:
+    """Prints the messages of all conversations. Raises UsageError for a bad time or pattern, and what
+    console.ask raises."""
+    start = None if since is None else parse_time(since, datetime.now(UTC))
+    try:
+        wanted = re.compile(pattern or "", re.IGNORECASE)
+    except re.error as error:
+        raise UsageError(f"--grep: '{printable(pattern or '')}' is not a regular expression: {error}.") from None
+    at: wire.At | None = None
+    peer: wire.Peer | None = None
+    try:
+        for frame in ask(path, wire.History(start)):
+            match frame:
+                case wire.Peer():
+                    peer = frame
+                    if not pattern and not as_json:
+                        words = f"{printable(peer.handle)} called from {printable(peer.address)}"
+                        print(f"-- {_local(peer.since)} {words}")
+                case wire.At():
+                    at = frame
+                case wire.Message() if at is not None and peer is not None:
+                    if wanted.search(frame.text):
+                        print(_json(peer, at, frame) if as_json else _text(at, frame))
+                case wire.Quit(reason) if at is not None and not pattern and not as_json:
+                    print(f"-- {_local(at.time)} ended{': ' if reason else ''}{printable(reason)}")
+                case wire.Error(_, words):
+                    raise LinkError(printable(words))
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stderr.close()
+    return Exit.OK
+
+
+def parse_time(word: str, now: datetime) -> datetime:
+    """A time as people write it: a date, a date and a time (local), or `12h` for twelve hours before
+    `now`. Raises UsageError."""
+    if found := re.fullmatch(r"([0-9]{1,6})([mhd])", word):
+        return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        return datetime.fromisoformat(word).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--since: '{printable(word)}' is not a time; 2026-11-22, 2026-11-22T10:30 or 12h is."
+        ) from None
+
+
+def _text(at: wire.At, message: wire.Message) -> str:
+    body = f"\n{_INDENT}".join(printable_lines(message.text))
+    return f"{_local(at.time)} {printable(message.handle)}> {body}"
+
+
+def _json(peer: wire.Peer, at: wire.At, message: wire.Message) -> str:
+    """ASCII only, so that nothing in it can reach a terminal as a control character."""
+    return json.dumps(
+        {
+            "conversation": int(peer.session),
+            "time": wire.timestamp(at.time),
+            "from": "operator" if at.own else "peer",
+            "handle": message.handle,
+            "text": message.text.replace(BREAK, "\n"),
+        }
+    )
+
+
+def _local(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
