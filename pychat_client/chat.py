@@ -197,9 +197,7 @@ class Chat:
 
     def _greet(self) -> None:
         if self.end.role is Role.OPERATOR and not self.end.session:
-            self._view.notice(
-                f"This is {self.place}. Nobody can be called from here: the other side speaks first."
-            )
+            self._view.notice(f"This is {self.place}. Whoever calls speaks first.")
         self.greeted = self._known = True
         self.attempt = 0
 

@@ -343,6 +343,7 @@ class Endpoint:
         time = None if at is None else at.time
         if at is not None and at.own:
             return self._on_own(message, time)
+        self.other = message.handle  # another console may have set another handle
         self.received += 1  # whether it was their turn is for the daemon to say, and it has said yes
         return [Said(message, False, time), *self._release()]
 

@@ -93,7 +93,7 @@ class Screen:
 
     def notice(self, sentence: str) -> None:
         before = "-- "
-        self._print([("class:notice", before + self._body(sentence, len(before)))])
+        self._print([("class:notice", before + self._body(sentence, len(before), " " * len(before)))])
 
     def restore(self, text: str) -> None:
         self._restored = text
@@ -169,14 +169,14 @@ class Screen:
         parts = [self._chat.summary(), self._chat.limit(self._session.default_buffer.text)]
         return FormattedText([("", " | ".join(part for part in parts if part))])
 
-    def _body(self, text: str, used: int) -> str:
+    def _body(self, text: str, used: int, indent: str = _INDENT) -> str:
         """`text` made printable and wrapped behind `used` columns; later lines are indented."""
-        room = max(self._session.output.get_size().columns - len(_INDENT), 10)
+        room = max(self._session.output.get_size().columns - len(indent), 10)
         pieces: list[str] = []
         for line in printable_lines(text):
-            first = room if pieces else room + len(_INDENT) - used
+            first = room if pieces else room + len(indent) - used
             pieces += wrap(line, room, first)
-        return f"\n{_INDENT}".join(pieces)
+        return f"\n{indent}".join(pieces)
 
     def _print(self, parts: StyleAndTextTuples) -> None:
         """Prints above the line being typed; a burst of lines is drawn once."""

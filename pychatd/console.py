@@ -60,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime-directory", metavar="DIR", type=Path, help="where the lines are (DIR/PORT)")
     past = parser.add_argument_group("history", "print what the journal has, and leave")
     past.add_argument("--history", action="store_true", help="all conversations, oldest first")
-    past.add_argument(
-        "--since", metavar="TIME", help="since 2026-11-22, 2026-11-22T10:30, or 90m, 12h, 7d ago"
-    )
+    past.add_argument("--since", metavar="TIME", help="since 2026-11-22, 2026-11-22T10:30, or 90m, 12h, 7d ago")
     past.add_argument("--grep", metavar="REGEX", help="only messages in which this is found, in any case")
     past.add_argument("--json", action="store_true", help="one JSON object a message")
     add_view_options(parser)

@@ -58,6 +58,9 @@ class Switchboard:
             self.journal.end(running, "the daemon was stopped", self.now())
             running = None
         self.conversation = running
+        if running is not None and running.ledger.operator:
+            last = self.journal.entries(running.id, running.ledger.operator - 1, 1, Role.OPERATOR)
+            self.handle = last[0].handle  # what the peer knows the operator by
         self._keep_seat()
 
     # -------------------------------------------------------------- what the ends ask
