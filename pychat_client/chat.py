@@ -27,9 +27,10 @@ from pychat_client.conversation import (
     Told,
     Turns,
 )
-from pychat_client.errors import Exit, LinkError, ProtocolError, Refused
+from pychat_client.errors import Exit, LinkError, ProtocolError, Refused, Untrusted
 from pychat_client.link import Link
 from pychat_client.text import MESSAGE_MAX, nfc, printable
+from pychat_client.trust import safety_number
 
 QUIT_SECONDS = 5.0
 """How long a quit may wait for the last acks."""
@@ -74,6 +75,7 @@ class Chat:
         self.status: Exit | None = None  # set when the chat is done
         self.gone = asyncio.Event()  # set while there is no link
         self.greeted = False  # whether the newest link got as far as the other end's hello
+        self.key: str | None = None  # the fingerprint of the daemon's key, verified or our own daemon's
         self.attempt = 0  # how many calls in a row have failed, for the user to see
         self._wait = wait
         self._known = False  # whether the other end has ever answered: then we call again when cut off
@@ -150,7 +152,7 @@ class Chat:
         try:
             for frame in frames:
                 if isinstance(frame, wire.Hello):
-                    self._greet()
+                    self._greet(frame)
                 elif isinstance(frame, wire.Ack) and self._trouble:
                     self._trouble = ""
                     self._view.notice("What you sent is stored now.")
@@ -175,6 +177,10 @@ class Chat:
         self.gone.set()
         if self._leaving:
             self.finish(Exit.OK)
+        elif link.refused:
+            self._view.notice(f"Refused: {why}.")
+            self._view.notice("Its operator needs what 'pychat --show-certificate' prints.")
+            self.finish(Exit.REFUSED)
         elif not self._known and not self._wait:
             self._view.notice(f"The connection is gone: {why}.")
             self.finish(Exit.FAILED)
@@ -185,8 +191,9 @@ class Chat:
     def unreachable(self, error: LinkError) -> None:
         """A call failed: the end of it for the first call, the next try is coming for a later one."""
         self.gone.set()
-        if not self._known:
-            self._view.notice(str(error))
+        if not self._known or isinstance(error, Untrusted):
+            for line in str(error).split("\n"):
+                self._view.notice(line)
             self.finish(error.status)
         self._view.refresh()
 
@@ -195,7 +202,9 @@ class Chat:
         self._view.notice(f"Nobody answered for {seconds:.0f} s; giving up.")
         self.finish(Exit.ABSENT)
 
-    def _greet(self) -> None:
+    def _greet(self, hello: wire.Hello) -> None:
+        if self.end.role is Role.OPERATOR:
+            self.key = hello.key
         if self.end.role is Role.OPERATOR and not self.end.session:
             self._view.notice(f"This is {self.place}. Whoever calls speaks first.")
         self.greeted = self._known = True
@@ -206,7 +215,12 @@ class Chat:
     def summary(self) -> str:
         """The state in a line, for a toolbar; all of it is also in `status_lines`."""
         end = self.end
-        parts = [printable(end.other) or "nobody there yet", self._turn_words()]
+        who = printable(end.other) or "nobody there yet"
+        if self._peer is not None and self._peer.name is not None and end.open:
+            who += f" [{printable(self._peer.name)}]"
+        parts = [who, self._turn_words()]
+        if self._plaintext():
+            parts.append("PLAINTEXT")
         if end.held:
             parts.append(f"{len(end.held)} held")
         if end.outbox:
@@ -237,6 +251,7 @@ class Chat:
             lines.append(f"{other} is away: messages are kept and shown on return.")
         turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
         lines.append(f"You {turns}; now: {self._turn_words()}.")
+        lines += self._security_lines()
         if end.keep is not None:
             lines.append(f"What is said is kept on the host of this line: {_keep_words(end.keep)}.")
         lines.append(
@@ -244,6 +259,23 @@ class Chat:
             f"held {len(end.held)}."
         )
         return lines
+
+    def _security_lines(self) -> list[str]:
+        """How the talk is protected, with the number that both sides can compare."""
+        lines = []
+        if self._plaintext():
+            lines.append("NOT ENCRYPTED: the other side calls without TLS.")
+        elif self._peer is not None and self._peer.name is not None:
+            lines.append(f"Encrypted; the certificate is that of {printable(self._peer.name)}.")
+        else:
+            lines.append("Encrypted with TLS 1.3.")
+        if self.key is not None:
+            lines.append(f"The host's key is {printable(self.key)},")
+            lines.append(f"safety number {safety_number(self.key)}: the same on both sides.")
+        return lines
+
+    def _plaintext(self) -> bool:
+        return self._peer is not None and self._peer.plain and self.end.open
 
     def _turn_words(self) -> str:
         end = self.end
@@ -355,8 +387,10 @@ class Chat:
         if detail is None:
             kept = "" if self.end.keep is None else f" What is said is kept there {_keep_words(self.end.keep)}."
             return f"Connected to {other}. You speak first.{kept}"
+        named = f", with the certificate of {printable(detail.name)}" if detail.name is not None else ""
         kind = ", with a classic program" if detail.classic else ""
-        return f"{other} calls from {printable(detail.address)}{kind}."
+        plain = ", NOT ENCRYPTED" if detail.plain else ""
+        return f"{other} calls from {printable(detail.address)}{named}{kind}{plain}."
 
     def _marks_reading(self) -> bool:
         """Whether the other end tells what it has shown; classic programs do not."""

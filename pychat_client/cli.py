@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pychat_client import __version__
-from pychat_client.errors import Exit, HandleError, PychatError, UsageError
+from pychat_client.errors import Exit, HandleError, PychatError, Untrusted, UsageError
 from pychat_client.text import check_handle, printable
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from pychat_client.chat import View
 
 
@@ -33,11 +35,22 @@ def _parser() -> argparse.ArgumentParser:
         prog="pychat",
         description="Talk with the person at a pychatd on another host.",
         epilog="Exit status: 0 the conversation ended, 1 failure or connection lost, 2 wrong use, 3 nobody "
-        "answers, 4 the line is taken, 5 refused, 6 something was not delivered, 130 interrupted.",
+        "answers, 4 the line is taken, 5 refused, 6 something was not delivered, 7 the host's key is not "
+        "the accepted one, 130 interrupted.",
     )
-    parser.add_argument("host", metavar="HOST", help="name or address of the host")
-    parser.add_argument("port", metavar="PORT", help="port of its pychatd")
+    parser.add_argument("host", metavar="HOST", nargs="?", help="name or address of the host")
+    parser.add_argument("port", metavar="PORT", nargs="?", help="port of its pychatd")
+    parser.add_argument(
+        "--show-certificate", action="store_true", help="print your certificate, for a host's list of who may call"
+    )
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
+    trust = parser.add_mutually_exclusive_group()
+    trust.add_argument("--fingerprint", metavar="SHA256:…", help="accept the host's key only if it is this one")
+    trust.add_argument("--accept-new", action="store_true", help="accept an unknown host's key without asking")
+    trust.add_argument(
+        "--ca", action="store_true", help="trust whom the system's certificate authorities vouch for"
+    )
+    trust.add_argument("--forget", action="store_true", help="remove the accepted key of HOST PORT, and leave")
     parser.add_argument("--wait", action="store_true", help="while the line is taken, try again until it is free")
     add_view_options(parser)
     parser.add_argument("--version", action="version", version=f"pychat {__version__}")
@@ -56,28 +69,70 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.show_certificate:
+        return _show_certificate()
+    if args.host is None or args.port is None:
+        raise UsageError("Whom to call? pychat HOST PORT.")
     port = parse_port(args.port)
+    if args.forget:
+        return _forget(args.host, port)
+    from pychat_client.hosts import trusted_context
+
     plain = wants_plain(args.plain)
-    if args.handle is not None:
-        handle = check_handle(args.handle)
-    elif not sys.stdin.isatty():
+    if args.handle is None and not sys.stdin.isatty():
         raise HandleError("Who are you? Without a terminal to ask, --handle NAME has to say it.")
-    else:
-        handle = _ask_handle(plain)
+    given = None if args.handle is None else check_handle(args.handle)
+    context, key = trusted_context(args, port)
+    handle = given or _ask_handle(plain)
 
     import asyncio
 
-    return asyncio.run(_talk(args, port, handle, make_view("pychat", plain)))
+    view = make_view("pychat", plain)
+    return asyncio.run(_talk(args, port, handle, view, context=context, key=key))
 
 
-async def _talk(args: argparse.Namespace, port: int, handle: str, view: View) -> Exit:
+async def _talk(
+    args: argparse.Namespace, port: int, handle: str, view: View, *, context: SSLContext, key: str | None
+) -> Exit:
+    import asyncio
+
     from pychat_client.chat import Chat
     from pychat_client.conversation import Endpoint, Role
-    from pychat_client.link import dial
+    from pychat_client.hosts import explain_change
+    from pychat_client.link import Link, dial
     from pychat_client.redial import converse
 
     chat = Chat(Endpoint(Role.PEER, handle), view, f"{printable(args.host)} port {port}", wait=args.wait)
-    return await converse(chat, view, lambda: dial(args.host, port, chat), args.retry_for)
+    chat.key = key
+
+    async def connect() -> Link:
+        try:
+            return await dial(args.host, port, chat, context)
+        except Untrusted:
+            if args.ca:
+                raise
+            raise await asyncio.to_thread(explain_change, args.host, port) from None
+
+    return await converse(chat, view, connect, args.retry_for)
+
+
+def _show_certificate() -> Exit:
+    """Prints this user's certificate; makes the key at the first time."""
+    from pychat_client import trust
+
+    path = key_file()
+    if not path.exists():
+        trust.make_certificate(path, "pychat")
+    print(trust.pem(trust.certificate_der(path)), end="")
+    return Exit.OK
+
+
+def _forget(host: str, port: int) -> Exit:
+    from pychat_client.trust import KnownHosts
+
+    if not KnownHosts(known_hosts_file()).forget(host, port):
+        raise UsageError(f"No key of {printable(host)} port {port} has been accepted.")
+    return Exit.OK
 
 
 def parse_port(word: str) -> int:
@@ -105,10 +160,24 @@ def make_view(program: str, plain: bool) -> View:
 
 
 def history_file(program: str) -> Path:
-    """Where the lines typed into `program` are kept (XDG base directories)."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
-    return base / "pychat" / f"{program}-history"
+    """Where the lines typed into `program` are kept."""
+    return _xdg("XDG_STATE_HOME", ".local/state") / f"{program}-history"
+
+
+def known_hosts_file() -> Path:
+    """Where the accepted keys of hosts are."""
+    return _xdg("XDG_DATA_HOME", ".local/share") / "known_hosts"
+
+
+def key_file() -> Path:
+    """Where this user's own key and certificate are."""
+    return _xdg("XDG_DATA_HOME", ".local/share") / "identity.pem"
+
+
+def _xdg(variable: str, default: str) -> Path:
+    """pychat's directory below one of the XDG base directories."""
+    value = os.environ.get(variable, "")
+    return (Path(value) if value.startswith("/") else Path.home() / default) / "pychat"
 
 
 def _ask_handle(plain: bool) -> str:

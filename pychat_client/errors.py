@@ -11,6 +11,7 @@
     |   +-- Absent         nobody answers there
     |   +-- Taken          somebody else has the seat, the console, the port or the pidfile
     |   +-- NotPermitted   the system or the other side does not let us
+    |   +-- Untrusted      the other end's key is not known, or not the one that was accepted
     +-- JournalError       the journal cannot be written or read (raised by pychatd.journal)
 
 OSError, ssl.SSLError and sqlite3.Error become one of these where they happen (link, server, process,
@@ -32,6 +33,7 @@ class Exit(IntEnum):
     TAKEN = 4
     REFUSED = 5
     UNDELIVERED = 6
+    UNTRUSTED = 7
     INTERRUPTED = 130
 
 
@@ -100,6 +102,12 @@ class NotPermitted(LinkError):
     """The system or the other side does not let us."""
 
     status = Exit.REFUSED
+
+
+class Untrusted(LinkError):
+    """The other end's key is not known, or not the one that was accepted."""
+
+    status = Exit.UNTRUSTED
 
 
 class JournalError(PychatError):

@@ -11,12 +11,13 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from pychat_client import wire
-from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError
+from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError, Untrusted
 
 DIAL_SECONDS = 20.0
 """Until a connection is given up: a SYN lost four times is sent again within 15 s."""
@@ -69,6 +70,7 @@ class Link(asyncio.BufferedProtocol):
         self.codec: Codec = codec or wire.Codec()
         self.writable = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.refused = False  # the other side's TLS did not want us
         self._liveness = liveness
         self._buffer = bytearray(_READ_SIZE)
         self._transport: asyncio.Transport | None = None
@@ -115,6 +117,11 @@ class Link(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def certificate(self) -> bytes | None:
+        """The other end's certificate (DER), where it has shown one."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return None if tls is None else tls.getpeercert(binary_form=True)
+
     def socket(self) -> socket.socket | None:
         """The socket beneath, to ask who is at the other end."""
         return None if self._transport is None else self._transport.get_extra_info("socket")
@@ -159,6 +166,7 @@ class Link(asyncio.BufferedProtocol):
         self._deaf = True
         self.writable = False
         why = reason(exc) if isinstance(exc, OSError) else self._why
+        self.refused = why == _NOT_LISTED
         self.owner.link_lost(self, why)
         self.closed.set_result(None)
 
@@ -200,24 +208,52 @@ class Link(asyncio.BufferedProtocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, action)
 
 
-async def dial(host: str, port: int, owner: Owner) -> Link:
-    """A link to a daemon over TCP; every address of the name is tried (RFC 8305).
+async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext) -> Link:
+    """A link to a daemon over TLS; every address of the name is tried (RFC 8305).
 
-    Raises Absent when nobody answers, LinkError otherwise, each with a sentence.
+    Nothing is sent before `context` has found the daemon's certificate good. Raises Absent when nobody
+    answers, Untrusted for another certificate, LinkError otherwise, each with a sentence.
     """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(DIAL_SECONDS):
             _, link = await loop.create_connection(
-                lambda: Link(owner, liveness=True), host, port, happy_eyeballs_delay=0.25
+                lambda: Link(owner, liveness=True), host, port, ssl=context, happy_eyeballs_delay=0.25
             )
     except TimeoutError:
         raise Absent(f"{host} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s.") from None
-    except socket.gaierror as error:
-        raise Absent(f"There is no host '{host}': {error.strerror}.") from None
     except (OSError, UnicodeError) as error:
-        raise Absent(f"Nobody answers at {host} port {port}: {reason(error)}.") from None
+        raise dial_error(error, host, port) from None
     return link
+
+
+def look(host: str, port: int, context: ssl.SSLContext) -> bytes:
+    """The certificate (DER) that a daemon shows; nothing is sent to it. Raises as `dial`."""
+    try:
+        with (
+            socket.create_connection((host, port), timeout=DIAL_SECONDS) as sock,
+            context.wrap_socket(sock, server_hostname=host) as tls,
+        ):
+            certificate = tls.getpeercert(binary_form=True)
+    except (OSError, UnicodeError) as error:
+        raise dial_error(error, host, port) from None
+    assert certificate is not None  # TLS 1.3 has no server without one
+    return certificate
+
+
+def dial_error(error: Exception, host: str, port: int) -> LinkError:
+    """What a failed call means, as a sentence."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return Untrusted(f"The key of {host} port {port} is not to be trusted: {error.verify_message}.")
+        case ssl.SSLError():
+            return LinkError(f"No encrypted connection with {host} port {port}: {reason(error)}.")
+        case socket.gaierror():
+            return Absent(f"There is no host '{host}': {error.strerror}.")
+        case TimeoutError():
+            return Absent(f"{host} does not answer on port {port}.")
+        case _:
+            return Absent(f"Nobody answers at {host} port {port}: {reason(error)}.")
 
 
 async def dial_unix(path: Path, owner: Owner) -> Link:
@@ -236,6 +272,9 @@ async def dial_unix(path: Path, owner: Owner) -> Link:
 
 def reason(error: Exception) -> str:
     """What went wrong, as a clause: the operating system's words without the numbers."""
+    if isinstance(error, ssl.SSLError):
+        word = (error.reason or "the other side broke off the handshake").lower().replace("_", " ")
+        return _ALERTS.get(word, word)
     if isinstance(error, OSError) and error.errno is not None:
         # asyncio puts its own sentence in strerror; the first of several errors stands for all
         return os.strerror(error.errno).lower()
@@ -243,6 +282,16 @@ def reason(error: Exception) -> str:
         number = str(error).split("[Errno ", 1)[1].split("]", 1)[0]
         return os.strerror(int(number)).lower()
     return str(error) or type(error).__name__
+
+
+_NOT_LISTED = "your certificate is not on the list of who may call there"
+_ALERTS = {
+    "tlsv13 alert certificate required": _NOT_LISTED,
+    "tlsv1 alert unknown ca": _NOT_LISTED,
+    "tlsv1 alert protocol version": "the other side speaks no TLS 1.3",
+    "unsupported protocol": "the other side speaks no TLS 1.3",
+    "wrong version number": "the other side does not speak TLS",
+}
 
 
 def _prepare(sock: socket.socket) -> None:

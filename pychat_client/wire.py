@@ -46,8 +46,9 @@ class Hello:
 
     session: the conversation's token; got: messages received so far; sent (console only): own
     messages known to be stored; turns (daemon only): "alternate" or "free"; keep (daemon only): how
-    long the journal keeps what is said; suggested (console only): a handle the daemon has for the
-    operator goes before this one; take (console only): take the place of the console that is attached.
+    long the journal keeps what is said; key (daemon to console): the fingerprint that callers see;
+    suggested (console only): a handle the daemon has for the operator goes before this one; take
+    (console only): take the place of the console that is attached.
     """
 
     version: int
@@ -57,12 +58,13 @@ class Hello:
     sent: int | None = None
     turns: str | None = None
     keep: str | None = None
+    key: str | None = None
     suggested: bool = False
     take: bool = False
 
     def __str__(self) -> str:
         words = _optional(session=self.session, got=self.got, sent=self.sent, turns=self.turns)
-        flags = _optional(keep=self.keep, suggested=self.suggested or None, take=self.take or None)
+        flags = _optional(keep=self.keep, key=self.key, suggested=self.suggested or None, take=self.take or None)
         return f"\\hello {self.version} {self.handle}{words}{flags}"
 
 
@@ -73,7 +75,8 @@ class Peer:
     session: the conversation's number in the journal (no secret, unlike the peer's token); got: how
     many of the operator's messages are stored in it; heard, told: how many messages of the peer and
     of the operator come before those that follow, and are not repeated; address: where the peer
-    called from; classic: it speaks no version 1, so nothing is acked by it.
+    called from; classic: it speaks no version 1, so nothing is acked by it; plain: it calls without
+    TLS; name: whose certificate it has shown, on a line with an allowlist.
     """
 
     handle: str
@@ -85,11 +88,14 @@ class Peer:
     since: datetime
     address: str
     classic: bool = False
+    plain: bool = False
+    name: str | None = None
 
     def __str__(self) -> str:
         counts = _optional(session=self.session, got=self.got, heard=self.heard, told=self.told)
         words = _optional(turns=self.turns, since=timestamp(self.since), address=self.address)
-        return f"\\peer {self.handle}{counts}{words}{_optional(classic=self.classic or None)}"
+        flags = _optional(classic=self.classic or None, plain=self.plain or None, name=self.name)
+        return f"\\peer {self.handle}{counts}{words}{flags}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,6 +372,7 @@ def _hello(rest: str) -> Hello:
         sent=_number(keys["sent"]) if "sent" in keys else None,
         turns=keys.get("turns"),
         keep=keys.get("keep"),
+        key=keys.get("key"),
         suggested="suggested" in keys,
         take="take" in keys,
     )
@@ -385,6 +392,8 @@ def _peer(rest: str) -> Peer:
             since=_time(keys["since"]),
             address=keys["address"],
             classic="classic" in keys,
+            plain="plain" in keys,
+            name=keys.get("name"),
         )
     except KeyError as error:
         raise ProtocolError("syntax", f"The word {error.args[0]}= is missing.") from None

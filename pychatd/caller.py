@@ -10,14 +10,14 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pychat_client import classic, wire
 from pychat_client.conversation import Ledger, Role
-from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.errors import JournalError, NotPermitted, ProtocolError
 from pychat_client.link import Link
 from pychat_client.text import printable
-from pychatd.journal import Conversation, Entry, hash_token
+from pychatd.journal import Conversation, Entry, hash_certificate, hash_token
 from pychatd.switchboard import Switchboard, check_count, mark_shown
 
 HELLO_SECONDS = 120.0
@@ -40,13 +40,20 @@ log = logging.getLogger("pychatd")
 class Caller:
     """The owner of one caller's link."""
 
-    def __init__(self, board: Switchboard, address: str) -> None:
+    def __init__(
+        self, board: Switchboard, address: str, name_of: Callable[[bytes | None], str | None], *, secure: bool
+    ) -> None:
+        """name_of: whose certificate it is, on a line with an allowlist; secure: it calls over TLS."""
         self.address = address
+        self.secure = secure
+        self.name: str | None = None
+        self._name_of = name_of
         self.conversation: Conversation | None = None
         self.link = Link(self, classic.GreetingCodec(), liveness=True)
         self._board = board
         self._hello: wire.Hello | None = None
         self._token: str | None = None
+        self._certificate: bytes | None = None  # hashed
         self._sent = 0  # the operator's messages sent on this link, or known to have arrived before
         self._waiting: deque[wire.Message] = deque()  # a classic peer's, until its turn
         self._quit = False
@@ -97,7 +104,9 @@ class Caller:
         assert self._hello is not None
         token = None if self._token is None else hash_token(self._token)
         ledger = Ledger(self._board.settings.turns)
-        return Conversation(self._hello.handle, self.address, token, ledger, self._board.now())
+        conversation = Conversation(self._hello.handle, self.address, token, ledger, self._board.now())
+        conversation.certificate = self._certificate
+        return conversation
 
     def stored(self, count: int) -> None:
         self._deadline.cancel()
@@ -146,8 +155,16 @@ class Caller:
             raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
         self._hello = frame
         self._deadline.cancel()
+        certificate = self.link.certificate()
+        try:
+            self.name = self._name_of(certificate)
+        except NotPermitted as error:
+            self.link.finish([wire.Error("not-authorized", str(error))])
+            return
+        self._certificate = None if certificate is None else hash_certificate(certificate)
         found = None if frame.session is None else self._board.find(frame.session)
-        if found is not None:
+        # A stolen token is of no use without the key that goes with it.
+        if found is not None and found.certificate == self._certificate:
             self._resume(frame, found)
         elif not self._board.seat_is_free():
             self.busy()

@@ -52,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=words, description=words)
         _add_line_options(sub)
         sub.set_defaults(command=command)
+    shown = commands.add_parser("fingerprint", help="print the key that callers see, to be compared by telephone")
+    _add_line_options(shown)
+    shown.set_defaults(command=_fingerprint)
     stop = commands.add_parser("stop", help="stop a daemon; return when it is gone")
     stop.add_argument("port", metavar="PORT")
     stop.set_defaults(command=_stop)
@@ -106,6 +109,18 @@ def _run(args: argparse.Namespace) -> int:
         return line.serve(lambda: None)
 
 
+def _fingerprint(args: argparse.Namespace) -> int:
+    from pychat_client.trust import certificate_der, fingerprint, safety_number
+
+    settings = _settings(args)
+    path = settings.identity
+    if settings.certificate is None and not path.exists():
+        raise Absent(f"The line on port {settings.port} has no key yet: its first start makes one.")
+    key = fingerprint(certificate_der(path))
+    print(f"{key}\nsafety number {safety_number(key)}")
+    return Exit.OK
+
+
 def _settings(args: argparse.Namespace) -> Settings:
     options: dict[str, Any] = {key: getattr(args, key) for key in ("listen", "handle", "turns", "syslog")}
     # Made absolute at once: a daemon's working directory is /, also when it reads its file again.
@@ -126,13 +141,14 @@ class _Line:
 
     def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
         """Takes them all. Raises a PychatError for what is not to be had."""
-        from pychatd import server
+        from pychatd import identity, server
 
         self._settings = settings
         self._reload = reload
         server.make_directories(settings)
         self.pidfile = Pidfile(settings.pidfile)
         self.pidfile.acquire()
+        self._identity = identity.load(settings)
         self._tcp = server.bind_tcp(settings)
         self._console = server.bind_console(settings.console_socket)
 
@@ -148,7 +164,8 @@ class _Line:
 
         async def run() -> None:
             journal = Journal(self._settings.journal, full=self._settings.durability == "full")
-            await Server(self._settings, self._tcp, self._console, journal).run(ready, self._reload)
+            server = Server(self._settings, self._tcp, self._console, journal, self._identity)
+            await server.run(ready, self._reload)
 
         asyncio.run(run())
         return Exit.OK

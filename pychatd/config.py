@@ -33,6 +33,10 @@ class Settings:
     turns: Turns = Turns.ALTERNATE
     grace: float = 60.0  # seconds the seat is kept for a peer whose connection was cut
     durability: str = "full"  # what an acked message survives: "full" power loss, "process" a killed daemon
+    plaintext: str = "loopback"  # who may call without TLS: "always" everybody, "loopback", "never"
+    certificate: Path | None = None  # a PEM file of the operator's own; the line makes one itself otherwise
+    key: Path | None = None  # its private key, when that is in a file of its own
+    authorized: Path | None = None  # a directory of NAME.pem: only these may call
     keep: str = "forever"  # "forever", "none", or a number of days such as "30d"
     syslog: Path = Path("/dev/log")
 
@@ -51,6 +55,11 @@ class Settings:
     @property
     def journal(self) -> Path:
         return self.state / "journal.db"
+
+    @property
+    def identity(self) -> Path:
+        """The PEM file with the certificate that callers see."""
+        return self.certificate or self.state / "identity.pem"
 
     @property
     def keep_days(self) -> int | None:
@@ -261,5 +270,9 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "grace": _seconds,
     "durability": _choice("full", "process"),
     "keep": _keep,
+    "plaintext": _choice("always", "loopback", "never"),
+    "certificate": _path,
+    "key": _path,
+    "authorized": _path,
     "syslog": _path,
 }

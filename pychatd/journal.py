@@ -48,10 +48,11 @@ CREATE TABLE message (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX message_n ON message (conversation, role, n);
 """
-_MIGRATIONS = (_SCHEMA_1,)
+_SCHEMA_2 = "ALTER TABLE conversation ADD COLUMN certificate BLOB;"  # SHA-256 of the peer's; NULL without one
+_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2)
 """Script i takes a file from user_version i to i + 1."""
 
-_COLUMNS = "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown"
+_COLUMNS = "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Conversation:
     id: int = 0
     ended: datetime | None = None
     reason: str = ""
+    certificate: bytes | None = None  # hashed; whoever resumes has to show the same
     shown: dict[Role, int] = field(default_factory=lambda: {Role.PEER: 0, Role.OPERATOR: 0})
     """How many of the other's messages the user of each role has seen."""
 
@@ -208,9 +210,10 @@ class Journal:
 
     def _insert(self, conversation: Conversation) -> int:
         cursor = self._db.execute(
-            "INSERT INTO conversation (token, handle, address, turns, started) VALUES (?,?,?,?,?)",
+            "INSERT INTO conversation (token, certificate, handle, address, turns, started) VALUES (?,?,?,?,?,?)",
             (
                 conversation.token,
+                conversation.certificate,
                 conversation.handle,
                 conversation.address,
                 conversation.ledger.turns.value,
@@ -236,7 +239,9 @@ class Journal:
                     "SELECT role, max(n) FROM message WHERE conversation = ? GROUP BY role", (row[0],)
                 ).fetchall()
             )
-        number, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown = row
+        number, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate = (
+            row
+        )
         return Conversation(
             handle,
             address,
@@ -246,6 +251,7 @@ class Journal:
             id=number,
             ended=None if ended is None else _datetime(ended),
             reason=reason,
+            certificate=certificate,
             shown={Role.PEER: peer_shown, Role.OPERATOR: operator_shown},
         )
 
@@ -311,6 +317,10 @@ class Journal:
 def hash_token(token: str) -> bytes:
     """What is stored of a session token, so that a copied journal lets nobody resume."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def hash_certificate(der: bytes) -> bytes:
+    return hashlib.sha256(der).digest()
 
 
 def entry(ledger: Ledger, role: Role, message: Message, now: datetime, *, in_turn: bool = True) -> Entry:

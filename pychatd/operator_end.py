@@ -145,7 +145,7 @@ class OperatorEnd:
         board.handle = (board.settings.handle or frame.handle) if frame.suggested else frame.handle
         self._greeted = True
         board.attach(self)
-        self.link.send([wire.Hello(wire.VERSION, board.handle, keep=board.settings.keep)])
+        self.link.send([wire.Hello(wire.VERSION, board.handle, keep=board.settings.keep, key=board.fingerprint)])
         if (known := self._known_to(frame)) is not None:
             self._begin(known, frame.got or 0, frame.sent or 0)
         self.pump()
@@ -169,6 +169,7 @@ class OperatorEnd:
         self._heard, self._told, self._own_until = heard, told, conversation.ledger.operator
         self._seq = min(heard, told)  # a message with a number over n has a seq over n as well
         self._acked = heard
+        peer = self._board.peer if conversation is self._board.conversation else None
         frames: list[wire.Frame] = [
             wire.Peer(
                 conversation.handle,
@@ -180,11 +181,13 @@ class OperatorEnd:
                 since=conversation.started,
                 address=conversation.address,
                 classic=conversation.classic,
+                plain=peer is not None and not peer.secure,
+                name=None if peer is None else peer.name,
             )
         ]
         if conversation.shown[Role.PEER]:
             frames.append(wire.Read(conversation.shown[Role.PEER]))
-        if conversation is self._board.conversation and self._board.peer is None:
+        if conversation is self._board.conversation and peer is None:
             frames.append(wire.Away())
         self.link.send(frames)
 

@@ -14,16 +14,17 @@ import pwd
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from pychat_client.errors import LinkError, NotPermitted, PychatError, Taken, UsageError
 from pychat_client.link import FINISH_SECONDS, Link
 from pychatd import process
-from pychatd.caller import Caller
 from pychatd.config import Settings
+from pychatd.door import Door, address_of
+from pychatd.identity import Identity
+from pychatd.identity import load as load_identity
 from pychatd.journal import Journal
 from pychatd.operator_end import OperatorEnd
 from pychatd.switchboard import Switchboard
@@ -31,9 +32,8 @@ from pychatd.switchboard import Switchboard
 BACKLOG = 64
 """Connections the kernel may complete before we accept them."""
 
-LINKS_MAX = 64
-"""Connections at once, from outside and of consoles each. One talks, the others may wait to speak
-first; a stranger who opens more gets none, and the one who talks is never affected."""
+CONSOLES_MAX = 16
+"""Connections to the console socket at once: one holds it, others ask for status and history."""
 
 ACCEPT_PAUSE = 1.0
 """Seconds to wait when no more files can be opened, instead of spinning."""
@@ -134,14 +134,20 @@ class Server:
     """One running line."""
 
     def __init__(
-        self, settings: Settings, tcp: list[socket.socket], console: socket.socket, journal: Journal
+        self,
+        settings: Settings,
+        tcp: list[socket.socket],
+        console: socket.socket,
+        journal: Journal,
+        identity: Identity,
     ) -> None:
         self._settings = settings
         self._tcp = tcp
         self._console = console
         self._journal = journal
-        self._board = Switchboard(settings, journal, self._tell_state)
-        self._callers: set[Link] = set()
+        self._board = Switchboard(settings, journal, identity.fingerprint, self._tell_state)
+        self._door = Door(self._board, settings, identity)
+        self._inside: set[asyncio.Task[None]] = set()  # one for each connection
         self._consoles: set[Link] = set()
         self._stopping = asyncio.Event()
         self._reload: Callable[[], Settings] = lambda: settings
@@ -157,10 +163,10 @@ class Server:
             loop.add_signal_handler(number, self._stop_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
         accepting = [
-            *(asyncio.create_task(self._accept(sock, self._callers, self._caller)) for sock in self._tcp),
-            asyncio.create_task(self._accept(self._console, self._consoles, self._operator)),
+            *(asyncio.create_task(self._accept(sock, self._door.admit)) for sock in self._tcp),
+            asyncio.create_task(self._accept(self._console, self._admit_console)),
         ]
-        addresses = ", ".join(_address(sock.getsockname()) for sock in self._tcp)
+        addresses = ", ".join(address_of(sock.getsockname()) for sock in self._tcp)
         log.info("pychatd serves on %s, console at %s", addresses, self._settings.console_socket)
         process.notify("READY=1")
         self._tell_state()
@@ -179,16 +185,18 @@ class Server:
             sock.close()
         with suppress(OSError):
             self._settings.console_socket.unlink()
-        if closing := [link.closed for link in self._callers | self._consoles]:
+        if closing := [link.closed for link in self._door.links | self._consoles]:
             await asyncio.wait(closing, timeout=FINISH_SECONDS + 1)
+        for task in self._inside:
+            task.cancel()
         self._journal.close()
 
     # -------------------------------------------------------------- connections
 
     async def _accept(
-        self, listener: socket.socket, links: set[Link], admit: Callable[[socket.socket], Link]
+        self, listener: socket.socket, admit: Callable[[socket.socket], Coroutine[None, None, None]]
     ) -> None:
-        """Takes connections for ever; `links` holds those that live, `admit` makes the owner of one."""
+        """Takes connections for ever; `admit` looks after each until it is closed."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -197,26 +205,26 @@ class Server:
                 log.warning("A connection could not be taken: %s", error.strerror)
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
-            if len(links) >= LINKS_MAX:
-                log.warning("One connection too many was refused: there are %d", len(links))
-                sock.close()
-                continue
-            try:
-                link = admit(sock)
-                await loop.connect_accepted_socket(lambda: link, sock)  # noqa: B023 -- called before the next turn
-            except (OSError, LinkError) as error:  # gone again already
-                log.info("A connection was lost at once: %s", error)
-                sock.close()
-            else:
-                links.add(link)
-                link.closed.add_done_callback(partial(_forget, links, link))
+            task = asyncio.create_task(admit(sock))
+            self._inside.add(task)
+            task.add_done_callback(self._inside.discard)
 
-    def _caller(self, sock: socket.socket) -> Link:
-        return Caller(self._board, _address(sock.getpeername())).link
-
-    def _operator(self, sock: socket.socket) -> Link:
+    async def _admit_console(self, sock: socket.socket) -> None:
         pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return OperatorEnd(self._board, f"{_user_name(uid)} (pid {pid})").link
+        user = f"{_user_name(uid)} (pid {pid})"
+        if len(self._consoles) >= CONSOLES_MAX:
+            log.warning("One console too many was refused: of %s", user)
+            sock.close()
+            return
+        link = OperatorEnd(self._board, user).link
+        self._consoles.add(link)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: link, sock)
+            await link.closed
+        except OSError as error:  # gone again already
+            log.info("A console was lost at once: %s", error)
+        finally:
+            self._consoles.discard(link)
 
     # -------------------------------------------------------------- signals
 
@@ -231,27 +239,20 @@ class Server:
         process.notify("RELOADING=1")
         try:
             settings = self._reload()
+            identity = load_identity(settings)
         except PychatError as error:
             log.error("The configuration was not reloaded: %s", error)
         else:
             now = self._settings
+            self._door.use(settings, identity)
             if (settings.listen, settings.durability) != (now.listen, now.durability):
                 log.warning("Changed listen and durability settings hold from the next start on")
-            self._board.reload(settings)
+            self._board.reload(settings, identity.fingerprint)
             log.info("The configuration has been reloaded")
         process.notify("READY=1")
 
     def _tell_state(self) -> None:
         process.notify(f"STATUS={self._board.state_words()}")
-
-
-def _forget(links: set[Link], link: Link, _closed: asyncio.Future[None]) -> None:
-    links.discard(link)
-
-
-def _address(name: tuple[str, int]) -> str:
-    host, port = name[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _user_name(uid: int) -> str:

@@ -35,9 +35,16 @@ log = logging.getLogger("pychatd")
 class Switchboard:
     """One line: at most one conversation, one peer in the seat, one console."""
 
-    def __init__(self, settings: Settings, journal: Journal, changed: Callable[[], None] = lambda: None) -> None:
-        """changed: called when `state_words` has changed."""
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        fingerprint: str | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """fingerprint: of the key that callers see; changed: called when `state_words` has changed."""
         self.settings = settings
+        self.fingerprint = fingerprint
         self.journal = journal
         self.handle = settings.handle or FALLBACK_HANDLE
         self.conversation: Conversation | None = None
@@ -285,8 +292,9 @@ class Switchboard:
         except JournalError as error:
             self.journal_failed(error)
 
-    def reload(self, settings: Settings) -> None:
+    def reload(self, settings: Settings, fingerprint: str) -> None:
         """Takes over what can change while the line runs."""
+        self.fingerprint = fingerprint
         if settings.handle is not None and settings.handle != self.settings.handle:
             self.handle = settings.handle
         self.settings = settings

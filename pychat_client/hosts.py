@@ -1,0 +1,73 @@
+"""Before the first word to a host: is its key known, given, vouched for, or accepted by the user now?
+
+Asks on the terminal, once for each host, as ssh does. Nothing but a TLS handshake is sent until then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ssl
+import sys
+
+from pychat_client import trust
+from pychat_client.cli import key_file, known_hosts_file
+from pychat_client.errors import Untrusted
+from pychat_client.link import look
+from pychat_client.text import printable
+
+
+def trusted_context(args: argparse.Namespace, port: int) -> tuple[ssl.SSLContext, str | None]:
+    """The TLS settings that connect with the right host only, and its fingerprint (None with --ca).
+
+    Raises Untrusted when there is no reason to trust the key, and what link.look raises.
+    """
+    host: str = args.host
+    if args.ca:
+        return trust.authority_context(key_file()), None
+    known = trust.KnownHosts(known_hosts_file())
+    accepted = known.certificate_of(host, port)
+    wanted = None if args.fingerprint is None else trust.check_fingerprint(args.fingerprint)
+    pinned = None if accepted is None else trust.fingerprint(accepted)
+    if accepted is None or (wanted is not None and wanted != pinned):
+        shown = look(host, port, trust.looking_context())
+        _decide(args, port, trust.fingerprint(shown), wanted)
+        known.accept(host, port, shown)
+        accepted = shown
+    return trust.pinned_context(accepted, key_file()), trust.fingerprint(accepted)
+
+
+def explain_change(host: str, port: int) -> Untrusted:
+    """Why the accepted key did not fit: looks at what the host shows now."""
+    accepted = trust.KnownHosts(known_hosts_file()).certificate_of(host, port)
+    shown = look(host, port, trust.looking_context())
+    pinned = "none" if accepted is None else trust.fingerprint(accepted)
+    return trust.changed_key(host, port, pinned, trust.fingerprint(shown))
+
+
+def _decide(args: argparse.Namespace, port: int, shown: str, wanted: str | None) -> None:
+    """Raises Untrusted unless the key that the host shows is to be accepted."""
+    name = f"{printable(args.host)} port {port}"
+    if wanted is not None:
+        if wanted != shown:
+            raise Untrusted(f"The key of {name} is not the one you gave. Nothing has been sent.\nIt is {shown}.")
+        return
+    page = (
+        f"The key of {name} is not known yet:\n\n    {shown}\n"
+        f"    safety number {trust.safety_number(shown)}\n\n"
+        "The person there sees the same with 'pychatd fingerprint'; compare by telephone.\n"
+    )
+    if args.accept_new:
+        print(f"pychat: accepted the key of {name}: {shown}", file=sys.stderr)
+        return
+    if not sys.stdin.isatty():
+        raise Untrusted(
+            f"{page}Without a terminal to ask, accept it with --fingerprint {shown}, or any with --accept-new."
+        )
+    print(page, file=sys.stderr)
+    while True:
+        print("Accept it, now and from now on (yes/no)? ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if answer.strip().lower() == "yes":
+            return
+        if not answer or answer.strip().lower() in ("no", "n"):
+            raise Untrusted("Not accepted; nothing has been sent.")

@@ -1,0 +1,119 @@
+"""The daemon's key and certificate, and the allowlist of client certificates: TLS settings of a line.
+
+The key is made once, in a process of its own, because the library for it would stay in the daemon's
+memory. Knows no connections; `server` wraps them in what it finds here.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pychat_client import trust
+from pychat_client.errors import NotPermitted, PychatError, UsageError
+from pychat_client.text import printable
+from pychatd.config import Settings
+
+_MAKE = """
+import pathlib, sys
+from pychat_client import errors, trust
+try:
+    trust.make_certificate(pathlib.Path(sys.argv[1]), "pychatd")
+except errors.PychatError as error:
+    sys.exit(str(error))
+"""
+
+MAKING_SECONDS = 60.0
+"""How long making a key may take: far over what a starved machine needs."""
+
+log = logging.getLogger("pychatd")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a line shows to callers, and whom it lets in."""
+
+    context: ssl.SSLContext
+    fingerprint: str
+    names: dict[bytes, str] | None = field(default=None)
+    """DER certificates of who may call, with their names; None lets everybody in."""
+
+    def name_of(self, certificate: bytes | None) -> str | None:
+        """Whose client certificate (DER) it is; None on a line that lets everybody in. Raises NotPermitted
+        for one that is not on the allowlist."""
+        if self.names is None:
+            return None
+        if certificate is None or certificate not in self.names:
+            raise NotPermitted("Your certificate is not on the list of who may call here.")
+        return self.names[certificate]
+
+
+def load(settings: Settings) -> Identity:
+    """The identity of a line; makes a key and certificate at the first start.
+
+    Raises PychatError with a sentence when a configured file is of no use.
+    """
+    path = settings.identity
+    if settings.certificate is None and not path.exists():
+        _make(path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0  # a resumed TLS session would show no certificate
+    try:
+        context.load_cert_chain(path, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"The key and certificate in {path} cannot be used: {_words(error)}.") from None
+    names = None if settings.authorized is None else _load_names(settings.authorized)
+    if names is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        for certificate in names:
+            context.load_verify_locations(cadata=certificate)
+    return Identity(context, trust.fingerprint(trust.certificate_der(path)), names)
+
+
+def _load_names(directory: Path) -> dict[bytes, str]:
+    """The certificates in `authorized/NAME.pem`. What cannot be read lets nobody in, and is logged."""
+    names: dict[bytes, str] = {}
+    try:
+        files = sorted(directory.glob("*.pem"))
+        if not directory.is_dir():
+            log.error("The allowlist %s is no directory: nobody is let in", directory)
+    except OSError as error:
+        log.error("The allowlist %s cannot be read: %s. Nobody is let in", directory, error.strerror)
+        return names
+    for file in files:
+        try:
+            certificate = trust.certificate_der(file)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
+            names[certificate] = "_".join(printable(file.stem).split())
+        except (PychatError, ssl.SSLError) as error:
+            log.error("Not on the allowlist: %s", printable(str(error)))
+    if not names:
+        log.error("The allowlist %s has no certificate: nobody is let in", directory)
+    return names
+
+
+def _make(path: Path) -> None:
+    try:
+        result = subprocess.run(  # noqa: S603 -- our own interpreter, our own module, a path of ours
+            [sys.executable, "-c", _MAKE, str(path)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=MAKING_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PychatError(f"The line's key cannot be made: {error}.") from None
+    if result.returncode != 0:
+        raise PychatError(f"The line's key cannot be made: {result.stderr.strip()[-200:]}")
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"{error.reason or error}".lower().replace("_", " ")
+    return error.strerror or str(error)
