@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the client; returns its exit status."""
+    open_standard_streams()
     try:
         return _run(_parser().parse_args(argv))
     except PychatError as error:
@@ -78,6 +79,16 @@ async def _talk(args: argparse.Namespace, port: int, handle: str, view: View) ->
 
     chat = Chat(Endpoint(Role.PEER, handle), view, f"{printable(args.host)} port {port}", wait=args.wait)
     return await converse(chat, view, lambda: dial(args.host, port, chat), args.retry_for)
+
+
+def open_standard_streams() -> None:
+    """Puts /dev/null where a standard stream is closed, so that no other file gets its descriptor."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 -- for the life of the process
 
 
 def parse_port(word: str) -> int:

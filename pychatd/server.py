@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pychat_client.errors import LinkError, NotPermitted, PychatError, Taken, UsageError
 from pychat_client.link import FINISH_SECONDS, Link
@@ -34,6 +35,9 @@ BACKLOG = 64
 LINKS_MAX = 64
 """Connections at once, from outside and of consoles each. One talks, the others may wait to speak
 first; a stranger who opens more gets none, and the one who talks is never affected."""
+
+PRUNE_SECONDS = 86400.0
+"""How often what is older than `keep` is removed: that is counted in days."""
 
 ACCEPT_PAUSE = 1.0
 """Seconds to wait when no more files can be opened, instead of spinning."""
@@ -156,9 +160,11 @@ class Server:
         for number in (signal.SIGINT, signal.SIGTERM):  # explicitly: a script's background job ignores SIGINT
             loop.add_signal_handler(number, self._stop_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
+        loop.set_exception_handler(_log_exception)
         accepting = [
             *(asyncio.create_task(self._accept(sock, self._callers, self._caller)) for sock in self._tcp),
             asyncio.create_task(self._accept(self._console, self._consoles, self._operator)),
+            asyncio.create_task(self._prune_daily()),
         ]
         addresses = ", ".join(_address(sock.getsockname()) for sock in self._tcp)
         log.info("pychatd serves on %s, console at %s", addresses, self._settings.console_socket)
@@ -172,9 +178,16 @@ class Server:
         await self._finish()
         log.info("pychatd has stopped")
 
+    async def _prune_daily(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            self._board.prune()
+
     async def _finish(self) -> None:
         """Tells both ends, and gives them a moment to read it."""
         self._board.stop()
+        for link in self._callers | self._consoles:
+            link.finish()
         for sock in (*self._tcp, self._console):
             sock.close()
         with suppress(OSError):
@@ -215,8 +228,12 @@ class Server:
         return Caller(self._board, _address(sock.getpeername())).link
 
     def _operator(self, sock: socket.socket) -> Link:
-        pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return OperatorEnd(self._board, f"{_user_name(uid)} (pid {pid})").link
+        pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        user = f"{_user_name(uid)} (pid {pid})"
+        if not may_use(uid, gid, self._settings.console_socket):
+            log.warning("console: %s is refused", user)
+            raise LinkError(f"{user} may not use the console")
+        return OperatorEnd(self._board, user).link
 
     # -------------------------------------------------------------- signals
 
@@ -245,6 +262,11 @@ class Server:
         process.notify(f"STATUS={self._board.state_words()}")
 
 
+def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A defect of ours in a callback: the line goes on, and the log has what is needed to mend it."""
+    log.error("%s", context["message"], exc_info=context.get("exception"))
+
+
 def _forget(links: set[Link], link: Link, _closed: asyncio.Future[None]) -> None:
     links.discard(link)
 
@@ -252,6 +274,20 @@ def _forget(links: set[Link], link: Link, _closed: asyncio.Future[None]) -> None
 def _address(name: tuple[str, int]) -> str:
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def may_use(uid: int, gid: int, path: Path) -> bool:
+    """Whether a user may use the console socket at `path`: root, the daemon's own user, and its group.
+
+    The socket's mode says the same; this also holds where a descriptor was handed on, or the mode changed.
+    """
+    if uid in (0, os.geteuid()):
+        return True
+    try:
+        groups = {gid, *os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)}
+    except KeyError:
+        groups = {gid}
+    return path.stat().st_gid in groups
 
 
 def _user_name(uid: int) -> str:
