@@ -14,23 +14,12 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pychat_client import wire
-from pychat_client.conversation import (
-    Complaint,
-    Endpoint,
-    Event,
-    Held,
-    Met,
-    Over,
-    Presence,
-    Role,
-    Said,
-    Told,
-    Turns,
-)
+from pychat_client.conversation import Endpoint, Role
 from pychat_client.errors import Exit, LinkError, ProtocolError, Refused, Untrusted
+from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
 from pychat_client.link import Link
-from pychat_client.text import MESSAGE_MAX, nfc, printable
-from pychat_client.trust import safety_number
+from pychat_client.situation import Situation
+from pychat_client.text import printable
 
 QUIT_SECONDS = 5.0
 """How long a quit may wait for the last acks."""
@@ -56,7 +45,7 @@ class View(Protocol):
         """Puts text back into the line being typed."""
 
     def refresh(self) -> None:
-        """The state that `Chat.summary` tells has changed."""
+        """The state that `Chat.situation` tells has changed."""
 
     async def run(self, chat: Chat) -> None:
         """Reads what the user types until the chat is done."""
@@ -83,6 +72,7 @@ class Chat:
         self._link: Link | None = None
         self._leaving = False
         self._undelivered = False
+        self._ending: Exit | None = None  # done, once what came with the end has been acked
         self._peer: wire.Peer | None = None
         self._trouble = ""  # why the other end cut us off last, until it has taken something again
         self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
@@ -100,6 +90,12 @@ class Chat:
     @property
     def done(self) -> bool:
         return self.status is not None
+
+    @property
+    def situation(self) -> Situation:
+        """Where the conversation stands now."""
+        linked = self.greeted and not self.gone.is_set()
+        return Situation(self.end, self.place, self._peer, None if linked else self.attempt, self.key)
 
     @property
     def commands(self) -> dict[str, str]:
@@ -131,7 +127,10 @@ class Chat:
             self.finish(Exit.OK)
 
     def interrupt(self) -> None:
-        """Leaves at once, waiting for nothing."""
+        """Leaves at once, waiting for nothing. The client's conversation ends with it: nobody could resume."""
+        if not self.done and self.end.role is Role.PEER and not self.end.over:
+            self._return_undelivered(self.end.quit().undelivered)
+            self._flush()
         self.finish(Exit.INTERRUPTED)
 
     def idle(self) -> bool:
@@ -149,6 +148,8 @@ class Chat:
         self._flush()
 
     def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        if self.done:
+            return
         try:
             for frame in frames:
                 if isinstance(frame, wire.Hello):
@@ -160,8 +161,12 @@ class Chat:
         except ProtocolError as error:
             self.link_broken(link, error)
             return
+        if self.done:  # the view failed: what it could not show is not acked
+            return
         self.end.shown()
         self._flush()
+        if self._ending is not None:
+            self.finish(self._ending)
 
     def link_broken(self, link: Link, error: ProtocolError) -> None:
         self._view.notice(f"The other side broke the protocol: {printable(str(error))}")
@@ -175,6 +180,8 @@ class Chat:
         self._link = None
         self.end.lost()
         self.gone.set()
+        if self.done:
+            return
         if self._leaving:
             self.finish(Exit.OK)
         elif link.refused:
@@ -195,6 +202,8 @@ class Chat:
             for line in str(error).split("\n"):
                 self._view.notice(line)
             self.finish(error.status)
+        elif self.attempt == 1:
+            self._view.notice(f"{error} Trying again until somebody answers.")
         self._view.refresh()
 
     def give_up(self, seconds: float) -> None:
@@ -209,85 +218,6 @@ class Chat:
             self._view.notice(f"This is {self.place}. Whoever calls speaks first.")
         self.greeted = self._known = True
         self.attempt = 0
-
-    # -------------------------------------------------------------- what the user can ask
-
-    def summary(self) -> str:
-        """The state in a line, for a toolbar; all of it is also in `status_lines`."""
-        end = self.end
-        who = printable(end.other) or "nobody there yet"
-        if self._peer is not None and self._peer.name is not None and end.open:
-            who += f" [{printable(self._peer.name)}]"
-        parts = [who, self._turn_words()]
-        if self._plaintext():
-            parts.append("PLAINTEXT")
-        if end.held:
-            parts.append(f"{len(end.held)} held")
-        if end.outbox:
-            parts.append(f"{len(end.outbox)} not stored yet")
-        elif end.read < end.stored:
-            parts.append("not read yet" if self._marks_reading() else "sent")
-        elif end.stored:
-            parts.append("read")
-        if not end.here and end.open:
-            parts.append("away")
-        return " | ".join(parts)
-
-    def limit(self, line: str) -> str:
-        """How much of the 500 characters is used, once that is worth knowing."""
-        used = len(nfc(line))
-        return f"{used}/{MESSAGE_MAX}" if used > MESSAGE_MAX // 2 else ""
-
-    def status_lines(self) -> list[str]:
-        end = self.end
-        other = printable(end.other)
-        lines = [f"You are {printable(end.handle)}, on {self.place}."]
-        if self._peer is not None and end.open:
-            kind = "a classic program" if self._peer.classic else "pychat"
-            lines.append(f"{other} calls from {printable(self._peer.address)} with {kind}.")
-        elif other:
-            lines.append(f"The other side is {other}.")
-        if other and not end.here:
-            lines.append(f"{other} is away: messages are kept and shown on return.")
-        turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
-        lines.append(f"You {turns}; now: {self._turn_words()}.")
-        lines += self._security_lines()
-        if end.keep is not None:
-            lines.append(f"What is said is kept on the host of this line: {_keep_words(end.keep)}.")
-        lines.append(
-            f"Sent {end.own}, of which {end.stored} stored and {end.read} read; received {end.received}; "
-            f"held {len(end.held)}."
-        )
-        return lines
-
-    def _security_lines(self) -> list[str]:
-        """How the talk is protected, with the number that both sides can compare."""
-        lines = []
-        if self._plaintext():
-            lines.append("NOT ENCRYPTED: the other side calls without TLS.")
-        elif self._peer is not None and self._peer.name is not None:
-            lines.append(f"Encrypted; the certificate is that of {printable(self._peer.name)}.")
-        else:
-            lines.append("Encrypted with TLS 1.3.")
-        if self.key is not None:
-            lines.append(f"The host's key is {printable(self.key)},")
-            lines.append(f"safety number {safety_number(self.key)}: the same on both sides.")
-        return lines
-
-    def _plaintext(self) -> bool:
-        return self._peer is not None and self._peer.plain and self.end.open
-
-    def _turn_words(self) -> str:
-        end = self.end
-        if not self.greeted or self.gone.is_set():
-            return f"calling again ({self.attempt})" if self.attempt else "calling"
-        if end.over:
-            return "over"
-        if not end.open:
-            return "you speak first" if end.role is Role.PEER else "waiting for the first message"
-        if end.turns is Turns.FREE:
-            return "speak freely"
-        return "your turn" if end.my_turn else f"{printable(end.other)}'s turn"
 
     # -------------------------------------------------------------- commands
 
@@ -311,7 +241,7 @@ class Chat:
         self._view.notice("\\\\text    sends 'text' with one backslash in front")
 
     def _status(self) -> None:
-        for line in self.status_lines():
+        for line in self.situation.status_lines():
             self._view.notice(line)
 
     def _list_held(self) -> None:
@@ -343,6 +273,8 @@ class Chat:
         """The daemon closes once it has stored what we sent; that, or the time limit, is the end."""
         self._leaving = True
         if self._link is None:
+            if self.end.open or self.end.own:
+                self._view.notice("There is no connection now, so the other side is not told.")
             self.finish(Exit.OK)
         else:
             asyncio.get_running_loop().call_later(QUIT_SECONDS, self.finish, Exit.OK)
@@ -365,36 +297,20 @@ class Chat:
             case Met(_, resumed, detail):
                 self._peer = detail
                 if not self._trouble:
-                    self._view.notice(self._met_words(resumed, detail))
+                    self._view.notice(self.situation.met(resumed=resumed))
             case Presence(here):
                 self._view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
-            case Over(by_other, reason, undelivered):
-                who = other if by_other else "You"
+            case Over(name, by_other, reason, undelivered):
+                who = (printable(name) or "The other side") if by_other else "You"
                 because = f": {printable(reason)}" if reason else ""
                 self._view.notice(f"{who} ended the conversation{because}.")
                 self._return_undelivered(undelivered)
                 if by_other and self.end.role is Role.PEER:
-                    self.finish(Exit.OK)
+                    self._ending = Exit.OK
             case Complaint(code, words):
                 self._complaint(code, printable(words))
             case Told(words):
                 self._view.notice(printable(words))
-
-    def _met_words(self, resumed: bool, detail: wire.Peer | None) -> str:
-        other = printable(self.end.other)
-        if resumed:
-            return f"Connected to {other} again."
-        if detail is None:
-            kept = "" if self.end.keep is None else f" What is said is kept there {_keep_words(self.end.keep)}."
-            return f"Connected to {other}. You speak first.{kept}"
-        named = f", with the certificate of {printable(detail.name)}" if detail.name is not None else ""
-        kind = ", with a classic program" if detail.classic else ""
-        plain = ", NOT ENCRYPTED" if detail.plain else ""
-        return f"{other} calls from {printable(detail.address)}{named}{kind}{plain}."
-
-    def _marks_reading(self) -> bool:
-        """Whether the other end tells what it has shown; classic programs do not."""
-        return self._peer is None or not self._peer.classic
 
     def _complaint(self, code: str, words: str) -> None:
         if code == "busy":
@@ -427,22 +343,15 @@ class Chat:
             return
         self._return_undelivered(self.end.take_undelivered())
         self.status = Exit.UNDELIVERED if self._undelivered and status is Exit.OK else status
+        self._view.stop()
         if self._link is not None:
             self._link.finish()
-        self._view.stop()
 
     def _flush(self) -> None:
         frames = self.end.frames()
         if frames and self._link is not None:
             self._link.send(frames)
         self._view.refresh()
-
-
-def _keep_words(keep: str) -> str:
-    """The journal's rule, as it stands behind "is kept"."""
-    if keep == "none":
-        return "only until it is read"
-    return "for good" if keep == "forever" else f"for {printable(keep).removesuffix('d')} days"
 
 
 def _unescaped(line: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pychat_client import wire
+from pychat_client import codec, wire
 from pychat_client.errors import HandleError
 from pychat_client.text import CONTROL, MESSAGE_MAX, check_handle, nfc
 
@@ -37,15 +37,16 @@ class ClassicCodec:
         for line in lines:
             if self._skipping:
                 self._skipping = False
+            elif len(line) >= codec.LINE_MAX:
+                yield from self._too_long(f"at most {MESSAGE_MAX} characters can be sent")
             else:
                 yield from self._line(line)
         if self._skipping:
             self._rest = b""
-        elif len(self._rest) > wire.LINE_MAX:
+        elif len(self._rest) >= codec.LINE_MAX:
             self._rest = b""
             self._skipping = True
-            yield from self._hello(GUEST)
-            yield wire.Unfit("too-long", f"Not delivered: a message has at most {MESSAGE_MAX} characters.")
+            yield from self._too_long(f"at most {MESSAGE_MAX} characters can be sent")
 
     def eof(self) -> Iterator[wire.Frame]:
         """The end of what it sends is its quit; a last line needs no line feed."""
@@ -66,7 +67,7 @@ class ClassicCodec:
                 return b""
 
     def _line(self, line: bytes) -> Iterator[wire.Frame]:
-        text = line.decode(errors="replace").removesuffix("\r").rstrip("\0")
+        text = line.decode(errors="replace").strip("\0").removesuffix("\r")
         if not text.strip():
             return
         handle, body = self._split(nfc(CONTROL.sub("\ufffd", text)))
@@ -75,12 +76,13 @@ class ClassicCodec:
         if body in ("\\quit", "/quit"):
             yield wire.Quit()
         elif len(body) > MESSAGE_MAX:
-            yield wire.Unfit(
-                "too-long",
-                f"Not delivered: the message has {len(body)} characters, and at most {MESSAGE_MAX} can be sent.",
-            )
+            yield from self._too_long(f"{len(body)} characters, and at most {MESSAGE_MAX} can be sent")
         else:
             yield wire.Message(handle, body)
+
+    def _too_long(self, why: str) -> Iterator[wire.Frame]:
+        yield from self._hello(self._handle)
+        yield wire.Unfit("too-long", f"Not delivered: {why}.")
 
     def _hello(self, handle: str) -> Iterator[wire.Frame]:
         if not self._greeted:
@@ -103,14 +105,14 @@ class GreetingCodec:
 
     def __init__(self) -> None:
         self._start = b""
-        self._codec: wire.Codec | ClassicCodec | None = None
+        self._codec: codec.LineCodec | ClassicCodec | None = None
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
         if self._codec is None:
             data = self._start = self._start + data
             if len(data) < len(_HELLO) and _HELLO.startswith(data):
                 return
-            self._codec = wire.Codec() if data.startswith(_HELLO) else ClassicCodec()
+            self._codec = codec.LineCodec() if data.startswith(_HELLO) else ClassicCodec()
         yield from self._codec.feed(data)
 
     def eof(self) -> Iterator[wire.Frame]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the client; returns its exit status."""
+    open_standard_streams()
     try:
         return _run(_parser().parse_args(argv))
     except PychatError as error:
@@ -133,6 +134,16 @@ def _forget(host: str, port: int) -> Exit:
     if not KnownHosts(known_hosts_file()).forget(host, port):
         raise UsageError(f"No key of {printable(host)} port {port} has been accepted.")
     return Exit.OK
+
+
+def open_standard_streams() -> None:
+    """Puts /dev/null where a standard stream is closed, so that no other file gets its descriptor."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 -- for the life of the process
 
 
 def parse_port(word: str) -> int:

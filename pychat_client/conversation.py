@@ -23,7 +23,11 @@ from enum import Enum
 
 from pychat_client import wire
 from pychat_client.errors import ProtocolError, Refused
+from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
 from pychat_client.text import check_message
+
+OUTBOX_MAX = 100
+"""Messages that may be on their way unacked; further ones are held, so that a slow link is not flooded."""
 
 HELD_MAX = 100
 """Messages typed early that may wait for their turn; more is a paste gone wrong, not a conversation."""
@@ -75,68 +79,6 @@ class Ledger:
         return self.peer if role is Role.PEER else self.operator
 
 
-# ------------------------------------------------------------------ what a user has to see
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A message to show. own: this user's; time: None for now."""
-
-    message: wire.Message
-    own: bool
-    time: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A message typed early; it goes when the turn comes."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Met:
-    """The other end is known: at the start (resumed False), or again after a lost link."""
-
-    handle: str
-    resumed: bool
-    detail: wire.Peer | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """The conversation has ended. undelivered: own texts that the other side has never got."""
-
-    by_other: bool
-    reason: str
-    undelivered: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """Whether the other end has a screen attached."""
-
-    here: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """The other end's busy or error line: why the connection will close."""
-
-    code: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A sentence of the daemon's."""
-
-    words: str
-
-
-Event = Said | Held | Met | Over | Presence | Complaint | Told
-
-
 class Endpoint:
     """One end of a conversation, with a user at it."""
 
@@ -145,9 +87,11 @@ class Endpoint:
         self.handle = handle
         self.suggested = False  # operator only: the daemon may know a better handle
         self.take = False  # operator only: displace the console that is attached
+        self.ready = False  # what there is to know of before has been told
         self.keep: str | None = None  # how long the daemon keeps what is said
         self._frames: list[wire.Frame] = []
-        self._connected = False
+        self._connected = False  # the other end has said hello on this link
+        self._synced = False  # and the counts agree, so that what is said can be sent at once
         self._reset(turns)
 
     def _reset(self, turns: Turns) -> None:
@@ -160,6 +104,7 @@ class Endpoint:
         self.received = 0  # the other's messages
         self.here = True
         self.over = False
+        self._quit: wire.Quit | None = None  # what this user said to end it
         self.outbox: deque[str] = deque()  # own messages stored+1, stored+2, ... not acked yet
         self.held: deque[str] = deque()
         self._acked = 0  # how many of `received` we have acked
@@ -190,7 +135,12 @@ class Endpoint:
 
     def _may_number(self) -> bool:
         """Whether a message can get its number: its turn, in a conversation whose counts we know."""
-        return self.my_turn and self.session is not None and self.stored >= self._replay_until
+        return (
+            self.my_turn
+            and self.session is not None
+            and self.stored >= self._replay_until
+            and len(self.outbox) < OUTBOX_MAX
+        )
 
     # -------------------------------------------------------------- from the user
 
@@ -221,11 +171,12 @@ class Endpoint:
         """Ends the conversation from this side. What is on its way may still be acked; ask
         `take_undelivered` when the link has closed."""
         self.over = True
+        self._quit = wire.Quit(reason)
         if self._connected:
-            self._frames.append(wire.Quit(reason))
+            self._frames.append(self._quit)
         held = tuple(self.held)
         self.held.clear()
-        return Over(False, reason, held)
+        return Over(self.other, False, reason, held)
 
     def take_undelivered(self) -> tuple[str, ...]:
         """Own texts that were not stored, given back for good."""
@@ -238,7 +189,7 @@ class Endpoint:
 
     def greet(self) -> None:
         """A link is up: leaves this end's hello."""
-        resume = self.session if not self.over else None
+        resume = self.session if not self.over or self._quit is not None else None
         self._frames = [
             wire.Hello(
                 wire.VERSION,
@@ -253,7 +204,7 @@ class Endpoint:
 
     def lost(self) -> None:
         """The link is gone; the conversation is not."""
-        self._connected = False
+        self._connected = self._synced = False
         self._frames = []
         self._time = None
 
@@ -269,27 +220,32 @@ class Endpoint:
         frames, self._frames = self._frames, []
         return frames
 
-    def receive(self, frame: wire.Frame) -> list[Event]:
+    def receive(self, frame: wire.Frame) -> list[Event]:  # noqa: PLR0912 -- a table, a line or two a frame
         """The events that `frame` leads to. Raises ProtocolError when the daemon broke a rule."""
         match frame:
             case wire.Message():
                 return self._on_message(frame)
             case wire.Ack(count):
                 self._on_ack(count)
+                return self._release()
             case wire.Read(count):
-                self.read = max(self.read, min(count, self.own))
+                self.read = max(self.read, count)
             case wire.At():
                 self._time = frame
             case wire.Hello():
                 return self._on_hello(frame)
             case wire.Peer() if self.role is Role.OPERATOR:
                 return self._on_peer(frame)
-            case wire.Away() | wire.Here():
-                self.here = isinstance(frame, wire.Here)
-                return [Presence(self.here)]
+            case wire.Away():
+                return self._on_presence(here=False)
+            case wire.Here(handle):
+                self.other = handle or self.other
+                return self._on_presence(here=True)
             case wire.Quit(reason) if not self.over:
                 self.over = True
-                return [Over(True, reason, self.take_undelivered())]
+                return [Over(self.other, True, reason, self.take_undelivered())]
+            case wire.Ready():
+                self.ready = True
             case wire.Busy(words):
                 return [Complaint("busy", words)]
             case wire.Error(code, words):
@@ -303,38 +259,50 @@ class Endpoint:
     # -------------------------------------------------------------- one frame each
 
     def _on_hello(self, hello: wire.Hello) -> list[Event]:
+        if self._connected:
+            raise ProtocolError("hello", "There has been a hello already.")
         if hello.version != wire.VERSION:
             raise ProtocolError("version", f"The other side speaks version {hello.version}, not {wire.VERSION}.")
-        self._connected = True
+        self._connected, self.here = True, True
         self.keep = hello.keep
-        if self.role is Role.OPERATOR:  # the conversation follows with \peer
+        if self.role is Role.OPERATOR:  # the conversation follows with \peer, if there is one
             self.handle, self.suggested, self.take = hello.handle, False, False
             return []
+        self._synced = True
         if self.over:
+            self._drop_acked(hello.got or 0 if hello.session == self.session else 0)
+            self._frames += [] if self._quit is None else [self._quit]
             return []
         known = self.session
         resumed = known is not None and hello.session == known
         if known is not None and not resumed and self.stored + self.received > 0:
             self.over = True
             reason = "The other side does not know this conversation any more."
-            return [Over(True, reason, self.take_undelivered())]
+            return [Over(self.other, True, reason, self.take_undelivered())]
         self.session, self.other = hello.session, hello.handle
         self.turns = _turns(hello.turns)
         self._drop_acked(hello.got or 0)
+        self.ready = True
         met = Met(self.other, resumed and self.open)
         return [met, *self._resend()]
 
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
         events: list[Event] = []
+        if self._quit is not None and peer.session == self.session:
+            self._frames += [wire.Ack(self.received), self._quit]  # said while there was no link
+            return []
         same = peer.session == self.session and not self.over
         resumed = same and (peer.heard, peer.told) == (self.received, self.stored)
         if not resumed:
             if undelivered := self.take_undelivered():
-                events.append(Over(True, "The conversation ended while the console was away.", undelivered))
+                events.append(Over(self.other, True, "it was over while we were away", undelivered))
             self._reset(_turns(peer.turns))
         self.session, self.other, self.turns = peer.session, peer.handle, _turns(peer.turns)
+        self._synced = False
         self.received, self.stored, self._replay_until = peer.heard, peer.told, peer.got
-        self._acked = 0  # said again on this link
+        self._acked = self.received
+        self._frames.append(wire.Ack(self.received))  # tells the daemon which conversation our words are for
+        self.here = True
         return [*events, Met(peer.handle, resumed, peer), *self._resend()]
 
     def _on_message(self, message: wire.Message) -> list[Event]:
@@ -342,20 +310,25 @@ class Endpoint:
         at, self._time = self._time, None
         time = None if at is None else at.time
         if at is not None and at.own:
-            return self._on_own(message, time)
+            return self._on_own(message, time, gone=at.gone)
         self.other = message.handle  # another console may have set another handle
         self.received += 1  # whether it was their turn is for the daemon to say, and it has said yes
         return [Said(message, False, time), *self._release()]
 
-    def _on_own(self, message: wire.Message, time: datetime | None) -> list[Event]:
+    def _on_own(self, message: wire.Message, time: datetime | None, *, gone: bool) -> list[Event]:
         """The daemon repeats an operator's message: sent from here and not acked, or by another console."""
         self.stored += 1
-        if self.outbox and self.outbox[0] == message.text:
+        if self.outbox and (gone or self.outbox[0] == message.text):
             self.outbox.popleft()
             shown: list[Event] = []
         else:
             shown = [Said(message, True, time)]
         return [*shown, *self._resend()] if self.stored == self._replay_until else shown
+
+    def _on_presence(self, *, here: bool) -> list[Event]:
+        changed = here is not self.here
+        self.here = here
+        return [Presence(here)] if changed else []
 
     def _on_ack(self, count: int) -> None:
         if count > self.own:
@@ -375,6 +348,7 @@ class Endpoint:
         """After a resume, once the counts agree: the outbox again, then what was held."""
         if self.stored < self._replay_until:
             return []
+        self._synced = True
         self._requeue()
         self._frames += [wire.Message(self.handle, text) for text in self.outbox]
         return self._release()
@@ -396,7 +370,7 @@ class Endpoint:
     def _send(self, text: str) -> Said:
         self.outbox.append(text)
         message = wire.Message(self.handle, text)
-        if self._connected:
+        if self._synced:
             self._frames.append(message)
         return Said(message, True)
 

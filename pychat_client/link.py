@@ -8,15 +8,16 @@ operating system errors become LinkErrors here.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from pychat_client import wire
+from pychat_client.codec import LineCodec
 from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError, Untrusted
 
 DIAL_SECONDS = 20.0
@@ -26,7 +27,8 @@ PING_AFTER = 30.0
 """Silence after which a link is asked whether it lives; two wake-ups a minute on an idle line."""
 
 PONG_WITHIN = 15.0
-"""Silence after a ping that makes a link dead: longer than any working route needs."""
+"""Silence after a ping that makes a link dead: longer than any working route needs. Shorter than
+PING_AFTER, so that the answer counts."""
 
 FINISH_SECONDS = 3.0
 """How long a closing link may take to read its last lines."""
@@ -39,7 +41,7 @@ _READ_SIZE = 1 << 16
 
 
 class Codec(Protocol):
-    """Bytes to frames and back: wire.Codec, or the one for classic peers."""
+    """Bytes to frames and back: codec.LineCodec, or the one for classic peers."""
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]: ...
     def eof(self) -> Iterator[wire.Frame]: ...
@@ -63,15 +65,14 @@ class Owner(Protocol):
 
 
 class Link(asyncio.BufferedProtocol):
-    """One live connection. Made with `liveness`, it pings after silence and ends when nothing answers."""
+    """One live connection."""
 
-    def __init__(self, owner: Owner, codec: Codec | None = None, *, liveness: bool = False) -> None:
+    def __init__(self, owner: Owner, codec: Codec | None = None) -> None:
         self.owner = owner
-        self.codec: Codec = codec or wire.Codec()
+        self.codec: Codec = codec or LineCodec()
         self.writable = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.refused = False  # the other side's TLS did not want us
-        self._liveness = liveness
         self._buffer = bytearray(_READ_SIZE)
         self._transport: asyncio.Transport | None = None
         self._deaf = False  # what still comes is thrown away: broken, or on its way out
@@ -92,8 +93,13 @@ class Link(asyncio.BufferedProtocol):
         if transport.get_write_buffer_size() > UNSENT_MAX:
             self.drop("it did not read what it was sent")
 
-    def finish(self, frames: Iterable[wire.Frame] = ()) -> None:
-        """Sends the last frames, and closes once they are read, or after FINISH_SECONDS.
+    def watch(self) -> None:
+        """From now on pings after silence, and ends when nothing answers: for an end that knows pings."""
+        self._heard = asyncio.get_running_loop().time()
+        self._set_timer(PING_AFTER, self._check_alive)
+
+    def finish(self, frames: Iterable[wire.Frame] = (), seconds: float = FINISH_SECONDS) -> None:
+        """Sends the last frames, and closes once they are read, or after `seconds`.
 
         What the other side is still sending is read and thrown away meanwhile: closing on unread
         data would reset the connection, and the last line could be lost.
@@ -104,9 +110,10 @@ class Link(asyncio.BufferedProtocol):
         self.send(frames)
         self._deaf = True
         self._why = "closed from here"
-        self._set_timer(FINISH_SECONDS, transport.abort)
+        self._set_timer(seconds, transport.abort)
         if transport.can_write_eof():
-            transport.write_eof()
+            with suppress(OSError):  # reset by the other side: the loss is reported soon
+                transport.write_eof()
         else:
             transport.close()
 
@@ -134,9 +141,6 @@ class Link(asyncio.BufferedProtocol):
         self.writable = True
         if (sock := self.socket()) is not None and sock.family != socket.AF_UNIX:
             _prepare(sock)
-        if self._liveness:
-            self._heard = asyncio.get_running_loop().time()
-            self._set_timer(PING_AFTER, self._check_alive)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer
@@ -208,8 +212,8 @@ class Link(asyncio.BufferedProtocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, action)
 
 
-async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext) -> Link:
-    """A link to a daemon over TLS; every address of the name is tried (RFC 8305).
+async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None) -> Link:
+    """A link to a daemon, over TLS where there is a `context`; every address of the name is tried (RFC 8305).
 
     Nothing is sent before `context` has found the daemon's certificate good. Raises Absent when nobody
     answers, Untrusted for another certificate, LinkError otherwise, each with a sentence.
@@ -218,8 +222,9 @@ async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext) -> L
     try:
         async with asyncio.timeout(DIAL_SECONDS):
             _, link = await loop.create_connection(
-                lambda: Link(owner, liveness=True), host, port, ssl=context, happy_eyeballs_delay=0.25
+                lambda: Link(owner), host, port, ssl=context, happy_eyeballs_delay=0.25
             )
+        link.watch()
     except TimeoutError:
         raise Absent(f"{host} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s.") from None
     except (OSError, UnicodeError) as error:
@@ -298,12 +303,12 @@ def _prepare(sock: socket.socket) -> None:
     """No delay for small lines, and a kernel that notices a dead route."""
     for level, option, value in (
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),  # for those that know no pings
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(PING_AFTER)),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, int(PONG_WITHIN / 3)),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
         # What was sent and not confirmed ends the connection as soon as a silent one would end.
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int((PING_AFTER + PONG_WITHIN) * 1000)),
     ):
-        try:
+        with suppress(OSError):  # reset by the other side already: that is reported soon enough
             sock.setsockopt(level, option, value)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOPROTOOPT):  # already reset by the other side
-                raise LinkError(f"The connection cannot be set up: {reason(error)}.") from None

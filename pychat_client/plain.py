@@ -7,6 +7,7 @@ written. Knows no sockets and no rules.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import sys
 import threading
@@ -36,6 +37,9 @@ class Plain:
         """program: whose name stands in front of notices; source: the file descriptor to read."""
         self._program = program
         self._source = source
+        for stream in (sys.stdout, sys.stderr):  # a character that does not fit ends nothing
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         self._changed = asyncio.Event()
         self._chat: Chat | None = None
         self._refused = False
@@ -66,13 +70,14 @@ class Plain:
         lines: asyncio.Queue[bytes] = asyncio.Queue()
         ready = threading.Semaphore(0)
         threading.Thread(target=self._read, args=(lines, ready, asyncio.get_running_loop()), daemon=True).start()
-        await self._until(lambda: chat.greeted)
+        await self._until(lambda: chat.end.ready)
         while not chat.done:
             ready.release()
             line = await self._or_done(lines)
             if line:
                 self._take(chat, line)
-                await self._until(lambda: not chat.end.held)
+                if not os.isatty(self._source):  # a person may want to recall what is held
+                    await self._until(lambda: not chat.end.held)
             elif line is not None:
                 await self._until(chat.idle)
                 chat.leave()
@@ -129,9 +134,11 @@ class Plain:
     def _write(self, stream: TextIO, line: str) -> None:
         try:
             print(line, file=stream, flush=True)
-        except (BrokenPipeError, ValueError):
-            if self._chat is not None:
+        except (OSError, ValueError) as error:
+            if self._chat is not None and not self._chat.done:
                 self._chat.finish(Exit.FAILED)
+                if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+                    self.notice(f"What arrives cannot be written: {error}.")
 
 
 def read_lines(fd: int) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import Awaitable, Callable
 
 from pychat_client.chat import Chat, View
@@ -28,9 +29,14 @@ async def converse(
     connect: opens a link or raises LinkError; retry_for: seconds without an answer after which to
     give up, None for never.
     """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal is put back in order first
+        loop.add_signal_handler(number, chat.interrupt)
     calling = asyncio.create_task(_keep_connected(chat, connect, retry_for))
     try:
         await view.run(chat)
+    except asyncio.CancelledError:  # Ctrl-C outside of a screen
+        chat.interrupt()
     finally:
         calling.cancel()
     return chat.status if chat.status is not None else Exit.FAILED

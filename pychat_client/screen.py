@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from prompt_toolkit import PromptSession, print_formatted_text
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.buffer import Buffer, ValidationState
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input
@@ -29,7 +32,7 @@ from prompt_toolkit.validation import ValidationError, Validator
 from pychat_client import wire
 from pychat_client.chat import Chat
 from pychat_client.errors import HandleError, PychatError
-from pychat_client.text import check_handle, printable, printable_lines
+from pychat_client.text import MESSAGE_MAX, check_handle, nfc, printable, printable_lines
 
 HISTORY_MAX = 1000
 """Lines of history kept: years of talk, read in a few milliseconds."""
@@ -121,7 +124,9 @@ class Screen:
     def _bindings(self) -> KeyBindings:
         keys = KeyBindings()
 
-        @keys.add("c-c")
+        in_line = has_focus(DEFAULT_BUFFER)  # and not in a search, which has its own way out
+
+        @keys.add("c-c", filter=in_line)
         def _(event: KeyPressEvent) -> None:
             """Clears the line; on an empty line, leaves."""
             if event.current_buffer.text:
@@ -129,12 +134,17 @@ class Screen:
             elif self._chat is not None:
                 self._chat.interrupt()
 
-        @keys.add("c-d")
+        @keys.add("c-d", filter=in_line)
         def _(event: KeyPressEvent) -> None:
             if event.current_buffer.text:
                 event.current_buffer.delete()
             elif self._chat is not None:
                 self._chat.leave()
+
+        @keys.add("enter", filter=in_line)
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.validation_state = ValidationState.UNKNOWN  # what was refused may be right now
+            event.current_buffer.validate_and_handle()
 
         @keys.add("escape", "enter")
         def _(event: KeyPressEvent) -> None:
@@ -166,8 +176,11 @@ class Screen:
     def _toolbar(self) -> FormattedText:
         if self._chat is None:
             return FormattedText([])
-        parts = [self._chat.summary(), self._chat.limit(self._session.default_buffer.text)]
-        return FormattedText([("", " | ".join(part for part in parts if part))])
+        words = self._chat.situation.summary()
+        used = len(nfc(self._session.default_buffer.text))
+        if used > MESSAGE_MAX // 2:  # once that is worth knowing
+            words += f" | {used}/{MESSAGE_MAX}"
+        return FormattedText([("", words)])
 
     def _body(self, text: str, used: int, indent: str = _INDENT) -> str:
         """`text` made printable and wrapped behind `used` columns; later lines are indented."""
@@ -253,7 +266,15 @@ def open_history(path: Path | None) -> History:
         trim_history(path)
     except OSError:
         return InMemoryHistory()
-    return FileHistory(str(path))
+    return _SilentHistory(str(path))
+
+
+class _SilentHistory(FileHistory):
+    """A disk that is full costs the line in the file, and nothing on the screen."""
+
+    def store_string(self, string: str) -> None:
+        with suppress(OSError):
+            super().store_string(string)
 
 
 def trim_history(path: Path) -> None:

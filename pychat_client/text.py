@@ -30,6 +30,8 @@ _BREAKS = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 _TAB = "    "  # a pasted tab: a control character cannot travel, but nobody means to lose the paste
 
 _ZWJ = "\u200d"
+_ARROWS = "\u2194\u2195"  # the two of the arrows in emoji that are mathematical symbols
+_VARIATIONS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 _BLACK_FLAG = "\U0001f3f4"  # the only base that emoji tag sequences (flags of regions) stand on
 _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
 # Drawn as nothing although their category is a letter's or a mark's (Default_Ignorable_Code_Point).
@@ -58,9 +60,9 @@ def check_handle(text: str) -> str:
             f"A handle has at most {HANDLE_MAX} characters: '{printable(handle[:40])}' has {len(handle)}."
         )
     for char in handle:
-        if char in ">\\" or char in _INVISIBLE or unicodedata.category(char)[0] == "C":
+        if char in ">\\" or char in _INVISIBLE or char in _VARIATIONS or unicodedata.category(char)[0] == "C":
             raise HandleError(f"A handle cannot contain {_named(char)}.")
-    if unicodedata.combining(handle[0]):
+    if unicodedata.category(handle[0])[0] == "M":
         raise HandleError(f"A handle cannot begin with {_named(handle[0])}.")
     return handle
 
@@ -126,7 +128,7 @@ def _is_plain(char: str, category: str) -> bool:
 
 
 def _is_emoji(char: str) -> bool:
-    return unicodedata.category(char) in ("So", "Sk") or "\U0001f000" <= char <= "\U0001fbff"
+    return unicodedata.category(char) == "So" or "\U0001f000" <= char <= "\U0001fbff" or char in _ARROWS
 
 
 def _joins_emoji(text: str, index: int) -> bool:

@@ -1,32 +1,18 @@
-"""The line protocol, version 1: bytes to typed frames and back (docs/protocol.md, "Lines").
+"""The frames of the line protocol, version 1 (docs/protocol.md, "Verbs").
 
-A frame is a frozen dataclass whose `str()` is its line without the line feed; `Codec` makes
-the bytes and takes them apart, however TCP split or joined them. This module does no IO, and
-knows nothing of turns, counts or who may say what: that is conversation.
+A frame is a frozen dataclass whose `str()` is its line without the line feed; `codec` makes frames
+of bytes. Knows nothing of turns, counts or who may say what: that is conversation.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-
-from pychat_client.errors import HandleError, ProtocolError
-from pychat_client.text import CONTROL, MESSAGE_MAX, check_handle, nfc
 
 VERSION = 1
 
-LINE_MAX = 4096
-"""Bytes of a line, line feed included. The longest legal one, 500 characters of 4 bytes behind a
-handle of 10, has 2,043; a longer line is an error as soon as it is seen to be longer."""
-
 WORDS_MAX = 200
 """Characters of a reason or of an error's sentence; more is cut when it is sent."""
-
-_NUMBER = re.compile(r"[0-9]{1,15}")
-_SESSION = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +106,15 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """The time of the next message line, where that is not now. own: the operator's own message."""
+    """The time of the next message line, where that is not now. own: it is the operator's own message;
+    gone: the daemon does not have its words any more."""
 
     time: datetime
     own: bool = False
+    gone: bool = False
 
     def __str__(self) -> str:
-        return f"\\at {timestamp(self.time)}" + (" own" if self.own else "")
+        return f"\\at {timestamp(self.time)}" + " own" * self.own + " gone" * self.gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +201,18 @@ class Away(_Bare):
     """The other end has no screen attached."""
 
 
-class Here(_Bare):
-    """The other end has a screen attached again."""
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The other end has a screen attached; its user is called `handle`."""
+
+    handle: str = ""
+
+    def __str__(self) -> str:
+        return f"\\here {self.handle}".rstrip()
+
+
+class Ready(_Bare):
+    """Daemon to console: what there was to tell has been told; what follows happens now."""
 
 
 class Typing(_Bare):
@@ -245,6 +243,7 @@ Frame = (
     | Status
     | Away
     | Here
+    | Ready
     | Typing
     | Ping
     | Pong
@@ -254,184 +253,6 @@ Frame = (
 def timestamp(time: datetime) -> str:
     """RFC 3339 in UTC with milliseconds."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def parse(line: bytes) -> Frame | None:
-    """The frame of one line (without its line feed); None for a verb this version does not know.
-
-    Raises ProtocolError with code `utf-8`, `control`, `handle`, `empty`, `too-long` or `syntax`.
-    """
-    try:
-        text = line.removesuffix(b"\r").decode()
-    except UnicodeDecodeError as error:
-        raise ProtocolError("utf-8", f"The line is not UTF-8 (byte {error.start + 1}).") from None
-    if (found := CONTROL.search(text)) is not None:
-        raise ProtocolError("control", f"The line contains the control character U+{ord(found[0]):04X}.")
-    if not text.startswith("\\"):
-        return _message(text)
-    verb, _, rest = text[1:].partition(" ")
-    parser = _PARSERS.get(verb)
-    return None if parser is None else parser(rest)
-
-
-class Codec:
-    """Bytes in, frames out, and back; never holds more than one unfinished line of LINE_MAX bytes.
-
-    It is told from nothing but the bytes, so feeding a whole stream gives the same frames, and the
-    same error, as feeding it byte by byte.
-    """
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """Yields the frames completed by `data`. Raises ProtocolError at the line that breaks a rule;
-        the codec is of no more use then. What came before that line has been yielded."""
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        for line in lines:
-            _check_length(len(line) + 1)
-            if (frame := parse(line)) is not None:
-                yield frame
-        _check_length(len(self._rest))
-
-    def eof(self) -> Iterator[Frame]:
-        """Nothing more will come: an unfinished line is dropped, its sender still has it unacked."""
-        self._rest = b""
-        yield from ()
-
-    def encode(self, frame: Frame) -> bytes:
-        """The bytes of one line."""
-        return f"{frame}\n".encode()
-
-
-def _check_length(size: int) -> None:
-    if size > LINE_MAX:
-        raise ProtocolError("too-long", f"A line of more than {LINE_MAX} bytes cannot be a message.")
-
-
-def _message(text: str) -> Message:
-    handle, mark, body = text.partition("> ")
-    if not mark:
-        raise ProtocolError("syntax", "A message is a line 'HANDLE> TEXT'.")
-    body = nfc(body)
-    if not body:
-        raise ProtocolError("empty", "The message is empty.")
-    if len(body) > MESSAGE_MAX:
-        raise ProtocolError(
-            "too-long", f"The message has {len(body)} characters, and at most {MESSAGE_MAX} can be sent."
-        )
-    return Message(_handle(handle), body)
-
-
-@lru_cache(maxsize=16)  # every message of a conversation begins with one of two handles
-def _handle(word: str) -> str:
-    try:
-        return check_handle(word)
-    except HandleError as error:
-        raise ProtocolError("handle", str(error)) from None
-
-
-def _number(word: str) -> int:
-    if _NUMBER.fullmatch(word) is None:
-        raise ProtocolError("syntax", "A count is a decimal number.")
-    return int(word)
-
-
-def _time(word: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(word)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise ProtocolError("syntax", "A time is written as in RFC 3339.")
-    return time
-
-
-def _session(word: str) -> str:
-    if _SESSION.fullmatch(word) is None:
-        raise ProtocolError("syntax", "A session is 1 to 64 letters, digits, '-' or '_'.")
-    return word
-
-
-def _keys(words: list[str]) -> dict[str, str]:
-    """The `key=value` words; others are ignored, so that version 1 can grow."""
-    return dict(word.split("=", 1) for word in words if "=" in word)
-
-
-def _hello(rest: str) -> Hello:
-    words = rest.split()
-    if len(words) < 2:
-        raise ProtocolError("syntax", "A hello is '\\hello VERSION HANDLE'.")
-    keys = _keys(words[2:])
-    return Hello(
-        _number(words[0]),
-        _handle(words[1]),
-        session=_session(keys["session"]) if "session" in keys else None,
-        got=_number(keys["got"]) if "got" in keys else None,
-        sent=_number(keys["sent"]) if "sent" in keys else None,
-        turns=keys.get("turns"),
-        keep=keys.get("keep"),
-        key=keys.get("key"),
-        suggested="suggested" in keys,
-        take="take" in keys,
-    )
-
-
-def _peer(rest: str) -> Peer:
-    handle, _, more = rest.partition(" ")
-    keys = _keys(more.split())
-    try:
-        return Peer(
-            _handle(handle),
-            session=_session(keys["session"]),
-            got=_number(keys["got"]),
-            heard=_number(keys["heard"]),
-            told=_number(keys["told"]),
-            turns=keys["turns"],
-            since=_time(keys["since"]),
-            address=keys["address"],
-            classic="classic" in keys,
-            plain="plain" in keys,
-            name=keys.get("name"),
-        )
-    except KeyError as error:
-        raise ProtocolError("syntax", f"The word {error.args[0]}= is missing.") from None
-
-
-def _at(rest: str) -> At:
-    time, _, more = rest.partition(" ")
-    return At(_time(time), own="own" in more.split())
-
-
-def _history(rest: str) -> History:
-    since = _keys(rest.split()).get("since")
-    return History(None if since is None else _time(since))
-
-
-def _error(rest: str) -> Error:
-    code, _, words = rest.partition(" ")
-    return Error(code, words)
-
-
-_PARSERS: dict[str, Callable[[str], Frame]] = {
-    "hello": _hello,
-    "peer": _peer,
-    "ack": lambda rest: Ack(_number(rest)),
-    "read": lambda rest: Read(_number(rest)),
-    "at": _at,
-    "quit": Quit,
-    "busy": Busy,
-    "error": _error,
-    "notice": Notice,
-    "history": _history,
-    "status": Status,
-    "away": lambda rest: Away(),
-    "here": lambda rest: Here(),
-    "typing": lambda rest: Typing(),
-    "ping": lambda rest: Ping(),
-    "pong": lambda rest: Pong(),
-}
 
 
 def _optional(**words: object) -> str:

@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from pychat_client import classic, wire
-from pychat_client.conversation import Ledger, Role
+from pychat_client.conversation import Ledger, Role, Turns
 from pychat_client.errors import JournalError, NotPermitted, ProtocolError
-from pychat_client.link import Link
+from pychat_client.link import FINISH_SECONDS, Link
 from pychat_client.text import printable
 from pychatd.journal import Conversation, Entry, hash_certificate, hash_token
-from pychatd.switchboard import Switchboard, check_count, mark_shown
+from pychatd.switchboard import Switchboard, check_count
 
 HELLO_SECONDS = 120.0
 """Until the first line: a person with nc has to think and type; a program that drips bytes has not longer."""
@@ -28,9 +28,6 @@ FIRST_MESSAGE_SECONDS = 600.0
 
 WAITING_MAX = 100
 """Messages of a classic peer that may wait for their turn, as they did in the seed's socket buffer."""
-
-PIECE = 200
-"""Messages read back from the journal at a time: what a transport takes without pausing is about that."""
 
 BUSY = "The line is taken: somebody else is talking. Try again later, or run 'pychat --wait'."
 
@@ -49,14 +46,15 @@ class Caller:
         self.name: str | None = None
         self._name_of = name_of
         self.conversation: Conversation | None = None
-        self.link = Link(self, classic.GreetingCodec(), liveness=True)
+        self.link = Link(self, classic.GreetingCodec())
         self._board = board
         self._hello: wire.Hello | None = None
         self._token: str | None = None
         self._certificate: bytes | None = None  # hashed
         self._sent = 0  # the operator's messages sent on this link, or known to have arrived before
         self._waiting: deque[wire.Message] = deque()  # a classic peer's, until its turn
-        self._quit = False
+        self._quit = False  # this peer has said it
+        self._told_end = False  # this peer has been told it
         self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._too_slow)
 
     # -------------------------------------------------------------- from the link (link.Owner)
@@ -65,18 +63,21 @@ class Caller:
         """All messages of one read go into one transaction, so that a burst costs one commit."""
         try:
             messages: list[wire.Message] = []
+            acked = 0
             for frame in frames:
                 if self._hello is None:
                     self._greet(frame)
                 elif isinstance(frame, wire.Message):
                     messages.append(frame)
                 elif isinstance(frame, wire.Ack):
-                    self._shown(frame.count)
+                    acked = max(acked, frame.count)
                 else:
                     self._say(messages)
-                    messages = []
+                    self._shown(acked)
+                    messages, acked = [], 0
                     self._obey(frame)
             self._say(messages)
+            self._shown(acked)
         except ProtocolError as error:
             self.link_broken(link, error)
         except JournalError as error:
@@ -91,11 +92,11 @@ class Caller:
 
     def link_lost(self, link: Link, why: str) -> None:
         self._deadline.cancel()
-        try:
-            self._say_late()
-            self._board.peer_lost(self, why)
-        except JournalError as error:
-            self._board.journal_failed(error)
+        for step in (self._say_late, lambda: self._board.peer_lost(self, why)):
+            try:
+                step()
+            except JournalError as error:
+                self._board.journal_failed(error)
 
     # -------------------------------------------------------------- from the switchboard
 
@@ -130,14 +131,23 @@ class Caller:
             return
         try:
             while self.link.writable and self._sent < conversation.ledger.operator:
-                entries = self._board.journal.entries(conversation.id, self._sent, PIECE, Role.OPERATOR)
-                self._sent = entries[-1].n
+                entries = self._board.journal.entries(conversation.id, self._sent, Role.OPERATOR)
+                self._sent = entries[-1].n if entries else conversation.ledger.operator  # pruned meanwhile
                 self.link.send([f for e in entries for f in (wire.At(e.time), wire.Message(e.handle, e.text))])
         except JournalError as error:
             self._journal_failed(error)
             return
         if conversation.ended is not None and self._sent == conversation.ledger.operator:
-            self.link.finish([] if self._quit else [wire.Quit(conversation.reason)])
+            self._close_ended(conversation)
+
+    def _close_ended(self, conversation: Conversation) -> None:
+        """The conversation is over and all of it is sent: closes with the last ack, or soon without it."""
+        if self._quit or conversation.classic or conversation.shown[Role.PEER] == conversation.ledger.operator:
+            self.link.finish([] if self._quit or self._told_end else [wire.Quit(conversation.reason)])
+        elif not self._told_end:
+            self._told_end = True
+            self.link.send([wire.Quit(conversation.reason)])
+            self._deadline = asyncio.get_running_loop().call_later(FINISH_SECONDS, self.link.finish)
 
     def busy(self) -> None:
         self.link.finish([wire.Busy(BUSY)])
@@ -162,6 +172,9 @@ class Caller:
             self.link.finish([wire.Error("not-authorized", str(error))])
             return
         self._certificate = None if certificate is None else hash_certificate(certificate)
+        self._board.refresh()
+        if frame.version == wire.VERSION:
+            self.link.watch()
         found = None if frame.session is None else self._board.find(frame.session)
         # A stolen token is of no use without the key that goes with it.
         if found is not None and found.certificate == self._certificate:
@@ -184,11 +197,11 @@ class Caller:
         """The peer is back: what it has not got is sent again, what we have it need not send."""
         got = hello.got or 0
         check_count(conversation.ledger, Role.OPERATOR, got)
-        mark_shown(conversation, Role.PEER, got)
         self.conversation, self._token, self._sent = conversation, hello.session, got
         self._answer(conversation)
         if conversation.ended is None:
             self._board.take_seat(self, conversation)
+        self._board.shown(conversation, Role.PEER, got)
         self.pump()
 
     def _answer(self, conversation: Conversation | None) -> None:
@@ -227,7 +240,12 @@ class Caller:
         """A classic peer's next messages, as far as it is its turn."""
         try:
             while self._waiting and self._allowed():
-                self._board.peer_says(self, [self._waiting.popleft()])
+                ledger = None if self.conversation is None else self.conversation.ledger
+                free = (self._board.settings if ledger is None else ledger).turns is Turns.FREE
+                messages = list(self._waiting) if free else [self._waiting[0]]
+                self._board.peer_says(self, messages)
+                for _ in messages:
+                    self._waiting.popleft()
         except JournalError as error:
             self._journal_failed(error)
 
@@ -268,10 +286,13 @@ class Caller:
 
     def _shown(self, count: int) -> None:
         conversation = self.conversation
+        if not count:
+            return
         if conversation is None:
-            check_count(Ledger(self._board.settings.turns), Role.OPERATOR, count)
-        elif conversation is self._board.conversation:
-            self._board.shown(Role.PEER, count)
+            raise ProtocolError("ack", "Nothing was sent that could be acked.")
+        self._board.shown(conversation, Role.PEER, count)
+        if conversation.ended is not None:
+            self.pump()
 
     # -------------------------------------------------------------- trouble
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pychat_client import __version__
-from pychat_client.cli import parse_port
+from pychat_client.cli import open_standard_streams, parse_port
 from pychat_client.errors import Absent, Exit, LinkError, NotPermitted, PychatError
 from pychat_client.text import printable
 from pychatd import config, process
@@ -26,6 +26,7 @@ STOP_SECONDS = 15.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
+    open_standard_streams()
     args = _parser().parse_args(argv)
     try:
         return int(args.command(args))
@@ -200,7 +201,15 @@ def _status(args: argparse.Namespace) -> int:
     else:
         port = parse_port(args.port)
         lines = {port: _line_directory(args, port)}
-    reports = {port: report for port, place in lines.items() if (report := _report(place)) is not None}
+    reports = {}
+    for port, place in lines.items():
+        try:
+            if (report := _report(place)) is not None:
+                reports[port] = report
+        except NotPermitted as error:  # somebody else's line
+            if args.port is not None:
+                raise
+            print(f"pychatd: {error}", file=sys.stderr)
     if not reports:
         raise Absent("pychatd is not running" + (f" on port {args.port}." if args.port else "."))
     for report in reports.values():
@@ -218,7 +227,7 @@ def _line_directory(args: argparse.Namespace, port: int) -> Path:
 
 def _report(place: Path) -> dict[str, Any] | None:
     """What the daemon in `place` says of itself; None when there is none."""
-    from pychatd.console import ask_status
+    from pychatd.query import ask_status
 
     try:
         return ask_status(place / "console.sock")

@@ -86,7 +86,7 @@ def load(
         runtime=_line_directory(port, runtime, "RUNTIME_DIRECTORY", runtime_bases()[0]),
     )
     file = config or _config_file()
-    if config is not None or file.exists():
+    if config is not None or _is_there(file):
         settings = replace(settings, file=file.absolute(), **_read(file, port))
     given = {key: _check(key, value) for key, value in options.items() if value is not None}
     settings = replace(settings, **given)
@@ -156,6 +156,17 @@ def _xdg(variable: str, default: str) -> Path:
 # ------------------------------------------------------------------ the file
 
 
+def _is_there(file: Path) -> bool:
+    """Whether a file exists, or could: one in a directory that we may not enter is an error to report."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def _read(file: Path, port: int) -> dict[str, Any]:
     """The checked values of `file` for this port: its top, then its table [line.PORT]."""
     try:
@@ -168,6 +179,9 @@ def _read(file: Path, port: int) -> dict[str, Any]:
     lines = tables.pop("line", {})
     if not isinstance(lines, dict):
         raise UsageError(f"{file}: 'line' has to be a table: [line.{port}].")
+    for name in lines:
+        if not (name.isascii() and name.isdecimal() and 0 < int(name[:6]) < 65536):
+            raise UsageError(f"{file}: [line.{printable(name)}] names no port from 1 to 65535.")
     values: dict[str, Any] = {}
     for heading, table in [("", tables), *((f"line.{name}", table) for name, table in lines.items())]:
         checked = _check_table(file, text, heading, table)
@@ -220,10 +234,10 @@ def _listen(value: Any) -> tuple[str, ...]:
         raise ValueError('an address, or a list of addresses, such as ["127.0.0.1", "::1"], is needed.')
     for address in addresses:
         try:
-            ip_address(address)
+            ip_address(str(address))
         except ValueError:
             raise ValueError(f"'{address}' is not an IPv4 or IPv6 address.") from None
-    return tuple(addresses)
+    return tuple(dict.fromkeys(addresses))
 
 
 def _handle(value: Any) -> str:

@@ -7,37 +7,30 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
-import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pychat_client import __version__, wire
-from pychat_client.cli import add_view_options, make_view, parse_port, wants_plain
+from pychat_client import __version__
+from pychat_client.cli import add_view_options, make_view, open_standard_streams, parse_port, wants_plain
 from pychat_client.errors import (
     Absent,
     Exit,
     HandleError,
-    LinkError,
-    NotPermitted,
-    ProtocolError,
     PychatError,
     UsageError,
 )
 from pychat_client.text import HANDLE_MAX, check_handle
-from pychatd import config
+from pychatd import config, query
 
 if TYPE_CHECKING:
     from pychat_client.chat import View
 
-STATUS_SECONDS = 5.0
-"""How long a daemon may take to tell its status."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the console; returns its exit status."""
+    open_standard_streams()
     try:
         return _run(_parser().parse_args(argv))
     except PychatError as error:
@@ -115,61 +108,9 @@ def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:
         if port not in lines:
             raise Absent(f"No pychatd runs on port {port}: 'pychatd start {port}' starts one.")
         return port, lines[port]
-    live = {port: place for port, place in lines.items() if _answers(place / "console.sock")}
+    live = {port: place for port, place in lines.items() if query.answers(place / "console.sock")}
     if not live:
         raise Absent("No pychatd runs on this machine: 'pychatd start PORT' starts one.")
     if len(live) > 1:
         raise UsageError(f"Several lines run here; say which: {', '.join(map(str, sorted(live)))}.")
     return next(iter(live.items()))
-
-
-def ask_status(path: Path) -> dict[str, Any]:
-    """The report of the daemon behind the console socket at `path` (switchboard.report).
-
-    Raises Absent when none answers, NotPermitted when the socket is not ours to use.
-    """
-    for frame in ask(path, wire.Status()):
-        if isinstance(frame, wire.Status):
-            report: dict[str, Any] = json.loads(frame.report)
-            return report
-    raise LinkError(f"The daemon at {path} does not tell its status.")
-
-
-def ask(path: Path, question: wire.Frame) -> Iterator[wire.Frame]:
-    """The frames with which the daemon behind the console socket at `path` answers a question.
-
-    Raises Absent when there is none, NotPermitted when the socket is not ours to use, LinkError when
-    the answer breaks off or makes no sense.
-    """
-    codec = wire.Codec()
-    with _connect(path) as sock:
-        try:
-            sock.sendall(codec.encode(question))
-            while data := sock.recv(1 << 16):
-                yield from codec.feed(data)
-        except (OSError, ProtocolError) as error:
-            raise LinkError(f"The daemon at {path} did not answer to the end: {error}.") from None
-
-
-def _answers(path: Path) -> bool:
-    try:
-        _connect(path).close()
-    except Absent:
-        return False
-    except NotPermitted:  # it is there: attaching will say what is wrong
-        return True
-    return True
-
-
-def _connect(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(STATUS_SECONDS)
-    try:
-        sock.connect(str(path))
-    except PermissionError:
-        sock.close()
-        raise NotPermitted(f"The console socket {path} is not yours to use.") from None
-    except OSError:
-        sock.close()
-        raise Absent(f"No daemon answers at {path}.") from None
-    return sock

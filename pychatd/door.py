@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import Counter
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 from pychat_client import wire
@@ -35,30 +35,44 @@ _CLIENT_HELLO = 0x16
 log = logging.getLogger("pychatd")
 
 
+@dataclass(eq=False, slots=True)
+class _Visit:
+    """One connection from outside. caller: once it is in."""
+
+    host: str
+    task: asyncio.Task[None] | None
+    caller: Caller | None = None
+
+    def put_out(self) -> None:
+        if self.caller is not None:
+            self.caller.link.drop("others want to call")
+        elif self.task is not None:
+            self.task.cancel()
+
+
 class Door:
     """Lets callers in."""
 
     def __init__(self, board: Switchboard, settings: Settings, identity: Identity) -> None:
         self._board = board
-        self._inside: Counter[str] = Counter()
-        self._links: dict[Link, Caller] = {}
+        self._visits: dict[_Visit, None] = {}  # in the order of their coming
         self.use(settings, identity)
 
     def use(self, settings: Settings, identity: Identity) -> None:
         """Takes new settings; a caller whose certificate is not on the allowlist any more is put out."""
         self._settings = settings
         self._identity = identity
-        for link, caller in list(self._links.items()):
+        for link in self.links:
             try:
                 identity.name_of(link.certificate())
             except NotPermitted as error:
-                log.warning("%s: is not on the allowlist any more", caller.address)
+                log.warning("A caller is not on the allowlist any more")
                 link.finish([wire.Error("not-authorized", str(error))])
 
     @property
     def links(self) -> set[Link]:
         """Those of the callers that are in."""
-        return set(self._links)
+        return {visit.caller.link for visit in self._visits if visit.caller is not None}
 
     async def admit(self, sock: socket.socket) -> None:
         """Looks after one connection until it is closed."""
@@ -67,28 +81,40 @@ class Door:
         except OSError:  # gone again already
             sock.close()
             return
-        if self._inside.total() >= CALLERS_MAX or self._inside[host] >= CALLERS_PER_HOST:
+        visit = _Visit(host, asyncio.current_task())
+        if not self._has_room(host):
             log.info("%s: one caller too many", host)
             sock.close()
             return
-        self._inside[host] += 1
+        self._visits[visit] = None
         try:
-            await self._let_in(sock, host)
+            await self._let_in(sock, visit)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.info("%s: did not get in: %s", host, error)
         finally:
             sock.close()
-            self._inside[host] -= 1
-            if not self._inside[host]:
-                del self._inside[host]
+            self._visits.pop(visit, None)
 
-    async def _let_in(self, sock: socket.socket, host: str) -> None:
+    def _has_room(self, host: str) -> bool:
+        """Whether one more may come. Where there are too many, the one who has been here longest without
+        a word has to go: who comes back to a conversation must not be locked out by strangers."""
+        of_host = [visit for visit in self._visits if visit.host == host]
+        if len(of_host) < CALLERS_PER_HOST and len(self._visits) < CALLERS_MAX:
+            return True
+        for visit in of_host if len(of_host) >= CALLERS_PER_HOST else list(self._visits):
+            if visit.caller is None or visit.caller.conversation is None:
+                visit.put_out()
+                del self._visits[visit]
+                return True
+        return False
+
+    async def _let_in(self, sock: socket.socket, visit: _Visit) -> None:
         async with asyncio.timeout(HELLO_SECONDS):
             first = await _first_byte(sock)
         if first is None:
             return
         secure = first == _CLIENT_HELLO
-        if not secure and not self._takes_plain(host):
+        if not secure and not self._takes_plain(visit.host):
             words = "This line is encrypted: call it with 'pychat HOST PORT'."
             await asyncio.get_running_loop().sock_sendall(sock, f"{wire.Error('plaintext', words)}\n".encode())
             return
@@ -97,11 +123,8 @@ class Door:
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: caller.link, sock, ssl=context, ssl_handshake_timeout=TLS_SECONDS if secure else None
         )
-        self._links[caller.link] = caller
-        try:
-            await caller.link.closed
-        finally:
-            del self._links[caller.link]
+        visit.caller = caller
+        await caller.link.closed
 
     def _takes_plain(self, host: str) -> bool:
         if self._identity.names is not None or self._settings.plaintext == "never":

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 
 from pychat_client import wire
 from pychat_client.conversation import Role
 from pychat_client.errors import JournalError, ProtocolError
 from pychat_client.link import Link
-from pychatd.journal import Conversation, Journal
+from pychatd.journal import Conversation
+from pychatd.switchboard import Switchboard
 
-PIECE = 200
-"""Messages read from the journal at a time."""
-
-log = logging.getLogger("pychatd")
+PATIENCE = 3600.0
+"""Seconds for the last piece to be read: somebody may be paging through it."""
 
 
 class Reader:
     """The owner of one history reader's link; closes it behind the last message."""
 
-    def __init__(self, journal: Journal, link: Link, since: datetime | None) -> None:
+    def __init__(self, board: Switchboard, link: Link, since: datetime | None) -> None:
         """since: leaves out what was said before; None for everything."""
-        self._journal = journal
+        self._board = board
+        self._journal = board.journal
         self._link = link
         self._since = since or datetime.fromtimestamp(0, UTC)
         self._conversation: Conversation | None = None
@@ -44,7 +43,7 @@ class Reader:
             while self._link.writable and self._tell_some():
                 pass
         except JournalError as error:
-            log.error("%s", error)
+            self._board.journal_failed(error)
             self._link.finish([wire.Error("journal", str(error))])
 
     def _tell_some(self) -> bool:
@@ -53,11 +52,11 @@ class Reader:
         if conversation is None:
             conversation = self._journal.next_since(self._last, self._since)
             if conversation is None:
-                self._link.finish()
+                self._link.finish([wire.Ready()], seconds=PATIENCE)
                 return False
             self._conversation, self._last, self._seq = conversation, conversation.id, 0
             self._link.send([_heading(conversation)])
-        entries = self._journal.entries(conversation.id, self._seq, PIECE)
+        entries = self._journal.entries(conversation.id, self._seq)
         if not entries:
             self._conversation = None
             if conversation.ended is not None:

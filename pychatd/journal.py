@@ -55,6 +55,10 @@ _MIGRATIONS = (_SCHEMA_1, _SCHEMA_2)
 _COLUMNS = "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate"
 
 
+PIECE = 200
+"""Messages read at a time: about what a transport takes without pausing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A message with its place: `seq` over both sides, `n` within its role, both from 1."""
@@ -148,19 +152,30 @@ class Journal:
                 self._update_shown(conversation)
 
     def forget_text(self, conversation: Conversation, role: Role, count: int) -> None:
-        """Removes the words of the first `count` messages of `role`; their places stay. Raises JournalError."""
+        """Removes the words of the first `count` messages of `role`, which the other side has seen; their
+        places stay. Raises JournalError."""
         with self._transaction():
+            self._update_shown(conversation)
             self._db.execute(
                 "UPDATE message SET text = '' WHERE conversation = ? AND role = ? AND n <= ? AND text <> ''",
                 (conversation.id, role.value, count),
             )
+        self._empty_log()
 
     def prune(self, before: datetime) -> int:
         """Removes conversations that ended before a time; returns how many. Raises JournalError."""
         old = "SELECT id FROM conversation WHERE ended < ?"
         with self._transaction():
             self._db.execute(f"DELETE FROM message WHERE conversation IN ({old})", (_millis(before),))  # noqa: S608 -- constants only
-            return self._db.execute("DELETE FROM conversation WHERE ended < ?", (_millis(before),)).rowcount
+            removed = self._db.execute("DELETE FROM conversation WHERE ended < ?", (_millis(before),)).rowcount
+        if removed:
+            self._empty_log()
+        return removed
+
+    def _empty_log(self) -> None:
+        """Words that were removed are still in the write-ahead log: empties it."""
+        with self._border():
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # -------------------------------------------------------------- reading
 
@@ -192,14 +207,14 @@ class Journal:
             _millis(since),
         )
 
-    def entries(self, number: int, after: int, limit: int, role: Role | None = None) -> list[Entry]:
+    def entries(self, number: int, after: int, role: Role | None = None, limit: int = PIECE) -> list[Entry]:
         """Up to `limit` messages of conversation `number`, in order: those with a seq over `after`, or,
         with a role, those of that role with an n over `after`."""
-        where = "seq > ?2" if role is None else "role = ?3 AND n > ?2"
+        where = "seq > ?2 ORDER BY seq" if role is None else "role = ?3 AND n > ?2 ORDER BY n"
         with self._border():
             rows = self._db.execute(
                 "SELECT role, seq, n, handle, text, time FROM message"  # noqa: S608 -- constants only
-                f" WHERE conversation = ?1 AND {where} ORDER BY seq LIMIT {limit:d}",
+                f" WHERE conversation = ?1 AND {where} LIMIT {limit:d}",
                 (number, after) if role is None else (number, after, role.value),
             ).fetchall()
         return [
@@ -282,11 +297,13 @@ class Journal:
         """The one long-lived connection, opened with its first use and after an error."""
         if self._connection is None:
             self._path.touch(mode=0o600)
-            self._connection = db = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
+            db = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
+            self._connection = db
             # Nobody else reads this file while the daemon runs: no shared memory, no locks to take per commit.
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")
+            db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA secure_delete = ON")  # words that were removed are not left in free pages
             self._migrate()
         return self._connection
@@ -303,14 +320,20 @@ class Journal:
             raise JournalError(f"The journal {self._path} cannot be used: {error}.") from error
         except OSError as error:
             raise JournalError(f"The journal {self._path} cannot be used: {error.strerror}.") from error
+        except JournalError:  # a newer version
+            self.close()
+            raise
 
     def _set_aside(self) -> str:
         """Gives a corrupt file (and its log) another name, never deletes it; says which."""
-        aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-        for suffix in ("", "-wal"):
-            source = self._path.with_name(self._path.name + suffix)
-            if source.exists():
-                source.rename(aside.with_name(aside.name + suffix))
+        aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
+        try:
+            for suffix in ("", "-wal"):
+                source = self._path.with_name(self._path.name + suffix)
+                if source.exists():
+                    source.rename(aside.with_name(aside.name + suffix))
+        except OSError as error:
+            return f"It could not be set aside as {aside}: {error.strerror}."
         return f"It has been set aside as {aside}, and a new one begins."
 
 

@@ -18,13 +18,16 @@ from pychat_client.errors import JournalError, ProtocolError
 from pychat_client.link import Link
 from pychatd.history import Reader
 from pychatd.journal import Conversation, Entry
-from pychatd.switchboard import Switchboard, mark_shown
+from pychatd.switchboard import Switchboard
 
 HELLO_SECONDS = 10.0
 """Until a console's first line: programs on this machine, that have nothing to think about."""
 
-PIECE = 200
-"""Messages read from the journal at a time."""
+NOT_KEPT = "(not kept)"
+"""Stands for a message whose words have been removed, where its place still counts."""
+
+NUMBER_DIGITS = 15
+"""Of a conversation's number: SQLite takes no more than 18."""
 
 NOW = timedelta(seconds=1)
 """A message younger than this is sent without its time."""
@@ -42,18 +45,22 @@ class OperatorEnd:
         self.link = Link(self)
         self._board = board
         self._greeted = False
+        self._handle = ""  # the one our hello gave it, and its messages begin with
+        self._ready = False  # it has been told that it is up to date
         self._last = 0  # the number of the conversation told last
         self._seq = 0  # messages told of `conversation`, both sides
         self._heard = 0  # peer's messages that are not repeated to it
         self._told = 0  # operator's messages that are not repeated to it
         self._own_until = 0  # operator's messages that are repeated to it; later ones are its own
         self._acked = 0
+        self._in_step = False  # it has acked the \\peer line of `conversation`
         self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self.link.drop, "no hello in time")
 
     @property
     def number(self) -> int:
-        """The conversation that this console's words are for; 0 for none."""
-        return 0 if self.conversation is None else self.conversation.id
+        """The conversation that this console's words are for; 0 for none, or while it may not yet know
+        that another one has begun."""
+        return self.conversation.id if self.conversation is not None and self._in_step else 0
 
     # -------------------------------------------------------------- from the link (link.Owner)
 
@@ -66,6 +73,8 @@ class OperatorEnd:
                 elif isinstance(frame, wire.Message):
                     messages.append(frame)
                 elif isinstance(frame, wire.Ack):
+                    self._say(messages)  # what was said before it may be for the conversation before
+                    messages = []
                     self._shown(frame.count)
                 else:
                     self._say(messages)
@@ -117,6 +126,10 @@ class OperatorEnd:
         try:
             while self._greeted and self.link.writable and self._tell_some():
                 pass
+            behind = self.conversation is not None and self.conversation.ended is not None
+            if self._greeted and self.link.writable and not self._ready and not behind:
+                self._ready = True
+                self.link.send([wire.Ready()])
         except JournalError as error:
             self._journal_failed(error)
 
@@ -132,7 +145,7 @@ class OperatorEnd:
             self.link.finish([wire.Status(board.report())])
             return
         if isinstance(frame, wire.History):
-            self.link.owner = Reader(board.journal, self.link, frame.since)
+            self.link.owner = Reader(board, self.link, frame.since)
             return
         if not isinstance(frame, wire.Hello):
             raise ProtocolError("hello", "The first line has to be a hello.")
@@ -143,7 +156,8 @@ class OperatorEnd:
             self.link.finish([wire.Error("held", words)])
             return
         board.handle = (board.settings.handle or frame.handle) if frame.suggested else frame.handle
-        self._greeted = True
+        board.refresh()
+        self._greeted, self._handle = True, board.handle
         board.attach(self)
         self.link.send([wire.Hello(wire.VERSION, board.handle, keep=board.settings.keep, key=board.fingerprint)])
         if (known := self._known_to(frame)) is not None:
@@ -155,7 +169,7 @@ class OperatorEnd:
         if hello.session is None or not hello.session.isdecimal():
             return None
         running = self._board.conversation
-        number = int(hello.session)
+        number = int(hello.session[:NUMBER_DIGITS])
         known = running if running is not None and running.id == number else self._board.journal.by_id(number)
         if known is None or (hello.got or 0) > known.ledger.peer or (hello.sent or 0) > known.ledger.operator:
             return None
@@ -168,7 +182,8 @@ class OperatorEnd:
         self.conversation = conversation
         self._heard, self._told, self._own_until = heard, told, conversation.ledger.operator
         self._seq = min(heard, told)  # a message with a number over n has a seq over n as well
-        self._acked = heard
+        self._acked = -1  # until it acks this very line, an ack may be for the conversation before
+        self._in_step = False
         peer = self._board.peer if conversation is self._board.conversation else None
         frames: list[wire.Frame] = [
             wire.Peer(
@@ -205,8 +220,8 @@ class OperatorEnd:
             return True
         ledger = conversation.ledger
         if self._seq < ledger.peer + ledger.operator:
-            entries = self._board.journal.entries(conversation.id, self._seq, PIECE)
-            self._seq = entries[-1].seq
+            entries = self._board.journal.entries(conversation.id, self._seq)
+            self._seq = entries[-1].seq if entries else ledger.peer + ledger.operator  # pruned meanwhile
             self.link.send([frame for e in entries for frame in self._lines_of(e)])
             return True
         # Not before its last ack: an ack names no conversation, so it must not be taken for the next one's.
@@ -226,9 +241,10 @@ class OperatorEnd:
 
     def _lines_of(self, e: Entry) -> list[wire.Frame]:
         """The lines of one message; none for what this console has, or has said itself since."""
-        message = wire.Message(e.handle, e.text)
+        message = wire.Message(e.handle, e.text or NOT_KEPT)
         if e.role is Role.OPERATOR:
-            return [wire.At(e.time, own=True), message] if self._told < e.n <= self._own_until else []
+            at = wire.At(e.time, own=True, gone=not e.text)
+            return [at, message] if self._told < e.n <= self._own_until else []
         if e.n <= self._heard:
             return []
         return [message] if self._board.now() - e.time < NOW else [wire.At(e.time), message]
@@ -237,7 +253,7 @@ class OperatorEnd:
 
     def _say(self, messages: Sequence[wire.Message]) -> None:
         for message in messages:
-            if message.handle != self._board.handle:
+            if message.handle != self._handle:
                 raise ProtocolError("handle", "The handle is not that of the hello.")
         if messages and self._board.operator is self:
             self._board.operator_says(self, messages)
@@ -245,7 +261,7 @@ class OperatorEnd:
     def _obey(self, frame: wire.Frame) -> None:
         match frame:
             case wire.Quit(reason):
-                if self.conversation is not None and self.conversation is self._board.conversation:
+                if self._board.conversation is not None and self._board.conversation.id == self.number:
                     self._board.end(reason, "the operator")
             case wire.Hello():
                 raise ProtocolError("hello", "There has been a hello already.")
@@ -256,13 +272,8 @@ class OperatorEnd:
         conversation = self.conversation
         if conversation is None:
             return
-        if conversation is self._board.conversation:
-            self._board.shown(Role.OPERATOR, count)
-        else:
-            mark_shown(conversation, Role.OPERATOR, count)
-            if count == conversation.ledger.peer:
-                self._board.journal.save_shown(conversation)
-                self._board.forget_delivered(conversation, Role.PEER)
+        self._in_step = True
+        self._board.shown(conversation, Role.OPERATOR, count)
         self._acked = max(self._acked, count)
         self.pump()
 

@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ from pychat_client.errors import Exit, NotPermitted, PychatError, Taken
 
 FILES_MAX = 4096
 """Open files: a line needs a hundred. python-daemon 2.3 makes a set of all possible ones, and closes each."""
+
+ACQUIRE_SECONDS = 1.0
+"""How long a lock may be held by nobody we can name: `status` and `stop` take it for an instant."""
 
 log = logging.getLogger("pychatd")
 
@@ -43,6 +47,7 @@ class Pidfile:
 
     def acquire(self) -> None:
         """Takes the lock. Raises Taken with the holder's pid, NotPermitted."""
+        patience = time.monotonic() + ACQUIRE_SECONDS
         try:
             while True:
                 fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -55,8 +60,10 @@ class Pidfile:
                     pass
                 except BlockingIOError:
                     pid = read_pid(self.path)
-                    os.close(fd)
-                    raise Taken(f"pychatd runs already, with pid {pid or 'unknown'}.") from None
+                    if pid is not None or time.monotonic() > patience:
+                        os.close(fd)
+                        raise Taken(f"pychatd runs already, with pid {pid or 'unknown'}.") from None
+                    time.sleep(0.01)  # read_pid of another process has it for an instant
                 os.close(fd)
         except OSError as error:
             raise NotPermitted(f"The pidfile {self.path} cannot be written: {error.strerror}.") from None
@@ -138,8 +145,9 @@ def _serve_detached(
 
 
 def _report(writer: int, words: str) -> None:
-    os.write(writer, words.encode())
-    os.close(writer)
+    with suppress(OSError):  # who started us is gone, or has had its answer
+        os.write(writer, words.encode())
+        os.close(writer)
 
 
 def limit_files() -> None:
@@ -154,15 +162,18 @@ def limit_files() -> None:
 
 def log_to_syslog(path: Path, port: int) -> None:
     """Sends the log to the syslog socket at `path` (RFC 3164 over a UNIX datagram socket)."""
-    handler: logging.Handler
-    try:
-        syslog = logging.handlers.SysLogHandler(str(path), facility=logging.handlers.SysLogHandler.LOG_DAEMON)
-        syslog.append_nul = False
-        syslog.ident = f"pychatd@{port}[{os.getpid()}]: "
-        handler = syslog
-    except OSError:  # a machine without syslog is no reason not to serve
-        handler = logging.NullHandler()
-    _log_to(handler, "%(message)s")
+    syslog = _Syslog(str(path), facility=_Syslog.LOG_DAEMON, socktype=socket.SOCK_DGRAM)
+    syslog.append_nul = False
+    syslog.ident = f"pychatd@{port}[{os.getpid()}]: "
+    _log_to(syslog, "%(message)s")
+
+
+class _Syslog(logging.handlers.SysLogHandler):
+    """Drops lines rather than wait: a syslog that hangs, or is not there, is no reason not to serve."""
+
+    def _connect_unixsocket(self, address: str) -> None:
+        super()._connect_unixsocket(address)  # type: ignore[misc]  # not in typeshed
+        self.socket.setblocking(False)  # type: ignore[attr-defined]  # likewise
 
 
 def log_to_stderr() -> None:

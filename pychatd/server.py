@@ -17,6 +17,7 @@ import struct
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pychat_client.errors import LinkError, NotPermitted, PychatError, Taken, UsageError
 from pychat_client.link import FINISH_SECONDS, Link
@@ -34,6 +35,9 @@ BACKLOG = 64
 
 CONSOLES_MAX = 16
 """Connections to the console socket at once: one holds it, others ask for status and history."""
+
+PRUNE_SECONDS = 86400.0
+"""How often what is older than `keep` is removed: that is counted in days."""
 
 ACCEPT_PAUSE = 1.0
 """Seconds to wait when no more files can be opened, instead of spinning."""
@@ -162,9 +166,11 @@ class Server:
         for number in (signal.SIGINT, signal.SIGTERM):  # explicitly: a script's background job ignores SIGINT
             loop.add_signal_handler(number, self._stop_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
+        loop.set_exception_handler(_log_exception)
         accepting = [
             *(asyncio.create_task(self._accept(sock, self._door.admit)) for sock in self._tcp),
             asyncio.create_task(self._accept(self._console, self._admit_console)),
+            asyncio.create_task(self._prune_daily()),
         ]
         addresses = ", ".join(address_of(sock.getsockname()) for sock in self._tcp)
         log.info("pychatd serves on %s, console at %s", addresses, self._settings.console_socket)
@@ -178,9 +184,16 @@ class Server:
         await self._finish()
         log.info("pychatd has stopped")
 
+    async def _prune_daily(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            self._board.prune()
+
     async def _finish(self) -> None:
         """Tells both ends, and gives them a moment to read it."""
         self._board.stop()
+        for link in self._door.links | self._consoles:
+            link.finish()
         for sock in (*self._tcp, self._console):
             sock.close()
         with suppress(OSError):
@@ -210,21 +223,22 @@ class Server:
             task.add_done_callback(self._inside.discard)
 
     async def _admit_console(self, sock: socket.socket) -> None:
-        pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         user = f"{_user_name(uid)} (pid {pid})"
-        if len(self._consoles) >= CONSOLES_MAX:
-            log.warning("One console too many was refused: of %s", user)
-            sock.close()
-            return
-        link = OperatorEnd(self._board, user).link
-        self._consoles.add(link)
         try:
+            if len(self._consoles) >= CONSOLES_MAX:
+                raise LinkError("there are too many")
+            if not may_use(uid, gid, self._settings.console_socket):
+                raise LinkError("not permitted")
+            link = OperatorEnd(self._board, user).link
+            self._consoles.add(link)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: link, sock)
             await link.closed
-        except OSError as error:  # gone again already
-            log.info("A console was lost at once: %s", error)
-        finally:
             self._consoles.discard(link)
+        except (OSError, LinkError) as error:
+            log.warning("console: %s was not let in: %s", user, error)
+        finally:
+            sock.close()
 
     # -------------------------------------------------------------- signals
 
@@ -253,6 +267,25 @@ class Server:
 
     def _tell_state(self) -> None:
         process.notify(f"STATUS={self._board.state_words()}")
+
+
+def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A defect of ours in a callback: the line goes on, and the log has what is needed to mend it."""
+    log.error("%s", context["message"], exc_info=context.get("exception"))
+
+
+def may_use(uid: int, gid: int, path: Path) -> bool:
+    """Whether a user may use the console socket at `path`: root, the daemon's own user, and its group.
+
+    The socket's mode says the same; this also holds where a descriptor was handed on, or the mode changed.
+    """
+    if uid in (0, os.geteuid()):
+        return True
+    try:
+        groups = {gid, *os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)}
+    except KeyError:
+        groups = {gid}
+    return path.stat().st_gid in groups
 
 
 def _user_name(uid: int) -> str:

@@ -54,7 +54,8 @@ class Switchboard:
         self._started = datetime.now(UTC)
         self._seat_kept_until = self._started
         self._changed = changed
-        self._journal_broken = False
+        self._journal_broken = False  # both ends have been told
+        self._stale = False  # an error has left open what the journal holds
         self.prune()
         self._resume_running()
 
@@ -66,7 +67,7 @@ class Switchboard:
             running = None
         self.conversation = running
         if running is not None and running.ledger.operator:
-            last = self.journal.entries(running.id, running.ledger.operator - 1, 1, Role.OPERATOR)
+            last = self.journal.entries(running.id, running.ledger.operator - 1, Role.OPERATOR)
             self.handle = last[0].handle  # what the peer knows the operator by
         self._keep_seat()
 
@@ -94,14 +95,14 @@ class Switchboard:
     def take_seat(self, caller: Caller, conversation: Conversation) -> None:
         """`caller` becomes the peer of `conversation`; whoever held the seat for it is a ghost."""
         ghost, self.peer = self.peer, caller
-        if ghost is not None and ghost is not caller:
+        if ghost is not None:
             ghost.displaced()
         self.conversation = conversation
         self.greeted.discard(caller)
         for other in list(self.greeted):
             other.busy()
         log.info("conversation %d: %s from %s has the seat", conversation.id, _who(conversation), caller.address)
-        if self.operator is not None:
+        if self.operator is not None and ghost is None:
             self.operator.peer_presence(here=True)
         self._changed()
 
@@ -110,6 +111,7 @@ class Switchboard:
     def peer_says(self, caller: Caller, messages: Sequence[wire.Message], *, in_turn: bool = True) -> None:
         """Messages of the peer, or of a caller: the first one takes the seat. Raises ProtocolError
         behind the last good one (not so with in_turn False), JournalError if nothing could be stored."""
+        self.refresh()
         conversation = caller.conversation
         if conversation is not self.conversation or conversation is None:
             if caller is self.peer or (conversation is not None and conversation.ended is not None):
@@ -132,6 +134,7 @@ class Switchboard:
 
     def operator_says(self, operator: OperatorEnd, messages: Sequence[wire.Message]) -> None:
         """Messages of the operator. Raises ProtocolError behind the last good one, JournalError."""
+        self.refresh()
         conversation = self.conversation
         if conversation is None or operator.number != conversation.id:
             return  # it crossed the end of the conversation
@@ -161,33 +164,48 @@ class Switchboard:
             self._journal_works()
         return entries, error
 
-    def shown(self, role: Role, count: int) -> None:
-        """The user of `role` has seen the first `count` messages of the other. Raises ProtocolError."""
-        conversation = self.conversation
-        if conversation is None:
+    def shown(self, conversation: Conversation, role: Role, count: int) -> None:
+        """The user of `role` has seen the first `count` messages of the other. Raises ProtocolError,
+        JournalError."""
+        if not mark_shown(conversation, role, count):
             return
-        mark_shown(conversation, role, count)
-        self.forget_delivered(conversation, other_role(role))
+        if self.settings.keep == "none":
+            self.journal.forget_text(conversation, other_role(role), count)
+        elif conversation.ended is not None:
+            self.journal.save_shown(conversation)
         other = self.operator if role is Role.PEER else self.peer
         if other is not None and other.conversation is conversation:
             other.read(count)
 
-    def forget_delivered(self, conversation: Conversation, role: Role) -> None:
-        """With keep = "none": the words of `role` that the other user has seen are removed."""
-        if self.settings.keep == "none":
-            self.journal.forget_text(conversation, role, conversation.shown[other_role(role)])
-
     # -------------------------------------------------------------- the journal's health
 
     def journal_failed(self, error: JournalError) -> None:
-        """Nothing was acked. The end concerned is told with its connection's end; the other one here."""
+        """Nothing was acked; both ends are told, once. The end concerned then loses its connection, and
+        comes back with what it keeps."""
         log.error("%s", error)
+        self._stale = True
         if isinstance(error, JournalDamaged):
             self._drop_damaged(error)
         if not self._journal_broken:
             self._journal_broken = True
             words = "Messages cannot be stored on the host of this line now; nothing is sent on until they can."
             self._tell(wire.Notice(words))
+
+    def refresh(self) -> None:
+        """After an error the journal may hold more than we were told was stored (a commit whose fsync
+        failed): what it holds is the truth. Raises JournalError while it cannot be read."""
+        if not self._stale:
+            return
+        held = self.journal.running()
+        self._stale = False
+        if self.conversation is None:
+            self.conversation = held
+            self._keep_seat()
+        elif held is not None and held.id == self.conversation.id:
+            self.conversation.ledger = held.ledger
+        for end in (self.peer, self.operator):
+            if end is not None:
+                end.pump()
 
     def _journal_works(self) -> None:
         if self._journal_broken:
@@ -216,8 +234,9 @@ class Switchboard:
         self.journal.end(conversation, reason, self.now())
         log.info("conversation %d: ended by %s", conversation.id, who)
         if conversation.classic:  # it acked nothing and cannot come back: what was sent is delivered
-            conversation.shown[Role.PEER] = conversation.ledger.operator
-            self.forget_delivered(conversation, Role.OPERATOR)
+            mark_shown(conversation, Role.PEER, conversation.ledger.operator)
+            if self.settings.keep == "none":
+                self.journal.forget_text(conversation, Role.OPERATOR, conversation.ledger.operator)
         self.prune()
         self.conversation = None
         peer, self.peer = self.peer, None
@@ -249,10 +268,10 @@ class Switchboard:
     def attach(self, operator: OperatorEnd) -> None:
         """A console takes over the operator's side."""
         old, self.operator = self.operator, operator
+        log.info("console: %s attached", operator.user)
         if old is not None:
             old.taken_over(operator.user)
-        log.info("console: %s attached", operator.user)
-        self._tell_presence(wire.Here())
+        self._tell_presence(wire.Here(self.handle))
         self._changed()
 
     def detach(self, operator: OperatorEnd) -> None:
@@ -298,6 +317,7 @@ class Switchboard:
         if settings.handle is not None and settings.handle != self.settings.handle:
             self.handle = settings.handle
         self.settings = settings
+        self.prune()
 
     # -------------------------------------------------------------- state for people
 
@@ -358,17 +378,20 @@ class Switchboard:
         try:
             self.journal.save_shown(conversation)
         except JournalError as error:
-            log.error("%s", error)
+            self.journal_failed(error)
 
 
 def other_role(role: Role) -> Role:
     return Role.OPERATOR if role is Role.PEER else Role.PEER
 
 
-def mark_shown(conversation: Conversation, role: Role, count: int) -> None:
-    """Notes an ack of an end. Raises ProtocolError for more than was said."""
+def mark_shown(conversation: Conversation, role: Role, count: int) -> bool:
+    """Notes an ack of an end; whether it says anything new. Raises ProtocolError for more than was said."""
     check_count(conversation.ledger, other_role(role), count)
-    conversation.shown[role] = max(conversation.shown[role], count)
+    new = count > conversation.shown[role]
+    if new:
+        conversation.shown[role] = count
+    return new
 
 
 def check_count(ledger: Ledger, role: Role, count: int) -> None:

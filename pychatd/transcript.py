@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pychat_client import wire
-from pychat_client.errors import Exit, LinkError, UsageError
+from pychat_client.errors import Exit, LinkError, PychatError, UsageError
 from pychat_client.text import BREAK, printable, printable_lines
-from pychatd.console import ask
+from pychatd.query import ask
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _INDENT = " " * 24
@@ -19,7 +20,7 @@ _INDENT = " " * 24
 
 def print_history(path: Path, since: str | None, pattern: str | None, *, as_json: bool) -> Exit:
     """Prints the messages of all conversations. Raises UsageError for a bad time or pattern, and what
-    console.ask raises."""
+    query.ask raises."""
     start = None if since is None else parse_time(since, datetime.now(UTC))
     try:
         wanted = re.compile(pattern or "", re.IGNORECASE)
@@ -44,17 +45,20 @@ def print_history(path: Path, since: str | None, pattern: str | None, *, as_json
                     print(f"-- {_local(at.time)} ended{': ' if reason else ''}{printable(reason)}")
                 case wire.Error(_, words):
                     raise LinkError(printable(words))
-    except BrokenPipeError:  # `| head` has seen enough
-        sys.stderr.close()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; Python must not try again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise PychatError(f"The history cannot be written: {error.strerror}.") from None
     return Exit.OK
 
 
 def parse_time(word: str, now: datetime) -> datetime:
     """A time as people write it: a date, a date and a time (local), or `12h` for twelve hours before
     `now`. Raises UsageError."""
-    if found := re.fullmatch(r"([0-9]{1,6})([mhd])", word):
-        return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
     try:
+        if found := re.fullmatch(r"([0-9]{1,6})([mhd])", word):
+            return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
         return datetime.fromisoformat(word).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(

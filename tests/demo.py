@@ -28,13 +28,16 @@ def main() -> int:
             [*pychatd, "start", str(port), *places, "--state-directory", f"{directory}/state"], check=True
         )
         try:
+            shown = [*pychatd, "fingerprint", str(port), "--state-directory", f"{directory}/state"]
+            key = subprocess.run(shown, check=True, capture_output=True, text=True).stdout.split()[0]
             console = [str(BIN / "pychatd-console"), str(port), *places, "--handle", "Server"]
             if sys.stdin.isatty() and sys.stdout.isatty():
                 print(f"pychatd serves on port {port}. In a second terminal, type:\n")
-                print(f"    {BIN / 'pychat'} localhost {port}\n")
+                print(f"    {BIN / 'pychat'} localhost {port} --fingerprint {key}\n")
                 print("This is the operator's console; Ctrl-D leaves it and stops the daemon.\n", flush=True)
                 return subprocess.run(console, check=False).returncode
-            return _play(console, [str(BIN / "pychat"), "localhost", str(port), "--handle", "Client1"])
+            client = [str(BIN / "pychat"), "localhost", str(port), "--fingerprint", key, "--handle", "Client1"]
+            return _play(console, client)
         finally:
             subprocess.run([*pychatd, "stop", str(port), *places], check=True)
 

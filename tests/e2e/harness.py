@@ -9,31 +9,22 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pexpect
-import pyte
+from tests.e2e.ends import PATIENCE, Caller, Piped, Terminal, wait_for
+
+__all__ = ["BIN", "PATIENCE", "Caller", "Line", "Piped", "Terminal", "free_port", "wait_for"]
 
 BIN = Path(sys.executable).parent
-PATIENCE = 20.0
-"""Seconds until a condition that never comes true fails a test; a loaded machine is slow, not wrong."""
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Waits until `condition` holds; fails with `what` after a while."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.01)
 
 
 def free_port() -> int:
@@ -46,23 +37,28 @@ def free_port() -> int:
 class Line:
     """A daemon's port, directories and syslog socket; the daemon itself is started by the test."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, runtime: Path | None = None) -> None:
+        """runtime: where lines that run beside each other are; by default this one has its own."""
         self.port = free_port()
         self.directory = directory
-        self.runtime = directory / "run"
+        self.runtime = runtime or directory / "run"
         self.place = self.runtime / str(self.port)
+        self.state = directory / "state"
         self.syslog = directory / "log"
         self._log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._log.bind(str(self.syslog))
-        self._log.setblocking(False)
         self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
         self._terminals: list[Terminal] = []
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._callers: list[Caller] = []
         self.env = {
             **os.environ,
             "HOME": str(directory),
             "XDG_STATE_HOME": str(directory / "xdg-state"),
             "XDG_RUNTIME_DIR": str(directory),
+            "XDG_DATA_HOME": str(directory / "data"),
             "XDG_CONFIG_HOME": str(directory / "config"),
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
@@ -85,8 +81,14 @@ class Line:
     def command(self, command: str, *options: str) -> list[str]:
         words = [str(BIN / "pychatd"), command, str(self.port), "--runtime-directory", str(self.runtime)]
         if command in ("start", "run"):
-            words += ["--state-directory", str(self.directory / "state"), "--syslog", str(self.syslog)]
+            words += ["--state-directory", str(self.state), "--syslog", str(self.syslog)]
         return [*words, *options]
+
+    def configure(self, text: str) -> str:
+        """Writes the configuration file; its path, for `--config`."""
+        file = self.directory / "pychatd.toml"
+        file.write_text(text)
+        return str(file)
 
     def start(self, *options: str) -> None:
         result = self.pychatd("start", *options)
@@ -104,154 +106,117 @@ class Line:
     def alive(self) -> bool:
         return self.pychatd("status").returncode == 0
 
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to the daemon."""
+        os.kill(self.pid(), number)
+
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Sends a signal to the daemon and waits until it is gone."""
+        with self.ends():
+            self.send(number)
+
+    @contextmanager
+    def ends(self) -> Iterator[None]:
+        """The daemon ends in consequence of what is done inside."""
         pid = self.pid()
         handle = os.pidfd_open(pid)
-        signal.pidfd_send_signal(handle, number)
-        wait_for(lambda: _gone(handle), f"pid {pid} ends on {number.name}")
-        os.close(handle)
+        try:
+            yield
+            assert select.select([handle], [], [], PATIENCE)[0], f"pid {pid} does not end"
+        finally:
+            os.close(handle)
 
     def log(self) -> list[str]:
         """The syslog lines received so far."""
+        return list(self._lines)
+
+    def _read_log(self) -> None:
+        while line := self._log.recv(65536):
+            self._lines.append(line.decode())
+
+    def logs(self, words: str) -> None:
+        """Waits until a syslog line has `words` in it."""
         try:
-            while True:
-                self._lines.append(self._log.recv(65536).decode())
-        except BlockingIOError:
-            return self._lines
+            wait_for(lambda: any(words in entry for entry in self.log()), f"{words!r} in the log")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it has: {self._lines}") from None
 
     # -------------------------------------------------------------- the two ends
 
     def client(self, handle: str | None = "Client1", *options: str, **more: Any) -> Terminal:
-        words = [str(BIN / "pychat"), "localhost", str(self.port)]
+        words = [str(BIN / "pychat"), "--accept-new", "localhost", str(self.port)]
         if handle is not None:
             words += ["--handle", handle]
         return self.terminal([*words, *options], **more)
 
-    def console(self, *options: str, **more: Any) -> Terminal:
+    def console(self, *options: str, handle: str | None = "Server", **more: Any) -> Terminal:
         words = [str(BIN / "pychatd-console"), str(self.port), "--runtime-directory", str(self.runtime)]
+        if handle is not None:
+            words += ["--handle", handle]
         return self.terminal([*words, *options], **more)
 
-    def terminal(self, words: Sequence[str], columns: int = 80, lines: int = 24) -> Terminal:
-        terminal = Terminal(words, self.env, columns, lines)
+    def talk(self) -> tuple[Terminal, Terminal]:
+        """A console and a client, after the first message, "Hi!"."""
+        console = self.console()
+        console.sees("This is the line")  # it is attached: the client will know its handle
+        client = self.client()
+        client.sees("You speak first")
+        client.line_is("Client1>")
+        client.enter("Hi!")
+        console.sees("Client1> Hi!")
+        return console, client
+
+    def terminal(
+        self, words: Sequence[str], columns: int = 80, lines: int = 24, env: dict[str, str] | None = None
+    ) -> Terminal:
+        terminal = Terminal(words, {**self.env, **(env or {})}, columns, lines)
         self._terminals.append(terminal)
         return terminal
 
-    def plain(self, program: str, *options: str) -> subprocess.Popen[bytes]:
+    def plain(self, program: str, *options: str, host: str = "localhost") -> Piped:
         """`pychat` or `pychatd-console` on pipes."""
         if program == "pychat":
-            words = [str(BIN / "pychat"), "localhost", str(self.port), *options]
+            words = [str(BIN / "pychat"), "--accept-new", host, str(self.port), *options]
         else:
             words = [str(BIN / program), str(self.port), "--runtime-directory", str(self.runtime), *options]
-        process = subprocess.Popen(
-            words, env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        return Piped(self.popen(words))
+
+    def popen(self, words: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
+        """A process on pipes that is ended with this line."""
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(words, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, **more)
         self._processes.append(process)
         return process
 
-    def connect(self) -> socket.socket:
+    def connect(self) -> Caller:
         """A bare TCP connection, as nc makes it."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        caller = Caller(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE))
+        self._callers.append(caller)
+        return caller
+
+    def greeted(self, handle: str = "Client1") -> Caller:
+        """A bare version-1 connection that has said hello and read the answer."""
+        caller = self.connect()
+        caller.send(f"\\hello 1 {handle}")
+        assert caller.line().startswith("\\hello 1 ")
+        return caller
 
     def close(self) -> None:
         """Ends, by pid, all that was started here."""
         for terminal in self._terminals:
             terminal.close()
+        for caller in self._callers:
+            caller.close()
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
-            process.communicate()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    with suppress(OSError):  # what was not read any more
+                        stream.close()
         with suppress(OSError, ValueError):  # it has stopped already
             self.kill()
+        self._log.shutdown(socket.SHUT_RDWR)
+        self._reader.join()
         self._log.close()
-
-
-def _gone(handle: int) -> bool:
-    try:
-        signal.pidfd_send_signal(handle, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-class _AnsweringScreen(pyte.HistoryScreen):
-    """A terminal that tells where its cursor is when it is asked."""
-
-    def __init__(self, columns: int, lines: int, answer: Callable[[str], None]) -> None:
-        super().__init__(columns, lines, history=5000, ratio=0.5)
-        self._answer_with = answer
-
-    def write_process_input(self, data: str) -> None:
-        self._answer_with(data)
-
-
-class Terminal:
-    """A program on a pty, and the screen a person would see."""
-
-    def __init__(self, words: Sequence[str], env: dict[str, str], columns: int, lines: int) -> None:
-        self._screen = _AnsweringScreen(columns, lines, self._answer)
-        self._stream = pyte.ByteStream(self._screen)
-        self.raw = b""
-        self.child: Any = pexpect.spawn(
-            words[0], list(words[1:]), env=env, dimensions=(lines, columns), timeout=PATIENCE, echo=False
-        )
-
-    def _answer(self, data: str) -> None:
-        """The terminal's own answers (where the cursor is), as a real one gives them."""
-        self.child.send(data)
-
-    def type(self, text: str) -> None:
-        self.child.send(text)
-
-    def enter(self, text: str = "") -> None:
-        self.child.send(f"{text}\r")
-
-    def update(self) -> None:
-        """Feeds what the program has written to the screen."""
-        try:
-            while True:
-                data = self.child.read_nonblocking(65536, timeout=0)
-                self.raw += data
-                self._stream.feed(data)
-        except (pexpect.TIMEOUT, pexpect.EOF):
-            pass
-
-    def lines(self) -> list[str]:
-        """Scrollback and screen, without blanks at the ends of lines."""
-        self.update()
-        above = [
-            "".join(row[column].data for column in range(self._screen.columns)) for row in self._screen.history.top
-        ]
-        return [line.rstrip() for line in (*above, *self._screen.display)]
-
-    def text(self) -> str:
-        return "\n".join(self.lines())
-
-    def cursor_line(self) -> str:
-        """The line the cursor is on: what is being typed."""
-        self.update()
-        return str(self._screen.display[self._screen.cursor.y]).rstrip()
-
-    def sees(self, words: str) -> None:
-        """Waits until `words` are on the screen or in the scrollback."""
-        try:
-            wait_for(lambda: words in self.text(), f"{words!r} on the screen")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it shows:\n{self.text()}") from None
-
-    def resize(self, columns: int, lines: int) -> None:
-        self._screen.resize(lines, columns)
-        self.child.setwinsize(lines, columns)
-
-    def exit_status(self) -> int:
-        """Waits for the program's end; its exit status."""
-        wait_for(self._ended, "the program ends")
-        return int(self.child.exitstatus)
-
-    def _ended(self) -> bool:
-        self.update()
-        return not self.child.isalive()
-
-    def close(self) -> None:
-        self.update()
-        self.child.close(force=True)

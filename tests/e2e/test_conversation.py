@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import stat
+
+import pytest
+
 from tests.e2e.harness import Line
 
 
 def test_the_seeds_own_conversation_works(line: Line) -> None:
-    console = line.console("--handle", "Server")
-    console.sees("Server>")
+    console = line.console()
+    console.sees("This is the line")
     client = line.client(None)
     client.sees("Your handle:")
     client.enter("Client1")
@@ -28,20 +32,253 @@ def test_the_seeds_own_conversation_works(line: Line) -> None:
 
 
 def test_a_message_that_arrives_leaves_the_half_typed_line_alone(line: Line) -> None:
-    console, client = line.console("--handle", "Server"), line.client()
-    client.sees("You speak first")
-    client.enter("Hi!")
-    console.sees("Client1> Hi!")
+    console, client = line.talk()
     client.type("half a thou")
-    client.sees("Client1> half a thou")
+    client.line_is("Client1> half a thou")
     console.enter("an answer")
     client.sees("Server> an answer")
     client.type("ght")
-    client.sees("Client1> half a thought")
+    client.line_is("Client1> half a thought")
     lines = client.lines()
-    assert next(i for i, line in enumerate(lines) if "Server> an answer" in line) < next(
-        i for i, line in enumerate(lines) if line == "Client1> half a thought"
-    )
-    assert not any(line.startswith("Client1> half a thou") for line in lines if line != "Client1> half a thought")
+    assert lines.index(client.line_with("Server> an answer")) < lines.index(client.line_with("half a thou"))
     client.enter()
     console.sees("Client1> half a thought")
+
+
+def test_each_message_is_shown_once_on_either_side(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("an answer")
+    client.sees("Server> an answer")
+    for terminal in (console, client):
+        assert terminal.line_with("Client1> Hi!")
+        assert terminal.line_with("Server> an answer")
+
+
+# ------------------------------------------------------------------ quits
+
+
+def test_the_clients_quit_and_its_reason_are_told_to_the_operator(line: Line) -> None:
+    console, client = line.talk()
+    client.enter("\\quit the train leaves")
+    assert client.exit_status() == 0
+    console.sees("Client1 ended the conversation: the train leaves")
+    assert line.status()["peer"] is None
+
+
+def test_the_operators_quit_and_its_reason_are_told_to_the_client(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("\\quit dinner is ready")
+    client.sees("Server ended the conversation: dinner is ready")
+    assert client.exit_status() == 0
+    console.sees("You ended the conversation: dinner is ready")
+    assert line.status()["peer"] is None
+    assert line.status()["console"]
+
+
+def test_ctrl_d_in_the_client_ends_the_conversation(line: Line) -> None:
+    console, client = line.talk()
+    client.type("\x04")
+    assert client.exit_status() == 0
+    console.sees("Client1 ended the conversation")
+
+
+def test_three_peers_talk_one_after_another(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    for name in ("Anna", "Boris", "Çelik"):
+        client = line.client(name)
+        client.sees("You speak first")
+        client.enter(f"{name} was here")
+        console.sees(f"{name}> {name} was here")
+        console.enter(f"Hello, {name}")
+        client.sees(f"Server> Hello, {name}")
+        client.enter("\\quit")
+        assert client.exit_status() == 0
+        console.sees(f"{name} ended the conversation")
+
+
+# ------------------------------------------------------------------ turns
+
+
+def test_the_operator_cannot_speak_first_and_keeps_what_was_typed(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    console.enter("Is anybody there?")
+    console.sees("the other side speaks first.")
+    console.line_is("Server> Is anybody there?")
+    client = line.client()
+    client.sees("You speak first")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    console.enter()
+    client.sees("Server> Is anybody there?")
+
+
+def test_what_is_typed_early_is_shown_as_held_and_goes_when_the_turn_comes(line: Line) -> None:
+    console, client = line.talk()
+    client.enter("one more thing")
+    client.sees("held until your turn: one more thing")
+    console.enter("Hello")
+    console.sees("Client1> one more thing")
+    client.sees("Client1> one more thing")
+    told = [text.split("> ", 1)[-1] for text in client.lines() if "> " in text]
+    assert told[:3] == ["Hi!", "Hello", "one more thing"]
+
+
+def test_a_held_message_can_be_recalled_into_the_line(line: Line) -> None:
+    console, client = line.talk()
+    client.enter("first")
+    client.sees("held until your turn: first")
+    client.enter("secnd")
+    client.sees("held until your turn: secnd")
+    client.enter("\\recall")
+    client.line_is("Client1> secnd")
+    client.enter("\x08\x08ond")
+    client.sees("held until your turn: second")
+    console.enter("Go on")
+    console.sees("Client1> first")
+    console.enter("And?")
+    console.sees("Client1> second")
+    assert "secnd" not in console.text()
+    client.enter("\\recall")
+    client.sees("Nothing is held.")
+
+
+def test_turns_free_lets_both_talk_at_any_time(idle_line: Line) -> None:
+    idle_line.start("--turns", "free")
+    console, client = idle_line.talk()
+    for number in range(3):
+        client.enter(f"question {number}")
+        console.sees(f"Client1> question {number}")
+    for number in range(3):
+        console.enter(f"answer {number}")
+        client.sees(f"Server> answer {number}")
+    assert "held" not in client.text() + console.text()
+
+
+# ------------------------------------------------------------------ what a message may be
+
+
+def test_501_characters_are_refused_with_the_count_and_500_go_through(line: Line) -> None:
+    console, client = line.console(columns=240), line.client(columns=240, lines=30)
+    client.sees("You speak first")
+    client.type("x" * 499 + "yz")
+    client.enter()
+    client.sees("501 characters, and at most 500")
+    client.enter("\x08")
+    console.sees("Client1> xxx")
+    console.sees("xxy")
+    said = "".join(console.text().split("Client1> ")[1].split("Server>")[0].split())
+    assert said == "x" * 499 + "y"
+
+
+def test_a_line_of_several_is_one_message_with_alt_enter(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("roses are red\x1b\rviolets are blue\x1b\r\\quit")
+    client.sees("violets are blue")
+    client.sees("\\quit")
+    start = client.lines().index(client.line_with("Server> roses are red"))
+    rest = [text.strip() for text in client.lines()[start + 1 : start + 3]]
+    assert rest == ["violets are blue", "\\quit"]
+    assert line.status()["peer"]["sent"] == 1
+
+
+def test_a_paste_with_newlines_is_one_message(line: Line) -> None:
+    console, client = line.talk()
+    console.type("\x1b[200~one\r\ntwo\n\\quit\x1b[201~")
+    console.sees("\\quit")
+    assert line.status()["peer"]["sent"] == 0
+    console.enter()
+    client.sees("Server> one")
+    client.sees("two")
+    assert line.status()["peer"]["sent"] == 1
+
+
+def test_what_could_command_a_terminal_is_shown_and_not_obeyed(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    client = line.client("Ann")
+    client.sees("You speak first")
+    client.enter("abc\u202edef\u200b")
+    console.sees("Ann> abc<U+202E>def<U+200B>")
+
+
+# ------------------------------------------------------------------ commands
+
+
+def test_help_lists_the_commands(line: Line) -> None:
+    _, client = line.talk()
+    client.enter("\\help")
+    for command in ("\\help", "\\status", "\\held", "\\recall", "\\quit"):
+        client.sees(command)
+    assert "\\detach" not in client.text()
+
+
+def test_status_tells_who_is_there_and_whose_turn_it_is(line: Line) -> None:
+    console, client = line.talk()
+    client.enter("\\status")
+    client.sees(f"You are Client1, on localhost port {line.port}.")
+    client.sees("The other side is Server.")
+    client.sees("now: Server's turn.")
+    console.enter("\\status")
+    console.sees("You are Server")
+    console.sees("Client1 calls from 127.0.0.1" if "127.0.0.1" in line.status()["peer"]["address"] else "[::1]")
+    console.sees("now: your turn.")
+
+
+def test_an_unknown_command_is_refused_and_stays_in_the_line(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("\\quti now")
+    console.sees("There is no command \\quti")
+    console.line_is("Server> \\quti now")
+    assert line.status()["peer"]["sent"] == 0
+    console.enter("\x15an answer")
+    client.sees("Server> an answer")
+    assert "quti" not in client.text()
+
+
+def test_two_backslashes_send_a_text_that_begins_with_one(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("\\\\quit is how it ends")
+    client.sees("Server> \\quit is how it ends")
+    assert line.status()["peer"]
+
+
+# ------------------------------------------------------------------ handle and history
+
+
+def test_wrong_handles_are_explained_and_asked_again(line: Line) -> None:
+    console, client = line.console(), line.client(None)
+    client.sees("Your handle:")
+    client.enter("Elevenchars")
+    client.sees("has 11")
+    client.enter("two words")
+    client.sees("one word")
+    client.enter()
+    client.enter("Tencharact")
+    client.sees("You speak first")
+    client.line_is("Tencharact>")
+    client.enter("Hi!")
+    console.sees("Tencharact> Hi!")
+
+
+@pytest.mark.parametrize("handle", ["Elevenchars", "two words", "", "a>b", "a\\b"])
+def test_a_wrong_handle_option_is_a_usage_error(idle_line: Line, handle: str) -> None:
+    client = idle_line.client(handle)
+    assert client.exit_status() == 2
+    client.sees("pychat: ")
+
+
+def test_up_brings_back_what_was_typed_in_an_earlier_run(line: Line) -> None:
+    _, client = line.talk()
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    file = line.directory / "xdg-state/pychat/pychat-history"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    again = line.client()
+    again.sees("You speak first")
+    again.type("\x1b[A")
+    again.line_is("Client1> \\quit")
+    again.type("\x1b[A")
+    again.line_is("Client1> Hi!")

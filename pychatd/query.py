@@ -1,0 +1,74 @@
+"""Asks a running daemon over its console socket, without being its console: status and history."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pychat_client import wire
+from pychat_client.codec import LineCodec
+from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError
+
+ANSWER_SECONDS = 5.0
+"""How long a daemon may take for the next piece of its answer."""
+
+
+def ask_status(path: Path) -> dict[str, Any]:
+    """The report of the daemon behind the console socket at `path` (Switchboard.report).
+
+    Raises Absent when none answers, NotPermitted when the socket is not ours to use.
+    """
+    for frame in ask(path, wire.Status()):
+        if isinstance(frame, wire.Status):
+            report: dict[str, Any] = json.loads(frame.report)
+            return report
+    raise LinkError(f"The daemon at {path} does not tell its status.")
+
+
+def ask(path: Path, question: wire.Frame) -> Iterator[wire.Frame]:
+    """The frames with which the daemon behind the console socket at `path` answers a question.
+
+    Raises Absent when there is none, NotPermitted when the socket is not ours to use, LinkError when
+    the answer breaks off or makes no sense.
+    """
+    codec = LineCodec()
+    whole = False
+    with _connect(path) as sock:
+        try:
+            sock.sendall(codec.encode(question))
+            while data := sock.recv(1 << 16):
+                for frame in codec.feed(data):
+                    whole = isinstance(frame, wire.Ready | wire.Status | wire.Error)
+                    yield frame
+        except (OSError, ProtocolError) as error:
+            raise LinkError(f"The daemon at {path} did not answer to the end: {error}.") from None
+    if not whole:
+        raise LinkError(f"The daemon at {path} did not answer to the end.")
+
+
+def answers(path: Path) -> bool:
+    """Whether a daemon listens on the console socket at `path`."""
+    try:
+        _connect(path).close()
+    except Absent:
+        return False
+    except NotPermitted:  # it is there: attaching will say what is wrong
+        return True
+    return True
+
+
+def _connect(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(ANSWER_SECONDS)
+    try:
+        sock.connect(str(path))
+    except PermissionError:
+        sock.close()
+        raise NotPermitted(f"The console socket {path} is not yours to use.") from None
+    except OSError:
+        sock.close()
+        raise Absent(f"No daemon answers at {path}.") from None
+    return sock

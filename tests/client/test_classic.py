@@ -1,0 +1,228 @@
+"""Peers that know only the seed's rules: whatever they send becomes frames, and nothing is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pychat_client import codec, wire
+from pychat_client.classic import GUEST, VERSION, ClassicCodec, GreetingCodec
+from pychat_client.codec import LINE_MAX
+from pychat_client.errors import ProtocolError
+from pychat_client.text import MESSAGE_MAX
+
+thorough = settings(max_examples=300, deadline=None)
+
+ANN = wire.Hello(VERSION, "Ann")
+NOBODY = wire.Hello(VERSION, GUEST)
+
+ODD = [b"\0", b"\r", b"\t", b"\xff", b"\xe2\x80", b"\x1b[2J", "e\u0301".encode(), "\u2028".encode(), b"x" * 499]
+SAID = [b"\n", b"\r\n", b" ", b"Ann> ", b"> ", b"a b> ", b"hello", b"hi\n", b"\\quit", b"/quit\n"]
+VERSION_1 = [b"\\hel", b"\\hello ", b"\\hello 1 Bob\n", b"Bob> hi\n", b"\\ping\n"]
+overlong = st.integers(LINE_MAX - 8, LINE_MAX + 1).map(lambda size: b"x" * size)
+pieces = st.sampled_from([*ODD, *SAID, *VERSION_1])
+streams = st.lists(st.one_of(pieces, st.binary(max_size=20), overlong), max_size=12).map(b"".join)
+
+
+def decode(
+    codec: ClassicCodec | GreetingCodec, chunks: Iterable[bytes], *, eof: bool = True
+) -> tuple[list[wire.Frame], str | None]:
+    """The frames of a stream that comes in `chunks` and then ends, and the error that ended it before."""
+    got: list[wire.Frame] = []
+    try:
+        for chunk in chunks:
+            for frame in codec.feed(chunk):
+                got.append(frame)
+        if eof:
+            got.extend(codec.eof())
+    except ProtocolError as error:
+        return got, str(error)
+    return got, None
+
+
+def classic(*chunks: bytes) -> list[wire.Frame]:
+    """What a classic caller's bytes mean, as long as it has not hung up."""
+    got, error = decode(ClassicCodec(), chunks, eof=False)
+    assert error is None
+    return got
+
+
+# ------------------------------------------------------------------ the stream
+
+
+@pytest.mark.parametrize("kind", [ClassicCodec, GreetingCodec])
+@thorough
+@given(stream=streams, cuts=st.lists(st.integers(0, 10_000)))
+@example(stream=b"\\hello 1 Bob\nBob> hi\nbroken\n", cuts=[])
+@example(stream=b"\\hel", cuts=[])
+@example(stream=b"Ann> " + b"x" * LINE_MAX + b"\n", cuts=[])
+@example(stream=b"x" * LINE_MAX + b"\n", cuts=[])
+@example(stream=b"Ann> hi" + b"\0" * LINE_MAX + b"\n", cuts=[])
+def test_how_a_stream_is_split_makes_no_difference(
+    kind: type[ClassicCodec | GreetingCodec], stream: bytes, cuts: list[int]
+) -> None:
+    whole = decode(kind(), [stream])
+    assert decode(kind(), (bytes([byte]) for byte in stream)) == whole
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    assert decode(kind(), (stream[a:b] for a, b in pairwise(edges))) == whole
+
+
+@thorough
+@given(streams)
+def test_a_classic_caller_is_greeted_once_and_says_only_what_can_travel(stream: bytes) -> None:
+    got, error = decode(ClassicCodec(), [stream])
+    assert error is None
+    kinds = [type(frame) for frame in got]
+    assert kinds[:1] in ([], [wire.Hello])
+    assert wire.Hello not in kinds[1:]
+    for frame in got:
+        if isinstance(frame, wire.Message):
+            assert list(codec.LineCodec().feed(codec.LineCodec().encode(frame))) == [frame]
+        else:
+            assert isinstance(frame, wire.Hello | wire.Quit | wire.Unfit)
+
+
+# ------------------------------------------------------------------ what a classic caller means
+
+
+@pytest.mark.parametrize(
+    ("sent", "frames"),
+    [
+        (b"hello\n", [NOBODY, wire.Message(GUEST, "hello")]),
+        (b"hello\r\n", [NOBODY, wire.Message(GUEST, "hello")]),
+        (b"Ann> hello\n", [ANN, wire.Message("Ann", "hello")]),
+        (b"Ann> hello\nbye\n", [ANN, wire.Message("Ann", "hello"), wire.Message("Ann", "bye")]),
+        (b"hello\nAnn> hi\n", [NOBODY, wire.Message(GUEST, "hello"), wire.Message("Ann", "hi")]),
+        (b"Ann> a> b\n", [ANN, wire.Message("Ann", "a> b")]),
+        (b"two words> hi\n", [NOBODY, wire.Message(GUEST, "two words> hi")]),
+        (b"abcdefghijk> hi\n", [NOBODY, wire.Message(GUEST, "abcdefghijk> hi")]),
+        (b"Ann>hi\n", [NOBODY, wire.Message(GUEST, "Ann>hi")]),
+        ("Ann> e\u0301\n".encode(), [ANN, wire.Message("Ann", "é")]),
+        (b"Ann> hello\0\0\0\n", [ANN, wire.Message("Ann", "hello")]),
+        (b"a\0b\n", [NOBODY, wire.Message(GUEST, "a\ufffdb")]),
+        (b"caf\xe9\n", [NOBODY, wire.Message(GUEST, "caf\ufffd")]),
+        (b"\x1b[2J\a\x7f\tx\n", [NOBODY, wire.Message(GUEST, "\ufffd[2J\ufffd\ufffd\ufffdx")]),
+        (b"\xc2\x9b2J\n", [NOBODY, wire.Message(GUEST, "\ufffd2J")]),
+        (b"\\quit\n", [NOBODY, wire.Quit()]),
+        (b"/quit\r\n", [NOBODY, wire.Quit()]),
+        (b"Ann> \\quit\0\0\n", [ANN, wire.Quit()]),
+        (b"\\quit now\n", [NOBODY, wire.Message(GUEST, "\\quit now")]),
+        (b"\\ack 1\n", [NOBODY, wire.Message(GUEST, "\\ack 1")]),
+        (b"\n\r\n \n\0\0\n", []),
+        (b"no end of line", []),
+    ],
+)
+def test_a_line_means_what_its_writer_meant(sent: bytes, frames: list[wire.Frame]) -> None:
+    assert classic(sent) == frames
+
+
+def test_padding_behind_a_line_feed_is_no_part_of_the_next_line() -> None:
+    assert classic(b"Ann> a\n\0\0Ann> b\n") == [ANN, wire.Message("Ann", "a"), wire.Message("Ann", "b")]
+
+
+# ------------------------------------------------------------------ limits
+
+
+def test_a_message_of_more_than_500_characters_is_unfit_and_the_conversation_goes_on() -> None:
+    fit = "é" * MESSAGE_MAX
+    got = classic(f"Ann> {fit}\nAnn> {fit}x\nAnn> hi\n".encode())
+    unfit = "Not delivered: 501 characters, and at most 500 can be sent."
+    assert got == [ANN, wire.Message("Ann", fit), wire.Unfit("too-long", unfit), wire.Message("Ann", "hi")]
+
+
+def test_an_endless_line_is_refused_once_and_passed_over() -> None:
+    codec = ClassicCodec()
+    assert list(codec.feed(b"x" * (LINE_MAX - 1))) == []
+    refusal = wire.Unfit("too-long", "Not delivered: at most 500 characters can be sent.")
+    assert list(codec.feed(b"x")) == [NOBODY, refusal]
+    for _ in range(3):
+        assert list(codec.feed(b"x" * LINE_MAX)) == []
+    assert list(codec.feed(b"the end of it\nAnn> hi\n")) == [wire.Message("Ann", "hi")]
+
+
+def test_nothing_of_an_endless_line_is_kept() -> None:
+    codec = ClassicCodec()
+    for _ in range(3):
+        list(codec.feed(b"x" * (LINE_MAX + 1)))
+    assert list(codec.eof()) == [wire.Quit()]
+
+
+# ------------------------------------------------------------------ the end
+
+
+def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> None:
+    assert decode(ClassicCodec(), [b"Ann> hi\nbye"])[0] == [
+        ANN,
+        wire.Message("Ann", "hi"),
+        wire.Message("Ann", "bye"),
+        wire.Quit(),
+    ]
+
+
+@pytest.mark.parametrize("sent", [b"", b"\n", b"\0\0"])
+def test_a_caller_that_said_nothing_leaves_nothing(sent: bytes) -> None:
+    assert decode(ClassicCodec(), [sent]) == ([], None)
+    assert decode(GreetingCodec(), [sent]) == ([], None)
+
+
+# ------------------------------------------------------------------ what it is sent
+
+
+def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
+    codec = ClassicCodec()
+    assert codec.encode(wire.Message("alice", "a\u2028b")) == b"alice> a b\n"
+    assert codec.encode(wire.Quit()) == b"\\quit\n"
+    assert codec.encode(wire.Busy("Try later.")) == b"\\busy Try later.\n"
+    assert codec.encode(wire.Error("waiting", "Too many.")) == b"\\error waiting Too many.\n"
+    assert codec.encode(wire.Unfit("too-long", "Cut it.")) == b"\\error too-long Cut it.\n"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [wire.Hello(1, "alice"), wire.Ack(1), wire.Read(1), wire.Away(), wire.Here(), wire.Ping(), wire.Typing()],
+)
+def test_a_classic_peer_gets_no_other_control_line(frame: wire.Frame) -> None:
+    assert ClassicCodec().encode(frame) == b""
+
+
+# ------------------------------------------------------------------ which of the two
+
+BOB = b"\\hello 1 Bob\nBob> hi\n"
+
+
+@pytest.mark.parametrize("cut", range(len(BOB) + 1))
+def test_a_hello_is_known_wherever_it_is_split(cut: int) -> None:
+    codec = GreetingCodec()
+    got = [*codec.feed(BOB[:cut]), *codec.feed(BOB[cut:])]
+    assert got == [wire.Hello(1, "Bob"), wire.Message("Bob", "hi")]
+    assert codec.encode(wire.Ack(1)) == b"\\ack 1\n"
+
+
+@pytest.mark.parametrize(
+    "line", [b"\\hello", b"\\hell", b"\\hello\t1", b"\\Hello 1 Bob", b" \\hello 1 Bob", b"hello 1"]
+)
+def test_whoever_begins_otherwise_is_classic(line: bytes) -> None:
+    codec = GreetingCodec()
+    got = list(codec.feed(line + b"\n"))
+    assert got == [NOBODY, wire.Message(GUEST, line.decode().replace("\t", "\ufffd"))]
+    assert codec.encode(wire.Ack(1)) == b""
+
+
+def test_a_beginning_of_a_hello_and_no_more_is_a_classic_callers_last_line() -> None:
+    assert decode(GreetingCodec(), [b"\\hel"]) == ([NOBODY, wire.Message(GUEST, "\\hel"), wire.Quit()], None)
+
+
+def test_a_version_1_caller_is_held_to_the_rules() -> None:
+    with pytest.raises(ProtocolError, match="not UTF-8"):
+        list(GreetingCodec().feed(b"\\hello 1 Bob\n\xff\n"))
+
+
+def test_a_version_1_caller_that_hangs_up_has_not_quit() -> None:
+    assert decode(GreetingCodec(), [BOB + b"Bob> half a li"])[0] == [
+        wire.Hello(1, "Bob"),
+        wire.Message("Bob", "hi"),
+    ]

@@ -1,0 +1,732 @@
+"""The rules of a conversation: whose turn it is, and what each end does with whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from pychat_client import wire
+from pychat_client.conversation import HELD_MAX, OUTBOX_MAX, Endpoint, Ledger, Role, Turns
+from pychat_client.errors import MessageError, ProtocolError, Refused
+from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+
+PEER, OPERATOR = Role.PEER, Role.OPERATOR
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+HANDLES = {PEER: "Client1", OPERATOR: "alice"}
+OTHER = {PEER: OPERATOR, OPERATOR: PEER}
+
+
+def says(role: Role, text: str) -> wire.Message:
+    return wire.Message(HANDLES[role], text)
+
+
+def hello(*, session: str = "5f0c", got: int | None = None, turns: Turns = Turns.ALTERNATE) -> wire.Hello:
+    """The daemon's answer to a peer's hello."""
+    return wire.Hello(1, "alice", session=session, got=got, turns=turns.value)
+
+
+def conversation(
+    *, number: str = "7", got: int = 0, heard: int = 0, told: int = 0, turns: Turns = Turns.ALTERNATE
+) -> wire.Peer:
+    """What tells a console which conversation follows, and from where on."""
+    return wire.Peer("Client1", number, got, heard, told, turns.value, NOON, "192.0.2.7")
+
+
+def told(end: Endpoint, *frames: wire.Frame) -> list[Event]:
+    """What the user sees of `frames`."""
+    events = [event for frame in frames for event in end.receive(frame)]
+    end.shown()
+    return events
+
+
+def begin(role: Role, turns: Turns = Turns.ALTERNATE) -> Endpoint:
+    """An end whose user may speak: a peer that has been greeted, an operator with a first message."""
+    end = Endpoint(role, HANDLES[role])
+    end.greet()
+    if role is PEER:
+        told(end, hello(turns=turns))
+    else:
+        told(end, wire.Hello(1, "alice"), conversation(turns=turns), says(PEER, "one"))
+    end.frames()
+    return end
+
+
+def again(end: Endpoint, *frames: wire.Frame) -> tuple[list[Event], list[wire.Frame]]:
+    """The link is cut, a new one comes up, and `frames` arrive: what is shown, and sent behind the hello."""
+    end.lost()
+    end.greet()
+    end.frames()
+    return told(end, *frames), end.frames()
+
+
+# ------------------------------------------------------------------ Ledger
+
+
+def is_legal(history: str, turns: Turns) -> bool:
+    """Whether the messages of peer (p) and operator (o) may have been said in this order: the rules of
+    docs/protocol.md as a person would check them, without counting."""
+    if turns is Turns.FREE:
+        return not history.startswith("o")
+    return not history.startswith("o") and "pp" not in history and "oo" not in history
+
+
+@pytest.mark.parametrize("turns", Turns)
+def test_the_ledger_lets_each_legal_history_happen_and_no_other(turns: Turns) -> None:
+    legal = [""]
+    for before in legal:
+        for who, role in (("p", PEER), ("o", OPERATOR)):
+            ledger = Ledger(turns, before.count("p"), before.count("o"))
+            allowed = is_legal(before + who, turns)
+            assert ledger.may_speak(role) == allowed
+            if allowed:
+                assert ledger.add(role) == ledger.count(role) == before.count(who) + 1
+                legal += [before + who] if len(before) < 8 else []
+                continue
+            with pytest.raises(
+                ProtocolError, match="speaks first" if not before else "other side's turn"
+            ) as broken:
+                ledger.add(role)
+            assert broken.value.code == "turn"
+            assert (ledger.peer, ledger.operator) == (before.count("p"), before.count("o"))
+    assert len(legal) == (9 if turns is Turns.ALTERNATE else 2**8)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_ledger_counts_what_was_allowed_elsewhere(role: Role) -> None:
+    ledger = Ledger(Turns.ALTERNATE)
+    assert [ledger.add(role, in_turn=False) for _ in range(3)] == [1, 2, 3]
+    assert (ledger.count(role), ledger.count(OTHER[role])) == (3, 0)
+
+
+# ------------------------------------------------------------------ every state, every input
+
+Input = Callable[[Endpoint], object]
+
+
+def arrives(frame: wire.Frame) -> Input:
+    return lambda end: end.receive(frame)
+
+
+def other_speaks(end: Endpoint) -> object:
+    return end.receive(says(OTHER[end.role], "x"))
+
+
+def reconnects(end: Endpoint, name: str | None = None) -> object:
+    """A new link comes up; the daemon tells of the conversation `name`, or of the one this end was in."""
+    end.lost()
+    end.greet()
+    if end.role is PEER:
+        return end.receive(hello(session=name or end.session or "5f0c", got=end.stored))
+    name = name or end.session
+    answers: list[wire.Frame] = [wire.Hello(1, "alice")]
+    if name is not None:
+        heard, told = (end.received, end.stored) if name == end.session and not end.over else (0, 0)
+        answers.append(conversation(number=name, got=end.stored, heard=heard, told=told))
+    return [event for frame in answers for event in end.receive(frame)]
+
+
+WAYS: dict[Role, dict[str, Input]] = {
+    PEER: {
+        "offline": lambda end: None,
+        "calling": lambda end: end.greet(),
+        "met": arrives(hello()),
+        "unacked": lambda end: end.say("one"),
+        "theirs": arrives(wire.Ack(1)),
+        "mine": other_speaks,
+    },
+    OPERATOR: {
+        "offline": lambda end: None,
+        "calling": lambda end: end.greet(),
+        "waiting": arrives(wire.Hello(1, "alice")),
+        "met": arrives(conversation()),
+        "mine": other_speaks,
+        "unacked": lambda end: end.say("one"),
+        "theirs": arrives(wire.Ack(1)),
+    },
+}
+"""The states that one conversation goes through, and the input that leads to each."""
+
+BRANCHES: dict[str, tuple[str, Input]] = {
+    "held": ("theirs", lambda end: end.say("early")),
+    "cut": ("unacked", lambda end: end.lost()),
+    "over": ("mine", arrives(wire.Quit())),
+    "left": ("unacked", lambda end: end.quit()),
+}
+"""The states beside that way: from where, and how."""
+
+INPUTS: dict[str, Input] = {
+    "say": lambda end: [end.say("hi")],
+    "recall": lambda end: end.recall(),
+    "quit": lambda end: [end.quit()],
+    "lost": lambda end: end.lost(),
+    "reconnect": reconnects,
+    "hello": arrives(hello()),
+    "stranger": lambda end: reconnects(end, "99"),
+    "message": other_speaks,
+    "ack 1": arrives(wire.Ack(1)),
+    "ack 9": arrives(wire.Ack(9)),
+    "read": arrives(wire.Read(1)),
+    "at": arrives(wire.At(NOON)),
+    "away": arrives(wire.Away()),
+    "here": arrives(wire.Here()),
+    "ready": arrives(wire.Ready()),
+    "peer": arrives(conversation(number="99")),
+    "goodbye": arrives(wire.Quit()),
+    "busy": arrives(wire.Busy()),
+    "error": arrives(wire.Error("stopping")),
+    "notice": arrives(wire.Notice("bye")),
+    "typing": arrives(wire.Typing()),
+    "status": arrives(wire.Status()),
+}
+
+# Input | the events shown / the frames sent, or what is raised: in which states | ...
+TABLE = {
+    PEER: """
+say       | Held: offline calling unacked theirs held cut | Said/Message: met mine | refused: over left
+recall    | -: offline calling met unacked theirs mine cut over left | text: held
+quit      | Over: offline calling cut | Over/Quit: met unacked theirs mine held over left
+lost      | -: offline calling met unacked theirs mine held cut over left
+reconnect | Met/Hello: offline calling met theirs mine held | Met/Hello+Message: unacked cut | -/Hello: over
+reconnect | -/Hello+Quit: left
+stranger  | Met/Hello: offline calling met | Met/Hello+Message: unacked cut | Over/Hello: theirs mine held
+stranger  | -/Hello: over | -/Hello+Quit: left
+hello     | Met: calling | !hello: met unacked theirs mine held over left | never: offline cut
+message   | Said/Ack: met unacked theirs mine over left | Said+Said/Message+Ack: held | Said: calling
+message   | never: offline cut
+ack 1     | -: unacked theirs mine held over left | !ack: calling met | never: offline cut
+ack 9     | !ack: calling met unacked theirs mine held over left | never: offline cut
+read      | -: calling met unacked theirs mine held over left | never: offline cut
+at        | -: calling met unacked theirs mine held over left | never: offline cut
+away      | Presence: calling met unacked theirs mine held over left | never: offline cut
+here      | -: calling met unacked theirs mine held over left | never: offline cut
+ready     | -: calling met unacked theirs mine held over left | never: offline cut
+peer      | -: calling met unacked theirs mine held over left | never: offline cut
+goodbye   | Over: calling met unacked theirs mine held | -: over left | never: offline cut
+busy      | Complaint: calling met unacked theirs mine held over left | never: offline cut
+error     | Complaint: calling met unacked theirs mine held over left | never: offline cut
+notice    | Told: calling met unacked theirs mine held over left | never: offline cut
+typing    | -: calling met unacked theirs mine held over left | never: offline cut
+status    | -: calling met unacked theirs mine held over left | never: offline cut
+""",
+    OPERATOR: """
+say       | Held: unacked theirs held cut | Said/Message: mine | refused: offline calling waiting met over left
+recall    | -: offline calling waiting met mine unacked theirs cut over left | text: held
+quit      | Over: offline calling cut | Over/Quit: waiting met mine unacked theirs held over left
+lost      | -: offline calling waiting met mine unacked theirs held cut over left
+reconnect | -/Hello: offline calling waiting | Met/Hello+Ack: met mine theirs held over
+reconnect | Met/Hello+Ack+Message: unacked cut | -/Hello+Ack+Quit: left
+stranger  | Met/Hello+Ack: offline calling waiting met mine theirs over
+stranger  | Over+Met/Hello+Ack: unacked held cut left
+hello     | -: calling | !hello: waiting met mine unacked theirs held over left | never: offline cut
+message   | Said/Ack: waiting met mine unacked theirs over left | Said+Said/Message+Ack: held | Said: calling
+message   | never: offline cut
+ack 1     | -: unacked theirs held left | !ack: calling waiting met mine over | never: offline cut
+ack 9     | !ack: calling waiting met mine unacked theirs held over left | never: offline cut
+read      | -: calling waiting met mine unacked theirs held over left | never: offline cut
+at        | -: calling waiting met mine unacked theirs held over left | never: offline cut
+away      | Presence: calling waiting met mine unacked theirs held over left | never: offline cut
+here      | -: calling waiting met mine unacked theirs held over left | never: offline cut
+ready     | -: calling waiting met mine unacked theirs held over left | never: offline cut
+peer      | Met/Ack: calling waiting met mine theirs over | Over+Met/Ack: unacked held left
+peer      | never: offline cut
+goodbye   | Over: calling waiting met mine unacked theirs held | -: over left | never: offline cut
+busy      | Complaint: calling waiting met mine unacked theirs held over left | never: offline cut
+error     | Complaint: calling waiting met mine unacked theirs held over left | never: offline cut
+notice    | Told: calling waiting met mine unacked theirs held over left | never: offline cut
+typing    | -: calling waiting met mine unacked theirs held over left | never: offline cut
+status    | -: calling waiting met mine unacked theirs held over left | never: offline cut
+""",
+}
+
+
+def cells() -> Iterator[tuple[Role, str, str, str]]:
+    """Role, state, input and outcome of every cell of the table."""
+    for role, table in TABLE.items():
+        for row in table.strip().splitlines():
+            given, *outcomes = (part.strip() for part in row.split("|"))
+            for outcome, _, states in (part.partition(":") for part in outcomes):
+                yield from ((role, state, given, outcome) for state in states.split())
+
+
+def end_in(role: Role, state: str) -> Endpoint:
+    end = Endpoint(role, HANDLES[role])
+    start, branch = BRANCHES.get(state, (state, WAYS[role]["offline"]))
+    for name, step in WAYS[role].items():
+        step(end)
+        if name == start:
+            break
+    branch(end)
+    end.shown()
+    end.frames()
+    return end
+
+
+def outcome_of(end: Endpoint, given: str) -> str:
+    try:
+        result = INPUTS[given](end)
+    except Refused:
+        return "refused"
+    except ProtocolError as error:
+        return f"!{error.code}"
+    if isinstance(result, str):
+        return "text"
+    events = result if isinstance(result, list) else []
+    end.shown()
+    shown, sent = ("+".join(type(thing).__name__ for thing in things) for things in (events, end.frames()))
+    return f"{shown or '-'}/{sent}".removesuffix("/")
+
+
+def test_the_table_has_each_state_and_input_exactly_once() -> None:
+    every = [(role, state, given) for role in Role for state in [*WAYS[role], *BRANCHES] for given in INPUTS]
+    key = str
+    assert sorted((cell[:3] for cell in cells()), key=key) == sorted(every, key=key)
+
+
+@pytest.mark.parametrize(
+    ("role", "state", "given", "outcome"),
+    [pytest.param(*cell, id="-".join(cell[1:])) for cell in cells() if cell[3] != "never"],
+)
+def test_in_each_state_each_input_has_its_outcome(role: Role, state: str, given: str, outcome: str) -> None:
+    assert outcome_of(end_in(role, state), given) == outcome
+
+
+# ------------------------------------------------------------------ what the user says
+
+
+def test_what_is_said_early_goes_in_order_one_a_turn() -> None:
+    end = begin(PEER)
+    assert [end.say(text) for text in ("one", "two", "three")] == [
+        Said(says(PEER, "one"), own=True),
+        Held("two"),
+        Held("three"),
+    ]
+    assert end.frames() == [says(PEER, "one")]
+    for reply, text in (("a", "two"), ("b", "three")):
+        events = told(end, wire.Ack(end.own), says(OPERATOR, reply))
+        assert events == [Said(says(OPERATOR, reply), own=False), Said(says(PEER, text), own=True)]
+        assert end.frames() == [says(PEER, text), wire.Ack(end.received)]
+
+
+def test_with_free_turns_all_that_was_held_goes_at_once() -> None:
+    end = Endpoint(PEER, "Client1")
+    for text in ("one", "two"):
+        assert end.say(text) == Held(text)
+    end.greet()
+    events = told(end, hello(turns=Turns.FREE))
+    assert events == [Met("alice", resumed=False), *(Said(says(PEER, text), own=True) for text in ("one", "two"))]
+    assert end.frames()[1:] == [says(PEER, "one"), says(PEER, "two")]
+
+
+def test_only_so_many_texts_are_on_their_way_at_once() -> None:
+    end = begin(PEER, Turns.FREE)
+    for n in range(OUTBOX_MAX):
+        end.say(str(n))
+    assert end.say("more") == Held("more")
+    assert told(end, wire.Ack(1)) == [Said(says(PEER, "more"), own=True)]
+    assert end.frames()[-1] == says(PEER, "more")
+
+
+def test_the_newest_held_text_is_recalled_first() -> None:
+    end = begin(PEER)
+    for text in ("one", "two", "three"):
+        end.say(text)
+    assert [end.recall() for _ in range(3)] == ["three", "two", None]
+    assert end.own == 1  # what has gone is not recalled
+
+
+def test_only_so_many_texts_may_wait() -> None:
+    end = Endpoint(PEER, "Client1")
+    for n in range(HELD_MAX):
+        end.say(str(n))
+    with pytest.raises(Refused, match=f"{HELD_MAX} messages are waiting"):
+        end.say("one too many")
+    assert list(end.held) == [str(n) for n in range(HELD_MAX)]
+    end.recall()
+    assert end.say("now") == Held("now")
+
+
+def test_what_is_no_message_changes_nothing() -> None:
+    end = begin(PEER)
+    for text in ("", "a\x1bb", "x" * 501):
+        with pytest.raises(MessageError):
+            end.say(text)
+    assert (end.own, len(end.held), end.frames()) == (0, 0, [])
+
+
+def test_checking_a_text_says_what_would_be_sent_and_sends_nothing() -> None:
+    end = begin(PEER)
+    assert end.check("e\u0301\n") == "é\u2028"
+    assert (end.own, len(end.held), end.frames()) == (0, 0, [])
+
+
+# ------------------------------------------------------------------ acks
+
+
+def test_a_text_is_kept_until_it_is_acked() -> None:
+    end = begin(PEER, Turns.FREE)
+    for text in ("one", "two", "three"):
+        end.say(text)
+    told(end, wire.Ack(2))
+    assert (end.stored, list(end.outbox)) == (2, ["three"])
+    told(end, wire.Ack(1))  # old news
+    assert (end.stored, list(end.outbox)) == (2, ["three"])
+
+
+def test_nothing_can_be_acked_that_was_not_sent() -> None:
+    end = begin(PEER)
+    end.say("one")
+    with pytest.raises(ProtocolError, match="2 messages were acked, and 1 were sent"):
+        end.receive(wire.Ack(2))
+    end.lost()
+    end.greet()
+    with pytest.raises(ProtocolError, match="has 2 messages, and 1 were sent"):
+        end.receive(hello(got=2))
+    assert list(end.outbox) == ["one"]
+
+
+def test_what_is_shown_is_acked_once() -> None:
+    end = begin(OPERATOR)
+    assert end.frames() == []
+    end.receive(says(PEER, "two"))
+    assert end.frames() == []  # not before it is shown
+    end.shown()
+    end.shown()
+    assert end.frames() == [wire.Ack(2)]
+
+
+def test_what_is_shown_without_a_link_is_told_to_the_next() -> None:
+    peer, operator = begin(PEER), begin(OPERATOR)
+    peer.say("one")
+    for end in (peer, operator):
+        end.receive(says(OTHER[end.role], "news"))
+        end.lost()
+        end.shown()
+        end.greet()
+    assert peer.frames() == [wire.Hello(1, "Client1", session="5f0c", got=1)]
+    assert operator.frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0)]
+    told(operator, wire.Hello(1, "alice"), conversation(heard=2))
+    assert operator.frames() == [wire.Ack(2)]
+
+
+def test_read_counts_only_grow() -> None:
+    end = begin(PEER, Turns.FREE)
+    for text in ("one", "two"):
+        end.say(text)
+    seen = []
+    for count in (1, 0, 2):
+        end.receive(wire.Read(count))
+        seen.append(end.read)
+    assert seen == [1, 1, 2]
+
+
+# ------------------------------------------------------------------ resume
+
+
+def test_a_resumed_peer_sends_again_what_the_daemon_has_not_got() -> None:
+    end = begin(PEER, Turns.FREE)
+    for text in ("one", "two", "three"):
+        end.say(text)
+    events, sent = again(end, hello(got=2, turns=Turns.FREE))
+    assert events == [Met("alice", resumed=True)]
+    assert sent == [says(PEER, "three")]
+    assert end.stored == 2
+
+
+def test_what_was_said_while_cut_off_follows_behind() -> None:
+    end = begin(PEER)
+    end.say("one")
+    end.lost()
+    assert end.say("two") == Held("two")
+    assert again(end, hello(got=0)) == ([Met("alice", resumed=True)], [says(PEER, "one")])
+    assert again(end, hello(got=1), says(OPERATOR, "a"))[1] == [says(PEER, "two"), wire.Ack(1)]
+
+
+def test_stricter_turns_of_a_new_conversation_hold_what_they_do_not_allow() -> None:
+    end = begin(PEER, Turns.FREE)
+    for text in ("one", "two"):
+        end.say(text)
+    _, sent = again(end, hello(session="new", turns=Turns.ALTERNATE))
+    assert sent == [says(PEER, "one")]
+    assert list(end.held) == ["two"]
+
+
+def test_a_resumed_console_is_repeated_what_was_stored_and_shows_it_no_second_time() -> None:
+    end = begin(OPERATOR)
+    end.say("two")
+    end.lost()
+    end.greet()
+    assert end.frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0)]
+    repeated = (wire.At(NOON, own=True), says(OPERATOR, "two"), wire.At(NOON), says(PEER, "three"))
+    heading = conversation(got=1, heard=1)
+    events = told(end, wire.Hello(1, "alice"), heading, *repeated)
+    assert events == [
+        Met("Client1", resumed=True, detail=heading),
+        Said(says(PEER, "three"), False, NOON),
+    ]
+    assert end.frames() == [wire.Ack(1), wire.Ack(2)]
+    assert (end.stored, end.own, end.received) == (1, 1, 2)
+
+
+def test_a_console_acks_a_conversation_as_soon_as_it_is_told_of_it() -> None:
+    end = Endpoint(OPERATOR, "alice")
+    end.greet()
+    end.frames()
+    told(end, wire.Hello(1, "alice"), conversation())
+    assert end.frames() == [wire.Ack(0)]
+
+
+def test_a_fresh_console_is_shown_both_sides() -> None:
+    end = Endpoint(OPERATOR, "alice")
+    end.greet()
+    repeated = (says(PEER, "one"), wire.At(NOON, own=True), says(OPERATOR, "two"), says(PEER, "three"))
+    events = told(end, wire.Hello(1, "alice"), conversation(got=1), *repeated)
+    assert [(event.message.text, event.own) for event in events if isinstance(event, Said)] == [
+        ("one", False),
+        ("two", True),
+        ("three", False),
+    ]
+    assert end.say("four") == Said(says(OPERATOR, "four"), own=True)
+
+
+def test_a_console_counts_on_from_where_it_is_told_to_begin() -> None:
+    end = begin(OPERATOR)
+    end.say("lost?")
+    heading = conversation(got=2, heard=3, told=2)
+    events, _ = again(end, wire.Hello(1, "alice"), heading)
+    over, met = events
+    assert isinstance(over, Over)
+    assert over.undelivered == ("lost?",)
+    assert met == Met("Client1", resumed=False, detail=heading)
+    assert (end.received, end.own) == (3, 2)
+    assert end.say("four") == Said(says(OPERATOR, "four"), own=True)
+
+
+def test_nothing_is_sent_before_the_repetition_has_told_all() -> None:
+    end = Endpoint(OPERATOR, "alice")
+    end.greet()
+    told(end, wire.Hello(1, "alice"), conversation(got=1, turns=Turns.FREE), says(PEER, "one"))
+    end.frames()
+    assert end.say("mine") == Held("mine")
+    events = told(end, wire.At(NOON, own=True), says(OPERATOR, "two"))
+    assert events == [Said(says(OPERATOR, "two"), True, NOON), Said(says(OPERATOR, "mine"), own=True)]
+    assert end.frames() == [says(OPERATOR, "mine")]
+
+
+def test_an_own_text_whose_words_are_gone_counts_as_arrived() -> None:
+    end = begin(OPERATOR)
+    end.say("two")
+    gone = (wire.At(NOON, own=True, gone=True), says(OPERATOR, "?"))
+    events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *gone)
+    assert (events[1:], sent) == ([], [wire.Ack(1)])
+    assert (end.stored, list(end.outbox)) == (1, [])
+
+
+def test_what_another_console_has_said_comes_first_and_the_own_text_waits() -> None:
+    end = begin(OPERATOR)
+    end.say("mine")
+    repeated = (wire.At(NOON, own=True), says(OPERATOR, "another's"))
+    events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *repeated)
+    assert events[1:] == [Said(says(OPERATOR, "another's"), True, NOON)]
+    assert says(OPERATOR, "mine") not in sent
+    assert list(end.held) == ["mine"]
+    told(end, says(PEER, "two"))
+    assert end.frames() == [says(OPERATOR, "mine"), wire.Ack(2)]
+
+
+def test_another_console_may_have_had_several_turns() -> None:
+    end = begin(OPERATOR)
+    end.say("mine")
+    talk = (
+        *(wire.At(NOON, own=True), says(OPERATOR, "another's"), says(PEER, "two")),
+        *(wire.At(NOON, own=True), says(OPERATOR, "another's too"), says(PEER, "three")),
+    )
+    _, sent = again(end, wire.Hello(1, "alice"), conversation(got=2, heard=1), *talk)
+    assert sent == [wire.Ack(1), says(OPERATOR, "mine"), wire.Ack(3)]
+    assert (end.stored, end.own, end.received) == (2, 3, 3)
+
+
+def test_a_console_may_be_given_another_handle_and_asks_for_things_once() -> None:
+    end = Endpoint(OPERATOR, "root")
+    end.suggested = end.take = True
+    end.greet()
+    assert end.frames() == [wire.Hello(1, "root", suggested=True, take=True)]
+    told(end, wire.Hello(1, "alice"))
+    end.greet()
+    assert end.frames() == [wire.Hello(1, "alice")]
+
+
+def test_a_text_between_hello_and_peer_goes_behind_the_ack_that_makes_it_count() -> None:
+    end = begin(OPERATOR)
+    end.lost()
+    end.greet()
+    end.receive(wire.Hello(1, "alice"))
+    end.say("two")
+    end.receive(conversation(heard=1))
+    assert end.frames()[1:] == [wire.Ack(1), says(OPERATOR, "two")]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_on_a_new_link_the_other_end_is_here_until_it_is_said_to_be_away(role: Role) -> None:
+    end = begin(role)
+    told(end, wire.Away())
+    again(end, *([hello()] if role is PEER else [wire.Hello(1, "alice"), conversation(heard=1)]))
+    assert end.here
+
+
+def test_an_end_is_ready_when_all_has_been_told_to_it() -> None:
+    peer, operator = Endpoint(PEER, "Client1"), Endpoint(OPERATOR, "alice")
+    told(operator, wire.Hello(1, "alice"), conversation())
+    assert not peer.ready
+    assert not operator.ready
+    told(operator, wire.Ready())
+    told(peer, hello())
+    assert operator.ready
+    assert peer.ready
+
+
+def test_another_console_brings_its_own_handle() -> None:
+    end = begin(PEER)
+    for frame, handle in ((wire.Here("bob"), "bob"), (wire.Here(), "bob"), (wire.Message("carol", "hi"), "carol")):
+        told(end, frame)
+        assert end.other == handle
+
+
+# ------------------------------------------------------------------ times
+
+
+def test_a_time_is_that_of_the_next_message_only() -> None:
+    end = begin(PEER, Turns.FREE)
+    events = told(end, wire.At(NOON), wire.Read(0), says(OPERATOR, "then"), says(OPERATOR, "now"))
+    assert [event.time for event in events if isinstance(event, Said)] == [NOON, None]
+
+
+def test_a_time_without_its_message_is_lost_with_the_link() -> None:
+    end = begin(PEER)
+    told(end, wire.At(NOON))
+    events, _ = again(end, hello(), says(OPERATOR, "now"))
+    assert events[1:] == [Said(says(OPERATOR, "now"), own=False)]
+
+
+# ------------------------------------------------------------------ the end
+
+
+def test_the_others_quit_gives_back_what_did_not_arrive() -> None:
+    end = begin(PEER)
+    for text in ("one", "two"):
+        end.say(text)
+    assert told(end, wire.Quit("bye")) == [Over("alice", True, "bye", ("one", "two"))]
+    assert end.take_undelivered() == ()
+
+
+def test_after_the_own_quit_what_is_on_its_way_may_still_be_acked() -> None:
+    end = begin(PEER, Turns.FREE)
+    for text in ("one", "two"):
+        end.say(text)
+    assert end.quit("bye") == Over("alice", False, "bye")
+    assert end.frames() == [says(PEER, "one"), says(PEER, "two"), wire.Quit("bye")]
+    told(end, wire.Ack(1))
+    assert end.take_undelivered() == ("two",)
+
+
+def test_the_own_quit_gives_back_what_was_held() -> None:
+    end = begin(PEER)
+    for text in ("one", "two"):
+        end.say(text)
+    assert end.quit() == Over("alice", False, "", ("two",))
+    assert list(end.held) == []
+
+
+def test_after_the_own_quit_what_was_stored_before_is_shown_and_nothing_goes() -> None:
+    end = begin(OPERATOR)
+    end.quit()
+    end.frames()
+    assert told(end, says(PEER, "crossed")) == [Said(says(PEER, "crossed"), own=False)]
+    assert end.frames() == [wire.Ack(2)]
+
+
+def test_a_daemon_that_has_forgotten_the_conversation_ends_it() -> None:
+    end = begin(PEER)
+    end.say("one")
+    told(end, wire.Ack(1), says(OPERATOR, "a"))
+    end.say("two")
+    events, sent = again(end, hello(session="new"))
+    assert events == [Over("alice", True, "The other side does not know this conversation any more.", ("two",))]
+    assert sent == []
+
+
+def test_a_new_conversation_at_the_console_starts_from_nothing_and_gives_old_texts_back() -> None:
+    end = begin(OPERATOR)
+    for text in ("two", "early"):
+        end.say(text)
+    new = conversation(number="8")
+    over, met, said = told(end, new, says(PEER, "one"))
+    assert isinstance(over, Over)
+    assert over.undelivered == ("two", "early")
+    assert (met, said) == (Met("Client1", resumed=False, detail=new), Said(says(PEER, "one"), own=False))
+    assert (end.stored, end.own, end.received) == (0, 0, 1)
+    assert end.my_turn
+
+
+def test_a_peers_quit_during_the_call_is_told_once_the_call_is_answered() -> None:
+    end = begin(PEER)
+    end.say("one")
+    end.lost()
+    end.greet()
+    end.quit()
+    told(end, hello(got=1))
+    assert end.frames()[-1] == wire.Quit()
+
+
+def test_what_the_answer_says_is_stored_is_not_given_back_after_a_quit() -> None:
+    end = begin(PEER)
+    end.say("one")
+    end.lost()
+    end.greet()
+    end.quit()
+    told(end, hello(got=1))
+    assert end.take_undelivered() == ()
+
+
+def test_an_operators_quit_while_cut_off_is_told_to_the_next_link() -> None:
+    end = begin(OPERATOR)
+    end.lost()
+    end.quit("bye")
+    _, sent = again(end, wire.Hello(1, "alice"), conversation(heard=1))
+    assert sent == [wire.Ack(1), wire.Quit("bye")]
+    assert end.over
+
+
+# ------------------------------------------------------------------ what the daemon may not say
+
+
+def test_only_version_1_is_spoken() -> None:
+    for role in Role:
+        end = Endpoint(role, HANDLES[role])
+        with pytest.raises(ProtocolError, match="speaks version 2") as broken:
+            end.receive(wire.Hello(2, "alice"))
+        assert broken.value.code == "version"
+
+
+def test_turns_are_alternate_or_free() -> None:
+    for role, frame in (
+        (PEER, wire.Hello(1, "alice", turns="chess")),
+        (OPERATOR, wire.Peer("Bob", "7", 0, 0, 0, "chess", NOON, "::")),
+    ):
+        end = Endpoint(role, HANDLES[role])
+        with pytest.raises(ProtocolError, match="'alternate' or 'free'"):
+            end.receive(frame)
+
+
+def test_what_the_daemon_says_is_passed_on() -> None:
+    end = begin(PEER)
+    words = (wire.Busy("later"), wire.Error("turn", "wait"), wire.Notice("hello all"), wire.Away(), wire.Here())
+    assert told(end, *words) == [
+        Complaint("busy", "later"),
+        Complaint("turn", "wait"),
+        Told("hello all"),
+        Presence(here=False),
+        Presence(here=True),
+    ]

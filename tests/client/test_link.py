@@ -1,0 +1,369 @@
+"""A link on a real socket: what came in one read, how it ends, and what happens in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pychat_client import codec, wire
+from pychat_client import link as link_module
+from pychat_client.classic import ClassicCodec
+from pychat_client.errors import Absent, ProtocolError
+from pychat_client.link import UNSENT_MAX, Codec, Link, dial, dial_unix, reason
+from tests.aio import Raw, attach, in_loop
+
+HI = wire.Message("Bob", "Hi!")
+
+
+class Recorder:
+    """An owner that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.reads: list[list[wire.Frame]] = []
+        self.broken: list[str] = []
+        self.lost: list[str] = []
+        self.writable = 0
+        self.heard = asyncio.Event()
+
+    def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        assert not self.lost
+        self.reads.append(frames)
+        self.heard.set()
+
+    def link_broken(self, link: Link, error: ProtocolError) -> None:
+        self.broken.append(error.code)
+        link.finish([wire.Error(error.code, str(error))])
+
+    def link_writable(self, link: Link) -> None:
+        self.writable += 1
+
+    def link_lost(self, link: Link, why: str) -> None:
+        self.lost.append(why)
+
+
+@asynccontextmanager
+async def linked(
+    *, codec: Codec | None = None, liveness: bool = False
+) -> AsyncIterator[tuple[Recorder, Link, Raw]]:
+    """An owner, its link, and the raw other end."""
+    owner = Recorder()
+    link = Link(owner, codec)
+    raw = await attach(link)
+    if liveness:
+        link.watch()
+    try:
+        yield owner, link, raw
+    finally:
+        raw.hang_up()
+        link.drop("the test is over")
+        await link.closed
+
+
+# ------------------------------------------------------------------ reading
+
+
+@in_loop
+async def test_the_frames_of_one_read_are_handed_on_together() -> None:
+    async with linked() as (owner, _, raw):
+        await raw.say("Bob> one", "Bob> two", "\\ack 3")
+        await raw.news()
+        assert owner.reads[0] == [wire.Message("Bob", "one"), wire.Message("Bob", "two"), wire.Ack(3)]
+
+
+@in_loop
+async def test_a_line_that_comes_byte_by_byte_is_one_frame() -> None:
+    async with linked() as (owner, _, raw):
+        for byte in b"Bob> Hi!\n":
+            await asyncio.get_running_loop().sock_sendall(raw.sock, bytes([byte]))
+            await asyncio.sleep(0)  # to be read before the next one
+        await owner.heard.wait()
+        assert owner.reads == [[HI]]
+
+
+@in_loop
+async def test_an_error_comes_behind_the_good_frames_before_it_and_nothing_comes_after_it() -> None:
+    async with linked() as (owner, link, raw):
+        await raw.say("Bob> Hi!", "nonsense", "Bob> too late")
+        assert [line.split()[:2] for line in await raw.rest()] == [["\\error", "syntax"]]
+        await raw.say("Bob> later still")
+        raw.hang_up()
+        await link.closed
+        assert (owner.reads, owner.broken) == ([[HI]], ["syntax"])
+
+
+@in_loop
+async def test_an_owner_that_finishes_with_the_good_frames_hears_of_no_error_behind_them() -> None:
+    class Finishing(Recorder):
+        def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+            link.finish([wire.Quit()])
+
+    owner = Finishing()
+    link = Link(owner)
+    raw = await attach(link)
+    await raw.say("Bob> Hi!", "nonsense")
+    assert await raw.rest() == ["\\quit"]
+    raw.hang_up()
+    await link.closed
+    assert owner.broken == []
+
+
+@in_loop
+async def test_an_endless_line_is_an_error_as_soon_as_it_is_too_long() -> None:
+    async with linked() as (owner, _, raw):
+        await asyncio.get_running_loop().sock_sendall(raw.sock, b"x" * (codec.LINE_MAX + 1))
+        assert (await raw.hear()).startswith("\\error too-long")
+        assert owner.broken == ["too-long"]
+
+
+@in_loop
+async def test_an_unfinished_last_line_counts_only_for_the_codec_that_says_so() -> None:
+    for kind, reads in ((None, []), (ClassicCodec(), [[wire.Hello(0, "Bob"), HI, wire.Quit()]])):
+        async with linked(codec=kind) as (owner, link, raw):
+            await asyncio.get_running_loop().sock_sendall(raw.sock, b"Bob> Hi!")
+            raw.sock.shutdown(socket.SHUT_WR)
+            await link.closed
+            assert owner.reads == reads
+
+
+# ------------------------------------------------------------------ the end
+
+
+@in_loop
+async def test_the_end_is_told_once_with_a_clause() -> None:
+    async with linked() as (owner, link, raw):
+        raw.hang_up()
+        await link.closed
+        assert owner.lost == ["closed by the other side"]
+        link.send([HI])
+        link.finish([HI])
+        link.drop("again")
+        assert link.socket() is None
+    assert owner.lost == ["closed by the other side"]
+
+
+@in_loop
+async def test_a_dropped_link_says_why() -> None:
+    async with linked() as (owner, link, raw):
+        link.drop("it was too slow")
+        await link.closed
+        assert owner.lost == ["it was too slow"]
+        assert await raw.rest() == []
+
+
+@in_loop
+async def test_the_last_line_arrives_although_the_other_side_is_still_sending() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = Raw(socket.create_connection(listener.getsockname()))
+    accepted, _ = listener.accept()
+    owner = Recorder()
+    link = Link(owner)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: link, accepted)
+    await client.say(*1000 * ["Bob> Hi!"])
+    link.finish([wire.Quit("enough")])
+    await client.say(*1000 * ["Bob> Hi!"])  # a close on unread data would reset the connection
+    assert await client.rest() == ["\\quit enough"]
+    client.hang_up()
+    await link.closed
+    assert (owner.reads, owner.lost) == ([], ["closed from here"])
+    listener.close()
+
+
+@in_loop
+async def test_who_never_closes_after_the_last_line_is_cut_off() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link_module, "FINISH_SECONDS", 0.01)
+        async with linked() as (owner, link, _):
+            link.finish([wire.Quit()])
+            await link.closed
+            assert owner.lost == ["closed from here"]
+
+
+@in_loop
+async def test_nothing_is_sent_behind_the_last_line() -> None:
+    async with linked() as (_, link, raw):
+        link.finish([wire.Quit("first")])
+        link.send([HI])
+        link.finish([wire.Quit("second")])
+        assert await raw.rest() == ["\\quit first"]
+
+
+# ------------------------------------------------------------------ liveness
+
+
+@in_loop
+async def test_a_ping_is_answered_and_neither_is_told_to_the_owner() -> None:
+    async with linked() as (owner, _, raw):
+        await raw.say("\\ping", "\\pong", "Bob> Hi!")
+        assert await raw.hear() == "\\pong"
+        await owner.heard.wait()
+        assert owner.reads == [[HI]]
+
+
+@in_loop
+async def test_after_silence_a_link_asks_and_lives_on_while_it_is_answered() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link_module, "PING_AFTER", 0.2)
+        patch.setattr(link_module, "PONG_WITHIN", 0.15)
+        async with linked(liveness=True) as (owner, _, raw):
+            for _ in range(2):
+                assert await raw.hear() == "\\ping"
+                await raw.say("\\pong")
+            assert owner.lost == []
+
+
+@in_loop
+async def test_after_an_unanswered_ping_the_link_is_dead() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link_module, "PING_AFTER", 0.01)
+        patch.setattr(link_module, "PONG_WITHIN", 0.02)
+        async with linked(liveness=True) as (owner, link, raw):
+            began = asyncio.get_running_loop().time()
+            await link.closed
+            assert asyncio.get_running_loop().time() - began >= 0.029
+            assert owner.lost == ["the other side does not answer any more"]
+            assert await raw.rest() == ["\\ping"]
+
+
+@in_loop
+async def test_without_liveness_nobody_is_asked() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link_module, "PING_AFTER", 0.0)
+        async with linked() as (_, __, raw):
+            assert await raw.news() == []
+
+
+# ------------------------------------------------------------------ writing
+
+
+@in_loop
+async def test_a_full_transport_is_told_and_so_is_room_in_it() -> None:
+    async with linked() as (owner, link, raw):
+        sent = 0
+        while link.writable:
+            link.send([HI])
+            sent += 1
+        assert owner.writable == 0
+        heard = 0
+        while heard < sent:
+            assert await raw.frame() == HI
+            heard += 1
+        assert link.writable
+        assert owner.writable == 1
+
+
+@in_loop
+async def test_what_waits_for_who_does_not_read_is_bounded() -> None:
+    piece = [wire.Message("Bob", "x" * 500)] * 100
+    async with linked() as (owner, link, _):
+        for _ in range(2 * UNSENT_MAX // 50_000 + 20):
+            link.send(piece)
+            assert link._transport is None or link._transport.get_write_buffer_size() <= UNSENT_MAX + 60_000
+        await link.closed
+        assert owner.lost == ["it did not read what it was sent"]
+
+
+# ------------------------------------------------------------------ dialling
+
+
+@in_loop
+async def test_a_dialled_link_speaks_with_who_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = await dial("127.0.0.1", listener.getsockname()[1], Recorder())
+        accepted, _ = listener.accept()
+        raw = Raw(accepted)
+        sock = link.socket()
+        assert sock is not None
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        link.finish([HI])
+        assert await raw.rest() == ["Bob> Hi!"]
+        raw.hang_up()
+        await link.closed
+
+
+@in_loop
+async def test_every_address_of_a_name_is_tried() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", lambda *_, **__: _addresses(listener.getsockname()[1]))
+            link = await dial("pychat.test", listener.getsockname()[1], Recorder())
+        link.drop("the test is over")
+        await link.closed
+
+
+def _addresses(port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    """One where nobody listens, and then one where somebody does."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+
+
+@in_loop
+async def test_a_refused_port_is_a_sentence() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        with pytest.raises(Absent) as absent:
+            await dial("127.0.0.1", port, Recorder())
+        assert str(absent.value) == f"Nobody answers at 127.0.0.1 port {port}: connection refused."
+        with pytest.raises(Absent) as absent:
+            await dial("localhost", port, Recorder())  # several addresses: one sentence
+        assert str(absent.value) == f"Nobody answers at localhost port {port}: connection refused."
+
+
+@in_loop
+async def test_an_unknown_host_is_a_sentence() -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", unknown)  # a resolver that answers, which a test has not
+        with pytest.raises(Absent, match=r"^There is no host 'nowhere\.invalid': Name or service not known\.$"):
+            await dial("nowhere.invalid", 7000, Recorder())
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_name_that_cannot_be_a_hosts_is_a_sentence(host: str) -> None:
+    @in_loop
+    async def check() -> None:
+        with pytest.raises(Absent, match=f"^Nobody answers at {host} port 7000: .*\\.$"):
+            await dial(host, 7000, Recorder())
+
+    check()
+
+
+@in_loop
+async def test_a_host_that_is_silent_is_given_up_with_a_sentence() -> None:
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        patch.setattr(link_module, "DIAL_SECONDS", 0.05)
+        waiting = [socket.socket() for _ in range(4)]  # more than the kernel completes for who does not accept
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        with pytest.raises(Absent, match=r"does not answer on port [0-9]+: no reply within 0 s\.$"):
+            await dial("127.0.0.1", full.getsockname()[1], Recorder())
+        for sock in waiting:
+            sock.close()
+
+
+@in_loop
+async def test_a_missing_console_socket_is_a_sentence() -> None:
+    with pytest.raises(Absent) as absent:
+        await dial_unix(Path("/nonexistent/console.sock"), Recorder())
+    assert str(absent.value) == "No daemon answers at /nonexistent/console.sock: no such file or directory."
+
+
+@pytest.mark.parametrize(
+    ("error", "clause"),
+    [
+        (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"), "connection refused"),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 113] No"), "connection refused"),
+        (OSError("out of luck"), "out of luck"),
+        (ConnectionError(), "ConnectionError"),
+    ],
+)
+def test_an_error_of_the_system_is_a_clause(error: Exception, clause: str) -> None:
+    assert reason(error) == clause

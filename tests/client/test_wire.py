@@ -1,0 +1,395 @@
+"""The line protocol: every frame survives the wire, and nothing on the wire survives breaking it."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from typing import get_args
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pychat_client import wire
+from pychat_client.codec import LINE_MAX, LineCodec, parse
+from pychat_client.errors import HandleError, ProtocolError
+from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, check_handle, nfc
+
+thorough = settings(max_examples=300, deadline=None)
+brief = settings(max_examples=50, deadline=None)
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def _is_handle(text: str) -> bool:
+    try:
+        return check_handle(text) == text
+    except HandleError:
+        return False
+
+
+def _one_of_letters(letters: str) -> st.SearchStrategy[str]:
+    return st.text(letters, min_size=1, max_size=40)
+
+
+handles = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=10).filter(_is_handle)
+texts = (
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=MESSAGE_MAX)
+    .map(nfc)
+    .filter(lambda text: len(text) <= MESSAGE_MAX)
+)
+sentences = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=wire.WORDS_MAX).map(str.rstrip)
+codes = _one_of_letters(string.ascii_lowercase + "-")
+addresses = _one_of_letters(string.hexdigits + ".:%[]")
+sessions = _one_of_letters(string.ascii_letters + string.digits + "-_")
+counts = st.integers(0, 10**15 - 1)
+times = st.integers(0, 10**14).map(lambda millis: datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=millis))
+turns = st.sampled_from(["alternate", "free"])
+
+FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
+    wire.Message: st.builds(wire.Message, handles, texts),
+    wire.Hello: st.builds(
+        wire.Hello,
+        st.integers(1, 10**15 - 1),
+        handles,
+        session=st.none() | sessions,
+        got=st.none() | counts,
+        sent=st.none() | counts,
+        turns=st.none() | turns,
+        keep=st.none() | codes,
+        suggested=st.booleans(),
+        take=st.booleans(),
+    ),
+    wire.Peer: st.builds(
+        wire.Peer, handles, sessions, counts, counts, counts, turns, times, addresses, st.booleans()
+    ),
+    wire.Ack: st.builds(wire.Ack, counts),
+    wire.Read: st.builds(wire.Read, counts),
+    wire.At: st.builds(wire.At, times, st.booleans(), st.booleans()),
+    wire.Quit: st.builds(wire.Quit, sentences),
+    wire.Busy: st.builds(wire.Busy, sentences),
+    wire.Error: st.builds(wire.Error, codes, sentences),
+    wire.Notice: st.builds(wire.Notice, sentences),
+    wire.History: st.builds(wire.History, st.none() | times),
+    wire.Status: st.builds(wire.Status, sentences),
+    wire.Away: st.builds(wire.Away),
+    wire.Here: st.builds(wire.Here, st.just("") | handles),
+    wire.Ready: st.builds(wire.Ready),
+    wire.Typing: st.builds(wire.Typing),
+    wire.Ping: st.builds(wire.Ping),
+    wire.Pong: st.builds(wire.Pong),
+}
+frames = st.one_of(*FRAMES.values())
+
+WORDS = r"""
+    \hello \peer \ack \read \at \quit \error \notice \history \here \ 1 007 ٣ -1 Bob Bob> a>b got=2 got= sent=x
+    turns=free session=a session=ü session= since=2024-05-01T12:00Z since=noon 2024-05-01T12:00Z address=::
+    take=1 own =
+"""
+words = st.sampled_from(WORDS.split())
+lines = st.one_of(
+    frames.map(lambda frame: str(frame).encode()),
+    st.lists(words, max_size=6).map(lambda line: " ".join(line).encode()),
+    st.binary(max_size=40),
+    st.integers(LINE_MAX - 2, LINE_MAX + 2).map(lambda size: b"\\quit " + b"x" * (size - 6)),
+)
+ended = st.tuples(lines, st.sampled_from([b"\n", b"\r\n", b""])).map(b"".join)
+streams = st.lists(ended, max_size=6).map(b"".join)
+
+
+def decode(chunks: Iterable[bytes]) -> tuple[list[wire.Frame], tuple[str, str] | None]:
+    """The frames of a stream that comes in `chunks`, and the code and words of the error behind them."""
+    codec = LineCodec()
+    got: list[wire.Frame] = []
+    try:
+        for chunk in chunks:
+            for frame in codec.feed(chunk):
+                got.append(frame)
+    except ProtocolError as error:
+        return got, (error.code, str(error))
+    return got, None
+
+
+# ------------------------------------------------------------------ round trips
+
+
+def test_every_frame_is_put_to_the_round_trip() -> None:
+    assert set(FRAMES) == set(get_args(wire.Frame)) - {wire.Unfit}
+
+
+@pytest.mark.parametrize("kind", FRAMES, ids=lambda kind: kind.__name__)
+@brief
+@given(data=st.data())
+def test_a_frame_comes_back_as_it_was_sent(kind: type[wire.Frame], data: st.DataObject) -> None:
+    frame = data.draw(FRAMES[kind])
+    line = LineCodec().encode(frame)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert len(line) <= LINE_MAX
+    assert list(LineCodec().feed(line)) == [frame]
+
+
+def test_an_unfit_message_is_told_as_an_error() -> None:
+    assert parse(LineCodec().encode(wire.Unfit("too-long", "Not delivered.")).rstrip()) == wire.Error(
+        "too-long", "Not delivered."
+    )
+
+
+@pytest.mark.parametrize(
+    ("frame", "line"),
+    [
+        (wire.Message("Client1", "Hi!"), "Client1> Hi!"),
+        (wire.Hello(1, "Bob"), r"\hello 1 Bob"),
+        (wire.Hello(2, "Bob"), r"\hello 2 Bob"),
+        (wire.Hello(1, "Bob", session="5f0c", got=0), r"\hello 1 Bob session=5f0c got=0"),
+        (
+            wire.Hello(1, "alice", session="5f0c", got=2, turns="free", keep="30d"),
+            r"\hello 1 alice session=5f0c got=2 turns=free keep=30d",
+        ),
+        (wire.Hello(1, "alice", sent=3, suggested=True, take=True), r"\hello 1 alice sent=3 suggested=1 take=1"),
+        (
+            wire.Peer("Bob", "7", 3, 1, 2, "free", NOON, "::1", classic=True),
+            r"\peer Bob session=7 got=3 heard=1 told=2 turns=free since=2024-05-01T12:00:00.000Z address=::1 "
+            "classic=1",
+        ),
+        (wire.Ack(3), r"\ack 3"),
+        (wire.Read(3), r"\read 3"),
+        (wire.At(NOON), r"\at 2024-05-01T12:00:00.000Z"),
+        (wire.At(NOON, own=True), r"\at 2024-05-01T12:00:00.000Z own"),
+        (wire.At(NOON, own=True, gone=True), r"\at 2024-05-01T12:00:00.000Z own gone"),
+        (wire.Here("alice"), r"\here alice"),
+        (wire.Quit(), r"\quit"),
+        (wire.Quit("see you"), r"\quit see you"),
+        (wire.Busy("try later"), r"\busy try later"),
+        (wire.Error("turn", "Wait."), r"\error turn Wait."),
+        (wire.Notice("The daemon stops at noon."), r"\notice The daemon stops at noon."),
+        (wire.History(), r"\history"),
+        (wire.History(NOON), r"\history since=2024-05-01T12:00:00.000Z"),
+        (wire.Status('{"port": 7000}'), r'\status {"port": 7000}'),
+        *[
+            (kind(), rf"\{kind.__name__.lower()}")
+            for kind in (wire.Away, wire.Here, wire.Ready, wire.Typing, wire.Ping, wire.Pong)
+        ],
+    ],
+)
+def test_a_frame_is_the_line_that_the_protocol_says(frame: wire.Frame, line: str) -> None:
+    assert str(frame) == line
+    assert parse(line.encode()) == frame
+
+
+def test_times_travel_in_utc_with_milliseconds() -> None:
+    east = NOON.astimezone(timezone(timedelta(hours=2))) + timedelta(microseconds=1999)
+    assert wire.timestamp(east) == "2024-05-01T12:00:00.001Z"
+    assert parse(rb"\at 2024-05-01T14:00:00+02:00") == wire.At(NOON)
+
+
+@pytest.mark.parametrize("frame", [wire.Quit("x" * 300), wire.Notice("x" * 300), wire.Error("t", "x" * 300)])
+def test_overlong_words_are_cut_when_they_are_sent(frame: wire.Frame) -> None:
+    assert str(frame).partition("x")[2] == "x" * (wire.WORDS_MAX - 2) + "…"
+
+
+# ------------------------------------------------------------------ the stream
+
+
+@thorough
+@given(streams, st.lists(st.integers(0, 10_000)))
+@example(b"x" * (LINE_MAX + 1), [])
+@example(b"\\quit\r\n" + b"x" * (LINE_MAX - 1) + b"\n", [])
+@example(b"\\quit\n" + b"x" * LINE_MAX + b"\n", [])
+def test_how_a_stream_is_split_makes_no_difference(stream: bytes, cuts: list[int]) -> None:
+    whole = decode([stream])
+    assert decode(bytes([byte]) for byte in stream) == whole
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    assert decode(stream[a:b] for a, b in pairwise(edges)) == whole
+
+
+@thorough
+@given(st.lists(words, max_size=10).map(" ".join))
+def test_whatever_was_understood_can_be_written_again(line: str) -> None:
+    got, _ = decode([f"{line}\n".encode()])
+    assert [parse(str(frame).encode()) for frame in got] == got
+
+
+@given(st.lists(frames, min_size=1, max_size=5))
+@brief
+def test_what_came_before_a_broken_line_is_yielded_and_nothing_behind_it(before: list[wire.Frame]) -> None:
+    stream = b"".join(map(LineCodec().encode, before))
+    for rest, code in ((b"not a line\n\\ping\n", "syntax"), (b"x" * (LINE_MAX + 1), "too-long")):
+        got, error = decode([stream + rest])
+        assert got == before
+        assert error is not None
+        assert error[0] == code
+
+
+def test_a_line_ends_with_lf_or_cr_lf() -> None:
+    assert decode([b"\\ping\r\nBob> Hi\r\n\\pong\n"]) == (
+        [wire.Ping(), wire.Message("Bob", "Hi"), wire.Pong()],
+        None,
+    )
+
+
+def test_an_unfinished_last_line_is_dropped() -> None:
+    codec = LineCodec()
+    assert list(codec.feed(b"Bob> Hi")) == []
+    assert list(codec.eof()) == []
+    assert list(codec.feed(b"\\ping\n")) == [wire.Ping()]
+
+
+# ------------------------------------------------------------------ limits
+
+
+def test_the_longest_legal_message_travels() -> None:
+    message = wire.Message("🙂" * HANDLE_MAX, "🙂" * MESSAGE_MAX)
+    assert list(LineCodec().feed(LineCodec().encode(message))) == [message]
+
+
+def test_a_message_of_501_characters_is_too_long_and_nfc_does_the_counting() -> None:
+    accents = "e\u0301" * MESSAGE_MAX
+    assert parse(f"Bob> {accents}".encode()) == wire.Message("Bob", "é" * MESSAGE_MAX)
+    with pytest.raises(ProtocolError, match="has 501 characters"):
+        parse(f"Bob> {accents}x".encode())
+
+
+def test_a_line_of_exactly_the_limit_is_read_and_one_byte_more_is_not() -> None:
+    reason = "x" * (LINE_MAX - len("\\quit \n"))
+    assert decode([f"\\quit {reason}\n".encode()]) == ([wire.Quit(reason)], None)
+    _, error = decode([f"\\quit {reason}x\n".encode()])
+    assert error is not None
+    assert error[0] == "too-long"
+
+
+def test_an_endless_line_is_an_error_as_soon_as_it_is_too_long() -> None:
+    codec = LineCodec()
+    assert list(codec.feed(b"x" * LINE_MAX)) == []
+    with pytest.raises(ProtocolError, match="more than 4096 bytes"):
+        list(codec.feed(b"x"))
+
+
+# ------------------------------------------------------------------ room to grow
+
+
+@pytest.mark.parametrize(
+    "line", [b"\\", b"\\dance", b"\\dance 1 a=b", b"\\Ping", b"\\helloo 1 Bob", "\\tanzt ü".encode()]
+)
+def test_an_unknown_verb_is_ignored(line: bytes) -> None:
+    assert parse(line) is None
+    assert decode([line + b"\n\\ping\n"]) == ([wire.Ping()], None)
+
+
+@pytest.mark.parametrize(
+    ("line", "frame"),
+    [
+        (r"\hello 1 Bob colour=blue got=2 word", wire.Hello(1, "Bob", got=2)),
+        (
+            r"\peer Bob x=y address=:: since=2024-05-01T12:00Z turns=free told=2 heard=1 got=0 session=7 word",
+            wire.Peer("Bob", "7", 0, 1, 2, "free", NOON, "::"),
+        ),
+        (r"\hello 1 got=5", wire.Hello(1, "got=5")),  # a handle, if a strange one
+        (r"\at 2024-05-01T12:00Z x=y", wire.At(NOON)),
+        (r"\at 2024-05-01T12:00Z owner", wire.At(NOON)),
+        (r"\history x=y", wire.History()),
+        (r"\at 2024-05-01T12:00Z x=y own", wire.At(NOON, own=True)),
+        (r"\ping x=y", wire.Ping()),
+        (r"\away since=2024-05-01T12:00Z", wire.Away()),
+        (r"\at 2024-05-01T12:00Z gone own x=y", wire.At(NOON, own=True, gone=True)),
+        pytest.param(
+            r"\here alice x=y",
+            wire.Here("alice"),
+            marks=pytest.mark.xfail(strict=True, reason="no word may follow the handle"),
+        ),
+        (r"\ack 1 x=y", wire.Ack(1)),
+        (r"\read 1 x=y", wire.Read(1)),
+    ],
+)
+def test_unknown_words_are_ignored_and_known_ones_come_in_any_order(line: str, frame: wire.Frame) -> None:
+    assert parse(line.encode()) == frame
+
+
+# ------------------------------------------------------------------ errors
+
+PEER = str(wire.Peer("Bob", "7", 0, 0, 0, "free", NOON, "::"))
+BROKEN = {
+    "utf-8": [b"Bob> \xff", b"Bob> caf\xe9", b"\\quit \xed\xa0\x80", b"\xf4\x90\x80\x80"],
+    "control": [
+        b"Bob> a\tb",
+        b"Bob> \x1b[2J",
+        b"a\rb> c",
+        b"\\quit \x7f",
+        b"Bob> \xc2\x9b",
+        b"\\dance \0",
+        b"\r\r",
+    ],
+    "handle": [
+        b"> hi",
+        b"a b> hi",
+        b"abcdefghijk> hi",
+        "Bob\u200b> hi".encode(),
+        b"a>b> hi",
+        b"\\hello 1 a\\b",
+        b"\\peer abcdefghijk session=7",
+        b"\\peer",
+        b"\\here a>b",
+    ],
+    "version": [b"\\hello 0 Bob"],  # that of a peer without a hello
+    "empty": [b"Bob> "],
+    "too-long": [b"Bob> " + b"x" * 501, b"Bob> " + "\u0958".encode() * 251],
+    "syntax": [
+        b"",
+        b" ",
+        b"hi",
+        b"Bob>hi",
+        b"Bob: hi",
+        b"\\hello",
+        b"\\hello 1",
+        b"\\hello one Bob",
+        b"\\hello -1 Bob",
+        b"\\hello 1 Bob got=",
+        b"\\hello 1 Bob got=1.0",
+        b"\\hello 1 Bob sent=x",
+        b"\\hello 1 Bob session=",
+        b"\\hello 1 Bob session=a/b",
+        b"\\hello 1 Bob session=" + b"a" * 65,
+        b"\\ack",
+        b"\\ack x",
+        b"\\ack -1",
+        b"\\ack 1e3",
+        b"\\ack 1234567890123456",
+        "\\ack ٣".encode(),
+        b"\\read",
+        b"\\at",
+        b"\\at noon",
+        b"\\at 2024-05-01T12:00",  # of which zone?
+        b"\\at 2024-13-01T12:00Z",
+        b"\\peer Bob",
+        b"\\history since=noon",
+        PEER.replace("2024-05", "2024-13").encode(),
+        PEER.replace("heard=0", "heard=x").encode(),
+    ],
+}
+
+
+@pytest.mark.parametrize(("code", "line"), [(code, line) for code in BROKEN for line in BROKEN[code]])
+def test_a_broken_line_is_an_error_with_its_code(code: str, line: bytes) -> None:
+    with pytest.raises(ProtocolError) as broken:
+        parse(line)
+    assert broken.value.code == code
+
+
+@pytest.mark.parametrize("missing", ["session", "got", "heard", "told", "turns", "since", "address"])
+def test_a_peer_line_names_the_word_that_it_lacks(missing: str) -> None:
+    line = " ".join(word for word in PEER.split() if not word.startswith(f"{missing}="))
+    with pytest.raises(ProtocolError, match=f"{missing}= is missing"):
+        parse(line.encode())
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
+)
+def test_a_time_is_refused_or_can_be_shown_in_every_zone(time: str) -> None:
+    got, _ = decode([f"\\at {time}\n".encode()])
+    for frame in got:
+        assert isinstance(frame, wire.At)
+        for hours in (-12, 0, 14):
+            assert frame.time.astimezone(timezone(timedelta(hours=hours))) == frame.time

@@ -1,0 +1,156 @@
+"""A switchboard with its two ends on real sockets and a real journal, for a test that speaks raw lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pychat_client import wire
+from pychat_client.conversation import Ledger, Role, Turns
+from pychat_client.link import Link
+from pychatd.caller import Caller
+from pychatd.config import Settings
+from pychatd.journal import Conversation, Journal, entry, hash_token
+from pychatd.operator_end import OperatorEnd
+from pychatd.switchboard import Switchboard
+from tests.aio import Raw, attach, connected, in_loop
+
+R = TypeVar("R", bound=Raw)
+ADDRESS = "198.51.100.7:40000"
+TOKEN = "5f0c"
+
+
+class RawConsole(Raw):
+    """A console that acks what it has been told before it speaks; `say_blindly` does not."""
+
+    async def say(self, *lines: str) -> None:
+        speaks = any(line.startswith(("alice> ", "\\quit")) for line in lines)
+        await super().say(*(["\\ack 0"] if speaks else []), *lines)
+
+    async def say_blindly(self, *lines: str) -> None:
+        await super().say(*lines)
+
+
+class Line:
+    """A switchboard on a real journal, and the raw ends of the links that the test makes to it."""
+
+    def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
+        self.file = directory / "journal.db"
+        self._settings = Settings(7000, **settings)
+        self._links: list[Link] = []
+        self._raws: list[Raw] = []
+        self._open()
+
+    def _open(self) -> None:
+        self.journal = Journal(self.file, full=False)
+        self.board = Switchboard(self._settings, self.journal)
+
+    async def close(self) -> None:
+        for raw in self._raws:
+            raw.hang_up()
+        for link in self._links:
+            link.drop("the test is over")
+            await link.closed
+        self._links, self._raws = [], []
+        self.journal.close()
+
+    async def restart(self) -> None:
+        """Another daemon on the same journal."""
+        await self.close()
+        self._open()
+
+    async def connect(self, owner: Caller | OperatorEnd) -> Raw:
+        return self._remember(owner.link, await attach(owner.link))
+
+    def _remember(self, link: Link, raw: R) -> R:
+        self._links.append(link)
+        self._raws.append(raw)
+        return raw
+
+    async def call(self, *lines: str) -> Raw:
+        """A connection from outside, which says `lines`."""
+        raw = await self.connect(Caller(self.board, ADDRESS, lambda _: None, secure=True))
+        if lines:
+            await raw.say(*lines)
+        return raw
+
+    async def greeted(self, handle: str = "Bob") -> tuple[Raw, str]:
+        """A caller that has got its hello; and its token."""
+        raw = await self.call(f"\\hello 1 {handle}")
+        hello = await raw.frame()
+        assert isinstance(hello, wire.Hello)
+        assert hello.session is not None
+        await raw.news()
+        return raw, hello.session
+
+    async def peer(self, *texts: str, handle: str = "Bob") -> tuple[Raw, str]:
+        """A peer that has said `texts` and has got the acks for them; and its token."""
+        raw, token = await self.greeted(handle)
+        await raw.say(*(f"{handle}> {text}" for text in texts))
+        assert f"\\ack {len(texts)}" in await raw.news()
+        return raw, token
+
+    async def console(self, words: str = "") -> RawConsole:
+        """An attached console that has read its hello, and nothing more."""
+        link = OperatorEnd(self.board, "alice (pid 7)").link
+        raw = self._remember(link, RawConsole(await connected(link)))
+        await raw.say(f"\\hello 1 alice{words}")
+        assert (await raw.hear()).startswith("\\hello 1 alice")
+        return raw
+
+    async def lose(self, raw: Raw) -> None:
+        """Cuts the connection, and lets the daemon notice."""
+        raw.hang_up()
+        link = self._links[self._raws.index(raw)]
+        await link.closed
+
+    def transport(self, raw: Raw) -> asyncio.Transport:
+        """The daemon's end of a connection."""
+        transport = self._links[self._raws.index(raw)]._transport
+        assert transport is not None
+        return transport
+
+    def fill(self, role: Role, texts: list[str]) -> Conversation:
+        """Stores a first message and `texts` as a running conversation, and makes it the line's."""
+        start = datetime(2024, 5, 1, tzinfo=UTC)
+        conversation = Conversation("Bob", ADDRESS, hash_token(TOKEN), Ledger(Turns.FREE), start)
+        ledger = Ledger(Turns.FREE)
+        entries = [entry(ledger, Role.PEER, wire.Message("Bob", "Hi"), start)]
+        handle = "Bob" if role is Role.PEER else "alice"
+        entries += [entry(ledger, role, wire.Message(handle, text), start) for text in texts]
+        self.journal.append(conversation, entries, ledger)
+        self.board.conversation = conversation
+        return conversation
+
+    def break_journal(self) -> None:
+        """The next transaction fails in SQLite itself; the journal mends that by opening the file again."""
+        self.journal._db.execute("PRAGMA query_only = ON")
+
+    def stored(self) -> list[str]:
+        """What the journal holds of the running conversation."""
+        running = self.journal.running()
+        return [] if running is None else [e.text for e in self.journal.entries(running.id, 0, limit=1000)]
+
+    def counts(self) -> tuple[int, int]:
+        assert self.board.conversation is not None
+        ledger = self.board.conversation.ledger
+        return ledger.peer, ledger.operator
+
+
+def on_a_line(**settings: Any) -> Callable[[Callable[[Line], Coroutine[Any, Any, None]]], Callable[[Path], None]]:
+    """Runs an async test with a line of its own."""
+
+    def decorate(test: Callable[[Line], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
+        async def run(tmp_path: Path) -> None:
+            line = Line(tmp_path, settings)
+            try:
+                await test(line)
+            finally:
+                await line.close()
+
+        return in_loop(run)
+
+    return decorate

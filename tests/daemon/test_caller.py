@@ -1,0 +1,121 @@
+"""How long a caller may take: the deadlines of one connection from outside."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pychatd import caller
+from tests.aio import Raw
+from tests.daemon.line import Line, on_a_line
+
+SHORT = 0.3
+LONG = 60.0
+
+
+@pytest.fixture
+def short_hello(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "HELLO_SECONDS", SHORT)
+    monkeypatch.setattr(caller, "FIRST_MESSAGE_SECONDS", LONG)
+
+
+@pytest.fixture
+def short_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "HELLO_SECONDS", LONG)
+    monkeypatch.setattr(caller, "FIRST_MESSAGE_SECONDS", SHORT)
+
+
+async def _is_too_slow(raw: Raw) -> None:
+    """The next line tells that the time is over, and it is the last."""
+    (answer,) = await raw.rest()
+    assert answer.startswith("\\error slow Nothing was said in time")
+
+
+async def _drip(raw: Raw, text: str) -> None:
+    """Sends one character after the other until the connection is closed: far longer than the deadline."""
+    loop = asyncio.get_running_loop()
+    start, closed = loop.time(), asyncio.ensure_future(_is_too_slow(raw))
+    for char in text * 100:
+        if closed.done():
+            break
+        await loop.sock_sendall(raw.sock, char.encode())
+        await asyncio.sleep(SHORT / 20)
+    await closed
+    assert SHORT <= loop.time() - start < SHORT * 10
+
+
+@pytest.mark.usefixtures("short_hello")
+@on_a_line()
+async def test_a_connection_that_says_nothing_is_closed(line: Line) -> None:
+    await _is_too_slow(await line.call())
+
+
+@pytest.mark.usefixtures("short_hello")
+@on_a_line()
+async def test_a_hello_that_drips_gains_no_time(line: Line) -> None:
+    await _drip(await line.call(), "\\hello 1 Bob")
+
+
+@pytest.mark.usefixtures("short_hello")
+@on_a_line()
+async def test_a_classic_line_that_drips_gains_no_time(line: Line) -> None:
+    await _drip(await line.call(), "Bob> Hi")
+
+
+@pytest.mark.usefixtures("short_first_message")
+@on_a_line()
+async def test_a_caller_that_never_says_its_first_message_is_closed(line: Line) -> None:
+    raw, _ = await line.greeted()
+    await _is_too_slow(raw)
+    await line.lose(raw)
+    assert not line.board.greeted
+
+
+@pytest.mark.usefixtures("short_first_message")
+@on_a_line()
+async def test_a_first_message_that_drips_gains_no_time(line: Line) -> None:
+    raw, _ = await line.greeted()
+    await _drip(raw, "Bob> Hi")
+
+
+@pytest.mark.usefixtures("short_first_message")
+@on_a_line()
+async def test_control_lines_and_pings_gain_no_time(line: Line) -> None:
+    raw, _ = await line.greeted()
+    start = asyncio.get_running_loop().time()
+    while (answer := await raw.news())[-1:] == []:
+        await raw.say("\\typing")
+        await asyncio.sleep(SHORT / 20)
+    assert answer[-1].startswith("\\error slow ")
+    assert asyncio.get_running_loop().time() - start < SHORT * 10
+
+
+@pytest.mark.usefixtures("short_first_message")
+@on_a_line()
+async def test_a_peer_that_has_spoken_may_be_silent_for_as_long_as_it_likes(line: Line) -> None:
+    raw, _ = await line.peer("Hi")
+    await asyncio.sleep(SHORT * 2)
+    assert await raw.news() == []
+    assert line.counts() == (1, 0)
+
+
+@pytest.mark.usefixtures("short_hello")
+@on_a_line()
+async def test_a_caller_that_has_said_hello_has_more_time_for_its_first_message(line: Line) -> None:
+    raw, _ = await line.greeted()
+    await asyncio.sleep(SHORT * 2)
+    await raw.say("Bob> Hi")
+    assert "\\ack 1" in await raw.news()
+
+
+@pytest.mark.usefixtures("short_hello")
+@on_a_line()
+async def test_a_classic_caller_refused_for_its_length_has_time_to_say_it_shorter(line: Line) -> None:
+    raw = await line.call("x" * 501)
+    assert (await raw.hear()).startswith("\\error too-long ")
+    await asyncio.sleep(SHORT * 2)
+    await raw.say("shorter")
+    while line.board.conversation is None:
+        await asyncio.sleep(0.01)
+    assert line.counts() == (1, 0)

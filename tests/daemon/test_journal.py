@@ -1,0 +1,435 @@
+"""The journal: what is appended is there whatever dies, and nothing is there in part."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pychat_client.conversation import Ledger, Role, Turns
+from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.wire import Message
+from pychatd.journal import Conversation, Entry, Journal, JournalDamaged, copy_of, entry, hash_token
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+TOKEN = "5f0c11d2"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def journal(file: Path) -> Iterator[Journal]:
+    journal = Journal(file, full=False)
+    yield journal
+    journal.close()
+
+
+def begun(token: str | None = TOKEN) -> Conversation:
+    """A conversation that is not in the journal yet; a classic one without a token."""
+    hashed = None if token is None else hash_token(token)
+    return Conversation("Bob", "[::1]:40000", hashed, Ledger(Turns.FREE), NOON)
+
+
+def said(journal: Journal, conversation: Conversation, *texts: str) -> list[Entry]:
+    """Appends messages, the operator's where they begin with `a`."""
+    ledger = copy_of(conversation.ledger)
+    entries = []
+    for text in texts:
+        role, handle = (Role.OPERATOR, "alice") if text.startswith("a") else (Role.PEER, "Bob")
+        entries.append(entry(ledger, role, Message(handle, text), NOON))
+    journal.append(conversation, entries, ledger)
+    return entries
+
+
+def raw(file: Path, sql: str) -> list[tuple[object, ...]]:
+    """Looks into the file, or changes it, behind the journal's back; the journal has to be closed."""
+    database = sqlite3.connect(file)
+    try:
+        with database:
+            return database.execute(sql).fetchall()
+    finally:
+        database.close()
+
+
+# ------------------------------------------------------------------ writing and reading
+
+
+def test_the_first_append_gives_the_conversation_its_number_and_its_counts(journal: Journal) -> None:
+    conversation = begun()
+    assert conversation.id == 0
+    said(journal, conversation, "b1", "a1", "b2")
+    assert conversation.id == 1
+    assert (conversation.ledger.peer, conversation.ledger.operator) == (2, 1)
+    assert journal.by_id(1) == journal.running() == journal.by_token(TOKEN) == conversation
+
+
+def test_entries_are_numbered_within_their_role_and_in_order_over_both(journal: Journal) -> None:
+    entries = said(journal, begun(), "b1", "b2", "a1", "b3", "a2")
+    assert [(e.role, e.n, e.seq) for e in entries] == [
+        (Role.PEER, 1, 1),
+        (Role.PEER, 2, 2),
+        (Role.OPERATOR, 1, 3),
+        (Role.PEER, 3, 4),
+        (Role.OPERATOR, 2, 5),
+    ]
+    assert journal.entries(1, 0, limit=10) == entries
+
+
+def test_entries_are_read_from_a_place_on_up_to_a_limit_and_of_one_role(journal: Journal) -> None:
+    entries = said(journal, begun(), "b1", "b2", "a1", "b3", "a2", "b4")
+    said(journal, begun("another"), "b of another conversation")
+    assert journal.entries(1, 2, limit=2) == entries[2:4]
+    assert [e.text for e in journal.entries(1, 1, Role.PEER, limit=2)] == ["b2", "b3"]
+    assert [e.text for e in journal.entries(1, 1, Role.OPERATOR, limit=9)] == ["a2"]
+    assert journal.entries(1, 6, limit=10) == journal.entries(3, 0, limit=10) == []
+
+
+def test_a_message_out_of_turn_gets_no_place_unless_its_sender_has_gone() -> None:
+    ledger = Ledger(Turns.ALTERNATE, 1, 0)
+    with pytest.raises(ProtocolError):
+        entry(ledger, Role.PEER, Message("Bob", "b"), NOON)
+    assert ledger == Ledger(Turns.ALTERNATE, 1, 0)
+    assert entry(ledger, Role.PEER, Message("Bob", "b"), NOON, in_turn=False).n == 2
+
+
+def test_an_ended_conversation_does_not_run_and_is_known_by_its_token(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1")
+    journal.end(conversation, "bye", NOON)
+    assert journal.running() is None
+    found = journal.by_token(TOKEN)
+    assert found == conversation
+    assert (found.ended, found.reason) == (NOON, "bye")
+
+
+def test_a_conversation_without_a_message_ends_without_a_trace(journal: Journal) -> None:
+    conversation = begun()
+    journal.end(conversation, "bye", NOON)
+    assert conversation.ended == NOON
+    assert journal.by_id(1) is None
+
+
+def test_an_unknown_token_and_number_find_nothing(journal: Journal) -> None:
+    said(journal, begun(None), "b1")
+    assert journal.by_token("") is journal.by_token("none") is journal.by_id(7) is None
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_each_side_has_seen_is_kept(file: Path, ended: bool) -> None:
+    journal = Journal(file)
+    conversation = begun()
+    said(journal, conversation, "b1", "a1", "b2")
+    conversation.shown = {Role.PEER: 1, Role.OPERATOR: 2}
+    if ended:
+        journal.end(conversation, "", NOON)
+    else:
+        journal.save_shown(conversation)
+    journal.close()
+    again = Journal(file)
+    assert again.by_id(1) == conversation
+    again.close()
+
+
+def test_the_next_unseen_is_one_that_runs_or_in_which_the_peer_said_more_than_was_shown(journal: Journal) -> None:
+    for number, shown in enumerate((2, 1, 2, 0), 1):
+        conversation = begun(str(number))
+        said(journal, conversation, "b1", "a1", "b2")
+        conversation.shown[Role.OPERATOR] = shown
+        journal.end(conversation, "", NOON)
+    running = begun("running")
+    said(journal, running, "b1")
+    running.shown[Role.OPERATOR] = 1
+    journal.save_shown(running)
+    numbers, after = [], 0
+    while (following := journal.next_unseen(after)) is not None:
+        numbers.append(after := following.id)
+    assert numbers == [2, 4, 5]
+
+
+def test_the_next_since_is_one_in_which_something_was_said_since(journal: Journal) -> None:
+    for day in range(3):
+        conversation = begun(str(day))
+        ledger = Ledger(Turns.FREE)
+        journal.append(
+            conversation, [entry(ledger, Role.PEER, Message("Bob", "b"), NOON + timedelta(days=day))], ledger
+        )
+    found = journal.next_since(0, NOON + timedelta(days=1))
+    assert found is not None
+    assert found.id == 2
+    assert journal.next_since(3, NOON) is None
+
+
+def test_forgotten_words_leave_their_places(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1", "a1", "b2")
+    journal.forget_text(conversation, Role.PEER, 1)
+    assert [e.text for e in journal.entries(1, 0, limit=9)] == ["", "a1", "b2"]
+
+
+@pytest.mark.parametrize("how", ["forgotten", "pruned"])
+def test_of_removed_words_not_a_byte_stays_in_the_file(journal: Journal, file: Path, how: str) -> None:
+    conversation = begun()
+    said(journal, conversation, *(f"b{n:04} swordfish" for n in range(500)))
+    journal.end(conversation, "", NOON)
+    said(journal, begun("another"), "b jellyfish")
+    journal.close()
+    assert file.read_bytes().count(b"swordfish") == 500
+    if how == "forgotten":
+        journal.forget_text(conversation, Role.PEER, 500)
+    else:
+        assert journal.prune(NOON + timedelta(days=1)) == 1
+    journal.close()
+    data = file.read_bytes()
+    assert b"swordfish" not in data
+    assert b"jellyfish" in data
+
+
+def test_of_removed_words_not_a_byte_stays_in_the_log_of_a_running_daemon(journal: Journal, file: Path) -> None:
+    conversation = begun()
+    said(journal, conversation, "b swordfish")
+    journal.forget_text(conversation, Role.PEER, 1)
+    assert b"swordfish" not in b"".join(path.read_bytes() for path in file.parent.iterdir())
+
+
+def test_conversations_that_ended_before_a_time_are_pruned_with_their_messages(journal: Journal) -> None:
+    for day in range(3):
+        conversation = begun(str(day))
+        said(journal, conversation, "b1")
+        journal.end(conversation, "", NOON + timedelta(days=day))
+    said(journal, begun("running"), "b1")
+    assert journal.prune(NOON + timedelta(days=2)) == 2
+    assert (
+        [n for n in range(1, 5) if journal.by_id(n)]
+        == [n for n in range(1, 5) if journal.entries(n, 0, limit=9)]
+        == [3, 4]
+    )
+
+
+@pytest.fixture(scope="module")
+def shared_journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
+    """One for all of Hypothesis's examples."""
+    journal = Journal(tmp_path_factory.mktemp("journal") / "journal.db", full=False)
+    yield journal
+    journal.close()
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50)
+moments = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)).map(  # noqa: DTZ001 -- the zone comes with UTC
+    lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000, tzinfo=UTC)
+)
+
+
+@given(
+    handle=texts,
+    address=texts,
+    turns=st.sampled_from(Turns),
+    started=moments,
+    messages=st.lists(st.tuples(st.sampled_from(Role), texts, texts, moments), min_size=1, max_size=20),
+    why=texts,
+)
+@settings(max_examples=100, deadline=None)
+def test_what_is_read_back_is_what_was_stored(
+    shared_journal: Journal,
+    handle: str,
+    address: str,
+    turns: Turns,
+    started: datetime,
+    messages: list[tuple[Role, str, str, datetime]],
+    why: str,
+) -> None:
+    journal, token = shared_journal, secrets.token_hex()
+    conversation = Conversation(handle, address, hash_token(token), Ledger(turns), started)
+    ledger = Ledger(turns)
+    entries = [entry(ledger, role, Message(who, text), time, in_turn=False) for role, who, text, time in messages]
+    journal.append(conversation, entries, ledger)
+    assert journal.entries(conversation.id, 0, limit=100) == entries
+    assert journal.by_token(token) == conversation
+    journal.end(conversation, why, started)
+    assert journal.by_id(conversation.id) == conversation
+
+
+# ------------------------------------------------------------------ all or nothing
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_batch_that_fails_in_the_middle_leaves_nothing(journal: Journal, new: bool) -> None:
+    conversation = begun()
+    if not new:
+        said(journal, conversation, "b1")
+    before = replace(conversation)
+    stored = journal.entries(1, 0, limit=10)
+    ledger = copy_of(conversation.ledger)
+    good = entry(ledger, Role.PEER, Message("Bob", "good"), NOON)
+    with pytest.raises(JournalError, match="UNIQUE constraint failed"):
+        journal.append(conversation, [good, good], ledger)
+    assert conversation == before
+    assert journal.entries(1, 0, limit=10) == stored
+    assert (journal.by_id(1) is None) == new
+    said(journal, conversation, "b2")  # and it goes on
+    assert [e.text for e in journal.entries(1, 0, limit=10)] == [e.text for e in stored] + ["b2"]
+
+
+def test_an_end_that_fails_leaves_the_conversation_running(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1")
+    journal._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(JournalError, match="cannot be used: attempt to write a readonly database"):
+        journal.end(conversation, "bye", NOON)
+    assert conversation.ended is None
+    assert journal.running() == conversation
+
+
+def test_after_an_error_the_file_is_opened_again_with_the_next_use(journal: Journal) -> None:
+    journal._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(JournalError):
+        said(journal, begun(), "b1")
+    said(journal, begun(), "b1")
+    assert [e.text for e in journal.entries(1, 0, limit=10)] == ["b1"]
+
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from pychat_client.conversation import Ledger, Role, Turns
+from pychat_client.wire import Message
+from pychatd.journal import Conversation, Journal, entry, hash_token
+
+journal = Journal(Path(sys.argv[1]), full=sys.argv[2] == "full")
+conversation = Conversation("Bob", "here", hash_token("5f0c11d2"), Ledger(Turns.FREE), datetime.now(UTC))
+ledger = Ledger(Turns.FREE)
+while True:
+    texts = [f"number {ledger.peer + n}" for n in (1, 2, 3)]
+    batch = [entry(ledger, Role.PEER, Message("Bob", text), datetime.now(UTC)) for text in texts]
+    journal.append(conversation, batch, ledger)
+    print(ledger.peer, flush=True)  # the ack
+"""
+
+
+@pytest.mark.parametrize("durability", ["full", "process"])
+def test_what_was_acked_survives_kill_9_of_the_writer(file: Path, durability: str) -> None:
+    command = [sys.executable, "-c", WRITER, str(file), durability]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        while int(writer.stdout.readline()) < 60:
+            pass
+        writer.send_signal(signal.SIGKILL)
+        acked = [60, *map(int, writer.stdout.read().split())][-1]
+    journal = Journal(file)
+    entries = journal.entries(1, 0, limit=1_000_000)
+    found = journal.by_token(TOKEN)
+    journal.close()
+    assert [e.text for e in entries] == [f"number {n}" for n in range(1, len(entries) + 1)]
+    assert len(entries) in (acked, acked + 3)  # the next batch, whole or not at all
+    assert found is not None
+    assert found.ledger.peer == len(entries)
+
+
+# ------------------------------------------------------------------ the file
+
+
+def test_a_new_file_has_its_version_and_strict_tables(journal: Journal, file: Path) -> None:
+    journal.close()
+    assert raw(file, "PRAGMA user_version") == [(1,)]
+    strict = raw(file, "SELECT name, strict FROM pragma_table_list WHERE name IN ('conversation', 'message')")
+    assert sorted(strict) == [("conversation", 1), ("message", 1)]
+    with pytest.raises(sqlite3.IntegrityError):
+        raw(file, "INSERT INTO message VALUES (1, 'first', 'peer', 1, 'Bob', 'Hi', 0)")
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_commit_reaches_the_disk_when_power_loss_matters(file: Path, full: bool) -> None:
+    journal = Journal(file, full=full)
+    assert journal._db.execute("PRAGMA synchronous").fetchone() == (2 if full else 1,)
+    assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    journal.close()
+
+
+def test_the_file_and_its_log_are_only_for_the_owner(journal: Journal, file: Path) -> None:
+    said(journal, begun(), "b1")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()}
+    assert modes == {"journal.db": 0o600, "journal.db-wal": 0o600}
+
+
+def test_of_a_token_only_the_hash_is_in_the_file(journal: Journal, file: Path) -> None:
+    said(journal, begun(), "b1")
+    journal.close()
+    data = file.read_bytes()
+    assert TOKEN.encode() not in data
+    assert hashlib.sha256(TOKEN.encode()).digest() in data
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_alone(journal: Journal, file: Path) -> None:
+    journal.close()
+    raw(file, "PRAGMA user_version = 2")
+    with pytest.raises(JournalError) as refused:
+        Journal(file)
+    assert str(refused.value) == (
+        f"The journal {file} was written by a newer pychatd (version 2): "
+        "install that one again, or move the file away."
+    )
+    assert not isinstance(refused.value, JournalDamaged)
+    assert file.exists()
+
+
+def test_a_second_opener_is_refused_with_a_sentence(journal: Journal, file: Path) -> None:
+    said(journal, begun(), "b1")
+    with pytest.raises(JournalError) as refused:
+        Journal(file)
+    assert str(refused.value) == f"The journal {file} cannot be used: database is locked."
+
+
+def test_a_file_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(JournalError) as refused:
+        Journal(tmp_path / "none" / "journal.db")
+    assert (
+        str(refused.value) == f"The journal {tmp_path}/none/journal.db cannot be used: No such file or directory."
+    )
+
+
+def test_a_corrupt_file_is_set_aside_with_a_sentence_and_a_new_one_begins(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_bytes(b"no database" * 1000)
+    journal = Journal(file)
+    assert journal.running() is None
+    journal.close()
+    (aside,) = file.parent.glob("journal.db.damaged-*")
+    assert aside.read_bytes() == b"no database" * 1000
+    (sentence,) = caplog.messages
+    assert sentence.endswith(f"(file is not a database). It has been set aside as {aside}, and a new one begins.")
+
+
+def test_damage_found_while_it_runs_is_told_and_a_new_file_begins(journal: Journal, file: Path) -> None:
+    said(journal, begun(), *(f"b{n:0400}" for n in range(100)))
+    journal.close()  # into the file, out of the log
+    pages = file.stat().st_size // 4096
+    with file.open("r+b") as data:
+        data.seek(4096)
+        data.write((pages - 1) * 4096 * b"\xff")
+    with pytest.raises(JournalDamaged, match="The journal was damaged"):
+        journal.entries(1, 0, limit=100)
+    assert journal.running() is None
+    said(journal, begun(), "b1")
+
+
+def test_a_file_that_was_set_aside_is_never_replaced(file: Path) -> None:
+    for content in (b"one" * 1000, b"two" * 1000, b"three" * 1000):
+        file.write_bytes(content)
+        Journal(file).close()
+    assert len(list(file.parent.glob("journal.db.damaged-*"))) == 3

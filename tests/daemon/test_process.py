@@ -1,0 +1,334 @@
+"""The process: who holds a pidfile, where the log goes, and what systemd is told."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pychat_client.errors import NotPermitted, Taken
+from pychatd import process
+from pychatd.process import Pidfile, read_pid
+from tests.daemon.nobody import as_nobody, public_directory
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "pid"
+
+
+# ------------------------------------------------------------------ the pidfile
+
+
+def test_a_pidfile_has_the_pid_of_who_entered_it_until_that_leaves(path: Path) -> None:
+    pidfile = Pidfile(path)
+    pidfile.acquire()
+    with pidfile:
+        assert path.read_text() == f"{os.getpid()}\n"
+        assert read_pid(path) == os.getpid()
+    assert not path.exists()
+    assert read_pid(path) is None
+
+
+def test_a_second_one_is_refused_with_the_pid_of_the_first(path: Path) -> None:
+    first = Pidfile(path)
+    first.acquire()
+    with first:
+        with pytest.raises(Taken, match=f"^pychatd runs already, with pid {os.getpid()}.$"):
+            Pidfile(path).acquire()
+        assert read_pid(path) == os.getpid()
+
+
+def test_a_second_one_is_refused_also_before_the_first_has_written_its_pid(path: Path) -> None:
+    first = Pidfile(path)
+    first.acquire()
+    with pytest.raises(Taken, match="with pid unknown"):
+        Pidfile(path).acquire()
+    with first:
+        pass
+
+
+def test_a_stale_file_locks_nobody_out_and_a_longer_pid_in_it_leaves_no_digits(path: Path) -> None:
+    path.write_text("123456789012345\n")
+    assert read_pid(path) is None
+    pidfile = Pidfile(path)
+    pidfile.acquire()
+    with pidfile:
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize("content", ["", "no pid\n", "\xff"])
+def test_a_held_file_without_a_pid_has_none(path: Path, content: str) -> None:
+    pidfile = Pidfile(path)
+    pidfile.acquire()
+    path.write_bytes(content.encode("latin-1"))
+    assert read_pid(path) is None
+
+
+def test_the_lock_is_on_the_file_that_lies_there_not_on_one_that_was_removed_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Pidfile(path), Pidfile(path)
+    first.acquire()
+    flock = fcntl.flock
+    opened: list[int] = []
+
+    def removed_before_the_lock(fd: int, how: int) -> None:
+        if not opened:  # the second one has opened the file, and the first one leaves
+            opened.append(fd)
+            with first:
+                pass
+        flock(fd, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", removed_before_the_lock)
+        second.acquire()
+    assert os.path.samestat(os.fstat(second.fileno()), path.stat())
+    with pytest.raises(Taken):
+        Pidfile(path).acquire()
+    with second:
+        assert read_pid(path) == os.getpid()
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from pychat_client.errors import Taken
+from pychatd.process import Pidfile
+
+pidfile = Pidfile(Path(sys.argv[1]))
+sys.stdin.readline()
+try:
+    pidfile.acquire()
+except Taken as error:
+    print(error, flush=True)
+else:
+    with pidfile:
+        print("held", flush=True)
+        sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def contender(path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts a process that takes the pidfile at its first line, and leaves it at its second one."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", HOLDER, str(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                bufsize=1,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+def tell(child: subprocess.Popen[str]) -> None:
+    assert child.stdin is not None
+    child.stdin.write("\n")
+
+
+def answer(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+def test_of_two_processes_one_gets_the_pidfile_and_the_other_a_sentence(
+    path: Path, contender: Callable[[], subprocess.Popen[str]]
+) -> None:
+    children = [contender(), contender()]
+    for child in children:
+        tell(child)
+    answers = {answer(child): child for child in children}
+    holder = answers.pop("held")
+    assert all(words.startswith("pychatd runs already, with pid ") for words in answers)
+    assert read_pid(path) == holder.pid
+    tell(holder)
+    assert holder.wait(10) == 0
+    assert not path.exists()
+
+
+def test_a_process_killed_with_9_leaves_a_file_that_locks_nobody_out(
+    path: Path, contender: Callable[[], subprocess.Popen[str]]
+) -> None:
+    first, second = contender(), contender()
+    tell(first)
+    assert answer(first) == "held"
+    first.send_signal(signal.SIGKILL)
+    first.wait(10)
+    assert path.read_text() == f"{first.pid}\n"
+    tell(second)
+    assert answer(second) == "held"
+    assert read_pid(path) == second.pid
+
+
+def test_the_lock_survives_a_fork_of_who_took_it(path: Path) -> None:
+    pidfile = Pidfile(path)
+    pidfile.acquire()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with pidfile:
+            os.write(writer, b"entered")
+            signal.pause()
+    os.close(pidfile.fileno())  # as the starting process does when it ends
+    assert os.read(reader, 7) == b"entered"
+    assert read_pid(path) == child
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert read_pid(path) is None
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_pidfile_that_cannot_be_written_is_not_permitted(tmp_path: Path) -> None:
+    with pytest.raises(NotPermitted, match=r"The pidfile .*/none/pid cannot be written: No such file"):
+        Pidfile(tmp_path / "none" / "pid").acquire()
+    with public_directory() as directory:
+        words = as_nobody(Pidfile(directory / "pid").acquire)
+    assert words == f"NotPermitted: The pidfile {directory}/pid cannot be written: Permission denied."
+
+
+def test_a_pidfile_is_not_inherited_by_programs_that_are_started(path: Path) -> None:
+    pidfile = Pidfile(path)
+    pidfile.acquire()
+    assert not os.get_inheritable(pidfile.fileno())
+    with pidfile:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o022 == 0
+
+
+# ------------------------------------------------------------------ systemd
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A datagram socket that waits for nothing."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        yield sock
+
+
+def test_systemd_is_told_in_one_datagram(
+    tmp_path: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener.bind(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    process.notify("READY=1", "STATUS=Waiting for a peer.")
+    assert listener.recv(1000) == b"READY=1\nSTATUS=Waiting for a peer."
+
+
+def test_systemd_is_told_at_an_abstract_address(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"pychat-test-{secrets.token_hex(8)}"
+    listener.bind(f"\0{name}")
+    monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+    process.notify("STOPPING=1")
+    assert listener.recv(1000) == b"STOPPING=1"
+
+
+@pytest.mark.parametrize("address", [None, "", "/nonexistent/notify", "@pychat-test-nobody-listens"])
+def test_without_systemd_nothing_is_told_and_nothing_fails(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if address is None:
+        monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    else:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+    process.notify("READY=1")
+
+
+# ------------------------------------------------------------------ logs
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """The daemon's log, which is as it was before when the test is over."""
+    log = logging.getLogger("pychatd")
+    before = log.handlers[:], log.level, log.propagate, logging.raiseExceptions
+    yield log
+    for handler in log.handlers:
+        handler.close()
+    log.handlers[:], log.level, log.propagate, logging.raiseExceptions = before
+
+
+def test_the_system_log_gets_a_datagram_with_priority_program_and_pid(
+    tmp_path: Path, listener: socket.socket, log: logging.Logger
+) -> None:
+    listener.bind(str(tmp_path / "log"))
+    process.log_to_syslog(tmp_path / "log", 7000)
+    log.warning("A connection was lost: %s", "no room")
+    who = f"pychatd@7000[{os.getpid()}]: "
+    assert listener.recv(1000).decode() == f"<{3 * 8 + 4}>{who}A connection was lost: no room"
+    log.debug("nothing of this")
+    with pytest.raises(BlockingIOError):
+        listener.recv(1000)
+
+
+def test_a_machine_without_a_system_log_is_no_reason_not_to_serve(
+    tmp_path: Path, log: logging.Logger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process.log_to_syslog(tmp_path / "none", 7000)
+    log.error("nobody hears this")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_system_log_that_goes_away_costs_its_lines_and_comes_back(
+    tmp_path: Path, log: logging.Logger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as first:
+        first.bind(str(path))
+        process.log_to_syslog(path, 7000)
+    path.unlink()
+    log.error("nobody hears this")
+    assert capfd.readouterr() == ("", "")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as second:
+        second.setblocking(False)
+        second.bind(str(path))
+        log.error("somebody hears this")
+        assert second.recv(1000).endswith(b"somebody hears this")
+
+
+@pytest.mark.parametrize(
+    ("level", "plain", "prefixed"),
+    [
+        (logging.INFO, "INFO words\n", "<6>words\n"),
+        (logging.WARNING, "WARNING words\n", "<4>words\n"),
+        (logging.ERROR, "ERROR words\n", "<3>words\n"),
+        (logging.DEBUG, "", ""),
+    ],
+)
+def test_a_line_on_stderr_has_systemds_priority_where_systemd_reads_it(
+    log: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    level: int,
+    plain: str,
+    prefixed: str,
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    process.log_to_stderr()
+    log.log(level, "words")
+    assert capsys.readouterr().err == plain
+    monkeypatch.setenv("JOURNAL_STREAM", "8:12345")
+    process.log_to_stderr()
+    log.log(level, "words")
+    assert capsys.readouterr().err == prefixed

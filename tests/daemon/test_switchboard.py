@@ -1,0 +1,804 @@
+"""The switchboard with its two ends on real sockets: who gets the seat, what is told to whom, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pychat_client import wire
+from pychat_client.conversation import Role, Turns
+from pychat_client.link import UNSENT_MAX
+from pychatd.caller import WAITING_MAX
+from pychatd.operator_end import OperatorEnd
+from tests.daemon.line import ADDRESS, TOKEN, Line, on_a_line
+
+
+def without_times(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("\\at ")]
+
+
+# ------------------------------------------------------------------ the seat
+
+
+@on_a_line()
+async def test_the_first_message_and_not_the_hello_takes_the_seat(line: Line) -> None:
+    first, _ = await line.greeted("First")
+    second, _ = await line.greeted("Second")
+    assert line.board.peer is None
+    await second.say("Second> Hi!")
+    assert await second.news() == ["\\ack 1"]
+    assert [line.split()[0] for line in await first.rest()] == ["\\busy"]
+    assert line.stored() == ["Hi!"]
+
+
+@on_a_line()
+async def test_hello_and_first_message_may_come_in_one_read(line: Line) -> None:
+    caller = await line.call("\\hello 1 Bob", "Bob> Hi!")
+    assert (await caller.hear()).startswith("\\hello 1 operator session=")
+    assert await caller.news() == ["\\away", "\\ack 1"]
+
+
+@on_a_line()
+async def test_while_the_seat_is_taken_a_caller_is_told_busy_and_closed(line: Line) -> None:
+    peer, _ = await line.peer("Hi!")
+    caller = await line.call("\\hello 1 Eve", "Eve> let me in")
+    assert [line.split()[0] for line in await caller.rest()] == ["\\busy"]
+    assert line.stored() == ["Hi!"]
+    assert await peer.news() == []
+
+
+@on_a_line()
+async def test_within_the_grace_time_the_seat_is_kept_for_the_peer_that_was_cut_off(line: Line) -> None:
+    peer, _ = await line.peer("Hi!")
+    await line.lose(peer)
+    caller = await line.call("\\hello 1 Eve")
+    assert [line.split()[0] for line in await caller.rest()] == ["\\busy"]
+
+
+@on_a_line(grace=0.0)
+async def test_after_the_grace_time_the_token_resumes_while_nobody_else_has_spoken(line: Line) -> None:
+    peer, token = await line.peer("Hi!")
+    await line.lose(peer)
+    await line.greeted("Eve")  # a hello is not enough to take the seat
+    peer = await line.call(f"\\hello 1 Bob session={token} got=0")
+    hello = await peer.frame()
+    assert isinstance(hello, wire.Hello)
+    assert (hello.session, hello.got) == (token, 1)
+
+
+@on_a_line(grace=0.0)
+async def test_after_the_grace_time_another_first_message_ends_the_conversation(line: Line) -> None:
+    peer, token = await line.peer("Hi!")
+    await line.lose(peer)
+    await line.peer("Me now", handle="Eve")
+    assert line.stored() == ["Me now"]
+    late = await line.call(f"\\hello 1 Bob session={token} got=0", "Bob> still there?")
+    assert (await late.rest())[-1].startswith("\\quit the connection was lost, and somebody else has called")
+    assert line.stored() == ["Me now"]
+
+
+@on_a_line()
+async def test_after_a_restart_the_seat_is_kept_too(line: Line) -> None:
+    _, token = await line.peer("Hi!")
+    await line.restart()
+    caller = await line.call("\\hello 1 Eve")
+    assert (await caller.hear()).startswith("\\busy")
+    peer = await line.call(f"\\hello 1 Bob session={token} got=0", "Bob> back")
+    assert any(line.startswith("\\error turn") for line in await peer.rest())  # known, and not its turn
+
+
+# ------------------------------------------------------------------ commit, then tell
+
+
+@on_a_line()
+async def test_nobody_is_told_of_a_message_before_its_commit(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.news()
+    append, early = line.journal.append, []
+
+    def spy(*args: Any) -> None:
+        append(*args)
+        early.append(peer.waiting() + console.waiting())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line.journal, "append", spy)
+        await console.say("alice> Hello")
+        assert await console.hear() == "\\ack 1"
+        assert await peer.hear() == "alice> Hello"
+        await peer.say("Bob> How are you?")
+        assert await peer.hear() == "\\ack 2"
+        assert await console.hear() == "Bob> How are you?"
+    assert early == [b"", b""]
+
+
+@on_a_line()
+async def test_what_of_the_peer_cannot_be_stored_is_neither_acked_nor_forwarded_nor_counted(line: Line) -> None:
+    console = await line.console()
+    peer, token = await line.peer("Hi!")
+    await console.say("alice> Hello")
+    await console.news()
+    await peer.news()
+    line.break_journal()
+    await peer.say("Bob> How are you?")
+    assert (await peer.rest())[-1].startswith("\\error journal")
+    assert "Bob> How are you?" not in await console.news()
+    assert line.counts() == (1, 1)
+    assert line.stored() == ["Hi!", "Hello"]
+    again = await line.call(f"\\hello 1 Bob session={token} got=1", "Bob> How are you?")
+    assert "\\ack 2" in await again.news()
+    assert "Bob> How are you?" in await console.news()
+    assert line.stored() == ["Hi!", "Hello", "How are you?"]
+
+
+@on_a_line()
+async def test_what_of_the_operator_cannot_be_stored_is_neither_acked_nor_forwarded_nor_counted(
+    line: Line,
+) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.news()
+    line.break_journal()
+    await console.say("alice> Hello")
+    assert (await console.rest())[-1].startswith("\\error journal")
+    assert "alice> Hello" not in await peer.news()
+    assert line.counts() == (1, 0)
+    await line.lose(console)
+    console = await line.console(" session=1 got=1 sent=0")
+    await console.say("alice> Hello")
+    assert "\\ack 1" in await console.news()
+    assert "alice> Hello" in await peer.news()
+
+
+@on_a_line()
+async def test_a_first_message_that_cannot_be_stored_takes_no_seat(line: Line) -> None:
+    caller, _ = await line.greeted()
+    line.break_journal()
+    await caller.say("Bob> Hi!")
+    assert (await caller.rest())[-1].startswith("\\error journal")
+    assert line.board.seat_is_free()
+    assert line.stored() == []
+    await line.peer("Hi!")
+
+
+@on_a_line()
+async def test_a_quit_that_cannot_be_stored_leaves_the_conversation_open(line: Line) -> None:
+    peer, token = await line.peer("Hi!")
+    line.break_journal()
+    await peer.say("\\quit")
+    assert (await peer.rest())[-1].startswith("\\error journal")
+    again = await line.call(f"\\hello 1 Bob session={token} got=0")
+    assert isinstance(hello := await again.frame(), wire.Hello)
+    assert hello.session == token
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_the_messages_of_one_read_are_stored_in_one_transaction(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.news()
+    statements: list[str] = []
+    line.journal._db.set_trace_callback(statements.append)
+    await peer.say(*(f"Bob> {n}" for n in range(100)))
+    assert await peer.news() == ["\\ack 101"]
+    assert statements.count("COMMIT") == 1
+    assert await console.news() == [f"Bob> {n}" for n in range(100)]
+    await console.say(*(f"alice> {n}" for n in range(100)))
+    assert await console.news() == ["\\ack 100"]
+    assert statements.count("COMMIT") == 2
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_classic_peers_messages_of_one_read_are_stored_in_one_transaction(line: Line) -> None:
+    peer = await line.call("Bob> Hi!")
+    console = await line.console()
+    await console.news()
+    statements: list[str] = []
+    line.journal._db.set_trace_callback(statements.append)
+    await peer.say(*(f"Bob> {n}" for n in range(50)))
+    while await console.hear() != "Bob> 49":
+        pass
+    assert statements.count("COMMIT") == 1
+
+
+# ------------------------------------------------------------------ rules that are broken
+
+
+@on_a_line()
+async def test_a_peer_out_of_turn_gets_an_error_behind_the_ack_of_what_was_in_turn(line: Line) -> None:
+    peer, token = await line.greeted()
+    await peer.say("Bob> one", "Bob> two", "Bob> three")
+    lines = await peer.rest()
+    assert lines[0] == "\\ack 1"
+    assert [line.split()[:2] for line in lines[1:]] == [["\\error", "turn"]]
+    assert line.stored() == ["one"]
+    again = await line.call(f"\\hello 1 Bob session={token} got=0")
+    assert isinstance(hello := await again.frame(), wire.Hello)
+    assert hello.got == 1
+
+
+@on_a_line()
+async def test_an_operator_out_of_turn_gets_an_error_behind_the_ack_of_what_was_in_turn(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.news()
+    await console.say("\\ack 1", "alice> one", "alice> two")
+    lines = await console.rest()
+    assert lines[0] == "\\ack 1"
+    assert [line.split()[:2] for line in lines[1:]] == [["\\error", "turn"]]
+    assert await peer.news() == ["\\read 1", "alice> one"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (["\\hello 2 Bob"], "version"),
+        (["\\hello 1 Bob", "\\hello 1 Bob"], "hello"),
+        (["\\hello 1 Bob", "Eve> Hi!"], "handle"),
+        (["\\hello 1 Bob", "\\ack 1"], "ack"),
+        (["\\hello 1 Bob", "Bob> Hi!", "\\quit", "\\hello 1 Bob"], None),
+        (["\\hello 1 Bob", "Bob> " + 501 * "x"], "too-long"),
+        (["\\hello 1 Bob", "Bob> Hi!", "no message"], "syntax"),
+    ],
+)
+def test_a_caller_that_breaks_a_rule_is_told_which_and_closed(
+    tmp_path: Path, said: list[str], code: str | None
+) -> None:
+    @on_a_line()
+    async def check(line: Line) -> None:
+        caller = await line.call(*said)
+        errors = [line.split()[1] for line in await caller.rest() if line.startswith("\\error")]
+        assert errors == ([] if code is None else [code])
+
+    check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (["alice> Hi!"], "hello"),
+        (["\\hello 2 alice"], "version"),
+        (["\\hello 1 alice", "\\hello 1 alice"], "hello"),
+        (["\\hello 1 alice", "bob> Hi!"], "handle"),
+    ],
+)
+def test_a_console_that_breaks_a_rule_is_told_which_and_closed(tmp_path: Path, said: list[str], code: str) -> None:
+    @on_a_line()
+    async def check(line: Line) -> None:
+        console = await line.connect(OperatorEnd(line.board, "alice"))
+        await console.say(*said)
+        assert [line.split()[1] for line in await console.rest() if line.startswith("\\error")] == [code]
+
+    check(tmp_path)
+
+
+@on_a_line()
+async def test_a_peer_cannot_say_that_version_0_is_spoken(line: Line) -> None:
+    """0 is only what the daemon calls a classic peer."""
+    caller = await line.call("\\hello 0 Bob", "Bob> Hi!")
+    assert (await caller.hear()).startswith("\\error version")
+
+
+@on_a_line()
+async def test_a_wrong_ack_behind_a_message_in_one_read_does_not_lose_the_message(line: Line) -> None:
+    caller, _ = await line.greeted()
+    await caller.say("Bob> Hi!", "\\ack 9")
+    lines = await caller.rest()
+    assert lines[0] == "\\ack 1"
+    assert lines[1].startswith("\\error ack")
+
+
+@on_a_line()
+async def test_an_ack_of_more_than_was_said_is_an_error(line: Line) -> None:
+    peer, token = await line.peer("Hi!")
+    again = await line.call(f"\\hello 1 Bob session={token} got=1")
+    assert (await again.hear()).startswith("\\error ack")
+    await peer.say("\\ack 1")
+    assert (await peer.hear()).startswith("\\error ack")
+
+
+# ------------------------------------------------------------------ resume
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_peer_that_comes_back_gets_what_it_has_not_got_in_order(tmp_path: Path, restarted: bool) -> None:
+    @on_a_line(turns=Turns.FREE)
+    async def check(line: Line) -> None:
+        peer, token = await line.peer("Hi!")
+        console = await line.console()
+        await console.news()
+        await console.say("alice> one", "alice> two", "alice> three")
+        await console.news()
+        await line.lose(peer)
+        await console.say("alice> four")
+        assert await console.news() == ["\\away", "\\ack 4"]
+        if restarted:
+            await line.restart()
+        again = await line.call(f"\\hello 1 Bob session={token} got=1")
+        hello = await again.frame()
+        assert isinstance(hello, wire.Hello)
+        assert (hello.session, hello.got, hello.turns) == (token, 1, "free")
+        lines = await again.news()
+        assert [line for line in without_times(lines) if line != "\\away"] == [
+            "alice> two",
+            "alice> three",
+            "alice> four",
+        ]
+        await again.say("Bob> five")
+        assert await again.news() == ["\\ack 2"]
+
+    check(tmp_path)
+
+
+@on_a_line()
+async def test_what_is_sent_again_has_its_time(line: Line) -> None:
+    line.fill(Role.OPERATOR, ["Hello"])
+    again = await line.call(f"\\hello 1 Bob session={TOKEN} got=0")
+    assert (await again.news())[-2:] == ["\\at 2024-05-01T00:00:00.000Z", "alice> Hello"]
+
+
+@on_a_line()
+async def test_a_valid_token_displaces_the_ghost_that_still_holds_the_seat(line: Line) -> None:
+    console = await line.console()
+    ghost, token = await line.peer("Hi!")
+    await console.news()
+    again = await line.call(f"\\hello 1 Bob session={token} got=0")
+    assert (await ghost.hear()).startswith("\\error displaced")
+    await ghost.say("Bob> from beyond")
+    assert await ghost.rest() == []
+    await line.lose(ghost)
+    assert line.board.peer is not None
+    await console.say("alice> Hello")
+    assert (await again.news())[-1] == "alice> Hello"
+    assert line.stored() == ["Hi!", "Hello"]
+
+
+@on_a_line()
+async def test_an_unknown_token_makes_a_new_caller_with_a_token_of_its_own(line: Line) -> None:
+    caller = await line.call("\\hello 1 Bob session=0123 got=3")
+    hello = await caller.frame()
+    assert isinstance(hello, wire.Hello)
+    assert hello.session != "0123"
+    assert hello.got is None
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_the_token_of_an_ended_conversation_gets_the_rest_and_then_the_quit(line: Line) -> None:
+    peer, token = await line.peer("Hi!")
+    console = await line.console()
+    await console.news()
+    await line.lose(peer)
+    await console.say("alice> one", "alice> two", "\\quit bye")
+    await console.news()
+    assert line.board.conversation is None
+    again = await line.call(f"\\hello 1 Bob session={token} got=1", "Bob> too late")
+    lines = await again.rest()
+    assert without_times(lines)[-2:] == ["alice> two", "\\quit bye"]
+    assert not any(line.startswith("\\ack") for line in lines)
+
+
+# ------------------------------------------------------------------ the end
+
+
+@on_a_line()
+async def test_a_quit_ends_the_conversation_for_both_and_frees_the_seat(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.say("\\ack 1")
+    await peer.say("\\quit I have to go")
+    await peer.rest()
+    assert (await console.news())[-1] == "\\quit I have to go"
+    await line.peer("Next", handle="Carol")
+
+
+@on_a_line()
+async def test_what_a_peer_says_across_the_end_of_its_conversation_is_not_acked(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.news()
+    await console.say("\\ack 1", "alice> Bye", "\\quit")
+    await console.news()
+    await peer.say("Bob> But")
+    assert await peer.rest() == ["\\read 1", "alice> Bye", "\\quit"]
+    assert line.journal.running() is None
+
+
+@on_a_line()
+async def test_what_the_operator_said_to_the_last_peer_is_not_taken_for_the_next_one(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.news()
+    await console.say("\\ack 1")
+    await console.news()
+    await peer.say("\\quit")
+    await peer.rest()
+    eve, _ = await line.peer("Me now", handle="Eve")
+    await console.say_blindly("alice> for Bob only")  # typed before it was told of the end
+    await console.news()
+    assert await eve.news() == []
+    assert line.stored() == ["Me now"]
+
+
+@on_a_line()
+async def test_a_quit_for_the_last_conversation_does_not_end_the_next_one(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.news()
+    await console.say("\\ack 1")
+    await console.news()
+    await peer.say("\\quit")
+    await peer.rest()
+    eve, _ = await line.peer("Me now", handle="Eve")
+    await console.say_blindly("\\quit")
+    await console.news()
+    assert await eve.news() == []
+    assert line.stored() == ["Me now"]
+
+
+@on_a_line()
+async def test_when_the_daemon_stops_both_ends_are_told_and_the_conversation_goes_on_later(line: Line) -> None:
+    console = await line.console()
+    peer, token = await line.peer("Hi!")
+    await console.news()
+    line.board.stop()
+    assert [line.split()[1] for line in await peer.rest()] == ["stopping"]
+    assert [line.split()[1] for line in await console.rest()] == ["stopping"]
+    await line.restart()
+    again = await line.call(f"\\hello 1 Bob session={token} got=0")
+    assert isinstance(hello := await again.frame(), wire.Hello)
+    assert hello.got == 1
+
+
+# ------------------------------------------------------------------ read marks, away and here
+
+
+@on_a_line()
+async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.news()
+    await console.say("\\ack 1", "alice> Hello")
+    assert await console.news() == ["\\ack 1"]
+    assert await peer.news() == ["\\read 1", "alice> Hello"]
+    await peer.say("\\ack 1")
+    assert await peer.news() == []
+    assert await console.news() == ["\\read 1"]
+
+
+@on_a_line()
+async def test_read_marks_are_told_again_to_ends_that_come_back_also_after_a_restart(line: Line) -> None:
+    console = await line.console()
+    peer, token = await line.peer("Hi!")
+    await console.say("\\ack 1", "alice> Hello")
+    await console.news()
+    await peer.say("\\ack 1")
+    await peer.news()
+    await line.restart()
+    again = await line.call(f"\\hello 1 Bob session={token} got=1")
+    assert (await again.news())[1:] == ["\\read 1", "\\away"]
+    console = await line.console()
+    assert "\\read 1" in await console.news()
+
+
+@on_a_line()
+async def test_what_a_peer_has_got_when_it_comes_back_is_a_read_mark_for_the_console(line: Line) -> None:
+    console = await line.console()
+    peer, token = await line.peer("Hi!")
+    await console.say("alice> Hello")
+    await console.news()
+    await line.lose(peer)
+    assert await console.news() == ["\\away"]
+    await (await line.call(f"\\hello 1 Bob session={token} got=1")).news()
+    assert sorted(await console.news()) == ["\\here", "\\read 1"]
+
+
+@on_a_line()
+async def test_callers_and_the_peer_are_told_whether_a_console_is_attached(line: Line) -> None:
+    peer, _ = await line.greeted()
+    other, _ = await line.greeted()
+    console = await line.console()
+    assert await peer.news() == ["\\here alice"]
+    assert await other.news() == ["\\here alice"]
+    await peer.say("Bob> Hi!")
+    assert await peer.news() == ["\\ack 1"]
+    await line.lose(console)
+    assert await peer.news() == ["\\away"]
+
+
+@on_a_line()
+async def test_the_console_is_told_whether_the_peer_is_connected(line: Line) -> None:
+    console = await line.console()
+    peer, token = await line.peer("Hi!")
+    assert "\\away" not in await console.news()
+    await line.lose(peer)
+    assert await console.news() == ["\\away"]
+    await line.lose(console)
+    console = await line.console()
+    assert "\\away" in await console.news()
+    await line.call(f"\\hello 1 Bob session={token} got=0")
+    assert await console.hear() == "\\here"
+
+
+# ------------------------------------------------------------------ consoles
+
+
+@on_a_line()
+async def test_a_new_console_is_told_the_running_conversation_with_the_operators_own_words(line: Line) -> None:
+    conversation = line.fill(Role.OPERATOR, ["Hello"])
+    await line.call(f"\\hello 1 Bob session={TOKEN} got=1")
+    console = await line.console()
+    peer = await console.frame()
+    assert isinstance(peer, wire.Peer)
+    assert (peer.handle, peer.session, peer.got) == ("Bob", str(conversation.id), 1)
+    assert (peer.address, peer.turns, peer.since) == (ADDRESS, "free", conversation.started)
+    assert [line for line in await console.news() if line[1:] not in ("away", "here", "read 1", "ready")] == [
+        "\\at 2024-05-01T00:00:00.000Z",
+        "Bob> Hi",
+        "\\at 2024-05-01T00:00:00.000Z own",
+        "alice> Hello",
+    ]
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_console_that_comes_back_is_told_only_what_it_has_not(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("p1")
+    await console.say("alice> a1", "alice> a2")
+    await console.news()
+    await peer.say("Bob> p2")
+    await peer.news()
+    await line.lose(console)
+    await peer.say("Bob> p3")
+    await peer.news()
+    console = await line.console(" session=1 got=1 sent=1")
+    lines = without_times(await console.news())
+    assert [line for line in lines if not line.startswith("\\")] == ["alice> a2", "Bob> p2", "Bob> p3"]
+    await console.say("alice> a3")
+    assert await console.news() == ["\\ack 3"]
+
+
+@on_a_line()
+async def test_a_console_with_impossible_counts_is_told_everything(line: Line) -> None:
+    await line.peer("Hi!")
+    console = await line.console(" session=1 got=5 sent=0")
+    assert "Bob> Hi!" in await console.news()
+
+
+@on_a_line()
+async def test_a_console_that_names_a_conversation_out_of_range_is_told_everything(line: Line) -> None:
+    await line.peer("Hi!")
+    console = await line.console(f" session={64 * '9'} got=0 sent=0")
+    assert "Bob> Hi!" in await console.news()
+
+
+@on_a_line()
+async def test_conversations_that_were_missed_are_told_in_order_each_with_its_quit(line: Line) -> None:
+    for handle in ("Ann", "Ben", "Cid"):
+        peer, _ = await line.peer(f"I am {handle}", handle=handle)
+        await peer.say(f"\\quit from {handle}")
+        await peer.rest()
+    await line.peer("I am here", handle="Dan")
+    console = await line.console()
+    for handle in ("Ann", "Ben", "Cid"):
+        assert isinstance(peer_line := await console.frame(), wire.Peer)
+        assert peer_line.handle == handle
+        assert without_times(await console.news()) == [f"{handle}> I am {handle}"]  # and no quit before the ack
+        await console.say("\\ack 1")
+        assert await console.hear() == f"\\quit from {handle}"
+    assert isinstance(peer_line := await console.frame(), wire.Peer)
+    assert peer_line.handle == "Dan"
+    await line.lose(console)
+    console = await line.console()
+    assert isinstance(peer_line := await console.frame(), wire.Peer)
+    assert peer_line.handle == "Dan"  # the others have been seen
+
+
+@on_a_line()
+async def test_an_ack_of_a_console_is_never_counted_for_the_next_conversation(line: Line) -> None:
+    console = await line.console()
+    bob, _ = await line.peer("Hi!")
+    await bob.say("\\quit")
+    await bob.rest()
+    eve, _ = await line.peer("Me now", handle="Eve")
+    assert "Eve> Me now" not in await console.news()
+    await console.say("\\ack 1")
+    assert (await console.news())[-1] == "Eve> Me now"
+    assert await eve.news() == []
+    await console.say("\\ack 1")
+    await console.news()
+    assert await eve.news() == ["\\read 1"]
+
+
+@on_a_line()
+async def test_a_second_console_is_turned_away_unless_it_takes_over(line: Line) -> None:
+    first = await line.console()
+    await line.peer("Hi!")
+    await first.news()
+    second = await line.connect(OperatorEnd(line.board, "carol"))
+    await second.say("\\hello 1 carol")
+    assert [line.split()[1] for line in await second.rest()] == ["held"]
+    third = await line.console(" take=1")
+    assert [line.split()[1] for line in await first.rest()] == ["taken-over"]
+    assert "Bob> Hi!" in await third.news()
+    await line.lose(first)
+    assert line.board.operator is not None
+
+
+@on_a_line(handle="sysop")
+async def test_a_handle_from_the_settings_goes_before_a_suggested_one_only(line: Line) -> None:
+    console = await line.connect(OperatorEnd(line.board, "alice"))
+    await console.say("\\hello 1 alice suggested=1")
+    assert (await console.hear()).split()[2] == "sysop"
+    await line.lose(console)
+    console = await line.connect(OperatorEnd(line.board, "alice"))
+    await console.say("\\hello 1 alice")
+    assert (await console.hear()).split()[2] == "alice"
+
+
+@on_a_line()
+async def test_asking_for_the_status_attaches_no_console(line: Line) -> None:
+    await line.peer("Hi!")
+    console = await line.connect(OperatorEnd(line.board, "alice"))
+    await console.say("\\status")
+    answer = await console.frame()
+    assert isinstance(answer, wire.Status)
+    report = json.loads(answer.report)
+    assert (report["port"], report["console"]) == (7000, None)
+    assert (report["peer"]["handle"], report["peer"]["received"], report["peer"]["connected"]) == ("Bob", 1, True)
+    assert "Hi!" not in answer.report
+
+
+# ------------------------------------------------------------------ slow readers
+
+TEXTS = [f"{n:04} {'x' * 395}" for n in range(5000)]  # twice what may wait unsent
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_slow_peer_gets_everything_in_order_without_a_queue_in_memory(line: Line) -> None:
+    line.fill(Role.OPERATOR, TEXTS)
+    peer = await line.call(f"\\hello 1 Bob session={TOKEN} got=0")
+    assert isinstance(await peer.frame(), wire.Hello)
+    console = await line.console(" session=1 got=1 sent=5000")
+    await console.say("alice> live")  # behind what the peer has not read yet
+    await console.news()
+    biggest = line.transport(peer).get_write_buffer_size()
+    assert 0 < biggest < UNSENT_MAX / 4
+    heard: list[str] = []
+    while len(heard) <= len(TEXTS):
+        frame = await peer.frame()
+        if isinstance(frame, wire.Message):
+            heard.append(frame.text)
+            biggest = max(biggest, line.transport(peer).get_write_buffer_size())
+    assert heard == [*TEXTS, "live"]
+    assert biggest < UNSENT_MAX / 4
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_slow_console_gets_everything_in_order_without_a_queue_in_memory(line: Line) -> None:
+    line.fill(Role.PEER, TEXTS)
+    peer = await line.call(f"\\hello 1 Bob session={TOKEN} got=0")
+    await peer.news()
+    console = await line.console()
+    await peer.say("Bob> live")
+    await peer.news()
+    biggest = line.transport(console).get_write_buffer_size()
+    assert 0 < biggest < UNSENT_MAX / 4
+    heard: list[str] = []
+    while len(heard) <= len(TEXTS) + 1:
+        frame = await console.frame()
+        if isinstance(frame, wire.Message):
+            heard.append(frame.text)
+            biggest = max(biggest, line.transport(console).get_write_buffer_size())
+    assert heard == ["Hi", *TEXTS, "live"]
+    assert biggest < UNSENT_MAX / 4
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_peer_that_reads_slowly_gets_the_quit_behind_the_last_message(line: Line) -> None:
+    line.fill(Role.OPERATOR, TEXTS)
+    peer = await line.call(f"\\hello 1 Bob session={TOKEN} got=0")
+    assert isinstance(await peer.frame(), wire.Hello)
+    console = await line.console(" session=1 got=1 sent=5000")
+    await console.say("\\quit enough")
+    await console.news()
+    lines = without_times(await peer.rest())
+    assert lines[-1] == "\\quit enough"
+    assert [line for line in lines if not line.startswith("\\")] == [f"alice> {text}" for text in TEXTS]
+
+
+# ------------------------------------------------------------------ classic peers
+
+
+@on_a_line()
+async def test_a_classic_peers_messages_wait_for_their_turn(line: Line) -> None:
+    peer = await line.call("Bob> one", "Bob> two", "Bob> three")
+    console = await line.console()
+    assert isinstance(heading := await console.frame(), wire.Peer)
+    assert heading.classic
+    assert [line for line in await console.news() if line.startswith("Bob")] == ["Bob> one"]
+    await console.say("alice> answer")
+    assert await peer.hear() == "alice> answer"
+    assert await console.news() == ["\\ack 1", "Bob> two"]
+    peer.hang_up()
+    assert await console.hear() == "Bob> three"  # its turn never came, and it is not lost
+    await console.say("\\ack 3")
+    assert (await console.hear()).startswith("\\quit")
+    assert line.board.conversation is None
+
+
+@on_a_line()
+async def test_a_classic_peer_with_too_many_messages_waiting_is_told_and_closed(line: Line) -> None:
+    peer = await line.call("Bob> Hi!", *(f"Bob> {n}" for n in range(WAITING_MAX + 1)))
+    assert [line.split()[:2] for line in await peer.rest()] == [["\\error", "waiting"]]
+
+
+@on_a_line()
+async def test_a_classic_peers_waiting_message_is_not_lost_when_the_journal_fails_once(line: Line) -> None:
+    peer = await line.call("Bob> one", "Bob> two", "Bob> three")
+    console = await line.console()
+    await console.news()
+    await console.say("alice> answer")
+    append, calls = line.journal.append, 0
+
+    def fail_second(*args: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            line.break_journal()
+        append(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line.journal, "append", fail_second)
+        await peer.rest()
+        peer.hang_up()
+        while line.board.conversation is not None:
+            await asyncio.sleep(0)
+    assert [e.text for e in line.journal.entries(1, 0, limit=10)] == ["one", "answer", "two", "three"]
+
+
+@on_a_line()
+async def test_a_classic_conversation_does_not_outlive_the_daemon(line: Line) -> None:
+    await line.call("Bob> Hi!")
+    console = await line.console()
+    await console.news()
+    line.board.stop()
+    await line.restart()
+    assert line.board.conversation is None
+
+
+# ------------------------------------------------------------------ what is kept
+
+
+@on_a_line(keep="none")
+async def test_with_keep_none_words_are_gone_once_the_other_user_has_seen_them(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("a secret")
+    await console.news()
+    assert line.stored() == ["a secret"]
+    await console.say("\\ack 1", "alice> another")
+    await console.news()
+    assert line.stored() == ["", "another"]
+    await peer.say("\\ack 1")
+    await peer.news()
+    assert line.stored() == ["", ""]
+
+
+@on_a_line(keep="30d")
+async def test_with_keep_in_days_old_conversations_are_removed_at_the_next_start(line: Line) -> None:
+    peer, _ = await line.peer("Hi!")
+    await peer.say("\\quit")
+    await peer.rest()
+    await line.restart()
+    assert line.journal.by_id(1) is not None
+    line.journal.close()
+    with sqlite3.connect(line.file) as database:
+        database.execute("UPDATE conversation SET ended = ended - 31 * 86400000")
+    database.close()
+    await line.restart()
+    assert line.journal.by_id(1) is None
+    assert line.journal.entries(1, 0, limit=10) == []

@@ -1,0 +1,225 @@
+"""What a test talks through: a program on a terminal or on pipes, or a bare connection.
+
+Waiting is always for a condition, with a bound.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pexpect
+import pyte
+
+PATIENCE = float(os.environ.get("PYCHAT_TEST_PATIENCE", "20"))
+"""Seconds until a condition that never comes true fails a test; a loaded machine is slow, not wrong."""
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Waits until `condition` holds; fails with `what` after a while."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.01)
+
+
+class Caller:
+    """A bare TCP connection: lines out, lines in."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self._file = sock.makefile("rb")
+
+    def send(self, *lines: str | bytes) -> None:
+        """Sends `lines` in one write, each with its line feed."""
+        self.raw(b"".join((line.encode() if isinstance(line, str) else line) + b"\n" for line in lines))
+
+    def raw(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def line(self) -> str:
+        """The next line, without its line feed; empty at the end of the connection."""
+        return self._file.readline().decode().removesuffix("\n")
+
+    def reads(self, *starts: str) -> str:
+        """Reads lines until one begins with one of `starts`; that line."""
+        before = []
+        while line := self.line():
+            if line.startswith(starts):
+                return line
+            before.append(line)
+        raise AssertionError(f"no line that begins with {starts}, but {before}")
+
+    def rest(self) -> list[str]:
+        """All lines until the other side closes."""
+        return self._file.read().decode().splitlines()
+
+    def end(self) -> None:
+        """Sends no more; still reads."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Ends the connection with RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+        self.socket.close()
+
+
+class Piped:
+    """A program on pipes; what it wrote can be waited for."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        self._input = process.stdin
+        self._read: dict[int, bytes] = {process.stdout.fileno(): b"", process.stderr.fileno(): b""}
+        for fd in self._read:
+            os.set_blocking(fd, False)
+
+    def enter(self, text: str | bytes) -> None:
+        self._input.write((text.encode() if isinstance(text, str) else text) + b"\n")
+        self._input.flush()
+
+    def end_input(self) -> None:
+        self._input.close()
+
+    def out(self) -> str:
+        """What it has written to stdout so far."""
+        return self._texts()[0]
+
+    def notices(self) -> str:
+        """What it has written to stderr so far."""
+        return self._texts()[1]
+
+    def says(self, words: str) -> None:
+        """Waits until `words` are on stdout."""
+        wait_for(lambda: words in self.out(), f"{words!r} on stdout")
+
+    def notes(self, words: str) -> None:
+        """Waits until `words` are on stderr."""
+        wait_for(lambda: words in self.notices(), f"{words!r} on stderr")
+
+    def exit_status(self) -> int:
+        """Waits for the program's end; its exit status."""
+        wait_for(lambda: self._texts() and self.process.poll() is not None, "the program ends")
+        return self.process.returncode
+
+    def _texts(self) -> list[str]:
+        for fd in self._read:
+            with suppress(BlockingIOError):
+                while data := os.read(fd, 65536):
+                    self._read[fd] += data
+        return [data.decode() for data in self._read.values()]
+
+
+class _AnsweringScreen(pyte.HistoryScreen):
+    """A terminal that tells where its cursor is when it is asked."""
+
+    def __init__(self, columns: int, lines: int, answer: Callable[[str], None]) -> None:
+        super().__init__(columns, lines, history=5000, ratio=0.5)
+        self._answer_with = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer_with(data)
+
+
+class Terminal:
+    """A program on a pty, and the screen a person would see."""
+
+    def __init__(self, words: Sequence[str], env: dict[str, str], columns: int, lines: int) -> None:
+        self._screen = _AnsweringScreen(columns, lines, self._answer)
+        self._stream = pyte.ByteStream(self._screen)
+        self.raw = b""
+        child: Any = pexpect.spawn(
+            words[0], list(words[1:]), env=env, dimensions=(lines, columns), timeout=PATIENCE, echo=False
+        )
+        self.child = child
+        self.child.delaybeforesend = None
+        self.child.ptyproc.delayafterclose = 0.0
+
+    def _answer(self, data: str) -> None:
+        """The terminal's own answers (where the cursor is), as a real one gives them."""
+        self.child.send(data)
+
+    def type(self, text: str) -> None:
+        self.child.send(text)
+
+    def enter(self, text: str = "") -> None:
+        self.child.send(f"{text}\r")
+
+    def update(self) -> None:
+        """Feeds what the program has written to the screen."""
+        try:
+            while True:
+                data = self.child.read_nonblocking(65536, timeout=0)
+                self.raw += data
+                self._stream.feed(data)
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            pass
+
+    def lines(self) -> list[str]:
+        """Scrollback and screen, without blanks at the ends of lines."""
+        self.update()
+        above = [
+            "".join(row[column].data for column in range(self._screen.columns)) for row in self._screen.history.top
+        ]
+        return [line.rstrip() for line in (*above, *self._screen.display)]
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+    def cursor_line(self) -> str:
+        """The line the cursor is on: what is being typed."""
+        self.update()
+        return str(self._screen.display[self._screen.cursor.y]).rstrip()
+
+    def sees(self, words: str) -> None:
+        """Waits until `words` are on the screen or in the scrollback."""
+        try:
+            wait_for(lambda: words in self.text(), f"{words!r} on the screen")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it shows:\n{self.text()}") from None
+
+    def line_is(self, words: str) -> None:
+        """Waits until the line being typed is `words`, its prompt included."""
+        try:
+            wait_for(lambda: self.cursor_line() == words, f"{words!r} in the line")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it shows:\n{self.text()}") from None
+
+    def line_with(self, words: str) -> str:
+        """The one line with `words` in it; fails when there are none or several."""
+        (line,) = [line for line in self.lines() if words in line]
+        return line
+
+    def resize(self, columns: int, lines: int) -> None:
+        self._screen.resize(lines, columns)
+        self.child.setwinsize(lines, columns)
+
+    def exit_status(self) -> int:
+        """Waits for the program's end; its exit status."""
+        wait_for(self._ended, "the program ends")
+        return int(self.child.exitstatus)
+
+    def _ended(self) -> bool:
+        self.update()
+        return not self.child.isalive()
+
+    def close(self) -> None:
+        if self.child.isalive():
+            self.child.kill(signal.SIGKILL)
+            self.child.wait()
+        self.child.close()

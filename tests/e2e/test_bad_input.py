@@ -1,0 +1,157 @@
+"""Programs that break the rules of version 1: a clear error line for them, and no harm to anybody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.harness import Line, wait_for
+
+
+def _serves(line: Line) -> None:
+    """The daemon takes calls as before."""
+    wait_for(lambda: line.status()["peer"] is None or not line.status()["peer"]["connected"], "the seat is left")
+    caller = line.connect()
+    caller.send("\\hello 1 Next")
+    assert caller.reads("\\hello", "\\busy")
+    caller.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "data"),
+    [
+        ("utf-8", b"\\hello 1 Cl\xffent\n"),
+        ("control", b"\\hello 1 Cl\0ent\n"),
+        ("handle", b"\\hello 1 Elevenchars\n"),
+        ("handle", b"\\hello 1 a>b\n"),
+        ("handle", "\\hello 1 a\u202eb\n".encode()),
+        ("version", b"\\hello 2 Client1\n"),
+        ("syntax", b"\\hello 1\n"),
+        ("syntax", b"\\hello one Client1\n"),
+        ("syntax", b"\\hello 1 Client1 session=\xc3\xa4\n"),
+        ("syntax", b"\\hello 1 Client1 got=-1\n"),
+        ("too-long", b"\\hello 1 Client1 x=" + b"x" * 5000),
+    ],
+)
+def test_a_bad_hello_gets_its_code(line: Line, code: str, data: bytes) -> None:
+    caller = line.connect()
+    caller.raw(data)
+    (answer,) = caller.rest()
+    assert answer.startswith(f"\\error {code} ")
+    assert len(answer.split()) > 3  # words for people
+    _serves(line)
+
+
+@pytest.mark.parametrize(
+    ("code", "data"),
+    [
+        ("utf-8", b"Client1> Hi \xc3\x28!\n"),
+        ("control", b"Client1> Hi\0!\n"),
+        ("control", b"Client1> Hi\x1b[2J!\n"),
+        ("handle", b"Elevenchars> Hi!\n"),
+        ("handle", b"Somebody> Hi!\n"),
+        ("handle", b"two words> Hi!\n"),
+        ("turn", b"Client1> and another\n"),
+        ("hello", b"\\hello 1 Client1\n"),
+        ("too-long", b"Client1> " + b"x" * 501 + b"\n"),
+        ("empty", b"Client1> \n"),
+        ("syntax", b"no handle in front\n"),
+        ("ack", b"\\ack 1\n"),
+        ("syntax", b"\\ack many\n"),
+    ],
+)
+def test_a_broken_rule_gets_its_code_and_loses_nothing_that_was_acked(line: Line, code: str, data: bytes) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    caller = line.connect()
+    caller.send("\\hello 1 Client1")
+    session = next(word for word in caller.line().split() if word.startswith("session="))
+    caller.send("Client1> Hi!")
+    assert caller.reads("\\ack") == "\\ack 1"
+    caller.raw(data)
+    answer = caller.reads("\\error")
+    assert answer.startswith(f"\\error {code} ")
+    assert len(answer.split()) > 3
+    assert caller.rest() == []
+    caller.close()
+    console.sees("Client1> Hi!")
+    assert line.status()["peer"]["received"] == 1
+    _serves(line)
+    again = line.connect()
+    again.send(f"\\hello 1 Client1 {session} got=0")
+    assert "got=1" in again.line().split()
+
+
+def test_ten_megabytes_without_a_line_end_are_refused_and_not_kept(line: Line) -> None:
+    before = _memory(line)
+    caller = line.greeted()
+    caller.raw(b"Client1> ")
+    for _ in range(160):
+        caller.raw(b"x" * 65536)
+    assert caller.reads("\\error").startswith("\\error too-long ")
+    assert _memory(line) - before < 4000
+    caller.close()
+    _serves(line)
+
+
+def test_unknown_verbs_are_ignored(line: Line) -> None:
+    caller = line.greeted()
+    caller.send("\\dance the=tango", "\\typing", "Client1> Hi!")
+    assert caller.reads("\\ack", "\\error") == "\\ack 1"
+
+
+def test_a_burst_out_of_turn_delivers_its_first_message(line: Line) -> None:
+    caller = line.greeted()
+    caller.send("Client1> one", "Client1> two", "Client1> three")
+    assert caller.reads("\\ack", "\\error") == "\\ack 1"
+    assert caller.reads("\\error").startswith("\\error turn ")
+    assert line.status()["peer"]["received"] == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"\\hel", b"\\hello 1 Client1\nClient1> half a li", b"half a li"])
+def test_a_reset_in_the_middle_of_a_line_harms_nobody(line: Line, data: bytes) -> None:
+    console, client = line.talk()
+    caller = line.connect()
+    caller.raw(data)
+    caller.reset()
+    console.enter("undisturbed")
+    client.sees("Server> undisturbed")
+    assert "half" not in console.text()
+
+
+def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    caller = line.connect()
+    caller.send("\\hello 1 Client1")
+    session = next(word for word in caller.line().split() if word.startswith("session="))
+    caller.send("Client1> Hi!")
+    assert caller.reads("\\ack") == "\\ack 1"
+    console.sees("Client1> Hi!")
+    console.enter("Go on")
+    caller.reads("Server> Go on")
+    caller.raw(b"Client1> half a li")
+    caller.reset()
+    console.sees("Client1 is away")
+    again = line.connect()
+    again.send(f"\\hello 1 Client1 {session} got=1", "Client1> half a line no more")
+    assert "got=1" in again.line().split()
+    assert again.reads("\\ack") == "\\ack 2"
+    console.sees("Client1> half a line no more")
+    assert console.text().count("half a li") == 1
+
+
+def test_a_hundred_connections_at_once_do_not_disturb_the_two_who_talk(line: Line) -> None:
+    console, client = line.talk()
+    crowd = [line.connect() for _ in range(100)]
+    console.enter("undisturbed")
+    client.sees("Server> undisturbed")
+    for caller in crowd:
+        caller.close()
+    client.enter("indeed")
+    console.sees("Client1> indeed")
+
+
+def _memory(line: Line) -> int:
+    """KiB that the daemon holds."""
+    with open(f"/proc/{line.pid()}/status") as file:  # noqa: PTH123 -- one line of it
+        return next(int(row.split()[1]) for row in file if row.startswith("VmRSS"))

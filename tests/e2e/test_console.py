@@ -1,0 +1,182 @@
+"""The operator's console comes and goes; the conversation stays."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import BIN, Line, Terminal, wait_for
+
+
+def _said(terminal: Terminal) -> list[str]:
+    """The messages on a screen, without their times."""
+    return [line[6:] for line in terminal.lines() if line[2:3] == ":" and "> " in line]
+
+
+def test_a_conversation_survives_the_kill_of_the_console(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    client.enter("How are you?")
+    console.sees("Client1> How are you?")
+    console.child.kill(signal.SIGKILL)
+    client.sees("Server is away")
+    client.enter("held meanwhile")
+    client.sees("held until your turn")
+    again = line.console()
+    again.sees("Client1> How are you?")
+    client.sees("Server is here")
+    again.enter("Fine")
+    client.sees("Server> Fine")
+    again.sees("Client1> held meanwhile")
+    said = ["Client1> Hi!", "Server> Hello", "Client1> How are you?", "Server> Fine", "Client1> held meanwhile"]
+    wait_for(lambda: _said(again) == said, "both sides' words in order, once each")
+    assert _said(client) == said
+
+
+def test_what_is_said_while_no_console_is_there_is_shown_when_one_comes(line: Line) -> None:
+    client = line.client()
+    client.sees("is away")
+    client.line_is("Client1>")
+    client.enter("Anybody?")
+    client.sees("Client1> Anybody?")
+    wait_for(lambda: line.status()["peer"], "the message is stored")
+    console = line.console()
+    console.sees("Client1> Anybody?")
+    client.sees("is here")
+    console.enter("Yes")
+    client.sees("Server> Yes")
+
+
+def test_a_conversation_that_ended_unseen_is_shown_to_the_next_console(line: Line) -> None:
+    client = line.client()
+    client.sees("You speak first")
+    client.line_is("Client1>")
+    client.enter("Call me back")
+    client.enter("\\quit bye")
+    assert client.exit_status() == 0
+    console = line.console()
+    console.sees("Client1> Call me back")
+    console.sees("Client1 ended the conversation: bye")
+
+
+def test_a_second_console_is_told_who_holds_the_first(line: Line) -> None:
+    console, client = line.talk()
+    second = line.console()
+    assert second.exit_status() == 4
+    second.sees("The console is held by")
+    second.sees(f"(pid {console.child.pid})")
+    second.sees("--take-over")
+    console.enter("still mine")
+    client.sees("Server> still mine")
+
+
+def test_take_over_takes_the_console_and_its_conversation(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    second = line.console("--take-over", handle="Chief")
+    second.sees("Client1> Hi!")
+    second.sees("Server> Hello")
+    assert console.exit_status() == 4
+    console.sees("has taken over the console")
+    client.enter("Who is it?")
+    second.sees("Client1> Who is it?")
+    second.enter("The chief")
+    client.sees("Chief> The chief")
+
+
+@pytest.mark.parametrize("keys", ["\x04", "\\detach\r"], ids=["ctrl-d", "detach"])
+def test_detaching_leaves_the_conversation_running(line: Line, keys: str) -> None:
+    console, client = line.talk()
+    console.type(keys)
+    assert console.exit_status() == 0
+    console.sees("The conversation goes on")
+    client.sees("Server is away")
+    assert line.status()["peer"]["connected"] is True
+    assert line.status()["console"] is None
+    again = line.console()
+    again.sees("Client1> Hi!")
+    again.enter("Back")
+    client.sees("Server> Back")
+
+
+def test_quit_without_a_conversation_is_refused(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    console.enter("\\quit")
+    console.sees("No conversation is open. \\detach leaves the console.")
+    assert console.child.isalive()
+
+
+def test_without_a_port_the_one_line_is_found(line: Line) -> None:
+    console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
+    console.sees(f"This is the line on port {line.port}")
+
+
+def test_without_a_port_several_lines_are_listed(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "2").mkdir()
+    other = Line(tmp_path / "2", runtime=line.runtime)
+    try:
+        other.start()
+        console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
+        assert console.exit_status() == 2
+        console.sees(", ".join(map(str, sorted((line.port, other.port)))))
+        other.kill()
+        console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
+        console.sees(f"This is the line on port {line.port}")
+    finally:
+        other.close()
+
+
+def test_without_a_daemon_the_console_says_what_to_run(idle_line: Line) -> None:
+    console = idle_line.console()
+    assert console.exit_status() == 3
+    console.sees(f"'pychatd start {idle_line.port}'")
+
+
+def test_what_a_killed_daemon_left_behind_is_not_taken_for_a_line(line: Line) -> None:
+    line.kill()
+    assert line.console().exit_status() == 3
+    console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
+    assert console.exit_status() == 3
+
+
+def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
+    console, client = line.talk()
+    line.kill()
+    console.sees("The connection is gone")
+    line.start()
+    console.sees("Connected to Client1 again")
+    client.sees(" again.")
+    console.enter("Back")
+    client.sees("Server> Back")
+    assert console.text().count("Client1> Hi!") == 1
+
+
+def test_what_is_typed_while_the_daemon_is_down_goes_when_it_is_back(line: Line) -> None:
+    console, client = line.talk()
+    line.kill()
+    console.sees("The connection is gone")
+    console.enter("still here")
+    console.sees("Server> still here")
+    client.sees("The connection is gone")
+    client.enter("me too")
+    client.sees("held until your turn: me too")
+    line.start()
+    client.sees("Server> still here")
+    console.sees("Client1> me too")
+    for terminal in (console, client):
+        assert terminal.line_with("Server> still here")
+        assert terminal.line_with("Client1> me too")
+
+
+def test_the_handle_of_the_configuration_is_the_consoles_unless_it_says_another(idle_line: Line) -> None:
+    idle_line.start("--handle", "Alice")
+    console = idle_line.console(handle=None)
+    console.line_is("Alice>")
+    console.type("\x04")
+    assert console.exit_status() == 0
+    idle_line.console(handle="Bob").line_is("Bob>")

@@ -1,0 +1,285 @@
+"""Starting, stopping and asking the daemon: exit statuses, sentences, and what it is as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import BIN, PATIENCE, Line, free_port, wait_for
+
+
+@pytest.fixture
+def nobody() -> list[str]:
+    """What to put in front of a command to run it without any privilege; empty where we have none."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root may do everything, and setpriv is not installed")
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that everybody may write to (the one of pytest is ours alone)."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def _sentence(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line that was written, and it is no traceback."""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("pychatd: ")
+    assert result.stdout == ""
+    return line
+
+
+# ------------------------------------------------------------------ start
+
+
+def test_start_returns_when_the_daemon_serves(idle_line: Line) -> None:
+    assert idle_line.pychatd("start").returncode == 0
+    caller = idle_line.greeted()
+    caller.send("Client1> Hi!")
+    assert caller.reads("\\ack") == "\\ack 1"
+
+
+def test_start_says_nothing_when_all_is_well(idle_line: Line) -> None:
+    result = idle_line.pychatd("start")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_start_names_the_pid_of_a_daemon_that_runs_already(line: Line) -> None:
+    for command in ("start", "run"):
+        result = line.pychatd(command)
+        assert result.returncode == 4
+        assert str(line.pid()) in _sentence(result)
+    assert line.alive()
+
+
+def test_start_says_that_the_port_is_in_use(idle_line: Line) -> None:
+    with socket.create_server(("127.0.0.1", idle_line.port)):
+        result = idle_line.pychatd("start")
+    assert result.returncode == 4
+    assert f"Port {idle_line.port} is in use" in _sentence(result)
+    idle_line.start()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "7000x", "٧٠٠٠"])
+def test_a_bad_port_is_a_usage_error(port: str) -> None:
+    for command in ("start", "stop", "status"):
+        words = [str(BIN / "pychatd"), command, "--", port]
+        result = subprocess.run(words, text=True, capture_output=True, timeout=PATIENCE, check=False)
+        assert result.returncode == 2
+        assert "port" in result.stderr.lower()
+        assert "Traceback" not in result.stderr
+
+
+def test_start_says_that_a_directory_cannot_be_made(idle_line: Line) -> None:
+    (idle_line.directory / "state").write_text("a file in the way")
+    result = idle_line.pychatd("start")
+    assert result.returncode == 5
+    assert str(idle_line.directory / "state") in _sentence(result)
+
+
+def test_start_says_that_a_directory_cannot_be_written(
+    idle_line: Line, open_directory: Path, nobody: list[str]
+) -> None:
+    for name in ("run", "state"):
+        (open_directory / name / str(idle_line.port)).mkdir(parents=True)
+    closed = open_directory / "state" / str(idle_line.port)
+    closed.chmod(0o555)
+    (open_directory / "run" / str(idle_line.port)).chmod(0o777)
+    result = _start_in(open_directory, idle_line.port, nobody)
+    assert result.returncode == 5
+    assert str(closed) in _sentence(result)
+
+
+def test_a_port_below_1024_is_not_for_everybody(open_directory: Path, nobody: list[str]) -> None:
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 1024:
+        pytest.skip("this system opens all ports to everybody")
+    result = _start_in(open_directory, 783, nobody)
+    assert result.returncode == 5
+    assert "Port 783 cannot be opened" in _sentence(result)
+
+
+def _start_in(directory: Path, port: int, nobody: list[str]) -> subprocess.CompletedProcess[str]:
+    words = [*nobody, str(BIN / "pychatd"), "start", str(port), "--syslog", str(directory / "log")]
+    places = ["--runtime-directory", str(directory / "run"), "--state-directory", str(directory / "state")]
+    words += places
+    env = {**os.environ, "HOME": str(directory)}
+    return subprocess.run(words, env=env, text=True, capture_output=True, timeout=PATIENCE, check=False)
+
+
+def test_a_home_that_is_not_ours_to_read_gets_a_sentence(tmp_path: Path, nobody: list[str]) -> None:
+    (tmp_path / "home").mkdir(mode=0)
+    env = {**os.environ, "HOME": str(tmp_path / "home")}
+    env.pop("XDG_CONFIG_HOME", None)
+    words = [*nobody, str(BIN / "pychatd"), "start", str(free_port())]
+    result = subprocess.run(words, env=env, text=True, capture_output=True, timeout=PATIENCE, check=False)
+    assert result.returncode in (2, 5)
+    assert str(tmp_path / "home") in _sentence(result)
+
+
+def test_a_configuration_error_names_the_line_and_the_key(idle_line: Line) -> None:
+    file = idle_line.configure("# ours\nhandle = 'Server'\nturns = 'sometimes'\n")
+    result = idle_line.pychatd("start", "--config", file)
+    assert result.returncode == 2
+    assert f"{file}, line 3: turns: 'sometimes'" in _sentence(result)
+
+
+def test_what_a_killed_daemon_leaves_behind_is_no_obstacle(line: Line) -> None:
+    line.kill(signal.SIGKILL)
+    assert (line.place / "pid").exists()
+    assert (line.place / "console.sock").exists()
+    assert line.pychatd("status").returncode == 3
+    line.start()
+    console, client = line.talk()
+    console.enter("Hello")
+    client.sees("Server> Hello")
+
+
+def test_start_survives_a_closed_stdin(idle_line: Line) -> None:
+    words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *idle_line.command("start")]
+    assert subprocess.run(words, env=idle_line.env, timeout=PATIENCE, check=False).returncode == 0
+    assert idle_line.alive()
+
+
+# ------------------------------------------------------------------ stop and status
+
+
+def test_stop_returns_when_the_daemon_is_gone(line: Line) -> None:
+    pid = line.pid()
+    result = line.pychatd("stop")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert not _runs(pid)
+    assert not (line.place / "pid").exists()
+    assert not (line.place / "console.sock").exists()
+    line.start()
+
+
+def test_stop_and_status_say_that_nothing_runs(idle_line: Line) -> None:
+    for command in ("stop", "status"):
+        result = idle_line.pychatd(command)
+        assert result.returncode == 3
+        assert f"not running on port {idle_line.port}" in _sentence(result)
+
+
+def test_status_tells_who_talks_and_since_when(line: Line) -> None:
+    words = line.pychatd("status").stdout
+    assert f"Port {line.port}: pychatd runs with pid {line.pid()} since 2" in words
+    assert "Nobody is talking" in words
+    console, _ = line.talk()
+    words = line.pychatd("status").stdout
+    assert "Client1 from " in words
+    assert "1 messages received" in words or "1 message received" in words
+    report = line.status()
+    assert (report["port"], report["pid"]) == (line.port, line.pid())
+    peer = report["peer"]
+    assert (peer["handle"], peer["connected"], peer["received"], peer["sent"]) == ("Client1", True, 1, 0)
+    assert peer["since"] >= report["since"]
+    assert report["console"]["handle"] == "Server"
+    assert f"(pid {console.child.pid})" in report["console"]["user"]
+
+
+def test_status_without_a_port_tells_of_every_line(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "2").mkdir()
+    other = Line(tmp_path / "2", runtime=line.runtime)
+    try:
+        other.start()
+        words = [str(BIN / "pychatd"), "status", "--json", "--runtime-directory", str(line.runtime)]
+        result = subprocess.run(words, text=True, capture_output=True, timeout=PATIENCE, check=False)
+        assert result.returncode == 0
+        assert {json.loads(row)["port"] for row in result.stdout.splitlines()} == {line.port, other.port}
+    finally:
+        other.close()
+
+
+# ------------------------------------------------------------------ the process
+
+
+def test_the_daemon_is_detached_and_private(line: Line) -> None:
+    pid = line.pid()
+    proc = Path("/proc", str(pid))
+    assert (proc / "cwd").readlink() == Path("/")
+    assert os.getsid(pid) == os.getpgid(pid) != os.getsid(0)
+    fields = (proc / "stat").read_text().rsplit(") ", 1)[1].split()
+    assert fields[4] == "0"  # no controlling terminal
+    assert "Umask:\t0077" in (proc / "status").read_text()
+    for fd in ("0", "1", "2"):
+        assert (proc / "fd" / fd).readlink() == Path("/dev/null")
+
+
+def test_the_daemon_keeps_nothing_open_that_it_was_started_with(idle_line: Line) -> None:
+    reader, writer = os.pipe()
+    assert idle_line.pychatd("start", pass_fds=[writer]).returncode == 0
+    os.close(writer)
+    assert os.read(reader, 1) == b""  # the end: nobody else holds the writer
+    os.close(reader)
+
+
+def test_what_is_private_on_disk_is_so_whatever_the_umask(idle_line: Line) -> None:
+    old = os.umask(0)
+    try:
+        idle_line.start()
+    finally:
+        os.umask(old)
+    idle_line.talk()
+    modes = {
+        idle_line.place: 0o700,
+        idle_line.state / str(idle_line.port): 0o700,
+        idle_line.place / "console.sock": 0o660,
+        **dict.fromkeys((idle_line.state / str(idle_line.port)).iterdir(), 0o600),
+    }
+    assert any(path.name == "journal.db" for path in modes)
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in modes} == modes
+
+
+def test_relative_directories_are_those_of_the_shell(idle_line: Line, tmp_path: Path) -> None:
+    words = [str(BIN / "pychatd"), "start", str(idle_line.port), "--syslog", str(idle_line.syslog)]
+    places = ["--runtime-directory", "run", "--state-directory", "state"]
+    assert subprocess.run([*words, *places], cwd=tmp_path, timeout=PATIENCE, check=False).returncode == 0
+    assert idle_line.alive()
+    assert (idle_line.state / str(idle_line.port) / "journal.db").exists()
+
+
+def test_after_a_conversation_the_daemon_waits_for_the_next_peer(line: Line) -> None:
+    pid = line.pid()
+    for _ in range(3):
+        caller = line.greeted()
+        caller.send("Client1> Hi!")
+        assert caller.reads("\\ack") == "\\ack 1"
+        caller.send("\\quit")
+        caller.rest()
+        wait_for(lambda: line.status()["peer"] is None, "the conversation is over")
+    assert line.pid() == pid
+
+
+def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_line: Line) -> None:
+    process = idle_line.popen(idle_line.command("run"))
+    assert process.stderr
+    assert b"serves on" in process.stderr.readline()
+    assert idle_line.pid() == process.pid
+    idle_line.greeted().close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    assert b"has stopped" in process.stderr.read()
+    assert not idle_line.log()
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process lives (one that is dead and not yet reaped does not)."""
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rsplit(") ", 1)[1][0] != "Z"
+    except OSError:
+        return False

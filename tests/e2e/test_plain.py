@@ -1,0 +1,220 @@
+"""Both programs without a terminal: what a script, a pipe or a screen reader gets."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+
+import pytest
+
+from tests.e2e.harness import BIN, PATIENCE, Line, Piped
+
+
+def _pychat(line: Line, text: str | bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+    """`pychat` with `text` as its whole input, to its end."""
+    data = text.encode() if isinstance(text, str) else text
+    words = [str(BIN / "pychat"), "--accept-new", *options, "localhost", str(line.port)]
+    return subprocess.run(words, env=line.env, input=data, capture_output=True, timeout=PATIENCE * 2, check=False)
+
+
+def _console(line: Line, *options: str) -> Piped:
+    console = line.plain("pychatd-console", "--handle", "Server", *options)
+    console.notes("This is the line")
+    return console
+
+
+def test_one_line_from_a_pipe_is_delivered(line: Line) -> None:
+    result = _pychat(line, "Hi!\n", "--handle", "Client1")
+    assert (result.returncode, result.stdout) == (0, b"")
+    console = _console(line)
+    console.says("Client1> Hi!\n")
+    console.notes("Client1 ended the conversation")
+
+
+def test_stdout_has_nothing_but_the_replies(line: Line) -> None:
+    console = _console(line)
+    client = line.plain("pychat", "--handle", "Client1")
+    client.enter("Hi!")
+    console.says("Client1> Hi!\n")
+    console.enter("Hello")
+    client.says("Server> Hello\n")
+    client.end_input()
+    assert client.exit_status() == 0
+    assert client.out() == "Server> Hello\n"
+    assert "Connected to Server" in client.notices()
+    assert all(row.startswith("pychat: ") for row in client.notices().splitlines())
+
+
+def test_several_lines_keep_the_turns(line: Line) -> None:
+    console = _console(line)
+    client = line.plain("pychat", "--handle", "Client1")
+    client.enter("one\ntwo\nthree")
+    client.end_input()
+    for word in ("one", "two", "three"):
+        console.says(f"Client1> {word}\n")
+        if word != "three":
+            console.enter(f"after {word}")
+    assert client.exit_status() == 0
+    assert client.out() == "Server> after one\nServer> after two\n"
+    console.notes("Client1 ended the conversation")
+    assert console.out() == "Client1> one\nClient1> two\nClient1> three\n"
+
+
+def test_a_last_line_needs_no_line_feed_and_windows_ends_are_none_of_it(line: Line) -> None:
+    assert _pychat(line, "Hi!\r\n", "--handle", "Client1").returncode == 0
+    assert _pychat(line, "no line feed", "--handle", "Client2").returncode == 0
+    console = _console(line)
+    console.says("Client1> Hi!\nClient2> no line feed\n")
+
+
+def test_what_cannot_be_sent_is_refused_and_the_rest_goes_through(idle_line: Line) -> None:
+    idle_line.start("--turns", "free")
+    text = b"first\nnot \xff UTF-8\n" + b"x" * 501 + b"\n" + b"y" * 200_000 + b"\n\\dance\nlast\n"
+    result = _pychat(idle_line, text, "--handle", "Client1")
+    assert (result.returncode, result.stdout) == (6, b"")
+    notices = result.stderr.decode()
+    for words in ("not UTF-8", "501 characters", "no command \\dance"):
+        assert words in notices
+    console = _console(idle_line)
+    console.notes("Client1 ended the conversation")
+    assert console.out() == "Client1> first\nClient1> last\n"
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"x" * 501, b"\\dance", b"a\0b"])
+def test_one_refused_line_is_an_exit_status(idle_line: Line, bad: bytes) -> None:
+    idle_line.start("--turns", "free")
+    assert _pychat(idle_line, b"first\n" + bad + b"\nlast\n", "--handle", "Client1").returncode == 6
+
+
+def test_without_a_terminal_and_without_a_handle_it_says_what_is_missing(line: Line) -> None:
+    result = _pychat(line, "Hi!\n")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert b"--handle" in result.stderr
+
+
+def test_a_busy_line_is_an_exit_status_and_a_sentence(line: Line) -> None:
+    line.talk()
+    result = _pychat(line, "Hi!\n", "--handle", "Client2")
+    assert (result.returncode, result.stdout) == (4, b"")
+    assert b"The line is taken" in result.stderr
+
+
+def test_nobody_answers(idle_line: Line) -> None:
+    result = _pychat(idle_line, "Hi!\n", "--handle", "Client1")
+    assert (result.returncode, result.stdout) == (3, b"")
+    (sentence,) = result.stderr.decode().splitlines()
+    assert sentence == f"pychat: Nobody answers at localhost port {idle_line.port}: connection refused."
+
+
+def test_a_host_that_does_not_exist(idle_line: Line) -> None:
+    client = idle_line.plain("pychat", "--handle", "Client1", host="no-such-host.invalid")
+    client.end_input()
+    assert client.exit_status() == 3
+    assert "There is no host 'no-such-host.invalid'" in client.notices()
+
+
+def test_empty_input_ends_without_a_conversation(line: Line) -> None:
+    result = _pychat(line, "", "--handle", "Client1")
+    assert (result.returncode, result.stdout) == (0, b"")
+    assert line.status()["peer"] is None
+
+
+def test_the_operators_quit_ends_a_script_that_waits_for_its_turn(line: Line) -> None:
+    console = _console(line)
+    client = line.plain("pychat", "--handle", "Client1")
+    client.enter("Hi!\nnever delivered")
+    console.says("Client1> Hi!\n")
+    client.notes("held until your turn: never delivered")
+    console.enter("\\quit enough")
+    assert client.exit_status() == 6
+    assert "Server ended the conversation: enough" in client.notices()
+    assert "This was not delivered:" in client.notices()
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(line: Line) -> None:
+    console = _console(line)
+    words = [str(BIN / "pychat"), "--accept-new", "--handle", "Client1", "localhost", str(line.port)]
+    client = line.popen(words)
+    assert client.stdin
+    assert client.stdout
+    assert client.stderr
+    client.stdin.write(b"Hi!\n")
+    client.stdin.flush()
+    client.stdout.close()
+    console.says("Client1> Hi!\n")
+    console.enter("nobody reads this")
+    assert client.wait(PATIENCE) != 0
+    assert b"Traceback" not in client.stderr.read()
+
+
+@pytest.mark.parametrize(("options", "term"), [([], "dumb"), (["--plain"], "xterm-256color")])
+def test_no_escape_byte_is_written_without_a_screen(line: Line, options: list[str], term: str) -> None:
+    console = line.console(*options, env={"TERM": term})
+    console.sees("This is the line")
+    client = line.client(None, *options, env={"TERM": term})
+    client.sees("Your handle:")
+    client.enter("Elevenchars")
+    client.sees("at most 10")
+    client.enter("Client1")
+    client.sees("You speak first")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    console.enter("Hello \u202e")
+    client.sees("Server> Hello <U+202E>")
+    client.enter("\\status")
+    client.sees("You are Client1")
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    console.sees("Client1 ended the conversation")
+    console.type("\x04")
+    assert console.exit_status() == 0
+    assert b"\x1b" not in console.raw + client.raw
+
+
+# ------------------------------------------------------------------ addresses
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _listening(line: Line, host: str) -> bool:
+    try:
+        socket.create_connection((host, line.port), timeout=PATIENCE).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_every_address_of_a_name_is_tried(idle_line: Line, address: str) -> None:
+    if address == "::1" and not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    names = {info[4][0] for info in socket.getaddrinfo("localhost", None)}
+    if address not in names:
+        pytest.skip(f"localhost is not {address} here")
+    idle_line.start("--listen", address)
+    assert _pychat(idle_line, "Hi!\n", "--handle", "Client1").returncode == 0
+
+
+def test_the_daemon_listens_everywhere_unless_it_is_narrowed(idle_line: Line) -> None:
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    idle_line.start()
+    assert _listening(idle_line, "127.0.0.1")
+    assert _listening(idle_line, "::1")
+    idle_line.kill()
+    idle_line.start("--listen", "::1")
+    assert not _listening(idle_line, "127.0.0.1")
+    assert _listening(idle_line, "::1")
+
+
+def test_an_address_of_another_machine_is_a_usage_error(idle_line: Line) -> None:
+    result = idle_line.pychatd("start", "--listen", "192.0.2.1")
+    assert result.returncode == 2
+    assert "192.0.2.1 is not an address of this machine" in result.stderr

@@ -1,0 +1,92 @@
+"""One peer at a time: who gets the seat, who is told that it is taken, and for how long it is kept."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.e2e.harness import Line
+
+
+def test_a_caller_is_told_clearly_that_two_are_talking(line: Line) -> None:
+    console, client = line.talk()
+    third = line.client("Client3")
+    third.sees("The line is taken: somebody else is talking.")
+    assert third.exit_status() == 4
+    console.enter("undisturbed")
+    client.sees("Server> undisturbed")
+    assert "Client3" not in console.text()
+
+
+def test_whoever_was_connected_before_the_first_message_is_told_at_once(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    slow, quick = line.client("Slow"), line.client("Quick")
+    for client in (slow, quick):
+        client.sees("You speak first")
+    slow.type("I was about to say")
+    slow.sees("I was about to say")
+    quick.enter("First!")
+    console.sees("Quick> First!")
+    assert slow.exit_status() == 4
+    slow.sees("The line is taken")
+
+
+def test_two_first_messages_at_once_make_one_peer(line: Line) -> None:
+    one, two = line.greeted("One"), line.greeted("Two")
+    one.send("One> mine")
+    two.send("Two> no, mine")
+    answers = {caller.reads("\\ack", "\\busy").split()[0] for caller in (one, two)}
+    assert answers == {"\\ack", "\\busy"}
+    assert line.status()["peer"]["received"] == 1
+
+
+def test_wait_gets_in_when_the_seat_is_free(line: Line) -> None:
+    console, client = line.talk()
+    patient = line.client("Patient", "--wait")
+    patient.sees("The line is taken")
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    patient.sees("You speak first")
+    assert patient.text().count("The line is taken") == 1
+    patient.enter("My turn")
+    console.sees("Patient> My turn")
+
+
+def test_the_seat_is_kept_for_a_peer_that_was_cut_off(line: Line) -> None:
+    console, client = line.talk()
+    client.child.kill(signal.SIGKILL)
+    console.sees("Client1 is away")
+    assert line.status()["peer"]["connected"] is False
+    third = line.client("Client3")
+    third.sees("The line is taken")
+    assert third.exit_status() == 4
+
+
+def test_after_the_grace_time_another_caller_may_take_the_seat(idle_line: Line) -> None:
+    grace = 4.0
+    idle_line.start("--config", idle_line.configure(f"grace = {grace}\n"))
+    console, client = idle_line.talk()
+    client.child.kill(signal.SIGKILL)
+    cut_off = time.monotonic()
+    patient = idle_line.client("Patient", "--wait")
+    console.sees("Client1 is away")
+    patient.sees("The line is taken")
+    patient.sees("You speak first")
+    assert time.monotonic() - cut_off >= grace
+    patient.enter("Is it free now?")
+    console.sees("Patient> Is it free now?")
+    console.sees("Client1 ended the conversation: the connection was lost")
+
+
+def test_a_client_that_loses_its_connection_keeps_its_conversation(line: Line) -> None:
+    console, client = line.talk()
+    line.kill()
+    client.sees("The connection is gone")
+    line.start()
+    client.sees(" again.")
+    console.enter("Still there?")
+    client.sees("Server> Still there?")
+    client.enter("Yes")
+    console.sees("Client1> Yes")
+    assert console.text().count("Client1> Hi!") == 1

@@ -1,0 +1,197 @@
+"""Signals and the system log: an orderly stop, a forced one, a reload, and who is told what."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pychat_client.link import FINISH_SECONDS
+from tests.e2e.harness import PATIENCE, Line, wait_for
+
+STOPS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_stop_is_told_to_the_peer_and_the_console(line: Line, number: signal.Signals) -> None:
+    console, client = line.talk()
+    with line.ends():
+        line.send(number)
+    console.sees("The daemon is stopping.")
+    client.sees("The daemon is stopping.")
+    line.logs("has stopped")
+    assert not (line.place / "console.sock").exists()
+    assert line.pychatd("status").returncode == 3
+
+
+def test_a_stop_is_told_to_whoever_has_not_spoken_yet(line: Line) -> None:
+    caller = line.greeted()
+    with line.ends():
+        line.send(signal.SIGTERM)
+        assert caller.reads("\\error").startswith("\\error stopping ")
+        caller.close()
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_second_signal_forces_the_stop(idle_line: Line, number: signal.Signals) -> None:
+    process = idle_line.popen(idle_line.command("run"))
+    wait_for(idle_line.alive, "the daemon serves")
+    caller = idle_line.greeted()
+    caller.send("Client1> Hi!")
+    caller.reads("\\ack")
+    process.send_signal(number)
+    caller.reads("\\error stopping")  # and it does not close: the stop waits for it
+    start = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(PATIENCE) == 128 + number
+    assert time.monotonic() - start < FINISH_SECONDS
+
+
+def test_a_peer_that_does_not_close_delays_the_stop_but_does_not_prevent_it(line: Line) -> None:
+    caller = line.greeted()
+    caller.send("Client1> Hi!")
+    caller.reads("\\ack")
+    assert line.pychatd("stop").returncode == 0
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_in_the_background_of_a_script_a_signal_stops_it_as_well(idle_line: Line, number: signal.Signals) -> None:
+    script = '"$@" & echo $!; wait $!; echo "status $?"'
+    process = idle_line.popen(["sh", "-c", script, "sh", *idle_line.command("run")])
+    assert process.stdout
+    pid = int(process.stdout.readline())
+    wait_for(idle_line.alive, "the daemon serves")
+    assert idle_line.pid() == pid
+    idle_line.kill(number)
+    assert process.stdout.readline() == b"status 0\n"
+
+
+# ------------------------------------------------------------------ reload
+
+
+def test_sighup_reloads_the_configuration(idle_line: Line) -> None:
+    idle_line.start("--config", idle_line.configure("handle = 'Alice'\n"))
+    before = idle_line.connect()
+    before.send("\\hello 1 Client1")
+    assert before.line().startswith("\\hello 1 Alice ")
+    pid = idle_line.pid()
+    idle_line.configure("handle = 'Bob'\nturns = 'free'\n")
+    idle_line.send(signal.SIGHUP)
+    idle_line.logs("The configuration has been reloaded")
+    after = idle_line.connect()
+    after.send("\\hello 1 Client2")
+    answer = after.line()
+    assert answer.startswith("\\hello 1 Bob ")
+    assert "turns=free" in answer
+    assert idle_line.pid() == pid
+
+
+def test_a_broken_configuration_is_logged_and_the_old_one_stays(idle_line: Line) -> None:
+    file = idle_line.configure("handle = 'Alice'\n")
+    idle_line.start("--config", file)
+    idle_line.configure("handle = 'Elevenchars'\n")
+    idle_line.send(signal.SIGHUP)
+    idle_line.logs(f"not reloaded: {file}, line 1: handle: ")
+    caller = idle_line.connect()
+    caller.send("\\hello 1 Client1")
+    assert caller.line().startswith("\\hello 1 Alice ")
+
+
+def test_sighup_does_not_disturb_a_conversation(line: Line) -> None:
+    console, client = line.talk()
+    line.send(signal.SIGHUP)
+    line.logs("The configuration has been reloaded")
+    console.enter("Hello")
+    client.sees("Server> Hello")
+
+
+# ------------------------------------------------------------------ the system log
+
+
+def test_the_log_tells_who_and_when_and_never_what_was_said(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("Rosebud is a word")
+    client.sees("Server> Rosebud")
+    client.enter("\\quit because of xylophones")
+    assert client.exit_status() == 0
+    console.type("\x04")
+    assert console.exit_status() == 0
+    line.logs("detached")
+    pid = line.pid()
+    with line.ends():
+        line.send(signal.SIGTERM)
+    line.logs("has stopped")
+    entries = line.log()
+    for entry in entries:
+        priority, _, rest = entry.partition(">")
+        assert int(priority.removeprefix("<")) // 8 == 3  # facility daemon
+        assert rest.startswith(f"pychatd@{line.port}[{pid}]: ")
+        assert "\0" not in entry
+        assert "\n" not in entry
+    whole = "\n".join(entries)
+    for words in ("serves on", "console: ", " attached", "Client1 from ", "ended by the peer", "detached"):
+        assert words in whole
+    for words in ("Hi!", "Rosebud", "xylophones"):
+        assert words not in whole
+
+
+def test_what_a_stranger_sends_cannot_forge_a_log_line(line: Line) -> None:
+    caller = line.connect()
+    caller.send("\\hello 1 Client1", "\\error x\x1b[31mroot")
+    caller.rest()
+    caller = line.connect()
+    caller.send("Evil\u202e> Hi!")
+    wait_for(lambda: line.status()["peer"], "the message has arrived")
+    caller.close()
+    with line.ends():
+        line.send(signal.SIGTERM)
+    line.logs("has stopped")
+    assert all(entry.isprintable() and "\u202e" not in entry for entry in line.log())
+
+
+def test_a_machine_without_syslog_is_no_obstacle(idle_line: Line) -> None:
+    idle_line.syslog.unlink()
+    idle_line.start()
+    console, client = idle_line.talk()
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    assert idle_line.pychatd("stop").returncode == 0
+
+
+def test_a_syslog_that_goes_away_is_no_obstacle(line: Line) -> None:
+    line.syslog.unlink()
+    console, client = line.talk()
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    assert line.pychatd("stop").returncode == 0
+
+
+def test_a_syslog_that_does_not_read_blocks_nobody(idle_line: Line) -> None:
+    deaf = idle_line.directory / "deaf"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(deaf))
+        idle_line.start("--syslog", str(deaf))
+        holds = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+        for _ in range(min(holds, 1000) + 10):  # each is worth a line in the log
+            caller = idle_line.connect()
+            caller.send("\\hello 9 Client1")
+            assert caller.reads("\\error version")
+            caller.close()
+        assert idle_line.alive()
+
+
+def test_stop_by_another_user_is_not_permitted(line: Line) -> None:
+    words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *line.command("stop")]
+    try:
+        result = subprocess.run(words, text=True, capture_output=True, timeout=PATIENCE, check=False)
+    except FileNotFoundError:
+        pytest.skip("setpriv is not installed")
+    if "setpriv" in result.stderr:
+        pytest.skip("only root can become another user")
+    assert result.returncode in (3, 5)
+    assert "Traceback" not in result.stderr
+    assert line.alive()
