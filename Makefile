@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run check test clean
+.PHONY: run check test faults clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -15,6 +15,10 @@ check: .venv/ready      ## linters and types
 
 test: .venv/ready       ## all tests
 	$(BIN)/pytest
+
+faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
+	$(BIN)/python -m tests.faults.run --long
+	$(BIN)/pytest tests/faults -m slow
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -141,12 +141,15 @@ class Screen:
             elif self._chat is not None:
                 self._chat.leave()
 
+        # Also as Ctrl-J: while something is printed above, the terminal turns what Enter sends into that.
         @keys.add("enter", filter=in_line)
+        @keys.add("c-j", filter=in_line)
         def _(event: KeyPressEvent) -> None:
             event.current_buffer.validation_state = ValidationState.UNKNOWN  # what was refused may be right now
             event.current_buffer.validate_and_handle()
 
         @keys.add("escape", "enter")
+        @keys.add("escape", "c-j")
         def _(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\n")
 

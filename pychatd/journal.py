@@ -109,6 +109,7 @@ class Journal:
         self._path = path
         self._full = full
         self._connection: sqlite3.Connection | None = None
+        self._doubtful = False  # an error has left open what is really on the disk
         try:
             self._one("id = 0")
         except JournalDamaged as damage:
@@ -306,7 +307,18 @@ class Journal:
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA secure_delete = ON")  # words that were removed are not left in free pages
             self._migrate()
+            if self._doubtful:
+                self._settle(db)
         return self._connection
+
+    def _settle(self, db: sqlite3.Connection) -> None:
+        """After an error: what a failed commit has left in the write-ahead log may be found there again, and
+        its pages may count as written although they never were. Writes all of it anew into the database
+        and syncs that, before anything of it is believed."""
+        busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise sqlite3.OperationalError("its write-ahead log is in use")
+        self._doubtful = False
 
     @contextmanager
     def _border(self) -> Iterator[None]:
@@ -314,6 +326,7 @@ class Journal:
             yield
         except sqlite3.Error as error:
             self.close()
+            self._doubtful = True
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise JournalDamaged(f"The journal was damaged ({error}). {self._set_aside()}") from error

@@ -57,7 +57,7 @@ def make_directories(settings: Settings) -> None:
         except OSError as error:
             raise NotPermitted(f"The directory {directory} cannot be made: {error.strerror}.") from None
         if not os.access(directory, os.W_OK | os.X_OK):
-            raise NotPermitted(f"The directory {directory} cannot be written: permission denied.")
+            raise NotPermitted(f"The directory {directory} cannot be written: it is not yours, or read-only.")
 
 
 def bind_tcp(settings: Settings) -> list[socket.socket]:

@@ -1,0 +1,93 @@
+"""strace(1) on a running daemon: what it asks of the kernel, in which order; and faults put in between."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.harness import PATIENCE, wait_for
+
+WRITES = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg"
+SYNCS = "fsync,fdatasync,sync_file_range"
+_CALL = re.compile(r"[0-9]+ +(?P<name>\w+)\([0-9]+<(?P<file>.*?)>(?:, (?P<rest>.*))?\)\s+= (?P<result>\S+)")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One system call on a file: its name, the file as strace names it, and the rest of its line."""
+
+    name: str
+    file: str
+    rest: str
+
+    @property
+    def syncs_wal(self) -> bool:
+        return self.name in SYNCS.split(",") and self.file.endswith("-wal")
+
+    @property
+    def writes_wal(self) -> bool:
+        return self.name in WRITES.split(",") and self.file.endswith("-wal")
+
+    def sends(self, family: str, words: str) -> bool:
+        """family: how strace begins the name of such a socket, TCP or UNIX."""
+        return self.name in WRITES.split(",") and self.file.startswith(family) and words in self.rest
+
+
+def why_not(directory: Path) -> str:
+    """Why strace cannot be used here; empty when it can."""
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    words = ["strace", "-f", "-o", str(directory / "strace-test"), "-p"]
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        tracer = subprocess.Popen([*words, str(sleeper.pid)], stderr=subprocess.PIPE)
+        try:
+            assert tracer.stderr
+            said = tracer.stderr.readline().decode()
+        finally:
+            tracer.terminate()
+            tracer.communicate(timeout=PATIENCE)
+            sleeper.kill()
+    return "" if "attached" in said else f"strace cannot attach: {said.strip()}"
+
+
+class Trace:
+    """A strace that runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], file: Path) -> None:
+        self._process = process
+        self._file = file
+
+    def calls(self) -> list[Call]:
+        """All successful calls so far, in order."""
+        found = (_CALL.match(line) for line in self._file.read_text(errors="replace").splitlines())
+        return [Call(f["name"], f["file"], f["rest"] or "") for f in found if f and f["result"] != "-1"]
+
+    def waits_for(self, family: str, words: str) -> None:
+        """Until the traced program has sent `words`."""
+        wait_for(lambda: any(call.sends(family, words) for call in self.calls()), f"{words!r} in the trace")
+
+    def end(self) -> None:
+        """Lets go of the program, which runs on."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        self._process.wait(PATIENCE)
+
+
+@contextmanager
+def attached(pid: int, file: Path, *options: str) -> Iterator[Trace]:
+    """Traces `pid` (or puts faults into it, by strace's own options) while the context lasts."""
+    words = ["strace", "-f", "-yy", "-s", "4000", "-o", str(file), *options, "-p", str(pid)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE)
+    assert process.stderr
+    trace = Trace(process, file)
+    try:
+        assert b"attached" in process.stderr.readline()
+        yield trace
+    finally:
+        trace.end()
+        process.stderr.close()

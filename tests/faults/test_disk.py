@@ -1,0 +1,297 @@
+"""The journal on a disk that is full, read-only, failing, corrupt or taken: nothing acked is lost, nothing
+is acked that is not stored, people are told, and the daemon goes on by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import BIN, Line, Piped, wait_for
+from tests.faults.strace import attached, why_not
+
+AGAIN = 60.0
+"""Seconds in which a client has called again: four times its longest pause."""
+
+TO_CLIENT = "cannot store messages now. What you send is kept here"
+TO_CONSOLE = "cannot be used: database or disk is full"
+ORDER = re.compile(r"^\w+> ([po][0-9]+)\b", re.MULTILINE)
+
+
+class SmallDisk:
+    """A line's state directory on a tmpfs of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        self._mount("-t", "tmpfs", "-o", "size=1m", "none")
+
+    def _mount(self, *options: str) -> None:
+        subprocess.run(["mount", *options, str(self.path)], check=True, capture_output=True, timeout=10)
+
+    def fill(self) -> None:
+        """Takes all the room there is."""
+        with (self.path / "filler").open("ab", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+
+    def make_room(self) -> None:
+        (self.path / "filler").unlink()
+
+    def remount(self, how: str) -> bool:
+        """how: ro or rw; False while the kernel refuses, for a file is open for writing."""
+        try:
+            self._mount("-o", f"remount,{how}")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    def close(self) -> None:
+        subprocess.run(["umount", "--lazy", str(self.path)], check=True, timeout=10)
+
+
+@pytest.fixture
+def disk(idle_line: Line) -> Iterator[SmallDisk]:
+    try:
+        small = SmallDisk(idle_line.state)
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip("a tmpfs can be mounted by root only")
+    yield small
+    small.close()
+
+
+def _pair(line: Line) -> tuple[Piped, Piped]:
+    """A client and a console that talk."""
+    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("Whoever calls speaks first")
+    client = line.plain("pychat", "--plain", "--handle", "Client1", host="127.0.0.1")
+    client.enter("p1")
+    console.says("Client1> p1\n")
+    return client, console
+
+
+def _journal(line: Line) -> list[str]:
+    """What `pychatd-console --history` tells: the first word of each message."""
+    words = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime)]
+    done = subprocess.run(
+        [*words, "--history", "--json"], env=line.env, capture_output=True, timeout=20, check=True
+    )
+    return [json.loads(entry)["text"].split()[0] for entry in done.stdout.splitlines()]
+
+
+def _exhaust(disk: SmallDisk, client: Piped, console: Piped) -> int:
+    """Fills the disk and says p2, p3, ... until one is not stored; its number. What a failed transaction
+    gives back may be room for one more."""
+    for n in range(2, 40):
+        disk.fill()
+        client.enter(f"p{n} {'x' * 490}")
+        wait_for(
+            lambda n=n: f"Client1> p{n} " in console.out() or TO_CLIENT in client.notices(),  # type: ignore[misc]
+            "it is stored, or refused",
+        )
+        if TO_CLIENT in client.notices():
+            disk.fill()
+            return n
+    raise AssertionError("a full disk takes everything")
+
+
+def _all_arrives(line: Line, client: Piped, console: Piped, last: int) -> None:
+    """Everything said by both is shown once, in order, and in the journal."""
+    expected = {"p": [f"p{n}" for n in range(1, last + 1)], "o": ["o1", "o2"]}
+    wait_for(lambda: len(ORDER.findall(console.out())) >= last, "all at the console", AGAIN)
+    wait_for(lambda: len(ORDER.findall(client.out())) >= 2, "all at the client", AGAIN)
+    assert ORDER.findall(console.out()) == expected["p"]
+    assert ORDER.findall(client.out()) == expected["o"]
+    said = _journal(line)
+    assert [word for word in said if word[0] == "p"] == expected["p"]
+    assert [word for word in said if word[0] == "o"] == expected["o"]
+
+
+# ------------------------------------------------------------------ full
+
+
+@pytest.mark.timeout(240)
+def test_on_a_full_disk_nothing_is_acked_both_are_told_and_all_arrives_when_there_is_room(
+    disk: SmallDisk, idle_line: Line
+) -> None:
+    line = idle_line
+    line.start("--turns", "free")
+    pid = line.pid()
+    client, console = _pair(line)
+    last = _exhaust(disk, client, console)
+    console.enter("o1")
+    console.notes(TO_CONSOLE)
+    console.enter("o2")
+    client.enter(f"p{last + 1}")
+    stored = line.status()["peer"]
+    assert (stored["received"], stored["sent"]) == (last - 1, 0)
+    assert f"p{last} " not in console.out()
+    assert client.out() == ""
+    line.logs(TO_CONSOLE)
+    disk.make_room()
+    _all_arrives(line, client, console, last + 1)
+    line.logs("The journal can be written again")
+    for program in (client, console):
+        program.notes("stored")  # "What you sent is stored now", "Messages are stored again"
+    assert line.pid() == pid
+
+
+@pytest.mark.timeout(240)
+def test_a_disk_that_becomes_read_only_is_like_a_full_one(disk: SmallDisk, idle_line: Line) -> None:
+    line = idle_line
+    line.start("--turns", "free")
+    pid = line.pid()
+    client, console = _pair(line)
+    last = _exhaust(disk, client, console)
+    # The kernel lets nobody make it read-only while the journal is open for writing: between two tries it is not.
+    wait_for(lambda: disk.remount("ro"), "the disk can be made read-only", AGAIN)
+    console.enter("o1")
+    console.notes("cannot be used")
+    console.enter("o2")
+    assert line.status()["peer"]["received"] == last - 1
+    assert disk.remount("rw")
+    disk.make_room()
+    _all_arrives(line, client, console, last)
+    assert line.pid() == pid
+
+
+def test_a_daemon_does_not_start_where_it_cannot_write_and_says_so(disk: SmallDisk, idle_line: Line) -> None:
+    (disk.path / str(idle_line.port)).mkdir(mode=0o700)
+    assert disk.remount("ro")
+    result = idle_line.pychatd("start")
+    assert result.returncode != 0
+    assert f"{disk.path / str(idle_line.port)} cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_daemon_does_not_start_on_a_full_disk_and_says_so(disk: SmallDisk, idle_line: Line) -> None:
+    (disk.path / str(idle_line.port)).mkdir(mode=0o700)
+    disk.fill()
+    result = idle_line.pychatd("start")
+    assert result.returncode != 0
+    assert TO_CONSOLE in result.stderr
+    disk.make_room()
+    idle_line.start()
+
+
+# ------------------------------------------------------------------ failing
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("calls", ["fdatasync", "pwrite64", "fdatasync,fsync", "fdatasync,fsync,pwrite64,unlink"])
+def test_a_disk_that_fails_for_a_while_loses_and_doubles_nothing(
+    idle_line: Line, tmp_path: Path, calls: str
+) -> None:
+    """The kernel answers EIO. A transaction whose sync failed may be in the journal all the same."""
+    if reason := why_not(tmp_path):
+        pytest.skip(reason)
+    line = idle_line
+    line.start("--turns", "free")
+    client, console = _pair(line)
+    with attached(line.pid(), tmp_path / "t", "-e", f"trace={calls}", "-e", f"inject={calls}:error=EIO"):
+        client.enter("p2")
+        client.notes(TO_CLIENT)
+        console.enter("o1")
+        console.notes("cannot be used")
+        assert ORDER.findall(console.out()) == ["p1"]
+        assert client.out() == ""
+    console.enter("o2")
+    client.enter("p3")
+    _all_arrives(line, client, console, 3)
+    line.kill()
+    line.start("--turns", "free")
+    assert sorted(_journal(line)) == ["o1", "o2", "p1", "p2", "p3"]
+
+
+# ------------------------------------------------------------------ corrupt, and taken
+
+
+def test_a_corrupt_journal_is_set_aside_whole_and_named_in_the_log(idle_line: Line) -> None:
+    line = idle_line
+    line.start()
+    line.pychatd("stop")
+    journal = line.state / str(line.port) / "journal.db"
+    garbage = os.urandom(20000)
+    journal.write_bytes(garbage)
+    line.start()
+    line.logs("The journal was damaged")
+    (aside,) = journal.parent.glob("journal.db.damaged-*")
+    assert aside.read_bytes() == garbage
+    assert any(str(aside) in entry for entry in line.log())
+    peer = line.greeted()
+    peer.send("Client1> first")
+    peer.reads("\\ack 1")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("found_by", ["history", "console", "message"])
+def test_a_journal_that_is_damaged_while_the_daemon_runs_ends_the_conversation_and_loses_nothing_after(
+    idle_line: Line, found_by: str
+) -> None:
+    """Whoever comes across the damage: what is acked from then on is in the new journal."""
+    line = idle_line
+    line.start("--turns", "free")
+    peer = line.connect()
+    peer.send("\\hello 1 Client1")
+    session = next(word for word in peer.line().split() if word.startswith("session="))
+    said = 0
+    for _ in range(100):  # 12 MiB of journal: more than SQLite keeps in memory
+        peer.send(*(f"Client1> p{said + n} {'ä' * 450}" for n in range(1, 51)))
+        said += 50
+        peer.reads(f"\\ack {said}")
+    directory = line.state / str(line.port)
+    for file in (directory / "journal.db", directory / "journal.db-wal"):
+        size = file.stat().st_size
+        with file.open("r+b") as opened:
+            opened.write(os.urandom(size))
+    if found_by == "history":
+        with pytest.raises(subprocess.CalledProcessError):
+            _journal(line)
+    elif found_by == "console":
+        line.plain("pychatd-console", "--plain", "--handle", "Server").notes("damaged")
+    line.log()
+    peer.send("Client1> after")
+    answers = peer.rest() if found_by != "message" else [peer.line()]
+    if not any(answer.startswith("\\ack") for answer in answers):
+        assert any(answer.startswith("\\quit") for answer in answers)
+        assert list(directory.glob("journal.db.damaged-*"))
+        new = line.greeted("Client2")
+        new.send("Client2> first")
+        new.reads("\\ack 1")
+        line.kill()
+        line.start("--turns", "free")
+        assert _journal(line) == ["first"]
+        return
+    line.kill()  # it has noticed nothing yet: then the next start does
+    line.start("--turns", "free")
+    line.logs("The journal was damaged")
+    back = line.connect()
+    back.send(f"\\hello 1 Client1 {session} got=0")
+    assert session not in back.line()
+
+
+def test_a_journal_that_somebody_else_holds_is_not_touched_and_the_start_says_so(idle_line: Line) -> None:
+    line = idle_line
+    line.start()
+    line.pychatd("stop")
+    journal = line.state / str(line.port) / "journal.db"
+    other = sqlite3.connect(journal)
+    try:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        result = line.pychatd("start")
+        assert result.returncode != 0
+        assert f"The journal {journal} cannot be used: database is locked" in result.stderr
+        assert sorted(file.name for file in journal.parent.glob("*damaged*")) == []
+    finally:
+        other.close()
+    line.start()

@@ -1,0 +1,145 @@
+"""What an ack claims: the order of write, sync and telling anyone, seen in the daemon's system calls."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Line, Piped
+from tests.faults.strace import SYNCS, WRITES, Call, attached, why_not
+
+TRACED = f"trace={WRITES},{SYNCS}"
+SLOW_DISK = ("-e", "trace=pwrite64,fdatasync", "-e", "inject=pwrite64,fdatasync:delay_enter=100000")
+"""Every write and every sync takes a tenth of a second: time to be killed in between."""
+
+TOLD = {
+    "peer": (("TCP", "\\ack"), ("UNIX", "Client1> ")),
+    "operator": (("UNIX", "\\ack"), ("TCP", "Server> ")),
+}
+"""Who is told of a message of each role, and how: the sender with an ack, the other side with the words."""
+
+
+@pytest.fixture(autouse=True)
+def _needs_strace(tmp_path: Path) -> None:
+    if reason := why_not(tmp_path):
+        pytest.skip(reason)
+
+
+def _console(line: Line) -> Piped:
+    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("Whoever calls speaks first")
+    return console
+
+
+def _burst(line: Line, file: Path) -> list[Call]:
+    """The daemon's calls while both ends say something, in several bursts."""
+    console = _console(line)
+    peer = line.greeted()
+    peer.send("Client1> first")
+    peer.reads("\\ack 1")
+    console.says("first")
+    with attached(line.pid(), file, "-e", TRACED) as trace:
+        for n in range(2, 12, 2):
+            peer.send(f"Client1> p{n}", f"Client1> p{n + 1}")
+            peer.reads(f"\\ack {n + 1}")
+            console.enter(f"o{n}")
+            peer.reads(f"Server> o{n}")
+        console.says("p11")
+        trace.waits_for("UNIX", "\\ack 5")
+        return trace.calls()
+
+
+def _check_order(calls: list[Call], *, synced: bool) -> int:
+    """Each ack and each message forwarded comes after a write to the WAL that nobody has been told of
+    yet, and after the sync of it; how many transactions there were."""
+    written = durable = False
+    told: set[str] = set()
+    transactions = 0
+    for call in calls:
+        if call.writes_wal:
+            if told or not written:
+                transactions += 1
+            written, durable, told = True, False, set()
+        elif call.syncs_wal:
+            durable = written
+        else:
+            for role, words in TOLD.items():
+                for family, start in words:
+                    if call.sends(family, start):
+                        news = f"{role} {family}"
+                        assert written, f"told before anything was written: {call}"
+                        assert news not in told, f"told twice of one transaction: {call}"
+                        assert all(earlier.startswith(role) for earlier in told), f"told before the write: {call}"
+                        assert durable or not synced, f"told before the sync: {call}"
+                        told.add(news)
+    return transactions
+
+
+def test_an_ack_and_the_other_side_come_after_the_write_and_its_sync(line_free: Line, tmp_path: Path) -> None:
+    calls = _burst(line_free, tmp_path / "trace")
+    assert _check_order(calls, synced=True) == 10  # five bursts of two messages and five answers
+    assert sum(call.syncs_wal for call in calls) == 10
+
+
+def test_with_durability_process_a_commit_is_written_before_anyone_is_told_and_not_synced(
+    idle_line: Line, tmp_path: Path
+) -> None:
+    idle_line.start("--turns", "free", "--config", idle_line.configure('durability = "process"\n'))
+    calls = _burst(idle_line, tmp_path / "trace")
+    assert _check_order(calls, synced=False) == 10
+    assert not [call for call in calls if call.name in SYNCS.split(",")]
+
+
+def test_what_was_acked_is_still_there_when_the_daemon_is_killed_at_the_ack(
+    line_free: Line, tmp_path: Path
+) -> None:
+    line = line_free
+    peer = line.connect()
+    peer.send("\\hello 1 Client1")
+    session = next(word for word in peer.line().split() if word.startswith("session="))
+    peer.send("Client1> first")
+    peer.reads("\\ack 1")
+    with attached(line.pid(), tmp_path / "trace", *SLOW_DISK):
+        peer.send("Client1> second")
+        peer.reads("\\ack 2")
+        line.kill()
+    line.start("--turns", "free")
+    back = line.connect()
+    back.send(f"\\hello 1 Client1 {session} got=0")
+    assert " got=2 " in back.line()
+
+
+def test_what_an_end_has_been_shown_is_still_there_when_the_daemon_is_killed_then(
+    line_free: Line, tmp_path: Path
+) -> None:
+    line = line_free
+    console = _console(line)
+    peer = line.connect()
+    peer.send("\\hello 1 Client1")
+    session = next(word for word in peer.line().split() if word.startswith("session="))
+    peer.send("Client1> first")
+    console.says("first")
+    pid = line.pid()
+    with attached(pid, tmp_path / "trace", *SLOW_DISK), line.ends():
+        peer.send("Client1> second")
+        console.says("second")
+        os.kill(pid, signal.SIGKILL)
+    console.process.kill()
+    line.start("--turns", "free")
+    with attached(line.pid(), tmp_path / "trace", *SLOW_DISK), line.ends():
+        console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+        console.says("second")
+        back = line.connect()
+        back.send(f"\\hello 1 Client1 {session} got=0")
+        assert " got=2 " in back.line()
+        console.enter("an answer")
+        back.reads("Server> an answer")
+        line.send(signal.SIGKILL)
+    console.process.kill()
+    line.start("--turns", "free")
+    again = line.connect()
+    again.send(f"\\hello 1 Client1 {session} got=1")
+    assert " got=2 " in again.line()

@@ -1,0 +1,167 @@
+"""Two hosts and a bad network between them: nothing is lost, and both sides notice in bounded time."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pychat_client.link import DIAL_SECONDS, PING_AFTER, PONG_WITHIN
+from pychat_client.redial import PAUSE_MAX
+from tests.e2e.harness import Piped, wait_for
+from tests.faults.hosts import HostLine, Hosts, Unavailable
+
+NOTICE = PING_AFTER + PONG_WITHIN + 5
+"""Seconds in which a dead link is noticed, and a little for a loaded machine."""
+
+BACK = DIAL_SECONDS + PAUSE_MAX + 5
+"""Seconds in which a client is back after the link is: a call may be on its way into nothing."""
+
+SEED = int.from_bytes(os.urandom(4))
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    try:
+        made = Hosts()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def line(tmp_path: Path, hosts: Hosts) -> Iterator[HostLine]:
+    made = HostLine(tmp_path, hosts)
+    yield made
+    made.close()
+
+
+def _lay(lay: Callable[[], None]) -> None:
+    try:
+        lay()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+def _talk(line: HostLine) -> tuple[Piped, Piped]:
+    line.start("--turns", "free")
+    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("Whoever calls speaks first")
+    client = line.remote()
+    client.enter("p1")
+    wait_for(lambda: "> p1" in console.out(), "the first message", BACK)
+    return client, console
+
+
+def _say(program: Piped, who: str, first: int, last: int) -> None:
+    for n in range(first, last + 1):
+        program.enter(f"{who}{n}")
+
+
+def _have_all(client: Piped, console: Piped, last: int, seconds: float) -> None:
+    for program, who in ((console, "p"), (client, "o")):
+        pattern = re.compile(rf"^\w+> {who}([0-9]+)$", re.MULTILINE)
+        wait_for(lambda: len(pattern.findall(program.out())) >= last, f"all of {who}", seconds)  # noqa: B023
+        assert pattern.findall(program.out()) == [str(n) for n in range(1, last + 1)]
+
+
+def _check_bad_network(line: HostLine) -> None:
+    client, console = _talk(line)
+    last = 60
+    for n in range(2, last + 1, 2):
+        _say(client, "p", n, min(n + 1, last))
+        _say(console, "o", n - 1, n)
+        wait_for(lambda n=n: f"> o{n}\n" in client.out(), "an answer", NOTICE)  # type: ignore[misc]
+    _have_all(client, console, last, NOTICE + BACK)
+
+
+@pytest.mark.timeout(240)
+def test_messages_arrive_in_order_over_a_wire_that_loses_delays_and_reorders(hosts: Hosts, line: HostLine) -> None:
+    print(f"seed {SEED}")
+    _lay(lambda: hosts.bad_wire(SEED, loss=0.1, delay=0.02))
+    _check_bad_network(line)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_messages_arrive_in_order_with_a_fifth_of_all_packets_lost(hosts: Hosts, line: HostLine) -> None:
+    print(f"seed {SEED}")
+    _lay(lambda: hosts.bad_wire(SEED, loss=0.2, delay=0.2))
+    _check_bad_network(line)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_messages_arrive_in_order_under_netem(hosts: Hosts, line: HostLine) -> None:
+    _lay(lambda: hosts.cable("loss", "20%", "delay", "200ms", "50ms", "reorder", "25%", "50%"))
+    _check_bad_network(line)
+
+
+def test_what_is_said_while_the_cable_is_out_for_a_moment_arrives_afterwards(hosts: Hosts, line: HostLine) -> None:
+    _lay(hosts.cable)
+    _check_outage(hosts, line, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seconds", [30, 75])
+def test_what_is_said_while_the_cable_is_out_arrives_afterwards(
+    hosts: Hosts, line: HostLine, seconds: float
+) -> None:
+    _lay(hosts.cable)
+    _check_outage(hosts, line, seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seconds", [30, 75])
+def test_what_is_said_while_the_route_is_gone_arrives_afterwards(
+    hosts: Hosts, line: HostLine, seconds: float
+) -> None:
+    _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
+    _check_outage(hosts, line, seconds)
+
+
+def _check_outage(hosts: Hosts, line: HostLine, seconds: float) -> None:
+    """Both say something while nothing crosses, and after it."""
+    client, console = _talk(line)
+    _say(console, "o", 1, 1)
+    client.says("> o1")
+    hosts.down()
+    gone = time.monotonic()
+    _say(client, "p", 2, 4)
+    _say(console, "o", 2, 4)
+    if seconds > NOTICE:
+        wait_for(lambda: "The connection is gone" in client.notices(), "the client notices", NOTICE)
+        rest = NOTICE - (time.monotonic() - gone)
+        wait_for(lambda: "Client1 is away" in console.notices(), "the daemon notices", rest)
+    _say(client, "p", 5, 6)
+    _say(console, "o", 5, 6)
+    time.sleep(max(0.0, seconds - (time.monotonic() - gone)))  # the fault itself, not a wait for its end
+    assert "> p2" not in console.out()
+    hosts.up()
+    _have_all(client, console, 6, NOTICE + BACK)
+    _say(client, "p", 7, 8)
+    _say(console, "o", 7, 8)
+    _have_all(client, console, 8, NOTICE + BACK)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_silent_line_that_is_dead_is_noticed_by_both_sides(hosts: Hosts, line: HostLine) -> None:
+    """Nobody says anything, so that only the pings can tell."""
+    _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
+    client, console = _talk(line)
+    hosts.down()
+    gone = time.monotonic()
+    wait_for(lambda: "The connection is gone" in client.notices(), "the client notices", NOTICE)
+    wait_for(lambda: "is away" in console.notices(), "the daemon notices", NOTICE - (time.monotonic() - gone))
+    hosts.up()
+    client.enter("p2")
+    console.enter("o1")
+    wait_for(lambda: "> p2" in console.out() and "> o1" in client.out(), "all arrives", BACK)

@@ -1,0 +1,25 @@
+"""Nothing said is lost, doubled or out of order: the short runs (`make faults` runs the long ones)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.run import SHORT, Plan, fault_run
+
+FREE, ALTERNATE = SHORT
+RANDOM = int.from_bytes(os.urandom(4))
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(RANDOM, id=f"random-{RANDOM}")])
+@pytest.mark.parametrize("plan", [FREE, ALTERNATE], ids=["free", "alternate"])
+def test_all_that_is_said_arrives_once_and_in_order_whatever_is_cut_or_killed(
+    tmp_path: Path, plan: Plan, seed: int
+) -> None:
+    result = fault_run(tmp_path, plan, seed)
+    print(result)
+    assert result.good, str(result)
+    faults = (result.cuts, result.daemon_kills, result.console_kills)
+    assert all(faults), "a run in which nothing fails proves nothing"

@@ -1,0 +1,58 @@
+"""An end that stops reading for a while: what waits for it is in the journal, and arrives once, in order."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+
+import pytest
+
+from tests.e2e.harness import Line, wait_for
+
+TEXT = "x" * 480
+MESSAGES = 15000
+"""Megabytes: more than the sockets of one connection hold on their way."""
+
+
+@pytest.mark.timeout(240)
+def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order(line_free: Line) -> None:
+    console = line_free.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("Whoever calls speaks first")
+    peer = line_free.greeted()
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # so that the daemon feels it
+    peer.send("Client1> p1")
+    console.says("> p1")
+    for n in range(1, MESSAGES + 1):
+        console.enter(f"o{n} {TEXT}")
+    wait_for(lambda: line_free.status()["peer"]["sent"] == MESSAGES, "all is stored", 60)
+    console.enter(f"o{MESSAGES + 1} {TEXT}")
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    numbers: list[int] = []
+    while len(numbers) <= MESSAGES:
+        line = peer.line()
+        assert line, "the connection is gone"
+        if found := re.match(r"\w+> o([0-9]+) ", line):
+            numbers.append(int(found[1]))
+    assert numbers == list(range(1, MESSAGES + 2))
+
+
+@pytest.mark.timeout(240)
+def test_a_console_that_is_stopped_for_a_while_gets_everything_once_and_in_order(line_free: Line) -> None:
+    console = line_free.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("Whoever calls speaks first")
+    peer = line_free.greeted()
+    peer.send("Client1> p1")
+    console.says("> p1")
+    console.process.send_signal(signal.SIGSTOP)
+    try:
+        for n in range(2, MESSAGES, 50):
+            peer.send(*(f"Client1> p{m} {TEXT}" for m in range(n, n + 50)))
+            peer.reads(f"\\ack {n + 49}")
+    finally:
+        console.process.send_signal(signal.SIGCONT)
+    last = n + 49
+    wait_for(lambda: f"> p{last} " in console.out(), "all at the console", 60)
+    peer.send(f"Client1> p{last + 1}")
+    console.says(f"> p{last + 1}\n")
+    assert re.findall(r"^\w+> p([0-9]+)", console.out(), re.M) == [str(n) for n in range(1, last + 2)]
