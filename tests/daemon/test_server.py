@@ -204,4 +204,4 @@ def test_a_directory_of_somebody_else_is_not_permitted() -> None:
         settings = Settings(7000, state=directory, runtime=directory)
         directory.chmod(0o555)
         words = as_nobody(lambda: make_directories(settings))
-    assert words == f"NotPermitted: The directory {directory} cannot be written: it is not yours."
+    assert words == f"NotPermitted: The directory {directory} cannot be written: it is not yours, or read-only."
