@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pychat_client import __version__
 from pychat_client.errors import Exit, HandleError, PychatError, Untrusted, UsageError
+from pychat_client.places import history_file, key_file, known_hosts_file
 from pychat_client.text import check_handle, printable
 
 if TYPE_CHECKING:
@@ -168,27 +169,6 @@ def make_view(program: str, plain: bool) -> View:
     from pychat_client.screen import Screen
 
     return Screen(history_file(program))
-
-
-def history_file(program: str) -> Path:
-    """Where the lines typed into `program` are kept."""
-    return _xdg("XDG_STATE_HOME", ".local/state") / f"{program}-history"
-
-
-def known_hosts_file() -> Path:
-    """Where the accepted keys of hosts are."""
-    return _xdg("XDG_DATA_HOME", ".local/share") / "known_hosts"
-
-
-def key_file() -> Path:
-    """Where this user's own key and certificate are."""
-    return _xdg("XDG_DATA_HOME", ".local/share") / "identity.pem"
-
-
-def _xdg(variable: str, default: str) -> Path:
-    """pychat's directory below one of the XDG base directories."""
-    value = os.environ.get(variable, "")
-    return (Path(value) if value.startswith("/") else Path.home() / default) / "pychat"
 
 
 def _ask_handle(plain: bool) -> str:

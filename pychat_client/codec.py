@@ -198,7 +198,7 @@ _PARSERS: dict[str, Callable[[str], wire.Frame]] = {
     "history": _history,
     "status": wire.Status,
     "away": lambda rest: wire.Away(),
-    "here": lambda rest: wire.Here(_handle(rest) if rest else ""),
+    "here": lambda rest: wire.Here(_handle(rest.partition(" ")[0]) if rest else ""),
     "ready": lambda rest: wire.Ready(),
     "typing": lambda rest: wire.Typing(),
     "ping": lambda rest: wire.Ping(),

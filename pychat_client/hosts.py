@@ -10,9 +10,9 @@ import ssl
 import sys
 
 from pychat_client import trust
-from pychat_client.cli import key_file, known_hosts_file
 from pychat_client.errors import Untrusted
 from pychat_client.link import look
+from pychat_client.places import key_file, known_hosts_file
 from pychat_client.text import printable
 
 

@@ -73,7 +73,7 @@ class Link(asyncio.BufferedProtocol):
         self.writable = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.refused = False  # the other side's TLS did not want us
-        self._buffer = bytearray(_READ_SIZE)
+        self._buffer = memoryview(bytearray(_READ_SIZE))  # asyncio's TLS writes into slices of it
         self._transport: asyncio.Transport | None = None
         self._deaf = False  # what still comes is thrown away: broken, or on its way out
         self._why = "closed by the other side"
@@ -142,13 +142,13 @@ class Link(asyncio.BufferedProtocol):
         if (sock := self.socket()) is not None and sock.family != socket.AF_UNIX:
             _prepare(sock)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if not self._deaf:
             self._heard = asyncio.get_running_loop().time()
-            self._read(lambda: self.codec.feed(bytes(memoryview(self._buffer)[:nbytes])))
+            self._read(lambda: self.codec.feed(bytes(self._buffer[:nbytes])))
 
     def eof_received(self) -> bool:
         if not self._deaf:

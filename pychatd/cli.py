@@ -149,8 +149,8 @@ class _Line:
         server.make_directories(settings)
         self.pidfile = Pidfile(settings.pidfile)
         self.pidfile.acquire()
-        self._identity = identity.load(settings)
         self._tcp = server.bind_tcp(settings)
+        self._identity = identity.load(settings)
         self._console = server.bind_console(settings.console_socket)
 
     def descriptors(self) -> list[int]:

@@ -27,6 +27,7 @@ _SCHEMA_1 = """
 CREATE TABLE conversation (
     id INTEGER PRIMARY KEY,
     token BLOB UNIQUE,              -- SHA-256 of the session token; NULL for a classic peer
+    certificate BLOB,               -- SHA-256 of the peer's; NULL without one
     handle TEXT NOT NULL,           -- the peer's
     address TEXT NOT NULL,
     turns TEXT NOT NULL,
@@ -48,8 +49,7 @@ CREATE TABLE message (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX message_n ON message (conversation, role, n);
 """
-_SCHEMA_2 = "ALTER TABLE conversation ADD COLUMN certificate BLOB;"  # SHA-256 of the peer's; NULL without one
-_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2)
+_MIGRATIONS = (_SCHEMA_1,)
 """Script i takes a file from user_version i to i + 1."""
 
 _COLUMNS = "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate"

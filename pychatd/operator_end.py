@@ -18,6 +18,7 @@ from pychat_client.errors import JournalError, ProtocolError
 from pychat_client.link import Link
 from pychatd.history import Reader
 from pychatd.journal import Conversation, Entry
+from pychatd.report import report
 from pychatd.switchboard import Switchboard
 
 HELLO_SECONDS = 10.0
@@ -142,7 +143,7 @@ class OperatorEnd:
         self._deadline.cancel()
         board = self._board
         if isinstance(frame, wire.Status):
-            self.link.finish([wire.Status(board.report())])
+            self.link.finish([wire.Status(report(board))])
             return
         if isinstance(frame, wire.History):
             self.link.owner = Reader(board, self.link, frame.since)

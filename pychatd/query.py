@@ -17,7 +17,7 @@ ANSWER_SECONDS = 5.0
 
 
 def ask_status(path: Path) -> dict[str, Any]:
-    """The report of the daemon behind the console socket at `path` (Switchboard.report).
+    """The report of the daemon behind the console socket at `path` (report.report).
 
     Raises Absent when none answers, NotPermitted when the socket is not ours to use.
     """

@@ -28,6 +28,7 @@ from pychatd.identity import Identity
 from pychatd.identity import load as load_identity
 from pychatd.journal import Journal
 from pychatd.operator_end import OperatorEnd
+from pychatd.report import state_words
 from pychatd.switchboard import Switchboard
 
 BACKLOG = 64
@@ -266,7 +267,7 @@ class Server:
         process.notify("READY=1")
 
     def _tell_state(self) -> None:
-        process.notify(f"STATUS={self._board.state_words()}")
+        process.notify(f"STATUS={state_words(self._board)}")
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

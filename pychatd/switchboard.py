@@ -9,9 +9,7 @@ messages exists in memory. Knows no sockets; the ends (caller, operator) own the
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -42,7 +40,7 @@ class Switchboard:
         fingerprint: str | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """fingerprint: of the key that callers see; changed: called when `state_words` has changed."""
+        """fingerprint: of the key that callers see; changed: called when `report.state_words` has changed."""
         self.settings = settings
         self.fingerprint = fingerprint
         self.journal = journal
@@ -51,8 +49,8 @@ class Switchboard:
         self.peer: Caller | None = None  # who has the seat; its link is live
         self.operator: OperatorEnd | None = None  # the attached console
         self.greeted: set[Caller] = set()  # callers that have our hello and have not spoken yet
-        self._started = datetime.now(UTC)
-        self._seat_kept_until = self._started
+        self.started = datetime.now(UTC)
+        self._seat_kept_until = self.started
         self._changed = changed
         self._journal_broken = False  # both ends have been told
         self._stale = False  # an error has left open what the journal holds
@@ -318,41 +316,6 @@ class Switchboard:
             self.handle = settings.handle
         self.settings = settings
         self.prune()
-
-    # -------------------------------------------------------------- state for people
-
-    def state_words(self) -> str:
-        """What the line does now, in a sentence for `systemctl status`."""
-        conversation = self.conversation
-        if conversation is None:
-            return "Waiting for a peer."
-        name = printable(conversation.handle)
-        if self.peer is None:
-            return f"Waiting for {name} to come back."
-        return f"Talking with {name} from {self.peer.address}."
-
-    def report(self) -> str:
-        """The state as one JSON object, ASCII only: what `pychatd status --json` prints."""
-        conversation, operator = self.conversation, self.operator
-        peer = conversation and {
-            "handle": conversation.handle,
-            "address": conversation.address,
-            "since": wire.timestamp(conversation.started),
-            "connected": self.peer is not None,
-            "classic": conversation.classic,
-            "received": conversation.ledger.peer,
-            "sent": conversation.ledger.operator,
-        }
-        return json.dumps(
-            {
-                "port": self.settings.port,
-                "pid": os.getpid(),
-                "since": wire.timestamp(self._started),
-                "turns": self.turns_word,
-                "peer": peer,
-                "console": operator and {"user": operator.user, "handle": self.handle},
-            }
-        )
 
     # -------------------------------------------------------------- inside
 

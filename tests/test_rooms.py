@@ -18,11 +18,12 @@ LINES_MAX = 400
 
 # A module imports only from modules above it. Imports for types alone do not count: they load nothing.
 CLIENT = [
-    *("errors", "text", "trust", "wire", "codec", "classic", "events", "conversation"),
+    *("errors", "places", "text", "trust", "wire", "codec", "classic", "events", "conversation"),
     *("situation", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
 ]
 DAEMON = [
-    *("config", "process", "identity", "journal", "switchboard", "caller", "history", "operator_end", "door", "server"),
+    *("config", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
+    *("operator_end", "door", "server"),
     *("query", "transcript", "console", "cli"),
 ]
 ORDER = [f"pychat_client.{name}" for name in ("__init__", *CLIENT)]

@@ -294,11 +294,7 @@ def test_an_unknown_verb_is_ignored(line: bytes) -> None:
         (r"\ping x=y", wire.Ping()),
         (r"\away since=2024-05-01T12:00Z", wire.Away()),
         (r"\at 2024-05-01T12:00Z gone own x=y", wire.At(NOON, own=True, gone=True)),
-        pytest.param(
-            r"\here alice x=y",
-            wire.Here("alice"),
-            marks=pytest.mark.xfail(strict=True, reason="no word may follow the handle"),
-        ),
+        (r"\here alice x=y", wire.Here("alice")),
         (r"\ack 1 x=y", wire.Ack(1)),
         (r"\read 1 x=y", wire.Read(1)),
     ],

@@ -97,6 +97,12 @@ GOOD: list[tuple[str, str, object]] = [
     ("keep", '"forever"', "forever"),
     ("keep", '"none"', "none"),
     ("keep", '"30d"', "30d"),
+    ("plaintext", '"always"', "always"),
+    ("plaintext", '"loopback"', "loopback"),
+    ("plaintext", '"never"', "never"),
+    ("certificate", '"/etc/pychatd/host.pem"', Path("/etc/pychatd/host.pem")),
+    ("key", '"/etc/pychatd/host.key"', Path("/etc/pychatd/host.key")),
+    ("authorized", '"/etc/pychatd/authorized"', Path("/etc/pychatd/authorized")),
     ("syslog", '"/run/log"', Path("/run/log")),
 ]
 
@@ -120,6 +126,10 @@ BAD = [
     ("keep", '"0d"'),
     ("keep", '"30"'),
     ("keep", "30"),
+    ("plaintext", "true"),
+    ("certificate", '"host.pem"'),
+    ("key", "1"),
+    ("authorized", '["/etc/pychatd/authorized"]'),
     ("syslog", '"log"'),
     ("syslog", "1"),
 ]

@@ -1,0 +1,322 @@
+"""Trust on first use: whose key it is, before the first word; and who sits between learns nothing."""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from pathlib import Path
+
+import pytest
+
+from pychat_client import trust
+from tests.e2e.ends import Terminal, wait_for
+from tests.e2e.harness import Line
+from tests.security.hosts import Hosts, server_context
+from tests.security.use import fingerprint, is_readable, known_hosts, on_pipes, on_terminal, own_key, run, words
+
+WORDS = "the hare is on the roof"
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _new_key(line: Line) -> None:
+    """The daemon is installed anew: the same port, another key."""
+    line.kill()
+    (line.state / str(line.port) / "identity.pem").unlink()
+    line.start()
+
+
+def _leaves(terminal: Terminal) -> int:
+    terminal.enter("\\quit")
+    return terminal.exit_status()
+
+
+# ------------------------------------------------------------------ a host that is not known yet
+
+
+def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None:
+    key, number = fingerprint(line)
+    first = on_terminal(line)
+    first.sees("(yes/no)?")
+    assert key in first.text()
+    assert number in first.text()
+    assert "You speak first" not in first.text()
+    first.enter("yes")
+    first.sees("You speak first")
+    pins = known_hosts(line).path
+    assert _mode(pins) == 0o600
+    assert _mode(pins.parent) == 0o700
+    assert _leaves(first) == 0
+    again = on_terminal(line)
+    again.sees("You speak first")
+    assert "(yes/no)" not in again.text()
+
+
+@pytest.mark.parametrize("answer", ["no\r", "n\r", "\x04"])
+def test_whoever_says_no_has_sent_nothing(idle_line: Line, hosts: Hosts, answer: str) -> None:
+    host = hosts.fake(hosts.identity())
+    terminal = on_terminal(idle_line, port=host.port)
+    terminal.sees("(yes/no)?")
+    terminal.type(answer)
+    assert terminal.exit_status() == 7
+    terminal.sees("nothing has been sent")
+    host.idle()
+    assert host.told == b""
+    assert not known_hosts(idle_line).path.exists()
+
+
+def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
+    host = hosts.fake(hosts.identity())
+    terminal = on_terminal(idle_line, port=host.port)
+    for count, answer in enumerate(["", "y", "maybe", "SHA256:"], 1):
+        wait_for(lambda count=count: terminal.text().count("(yes/no)?") == count, "it is asked again")
+        terminal.enter(answer)
+    wait_for(lambda: terminal.text().count("(yes/no)?") == 5, "it is asked again")
+    assert host.told == b""
+    assert not known_hosts(idle_line).path.exists()
+
+
+def test_without_a_terminal_an_unknown_key_is_refused_with_the_words_that_help(line: Line) -> None:
+    key, number = fingerprint(line)
+    refused = run(line, words(line))
+    assert refused.returncode == 7
+    assert number in refused.stderr
+    is_readable(refused.stderr)
+    assert f"--fingerprint {key}" in refused.stderr
+    assert "--accept-new" in refused.stderr
+    assert not known_hosts(line).path.exists()
+    helped = on_pipes(line, "--fingerprint", key)
+    helped.notes("You speak first")
+
+
+def test_without_a_terminal_an_unknown_host_is_told_nothing(idle_line: Line, hosts: Hosts) -> None:
+    host = hosts.fake(hosts.identity())
+    assert run(idle_line, words(idle_line, port=host.port)).returncode == 7
+    host.idle()
+    assert host.told == b""
+
+
+def test_accept_new_takes_an_unknown_key_and_says_which(line: Line) -> None:
+    client = on_pipes(line, "--accept-new")
+    client.notes("You speak first")
+    assert fingerprint(line)[0] in client.notices()
+    assert known_hosts(line).certificate_of("localhost", line.port)
+
+
+def test_the_right_fingerprint_is_accepted_without_asking(line: Line) -> None:
+    terminal = on_terminal(line, "--fingerprint", fingerprint(line)[0])
+    terminal.sees("You speak first")
+    assert "(yes/no)" not in terminal.text()
+    assert _leaves(terminal) == 0
+    on_terminal(line).sees("You speak first")
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_wrong_fingerprint_ends_the_call_and_nothing_is_sent(idle_line: Line, hosts: Hosts, known: bool) -> None:
+    identity, other = hosts.identity(), hosts.identity()
+    host = hosts.fake(identity)
+    if known:
+        known_hosts(idle_line).accept("localhost", host.port, identity.der)
+    result = run(idle_line, words(idle_line, "--fingerprint", other.fingerprint, port=host.port))
+    assert result.returncode == 7
+    assert identity.fingerprint in result.stderr
+    is_readable(result.stderr)
+    host.idle()
+    assert host.told == b""
+    kept = known_hosts(idle_line).certificate_of("localhost", host.port)
+    assert kept == (identity.der if known else None)
+
+
+@pytest.mark.parametrize("word", ["SHA256:abc", "MD5:" + "A" * 43, "SHA256:" + "A" * 42 + "!", ""])
+def test_what_is_no_fingerprint_is_wrong_use(idle_line: Line, hosts: Hosts, word: str) -> None:
+    host = hosts.fake(hosts.identity())
+    result = run(idle_line, words(idle_line, "--fingerprint", word, port=host.port))
+    assert result.returncode == 2
+    is_readable(result.stderr)
+    assert host.visits == []
+
+
+def test_forget_removes_one_pin_and_no_other(idle_line: Line, hosts: Hosts) -> None:
+    pins = known_hosts(idle_line)
+    for name, port in (("localhost", 7000), ("localhost", 7001), ("other.example", 7000)):
+        pins.accept(name, port, hosts.identity(name).der)
+    command = ["pychat", "--forget", "LocalHost", "7000"]
+    assert run(idle_line, command).returncode == 0
+    assert pins.certificate_of("localhost", 7000) is None
+    assert pins.certificate_of("localhost", 7001)
+    assert pins.certificate_of("other.example", 7000)
+    again = run(idle_line, command)
+    assert again.returncode == 2
+    is_readable(again.stderr)
+    assert _mode(pins.path) == 0o600
+
+
+def test_a_pin_is_of_a_host_and_a_port(idle_line: Line, hosts: Hosts) -> None:
+    identity = hosts.identity()
+    host = hosts.fake(identity)
+    known_hosts(idle_line).accept("localhost", host.port + 1, identity.der)
+    known_hosts(idle_line).accept("127.0.0.1", host.port, identity.der)
+    assert run(idle_line, words(idle_line, port=host.port)).returncode == 7
+    host.idle()
+    assert host.told == b""
+
+
+def test_status_tells_the_same_number_on_both_sides(line: Line) -> None:
+    key, number = fingerprint(line)
+    console, client = line.talk()
+    for end in (console, client):
+        end.enter("\\status")
+        end.sees(number)
+        assert key in end.text()
+        assert "Encrypted with TLS 1.3" in end.text()
+
+
+# ------------------------------------------------------------------ a key that has changed
+
+
+def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line: Line) -> None:
+    terminal = on_terminal(line, "--accept-new")
+    terminal.sees("You speak first")
+    assert _leaves(terminal) == 0
+    before = fingerprint(line)[0]
+    _new_key(line)
+    now = fingerprint(line)[0]
+    assert now != before
+    for options in ((), ("--accept-new",)):
+        refused = on_terminal(line, *options)
+        assert refused.exit_status() == 7
+        page = refused.text()
+        assert "HAS CHANGED" in page
+        assert before in page
+        assert now in page
+        assert "(yes/no)" not in page
+        is_readable(page)
+    command = refused.line_with("pychat --forget").removeprefix("--").strip()
+    assert run(line, command).returncode == 0
+    helped = on_terminal(line, "--fingerprint", now)
+    helped.sees("You speak first")
+
+
+def test_a_changed_key_is_refused_without_a_terminal_too(line: Line) -> None:
+    assert run(line, words(line, "--accept-new")).returncode == 0
+    _new_key(line)
+    refused = run(line, words(line, "--accept-new"))
+    assert refused.returncode == 7
+    assert "HAS CHANGED" in refused.stderr
+    is_readable(refused.stderr)
+    (command,) = [text for text in refused.stderr.splitlines() if "pychat --forget" in text]
+    assert run(line, command.removeprefix("pychat:")).returncode == 0
+    assert run(line, words(line, "--accept-new")).returncode == 0
+
+
+def test_a_key_that_changes_during_a_conversation_ends_it_with_status_7(line: Line) -> None:
+    _console, client = line.talk()
+    _new_key(line)
+    assert client.exit_status() == 7
+    client.sees("HAS CHANGED")
+
+
+# ------------------------------------------------------------------ somebody in the middle
+
+
+def test_who_poses_as_a_known_host_gets_no_byte_and_no_certificate(idle_line: Line, hosts: Hosts) -> None:
+    assert run(idle_line, ["pychat", "--show-certificate"]).returncode == 0
+    own = own_key(idle_line)
+    real, false = hosts.identity(), hosts.identity()
+    context = server_context(false)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(own)  # it would take this user's certificate
+    host = hosts.fake(context)
+    known_hosts(idle_line).accept("localhost", host.port, real.der)
+    result = run(idle_line, words(idle_line, port=host.port))
+    assert result.returncode == 7
+    assert "HAS CHANGED" in result.stderr
+    host.idle()
+    assert host.told == b""
+    assert [visit.certificate for visit in host.visits] == [None] * len(host.visits)
+    # The same host with the accepted key gets both: the test above could have seen them.
+    known_hosts(idle_line).accept("localhost", host.port, false.der)
+    client = on_pipes(idle_line, port=host.port)
+    wait_for(lambda: b"\\hello 1 Client1" in host.told, "the hello arrives")
+    assert host.visits[-1].certificate == trust.certificate_der(own)
+    client.end_input()
+
+
+def test_a_man_in_the_middle_of_a_conversation_ends_it(line: Line, hosts: Hosts) -> None:
+    middle = hosts.middle(line.port)
+    client = on_terminal(line, "--accept-new", port=middle.port)
+    client.sees("You speak first")
+    client.enter(WORDS)
+    line.console().sees(WORDS)
+    middle.upward.clear()
+    middle.context = server_context(hosts.identity())
+    middle.cut()
+    assert client.exit_status() == 7
+    client.sees("HAS CHANGED")
+    assert not any(middle.upward)
+    assert middle.certificates == [None] * len(middle.certificates)
+
+
+def test_what_is_said_cannot_be_read_on_the_way(line: Line, hosts: Hosts) -> None:
+    middle = hosts.middle(line.port)
+    client = on_terminal(line, "--accept-new", port=middle.port)
+    client.sees("You speak first")
+    client.enter(WORDS)
+    console = line.console()
+    console.sees(WORDS)
+    console.enter(WORDS.upper())
+    client.sees(WORDS.upper())
+    way = b"".join(middle.upward) + b"".join(middle.downward)
+    assert len(way) > 500
+    for word in ("Client1", "Server", "hello", WORDS, WORDS.upper(), "localhost"):
+        if word != "localhost":  # the name that is called travels in the open (SNI)
+            assert word.encode() not in way
+
+
+def test_what_is_said_cannot_be_changed_on_the_way(line: Line, hosts: Hosts) -> None:
+    middle = hosts.middle(line.port)
+    client = on_terminal(line, "--accept-new", port=middle.port)
+    client.sees("You speak first")
+    changed: list[bytes] = []
+
+    def change(data: bytes) -> bytes:
+        if changed:
+            return data
+        changed.append(data)
+        return data[:-20] + bytes([data[-20] ^ 1]) + data[-19:]
+
+    middle.change = change
+    client.enter(WORDS)
+    console = line.console()
+    console.sees(f"Client1> {WORDS}")  # over another connection: the client still has it
+    assert changed
+    assert console.text().count("Client1> ") == 1
+
+
+# ------------------------------------------------------------------ files
+
+
+def test_keys_and_pins_are_private_whatever_the_umask(idle_line: Line) -> None:
+    line = idle_line
+    result = line.pychatd("start", umask=0)
+    assert result.returncode == 0, result.stderr
+    shell = ["sh", "-c", 'umask 0; pychat --show-certificate && exec "$@"', "sh", *words(line, "--accept-new")]
+    assert run(line, shell).returncode == 0
+    daemons = line.state / str(line.port) / "identity.pem"
+    for file in (daemons, own_key(line), known_hosts(line).path):
+        assert _mode(file) == 0o600
+        assert _mode(file.parent) == 0o700
+    left = {*daemons.parent.glob("*.new"), *own_key(line).parent.glob("*.new")}
+    assert not left
+
+
+def test_the_daemon_never_loads_the_library_that_makes_keys(line: Line) -> None:
+    """16 MiB that a running daemon has no use for; a key was made for its start."""
+    assert (line.state / str(line.port) / "identity.pem").exists()
+    line.talk()
+    maps = Path(f"/proc/{line.pid()}/maps").read_text()
+    assert "libssl" in maps or "_ssl" in maps
+    assert "cryptography" not in maps
+    assert "cryptography" in Path("/proc/self/maps").read_text()  # this process has made certificates
