@@ -117,6 +117,13 @@ class Link(asyncio.BufferedProtocol):
         else:
             transport.close()
 
+    def pause_reading(self, seconds: float) -> None:
+        """Leaves what comes in the socket for a while."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.pause_reading()
+            asyncio.get_running_loop().call_later(seconds, transport.resume_reading)
+
     def drop(self, why: str) -> None:
         """Ends the connection at once."""
         self._deaf = True

@@ -53,6 +53,8 @@ class Caller:
         self._certificate: bytes | None = None  # hashed
         self._sent = 0  # the operator's messages sent on this link, or known to have arrived before
         self._waiting: deque[wire.Message] = deque()  # a classic peer's, until its turn
+        self._credit = 0.0  # messages that may still be said at once
+        self._credited = 0.0  # when that was counted
         self._quit = False  # this peer has said it
         self._told_end = False  # this peer has been told it
         self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._too_slow)
@@ -221,7 +223,19 @@ class Caller:
 
     # -------------------------------------------------------------- what it says
 
+    def _throttle(self, count: int) -> None:
+        """Lets a peer that says more than `rate` messages a second wait: what it sends stays in its socket,
+        and neither the disk nor the other side is flooded."""
+        rate = self._board.settings.rate
+        if rate and count:
+            now = asyncio.get_running_loop().time()
+            self._credit = min(rate, self._credit + (now - self._credited) * rate) - count
+            self._credited = now
+            if self._credit < 0:
+                self.link.pause_reading(-self._credit / rate)
+
     def _say(self, messages: Sequence[wire.Message]) -> None:
+        self._throttle(len(messages))
         assert self._hello is not None or not messages
         if not messages or self._quit or self._hello is None:
             return

@@ -31,6 +31,8 @@ class Settings:
     listen: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104 -- a daemon for other hosts; `listen` narrows it
     handle: str | None = None  # the operator's, when the console does not set one
     turns: Turns = Turns.ALTERNATE
+    callers: int = 64  # connections from outside at once; see door
+    rate: int = 1000  # messages a second from a peer, 0 for any number; faster ones wait in its socket
     grace: float = 60.0  # seconds the seat is kept for a peer whose connection was cut
     durability: str = "full"  # what an acked message survives: "full" power loss, "process" a killed daemon
     plaintext: str = "loopback"  # who may call without TLS: "always" everybody, "loopback", "never"
@@ -271,6 +273,15 @@ def _keep(value: Any) -> str:
     return value
 
 
+def _number(low: int, high: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"a number from {low} to {high} is needed.")
+        return value
+
+    return check
+
+
 def _path(value: Any) -> Path:
     if not isinstance(value, str | Path) or not Path(value).is_absolute():
         raise ValueError("an absolute path is needed.")
@@ -282,6 +293,8 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "handle": _handle,
     "turns": _turns,
     "grace": _seconds,
+    "callers": _number(1, 1000),
+    "rate": _number(0, 1_000_000),
     "durability": _choice("full", "process"),
     "keep": _keep,
     "plaintext": _choice("always", "loopback", "never"),

@@ -20,12 +20,9 @@ from pychatd.config import Settings
 from pychatd.identity import Identity
 from pychatd.switchboard import Switchboard
 
-CALLERS_MAX = 64
-"""Connections from outside at once: one talks, the others may wait to speak first. Later ones are closed
-unheard, so that memory and files are bounded whatever comes."""
-
 CALLERS_PER_HOST = 8
-"""Of these, from one address: nobody can fill all places alone."""
+"""Of the `callers` that may be here at once (one talks, the others may wait to speak first; memory and files
+are bounded whatever comes), so many may be from one address: nobody can fill all places alone."""
 
 TLS_SECONDS = 10.0
 """For the TLS handshake: two round trips, and a slow machine."""
@@ -99,7 +96,7 @@ class Door:
         """Whether one more may come. Where there are too many, the one who has been here longest without
         a word has to go: who comes back to a conversation must not be locked out by strangers."""
         of_host = [visit for visit in self._visits if visit.host == host]
-        if len(of_host) < CALLERS_PER_HOST and len(self._visits) < CALLERS_MAX:
+        if len(of_host) < CALLERS_PER_HOST and len(self._visits) < self._settings.callers:
             return True
         for visit in of_host if len(of_host) >= CALLERS_PER_HOST else list(self._visits):
             if visit.caller is None or visit.caller.conversation is None:
