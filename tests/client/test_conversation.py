@@ -435,6 +435,11 @@ def test_a_resumed_peer_sends_again_what_the_daemon_has_not_got() -> None:
     assert end.stored == 2
 
 
+def test_a_peer_that_has_said_nothing_has_nothing_to_resume() -> None:
+    events, _ = again(begin(PEER), hello())
+    assert events == [Met("alice", resumed=False)]
+
+
 def test_what_was_said_while_cut_off_follows_behind() -> None:
     end = begin(PEER)
     end.say("one")
@@ -495,8 +500,8 @@ def test_a_console_counts_on_from_where_it_is_told_to_begin() -> None:
     end = begin(OPERATOR)
     end.say("lost?")
     heading = conversation(got=2, heard=3, told=2)
-    events, _ = again(end, wire.Hello(1, "alice"), heading)
-    over, met = events
+    (over, met), sent = again(end, wire.Hello(1, "alice"), heading)
+    assert sent == [wire.Ack(3)]
     assert isinstance(over, Over)
     assert over.undelivered == ("lost?",)
     assert met == Met("Client1", resumed=False, detail=heading)
@@ -526,12 +531,13 @@ def test_an_own_text_whose_words_are_gone_counts_as_arrived() -> None:
 
 def test_what_another_console_has_said_comes_first_and_the_own_text_waits() -> None:
     end = begin(OPERATOR)
-    end.say("mine")
+    for text in ("mine", "mine too"):
+        end.say(text)
     repeated = (wire.At(NOON, own=True), says(OPERATOR, "another's"))
     events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *repeated)
     assert events[1:] == [Said(says(OPERATOR, "another's"), True, NOON)]
     assert says(OPERATOR, "mine") not in sent
-    assert list(end.held) == ["mine"]
+    assert list(end.held) == ["mine", "mine too"]
     told(end, says(PEER, "two"))
     assert end.frames() == [says(OPERATOR, "mine"), wire.Ack(2)]
 
@@ -585,6 +591,13 @@ def test_an_end_is_ready_when_all_has_been_told_to_it() -> None:
     told(peer, hello())
     assert operator.ready
     assert peer.ready
+
+
+def test_an_end_knows_how_long_the_daemon_keeps_what_is_said() -> None:
+    for role in Role:
+        end = Endpoint(role, HANDLES[role])
+        told(end, wire.Hello(1, "alice", keep="30d"))
+        assert end.keep == "30d"
 
 
 def test_another_console_brings_its_own_handle() -> None:
@@ -668,6 +681,28 @@ def test_a_new_conversation_at_the_console_starts_from_nothing_and_gives_old_tex
     assert (met, said) == (Met("Client1", resumed=False, detail=new), Said(says(PEER, "one"), own=False))
     assert (end.stored, end.own, end.received) == (0, 0, 1)
     assert end.my_turn
+
+
+def test_the_next_conversation_is_a_new_one_after_the_others_quit() -> None:
+    end = begin(OPERATOR)
+    end.say("two")
+    told(end, wire.Ack(1), wire.Read(1), wire.Quit(), conversation(number="8"), says(PEER, "one"))
+    assert (end.stored, end.read, end.received) == (0, 0, 1)
+    assert end.say("two") == Said(says(OPERATOR, "two"), own=True)
+
+
+def test_an_end_that_has_quit_calls_again_to_say_so_and_one_that_was_left_does_not() -> None:
+    for role, session in ((PEER, "5f0c"), (OPERATOR, "7")):
+        left, over = begin(role), begin(role)
+        left.quit()
+        told(over, wire.Quit())
+        for end in (left, over):
+            end.lost()
+            end.greet()
+        (call,) = left.frames()
+        assert isinstance(call, wire.Hello)
+        assert call.session == session
+        assert over.frames() == [wire.Hello(1, HANDLES[role])]
 
 
 def test_a_peers_quit_during_the_call_is_told_once_the_call_is_answered() -> None:
