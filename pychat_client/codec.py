@@ -129,7 +129,7 @@ def _keys(words: list[str]) -> dict[str, str]:
 
 
 def _hello(rest: str) -> wire.Hello:
-    words = rest.split()
+    words = rest.split(" ")
     if len(words) < 2:
         raise ProtocolError("syntax", "A hello is '\\hello VERSION HANDLE'.")
     if _number(words[0]) == 0:
@@ -144,14 +144,14 @@ def _hello(rest: str) -> wire.Hello:
         turns=keys.get("turns"),
         keep=keys.get("keep"),
         key=keys.get("key"),
-        suggested="suggested" in keys,
-        take="take" in keys,
+        suggested=keys.get("suggested") == "1",
+        take=keys.get("take") == "1",
     )
 
 
 def _peer(rest: str) -> wire.Peer:
     handle, _, more = rest.partition(" ")
-    keys = _keys(more.split())
+    keys = _keys(more.split(" "))
     try:
         return wire.Peer(
             _handle(handle),
@@ -162,8 +162,8 @@ def _peer(rest: str) -> wire.Peer:
             turns=keys["turns"],
             since=_time(keys["since"]),
             address=keys["address"],
-            classic="classic" in keys,
-            plain="plain" in keys,
+            classic=keys.get("classic") == "1",
+            plain=keys.get("plain") == "1",
             name=keys.get("name"),
         )
     except KeyError as error:

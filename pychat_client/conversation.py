@@ -229,7 +229,7 @@ class Endpoint:
                 self._on_ack(count)
                 return self._release()
             case wire.Read(count):
-                self.read = max(self.read, count)
+                self.read = max(self.read, min(count, max(self.own, self._replay_until)))
             case wire.At():
                 self._time = frame
             case wire.Hello():
@@ -273,8 +273,10 @@ class Endpoint:
             self._drop_acked(hello.got or 0 if hello.session == self.session else 0)
             self._frames += [] if self._quit is None else [self._quit]
             return []
+        if hello.session is None:
+            raise ProtocolError("hello", "The daemon's hello names no session.")
         known = self.session
-        resumed = known is not None and hello.session == known
+        resumed = known is not None and hello.session == known and (hello.got or 0) >= self.stored
         if known is not None and not resumed and self.stored + self.received > 0:
             self.over = True
             reason = "The other side does not know this conversation any more."

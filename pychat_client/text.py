@@ -90,8 +90,8 @@ def printable(text: str) -> str:
 
     Whatever could move the cursor, change the direction of writing, hide or flood is shown as
     `<U+001B>`: controls, format and invisible characters (joiners inside emoji sequences stay),
-    line and paragraph separators, private, unassigned and surrogate code points, and combining
-    marks beyond the eighth on one character.
+    line and paragraph separators, private, unassigned and surrogate code points, and combining marks
+    beyond the eighth on one character. That joiners of other scripts show as codes too is the price.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -123,7 +123,7 @@ def _named(char: str) -> str:
 
 def _is_plain(char: str, category: str) -> bool:
     if category == "Cn":  # newer emoji than this Python knows: in the blocks set aside for them
-        return "\U0001f000" <= char <= "\U0001fbff" and ord(char) & 0xFFFE != 0xFFFE
+        return "\U0001f000" <= char <= "\U0001fbff"
     return category[0] != "C" and category not in ("Zl", "Zp") and char not in _INVISIBLE
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pychat_client.text import CONTROL
+
 VERSION = 1
 
 WORDS_MAX = 200
@@ -261,4 +263,5 @@ def _optional(**words: object) -> str:
 
 
 def _cut(words: str) -> str:
+    words = CONTROL.sub(" ", words)  # nothing in a sentence can begin another line
     return words if len(words) <= WORDS_MAX else words[: WORDS_MAX - 1] + "…"

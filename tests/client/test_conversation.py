@@ -596,7 +596,7 @@ def test_an_end_is_ready_when_all_has_been_told_to_it() -> None:
 def test_an_end_knows_how_long_the_daemon_keeps_what_is_said() -> None:
     for role in Role:
         end = Endpoint(role, HANDLES[role])
-        told(end, wire.Hello(1, "alice", keep="30d"))
+        told(end, wire.Hello(1, "alice", session="5f0c", keep="30d"))
         assert end.keep == "30d"
 
 
@@ -747,7 +747,7 @@ def test_only_version_1_is_spoken() -> None:
 
 def test_turns_are_alternate_or_free() -> None:
     for role, frame in (
-        (PEER, wire.Hello(1, "alice", turns="chess")),
+        (PEER, wire.Hello(1, "alice", session="5f0c", turns="chess")),
         (OPERATOR, wire.Peer("Bob", "7", 0, 0, 0, "chess", NOON, "::")),
     ):
         end = Endpoint(role, HANDLES[role])

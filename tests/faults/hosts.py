@@ -96,7 +96,7 @@ class HostLine(Line):
         return ["ip", "netns", "exec", self._hosts.a, *super().command(command, *options)]
 
     def remote(self) -> Piped:
-        words = ["ip", "netns", "exec", self._hosts.b, str(BIN / "pychat"), DAEMON, str(self.port)]
+        words = ["ip", "netns", "exec", self._hosts.b, str(BIN / "pychat"), "--accept-new", DAEMON, str(self.port)]
         return Piped(self.popen([*words, "--plain", "--handle", "Client1"]))
 
 

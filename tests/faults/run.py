@@ -173,7 +173,7 @@ class _Driver:
     def run(self) -> None:
         self._line.start("--turns", self._plan.turns)
         self._start_console(0)
-        words = [str(Path(sys.executable).parent / "pychat"), "127.0.0.1", str(self._proxy.port)]
+        words = [str(Path(sys.executable).parent / "pychat"), "--accept-new", "127.0.0.1", str(self._proxy.port)]
         client = Piped(self._line.popen([*words, "--plain", "--handle", "Client1"]))
         self._client = _End(client, "Server> o", "p")
         client.notes("Connected to")
