@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run check test faults clean
+.PHONY: run check test test-debian12 faults clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -16,6 +16,11 @@ check: .venv/ready      ## linters and types
 test: .venv/ready       ## all tests
 	$(BIN)/pytest
 
+test-debian12:          ## all tests with the oldest versions that have to do: Debian 12's
+	$(PYTHON) -m venv .venv-debian12
+	.venv-debian12/bin/pip install --quiet --constraint tests/debian12.txt --editable '.[dev]'
+	.venv-debian12/bin/pytest
+
 faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
 	$(BIN)/python -m tests.faults.run --long
 	$(BIN)/pytest tests/faults -m slow
@@ -26,4 +31,4 @@ faults: .venv/ready     ## long fault injection, about ten minutes; as root also
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-debian12 build dist *.egg-info

@@ -28,6 +28,8 @@ class Situation:
     def summary(self) -> str:
         """The state in a line, for a toolbar; all of it is also in `status_lines`."""
         end = self.end
+        if end.over and end.role is Role.OPERATOR:
+            return "waiting for the next caller"
         who = printable(end.other) or "nobody there yet"
         if self.peer is not None and self.peer.name is not None and end.open:
             who += f" [{printable(self.peer.name)}]"
