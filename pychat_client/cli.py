@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the client; returns its exit status."""
+    return guarded("pychat", lambda: _run(_parser().parse_args(argv)))
+
+
+def guarded(program: str, run: Callable[[], int]) -> int:
+    """Runs a program; what went wrong is a sentence on stderr and an exit status, never a traceback."""
     open_standard_streams()
     try:
-        return _run(_parser().parse_args(argv))
+        return int(run())
     except PychatError as error:
-        print(f"pychat: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return error.status
     except (KeyboardInterrupt, EOFError):
         return Exit.INTERRUPTED

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pychat_client import __version__
-from pychat_client.cli import open_standard_streams, parse_port
-from pychat_client.errors import Absent, Exit, LinkError, NotPermitted, PychatError
+from pychat_client.cli import guarded, parse_port
+from pychat_client.errors import Absent, Exit, LinkError, NotPermitted
 from pychat_client.text import printable
 from pychatd import config, process
 from pychatd.config import Settings
@@ -26,15 +26,12 @@ STOP_SECONDS = 15.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
-    open_standard_streams()
-    args = _parser().parse_args(argv)
-    try:
+
+    def run() -> int:
+        args = _parser().parse_args(argv)
         return int(args.command(args))
-    except PychatError as error:
-        print(f"pychatd: {error}", file=sys.stderr)
-        return error.status
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
+
+    return guarded("pychatd", run)
 
 
 def _parser() -> argparse.ArgumentParser:

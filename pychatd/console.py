@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pychat_client import __version__
-from pychat_client.cli import add_view_options, make_view, open_standard_streams, parse_port, wants_plain
+from pychat_client.cli import add_view_options, guarded, make_view, parse_port, wants_plain
 from pychat_client.errors import (
     Absent,
     Exit,
     HandleError,
-    PychatError,
     UsageError,
 )
 from pychat_client.text import HANDLE_MAX, check_handle
@@ -30,14 +28,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the console; returns its exit status."""
-    open_standard_streams()
-    try:
-        return _run(_parser().parse_args(argv))
-    except PychatError as error:
-        print(f"pychatd-console: {error}", file=sys.stderr)
-        return error.status
-    except (KeyboardInterrupt, EOFError):
-        return Exit.INTERRUPTED
+    return guarded("pychatd-console", lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
