@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -154,6 +155,9 @@ class Chat:
             for frame in frames:
                 if isinstance(frame, wire.Hello):
                     self._greet(frame)
+                elif isinstance(frame, wire.Here) and frame.address is not None and self._peer is not None:
+                    peer = replace(self._peer, address=frame.address, plain=frame.plain, name=frame.name)
+                    self._peer = peer
                 elif isinstance(frame, wire.Ack) and self._trouble:
                     self._trouble = ""
                     self._view.notice("What you sent is stored now.")

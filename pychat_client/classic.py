@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pychat_client import codec, wire
-from pychat_client.errors import HandleError
+from pychat_client import wire
+from pychat_client.codec import LINE_MAX, LineCodec
+from pychat_client.errors import HandleError, ProtocolError
 from pychat_client.text import CONTROL, MESSAGE_MAX, check_handle, nfc
 
 VERSION = 0
@@ -29,6 +30,7 @@ class ClassicCodec:
         self._rest = b""
         self._handle = GUEST
         self._greeted = False
+        self._blank = 0  # bytes of empty lines in a row: read and decoded for nothing
         self._skipping = False  # inside a line that was too long: up to its end
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
@@ -37,13 +39,13 @@ class ClassicCodec:
         for line in lines:
             if self._skipping:
                 self._skipping = False
-            elif len(line) >= codec.LINE_MAX:
+            elif len(line) >= LINE_MAX:
                 yield from self._too_long(f"at most {MESSAGE_MAX} characters can be sent")
             else:
                 yield from self._line(line)
         if self._skipping:
             self._rest = b""
-        elif len(self._rest) >= codec.LINE_MAX:
+        elif len(self._rest) >= LINE_MAX:
             self._rest = b""
             self._skipping = True
             yield from self._too_long(f"at most {MESSAGE_MAX} characters can be sent")
@@ -69,7 +71,11 @@ class ClassicCodec:
     def _line(self, line: bytes) -> Iterator[wire.Frame]:
         text = line.decode(errors="replace").strip("\0").removesuffix("\r")
         if not text.strip():
+            self._blank += len(line) + 1
+            if self._blank > LINE_MAX:
+                raise ProtocolError("empty", "There are only empty lines.")
             return
+        self._blank = 0
         handle, body = self._split(nfc(CONTROL.sub("\ufffd", text)))
         yield from self._hello(handle)
         self._handle = handle
@@ -105,14 +111,14 @@ class GreetingCodec:
 
     def __init__(self) -> None:
         self._start = b""
-        self._codec: codec.LineCodec | ClassicCodec | None = None
+        self._codec: LineCodec | ClassicCodec | None = None
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
         if self._codec is None:
             data = self._start = self._start + data
             if len(data) < len(_HELLO) and _HELLO.startswith(data):
                 return
-            self._codec = codec.LineCodec() if data.startswith(_HELLO) else ClassicCodec()
+            self._codec = LineCodec() if data.startswith(_HELLO) else ClassicCodec()
         yield from self._codec.feed(data)
 
     def eof(self) -> Iterator[wire.Frame]:

@@ -115,10 +115,10 @@ async def _talk(
     async def connect() -> Link:
         try:
             return await dial(args.host, port, chat, context)
-        except Untrusted:
+        except Untrusted as error:
             if args.ca:
                 raise
-            raise await asyncio.to_thread(explain_change, args.host, port) from None
+            raise await asyncio.to_thread(explain_change, args.host, port, error) from None
 
     return await converse(chat, view, connect, args.retry_for)
 

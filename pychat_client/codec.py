@@ -170,6 +170,17 @@ def _peer(rest: str) -> wire.Peer:
         raise ProtocolError("syntax", f"The word {error.args[0]}= is missing.") from None
 
 
+def _here(rest: str) -> wire.Here:
+    handle, _, more = rest.partition(" ")
+    keys = _keys(more.split(" "))
+    return wire.Here(
+        _handle(handle) if handle else "",
+        address=keys.get("address"),
+        plain=keys.get("plain") == "1",
+        name=keys.get("name"),
+    )
+
+
 def _at(rest: str) -> wire.At:
     time, _, more = rest.partition(" ")
     return wire.At(_time(time), own="own" in more.split(), gone="gone" in more.split())
@@ -198,7 +209,7 @@ _PARSERS: dict[str, Callable[[str], wire.Frame]] = {
     "history": _history,
     "status": wire.Status,
     "away": lambda rest: wire.Away(),
-    "here": lambda rest: wire.Here(_handle(rest.partition(" ")[0]) if rest else ""),
+    "here": _here,
     "ready": lambda rest: wire.Ready(),
     "typing": lambda rest: wire.Typing(),
     "ping": lambda rest: wire.Ping(),

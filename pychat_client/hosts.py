@@ -36,10 +36,12 @@ def trusted_context(args: argparse.Namespace, port: int) -> tuple[ssl.SSLContext
     return trust.pinned_context(accepted, key_file()), trust.fingerprint(accepted)
 
 
-def explain_change(host: str, port: int) -> Untrusted:
-    """Why the accepted key did not fit: looks at what the host shows now."""
+def explain_change(host: str, port: int, error: Untrusted) -> Untrusted:
+    """Why the accepted key did not fit (`error`): looks at what the host shows now."""
     accepted = trust.KnownHosts(known_hosts_file()).certificate_of(host, port)
     shown = look(host, port, trust.looking_context())
+    if shown == accepted:
+        return error
     pinned = "none" if accepted is None else trust.fingerprint(accepted)
     return trust.changed_key(host, port, pinned, trust.fingerprint(shown))
 

@@ -19,6 +19,7 @@ from typing import Protocol
 from pychat_client import wire
 from pychat_client.codec import LineCodec
 from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError, Untrusted
+from pychat_client.text import printable
 
 DIAL_SECONDS = 20.0
 """Until a connection is given up: a SYN lost four times is sent again within 15 s."""
@@ -73,7 +74,7 @@ class Link(asyncio.BufferedProtocol):
         self.writable = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.refused = False  # the other side's TLS did not want us
-        self._buffer = memoryview(bytearray(_READ_SIZE))  # asyncio's TLS writes into slices of it
+        self._buffer = memoryview(b"")  # made with the connection
         self._transport: asyncio.Transport | None = None
         self._deaf = False  # what still comes is thrown away: broken, or on its way out
         self._why = "closed by the other side"
@@ -131,6 +132,11 @@ class Link(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def live(self) -> bool:
+        """Whether there is a connection."""
+        return self._transport is not None
+
     def certificate(self) -> bytes | None:
         """The other end's certificate (DER), where it has shown one."""
         tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
@@ -145,6 +151,7 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._buffer = memoryview(bytearray(_READ_SIZE))  # asyncio's TLS writes into slices of it
         self.writable = True
         if (sock := self.socket()) is not None and sock.family != socket.AF_UNIX:
             _prepare(sock)
@@ -174,6 +181,7 @@ class Link(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport = None
+        self._buffer = memoryview(b"")
         self._deaf = True
         self.writable = False
         why = reason(exc) if isinstance(exc, OSError) else self._why
@@ -233,7 +241,9 @@ async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext | Non
             )
         link.watch()
     except TimeoutError:
-        raise Absent(f"{host} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s.") from None
+        raise Absent(
+            f"{printable(host)} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s."
+        ) from None
     except (OSError, UnicodeError) as error:
         raise dial_error(error, host, port) from None
     return link
@@ -255,17 +265,20 @@ def look(host: str, port: int, context: ssl.SSLContext) -> bytes:
 
 def dial_error(error: Exception, host: str, port: int) -> LinkError:
     """What a failed call means, as a sentence."""
+    name = printable(host)
     match error:
         case ssl.SSLCertVerificationError():
-            return Untrusted(f"The key of {host} port {port} is not to be trusted: {error.verify_message}.")
+            return Untrusted(f"The key of {name} port {port} is not to be trusted: {error.verify_message}.")
         case ssl.SSLError():
-            return LinkError(f"No encrypted connection with {host} port {port}: {reason(error)}.")
+            return LinkError(f"No encrypted connection with {name} port {port}: {reason(error)}.")
         case socket.gaierror():
-            return Absent(f"There is no host '{host}': {error.strerror}.")
+            return Absent(f"There is no host '{name}': {error.strerror}.")
+        case UnicodeError():
+            return Absent(f"There is no host '{name}': that is no name of a host.")
         case TimeoutError():
-            return Absent(f"{host} does not answer on port {port}.")
+            return Absent(f"{name} does not answer on port {port}.")
         case _:
-            return Absent(f"Nobody answers at {host} port {port}: {reason(error)}.")
+            return Absent(f"Nobody answers at {name} port {port}: {reason(error)}.")
 
 
 async def dial_unix(path: Path, owner: Owner) -> Link:
@@ -300,6 +313,9 @@ _NOT_LISTED = "your certificate is not on the list of who may call there"
 _ALERTS = {
     "tlsv13 alert certificate required": _NOT_LISTED,
     "tlsv1 alert unknown ca": _NOT_LISTED,
+    "sslv3 alert bad certificate": _NOT_LISTED,
+    "sslv3 alert certificate expired": _NOT_LISTED,
+    "sslv3 alert unsupported certificate": _NOT_LISTED,
     "tlsv1 alert protocol version": "the other side speaks no TLS 1.3",
     "unsupported protocol": "the other side speaks no TLS 1.3",
     "wrong version number": "the other side does not speak TLS",

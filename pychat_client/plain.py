@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from typing import TextIO
 from pychat_client import wire
 from pychat_client.chat import Chat
 from pychat_client.errors import Exit, HandleError, PychatError
-from pychat_client.text import check_handle, printable, printable_lines
+from pychat_client.text import check_handle, printable, printable_lines, wrap
 
 LINE_MAX = 1 << 16
 """Bytes read of one input line: far over a message, so that its length can still be told."""
@@ -47,11 +48,16 @@ class Plain:
     # -------------------------------------------------------------- chat.View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        lines = f"\n{_INDENT}".join(printable_lines(message.text))
+        name, indented = f"{printable(message.handle)}> ", f"\n{_INDENT}".join
+        lines = printable_lines(message.text)
         if not own:
-            self._write(sys.stdout, f"{printable(message.handle)}> {lines}")
+            if sys.stdout.isatty():  # the terminal would break a long line where another's could begin
+                room = shutil.get_terminal_size().columns - len(_INDENT)
+                first = room + len(_INDENT) - len(name)
+                lines = [piece for i, line in enumerate(lines) for piece in wrap(line, room, room if i else first)]
+            self._write(sys.stdout, name + indented(lines))
         elif replayed:
-            self.notice(f"said earlier: {lines}")
+            self.notice(f"said earlier: {indented(lines)}")
 
     def held(self, text: str) -> None:
         self.notice(f"held until your turn: {' '.join(printable_lines(text))}")
@@ -60,7 +66,7 @@ class Plain:
         self._write(sys.stderr, f"{self._program}: {sentence}")
 
     def restore(self, text: str) -> None:
-        self.notice(f"taken back: {text}")
+        self.notice(f"taken back: {printable(' '.join(text.splitlines()))}")
 
     def refresh(self) -> None:
         self._changed.set()

@@ -32,7 +32,7 @@ from prompt_toolkit.validation import ValidationError, Validator
 from pychat_client import wire
 from pychat_client.chat import Chat
 from pychat_client.errors import HandleError, PychatError
-from pychat_client.text import MESSAGE_MAX, check_handle, nfc, printable, printable_lines
+from pychat_client.text import MESSAGE_MAX, check_handle, nfc, printable, printable_lines, wrap
 
 HISTORY_MAX = 1000
 """Lines of history kept: years of talk, read in a few milliseconds."""
@@ -237,25 +237,6 @@ class _Commands(Completer):
             for name, help_line in self._screen.chat.commands.items():
                 if name.startswith(text[1:]):
                     yield Completion(f"\\{name}", -len(text), display_meta=help_line)
-
-
-def wrap(line: str, room: int, first: int) -> list[str]:
-    """`line` in pieces of at most `room` columns (`first`: the first piece), broken at spaces where
-    that can be. At least one piece. Characters of no width stay with the one before them."""
-    pieces: list[str] = []
-    start, width, space, limit = 0, 0, -1, max(first, 2)
-    for index, char in enumerate(line):
-        cells = get_cwidth(char)
-        if cells and width + cells > limit:
-            joined = line[index - 1] == "\u200d"  # inside an emoji: too wide is better than torn
-            if not joined:
-                cut = space + 1 if space >= start else index
-                pieces.append(line[start:cut])
-                start, width, space, limit = cut, get_cwidth(line[cut:index]), -1, max(room, 2)
-        if char == " ":
-            space = index
-        width += cells
-    return [*pieces, line[start:]]
 
 
 def open_history(path: Path | None) -> History:

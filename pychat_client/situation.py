@@ -75,13 +75,15 @@ class Situation:
     def _security_lines(self) -> list[str]:
         """How the talk is protected, with the number that both sides can compare."""
         lines = []
-        if self._plaintext():
+        if self.peer is not None and self.end.open and not self.end.here:
+            pass  # nobody is connected: nothing is known, and nothing travels
+        elif self._plaintext():
             lines.append("NOT ENCRYPTED: the other side calls without TLS.")
         elif self.peer is not None and self.peer.name is not None:
             lines.append(f"Encrypted; the certificate is that of {printable(self.peer.name)}.")
         elif self.end.open or self.end.role is Role.PEER:
             lines.append("Encrypted with TLS 1.3.")
-        if self.key is not None:
+        if self.key is not None and not self._plaintext():
             lines.append(f"The host's key is {printable(self.key)}:")
             lines.append(f"safety number {safety_number(self.key)}, the same on both sides.")
         return lines

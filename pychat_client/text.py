@@ -29,6 +29,9 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BREAKS = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 _TAB = "    "  # a pasted tab: a control character cannot travel, but nobody means to lose the paste
 
+EMOJI_STYLE = "\ufe0f"
+"""The variation selector that asks for an emoji where there is also a plain character."""
+
 _ZWJ = "\u200d"
 _ARROWS = "\u2194\u2195"  # the two of the arrows in emoji that are mathematical symbols
 _VARIATIONS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
@@ -114,6 +117,37 @@ def printable(text: str) -> str:
 def printable_lines(message: str) -> list[str]:
     """The lines of a message (at least one), each fit for a terminal."""
     return [printable(line) for line in message.split(BREAK)]
+
+
+def wrap(line: str, room: int, first: int) -> list[str]:
+    """`line` in pieces of at most `room` columns (`first`: the first piece), broken at spaces where
+    that can be. At least one piece. Characters of no width stay with the one before them."""
+    pieces: list[str] = []
+    start, width, space, limit = 0, 0, -1, max(first, 2)
+    for index, char in enumerate(line):
+        size = cells(line, index)
+        # inside an emoji sequence: too wide is better than torn
+        if size and width + size > limit and char != EMOJI_STYLE and line[index - 1] != _ZWJ:
+            cut = space + 1 if space >= start else index
+            pieces.append(line[start:cut])
+            width = sum(cells(line, i) for i in range(cut, index))
+            start, space, limit = cut, -1, max(room, 2)
+        if char == " ":
+            space = index
+        width += size
+    return [*pieces, line[start:]]
+
+
+def cells(line: str, index: int) -> int:
+    """How many columns of a terminal the character at `index` adds."""
+    char = line[index]
+    if char == EMOJI_STYLE:  # makes the character before it an emoji, which takes two
+        return int(index > 0 and cells(line, index - 1) == 1)
+    if char.isascii():
+        return 1
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _named(char: str) -> str:

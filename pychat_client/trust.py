@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import ssl
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +57,17 @@ class KnownHosts:
     def certificate_of(self, host: str, port: int) -> bytes | None:
         """The certificate (DER) that was accepted for a host. Raises PychatError."""
         name = _host_name(host, port)
-        found = [words[2] for line in self._lines() if len(words := line.split()) == 3 and words[0] == name]
+        found = [words for line in self._lines() if (words := line.split())[:1] == [name]]
+        if not found:
+            return None
         try:
-            return base64.b64decode(found[-1], validate=True) if found else None
+            _, pinned, encoded = found[-1]
+            certificate = base64.b64decode(encoded, validate=True)
         except ValueError:
-            raise PychatError(f"The line of {printable(name)} in {self.path} is damaged; remove it.") from None
+            pinned, certificate = "", b""
+        if fingerprint(certificate) != pinned:
+            raise PychatError(f"The line of {printable(name)} in {self.path} is damaged; remove it.")
+        return certificate
 
     def accept(self, host: str, port: int, certificate: bytes) -> None:
         """Accepts a certificate (DER) for a host from now on. Raises PychatError."""
@@ -123,7 +131,8 @@ def pinned_context(accepted: bytes, own: Path | None) -> ssl.SSLContext:
     """
     context = _context(own)
     context.verify_mode = ssl.CERT_REQUIRED
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the accepted one counts, not who signed it
+    # The accepted one counts, not who signed it, nor when it ends (X509_V_FLAG_NO_CHECK_TIME).
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(0x200000)
     context.load_verify_locations(cadata=accepted)
     return context
 
@@ -151,7 +160,8 @@ def _context(own: Path | None) -> ssl.SSLContext:
         try:
             context.load_cert_chain(own)
         except (OSError, ssl.SSLError) as error:
-            raise PychatError(f"Your key in {own} cannot be used: {error.strerror or error}.") from None
+            why = "it is damaged" if isinstance(error, ssl.SSLError) else error.strerror
+            raise PychatError(f"Your key in {own} cannot be used: {why}.") from None
     return context
 
 
@@ -194,13 +204,14 @@ def make_certificate(path: Path, name: str) -> None:
 
 def write_private(path: Path, data: bytes, what: str) -> None:
     """Puts `data` into `path` (0600, its directory 0700), whole or not at all. Raises PychatError."""
-    new = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        new.touch(mode=0o600)
-        new.write_bytes(data)
-        new.replace(path)
+        fd, new = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        Path(new).replace(path)
     except OSError as error:
         raise PychatError(f"The {what} in {path} cannot be written: {error.strerror}.") from None
 

@@ -205,12 +205,19 @@ class Away(_Bare):
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """The other end has a screen attached; its user is called `handle`."""
+    """The other end has a screen attached; its user is called `handle`.
+
+    To a console also where the peer calls from now, whether without TLS, and with whose certificate.
+    """
 
     handle: str = ""
+    address: str | None = None
+    plain: bool = False
+    name: str | None = None
 
     def __str__(self) -> str:
-        return f"\\here {self.handle}".rstrip()
+        words = _optional(address=self.address, plain=self.plain or None, name=self.name)
+        return f"\\here {self.handle}{words}".rstrip()
 
 
 class Ready(_Bare):

@@ -26,6 +26,9 @@ HELLO_SECONDS = 120.0
 FIRST_MESSAGE_SECONDS = 600.0
 """From the hello to the first message: time to find words, not to keep a connection for nothing."""
 
+PAUSE_MAX = 5.0
+"""Seconds that a peer which says too much is not read: far under those after which a link is dead."""
+
 WAITING_MAX = 100
 """Messages of a classic peer that may wait for their turn, as they did in the seed's socket buffer."""
 
@@ -53,8 +56,6 @@ class Caller:
         self._certificate: bytes | None = None  # hashed
         self._sent = 0  # the operator's messages sent on this link, or known to have arrived before
         self._waiting: deque[wire.Message] = deque()  # a classic peer's, until its turn
-        self._credit = 0.0  # messages that may still be said at once
-        self._credited = 0.0  # when that was counted
         self._quit = False  # this peer has said it
         self._told_end = False  # this peer has been told it
         self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._too_slow)
@@ -101,6 +102,10 @@ class Caller:
                 self._board.journal_failed(error)
 
     # -------------------------------------------------------------- from the switchboard
+
+    def abandon(self) -> None:
+        """The connection did not come about: nothing of it is to stay."""
+        self._deadline.cancel()
 
     def new_conversation(self) -> Conversation:
         """What this caller's first message starts."""
@@ -165,14 +170,13 @@ class Caller:
             raise ProtocolError("hello", "The first line has to be a hello.")
         if frame.version not in (wire.VERSION, classic.VERSION):
             raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
-        self._hello = frame
-        self._deadline.cancel()
         certificate = self.link.certificate()
         try:
             self.name = self._name_of(certificate)
         except NotPermitted as error:
-            self.link.finish([wire.Error("not-authorized", str(error))])
-            return
+            raise ProtocolError("not-authorized", str(error)) from None
+        self._hello = frame
+        self._deadline.cancel()
         self._certificate = None if certificate is None else hash_certificate(certificate)
         self._board.refresh()
         if frame.version == wire.VERSION:
@@ -226,13 +230,14 @@ class Caller:
     def _throttle(self, count: int) -> None:
         """Lets a peer that says more than `rate` messages a second wait: what it sends stays in its socket,
         and neither the disk nor the other side is flooded."""
-        rate = self._board.settings.rate
+        board = self._board
+        rate = board.settings.rate
         if rate and count:
             now = asyncio.get_running_loop().time()
-            self._credit = min(rate, self._credit + (now - self._credited) * rate) - count
-            self._credited = now
-            if self._credit < 0:
-                self.link.pause_reading(-self._credit / rate)
+            board.credit = min(rate, board.credit + (now - board.credited) * rate) - count
+            board.credited = now
+            if board.credit < 0:
+                self.link.pause_reading(min(-board.credit / rate, PAUSE_MAX))
 
     def _say(self, messages: Sequence[wire.Message]) -> None:
         self._throttle(len(messages))

@@ -112,8 +112,12 @@ def _fingerprint(args: argparse.Namespace) -> int:
 
     settings = _settings(args)
     path = settings.identity
-    if settings.certificate is None and not path.exists():
-        raise Absent(f"The line on port {settings.port} has no key yet: its first start makes one.")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise Absent(f"The line on port {settings.port} has no key yet: its first start makes one.") from None
+    except OSError as error:
+        raise NotPermitted(f"The key {path} cannot be read: {error.strerror}.") from None
     key = fingerprint(certificate_der(path))
     print(f"{key}\nsafety number {safety_number(key)}")
     return Exit.OK
@@ -147,7 +151,7 @@ class _Line:
         self.pidfile = Pidfile(settings.pidfile)
         self.pidfile.acquire()
         self._tcp = server.bind_tcp(settings)
-        self._identity = identity.load(settings)
+        self._identity = identity.load(settings, make=True)
         self._console = server.bind_console(settings.console_socket)
 
     def descriptors(self) -> list[int]:

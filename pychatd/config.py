@@ -293,7 +293,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "handle": _handle,
     "turns": _turns,
     "grace": _seconds,
-    "callers": _number(1, 1000),
+    "callers": _number(2, 1000),
     "rate": _number(0, 1_000_000),
     "durability": _choice("full", "process"),
     "keep": _keep,

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import socket
+import ssl
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any, cast
 
 from pychat_client import wire
 from pychat_client.errors import NotPermitted
-from pychat_client.link import Link
+from pychat_client.link import FINISH_SECONDS, Link
 from pychatd.caller import HELLO_SECONDS, Caller
 from pychatd.config import Settings
 from pychatd.identity import Identity
@@ -41,7 +46,7 @@ class _Visit:
     caller: Caller | None = None
 
     def put_out(self) -> None:
-        if self.caller is not None:
+        if self.caller is not None and self.caller.link.live:
             self.caller.link.drop("others want to call")
         elif self.task is not None:
             self.task.cancel()
@@ -69,7 +74,7 @@ class Door:
     @property
     def links(self) -> set[Link]:
         """Those of the callers that are in."""
-        return {visit.caller.link for visit in self._visits if visit.caller is not None}
+        return {visit.caller.link for visit in self._visits if visit.caller is not None and visit.caller.link.live}
 
     async def admit(self, sock: socket.socket) -> None:
         """Looks after one connection until it is closed."""
@@ -93,17 +98,24 @@ class Door:
             self._visits.pop(visit, None)
 
     def _has_room(self, host: str) -> bool:
-        """Whether one more may come. Where there are too many, the one who has been here longest without
-        a word has to go: who comes back to a conversation must not be locked out by strangers."""
-        of_host = [visit for visit in self._visits if visit.host == host]
-        if len(of_host) < CALLERS_PER_HOST and len(self._visits) < self._settings.callers:
+        """Whether one more may come. Where there are too many, one of those who do not have the seat has to
+        go: who comes back to a conversation must not be locked out by strangers."""
+        hosts = Counter(visit.host for visit in self._visits)
+        if hosts[host] < CALLERS_PER_HOST and len(self._visits) < self._settings.callers:
             return True
-        for visit in of_host if len(of_host) >= CALLERS_PER_HOST else list(self._visits):
-            if visit.caller is None or visit.caller.conversation is None:
-                visit.put_out()
-                del self._visits[visit]
-                return True
-        return False
+        # Of the address that has most; at random, so that nobody can time it.
+        crowded = host if hosts[host] >= CALLERS_PER_HOST else hosts.most_common(1)[0][0]
+        strangers = [
+            visit
+            for visit in self._visits
+            if visit.host == crowded and (visit.caller is None or visit.caller is not self._board.peer)
+        ]
+        if not strangers:
+            return False
+        out = random.choice(strangers)  # noqa: S311 -- not a secret
+        out.put_out()
+        del self._visits[out]
+        return True
 
     async def _let_in(self, sock: socket.socket, visit: _Visit) -> None:
         async with asyncio.timeout(HELLO_SECONDS):
@@ -113,20 +125,76 @@ class Door:
         secure = first == _CLIENT_HELLO
         if not secure and not self._takes_plain(visit.host):
             words = "This line is encrypted: call it with 'pychat HOST PORT'."
-            await asyncio.get_running_loop().sock_sendall(sock, f"{wire.Error('plaintext', words)}\n".encode())
+            await _send_last(sock, f"{wire.Error('plaintext', words)}\n".encode())
             return
-        caller = Caller(self._board, address_of(sock.getpeername()), self._identity.name_of, secure=secure)
-        context = self._identity.context if secure else None
-        await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: caller.link, sock, ssl=context, ssl_handshake_timeout=TLS_SECONDS if secure else None
-        )
+        address = address_of(sock.getpeername())
+        # Whose certificate it is, is asked of the list as it is then: a reload may come before the hello.
+        caller = Caller(self._board, address, self._name_of, secure=secure)
         visit.caller = caller
+        try:
+            if secure:
+                await self._shake_hands(sock, caller.link)
+            else:
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: caller.link, sock)
+        except BaseException:
+            caller.abandon()
+            raise
         await caller.link.closed
+
+    def _name_of(self, certificate: bytes | None) -> str | None:
+        return self._identity.name_of(certificate)
+
+    async def _shake_hands(self, sock: socket.socket, link: Link) -> None:
+        """The TLS handshake. Who fails it is told why: asyncio drops the alert that says so."""
+        context = _RememberingContext(self._identity.context)
+        with sock.dup() as spare:
+            try:
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: link, sock, ssl=cast(ssl.SSLContext, context), ssl_handshake_timeout=TLS_SECONDS
+                )
+            except ssl.SSLError:
+                await _send_last(spare, context.alert)
+                raise
 
     def _takes_plain(self, host: str) -> bool:
         if self._identity.names is not None or self._settings.plaintext == "never":
             return False  # an allowlist knows people by their certificates, and plain TCP shows none
         return self._settings.plaintext == "always" or ip_address(host.partition("%")[0]).is_loopback
+
+
+class _RememberingContext:
+    """An SSL context for one connection that keeps the alert of a handshake which fails."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self.alert = b""
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **more: Any) -> ssl.SSLObject:
+        tls = self._context.wrap_bio(incoming, outgoing, **more)
+        shake_hands = tls.do_handshake
+
+        def remember() -> None:
+            try:
+                shake_hands()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError:
+                self.alert = outgoing.read()
+                raise
+
+        tls.do_handshake = remember  # type: ignore[method-assign]
+        return tls
+
+
+async def _send_last(sock: socket.socket, data: bytes) -> None:
+    """Sends `data` so that it is read: what still comes is taken first, or closing would reset it away."""
+    loop = asyncio.get_running_loop()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(FINISH_SECONDS):
+            await loop.sock_sendall(sock, data)
+            sock.shutdown(socket.SHUT_WR)
+            while await loop.sock_recv(sock, 4096):
+                pass
 
 
 def address_of(name: tuple[str, int]) -> str:

@@ -6,7 +6,6 @@ memory. Knows no connections; `server` wraps them in what it finds here.
 
 from __future__ import annotations
 
-import logging
 import ssl
 import subprocess
 import sys
@@ -30,8 +29,6 @@ except errors.PychatError as error:
 MAKING_SECONDS = 60.0
 """How long making a key may take: far over what a starved machine needs."""
 
-log = logging.getLogger("pychatd")
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -41,6 +38,9 @@ class Identity:
     fingerprint: str
     names: dict[bytes, str] | None = field(default=None)
     """DER certificates of who may call, with their names; None lets everybody in."""
+
+    complaints: tuple[str, ...] = ()
+    """What is wrong with the allowlist, for the log."""
 
     def name_of(self, certificate: bytes | None) -> str | None:
         """Whose client certificate (DER) it is; None on a line that lets everybody in. Raises NotPermitted
@@ -52,55 +52,58 @@ class Identity:
         return self.names[certificate]
 
 
-def load(settings: Settings) -> Identity:
-    """The identity of a line; makes a key and certificate at the first start.
+def load(settings: Settings, *, make: bool = False) -> Identity:
+    """The identity of a line. make: makes a key and certificate where there is none yet: at a first start.
 
     Raises PychatError with a sentence when a configured file is of no use.
     """
     path = settings.identity
-    if settings.certificate is None and not path.exists():
+    if make and settings.certificate is None and not path.exists():
         _make(path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # a resumed TLS session would show no certificate
     try:
-        context.load_cert_chain(path, settings.key)
+        context.load_cert_chain(path, settings.key, password=lambda: "")  # or OpenSSL asks on the terminal
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"The key and certificate in {path} cannot be used: {_words(error)}.") from None
-    names = None if settings.authorized is None else _load_names(settings.authorized)
+    complaints: list[str] = []
+    names = None if settings.authorized is None else _load_names(settings.authorized, complaints)
     if names is not None:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the listed one counts, not who signed it
         context.verify_mode = ssl.CERT_REQUIRED
         for certificate in names:
             context.load_verify_locations(cadata=certificate)
-    return Identity(context, trust.fingerprint(trust.certificate_der(path)), names)
+    return Identity(context, trust.fingerprint(trust.certificate_der(path)), names, tuple(complaints))
 
 
-def _load_names(directory: Path) -> dict[bytes, str]:
-    """The certificates in `authorized/NAME.pem`. What cannot be read lets nobody in, and is logged."""
+def _load_names(directory: Path, complaints: list[str]) -> dict[bytes, str]:
+    """The certificates in `authorized/NAME.pem`. What cannot be read lets nobody in, and is told."""
     names: dict[bytes, str] = {}
     try:
-        files = sorted(directory.glob("*.pem"))
-        if not directory.is_dir():
-            log.error("The allowlist %s is no directory: nobody is let in", directory)
+        files = sorted(file for file in directory.iterdir() if file.suffix == ".pem")
     except OSError as error:
-        log.error("The allowlist %s cannot be read: %s. Nobody is let in", directory, error.strerror)
+        complaints.append(f"The allowlist {directory} cannot be read: {error.strerror}; nobody is let in.")
         return names
     for file in files:
         try:
+            if not file.is_file():
+                raise PychatError(f"{file} is no file.")
             certificate = trust.certificate_der(file)
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
             names[certificate] = "_".join(printable(file.stem).split())
         except (PychatError, ssl.SSLError) as error:
-            log.error("Not on the allowlist: %s", printable(str(error)))
+            complaints.append(f"Not on the allowlist: {printable(str(error))}")
     if not names:
-        log.error("The allowlist %s has no certificate: nobody is let in", directory)
+        complaints.append(f"The allowlist {directory} has no certificate: nobody is let in.")
     return names
 
 
 def _make(path: Path) -> None:
     try:
         result = subprocess.run(  # noqa: S603 -- our own interpreter, our own module, a path of ours
-            [sys.executable, "-c", _MAKE, str(path)],
+            [sys.executable, "-P", "-c", _MAKE, str(path)],  # -P: nothing is imported from here
+            cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

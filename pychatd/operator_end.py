@@ -118,9 +118,16 @@ class OperatorEnd:
     def read(self, count: int) -> None:
         self.link.send([wire.Read(count)])
 
-    def peer_presence(self, *, here: bool) -> None:
-        if self.conversation is not None and self.conversation is self._board.conversation:
-            self.link.send([wire.Here() if here else wire.Away()])
+    def peer_presence(self) -> None:
+        """The peer has come back (and how), or is away."""
+        conversation, peer = self.conversation, self._board.peer
+        if conversation is None or conversation is not self._board.conversation:
+            return
+        if peer is None:
+            self.link.send([wire.Away()])
+        else:
+            here = wire.Here(conversation.handle, address=peer.address, plain=not peer.secure, name=peer.name)
+            self.link.send([here])
 
     def pump(self) -> None:
         """Tells this console what it does not know yet, as far as it reads."""
@@ -143,9 +150,11 @@ class OperatorEnd:
         self._deadline.cancel()
         board = self._board
         if isinstance(frame, wire.Status):
+            log.info("console: %s asked for the status", self.user)
             self.link.finish([wire.Status(report(board))])
             return
         if isinstance(frame, wire.History):
+            log.info("console: %s reads the history", self.user)
             self.link.owner = Reader(board, self.link, frame.since)
             return
         if not isinstance(frame, wire.Hello):

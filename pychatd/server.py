@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import pwd
@@ -147,6 +148,7 @@ class Server:
         identity: Identity,
     ) -> None:
         self._settings = settings
+        self._identity = identity
         self._tcp = tcp
         self._console = console
         self._journal = journal
@@ -168,12 +170,16 @@ class Server:
             loop.add_signal_handler(number, self._stop_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
         loop.set_exception_handler(_log_exception)
+        gc.freeze()  # what is here now stays; a dead TLS connection is a cycle of 256 KiB: collect those soon
+        gc.set_threshold(200, 5, 2)
         accepting = [
             *(asyncio.create_task(self._accept(sock, self._door.admit)) for sock in self._tcp),
             asyncio.create_task(self._accept(self._console, self._admit_console)),
             asyncio.create_task(self._prune_daily()),
         ]
         addresses = ", ".join(address_of(sock.getsockname()) for sock in self._tcp)
+        for complaint in self._identity.complaints:
+            log.error("%s", complaint)
         log.info("pychatd serves on %s, console at %s", addresses, self._settings.console_socket)
         process.notify("READY=1")
         self._tell_state()
@@ -235,10 +241,10 @@ class Server:
             self._consoles.add(link)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: link, sock)
             await link.closed
-            self._consoles.discard(link)
         except (OSError, LinkError) as error:
             log.warning("console: %s was not let in: %s", user, error)
         finally:
+            self._consoles -= {link for link in self._consoles if link.closed.done()}
             sock.close()
 
     # -------------------------------------------------------------- signals
@@ -259,6 +265,8 @@ class Server:
             log.error("The configuration was not reloaded: %s", error)
         else:
             now = self._settings
+            for complaint in identity.complaints:
+                log.error("%s", complaint)
             self._door.use(settings, identity)
             if (settings.listen, settings.durability) != (now.listen, now.durability):
                 log.warning("Changed listen and durability settings hold from the next start on")

@@ -52,6 +52,8 @@ class Switchboard:
         self.started = datetime.now(UTC)
         self._seat_kept_until = self.started
         self._changed = changed
+        self.credit = 0.0  # messages that peers may still say at once, see Caller
+        self.credited = 0.0  # when that was counted
         self._journal_broken = False  # both ends have been told
         self._stale = False  # an error has left open what the journal holds
         self.prune()
@@ -100,8 +102,8 @@ class Switchboard:
         for other in list(self.greeted):
             other.busy()
         log.info("conversation %d: %s from %s has the seat", conversation.id, _who(conversation), caller.address)
-        if self.operator is not None and ghost is None:
-            self.operator.peer_presence(here=True)
+        if self.operator is not None:
+            self.operator.peer_presence()
         self._changed()
 
     # -------------------------------------------------------------- what is said
@@ -114,6 +116,8 @@ class Switchboard:
         if conversation is not self.conversation or conversation is None:
             if caller is self.peer or (conversation is not None and conversation.ended is not None):
                 return  # it crossed the end of the conversation: never acked, so never lost
+            if caller not in self.greeted:  # refused: what came with its hello does not count
+                return
             if not self.seat_is_free():
                 caller.busy()
                 return
@@ -196,12 +200,17 @@ class Switchboard:
             return
         held = self.journal.running()
         self._stale = False
+        peer = self.peer
         if self.conversation is None:
             self.conversation = held
             self._keep_seat()
         elif held is not None and held.id == self.conversation.id:
             self.conversation.ledger = held.ledger
-        for end in (self.peer, self.operator):
+        elif (ours := self.journal.by_id(self.conversation.id)) is not None and ours.ended is not None:
+            self.conversation.ledger = ours.ledger
+            self.conversation.ended, self.conversation.reason = ours.ended, ours.reason
+            self.conversation, self.peer = held, None
+        for end in (peer, self.operator):
             if end is not None:
                 end.pump()
 
@@ -260,7 +269,7 @@ class Switchboard:
         self._keep_seat()
         self._save_shown(conversation)
         if self.operator is not None:
-            self.operator.peer_presence(here=False)
+            self.operator.peer_presence()
         self._changed()
 
     def attach(self, operator: OperatorEnd) -> None:

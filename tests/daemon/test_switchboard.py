@@ -494,7 +494,7 @@ async def test_what_a_peer_has_got_when_it_comes_back_is_a_read_mark_for_the_con
     await line.lose(peer)
     assert await console.news() == ["\\away"]
     await (await line.call(f"\\hello 1 Bob session={token} got=1")).news()
-    assert sorted(await console.news()) == ["\\here", "\\read 1"]
+    assert sorted(await console.news()) == [f"\\here Bob address={ADDRESS}", "\\read 1"]
 
 
 @on_a_line()
@@ -521,7 +521,7 @@ async def test_the_console_is_told_whether_the_peer_is_connected(line: Line) -> 
     console = await line.console()
     assert "\\away" in await console.news()
     await line.call(f"\\hello 1 Bob session={token} got=0")
-    assert await console.hear() == "\\here"
+    assert await console.hear() == f"\\here Bob address={ADDRESS}"
 
 
 # ------------------------------------------------------------------ consoles

@@ -49,8 +49,16 @@ class Visit:
 class FakeHost:
     """Takes connections on a free port, with TLS where there is a context; says `says` to each, and listens."""
 
-    def __init__(self, context: ssl.SSLContext | None, says: bytes = b"", *, hangs_up: bool = False) -> None:
-        """hangs_up: closes behind what it says."""
+    def __init__(
+        self,
+        context: ssl.SSLContext | None,
+        says: bytes = b"",
+        *,
+        hangs_up: bool = False,
+        answers: Callable[[bytes], bytes] = lambda data: b"",
+    ) -> None:
+        """hangs_up: closes behind what it says; answers: what it says to each piece that it is told."""
+        self._answers = answers
         self.visits: list[Visit] = []
         self._context = context
         self._says = says
@@ -101,6 +109,7 @@ class FakeHost:
                     self._talk(sock, visit)
                 else:
                     with self._context.wrap_socket(sock, server_side=True) as tls:
+                        self._open.append(tls)
                         visit.handshake = True
                         visit.certificate = tls.getpeercert(binary_form=True)
                         self._talk(tls, visit)
@@ -111,6 +120,7 @@ class FakeHost:
         sock.sendall(self._says)
         while not self._hangs_up and (data := sock.recv(65536)):
             visit.told += data
+            sock.sendall(self._answers(data))
 
 
 class Middle:
@@ -175,7 +185,10 @@ class Middle:
             far.close()
             return
         self._start(self._pump, far, near, self.downward, lambda data: data)
-        self._pump(near, far, self.upward, lambda data: self.change(data))
+        self._pump(near, far, self.upward, self._change)
+
+    def _change(self, data: bytes) -> bytes:
+        return self.change(data)  # whatever it is now
 
     def _pump(
         self, source: socket.socket, sink: socket.socket, seen: list[bytes], change: Callable[[bytes], bytes]
@@ -202,14 +215,18 @@ class Hosts:
     ) -> Made:
         """A certificate of its own for each call; see certificates.make."""
         self._number += 1
-        return certificates.make(
-            self._directory / str(self._number), name, by=by, ends=ends, authority=authority
-        )
+        return certificates.make(self._directory / str(self._number), name, by=by, ends=ends, authority=authority)
 
     def fake(
-        self, context: ssl.SSLContext | Made | None, says: bytes = b"", *, hangs_up: bool = False
+        self,
+        context: ssl.SSLContext | Made | None,
+        says: bytes = b"",
+        *,
+        hangs_up: bool = False,
+        answers: Callable[[bytes], bytes] = lambda data: b"",
     ) -> FakeHost:
-        host = FakeHost(server_context(context) if isinstance(context, Made) else context, says, hangs_up=hangs_up)
+        tls = server_context(context) if isinstance(context, Made) else context
+        host = FakeHost(tls, says, hangs_up=hangs_up, answers=answers)
         self._made.append(host)
         return host
 

@@ -1,0 +1,363 @@
+"""Only who is on the list gets in; an empty, missing or unreadable list lets nobody in."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import socket
+import ssl
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.ends import PATIENCE, Caller, Piped
+from tests.e2e.harness import Line
+from tests.security.certificates import Made
+from tests.security.hosts import Hosts, client_context
+from tests.security.use import is_readable, on_pipes, on_terminal, own_key, run
+
+REFUSED = "not on the list of who may call"
+
+
+def _certificate(line: Line) -> str:
+    result = run(line, ["pychat", "--show-certificate"])
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def _authorized(line: Line) -> Path:
+    directory = line.directory / "authorized"
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+def _start(line: Line, *listed: tuple[str, str]) -> Path:
+    """The daemon runs with an allowlist of (NAME, PEM)."""
+    directory = _authorized(line)
+    for name, pem in listed:
+        (directory / f"{name}.pem").write_text(pem)
+    line.start("--config", line.configure(f'authorized = "{directory}"\n'))
+    return directory
+
+
+def _reload(line: Line) -> None:
+    before = sum("has been reloaded" in entry for entry in line.log())
+    line.send(signal.SIGHUP)
+    line.logs("has been reloaded")
+    assert sum("has been reloaded" in entry for entry in line.log()) == before + 1
+
+
+def _dial(line: Line, own: Made | Path | None) -> Caller:
+    """A raw connection over TLS, with a certificate of ours."""
+    sock = socket.create_connection(("127.0.0.1", line.port), timeout=PATIENCE)
+    return Caller(client_context(own.both if isinstance(own, Made) else own).wrap_socket(sock))
+
+
+def _is_refused(client: Piped) -> None:
+    """In words, and with exit status 5."""
+    assert client.exit_status() == 5, client.notices()
+    assert REFUSED in client.notices()
+    assert "--show-certificate" in client.notices()
+    is_readable(client.notices())
+
+
+def _nobody_gets_in(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    before = console.text()
+    _is_refused(on_pipes(line, "--accept-new"))
+    plain = line.connect()
+    plain.send("guest> let me in")
+    assert plain.line().startswith("\\error ")
+    assert line.status()["peer"] is None
+    console.enter("\\status")
+    console.sees("waiting for the first message")
+    assert "Client1" not in console.text()
+    assert "guest" not in console.text()
+    assert before.strip()
+
+
+# ------------------------------------------------------------------ who is on it, and who is not
+
+
+def test_show_certificate_makes_the_key_once(idle_line: Line) -> None:
+    first = _certificate(idle_line)
+    assert first.startswith("-----BEGIN CERTIFICATE-----\n")
+    assert "PRIVATE" not in first
+    key = own_key(idle_line)
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    made = key.read_bytes()
+    assert _certificate(idle_line) == first
+    assert key.read_bytes() == made
+
+
+def test_who_is_listed_gets_in_and_the_console_shows_the_verified_name(idle_line: Line) -> None:
+    _start(idle_line, ("alice-laptop", _certificate(idle_line)))
+    console, _client = idle_line.talk()
+    console.sees("with the certificate of alice-laptop")
+    console.sees("Client1 [alice-laptop]")
+    console.enter("\\status")
+    console.sees("Encrypted; the certificate is that of alice-laptop.")
+
+
+def test_who_is_not_listed_is_refused_in_words_and_the_operator_sees_nothing(
+    idle_line: Line, hosts: Hosts
+) -> None:
+    _certificate(idle_line)
+    _start(idle_line, ("somebody", hosts.identity("somebody").certificate.read_text()))
+    _nobody_gets_in(idle_line)
+
+
+def test_who_is_not_listed_is_refused_on_the_screen_too(idle_line: Line, hosts: Hosts) -> None:
+    _certificate(idle_line)
+    _start(idle_line, ("somebody", hosts.identity("somebody").certificate.read_text()))
+    client = on_terminal(idle_line, "--accept-new")
+    assert client.exit_status() == 5, client.text()
+    client.sees(REFUSED)
+
+
+def test_who_has_no_certificate_is_refused(idle_line: Line, hosts: Hosts) -> None:
+    _start(idle_line, ("somebody", hosts.identity("somebody").certificate.read_text()))
+    assert not own_key(idle_line).exists()
+    _nobody_gets_in(idle_line)
+
+
+def test_another_key_under_a_listed_name_does_not_get_in(idle_line: Line, hosts: Hosts) -> None:
+    """Same subject, same issuer, another key; and one that the listed key has signed."""
+    listed = hosts.identity("alice")
+    signed = hosts.identity("mallory", by=listed)
+    _start(idle_line, ("alice", listed.certificate.read_text()))
+    for own in (hosts.identity("alice"), signed):
+        caller = _dial(idle_line, own)
+        answer = ""
+        with suppress(OSError):  # the handshake itself may fail
+            caller.send("\\hello 1 Mallory", "Mallory> let me in")
+            answer = caller.line()
+        assert answer == "" or answer.startswith("\\error not-authorized ")
+    assert idle_line.status()["peer"] is None
+    caller = _dial(idle_line, listed)
+    caller.send("\\hello 1 Alice")
+    assert caller.line().startswith("\\hello 1 ")
+    caller.close()
+
+
+def test_an_authority_on_the_list_lets_in_nobody_whom_it_vouches_for(idle_line: Line, hosts: Hosts) -> None:
+    """The list knows certificates, not families of them: here the handshake succeeds, and words refuse."""
+    authority = hosts.identity("authority", authority=True)
+    _start(idle_line, ("authority", authority.certificate.read_text()))
+    caller = _dial(idle_line, hosts.identity("mallory", by=authority))
+    caller.send("\\hello 1 Mallory", "Mallory> let me in")
+    assert caller.rest() == [f"\\error not-authorized Your certificate is {REFUSED} here."]
+    assert idle_line.status()["peer"] is None
+
+
+# ------------------------------------------------------------------ a list that is no list
+
+
+def test_an_empty_list_lets_nobody_in(idle_line: Line) -> None:
+    _certificate(idle_line)
+    _start(idle_line)
+    idle_line.logs("nobody is let in")
+    _nobody_gets_in(idle_line)
+
+
+def test_a_missing_list_lets_nobody_in(idle_line: Line) -> None:
+    _certificate(idle_line)
+    missing = idle_line.directory / "nowhere"
+    idle_line.start("--config", idle_line.configure(f'authorized = "{missing}"\n'))
+    idle_line.logs("nobody is let in")
+    idle_line.logs(str(missing))
+    _nobody_gets_in(idle_line)
+
+
+def test_a_file_in_place_of_the_list_lets_nobody_in(idle_line: Line) -> None:
+    file = idle_line.directory / "authorized"
+    file.write_text(_certificate(idle_line))
+    idle_line.start("--config", idle_line.configure(f'authorized = "{file}"\n'))
+    idle_line.logs("nobody is let in")
+    _nobody_gets_in(idle_line)
+
+
+@pytest.mark.parametrize("trouble", ["dangling", "directory", "rubbish", "cut short", "no base64", "wrong suffix"])
+def test_what_is_no_certificate_lets_nobody_in_and_is_logged(idle_line: Line, trouble: str) -> None:
+    pem = _certificate(idle_line)
+    file = _authorized(idle_line) / "alice.pem"
+    match trouble:
+        case "dangling":
+            file.symlink_to("nowhere")
+        case "directory":
+            file.mkdir()
+        case "rubbish":
+            file.write_bytes(b"\xff\x1b]0;rubbish\x07" * 99)
+        case "cut short":
+            file.write_text(pem[: len(pem) // 2] + "\n-----END CERTIFICATE-----\n")
+        case "no base64":
+            file.write_text("-----BEGIN CERTIFICATE-----\n!\x1b[2J!\n-----END CERTIFICATE-----\n")
+        case _:
+            file.with_suffix(".txt").write_text(pem)
+    _start(idle_line)
+    idle_line.logs("nobody is let in")
+    if trouble != "wrong suffix":
+        idle_line.logs("Not on the allowlist: ")
+    assert not any("\x1b" in entry for entry in idle_line.log())
+    _nobody_gets_in(idle_line)
+
+
+def test_what_is_no_certificate_keeps_nobody_else_out(idle_line: Line) -> None:
+    (_authorized(idle_line) / "broken.pem").write_text("rubbish")
+    _start(idle_line, ("alice", _certificate(idle_line)))
+    idle_line.logs("broken.pem")
+    idle_line.talk()
+
+
+# ------------------------------------------------------------------ a list that changes
+
+
+def test_who_is_taken_off_the_list_is_put_out_by_a_reload(idle_line: Line, hosts: Hosts) -> None:
+    directory = _start(
+        idle_line,
+        ("alice", _certificate(idle_line)),
+        ("somebody", hosts.identity("somebody").certificate.read_text()),
+    )
+    console, client = idle_line.talk()
+    (directory / "alice.pem").unlink()
+    _reload(idle_line)
+    assert client.exit_status() == 5, client.text()
+    client.sees(REFUSED)
+    console.sees("Client1 is away.")
+    _is_refused(on_pipes(idle_line))
+
+
+def test_a_list_that_is_lost_puts_everybody_out(idle_line: Line) -> None:
+    directory = _start(idle_line, ("alice", _certificate(idle_line)))
+    _console, client = idle_line.talk()
+    (directory / "alice.pem").unlink()
+    directory.rmdir()
+    _reload(idle_line)
+    assert client.exit_status() == 5, client.text()
+    idle_line.logs("nobody is let in")
+
+
+def test_who_stays_on_the_list_is_not_disturbed_by_a_reload(idle_line: Line, hosts: Hosts) -> None:
+    directory = _start(idle_line, ("alice", _certificate(idle_line)))
+    console, client = idle_line.talk()
+    (directory / "bob.pem").write_text(hosts.identity("bob").certificate.read_text())
+    _reload(idle_line)
+    console.enter("Still there?")
+    client.sees("Server> Still there?")
+    assert "again" not in client.text()
+
+
+def test_who_is_put_on_the_list_gets_in_after_a_reload(idle_line: Line, hosts: Hosts) -> None:
+    directory = _start(idle_line, ("somebody", hosts.identity("somebody").certificate.read_text()))
+    pem = _certificate(idle_line)
+    _is_refused(on_pipes(idle_line, "--accept-new"))
+    (directory / "alice.pem").write_text(pem)
+    _is_refused(on_pipes(idle_line))
+    _reload(idle_line)
+    on_pipes(idle_line).notes("You speak first")
+
+
+def test_a_list_that_comes_with_a_reload_puts_out_who_is_not_on_it(idle_line: Line) -> None:
+    idle_line.start("--config", idle_line.configure(""))
+    _console, client = idle_line.talk()
+    idle_line.configure(f'authorized = "{_authorized(idle_line)}"\n')
+    _reload(idle_line)
+    assert client.exit_status() == 5, client.text()
+    client.sees(REFUSED)
+
+
+def test_a_handshake_that_was_begun_before_the_reload_does_not_get_in_behind_it(
+    idle_line: Line, hosts: Hosts
+) -> None:
+    """Who is about to be taken off the list keeps a handshake half done, and goes on after the reload."""
+    alice = hosts.identity("alice")
+    bob = hosts.identity("bob").certificate.read_text()
+    directory = _start(idle_line, ("alice", alice.certificate.read_text()), ("bob", bob))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_context(alice.both).wrap_bio(incoming, outgoing)
+    with socket.create_connection(("127.0.0.1", idle_line.port), timeout=PATIENCE) as sock:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                if hello := outgoing.read():
+                    sock.sendall(hello)
+                incoming.write(sock.recv(65536))
+        (directory / "alice.pem").unlink()
+        _reload(idle_line)
+        tls.write(b"\\hello 1 Alice\nAlice> let me in\n")
+        sock.sendall(outgoing.read())  # the certificate, the end of the handshake, and the words
+        answer = b""
+        try:
+            while not answer:
+                if data := sock.recv(65536):
+                    incoming.write(data)
+                else:
+                    break
+                try:
+                    answer = tls.read(4096)
+                except ssl.SSLWantReadError:
+                    continue
+        except OSError:
+            pass
+    assert not answer.startswith(b"\\hello"), answer
+    assert idle_line.status()["peer"] is None
+
+
+# ------------------------------------------------------------------ stolen tokens
+
+
+def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(idle_line: Line, hosts: Hosts) -> None:
+    alice, mallory = hosts.identity("alice"), hosts.identity("mallory")
+    _start(idle_line, *((who.both.stem, who.certificate.read_text()) for who in (alice, mallory)))
+    console = idle_line.console()
+    console.sees("This is the line")
+    peer = _dial(idle_line, alice)
+    peer.send("\\hello 1 Alice")
+    token = next(word for word in peer.line().split() if word.startswith("session="))
+    peer.send("Alice> Hi!")
+    assert peer.reads("\\ack") == "\\ack 1"
+    console.sees("Alice> Hi!")
+    console.enter("A word for Alice")
+    assert peer.reads("Server> ") == "Server> A word for Alice"
+
+    thief = _dial(idle_line, mallory)
+    thief.send(f"\\hello 1 Alice {token} got=0")
+    (answer,) = thief.rest()
+    assert answer.startswith("\\busy ")
+    peer.send("\\ping")
+    assert peer.reads("\\pong")  # and she was not displaced
+
+    peer.close()
+    console.sees("Alice is away.")
+    thief = _dial(idle_line, mallory)
+    thief.send(f"\\hello 1 Alice {token} got=0")
+    answers = thief.rest()
+    assert not any("A word for Alice" in line for line in answers)
+    assert answers[0].startswith("\\busy ")
+
+    again = _dial(idle_line, alice)
+    again.send(f"\\hello 1 Alice {token} got=0")
+    assert f" {token} " in again.line()
+    assert again.reads("Server> ") == "Server> A word for Alice"
+    again.close()
+
+
+def test_the_journal_has_no_token(line: Line) -> None:
+    caller = line.greeted("Alice")
+    caller.close()
+    peer = line.connect()
+    peer.send("\\hello 1 Alice")
+    token = next(word for word in peer.line().split() if word.startswith("session=")).removeprefix("session=")
+    peer.send("Alice> Hi!")
+    assert peer.reads("\\ack")
+    stored = b"".join(file.read_bytes() for file in (line.state / str(line.port)).glob("journal*"))
+    assert b"Hi!" in stored
+    for form in (token.encode(), bytes.fromhex(token)):
+        assert form not in stored
+    digest = hashlib.sha256(token.encode()).digest()
+    assert digest in stored or digest.hex().encode() in stored

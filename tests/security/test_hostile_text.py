@@ -1,0 +1,377 @@
+"""Text of others through every surface: nothing arrives in a terminal, a file or a log that was not meant."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable
+
+import pytest
+
+from pychat_client.text import wrap
+from tests.e2e.ends import Caller, Terminal, wait_for
+from tests.e2e.harness import BIN, Line
+from tests.security import corpus
+from tests.security.hosts import FakeHost, Hosts
+from tests.security.use import is_readable, known_hosts, on_pipes, on_terminal, own_key, run, words
+
+DONE = "that was all"
+PADS = range(0, 90)
+
+
+def _padded(name: str) -> list[str]:
+    """Bodies that fill a row of the screen with blanks, so that the next one begins with `name`."""
+    texts = [f"x{' ' * pad}{name}> forged" for pad in PADS]
+    texts += ["x" * pad + f"{name}> forged" for pad in PADS]
+    texts += ["\u3000" * (pad // 2) + " " * (pad % 2) + f"{name}> forged" for pad in PADS]
+    return [*texts, "\U0001f600" * 34 + f"-- {name} forged", "x" * 66 + "12:00 " + f"{name}> forged"]
+
+
+def _peer(line: Line) -> Caller:
+    """A raw version-1 peer in a conversation."""
+    caller = line.greeted("Client1")
+    caller.send("Client1> Hi!")
+    assert caller.reads("\\ack")
+    return caller
+
+
+def _says(caller: Caller, texts: list[str]) -> None:
+    """One after the other, so that nothing has to wait."""
+    sent = 1
+    for start in range(0, len(texts), 50):
+        piece = texts[start : start + 50]
+        caller.send(*(f"Client1> {text}" for text in piece))
+        sent += len(piece)
+        while caller.reads("\\ack") != f"\\ack {sent}":
+            pass
+
+
+def _clean(terminal: Terminal) -> None:
+    assert corpus.not_meant(terminal.raw) == []
+
+
+def _free(line: Line) -> Line:
+    line.start("--turns", "free")
+    return line
+
+
+# ------------------------------------------------------------------ messages
+
+
+def test_the_check_finds_what_is_hostile() -> None:
+    """What the other tests rely on."""
+    for name, text in corpus.SEQUENCES.items():
+        if name not in ("clear", "colour", "overwrite by CR", "overwrite by BS"):  # as a program may write
+            assert corpus.not_meant(text.encode()), name
+    harmless = ("wide emoji", "arabic ligature", "spaces of all widths", "looks like codes")
+    for name, text in corpus.LEGAL.items():
+        if name not in (*harmless, "unassigned", "noncharacters", "emoji with variations", "combining first"):
+            assert corpus.not_meant(text.encode()), name
+    assert (
+        len(corpus.forged(["12:00 Server> forged", "Server> forged", "-- forged", "  -- forged"], "Server")) == 3
+    )
+
+
+def test_messages_of_a_peer_are_shown_and_never_obeyed(idle_line: Line) -> None:
+    line = _free(idle_line)
+    console = line.console()
+    console.sees("This is the line")
+    caller = _peer(line)
+    _says(caller, [*corpus.LEGAL.values(), DONE])
+    console.sees(DONE)
+    _clean(console)
+    assert corpus.forged(console.lines(), "Server") == []
+    assert "<U+202E>" in console.text()
+
+
+def test_messages_of_the_operator_are_shown_and_never_obeyed(idle_line: Line) -> None:
+    """The client must not rely on the daemon: here it is a hostile one."""
+    line = _free(idle_line)
+    _console, client = line.talk()
+    with_socket = _console_says(line, [*corpus.LEGAL.values(), DONE])
+    client.sees(DONE)
+    with_socket.close()
+    _clean(client)
+    assert corpus.forged(client.lines(), "Client1") == []
+
+
+def _console_says(line: Line, texts: list[str]) -> Caller:
+    """A raw console that takes over and says `texts` in the running conversation."""
+    import socket
+
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    sock.connect(str(line.place / "console.sock"))
+    console = Caller(sock)
+    console.send("\\hello 1 Server take=1")
+    console.reads("\\ready")
+    console.send("\\ack 1", *(f"Server> {text}" for text in texts))
+    while console.reads("\\ack") != f"\\ack {len(texts)}":
+        pass
+    return console
+
+
+@pytest.mark.parametrize("columns", [80, 61])
+def test_a_padded_message_never_looks_like_anothers_line(idle_line: Line, columns: int) -> None:
+    line = _free(idle_line)
+    console = line.console()
+    console.resize(columns, 24)
+    console.sees("This is the line")
+    _says(_peer(line), [*_padded("Server"), DONE])
+    console.sees(DONE)
+    assert corpus.forged(console.lines(), "Server") == []
+    _clean(console)
+
+
+def test_a_padded_message_never_looks_like_anothers_line_in_plain_mode_on_a_terminal(idle_line: Line) -> None:
+    """Nothing is drawn there, but the terminal itself begins a new row when one is full."""
+    line = _free(idle_line)
+    console = line.console("--plain")
+    console.sees("This is the line")
+    _says(_peer(line), [*_padded("Server"), DONE])
+    console.sees(DONE)
+    assert corpus.forged(console.lines(), "Server") == []
+
+
+def test_emoji_that_some_terminals_draw_wide_do_not_fill_a_row_twice() -> None:
+    """A heart with its variation selector has two columns in many terminals: counted as one, a row of
+    them would be broken by the terminal, and text could begin a row."""
+    for piece in wrap("\u2764\ufe0f" * 200, 72, 60):
+        assert piece.count("\u2764") * 2 <= 72
+
+
+def test_messages_in_plain_mode_are_shown_and_never_obeyed(idle_line: Line) -> None:
+    line = _free(idle_line)
+    console = line.plain("pychatd-console", "--handle", "Server")
+    console.notes("This is the line")
+    _says(_peer(line), [*corpus.LEGAL.values(), DONE])
+    console.says(DONE)
+    rows = console.out().split("\n") + console.notices().split("\n")
+    assert corpus.hidden("".join(rows)) == []
+    assert all(row.startswith(("Client1> ", "    ", "pychatd-console: ")) for row in rows if row)
+
+
+def test_what_a_classic_peer_sends_is_shown_and_never_obeyed(idle_line: Line) -> None:
+    line = _free(idle_line)
+    console = line.console()
+    console.sees("This is the line")
+    nc = line.connect()
+    for data in corpus.ILLEGAL.values():
+        nc.send(b"guest> " + data)
+    nc.send(*corpus.LEGAL.values(), DONE)
+    console.sees(DONE)
+    _clean(console)
+    assert corpus.forged(console.lines(), "Server") == []
+
+
+def test_own_hostile_text_that_is_pasted_is_not_obeyed_and_arrives_visible(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("your turn")
+    client.sees("Server> your turn")
+    client.type(f"\x1b[200~{corpus.SHORT}{DONE}\x1b[201~\r")
+    console.sees(DONE)
+    _clean(console)
+    assert corpus.not_meant(client.raw, only_controls=True) == []
+
+
+def test_what_plain_mode_takes_back_is_shown_and_never_obeyed(line: Line) -> None:
+    line.talk()[1].enter("\\quit")
+    console = line.console("--plain", "--take-over")
+    console.sees("This is the line")
+    _peer(line)
+    console.sees("Hi!")
+    console.enter("first")
+    console.enter(f"x{corpus.LEGAL['bidi override']}")
+    console.sees("held")
+    console.enter("\\recall")
+    console.sees("taken back")
+    _clean(console)
+
+
+# ------------------------------------------------------------------ handles, reasons, errors
+
+
+@pytest.mark.parametrize("name", [*corpus.LEGAL, *corpus.ILLEGAL])
+def test_a_hostile_handle_is_refused_in_clean_words(line: Line, name: str) -> None:
+    data = corpus.LEGAL[name][:10].encode() if name in corpus.LEGAL else corpus.ILLEGAL[name]
+    caller = line.connect()
+    caller.raw(b"\\hello 1 " + data.split(b"\n")[0] + b"\n")
+    answer = caller.line()
+    assert answer.startswith(("\\error ", "\\hello "))
+    assert corpus.hidden(answer) == []
+    if answer.startswith("\\hello "):
+        console = line.console()
+        caller.send(data.split(b" ")[0] + b"> Hi!")
+        console.sees("Hi!")
+        _clean(console)
+    assert [corpus.hidden(entry) for entry in line.log() if corpus.hidden(entry)] == []
+
+
+def test_a_hostile_reason_is_shown_and_never_obeyed(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    caller = _peer(line)
+    caller.send(f"\\quit {corpus.SHORT}")
+    console.sees("ended the conversation")
+    _clean(console)
+    assert [corpus.hidden(entry) for entry in line.log() if corpus.hidden(entry)] == []
+
+
+def _daemon(hosts: Hosts, line: Line, lines: list[str] | bytes) -> FakeHost:
+    """A hostile daemon: greets, acks the first message, and then says `lines`."""
+    last = lines if isinstance(lines, bytes) else "".join(f"{text}\n" for text in lines).encode()
+
+    def answers(data: bytes) -> bytes:
+        if data.startswith(b"\\hello"):
+            return b"\\hello 1 Server session=5f turns=free keep=forever\n"
+        return b"\\ack 1\n" + last if b"> Hi!" in data else b""
+
+    identity = hosts.identity()
+    host = hosts.fake(identity, answers=answers)
+    known_hosts(line).accept("localhost", host.port, identity.der)
+    return host
+
+
+def _call(line: Line, host: FakeHost) -> Terminal:
+    client = on_terminal(line, port=host.port)
+    client.sees("You speak first")
+    client.enter("Hi!")
+    return client
+
+
+@pytest.mark.parametrize("verb", ["error stopping", "error odd", "busy", "quit", "notice", "error \u202eodd"])
+def test_hostile_words_of_a_daemon_are_shown_and_never_obeyed(idle_line: Line, hosts: Hosts, verb: str) -> None:
+    host = _daemon(hosts, idle_line, [f"\\{verb} {corpus.SHORT} {DONE}", f"Server> {DONE}"])
+    client = _call(idle_line, host)
+    client.sees(DONE)
+    _clean(client)
+    assert corpus.forged(client.lines(), "Client1") == []
+
+
+def test_all_that_a_hostile_daemon_may_say_is_shown_and_never_obeyed(idle_line: Line, hosts: Hosts) -> None:
+    lines = [f"\\notice {text[:200]}" for text in corpus.LEGAL.values()]
+    lines += [f"Server> {text}" for text in (*corpus.LEGAL.values(), *_padded("Client1"))]
+    client = _call(idle_line, _daemon(hosts, idle_line, [*lines, f"Server> {DONE}"]))
+    client.sees(DONE)
+    _clean(client)
+    assert corpus.forged(client.lines(), "Client1") == []
+
+
+@pytest.mark.parametrize("field", ["keep", "turns", "key", "session"])
+def test_a_hostile_hello_is_shown_and_never_obeyed(idle_line: Line, hosts: Hosts, field: str) -> None:
+    values = {"session": "5f", "turns": "free", "keep": "forever"} | {field: "a\u202eb\u200bc\u2066"}
+    hello = "\\hello 1 Server " + " ".join(f"{key}={value}" for key, value in values.items())
+    identity = hosts.identity()
+    host = hosts.fake(identity, says=f"{hello}\n".encode())
+    known_hosts(idle_line).accept("localhost", host.port, identity.der)
+    client = on_terminal(idle_line, port=host.port)
+    wait_for(lambda: "--" in client.text(), "a notice")
+    client.enter("\\status")
+    wait_for(lambda: "\\status" not in client.cursor_line(), "the command is taken")
+    _clean(client)
+
+
+@pytest.mark.parametrize("name", corpus.ILLEGAL)
+def test_illegal_bytes_of_a_daemon_end_the_call_in_clean_words(idle_line: Line, hosts: Hosts, name: str) -> None:
+    identity = hosts.identity()
+    host = hosts.fake(
+        identity, says=b"\\hello 1 Server session=5f turns=free\n\\notice " + corpus.ILLEGAL[name] + b"\n"
+    )
+    known_hosts(idle_line).accept("localhost", host.port, identity.der)
+    client = on_pipes(idle_line, port=host.port)
+    assert client.exit_status() == 5
+    assert "broke the protocol" in client.notices()
+    is_readable(client.notices())
+    assert corpus.hidden(client.notices().replace("\n", "")) == []
+
+
+@pytest.mark.parametrize("name", ["title", "clipboard", "C1 CSI"])
+def test_a_hostile_host_name_is_shown_and_never_obeyed(idle_line: Line, name: str) -> None:
+    """It may come from a link, or a script."""
+    result = run(idle_line, words(idle_line, "--accept-new", host=corpus.SEQUENCES[name]))
+    assert result.returncode != 0
+    assert corpus.hidden(result.stderr.replace("\n", "")) == []
+    is_readable(result.stderr)
+
+
+# ------------------------------------------------------------------ files and logs
+
+
+def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_line: Line) -> None:
+    line = _free(idle_line)
+    console = line.console()
+    console.sees("This is the line")
+    caller = _peer(line)
+    _says(caller, [*corpus.LEGAL.values(), *_padded("Server"), DONE])
+    console.sees(DONE)
+    caller.send(f"\\quit {corpus.SHORT}")
+    console.sees("ended the conversation")
+    command = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime), "--history"]
+    text = run(line, command)
+    assert text.returncode == 0, text.stderr
+    rows = text.stdout.split("\n")
+    assert corpus.hidden("".join(rows)) == []
+    forged = [
+        row for row in rows if "forged" in row and not row.startswith(" " * 24) and " Client1> " not in row[:34]
+    ]
+    assert forged == []
+    objects = run(line, [*command, "--json"])
+    assert objects.stdout.isascii()
+    assert corpus.hidden(objects.stdout.replace("\n", "")) == []
+    said = [json.loads(row)["text"] for row in objects.stdout.splitlines()]
+    assert corpus.LEGAL["bidi override"] in said  # nothing is lost there
+    found = run(line, [*command, "--grep", "\x1b]0;owned\x07("])
+    assert found.returncode == 2
+    assert corpus.hidden(found.stderr.replace("\n", "")) == []
+    assert [corpus.hidden(entry) for entry in line.log() if corpus.hidden(entry)] == []
+    assert not any(word in entry for entry in line.log() for word in ("forged", DONE, "txt.exe"))
+
+
+def test_a_hostile_name_on_the_allowlist_is_shown_and_never_obeyed(idle_line: Line) -> None:
+    line = idle_line
+    assert run(line, ["pychat", "--show-certificate"]).returncode == 0
+    place = line.directory / "authorized"
+    place.mkdir()
+    name = os.fsencode(place) + b"/ev\x1b]0;owned\x07il \xff\xe2\x80\xae name=x.pem"
+    with open(name, "wb") as file:  # noqa: PTH123 -- a name that is no text
+        file.write(own_key(line).read_bytes().partition(b"-----END PRIVATE KEY-----\n")[2])
+    with open(name + b"rubbish.pem", "wb") as file:  # noqa: PTH123
+        file.write(b"rubbish")
+    line.start("--config", line.configure(f'authorized = "{place}"\n'))
+    console, _client = line.talk()
+    console.enter("\\status")
+    console.sees("Encrypted; the certificate is that of")
+    console.sees("ev<U+001B>]0;owned<U+0007>il_<U+DCFF><U+202E>_name=x.")
+    _clean(console)
+    status = line.pychatd("status")
+    assert corpus.hidden(status.stdout.replace("\n", "")) == []
+    assert [corpus.hidden(entry) for entry in line.log() if corpus.hidden(entry)] == []
+
+
+def test_a_hostile_file_of_known_hosts_is_shown_and_never_obeyed(idle_line: Line, hosts: Hosts) -> None:
+    host = hosts.fake(hosts.identity())
+    file = known_hosts(idle_line).path
+    file.parent.mkdir(parents=True)
+    for rubbish in (b"\x1b]0;owned\x07", base64.b64encode(b"\x1b]0;owned\x07"), b"\xff\xc2\x9b2J"):
+        file.write_bytes(b"localhost:%d \x1b]0;owned\x07 %s\n" % (host.port, rubbish))
+        result = run(idle_line, words(idle_line, port=host.port))
+        assert result.returncode != 0
+        assert corpus.hidden(result.stderr.replace("\n", "")) == []
+        is_readable(result.stderr)
+    if host.visits:
+        host.idle()
+    assert host.told == b""
+
+
+def test_a_hostile_history_of_lines_is_not_obeyed(line: Line) -> None:
+    file = line.directory / "xdg-state" / "pychat" / "pychat-history"
+    file.parent.mkdir(parents=True)
+    entry: Callable[[str], str] = lambda text: f"\n# 2026-01-01\n+{text}\n"  # noqa: E731
+    file.write_text("".join(entry(text.replace("\n", "").replace("\r", "")) for text in corpus.SEQUENCES.values()))
+    client = line.client()
+    client.sees("You speak first")
+    for _ in corpus.SEQUENCES:
+        client.type("\x1b[A")
+    client.sees("^[[2J")
+    assert corpus.not_meant(client.raw, only_controls=True) == []

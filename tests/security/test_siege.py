@@ -1,0 +1,172 @@
+"""Strangers cannot disturb a running conversation, make the daemon's memory grow, or starve the next caller."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.ends import PATIENCE, Caller, wait_for
+from tests.e2e.harness import Line
+from tests.security.hosts import client_context
+from tests.security.siege import Siege, memory
+
+ROUND_TRIPS = 300
+USABLE = 2.0
+"""Seconds that a word and its answer may take in 99 of 100 cases, on any machine."""
+
+GROWTH = 30 * 1024
+"""KiB that the daemon may grow by: 64 callers, each with a TLS connection and a buffer."""
+
+
+class _Talk:
+    """A raw peer over TLS and a raw console, that speak in turn."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(PATIENCE)
+        sock.connect(str(line.place / "console.sock"))
+        self.console = Caller(sock)
+        self.console.send("\\hello 1 Server")
+        self.console.reads("\\ready")
+        self.peer = self.dial()
+        self.peer.send("\\hello 1 Client1")
+        self.token = next(word for word in self.peer.line().split() if word.startswith("session="))
+        self.said = 0
+        self.heard = 0
+        self.round_trip()
+
+    def dial(self) -> Caller:
+        sock = socket.create_connection(("127.0.0.1", self._line.port), timeout=PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the client does
+        return Caller(client_context().wrap_socket(sock))
+
+    def round_trip(self) -> float:
+        """Seconds for a word of the peer and the operator's answer."""
+        begin = time.monotonic()
+        self.said += 1
+        self.peer.send(f"Client1> word {self.said}")
+        assert self.console.reads("Client1> ") == f"Client1> word {self.said}"
+        self.console.send(f"\\ack {self.said}", f"Server> answer {self.said}")
+        assert self.peer.reads("Server> ") == f"Server> answer {self.said}"
+        self.heard += 1
+        self.peer.send(f"\\ack {self.heard}")
+        return time.monotonic() - begin
+
+    def measure(self, seconds: float = 0.0) -> list[float]:
+        end = time.monotonic() + seconds
+        times = [self.round_trip() for _ in range(ROUND_TRIPS)]
+        while time.monotonic() < end:
+            times.append(self.round_trip())
+        return times
+
+    def resume(self) -> int:
+        """Calls again, as the client does; how many calls it took."""
+        calls = 0
+
+        def call() -> bool:
+            nonlocal calls
+            calls += 1
+            try:
+                peer = self.dial()
+                peer.send(f"\\hello 1 Client1 {self.token} got={self.heard}")
+                answer = peer.line()
+            except OSError:
+                return False
+            self.peer = peer
+            return self.token in answer and f"got={self.said}" in answer
+
+        wait_for(call, "the conversation goes on")
+        return calls
+
+    def close(self) -> None:
+        self.peer.close()
+        self.console.close()
+
+
+@contextmanager
+def _besieged(line: Line, count: int) -> Iterator[Siege]:
+    siege = Siege(line.port, line.pid(), count)
+    try:
+        wait_for(lambda: siege.calls >= count, "the siege stands")
+        yield siege
+    finally:
+        siege.end()
+
+
+def _percentiles(times: list[float]) -> tuple[float, float]:
+    hundredths = statistics.quantiles(times, n=100)
+    return hundredths[49], hundredths[98]
+
+
+def _endures(line: Line, count: int, seconds: float) -> None:
+    line.start()
+    talk = _Talk(line)
+    calm = talk.measure()
+    before = memory(line.pid())
+    with _besieged(line, count) as siege:
+        storm = talk.measure(seconds)
+        talk.peer.reset()
+        begin = time.monotonic()
+        tries = talk.resume()
+        back = time.monotonic() - begin
+        talk.round_trip()
+        calls, most = siege.calls, siege.most
+    after = memory(line.pid())
+    begin = time.monotonic()
+    late = talk.dial()
+    late.send("\\hello 1 Late")
+    assert late.reads("\\busy")
+    answered = time.monotonic() - begin
+    talk.peer.send("\\quit")
+    wait_for(lambda: line.status()["peer"] is None, "the seat is free")
+    late = talk.dial()
+    late.send("\\hello 1 Late", "Late> Hi!")
+    assert late.reads("\\ack") == "\\ack 1"
+    talk.close()
+    late.close()
+    for name, times in (("calm", calm), ("siege", storm)):
+        p50, p99 = _percentiles(times)
+        print(f"{name:6} p50 {p50 * 1000:7.2f} ms  p99 {p99 * 1000:7.2f} ms  max {max(times) * 1000:7.2f} ms")
+    print(f"{count} strangers, {calls} calls; memory {before} KiB before, {most} most, {after} after")
+    print(f"resumed after {back:.2f} s with {tries} calls; a late caller was answered after {answered:.3f} s")
+    assert _percentiles(storm)[1] < USABLE
+    assert most - before < GROWTH
+    assert answered < USABLE
+    assert not any("Traceback" in entry or "Task exception" in entry for entry in line.log())
+
+
+def test_a_conversation_endures_a_siege(idle_line: Line) -> None:
+    _endures(idle_line, 120, 3.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_conversation_endures_a_long_siege(idle_line: Line) -> None:
+    _endures(idle_line, 500, 30.0)
+
+
+def test_a_stranger_who_does_not_read_is_dropped(line: Line) -> None:
+    """Its answers would fill the daemon's memory."""
+    before = memory(line.pid())
+    deaf = line.greeted("Deaf")
+    deaf.socket.setblocking(False)
+    sent = 0
+
+    def gone() -> bool:
+        nonlocal sent
+        try:
+            while True:
+                sent += deaf.socket.send(b"\\ping\n" * 10_000)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    wait_for(gone, "it is dropped")
+    assert memory(line.pid()) - before < GROWTH

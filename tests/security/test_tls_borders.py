@@ -1,0 +1,286 @@
+"""TLS at its borders: certificates of authorities, older versions, plain TCP, a line's own certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pychatd.config import Settings
+from pychatd.door import Door
+from pychatd.identity import Identity
+from tests.daemon.line import Line as Board
+from tests.daemon.line import on_a_line
+from tests.e2e.ends import PATIENCE
+from tests.e2e.harness import Line
+from tests.security.certificates import Made
+from tests.security.hosts import Hosts, client_context, server_context
+from tests.security.use import fingerprint, is_readable, known_hosts, on_pipes, own_key, run, words
+
+
+def _start_with(line: Line, identity: Made, *, apart: bool = False) -> str:
+    """The daemon shows `identity`; the configuration's path."""
+    place = f'certificate = "{identity.both}"\n'
+    if apart:
+        place = f'certificate = "{identity.certificate}"\nkey = "{identity.key}"\n'
+    config = line.configure(place)
+    line.start("--config", config)
+    return config
+
+
+# ------------------------------------------------------------------ the system's authorities
+
+
+def test_a_host_that_an_authority_vouches_for_needs_no_pin(idle_line: Line, hosts: Hosts) -> None:
+    authority = hosts.identity("Test CA", authority=True)
+    _start_with(idle_line, hosts.identity("localhost", by=authority))
+    result = run(idle_line, words(idle_line, "--ca"), SSL_CERT_FILE=str(authority.certificate))
+    assert result.returncode == 0, result.stderr
+    assert not known_hosts(idle_line).path.exists()
+
+
+@pytest.mark.parametrize("trouble", ["wrong name", "expired", "unknown authority", "self-signed"])
+def test_a_host_that_no_authority_vouches_for_is_told_nothing(idle_line: Line, hosts: Hosts, trouble: str) -> None:
+    authority = hosts.identity("Test CA", authority=True)
+    identity, says = {
+        "wrong name": (hosts.identity("other.example", by=authority), "localhost"),
+        "expired": (hosts.identity("localhost", by=authority, ends=-1), "expired"),
+        "unknown authority": (
+            hosts.identity("localhost", by=hosts.identity("Other CA", authority=True)),
+            "unable to get local issuer",
+        ),
+        "self-signed": (hosts.identity("localhost"), "self"),
+    }[trouble]
+    host = hosts.fake(identity)
+    known_hosts(idle_line).accept("localhost", host.port, identity.der)  # a pin does not help either
+    result = run(idle_line, words(idle_line, "--ca", port=host.port), SSL_CERT_FILE=str(authority.certificate))
+    assert result.returncode == 7
+    assert says in result.stderr
+    is_readable(result.stderr)
+    host.idle()
+    assert host.told == b""
+
+
+def test_an_accepted_certificate_that_has_expired_is_not_called_a_changed_key(
+    idle_line: Line, hosts: Hosts
+) -> None:
+    """The key is still the accepted one, so nobody has to be suspected."""
+    identity = hosts.identity(ends=-1)
+    host = hosts.fake(identity)
+    known_hosts(idle_line).accept("localhost", host.port, identity.der)
+    result = run(idle_line, words(idle_line, "--retry-for", "1", port=host.port))
+    assert "HAS CHANGED" not in result.stderr
+    if result.returncode == 7:  # let in by its pin, or refused with the reason
+        assert "expired" in result.stderr
+
+
+# ------------------------------------------------------------------ a line's own certificate
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_configured_certificate_is_the_one_that_callers_see(idle_line: Line, hosts: Hosts, apart: bool) -> None:
+    identity = hosts.identity("chat.example")
+    config = _start_with(idle_line, identity, apart=apart)
+    assert fingerprint(idle_line, "--config", config)[0] == identity.fingerprint
+    client = on_pipes(idle_line, "--fingerprint", identity.fingerprint)
+    client.notes("You speak first")
+    assert not (idle_line.state / str(idle_line.port) / "identity.pem").exists()
+
+
+@pytest.mark.parametrize("trouble", ["missing", "rubbish", "no key", "wrong key"])
+def test_a_useless_certificate_keeps_the_daemon_from_starting(
+    idle_line: Line, hosts: Hosts, tmp_path: Path, trouble: str
+) -> None:
+    identity = hosts.identity()
+    file = tmp_path / "line.pem"
+    if trouble == "rubbish":
+        file.write_bytes(b"\x1b]0;rubbish\x07\xff\n" * 50)
+    elif trouble in ("no key", "wrong key"):
+        shutil.copy(identity.certificate, file)
+    text = f'certificate = "{file}"\n'
+    if trouble == "wrong key":
+        text += f'key = "{hosts.identity().key}"\n'
+    result = idle_line.pychatd("start", "--config", idle_line.configure(text))
+    assert result.returncode == 2
+    assert str(file) in result.stderr
+    is_readable(result.stderr)
+    assert "\x1b" not in result.stderr
+    assert not idle_line.alive()
+
+
+# ------------------------------------------------------------------ other versions
+
+
+def test_a_host_that_speaks_only_tls_1_2_is_told_nothing(idle_line: Line, hosts: Hosts) -> None:
+    identity = hosts.identity()
+    context = server_context(identity)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    host = hosts.fake(context)
+    for accepted in (False, True):
+        if accepted:
+            known_hosts(idle_line).accept("localhost", host.port, identity.der)
+        result = run(idle_line, words(idle_line, "--accept-new", port=host.port))
+        assert result.returncode == 1
+        assert "TLS 1.3" in result.stderr
+        is_readable(result.stderr)
+    host.idle()
+    assert host.told == b""
+
+
+def test_a_caller_that_speaks_only_tls_1_2_does_not_get_in(line: Line) -> None:
+    context = client_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        socket.create_connection(("127.0.0.1", line.port), timeout=PATIENCE) as sock,
+        pytest.raises(OSError, match="SSL"),
+    ):
+        context.wrap_socket(sock)
+
+
+def test_a_caller_that_could_speak_older_versions_speaks_tls_1_3(line: Line) -> None:
+    context = client_context()
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    with (
+        socket.create_connection(("127.0.0.1", line.port), timeout=PATIENCE) as sock,
+        context.wrap_socket(sock) as tls,
+    ):
+        assert tls.version() == "TLSv1.3"
+
+
+# ------------------------------------------------------------------ plain and TLS
+
+
+def test_a_plain_host_gets_no_word_and_the_caller_a_sentence(idle_line: Line, hosts: Hosts) -> None:
+    host = hosts.fake(None, says=b"\\hello 1 Server session=0 turns=alternate\n\x1b]0;title\x07")
+    known_hosts(idle_line).accept("127.0.0.1", host.port, hosts.identity().der)
+    for name in ("localhost", "127.0.0.1"):  # not known yet, and known
+        result = run(idle_line, words(idle_line, "--accept-new", host=name, port=host.port))
+        assert result.returncode == 1
+        assert "does not speak TLS" in result.stderr
+        is_readable(result.stderr)
+        assert "\x1b" not in result.stderr
+    host.idle()
+    assert b"Client1" not in host.told
+    assert b"\\hello" not in host.told
+
+
+@pytest.mark.parametrize(
+    "says", [b"", b"\x16", b"\x15\x03\x03\x00\x02\x02\x28", b"\x16\x03\x03\xff\xff" + b"x" * 999]
+)
+def test_a_host_that_breaks_off_is_told_of_in_a_sentence(idle_line: Line, hosts: Hosts, says: bytes) -> None:
+    host = hosts.fake(None, says=says, hangs_up=True)
+    result = run(idle_line, words(idle_line, "--accept-new", port=host.port))
+    assert result.returncode in (1, 3)
+    is_readable(result.stderr)
+    assert f"port {host.port}" in result.stderr
+
+
+def test_a_host_that_hangs_up_behind_the_handshake_does_not_leave_one_waiting(
+    idle_line: Line, hosts: Hosts
+) -> None:
+    host = hosts.fake(hosts.identity(), hangs_up=True)
+    result = run(idle_line, words(idle_line, "--accept-new", port=host.port))
+    assert result.returncode == 1
+    assert "The connection is gone" in result.stderr
+
+
+def test_nc_gets_in_on_this_machine_and_the_console_says_that_it_is_plain(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    nc = line.connect()
+    nc.send("guest> Hi from nc")
+    console.sees("guest> Hi from nc")
+    console.sees("NOT ENCRYPTED")
+    console.sees("PLAINTEXT")
+    console.enter("\\status")
+    console.sees("NOT ENCRYPTED: the other side calls without TLS.")
+
+
+def test_where_plain_is_never_taken_nc_reads_one_line_that_helps(idle_line: Line) -> None:
+    idle_line.start("--config", idle_line.configure('plaintext = "never"\n'))
+    nc = idle_line.connect()
+    nc.send("guest> Hi from nc")
+    (answer,) = nc.rest()  # to its end: a reset could take the line away before it is read
+    assert "encrypted" in answer
+    assert "'pychat HOST PORT'" in answer
+    on_pipes(idle_line, "--accept-new").notes("You speak first")  # and what it names works
+
+
+class _From(socket.socket):
+    """A socket whose other end is at `address`."""
+
+    address = ""
+
+    def getpeername(self) -> tuple[str, int]:
+        return (self.address, 40000)
+
+
+@pytest.mark.parametrize(
+    ("plaintext", "address", "taken"),
+    [
+        ("loopback", "127.0.0.1", True),
+        ("loopback", "127.9.9.9", True),
+        ("loopback", "::1", True),
+        ("loopback", "198.51.100.7", False),
+        ("loopback", "2001:db8::7", False),
+        ("loopback", "fe80::7%eth0", False),
+        ("loopback", "::ffff:198.51.100.7", False),
+        ("always", "198.51.100.7", True),
+        ("never", "127.0.0.1", False),
+        ("never", "198.51.100.7", False),
+        ("authorized", "127.0.0.1", False),
+    ],
+)
+def test_plain_is_taken_from_where_it_may_come(
+    tmp_path: Path, hosts: Hosts, plaintext: str, address: str, taken: bool
+) -> None:
+    identity = hosts.identity()
+    names = {identity.der: "x"} if plaintext == "authorized" else None
+    settings = Settings(7000, plaintext="always" if plaintext == "authorized" else plaintext)
+
+    @on_a_line()
+    async def call(board: Board) -> None:
+        door = Door(board.board, settings, Identity(server_context(identity), identity.fingerprint, names))
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        far = _From(fileno=ours.detach())
+        far.address = address
+        far.setblocking(False)
+        visit = asyncio.create_task(door.admit(far))
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(theirs, b"\\hello 1 Bob\n")
+        answer = await loop.sock_recv(theirs, 4096)
+        assert answer.startswith(b"\\hello 1 " if taken else b"\\error plaintext "), answer
+        theirs.close()
+        await visit
+
+    call(tmp_path)
+
+
+def test_a_real_nc_talks_in_plain(line: Line) -> None:
+    nc = shutil.which("nc") or shutil.which("ncat")
+    if nc is None:
+        pytest.skip("there is no nc")
+    console = line.console()
+    console.sees("This is the line")
+    process = line.popen([nc, "127.0.0.1", str(line.port)])
+    assert isinstance(process, subprocess.Popen)
+    assert process.stdin
+    process.stdin.write(b"nc> Hi!\n")
+    process.stdin.flush()
+    console.sees("nc> Hi!")
+
+
+def test_a_key_of_ones_own_that_cannot_be_used_is_told_of_in_a_sentence(line: Line) -> None:
+    own_key(line).parent.mkdir(parents=True)
+    own_key(line).write_bytes(b"\x1b]0;rubbish\x07")
+    result = run(line, words(line, "--accept-new"))
+    assert result.returncode == 1
+    assert str(own_key(line)) in result.stderr
+    is_readable(result.stderr)
