@@ -1,0 +1,75 @@
+"""One machine for all tests, which run only when asked for: `-m system`, which is `make system-test`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.line import SystemLine
+from tests.system.machine import SOURCE, Machine, Unavailable
+
+INSTALL = f"""
+source=$(mktemp -d)
+for name in pychat_client pychatd pyproject.toml README.md LICENSE; do cp -r {SOURCE}/$name $source/; done
+python3 -m venv --system-site-packages /opt/pychat
+/opt/pychat/bin/pip install --quiet --no-index --no-deps --no-build-isolation $source
+
+install -m 644 {SOURCE}/packaging/sysusers.d/pychat.conf /usr/lib/sysusers.d/
+install -m 644 {SOURCE}/packaging/systemd/pychatd@.service /etc/systemd/system/
+install -d /etc/systemd/system/pychatd@.service.d
+cat >/etc/systemd/system/pychatd@.service.d/program.conf <<END
+[Service]
+ExecStart=
+ExecStart=/opt/pychat/bin/pychatd run %i
+END
+systemd-sysusers
+systemctl daemon-reload
+useradd --create-home --groups pychat alice
+useradd --create-home bob
+"""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("markexpr"):
+        for item in items:
+            if item.get_closest_marker("system"):
+                item.add_marker(pytest.mark.skip(reason="system: `make system-test` runs it, as root"))
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Machine]:
+    """A booted Debian with the programs, the unit and the group; alice is a member, bob is not."""
+    try:
+        machine = Machine()
+    except Unavailable as error:
+        pytest.skip(f"no machine: {error}")
+    try:
+        machine.run(INSTALL)
+        yield machine
+    finally:
+        machine.close()
+
+
+@pytest.fixture(scope="session")
+def _ports() -> Iterator[int]:
+    return itertools.count(7000)
+
+
+@pytest.fixture
+def line(machine: Machine, _ports: Iterator[int]) -> Iterator[SystemLine]:
+    """A started line on a port that no test has used before."""
+    line = SystemLine(machine, next(_ports))
+    line.start()
+    yield line
+    line.stop()
+
+
+@pytest.fixture
+def other_line(machine: Machine, _ports: Iterator[int]) -> Iterator[SystemLine]:
+    """A second one beside it."""
+    line = SystemLine(machine, next(_ports))
+    line.start()
+    yield line
+    line.stop()

@@ -1,0 +1,75 @@
+"""A line as an administrator has it: an instance of pychatd@.service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.e2e.ends import Piped, wait_for
+from tests.system.machine import Machine
+
+
+class SystemLine:
+    """`pychatd@PORT` on a machine."""
+
+    def __init__(self, machine: Machine, port: int) -> None:
+        self.machine = machine
+        self.port = port
+        self.unit = f"pychatd@{port}.service"
+        self.runtime = f"/run/pychatd/{port}"
+        self.state = f"/var/lib/private/pychatd/{port}"
+
+    def start(self) -> None:
+        self.machine.run(f"systemctl start {self.unit}")
+
+    def stop(self) -> None:
+        self.machine.run(f"systemctl stop {self.unit}")
+
+    @contextmanager
+    def configured(self, text: str) -> Iterator[None]:
+        """With `text` as the configuration of all lines; none of them has read it yet."""
+        self.machine.run(f"cat >/etc/pychatd/pychatd.toml <<'END'\n{text}\nEND\n")
+        try:
+            yield
+        finally:
+            self.machine.run("rm /etc/pychatd/pychatd.toml")
+
+    def reload(self) -> None:
+        self.machine.run(f"systemctl reload {self.unit}")
+
+    def show(self, name: str) -> str:
+        """A property of the unit, as `systemctl show` has it."""
+        return self.machine.run(f"systemctl show --value --property {name} {self.unit}").stdout.strip()
+
+    def has_status(self, words: str) -> None:
+        """Waits until systemd's status text of the line is `words`."""
+        wait_for(lambda: words in self.show("StatusText"), f"{words!r} in the status text")
+
+    def journal(self, *options: str) -> list[str]:
+        """The messages that the unit has logged, those of systemd about it included."""
+        words = f"journalctl --sync; journalctl -q -o json -u {self.unit} {' '.join(options)}"
+        return [json.loads(line)["MESSAGE"] for line in self.machine.run(words).stdout.splitlines()]
+
+    def logs(self, words: str, *options: str) -> None:
+        """Waits until a message with `words` is in the journal."""
+        wait_for(lambda: any(words in line for line in self.journal(*options)), f"{words!r} in the journal")
+
+    # -------------------------------------------------------------- the two ends
+
+    def console(self, user: str = "alice") -> Piped:
+        return self.machine.piped("pychatd-console", "--plain", str(self.port), user=user)
+
+    def client(self, handle: str = "Client1", host: str = "localhost") -> Piped:
+        words = ("pychat", "--plain", "--accept-new", "--handle", handle, host, str(self.port))
+        return self.machine.piped(*words, user="bob")
+
+    def talk(self) -> tuple[Piped, Piped]:
+        """A console and a client, after the first message, "Hi!"."""
+        console = self.console()
+        console.notes("This is the line")
+        client = self.client()
+        client.notes("You speak first")
+        client.enter("Hi!")
+        console.says("Client1> Hi!")
+        return console, client

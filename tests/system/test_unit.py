@@ -1,0 +1,150 @@
+"""pychatd@.service on a real systemd: confined, and everything works in there."""
+
+from __future__ import annotations
+
+import pytest
+
+from pychat_client.errors import Exit
+from tests.e2e.ends import wait_for
+from tests.system.line import SystemLine
+from tests.system.machine import BUILD_SECONDS, Machine
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
+
+EXPOSURE_LIVE, EXPOSURE_OFFLINE = 12, 12
+"""Tenths of what `systemd-analyze security` may find; the unit tells the reasons for what is left."""
+
+
+def test_the_unit_is_clean(machine: Machine) -> None:
+    result = machine.run("systemd-analyze verify --man=no pychatd@7000.service")
+    assert result.stdout + result.stderr == ""
+
+
+def test_it_is_confined(line: SystemLine) -> None:
+    line.machine.run(f"systemd-analyze security --threshold={EXPOSURE_LIVE} {line.unit}")
+
+
+def test_its_file_says_so(machine: Machine) -> None:
+    file = "/etc/systemd/system/pychatd@.service"
+    machine.run(f"systemd-analyze security --offline=true --threshold={EXPOSURE_OFFLINE} {file}")
+
+
+def test_started_it_serves_and_says_so(line: SystemLine) -> None:
+    assert line.show("ActiveState") == "active"
+    assert line.show("StatusText") == "Waiting for a peer."
+    assert f"serves on 0.0.0.0:{line.port}, [::]:{line.port}" in "\n".join(line.journal())
+    assert line.machine.run(f"stat -c '%a %U %G' {line.runtime}/console.sock {line.state}").stdout == (
+        f"660 pychatd-{line.port} pychat\n700 pychatd-{line.port} pychat\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_two_people_talk(line: SystemLine, host: str) -> None:
+    console = line.console()
+    console.notes("This is the line")
+    client = line.client(host=host)
+    client.notes("You speak first")
+    client.enter("Hi!")
+    console.says("Client1> Hi!")
+    line.has_status("Talking with Client1 from ")
+    console.enter("Hello, Client1")
+    client.says("alice> Hello, Client1")
+    client.enter("\\quit")
+    assert client.exit_status() == Exit.OK
+    console.notes("Client1 ended the conversation.")
+    line.has_status("Waiting for a peer.")
+    line.logs("console: alice")
+
+
+def test_the_console_is_for_members_of_the_group(line: SystemLine) -> None:
+    for command in ("pychatd-console", "pychatd status"):
+        outsider = line.machine.run(f"{command} {line.port}", user="bob", check=False)
+        assert outsider.returncode == Exit.REFUSED
+        assert f"{line.runtime}/console.sock is not yours to use" in outsider.stderr
+    member = line.machine.run(f"pychatd status {line.port}", user="alice")
+    assert "Nobody is talking." in member.stdout
+
+
+def test_killed_it_comes_back_and_so_does_the_conversation(line: SystemLine) -> None:
+    console, client = line.talk()
+    killed = line.show("MainPID")
+    line.machine.run(f"kill -KILL {killed}")
+    wait_for(lambda: line.show("NRestarts") == "1" and line.show("ActiveState") == "active", "it is restarted")
+    assert line.show("MainPID") != killed
+    line.has_status("Talking with Client1 from ")
+    console.enter("Still there?")
+    client.says("alice> Still there?")
+    client.enter("Yes")
+    console.says("Client1> Yes")
+    assert console.out().count("Hi!") == 1
+
+
+def test_reload_reads_the_configuration_again(line: SystemLine) -> None:
+    pid = line.show("MainPID")
+    with line.configured('turns = "free"'):
+        line.reload()
+        line.logs("The configuration has been reloaded")
+    assert '"turns": "free"' in line.machine.run(f"pychatd status --json {line.port}").stdout
+    with line.configured('turn = "free"'):
+        line.reload()
+        line.logs("The configuration was not reloaded", "-p err")
+    assert line.show("MainPID") == pid
+    assert line.show("ActiveState") == "active"
+
+
+def test_with_a_wrong_configuration_it_fails_once(line: SystemLine) -> None:
+    line.stop()
+    with line.configured('turn = "free"'):
+        started = line.machine.run(f"systemctl start {line.unit}", check=False)
+    assert started.returncode != 0
+    assert (line.show("ActiveState"), line.show("NRestarts")) == ("failed", "0")
+    line.logs("pychatd.toml, line 1: there is no setting 'turn'", "-p err")
+
+
+def test_stopped_it_leaves_its_state_alone(line: SystemLine) -> None:
+    console, client = line.talk()
+    client.enter("\\quit")
+    client.exit_status()
+    line.stop()
+    assert line.show("Result") == "success"
+    console.end_input()
+    assert line.machine.run(f"test -e {line.runtime}", check=False).returncode == 1
+    assert line.machine.run(f"ls {line.state}").stdout.split() == ["identity.pem", "journal.db"]
+    line.start()
+    history = line.machine.run(f"pychatd-console --history {line.port}", user="alice")
+    assert "Client1> Hi!" in history.stdout
+
+
+def test_two_lines_do_not_see_each_other(line: SystemLine, other_line: SystemLine) -> None:
+    user, other = (each.machine.run(f"stat -c %u {each.state}").stdout.strip() for each in (line, other_line))
+    assert user != other
+    within = (
+        f"nsenter --target {line.show('MainPID')} --mount setpriv --reuid {user} --regid pychat --clear-groups"
+    )
+    for own, foreign in ((line.state, other_line.state), (line.runtime, other_line.runtime)):
+        line.machine.run(f"{within} ls {own}")
+        result = line.machine.run(f"{within} ls {foreign}", check=False)
+        assert "No such file or directory" in result.stderr
+    # Nor would its user outside of that view.
+    as_user = f"setpriv --reuid {user} --regid {user} --clear-groups"
+    for foreign in (other_line.state, other_line.runtime):
+        assert "Permission denied" in line.machine.run(f"{as_user} ls {foreign}", check=False).stderr
+
+
+def test_the_journal_has_priorities_and_no_words(line: SystemLine) -> None:
+    console, client = line.talk()
+    console.enter("a secret answer")
+    client.says("a secret answer")
+    client.enter("a secret question")
+    console.says("a secret question")
+    client.enter("\\quit a secret reason")
+    client.exit_status()
+    line.logs("ended by the peer", "-p info")
+    with line.configured('listen = "127.0.0.1"'):
+        line.reload()
+        line.logs("hold from the next start on", "-p warning")
+    warnings = line.journal("-p warning")
+    assert len(warnings) == 1, warnings
+    everything = line.machine.run("journalctl --sync; journalctl -q -o verbose --all").stdout
+    for words in ("Hi!", "secret"):
+        assert words not in everything
