@@ -19,6 +19,7 @@ from pychat_client.text import printable
 from pychatd import config, process
 from pychatd.config import Settings
 from pychatd.process import Pidfile, read_pid
+from pychatd.query import ask_status
 
 STOP_SECONDS = 15.0
 """How long `stop` waits for an orderly end before it says that there was none."""
@@ -111,16 +112,23 @@ def _fingerprint(args: argparse.Namespace) -> int:
     from pychat_client.trust import certificate_der, fingerprint, safety_number
 
     settings = _settings(args)
-    path = settings.identity
+    try:  # a running line tells it to everybody who may use its console
+        key = ask_status(_line_directory(args, settings.port) / "console.sock")["key"]
+    except Absent:
+        key = fingerprint(certificate_der(_existing(settings)))
+    print(f"{key}\nsafety number {safety_number(key)}")
+    return Exit.OK
+
+
+def _existing(settings: Settings) -> Path:
+    """The file of the line's certificate. Raises Absent before its first start, NotPermitted."""
     try:
-        path.stat()
+        settings.identity.stat()
     except FileNotFoundError:
         raise Absent(f"The line on port {settings.port} has no key yet: its first start makes one.") from None
     except OSError as error:
-        raise NotPermitted(f"The key {path} cannot be read: {error.strerror}.") from None
-    key = fingerprint(certificate_der(path))
-    print(f"{key}\nsafety number {safety_number(key)}")
-    return Exit.OK
+        raise NotPermitted(f"The key {settings.identity} cannot be read: {error.strerror}.") from None
+    return settings.identity
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -202,7 +210,7 @@ def _status(args: argparse.Namespace) -> int:
     else:
         port = parse_port(args.port)
         lines = {port: _line_directory(args, port)}
-    reports = {}
+    reports, refused = {}, None
     for port, place in lines.items():
         try:
             if (report := _report(place)) is not None:
@@ -211,6 +219,9 @@ def _status(args: argparse.Namespace) -> int:
             if args.port is not None:
                 raise
             print(f"pychatd: {error}", file=sys.stderr)
+            refused = error
+    if not reports and refused is not None:
+        return refused.status
     if not reports:
         raise Absent("pychatd is not running" + (f" on port {args.port}." if args.port else "."))
     for report in reports.values():
@@ -228,8 +239,6 @@ def _line_directory(args: argparse.Namespace, port: int) -> Path:
 
 def _report(place: Path) -> dict[str, Any] | None:
     """What the daemon in `place` says of itself; None when there is none."""
-    from pychatd.query import ask_status
-
     try:
         return ask_status(place / "console.sock")
     except Absent:

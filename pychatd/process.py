@@ -83,13 +83,15 @@ class Pidfile:
 
 
 def read_pid(path: Path) -> int | None:
-    """The pid in a pidfile whose lock is held; None where nobody holds it."""
+    """The pid in a pidfile whose lock is held; None where nobody holds it. Raises NotPermitted."""
     try:
         with path.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return int(file.read().strip() or 0) or None
+    except PermissionError:
+        raise NotPermitted(f"The pidfile {path} is not yours to read.") from None
     except (OSError, ValueError):
         pass
     return None

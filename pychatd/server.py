@@ -15,6 +15,7 @@ import pwd
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -257,7 +258,7 @@ class Server:
         self._stopping.set()
 
     def _reload_signal(self) -> None:
-        process.notify("RELOADING=1")
+        process.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             settings = self._reload()
             identity = load_identity(settings)
