@@ -31,6 +31,9 @@ from pathlib import Path
 from tests.e2e.harness import PATIENCE, Line, Piped, wait_for
 from tests.faults.proxy import Proxy, Weather
 
+HANDSHAKE = 2500
+"""Bytes of a TLS handshake, about; each call begins with one."""
+
 STUCK = 60.0
 """Seconds without any progress that end a run: four times the longest pause between two calls."""
 
@@ -145,7 +148,8 @@ class _Driver:
         self._rng = random.Random(seed)
         self._line = Line(directory)
         traffic = plan.messages * 50  # bytes that cross the proxy, about
-        between = (1, max(2, 2 * traffic // (plan.cuts + 1)))
+        # With room for a handshake: cut off in each of them, a client calls ever more rarely, as it should.
+        between = (1, 2 * traffic // (plan.cuts + 1) + 2 * HANDSHAKE)
         self._proxy = Proxy(self._line.port, self._rng.getrandbits(32), Weather(plan.cuts, between))
         kinds = ["daemon"] * plan.daemon_kills + ["console"] * plan.console_kills + ["both"] * plan.both_kills
         self._rng.shuffle(kinds)
