@@ -101,7 +101,12 @@ class Switchboard:
         self.greeted.discard(caller)
         for other in list(self.greeted):
             other.busy()
-        log.info("conversation %d: %s from %s has the seat", conversation.id, _who(conversation), caller.address)
+        log.info(
+            "conversation %d: %s from %s has the seat",
+            conversation.id,
+            printable(conversation.handle),
+            caller.address,
+        )
         if self.operator is not None:
             self.operator.peer_presence()
         self._changed()
@@ -371,7 +376,3 @@ def check_count(ledger: Ledger, role: Role, count: int) -> None:
     said = ledger.count(role)
     if count > said:
         raise ProtocolError("ack", f"{count} messages cannot have arrived: {said} were sent.")
-
-
-def _who(conversation: Conversation) -> str:
-    return printable(conversation.handle)
