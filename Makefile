@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run check test test-debian12 system-test faults clean
+.PHONY: run check test test-debian12 system-test faults bench bench-docs bench-quick clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -27,6 +27,16 @@ system-test: .venv/ready ## the unit on a real systemd in a container; as root, 
 faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
 	$(BIN)/python -m tests.faults.run --long
 	$(BIN)/pytest tests/faults -m slow
+
+bench: .venv/ready      ## what it costs, beside what one would pick instead; about ten minutes, on a quiet machine
+	$(BIN)/python -m tests.bench.run
+
+bench-docs: .venv/ready ## keeps the figures of the last `make bench`, and writes them into docs/performance.md
+	cp build/bench/bench.json tests/bench/last.json
+	$(BIN)/python -m tests.bench.report
+
+bench-quick: .venv/ready ## under a minute: beside a bare relay, and the kept figures
+	$(BIN)/python -m tests.bench.run --quick
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
