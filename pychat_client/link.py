@@ -38,6 +38,9 @@ UNSENT_MAX = 1 << 20
 """Bytes that may wait for a reader who does not read; then the link is dropped. The switchboard
 stops long before (it sends no more than a transport takes), so only a broken peer gets here."""
 
+UNSENT_FRAMES = 256
+"""Lines that wait for the end of a read at most, so that `writable` says in time that there are too many."""
+
 _READ_SIZE = 1 << 16
 
 
@@ -75,6 +78,7 @@ class Link(asyncio.BufferedProtocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.refused = False  # the other side's TLS did not want us
         self._buffer = memoryview(b"")  # made with the connection
+        self._unsent: list[bytes] = []  # the lines that `send` was given during the present read
         self._transport: asyncio.Transport | None = None
         self._deaf = False  # what still comes is thrown away: broken, or on its way out
         self._why = "closed by the other side"
@@ -89,10 +93,11 @@ class Link(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or self._deaf or transport.is_closing():
             return
-        encode = self.codec.encode
-        transport.write(b"".join([encode(frame) for frame in frames]))
-        if transport.get_write_buffer_size() > UNSENT_MAX:
-            self.drop("it did not read what it was sent")
+        self._unsent += map(self.codec.encode, frames)
+        if not _outgoing.held or len(self._unsent) > UNSENT_FRAMES:
+            self.flush()
+        else:
+            _outgoing.links[self] = None
 
     def watch(self) -> None:
         """From now on pings after silence, and ends when nothing answers: for an end that knows pings."""
@@ -109,6 +114,7 @@ class Link(asyncio.BufferedProtocol):
         if transport is None or self._deaf:
             return
         self.send(frames)
+        self.flush()
         self._deaf = True
         self._why = "closed from here"
         self._set_timer(seconds, transport.abort)
@@ -191,7 +197,25 @@ class Link(asyncio.BufferedProtocol):
 
     # -------------------------------------------------------------- inside
 
+    def flush(self) -> None:
+        """Writes what `send` was given; it does so itself, but while a read is being handled."""
+        data, self._unsent = b"".join(self._unsent), []
+        transport = self._transport
+        if data and transport is not None and not transport.is_closing():
+            transport.write(data)
+            if transport.get_write_buffer_size() > UNSENT_MAX:
+                self.drop("it did not read what it was sent")
+
     def _read(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
+        """Hands on the frames of one read; all that is sent because of them goes out behind it, in one write
+        to each link."""
+        _outgoing.held = True
+        try:
+            self._hand_on(source)
+        finally:
+            _outgoing.release()
+
+    def _hand_on(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
         """Hands on the frames of one read; then, if it comes to that, the error behind them."""
         frames: list[wire.Frame] = []
         broken: ProtocolError | None = None
@@ -225,6 +249,25 @@ class Link(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, action)
+
+
+class _Outgoing:
+    """The links that were written to while a read is being handled; there is one at a time in a process."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self.links: dict[Link, None] = {}
+
+    def release(self) -> None:
+        """The read has been handled."""
+        self.held = False
+        links = list(self.links)
+        self.links.clear()
+        for link in links:
+            link.flush()
+
+
+_outgoing = _Outgoing()
 
 
 async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None) -> Link:

@@ -76,6 +76,24 @@ async def test_the_frames_of_one_read_are_handed_on_together() -> None:
 
 
 @in_loop
+async def test_all_that_is_sent_because_of_one_read_goes_out_behind_it_in_one_write() -> None:
+    class Answering(Recorder):
+        def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+            link.send([wire.Ack(1)])
+            link.send([HI])
+            self.early = raw.waiting()
+
+    owner = Answering()
+    link = Link(owner)
+    raw = await attach(link)
+    await raw.say("Bob> Hi!")
+    assert await raw.news() == ["\\ack 1", "Bob> Hi!"]
+    assert owner.early == b""
+    raw.hang_up()
+    await link.closed
+
+
+@in_loop
 async def test_a_line_that_comes_byte_by_byte_is_one_frame() -> None:
     async with linked() as (owner, _, raw):
         for byte in b"Bob> Hi!\n":
