@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from pychat_client import classic, wire
-from pychat_client.conversation import Ledger, Role, Turns
 from pychat_client.errors import JournalError, NotPermitted, ProtocolError
+from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.link import FINISH_SECONDS, Link
 from pychat_client.text import printable
 from pychatd.journal import Conversation, Entry, hash_certificate, hash_token

@@ -15,8 +15,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from pychat_client.conversation import Turns
 from pychat_client.errors import HandleError, UsageError
+from pychat_client.ledger import Turns
 from pychat_client.text import check_handle, printable
 
 SOCKET_PATH_MAX = 107

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pychat_client.conversation import Ledger, Role, Turns
 from pychat_client.errors import JournalError
+from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.wire import Message
 
 log = logging.getLogger("pychatd")

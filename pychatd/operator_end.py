@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from pychat_client import wire
-from pychat_client.conversation import Role
 from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychatd.history import Reader
 from pychatd.journal import Conversation, Entry
