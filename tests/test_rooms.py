@@ -22,7 +22,7 @@ CLIENT = [
     *("conversation", "situation", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
 ]
 DAEMON = [
-    *("config", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
+    *("config", "syslog", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
     *("operator_end", "door", "server"),
     *("query", "transcript", "console", "cli"),
 ]
@@ -97,7 +97,10 @@ def test_the_core_does_no_io(name: str) -> None:
             "pychatd.server",
             {"prompt_toolkit", "daemon", "cryptography", "importlib.metadata", "pychat_client.events"},
         ),
-        ("pychatd.cli", {"prompt_toolkit", "daemon", "cryptography", "asyncio", "importlib.metadata"}),
+        (
+            "pychatd.cli",
+            {"prompt_toolkit", "daemon", "cryptography", "asyncio", "pychat_client.wire", "logging.handlers"},
+        ),
         ("pychatd.console", {"prompt_toolkit", "asyncio", "sqlite3", "pychatd.server", "pychatd.journal"}),
         ("pychat_client.cli", {"prompt_toolkit", "asyncio", "pychatd", "importlib.metadata"}),
         ("pychat_client.redial", {"prompt_toolkit", "pychatd", "pychat_client.screen"}),
