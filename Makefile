@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run check test test-debian12 system-test faults bench bench-docs bench-quick clean
+.PHONY: run check test test-debian12 system-test faults bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -32,8 +32,10 @@ bench: .venv/ready      ## what it costs, beside what one would pick instead; ab
 	$(BIN)/python -m tests.bench.run
 
 bench-docs: .venv/ready ## keeps the figures of the last `make bench`, and writes them into docs/performance.md
-	cp build/bench/bench.json tests/bench/last.json
 	$(BIN)/python -m tests.bench.report
+
+bench-units: .venv/ready ## idle socket units on a real systemd in a container; as root
+	$(BIN)/python -m tests.bench.units
 
 bench-quick: .venv/ready ## under a minute: beside a bare relay, and the kept figures
 	$(BIN)/python -m tests.bench.run --quick

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pstats
 import re
 import subprocess
 import sys
@@ -155,6 +156,45 @@ def _stream(tools: Tools, server: Server, mode: str) -> dict[str, Any]:
     )
     cost = (cpu_us(server.process.pid) - before) / found["messages"]
     return {"rate": found["messages"] / found["seconds"], "stream_cpu": cost}
+
+
+# ------------------------------------------------------------------ where the time goes
+
+
+AREAS = (
+    ("poll' of 'select.epoll", None),  # that is waiting
+    ("sqlite3", "SQLite, in C"),
+    ("_ssl", "OpenSSL, in C"),
+    ("of '_socket.socket'", "system calls of sockets, in C"),
+    ("asyncio/", "asyncio"),
+    ("pychat_client/link.py", "pychat_client/link.py"),
+    ("pychat_client/", "the rest of pychat_client"),
+    ("pychatd/journal.py", "pychatd/journal.py"),
+    ("pychatd/", "the rest of pychatd"),
+    ("", "Python's library, and functions in C that are called from all of them"),
+)
+"""What a function's place in a profile has in it, and where its time is counted."""
+
+
+def profile(tools: Tools, directory: Path) -> dict[str, float]:
+    """Shares of the daemon's time in round trips, by area: its own time in each function, without waiting."""
+    say("profile")
+    file = directory / "profile"
+    within = [tools.program("python"), "-m", "cProfile", "-o", str(file)]
+    server = Server(KINDS["pychat, durability process"], tools, directory / "server", within)
+    try:
+        load(tools, "rtt", "pychat", server.peer, server.operator, 20_000, mode="same")
+    finally:
+        server.close()
+    times: dict[str, float] = {}
+    # mypy: typeshed has no `stats`; keys are (file, line, function), values (calls, all calls, own time, ...)
+    for (path, _, function), (_, _, own, *_) in pstats.Stats(str(file)).stats.items():  # type: ignore[attr-defined]
+        if "importlib" in path or "<string>" in path:
+            continue  # starting
+        area = next(area for mark, area in AREAS if mark in f"{path} {function}")
+        if area is not None:
+            times[area] = times.get(area, 0.0) + own
+    return {area: time_ / sum(times.values()) for area, time_ in sorted(times.items(), key=lambda item: -item[1])}
 
 
 # ------------------------------------------------------------------ starting

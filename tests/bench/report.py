@@ -1,6 +1,6 @@
 """Figures to words: the table with goals, and what of it docs/performance.md shows.
 
-`python -m tests.bench.report` writes the kept figures into the page; `run` prints the same tables. Pure
+`python -m tests.bench.report` keeps the last figures, and writes them into the page; `run` prints the same tables. Pure
 functions of the JSON that `run` writes, but for the end of this file.
 """
 
@@ -20,6 +20,7 @@ from tests.bench.systems import KINDS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/performance.md"
+BUILT = ROOT / "build/bench"
 LAST = Path(__file__).parent / "last.json"
 
 Figures = dict[str, Any]
@@ -208,6 +209,10 @@ def layers_table(figures: Figures) -> list[list[str]]:
     return [["part", "time", "share"], *([what, with_unit(t, "us"), f"{t / whole:.0%}"] for what, t in parts)]
 
 
+def profile_table(figures: Figures) -> list[list[str]]:
+    return [["where", "share"], *([area, f"{share:.0%}"] for area, share in figures["profile"].items())]
+
+
 def growth_table(figures: Figures) -> list[list[str]]:
     rows = [["messages before", "round trip", "a console is told all of them in"]]
     for at in figures["growth"]:
@@ -291,6 +296,7 @@ TABLES: dict[str, Callable[[Figures], list[list[str]]]] = {
     "goals": goals_table,
     "speed": speed_table,
     "layers": layers_table,
+    "profile": profile_table,
     "starts": starts_table,
     "idle": idle_table,
     "growth": growth_table,
@@ -365,8 +371,19 @@ def pictures(figures: Figures) -> dict[Path, str]:
     return {PAGE.parent / f"performance-{name}.svg": draw(figures) for name, draw in plots.PLOTS.items()}
 
 
+def keep() -> Figures:
+    """The figures of the last runs become the kept ones, as far as there are new ones."""
+    figures: Figures = json.loads(LAST.read_text()) if LAST.exists() else {}
+    if (new := BUILT / "bench.json").exists():
+        figures = {"units": figures.get("units", []), **json.loads(new.read_text())}
+    if (units := BUILT / "units.json").exists():
+        figures["units"] = json.loads(units.read_text())
+    LAST.write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
+
+
 def main() -> int:
-    figures = json.loads(LAST.read_text())
+    figures = keep()
     PAGE.write_text(in_page(PAGE.read_text(), figures))
     for path, svg in pictures(figures).items():
         path.write_text(svg)

@@ -33,7 +33,7 @@ LINES = (1, 20, 200)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.bench.run", description="Measures pychat and its neighbours.")
     parser.add_argument("--quick", action="store_true", help="under a minute: no neighbours but the bare relay")
-    parser.add_argument("--repeats", type=int, default=7, help="of everything that is compared (default: 7)")
+    parser.add_argument("--repeats", type=int, default=5, help="of everything that is compared (default: 5)")
     parser.add_argument("--output", type=Path, help="the JSON file (default: in build/bench)")
     parser.add_argument(
         "--directory", type=Path, default=Path("/var/tmp"), help="on a real disk (default: /var/tmp)"
@@ -69,6 +69,7 @@ def everything(tools: Tools, place: Path, repeats: int) -> dict[str, Any]:
         "missing": missing,
         "speed": speed,
         "idle": idle,
+        "profile": measure.profile(tools, place / "profile"),
         "starts": measure.starts(tools, place / "starts", 2 * repeats),
         "growth": measure.growth(tools, place / "growth", SIZES),
         "console": measure.console(tools, place / "console", 10_000, repeats),
@@ -118,4 +119,7 @@ def rounded(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

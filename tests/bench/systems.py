@@ -70,9 +70,9 @@ KINDS = {
         Kind("pychat, durability process", "pychat", True, "a killed daemon"),
         Kind("pychat, durability process, plain TCP", "pychat", False, "a killed daemon"),
         Kind("bare C relay", "relay", False, "power loss: synced before the ack"),
-        Kind("mosquitto, autosave", "mqtt", False, "a killed broker; not synced for each message", 500, 5_000),
+        Kind("mosquitto, autosave", "mqtt", False, "a killed broker; not synced for each message", 500, 3_000),
         Kind("mosquitto", "mqtt", False, "nothing"),
-        Kind("prosody, MAM", "xmpp", False, "power loss: synced, in an archive", 150, 1_000),
+        Kind("prosody, MAM", "xmpp", False, "power loss: synced, in an archive", 150, 500),
         Kind("prosody", "xmpp", True, "nothing", 1000, 20_000, 500),
         Kind("ngircd", "irc", False, "nothing, and nothing is confirmed", 1000, 20_000, 100),
         Kind("socat", "raw", False, "nothing, and nothing is confirmed", 1000, 100_000),
@@ -84,8 +84,11 @@ QUICK = ("pychat", "pychat, durability process", "bare C relay")
 class Server:
     """One running server, and the addresses of its two ends."""
 
-    def __init__(self, kind: Kind, tools: Tools, directory: Path) -> None:
-        """Starts it in `directory`, which is made, and waits until it accepts. Raises Missing."""
+    def __init__(self, kind: Kind, tools: Tools, directory: Path, within: Sequence[str] = ()) -> None:
+        """Starts it in `directory`, which is made, and waits until it accepts. Raises Missing.
+
+        within: a command that runs it, such as a profiler.
+        """
         directory.mkdir(parents=True)
         self.kind = kind
         self.tools = tools
@@ -97,7 +100,7 @@ class Server:
             raise Missing(f"{words[0]} is not installed")
         self._log = (directory / "output").open("wb")
         self.process = subprocess.Popen(
-            [*on_cpus({SERVER_CPU}), *words],
+            [*on_cpus({SERVER_CPU}), *within, *words],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
