@@ -56,6 +56,9 @@ _INSERT_MESSAGE = "INSERT INTO message (conversation, seq, role, n, handle, text
 _COLUMNS = "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate"
 
 
+CACHE_KIB = 256
+"""Of the file's pages kept in memory: the last messages and the way to them. SQLite's 2 MiB gain nothing."""
+
 PIECE = 200
 """Messages read at a time: about what a transport takes without pausing."""
 
@@ -307,6 +310,7 @@ class Journal:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")
             db.execute("PRAGMA foreign_keys = ON")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             db.execute("PRAGMA secure_delete = ON")  # words that were removed are not left in free pages
             self._migrate()
             if self._doubtful:

@@ -1,7 +1,7 @@
 """Figures to words: the table with goals, and what of it docs/performance.md shows.
 
-`python -m tests.bench.report` keeps the last figures, and writes them into the page; `run` prints the same tables. Pure
-functions of the JSON that `run` writes, but for the end of this file.
+`python -m tests.bench.report` keeps the last figures, and writes them into the page; `run` prints the same
+tables. Pure functions of the JSON that `run` writes, but for the end of this file.
 """
 
 from __future__ import annotations
