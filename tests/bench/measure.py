@@ -28,6 +28,9 @@ Running = tuple[dict[str, Server], dict[str, str]]
 MODES = ("same", "split")
 """The generator on the server's processor, which shows what the software costs, or on one of its own."""
 
+SETTLE_SECONDS = 3
+"""Until the last acks of what was said have arrived, and nobody waits for a terminal's answer any more."""
+
 LAST_TEXT = "{:08d}"
 """How the generator's message of that number begins, from 0."""
 
@@ -260,6 +263,7 @@ def idle(running: dict[str, Server], directory: Path, seconds: int) -> dict[str,
         pids = {"pychatd": line.pid(), "pychatd-console": console.child.pid, "pychat": client.child.pid}
         pids |= {name: server.process.pid for name, server in running.items() if "pychat" not in name}
         say(f"idle for {seconds} s")
+        time.sleep(SETTLE_SECONDS)
         before = {name: wakeups(pid) for name, pid in pids.items()}
         time.sleep(seconds)
         counts = {name: wakeups(pid) - before[name] for name, pid in pids.items()}
