@@ -71,7 +71,7 @@ def everything(tools: Tools, place: Path, repeats: int) -> dict[str, Any]:
         "idle": idle,
         "profile": measure.profile(tools, place / "profile"),
         "starts": measure.starts(tools, place / "starts", 2 * repeats),
-        "growth": measure.growth(tools, place / "growth", SIZES),
+        "growth": measure.growth(tools, place / "growth", SIZES, 3),
         "console": measure.console(tools, place / "console", 10_000, repeats),
         "lines": measure.lines(tools, place / "lines", LINES),
     }

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.e2e.harness import free_port
@@ -206,8 +207,19 @@ class Server:
 
 
 def on_cpus(cpus: Iterable[int]) -> list[str]:
-    """What goes before a command so that it runs on these processors."""
-    return ["taskset", "--cpu-list", ",".join(map(str, cpus))]
+    """What goes before a command so that it runs on these processors, and before all else that wants them."""
+    return [*_first(), "taskset", "--cpu-list", ",".join(map(str, cpus))]
+
+
+@cache
+def _first() -> list[str]:
+    """A priority over what else runs on this machine (sched(7), SCHED_FIFO), where we may have one."""
+    words = ["chrt", "--fifo", "10"]
+    try:
+        allowed = subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        allowed = False
+    return words if allowed else []
 
 
 def _listens(port: int) -> bool:
