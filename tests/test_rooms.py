@@ -22,7 +22,7 @@ CLIENT = [
     *("situation", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
 ]
 DAEMON = [
-    *("config", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
+    *("config", "process", "listeners", "identity", "journal", "switchboard", "report", "caller", "history"),
     *("operator_end", "door", "server"),
     *("query", "transcript", "console", "cli"),
 ]

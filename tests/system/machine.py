@@ -138,6 +138,9 @@ class Machine:
         )
         return result
 
+    def exists(self, path: str) -> bool:
+        return self.run(f"test -e {path}", check=False).returncode == 0
+
     def piped(self, *words: str, user: str | None = None) -> Piped:
         """A program inside, on pipes; it ends with the machine."""
         pipe = subprocess.PIPE

@@ -1,4 +1,4 @@
-"""The sockets and directories of a line, before it serves: what is bound, for whom, and what a user is told."""
+"""The sockets and directories of a line: what is bound or passed, for whom, and what a user is told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from pychat_client.errors import LinkError, NotPermitted, Taken, UsageError
 from pychatd.config import Settings
-from pychatd.server import bind_console, bind_tcp, make_directories
+from pychatd.listeners import Listeners, bind_console, bind_tcp, make_directory, sort
 from tests.daemon.nobody import as_nobody, public_directory
 
 
@@ -168,40 +168,94 @@ def test_a_console_socket_that_cannot_be_made_is_not_permitted(tmp_path: Path) -
     assert str(refused.value) == f"The console socket {path} cannot be made: No such file or directory."
 
 
+# ------------------------------------------------------------------ systemd's
+
+
+def listening(sockets: ExitStack, family: int, address: Any) -> socket.socket:
+    sock = sockets.enter_context(socket.socket(family))
+    sock.bind(address)
+    sock.listen()
+    return sock
+
+
+def test_passed_sockets_tell_by_their_family_what_they_are_for(tmp_path: Path, sockets: ExitStack) -> None:
+    console = listening(sockets, socket.AF_UNIX, str(tmp_path / "console.sock"))
+    tcp = [listening(sockets, socket.AF_INET6, ("::1", 0)), listening(sockets, socket.AF_INET, ("127.0.0.1", 0))]
+    passed = sort([tcp[0], console, tcp[1]])
+    assert (passed.tcp, passed.console) == (tcp, console)
+    assert passed.complete
+    assert not any(sock.getblocking() for sock in (*tcp, console))
+
+
+@pytest.mark.parametrize("kinds", [[], ["tcp"], ["console"]])
+def test_less_than_both_is_not_all_that_could_wake_a_line(
+    tmp_path: Path, sockets: ExitStack, kinds: list[str]
+) -> None:
+    places = {
+        "tcp": (socket.AF_INET, ("127.0.0.1", 0)),
+        "console": (socket.AF_UNIX, str(tmp_path / "console.sock")),
+    }
+    assert not sort([listening(sockets, *places[kind]) for kind in kinds]).complete
+
+
+def test_a_second_console_socket_or_one_without_a_path_is_wrong_use(tmp_path: Path, sockets: ExitStack) -> None:
+    both = [listening(sockets, socket.AF_UNIX, str(tmp_path / name)) for name in ("console.sock", "more.sock")]
+    with pytest.raises(UsageError, match=r"^systemd passes a socket that is of no use here: '.*/more\.sock'\.$"):
+        sort(both)
+    with pytest.raises(UsageError):
+        sort([listening(sockets, socket.AF_UNIX, f"\0pychat-test-{os.getpid()}")])
+
+
+def test_systemds_console_socket_is_left_where_it_is_and_our_own_is_removed(
+    tmp_path: Path, sockets: ExitStack
+) -> None:
+    path = tmp_path / "console.sock"
+    console = listening(sockets, socket.AF_UNIX, str(path))
+    Listeners([], console.dup(), sort([console])).close()
+    assert path.is_socket()
+    sockets.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+    Listeners([], bind_console(path), sort([])).close()
+    assert not path.exists()
+
+
+def test_a_unit_without_network_is_told_who_has_to_open_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
+    without_ipv6(monkeypatch, errno.EAFNOSUPPORT)
+    with pytest.raises(LinkError, match=r"the unit allows no network, so its socket unit has to open the port"):
+        bind_tcp(Settings(port, ("::1",)))
+
+
 # ------------------------------------------------------------------ directories
 
 
 def test_a_lines_directories_are_made_for_the_owner_alone(tmp_path: Path) -> None:
-    settings = Settings(7000, state=tmp_path / "var/state/7000", runtime=tmp_path / "run/7000")
+    directory = tmp_path / "var/state/7000"
     before = os.umask(0)
     try:
-        make_directories(settings)
+        make_directory(directory)
     finally:
         os.umask(before)
-    for directory in (settings.state, settings.runtime):
-        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-        assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o755
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o755
 
 
 def test_directories_that_are_there_keep_their_modes(tmp_path: Path) -> None:
-    settings = Settings(7000, state=tmp_path / "state", runtime=tmp_path / "run")
-    settings.runtime.mkdir()
-    settings.runtime.chmod(0o750)
-    make_directories(settings)
-    make_directories(settings)
-    assert stat.S_IMODE(settings.runtime.stat().st_mode) == 0o750
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o750)
+    make_directory(tmp_path / "run")
+    make_directory(tmp_path / "run")
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o750
 
 
 def test_a_directory_that_cannot_be_made_is_not_permitted(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    settings = Settings(7000, state=tmp_path / "state", runtime=tmp_path / "file/7000")
     with pytest.raises(NotPermitted, match=r"^The directory .*/file/7000 cannot be made: "):
-        make_directories(settings)
+        make_directory(tmp_path / "file/7000")
 
 
 def test_a_directory_of_somebody_else_is_not_permitted() -> None:
     with public_directory() as directory:
-        settings = Settings(7000, state=directory, runtime=directory)
         directory.chmod(0o555)
-        words = as_nobody(lambda: make_directories(settings))
+        words = as_nobody(lambda: make_directory(directory))
     assert words == f"NotPermitted: The directory {directory} cannot be written: it is not yours, or read-only."
