@@ -20,6 +20,7 @@ from pychat_client.errors import NotPermitted, Taken
 from pychatd import process
 from pychatd.process import Pidfile, read_pid
 from tests.daemon.nobody import as_nobody, public_directory
+from tests.daemon.passing import passing
 
 
 @pytest.fixture
@@ -270,20 +271,8 @@ print([name for name in os.environ if name.startswith("LISTEN_")])
 
 def received(*passed: socket.socket, **variables: str) -> list[str]:
     """What a program gets that systemd starts with these sockets and variables."""
-    # As systemd does: from descriptor 3 on, then exec in the process that LISTEN_PID names.
-    moves = "; ".join(f"os.dup2({sock.fileno()}, {100 + at})" for at, sock in enumerate(passed))
-    sets = "; ".join(f"os.dup2({100 + at}, {3 + at})" for at in range(len(passed)))
-    program = f"""
-import os, sys
-{moves or "pass"}
-{sets or "pass"}
-os.environ.update({variables!r})
-if os.environ.get("LISTEN_PID") == "own":
-    os.environ["LISTEN_PID"] = str(os.getpid())
-os.execv(sys.executable, [sys.executable, "-c", {RECEIVER!r}])
-"""
     result = subprocess.run(
-        [sys.executable, "-c", program],
+        passing([sys.executable, "-c", RECEIVER], passed, **variables),
         pass_fds=[sock.fileno() for sock in passed],
         stdout=subprocess.PIPE,
         text=True,
@@ -301,23 +290,24 @@ def listening() -> Iterator[list[socket.socket]]:
 
 def test_systemds_sockets_are_taken_once_and_not_inherited(listening: list[socket.socket]) -> None:
     one, two = (sock.getsockname()[1] for sock in listening)
-    words = received(*listening, LISTEN_PID="own", LISTEN_FDS="2", LISTEN_FDNAMES="a:b")
+    words = received(*listening, LISTEN_FDNAMES="a:b")
     assert words == [f"3 {one} False", f"4 {two} False", "[]"]
 
 
 @pytest.mark.parametrize("pid", ["1", "", "x"])
 def test_what_systemd_has_passed_to_another_process_is_not_ours(listening: list[socket.socket], pid: str) -> None:
-    assert received(*listening, LISTEN_PID=pid, LISTEN_FDS="2") == ["[]"]
+    assert received(*listening, LISTEN_PID=pid) == ["[]"]
 
 
 def test_without_systemd_no_sockets_are_passed() -> None:
     assert received() == ["[]"]
+    assert received(LISTEN_FDS="many") == ["[]"]
 
 
 def test_a_passed_descriptor_that_is_no_listening_stream_socket_is_wrong_use(
     listening: list[socket.socket], listener: socket.socket
 ) -> None:
-    words = received(listening[0], listener, LISTEN_PID="own", LISTEN_FDS="2", LISTEN_FDNAMES="a:b")
+    words = received(listening[0], listener, LISTEN_FDNAMES="a:b")
     assert words == ["Descriptor 4 ('b') of systemd is not from ListenStream= with Accept=no.", "[]"]
 
 

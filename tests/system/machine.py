@@ -1,4 +1,4 @@
-"""A real systemd to test with: Debian 12, booted in a container of its own (systemd-nspawn).
+"""A real systemd to test with: Debian, booted in a container of its own (systemd-nspawn).
 
 What Debian packages it is made of is cached; a machine is that, with a tmpfs for what it writes, and has
 only a loopback interface. Its mounts and its cgroup mount are in a private mount namespace, so that the
@@ -26,7 +26,9 @@ PACKAGES = (
 )
 """All that the daemon needs is Debian's own; it is installed without a network."""
 
-SUITE = "bookworm"
+SUITES = os.environ.get("PYCHAT_SYSTEM_SUITES", "bookworm trixie").split()
+"""The releases of Debian to test on: the oldest that has to do (systemd 252), and the current one (257)."""
+
 CACHE = Path(os.environ.get("PYCHAT_SYSTEM_CACHE", "/var/cache/pychat-system-test"))
 BUILD_SECONDS = 600
 BOOT_SECONDS = 60.0
@@ -82,11 +84,12 @@ class Unavailable(Exception):
 class Machine:
     """One booted machine, with the programs of this repository installed."""
 
-    def __init__(self) -> None:
+    def __init__(self, suite: str) -> None:
         """Builds what is not cached, and boots. Raises Unavailable where this host does not let us."""
+        self.suite = suite
         self._group = f"pychat-system-test.{os.getpid()}"
         self._check_host()
-        rootfs = _rootfs()
+        rootfs = _rootfs(suite)
         self._console = (CACHE / f"console.{os.getpid()}.log").open("w+b")
         Path(self._console.name).unlink()
         self._nspawn = subprocess.Popen(
@@ -127,6 +130,12 @@ class Machine:
                 if Path(f"/proc/{child}/status").read_text().partition("NSpid:")[2].split("\n")[0].endswith("\t1"):
                     return child
         return None
+
+    def reboot(self) -> None:
+        """Restarts the machine; what it has written stays, but for /run and /tmp."""
+        before = self._leader()
+        self.run("systemctl reboot", check=False)  # it may be gone before it has answered
+        wait_for(lambda: self._leader() not in (None, before) and self._is_up(), "it is up again", BOOT_SECONDS)
 
     # -------------------------------------------------------------- inside
 
@@ -187,14 +196,14 @@ class Machine:
         _run(_alone(_CLEAN, self._group), timeout=20)
 
 
-def _rootfs() -> Path:
+def _rootfs(suite: str) -> Path:
     """The directory with the machine's Debian; built when it is not there."""
-    rootfs = CACHE / f"{SUITE}-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]}"
+    rootfs = CACHE / f"{suite}-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]}"
     if not rootfs.is_dir():
         new = rootfs.with_suffix(f".{os.getpid()}")
         CACHE.mkdir(parents=True, exist_ok=True)
         lean = ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*"]
-        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", *lean, SUITE, str(new)]
+        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", *lean, suite, str(new)]
         try:
             _run(words, timeout=BUILD_SECONDS)
             new.rename(rootfs)

@@ -15,8 +15,8 @@ EXPOSURE_LIVE, EXPOSURE_OFFLINE = 4, 4
 """Tenths of what `systemd-analyze security` may find; the unit tells the reasons for what is left."""
 
 
-def test_the_unit_is_clean(machine: Machine) -> None:
-    result = machine.run("systemd-analyze verify --man=no pychatd@7000.service")
+def test_the_units_are_clean(machine: Machine) -> None:
+    result = machine.run("systemd-analyze verify --man=no pychatd@7000.service pychatd@7000.socket")
     assert result.stdout + result.stderr == ""
 
 
