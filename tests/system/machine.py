@@ -133,6 +133,7 @@ class Machine:
 
     def reboot(self) -> None:
         """Restarts the machine; what it has written stays, but for /run and /tmp."""
+        self._end_talks()  # nsenter would stop with what it started, and never see its end
         before = self._leader()
         self.run("systemctl reboot", check=False)  # it may be gone before it has answered
         wait_for(lambda: self._leader() not in (None, before) and self._is_up(), "it is up again", BOOT_SECONDS)
@@ -174,15 +175,7 @@ class Machine:
 
     def close(self) -> None:
         """Stops the machine, in order if it lets us, and leaves nothing behind."""
-        for process in self._talking:
-            with suppress(OSError):  # it has ended
-                for child in _children(process.pid):  # nsenter's: it hands no signal on
-                    os.kill(child, signal.SIGKILL)
-            process.wait(PATIENCE)
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream is not None:
-                    with suppress(OSError):  # what was not read any more
-                        stream.close()
+        self._end_talks()
         leader = self._leader()
         if self._nspawn.poll() is None:
             self._nspawn.send_signal(signal.SIGTERM)  # systemd-nspawn asks systemd to power off
@@ -194,6 +187,18 @@ class Machine:
                 self._nspawn.kill()
                 self._nspawn.wait()
         _run(_alone(_CLEAN, self._group), timeout=20)
+
+    def _end_talks(self) -> None:
+        for process in self._talking:
+            with suppress(OSError):  # it has ended
+                for child in _children(process.pid):  # nsenter's: it hands no signal on
+                    os.kill(child, signal.SIGKILL)
+            process.wait(PATIENCE)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    with suppress(OSError):  # what was not read any more
+                        stream.close()
+        self._talking = []
 
 
 def _rootfs(suite: str) -> Path:

@@ -14,6 +14,13 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
 EXPOSURE_LIVE, EXPOSURE_OFFLINE = 4, 4
 """Tenths of what `systemd-analyze security` may find; the unit tells the reasons for what is left."""
 
+_BREAK_THE_PROTOCOL = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as sock:
+    sock.sendall(b"\\\\hello 2 Client1 x=secret\\n")
+    assert b"error version" in sock.makefile("rb").read()
+"""
+
 
 def test_the_units_are_clean(machine: Machine) -> None:
     result = machine.run("systemd-analyze verify --man=no pychatd@7000.service pychatd@7000.socket")
@@ -79,6 +86,60 @@ def test_killed_it_comes_back_and_so_does_the_conversation(line: SystemLine) -> 
     assert console.out().count("Hi!") == 1
 
 
+def test_hung_it_is_killed_by_the_watchdog_and_started_again(idle_line: SystemLine) -> None:
+    with idle_line.drop_in("service", "[Service]\nWatchdogSec=1s"):
+        idle_line.start()
+        console, client = idle_line.talk()
+        hung = idle_line.show("MainPID")
+        idle_line.machine.run(f"kill -STOP {hung}")
+        wait_for(lambda: idle_line.show("NRestarts") == "1" and idle_line.is_active(), "it is started again")
+        idle_line.logs("Watchdog timeout", "-p err")
+        assert idle_line.show("MainPID") != hung
+        console.enter("Still there?")
+        client.says("alice> Still there?")
+        wait_for(lambda: idle_line.show("WatchdogTimestamp"), "it is fed")
+
+
+def test_while_it_is_fed_the_watchdog_does_nothing(line: SystemLine) -> None:
+    assert line.show("WatchdogUSec") == "3min"
+    with line.drop_in("service", "[Service]\nWatchdogSec=1s"):
+        line.machine.run(f"systemctl restart {line.unit}")
+        fed = line.show("WatchdogTimestampMonotonic")
+        for _ in range(4):  # each is half a second
+            before = fed
+            wait_for(lambda: line.show("WatchdogTimestampMonotonic") != before, "it is fed")  # noqa: B023
+            fed = line.show("WatchdogTimestampMonotonic")
+        assert line.show("NRestarts") == "0"
+
+
+def test_restarted_it_goes_on_with_the_conversation(line: SystemLine) -> None:
+    console, client = line.talk()
+    line.machine.run(f"systemctl restart {line.unit}")
+    console.enter("Still there?")
+    client.says("alice> Still there?")
+
+
+def test_a_key_of_ones_own_is_a_credential_that_only_root_can_read(
+    idle_line: SystemLine, other_line: SystemLine
+) -> None:
+    machine, place = idle_line.machine, "/etc/pychatd-test"
+    machine.run(
+        f"install -d -m 700 {place}; cd {place}; umask 077; pem={other_line.state}/identity.pem\n"
+        "sed -n '/BEGIN.*PRIVATE KEY/,/END.*PRIVATE KEY/p' $pem >key.pem\n"
+        "sed -n '/BEGIN CERT/,/END CERT/p' $pem >certificate.pem"
+    )
+    credentials = [f"LoadCredential={name}.pem:{place}/{name}.pem" for name in ("key", "certificate")]
+    with idle_line.drop_in("service", "\n".join(["[Service]", *credentials])):
+        idle_line.start()
+        own, other = (
+            machine.run(f"pychatd fingerprint {line.port}", user="alice").stdout
+            for line in (idle_line, other_line)
+        )
+        assert own == other
+        assert machine.run(f"ls {idle_line.state}").stdout.split() == ["journal.db"]
+        idle_line.talk()
+
+
 def test_reload_reads_the_configuration_again(line: SystemLine) -> None:
     pid = line.show("MainPID")
     with line.configured('turns = "free"'):
@@ -141,11 +202,17 @@ def test_the_journal_has_priorities_and_no_words(line: SystemLine) -> None:
     client.enter("\\quit a secret reason")
     client.exit_status()
     line.logs("ended by the peer", "-p info")
+    line.machine.run(f"python3 -c '{_BREAK_THE_PROTOCOL}' {line.port}")
     with line.configured('durability = "process"'):
         line.reload()
         line.logs("hold from the next start on", "-p warning")
-    warnings = line.journal("-p warning")
-    assert len(warnings) == 1, warnings
+    with line.configured('turn = "a secret setting"'):
+        line.reload()
+        line.logs("The configuration was not reloaded", "-p err")
+    broken, later, not_reloaded = line.journal("-p warning")
+    assert broken.endswith("broke the protocol (version)")
+    assert later.startswith("Changed ")
+    assert line.journal("-p err") == [not_reloaded]
     everything = line.machine.run("journalctl --sync; journalctl -q -o verbose --all").stdout
     for words in ("Hi!", "secret"):
         assert words not in everything
