@@ -64,11 +64,19 @@ printf '127.0.0.1 localhost\n::1 localhost\n' >root/etc/hosts
 for unit in apt-daily.timer apt-daily-upgrade.timer console-getty.service; do
   ln -s /dev/null root/etc/systemd/system/$unit
 done
-exec systemd-nspawn --quiet --boot --directory=root --machine=pychat \
-  --register=no --keep-unit --private-network --resolv-conf=off --timezone=off --link-journal=no \
-  --system-call-filter=bpf --capability=CAP_BPF --bind-ro="$repository:$source" --console=pipe
+trap 'kill -TERM $nspawn' TERM
+status=133
+while [ $status = 133 ]; do
+  systemd-nspawn --quiet --boot --directory=root --machine=pychat \
+    --register=no --keep-unit --private-network --resolv-conf=off --timezone=off --link-journal=no \
+    --system-call-filter=bpf --capability=CAP_BPF --bind-ro="$repository:$source" --console=pipe &
+  nspawn=$!
+  status=0
+  wait $nspawn || status=$?
+done
+wait $nspawn || true  # the signal has ended the first one
 """
-"""bpf: what IPAddressDeny= and DevicePolicy= are enforced with."""
+"""bpf: what IPAddressDeny= and DevicePolicy= are enforced with. 133: the machine wants to be booted again."""
 
 _CLEAN = """
 while umount -l /sys/fs/cgroup 2>/dev/null; do :; done
@@ -92,7 +100,7 @@ class Machine:
         rootfs = _rootfs(suite)
         self._console = (CACHE / f"console.{os.getpid()}.log").open("w+b")
         Path(self._console.name).unlink()
-        self._nspawn = subprocess.Popen(
+        self._boot = subprocess.Popen(
             _alone(_BOOT, self._group, rootfs, REPOSITORY, SOURCE),
             stdin=subprocess.DEVNULL,
             stdout=self._console,
@@ -117,7 +125,7 @@ class Machine:
             raise Unavailable(f"no namespaces or no cgroup2 for us: {error.stderr.strip()}") from None
 
     def _is_up(self) -> bool:
-        assert self._nspawn.poll() is None, "systemd-nspawn has ended"
+        assert self._boot.poll() is None, "systemd-nspawn has ended"
         return self._leader() is not None and self.run("systemctl is-system-running", check=False).stdout in (
             "running\n",
             "degraded\n",
@@ -126,9 +134,16 @@ class Machine:
     def _leader(self) -> int | None:
         """The pid of the machine's systemd, seen from here."""
         with suppress(OSError):
-            for child in _children(self._nspawn.pid):
-                if Path(f"/proc/{child}/status").read_text().partition("NSpid:")[2].split("\n")[0].endswith("\t1"):
-                    return child
+            for nspawn in _children(self._boot.pid):
+                for child in _children(nspawn):
+                    if (
+                        Path(f"/proc/{child}/status")
+                        .read_text()
+                        .partition("NSpid:")[2]
+                        .split("\n")[0]
+                        .endswith("\t1")
+                    ):
+                        return child
         return None
 
     def reboot(self) -> None:
@@ -177,15 +192,15 @@ class Machine:
         """Stops the machine, in order if it lets us, and leaves nothing behind."""
         self._end_talks()
         leader = self._leader()
-        if self._nspawn.poll() is None:
-            self._nspawn.send_signal(signal.SIGTERM)  # systemd-nspawn asks systemd to power off
+        if self._boot.poll() is None:
+            self._boot.send_signal(signal.SIGTERM)  # systemd-nspawn asks systemd to power off
             try:
-                self._nspawn.wait(PATIENCE)
+                self._boot.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 if leader is not None:
                     os.kill(leader, signal.SIGKILL)
-                self._nspawn.kill()
-                self._nspawn.wait()
+                self._boot.kill()
+                self._boot.wait()
         _run(_alone(_CLEAN, self._group), timeout=20)
 
     def _end_talks(self) -> None:

@@ -76,8 +76,7 @@ def test_killed_it_comes_back_and_so_does_the_conversation(line: SystemLine) -> 
     console, client = line.talk()
     killed = line.show("MainPID")
     line.machine.run(f"kill -KILL {killed}")
-    wait_for(lambda: line.show("NRestarts") == "1" and line.show("ActiveState") == "active", "it is restarted")
-    assert line.show("MainPID") != killed
+    wait_for(lambda: line.is_active() and line.show("MainPID") != killed, "it is started again")
     line.has_status("Talking with Client1 from ")
     console.enter("Still there?")
     client.says("alice> Still there?")
@@ -92,12 +91,10 @@ def test_hung_it_is_killed_by_the_watchdog_and_started_again(idle_line: SystemLi
         console, client = idle_line.talk()
         hung = idle_line.show("MainPID")
         idle_line.machine.run(f"kill -STOP {hung}")
-        wait_for(lambda: idle_line.show("NRestarts") == "1" and idle_line.is_active(), "it is started again")
+        wait_for(lambda: idle_line.is_active() and idle_line.show("MainPID") != hung, "it is started again")
         idle_line.logs("Watchdog timeout", "-p err")
-        assert idle_line.show("MainPID") != hung
         console.enter("Still there?")
         client.says("alice> Still there?")
-        wait_for(lambda: idle_line.show("WatchdogTimestamp"), "it is fed")
 
 
 def test_while_it_is_fed_the_watchdog_does_nothing(line: SystemLine) -> None:
@@ -136,7 +133,7 @@ def test_a_key_of_ones_own_is_a_credential_that_only_root_can_read(
             for line in (idle_line, other_line)
         )
         assert own == other
-        assert machine.run(f"ls {idle_line.state}").stdout.split() == ["journal.db"]
+        assert not machine.exists(f"{idle_line.state}/identity.pem")
         idle_line.talk()
 
 
