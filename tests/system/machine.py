@@ -228,8 +228,8 @@ def _rootfs(suite: str) -> Path:
             _run(words, timeout=BUILD_SECONDS)
             new.rename(rootfs)
         except subprocess.CalledProcessError as error:
-            words = f"mmdebstrap cannot build {suite}: {error.stderr[-2000:]}"
-            raise (AssertionError if suite == SUITES[0] else Unavailable)(words) from None
+            told = f"mmdebstrap cannot build {suite}: {error.stderr[-2000:]}"
+            raise (AssertionError if suite == SUITES[0] else Unavailable)(told) from None
         finally:
             shutil.rmtree(new, ignore_errors=True)
     return rootfs
