@@ -55,9 +55,9 @@ class SystemLine:
     def reload(self) -> None:
         self.machine.run(f"systemctl reload {self.unit}")
 
-    def show(self, name: str) -> str:
-        """A property of the unit, as `systemctl show` has it."""
-        return self.machine.run(f"systemctl show --value --property {name} {self.unit}").stdout.strip()
+    def show(self, name: str, unit: str = "") -> str:
+        """A property of the service, or of another unit, as `systemctl show` has it."""
+        return self.machine.run(f"systemctl show --value --property {name} {unit or self.unit}").stdout.strip()
 
     def is_active(self) -> bool:
         return self.show("ActiveState") == "active"

@@ -117,12 +117,32 @@ def test_without_ipv6_it_serves_on_ipv4(idle_line: SystemLine) -> None:
 
 
 def test_a_drop_in_says_where_it_listens(idle_line: SystemLine) -> None:
-    console = "/run/pychatd/%i/console.sock"
-    addresses = f"ListenStream=\nListenStream=127.0.0.1:%i\nListenStream={console}"
-    with idle_line.drop_in("socket", f"[Socket]\n{addresses}"):
+    lines = ["", "127.0.0.1:%i", "192.0.2.1:%i", "/run/pychatd/%i/console.sock"]
+    addresses = "\n".join(f"ListenStream={line}" for line in lines)
+    with idle_line.drop_in("socket", f"[Socket]\n{addresses}\nFreeBind=yes"):
         idle_line.start()
-        idle_line.logs(f"pychatd serves on 127.0.0.1:{idle_line.port}, console at")
+        port = idle_line.port
+        idle_line.logs(f"pychatd serves on 127.0.0.1:{port}, 192.0.2.1:{port}, console at")
         idle_line.stop()
+
+
+def test_a_drop_in_gives_the_console_to_another_group(idle_line: SystemLine) -> None:
+    with idle_line.drop_in("socket", "[Socket]\nSocketGroup=bob"):
+        idle_line.start()
+        status = f"pychatd status {idle_line.port}"
+        assert "Nobody is talking." in idle_line.machine.run(status, user="bob").stdout
+        assert idle_line.machine.run(status, user="alice", check=False).returncode == Exit.REFUSED
+        idle_line.stop()
+
+
+def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: SystemLine) -> None:
+    idle_line.listen()
+    with idle_line.configured('turn = "free"'):
+        assert idle_line.client().exit_status() in (Exit.FAILED, Exit.ABSENT)
+        wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is closed")
+    idle_line.logs("pychatd.toml, line 1: there is no setting 'turn'", "-p err")
+    idle_line.machine.run(f"systemctl reset-failed {idle_line.unit}; systemctl start {idle_line.unit}")
+    idle_line.client().notes("You speak first")
 
 
 def test_a_socket_unit_without_the_port_is_told_to_open_it(idle_line: SystemLine) -> None:
