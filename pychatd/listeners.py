@@ -137,7 +137,7 @@ def _bind_error(error: OSError, address: str, port: int) -> PychatError:
             return NotPermitted(f"Port {port} cannot be opened: ports below 1024 are root's.")
         case errno.EAFNOSUPPORT if os.environ.get("NOTIFY_SOCKET"):
             words = "the unit allows no network, so its socket unit has to open the port (ListenStream=)"
-            return LinkError(f"Port {port} cannot be opened on {address}: {words}.")
+            return UsageError(f"Port {port} cannot be opened on {address}: {words}.")
         case errno.EADDRNOTAVAIL:
             return UsageError(f"{address} is not an address of this machine; see --listen.")
         case _:

@@ -222,7 +222,7 @@ def test_a_unit_without_network_is_told_who_has_to_open_the_port(monkeypatch: py
     port = free_port()
     monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
     without_ipv6(monkeypatch, errno.EAFNOSUPPORT)
-    with pytest.raises(LinkError, match=r"the unit allows no network, so its socket unit has to open the port"):
+    with pytest.raises(UsageError, match=r"the unit allows no network, so its socket unit has to open the port"):
         bind_tcp(Settings(port, ("::1",)))
 
 

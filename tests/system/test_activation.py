@@ -145,10 +145,19 @@ def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: 
     idle_line.client().notes("You speak first")
 
 
-def test_a_socket_unit_without_the_port_is_told_to_open_it(idle_line: SystemLine) -> None:
-    with idle_line.drop_in("socket", "[Socket]\nListenStream=\nListenStream=/run/pychatd/%i/console.sock"):
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("/run/pychatd/%i/console.sock", "its socket unit has to open the port (ListenStream=)"),
+        ("127.0.0.1:%i", "The directory /run/pychatd/{port} cannot be made: Read-only file system."),
+    ],
+)
+def test_a_socket_unit_that_lacks_one_of_both_fails_with_a_sentence(
+    idle_line: SystemLine, address: str, sentence: str
+) -> None:
+    with idle_line.drop_in("socket", f"[Socket]\nListenStream=\nListenStream={address}"):
         assert idle_line.machine.run(f"systemctl start {idle_line.unit}", check=False).returncode != 0
-        idle_line.logs("its socket unit has to open the port (ListenStream=)", "-p err")
+        idle_line.logs(sentence.format(port=idle_line.port), "-p err")
         idle_line.stop()
 
 
