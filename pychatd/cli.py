@@ -173,22 +173,23 @@ class _Line:
 
         self._settings = settings
         self._reload = reload
-        given = listeners.sort(passed)
-        if settings.exit_idle is not None and not given.complete:
+        self.pidfile: Pidfile | None = None
+        if settings.exit_idle is not None and not passed:
             raise UsageError(
                 "exit_idle is for a line whose port and console socket systemd keeps open (pychatd@.socket): "
                 "here nobody would start it again."
             )
         listeners.make_directory(settings.state)
-        self.pidfile: Pidfile | None = None
-        if given.console is None:
-            listeners.make_directory(settings.runtime)
-            self.pidfile = Pidfile(settings.pidfile)
-            self.pidfile.acquire()
-        tcp = given.tcp or listeners.bind_tcp(settings)
+        if passed:
+            self.listeners = listeners.sort(passed)
+            self._identity = identity.load(settings, make=True)
+            return
+        listeners.make_directory(settings.runtime)
+        self.pidfile = Pidfile(settings.pidfile)
+        self.pidfile.acquire()
+        tcp = listeners.bind_tcp(settings)
         self._identity = identity.load(settings, make=True)
-        console = given.console or listeners.bind_console(settings.console_socket)
-        self.listeners = listeners.Listeners(tcp, console, given)
+        self.listeners = listeners.Listeners(tcp, listeners.bind_console(settings.console_socket), passed=False)
 
     def serve(self, ready: Callable[[], None]) -> int:
         """Serves until it is told to stop. The event loop is made here: it would not survive a fork."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,40 +23,13 @@ BACKLOG = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """The listening sockets that systemd has made."""
-
-    tcp: list[socket.socket]
-    console: socket.socket | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether systemd listens to all that could wake the line."""
-        return bool(self.tcp) and self.console is not None
-
-
-def sort(passed: Iterable[socket.socket]) -> Passed:
-    """Tells the port's sockets from the console's. Raises UsageError for one that is neither."""
-    tcp: list[socket.socket] = []
-    consoles: list[socket.socket] = []
-    for sock in passed:
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            tcp.append(sock)
-        elif sock.family == socket.AF_UNIX and not consoles and isinstance(sock.getsockname(), str):
-            consoles.append(sock)
-        else:
-            raise UsageError(f"systemd passes a socket that is of no use here: {sock.getsockname()!r}.")
-        sock.setblocking(False)
-    return Passed(tcp, consoles[0] if consoles else None)
-
-
-@dataclass(frozen=True, slots=True)
 class Listeners:
     """All that a line listens on."""
 
     tcp: list[socket.socket]
     console: socket.socket
-    passed: Passed
+    passed: bool
+    """Whether they are systemd's, and outlive this process."""
 
     @property
     def console_path(self) -> Path:
@@ -67,11 +40,30 @@ class Listeners:
 
     def close(self) -> None:
         """Listens no more. What waits in systemd's sockets is left for the next daemon."""
-        if self.passed.console is None:
+        if not self.passed:
             with suppress(OSError):
                 self.console_path.unlink()
         for sock in (*self.tcp, self.console):
             sock.close()
+
+
+def sort(passed: Sequence[socket.socket]) -> Listeners:
+    """What of the sockets that systemd passes is the port's, and what the console's. Raises UsageError when
+    one of both is missing, or something else is there."""
+    tcp: list[socket.socket] = []
+    consoles: list[socket.socket] = []
+    for sock in passed:
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            tcp.append(sock)
+        elif sock.family == socket.AF_UNIX and not consoles and isinstance(sock.getsockname(), str):
+            consoles.append(sock)
+        else:
+            raise UsageError(f"systemd passes a socket that is of no use here: {sock.getsockname()!r}.")
+        sock.setblocking(False)
+    if not (tcp and consoles):
+        missing = "the console's socket" if tcp else "the port"
+        raise UsageError(f"The socket unit does not open {missing}: it needs a ListenStream= for that as well.")
+    return Listeners(tcp, consoles[0], passed=True)
 
 
 # ------------------------------------------------------------------ our own
@@ -135,9 +127,6 @@ def _bind_error(error: OSError, address: str, port: int) -> PychatError:
             return Taken(f"Port {port} is in use by another program (on {address}).")
         case errno.EACCES | errno.EPERM:
             return NotPermitted(f"Port {port} cannot be opened: ports below 1024 are root's.")
-        case errno.EAFNOSUPPORT if os.environ.get("NOTIFY_SOCKET"):
-            words = "the unit allows no network, so its socket unit has to open the port (ListenStream=)"
-            return UsageError(f"Port {port} cannot be opened on {address}: {words}.")
         case errno.EADDRNOTAVAIL:
             return UsageError(f"{address} is not an address of this machine; see --listen.")
         case _:

@@ -219,14 +219,14 @@ class Server:
 
     def _fixed(self, settings: Settings) -> tuple[object, ...]:
         """The settings that a reload cannot change."""
-        listen = None if self._listeners.passed.tcp else settings.listen
+        listen = None if self._listeners.passed else settings.listen
         return listen, settings.durability, settings.exit_idle
 
     def _complain(self, settings: Settings, identity: Identity) -> None:
         """Logs what is wrong with the settings, though not so wrong that the line could not serve."""
         for complaint in identity.complaints:
             log.error("%s", complaint)
-        if self._listeners.passed.tcp and settings.listen != EVERYWHERE:
+        if self._listeners.passed and settings.listen != EVERYWHERE:
             log.warning("The setting listen changes nothing: systemd opens the port, at its unit's ListenStream=")
 
     def _tell_state(self) -> None:

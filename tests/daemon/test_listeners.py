@@ -181,21 +181,16 @@ def listening(sockets: ExitStack, family: int, address: Any) -> socket.socket:
 def test_passed_sockets_tell_by_their_family_what_they_are_for(tmp_path: Path, sockets: ExitStack) -> None:
     console = listening(sockets, socket.AF_UNIX, str(tmp_path / "console.sock"))
     tcp = [listening(sockets, socket.AF_INET6, ("::1", 0)), listening(sockets, socket.AF_INET, ("127.0.0.1", 0))]
-    passed = sort([tcp[0], console, tcp[1]])
-    assert (passed.tcp, passed.console) == (tcp, console)
-    assert passed.complete
+    listeners = sort([tcp[0], console, tcp[1]])
+    assert (listeners.tcp, listeners.console, listeners.console_path) == (tcp, console, tmp_path / "console.sock")
     assert not any(sock.getblocking() for sock in (*tcp, console))
 
 
-@pytest.mark.parametrize("kinds", [[], ["tcp"], ["console"]])
-def test_less_than_both_is_not_all_that_could_wake_a_line(
-    tmp_path: Path, sockets: ExitStack, kinds: list[str]
-) -> None:
-    places = {
-        "tcp": (socket.AF_INET, ("127.0.0.1", 0)),
-        "console": (socket.AF_UNIX, str(tmp_path / "console.sock")),
-    }
-    assert not sort([listening(sockets, *places[kind]) for kind in kinds]).complete
+def test_one_without_the_other_is_wrong_use(tmp_path: Path, sockets: ExitStack) -> None:
+    with pytest.raises(UsageError, match=r"^The socket unit does not open the console's socket: it needs"):
+        sort([listening(sockets, socket.AF_INET, ("127.0.0.1", 0))])
+    with pytest.raises(UsageError, match=r"^The socket unit does not open the port: it needs a ListenStream="):
+        sort([listening(sockets, socket.AF_UNIX, str(tmp_path / "console.sock"))])
 
 
 def test_a_second_console_socket_or_one_without_a_path_is_wrong_use(tmp_path: Path, sockets: ExitStack) -> None:
@@ -211,19 +206,11 @@ def test_systemds_console_socket_is_left_where_it_is_and_our_own_is_removed(
 ) -> None:
     path = tmp_path / "console.sock"
     console = listening(sockets, socket.AF_UNIX, str(path))
-    Listeners([], console.dup(), sort([console])).close()
+    Listeners([], console.dup(), passed=True).close()
     assert path.is_socket()
     sockets.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
-    Listeners([], bind_console(path), sort([])).close()
+    Listeners([], bind_console(path), passed=False).close()
     assert not path.exists()
-
-
-def test_a_unit_without_network_is_told_who_has_to_open_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
-    monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
-    without_ipv6(monkeypatch, errno.EAFNOSUPPORT)
-    with pytest.raises(UsageError, match=r"the unit allows no network, so its socket unit has to open the port"):
-        bind_tcp(Settings(port, ("::1",)))
 
 
 # ------------------------------------------------------------------ directories

@@ -12,7 +12,7 @@ from pathlib import Path
 from pychatd.config import Settings
 from pychatd.identity import load
 from pychatd.journal import Journal
-from pychatd.listeners import Listeners, Passed
+from pychatd.listeners import Listeners
 from pychatd.server import Server
 
 directory = Path(sys.argv[1])
@@ -41,7 +41,7 @@ class Late(logging.Handler):
             call()
 
 async def serve():
-    listeners = Listeners([tcp.dup()], console.dup(), Passed([tcp], console))
+    listeners = Listeners([tcp.dup()], console.dup(), passed=True)
     server = Server(settings, listeners, Journal(settings.journal, full=False), identity)
     await server.run(lambda: None, lambda: settings)
 
