@@ -158,11 +158,12 @@ class Server:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-        if self._settings.exit_idle is not None and not self._inside:
+        if self._settings.exit_idle is not None and not self._inside and not self._stopping.is_set():
             self._idle = asyncio.get_running_loop().call_later(self._settings.exit_idle, self._leave)
 
     def _leave(self) -> None:
         log.info("Nobody has been here for %g s: leaving until the next call", self._settings.exit_idle)
+        process.notify("STATUS=The next call or console starts the line again.")
         self._stop()
 
     def _stop(self) -> None:

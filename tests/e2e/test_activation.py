@@ -98,6 +98,7 @@ def test_nobody_there_it_leaves_and_a_conversation_that_was_cut_goes_on(manager:
     assert process.poll() is None
     caller.reset()
     assert process.wait(PATIENCE) == 0
+    manager.hears("STATUS=The next call or console starts the line again.")
     manager.hears("STOPPING=1")
     assert process.stderr
     assert b"INFO Nobody has been here for 2 s: leaving until the next call\n" in process.stderr.read()
