@@ -8,6 +8,7 @@ host's own, of whichever version, are left alone. It stops when this process end
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -85,6 +86,9 @@ test ! -d /sys/fs/cgroup/"$1" || find /sys/fs/cgroup/"$1" -depth -type d -exec r
 """
 
 
+_numbers = itertools.count()
+
+
 class Unavailable(Exception):
     """No machine can be had here; `str()` of it says why."""
 
@@ -92,10 +96,10 @@ class Unavailable(Exception):
 class Machine:
     """One booted machine, with the programs of this repository installed."""
 
-    def __init__(self, suite: str) -> None:
+    def __init__(self, suite: str = SUITES[0]) -> None:
         """Builds what is not cached, and boots. Raises Unavailable where this host does not let us."""
         self.suite = suite
-        self._group = f"pychat-system-test.{os.getpid()}"
+        self._group = f"pychat-system-test.{os.getpid()}.{next(_numbers)}"
         self._check_host()
         rootfs = _rootfs(suite)
         self._console = (CACHE / f"console.{os.getpid()}.log").open("w+b")
@@ -174,7 +178,7 @@ class Machine:
         return Piped(process)
 
     def _inside(self, words: Sequence[str], user: str | None) -> list[str]:
-        path = "/opt/pychat/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        path = "/opt/pychat/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         home = f"/home/{user}" if user else "/root"
         enter = f"nsenter --target {self._leader()} --mount --uts --ipc --net --pid --cgroup --root --wd --"
         clean = f"env -i PATH={path} HOME={home} LANG=C.UTF-8"
