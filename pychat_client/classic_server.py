@@ -13,7 +13,7 @@ from pychat_client import wire
 from pychat_client.burst import BURST_MAX, SILENCE, clean, flat, is_quit, split_name, words
 from pychat_client.codec import parse
 from pychat_client.errors import HandleError, ProtocolError
-from pychat_client.text import BREAK, check_handle
+from pychat_client.text import BREAK, MESSAGE_MAX, check_handle
 
 GREETING_SECONDS = 0.7
 """How long a server that shakes hands may take, beside the way to it and back."""
@@ -145,7 +145,9 @@ class ServerCodec:
             yield refusal
         elif self._answered < self._sent:
             self._answered = self._sent
-            yield wire.Message(self._handle, body or " ")
+            yield wire.Message(self._handle, body[:MESSAGE_MAX] or " ")
+            if len(body) > MESSAGE_MAX:
+                yield wire.Notice(body[MESSAGE_MAX:])
         elif body:  # nobody asked: shown, and it is no turn
             yield wire.Notice(f"{self._handle}> {body}")
 
