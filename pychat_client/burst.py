@@ -7,15 +7,15 @@ begin with a name. This module knows bytes and text; the codecs beside it know w
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from pychat_client.errors import HandleError
-from pychat_client.text import BREAK, CONTROL, check_handle, nfc
+from pychat_client.text import BREAK, CONTROL, nfc
 
 SILENCE = 0.15
 """Seconds without a byte that end a burst, beside the time that a byte needs to the other side and
 back: a program that writes name and text apart has its second write held until the first is acked."""
 
-FRAME_MAX = 499
+WRITE_MAX = 499
 """Bytes of a whole write: the smallest receive buffer seen is 500, and some drop the last byte."""
 
 BURST_MAX = 4096
@@ -38,36 +38,43 @@ def clean(data: bytes) -> str:
     return nfc(CONTROL.sub("\ufffd", data.decode(errors="replace")))
 
 
-def words(burst: bytes) -> tuple[bytes, bytes]:
-    """The bytes of the message in a burst, and the end mark it had.
+def clean_lines(data: bytes) -> str:
+    """The text of `data`, several lines as a message has them."""
+    return BREAK.join(clean(line.removesuffix(b"\r")) for line in data.split(b"\n"))
 
-    With a mark all before it counts, several lines too; else what stands before the first NUL or line
-    feed: behind it come padding, what was left in the buffer, or the seed's text once more.
-    """
+
+def split_marked(burst: bytes, marks: Sequence[bytes]) -> tuple[list[bytes], bytes]:
+    """The messages of a burst that ends with one of `marks`, and that mark; none for another burst."""
     end = burst.rstrip(b"\0\r\n")
-    for mark in MARKS:
-        if end.endswith(mark):
-            return end.removesuffix(mark).rstrip(b"\r\n"), mark
-    return re.split(rb"[\0\n]", burst, maxsplit=1)[0].removesuffix(b"\r"), b""
+    for mark in marks:
+        if end.endswith(mark) and not is_doubled(end):
+            return [piece.strip(b"\0\r\n") for piece in end.removesuffix(mark).split(mark)], mark
+    return [], b""
 
 
 def split_name(text: str) -> tuple[str, str]:
-    """The name that `text` begins with, and the whole prefix: `Ann> `, `Ann>`, `Ann >` or `Ann: `.
-    Two empty texts when there is none."""
+    """The name that `text` begins with, and what follows it: `Ann> hi`, `Ann>hi`, `Ann >hi` or `Ann: hi`.
+    No name, and the whole text, where there is none."""
     found = _NAME.match(text)
-    if found is not None:
-        try:
-            return check_handle(found[1]), found[0]
-        except HandleError:
-            pass
-    return "", ""
+    return ("", text) if found is None else (found[1], text[found.end() :])
+
+
+def is_doubled(data: bytes) -> bool:
+    """Whether these are two lines of which the second is the text of the first, a fault of the seed's client."""
+    first, _, second = data.rstrip(b"\0\r\n").partition(b"\n")
+    return bool(second) and first.endswith(b"> " + second)
 
 
 def is_quit(text: str) -> bool:
     """Whether a message is a classic program's last."""
-    return text in ("\\quit", "/quit")
+    return text.strip() in ("\\quit", "/quit")
 
 
 def flat(text: str) -> str:
     """A message for somebody who knows no line breaks in one."""
     return text.replace(BREAK, " ")
+
+
+def room(handle: str) -> int:
+    """Bytes that the text of a message by `handle` may have, whatever mark may have to follow it."""
+    return WRITE_MAX - len(f"{handle}> ".encode()) - max(map(len, MARKS))

@@ -7,15 +7,16 @@ program for programs. `GreetingCodec` decides by the first bytes which one a cal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pychat_client import wire
-from pychat_client.burst import GUEST, MARKS, SILENCE, VERSION, clean, flat, is_quit, split_name
+from pychat_client.burst import GUEST, MARKS, SILENCE, VERSION, clean, flat, is_doubled, is_quit, split_name
 from pychat_client.codec import LINE_MAX, LineCodec
-from pychat_client.errors import ProtocolError
+from pychat_client.errors import HandleError, ProtocolError
 from pychat_client.program import ProgramCodec
-from pychat_client.telnet import Telnet
-from pychat_client.text import MESSAGE_MAX
+from pychat_client.telnet import Telnet, speaks
+from pychat_client.text import MESSAGE_MAX, check_handle
 
 _HELLO = b"\\hello "
 
@@ -54,6 +55,7 @@ class PersonCodec:
         if self._telnet.refusals:
             yield wire.Ping()  # telnet asks for something: the link's pong carries the refusal
         if self._telnet.interrupted:
+            yield from self._hello()
             yield wire.Quit()
 
     def silence(self) -> Iterator[wire.Frame]:
@@ -93,17 +95,24 @@ class PersonCodec:
             return
         self._blank = 0
         if self._prefix is None:
-            name, prefix = split_name(text)
-            named = name and prefix == f"{name}> " and text != prefix  # "note: milk" names nobody
-            self._handle, self._prefix = (name, prefix) if named else (self._handle, "")
+            self._learn(text)
         yield from self._hello()
-        body = text.removeprefix(self._prefix) or text
+        body = text.removeprefix(self._prefix or "") or text
         if is_quit(body):
             yield wire.Quit()
         elif len(body) > MESSAGE_MAX:
             yield from self._too_long(f"{len(body)} characters, and at most {MESSAGE_MAX} can be sent")
         else:
             yield wire.Message(self._handle, body)
+
+    def _learn(self, text: str) -> None:
+        """From the first line: who it is. `Ann> ` tells; "note: milk" and "a>b" do not."""
+        name, body = split_name(text)
+        self._prefix = f"{name}> " if body and text == f"{name}> {body}" else ""
+        try:
+            self._handle = check_handle(name) if self._prefix else self._handle
+        except HandleError:
+            self._prefix = ""
 
     def _too_long(self, why: str) -> Iterator[wire.Frame]:
         yield from self._hello()
@@ -136,6 +145,8 @@ class GreetingCodec:
         self._start += data
         if self._start.startswith(_HELLO):
             yield from self._become(LineCodec())
+        elif _is_talking(self._start):
+            yield from self._become(PersonCodec())
         elif len(self._start) >= LINE_MAX:
             yield from self._decide()
 
@@ -166,11 +177,15 @@ class GreetingCodec:
         yield from codec.feed(start)
 
 
+def _is_talking(start: bytes) -> bool:
+    """Whether two lines or more are a person's already, who may never pause: not the seed's doubled text."""
+    ends = [found.end() for found in re.finditer(b"\n", start[:LINE_MAX])]
+    return any(_from_person(start[:end]) for end in ends[1:])
+
+
 def _from_person(start: bytes) -> bool:
     """Whether the first burst is somebody's lines: `nc` sends whole lines, `telnet` commands too."""
-    if start.partition(b"\xff")[2][:1] >= b"\xf0":
+    if speaks(start):
         return True
-    lines = start.rstrip(b"\r\n")
-    first, _, second = lines.partition(b"\n")
-    doubled = bool(second) and first.endswith(b"> " + second)  # a fault of the seed's client
-    return b"\n" in start and b"\0" not in start and not lines.endswith(MARKS) and not doubled
+    marked = start.rstrip(b"\r\n").endswith(MARKS)
+    return b"\n" in start and b"\0" not in start and not marked and not is_doubled(start)

@@ -64,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         "classic servers", "the seed's own program and its siblings: nothing is encrypted or confirmed"
     )
     classic.add_argument("--classic", action="store_true", help="HOST PORT is such a server")
-    classic.add_argument("--no-hello", action="store_true", help="one that does not want the handle first")
+    hello = classic.add_mutually_exclusive_group()
+    hello.add_argument("--no-hello", action="store_true", help="one that wants nothing before the first message")
+    hello.add_argument(
+        "--hello", metavar="WORDS", help="one that wants WORDS, such as 20211, in place of the handle"
+    )
     classic.add_argument("--end-mark", metavar="MARK", help="one that needs MARK behind each message, such as @@@")
     classic.add_argument("--quit-word", metavar="WORD", help="one that takes WORD for the end, such as bye")
     parser.add_argument("--wait", action="store_true", help="while the line is taken, try again until it is free")
@@ -110,11 +114,13 @@ def _run(args: argparse.Namespace) -> int:
 
 def _check_classic(args: argparse.Namespace) -> None:
     """Raises UsageError for options that do not go together."""
-    if not args.classic and (args.no_hello or args.end_mark or args.quit_word):
-        raise UsageError("--no-hello, --end-mark and --quit-word go with --classic.")
-    if args.classic and (args.fingerprint or args.accept_new or args.ca or args.wait):
-        raise UsageError("A classic server has no key and no waiting line: --classic goes alone.")
-    for word in (args.end_mark or "", args.quit_word or ""):
+    if not args.classic and (args.no_hello or args.hello or args.end_mark or args.quit_word):
+        raise UsageError("--no-hello, --hello, --end-mark and --quit-word go with --classic.")
+    if args.classic and (args.fingerprint or args.accept_new or args.ca):
+        raise UsageError("A classic server has no key: --classic does not go with --fingerprint and its like.")
+    if args.classic and (args.wait or args.retry_for):
+        raise UsageError("A classic server is called once: --classic does not go with --wait and --retry-for.")
+    for word in (args.hello or "", args.end_mark or "", args.quit_word or ""):
         if not word.isprintable() or len(word) > 20:
             raise UsageError("A mark or a word has at most 20 characters, all of them visible.")
 
@@ -150,9 +156,7 @@ def _classic_codec(args: argparse.Namespace, end: Endpoint) -> ServerCodec:
     """What speaks with a classic server; tells `end` what such a server cannot do."""
     from pychat_client.classic_server import Habits, ServerCodec
 
-    codec = ServerCodec(
-        Habits(hello=not args.no_hello, end_mark=args.end_mark or "", quit_word=args.quit_word or "")
-    )
+    codec = ServerCodec(Habits("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or ""))
     end.classic, end.room = True, codec.room(end.handle)
     return codec
 

@@ -149,11 +149,11 @@ class Endpoint:
     def check(self, text: str) -> str:
         """The text as it would be sent. Raises MessageError or Refused; changes nothing."""
         message = check_message(text)
-        check_room(message, self.room)
         if self.role is Role.OPERATOR and not self.open:
             raise Refused("Not sent yet: the other side speaks first.")
         if self.over:
             raise Refused("Not sent: the conversation is over.")
+        check_room(message, self.room)
         if not self._may_number() and len(self.held) >= HELD_MAX:
             raise Refused(f"Not sent: {HELD_MAX} messages are waiting for their turn already.")
         return message

@@ -45,8 +45,9 @@ _READ_SIZE = 1 << 16
 class Codec(Protocol):
     """Bytes to frames and back: codec.LineCodec, or one for a classic program.
 
-    patience: seconds without a byte after which `silence` is to be called, None while it is not;
-    room: how many bytes the text of a message by `handle` may have, None for no such limit.
+    encode: the bytes of a frame, asked for once, when it is sent; patience: seconds without a byte after
+    which `silence` is to be called, None while it is not; room: how many bytes the text of a message by
+    `handle` may have, None for no such limit.
     """
 
     @property
@@ -189,6 +190,8 @@ class Link(asyncio.BufferedProtocol):
             self.owner.link_writable(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if not self._deaf and self.codec.patience is not None:  # a last burst has come
+            self._read(self.codec.silence)
         for timer in (self._timer, self._silence):
             if timer is not None:
                 timer.cancel()

@@ -9,21 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pychat_client import wire
-from pychat_client.burst import (
-    BURST_MAX,
-    FRAME_MAX,
-    GUEST,
-    SILENCE,
-    VERSION,
-    clean,
-    flat,
-    is_quit,
-    split_name,
-    words,
-)
+from pychat_client import burst, wire
+from pychat_client.burst import BURST_MAX, GUEST, MARKS, SILENCE, VERSION
 from pychat_client.errors import HandleError
-from pychat_client.text import BREAK, MESSAGE_MAX, check_handle
+from pychat_client.text import MESSAGE_MAX, check_handle
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_AND_NAME = re.compile(r"[0-9]{4,5}(?=[^\W\d]\w*(?: ?>|: ))")  # the two writes in one segment
@@ -36,12 +25,12 @@ class ProgramCodec:
         self._rest = b""
         self._handle = GUEST
         self._own = ""  # the operator's handle, which the answer to a handshake has told it
-        self._prefix: str | None = None  # what its messages begin with; None until the first
+        self._name: str | None = None  # what its messages begin with, empty for nothing; None until the first
         self._first = True  # nothing has come yet
         self._shook = False  # it began with its bare handle, and waits for ours
         self._greeted = False
         self._mark = b""  # what it ends messages with
-        self._unanswered = ""  # its last message, until it has had an answer
+        self._unanswered: str | None = None  # its last message, until it has had an answer
 
     @property
     def patience(self) -> float | None:
@@ -50,19 +39,18 @@ class ProgramCodec:
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
         self._rest = (self._rest + data)[:BURST_MAX]
         if self._mark:  # no need to wait
-            *whole, self._rest = self._rest.split(self._mark)
-            for burst in whole:
-                yield from self._burst(burst + self._mark)
-            self._rest = self._rest.lstrip(b"\0")
+            whole, mark, rest = self._rest.rpartition(self._mark)
+            self._rest = rest.lstrip(b"\0\r\n")
+            yield from self._burst(whole + mark)
 
     def silence(self) -> Iterator[wire.Frame]:
-        burst, self._rest = self._rest, b""
-        yield from self._burst(burst)
+        data, self._rest = self._rest, b""
+        yield from self._burst(data)
 
     def eof(self) -> Iterator[wire.Frame]:
         """The end of what it sends is its quit."""
-        burst, self._rest = self._rest, b""
-        yield from self._burst(burst, last=True)
+        data, self._rest = self._rest, b""
+        yield from self._burst(data, last=True)
         if self._greeted:
             yield wire.Quit()
 
@@ -74,54 +62,63 @@ class ProgramCodec:
                 self._own = handle
                 return f"{handle}\0".encode()
             case wire.Message(handle, text):
-                self._unanswered = ""
-                name = f"{handle}> " if self._prefix else ""
-                return f"{name}{flat(text)}{end}".encode()
+                self._unanswered = None
+                name = f"{handle}> " if self._name else ""
+                return f"{name}{burst.flat(text)}{end}".encode()
             case wire.Quit():
-                # Without names in front it knows no quit either: the end of the connection has to do.
-                return b"" if self._shook and not self._prefix and not self._mark else f"\\quit{end}".encode()
+                # Without names and marks it knows no quit either: the end of the connection has to do.
+                return b"" if self._shook and not self._name and not self._mark else f"\\quit{end}".encode()
             case wire.Busy() | wire.Error() | wire.Unfit():
                 return f"{frame}{end}".encode()
             case _:
                 return b""
 
     def room(self, handle: str) -> int:
-        """Bytes that the text of a message by `handle` may have."""
-        return FRAME_MAX - len(f"{handle}> ".encode()) - len(self._mark or b"\0")
+        return burst.room(handle)
 
     # -------------------------------------------------------------- what a burst means
 
-    def _burst(self, burst: bytes, *, last: bool = False) -> Iterator[wire.Frame]:
-        if not burst.strip(b"\0"):  # padding that came late
+    def _burst(self, data: bytes, *, last: bool = False) -> Iterator[wire.Frame]:
+        if not data.strip(b"\0"):  # padding that came late
             return
-        said, mark = words(burst)
-        self._mark = mark or self._mark
-        said, *joined = said.split(mark) if mark else [said]  # messages that a segment joined
-        text = _text(said)
         if self._first:
             self._first = False
-            if _PORT.fullmatch(text) and b"\n" not in burst:
-                return  # a port for something else
-            text = text.removeprefix(found[0]) if (found := _PORT_AND_NAME.match(text)) else text
-            if not last and b"\n" not in burst and _is_handle(text):
-                self._shook, self._handle = True, text
+            opening, _, rest = data.partition(b"\0")
+            if _PORT.fullmatch(opening.decode(errors="replace")) and not last:
+                yield from self._burst(
+                    rest.lstrip(b"\0")
+                )  # a port for something else; the message may be behind it
+                return
+            if not last and _is_handle(opening) and not rest.strip(b"\0"):
+                self._shook, self._handle = True, burst.clean(opening)
                 yield from self._hello()
                 return
-        yield from self._say(text)
-        if not mark:  # behind padding: another message, or what was left in a buffer
-            pieces = re.split(rb"\0+", burst)[1:]
-            joined = [piece for piece in pieces if self._prefix and piece.startswith(self._prefix.encode())]
-        for piece in joined:
-            yield from self._say(_text(words(piece.strip(b"\0"))[0]))
+            data = data.removeprefix(_port_before_name(opening))
+        marks = MARKS if self._name is None else (self._mark,) if self._mark else ()
+        said, self._mark = burst.split_marked(data, marks)
+        if not said:
+            said = self._unpadded(data)
+        for message in said:
+            yield from self._say(burst.clean_lines(message))
+
+    def _unpadded(self, data: bytes) -> list[bytes]:
+        """What is before the first NUL or line feed; behind padding only what begins with a name is a message
+        of its own, which a segment has joined, and no rest of an older one."""
+        first, *others = re.split(rb"\0+", data)
+        name = self._name or burst.split_name(burst.clean(first))[0]
+        joined = [piece for piece in others if name and burst.split_name(burst.clean(piece))[0] == name]
+        return [piece.partition(b"\n")[0].removesuffix(b"\r") for piece in (first, *joined)]
 
     def _say(self, text: str) -> Iterator[wire.Frame]:
-        if self._prefix is None:
-            self._learn_prefix(text)
-        elif self._prefix and text == self._unanswered:
+        name, body = burst.split_name(text)
+        if self._name is None:
+            self._name = self._learn(name)
+        elif self._name and text == self._unanswered:
             return  # the seed's text once more, which the network has torn off
-        body = text.removeprefix(self._prefix or "")
+        if name != self._name:
+            body = text
         yield from self._hello()
-        if is_quit(body):
+        if burst.is_quit(body):
             yield wire.Quit()
         elif len(body) > MESSAGE_MAX:
             yield wire.Unfit(
@@ -131,16 +128,15 @@ class ProgramCodec:
             self._unanswered = body
             yield wire.Message(self._handle, body or " ")  # an empty one passes the turn all the same
 
-    def _learn_prefix(self, text: str) -> None:
-        """From the first message: whether names stand in front, and which."""
-        name, prefix = split_name(text)
+    def _learn(self, name: str) -> str:
+        """From the first message: the name in front of all of them, or nothing."""
         if not self._shook:
-            self._handle = name or GUEST
-        elif text.startswith(f"{self._handle}{self._own}> "):
-            prefix = f"{self._handle}{self._own}> "  # the seed's, for a handle of ten without its NUL
-        elif name != self._handle:
-            prefix = ""
-        self._prefix = prefix
+            if not _is_handle(name.encode()):
+                return ""
+            self._handle = name
+            return name
+        # The seed's client has no room for the NUL of a handle of ten: ours follows it.
+        return name if name in (self._handle, self._handle + self._own) else ""
 
     def _hello(self) -> Iterator[wire.Frame]:
         if not self._greeted:
@@ -148,12 +144,13 @@ class ProgramCodec:
             yield wire.Hello(VERSION, self._handle, turns="alternate")
 
 
-def _text(said: bytes) -> str:
-    return BREAK.join(map(clean, said.strip(b"\0").split(b"\n")))
-
-
-def _is_handle(text: str) -> bool:
+def _is_handle(data: bytes) -> bool:
     try:
-        return check_handle(text) == text
-    except HandleError:
+        return check_handle(data.decode()) != ""
+    except (HandleError, UnicodeDecodeError):
         return False
+
+
+def _port_before_name(data: bytes) -> bytes:
+    found = _PORT_AND_NAME.match(burst.clean(data))
+    return b"" if found is None else found[0].encode()

@@ -67,11 +67,12 @@ class Situation:
         lines += self._security_lines()
         if end.keep is not None:
             lines.append(f"What is said is kept on the host of this line {kept(end.keep)}.")
-        stored = "" if end.classic else f", of which {end.stored} stored and {min(end.read, end.own)} read"
+        classic = end.classic and end.open
+        stored = "" if classic else f", of which {end.stored} stored and {min(end.read, end.own)} read"
         lines.append(f"Sent {end.own}{stored}; received {end.received}; held {len(end.held)}.")
-        if end.classic:
+        if classic:
             lines.append("Its program does not tell what has arrived, and cannot go on after a cut.")
-        if end.room is not None:
+        if classic and end.room is not None:
             lines.append(f"It takes messages of at most {end.room} bytes.")
         return lines
 

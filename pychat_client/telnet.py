@@ -11,11 +11,20 @@ _IAC = b"\xff"
 _DO, _DONT, _WILL, _WONT = b"\xfd", b"\xfe", b"\xfb", b"\xfc"
 _REFUSAL = {_DO: _WONT, _WILL: _DONT}  # a refusal itself is never answered (RFC 854), so nothing loops
 _INTERRUPT, _END_OF_FILE = b"\xf4", b"\xec"
-_COMMAND = re.compile(rb"\xff(?:([\xfb-\xfe])(.)|\xfa.*?\xff\xf0|([\xec-\xfa\xff]))", re.DOTALL)
+# The parts of a subnegotiation are written so that no input is looked at twice.
+_COMMAND = re.compile(
+    rb"\xff(?:([\xfb-\xfe])(.)|\xfa[^\xff]*(?:\xff\xff[^\xff]*)*\xff\xf0|([\xec-\xf9\xff]))", re.DOTALL
+)
+_COMMAND_BYTE = re.compile(rb"\xff[\xec-\xfe]")
 _UNFINISHED = re.compile(rb"\xff(?:[\xfb-\xfe]?|\xfa.*)\Z", re.DOTALL)
 
 COMMAND_MAX = 512
-"""Bytes of an unfinished command that are kept: the longest that telnet clients send is under 100."""
+"""Bytes that an unfinished command may have; the longest that telnet clients send is under 100."""
+
+
+def speaks(data: bytes) -> bool:
+    """Whether there is the beginning of a command in `data`."""
+    return _COMMAND_BYTE.search(data) is not None
 
 
 class Telnet:
@@ -34,7 +43,9 @@ class Telnet:
         data = self._rest + data
         unfinished = _UNFINISHED.search(_COMMAND.sub(lambda found: b" " * len(found[0]), data))
         end = len(data) if unfinished is None else unfinished.start()
-        self._rest = data[end:][:COMMAND_MAX]
+        self._rest = data[end:]
+        if len(self._rest) > COMMAND_MAX:
+            self._rest = b""
         text = _COMMAND.sub(self._obey, data[:end])
         return text.replace(b"\r\0", b"\r\n") if self._spoken else text
 

@@ -33,6 +33,10 @@ PAUSE_MAX = 5.0
 WAITING_MAX = 100
 """Messages of a classic peer that may wait for their turn, as they did in the seed's socket buffer."""
 
+CLASSIC_SECONDS = 600.0
+"""Until a classic program may take to read that it is over: it reads only when its user has said something,
+and dies of a connection that is gone."""
+
 BUSY = "The line is taken: somebody else is talking. Try again later, or run 'pychat --wait'."
 
 log = logging.getLogger("pychatd")
@@ -151,7 +155,8 @@ class Caller:
     def _close_ended(self, conversation: Conversation) -> None:
         """The conversation is over and all of it is sent: closes with the last ack, or soon without it."""
         if self._quit or conversation.classic or conversation.shown[Role.PEER] == conversation.ledger.operator:
-            self.link.finish([] if self._quit or self._told_end else [wire.Quit(conversation.reason)])
+            linger = CLASSIC_SECONDS if conversation.classic and not self._quit else FINISH_SECONDS
+            self.link.finish([] if self._quit or self._told_end else [wire.Quit(conversation.reason)], linger)
         elif not self._told_end:
             self._told_end = True
             self.link.send([wire.Quit(conversation.reason)])

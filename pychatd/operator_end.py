@@ -268,21 +268,28 @@ class OperatorEnd:
             if message.handle != self._handle:
                 raise ProtocolError("handle", "The handle is not that of the hello.")
             try:
-                check_room(message.text, self._room())
+                # What is meant for the conversation before is not measured by this one.
+                check_room(message.text, self._room() if self._is_of_running() else None)
             except MessageError as error:
                 raise ProtocolError("too-long", str(error)) from None
         if messages and self._board.operator is self:
             self._board.operator_says(self, messages)
 
+    def _is_of_running(self) -> bool:
+        """Whether what this console says is for the conversation that runs."""
+        return self._board.conversation is not None and self._board.conversation.id == self.number
+
     def _room(self) -> int | None:
         """Bytes of text that the peer's program takes at once."""
-        peer = self._board.peer
-        return None if peer is None else peer.link.codec.room(self._board.handle)
+        board = self._board
+        if board.peer is None or board.conversation is None:
+            return None
+        return board.peer.link.codec.room(board.handle)
 
     def _obey(self, frame: wire.Frame) -> None:
         match frame:
             case wire.Quit(reason):
-                if self._board.conversation is not None and self._board.conversation.id == self.number:
+                if self._is_of_running():
                     self._board.end(reason, "the operator")
             case wire.Hello():
                 raise ProtocolError("hello", "There has been a hello already.")

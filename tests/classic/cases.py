@@ -35,6 +35,8 @@ class Client:
     quits: str
     end: str
     name: str = "Ann"
+    first: str = ""
+    last: str = ""
 
     def row(self) -> str:
         """Its row in docs/classic.md."""
@@ -42,7 +44,10 @@ class Client:
             f"{code(sent)} (gets {code(got)})" if got else code(sent) for sent, got in self.opening
         )
         cells = [self.family, opening or "nothing", code(self.says), code(self.gets)]
-        return _row([*cells, code(self.quits) or "closes", code(self.end) or "the close"])
+        return _row([*cells, self._leaving(), code(self.end) or "the close"])
+
+    def _leaving(self) -> str:
+        return code(self.quits) or (f"{code(self.last)}, and closes" if self.last else "closes")
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,12 @@ class Server:
     quits: str
     end: str
     name: str = "Bob"
+
+    def hello(self) -> bytes:
+        """What it is sent first."""
+        if "--hello" in self.options:
+            return self.options[self.options.index("--hello") + 1].encode()
+        return b"" if "--no-hello" in self.options else b"Ann"
 
     def row(self) -> str:
         """Its row in docs/classic.md."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 import pytest
 
 from pychat_client import wire
-from pychat_client.burst import FRAME_MAX, SILENCE
+from pychat_client.burst import SILENCE, WRITE_MAX
 from pychat_client.classic import GreetingCodec
-from pychat_client.classic_server import FRAME_MAX as SERVER_FRAME_MAX
 from pychat_client.classic_server import Habits, ServerCodec
 from pychat_client.link import Codec
 from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
@@ -48,7 +48,10 @@ def opened(case: Client, split: Split = whole) -> tuple[GreetingCodec, list[wire
     codec, frames = GreetingCodec(), []
     for sent, got in case.opening:
         new = list(hear(codec, octets(sent), split))
-        answer = wire.Pong() if wire.Ping() in new else wire.Hello(1, "Bob")
+        answer: wire.Frame = wire.Pong() if wire.Ping() in new else wire.Hello(1, "Bob")
+        if case.first:
+            assert new.pop() == wire.Message(case.name, case.first)
+            answer = wire.Message("Bob", "hi there")
         assert codec.encode(answer) == octets(got)
         frames += new
     return codec, [frame for frame in frames if frame != wire.Ping()]
@@ -79,6 +82,8 @@ def test_utf_8_goes_through_untouched(case: Client) -> None:
 def test_a_clients_quit_is_seen(case: Client, split: Split) -> None:
     codec, _ = opened(case)
     list(hear(codec, octets(case.says)))
+    if case.last:
+        assert list(hear(codec, octets(case.last), split)) == [wire.Message(case.name, case.last)]
     frames = list(hear(codec, octets(case.quits), split)) if case.quits else list(codec.eof())
     assert frames == [wire.Quit()]
 
@@ -99,8 +104,8 @@ def test_what_fits_is_never_more_than_a_client_takes(case: Client) -> None:
         if room is None:
             assert "a person" in case.family
             continue
-        assert room > FRAME_MAX - 30
-        assert len(codec.encode(wire.Message(handle, "x" * room))) <= FRAME_MAX
+        assert room > WRITE_MAX - 30
+        assert len(codec.encode(wire.Message(handle, "x" * room))) <= WRITE_MAX
 
 
 @clients
@@ -131,6 +136,14 @@ def test_programs_take_turns_and_people_may_be_free(case: Client) -> None:
         ((b"Ann", b"Ann> a> b"), ["a> b"]),
         ((b"Ann> a", b"Eve> b"), ["a", "Eve> b"]),
         ((b"two words",), ["two words"]),
+        ((b"Ann", b"Ann> wow@@@\nwow@@@\n", b"Ann> more\nmore\n"), ["wow@@@", "more"]),  # no mark, but words
+        ((b"Ann> one@@@", b"Ann> two@@@", b"Ann> three"), ["one", "two", "three"]),
+        ((b"Ann> one", b"Ann> two@@@"), ["one", "two@@@"]),
+        ((b"Ann", b"a@@@\n", b"b@@@\n"), ["a", "b"]),
+        ((b"20211\0\0Ann> hello\0",), ["hello"]),
+        ((b"Ann> hi\n\0", b"Ann>hello\n\0", b"Ann> \\quit\n\0"), ["hi", "hello"]),
+        ((b"Ann>\0", b"Ann> hi\0"), [" ", "hi"]),
+        ((b"Ann> hi\0", b"\n\0"), ["hi", " "]),
         ((b"caf\xe9 \xff\0",), ["caf\ufffd \ufffd"]),
     ],
 )
@@ -149,7 +162,35 @@ def test_a_word_and_the_end_are_a_message_and_no_handshake() -> None:
     assert list(codec.eof())[1:] == [wire.Message("guest", "hello"), wire.Quit()]
 
 
-def test_an_over_long_burst_is_refused_once_and_bounded() -> None:
+def test_digits_and_the_end_are_a_message_too() -> None:
+    codec = GreetingCodec()
+    list(codec.feed(b"12345"))
+    assert list(codec.eof())[1:] == [wire.Message("guest", "12345"), wire.Quit()]
+
+
+def test_a_persons_lines_that_never_pause_are_shown_all_the_same() -> None:
+    codec = GreetingCodec()
+    assert list(codec.feed(b"one\n")) == []
+    assert list(codec.feed(b"two\n"))[1:] == [wire.Message("guest", "one"), wire.Message("guest", "two")]
+    assert list(codec.feed(b"three\n")) == [wire.Message("guest", "three")]
+
+
+def test_ctrl_c_at_telnet_before_the_first_line_is_a_quit() -> None:
+    assert list(hear(GreetingCodec(), b"\xff\xf4"))[1:] == [wire.Quit()]
+
+
+@pytest.mark.parametrize("codec", [GreetingCodec(), ServerCodec(Habits())])
+def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
+    tracemalloc.start()
+    try:
+        for _ in range(1000):
+            list(codec.feed(b"\0" * 4000))
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_over_long_burst_is_refused_once() -> None:
     codec = GreetingCodec()
     list(hear(codec, b"Ann> hi"))
     frames = list(hear(codec, b"Ann> " + b"x" * 100_000, single))
@@ -175,12 +216,13 @@ def test_silence_counts_only_while_it_can_mean_something() -> None:
 
 def habits(case: Server) -> Habits:
     words = dict(pairwise([*case.options, ""]))
-    return Habits("--no-hello" not in words, words.get("--end-mark", ""), words.get("--quit-word", ""))
+    hello = "" if "--no-hello" in words else words.get("--hello")
+    return Habits(hello, words.get("--end-mark", ""), words.get("--quit-word", ""))
 
 
 def connected(case: Server, split: Split = whole) -> ServerCodec:
     codec = ServerCodec(habits(case))
-    assert codec.encode(wire.Hello(1, "Ann")) == (b"" if "--no-hello" in case.options else b"Ann")
+    assert codec.encode(wire.Hello(1, "Ann")) == case.hello()
     (hello,) = hear(codec, octets(case.opening), split)
     name = case.name if case.opening else "server"
     assert hello == wire.Hello(1, name, session="", turns="alternate")
@@ -218,7 +260,7 @@ def test_what_fits_is_never_more_than_a_server_takes(case: Server) -> None:
     codec = connected(case)
     for handle in ("Ann", "ж" * 10):
         frame = codec.encode(wire.Message(handle, "x" * codec.room(handle)))
-        assert SERVER_FRAME_MAX - 20 <= len(frame) <= SERVER_FRAME_MAX
+        assert WRITE_MAX - 20 <= len(frame) <= WRITE_MAX
 
 
 def test_what_nobody_asked_for_is_shown_and_is_no_turn() -> None:
@@ -248,6 +290,51 @@ def test_a_banner_is_shown() -> None:
     codec.encode(wire.Hello(1, "Ann"))
     frames = list(hear(codec, b"Welcome to the chat server"))
     assert [type(frame) for frame in frames] == [wire.Hello, wire.Notice]
+
+
+def test_a_handle_that_comes_late_is_still_a_handshake() -> None:
+    codec = ServerCodec(Habits())
+    codec.encode(wire.Hello(1, "Ann"))
+    assert list(hear(codec, b"")) == [wire.Hello(1, "server", session="", turns="alternate")]
+    assert list(hear(codec, b"Bob")) == [wire.Here("Bob")]
+    codec.encode(wire.Message("Ann", "hello"))
+    assert list(hear(codec, b"Bob> hi there")) == [wire.Ack(1), wire.Message("Bob", "hi there")]
+    assert list(hear(codec, b"Bob> \\quit")) == [wire.Quit()]
+    assert codec.encode(wire.Quit()) == b""
+
+
+def test_a_shaken_servers_words_are_no_name() -> None:
+    codec = connected(SERVERS[0])
+    assert list(hear(codec, b"see> here")) == [wire.Message("Bob", "see> here")]
+
+
+def test_a_notice_does_not_settle_how_a_server_speaks() -> None:
+    codec = connected(SERVERS[0])
+    list(hear(codec, b"Bob> one"))
+    codec = connected(SERVERS[-1])
+    assert list(hear(codec, b"HAL> one")) == [wire.Message("HAL", "one")]
+    assert list(hear(codec, b"wait")) == [wire.Notice("HAL> wait")]
+
+
+def test_several_marked_messages_in_a_segment_are_several() -> None:
+    (case,) = [case for case in SERVERS if "marked" in case.family]
+    codec = connected(case)
+    assert list(hear(codec, b"one@@@two@@@")) == [wire.Message("Bob", "one"), wire.Notice("Bob> two")]
+
+
+def test_words_about_errors_are_words() -> None:
+    codec = connected(SERVERS[-1])
+    assert list(hear(codec, b"\\error in line 3")) == [wire.Message("server", "\\error in line 3")]
+
+
+def test_a_pychatd_that_stops_is_understood() -> None:
+    codec = connected(SERVERS[0])
+    assert list(hear(codec, b"\\error stopping It stops.\0")) == [wire.Error("stopping", "It stops.")]
+
+
+def test_the_end_without_an_answer_is_an_accident_but_for_servers_that_shake_hands() -> None:
+    assert list(connected(SERVERS[0]).eof()) == [wire.Quit()]
+    assert list(connected(SERVERS[-1]).eof()) == []
 
 
 def test_a_server_that_closes_at_once_has_quit() -> None:

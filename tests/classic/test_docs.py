@@ -24,8 +24,7 @@ def test_the_tables_are_those_of_the_data() -> None:
 def test_the_numbers_are_those_of_the_code() -> None:
     for number in (
         f"{burst.SILENCE * 1000:.0f} ms",
-        f"{burst.FRAME_MAX} bytes",
-        f"{classic_server.FRAME_MAX} bytes",
+        f"{burst.WRITE_MAX} bytes",
         f"{classic_server.GREETING_SECONDS} s",
     ):
         assert number in DOCS

@@ -32,8 +32,7 @@ def call(line: Line, listener: socket.socket, *options: str) -> Piped:
 def answered(case: Server, listener: socket.socket, send: Sender = at_once) -> Fake:
     """The fake server's end, after its opening."""
     bob = Fake(listener.accept()[0], send)
-    if "--no-hello" not in case.options:
-        bob.gets(b"Ann")
+    bob.gets(case.hello())
     if case.opening:
         bob.says(octets(case.opening))
     return bob
@@ -84,9 +83,9 @@ def test_a_too_long_message_is_refused_with_the_number(idle_line: Line, listener
     ann = call(idle_line, listener)
     bob = answered(SERVERS[0], listener)
     ann.enter("ж" * 250)
-    ann.notes("Not sent: 500 bytes, and the other side's classic program takes at most 494.")
-    ann.enter("x" * 494)
-    bob.gets(b"Ann> " + b"x" * 494 + b"\n")
+    ann.notes("Not sent: 500 bytes, and the other side's classic program takes at most 491.")
+    ann.enter("x" * 491)
+    bob.gets(b"Ann> " + b"x" * 491 + b"\n")
     bob.close()
 
 
@@ -109,6 +108,16 @@ def test_a_connection_that_breaks_is_told_with_what_is_not_known(idle_line: Line
     ann.enter("hello")
     bob.gets(b"Ann> hello\n")
     bob.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    bob.close()
+    ann.notes("Whether your last message has arrived is not known.")
+    assert ann.exit_status() == 1
+
+
+def test_a_server_that_dies_of_our_message_is_no_clean_end(idle_line: Line, listener: socket.socket) -> None:
+    ann = call(idle_line, listener, "--no-hello")
+    bob = Fake(listener.accept()[0])
+    ann.enter("Grüße")
+    bob.gets("Ann> Grüße\n".encode())
     bob.close()
     ann.notes("Whether your last message has arrived is not known.")
     assert ann.exit_status() == 1
@@ -142,8 +151,10 @@ def test_our_own_daemon_is_a_classic_server_too(line: Line) -> None:
     ("options", "words"),
     [
         (["--no-hello"], "go with --classic"),
-        (["--classic", "--wait"], "goes alone"),
-        (["--classic", "--accept-new"], "goes alone"),
+        (["--hello", "20211"], "go with --classic"),
+        (["--classic", "--wait"], "is called once"),
+        (["--classic", "--retry-for", "3"], "is called once"),
+        (["--classic", "--accept-new"], "has no key"),
         (["--classic", "--end-mark", "a\nb"], "visible"),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pychat_client import wire
-from pychat_client.burst import FRAME_MAX
+from pychat_client.burst import WRITE_MAX
 from pychat_client.classic import GreetingCodec
 from pychat_client.classic_server import Habits, ServerCodec
 from pychat_client.codec import LINE_MAX, LineCodec
@@ -89,7 +89,7 @@ def bursts(data: bytes) -> None:
                 for frame in (*frames, wire.Message("Bob", "x" * 400), wire.Pong()):
                     _check(frame)
                     codec.encode(frame)
-                assert codec.room("Bob") is None or len(codec.encode(wire.Message("Bob", "x" * 480))) <= FRAME_MAX
+                assert codec.room("Bob") is None or len(codec.encode(wire.Message("Bob", "x" * 480))) <= WRITE_MAX
             for frame in codec.eof():
                 _check(frame)
 
