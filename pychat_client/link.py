@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -42,11 +43,20 @@ _READ_SIZE = 1 << 16
 
 
 class Codec(Protocol):
-    """Bytes to frames and back: codec.LineCodec, or the one for classic peers."""
+    """Bytes to frames and back: codec.LineCodec, or one for a classic program.
 
+    encode: the bytes of a frame, asked for once, when it is sent; patience: seconds without a byte after
+    which `silence` is to be called, None while it is not; room: how many bytes the text of a message by
+    `handle` may have, None for no such limit.
+    """
+
+    @property
+    def patience(self) -> float | None: ...
     def feed(self, data: bytes) -> Iterator[wire.Frame]: ...
+    def silence(self) -> Iterator[wire.Frame]: ...
     def eof(self) -> Iterator[wire.Frame]: ...
     def encode(self, frame: wire.Frame) -> bytes: ...
+    def room(self, handle: str) -> int | None: ...
 
 
 class Owner(Protocol):
@@ -81,6 +91,7 @@ class Link(asyncio.BufferedProtocol):
         self._heard = 0.0
         self._pinged = False
         self._timer: asyncio.TimerHandle | None = None
+        self._silence: asyncio.TimerHandle | None = None
 
     # -------------------------------------------------------------- for the owner
 
@@ -91,6 +102,7 @@ class Link(asyncio.BufferedProtocol):
             return
         encode = self.codec.encode
         transport.write(b"".join([encode(frame) for frame in frames]))
+        self._await_silence()
         if transport.get_write_buffer_size() > UNSENT_MAX:
             self.drop("it did not read what it was sent")
 
@@ -178,8 +190,11 @@ class Link(asyncio.BufferedProtocol):
             self.owner.link_writable(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if not self._deaf and self.codec.patience is not None:  # a last burst has come
+            self._read(self.codec.silence)
+        for timer in (self._timer, self._silence):
+            if timer is not None:
+                timer.cancel()
         self._transport = None
         self._buffer = memoryview(b"")
         self._deaf = True
@@ -207,6 +222,22 @@ class Link(asyncio.BufferedProtocol):
             self.owner.link_frames(self, frames)
         if broken is not None and not self._deaf:
             self.owner.link_broken(self, broken)
+        self._await_silence()
+
+    def _await_silence(self) -> None:
+        """Tells the codec when nothing has come for as long as it asks, and the way there and back takes."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        patience = self.codec.patience
+        if patience is not None and not self._deaf:
+            patience += 2 * _round_trip(self.socket()) if patience else 0
+            self._silence = asyncio.get_running_loop().call_later(patience, self._silent)
+
+    def _silent(self) -> None:
+        self._silence = None
+        if not self._deaf:
+            self._read(self.codec.silence)
 
     def _check_alive(self) -> None:
         loop = asyncio.get_running_loop()
@@ -227,9 +258,12 @@ class Link(asyncio.BufferedProtocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, action)
 
 
-async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None) -> Link:
+async def dial(
+    host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None, codec: Codec | None = None
+) -> Link:
     """A link to a daemon, over TLS where there is a `context`; every address of the name is tried (RFC 8305).
 
+    codec: for an other end that speaks no version 1, and so answers no pings.
     Nothing is sent before `context` has found the daemon's certificate good. Raises Absent when nobody
     answers, Untrusted for another certificate, LinkError otherwise, each with a sentence.
     """
@@ -237,9 +271,10 @@ async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext | Non
     try:
         async with asyncio.timeout(DIAL_SECONDS):
             _, link = await loop.create_connection(
-                lambda: Link(owner), host, port, ssl=context, happy_eyeballs_delay=0.25
+                lambda: Link(owner, codec), host, port, ssl=context, happy_eyeballs_delay=0.25
             )
-        link.watch()
+        if codec is None:
+            link.watch()
     except TimeoutError:
         raise Absent(
             f"{printable(host)} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s."
@@ -320,6 +355,21 @@ _ALERTS = {
     "unsupported protocol": "the other side speaks no TLS 1.3",
     "wrong version number": "the other side does not speak TLS",
 }
+
+
+def _round_trip(sock: socket.socket | None) -> float:
+    """Seconds to the other side and back, as the kernel has measured them (tcp(7), TCP_INFO)."""
+    microseconds = 0
+    if sock is not None:
+        with suppress(OSError):  # no TCP, or gone
+            (microseconds,) = _TCP_INFO.unpack(
+                sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+            )
+    return microseconds / 1e6
+
+
+_TCP_INFO = struct.Struct("=68xI")
+"""`struct tcp_info` of linux/tcp.h up to tcpi_rtt, in microseconds."""
 
 
 def _prepare(sock: socket.socket) -> None:

@@ -18,7 +18,8 @@ LINES_MAX = 400
 
 # A module imports only from modules above it. Imports for types alone do not count: they load nothing.
 CLIENT = [
-    *("errors", "places", "text", "trust", "wire", "codec", "classic", "events", "conversation"),
+    *("errors", "places", "text", "trust", "wire", "codec", "events", "conversation"),
+    *("telnet", "burst", "program", "classic", "classic_server"),
     *("situation", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
 ]
 DAEMON = [
@@ -29,7 +30,8 @@ DAEMON = [
 ORDER = [f"pychat_client.{name}" for name in ("__init__", *CLIENT)]
 ORDER += [f"pychatd.{name}" for name in ("__init__", *DAEMON)]
 
-SANS_IO = ["errors", "text", "wire", "codec", "classic", "events", "conversation", "situation"]
+SANS_IO = ["errors", "text", "wire", "codec", "events", "conversation", "situation"]
+SANS_IO += ["telnet", "burst", "program", "classic", "classic_server"]
 IO = {"asyncio", "io", "logging", "os", "pathlib", "socket", "subprocess", "sys", "threading", "time"}
 
 
