@@ -192,6 +192,11 @@ class Chat:
             self._view.notice(f"Refused: {why}.")
             self._view.notice("Its operator needs what 'pychat --show-certificate' prints.")
             self.finish(Exit.REFUSED)
+        elif self.end.classic and self.end.role is Role.PEER:
+            self._view.notice(f"The connection is gone: {why}.")
+            if self.end.open and not self.end.my_turn:
+                self._view.notice("Whether your last message has arrived is not known.")
+            self.finish(Exit.FAILED)
         elif not self._known and not self._wait:
             self._view.notice(f"The connection is gone: {why}.")
             self.finish(Exit.FAILED)
@@ -355,6 +360,8 @@ class Chat:
         frames = self.end.frames()
         if frames and self._link is not None:
             self._link.send(frames)
+            if self._leaving and self.end.classic:  # it confirms nothing; the end of what we send is our quit
+                self._link.finish()
         self._view.refresh()
 
 

@@ -1,40 +1,43 @@
-"""Peers that know only the seed's rules: `nc`, `telnet` (docs/protocol.md, "Classic peers").
+"""Peers that know only the seed's rules, and how they are told apart (docs/classic.md).
 
-A codec that yields the frames of the line protocol, so that nobody else needs to know what such a
-peer really sends. `GreetingCodec` decides by the first line which codec a caller needs.
+Each kind has a codec that yields the frames of the line protocol, so that nobody else needs to know
+what such a peer really sends: `PersonCodec` here for people at `nc` or `telnet`, `ProgramCodec` in
+program for programs. `GreetingCodec` decides by the first bytes which one a caller needs.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pychat_client import wire
+from pychat_client.burst import GUEST, MARKS, SILENCE, VERSION, clean, flat, is_doubled, is_quit, split_name
 from pychat_client.codec import LINE_MAX, LineCodec
 from pychat_client.errors import HandleError, ProtocolError
-from pychat_client.text import CONTROL, MESSAGE_MAX, check_handle, nfc
-
-VERSION = 0
-"""The version in the hello that stands for a classic peer's missing one."""
-
-GUEST = "guest"
-"""The handle of a classic peer that has not told one."""
+from pychat_client.program import ProgramCodec
+from pychat_client.telnet import Telnet, speaks
+from pychat_client.text import MESSAGE_MAX, check_handle
 
 _HELLO = b"\\hello "
 
 
-class ClassicCodec:
-    """Lines in, lines out. Liberal in what it takes: NULs, other controls and bytes that are not
-    UTF-8 are shown as U+FFFD; an over-long line is refused and passed over; nothing is an error."""
+class PersonCodec:
+    """Lines in, lines out: each line is a message at once. Liberal in what it takes: controls and
+    bytes that are not UTF-8 are shown as U+FFFD; an over-long line is refused and passed over."""
+
+    patience: float | None = None
 
     def __init__(self) -> None:
+        self._telnet = Telnet()
         self._rest = b""
+        self._prefix: str | None = None  # what the first line began with: "Ann> ", or nothing
         self._handle = GUEST
         self._greeted = False
         self._blank = 0  # bytes of empty lines in a row: read and decoded for nothing
         self._skipping = False  # inside a line that was too long: up to its end
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
-        lines = (self._rest + data).split(b"\n")
+        lines = (self._rest + self._telnet.feed(data)).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
             if self._skipping:
@@ -49,6 +52,14 @@ class ClassicCodec:
             self._rest = b""
             self._skipping = True
             yield from self._too_long(f"at most {MESSAGE_MAX} characters can be sent")
+        if self._telnet.refusals:
+            yield wire.Ping()  # telnet asks for something: the link's pong carries the refusal
+        if self._telnet.interrupted:
+            yield from self._hello()
+            yield wire.Quit()
+
+    def silence(self) -> Iterator[wire.Frame]:
+        yield from ()
 
     def eof(self) -> Iterator[wire.Frame]:
         """The end of what it sends is its quit; a last line needs no line feed."""
@@ -62,71 +73,119 @@ class ClassicCodec:
         """Messages, and the control lines that a person can read; the others are left out."""
         match frame:
             case wire.Message(handle, text):
-                return f"{handle}> {text.replace(chr(0x2028), ' ')}\n".encode()
+                return f"{handle}> {flat(text)}\n".encode()
             case wire.Quit() | wire.Busy() | wire.Error() | wire.Unfit():
                 return f"{frame}\n".encode()
+            case wire.Pong():
+                refusals, self._telnet.refusals = self._telnet.refusals, b""
+                return refusals
             case _:
                 return b""
 
+    def room(self, handle: str) -> int | None:
+        """A person reads as much as is said."""
+        return None
+
     def _line(self, line: bytes) -> Iterator[wire.Frame]:
-        text = line.decode(errors="replace").strip("\0").removesuffix("\r")
+        text = clean(line.strip(b"\0").removesuffix(b"\r"))
         if not text.strip():
             self._blank += len(line) + 1
             if self._blank > LINE_MAX:
                 raise ProtocolError("empty", "There are only empty lines.")
             return
         self._blank = 0
-        handle, body = self._split(nfc(CONTROL.sub("\ufffd", text)))
-        yield from self._hello(handle)
-        self._handle = handle
-        if body in ("\\quit", "/quit"):
+        if self._prefix is None:
+            self._learn(text)
+        yield from self._hello()
+        body = text.removeprefix(self._prefix or "") or text
+        if is_quit(body):
             yield wire.Quit()
         elif len(body) > MESSAGE_MAX:
             yield from self._too_long(f"{len(body)} characters, and at most {MESSAGE_MAX} can be sent")
         else:
-            yield wire.Message(handle, body)
+            yield wire.Message(self._handle, body)
+
+    def _learn(self, text: str) -> None:
+        """From the first line: who it is. `Ann> ` tells; "note: milk" and "a>b" do not."""
+        name, body = split_name(text)
+        self._prefix = f"{name}> " if body and text == f"{name}> {body}" else ""
+        try:
+            self._handle = check_handle(name) if self._prefix else self._handle
+        except HandleError:
+            self._prefix = ""
 
     def _too_long(self, why: str) -> Iterator[wire.Frame]:
-        yield from self._hello(self._handle)
+        yield from self._hello()
         yield wire.Unfit("too-long", f"Not delivered: {why}.")
 
-    def _hello(self, handle: str) -> Iterator[wire.Frame]:
+    def _hello(self) -> Iterator[wire.Frame]:
         if not self._greeted:
             self._greeted = True
-            yield wire.Hello(VERSION, handle)
-
-    def _split(self, text: str) -> tuple[str, str]:
-        """`NAME> TEXT`, or the whole text from the handle known so far."""
-        name, mark, body = text.partition("> ")
-        if mark and body:
-            try:
-                return check_handle(name), body
-            except HandleError:
-                pass
-        return self._handle, text
+            yield wire.Hello(VERSION, self._handle)
 
 
 class GreetingCodec:
-    """Waits for the first bytes: `\\hello ` makes a version-1 caller, anything else a classic one."""
+    """Waits until the first bytes tell who calls: `\\hello ` makes a version-1 caller at once; what
+    else comes before the first silence makes a person's lines or a program's burst."""
 
     def __init__(self) -> None:
         self._start = b""
-        self._codec: LineCodec | ClassicCodec | None = None
+        self._codec: LineCodec | PersonCodec | ProgramCodec | None = None
+
+    @property
+    def patience(self) -> float | None:
+        if self._codec is not None:
+            return self._codec.patience
+        return None if _HELLO.startswith(self._start) else SILENCE
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
-        if self._codec is None:
-            data = self._start = self._start + data
-            if len(data) < len(_HELLO) and _HELLO.startswith(data):
-                return
-            self._codec = LineCodec() if data.startswith(_HELLO) else ClassicCodec()
-        yield from self._codec.feed(data)
+        if self._codec is not None:
+            yield from self._codec.feed(data)
+            return
+        self._start += data
+        if self._start.startswith(_HELLO):
+            yield from self._become(LineCodec())
+        elif _is_talking(self._start):
+            yield from self._become(PersonCodec())
+        elif len(self._start) >= LINE_MAX:
+            yield from self._decide()
+
+    def silence(self) -> Iterator[wire.Frame]:
+        yield from self._decide()
+        if self._codec is not None:
+            yield from self._codec.silence()
 
     def eof(self) -> Iterator[wire.Frame]:
-        codec = self._codec
-        if codec is None:
-            codec = ClassicCodec()
-            yield from codec.feed(self._start)
-        yield from codec.eof()
+        yield from self._decide()
+        if self._codec is not None:
+            yield from self._codec.eof()
 
     def encode(self, frame: wire.Frame) -> bytes:
-        return (self._codec or ClassicCodec()).encode(frame)
+        return (self._codec or PersonCodec()).encode(frame)
+
+    def room(self, handle: str) -> int | None:
+        return None if self._codec is None else self._codec.room(handle)
+
+    def _decide(self) -> Iterator[wire.Frame]:
+        if self._codec is None and self._start:
+            person = _from_person(self._start[:LINE_MAX])  # however many bytes the last read brought
+            yield from self._become(PersonCodec() if person else ProgramCodec())
+
+    def _become(self, codec: LineCodec | PersonCodec | ProgramCodec) -> Iterator[wire.Frame]:
+        self._codec = codec
+        start, self._start = self._start, b""
+        yield from codec.feed(start)
+
+
+def _is_talking(start: bytes) -> bool:
+    """Whether two lines or more are a person's already, who may never pause: not the seed's doubled text."""
+    ends = [found.end() for found in re.finditer(b"\n", start[:LINE_MAX])]
+    return any(_from_person(start[:end]) for end in ends[1:])
+
+
+def _from_person(start: bytes) -> bool:
+    """Whether the first burst is somebody's lines: `nc` sends whole lines, `telnet` commands too."""
+    if speaks(start):
+        return True
+    marked = start.rstrip(b"\r\n").endswith(MARKS)
+    return b"\n" in start and b"\0" not in start and not marked and not is_doubled(start)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from pychat_client.chat import View
+    from pychat_client.classic_server import ServerCodec
+    from pychat_client.conversation import Endpoint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +60,17 @@ def _parser() -> argparse.ArgumentParser:
         "--ca", action="store_true", help="trust whom the system's certificate authorities vouch for"
     )
     trust.add_argument("--forget", action="store_true", help="remove the accepted key of HOST PORT, and leave")
+    classic = parser.add_argument_group(
+        "classic servers", "the seed's own program and its siblings: nothing is encrypted or confirmed"
+    )
+    classic.add_argument("--classic", action="store_true", help="HOST PORT is such a server")
+    hello = classic.add_mutually_exclusive_group()
+    hello.add_argument("--no-hello", action="store_true", help="one that wants nothing before the first message")
+    hello.add_argument(
+        "--hello", metavar="WORDS", help="one that wants WORDS, such as 20211, in place of the handle"
+    )
+    classic.add_argument("--end-mark", metavar="MARK", help="one that needs MARK behind each message, such as @@@")
+    classic.add_argument("--quit-word", metavar="WORD", help="one that takes WORD for the end, such as bye")
     parser.add_argument("--wait", action="store_true", help="while the line is taken, try again until it is free")
     add_view_options(parser)
     parser.add_argument("--version", action="version", version=f"pychat {__version__}")
@@ -89,7 +102,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.handle is None and not sys.stdin.isatty():
         raise HandleError("Who are you? Without a terminal to ask, --handle NAME has to say it.")
     given = None if args.handle is None else check_handle(args.handle)
-    context, key = trusted_context(args, port)
+    _check_classic(args)
+    context, key = (None, None) if args.classic else trusted_context(args, port)
     handle = given or _ask_handle(plain)
 
     import asyncio
@@ -98,8 +112,21 @@ def _run(args: argparse.Namespace) -> int:
     return asyncio.run(_talk(args, port, handle, view, context=context, key=key))
 
 
+def _check_classic(args: argparse.Namespace) -> None:
+    """Raises UsageError for options that do not go together."""
+    if not args.classic and (args.no_hello or args.hello or args.end_mark or args.quit_word):
+        raise UsageError("--no-hello, --hello, --end-mark and --quit-word go with --classic.")
+    if args.classic and (args.fingerprint or args.accept_new or args.ca):
+        raise UsageError("A classic server has no key: --classic does not go with --fingerprint and its like.")
+    if args.classic and (args.wait or args.retry_for):
+        raise UsageError("A classic server is called once: --classic does not go with --wait and --retry-for.")
+    for word in (args.hello or "", args.end_mark or "", args.quit_word or ""):
+        if not word.isprintable() or len(word) > 20:
+            raise UsageError("A mark or a word has at most 20 characters, all of them visible.")
+
+
 async def _talk(
-    args: argparse.Namespace, port: int, handle: str, view: View, *, context: SSLContext, key: str | None
+    args: argparse.Namespace, port: int, handle: str, view: View, *, context: SSLContext | None, key: str | None
 ) -> Exit:
     import asyncio
 
@@ -109,18 +136,29 @@ async def _talk(
     from pychat_client.link import Link, dial
     from pychat_client.redial import converse
 
-    chat = Chat(Endpoint(Role.PEER, handle), view, f"{printable(args.host)} port {port}", wait=args.wait)
+    end = Endpoint(Role.PEER, handle)
+    codec = _classic_codec(args, end) if args.classic else None
+    chat = Chat(end, view, f"{printable(args.host)} port {port}", wait=args.wait)
     chat.key = key
 
     async def connect() -> Link:
         try:
-            return await dial(args.host, port, chat, context)
+            return await dial(args.host, port, chat, context, codec)
         except Untrusted as error:
             if args.ca:
                 raise
             raise await asyncio.to_thread(explain_change, args.host, port, error) from None
 
     return await converse(chat, view, connect, args.retry_for)
+
+
+def _classic_codec(args: argparse.Namespace, end: Endpoint) -> ServerCodec:
+    """What speaks with a classic server; tells `end` what such a server cannot do."""
+    from pychat_client.classic_server import Habits, ServerCodec
+
+    codec = ServerCodec(Habits("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or ""))
+    end.classic, end.room = True, codec.room(end.handle)
+    return codec
 
 
 def _show_certificate() -> Exit:

@@ -50,6 +50,8 @@ class LineCodec:
     same error, as feeding it byte by byte.
     """
 
+    patience: float | None = None
+
     def __init__(self) -> None:
         self._rest = b""
 
@@ -64,6 +66,9 @@ class LineCodec:
                 yield frame
         _check_length(len(self._rest))
 
+    def silence(self) -> Iterator[wire.Frame]:
+        yield from ()
+
     def eof(self) -> Iterator[wire.Frame]:
         """Nothing more will come: an unfinished line is dropped, its sender still has it unacked."""
         self._rest = b""
@@ -72,6 +77,10 @@ class LineCodec:
     def encode(self, frame: wire.Frame) -> bytes:
         """The bytes of one line."""
         return f"{frame}\n".encode()
+
+    def room(self, handle: str) -> int | None:
+        """Nothing but the 500 characters limits a message."""
+        return None
 
 
 def _check_length(size: int) -> None:
@@ -163,6 +172,7 @@ def _peer(rest: str) -> wire.Peer:
             since=_time(keys["since"]),
             address=keys["address"],
             classic=keys.get("classic") == "1",
+            room=_number(keys["room"]) if "room" in keys else None,
             plain=keys.get("plain") == "1",
             name=keys.get("name"),
         )

@@ -22,7 +22,7 @@ from pychat_client import wire
 from pychat_client.errors import ProtocolError, Refused
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
 from pychat_client.ledger import Ledger, Role, Turns
-from pychat_client.text import check_message
+from pychat_client.text import check_message, check_room
 
 __all__ = ["HELD_MAX", "OUTBOX_MAX", "Endpoint", "Ledger", "Role", "Turns"]
 
@@ -43,6 +43,8 @@ class Endpoint:
         self.take = False  # operator only: displace the console that is attached
         self.ready = False  # what there is to know of before has been told
         self.keep: str | None = None  # how long the daemon keeps what is said
+        self.classic = False  # the other end is a classic program: it tells nothing, and resumes nothing
+        self.room: int | None = None  # bytes of text that it takes at once
         self._frames: list[wire.Frame] = []
         self._connected = False  # the other end has said hello on this link
         self._synced = False  # and the counts agree, so that what is said can be sent at once
@@ -105,6 +107,7 @@ class Endpoint:
             raise Refused("Not sent yet: the other side speaks first.")
         if self.over:
             raise Refused("Not sent: the conversation is over.")
+        check_room(message, self.room)
         if not self._may_number() and len(self.held) >= HELD_MAX:
             raise Refused(f"Not sent: {HELD_MAX} messages are waiting for their turn already.")
         return message
@@ -256,6 +259,7 @@ class Endpoint:
         self.session, self.other, self.turns = peer.session, peer.handle, _turns(peer.turns)
         self._synced = False
         self.received, self.stored, self._replay_until = peer.heard, peer.told, peer.got
+        self.classic, self.room = peer.classic, peer.room
         self._acked = self.received
         self._frames.append(wire.Ack(self.received))  # tells the daemon which conversation our words are for
         self.here = True

@@ -8,9 +8,9 @@ operating system errors become LinkErrors here.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import Protocol
 
 from pychat_client import wire
 from pychat_client.codec import LineCodec
-from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError, Untrusted
+from pychat_client.errors import Absent, NotPermitted, ProtocolError
+from pychat_client.outgoing import outgoing
+from pychat_client.reasons import NOT_LISTED, dial_error, reason
 from pychat_client.text import printable
 
 DIAL_SECONDS = 20.0
@@ -45,11 +47,20 @@ _READ_SIZE = 1 << 16
 
 
 class Codec(Protocol):
-    """Bytes to frames and back: codec.LineCodec, or the one for classic peers."""
+    """Bytes to frames and back: codec.LineCodec, or one for a classic program.
 
+    encode: the bytes of a frame, asked for once, when it is sent; patience: seconds without a byte after
+    which `silence` is to be called, None while it is not; room: how many bytes the text of a message by
+    `handle` may have, None for no such limit.
+    """
+
+    @property
+    def patience(self) -> float | None: ...
     def feed(self, data: bytes) -> Iterator[wire.Frame]: ...
+    def silence(self) -> Iterator[wire.Frame]: ...
     def eof(self) -> Iterator[wire.Frame]: ...
     def encode(self, frame: wire.Frame) -> bytes: ...
+    def room(self, handle: str) -> int | None: ...
 
 
 class Owner(Protocol):
@@ -85,6 +96,7 @@ class Link(asyncio.BufferedProtocol):
         self._heard = 0.0
         self._pinged = False
         self._timer: asyncio.TimerHandle | None = None
+        self._silence: asyncio.TimerHandle | None = None
 
     # -------------------------------------------------------------- for the owner
 
@@ -94,10 +106,11 @@ class Link(asyncio.BufferedProtocol):
         if transport is None or self._deaf or transport.is_closing():
             return
         self._unsent += map(self.codec.encode, frames)
-        if not _outgoing.held or len(self._unsent) > UNSENT_FRAMES:
+        self._await_silence()
+        if not outgoing.held or len(self._unsent) > UNSENT_FRAMES:
             self.flush()
         else:
-            _outgoing.links[self] = None
+            outgoing.links[self] = None
 
     def watch(self) -> None:
         """From now on pings after silence, and ends when nothing answers: for an end that knows pings."""
@@ -184,14 +197,17 @@ class Link(asyncio.BufferedProtocol):
             self.owner.link_writable(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if not self._deaf and self.codec.patience is not None:  # a last burst has come
+            self._read(self.codec.silence)
+        for timer in (self._timer, self._silence):
+            if timer is not None:
+                timer.cancel()
         self._transport = None
         self._buffer = memoryview(b"")
         self._deaf = True
         self.writable = False
         why = reason(exc) if isinstance(exc, OSError) else self._why
-        self.refused = why == _NOT_LISTED
+        self.refused = why == NOT_LISTED
         self.owner.link_lost(self, why)
         self.closed.set_result(None)
 
@@ -209,11 +225,11 @@ class Link(asyncio.BufferedProtocol):
     def _read(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
         """Hands on the frames of one read; all that is sent because of them goes out behind it, in one write
         to each link."""
-        _outgoing.held = True
+        outgoing.held = True
         try:
             self._hand_on(source)
         finally:
-            _outgoing.release()
+            outgoing.release()
 
     def _hand_on(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
         """Hands on the frames of one read; then, if it comes to that, the error behind them."""
@@ -231,6 +247,22 @@ class Link(asyncio.BufferedProtocol):
             self.owner.link_frames(self, frames)
         if broken is not None and not self._deaf:
             self.owner.link_broken(self, broken)
+        self._await_silence()
+
+    def _await_silence(self) -> None:
+        """Tells the codec when nothing has come for as long as it asks, and the way there and back takes."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        patience = self.codec.patience
+        if patience is not None and not self._deaf:
+            patience += 2 * _round_trip(self.socket()) if patience else 0
+            self._silence = asyncio.get_running_loop().call_later(patience, self._silent)
+
+    def _silent(self) -> None:
+        self._silence = None
+        if not self._deaf:
+            self._read(self.codec.silence)
 
     def _check_alive(self) -> None:
         loop = asyncio.get_running_loop()
@@ -251,28 +283,12 @@ class Link(asyncio.BufferedProtocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, action)
 
 
-class _Outgoing:
-    """The links that were written to while a read is being handled; there is one at a time in a process."""
-
-    def __init__(self) -> None:
-        self.held = False
-        self.links: dict[Link, None] = {}
-
-    def release(self) -> None:
-        """The read has been handled."""
-        self.held = False
-        links = list(self.links)
-        self.links.clear()
-        for link in links:
-            link.flush()
-
-
-_outgoing = _Outgoing()
-
-
-async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None) -> Link:
+async def dial(
+    host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None, codec: Codec | None = None
+) -> Link:
     """A link to a daemon, over TLS where there is a `context`; every address of the name is tried (RFC 8305).
 
+    codec: for an other end that speaks no version 1, and so answers no pings.
     Nothing is sent before `context` has found the daemon's certificate good. Raises Absent when nobody
     answers, Untrusted for another certificate, LinkError otherwise, each with a sentence.
     """
@@ -280,9 +296,10 @@ async def dial(host: str, port: int, owner: Owner, context: ssl.SSLContext | Non
     try:
         async with asyncio.timeout(DIAL_SECONDS):
             _, link = await loop.create_connection(
-                lambda: Link(owner), host, port, ssl=context, happy_eyeballs_delay=0.25
+                lambda: Link(owner, codec), host, port, ssl=context, happy_eyeballs_delay=0.25
             )
-        link.watch()
+        if codec is None:
+            link.watch()
     except TimeoutError:
         raise Absent(
             f"{printable(host)} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s."
@@ -306,24 +323,6 @@ def look(host: str, port: int, context: ssl.SSLContext) -> bytes:
     return certificate
 
 
-def dial_error(error: Exception, host: str, port: int) -> LinkError:
-    """What a failed call means, as a sentence."""
-    name = printable(host)
-    match error:
-        case ssl.SSLCertVerificationError():
-            return Untrusted(f"The key of {name} port {port} is not to be trusted: {error.verify_message}.")
-        case ssl.SSLError():
-            return LinkError(f"No encrypted connection with {name} port {port}: {reason(error)}.")
-        case socket.gaierror():
-            return Absent(f"There is no host '{name}': {error.strerror}.")
-        case UnicodeError():
-            return Absent(f"There is no host '{name}': that is no name of a host.")
-        case TimeoutError():
-            return Absent(f"{name} does not answer on port {port}.")
-        case _:
-            return Absent(f"Nobody answers at {name} port {port}: {reason(error)}.")
-
-
 async def dial_unix(path: Path, owner: Owner) -> Link:
     """A link to a daemon on this machine. Raises Absent or NotPermitted, with a sentence."""
     loop = asyncio.get_running_loop()
@@ -338,31 +337,19 @@ async def dial_unix(path: Path, owner: Owner) -> Link:
     return link
 
 
-def reason(error: Exception) -> str:
-    """What went wrong, as a clause: the operating system's words without the numbers."""
-    if isinstance(error, ssl.SSLError):
-        word = (error.reason or "the other side broke off the handshake").lower().replace("_", " ")
-        return _ALERTS.get(word, word)
-    if isinstance(error, OSError) and error.errno is not None:
-        # asyncio puts its own sentence in strerror; the first of several errors stands for all
-        return os.strerror(error.errno).lower()
-    if isinstance(error, OSError) and "[Errno" in str(error):
-        number = str(error).split("[Errno ", 1)[1].split("]", 1)[0]
-        return os.strerror(int(number)).lower()
-    return str(error) or type(error).__name__
+def _round_trip(sock: socket.socket | None) -> float:
+    """Seconds to the other side and back, as the kernel has measured them (tcp(7), TCP_INFO)."""
+    microseconds = 0
+    if sock is not None:
+        with suppress(OSError):  # no TCP, or gone
+            (microseconds,) = _TCP_INFO.unpack(
+                sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+            )
+    return microseconds / 1e6
 
 
-_NOT_LISTED = "your certificate is not on the list of who may call there"
-_ALERTS = {
-    "tlsv13 alert certificate required": _NOT_LISTED,
-    "tlsv1 alert unknown ca": _NOT_LISTED,
-    "sslv3 alert bad certificate": _NOT_LISTED,
-    "sslv3 alert certificate expired": _NOT_LISTED,
-    "sslv3 alert unsupported certificate": _NOT_LISTED,
-    "tlsv1 alert protocol version": "the other side speaks no TLS 1.3",
-    "unsupported protocol": "the other side speaks no TLS 1.3",
-    "wrong version number": "the other side does not speak TLS",
-}
+_TCP_INFO = struct.Struct("=68xI")
+"""`struct tcp_info` of linux/tcp.h up to tcpi_rtt, in microseconds."""
 
 
 def _prepare(sock: socket.socket) -> None:

@@ -9,6 +9,8 @@ from pychat_client.conversation import Endpoint, Role, Turns
 from pychat_client.text import printable
 from pychat_client.trust import safety_number
 
+_CLASSIC = "a classic program"
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -41,8 +43,7 @@ class Situation:
         if end.outbox:
             parts.append(f"{len(end.outbox)} not stored yet")
         elif end.read < end.stored:
-            marks = self.peer is None or not self.peer.classic  # a classic program does not tell
-            parts.append("not read yet" if marks else "sent")
+            parts.append("sent" if end.classic else "not read yet")  # a classic program does not tell
         elif end.stored:
             parts.append("read")
         if not end.here and end.open:
@@ -55,10 +56,10 @@ class Situation:
         other = printable(end.other)
         lines = [f"You are {printable(end.handle)}, on {self.place}."]
         if self.peer is not None and end.open:
-            kind = "a classic program" if self.peer.classic else "pychat"
+            kind = _CLASSIC if end.classic else "pychat"
             lines.append(f"{other} calls from {printable(self.peer.address)} with {kind}.")
         elif other:
-            lines.append(f"The other side is {other}.")
+            lines.append(f"The other side is {other}{f', {_CLASSIC}' if end.classic else ''}.")
         if other and not end.here:
             lines.append(f"{other} is away: messages are kept and shown on return.")
         turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
@@ -66,10 +67,13 @@ class Situation:
         lines += self._security_lines()
         if end.keep is not None:
             lines.append(f"What is said is kept on the host of this line {kept(end.keep)}.")
-        lines.append(
-            f"Sent {end.own}, of which {end.stored} stored and {min(end.read, end.own)} read; "
-            f"received {end.received}; held {len(end.held)}."
-        )
+        classic = end.classic and end.open
+        stored = "" if classic else f", of which {end.stored} stored and {min(end.read, end.own)} read"
+        lines.append(f"Sent {end.own}{stored}; received {end.received}; held {len(end.held)}.")
+        if classic:
+            lines.append("Its program does not tell what has arrived, and cannot go on after a cut.")
+        if classic and end.room is not None:
+            lines.append(f"It takes messages of at most {end.room} bytes.")
         return lines
 
     def _security_lines(self) -> list[str]:
@@ -78,7 +82,7 @@ class Situation:
         if self.peer is not None and self.end.open and not self.end.here:
             pass  # nobody is connected: nothing is known, and nothing travels
         elif self._plaintext():
-            lines.append("NOT ENCRYPTED: the other side calls without TLS.")
+            lines.append("NOT ENCRYPTED: there is no TLS between the two hosts.")
         elif self.peer is not None and self.peer.name is not None:
             lines.append(f"Encrypted; the certificate is that of {printable(self.peer.name)}.")
         elif self.end.open or self.end.role is Role.PEER:
@@ -89,6 +93,8 @@ class Situation:
         return lines
 
     def _plaintext(self) -> bool:
+        if self.end.role is Role.PEER:
+            return self.end.classic
         return self.peer is not None and self.peer.plain and self.end.open
 
     def turn(self) -> str:
@@ -109,11 +115,13 @@ class Situation:
         other = printable(self.end.other)
         if resumed:
             return f"Connected to {other} again."
+        if self.end.classic and self.peer is None:
+            return f"Connected to {other}, {_CLASSIC}, NOT ENCRYPTED. You speak first."
         if self.peer is None:
             rule = "" if self.end.keep is None else f" What is said is kept there {kept(self.end.keep)}."
             return f"Connected to {other}. You speak first.{rule}"
         named = f", with the certificate of {printable(self.peer.name)}" if self.peer.name is not None else ""
-        kind = ", with a classic program" if self.peer.classic else ""
+        kind = f", with {_CLASSIC}" if self.peer.classic else ""
         plain = ", NOT ENCRYPTED" if self.peer.plain else ""
         return f"{other} calls from {printable(self.peer.address)}{named}{kind}{plain}."
 

@@ -88,6 +88,13 @@ def check_message(text: str) -> str:
     return message
 
 
+def check_room(message: str, room: int | None) -> None:
+    """Raises MessageError when `message` has more than `room` bytes (None: it may have any number)."""
+    size = len(message.replace(BREAK, " ").encode())  # no classic program knows line breaks
+    if room is not None and size > room:
+        raise MessageError(f"Not sent: {size} bytes, and the other side's classic program takes at most {room}.")
+
+
 def printable(text: str) -> str:
     """`text` as one line that a terminal shows and never obeys.
 

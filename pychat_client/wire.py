@@ -33,7 +33,8 @@ class Hello:
     """The first line of a version-1 endpoint, and the daemon's answer.
 
     session: the conversation's token; got: messages received so far; sent (console only): own
-    messages known to be stored; turns (daemon only): "alternate" or "free"; keep (daemon only): how
+    messages known to be stored; turns: "alternate" or "free", a peer's only if it cannot do otherwise;
+    keep (daemon only): how
     long the journal keeps what is said; key (daemon to console): the fingerprint that callers see;
     suggested (console only): a handle the daemon has for the operator goes before this one; take
     (console only): take the place of the console that is attached.
@@ -63,8 +64,9 @@ class Peer:
     session: the conversation's number in the journal (no secret, unlike the peer's token); got: how
     many of the operator's messages are stored in it; heard, told: how many messages of the peer and
     of the operator come before those that follow, and are not repeated; address: where the peer
-    called from; classic: it speaks no version 1, so nothing is acked by it; plain: it calls without
-    TLS; name: whose certificate it has shown, on a line with an allowlist.
+    called from; classic: it speaks no version 1, so nothing is acked by it; room: how many bytes of
+    text its program takes, None for any number; plain: it calls without TLS; name: whose certificate
+    it has shown, on a line with an allowlist.
     """
 
     handle: str
@@ -76,13 +78,14 @@ class Peer:
     since: datetime
     address: str
     classic: bool = False
+    room: int | None = None
     plain: bool = False
     name: str | None = None
 
     def __str__(self) -> str:
         counts = _optional(session=self.session, got=self.got, heard=self.heard, told=self.told)
         words = _optional(turns=self.turns, since=timestamp(self.since), address=self.address)
-        flags = _optional(classic=self.classic or None, plain=self.plain or None, name=self.name)
+        flags = _optional(classic=self.classic or None, room=self.room, plain=self.plain or None, name=self.name)
         return f"\\peer {self.handle}{counts}{words}{flags}"
 
 

@@ -12,7 +12,8 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from pychat_client import classic, wire
+from pychat_client import burst, wire
+from pychat_client.classic import GreetingCodec
 from pychat_client.errors import JournalError, NotPermitted, ProtocolError
 from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.link import FINISH_SECONDS, Link
@@ -32,6 +33,10 @@ PAUSE_MAX = 5.0
 WAITING_MAX = 100
 """Messages of a classic peer that may wait for their turn, as they did in the seed's socket buffer."""
 
+CLASSIC_SECONDS = 600.0
+"""Until a classic program may take to read that it is over: it reads only when its user has said something,
+and dies of a connection that is gone."""
+
 BUSY = "The line is taken: somebody else is talking. Try again later, or run 'pychat --wait'."
 
 log = logging.getLogger("pychatd")
@@ -49,7 +54,7 @@ class Caller:
         self.name: str | None = None
         self._name_of = name_of
         self.conversation: Conversation | None = None
-        self.link = Link(self, classic.GreetingCodec())
+        self.link = Link(self, GreetingCodec())
         self._board = board
         self._hello: wire.Hello | None = None
         self._token: str | None = None
@@ -111,7 +116,7 @@ class Caller:
         """What this caller's first message starts."""
         assert self._hello is not None
         token = None if self._token is None else hash_token(self._token)
-        ledger = Ledger(self._board.settings.turns)
+        ledger = Ledger(self._turns())
         conversation = Conversation(self._hello.handle, self.address, token, ledger, self._board.now())
         conversation.certificate = self._certificate
         return conversation
@@ -150,7 +155,8 @@ class Caller:
     def _close_ended(self, conversation: Conversation) -> None:
         """The conversation is over and all of it is sent: closes with the last ack, or soon without it."""
         if self._quit or conversation.classic or conversation.shown[Role.PEER] == conversation.ledger.operator:
-            self.link.finish([] if self._quit or self._told_end else [wire.Quit(conversation.reason)])
+            linger = CLASSIC_SECONDS if conversation.classic and not self._quit else FINISH_SECONDS
+            self.link.finish([] if self._quit or self._told_end else [wire.Quit(conversation.reason)], linger)
         elif not self._told_end:
             self._told_end = True
             self.link.send([wire.Quit(conversation.reason)])
@@ -168,7 +174,7 @@ class Caller:
     def _greet(self, frame: wire.Frame) -> None:
         if not isinstance(frame, wire.Hello):
             raise ProtocolError("hello", "The first line has to be a hello.")
-        if frame.version not in (wire.VERSION, classic.VERSION):
+        if frame.version not in (wire.VERSION, burst.VERSION):
             raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
         certificate = self.link.certificate()
         try:
@@ -194,10 +200,14 @@ class Caller:
         """A new caller: it may speak first."""
         self._deadline = asyncio.get_running_loop().call_later(FIRST_MESSAGE_SECONDS, self._too_slow)
         self._board.greeted.add(self)
-        if hello.version == classic.VERSION:
-            return
-        self._token = secrets.token_hex(16)
+        if hello.version == wire.VERSION:
+            self._token = secrets.token_hex(16)
         self._answer(None)
+
+    def _turns(self) -> Turns:
+        """How a new conversation goes: as the line is set, but for a peer that can only take turns."""
+        strict = self._hello is not None and self._hello.turns == Turns.ALTERNATE.value
+        return Turns.ALTERNATE if strict else self._board.settings.turns
 
     def _resume(self, hello: wire.Hello, conversation: Conversation) -> None:
         """The peer is back: what it has not got is sent again, what we have it need not send."""
@@ -212,7 +222,7 @@ class Caller:
 
     def _answer(self, conversation: Conversation | None) -> None:
         board = self._board
-        turns = board.turns_word if conversation is None else conversation.ledger.turns.value
+        turns = self._turns().value if conversation is None else conversation.ledger.turns.value
         got = None if conversation is None else conversation.ledger.peer
         frames: list[wire.Frame] = [
             wire.Hello(
@@ -244,7 +254,7 @@ class Caller:
         assert self._hello is not None or not messages
         if not messages or self._quit or self._hello is None:
             return
-        if self._hello.version == classic.VERSION:
+        if self._hello.version == burst.VERSION:
             self._waiting.extend(messages)
             self._next_waiting()
             if len(self._waiting) > WAITING_MAX:
@@ -259,8 +269,8 @@ class Caller:
         """A classic peer's next messages, as far as it is its turn."""
         try:
             while self._waiting and self._allowed():
-                ledger = None if self.conversation is None else self.conversation.ledger
-                free = (self._board.settings if ledger is None else ledger).turns is Turns.FREE
+                turns = self._turns() if self.conversation is None else self.conversation.ledger.turns
+                free = turns is Turns.FREE
                 messages = list(self._waiting) if free else [self._waiting[0]]
                 self._board.peer_says(self, messages)
                 for _ in messages:

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from pychat_client import wire
-from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.errors import JournalError, MessageError, ProtocolError
 from pychat_client.ledger import Role
 from pychat_client.link import Link
+from pychat_client.text import check_room
 from pychatd.history import Reader
 from pychatd.journal import Conversation, Entry
 from pychatd.report import report
@@ -206,6 +207,7 @@ class OperatorEnd:
                 since=conversation.started,
                 address=conversation.address,
                 classic=conversation.classic,
+                room=None if peer is None else self._room(),
                 plain=peer is not None and not peer.secure,
                 name=None if peer is None else peer.name,
             )
@@ -265,13 +267,29 @@ class OperatorEnd:
         for message in messages:
             if message.handle != self._handle:
                 raise ProtocolError("handle", "The handle is not that of the hello.")
+            try:
+                # What is meant for the conversation before is not measured by this one.
+                check_room(message.text, self._room() if self._is_of_running() else None)
+            except MessageError as error:
+                raise ProtocolError("too-long", str(error)) from None
         if messages and self._board.operator is self:
             self._board.operator_says(self, messages)
+
+    def _is_of_running(self) -> bool:
+        """Whether what this console says is for the conversation that runs."""
+        return self._board.conversation is not None and self._board.conversation.id == self.number
+
+    def _room(self) -> int | None:
+        """Bytes of text that the peer's program takes at once."""
+        board = self._board
+        if board.peer is None or board.conversation is None:
+            return None
+        return board.peer.link.codec.room(board.handle)
 
     def _obey(self, frame: wire.Frame) -> None:
         match frame:
             case wire.Quit(reason):
-                if self._board.conversation is not None and self._board.conversation.id == self.number:
+                if self._is_of_running():
                     self._board.end(reason, "the operator")
             case wire.Hello():
                 raise ProtocolError("hello", "There has been a hello already.")

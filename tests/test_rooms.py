@@ -18,18 +18,21 @@ LINES_MAX = 400
 
 # A module imports only from modules above it. Imports for types alone do not count: they load nothing.
 CLIENT = [
-    *("errors", "places", "text", "trust", "wire", "codec", "classic", "ledger", "events"),
-    *("conversation", "situation", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
+    *("errors", "places", "text", "trust", "wire", "codec", "ledger", "events", "conversation"),
+    *("telnet", "burst", "program", "classic", "classic_server"),
+    *("situation", "reasons", "outgoing", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
 ]
 DAEMON = [
-    *("config", "syslog", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
+    *("config", "syslog", "process", "listeners", "identity", "journal", "switchboard", "report"),
+    *("caller", "history"),
     *("operator_end", "door", "server"),
     *("query", "transcript", "console", "cli"),
 ]
 ORDER = [f"pychat_client.{name}" for name in ("__init__", *CLIENT)]
 ORDER += [f"pychatd.{name}" for name in ("__init__", *DAEMON)]
 
-SANS_IO = ["errors", "text", "wire", "codec", "classic", "ledger", "events", "conversation", "situation"]
+SANS_IO = ["errors", "text", "wire", "codec", "ledger", "events", "conversation", "situation"]
+SANS_IO += ["telnet", "burst", "program", "classic", "classic_server"]
 IO = {"asyncio", "io", "logging", "os", "pathlib", "socket", "subprocess", "sys", "threading", "time"}
 
 

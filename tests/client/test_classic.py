@@ -1,4 +1,4 @@
-"""Peers that know only the seed's rules: whatever they send becomes frames, and nothing is an error."""
+"""People at nc and telnet, and how callers are told apart: whatever they send becomes frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pychat_client import codec, wire
-from pychat_client.classic import GUEST, VERSION, ClassicCodec, GreetingCodec
+from pychat_client.burst import GUEST, VERSION
+from pychat_client.classic import GreetingCodec, PersonCodec
 from pychat_client.codec import LINE_MAX
 from pychat_client.errors import ProtocolError
 from pychat_client.text import MESSAGE_MAX
@@ -29,14 +30,17 @@ streams = st.lists(st.one_of(pieces, st.binary(max_size=20), overlong), max_size
 
 
 def decode(
-    codec: ClassicCodec | GreetingCodec, chunks: Iterable[bytes], *, eof: bool = True
+    codec: PersonCodec | GreetingCodec, chunks: Iterable[bytes], *, eof: bool = True
 ) -> tuple[list[wire.Frame], str | None]:
     """The frames of a stream that comes in `chunks` and then ends, and the error that ended it before."""
     got: list[wire.Frame] = []
     try:
         for chunk in chunks:
             for frame in codec.feed(chunk):
-                got.append(frame)
+                if isinstance(frame, wire.Ping):  # as the link does: answered, and nobody hears of it
+                    codec.encode(wire.Pong())
+                else:
+                    got.append(frame)
         if eof:
             got.extend(codec.eof())
     except ProtocolError as error:
@@ -46,7 +50,7 @@ def decode(
 
 def classic(*chunks: bytes) -> list[wire.Frame]:
     """What a classic caller's bytes mean, as long as it has not hung up."""
-    got, error = decode(ClassicCodec(), chunks, eof=False)
+    got, error = decode(PersonCodec(), chunks, eof=False)
     assert error is None
     return got
 
@@ -54,7 +58,7 @@ def classic(*chunks: bytes) -> list[wire.Frame]:
 # ------------------------------------------------------------------ the stream
 
 
-@pytest.mark.parametrize("kind", [ClassicCodec, GreetingCodec])
+@pytest.mark.parametrize("kind", [PersonCodec, GreetingCodec])
 @thorough
 @given(stream=streams, cuts=st.lists(st.integers(0, 10_000)))
 @example(stream=b"\\hello 1 Bob\nBob> hi\nbroken\n", cuts=[])
@@ -63,7 +67,7 @@ def classic(*chunks: bytes) -> list[wire.Frame]:
 @example(stream=b"x" * LINE_MAX + b"\n", cuts=[])
 @example(stream=b"Ann> hi" + b"\0" * LINE_MAX + b"\n", cuts=[])
 def test_how_a_stream_is_split_makes_no_difference(
-    kind: type[ClassicCodec | GreetingCodec], stream: bytes, cuts: list[int]
+    kind: type[PersonCodec | GreetingCodec], stream: bytes, cuts: list[int]
 ) -> None:
     whole = decode(kind(), [stream])
     assert decode(kind(), (bytes([byte]) for byte in stream)) == whole
@@ -74,7 +78,7 @@ def test_how_a_stream_is_split_makes_no_difference(
 @thorough
 @given(streams)
 def test_a_classic_caller_is_greeted_once_and_says_only_what_can_travel(stream: bytes) -> None:
-    got, error = decode(ClassicCodec(), [stream])
+    got, error = decode(PersonCodec(), [stream])
     assert error is None
     kinds = [type(frame) for frame in got]
     assert kinds[:1] in ([], [wire.Hello])
@@ -83,7 +87,7 @@ def test_a_classic_caller_is_greeted_once_and_says_only_what_can_travel(stream: 
         if isinstance(frame, wire.Message):
             assert list(codec.LineCodec().feed(codec.LineCodec().encode(frame))) == [frame]
         else:
-            assert isinstance(frame, wire.Hello | wire.Quit | wire.Unfit)
+            assert isinstance(frame, wire.Hello | wire.Quit | wire.Unfit | wire.Ping)
 
 
 # ------------------------------------------------------------------ what a classic caller means
@@ -96,7 +100,10 @@ def test_a_classic_caller_is_greeted_once_and_says_only_what_can_travel(stream: 
         (b"hello\r\n", [NOBODY, wire.Message(GUEST, "hello")]),
         (b"Ann> hello\n", [ANN, wire.Message("Ann", "hello")]),
         (b"Ann> hello\nbye\n", [ANN, wire.Message("Ann", "hello"), wire.Message("Ann", "bye")]),
-        (b"hello\nAnn> hi\n", [NOBODY, wire.Message(GUEST, "hello"), wire.Message("Ann", "hi")]),
+        (b"hello\nAnn> hi\n", [NOBODY, wire.Message(GUEST, "hello"), wire.Message(GUEST, "Ann> hi")]),
+        (b"Ann> hi\nBob> hi\n", [ANN, wire.Message("Ann", "hi"), wire.Message("Ann", "Bob> hi")]),
+        (b"note: milk\n", [NOBODY, wire.Message(GUEST, "note: milk")]),
+        (b"Ann> \n", [NOBODY, wire.Message(GUEST, "Ann> ")]),
         (b"Ann> a> b\n", [ANN, wire.Message("Ann", "a> b")]),
         (b"two words> hi\n", [NOBODY, wire.Message(GUEST, "two words> hi")]),
         (b"abcdefghijk> hi\n", [NOBODY, wire.Message(GUEST, "abcdefghijk> hi")]),
@@ -135,7 +142,7 @@ def test_a_message_of_more_than_500_characters_is_unfit_and_the_conversation_goe
 
 
 def test_an_endless_line_is_refused_once_and_passed_over() -> None:
-    codec = ClassicCodec()
+    codec = PersonCodec()
     assert list(codec.feed(b"x" * (LINE_MAX - 1))) == []
     refusal = wire.Unfit("too-long", "Not delivered: at most 500 characters can be sent.")
     assert list(codec.feed(b"x")) == [NOBODY, refusal]
@@ -145,7 +152,7 @@ def test_an_endless_line_is_refused_once_and_passed_over() -> None:
 
 
 def test_nothing_of_an_endless_line_is_kept() -> None:
-    codec = ClassicCodec()
+    codec = PersonCodec()
     for _ in range(3):
         list(codec.feed(b"x" * (LINE_MAX + 1)))
     assert list(codec.eof()) == [wire.Quit()]
@@ -155,7 +162,7 @@ def test_nothing_of_an_endless_line_is_kept() -> None:
 
 
 def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> None:
-    assert decode(ClassicCodec(), [b"Ann> hi\nbye"])[0] == [
+    assert decode(PersonCodec(), [b"Ann> hi\nbye"])[0] == [
         ANN,
         wire.Message("Ann", "hi"),
         wire.Message("Ann", "bye"),
@@ -165,7 +172,7 @@ def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> 
 
 @pytest.mark.parametrize("sent", [b"", b"\n", b"\0\0"])
 def test_a_caller_that_said_nothing_leaves_nothing(sent: bytes) -> None:
-    assert decode(ClassicCodec(), [sent]) == ([], None)
+    assert decode(PersonCodec(), [sent]) == ([], None)
     assert decode(GreetingCodec(), [sent]) == ([], None)
 
 
@@ -173,7 +180,7 @@ def test_a_caller_that_said_nothing_leaves_nothing(sent: bytes) -> None:
 
 
 def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
-    codec = ClassicCodec()
+    codec = PersonCodec()
     assert codec.encode(wire.Message("alice", "a\u2028b")) == b"alice> a b\n"
     assert codec.encode(wire.Quit()) == b"\\quit\n"
     assert codec.encode(wire.Busy("Try later.")) == b"\\busy Try later.\n"
@@ -186,7 +193,7 @@ def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
     [wire.Hello(1, "alice"), wire.Ack(1), wire.Read(1), wire.Away(), wire.Here(), wire.Ping(), wire.Typing()],
 )
 def test_a_classic_peer_gets_no_other_control_line(frame: wire.Frame) -> None:
-    assert ClassicCodec().encode(frame) == b""
+    assert PersonCodec().encode(frame) == b""
 
 
 # ------------------------------------------------------------------ which of the two
@@ -207,13 +214,15 @@ def test_a_hello_is_known_wherever_it_is_split(cut: int) -> None:
 )
 def test_whoever_begins_otherwise_is_classic(line: bytes) -> None:
     codec = GreetingCodec()
-    got = list(codec.feed(line + b"\n"))
+    got = [*codec.feed(line + b"\n"), *codec.silence()]
     assert got == [NOBODY, wire.Message(GUEST, line.decode().replace("\t", "\ufffd"))]
     assert codec.encode(wire.Ack(1)) == b""
 
 
 def test_a_beginning_of_a_hello_and_no_more_is_a_classic_callers_last_line() -> None:
-    assert decode(GreetingCodec(), [b"\\hel"]) == ([NOBODY, wire.Message(GUEST, "\\hel"), wire.Quit()], None)
+    got, error = decode(GreetingCodec(), [b"\\hel"])
+    assert error is None
+    assert got[1:] == [wire.Message(GUEST, "\\hel"), wire.Quit()]
 
 
 def test_a_version_1_caller_is_held_to_the_rules() -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from pychat_client import codec, wire
 from pychat_client import link as link_module
-from pychat_client.classic import ClassicCodec
+from pychat_client.classic import PersonCodec
 from pychat_client.errors import Absent, ProtocolError
-from pychat_client.link import UNSENT_MAX, Codec, Link, dial, dial_unix, reason
+from pychat_client.link import UNSENT_MAX, Codec, Link, dial, dial_unix
+from pychat_client.reasons import reason
 from tests.aio import Raw, attach, in_loop
 
 HI = wire.Message("Bob", "Hi!")
@@ -140,7 +141,7 @@ async def test_an_endless_line_is_an_error_as_soon_as_it_is_too_long() -> None:
 
 @in_loop
 async def test_an_unfinished_last_line_counts_only_for_the_codec_that_says_so() -> None:
-    for kind, reads in ((None, []), (ClassicCodec(), [[wire.Hello(0, "Bob"), HI, wire.Quit()]])):
+    for kind, reads in ((None, []), (PersonCodec(), [[wire.Hello(0, "Bob"), HI, wire.Quit()]])):
         async with linked(codec=kind) as (owner, link, raw):
             await asyncio.get_running_loop().sock_sendall(raw.sock, b"Bob> Hi!")
             raw.sock.shutdown(socket.SHUT_WR)

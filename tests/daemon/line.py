@@ -93,6 +93,13 @@ class Line:
         assert f"\\ack {len(texts)}" in await raw.news()
         return raw, token
 
+    async def classic(self, *lines: str) -> Raw:
+        """A peer at nc, whose first line has been heard: it takes a silence to know what it is."""
+        raw = await self.call(*lines)
+        while self.board.conversation is None:
+            await asyncio.sleep(0.01)
+        return raw
+
     async def console(self, words: str = "") -> RawConsole:
         """An attached console that has read its hello, and nothing more."""
         link = OperatorEnd(self.board, "alice (pid 7)").link

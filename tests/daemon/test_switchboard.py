@@ -195,7 +195,7 @@ async def test_the_messages_of_one_read_are_stored_in_one_transaction(line: Line
 
 @on_a_line(turns=Turns.FREE)
 async def test_a_classic_peers_messages_of_one_read_are_stored_in_one_transaction(line: Line) -> None:
-    peer = await line.call("Bob> Hi!")
+    peer = await line.classic("Bob> Hi!")
     console = await line.console()
     await console.news()
     statements: list[str] = []
@@ -716,7 +716,7 @@ async def test_a_peer_that_reads_slowly_gets_the_quit_behind_the_last_message(li
 
 @on_a_line()
 async def test_a_classic_peers_messages_wait_for_their_turn(line: Line) -> None:
-    peer = await line.call("Bob> one", "Bob> two", "Bob> three")
+    peer = await line.classic("Bob> one", "Bob> two", "Bob> three")
     console = await line.console()
     assert isinstance(heading := await console.frame(), wire.Peer)
     assert heading.classic
@@ -739,7 +739,7 @@ async def test_a_classic_peer_with_too_many_messages_waiting_is_told_and_closed(
 
 @on_a_line()
 async def test_a_classic_peers_waiting_message_is_not_lost_when_the_journal_fails_once(line: Line) -> None:
-    peer = await line.call("Bob> one", "Bob> two", "Bob> three")
+    peer = await line.classic("Bob> one", "Bob> two", "Bob> three")
     console = await line.console()
     await console.news()
     await console.say("alice> answer")
@@ -763,7 +763,7 @@ async def test_a_classic_peers_waiting_message_is_not_lost_when_the_journal_fail
 
 @on_a_line()
 async def test_a_classic_conversation_does_not_outlive_the_daemon(line: Line) -> None:
-    await line.call("Bob> Hi!")
+    await line.classic("Bob> Hi!")
     console = await line.console()
     await console.news()
     line.board.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from pychat_client.link import DIAL_SECONDS, PING_AFTER, PONG_WITHIN
 from pychat_client.redial import PAUSE_MAX
 from tests.e2e.harness import Piped, wait_for
-from tests.faults.hosts import HostLine, Hosts, Unavailable
+from tests.faults.hosts import DAEMON, HostLine, Hosts, Unavailable
 
 NOTICE = PING_AFTER + PONG_WITHIN + 5
 """Seconds in which a dead link is noticed, and a little for a loaded machine."""
@@ -165,3 +166,29 @@ def test_a_silent_line_that_is_dead_is_noticed_by_both_sides(hosts: Hosts, line:
     client.enter("p2")
     console.enter("o1")
     wait_for(lambda: "> p2" in console.out() and "> o1" in client.out(), "all arrives", BACK)
+
+
+_TWO_WRITES = """
+import socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sock.sendall(b"Ann")
+assert sock.recv(100) == b"Server\\0"
+for number in range(3):
+    for write in (b"Ann", b"> ", b"hello %d" % number):
+        sock.sendall(write)  # Nagle's algorithm holds the second until the first is acked
+    print(sock.recv(100), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_classic_message_that_a_slow_way_tears_apart_stays_one(hosts: Hosts, line: HostLine) -> None:
+    _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.3))
+    line.start("--config", line.configure('plaintext = "always"'))
+    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("Whoever calls speaks first")
+    inside = ["ip", "netns", "exec", hosts.b, sys.executable, "-c", _TWO_WRITES, DAEMON, str(line.port)]
+    ann = Piped(line.popen(inside))
+    for number in range(3):
+        console.says(f"Ann> hello {number}\n")
+        console.enter("hi there")
+        wait_for(lambda: ann.out().count("Server> hi there") == number + 1, "the answer")  # noqa: B023

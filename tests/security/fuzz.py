@@ -7,12 +7,14 @@ import hashlib
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pychat_client import wire
+from pychat_client.burst import WRITE_MAX
 from pychat_client.classic import GreetingCodec
+from pychat_client.classic_server import Habits, ServerCodec
 from pychat_client.codec import LINE_MAX, LineCodec
 from pychat_client.conversation import Turns
 from pychat_client.errors import NotPermitted, ProtocolError
@@ -45,7 +47,10 @@ def _frames(codec: Codec, parts: list[bytes]) -> tuple[list[wire.Frame], str | N
         for part in parts:
             for frame in codec.feed(part):
                 _check(frame)
-                frames.append(frame)
+                if isinstance(frame, wire.Ping):  # as the link does; how often depends on the reads
+                    codec.encode(wire.Pong())
+                else:
+                    frames.append(frame)
         frames += codec.eof()
     except ProtocolError as error:
         return frames, error.code
@@ -70,6 +75,23 @@ def codecs(data: bytes) -> None:
         for frame in whole[0]:
             if not isinstance(frame, wire.Unfit):
                 make().encode(frame)
+
+
+def bursts(data: bytes) -> None:
+    """What classic programs may send, with silences between: frames, a protocol error, and bounded answers."""
+    for codec in (GreetingCodec(), ServerCodec(Habits())):
+        codec.encode(wire.Hello(wire.VERSION, "Bob"))
+        with suppress(ProtocolError):
+            for burst in data.split(b"\x1e"):
+                frames = [*codec.feed(burst)]
+                while codec.patience is not None:
+                    frames += codec.silence()
+                for frame in (*frames, wire.Message("Bob", "x" * 400), wire.Pong()):
+                    _check(frame)
+                    codec.encode(frame)
+                assert codec.room("Bob") is None or len(codec.encode(wire.Message("Bob", "x" * 480))) <= WRITE_MAX
+            for frame in codec.eof():
+                _check(frame)
 
 
 class _Transport(asyncio.Transport):
@@ -166,6 +188,7 @@ def targets() -> Iterator[Callable[[bytes], None]]:
 
         def one(data: bytes) -> None:
             codecs(data)
+            bursts(data)
             door.call(data)
 
         try:

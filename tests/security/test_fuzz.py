@@ -27,6 +27,9 @@ _word = st.sampled_from(
         b"\n",
         b"\r\n",
         b"\0",
+        b"\x1e",  # a silence, see fuzz.bursts
+        b"@@@",
+        b"\xff\xfd",
         b"> ",
     ]
 )

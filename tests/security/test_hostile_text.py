@@ -157,6 +157,8 @@ def test_what_a_classic_peer_sends_is_shown_and_never_obeyed(idle_line: Line) ->
     console = line.console()
     console.sees("This is the line")
     nc = line.connect()
+    nc.send("guest> Hi!")
+    console.sees("guest> Hi!")  # somebody at nc, not a program: among what follows are NULs
     for data in corpus.ILLEGAL.values():
         nc.send(b"guest> " + data)
     nc.send(*corpus.LEGAL.values(), DONE)

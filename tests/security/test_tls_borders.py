@@ -199,7 +199,7 @@ def test_nc_gets_in_on_this_machine_and_the_console_says_that_it_is_plain(line: 
     console.sees("NOT ENCRYPTED")
     console.sees("PLAINTEXT")
     console.enter("\\status")
-    console.sees("NOT ENCRYPTED: the other side calls without TLS.")
+    console.sees("NOT ENCRYPTED: there is no TLS between the two hosts.")
 
 
 def test_where_plain_is_never_taken_nc_reads_one_line_that_helps(idle_line: Line) -> None:

@@ -1,0 +1,156 @@
+"""A classic program as a peer: the seed's client and its siblings (docs/classic.md).
+
+A codec that yields the frames of the line protocol. Such a program shows what one read brings and
+then waits for its user, so it is sent one write for each message of its own, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pychat_client import burst, wire
+from pychat_client.burst import BURST_MAX, GUEST, MARKS, SILENCE, VERSION
+from pychat_client.errors import HandleError
+from pychat_client.text import MESSAGE_MAX, check_handle
+
+_PORT = re.compile(r"[0-9]{1,5}")
+_PORT_AND_NAME = re.compile(r"[0-9]{4,5}(?=[^\W\d]\w*(?: ?>|: ))")  # the two writes in one segment
+
+
+class ProgramCodec:
+    """Bursts in, single writes out."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._handle = GUEST
+        self._own = ""  # the operator's handle, which the answer to a handshake has told it
+        self._name: str | None = None  # what its messages begin with, empty for nothing; None until the first
+        self._first = True  # nothing has come yet
+        self._shook = False  # it began with its bare handle, and waits for ours
+        self._greeted = False
+        self._mark = b""  # what it ends messages with
+        self._unanswered: str | None = None  # its last message, until it has had an answer
+
+    @property
+    def patience(self) -> float | None:
+        return SILENCE if self._rest else None
+
+    def feed(self, data: bytes) -> Iterator[wire.Frame]:
+        self._rest = (self._rest + data)[:BURST_MAX]
+        if self._mark:  # no need to wait
+            whole, mark, rest = self._rest.rpartition(self._mark)
+            self._rest = rest.lstrip(b"\0\r\n")
+            yield from self._burst(whole + mark)
+
+    def silence(self) -> Iterator[wire.Frame]:
+        data, self._rest = self._rest, b""
+        yield from self._burst(data)
+
+    def eof(self) -> Iterator[wire.Frame]:
+        """The end of what it sends is its quit."""
+        data, self._rest = self._rest, b""
+        yield from self._burst(data, last=True)
+        if self._greeted:
+            yield wire.Quit()
+
+    def encode(self, frame: wire.Frame) -> bytes:
+        """One write: the handle that it waits for, a message in its own style, the end."""
+        end = (self._mark or b"\0").decode()
+        match frame:
+            case wire.Hello(_, handle) if self._shook:
+                self._own = handle
+                return f"{handle}\0".encode()
+            case wire.Message(handle, text):
+                self._unanswered = None
+                name = f"{handle}> " if self._name else ""
+                return f"{name}{burst.flat(text)}{end}".encode()
+            case wire.Quit():
+                # Without names and marks it knows no quit either: the end of the connection has to do.
+                return b"" if self._shook and not self._name and not self._mark else f"\\quit{end}".encode()
+            case wire.Busy() | wire.Error() | wire.Unfit():
+                return f"{frame}{end}".encode()
+            case _:
+                return b""
+
+    def room(self, handle: str) -> int:
+        return burst.room(handle)
+
+    # -------------------------------------------------------------- what a burst means
+
+    def _burst(self, data: bytes, *, last: bool = False) -> Iterator[wire.Frame]:
+        if not data.strip(b"\0"):  # padding that came late
+            return
+        if self._first:
+            self._first = False
+            opening, _, rest = data.partition(b"\0")
+            if _PORT.fullmatch(opening.decode(errors="replace")) and not last:
+                yield from self._burst(
+                    rest.lstrip(b"\0")
+                )  # a port for something else; the message may be behind it
+                return
+            if not last and _is_handle(opening) and not rest.strip(b"\0"):
+                self._shook, self._handle = True, burst.clean(opening)
+                yield from self._hello()
+                return
+            data = data.removeprefix(_port_before_name(opening))
+        marks = MARKS if self._name is None else (self._mark,) if self._mark else ()
+        said, self._mark = burst.split_marked(data, marks)
+        if not said:
+            said = self._unpadded(data)
+        for message in said:
+            yield from self._say(burst.clean_lines(message))
+
+    def _unpadded(self, data: bytes) -> list[bytes]:
+        """What is before the first NUL or line feed; behind padding only what begins with a name is a message
+        of its own, which a segment has joined, and no rest of an older one."""
+        first, *others = re.split(rb"\0+", data)
+        name = self._name or burst.split_name(burst.clean(first))[0]
+        joined = [piece for piece in others if name and burst.split_name(burst.clean(piece))[0] == name]
+        return [piece.partition(b"\n")[0].removesuffix(b"\r") for piece in (first, *joined)]
+
+    def _say(self, text: str) -> Iterator[wire.Frame]:
+        name, body = burst.split_name(text)
+        if self._name is None:
+            self._name = self._learn(name)
+        elif self._name and text == self._unanswered:
+            return  # the seed's text once more, which the network has torn off
+        if name != self._name:
+            body = text
+        yield from self._hello()
+        if burst.is_quit(body):
+            yield wire.Quit()
+        elif len(body) > MESSAGE_MAX:
+            yield wire.Unfit(
+                "too-long", f"Not delivered: {len(body)} characters, and at most {MESSAGE_MAX} can be sent."
+            )
+        else:
+            self._unanswered = body
+            yield wire.Message(self._handle, body or " ")  # an empty one passes the turn all the same
+
+    def _learn(self, name: str) -> str:
+        """From the first message: the name in front of all of them, or nothing."""
+        if not self._shook:
+            if not _is_handle(name.encode()):
+                return ""
+            self._handle = name
+            return name
+        # The seed's client has no room for the NUL of a handle of ten: ours follows it.
+        return name if name in (self._handle, self._handle + self._own) else ""
+
+    def _hello(self) -> Iterator[wire.Frame]:
+        if not self._greeted:
+            self._greeted = True
+            yield wire.Hello(VERSION, self._handle, turns="alternate")
+
+
+def _is_handle(data: bytes) -> bool:
+    try:
+        return check_handle(data.decode()) != ""
+    except (HandleError, UnicodeDecodeError):
+        return False
+
+
+def _port_before_name(data: bytes) -> bytes:
+    found = _PORT_AND_NAME.match(burst.clean(data))
+    return b"" if found is None else found[0].encode()

@@ -1,0 +1,343 @@
+"""The bytes of classic programs through the codecs, however the network splits and joins them."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+
+import pytest
+
+from pychat_client import wire
+from pychat_client.burst import SILENCE, WRITE_MAX
+from pychat_client.classic import GreetingCodec
+from pychat_client.classic_server import Habits, ServerCodec
+from pychat_client.link import Codec
+from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
+
+Split = Callable[[bytes], Iterable[bytes]]
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+def single(data: bytes) -> list[bytes]:
+    return [bytes([byte]) for byte in data]
+
+
+def halves(data: bytes) -> list[bytes]:
+    return [data[: len(data) // 2], data[len(data) // 2 :]]
+
+
+splits = pytest.mark.parametrize("split", [whole, single, halves])
+clients = pytest.mark.parametrize("case", CLIENTS, ids=lambda case: case.family)
+servers = pytest.mark.parametrize("case", SERVERS, ids=lambda case: case.family)
+
+
+def hear(codec: Codec, data: bytes, split: Split = whole) -> Iterator[wire.Frame]:
+    """The frames of one burst, and of the silence behind it."""
+    for piece in split(data):
+        yield from codec.feed(piece)
+    while codec.patience is not None:
+        yield from codec.silence()
+
+
+def opened(case: Client, split: Split = whole) -> tuple[GreetingCodec, list[wire.Frame]]:
+    """A client's codec after its opening, which got the answers it waits for."""
+    codec, frames = GreetingCodec(), []
+    for sent, got in case.opening:
+        new = list(hear(codec, octets(sent), split))
+        answer: wire.Frame = wire.Pong() if wire.Ping() in new else wire.Hello(1, "Bob")
+        if case.first:
+            assert new.pop() == wire.Message(case.name, case.first)
+            answer = wire.Message("Bob", "hi there")
+        assert codec.encode(answer) == octets(got)
+        frames += new
+    return codec, [frame for frame in frames if frame != wire.Ping()]
+
+
+@splits
+@clients
+def test_a_clients_words_arrive_exactly_and_bobs_in_its_own_style(case: Client, split: Split) -> None:
+    codec, frames = opened(case, split)
+    frames += hear(codec, octets(case.says), split)
+    assert [type(frame) for frame in frames] == [wire.Hello, wire.Message]
+    assert frames[1] == wire.Message(case.name, "hello")
+    for _ in range(3):
+        assert codec.encode(wire.Message("Bob", "hi there")) == octets(case.gets)
+        assert list(hear(codec, octets(case.says), split)) == [wire.Message(case.name, "hello")]
+
+
+@clients
+def test_utf_8_goes_through_untouched(case: Client) -> None:
+    codec, _ = opened(case)
+    said = octets(case.says).replace(b"hello", "Grüße, 世界 👋".encode())
+    assert wire.Message(case.name, "Grüße, 世界 👋") in list(hear(codec, said))
+    assert "żółć".encode() in codec.encode(wire.Message("Bob", "żółć"))
+
+
+@splits
+@clients
+def test_a_clients_quit_is_seen(case: Client, split: Split) -> None:
+    codec, _ = opened(case)
+    list(hear(codec, octets(case.says)))
+    if case.last:
+        assert list(hear(codec, octets(case.last), split)) == [wire.Message(case.name, case.last)]
+    frames = list(hear(codec, octets(case.quits), split)) if case.quits else list(codec.eof())
+    assert frames == [wire.Quit()]
+
+
+@clients
+def test_a_client_sees_bobs_quit(case: Client) -> None:
+    codec, _ = opened(case)
+    list(hear(codec, octets(case.says)))
+    assert codec.encode(wire.Quit()) == octets(case.end)
+
+
+@clients
+def test_what_fits_is_never_more_than_a_client_takes(case: Client) -> None:
+    codec, _ = opened(case)
+    list(hear(codec, octets(case.says)))
+    for handle in ("Bob", "ж" * 10):
+        room = codec.room(handle)
+        if room is None:
+            assert "a person" in case.family
+            continue
+        assert room > WRITE_MAX - 30
+        assert len(codec.encode(wire.Message(handle, "x" * room))) <= WRITE_MAX
+
+
+@clients
+def test_programs_take_turns_and_people_may_be_free(case: Client) -> None:
+    codec, frames = opened(case)
+    hello = [*frames, *hear(codec, octets(case.says))][0]
+    assert isinstance(hello, wire.Hello)
+    assert hello.turns == (None if "a person" in case.family else "alternate")
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ((b"20211Ann> hello",), ["hello"]),  # two writes in one segment
+        ((b"Ann", b"Ann> hello\n", b"hello\n"), ["hello"]),  # the seed's doubled text, torn
+        ((b"Ann> one\0\0\0Ann> two\0\0",), ["one", "two"]),
+        ((b"Ann> hello\0", b"\0\0\0\0"), ["hello"]),  # padding that comes late
+        ((b"Ann> hello\0lo, what was there before",), ["hello"]),
+        ((b"Ann> one@!@\0Ann> two@!@\0",), ["one", "two"]),
+        ((b"Ann> hello\nhello\n",), ["hello"]),
+        ((b"Ann> one\nAnn> two\nAnn> three\n",), ["one", "two", "three"]),
+        ((b"one\ntwo\nthree\n",), ["one", "two", "three"]),
+        ((b"Ann> Client connection established.", b"Ann> hello"), ["Client connection established.", "hello"]),
+        ((b"Ann> 25211\0\0\0\0", b"Ann> hello\0\0\0"), ["25211", "hello"]),
+        ((b"Ann", b"\n"), [" "]),  # an empty message passes the turn
+        ((b"Ann> ",), [" "]),
+        ((b"Ann", b"see: this> here"), ["see: this> here"]),
+        ((b"Ann", b"Ann> a> b"), ["a> b"]),
+        ((b"Ann> a", b"Eve> b"), ["a", "Eve> b"]),
+        ((b"two words",), ["two words"]),
+        ((b"Ann", b"Ann> wow@@@\nwow@@@\n", b"Ann> more\nmore\n"), ["wow@@@", "more"]),  # no mark, but words
+        ((b"Ann> one@@@", b"Ann> two@@@", b"Ann> three"), ["one", "two", "three"]),
+        ((b"Ann> one", b"Ann> two@@@"), ["one", "two@@@"]),
+        ((b"Ann", b"a@@@\n", b"b@@@\n"), ["a", "b"]),
+        ((b"20211\0\0Ann> hello\0",), ["hello"]),
+        ((b"Ann> hi\n\0", b"Ann>hello\n\0", b"Ann> \\quit\n\0"), ["hi", "hello"]),
+        ((b"Ann>\0", b"Ann> hi\0"), [" ", "hi"]),
+        ((b"Ann> hi\0", b"\n\0"), ["hi", " "]),
+        ((b"caf\xe9 \xff\0",), ["caf\ufffd \ufffd"]),
+    ],
+)
+def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[str]) -> None:
+    codec = GreetingCodec()
+    frames: list[wire.Frame] = []
+    for burst in sent:
+        frames += hear(codec, burst)
+        codec.encode(wire.Hello(1, "Bob"))
+    assert [frame.text for frame in frames if isinstance(frame, wire.Message)] == said
+
+
+def test_a_word_and_the_end_are_a_message_and_no_handshake() -> None:
+    codec = GreetingCodec()
+    assert list(codec.feed(b"hello")) == []
+    assert list(codec.eof())[1:] == [wire.Message("guest", "hello"), wire.Quit()]
+
+
+def test_digits_and_the_end_are_a_message_too() -> None:
+    codec = GreetingCodec()
+    list(codec.feed(b"12345"))
+    assert list(codec.eof())[1:] == [wire.Message("guest", "12345"), wire.Quit()]
+
+
+def test_a_persons_lines_that_never_pause_are_shown_all_the_same() -> None:
+    codec = GreetingCodec()
+    assert list(codec.feed(b"one\n")) == []
+    assert list(codec.feed(b"two\n"))[1:] == [wire.Message("guest", "one"), wire.Message("guest", "two")]
+    assert list(codec.feed(b"three\n")) == [wire.Message("guest", "three")]
+
+
+def test_ctrl_c_at_telnet_before_the_first_line_is_a_quit() -> None:
+    assert list(hear(GreetingCodec(), b"\xff\xf4"))[1:] == [wire.Quit()]
+
+
+@pytest.mark.parametrize("codec", [GreetingCodec(), ServerCodec(Habits())])
+def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
+    tracemalloc.start()
+    try:
+        for _ in range(1000):
+            list(codec.feed(b"\0" * 4000))
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_over_long_burst_is_refused_once() -> None:
+    codec = GreetingCodec()
+    list(hear(codec, b"Ann> hi"))
+    frames = list(hear(codec, b"Ann> " + b"x" * 100_000, single))
+    assert [type(frame) for frame in frames] == [wire.Unfit]
+    assert codec.encode(frames[0]).startswith(b"\\error too-long Not delivered: ")
+    assert list(hear(codec, b"Ann> hi")) == [wire.Message("Ann", "hi")]
+
+
+def test_silence_counts_only_while_it_can_mean_something() -> None:
+    codec = GreetingCodec()
+    assert codec.patience is None
+    list(codec.feed(b"\\hel"))  # it may become a hello, however slow the way is
+    assert codec.patience is None
+    codec = GreetingCodec()
+    list(codec.feed(b"Ann"))
+    assert codec.patience == SILENCE
+    list(codec.silence())
+    assert codec.patience is None
+
+
+# ------------------------------------------------------------------ pychat --classic
+
+
+def habits(case: Server) -> Habits:
+    words = dict(pairwise([*case.options, ""]))
+    hello = "" if "--no-hello" in words else words.get("--hello")
+    return Habits(hello, words.get("--end-mark", ""), words.get("--quit-word", ""))
+
+
+def connected(case: Server, split: Split = whole) -> ServerCodec:
+    codec = ServerCodec(habits(case))
+    assert codec.encode(wire.Hello(1, "Ann")) == case.hello()
+    (hello,) = hear(codec, octets(case.opening), split)
+    name = case.name if case.opening else "server"
+    assert hello == wire.Hello(1, name, session="", turns="alternate")
+    assert codec.encode(wire.Message("Ann", "hello")) == octets(case.hears)
+    assert list(hear(codec, b"")) == [wire.Ack(1)]
+    return codec
+
+
+@splits
+@servers
+def test_a_servers_words_arrive_exactly_and_ours_as_it_takes_them(case: Server, split: Split) -> None:
+    codec = connected(case, split)
+    for number in range(2, 5):
+        assert list(hear(codec, octets(case.says), split)) == [wire.Message(case.name, "hi there")]
+        assert codec.encode(wire.Message("Ann", "hello")) == octets(case.again)
+        assert list(hear(codec, b"")) == [wire.Ack(number)]
+
+
+@splits
+@servers
+def test_a_servers_quit_is_seen(case: Server, split: Split) -> None:
+    codec = connected(case)
+    frames = list(hear(codec, octets(case.quits), split)) if case.quits else list(codec.eof())
+    assert frames == [wire.Quit()]
+
+
+@servers
+def test_a_server_sees_anns_quit(case: Server) -> None:
+    codec = connected(case)
+    assert codec.encode(wire.Quit()) == octets(case.end)
+
+
+@servers
+def test_what_fits_is_never_more_than_a_server_takes(case: Server) -> None:
+    codec = connected(case)
+    for handle in ("Ann", "ж" * 10):
+        frame = codec.encode(wire.Message(handle, "x" * codec.room(handle)))
+        assert WRITE_MAX - 20 <= len(frame) <= WRITE_MAX
+
+
+def test_what_nobody_asked_for_is_shown_and_is_no_turn() -> None:
+    codec = connected(SERVERS[0])
+    assert list(hear(codec, b"Bob> one")) == [wire.Message("Bob", "one")]
+    assert list(hear(codec, b"Bob> two")) == [wire.Notice("Bob> two")]
+
+
+def test_several_lines_of_a_person_are_one_answer() -> None:
+    codec = connected(SERVERS[-1])
+    assert list(hear(codec, b"one\ntwo\n")) == [wire.Message("server", "one\u2028two")]
+
+
+def test_a_pychatd_that_wants_no_classic_peer_is_understood() -> None:
+    codec = ServerCodec(Habits())
+    codec.encode(wire.Hello(1, "Ann"))
+    assert list(hear(codec, b"\\error plaintext TLS is required.\n")) == [
+        wire.Error("plaintext", "TLS is required.")
+    ]
+    codec = ServerCodec(Habits())
+    codec.encode(wire.Hello(1, "Ann"))
+    assert list(hear(codec, b"\\busy The line is taken.\0")) == [wire.Busy("The line is taken.")]
+
+
+def test_a_banner_is_shown() -> None:
+    codec = ServerCodec(Habits())
+    codec.encode(wire.Hello(1, "Ann"))
+    frames = list(hear(codec, b"Welcome to the chat server"))
+    assert [type(frame) for frame in frames] == [wire.Hello, wire.Notice]
+
+
+def test_a_handle_that_comes_late_is_still_a_handshake() -> None:
+    codec = ServerCodec(Habits())
+    codec.encode(wire.Hello(1, "Ann"))
+    assert list(hear(codec, b"")) == [wire.Hello(1, "server", session="", turns="alternate")]
+    assert list(hear(codec, b"Bob")) == [wire.Here("Bob")]
+    codec.encode(wire.Message("Ann", "hello"))
+    assert list(hear(codec, b"Bob> hi there")) == [wire.Ack(1), wire.Message("Bob", "hi there")]
+    assert list(hear(codec, b"Bob> \\quit")) == [wire.Quit()]
+    assert codec.encode(wire.Quit()) == b""
+
+
+def test_a_shaken_servers_words_are_no_name() -> None:
+    codec = connected(SERVERS[0])
+    assert list(hear(codec, b"see> here")) == [wire.Message("Bob", "see> here")]
+
+
+def test_a_notice_does_not_settle_how_a_server_speaks() -> None:
+    codec = connected(SERVERS[0])
+    list(hear(codec, b"Bob> one"))
+    codec = connected(SERVERS[-1])
+    assert list(hear(codec, b"HAL> one")) == [wire.Message("HAL", "one")]
+    assert list(hear(codec, b"wait")) == [wire.Notice("HAL> wait")]
+
+
+def test_several_marked_messages_in_a_segment_are_several() -> None:
+    (case,) = [case for case in SERVERS if "marked" in case.family]
+    codec = connected(case)
+    assert list(hear(codec, b"one@@@two@@@")) == [wire.Message("Bob", "one"), wire.Notice("Bob> two")]
+
+
+def test_words_about_errors_are_words() -> None:
+    codec = connected(SERVERS[-1])
+    assert list(hear(codec, b"\\error in line 3")) == [wire.Message("server", "\\error in line 3")]
+
+
+def test_a_pychatd_that_stops_is_understood() -> None:
+    codec = connected(SERVERS[0])
+    assert list(hear(codec, b"\\error stopping It stops.\0")) == [wire.Error("stopping", "It stops.")]
+
+
+def test_the_end_without_an_answer_is_an_accident_but_for_servers_that_shake_hands() -> None:
+    assert list(connected(SERVERS[0]).eof()) == [wire.Quit()]
+    assert list(connected(SERVERS[-1]).eof()) == []
+
+
+def test_a_server_that_closes_at_once_has_quit() -> None:
+    codec = ServerCodec(Habits())
+    codec.encode(wire.Hello(1, "Ann"))
+    assert list(codec.eof())[-1] == wire.Quit()

@@ -1,0 +1,152 @@
+"""Fake classic clients call a real daemon with a real console, over slow and quick networks."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pychat_client.link import FINISH_SECONDS
+from tests.classic.cases import CLIENTS, Client, octets
+from tests.classic.fakes import Fake, Sender, at_once, in_pieces
+from tests.e2e.harness import PATIENCE, Line, Piped
+
+clients = pytest.mark.parametrize("case", CLIENTS, ids=lambda case: case.family)
+networks = pytest.mark.parametrize("send", [at_once, in_pieces])
+
+
+@pytest.fixture
+def console(line: Line) -> Piped:
+    console = line.plain("pychatd-console", "--handle", "Bob")
+    console.notes("This is the line")
+    return console
+
+
+@pytest.fixture
+def ann(line: Line, send: Sender) -> Iterator[Fake]:
+    fake = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE), send)
+    yield fake
+    fake.close()
+
+
+def open_and_talk(case: Client, ann: Fake, console: Piped) -> None:
+    for sent, got in case.opening:
+        ann.says(octets(sent))
+        if case.first:
+            console.says(f"{case.name}> {case.first}\n")
+            console.enter("hi there")
+        ann.gets(octets(got))
+    ann.says(octets(case.says))
+    console.says(f"{case.name}> hello\n")
+
+
+@networks
+@clients
+def test_two_turns_and_bobs_quit(case: Client, ann: Fake, console: Piped) -> None:
+    open_and_talk(case, ann, console)
+    console.notes("classic program, NOT ENCRYPTED")
+    console.enter("hi there")
+    ann.gets(octets(case.gets))
+    ann.says(octets(case.says).replace(b"hello", "Grüße".encode()))
+    console.says(f"{case.name}> Grüße\n")
+    console.enter("żółć")
+    ann.gets(octets(case.gets).replace(b"hi there", "żółć".encode()))
+    ann.says(octets(case.says))
+    console.enter("\\quit")
+    ann.sees_the_end(octets(case.end))
+
+
+@networks
+@clients
+def test_anns_quit(case: Client, ann: Fake, console: Piped) -> None:
+    open_and_talk(case, ann, console)
+    console.enter("hi there")
+    ann.gets(octets(case.gets))
+    if case.last:
+        ann.says(octets(case.last))
+        console.says(f"{case.name}> {case.last}\n")
+    if case.quits:
+        ann.says(octets(case.quits))
+    else:
+        ann.socket.shutdown(socket.SHUT_WR)
+    console.notes(f"{case.name} ended the conversation")
+    ann.sees_the_end(b"")
+
+
+@pytest.mark.parametrize("send", [at_once])
+def test_a_too_long_answer_is_refused_with_the_number_and_not_cut(ann: Fake, console: Piped) -> None:
+    open_and_talk(CLIENTS[0], ann, console)
+    console.enter("ж" * 246)
+    console.notes("Not sent: 492 bytes, and the other side's classic program takes at most 491.")
+    console.enter("ж" * 245 + "x")
+    ann.gets(f"Bob> {'ж' * 245}x\0".encode())
+
+
+def test_on_a_free_line_a_program_still_takes_turns(idle_line: Line) -> None:
+    idle_line.start("--turns", "free")
+    console = idle_line.plain("pychatd-console", "--handle", "Bob")
+    console.notes("This is the line")
+    ann = Fake(socket.create_connection(("127.0.0.1", idle_line.port), PATIENCE))
+    open_and_talk(CLIENTS[0], ann, console)
+    console.enter("one")
+    console.enter("two")
+    ann.gets(b"Bob> one\0")
+    console.notes("held until your turn: two")
+    ann.says(octets(CLIENTS[0].says))
+    ann.gets(b"Bob> two\0")
+    ann.close()
+
+
+@pytest.mark.parametrize("send", [at_once])
+def test_a_busy_line_says_so_to_a_program_too(line: Line, ann: Fake, console: Piped) -> None:
+    open_and_talk(CLIENTS[0], ann, console)
+    other = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE))
+    other.says(b"Eve")
+    other.sees_the_end(
+        b"\\busy The line is taken: somebody else is talking. Try again later, or run 'pychat --wait'.\0"
+    )
+    other.close()
+
+
+@pytest.mark.parametrize("send", [at_once])
+@pytest.mark.parametrize("case", [CLIENTS[0], CLIENTS[-3]], ids=lambda case: case.family)
+def test_a_last_message_arrives_although_the_connection_breaks_behind_it(
+    case: Client, ann: Fake, console: Piped
+) -> None:
+    open_and_talk(case, ann, console)
+    console.enter("hi there")
+    ann.gets(octets(case.gets))
+    ann.says(octets(case.says).replace(b"hello", b"important"))
+    ann.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    ann.close()
+    console.says(f"{case.name}> important\n")
+
+
+@pytest.mark.parametrize("send", [at_once])
+def test_a_client_that_is_at_its_prompt_can_still_read_the_quit(ann: Fake, console: Piped) -> None:
+    """It writes before it reads, and name and text apart: the connection has to be there for both."""
+    open_and_talk(CLIENTS[0], ann, console)
+    console.enter("\\quit")
+    ann.sees_the_end(b"\\quit\0")
+    time.sleep(FINISH_SECONDS + 1)  # longer than others are waited for
+    ann.says(b"Ann> ")
+    time.sleep(0.2)
+    ann.says(b"hello")  # would raise
+
+
+def test_a_console_that_does_not_count_is_held_to_the_limit(line: Line) -> None:
+    ann = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE))
+    ann.says(b"Ann> hello")
+    console = socket.socket(socket.AF_UNIX)
+    console.connect(str(line.place / "console.sock"))
+    file = console.makefile("rwb", buffering=0)
+    file.write(b"\\hello 1 Bob\n")
+    while not file.readline().startswith(b"Ann> "):
+        pass
+    file.write(b"\\ack 1\nBob> " + "ж".encode() * 300 + b"\n")
+    answers = [line for line in file if not line.startswith(b"\\ack")]
+    assert answers[-1].startswith(b"\\error too-long Not sent: 600 bytes")
+    console.close()
+    ann.close()

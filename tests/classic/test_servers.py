@@ -1,0 +1,164 @@
+"""`pychat --classic` against fake classic servers, and against our own daemon."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.classic.cases import SERVERS, Server, octets
+from tests.classic.fakes import Fake, Sender, at_once, in_pieces
+from tests.e2e.harness import BIN, PATIENCE, Line, Piped
+
+servers = pytest.mark.parametrize("case", SERVERS, ids=lambda case: case.family)
+networks = pytest.mark.parametrize("send", [at_once, in_pieces])
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.settimeout(PATIENCE)
+        yield sock
+
+
+def call(line: Line, listener: socket.socket, *options: str) -> Piped:
+    """`pychat --classic` on pipes, as Ann."""
+    port = str(listener.getsockname()[1])
+    words = [str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann", *options]
+    return Piped(line.popen(words))
+
+
+def answered(case: Server, listener: socket.socket, send: Sender = at_once) -> Fake:
+    """The fake server's end, after its opening."""
+    bob = Fake(listener.accept()[0], send)
+    bob.gets(case.hello())
+    if case.opening:
+        bob.says(octets(case.opening))
+    return bob
+
+
+@networks
+@servers
+def test_two_turns_and_the_servers_quit(
+    case: Server, send: Sender, idle_line: Line, listener: socket.socket
+) -> None:
+    ann = call(idle_line, listener, *case.options)
+    bob = answered(case, listener, send)
+    ann.notes(f"Connected to {case.name if case.opening else 'server'}, a classic program, NOT ENCRYPTED")
+    ann.enter("hello")
+    bob.gets(octets(case.hears))
+    bob.says(octets(case.says))
+    ann.says(f"{case.name}> hi there\n")
+    ann.enter("hello")
+    bob.gets(octets(case.again))
+    bob.says(octets(case.says).replace(b"hi there", "Grüße".encode()))
+    ann.says(f"{case.name}> Grüße\n")
+    ann.enter("hello")
+    bob.gets(octets(case.again))
+    if case.quits:
+        bob.says(octets(case.quits))
+    else:
+        bob.socket.shutdown(socket.SHUT_WR)
+    ann.notes("ended the conversation")
+    assert ann.exit_status() == 0
+    bob.close()
+
+
+@servers
+def test_anns_quit(case: Server, idle_line: Line, listener: socket.socket) -> None:
+    ann = call(idle_line, listener, *case.options)
+    bob = answered(case, listener)
+    ann.enter("hello")
+    bob.gets(octets(case.hears))
+    bob.says(octets(case.says))
+    ann.says(f"{case.name}> hi there\n")
+    ann.enter("\\quit")
+    bob.sees_the_end(octets(case.end))
+    bob.close()
+    assert ann.exit_status() == 0
+
+
+def test_a_too_long_message_is_refused_with_the_number(idle_line: Line, listener: socket.socket) -> None:
+    ann = call(idle_line, listener)
+    bob = answered(SERVERS[0], listener)
+    ann.enter("ж" * 250)
+    ann.notes("Not sent: 500 bytes, and the other side's classic program takes at most 491.")
+    ann.enter("x" * 491)
+    bob.gets(b"Ann> " + b"x" * 491 + b"\n")
+    bob.close()
+
+
+def test_a_second_message_waits_for_the_answer(idle_line: Line, listener: socket.socket) -> None:
+    ann = call(idle_line, listener)
+    bob = answered(SERVERS[0], listener)
+    ann.enter("one")
+    ann.enter("two")
+    bob.gets(b"Ann> one\n")
+    ann.notes("held until your turn: two")
+    assert bob.got == b""
+    bob.says(b"Bob> hi there")
+    bob.gets(b"Ann> two\n")
+    bob.close()
+
+
+def test_a_connection_that_breaks_is_told_with_what_is_not_known(idle_line: Line, listener: socket.socket) -> None:
+    ann = call(idle_line, listener)
+    bob = answered(SERVERS[0], listener)
+    ann.enter("hello")
+    bob.gets(b"Ann> hello\n")
+    bob.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    bob.close()
+    ann.notes("Whether your last message has arrived is not known.")
+    assert ann.exit_status() == 1
+
+
+def test_a_server_that_dies_of_our_message_is_no_clean_end(idle_line: Line, listener: socket.socket) -> None:
+    ann = call(idle_line, listener, "--no-hello")
+    bob = Fake(listener.accept()[0])
+    ann.enter("Grüße")
+    bob.gets("Ann> Grüße\n".encode())
+    bob.close()
+    ann.notes("Whether your last message has arrived is not known.")
+    assert ann.exit_status() == 1
+
+
+def test_nobody_there_is_said(idle_line: Line, listener: socket.socket) -> None:
+    listener.close()
+    port = str(idle_line.port)
+    ann = Piped(idle_line.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
+    ann.notes("Nobody answers at 127.0.0.1")
+    assert ann.exit_status() == 3
+
+
+def test_our_own_daemon_is_a_classic_server_too(line: Line) -> None:
+    console = line.plain("pychatd-console", "--handle", "Bob")
+    console.notes("This is the line")
+    port = str(line.port)
+    ann = Piped(line.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
+    ann.notes("Connected to Bob, a classic program")
+    ann.enter("hello")
+    console.says("Ann> hello\n")
+    console.enter("hi there")
+    ann.says("Bob> hi there\n")
+    console.enter("\\quit")
+    ann.enter("more")
+    ann.notes("Bob ended the conversation")
+    assert ann.exit_status() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--no-hello"], "go with --classic"),
+        (["--hello", "20211"], "go with --classic"),
+        (["--classic", "--wait"], "is called once"),
+        (["--classic", "--retry-for", "3"], "is called once"),
+        (["--classic", "--accept-new"], "has no key"),
+        (["--classic", "--end-mark", "a\nb"], "visible"),
+    ],
+)
+def test_options_that_do_not_go_together(options: list[str], words: str, idle_line: Line) -> None:
+    ann = Piped(idle_line.popen([str(BIN / "pychat"), "127.0.0.1", "7000", "--handle", "Ann", *options]))
+    ann.notes(words)
+    assert ann.exit_status() == 2

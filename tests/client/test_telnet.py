@@ -1,0 +1,58 @@
+"""telnet's commands are taken out of a stream, refused where they ask, and cost no more than their bytes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pychat_client.telnet import COMMAND_MAX, Telnet, speaks
+
+STREAM = b"a\xff\xfd\x03b\xff\xfb\x18c\xff\xfa\x18\x00xterm\xff\xff\xff\xf0"
+STREAM += b"d\xff\xf1e\xff\xfe\x01\xff\xfc\x01f\xff\xffg\r\0h\r\n"
+
+
+def test_commands_go_and_text_stays() -> None:
+    telnet = Telnet()
+    assert telnet.feed(STREAM) == b"abcdefg\r\nh\r\n"
+    assert telnet.refusals == b"\xff\xfc\x03\xff\xfe\x18"
+    assert not telnet.interrupted
+
+
+@pytest.mark.parametrize("cut", range(len(STREAM)))
+def test_wherever_it_is_split(cut: int) -> None:
+    telnet = Telnet()
+    text = telnet.feed(STREAM[:cut]) + telnet.feed(STREAM[cut:])
+    assert text.replace(b"\r\0", b"\r\n") == b"abcdefg\r\nh\r\n"
+    assert telnet.refusals == b"\xff\xfc\x03\xff\xfe\x18"
+
+
+@pytest.mark.parametrize("command", [b"\xf4", b"\xec"])
+def test_ctrl_c_and_the_end_of_the_input_are_told(command: bytes) -> None:
+    telnet = Telnet()
+    telnet.feed(b"\xff" + command)
+    assert telnet.interrupted
+
+
+def test_before_a_command_carriage_returns_and_bytes_of_other_encodings_are_text() -> None:
+    telnet = Telnet()
+    assert telnet.feed(b"a\r\0b\xffc") == b"a\r\0b\xffc"
+    assert not speaks(b"\xff\xe9t\xe9")
+    assert speaks(b"a\xff\xfd\x03")
+
+
+def test_an_unfinished_command_is_given_up() -> None:
+    telnet = Telnet()
+    assert telnet.feed(b"\xff\xfa" + b"x" * COMMAND_MAX) == b""
+    assert telnet.feed(b"hello\r\n") == b"hello\r\n"
+
+
+@pytest.mark.parametrize(
+    "unit", [b"\xff\xfa", b"\xff\xfax", b"\xff\xff", b"\xff\xfa\xff\xff", b"\xff\xfa\xff\xff\xff", b"\xff"]
+)
+def test_no_bytes_take_long(unit: bytes) -> None:
+    """Half a MiB takes well under a second; if each byte were looked at for each other one, it would be hours."""
+    data = unit * ((1 << 19) // len(unit))
+    start = time.perf_counter()
+    Telnet().feed(data)
+    assert time.perf_counter() - start < 20
