@@ -169,7 +169,7 @@ class _Line:
     def __init__(self, settings: Settings, reload: Callable[[], Settings], passed: list[socket]) -> None:
         """Takes them all; of the sockets, those that systemd has `passed`. Raises a PychatError for what is
         not to be had."""
-        from pychatd import identity, listeners
+        from pychatd import listeners
 
         self._settings = settings
         self._reload = reload
@@ -180,16 +180,20 @@ class _Line:
                 "here nobody would start it again."
             )
         listeners.make_directory(settings.state)
+        tcp: list[socket] = []
+        if not passed:
+            listeners.make_directory(settings.runtime)
+            self.pidfile = Pidfile(settings.pidfile)
+            self.pidfile.acquire()
+            tcp = listeners.bind_tcp(settings)
+        from pychatd import identity  # only now, for it loads TLS: the port is open, and who calls need only wait
+
+        self._identity = identity.load(settings, make=True)
         if passed:
             self.listeners = listeners.sort(passed)
-            self._identity = identity.load(settings, make=True)
-            return
-        listeners.make_directory(settings.runtime)
-        self.pidfile = Pidfile(settings.pidfile)
-        self.pidfile.acquire()
-        tcp = listeners.bind_tcp(settings)
-        self._identity = identity.load(settings, make=True)
-        self.listeners = listeners.Listeners(tcp, listeners.bind_console(settings.console_socket), passed=False)
+        else:
+            console = listeners.bind_console(settings.console_socket)
+            self.listeners = listeners.Listeners(tcp, console, passed=False)
 
     def serve(self, ready: Callable[[], None]) -> int:
         """Serves until it is told to stop. The event loop is made here: it would not survive a fork."""
