@@ -78,6 +78,7 @@ class Screen:
             output=output,
         )
         self._session.default_buffer.accept_handler = self._accept
+        self._session.app.terminal_size_polling_interval = None  # SIGWINCH tells; nothing wakes an idle screen
 
     @property
     def chat(self) -> Chat | None:

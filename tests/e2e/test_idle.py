@@ -1,0 +1,22 @@
+"""Nobody says anything: nothing wakes."""
+
+from __future__ import annotations
+
+import time
+
+from tests.bench.measure import wakeups
+from tests.e2e.harness import PATIENCE, Line
+
+QUIET_SECONDS = 2.0
+"""Far under the liveness ping, and four times the interval at which prompt_toolkit would look at the terminal."""
+
+
+def test_an_idle_daemon_and_both_screens_do_not_wake(line: Line) -> None:
+    console, client = line.talk()
+    pids = (line.pid(), console.child.pid, client.child.pid)
+    end = time.monotonic() + PATIENCE
+    counts = None
+    while (now := [wakeups(pid) for pid in pids]) != counts:
+        assert time.monotonic() < end, f"woken from {counts} to {now} times"
+        counts = now
+        time.sleep(QUIET_SECONDS)
