@@ -157,7 +157,8 @@ def with_unit(value: float, unit: str) -> str:
         value, unit = value / 1000, "ms"
     if unit == "/s":
         return f"{float(f'{value:.3g}'):,.0f}/s"
-    digits = f"{value:.3g}" if value < 1000 else f"{float(f'{value:.3g}'):,.0f}"
+    value = float(f"{value:.3g}")
+    digits = f"{value:g}" if value < 1000 else f"{value:,.0f}"
     return f"{digits} {unit}".strip()
 
 
