@@ -16,11 +16,12 @@ from typing import Protocol
 
 from pychat_client import wire
 from pychat_client.conversation import Endpoint, Role
-from pychat_client.errors import Exit, LinkError, ProtocolError, Refused, Untrusted
+from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
 from pychat_client.link import Link
+from pychat_client.log import Log
 from pychat_client.situation import Situation
-from pychat_client.text import printable
+from pychat_client.text import printable, printable_lines
 
 QUIT_SECONDS = 5.0
 """How long a quit may wait for the last acks."""
@@ -45,6 +46,12 @@ class View(Protocol):
     def restore(self, text: str) -> None:
         """Puts text back into the line being typed."""
 
+    def undelivered(self, text: str) -> None:
+        """An own message that will not arrive, shown so that it can be copied."""
+        self.notice("This was not delivered:")
+        for line in printable_lines(text):
+            self.notice(f"    {line}")
+
     def refresh(self) -> None:
         """The state that `Chat.situation` tells has changed."""
 
@@ -58,8 +65,11 @@ class View(Protocol):
 class Chat:
     """One user's side of the talk."""
 
-    def __init__(self, end: Endpoint, view: View, place: str, *, wait: bool = False) -> None:
-        """place: what the line is called ("host port 7000"); wait: a taken line is called again."""
+    def __init__(
+        self, end: Endpoint, view: View, place: str, *, wait: bool = False, log: Log | None = None
+    ) -> None:
+        """place: what the line is called ("host port 7000"); wait: a taken line, or one where nobody answers,
+        is called again; log: where what is said is also written."""
         self.end = end
         self.place = place
         self.status: Exit | None = None  # set when the chat is done
@@ -68,6 +78,8 @@ class Chat:
         self.key: str | None = None  # the fingerprint of the daemon's key, verified or our own daemon's
         self.attempt = 0  # how many calls in a row have failed, for the user to see
         self._wait = wait
+        self._log = log or Log()
+        self._log.report = view.notice
         self._known = False  # whether the other end has ever answered: then we call again when cut off
         self._view = view
         self._link: Link | None = None
@@ -114,7 +126,12 @@ class Chat:
         if command := self._command(line):
             command()
         elif line.strip():
-            self._show([self.end.say(_unescaped(line))])
+            self.say(_unescaped(line))
+        self._flush()
+
+    def say(self, text: str) -> None:
+        """Sends or holds `text`, whatever it begins with. Raises a PychatError if it is refused."""
+        self._show([self.end.say(text)])
         self._flush()
 
     def leave(self) -> None:
@@ -200,13 +217,14 @@ class Chat:
         self._view.refresh()
 
     def unreachable(self, error: LinkError) -> None:
-        """A call failed: the end of it for the first call, the next try is coming for a later one."""
+        """A call failed: the end of it for the first call, unless we are to wait; a later one is tried again."""
         self.gone.set()
-        if not self._known or isinstance(error, Untrusted):
+        patient = self._known or (self._wait and isinstance(error, Absent))
+        if not patient or isinstance(error, Untrusted):
             for line in str(error).split("\n"):
                 self._view.notice(line)
             self.finish(error.status)
-        elif self.attempt == 1:
+        elif self.attempt == int(self._known):  # the call after a lost link is the first attempt
             self._view.notice(f"{error} Trying again until somebody answers.")
         self._view.refresh()
 
@@ -268,6 +286,7 @@ class Chat:
             return
         over = self.end.quit(printable(reason))
         if self.end.role is Role.PEER:
+            self._log.note("You ended the conversation.")
             self._return_undelivered(over.undelivered)
             self._leave_after_acks()
         else:
@@ -296,18 +315,19 @@ class Chat:
             case Said(message, own, time):
                 when = (time or datetime.now(UTC)).astimezone()
                 self._view.message(message, own=own, time=when, replayed=time is not None)
+                self._log.said(message.handle, message.text, when)
             case Held(text):
                 self._view.held(text)
             case Met(_, resumed, detail):
                 self._peer = detail
                 if not self._trouble:
-                    self._view.notice(self.situation.met(resumed=resumed))
+                    self._tell(self.situation.met(resumed=resumed))
             case Presence(here):
                 self._view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
             case Over(name, by_other, reason, undelivered):
                 who = (printable(name) or "The other side") if by_other else "You"
                 because = f": {printable(reason)}" if reason else ""
-                self._view.notice(f"{who} ended the conversation{because}.")
+                self._tell(f"{who} ended the conversation{because}.")
                 self._return_undelivered(undelivered)
                 if by_other and self.end.role is Role.PEER:
                     self._ending = Exit.OK
@@ -319,7 +339,8 @@ class Chat:
     def _complaint(self, code: str, words: str) -> None:
         if code == "busy":
             if not self.attempt or not self._wait:
-                self._view.notice(words or "The line is taken by somebody else.")
+                again = " Calling again until it is free." if self._wait else ""
+                self._view.notice((words or "The line is taken by somebody else.") + again)
             if not self._wait:
                 self.finish(Exit.TAKEN)
         elif code in PASSING:
@@ -334,10 +355,14 @@ class Chat:
     def _return_undelivered(self, texts: tuple[str, ...]) -> None:
         """Own words that will not arrive are shown, so that they can be copied, and never dropped."""
         for text in texts:
-            self._view.notice("This was not delivered:")
-            for line in text.split("\u2028"):
-                self._view.notice(f"    {printable(line)}")
+            self._view.undelivered(text)
+            self._log.note(f"Not delivered: {' '.join(printable_lines(text))}")
             self._undelivered = True
+
+    def _tell(self, sentence: str) -> None:
+        """A sentence that belongs into a transcript of the conversation too."""
+        self._view.notice(sentence)
+        self._log.note(sentence)
 
     # -------------------------------------------------------------- the end
 

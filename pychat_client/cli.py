@@ -1,16 +1,17 @@
-"""`pychat HOST PORT`: the command line of the client."""
+"""`pychat HOST PORT`, `pychat NAME`, `pychat send`: the command lines of the client."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pychat_client import __version__
-from pychat_client.errors import Exit, HandleError, PychatError, Untrusted, UsageError
+from pychat_client.errors import Absent, Exit, HandleError, PychatError, Untrusted, UsageError
 from pychat_client.places import history_file, key_file, known_hosts_file
 from pychat_client.text import check_handle, printable
 
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from pychat_client.chat import View
+    from pychat_client.log import Log
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the client; returns its exit status."""
-    return guarded("pychat", lambda: _run(_parser().parse_args(argv)))
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["send"]:
+        return guarded("pychat", lambda: _send(_send_parser().parse_intermixed_args(words[1:])))
+    return guarded("pychat", lambda: reporting(_parser().parse_args(words), _run))
 
 
 def guarded(program: str, run: Callable[[], int]) -> int:
@@ -37,19 +42,59 @@ def guarded(program: str, run: Callable[[], int]) -> int:
         return Exit.INTERRUPTED
 
 
+def reporting(args: argparse.Namespace, run: Callable[[argparse.Namespace], int]) -> int:
+    """Runs a conversation; with --json its end is an object too."""
+    if not args.json:
+        return run(args)
+    from pychat_client.objects import reported
+
+    return reported(lambda: run(args))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychat",
-        description="Talk with the person at a pychatd on another host.",
+        description="Talk with the person at a pychatd on another host. 'pychat send --help' tells how to send "
+        "one message and leave.",
         epilog="Exit status: 0 the conversation ended, 1 failure or connection lost, 2 wrong use, 3 nobody "
         "answers, 4 the line is taken, 5 refused, 6 something was not delivered, 7 the host's key is not "
         "the accepted one, 130 interrupted.",
     )
-    parser.add_argument("host", metavar="HOST", nargs="?", help="name or address of the host")
+    parser.add_argument("host", metavar="HOST", nargs="?", help="name or address; or, alone, a line's own name")
     parser.add_argument("port", metavar="PORT", nargs="?", help="port of its pychatd")
     parser.add_argument(
         "--show-certificate", action="store_true", help="print your certificate, for a host's list of who may call"
     )
+    trust = _add_call_options(parser)
+    trust.add_argument("--forget", action="store_true", help="remove the accepted key of HOST PORT, and leave")
+    parser.add_argument("--list-lines", action="store_true", help=argparse.SUPPRESS)  # for shells' completion
+    add_view_options(parser)
+    parser.add_argument("--version", action="version", version=f"pychat {__version__}")
+    return parser
+
+
+def _send_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pychat send",
+        usage="pychat send [options] HOST PORT [TEXT ...]\n       pychat send [options] NAME [TEXT ...]",
+        description="Send one message, and leave once it is stored on the other host. A host that is really "
+        "called 'send' is called with 'pychat -- send PORT'.",
+        epilog="Exit status: 0 stored (and answered), 1 failure or connection lost, 2 wrong use, 3 nobody "
+        "answers, 4 the line is taken, 5 refused, 6 not delivered, 7 the host's key is not the accepted one, "
+        "8 stored, but not answered, 130 interrupted.",
+    )
+    parser.add_argument("words", metavar="TEXT", nargs="*", help="the message; from stdin without one, or for -")
+    parser.add_argument("--expect-reply", action="store_true", help="wait for the answer, and print it")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, help="give up after so long (default: never)"
+    )
+    _add_call_options(parser)
+    parser.set_defaults(retry_for=None, log=None)
+    return parser
+
+
+def _add_call_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """The options of every call; returns the group of those that exclude each other."""
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--fingerprint", metavar="SHA256:…", help="accept the host's key only if it is this one")
@@ -57,20 +102,27 @@ def _parser() -> argparse.ArgumentParser:
     trust.add_argument(
         "--ca", action="store_true", help="trust whom the system's certificate authorities vouch for"
     )
-    trust.add_argument("--forget", action="store_true", help="remove the accepted key of HOST PORT, and leave")
-    parser.add_argument("--wait", action="store_true", help="while the line is taken, try again until it is free")
-    add_view_options(parser)
-    parser.add_argument("--version", action="version", version=f"pychat {__version__}")
-    return parser
+    parser.add_argument("--wait", action="store_true", help="call until the line is free and somebody answers")
+    return trust
+
+
+def seconds(word: str) -> float:
+    """A time limit of the command line; argparse's sentence for a bad one names this function."""
+    number = float(word)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
     """The options that both the client and the console have."""
     parser.add_argument("--plain", action="store_true", help="plain lines on stdin and stdout, no screen")
+    parser.add_argument("--json", action="store_true", help="JSON objects, one a line, on stdin and stdout")
+    parser.add_argument("--log", metavar="FILE", type=Path, help="append what is said to FILE (made 0600)")
     parser.add_argument(
         "--retry-for",
         metavar="SECONDS",
-        type=float,
+        type=seconds,
         help="give up when a connection that was cut cannot be made again for so long (default: never)",
     )
 
@@ -78,24 +130,71 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     if args.show_certificate:
         return _show_certificate()
-    if args.host is None or args.port is None:
-        raise UsageError("Whom to call? pychat HOST PORT.")
-    port = parse_port(args.port)
-    if args.forget:
-        return _forget(args.host, port)
-    from pychat_client.hosts import trusted_context
+    from pychat_client import lines
+    from pychat_client.preferences import load
 
-    plain = wants_plain(args.plain)
+    preferences = load()
+    if args.list_lines:
+        for words in lines.listed(preferences):
+            print(words)
+        return Exit.OK
+    called = [word for word in (args.host, args.port) if word is not None]
+    lines.use(lines.find(called, preferences.lines), preferences, args)
+    if args.forget:
+        return _forget(args.host, args.port)
+    plain = args.json or wants_plain(args.plain)
     if args.handle is None and not sys.stdin.isatty():
         raise HandleError("Who are you? Without a terminal to ask, --handle NAME has to say it.")
     given = None if args.handle is None else check_handle(args.handle)
-    context, key = trusted_context(args, port)
+    context, key = _trusted_context(args, args.retry_for if args.wait else None)
     handle = given or _ask_handle(plain)
 
     import asyncio
 
-    view = make_view("pychat", plain)
-    return asyncio.run(_talk(args, port, handle, view, context=context, key=key))
+    view = make_view("pychat", args)
+    return asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
+
+
+def _send(args: argparse.Namespace) -> int:
+    from pychat_client import lines
+    from pychat_client.preferences import load
+    from pychat_client.send import Sender, text_of
+
+    preferences = load()
+    line, words = lines.find_before_text(args.words, preferences.lines)
+    lines.use(line, preferences, args)
+    handle = lines.login_handle() if args.handle is None else check_handle(args.handle)
+    if handle is None:
+        raise HandleError("Who are you? Your user's name is no handle: --handle NAME has to say it.")
+    text = text_of(words)
+    start = time.monotonic()
+    context, key = _trusted_context(args, args.timeout)
+
+    import asyncio
+
+    left = None if args.timeout is None else max(args.timeout - (time.monotonic() - start), 0)
+    view = Sender(text, expect_reply=args.expect_reply, seconds=left)
+    return asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
+
+
+def _trusted_context(args: argparse.Namespace, seconds: float | None) -> tuple[SSLContext, str | None]:
+    """hosts.trusted_context; with --wait again and again until the host answers, or `seconds` are over."""
+    from pychat_client.hosts import trusted_context
+    from pychat_client.link import DIAL_SECONDS
+    from pychat_client.redial import PAUSE_FIRST, PAUSE_MAX
+
+    end = float("inf") if seconds is None else time.monotonic() + seconds
+    pause = PAUSE_FIRST
+    while True:
+        try:
+            return trusted_context(args, args.port, min(DIAL_SECONDS, max(end - time.monotonic(), 0.1)))
+        except Absent as error:
+            if not args.wait or time.monotonic() + pause > end:
+                raise
+            if pause == PAUSE_FIRST:
+                print(f"pychat: {error} Calling until somebody answers.", file=sys.stderr)
+        time.sleep(pause)
+        pause = min(pause * 2, PAUSE_MAX)
 
 
 async def _talk(
@@ -109,7 +208,13 @@ async def _talk(
     from pychat_client.link import Link, dial
     from pychat_client.redial import converse
 
-    chat = Chat(Endpoint(Role.PEER, handle), view, f"{printable(args.host)} port {port}", wait=args.wait)
+    chat = Chat(
+        Endpoint(Role.PEER, handle),
+        view,
+        f"{printable(args.host)} port {port}",
+        wait=args.wait,
+        log=open_log(args),
+    )
     chat.key = key
 
     async def connect() -> Link:
@@ -152,22 +257,27 @@ def open_standard_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 -- for the life of the process
 
 
-def parse_port(word: str) -> int:
-    """A port number. Raises UsageError."""
-    if not (word.isascii() and word.isdecimal() and 1 <= int(word[:6]) <= 65535):
-        raise UsageError(f"'{printable(word)}' is not a port: a number from 1 to 65535 is.")
-    return int(word)
-
-
 def wants_plain(asked: bool) -> bool:
     """Whether there is no terminal that a screen could be drawn on."""
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     return asked or not terminal or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
 
 
-def make_view(program: str, plain: bool) -> View:
-    """The view for this terminal, with `program`'s own history. Loads prompt_toolkit only for a screen."""
-    if plain:
+def open_log(args: argparse.Namespace) -> Log:
+    """The transcript that --log asks for; one that goes nowhere without it. Raises UsageError."""
+    from pychat_client.log import Log
+
+    return Log(args.log)
+
+
+def make_view(program: str, args: argparse.Namespace) -> View:
+    """The view that `args` and this terminal want, with `program`'s own history. Loads prompt_toolkit only
+    for a screen."""
+    if args.json:
+        from pychat_client.jsonl import Jsonl
+
+        return Jsonl()
+    if wants_plain(args.plain):
         from pychat_client.plain import Plain
 
         return Plain(program)

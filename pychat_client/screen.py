@@ -30,7 +30,7 @@ from prompt_toolkit.utils import get_cwidth
 from prompt_toolkit.validation import ValidationError, Validator
 
 from pychat_client import wire
-from pychat_client.chat import Chat
+from pychat_client.chat import Chat, View
 from pychat_client.errors import HandleError, PychatError
 from pychat_client.text import MESSAGE_MAX, check_handle, nfc, printable, printable_lines, wrap
 
@@ -53,7 +53,7 @@ _INDENT = " " * 8
 """In front of a message's later lines: never where a name begins, so no text can pose as a message."""
 
 
-class Screen:
+class Screen(View):
     """The view of a terminal; see chat.View for the contract."""
 
     def __init__(self, history: Path | None, input: Input | None = None, output: Output | None = None) -> None:

@@ -72,6 +72,11 @@ class KnownHosts:
             raise PychatError(f"The line of {printable(name)} in {self.path} is damaged; remove it.")
         return certificate
 
+    def names(self) -> list[tuple[str, str]]:
+        """The hosts and ports that there are pins of, sorted. Raises PychatError."""
+        names = {words[0].rpartition(":") for line in self._lines() if (words := line.split())}
+        return sorted((host, port) for host, colon, port in names if colon)
+
     def accept(self, host: str, port: int, certificate: bytes) -> None:
         """Accepts a certificate (DER) for a host from now on. Raises PychatError."""
         line = f"{_host_name(host, port)} {fingerprint(certificate)} {base64.b64encode(certificate).decode()}\n"

@@ -20,7 +20,8 @@ LINES_MAX = 400
 CLIENT = [
     *("errors", "places", "text", "trust", "toml", "preferences"),
     *("wire", "codec", "classic", "events", "conversation"),
-    *("situation", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
+    *("situation", "link", "log", "chat", "redial", "objects", "pipe", "plain", "jsonl", "screen", "send"),
+    *("lines", "hosts", "cli"),
 ]
 DAEMON = [
     *("config", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
@@ -103,6 +104,8 @@ def test_the_core_does_no_io(name: str) -> None:
         ("pychat_client.cli", {"prompt_toolkit", "asyncio", "pychatd", "importlib.metadata"}),
         ("pychat_client.redial", {"prompt_toolkit", "pychatd", "pychat_client.screen"}),
         ("pychat_client.plain", {"prompt_toolkit", "pychatd"}),
+        ("pychat_client.jsonl", {"prompt_toolkit", "pychatd"}),
+        ("pychatd.transcript", {"prompt_toolkit", "asyncio", "sqlite3"}),
     ],
 )
 def test_a_program_loads_only_what_it_uses(module: str, without: set[str]) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from pychat_client import redial, wire
-from pychat_client.chat import Chat
+from pychat_client.chat import Chat, View
 from pychat_client.conversation import Endpoint, Role
 from pychat_client.errors import Absent, Exit
 from pychat_client.link import Link
@@ -20,7 +20,7 @@ from tests.aio import Raw, attach, in_loop
 HELLO = "\\hello 1 alice session=5f0c turns=free"
 
 
-class Notes:
+class Notes(View):
     """A view that keeps what it is told, and reads nothing."""
 
     def __init__(self) -> None:
@@ -211,6 +211,7 @@ def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: Exit
             await raw.rest()
             raw.hang_up()
         assert await result == status
-        assert calls.view.sentences[0] == "The line is taken."
+        again = " Calling again until it is free." if wait else ""
+        assert calls.view.sentences[0] == f"The line is taken.{again}"
 
     check()
