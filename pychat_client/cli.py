@@ -89,7 +89,7 @@ def _send_parser() -> argparse.ArgumentParser:
         "--timeout", metavar="SECONDS", type=seconds, help="give up after so long (default: never)"
     )
     _add_call_options(parser)
-    parser.set_defaults(retry_for=None, log=None)
+    parser.set_defaults(retry_for=None)
     return parser
 
 
@@ -146,13 +146,14 @@ def _run(args: argparse.Namespace) -> int:
     if args.handle is None and not sys.stdin.isatty():
         raise HandleError("Who are you? Without a terminal to ask, --handle NAME has to say it.")
     given = None if args.handle is None else check_handle(args.handle)
+    log = open_log(args)
     context, key = _trusted_context(args, args.retry_for if args.wait else None)
     handle = given or _ask_handle(plain)
 
     import asyncio
 
     view = make_view("pychat", args)
-    return asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
+    return asyncio.run(_talk(args, args.port, handle, view, context=context, key=key, log=log))
 
 
 def _send(args: argparse.Namespace) -> int:
@@ -198,7 +199,14 @@ def _trusted_context(args: argparse.Namespace, seconds: float | None) -> tuple[S
 
 
 async def _talk(
-    args: argparse.Namespace, port: int, handle: str, view: View, *, context: SSLContext, key: str | None
+    args: argparse.Namespace,
+    port: int,
+    handle: str,
+    view: View,
+    *,
+    context: SSLContext,
+    key: str | None,
+    log: Log | None = None,
 ) -> Exit:
     import asyncio
 
@@ -213,7 +221,7 @@ async def _talk(
         view,
         f"{printable(args.host)} port {port}",
         wait=args.wait,
-        log=open_log(args),
+        log=log,
     )
     chat.key = key
 

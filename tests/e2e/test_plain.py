@@ -106,6 +106,36 @@ def test_nobody_answers(idle_line: Line) -> None:
     assert sentence == f"pychat: Nobody answers at localhost port {idle_line.port}: connection refused."
 
 
+def test_to_wait_is_to_call_until_somebody_answers_and_to_say_so(line: Line) -> None:
+    assert _pychat(line, "so that the key is known\n", "--handle", "Client1").returncode == 0
+    line.kill()
+    client = line.plain("pychat", "--handle", "Client1", "--wait")
+    client.notes("connection refused. Trying again until somebody answers.")
+    line.start()
+    client.notes("Connected to ")
+    client.enter("Hi!")
+    client.end_input()
+    assert client.exit_status() == 0
+    assert client.notices().count("Trying again") == 1
+
+
+def test_to_wait_is_to_call_until_the_line_is_free_and_to_say_so(line: Line) -> None:
+    _, first = line.talk()
+    client = line.plain("pychat", "--handle", "Client2", "--wait")
+    client.notes("The line is taken")
+    client.notes("Calling again until it is free.")
+    first.enter("\\quit")
+    client.notes("Connected to Server.")
+    client.end_input()
+    assert client.exit_status() == 0
+
+
+def test_to_wait_is_no_reason_to_go_on_without_trust(line: Line) -> None:
+    words = [str(BIN / "pychat"), "--wait", "--handle", "Client1", "localhost", str(line.port)]
+    result = subprocess.run(words, env=line.env, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
+    assert result.returncode == 7
+
+
 def test_a_host_that_does_not_exist(idle_line: Line) -> None:
     client = idle_line.plain("pychat", "--handle", "Client1", host="no-such-host.invalid")
     client.end_input()
