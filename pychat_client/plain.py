@@ -26,6 +26,7 @@ class Plain(Pipe):
         """program: whose name stands in front of notices; source: the file descriptor to read."""
         super().__init__(source)
         self._program = program
+        self._taking = False  # what is said now has just been typed
 
     # -------------------------------------------------------------- chat.View
 
@@ -40,6 +41,8 @@ class Plain(Pipe):
             self.write(sys.stdout, name + indented(lines))
         elif replayed:
             self.notice(f"said earlier: {indented(lines)}")
+        elif not self._taking:
+            self.notice(f"your turn; sent now: {indented(lines)}")
 
     def held(self, text: str) -> None:
         self.notice(f"held until your turn: {' '.join(printable_lines(text))}")
@@ -57,8 +60,11 @@ class Plain(Pipe):
             text = line.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
             raise MessageError("Not sent: a line of the input is not UTF-8.") from None
-        if text:
+        self._taking = True
+        try:
             chat.typed(text)
+        finally:
+            self._taking = False
 
     def refused(self, line: bytes, error: PychatError) -> None:
         self.notice(str(error))
