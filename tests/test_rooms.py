@@ -18,7 +18,8 @@ LINES_MAX = 400
 
 # A module imports only from modules above it. Imports for types alone do not count: they load nothing.
 CLIENT = [
-    *("errors", "places", "text", "trust", "wire", "codec", "classic", "events", "conversation"),
+    *("errors", "places", "text", "trust", "toml", "preferences"),
+    *("wire", "codec", "classic", "events", "conversation"),
     *("situation", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
 ]
 DAEMON = [
