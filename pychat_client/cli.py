@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def add_view_options(parser: argparse.ArgumentParser) -> None:
     """The options that both the client and the console have."""
     parser.add_argument("--plain", action="store_true", help="plain lines on stdin and stdout, no screen")
+    parser.add_argument("--no-history", action="store_true", help="keep no line typed, and offer none of before")
     parser.add_argument(
         "--retry-for",
         metavar="SECONDS",
@@ -94,7 +95,7 @@ def _run(args: argparse.Namespace) -> int:
 
     import asyncio
 
-    view = make_view("pychat", plain)
+    view = make_view("pychat", plain, no_history=args.no_history)
     return asyncio.run(_talk(args, port, handle, view, context=context, key=key))
 
 
@@ -165,15 +166,17 @@ def wants_plain(asked: bool) -> bool:
     return asked or not terminal or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
 
 
-def make_view(program: str, plain: bool) -> View:
+def make_view(program: str, plain: bool, *, no_history: bool) -> View:
     """The view for this terminal, with `program`'s own history. Loads prompt_toolkit only for a screen."""
     if plain:
         from pychat_client.plain import Plain
 
         return Plain(program)
-    from pychat_client.screen import Screen
+    from pychat_client.preferences import load
+    from pychat_client.screen import open_screen
 
-    return Screen(history_file(program))
+    preferences = load()
+    return open_screen(history_file(program) if preferences.history and not no_history else None, preferences)
 
 
 def _ask_handle(plain: bool) -> str:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TextIO
 
@@ -65,8 +65,15 @@ class Plain:
     def notice(self, sentence: str) -> None:
         self._write(sys.stderr, f"{self._program}: {sentence}")
 
+    def alert(self, words: str, *, ring: bool) -> None:
+        """The line that is written anyway is all there is."""
+
     def restore(self, text: str) -> None:
         self.notice(f"taken back: {printable(' '.join(text.splitlines()))}")
+
+    @property
+    def keys(self) -> Sequence[tuple[str, str]]:
+        return ()
 
     def refresh(self) -> None:
         self._changed.set()

@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
 
     import asyncio
 
-    view = make_view("pychatd-console", wants_plain(args.plain))
+    view = make_view("pychatd-console", wants_plain(args.plain), no_history=args.no_history)
     return asyncio.run(_attend(place / "console.sock", port, handle, view, args))
 
 

@@ -20,7 +20,8 @@ LINES_MAX = 400
 CLIENT = [
     *("errors", "places", "text", "trust", "toml", "preferences"),
     *("wire", "codec", "classic", "events", "conversation"),
-    *("situation", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
+    *("signs", "situation", "link", "commands", "chat", "redial", "plain"),
+    *("background", "palette", "terminal", "alerts", "history", "editing", "screen", "hosts", "cli"),
 ]
 DAEMON = [
     *("config", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
@@ -30,7 +31,7 @@ DAEMON = [
 ORDER = [f"pychat_client.{name}" for name in ("__init__", *CLIENT)]
 ORDER += [f"pychatd.{name}" for name in ("__init__", *DAEMON)]
 
-SANS_IO = ["errors", "text", "wire", "codec", "classic", "events", "conversation", "situation"]
+SANS_IO = ["errors", "text", "wire", "codec", "classic", "events", "conversation", "signs", "situation"]
 IO = {"asyncio", "io", "logging", "os", "pathlib", "socket", "subprocess", "sys", "threading", "time"}
 
 

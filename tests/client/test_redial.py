@@ -36,7 +36,11 @@ class Notes:
     def notice(self, sentence: str) -> None:
         self.sentences.append(sentence)
 
+    def alert(self, words: str, *, ring: bool) -> None: ...
+
     def restore(self, text: str) -> None: ...
+
+    keys = ()
 
     def refresh(self) -> None: ...
 
