@@ -18,8 +18,8 @@ from pychat_client.text import check_handle, printable
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from pychat_client.chat import View
     from pychat_client.log import Log
+    from pychat_client.view import View
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,6 +119,7 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="plain lines on stdin and stdout, no screen")
     parser.add_argument("--json", action="store_true", help="JSON objects, one a line, on stdin and stdout")
     parser.add_argument("--log", metavar="FILE", type=Path, help="append what is said to FILE (made 0600)")
+    parser.add_argument("--no-history", action="store_true", help="keep no line typed, and offer none of before")
     parser.add_argument(
         "--retry-for",
         metavar="SECONDS",
@@ -289,9 +290,11 @@ def make_view(program: str, args: argparse.Namespace) -> View:
         from pychat_client.plain import Plain
 
         return Plain(program)
-    from pychat_client.screen import Screen
+    from pychat_client.preferences import load
+    from pychat_client.screen import open_screen
 
-    return Screen(history_file(program))
+    preferences = load()
+    return open_screen(history_file(program) if preferences.history and not args.no_history else None, preferences)
 
 
 def _ask_handle(plain: bool) -> str:

@@ -15,8 +15,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from pychat_client.chat import Chat, View
+from pychat_client.chat import Chat
 from pychat_client.errors import Exit, PychatError
+from pychat_client.view import View
 
 LINE_MAX = 1 << 16
 """Bytes read of one input line: far over a message, so that its length can still be told."""
@@ -52,6 +53,9 @@ class Pipe(View):
         """Whether the next line may be taken."""
 
     # -------------------------------------------------------------- chat.View
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        """The line that is written anyway is all there is."""
 
     def refresh(self) -> None:
         self._changed.set()

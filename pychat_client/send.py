@@ -14,9 +14,10 @@ from contextlib import suppress
 from datetime import datetime
 
 from pychat_client import wire
-from pychat_client.chat import Chat, View
+from pychat_client.chat import Chat
 from pychat_client.errors import Exit, MessageError
 from pychat_client.text import check_message, printable_lines
+from pychat_client.view import View
 
 INPUT_MAX = 1 << 16
 """Bytes read from stdin: far over a message, so that its length can still be told."""
@@ -58,6 +59,9 @@ class Sender(View):
 
     def notice(self, sentence: str) -> None:
         self._notices.append(sentence)
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        """Nobody looks elsewhere, because nobody looks."""
 
     def restore(self, text: str) -> None:
         """Nobody is there to type on."""

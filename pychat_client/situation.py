@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from pychat_client import wire
 from pychat_client.conversation import Endpoint, Role, Turns
-from pychat_client.text import printable
+from pychat_client.text import MESSAGE_MAX, printable
 from pychat_client.trust import safety_number
+
+
+class Kind(Enum):
+    """How a part of the toolbar is to be seen."""
+
+    PLAIN = "plain"
+    TURN = "turn"  # it is this user's
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A few words of the toolbar."""
+
+    words: str
+    kind: Kind = Kind.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +33,8 @@ class Situation:
 
     place: what the line is called; peer: what the daemon told of the caller (operator's side only);
     calls: how many calls in a row have failed, None while there is a connection; key: the fingerprint
-    of the daemon's key, as verified by the client or told by the operator's own daemon.
+    of the daemon's key, as verified by the client or told by the operator's own daemon; typing: the
+    other user is typing now.
     """
 
     end: Endpoint
@@ -24,30 +42,46 @@ class Situation:
     peer: wire.Peer | None
     calls: int | None
     key: str | None
+    typing: bool
 
-    def summary(self) -> str:
-        """The state in a line, for a toolbar; all of it is also in `status_lines`."""
+    @property
+    def my_turn(self) -> bool:
+        """Whether what this user says now goes at once."""
+        return self.end.my_turn and self.calls is None
+
+    def parts(self) -> list[Part]:
+        """The state in a few words each, the most important first; all of it is also in `status_lines`."""
         end = self.end
         if end.over and end.role is Role.OPERATOR:
-            return "waiting for the next caller"
-        who = printable(end.other) or "nobody there yet"
-        if self.peer is not None and self.peer.name is not None and end.open:
-            who += f" [{printable(self.peer.name)}]"
-        parts = [who, self.turn()]
-        if self._plaintext():
-            parts.append("PLAINTEXT")
+            return [Part("waiting for the next caller")]
+        who = Part(printable(end.other) or "nobody there yet")
+        parts = [who, Part(self.turn(), Kind.TURN if self.my_turn else Kind.PLAIN)]
+        if self.typing:
+            parts.append(Part("typing"))
+        if not end.here and end.open:
+            parts.append(Part("away"))
+        parts += self._trust()
         if end.held:
-            parts.append(f"{len(end.held)} held")
+            parts.append(Part(f"{len(end.held)} held"))
         if end.outbox:
-            parts.append(f"{len(end.outbox)} not stored yet")
+            parts.append(Part(f"{len(end.outbox)} not stored yet"))
         elif end.read < end.stored:
             marks = self.peer is None or not self.peer.classic  # a classic program does not tell
-            parts.append("not read yet" if marks else "sent")
+            parts.append(Part("not read yet" if marks else "sent"))
         elif end.stored:
-            parts.append("read")
-        if not end.here and end.open:
-            parts.append("away")
-        return " | ".join(parts)
+            parts.append(Part("read"))
+        return parts
+
+    def _trust(self) -> list[Part]:
+        """What is known of the key at the other end."""
+        if self.peer is None:
+            who = "key accepted" if self.key is not None else "an authority vouches"
+            return [Part(who)] if self.end.role is Role.PEER and self.end.other else []
+        if not self.end.open or not self.end.here:
+            return []
+        if self._plaintext():
+            return [Part("PLAINTEXT", Kind.WARNING)]
+        return [Part("not verified" if self.peer.name is None else f"verified as {printable(self.peer.name)}")]
 
     def status_lines(self) -> list[str]:
         """All there is to know, a sentence a line."""
@@ -61,6 +95,8 @@ class Situation:
             lines.append(f"The other side is {other}.")
         if other and not end.here:
             lines.append(f"{other} is away: messages are kept and shown on return.")
+        if self.typing:
+            lines.append(f"{other} is typing.")
         turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
         lines.append(f"You {turns}; now: {self.turn()}.")
         lines += self._security_lines()
@@ -68,7 +104,7 @@ class Situation:
             lines.append(f"What is said is kept on the host of this line {kept(end.keep)}.")
         lines.append(
             f"Sent {end.own}, of which {end.stored} stored and {min(end.read, end.own)} read; "
-            f"received {end.received}; held {len(end.held)}."
+            f"received {end.received}; held {len(end.held)}. A message has at most {MESSAGE_MAX} characters."
         )
         return lines
 
@@ -78,11 +114,17 @@ class Situation:
         if self.peer is not None and self.end.open and not self.end.here:
             pass  # nobody is connected: nothing is known, and nothing travels
         elif self._plaintext():
-            lines.append("NOT ENCRYPTED: the other side calls without TLS.")
+            lines.append("PLAINTEXT, NOT ENCRYPTED: the other side calls without TLS.")
         elif self.peer is not None and self.peer.name is not None:
             lines.append(f"Encrypted; the certificate is that of {printable(self.peer.name)}.")
         elif self.end.open or self.end.role is Role.PEER:
             lines.append("Encrypted with TLS 1.3.")
+            if self.peer is not None:
+                lines.append("Whose key that is has not been verified: this line has no list of who may call.")
+            elif self.key is None:
+                lines.append("A certificate authority of this system vouches for the host's name.")
+            else:
+                lines.append("The host has proved to have the accepted key.")
         if self.key is not None and not self._plaintext():
             lines.append(f"The host's key is {printable(self.key)}:")
             lines.append(f"safety number {safety_number(self.key)}, the same on both sides.")

@@ -228,6 +228,10 @@ class Typing(_Bare):
     """The other user is typing now."""
 
 
+class Ring(_Bare):
+    """The other user asks for attention."""
+
+
 class Ping(_Bare):
     """Are you there?"""
 
@@ -254,6 +258,7 @@ Frame = (
     | Here
     | Ready
     | Typing
+    | Ring
     | Ping
     | Pong
 )

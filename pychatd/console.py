@@ -19,7 +19,7 @@ from pychat_client.text import check_handle
 from pychatd import config, query
 
 if TYPE_CHECKING:
-    from pychat_client.chat import View
+    from pychat_client.view import View
 
 
 def main(argv: Sequence[str] | None = None) -> int:

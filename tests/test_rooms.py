@@ -20,8 +20,9 @@ LINES_MAX = 400
 CLIENT = [
     *("errors", "places", "text", "trust", "toml", "preferences"),
     *("wire", "codec", "classic", "events", "conversation"),
-    *("situation", "link", "log", "chat", "redial", "objects", "pipe", "plain", "jsonl", "screen", "send"),
-    *("lines", "hosts", "cli"),
+    *("signs", "situation", "link", "log", "commands", "view", "chat", "redial"),
+    *("objects", "pipe", "plain", "jsonl", "send"),
+    *("background", "palette", "terminal", "alerts", "history", "editing", "screen", "lines", "hosts", "cli"),
 ]
 DAEMON = [
     *("config", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
@@ -31,7 +32,7 @@ DAEMON = [
 ORDER = [f"pychat_client.{name}" for name in ("__init__", *CLIENT)]
 ORDER += [f"pychatd.{name}" for name in ("__init__", *DAEMON)]
 
-SANS_IO = ["errors", "text", "wire", "codec", "classic", "events", "conversation", "situation"]
+SANS_IO = ["errors", "text", "wire", "codec", "classic", "events", "conversation", "signs", "situation"]
 IO = {"asyncio", "io", "logging", "os", "pathlib", "socket", "subprocess", "sys", "threading", "time"}
 
 

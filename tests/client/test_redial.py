@@ -10,11 +10,12 @@ from datetime import datetime
 import pytest
 
 from pychat_client import redial, wire
-from pychat_client.chat import Chat, View
+from pychat_client.chat import Chat
 from pychat_client.conversation import Endpoint, Role
 from pychat_client.errors import Absent, Exit
 from pychat_client.link import Link
 from pychat_client.redial import converse
+from pychat_client.view import View
 from tests.aio import Raw, attach, in_loop
 
 HELLO = "\\hello 1 alice session=5f0c turns=free"
@@ -36,7 +37,11 @@ class Notes(View):
     def notice(self, sentence: str) -> None:
         self.sentences.append(sentence)
 
+    def alert(self, words: str, *, ring: bool) -> None: ...
+
     def restore(self, text: str) -> None: ...
+
+    keys = ()
 
     def refresh(self) -> None: ...
 
