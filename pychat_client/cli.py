@@ -175,7 +175,10 @@ def _send(args: argparse.Namespace) -> int:
 
     left = None if args.timeout is None else max(args.timeout - (time.monotonic() - start), 0)
     view = Sender(text, expect_reply=args.expect_reply, seconds=left)
-    return asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
+    status = asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
+    if status is not Exit.OK:
+        view.report()
+    return status
 
 
 def _trusted_context(args: argparse.Namespace, seconds: float | None) -> tuple[SSLContext, str | None]:
