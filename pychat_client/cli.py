@@ -60,7 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         "answers, 4 the line is taken, 5 refused, 6 something was not delivered, 7 the host's key is not "
         "the accepted one, 130 interrupted.",
     )
-    parser.add_argument("host", metavar="HOST", nargs="?", help="name or address; or, alone, a line's own name")
+    parser.add_argument(
+        "host",
+        metavar="HOST",
+        nargs="?",
+        help="name or address; alone, a line's name in your configuration",
+    )
     parser.add_argument("port", metavar="PORT", nargs="?", help="port of its pychatd")
     parser.add_argument(
         "--show-certificate", action="store_true", help="print your certificate, for a host's list of who may call"
