@@ -60,7 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         "answers, 4 the line is taken, 5 refused, 6 something was not delivered, 7 the host's key is not "
         "the accepted one, 130 interrupted.",
     )
-    parser.add_argument("host", metavar="HOST", nargs="?", help="name or address; or, alone, a line's own name")
+    parser.add_argument(
+        "host",
+        metavar="HOST",
+        nargs="?",
+        help="name or address; alone, a line's name in your configuration",
+    )
     parser.add_argument("port", metavar="PORT", nargs="?", help="port of its pychatd")
     parser.add_argument(
         "--show-certificate", action="store_true", help="print your certificate, for a host's list of who may call"
@@ -176,7 +181,10 @@ def _send(args: argparse.Namespace) -> int:
 
     left = None if args.timeout is None else max(args.timeout - (time.monotonic() - start), 0)
     view = Sender(text, expect_reply=args.expect_reply, seconds=left)
-    return asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
+    status = asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
+    if status is not Exit.OK:
+        view.report()
+    return status
 
 
 def _trusted_context(args: argparse.Namespace, seconds: float | None) -> tuple[SSLContext, str | None]:

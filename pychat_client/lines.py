@@ -53,7 +53,8 @@ def find_before_text(words: Sequence[str], named: Mapping[str, Line]) -> tuple[L
 def use(line: Line, preferences: Preferences, args: argparse.Namespace) -> None:
     """Completes the command line of a call by what is known of the line: options go before it."""
     args.host, args.port = line.host, line.port
-    args.handle = args.handle or line.handle or preferences.handle
+    if args.handle is None:
+        args.handle = line.handle or preferences.handle
     if args.fingerprint is None and not args.ca:  # --accept-new accepts what is unknown, and this is not
         args.fingerprint = line.fingerprint
 

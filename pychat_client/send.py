@@ -7,6 +7,7 @@ something went wrong. Knows no sockets and no rules.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -25,14 +26,18 @@ INPUT_MAX = 1 << 16
 
 def text_of(words: Sequence[str]) -> str:
     """The message: `words`, or all of stdin where there are none, or only `-`. Raises MessageError."""
-    text = " ".join(words)
-    if text in ("", "-"):
-        try:
-            text = sys.stdin.buffer.read(INPUT_MAX).decode().rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise MessageError("Not sent: the input is not UTF-8.") from None
+    text = _input() if list(words) in ([], ["-"]) else " ".join(words)
     check_message(text)
     return text
+
+
+def _input() -> str:
+    data = sys.stdin.buffer.read(INPUT_MAX)
+    try:  # a character that the limit has torn is no mistake of the input's
+        text = codecs.getincrementaldecoder("utf-8")().decode(data, final=len(data) < INPUT_MAX)
+    except UnicodeDecodeError:
+        raise MessageError("Not sent: the input is not UTF-8.") from None
+    return text.rstrip("\r\n")
 
 
 class Sender(View):
@@ -46,7 +51,7 @@ class Sender(View):
         self._changed = asyncio.Event()
         self._notices: list[str] = []
         self._reply: str | None = None
-        self._said = self._late = False
+        self._said = self._late = self._unwritten = False
 
     # -------------------------------------------------------------- chat.View
 
@@ -83,15 +88,12 @@ class Sender(View):
             if not self._said:
                 self.undelivered(self._text)
         chat.status = self._status(chat)
-        if chat.status is not Exit.OK:
-            self.report()
 
     def report(self) -> None:
-        """Tells what was noticed."""
+        """Tells what was noticed: for an end that is not the wanted one."""
         for sentence in self._notices:
             with suppress(OSError):
                 print(f"pychat: {sentence}", file=sys.stderr)
-        self._notices = []
 
     # -------------------------------------------------------------- inside
 
@@ -105,7 +107,7 @@ class Sender(View):
         if self._expect_reply:
             await self._until(lambda: self._reply is not None, chat)
             if self._reply is not None:
-                _print("\n".join(printable_lines(self._reply)))
+                self._print("\n".join(printable_lines(self._reply)))
         if not chat.done:
             chat.leave()
             await self._until(lambda: False, chat)
@@ -130,13 +132,16 @@ class Sender(View):
         status = Exit.FAILED if chat.status is None else chat.status
         if self._late:
             status = Exit.OK if chat.end.stored else Exit.UNDELIVERED
-        if status is Exit.OK and self._expect_reply and self._reply is None:
+        if status is not Exit.OK:
+            return status
+        if self._expect_reply and self._reply is None:
             return Exit.UNANSWERED
-        return status
+        return Exit.FAILED if self._unwritten else Exit.OK
 
-
-def _print(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except OSError:  # nobody reads; Python must not try again when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def _print(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries again when it ends
+            self._unwritten = True
+            self.notice(f"The answer came, and cannot be written: {error.strerror}.")

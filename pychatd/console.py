@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    given = args.handle or load_preferences().handle
+    given = load_preferences().handle if args.handle is None else args.handle
     handle = None if given is None else check_handle(given)
     if not args.history and (args.since or args.grep):
         raise UsageError("--since and --grep go with --history.")

@@ -75,6 +75,9 @@ def test_an_option_goes_before_the_line_and_that_before_the_preferences() -> Non
     args = _args()
     use(ALICE, liked, args)
     assert (args.handle, args.fingerprint) == ("Bobby", "SHA256:pin")  # also with --accept-new
+    args = _args("")  # a mistake to be told, not something to be replaced
+    use(ALICE, liked, args)
+    assert args.handle == ""
     args = _args(ca=True)
     use(Line("hostA", 7000, "SHA256:pin"), liked, args)
     assert (args.handle, args.fingerprint) == ("Liked", None)

@@ -78,3 +78,4 @@ def test_the_handle_of_the_configuration_is_the_operators_too(line: Line) -> Non
     console = line.console(handle=None)
     console.sees("This is the line")
     console.line_is("Chief>")
+    assert line.console(handle="").exit_status() == 2

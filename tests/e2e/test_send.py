@@ -6,11 +6,12 @@ import getpass
 import json
 import signal
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.harness import BIN, PATIENCE, Line, Piped, free_port, wait_for
-from tests.security.hosts import Hosts
+from tests.security.hosts import FakeHost, Hosts
 
 
 def _words(line: Line, *words: str, port: int | None = None) -> list[str]:
@@ -100,17 +101,33 @@ def test_an_end_without_an_answer_is_a_status(line: Line) -> None:
     assert "Server ended the conversation: not now." in sender.notices()
 
 
-def test_what_was_not_confirmed_in_time_is_given_back_with_a_status(idle_line: Line) -> None:
+@pytest.fixture
+def silent(idle_line: Line) -> Iterator[FakeHost]:
+    """A host that says hello, and never that something is stored."""
     hosts = Hosts(idle_line.directory)
-    host = hosts.fake(hosts.identity(), says=b"\\hello 1 Server session=5f0c\n")  # and never an ack
-    try:
-        result = _send(idle_line, "--timeout", "2", "lost?", port=host.port)
-    finally:
-        hosts.close()
+    yield hosts.fake(hosts.identity(), says=b"\\hello 1 Server session=5f0c\n")
+    hosts.close()
+
+
+def test_what_was_not_confirmed_in_time_is_given_back_with_a_status(idle_line: Line, silent: FakeHost) -> None:
+    result = _send(idle_line, "--timeout", "2", "lost?", port=silent.port)
     assert (result.returncode, result.stdout) == (6, b"")
     assert b"not confirmed in time" in result.stderr
     assert b"not delivered:\npychat:     lost?\n" in result.stderr
-    assert b"lost?\n" in host.told
+    silent.idle()
+    assert b"lost?\n" in silent.told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_interrupted_gives_back_what_was_not_confirmed(
+    idle_line: Line, silent: FakeHost, number: signal.Signals
+) -> None:
+    sender = Piped(idle_line.popen(_words(idle_line, "lost?", port=silent.port)))
+    wait_for(lambda: any(b"lost?" in visit.told for visit in silent.visits), "it is on its way")
+    sender.process.send_signal(number)
+    assert sender.exit_status() == 130
+    assert "not delivered:\npychat:     lost?\n" in sender.notices()
+    assert "Traceback" not in sender.notices()
 
 
 def test_a_host_that_says_nothing_is_given_up(line: Line) -> None:
@@ -184,8 +201,10 @@ def test_a_refused_caller(line: Line) -> None:
     ("words", "text", "sentence"),
     [
         ([], b"", "the message is empty"),
+        ([""], b"not this", "the message is empty"),
         (["x" * 501], b"", "501 characters"),
         ([], b"x" * 100_000, "at most 500"),
+        ([], b"x" + "\u00e4".encode() * 50_000, "at most 500"),
         ([], b"\xff", "not UTF-8"),
         (["a\x07"], b"", "control character"),
         (["--handle", "two words", "x"], b"", "A handle is one word"),
@@ -202,11 +221,13 @@ def test_what_cannot_be_sent_is_refused_before_anybody_is_called(
     assert sentence in result.stderr.decode()
 
 
-def test_an_interrupted_sender_says_what_was_not_delivered(line: Line) -> None:
-    sender = Piped(line.popen(_words(line, "--expect-reply", "Hi!")))
-    wait_for(lambda: line.status()["peer"], "the message is stored")
-    sender.process.send_signal(signal.SIGINT)
-    assert sender.exit_status() == 130
+def test_an_answer_that_cannot_be_written_is_a_failure(line: Line) -> None:
+    console = _console(line)
+    sender = Piped(line.popen(["sh", "-c", 'exec "$@" > /dev/full', "sh", *_words(line, "--expect-reply", "Hi!")]))
+    console.says("Hi!")
+    console.enter("Hello")
+    assert sender.exit_status() == 1
+    assert "The answer came, and cannot be written: No space left on device." in sender.notices()
     assert "Traceback" not in sender.notices()
 
 
