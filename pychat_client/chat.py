@@ -340,6 +340,8 @@ class Chat:
                 because = f": {printable(reason)}" if reason else ""
                 self.view.notice(f"{who} ended the conversation{because}.")
                 self._return_undelivered(undelivered)
+                if undelivered and self.end.role is Role.OPERATOR:  # whose console goes on
+                    self.view.restore(escaped(undelivered[-1]))
                 if by_other and self.end.role is Role.PEER:
                     self._ending = Exit.OK
             case Complaint(code, words):
