@@ -38,6 +38,7 @@ class Desk:
         self.raw = raw
         self._keyboard = keyboard
         self._written = written
+        self.final = ""  # all that went to the terminal, when the chat is over
 
     def press(self, *keys: str) -> None:
         self._keyboard.send_text("".join(keys))
@@ -112,6 +113,7 @@ async def desk(
             chat.interrupt()
             with suppress(asyncio.CancelledError):
                 await running
+            one.final = one.written
             link.drop("the test is over")
             raw.hang_up()
             await link.closed
