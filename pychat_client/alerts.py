@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from pychat_client.link import reason
 from pychat_client.preferences import Preferences
+from pychat_client.text import printable
 
 IDLE_SECONDS = 120.0
 """Without a key for so long, nobody sits there, whatever has the focus."""
@@ -112,7 +114,8 @@ class Alerts:
                 start_new_session=True,  # it goes on when the chat ends, and Ctrl-C is not for it
             )
         except OSError as error:
-            self._complain(f"The hook cannot be started: {error}.")
+            name = printable(self._preferences.hook[0])
+            self._complain(f"The hook {name} cannot be started: {reason(error)}.")
             return
         self._hooks.append(hook)
         threading.Thread(target=hook.wait, daemon=True).start()  # leaves no zombie, and nobody waits

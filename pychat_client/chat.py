@@ -321,6 +321,8 @@ class Chat:
                 because = f": {printable(reason)}" if reason else ""
                 self._tell(f"{who} ended the conversation{because}.")
                 self._return_undelivered(undelivered)
+                if undelivered and self.end.role is Role.OPERATOR:  # whose console goes on
+                    self.view.restore(escaped(undelivered[-1]))
                 if by_other and self.end.role is Role.PEER:
                     self._ending = Exit.OK
             case Complaint(code, words):

@@ -1,4 +1,4 @@
-"""The keys of the screen, and what helps while a line is typed: the menu of commands, the check at Enter.
+"""The keys of the screen, and what helps while a line is typed: the menu of commands.
 
 Most of editing is prompt_toolkit's own, emacs' or vi's; here is what a chat has besides.
 """
@@ -8,25 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from prompt_toolkit.buffer import ValidationState
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus, vi_navigation_mode
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.keys import Keys
-from prompt_toolkit.validation import ValidationError, Validator
 
 from pychat_client.chat import Chat
 from pychat_client.commands import is_command
-from pychat_client.errors import PychatError
+from pychat_client.errors import PychatError, Refused
 from pychat_client.terminal import FOCUS_IN, FOCUS_KEY
 
 PASTE_MAX = 5000
 """Characters of a paste: ten messages can be cut to one by hand; a file pasted by mistake is not drawn."""
 
 VI_ESCAPE_SECONDS = 0.1
-"""How long vi's Escape may be the beginning of Alt-Enter, which terminals send as both at once."""
+"""How long vi's Escape may be the beginning of another key, whose parts terminals send at once."""
 
 KEYS = (
     ("Enter", "send the line; a paste is one message, and waits for it"),
@@ -62,48 +60,45 @@ class Hands(Protocol):
         """Opens the user's editor on the line."""
 
 
-def make_bindings(hands: Hands) -> KeyBindings:
+_in_line = has_focus(DEFAULT_BUFFER)  # and not in a search, which has its own way out
+
+
+def make_bindings(hands: Hands) -> KeyBindingsBase:
     """The keys of a chat; they go before the toolkit's."""
+    return merge_key_bindings([_keys_of_the_line(hands), _keys_of_the_chat(hands)])
+
+
+def _keys_of_the_line(hands: Hands) -> KeyBindings:
+    """What ends a line, and what puts more into it."""
     keys = KeyBindings()
-    in_line = has_focus(DEFAULT_BUFFER)  # and not in a search, which has its own way out
-
-    @keys.add("c-c", filter=in_line)
-    def _(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.reset()
-        elif hands.chat is not None:
-            hands.chat.interrupt()
-
-    @keys.add("c-d", filter=in_line)
-    def _(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.delete()
-        elif hands.chat is not None:
-            hands.chat.leave()
 
     # Also as Ctrl-J: what was typed before the screen was there, the terminal has turned into that.
-    @keys.add("enter", filter=in_line)
-    @keys.add("c-j", filter=in_line)
+    @keys.add("enter", filter=_in_line)
+    @keys.add("c-j", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
-        event.current_buffer.validation_state = ValidationState.UNKNOWN  # what was refused may be right now
-        event.current_buffer.validate_and_handle()
+        buffer = event.current_buffer
+        try:
+            if hands.chat is not None and buffer.text.strip():
+                hands.chat.check(buffer.text)
+        except PychatError as error:
+            hands.notice(str(error))  # and the text stays in the line
+        else:
+            buffer.validate_and_handle()
 
-    @keys.add("escape", "enter", filter=in_line)
-    @keys.add("escape", "c-j", filter=in_line)
+    @keys.add("escape", "enter", filter=_in_line)
+    @keys.add("escape", "c-j", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    @keys.add("escape", "up", filter=in_line)
+    @keys.add("tab", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
-        if hands.chat is None:
-            return
-        try:
-            if event.current_buffer.text:
-                hands.notice("Something stands in the line: send it or clear it, and take the held one back then.")
-            else:
-                hands.chat.recall()
-        except PychatError as error:
-            hands.notice(str(error))
+        buffer = event.current_buffer
+        if buffer.complete_state is not None:
+            buffer.complete_next()
+        elif len(found := [*buffer.completer.get_completions(buffer.document, CompleteEvent())]) == 1:
+            buffer.apply_completion(found[0])  # also while the menu is still being made
+        else:
+            buffer.start_completion(insert_common_part=True)
 
     @keys.add(Keys.BracketedPaste)
     def _(event: KeyPressEvent) -> None:
@@ -113,12 +108,43 @@ def make_bindings(hands: Hands) -> KeyBindings:
         else:
             event.current_buffer.insert_text(text)
 
-    @keys.add("c-x", "c-e", filter=in_line)
-    @keys.add("v", filter=in_line & vi_navigation_mode)
+    @keys.add("c-x", "c-e", filter=_in_line)
+    @keys.add("v", filter=_in_line & vi_navigation_mode)
     def _(event: KeyPressEvent) -> None:
         hands.edit()
 
-    @keys.add("c-z", filter=in_line)
+    return keys
+
+
+def _keys_of_the_chat(hands: Hands) -> KeyBindings:
+    """Ways out, back, and to what is held."""
+    keys = KeyBindings()
+
+    @keys.add("c-c", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        elif hands.chat is not None:
+            hands.chat.interrupt()
+
+    @keys.add("c-d", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.delete()
+        elif hands.chat is not None:
+            hands.chat.leave()
+
+    @keys.add("escape", "up", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        try:
+            if event.current_buffer.text:
+                raise Refused("Something stands in the line: send it or clear it before you take more into it.")
+            if hands.chat is not None:
+                hands.chat.recall()
+        except PychatError as error:
+            hands.notice(str(error))
+
+    @keys.add("c-z", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
         hands.suspend()
 
@@ -127,20 +153,6 @@ def make_bindings(hands: Hands) -> KeyBindings:
         hands.focus(event.data == FOCUS_IN)
 
     return keys
-
-
-class LineValidator(Validator):
-    """Keeps text that would be refused in the line, with the reason below it."""
-
-    def __init__(self, hands: Hands) -> None:
-        self._hands = hands
-
-    def validate(self, document: Document) -> None:
-        if self._hands.chat is not None and document.text.strip():
-            try:
-                self._hands.chat.check(document.text)
-            except PychatError as error:
-                raise ValidationError(len(document.text), str(error)) from None
 
 
 class CommandCompleter(Completer):

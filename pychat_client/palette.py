@@ -79,7 +79,6 @@ def style(palette: Name) -> Style:
             "bottom-toolbar": f"noreverse {colour['dim']}",
             "bottom-toolbar turn": f"{colour['turn']} bold",
             "bottom-toolbar warning": f"{colour['warning']} bold",
-            "validation-toolbar": f"bg:default noreverse {colour['warning'] or 'default'}",
             "completion-menu": "bg:default fg:default reverse",
             "completion-menu.completion": "bg:default fg:default reverse",
             "completion-menu.completion.current": "bg:default fg:default noreverse bold",

@@ -43,7 +43,7 @@ class Preferences:
 
     handle: str | None = None
     keys: Literal["emacs", "vi"] = "emacs"
-    bell: Literal["off", "unfocused", "all"] = "off"
+    bell: Literal["off", "unfocused", "all"] = "unfocused"
     notify: Literal["off", "osc9", "osc777"] = "off"
     hook: tuple[str, ...] = ()  # a program and its arguments, started for an alert; never through a shell
     palette: Literal["auto", "dark", "light", "none"] = "auto"

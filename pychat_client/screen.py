@@ -73,7 +73,7 @@ class Screen(View):
         self._lent = False  # an editor or the shell has the terminal
         self._accepting = False  # Enter is being dealt with
         self._restored: str | None = None
-        self._waiting: list[StyleAndTextTuples] = []  # printed together, once per turn of the event loop
+        self._waiting: list[StyleAndTextTuples] = []  # printed together
         self._day = date.min  # of the newest message shown
         self._style = palette.style(colours)
         self._depth = palette.depth(colours, os.environ)
@@ -83,8 +83,6 @@ class Screen(View):
             history=open_history(history),
             auto_suggest=AutoSuggestFromHistory(),
             bottom_toolbar=self._toolbar,
-            validator=editing.LineValidator(self),
-            validate_while_typing=False,
             completer=editing.CommandCompleter(self),
             complete_while_typing=Condition(lambda: is_command(self._line.text)),
             key_bindings=editing.make_bindings(self),
@@ -99,7 +97,7 @@ class Screen(View):
             output=terminal,
         )
         if vi:
-            self._session.app.timeoutlen = editing.VI_ESCAPE_SECONDS
+            self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
         self._session.app.key_processor.before_key_press += lambda _: self._alerts.touched()
         self._line.accept_handler = self._accept
         self._line.on_text_changed += self._changed
@@ -244,12 +242,17 @@ class Screen(View):
         return f"\n{' ' * indent}".join(pieces)
 
     def _print(self, parts: StyleAndTextTuples) -> None:
-        """Prints above the line being typed; a burst of lines is drawn once."""
+        """Prints above the line being typed; a burst of lines is drawn at once."""
         self._waiting.append([*parts, ("", "\n")])
         if not self._session.app.is_running:
             self._flush()
         elif len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._session.app.create_background_task(self._flush_soon())
+
+    async def _flush_soon(self) -> None:
+        """Once the terminal has told where its cursor is: what it says later is of a place that has moved."""
+        await self._session.app.renderer.wait_for_cpr_responses()
+        self._flush()
 
     def _flush(self) -> None:
         """Not through run_in_terminal: it lets the terminal echo the keys of that moment itself."""

@@ -64,10 +64,10 @@ class Situation:
         if end.held:
             parts.append(Part(f"{len(end.held)} held"))
         if end.outbox:
-            parts.append(Part(f"{len(end.outbox)} not stored yet"))
+            parts.append(Part(f"{len(end.outbox)} not stored"))
         elif end.read < end.stored:
             marks = self.peer is None or not self.peer.classic  # a classic program does not tell
-            parts.append(Part("not read yet" if marks else "sent"))
+            parts.append(Part("not read" if marks else "sent"))
         elif end.stored:
             parts.append(Part("read"))
         return parts

@@ -21,7 +21,7 @@ def read(tmp_path: Path, text: str) -> Preferences:
 
 def test_without_a_file_the_defaults_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert load() == Preferences(None, "emacs", "off", "off", (), "auto", True, {})
+    assert load() == Preferences(None, "emacs", "unfocused", "off", (), "auto", True, {})
 
 
 def test_the_file_is_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
