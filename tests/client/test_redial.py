@@ -27,6 +27,7 @@ class Notes(View):
     def __init__(self) -> None:
         self.sentences: list[str] = []
         self.messages: list[str] = []
+        self.rings: list[str] = []
         self._stopped = asyncio.Event()
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
@@ -37,7 +38,8 @@ class Notes(View):
     def notice(self, sentence: str) -> None:
         self.sentences.append(sentence)
 
-    def alert(self, words: str, *, ring: bool) -> None: ...
+    def alert(self, words: str, *, ring: bool) -> None:
+        self.rings += [words] if ring else []
 
     def restore(self, text: str) -> None: ...
 
@@ -218,5 +220,6 @@ def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: Exit
         assert await result == status
         again = " Calling again until it is free." if wait else ""
         assert calls.view.sentences[0] == f"The line is taken.{again}"
+        assert calls.view.rings == (["the test answers."] if wait else [])  # who waits may look elsewhere
 
     check()
