@@ -41,7 +41,7 @@ class Plain(Pipe):
             self.write(sys.stdout, name + indented(lines))
         elif replayed:
             self.notice(f"said earlier: {indented(lines)}")
-        elif not self._taking:
+        elif not self._taking and os.isatty(self._source):  # a person has gone on meanwhile, and a file has not
             self.notice(f"your turn; sent now: {indented(lines)}")
 
     def held(self, text: str) -> None:

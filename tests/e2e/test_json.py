@@ -160,6 +160,7 @@ def test_what_is_said_early_is_held_and_told_and_taken_back(console: Program, cl
         ('{"command": "dance"}', "There is no command 'dance'; there are help, "),
         ('{"command": "\\\\quit"}', "There is no command"),
         ('{"command": "quit\\nx"}', "There is no command"),
+        ('{"command": "quit a\\nb"}', "There is no command"),
         (b'{"text": "\xff"}', "not JSON"),
     ],
 )

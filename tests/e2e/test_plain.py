@@ -162,16 +162,18 @@ def test_the_operators_quit_ends_a_script_that_waits_for_its_turn(line: Line) ->
     assert "This was not delivered:" in client.notices()
 
 
-def test_what_was_held_is_told_again_when_it_is_sent(line: Line) -> None:
+def test_a_person_is_told_when_what_was_held_is_sent(line: Line) -> None:
     console = _console(line)
-    client = line.plain("pychat", "--handle", "Client1")
-    client.enter("Hi!\nearly")
+    client = line.client(env={"TERM": "dumb"})
+    client.sees("You speak first")
+    client.enter("Hi!")
     console.says("Client1> Hi!\n")
-    client.notes("held until your turn: early\n")
+    client.enter("early")
+    client.sees("held until your turn: early")
     console.enter("Hello")
-    client.notes("your turn; sent now: early\n")
+    client.sees("your turn; sent now: early")
     console.says("Client1> early\n")
-    assert client.out() == "Server> Hello\n"
+    assert client.text().count("sent now") == 1
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(line: Line) -> None:

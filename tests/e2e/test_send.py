@@ -140,7 +140,7 @@ def test_a_host_that_says_nothing_is_given_up(line: Line) -> None:
 
 
 def test_nobody_answers(idle_line: Line) -> None:
-    result = _send(idle_line, "--timeout", "5", "Hi!")
+    result = _send(idle_line, "Hi!")
     assert (result.returncode, result.stdout) == (3, b"")
     assert b"Nobody answers" in result.stderr
 
