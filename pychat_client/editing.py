@@ -84,6 +84,7 @@ def _keys_of_the_line(hands: Hands) -> KeyBindings:
             hands.notice(str(error))  # and the text stays in the line
         else:
             buffer.validate_and_handle()
+            buffer.load_history_if_not_yet_loaded()  # else Up does nothing until the next drawing
 
     @keys.add("escape", "enter", filter=_in_line)
     @keys.add("escape", "c-j", filter=_in_line)

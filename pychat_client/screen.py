@@ -122,8 +122,7 @@ class Screen(View):
         self._print([("class:time", when), (style, name), ("", self._body(message.text, get_cwidth(when + name)))])
 
     def held(self, text: str) -> None:
-        before = "-- held until your turn: "
-        self._print([("class:notice", before + self._body(text, len(before)))])
+        self.notice(f"held until your turn: {text}")
 
     def notice(self, sentence: str) -> None:
         before = "-- "
@@ -273,16 +272,13 @@ def _fit(parts: Sequence[tuple[str, str]], columns: int) -> StyleAndTextTuples:
     """The parts of the toolbar, in as many lines as they need: it is complete on a narrow terminal too."""
     fitted: StyleAndTextTuples = []
     used = 0
-    for number, (style, words) in enumerate(parts):
-        for index, word in enumerate(words.split(" ")):
-            before = "" if not number and not index else " | " if not index else " "
-            width = get_cwidth(word)
-            if used and used + len(before) + width > columns:
-                before, used = "\n", 0
-            else:
-                used += len(before)
-            fitted += [("", before), (style, word)]
-            used += width
+    for style, words in parts:
+        before = " | " if used else ""
+        if used and used + len(before) + get_cwidth(words) > columns:
+            before, used = "\n", 0
+        pieces = wrap(words, columns, columns)
+        fitted += [("", before), (style, "\n".join(pieces))]
+        used = used + len(before.strip("\n")) + get_cwidth(words) if len(pieces) == 1 else get_cwidth(pieces[-1])
     return fitted
 
 

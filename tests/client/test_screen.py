@@ -130,7 +130,7 @@ async def test_everything_in_the_toolbar_is_in_the_status_too() -> None:
             one.press(text, "\r")
         await one.says("\\typing", "\\away")
         state = "alice | alice's turn | typing | away | an authority vouches | 2 held | 1 not stored"
-        assert one.toolbar().replace("\n", " ") == state
+        assert one.toolbar().replace("\n", " | ") == state
         status = " ".join(one.chat.situation.status_lines())
         for words in (
             "The other side is alice",
