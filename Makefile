@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run check test test-debian12 system-test faults clean
+.PHONY: run check test test-debian12 system-test pictures faults clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -23,6 +23,9 @@ test-debian12:          ## all tests with the oldest versions that have to do: D
 
 system-test: .venv/ready ## the unit on a real systemd in a container; as root, a minute the first time
 	$(BIN)/pytest tests/system -m system -rs
+
+pictures: .venv/ready   ## the README's picture of both terminals, from a real talk
+	$(BIN)/python -m tests.pictures
 
 faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
 	$(BIN)/python -m tests.faults.run --long

@@ -255,7 +255,7 @@ class Endpoint:
                 return [Complaint(code, words)]
             case wire.Notice(words):
                 return [Told(words)]
-            case _:  # typing, ping, pong, and what a later version may send
+            case _:  # signs are for chat; pings for link; and what a later version may send
                 pass
         return []
 

@@ -284,11 +284,11 @@ async def dial(
     return link
 
 
-def look(host: str, port: int, context: ssl.SSLContext) -> bytes:
+def look(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS) -> bytes:
     """The certificate (DER) that a daemon shows; nothing is sent to it. Raises as `dial`."""
     try:
         with (
-            socket.create_connection((host, port), timeout=DIAL_SECONDS) as sock,
+            socket.create_connection((host, port), timeout=seconds) as sock,
             context.wrap_socket(sock, server_hostname=host) as tls,
         ):
             certificate = tls.getpeercert(binary_form=True)

@@ -179,6 +179,7 @@ INPUTS: dict[str, Input] = {
     "error": arrives(wire.Error("stopping")),
     "notice": arrives(wire.Notice("bye")),
     "typing": arrives(wire.Typing()),
+    "ring": arrives(wire.Ring()),
     "status": arrives(wire.Status()),
 }
 
@@ -209,6 +210,7 @@ busy      | Complaint: calling met unacked theirs mine held over left | never: o
 error     | Complaint: calling met unacked theirs mine held over left | never: offline cut
 notice    | Told: calling met unacked theirs mine held over left | never: offline cut
 typing    | -: calling met unacked theirs mine held over left | never: offline cut
+ring      | -: calling met unacked theirs mine held over left | never: offline cut
 status    | -: calling met unacked theirs mine held over left | never: offline cut
 """,
     OPERATOR: """
@@ -237,6 +239,7 @@ busy      | Complaint: calling waiting met mine unacked theirs held over left | 
 error     | Complaint: calling waiting met mine unacked theirs held over left | never: offline cut
 notice    | Told: calling waiting met mine unacked theirs held over left | never: offline cut
 typing    | -: calling waiting met mine unacked theirs held over left | never: offline cut
+ring      | -: calling waiting met mine unacked theirs held over left | never: offline cut
 status    | -: calling waiting met mine unacked theirs held over left | never: offline cut
 """,
 }

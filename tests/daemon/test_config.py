@@ -187,7 +187,9 @@ def test_only_a_number_of_days_makes_conversations_old(tmp_path: Path, keep: str
         ("[line.7000]\ngrace = 1\n[line.7001]\n  grace = -1\n", 4),
         ("grace = 1\n[line.'7001']\ngrace=-1\n", 3),
         ('[ line . "7001" ]\n"grace" = -1\n', 2),
-        ("grace = 1\nline.7001.grace = -1\n", 1),  # it cannot be found
+        ("grace = 1\nline.7001.grace = -1\n", 2),
+        ("grace = 1\nline = { 7001 = { grace = -1 } }\n", 2),
+        ('grace = 1\n"line"."7001" = { "\\u0067race" = -1 }\n', 2),
     ],
 )
 def test_an_error_in_a_table_is_found_also_in_that_of_another_port(tmp_path: Path, text: str, line: int) -> None:
