@@ -21,7 +21,7 @@ test-debian12:          ## all tests with the oldest versions that have to do: D
 	.venv-debian12/bin/pip install --quiet --constraint tests/debian12.txt --editable '.[dev]'
 	.venv-debian12/bin/pytest
 
-system-test: .venv/ready ## the unit on a real systemd in a container; as root, a minute the first time
+system-test: .venv/ready ## the units on real systemds in containers; as root, three minutes
 	$(BIN)/pytest tests/system -m system -rs
 
 pictures: .venv/ready   ## the README's picture of both terminals, from a real talk

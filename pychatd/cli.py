@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 from pychat_client import __version__
 from pychat_client.cli import guarded
-from pychat_client.errors import Absent, Exit, LinkError, NotPermitted
+from pychat_client.errors import Absent, Exit, LinkError, NotPermitted, UsageError
 from pychat_client.lines import parse_port
 from pychat_client.text import printable
 from pychatd import config, process
 from pychatd.config import Settings
 from pychatd.process import Pidfile, read_pid
-from pychatd.query import ask_status
+from pychatd.query import answers, ask_status
+
+EXIT_IDLE_SECONDS = 60.0
+"""For --exit-idle alone: who was cut off, or looks again in a minute, need not wake anybody."""
 
 STOP_SECONDS = 15.0
 """How long `stop` waits for an orderly end before it says that there was none."""
@@ -52,6 +58,14 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=words, description=words)
         _add_line_options(sub)
         sub.set_defaults(command=command)
+    sub.add_argument(
+        "--exit-idle",
+        metavar="SECONDS",
+        nargs="?",
+        type=float,
+        const=EXIT_IDLE_SECONDS,
+        help="leave when nobody has been there for so long (60), where systemd keeps the sockets",
+    )
     shown = commands.add_parser("fingerprint", help="print the key that callers see, to be compared by telephone")
     _add_line_options(shown)
     shown.set_defaults(command=_fingerprint)
@@ -91,21 +105,23 @@ def add_runtime_option(parser: argparse.ArgumentParser) -> None:
 
 def _start(args: argparse.Namespace) -> int:
     settings = _settings(args)
-    line = _Line(settings, lambda: _settings(args))
+    line = _Line(settings, lambda: _settings(args), [])
+    assert line.pidfile is not None
 
     def serve(ready: Callable[[], None]) -> int:
         process.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket
         return line.serve(ready)
 
-    return process.detach(line.pidfile, line.descriptors(), serve)
+    return process.detach(line.pidfile, line.listeners.descriptors(), serve)
 
 
 def _run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     os.umask(0o077)
     process.log_to_stderr()
-    line = _Line(settings, lambda: _settings(args))
-    with line.pidfile:
+    faulthandler.enable()  # systemd's watchdog sends SIGABRT: the log then tells where we hung
+    line = _Line(settings, lambda: _settings(args), process.passed_sockets())
+    with line.pidfile or nullcontext():
         return line.serve(lambda: None)
 
 
@@ -133,7 +149,8 @@ def _existing(settings: Settings) -> Path:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    options: dict[str, Any] = {key: getattr(args, key) for key in ("listen", "handle", "turns", "syslog")}
+    keys = ("listen", "handle", "turns", "syslog", "exit_idle")
+    options: dict[str, Any] = {key: getattr(args, key, None) for key in keys}
     # Made absolute at once: a daemon's working directory is /, also when it reads its file again.
     args.config, args.state_directory, args.runtime_directory = (
         path and path.absolute() for path in (args.config, args.state_directory, args.runtime_directory)
@@ -150,21 +167,30 @@ def _settings(args: argparse.Namespace) -> Settings:
 class _Line:
     """What a line needs before it can serve: its directories, its lock, its sockets."""
 
-    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
-        """Takes them all. Raises a PychatError for what is not to be had."""
-        from pychatd import identity, server
+    def __init__(self, settings: Settings, reload: Callable[[], Settings], passed: list[socket]) -> None:
+        """Takes them all; of the sockets, those that systemd has `passed`. Raises a PychatError for what is
+        not to be had."""
+        from pychatd import identity, listeners
 
         self._settings = settings
         self._reload = reload
-        server.make_directories(settings)
+        self.pidfile: Pidfile | None = None
+        if settings.exit_idle is not None and not passed:
+            raise UsageError(
+                "exit_idle is for a line whose port and console socket systemd keeps open (pychatd@.socket): "
+                "here nobody would start it again."
+            )
+        listeners.make_directory(settings.state)
+        if passed:
+            self.listeners = listeners.sort(passed)
+            self._identity = identity.load(settings, make=True)
+            return
+        listeners.make_directory(settings.runtime)
         self.pidfile = Pidfile(settings.pidfile)
         self.pidfile.acquire()
-        self._tcp = server.bind_tcp(settings)
+        tcp = listeners.bind_tcp(settings)
         self._identity = identity.load(settings, make=True)
-        self._console = server.bind_console(settings.console_socket)
-
-    def descriptors(self) -> list[int]:
-        return [sock.fileno() for sock in (*self._tcp, self._console)]
+        self.listeners = listeners.Listeners(tcp, listeners.bind_console(settings.console_socket), passed=False)
 
     def serve(self, ready: Callable[[], None]) -> int:
         """Serves until it is told to stop. The event loop is made here: it would not survive a fork."""
@@ -175,7 +201,7 @@ class _Line:
 
         async def run() -> None:
             journal = Journal(self._settings.journal, full=self._settings.durability == "full")
-            server = Server(self._settings, self._tcp, self._console, journal, self._identity)
+            server = Server(self._settings, self.listeners, journal, self._identity)
             await server.run(ready, self._reload)
 
         asyncio.run(run())
@@ -187,8 +213,11 @@ class _Line:
 
 def _stop(args: argparse.Namespace) -> int:
     port = parse_port(args.port)
-    pid = read_pid(_line_directory(args, port) / "pid")
+    place = _line_directory(args, port)
+    pid = read_pid(place / "pid")
     if pid is None:
+        if answers(place / "console.sock"):
+            raise LinkError(f"The line on port {port} is systemd's: 'systemctl stop pychatd@{port}' stops it.")
         raise Absent(f"pychatd is not running on port {port}.")
     try:
         handle = os.pidfd_open(pid)

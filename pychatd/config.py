@@ -23,12 +23,18 @@ SOCKET_PATH_MAX = 107
 """Bytes of a UNIX socket's path (unix(7): sun_path has 108, with the NUL)."""
 
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 -- a daemon for other hosts; `listen` narrows it
+
+EXIT_IDLE_MIN = 2.0
+"""Seconds: systemd starts a unit that ends at once no more than 5 times in 10 s (StartLimitBurst=)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a running line needs to know; the config file's keys are the fields in its first part."""
 
     port: int
-    listen: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104 -- a daemon for other hosts; `listen` narrows it
+    listen: tuple[str, ...] = EVERYWHERE
     handle: str | None = None  # the operator's, when the console does not set one
     turns: Turns = Turns.ALTERNATE
     callers: int = 64  # connections from outside at once; see door
@@ -39,6 +45,7 @@ class Settings:
     certificate: Path | None = None  # a PEM file of the operator's own; the line makes one itself otherwise
     key: Path | None = None  # its private key, when that is in a file of its own
     authorized: Path | None = None  # a directory of NAME.pem: only these may call
+    exit_idle: float | None = None  # seconds without anybody, after which the line leaves until the next call
     keep: str = "forever"  # "forever", "none", or a number of days such as "30d"
     syslog: Path = Path("/dev/log")
 
@@ -91,7 +98,7 @@ def load(
     if config is not None or toml.is_there(file):
         settings = replace(settings, file=file.absolute(), **_read(file, port))
     given = {key: toml.check(_KEYS, key, value) for key, value in options.items() if value is not None}
-    settings = replace(settings, **given)
+    settings = _with_credentials(replace(settings, **given))
     if len(os.fsencode(settings.console_socket)) > SOCKET_PATH_MAX:
         raise UsageError(
             f"The runtime directory {settings.runtime} has too long a name for a socket: "
@@ -139,6 +146,17 @@ def _line_directory(port: int, option: Path | None, variable: str, base: Path) -
         return option.absolute() / str(port)
     own = os.environ.get(variable, "").split(":")[0]  # the unit gives each line its own
     return Path(own) if own.startswith("/") else base / str(port)
+
+
+def _with_credentials(settings: Settings) -> Settings:
+    """The key and certificate that systemd hands to the unit (LoadCredential=), where none are configured."""
+    own = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if not own.startswith("/"):
+        return settings
+    certificate, key = (
+        file if file.exists() else None for file in (Path(own) / "certificate.pem", Path(own) / "key.pem")
+    )
+    return replace(settings, certificate=settings.certificate or certificate, key=settings.key or key)
 
 
 def _config_file() -> Path:
@@ -201,6 +219,12 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _idle(value: Any) -> float:
+    if (seconds := _seconds(value)) < EXIT_IDLE_MIN:
+        raise ValueError(f"at least {EXIT_IDLE_MIN:g} seconds are needed, or systemd gives the line up.")
+    return seconds
+
+
 def _keep(value: Any) -> str:
     if not isinstance(value, str) or re.fullmatch(r"forever|none|[1-9][0-9]{0,4}d", value) is None:
         raise ValueError('"forever", "none" or a number of days such as "30d" is needed.')
@@ -226,5 +250,6 @@ _KEYS: toml.Keys = {
     "certificate": _path,
     "key": _path,
     "authorized": _path,
+    "exit_idle": _idle,
     "syslog": _path,
 }

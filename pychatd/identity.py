@@ -60,6 +60,8 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
     path = settings.identity
     if make and settings.certificate is None and not path.exists():
         _make(path)
+    if settings.key is not None and settings.certificate is None:
+        raise UsageError(f"The key {settings.key} has no certificate: say which is its (certificate).")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # a resumed TLS session would show no certificate

@@ -1,4 +1,4 @@
-"""The process: daemonizing, the pidfile, logs, and telling systemd.
+"""The process: daemonizing, the pidfile, logs, and systemd (its sockets, its watchdog, its notices).
 
 Everything that can go wrong at a start goes wrong before the process detaches, so that it reaches
 the terminal with an exit status. Knows nothing of chat.
@@ -20,10 +20,13 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from pychat_client.errors import Exit, NotPermitted, PychatError, Taken
+from pychat_client.errors import Exit, NotPermitted, PychatError, Taken, UsageError
 
 FILES_MAX = 4096
 """Open files: a line needs a hundred. python-daemon 2.3 makes a set of all possible ones, and closes each."""
+
+PASSED_FIRST = 3
+"""The first of the descriptors that systemd passes (sd_listen_fds(3))."""
 
 ACQUIRE_SECONDS = 1.0
 """How long a lock may be held by nobody we can name: `status` and `stop` take it for an instant."""
@@ -200,6 +203,38 @@ def _log_to(handler: logging.Handler, layout: str) -> None:
 
 
 # ------------------------------------------------------------------ systemd
+
+
+def passed_sockets() -> list[socket.socket]:
+    """The listening sockets that systemd has made for this process (sd_listen_fds(3)).
+
+    What tells of them is removed from the environment, and no program started from here inherits them.
+    Raises UsageError for a descriptor that is no listening stream socket.
+    """
+    pid, count, names = (os.environ.pop(f"LISTEN_{word}", "") for word in ("PID", "FDS", "FDNAMES"))
+    if pid != str(os.getpid()) or not count.isdecimal():
+        return []
+    passed: list[socket.socket] = []
+    for fd in range(PASSED_FIRST, PASSED_FIRST + int(count)):
+        name = dict(enumerate(names.split(":"), PASSED_FIRST)).get(fd, "unknown")
+        try:
+            os.set_inheritable(fd, False)
+            sock = socket.socket(fileno=fd)
+            listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        except OSError as error:
+            raise UsageError(f"Descriptor {fd} ('{name}') of systemd is no socket: {error.strerror}.") from None
+        if sock.type != socket.SOCK_STREAM or not listens:
+            raise UsageError(f"Descriptor {fd} ('{name}') of systemd is not from ListenStream= with Accept=no.")
+        passed.append(sock)
+    return passed
+
+
+def watchdog_seconds() -> float | None:
+    """After which silence of ours systemd takes us for hung (sd_watchdog_enabled(3)); None for never."""
+    usec = os.environ.get("WATCHDOG_USEC", "")
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(usec) / 1e6 if usec.isdecimal() and int(usec) > 0 else None
 
 
 def notify(*words: str) -> None:

@@ -1,13 +1,12 @@
-"""The running line: listeners, callers, signals and an orderly stop.
+"""The running line: who comes in, signals, and an orderly stop.
 
 Accepts on TCP and on the console's UNIX socket and hands each connection to its owner (caller,
-operator_end). Operating system errors of sockets become sentences here.
+operator_end). Nobody has come for a while: it leaves, where systemd keeps its sockets for the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
@@ -17,24 +16,21 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pychat_client.errors import LinkError, NotPermitted, PychatError, Taken, UsageError
+from pychat_client.errors import LinkError, PychatError
 from pychat_client.link import FINISH_SECONDS, Link
 from pychatd import process
-from pychatd.config import Settings
+from pychatd.config import EVERYWHERE, Settings
 from pychatd.door import Door, address_of
 from pychatd.identity import Identity
 from pychatd.identity import load as load_identity
 from pychatd.journal import Journal
+from pychatd.listeners import Listeners
 from pychatd.operator_end import OperatorEnd
 from pychatd.report import state_words
 from pychatd.switchboard import Switchboard
-
-BACKLOG = 64
-"""Connections the kernel may complete before we accept them."""
 
 CONSOLES_MAX = 16
 """Connections to the console socket at once: one holds it, others ask for status and history."""
@@ -45,96 +41,9 @@ PRUNE_SECONDS = 86400.0
 ACCEPT_PAUSE = 1.0
 """Seconds to wait when no more files can be opened, instead of spinning."""
 
+Admit = Callable[[socket.socket], Coroutine[None, None, None]]
+
 log = logging.getLogger("pychatd")
-
-
-# ------------------------------------------------------------------ sockets
-
-
-def make_directories(settings: Settings) -> None:
-    """The line's own directories, 0700 where we make them. Raises NotPermitted."""
-    for directory in (settings.runtime, settings.state):
-        try:
-            directory.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            directory.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise NotPermitted(f"The directory {directory} cannot be made: {error.strerror}.") from None
-        if not os.access(directory, os.W_OK | os.X_OK):
-            raise NotPermitted(f"The directory {directory} cannot be written: it is not yours, or read-only.")
-
-
-def bind_tcp(settings: Settings) -> list[socket.socket]:
-    """Listening sockets on every address of `settings`; of the default ones IPv6 may be missing.
-
-    Raises Taken when the port is in use, NotPermitted below 1024 without the right, UsageError for
-    an address that is not of this machine.
-    """
-    optional = Settings(settings.port).listen == settings.listen
-    bound: list[socket.socket] = []
-    try:
-        for address in settings.listen:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            try:
-                bound.append(_bind(family, address, settings.port))
-            except OSError as error:
-                if not (optional and family == socket.AF_INET6 and error.errno in _NO_IPV6):
-                    raise _bind_error(error, address, settings.port) from None
-    except PychatError:
-        for sock in bound:
-            sock.close()
-        raise
-    return bound
-
-
-_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
-
-
-def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _bind_error(error: OSError, address: str, port: int) -> PychatError:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return Taken(f"Port {port} is in use by another program (on {address}).")
-        case errno.EACCES | errno.EPERM:
-            return NotPermitted(f"Port {port} cannot be opened: ports below 1024 are root's.")
-        case errno.EADDRNOTAVAIL:
-            return UsageError(f"{address} is not an address of this machine; see --listen.")
-        case _:
-            return LinkError(f"Port {port} cannot be opened on {address}: {error.strerror}.")
-
-
-def bind_console(path: Path) -> socket.socket:
-    """The listening console socket, 0660 from its first instant. The pidfile's lock is held, so what
-    lies at `path` is a dead daemon's. Raises NotPermitted."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    umask = os.umask(0o117)
-    try:
-        sock.setblocking(False)
-        path.unlink(missing_ok=True)
-        sock.bind(str(path))
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise NotPermitted(f"The console socket {path} cannot be made: {error.strerror}.") from None
-    finally:
-        os.umask(umask)
-    return sock
-
-
-# ------------------------------------------------------------------ serving
 
 
 class Server:
@@ -143,25 +52,26 @@ class Server:
     def __init__(
         self,
         settings: Settings,
-        tcp: list[socket.socket],
-        console: socket.socket,
+        listeners: Listeners,
         journal: Journal,
         identity: Identity,
     ) -> None:
         self._settings = settings
         self._identity = identity
-        self._tcp = tcp
-        self._console = console
+        self._listeners = listeners
         self._journal = journal
         self._board = Switchboard(settings, journal, identity.fingerprint, self._tell_state)
         self._door = Door(self._board, settings, identity)
         self._inside: set[asyncio.Task[None]] = set()  # one for each connection
         self._consoles: set[Link] = set()
+        self._idle: asyncio.TimerHandle | None = None  # until the line leaves, while nobody is here
         self._stopping = asyncio.Event()
+        self._signalled = False
         self._reload: Callable[[], Settings] = lambda: settings
 
     async def run(self, ready: Callable[[], None], reload: Callable[[], Settings]) -> None:
-        """Serves until SIGINT or SIGTERM; a second one ends the process at once.
+        """Serves until SIGINT, SIGTERM, or nobody has been here for `exit_idle`; a second signal ends the
+        process at once.
 
         ready: called once connections are taken; reload: reads the settings again (SIGHUP).
         """
@@ -173,21 +83,20 @@ class Server:
         loop.set_exception_handler(_log_exception)
         gc.freeze()  # what is here now stays; a dead TLS connection is a cycle of 256 KiB: collect those soon
         gc.set_threshold(200, 5, 2)
-        accepting = [
-            *(asyncio.create_task(self._accept(sock, self._door.admit)) for sock in self._tcp),
-            asyncio.create_task(self._accept(self._console, self._admit_console)),
-            asyncio.create_task(self._prune_daily()),
-        ]
-        addresses = ", ".join(address_of(sock.getsockname()) for sock in self._tcp)
-        for complaint in self._identity.complaints:
-            log.error("%s", complaint)
-        log.info("pychatd serves on %s, console at %s", addresses, self._settings.console_socket)
+        for sock in self._listeners.tcp:
+            self._listen(sock, self._door.admit)
+        self._listen(self._listeners.console, self._admit_console)
+        chores = [asyncio.create_task(self._prune_daily()), asyncio.create_task(self._feed_watchdog())]
+        addresses = ", ".join(address_of(sock.getsockname()) for sock in self._listeners.tcp)
+        self._complain(self._settings, self._identity)
+        log.info("pychatd serves on %s, console at %s", addresses, self._listeners.console_path)
         process.notify("READY=1")
         self._tell_state()
+        self._await_company()
         ready()
         await self._stopping.wait()
         process.notify("STOPPING=1")
-        for task in accepting:
+        for task in chores:
             task.cancel()
         await self._finish()
         log.info("pychatd has stopped")
@@ -197,15 +106,19 @@ class Server:
             await asyncio.sleep(PRUNE_SECONDS)
             self._board.prune()
 
+    async def _feed_watchdog(self) -> None:
+        """Tells systemd, from this event loop and so only while it runs, that we are not hung."""
+        seconds = process.watchdog_seconds()
+        while seconds is not None:
+            process.notify("WATCHDOG=1")
+            await asyncio.sleep(seconds / 2)
+
     async def _finish(self) -> None:
         """Tells both ends, and gives them a moment to read it."""
         self._board.stop()
         for link in self._door.links | self._consoles:
             link.finish()
-        for sock in (*self._tcp, self._console):
-            sock.close()
-        with suppress(OSError):
-            self._settings.console_socket.unlink()
+        self._listeners.close()
         if closing := [link.closed for link in self._door.links | self._consoles]:
             await asyncio.wait(closing, timeout=FINISH_SECONDS + 1)
         for task in self._inside:
@@ -214,21 +127,52 @@ class Server:
 
     # -------------------------------------------------------------- connections
 
-    async def _accept(
-        self, listener: socket.socket, admit: Callable[[socket.socket], Coroutine[None, None, None]]
-    ) -> None:
-        """Takes connections for ever; `admit` looks after each until it is closed."""
+    def _listen(self, listener: socket.socket, admit: Admit) -> None:
+        """Takes connections from here on; `admit` looks after each until it is closed."""
+        if not self._stopping.is_set():
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener, admit)
+
+    def _accept(self, listener: socket.socket, admit: Admit) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                log.warning("A connection could not be taken: %s", error.strerror)
-                await asyncio.sleep(ACCEPT_PAUSE)
-                continue
-            task = asyncio.create_task(admit(sock))
-            self._inside.add(task)
-            task.add_done_callback(self._inside.discard)
+        try:
+            sock, _ = listener.accept()
+        except BlockingIOError:  # it is gone again
+            return
+        except OSError as error:
+            log.warning("A connection could not be taken: %s", error.strerror)
+            loop.remove_reader(listener)
+            loop.call_later(ACCEPT_PAUSE, self._listen, listener, admit)
+            return
+        sock.setblocking(False)
+        task = loop.create_task(admit(sock))
+        self._inside.add(task)
+        task.add_done_callback(self._leave_inside)
+        self._await_company()
+
+    def _leave_inside(self, task: asyncio.Task[None]) -> None:
+        self._inside.discard(task)
+        self._await_company()
+
+    def _await_company(self) -> None:
+        """Leaves when nobody is here for `exit_idle`, counted from now."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._settings.exit_idle is not None and not self._inside and not self._stopping.is_set():
+            self._idle = asyncio.get_running_loop().call_later(self._settings.exit_idle, self._leave)
+
+    def _leave(self) -> None:
+        log.info("Nobody has been here for %g s: leaving until the next call", self._settings.exit_idle)
+        process.notify("STATUS=The next call or console starts the line again.")
+        self._stop()
+
+    def _stop(self) -> None:
+        """Takes no more connections, at once: those that come now are left to the next daemon."""
+        if self._stopping.is_set():
+            return
+        for sock in (*self._listeners.tcp, self._listeners.console):
+            asyncio.get_running_loop().remove_reader(sock)
+        self._stopping.set()
 
     async def _admit_console(self, sock: socket.socket) -> None:
         pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -236,7 +180,7 @@ class Server:
         try:
             if len(self._consoles) >= CONSOLES_MAX:
                 raise LinkError("there are too many")
-            if not may_use(uid, gid, self._settings.console_socket):
+            if not may_use(uid, gid, self._listeners.console_path):
                 raise LinkError("not permitted")
             link = OperatorEnd(self._board, user).link
             self._consoles.add(link)
@@ -251,11 +195,12 @@ class Server:
     # -------------------------------------------------------------- signals
 
     def _stop_signal(self, number: signal.Signals) -> None:
-        if self._stopping.is_set():
+        if self._signalled:
             log.warning("A second %s: stopped at once", number.name)
             os._exit(128 + number)
+        self._signalled = True
         log.info("%s: stopping", number.name)
-        self._stopping.set()
+        self._stop()
 
     def _reload_signal(self) -> None:
         process.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -265,15 +210,25 @@ class Server:
         except PychatError as error:
             log.error("The configuration was not reloaded: %s", error)
         else:
-            now = self._settings
-            for complaint in identity.complaints:
-                log.error("%s", complaint)
+            self._complain(settings, identity)
             self._door.use(settings, identity)
-            if (settings.listen, settings.durability) != (now.listen, now.durability):
-                log.warning("Changed listen and durability settings hold from the next start on")
+            if self._fixed(settings) != self._fixed(self._settings):
+                log.warning("Changed listen, durability and exit_idle settings hold from the next start on")
             self._board.reload(settings, identity.fingerprint)
             log.info("The configuration has been reloaded")
         process.notify("READY=1")
+
+    def _fixed(self, settings: Settings) -> tuple[object, ...]:
+        """The settings that a reload cannot change."""
+        listen = None if self._listeners.passed else settings.listen
+        return listen, settings.durability, settings.exit_idle
+
+    def _complain(self, settings: Settings, identity: Identity) -> None:
+        """Logs what is wrong with the settings, though not so wrong that the line could not serve."""
+        for complaint in identity.complaints:
+            log.error("%s", complaint)
+        if self._listeners.passed and settings.listen != EVERYWHERE:
+            log.warning("The setting listen changes nothing: systemd opens the port, at its unit's ListenStream=")
 
     def _tell_state(self) -> None:
         process.notify(f"STATUS={state_words(self._board)}")

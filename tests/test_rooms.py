@@ -26,7 +26,7 @@ CLIENT = [
     *("background", "palette", "terminal", "alerts", "history", "editing", "screen", "lines", "hosts", "cli"),
 ]
 DAEMON = [
-    *("config", "process", "identity", "journal", "switchboard", "report", "caller", "history"),
+    *("config", "process", "listeners", "identity", "journal", "switchboard", "report", "caller", "history"),
     *("operator_end", "door", "server"),
     *("query", "transcript", "console", "cli"),
 ]

@@ -14,7 +14,7 @@ from pychatd import config
 from pychatd.config import SOCKET_PATH_MAX, Settings, load, running_lines, runtime_bases, state_base
 from tests.daemon.nobody import as_nobody, public_directory
 
-PLACES = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CONFIGURATION_DIRECTORY")
+PLACES = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY")
 XDG = ("XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME")
 
 
@@ -107,6 +107,8 @@ GOOD: list[tuple[str, str, object]] = [
     ("certificate", '"/etc/pychatd/host.pem"', Path("/etc/pychatd/host.pem")),
     ("key", '"/etc/pychatd/host.key"', Path("/etc/pychatd/host.key")),
     ("authorized", '"/etc/pychatd/authorized"', Path("/etc/pychatd/authorized")),
+    ("exit_idle", "2", 2.0),
+    ("exit_idle", "86400", 86400.0),
     ("syslog", '"/run/log"', Path("/run/log")),
 ]
 
@@ -139,6 +141,9 @@ BAD = [
     ("certificate", '"host.pem"'),
     ("key", "1"),
     ("authorized", '["/etc/pychatd/authorized"]'),
+    ("exit_idle", "1.9"),
+    ("exit_idle", "true"),
+    ("exit_idle", '"60"'),
     ("syslog", '"log"'),
     ("syslog", "1"),
 ]
@@ -269,6 +274,30 @@ def test_systemds_directories_are_the_lines_own(tmp_path: Path, monkeypatch: pyt
     settings = load(7000, {})
     assert (settings.state, settings.runtime) == (Path("/var/lib/pychatd/7000"), Path("/run/pychatd/7000"))
     assert (settings.file, settings.grace) == (tmp_path / "pychatd.toml", 7.0)
+
+
+@pytest.fixture
+def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "credentials"
+    directory.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
+    return directory
+
+
+@pytest.mark.parametrize("names", [["certificate"], ["certificate", "key"], []])
+def test_systemds_credentials_are_the_key_and_certificate(credentials: Path, names: list[str]) -> None:
+    for name in names:
+        (credentials / f"{name}.pem").touch()
+    settings = load(7000, {})
+    for name in ("certificate", "key"):
+        assert getattr(settings, name) == (credentials / f"{name}.pem" if name in names else None)
+
+
+def test_what_is_configured_goes_before_a_credential(tmp_path: Path, credentials: Path) -> None:
+    for name in ("certificate", "key"):
+        (credentials / f"{name}.pem").touch()
+    settings = read(tmp_path, 'certificate = "/etc/pychatd/host.pem"')
+    assert (settings.certificate, settings.key) == (Path("/etc/pychatd/host.pem"), credentials / "key.pem")
 
 
 def test_a_users_places_are_those_of_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

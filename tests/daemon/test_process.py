@@ -20,6 +20,7 @@ from pychat_client.errors import NotPermitted, Taken
 from pychatd import process
 from pychatd.process import Pidfile, read_pid
 from tests.daemon.nobody import as_nobody, public_directory
+from tests.daemon.passing import passing
 
 
 @pytest.fixture
@@ -253,6 +254,82 @@ def test_without_systemd_nothing_is_told_and_nothing_fails(
     else:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
     process.notify("READY=1")
+
+
+RECEIVER = """
+import os
+from pychat_client.errors import UsageError
+from pychatd.process import passed_sockets
+try:
+    for sock in passed_sockets():
+        print(sock.fileno(), sock.getsockname()[1], sock.get_inheritable())
+except UsageError as error:
+    print(error)
+print([name for name in os.environ if name.startswith("LISTEN_")])
+"""
+
+
+def received(*passed: socket.socket, **variables: str) -> list[str]:
+    """What a program gets that systemd starts with these sockets and variables."""
+    result = subprocess.run(
+        passing([sys.executable, "-c", RECEIVER], passed, **variables),
+        pass_fds=[sock.fileno() for sock in passed],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return result.stdout.splitlines()
+
+
+@pytest.fixture
+def listening() -> Iterator[list[socket.socket]]:
+    """Two sockets that listen."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        yield [one, two]
+
+
+def test_systemds_sockets_are_taken_once_and_not_inherited(listening: list[socket.socket]) -> None:
+    one, two = (sock.getsockname()[1] for sock in listening)
+    words = received(*listening, LISTEN_FDNAMES="a:b")
+    assert words == [f"3 {one} False", f"4 {two} False", "[]"]
+
+
+@pytest.mark.parametrize("pid", ["1", "", "x"])
+def test_what_systemd_has_passed_to_another_process_is_not_ours(listening: list[socket.socket], pid: str) -> None:
+    assert received(*listening, LISTEN_PID=pid) == ["[]"]
+
+
+def test_without_systemd_no_sockets_are_passed() -> None:
+    assert received() == ["[]"]
+    assert received(LISTEN_FDS="many") == ["[]"]
+
+
+def test_a_passed_descriptor_that_is_no_listening_stream_socket_is_wrong_use(
+    listening: list[socket.socket], listener: socket.socket
+) -> None:
+    words = received(listening[0], listener, LISTEN_FDNAMES="a:b")
+    assert words == ["Descriptor 4 ('b') of systemd is not from ListenStream= with Accept=no.", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "3000000"}, 3.0),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "own"}, 3.0),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_the_watchdog_is_fed_only_if_it_waits_for_us(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], seconds: float | None
+) -> None:
+    for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(os.getpid()) if value == "own" else value)
+    assert process.watchdog_seconds() == seconds
 
 
 # ------------------------------------------------------------------ logs

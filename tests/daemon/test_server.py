@@ -1,207 +1,65 @@
-"""The sockets and directories of a line, before it serves: what is bound, for whom, and what a user is told."""
+"""A line that leaves when nobody is there: a call that comes at that very moment is for the next daemon."""
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
-import stat
-from collections.abc import Iterator
-from contextlib import ExitStack
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from pychat_client.errors import LinkError, NotPermitted, Taken, UsageError
+KEEPER = r"""
+import asyncio, logging, select, socket, sys, threading
+from pathlib import Path
 from pychatd.config import Settings
-from pychatd.server import bind_console, bind_tcp, make_directories
-from tests.daemon.nobody import as_nobody, public_directory
+from pychatd.identity import load
+from pychatd.journal import Journal
+from pychatd.listeners import Listeners
+from pychatd.server import Server
+
+directory = Path(sys.argv[1])
+settings = Settings(7000, state=directory, exit_idle=0.01)
+tcp, console = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)
+console.bind(str(directory / "console.sock"))
+console.listen()
+for sock in (tcp, console):
+    sock.setblocking(False)
+identity = load(settings, make=True)
+
+def call():
+    sock = socket.create_connection(tcp.getsockname(), timeout=10)
+    sock.sendall(b"\\hello 1 Client1\n")
+    threading.Thread(target=hear, args=[sock]).start()
+
+def hear(sock):
+    with sock:
+        print(sock.makefile().readline().split()[:2], flush=True)
+
+class Late(logging.Handler):
+    def emit(self, record):
+        global calls
+        if "leaving until the next call" in record.getMessage() and calls:
+            calls -= 1
+            call()
+
+async def serve():
+    listeners = Listeners([tcp.dup()], console.dup(), passed=True)
+    server = Server(settings, listeners, Journal(settings.journal, full=False), identity)
+    await server.run(lambda: None, lambda: settings)
+
+log = logging.getLogger("pychatd")
+log.addHandler(Late())
+log.setLevel(logging.INFO)
+calls = int(sys.argv[2])
+call()
+while select.select([tcp, console], [], [], 1)[0]:
+    asyncio.run(serve())
+"""
+"""Keeps the sockets and starts the line whenever somebody waits there, as systemd does; and calls each time that
+the line has decided to leave."""
+
+CALLS = 20
 
 
-def free_port() -> int:
-    """A port that is free in both families."""
-    with socket.socket(socket.AF_INET6) as sock:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind(("::", 0))
-        return int(sock.getsockname()[1])
-
-
-@pytest.fixture
-def sockets() -> Iterator[ExitStack]:
-    """Closes what is entered into it."""
-    with ExitStack() as stack:
-        yield stack
-
-
-def bound(sockets: ExitStack, settings: Settings) -> list[socket.socket]:
-    return [sockets.enter_context(sock) for sock in bind_tcp(settings)]
-
-
-# ------------------------------------------------------------------ TCP
-
-
-def test_by_default_both_families_are_listened_on_and_take_connections(sockets: ExitStack) -> None:
-    port = free_port()
-    listeners = bound(sockets, Settings(port))
-    assert [sock.getsockname()[:2] for sock in listeners] == [("0.0.0.0", port), ("::", port)]
-    for address, listener in zip(("127.0.0.1", "::1"), listeners, strict=True):
-        with socket.create_connection((address, port)):
-            accepted, who = listener.accept()
-            accepted.close()
-            assert who[0] == address
-    assert not any(sock.getblocking() for sock in listeners)
-
-
-def test_only_the_addresses_that_were_asked_for_are_listened_on(sockets: ExitStack) -> None:
-    (listener,) = bound(sockets, Settings(free_port(), ("127.0.0.1",)))
-    assert listener.getsockname()[0] == "127.0.0.1"
-
-
-def test_a_port_in_use_is_taken_and_nothing_stays_bound(sockets: ExitStack) -> None:
-    port = free_port()
-    (other,) = bound(sockets, Settings(port, ("::",)))
-    with pytest.raises(Taken, match=rf"^Port {port} is in use by another program \(on ::\)\.$"):
-        bind_tcp(Settings(port))
-    other.close()
-    bound(sockets, Settings(port))
-
-
-def test_a_port_can_be_bound_again_while_old_connections_linger(sockets: ExitStack) -> None:
-    port = free_port()
-    (listener,) = bound(sockets, Settings(port, ("127.0.0.1",)))
-    client = sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
-    accepted, _ = listener.accept()
-    accepted.close()  # this side closes first, and so waits in TIME_WAIT
-    assert client.recv(1) == b""
-    client.close()
-    listener.close()
-    bound(sockets, Settings(port, ("127.0.0.1",)))
-
-
-def test_an_address_of_another_machine_is_wrong_use() -> None:
-    with pytest.raises(UsageError, match=r"^192\.0\.2\.1 is not an address of this machine; see --listen\.$"):
-        bind_tcp(Settings(free_port(), ("127.0.0.1", "192.0.2.1")))
-
-
-def test_a_low_port_is_not_permitted_to_everybody() -> None:
-    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 2:
-        pytest.skip("here every port is for everybody")
-    words = as_nobody(lambda: bind_tcp(Settings(1)))
-    assert words == "NotPermitted: Port 1 cannot be opened: ports below 1024 are root's."
-
-
-def without_ipv6(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """A kernel that answers every IPv6 socket with an error."""
-
-    class Socket(socket.socket):
-        def __init__(self, family: int = -1, *args: Any, **kwargs: Any) -> None:
-            if family == socket.AF_INET6:
-                raise OSError(number, os.strerror(number))
-            super().__init__(family, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "socket", Socket)
-
-
-@pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
-def test_a_machine_without_ipv6_serves_on_ipv4(
-    sockets: ExitStack, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    port = free_port()
-    without_ipv6(monkeypatch, number)
-    assert [sock.family for sock in bound(sockets, Settings(port))] == [socket.AF_INET]
-
-
-def test_ipv6_that_was_asked_for_and_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
-    without_ipv6(monkeypatch, errno.EAFNOSUPPORT)
-    with pytest.raises(LinkError, match=f"^Port {port} cannot be opened on ::: Address family not supported"):
-        bind_tcp(Settings(port, ("::",)))
-
-
-# ------------------------------------------------------------------ the console's socket
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_the_console_socket_is_never_for_everybody_not_even_briefly(
-    tmp_path: Path, sockets: ExitStack, monkeypatch: pytest.MonkeyPatch, umask: int
-) -> None:
-    path = tmp_path / "console.sock"
-    modes: list[int] = []
-
-    class Socket(socket.socket):
-        def bind(self, address: Any) -> None:
-            super().bind(address)
-            modes.append(stat.S_IMODE(path.stat().st_mode))
-
-    monkeypatch.setattr(socket, "socket", Socket)
-    before = os.umask(umask)
-    try:
-        sockets.enter_context(bind_console(path))
-    finally:
-        after = os.umask(before)
-    assert [*modes, stat.S_IMODE(path.stat().st_mode)] == [0o660, 0o660]
-    assert after == umask
-
-
-def test_the_console_socket_takes_connections(tmp_path: Path, sockets: ExitStack) -> None:
-    path = tmp_path / "console.sock"
-    listener = sockets.enter_context(bind_console(path))
-    client = sockets.enter_context(socket.socket(socket.AF_UNIX))
-    client.connect(str(path))
-    sockets.enter_context(listener.accept()[0])
-    assert not listener.getblocking()
-
-
-def test_what_a_dead_daemon_left_is_replaced(tmp_path: Path, sockets: ExitStack) -> None:
-    path = tmp_path / "console.sock"
-    bind_console(path).close()
-    assert path.is_socket()
-    sockets.enter_context(bind_console(path))
-    sockets.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
-
-
-def test_a_console_socket_that_cannot_be_made_is_not_permitted(tmp_path: Path) -> None:
-    path = tmp_path / "none" / "console.sock"
-    with pytest.raises(NotPermitted) as refused:
-        bind_console(path)
-    assert str(refused.value) == f"The console socket {path} cannot be made: No such file or directory."
-
-
-# ------------------------------------------------------------------ directories
-
-
-def test_a_lines_directories_are_made_for_the_owner_alone(tmp_path: Path) -> None:
-    settings = Settings(7000, state=tmp_path / "var/state/7000", runtime=tmp_path / "run/7000")
-    before = os.umask(0)
-    try:
-        make_directories(settings)
-    finally:
-        os.umask(before)
-    for directory in (settings.state, settings.runtime):
-        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-        assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o755
-
-
-def test_directories_that_are_there_keep_their_modes(tmp_path: Path) -> None:
-    settings = Settings(7000, state=tmp_path / "state", runtime=tmp_path / "run")
-    settings.runtime.mkdir()
-    settings.runtime.chmod(0o750)
-    make_directories(settings)
-    make_directories(settings)
-    assert stat.S_IMODE(settings.runtime.stat().st_mode) == 0o750
-
-
-def test_a_directory_that_cannot_be_made_is_not_permitted(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    settings = Settings(7000, state=tmp_path / "state", runtime=tmp_path / "file/7000")
-    with pytest.raises(NotPermitted, match=r"^The directory .*/file/7000 cannot be made: "):
-        make_directories(settings)
-
-
-def test_a_directory_of_somebody_else_is_not_permitted() -> None:
-    with public_directory() as directory:
-        settings = Settings(7000, state=directory, runtime=directory)
-        directory.chmod(0o555)
-        words = as_nobody(lambda: make_directories(settings))
-    assert words == f"NotPermitted: The directory {directory} cannot be written: it is not yours, or read-only."
+def test_no_call_is_lost_between_leaving_and_being_woken(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", KEEPER, str(tmp_path), str(CALLS)]
+    result = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    assert result.stdout.splitlines() == ["['\\\\hello', '1']"] * (CALLS + 1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.line import SystemLine
-from tests.system.machine import SOURCE, Machine, Unavailable
+from tests.system.machine import SOURCE, SUITES, Machine, Unavailable
 
 INSTALL = f"""
 source=$(mktemp -d)
@@ -17,7 +17,7 @@ python3 -m venv --system-site-packages /opt/pychat
 /opt/pychat/bin/pip install --quiet --no-index --no-deps --no-build-isolation $source
 
 install -m 644 {SOURCE}/packaging/sysusers.d/pychat.conf /usr/lib/sysusers.d/
-install -m 644 {SOURCE}/packaging/systemd/pychatd@.service /etc/systemd/system/
+install -m 644 {SOURCE}/packaging/systemd/pychatd@.* /etc/systemd/system/
 install -d /etc/systemd/system/pychatd@.service.d
 cat >/etc/systemd/system/pychatd@.service.d/program.conf <<END
 [Service]
@@ -38,11 +38,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="system: `make system-test` runs it, as root"))
 
 
-@pytest.fixture(scope="session")
-def machine() -> Iterator[Machine]:
-    """A booted Debian with the programs, the unit and the group; alice is a member, bob is not."""
+@pytest.fixture(scope="session", params=SUITES)
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A booted Debian with the programs, the units and the group; alice is a member, bob is not."""
     try:
-        machine = Machine()
+        machine = Machine(request.param)
     except Unavailable as error:
         pytest.skip(f"no machine: {error}")
     try:
@@ -58,12 +58,18 @@ def _ports() -> Iterator[int]:
 
 
 @pytest.fixture
-def line(machine: Machine, _ports: Iterator[int]) -> Iterator[SystemLine]:
-    """A started line on a port that no test has used before."""
+def idle_line(machine: Machine, _ports: Iterator[int]) -> Iterator[SystemLine]:
+    """A line on a port that no test has used before; nothing of it runs yet."""
     line = SystemLine(machine, next(_ports))
-    line.start()
     yield line
     line.stop()
+
+
+@pytest.fixture
+def line(idle_line: SystemLine) -> SystemLine:
+    """A started line."""
+    idle_line.start()
+    return idle_line
 
 
 @pytest.fixture

@@ -17,14 +17,20 @@ class SystemLine:
         self.machine = machine
         self.port = port
         self.unit = f"pychatd@{port}.service"
+        self.socket = f"pychatd@{port}.socket"
         self.runtime = f"/run/pychatd/{port}"
         self.state = f"/var/lib/private/pychatd/{port}"
 
     def start(self) -> None:
         self.machine.run(f"systemctl start {self.unit}")
 
+    def listen(self) -> None:
+        """Its socket alone: the line waits for the first call, without a process."""
+        self.machine.run(f"systemctl start {self.socket}")
+
     def stop(self) -> None:
-        self.machine.run(f"systemctl stop {self.unit}")
+        """Returns when the port is closed as well, a moment after `systemctl stop` does."""
+        self.machine.run(f"systemctl stop {self.unit} {self.socket}")
 
     @contextmanager
     def configured(self, text: str) -> Iterator[None]:
@@ -35,12 +41,34 @@ class SystemLine:
         finally:
             self.machine.run("rm /etc/pychatd/pychatd.toml")
 
+    @contextmanager
+    def drop_in(self, kind: str, text: str) -> Iterator[None]:
+        """With a drop-in for its service or its socket, as `systemctl edit` makes it."""
+        directory = f"/etc/systemd/system/pychatd@{self.port}.{kind}.d"
+        write = f"mkdir -p {directory}; cat >{directory}/override.conf <<'END'\n{text}\nEND\n"
+        self.machine.run(f"{write}systemctl daemon-reload")
+        try:
+            yield
+        finally:
+            self.machine.run(f"rm -r {directory}; systemctl daemon-reload")
+
     def reload(self) -> None:
         self.machine.run(f"systemctl reload {self.unit}")
 
-    def show(self, name: str) -> str:
-        """A property of the unit, as `systemctl show` has it."""
-        return self.machine.run(f"systemctl show --value --property {name} {self.unit}").stdout.strip()
+    def show(self, name: str, unit: str = "") -> str:
+        """A property of the service, or of another unit, as `systemctl show` has it."""
+        return self.machine.run(f"systemctl show --value --property {name} {unit or self.unit}").stdout.strip()
+
+    def is_active(self) -> bool:
+        return self.show("ActiveState") == "active"
+
+    def has_left(self) -> bool:
+        """Whether it is in order that nothing runs."""
+        return (self.show("ActiveState"), self.show("Result"), self.show("MainPID")) == (
+            "inactive",
+            "success",
+            "0",
+        )
 
     def has_status(self, words: str) -> None:
         """Waits until systemd's status text of the line is `words`."""
@@ -48,7 +76,7 @@ class SystemLine:
 
     def journal(self, *options: str) -> list[str]:
         """The messages that the unit has logged, those of systemd about it included."""
-        words = f"journalctl --sync; journalctl -q -o json -u {self.unit} {' '.join(options)}"
+        words = f"journalctl --sync; journalctl -q -b -o json -u {self.unit} {' '.join(options)}"
         return [json.loads(line)["MESSAGE"] for line in self.machine.run(words).stdout.splitlines()]
 
     def logs(self, words: str, *options: str) -> None:

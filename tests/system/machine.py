@@ -1,4 +1,4 @@
-"""A real systemd to test with: Debian 12, booted in a container of its own (systemd-nspawn).
+"""A real systemd to test with: Debian, booted in a container of its own (systemd-nspawn).
 
 What Debian packages it is made of is cached; a machine is that, with a tmpfs for what it writes, and has
 only a loopback interface. Its mounts and its cgroup mount are in a private mount namespace, so that the
@@ -8,6 +8,7 @@ host's own, of whichever version, are left alone. It stops when this process end
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -26,7 +27,9 @@ PACKAGES = (
 )
 """All that the daemon needs is Debian's own; it is installed without a network."""
 
-SUITE = "bookworm"
+SUITES = os.environ.get("PYCHAT_SYSTEM_SUITES", "bookworm trixie").split()
+"""The releases of Debian to test on: the oldest that has to do (systemd 252), and the current one (257)."""
+
 CACHE = Path(os.environ.get("PYCHAT_SYSTEM_CACHE", "/var/cache/pychat-system-test"))
 BUILD_SECONDS = 600
 BOOT_SECONDS = 60.0
@@ -62,17 +65,28 @@ printf '127.0.0.1 localhost\n::1 localhost\n' >root/etc/hosts
 for unit in apt-daily.timer apt-daily-upgrade.timer console-getty.service; do
   ln -s /dev/null root/etc/systemd/system/$unit
 done
-exec systemd-nspawn --quiet --boot --directory=root --machine=pychat \
-  --register=no --keep-unit --private-network --resolv-conf=off --timezone=off --link-journal=no \
-  --system-call-filter=bpf --capability=CAP_BPF --bind-ro="$repository:$source" --console=pipe
+trap 'kill -TERM $nspawn' TERM
+status=133
+while [ $status = 133 ]; do
+  systemd-nspawn --quiet --boot --directory=root --machine=pychat \
+    --register=no --keep-unit --private-network --resolv-conf=off --timezone=off --link-journal=no \
+    --system-call-filter=bpf --capability=CAP_BPF --bind-ro="$repository:$source" --console=pipe &
+  nspawn=$!
+  status=0
+  wait $nspawn || status=$?
+done
+wait $nspawn || true  # the signal has ended the first one
 """
-"""bpf: what IPAddressDeny= and DevicePolicy= are enforced with."""
+"""bpf: what IPAddressDeny= and DevicePolicy= are enforced with. 133: the machine wants to be booted again."""
 
 _CLEAN = """
 while umount -l /sys/fs/cgroup 2>/dev/null; do :; done
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 test ! -d /sys/fs/cgroup/"$1" || find /sys/fs/cgroup/"$1" -depth -type d -exec rmdir {} +
 """
+
+
+_numbers = itertools.count()
 
 
 class Unavailable(Exception):
@@ -82,14 +96,15 @@ class Unavailable(Exception):
 class Machine:
     """One booted machine, with the programs of this repository installed."""
 
-    def __init__(self) -> None:
+    def __init__(self, suite: str = SUITES[0]) -> None:
         """Builds what is not cached, and boots. Raises Unavailable where this host does not let us."""
-        self._group = f"pychat-system-test.{os.getpid()}"
+        self.suite = suite
+        self._group = f"pychat-system-test.{os.getpid()}.{next(_numbers)}"
         self._check_host()
-        rootfs = _rootfs()
+        rootfs = _rootfs(suite)
         self._console = (CACHE / f"console.{os.getpid()}.log").open("w+b")
         Path(self._console.name).unlink()
-        self._nspawn = subprocess.Popen(
+        self._boot = subprocess.Popen(
             _alone(_BOOT, self._group, rootfs, REPOSITORY, SOURCE),
             stdin=subprocess.DEVNULL,
             stdout=self._console,
@@ -114,7 +129,7 @@ class Machine:
             raise Unavailable(f"no namespaces or no cgroup2 for us: {error.stderr.strip()}") from None
 
     def _is_up(self) -> bool:
-        assert self._nspawn.poll() is None, "systemd-nspawn has ended"
+        assert self._boot.poll() is None, "systemd-nspawn has ended"
         return self._leader() is not None and self.run("systemctl is-system-running", check=False).stdout in (
             "running\n",
             "degraded\n",
@@ -123,10 +138,24 @@ class Machine:
     def _leader(self) -> int | None:
         """The pid of the machine's systemd, seen from here."""
         with suppress(OSError):
-            for child in _children(self._nspawn.pid):
-                if Path(f"/proc/{child}/status").read_text().partition("NSpid:")[2].split("\n")[0].endswith("\t1"):
-                    return child
+            for nspawn in _children(self._boot.pid):
+                for child in _children(nspawn):
+                    if (
+                        Path(f"/proc/{child}/status")
+                        .read_text()
+                        .partition("NSpid:")[2]
+                        .split("\n")[0]
+                        .endswith("\t1")
+                    ):
+                        return child
         return None
+
+    def reboot(self) -> None:
+        """Restarts the machine; what it has written stays, but for /run and /tmp."""
+        self._end_talks()  # nsenter would stop with what it started, and never see its end
+        before = self._leader()
+        self.run("systemctl reboot", check=False)  # it may be gone before it has answered
+        wait_for(lambda: self._leader() not in (None, before) and self._is_up(), "it is up again", BOOT_SECONDS)
 
     # -------------------------------------------------------------- inside
 
@@ -138,6 +167,9 @@ class Machine:
         )
         return result
 
+    def exists(self, path: str) -> bool:
+        return self.run(f"test -e {path}", check=False).returncode == 0
+
     def piped(self, *words: str, user: str | None = None) -> Piped:
         """A program inside, on pipes; it ends with the machine."""
         pipe = subprocess.PIPE
@@ -146,7 +178,7 @@ class Machine:
         return Piped(process)
 
     def _inside(self, words: Sequence[str], user: str | None) -> list[str]:
-        path = "/opt/pychat/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        path = "/opt/pychat/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         home = f"/home/{user}" if user else "/root"
         enter = f"nsenter --target {self._leader()} --mount --uts --ipc --net --pid --cgroup --root --wd --"
         clean = f"env -i PATH={path} HOME={home} LANG=C.UTF-8"
@@ -162,6 +194,20 @@ class Machine:
 
     def close(self) -> None:
         """Stops the machine, in order if it lets us, and leaves nothing behind."""
+        self._end_talks()
+        leader = self._leader()
+        if self._boot.poll() is None:
+            self._boot.send_signal(signal.SIGTERM)  # systemd-nspawn asks systemd to power off
+            try:
+                self._boot.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                if leader is not None:
+                    os.kill(leader, signal.SIGKILL)
+                self._boot.kill()
+                self._boot.wait()
+        _run(_alone(_CLEAN, self._group), timeout=20)
+
+    def _end_talks(self) -> None:
         for process in self._talking:
             with suppress(OSError):  # it has ended
                 for child in _children(process.pid):  # nsenter's: it hands no signal on
@@ -171,32 +217,23 @@ class Machine:
                 if stream is not None:
                     with suppress(OSError):  # what was not read any more
                         stream.close()
-        leader = self._leader()
-        if self._nspawn.poll() is None:
-            self._nspawn.send_signal(signal.SIGTERM)  # systemd-nspawn asks systemd to power off
-            try:
-                self._nspawn.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                if leader is not None:
-                    os.kill(leader, signal.SIGKILL)
-                self._nspawn.kill()
-                self._nspawn.wait()
-        _run(_alone(_CLEAN, self._group), timeout=20)
+        self._talking = []
 
 
-def _rootfs() -> Path:
+def _rootfs(suite: str) -> Path:
     """The directory with the machine's Debian; built when it is not there."""
-    rootfs = CACHE / f"{SUITE}-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]}"
+    rootfs = CACHE / f"{suite}-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]}"
     if not rootfs.is_dir():
         new = rootfs.with_suffix(f".{os.getpid()}")
         CACHE.mkdir(parents=True, exist_ok=True)
         lean = ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*"]
-        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", *lean, SUITE, str(new)]
+        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", *lean, suite, str(new)]
         try:
             _run(words, timeout=BUILD_SECONDS)
             new.rename(rootfs)
         except subprocess.CalledProcessError as error:
-            raise AssertionError(f"mmdebstrap failed: {error.stderr[-2000:]}") from None
+            told = f"mmdebstrap cannot build {suite}: {error.stderr[-2000:]}"
+            raise (AssertionError if suite == SUITES[0] else Unavailable)(told) from None
         finally:
             shutil.rmtree(new, ignore_errors=True)
     return rootfs

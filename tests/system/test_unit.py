@@ -11,12 +11,19 @@ from tests.system.machine import BUILD_SECONDS, Machine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
 
-EXPOSURE_LIVE, EXPOSURE_OFFLINE = 12, 12
+EXPOSURE_LIVE, EXPOSURE_OFFLINE = 4, 4
 """Tenths of what `systemd-analyze security` may find; the unit tells the reasons for what is left."""
 
+_BREAK_THE_PROTOCOL = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as sock:
+    sock.sendall(b"\\\\hello 2 Client1 x=secret\\n")
+    assert b"error version" in sock.makefile("rb").read()
+"""
 
-def test_the_unit_is_clean(machine: Machine) -> None:
-    result = machine.run("systemd-analyze verify --man=no pychatd@7000.service")
+
+def test_the_units_are_clean(machine: Machine) -> None:
+    result = machine.run("systemd-analyze verify --man=no pychatd@7000.service pychatd@7000.socket")
     assert result.stdout + result.stderr == ""
 
 
@@ -34,7 +41,7 @@ def test_started_it_serves_and_says_so(line: SystemLine) -> None:
     assert line.show("StatusText") == "Waiting for a peer."
     assert f"serves on 0.0.0.0:{line.port}, [::]:{line.port}" in "\n".join(line.journal())
     assert line.machine.run(f"stat -c '%a %U %G' {line.runtime}/console.sock {line.state}").stdout == (
-        f"660 pychatd-{line.port} pychat\n700 pychatd-{line.port} pychat\n"
+        f"660 root pychat\n700 pychatd-{line.port} pychat\n"
     )
 
 
@@ -69,14 +76,65 @@ def test_killed_it_comes_back_and_so_does_the_conversation(line: SystemLine) -> 
     console, client = line.talk()
     killed = line.show("MainPID")
     line.machine.run(f"kill -KILL {killed}")
-    wait_for(lambda: line.show("NRestarts") == "1" and line.show("ActiveState") == "active", "it is restarted")
-    assert line.show("MainPID") != killed
+    wait_for(lambda: line.is_active() and line.show("MainPID") != killed, "it is started again")
     line.has_status("Talking with Client1 from ")
     console.enter("Still there?")
     client.says("alice> Still there?")
     client.enter("Yes")
     console.says("Client1> Yes")
     assert console.out().count("Hi!") == 1
+
+
+def test_hung_it_is_killed_by_the_watchdog_and_started_again(idle_line: SystemLine) -> None:
+    with idle_line.drop_in("service", "[Service]\nWatchdogSec=1s"):
+        idle_line.start()
+        console, client = idle_line.talk()
+        hung = idle_line.show("MainPID")
+        idle_line.machine.run(f"kill -STOP {hung}")
+        wait_for(lambda: idle_line.is_active() and idle_line.show("MainPID") != hung, "it is started again")
+        idle_line.logs("Watchdog timeout", "-p err")
+        console.enter("Still there?")
+        client.says("alice> Still there?")
+
+
+def test_while_it_is_fed_the_watchdog_does_nothing(line: SystemLine) -> None:
+    assert line.show("WatchdogUSec") == "3min"
+    with line.drop_in("service", "[Service]\nWatchdogSec=1s"):
+        line.machine.run(f"systemctl restart {line.unit}")
+        fed = line.show("WatchdogTimestampMonotonic")
+        for _ in range(4):  # each is half a second
+            before = fed
+            wait_for(lambda: line.show("WatchdogTimestampMonotonic") != before, "it is fed")  # noqa: B023
+            fed = line.show("WatchdogTimestampMonotonic")
+        assert line.show("NRestarts") == "0"
+
+
+def test_restarted_it_goes_on_with_the_conversation(line: SystemLine) -> None:
+    console, client = line.talk()
+    line.machine.run(f"systemctl restart {line.unit}")
+    console.enter("Still there?")
+    client.says("alice> Still there?")
+
+
+def test_a_key_of_ones_own_is_a_credential_that_only_root_can_read(
+    idle_line: SystemLine, other_line: SystemLine
+) -> None:
+    machine, place = idle_line.machine, "/etc/pychatd-test"
+    machine.run(
+        f"install -d -m 700 {place}; cd {place}; umask 077; pem={other_line.state}/identity.pem\n"
+        "sed -n '/BEGIN.*PRIVATE KEY/,/END.*PRIVATE KEY/p' $pem >key.pem\n"
+        "sed -n '/BEGIN CERT/,/END CERT/p' $pem >certificate.pem"
+    )
+    credentials = [f"LoadCredential={name}.pem:{place}/{name}.pem" for name in ("key", "certificate")]
+    with idle_line.drop_in("service", "\n".join(["[Service]", *credentials])):
+        idle_line.start()
+        own, other = (
+            machine.run(f"pychatd fingerprint {line.port}", user="alice").stdout
+            for line in (idle_line, other_line)
+        )
+        assert own == other
+        assert not machine.exists(f"{idle_line.state}/identity.pem")
+        idle_line.talk()
 
 
 def test_reload_reads_the_configuration_again(line: SystemLine) -> None:
@@ -108,7 +166,7 @@ def test_stopped_it_leaves_its_state_alone(line: SystemLine) -> None:
     line.stop()
     assert line.show("Result") == "success"
     console.end_input()
-    assert line.machine.run(f"test -e {line.runtime}", check=False).returncode == 1
+    wait_for(lambda: not line.machine.exists(line.runtime), "the runtime directory is gone")
     assert line.machine.run(f"ls {line.state}").stdout.split() == ["identity.pem", "journal.db"]
     line.start()
     history = line.machine.run(f"pychatd-console --history {line.port}", user="alice")
@@ -127,8 +185,9 @@ def test_two_lines_do_not_see_each_other(line: SystemLine, other_line: SystemLin
         assert "No such file or directory" in result.stderr
     # Nor would its user outside of that view.
     as_user = f"setpriv --reuid {user} --regid {user} --clear-groups"
-    for foreign in (other_line.state, other_line.runtime):
-        assert "Permission denied" in line.machine.run(f"{as_user} ls {foreign}", check=False).stderr
+    assert "Permission denied" in line.machine.run(f"{as_user} ls {other_line.state}", check=False).stderr
+    call = f"import socket; socket.socket(socket.AF_UNIX).connect('{other_line.runtime}/console.sock')"
+    assert "Permission denied" in line.machine.run(f'{as_user} python3 -c "{call}"', check=False).stderr
 
 
 def test_the_journal_has_priorities_and_no_words(line: SystemLine) -> None:
@@ -140,11 +199,17 @@ def test_the_journal_has_priorities_and_no_words(line: SystemLine) -> None:
     client.enter("\\quit a secret reason")
     client.exit_status()
     line.logs("ended by the peer", "-p info")
-    with line.configured('listen = "127.0.0.1"'):
+    line.machine.run(f"python3 -c '{_BREAK_THE_PROTOCOL}' {line.port}")
+    with line.configured('durability = "process"'):
         line.reload()
         line.logs("hold from the next start on", "-p warning")
-    warnings = line.journal("-p warning")
-    assert len(warnings) == 1, warnings
+    with line.configured('turn = "a secret setting"'):
+        line.reload()
+        line.logs("The configuration was not reloaded", "-p err")
+    broken, later, not_reloaded = line.journal("-p warning")
+    assert broken.endswith("broke the protocol (version)")
+    assert later.startswith("Changed ")
+    assert line.journal("-p err") == [not_reloaded]
     everything = line.machine.run("journalctl --sync; journalctl -q -o verbose --all").stdout
     for words in ("Hi!", "secret"):
         assert words not in everything
