@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run check test test-debian12 system-test faults clean
+.PHONY: run check test test-debian12 system-test faults deb man clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -23,6 +23,12 @@ test-debian12:          ## all tests with the oldest versions that have to do: D
 
 system-test: .venv/ready ## the unit on a real systemd in a container; as root, a minute the first time
 	$(BIN)/pytest tests/system -m system -rs
+
+deb:                    ## the Debian packages, in build/deb; says what it lacks
+	packaging/make-deb
+
+man:                    ## how the man pages read: make man PAGE=pychat.1
+	man --local-file packaging/man/$(or $(PAGE),pychatd.8)
 
 faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
 	$(BIN)/python -m tests.faults.run --long
