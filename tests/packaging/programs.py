@@ -50,7 +50,7 @@ def difference(what: str, documented: set[str], real: set[str]) -> str:
     """A sentence about what has to be changed; empty when nothing has."""
     words = []
     if missing := sorted(real - documented):
-        words.append(f"{what} does not tell of {', '.join(missing)}")
+        words.append(f"{what} lacks {', '.join(missing)}")
     if gone := sorted(documented - real):
-        words.append(f"{what} tells of {', '.join(gone)}, which is not there")
+        words.append(f"{what} has {', '.join(gone)}, which the programs do not know")
     return "; ".join(words)

@@ -8,6 +8,7 @@ host's own, of whichever version, are left alone. It stops when this process end
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -75,6 +76,9 @@ test ! -d /sys/fs/cgroup/"$1" || find /sys/fs/cgroup/"$1" -depth -type d -exec r
 """
 
 
+_numbers = itertools.count()
+
+
 class Unavailable(Exception):
     """No machine can be had here; `str()` of it says why."""
 
@@ -84,7 +88,7 @@ class Machine:
 
     def __init__(self) -> None:
         """Builds what is not cached, and boots. Raises Unavailable where this host does not let us."""
-        self._group = f"pychat-system-test.{os.getpid()}"
+        self._group = f"pychat-system-test.{os.getpid()}.{next(_numbers)}"
         self._check_host()
         rootfs = _rootfs()
         self._console = (CACHE / f"console.{os.getpid()}.log").open("w+b")
