@@ -21,7 +21,7 @@ test-debian12:          ## all tests with the oldest versions that have to do: D
 	.venv-debian12/bin/pip install --quiet --constraint tests/debian12.txt --editable '.[dev]'
 	.venv-debian12/bin/pytest
 
-system-test: .venv/ready ## the unit on a real systemd in a container; as root, a minute the first time
+system-test: .venv/ready ## unit and packages on a real systemd in a container; as root, a minute the first time
 	$(BIN)/pytest tests/system -m system -rs
 
 deb:                    ## the Debian packages, in build/deb; says what it lacks

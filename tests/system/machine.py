@@ -150,7 +150,7 @@ class Machine:
         return Piped(process)
 
     def _inside(self, words: Sequence[str], user: str | None) -> list[str]:
-        path = "/opt/pychat/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        path = "/opt/pychat/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         home = f"/home/{user}" if user else "/root"
         enter = f"nsenter --target {self._leader()} --mount --uts --ipc --net --pid --cgroup --root --wd --"
         clean = f"env -i PATH={path} HOME={home} LANG=C.UTF-8"

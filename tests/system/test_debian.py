@@ -14,7 +14,7 @@ from pychat_client import __version__
 from pychat_client.errors import Exit
 from tests.e2e.ends import wait_for
 from tests.system.line import SystemLine
-from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, Machine, Unavailable
+from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, Machine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
 
@@ -66,20 +66,6 @@ def packages() -> str:
 def next_packages() -> str:
     """Those of a version that comes after it."""
     return build(NEXT_VERSION)
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Machine]:
-    """A machine with what the packages depend on, and nothing of them; alice and bob are users."""
-    try:
-        machine = Machine()
-    except Unavailable as error:
-        pytest.skip(f"no machine: {error}")
-    try:
-        machine.run("useradd --create-home alice; useradd --create-home bob")
-        yield machine
-    finally:
-        machine.close()
 
 
 @pytest.fixture
