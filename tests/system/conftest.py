@@ -1,4 +1,6 @@
-"""One machine for all tests, which run only when asked for: `-m system`, which is `make system-test`."""
+"""One machine for all tests of the unit, one for each module of installations; they run only when asked for:
+`-m system`, which is `make system-test`.
+"""
 
 from __future__ import annotations
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pychat_client import __version__
 from pychat_client.errors import Exit
-from tests.e2e.ends import wait_for
 from tests.system.line import SystemLine
 from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, Machine
 
@@ -38,34 +39,34 @@ find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /
 """All but what others keep about packages, and the group, which stays."""
 
 
-def build(version: str) -> str:
-    """Builds the packages as `version`; the pattern of their names, inside the machine."""
-    place = REPOSITORY / BUILD / version
+def build(version: str, name: str) -> str:
+    """Builds the packages as `version`, in a directory `name`; the pattern of their names in the machine."""
+    place = REPOSITORY / BUILD / name
     shutil.rmtree(place, ignore_errors=True)
-    for name in ("pychat_client", "pychatd", "packaging", "docs"):
-        shutil.copytree(REPOSITORY / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, place)
-    for name in ("pychat_client/__init__.py", "packaging/debian/changelog"):
-        file = place / name
+    for directory in ("pychat_client", "pychatd", "packaging", "docs"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / directory, place / directory, ignore=ignored)
+    for document in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"):
+        shutil.copy(REPOSITORY / document, place)
+    for file in (place / "pychat_client/__init__.py", place / "packaging/debian/changelog"):
         file.write_text(file.read_text().replace(__version__, version, 1))
     result = subprocess.run([place / "packaging/make-deb"], capture_output=True, text=True, check=False)
     if result.returncode == TOOLS_MISSING:
         pytest.skip(result.stderr.strip())
     assert result.returncode == 0, result.stdout + result.stderr
-    return f"{SOURCE}/{BUILD}/{version}/build/deb/*.deb"
+    return f"{SOURCE}/{BUILD}/{name}/build/deb/*.deb"
 
 
 @pytest.fixture(scope="module")
 def packages() -> str:
     """The packages of this version."""
-    return build(__version__)
+    return build(__version__, "this")
 
 
 @pytest.fixture(scope="module")
 def next_packages() -> str:
     """Those of a version that comes after it."""
-    return build(NEXT_VERSION)
+    return build(NEXT_VERSION, "next")
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def version(line: SystemLine) -> str:
 def test_lintian_finds_nothing(packages: str) -> None:
     if shutil.which("lintian") is None:
         pytest.skip("no lintian: 'apt-get install lintian'")
-    (changes,) = (REPOSITORY / BUILD / __version__ / "build/deb").glob("*.changes")
+    (changes,) = (REPOSITORY / BUILD / "this/build/deb").glob("*.changes")
     result = subprocess.run(
         ["lintian", "--allow-root", "--fail-on", "error,warning", changes],
         capture_output=True,
@@ -91,6 +92,12 @@ def test_lintian_finds_nothing(packages: str) -> None:
         check=False,
     )
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
+
+
+def test_built_again_they_are_the_same(bare: Machine, packages: str) -> None:
+    again = build(__version__, "again")
+    first, second = (bare.run(f"cat {files} | sha256sum").stdout for files in (packages, again))
+    assert first == second
 
 
 def test_installed_two_people_talk(line: SystemLine) -> None:
@@ -110,16 +117,23 @@ def test_an_upgrade_keeps_the_conversation(line: SystemLine, next_packages: str)
     line.start()
     console, client = line.talk()
     before = line.show("MainPID")
-    line.machine.run(f"{APT} install {next_packages}")
+    with ThreadPoolExecutor() as pool:
+        upgrade = pool.submit(line.machine.run, f"{APT} install {next_packages}")
+        rounds = 0
+        while not upgrade.done() or rounds < 3:
+            rounds += 1
+            console.enter(f"Question {rounds}.")
+            client.says(f"Question {rounds}.")
+            client.enter(f"Answer {rounds}.")
+            console.says(f"Answer {rounds}.")
+        upgrade.result()
     assert version(line) == NEXT_VERSION
-    wait_for(lambda: line.show("ActiveState") == "active", "the line is active")
+    assert line.show("ActiveState") == "active"
     assert line.show("MainPID") != before
     line.has_status("Talking with Client1 from ")
-    console.enter("Still there?")
-    client.says("alice> Still there?")
-    client.enter("Yes")
-    console.says("Client1> Yes")
-    assert (console.out().count("Hi!"), client.out().count("Still there?")) == (1, 1)
+    for end, word in ((console, "Answer"), (client, "Question")):  # none lost, doubled or out of order
+        numbers = re.findall(rf"> {word} (\d+)\.$", end.out(), re.MULTILINE)
+        assert numbers == [str(number + 1) for number in range(rounds)]
     assert "grace = 30" in line.machine.run("cat /etc/pychatd/pychatd.toml").stdout
     assert SystemLine(line.machine, next(_ports)).show("ActiveState") == "inactive"
     client.enter("\\quit")
