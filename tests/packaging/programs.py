@@ -34,15 +34,15 @@ def commands(program: str) -> dict[str, argparse.ArgumentParser]:
 
 
 def options(program: str, command: str | None = None) -> set[str]:
-    """The long options of a program in all, or of one of its commands."""
+    """The long options of a program in all, or of one of its commands; not those that `--help` hides."""
     chosen = commands(program).values() if command is None else [commands(program)[command]]
-    strings = {string for each in chosen for action in each._actions for string in action.option_strings}
-    return {string for string in strings if string.startswith("--")}
+    shown = [action for each in chosen for action in each._actions if action.help != argparse.SUPPRESS]
+    return {string for action in shown for string in action.option_strings if string.startswith("--")}
 
 
 def statuses(program: str) -> set[int]:
-    """The exit statuses that `--help` tells of."""
-    words = parser(program).epilog or ""
+    """The exit statuses that `--help` tells of, for the program or one of its commands."""
+    words = " ".join(each.epilog or "" for each in commands(program).values())
     return {int(number) for number in re.findall(r"(?:status: |, )(\d+) ", words)}
 
 
