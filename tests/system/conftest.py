@@ -1,12 +1,9 @@
-"""One machine for all tests of the unit, one for each module of installations; they run only when asked for:
-`-m system`, which is `make system-test`.
-"""
+"""One machine for all tests, which run only when asked for: `-m system`, which is `make system-test`."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -44,27 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     """A booted Debian with the programs, the unit and the group; alice is a member, bob is not."""
-    with booted() as machine:
-        machine.run(INSTALL)
-        yield machine
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Machine]:
-    """Another, with what the programs depend on and nothing of them; alice and bob are users."""
-    with booted() as machine:
-        machine.run("useradd --create-home alice; useradd --create-home bob")
-        yield machine
-
-
-@contextmanager
-def booted() -> Iterator[Machine]:
-    """A machine, while it is needed; skips where none can be had."""
     try:
         machine = Machine()
     except Unavailable as error:
         pytest.skip(f"no machine: {error}")
     try:
+        machine.run(INSTALL)
         yield machine
     finally:
         machine.close()

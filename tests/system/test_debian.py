@@ -1,4 +1,6 @@
-"""The Debian packages, on a real system: installed, upgraded with a conversation open, removed, purged."""
+"""Installations on a real system, as docs/install.md has them: the Debian packages, installed, upgraded with a
+conversation open, removed and purged; and the units without the packages.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ import pytest
 from pychat_client import __version__
 from pychat_client.errors import Exit
 from tests.system.line import SystemLine
-from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, Machine
+from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, Machine, Unavailable
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
 
@@ -67,6 +69,20 @@ def packages() -> str:
 def next_packages() -> str:
     """Those of a version that comes after it."""
     return build(NEXT_VERSION, "next")
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Machine]:
+    """A machine with what the programs depend on and nothing of them; alice and bob are users."""
+    try:
+        machine = Machine()
+    except Unavailable as error:
+        pytest.skip(f"no machine: {error}")
+    try:
+        machine.run("useradd --create-home alice; useradd --create-home bob")
+        yield machine
+    finally:
+        machine.close()
 
 
 @pytest.fixture
@@ -166,3 +182,39 @@ def test_purged_nothing_is_left(bare: Machine, packages: str) -> None:
     bare.run(f"{APT} purge pychat pychatd")
     assert set(bare.run(FILES).stdout.splitlines()) ^ before == set()
     assert line.show("ActiveState") == "inactive"
+
+
+# ------------------------------------------------------------------ without the packages
+
+
+PROGRAMS = f"""
+source=$(mktemp -d)
+cp -r {SOURCE}/pychat_client {SOURCE}/pychatd {SOURCE}/pyproject.toml {SOURCE}/README.md {SOURCE}/LICENSE $source/
+python3 -m venv --system-site-packages /opt/pipx
+/opt/pipx/bin/pip install --quiet --no-index --no-deps --no-build-isolation $source
+ln -s /opt/pipx/bin/pychat* /usr/local/bin/
+"""
+"""What pipx does, without a network."""
+
+
+def documented(after: str) -> str:
+    """The first block of commands in docs/install.md behind the words `after`."""
+    behind = (REPOSITORY / "docs/install.md").read_text().partition(after)[2]
+    block = re.search(r"(?:^    .*\n)+", behind, re.MULTILINE)
+    assert block
+    return block[0]
+
+
+def test_the_units_are_placed_as_documented(bare: Machine) -> None:
+    bare.run(PROGRAMS)
+    bare.run(f"cd {SOURCE}; {documented('Then, in the checkout')}")
+    line = SystemLine(bare, next(_ports))
+    bare.run(f"usermod --append --groups pychat alice; systemctl enable --now {line.unit}")
+    console, client = line.talk()
+    console.enter("Hello, Client1")
+    client.says("alice> Hello, Client1")
+
+
+def test_pages_and_settings_are_placed_as_documented(bare: Machine) -> None:
+    bare.run(f"cd {SOURCE}; {documented('### Man pages, completions, settings')}")
+    assert "pychatd.8" in bare.run("ls /usr/local/share/man/man8").stdout
