@@ -14,6 +14,7 @@ complete -c pychatd -n $none -a fingerprint -d 'Print the key that callers see'
 complete -c pychatd -n $none -a stop -d 'Stop a daemon'
 complete -c pychatd -n $none -a status -d 'Tell what runs'
 complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status' -a $ports
+complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Leave when nobody is there'
 complete -c pychatd -n $line -l config -r -F -d 'Configuration file'
 complete -c pychatd -n $line -l listen -x -d 'Listen only here'
 complete -c pychatd -n $line -l handle -x -d "The operator's handle"
