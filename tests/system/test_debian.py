@@ -17,7 +17,7 @@ import pytest
 from pychat_client import __version__
 from pychat_client.errors import Exit
 from tests.system.line import SystemLine
-from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, Machine, Unavailable
+from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, SUITES, Machine, Unavailable
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
 
@@ -71,11 +71,11 @@ def next_packages() -> str:
     return build(NEXT_VERSION, "next")
 
 
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Machine]:
+@pytest.fixture(scope="module", params=SUITES)
+def bare(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A machine with what the programs depend on and nothing of them; alice and bob are users."""
     try:
-        machine = Machine()
+        machine = Machine(request.param)
     except Unavailable as error:
         pytest.skip(f"no machine: {error}")
     try:
