@@ -30,6 +30,8 @@ def commands(program: str) -> dict[str, argparse.ArgumentParser]:
     for action in top._actions:
         if isinstance(action, argparse._SubParsersAction):
             found |= action.choices
+    if program == "pychat":  # no subparser: a host may stand where the command does
+        found["send"] = pychat_client.cli._send_parser()
     return found
 
 

@@ -25,12 +25,15 @@ def home(tmp_path: Path) -> dict[str, str]:
     """The environment of a user who has accepted keys, and whose own line on port 7009 runs."""
     (tmp_path / "data/pychat").mkdir(parents=True)
     (tmp_path / "data/pychat/known_hosts").write_text(KNOWN)
+    (tmp_path / "config/pychat").mkdir(parents=True)
+    (tmp_path / "config/pychat/config.toml").write_text('[lines.zoe]\nhost = "hostc"\nport = 7003\n')
     (tmp_path / "run/pychatd/7009").mkdir(parents=True)
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",  # fish completes for programs that are there
         "HOME": str(tmp_path),
         "TERM": "xterm",
         "LANG": "C.UTF-8",
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "XDG_DATA_HOME": str(tmp_path / "data"),
         "XDG_RUNTIME_DIR": str(tmp_path / "run"),
     }
@@ -88,7 +91,8 @@ def test_zsh_options_are_those_of_the_program(program: str) -> None:
 def test_commands_hosts_and_ports_are_offered(complete: Complete, home: dict[str, str]) -> None:
     assert complete("pychatd ", home) == set(commands("pychatd")) - {""}
     assert complete("pychatd start --turns ", home) == {"alternate", "free"}
-    assert {"hosta", "hostb"} <= complete("pychat ", home)
+    assert {"send", "hosta", "hostb", "zoe"} <= complete("pychat ", home)
+    assert complete("pychat send hosta ", home) == {"7000", "7001"}
     assert complete("pychat hosta ", home) == {"7000", "7001"}
     assert complete("pychat --wait hostb ", home) == {"7002"}
     for line in ("pychatd stop ", "pychatd status --json ", "pychatd-console --history "):

@@ -14,6 +14,7 @@ import pytest
 
 import pychat_client
 import pychatd
+from pychat_client import preferences
 from pychat_client.chat import Chat
 from pychat_client.conversation import Endpoint, Role
 from pychat_client.errors import Exit
@@ -114,6 +115,12 @@ def test_settings_are_those_of_the_daemon() -> None:
     assert difference("pychatd.toml.5", described, set(config._KEYS)) == ""
 
 
+def test_preferences_are_those_of_the_client() -> None:
+    part = section(text("pychat"), "CONFIGURATION")
+    described = set(re.findall(r"^\.(?:It )?Va (\w+)", part, re.MULTILINE))
+    assert difference("pychat.1", described, set(preferences._KEYS) | set(preferences._LINE_KEYS)) == ""
+
+
 def strings(directory: str) -> Iterator[str]:
     """Every string in the code of a package."""
     for file in Path(directory).glob("*.py"):
@@ -125,7 +132,7 @@ def strings(directory: str) -> Iterator[str]:
 def test_environment_variables_are_those_of_the_programs() -> None:
     described = set(re.findall(r"Ev ([A-Z_]+)", "".join(map(text, PAGES))))
     code = {word for package in (pychat_client, pychatd) for word in strings(package.__path__[0])}
-    real = {word for word in code if re.fullmatch(r"[A-Z]+_[A-Z_]+|TERM", word)}
+    real = {word for word in code if re.fullmatch(r"[A-Z]+_[A-Z_]+|TERM|COLORFGBG", word)}
     assert difference("ENVIRONMENT of the man pages", described, real) == ""
 
 
@@ -141,7 +148,9 @@ def test_the_examples_are_commands_of_the_program(program: str) -> None:
     for line in shown:
         for part in line.replace("\\e", "\\").split("|"):
             name, *words = shlex.split(part)
-            if name in PAGES:
+            if name == "pychat" and words[0] == "send":
+                commands(name)["send"].parse_intermixed_args(words[1:])
+            elif name in PAGES:
                 parser(name).parse_args(words)  # exits, and says why, where it is wrong
     assert any(line.split("| ")[-1].startswith(program) for line in shown)
 
