@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import pytest
@@ -40,7 +40,7 @@ class Notes:
 
     def restore(self, text: str) -> None: ...
 
-    keys = ()
+    keys: Sequence[tuple[str, str]] = ()
 
     def refresh(self) -> None: ...
 
