@@ -95,6 +95,8 @@ class Screen:
             input=input,
             output=terminal,
         )
+        # SIGWINCH tells of a new size; asking twice a second would keep an idle machine awake
+        self._session.app.terminal_size_polling_interval = None
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
         self._session.app.key_processor.before_key_press += lambda _: self._alerts.touched()
@@ -154,6 +156,8 @@ class Screen:
                 chat.interrupt()
             finally:
                 self._terminal.leave()
+        if self._line.text.strip():  # and the line is erased now
+            self.notice(f"This was not sent: {as_sent(self._line.text)}")
         self._flush()
 
     def stop(self) -> None:
@@ -180,6 +184,7 @@ class Screen:
 
     def _take_back(self) -> None:
         self._lent = False
+        self._alerts.touched()
         if self._session.app.is_running:
             self._terminal.take(focus=self._alerts.wanted)
         self._flush()
