@@ -191,7 +191,7 @@ class Screen:
 
     def _changed(self, buffer: Buffer) -> None:
         if self._chat is not None and not self._accepting:
-            self._chat.is_typing(buffer.text)
+            self._chat.attention.line_changed(buffer.text)
 
     def _accept(self, buffer: Buffer) -> bool:
         """Enter, after validation: True keeps the text in the line."""

@@ -20,7 +20,7 @@ LINES_MAX = 400
 CLIENT = [
     *("errors", "places", "text", "trust", "toml", "preferences"),
     *("wire", "codec", "classic", "events", "conversation"),
-    *("signs", "situation", "link", "commands", "chat", "redial", "plain"),
+    *("signs", "situation", "link", "commands", "attention", "chat", "redial", "plain"),
     *("background", "palette", "terminal", "alerts", "history", "editing", "screen", "hosts", "cli"),
 ]
 DAEMON = [
