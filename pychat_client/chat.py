@@ -13,13 +13,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pychat_client import wire
-from pychat_client.commands import Commands, escaped, is_command, unescaped
+from pychat_client.attention import Attention
+from pychat_client.commands import Commands, escaped, unescaped
 from pychat_client.conversation import Endpoint, Role
 from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
 from pychat_client.link import Link
 from pychat_client.log import Log
-from pychat_client.signs import LATE, TYPING_SHOWN, Sign, Signs
+from pychat_client.signs import Sign
 from pychat_client.situation import Situation
 from pychat_client.text import printable, printable_lines
 from pychat_client.view import View
@@ -58,9 +59,7 @@ class Chat:
         self._ending: Exit | None = None  # done, once what came with the end has been acked
         self._peer: wire.Peer | None = None
         self._trouble = ""  # why the other end cut us off last, until it has taken something again
-        self._signs = Signs()  # ours
-        self._heard = Signs(slack=LATE)  # the other side's
-        self._typing: asyncio.TimerHandle | None = None  # set while the other user is typing
+        self.attention = Attention(self)
         self._commands = Commands(self)
 
     # -------------------------------------------------------------- from the view
@@ -73,7 +72,7 @@ class Chat:
     def situation(self) -> Situation:
         """Where the conversation stands now."""
         linked = self.greeted and not self.gone.is_set()
-        calls, typing = None if linked else self.attempt, self._typing is not None
+        calls, typing = None if linked else self.attempt, self.attention.typing
         return Situation(self.end, self.place, self._peer, calls, self.key, typing)
 
     @property
@@ -117,10 +116,14 @@ class Chat:
             self._flush()
         self.finish(Exit.INTERRUPTED)
 
-    def is_typing(self, line: str) -> None:
-        """What stands in the line has changed: tells the other side that something is being typed."""
-        if line.strip() and not is_command(line) and self._can_sign():
-            self._sign(wire.Typing())
+    @property
+    def can_sign(self) -> bool:
+        """Whether the other user is there to see a sign."""
+        return self._link is not None and self.greeted and self.end.open and self.end.here
+
+    def send_sign(self, sign: Sign) -> None:
+        if self._link is not None:
+            self._link.send([sign])
 
     def idle(self) -> bool:
         """Whether all that was typed has been stored: nothing is held, nothing waits for its ack."""
@@ -147,7 +150,7 @@ class Chat:
                     peer = replace(self._peer, address=frame.address, plain=frame.plain, name=frame.name)
                     self._peer = peer
                 elif isinstance(frame, wire.Typing | wire.Ring):
-                    self._signed(frame)
+                    self.attention.take(frame)
                 elif isinstance(frame, wire.Ack) and self._trouble:
                     self._trouble = ""
                     self.view.notice("What you sent is stored now.")
@@ -172,7 +175,7 @@ class Chat:
 
     def link_lost(self, link: Link, why: str) -> None:
         self._link = None
-        self._types(False)
+        self.attention.typing_is_over()
         self.end.lost()
         self.gone.set()
         if self.done:
@@ -232,16 +235,6 @@ class Chat:
         self.view.restore(escaped(text))
         self.view.refresh()
 
-    def ring(self) -> None:
-        """Asks the other user for attention. Raises Refused when nobody is there, or it is too soon."""
-        if not self._can_sign():
-            raise Refused("Nobody is there who could hear it.")
-        now, sign = asyncio.get_running_loop().time(), wire.Ring()
-        if wait := self._signs.wait(sign, now):
-            raise Refused(f"You have just rung; again in {wait:.0f} s.")
-        self._sign(sign)
-        self.view.notice(f"You ring {printable(self.end.other)}.")
-
     def quit(self, reason: str) -> None:
         """Ends the conversation. Raises Refused when there is none."""
         if self.end.role is Role.OPERATOR and (self.end.over or not self.end.open):
@@ -268,33 +261,6 @@ class Chat:
 
     # -------------------------------------------------------------- showing
 
-    def _can_sign(self) -> bool:
-        """Whether the other user is there to see a sign."""
-        return self._link is not None and self.greeted and self.end.open and self.end.here
-
-    def _sign(self, sign: Sign) -> None:
-        if self._link is not None and self._signs.give(sign, asyncio.get_running_loop().time()):
-            self._link.send([sign])
-
-    def _signed(self, sign: Sign) -> None:
-        """The other user types, or rings."""
-        if not self.end.open:
-            return
-        if isinstance(sign, wire.Typing):
-            self._types(True)
-        elif self._heard.give(sign, asyncio.get_running_loop().time()):
-            words = f"{printable(self.end.other)} rings."
-            self.view.notice(words)
-            self.view.alert(words, ring=True)
-
-    def _types(self, typing: bool) -> None:
-        """Notes whether the other user is typing; that is over when nothing more is heard of it."""
-        if self._typing is not None:
-            self._typing.cancel()
-        loop = asyncio.get_running_loop()
-        self._typing = loop.call_later(TYPING_SHOWN, self._types, False) if typing else None
-        self.view.refresh()
-
     def _show(self, events: list[Event]) -> None:
         for event in events:
             self._show_one(event)
@@ -308,7 +274,7 @@ class Chat:
                 self.view.message(message, own=own, time=when, replayed=time is not None)
                 self._log.said(message.handle, message.text, when)
                 if not own:
-                    self._types(False)
+                    self.attention.typing_is_over()
                     if self.end.ready:  # and not what a new console is told of before
                         words = " ".join(printable_lines(message.text))
                         self.view.alert(f"{printable(message.handle)}> {words}", ring=False)
@@ -321,7 +287,7 @@ class Chat:
             case Presence(here):
                 self.view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
             case Over(name, by_other, reason, undelivered):
-                self._types(False)
+                self.attention.typing_is_over()
                 who = (printable(name) or "The other side") if by_other else "You"
                 because = f": {printable(reason)}" if reason else ""
                 self._tell(f"{who} ended the conversation{because}.")

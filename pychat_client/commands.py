@@ -28,7 +28,7 @@ class Commands:
             "status": ("tell who is there, whose turn it is, what waits", lambda _: self._status()),
             "held": ("list what is held until your turn", lambda _: self._list_held()),
             "recall": ("take the newest held message back into the line", lambda _: chat.recall()),
-            "ring": ("ask the other side for attention", lambda _: chat.ring()),
+            "ring": ("ask the other side for attention", lambda _: chat.attention.ring()),
             "quit": ("end the conversation; words after it are sent as the reason", chat.quit),
         }
         if chat.end.role is Role.OPERATOR:

@@ -84,5 +84,7 @@ def style(palette: Name) -> Style:
             "completion-menu.completion.current": "bg:default fg:default noreverse bold",
             "completion-menu.meta.completion": "bg:default fg:default reverse",
             "completion-menu.meta.completion.current": "bg:default fg:default noreverse bold",
+            "scrollbar.background": "bg:default",
+            "scrollbar.button": "bg:default",
         }
     )

@@ -96,6 +96,8 @@ class Screen(View):
             input=input,
             output=terminal,
         )
+        # SIGWINCH tells of a new size; asking twice a second would keep an idle machine awake
+        self._session.app.terminal_size_polling_interval = None
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
         self._session.app.key_processor.before_key_press += lambda _: self._alerts.touched()
@@ -155,6 +157,8 @@ class Screen(View):
                 chat.interrupt()
             finally:
                 self._terminal.leave()
+        if self._line.text.strip():  # and the line is erased now
+            self.notice(f"This was not sent: {as_sent(self._line.text)}")
         self._flush()
 
     def stop(self) -> None:
@@ -181,13 +185,14 @@ class Screen(View):
 
     def _take_back(self) -> None:
         self._lent = False
+        self._alerts.touched()
         if self._session.app.is_running:
             self._terminal.take(focus=self._alerts.wanted)
         self._flush()
 
     def _changed(self, buffer: Buffer) -> None:
         if self._chat is not None and not self._accepting:
-            self._chat.is_typing(buffer.text)
+            self._chat.attention.line_changed(buffer.text)
 
     def _accept(self, buffer: Buffer) -> bool:
         """Enter, after validation: True keeps the text in the line."""

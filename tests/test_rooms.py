@@ -21,7 +21,7 @@ CLIENT = [
     *("errors", "places", "text", "trust", "toml", "preferences"),
     *("wire", "codec", "events", "conversation"),
     *("telnet", "burst", "program", "classic", "classic_server", "classic_options"),
-    *("signs", "situation", "link", "log", "commands", "view", "chat", "redial"),
+    *("signs", "situation", "link", "log", "commands", "view", "attention", "chat", "redial"),
     *("objects", "pipe", "plain", "jsonl", "send"),
     *("background", "palette", "terminal", "alerts", "history", "editing", "screen", "lines", "hosts", "cli"),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import pytest
@@ -43,7 +43,7 @@ class Notes(View):
 
     def restore(self, text: str) -> None: ...
 
-    keys = ()
+    keys: Sequence[tuple[str, str]] = ()
 
     def refresh(self) -> None: ...
 

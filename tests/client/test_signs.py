@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from pychat_client import chat, wire
+from pychat_client import attention, wire
 from pychat_client.chat import Chat
 from pychat_client.conversation import Endpoint, Role
 from pychat_client.errors import Refused
@@ -84,7 +84,7 @@ async def talking() -> AsyncIterator[tuple[Chat, Watcher, Raw]]:
 async def test_typing_is_told_once_in_a_while_and_not_for_each_key() -> None:
     async with talking() as (one, _, raw):
         for length in range(1, 8):
-            one.is_typing("thought"[:length])
+            one.attention.line_changed("thought"[:length])
         assert await raw.news() == ["\\typing"]
 
 
@@ -92,14 +92,14 @@ async def test_typing_is_told_once_in_a_while_and_not_for_each_key() -> None:
 async def test_an_empty_line_and_a_command_are_no_typing() -> None:
     async with talking() as (one, _, raw):
         for line in ("", "   ", "\\", "\\status", "\\quit I am off"):
-            one.is_typing(line)
+            one.attention.line_changed(line)
         assert await raw.news() == []
 
 
 @in_loop
 async def test_a_message_that_begins_with_a_backslash_is_typing() -> None:
     async with talking() as (one, _, raw):
-        one.is_typing("\\\\o/")
+        one.attention.line_changed("\\\\o/")
         assert await raw.news() == ["\\typing"]
 
 
@@ -108,7 +108,7 @@ async def test_who_is_away_is_told_nothing_and_cannot_be_rung() -> None:
     async with talking() as (one, _, raw):
         await raw.say("\\away")
         await raw.news()
-        one.is_typing("thought")
+        one.attention.line_changed("thought")
         with pytest.raises(Refused, match="Nobody is there"):
             one.typed("\\ring")
         assert await raw.news() == []
@@ -117,7 +117,7 @@ async def test_who_is_away_is_told_nothing_and_cannot_be_rung() -> None:
 @in_loop
 async def test_the_others_typing_is_shown_until_nothing_more_is_heard_of_it() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chat, "TYPING_SHOWN", 0.05)
+        patch.setattr(attention, "TYPING_SHOWN", 0.05)
         async with talking() as (one, _, raw):
             await raw.say("\\typing")
             await raw.news()

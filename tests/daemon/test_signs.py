@@ -67,6 +67,19 @@ async def test_a_console_that_is_not_in_step_gives_no_signs(line: Line) -> None:
 
 
 @on_a_line()
+async def test_a_console_that_is_still_told_the_conversation_before_gets_no_signs_of_this_one(line: Line) -> None:
+    console = await line.console()
+    first, _ = await line.peer("Hi!")
+    await console.news()
+    await first.say("\\quit")  # which the console is told once it has acked all that came before
+    await first.rest()
+    second, _ = await line.peer("Hello", handle="Eve")
+    await second.say("\\ring")
+    await second.news()
+    assert await console.news() == []
+
+
+@on_a_line()
 async def test_a_classic_peer_gets_no_signs(line: Line) -> None:
     console = await line.console()
     peer = await line.classic("Bob> Hi!")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,32 @@ def test_the_other_sides_typing_is_shown_and_goes_with_its_message(line: Line) -
     console.enter("er")
     client.sees("Server> an answer")
     wait_for(lambda: "typing" not in client.text(), "the sign is gone")
+
+
+def test_what_is_half_typed_when_the_other_side_ends_the_conversation_can_still_be_read(line: Line) -> None:
+    console, client = line.talk()
+    client.type("half a thought")
+    client.line_is("Client1> half a thought")
+    console.enter("\\quit")
+    assert client.exit_status() == 0
+    client.sees("This was not sent: half a thought")
+
+
+def test_an_idle_screen_does_nothing_at_all(line: Line) -> None:
+    _, client = line.talk()
+    status = Path(f"/proc/{client.child.pid}/status")
+
+    def quiet() -> bool:
+        """Whether the program has not run for a second and a half: no switch to or from it."""
+        before = _switches(status)
+        time.sleep(1.5)
+        return _switches(status) == before
+
+    wait_for(quiet, "the program sleeps")
+
+
+def _switches(status: Path) -> list[str]:
+    return [line for line in status.read_text().splitlines() if "ctxt_switches" in line]
 
 
 # ------------------------------------------------------------------ alerts
