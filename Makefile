@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run check test test-debian12 system-test pictures deb man faults clean
+.PHONY: run check test test-debian12 system-test pictures deb man faults \
+	bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -36,6 +37,18 @@ man:                    ## how the man pages read: make man PAGE=pychat.1
 faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
 	$(BIN)/python -m tests.faults.run --long
 	$(BIN)/pytest tests/faults -m slow
+
+bench: .venv/ready      ## what it costs, beside what one would pick instead; about ten minutes, on a quiet machine
+	$(BIN)/python -m tests.bench.run
+
+bench-docs: .venv/ready ## keeps the figures of the last `make bench`, and writes them into docs/performance.md
+	$(BIN)/python -m tests.bench.report
+
+bench-units: .venv/ready ## idle socket units on a real systemd in a container; as root
+	$(BIN)/python -m tests.bench.units
+
+bench-quick: .venv/ready ## under a minute: beside a bare relay, and the kept figures
+	$(BIN)/python -m tests.bench.run --quick
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pychat_client import wire
 from pychat_client.attention import Attention
 from pychat_client.commands import Commands, escaped, unescaped
-from pychat_client.conversation import Endpoint, Role
+from pychat_client.conversation import Endpoint
 from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.log import Log
 from pychat_client.signs import Sign

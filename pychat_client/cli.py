@@ -192,8 +192,8 @@ def _send(args: argparse.Namespace) -> int:
 
 def _trusted_context(args: argparse.Namespace, seconds: float | None) -> tuple[SSLContext, str | None]:
     """hosts.trusted_context; with --wait again and again until the host answers, or `seconds` are over."""
+    from pychat_client.dial import DIAL_SECONDS
     from pychat_client.hosts import trusted_context
-    from pychat_client.link import DIAL_SECONDS
     from pychat_client.redial import PAUSE_FIRST, PAUSE_MAX
 
     end = float("inf") if seconds is None else time.monotonic() + seconds
@@ -223,9 +223,11 @@ async def _talk(
     import asyncio
 
     from pychat_client.chat import Chat
-    from pychat_client.conversation import Endpoint, Role
+    from pychat_client.conversation import Endpoint
+    from pychat_client.dial import dial
     from pychat_client.hosts import explain_change
-    from pychat_client.link import Link, dial
+    from pychat_client.ledger import Role
+    from pychat_client.link import Link
     from pychat_client.redial import converse
 
     end = Endpoint(Role.PEER, handle)

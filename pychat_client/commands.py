@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pychat_client.conversation import Role
 from pychat_client.errors import Refused
+from pychat_client.ledger import Role
 from pychat_client.text import printable
 
 if TYPE_CHECKING:

@@ -1,8 +1,7 @@
 """The rules of a conversation, without IO, clocks or screens (docs/protocol.md, "A conversation").
 
-`Ledger` is the two counts from which follows whose turn it is; both programs and the daemon keep
-one. `Endpoint` is one end with a user at it, for both roles: the peer's client and the operator's
-console differ in who must speak first and in who starts the conversation, and in nothing else.
+`Endpoint` is one end with a user at it, for both roles: the peer's client and the operator's console
+differ in who must speak first and in who starts the conversation, and in nothing else.
 
     say()      what the user typed          -> Said or Held, or raises Refused
     receive()  a frame from the link        -> the events a user has to see
@@ -17,13 +16,12 @@ what was sent and not acked waits in the outbox for the next one.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 
 from pychat_client import wire
 from pychat_client.errors import ProtocolError, Refused
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.text import check_message, check_room
 
 OUTBOX_MAX = 100
@@ -31,52 +29,6 @@ OUTBOX_MAX = 100
 
 HELD_MAX = 100
 """Messages typed early that may wait for their turn; more is a paste gone wrong, not a conversation."""
-
-
-class Role(Enum):
-    """Whose words: the remote user's, or those of the person on host A."""
-
-    PEER = "peer"
-    OPERATOR = "operator"
-
-
-class Turns(Enum):
-    """Whether the two take turns, or may both speak at any time after the first message."""
-
-    ALTERNATE = "alternate"
-    FREE = "free"
-
-
-@dataclass(slots=True)
-class Ledger:
-    """How many messages each role has said; who may speak now follows from that alone."""
-
-    turns: Turns
-    peer: int = 0
-    operator: int = 0
-
-    def may_speak(self, role: Role) -> bool:
-        """The first message is the peer's; then they alternate, or are free."""
-        if self.peer == 0:
-            return role is Role.PEER
-        if self.turns is Turns.FREE:
-            return True
-        return (role is Role.PEER) == (self.peer == self.operator)
-
-    def add(self, role: Role, *, in_turn: bool = True) -> int:
-        """Counts one message of `role` and returns its number. Raises ProtocolError out of turn, unless
-        in_turn is False: a classic peer that has gone left messages which waited for their turn."""
-        if in_turn and not self.may_speak(role):
-            words = "The peer speaks first." if self.peer == 0 else "It is the other side's turn."
-            raise ProtocolError("turn", words)
-        if role is Role.PEER:
-            self.peer += 1
-            return self.peer
-        self.operator += 1
-        return self.operator
-
-    def count(self, role: Role) -> int:
-        return self.peer if role is Role.PEER else self.operator
 
 
 class Endpoint:

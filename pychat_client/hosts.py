@@ -10,8 +10,8 @@ import ssl
 import sys
 
 from pychat_client import trust
+from pychat_client.dial import DIAL_SECONDS, look
 from pychat_client.errors import Untrusted
-from pychat_client.link import DIAL_SECONDS, look
 from pychat_client.places import key_file, known_hosts_file
 from pychat_client.text import printable
 
@@ -22,7 +22,7 @@ def trusted_context(
     """The TLS settings that connect with the right host only, and its fingerprint (None with --ca).
 
     seconds: how long a host that is not known yet may take to show its key.
-    Raises Untrusted when there is no reason to trust the key, and what link.look raises.
+    Raises Untrusted when there is no reason to trust the key, and what dial.look raises.
     """
     host: str = args.host
     if args.ca:

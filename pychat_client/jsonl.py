@@ -14,8 +14,9 @@ from typing import Any
 
 from pychat_client import wire
 from pychat_client.chat import Chat
-from pychat_client.conversation import HELD_MAX, Role
+from pychat_client.conversation import HELD_MAX
 from pychat_client.errors import PychatError, UsageError
+from pychat_client.ledger import Role
 from pychat_client.objects import encoded, message_fields
 from pychat_client.pipe import Pipe
 from pychat_client.situation import Situation

@@ -1,8 +1,7 @@
 """One live connection: asyncio transports in, frames out (docs/protocol.md, "Connections").
 
 `Link` pumps lines both ways, answers pings, notices a dead connection, and bounds what waits
-unsent. `dial` and `dial_unix` open one. This module knows no rules of a conversation and no screen;
-operating system errors become LinkErrors here.
+unsent; dial opens one. This module knows no rules of a conversation and no screen.
 """
 
 from __future__ import annotations
@@ -14,16 +13,11 @@ import ssl
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 from pychat_client import wire
 from pychat_client.codec import LineCodec
-from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError, Untrusted
-from pychat_client.text import printable
-
-DIAL_SECONDS = 20.0
-"""Until a connection is given up: a SYN lost four times is sent again within 15 s."""
+from pychat_client.errors import ProtocolError
 
 PING_AFTER = 30.0
 """Silence after which a link is asked whether it lives; two wake-ups a minute on an idle line."""
@@ -38,6 +32,9 @@ FINISH_SECONDS = 3.0
 UNSENT_MAX = 1 << 20
 """Bytes that may wait for a reader who does not read; then the link is dropped. The switchboard
 stops long before (it sends no more than a transport takes), so only a broken peer gets here."""
+
+UNSENT_FRAMES = 256
+"""Lines that wait for the end of a read at most, so that `writable` says in time that there are too many."""
 
 _READ_SIZE = 1 << 16
 
@@ -85,6 +82,7 @@ class Link(asyncio.BufferedProtocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.refused = False  # the other side's TLS did not want us
         self._buffer = memoryview(b"")  # made with the connection
+        self._unsent: list[bytes] = []  # the lines that `send` was given during the present read
         self._transport: asyncio.Transport | None = None
         self._deaf = False  # what still comes is thrown away: broken, or on its way out
         self._why = "closed by the other side"
@@ -100,11 +98,12 @@ class Link(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or self._deaf or transport.is_closing():
             return
-        encode = self.codec.encode
-        transport.write(b"".join([encode(frame) for frame in frames]))
+        self._unsent += map(self.codec.encode, frames)
         self._await_silence()
-        if transport.get_write_buffer_size() > UNSENT_MAX:
-            self.drop("it did not read what it was sent")
+        if not _outgoing.held or len(self._unsent) > UNSENT_FRAMES:
+            self.flush()
+        else:
+            _outgoing.links[self] = None
 
     def watch(self) -> None:
         """From now on pings after silence, and ends when nothing answers: for an end that knows pings."""
@@ -121,6 +120,7 @@ class Link(asyncio.BufferedProtocol):
         if transport is None or self._deaf:
             return
         self.send(frames)
+        self.flush()
         self._deaf = True
         self._why = "closed from here"
         self._set_timer(seconds, transport.abort)
@@ -206,7 +206,25 @@ class Link(asyncio.BufferedProtocol):
 
     # -------------------------------------------------------------- inside
 
+    def flush(self) -> None:
+        """Writes what `send` was given; it does so itself, but while a read is being handled."""
+        data, self._unsent = b"".join(self._unsent), []
+        transport = self._transport
+        if data and transport is not None and not transport.is_closing():
+            transport.write(data)
+            if transport.get_write_buffer_size() > UNSENT_MAX:
+                self.drop("it did not read what it was sent")
+
     def _read(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
+        """Hands on the frames of one read; all that is sent because of them goes out behind it, in one write
+        to each link."""
+        _outgoing.held = True
+        try:
+            self._hand_on(source)
+        finally:
+            _outgoing.release()
+
+    def _hand_on(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
         """Hands on the frames of one read; then, if it comes to that, the error behind them."""
         frames: list[wire.Frame] = []
         broken: ProtocolError | None = None
@@ -258,76 +276,23 @@ class Link(asyncio.BufferedProtocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, action)
 
 
-async def dial(
-    host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None, codec: Codec | None = None
-) -> Link:
-    """A link to a daemon, over TLS where there is a `context`; every address of the name is tried (RFC 8305).
+class _Outgoing:
+    """The links that were written to while a read is being handled; there is one at a time in a process."""
 
-    codec: for an other end that speaks no version 1, and so answers no pings.
-    Nothing is sent before `context` has found the daemon's certificate good. Raises Absent when nobody
-    answers, Untrusted for another certificate, LinkError otherwise, each with a sentence.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            _, link = await loop.create_connection(
-                lambda: Link(owner, codec), host, port, ssl=context, happy_eyeballs_delay=0.25
-            )
-        if codec is None:
-            link.watch()
-    except TimeoutError:
-        raise Absent(
-            f"{printable(host)} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s."
-        ) from None
-    except (OSError, UnicodeError) as error:
-        raise dial_error(error, host, port) from None
-    return link
+    def __init__(self) -> None:
+        self.held = False
+        self.links: dict[Link, None] = {}
+
+    def release(self) -> None:
+        """The read has been handled."""
+        self.held = False
+        links = list(self.links)
+        self.links.clear()
+        for link in links:
+            link.flush()
 
 
-def look(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS) -> bytes:
-    """The certificate (DER) that a daemon shows; nothing is sent to it. Raises as `dial`."""
-    try:
-        with (
-            socket.create_connection((host, port), timeout=seconds) as sock,
-            context.wrap_socket(sock, server_hostname=host) as tls,
-        ):
-            certificate = tls.getpeercert(binary_form=True)
-    except (OSError, UnicodeError) as error:
-        raise dial_error(error, host, port) from None
-    assert certificate is not None  # TLS 1.3 has no server without one
-    return certificate
-
-
-def dial_error(error: Exception, host: str, port: int) -> LinkError:
-    """What a failed call means, as a sentence."""
-    name = printable(host)
-    match error:
-        case ssl.SSLCertVerificationError():
-            return Untrusted(f"The key of {name} port {port} is not to be trusted: {error.verify_message}.")
-        case ssl.SSLError():
-            return LinkError(f"No encrypted connection with {name} port {port}: {reason(error)}.")
-        case socket.gaierror():
-            return Absent(f"There is no host '{name}': {error.strerror}.")
-        case UnicodeError():
-            return Absent(f"There is no host '{name}': that is no name of a host.")
-        case TimeoutError():
-            return Absent(f"{name} does not answer on port {port}.")
-        case _:
-            return Absent(f"Nobody answers at {name} port {port}: {reason(error)}.")
-
-
-async def dial_unix(path: Path, owner: Owner) -> Link:
-    """A link to a daemon on this machine. Raises Absent or NotPermitted, with a sentence."""
-    loop = asyncio.get_running_loop()
-    try:
-        _, link = await loop.create_unix_connection(lambda: Link(owner), str(path))
-    except PermissionError:
-        raise NotPermitted(
-            f"The console socket {path} is not yours to use: join the group it belongs to, or become its owner."
-        ) from None
-    except OSError as error:
-        raise Absent(f"No daemon answers at {path}: {reason(error)}.") from None
-    return link
+_outgoing = _Outgoing()
 
 
 def reason(error: Exception) -> str:

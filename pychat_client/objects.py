@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from pychat_client import wire
-from pychat_client.conversation import Role
 from pychat_client.errors import Exit, PychatError
+from pychat_client.ledger import Role
 from pychat_client.text import BREAK
 
 VERSION = 1

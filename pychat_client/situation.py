@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pychat_client import wire
-from pychat_client.conversation import Endpoint, Role, Turns
+from pychat_client.conversation import Endpoint
+from pychat_client.ledger import Role, Turns
 from pychat_client.text import MESSAGE_MAX, printable
 from pychat_client.trust import safety_number
 

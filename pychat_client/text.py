@@ -134,6 +134,8 @@ def printable_lines(message: str) -> list[str]:
 def wrap(line: str, room: int, first: int) -> list[str]:
     """`line` in pieces of at most `room` columns (`first`: the first piece), broken at spaces where
     that can be. At least one piece. Characters of no width stay with the one before them."""
+    if len(line) <= first and line.isascii():  # most lines: a column each
+        return [line]
     pieces: list[str] = []
     start, width, space, limit = 0, 0, -1, max(first, 2)
     for index, char in enumerate(line):

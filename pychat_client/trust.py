@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import ssl
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -230,6 +229,8 @@ def make_certificate(path: Path, name: str) -> None:
 
 def write_private(path: Path, data: bytes, what: str) -> None:
     """Puts `data` into `path` (0600, its directory 0700), whole or not at all. Raises PychatError."""
+    import tempfile
+
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, new = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from pychat_client import burst, wire
 from pychat_client.classic import GreetingCodec
-from pychat_client.conversation import Ledger, Role, Turns
 from pychat_client.errors import JournalError, NotPermitted, ProtocolError
+from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.link import FINISH_SECONDS, Link
 from pychat_client.signs import LATE, Signs
 from pychat_client.text import printable

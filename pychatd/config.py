@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pychat_client import toml
-from pychat_client.conversation import Turns
 from pychat_client.errors import UsageError
+from pychat_client.ledger import Turns
 from pychat_client.text import printable
 
 SOCKET_PATH_MAX = 107

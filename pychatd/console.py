@@ -71,8 +71,9 @@ def _run(args: argparse.Namespace) -> int:
 
 async def _attend(path: Path, port: int, handle: str | None, view: View, args: argparse.Namespace) -> Exit:
     from pychat_client.chat import Chat
-    from pychat_client.conversation import Endpoint, Role
-    from pychat_client.link import dial_unix
+    from pychat_client.conversation import Endpoint
+    from pychat_client.dial import dial_unix
+    from pychat_client.ledger import Role
     from pychat_client.redial import converse
 
     end = Endpoint(Role.OPERATOR, handle or login_handle() or "operator")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from pychat_client import wire
-from pychat_client.conversation import Role
 from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychatd.journal import Conversation
 from pychatd.switchboard import Switchboard

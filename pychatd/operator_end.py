@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from pychat_client import wire
-from pychat_client.conversation import Role
 from pychat_client.errors import JournalError, MessageError, ProtocolError
+from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.signs import LATE, Signs
 from pychat_client.text import check_room

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import logging.handlers
 import os
 import resource
 import signal
@@ -167,18 +166,9 @@ def limit_files() -> None:
 
 def log_to_syslog(path: Path, port: int) -> None:
     """Sends the log to the syslog socket at `path` (RFC 3164 over a UNIX datagram socket)."""
-    syslog = _Syslog(str(path), facility=_Syslog.LOG_DAEMON, socktype=socket.SOCK_DGRAM)
-    syslog.append_nul = False
-    syslog.ident = f"pychatd@{port}[{os.getpid()}]: "
-    _log_to(syslog, "%(message)s")
+    from pychatd.syslog import handler
 
-
-class _Syslog(logging.handlers.SysLogHandler):
-    """Drops lines rather than wait: a syslog that hangs, or is not there, is no reason not to serve."""
-
-    def _connect_unixsocket(self, address: str) -> None:
-        super()._connect_unixsocket(address)  # type: ignore[misc]  # not in typeshed
-        self.socket.setblocking(False)  # type: ignore[attr-defined]  # likewise
+    _log_to(handler(path, f"pychatd@{port}[{os.getpid()}]: "), "%(message)s")
 
 
 def log_to_stderr() -> None:

@@ -6,11 +6,12 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pychat_client import wire
-from pychat_client.codec import LineCodec
 from pychat_client.errors import Absent, LinkError, NotPermitted, ProtocolError
+
+if TYPE_CHECKING:
+    from pychat_client import wire
 
 ANSWER_SECONDS = 5.0
 """How long a daemon may take for the next piece of its answer."""
@@ -21,6 +22,8 @@ def ask_status(path: Path) -> dict[str, Any]:
 
     Raises Absent when none answers, NotPermitted when the socket is not ours to use.
     """
+    from pychat_client import wire
+
     for frame in ask(path, wire.Status()):
         if isinstance(frame, wire.Status):
             report: dict[str, Any] = json.loads(frame.report)
@@ -34,6 +37,9 @@ def ask(path: Path, question: wire.Frame) -> Iterator[wire.Frame]:
     Raises Absent when there is none, NotPermitted when the socket is not ours to use, LinkError when
     the answer breaks off or makes no sense.
     """
+    from pychat_client import wire
+    from pychat_client.codec import LineCodec
+
     codec = LineCodec()
     whole = False
     with _connect(path) as sock:

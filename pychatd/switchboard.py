@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pychat_client import wire
-from pychat_client.conversation import Ledger, Role
 from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.ledger import Ledger, Role
 from pychat_client.signs import Sign
 from pychat_client.text import printable
 from pychatd.config import Settings

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pychat_client import wire
-from pychat_client.conversation import Role
 from pychat_client.errors import Exit, LinkError, PychatError, UsageError
+from pychat_client.ledger import Role
 from pychat_client.log import entry, local
 from pychat_client.objects import encoded, message_fields
 from pychat_client.text import printable

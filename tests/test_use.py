@@ -16,9 +16,10 @@ import pychatd.cli
 import pychatd.console
 from pychat_client.chat import Chat
 from pychat_client.commands import Commands
-from pychat_client.conversation import Endpoint, Role
+from pychat_client.conversation import Endpoint
 from pychat_client.editing import KEYS
 from pychat_client.errors import Refused
+from pychat_client.ledger import Role
 from tests.aio import in_loop
 from tests.client.test_redial import Notes
 

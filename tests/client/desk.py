@@ -14,7 +14,8 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import PipeInput, create_pipe_input
 
 from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint, Role
+from pychat_client.conversation import Endpoint
+from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.palette import Name
 from pychat_client.preferences import Preferences

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from pychat_client import wire
-from pychat_client.conversation import HELD_MAX, OUTBOX_MAX, Endpoint, Ledger, Role, Turns
+from pychat_client.conversation import HELD_MAX, OUTBOX_MAX, Endpoint
 from pychat_client.errors import MessageError, ProtocolError, Refused
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.ledger import Ledger, Role, Turns
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

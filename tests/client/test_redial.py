@@ -11,8 +11,9 @@ import pytest
 
 from pychat_client import redial, wire
 from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint, Role
+from pychat_client.conversation import Endpoint
 from pychat_client.errors import Absent, Exit
+from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.redial import converse
 from pychat_client.view import View

@@ -10,8 +10,9 @@ import pytest
 
 from pychat_client import attention, wire
 from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint, Role
+from pychat_client.conversation import Endpoint
 from pychat_client.errors import Refused
+from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.signs import RING_EVERY, TYPING_EVERY, TYPING_SHOWN, Sign, Signs
 from tests.aio import Raw, attach, in_loop

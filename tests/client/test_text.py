@@ -20,6 +20,7 @@ from pychat_client.text import (
     check_message,
     printable,
     printable_lines,
+    wrap,
 )
 
 thorough = settings(max_examples=400, deadline=None)
@@ -293,3 +294,12 @@ def test_an_emoji_joined_with_an_arrow_stays_whole() -> None:
 def test_a_message_is_shown_line_by_line() -> None:
     assert printable_lines("") == [""]
     assert printable_lines(f"a{BREAK}{BREAK}\x1bb") == ["a", "", "<U+001B>b"]
+
+
+@pytest.mark.parametrize("line", ["", "a", "two words here ", "fifteen letters", "zwölf", "日本語"])
+def test_a_line_that_has_room_stays_in_one_piece(line: str) -> None:
+    assert wrap(line, 80, 15) == [line]
+
+
+def test_a_line_that_is_too_long_is_broken_at_a_space() -> None:
+    assert wrap("sixteen  letters", 80, 15) == ["sixteen  ", "letters"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pychat_client.conversation import Turns
 from pychat_client.errors import UsageError
+from pychat_client.ledger import Turns
 from pychatd import config
 from pychatd.config import SOCKET_PATH_MAX, Settings, load, running_lines, runtime_bases, state_base
 from tests.daemon.nobody import as_nobody, public_directory

@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from pychat_client.conversation import Turns
+from pychat_client.ledger import Turns
 from pychatd import config
 from pychatd.config import Settings
 from tests.packaging.programs import PACKAGING, difference

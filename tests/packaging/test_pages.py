@@ -16,8 +16,9 @@ import pychat_client
 import pychatd
 from pychat_client import preferences
 from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint, Role
+from pychat_client.conversation import Endpoint
 from pychat_client.errors import Exit
+from pychat_client.ledger import Role
 from pychat_client.plain import Plain
 from pychatd import config
 from tests.packaging.programs import PACKAGING, commands, difference, options, parser, statuses

@@ -1,0 +1,394 @@
+"""Figures to words: the table with goals, and what of it docs/performance.md shows.
+
+`python -m tests.bench.report` keeps the last figures, and writes them into the page; `run` prints the same
+tables. Pure functions of the JSON that `run` writes, but for the end of this file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.bench import plots
+from tests.bench.systems import KINDS
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/performance.md"
+BUILT = ROOT / "build/bench"
+LAST = Path(__file__).parent / "last.json"
+
+Figures = dict[str, Any]
+Value = Callable[[Figures], float]
+
+
+# ------------------------------------------------------------------ goals
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """`value` is to be at most `limit` times `of`, or at least, where more is better."""
+
+    what: str
+    value: Value
+    limit: float
+    of: Value
+    beside: str
+    unit: str = "us"
+    at_least: bool = False
+
+
+def speed(name: str, mode: str, key: str) -> Value:
+    return lambda figures: median(figures["speed"][name][mode][key])
+
+
+def start(name: str) -> Value:
+    return lambda figures: median(figures["starts"][name])
+
+
+def fixed(value: float) -> Value:
+    return lambda figures: value
+
+
+def rss(name: str) -> Value:
+    return lambda figures: float(figures["speed"][name]["rss"]) / 1024
+
+
+def wakeups(name: str) -> Value:
+    return lambda figures: float(figures["idle"]["wakeups"][name])
+
+
+def attach(views: Sequence[str]) -> Value:
+    return lambda figures: max(median(figures["console"][view]) for view in views) / 1e6
+
+
+def grown(key: str, largest: bool) -> Value:
+    return lambda figures: float(figures["growth"][-1 if largest else 0][key])
+
+
+def of_lines(key: str, most: bool) -> Value:
+    return lambda figures: float(figures["lines"][-1 if most else 0][key])
+
+
+RELAY, SAVING, ARCHIVE = "bare C relay", "mosquitto, autosave", "prosody, MAM"
+PROCESS = "pychat, durability process"
+
+
+def _goals() -> list[Goal]:
+    trip, ack = speed("pychat", "same", "rtt"), speed("pychat", "same", "ack")
+    rate = speed("pychat", "split", "rate")
+    return [
+        *(
+            Goal("durable round trip, p50", trip, limit, speed(other, "same", "rtt"), other)
+            for other, limit in ((RELAY, 1.5), (SAVING, 0.8), (ARCHIVE, 0.12))
+        ),
+        Goal("message to durable ack, p50", ack, 1.5, speed(RELAY, "same", "ack"), RELAY),
+        Goal("message to durable ack, p50", ack, 1.0, speed(SAVING, "same", "ack"), SAVING),
+        Goal(
+            'round trip, durability = "process", p50',
+            speed(PROCESS, "same", "rtt"),
+            0.8,
+            speed("prosody", "same", "rtt"),
+            "prosody",
+        ),
+        *(
+            Goal("durable messages a second, split", rate, limit, speed(other, "split", "rate"), other, "/s", True)
+            for other, limit in (("mosquitto", 1.0), (SAVING, 25.0), (ARCHIVE, 100.0))
+        ),
+        Goal("its time a message, pipelined", speed("pychat", "split", "stream_cpu"), 1, fixed(12), "12 us"),
+        Goal("memory of a talking line", rss("pychat"), 1.4, rss(ARCHIVE), ARCHIVE, "MiB"),
+        Goal("exec to accepting", start("accepting"), 2.0, start("pass"), "python3 -c pass"),
+        Goal("exec to the first round trip", start("answered"), 6.5, start("pass"), "python3 -c pass"),
+        Goal("pychat --version", start("version"), 3.0, start("pass"), "python3 -c pass"),
+        Goal("pychat to its first prompt", start("prompt"), 1.4, start("import"), "import prompt_toolkit"),
+        Goal("wake-ups in 60 s, daemon", wakeups("pychatd"), 1, fixed(8), "the pings: 8", ""),
+        Goal("wake-ups in 60 s, client", wakeups("pychat"), 1, fixed(8), "the pings: 8", ""),
+        Goal("wake-ups in 60 s, console", wakeups("pychatd-console"), 1, fixed(0), "none", ""),
+        Goal("round trip behind 100,000 messages", grown("rtt", True), 1.1, grown("rtt", False), "behind one"),
+        Goal("console attach, 10,000 messages", attach(("screen", "plain")), 1, fixed(0.5), "0.5 s", "s"),
+        Goal("round trip beside 199 other lines", of_lines("rtt", True), 1.1, of_lines("rtt", False), "alone"),
+        Goal("memory a line, 200 lines (Pss)", of_lines("pss", True), 1.0, of_lines("pss", False), "alone", "KiB"),
+    ]
+
+
+GOALS = _goals()
+
+
+def judge(goal: Goal, figures: Figures) -> list[str] | None:
+    """The cells of a goal's row; None where the figures have nothing to say."""
+    try:
+        value, other = goal.value(figures), goal.of(figures)
+    except (KeyError, IndexError):
+        return None
+    bound = goal.limit * other
+    met = value >= bound if goal.at_least else value <= bound
+    if met:
+        verdict = "met"
+    elif bound == 0:
+        verdict = f"missed by {value:.0f}"
+    else:
+        verdict = f"missed by {abs(value / bound - 1):.0%}"
+    ratio = "" if other == 0 else f"{value / other:.2f}"
+    sign = ">=" if goal.at_least else "<="
+    return [
+        goal.what,
+        with_unit(value, goal.unit),
+        goal.beside,
+        with_unit(other, goal.unit),
+        ratio,
+        f"{sign} {goal.limit:g}",
+        verdict,
+    ]
+
+
+def goals_table(figures: Figures) -> list[list[str]]:
+    rows = [["what", "pychat", "beside", "its figure", "ratio", "goal", ""]]
+    return rows + [row for goal in GOALS if (row := judge(goal, figures)) is not None]
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Three significant digits and the unit that fits: us, ms or s."""
+    if unit == "us" and value >= 10_000:
+        value, unit = value / 1000, "ms"
+    if unit == "/s":
+        return f"{float(f'{value:.3g}'):,.0f}/s"
+    digits = f"{value:.3g}" if value < 1000 else f"{float(f'{value:.3g}'):,.0f}"
+    return f"{digits} {unit}".strip()
+
+
+# ------------------------------------------------------------------ the other tables
+
+
+def speed_table(figures: Figures) -> list[list[str]]:
+    """Every server with what it promises, so that unlike things are not compared in silence."""
+    head = ["", "TLS", "a confirmed message survives", "round trip p50 (p99), same core", "two cores"]
+    rows = [[*head, "to ack", "messages/s, two cores", "same core", "its time a message"]]
+    for name, found in figures["speed"].items():
+        kind = KINDS[name]
+        same, split = found["same"], found["split"]
+        rows.append(
+            [
+                name,
+                "TLS 1.3" if kind.tls else "none",
+                kind.durable,
+                _with_worst(same),
+                _with_worst(split),
+                with_unit(median(same["ack"]), "us") if "ack" in same else "no ack",
+                with_unit(median(split["rate"]), "/s"),
+                with_unit(median(same["rate"]), "/s"),
+                with_unit(median(split["stream_cpu"]), "us") if name != "socat" else "",
+            ]
+        )
+    return rows
+
+
+def _with_worst(found: dict[str, list[float]]) -> str:
+    return f"{with_unit(median(found['rtt']), 'us')} ({with_unit(median(found['rtt99']), 'us')})"
+
+
+def layers_table(figures: Figures) -> list[list[str]]:
+    """Where a durable round trip spends its time, by what goes when a part is left out."""
+
+    def trip(name: str) -> float:
+        return speed(name, "same", "rtt")(figures)
+
+    whole, process, plain = trip("pychat"), trip(PROCESS), trip(f"{PROCESS}, plain TCP")
+    relay = trip(RELAY)
+    parts = [
+        ("two commits that wait for the disk", whole - process),
+        ("TLS, at both ends", process - plain),
+        ("the rest: Python, asyncio, SQLite, the kernel", plain),
+        ("together", whole),
+        ("for comparison, all of the bare relay in C (no TLS)", relay),
+    ]
+    return [["part", "time", "share"], *([what, with_unit(t, "us"), f"{t / whole:.0%}"] for what, t in parts)]
+
+
+def profile_table(figures: Figures) -> list[list[str]]:
+    return [["where", "share"], *([area, f"{share:.0%}"] for area, share in figures["profile"].items())]
+
+
+def growth_table(figures: Figures) -> list[list[str]]:
+    rows = [["messages before", "round trip", "a console is told all of them in"]]
+    for at in figures["growth"]:
+        rows.append([f"{at['history']:,}", with_unit(at["rtt"], "us"), with_unit(at["attach"], "us")])
+    return rows
+
+
+def console_table(figures: Figures) -> list[list[str]]:
+    found = figures["console"]
+    rows = [["console", f"exec to the last of {found['messages']:,} messages"]]
+    return rows + [[view, with_unit(median(found[view]), "us")] for view in ("screen", "plain")]
+
+
+def lines_table(figures: Figures) -> list[list[str]]:
+    head = ["lines", "memory a line (Pss)", "round trip on one of them", "processor time of a start"]
+    rows = [[*head, "wake-ups of all in 5 s"]]
+    for at in figures["lines"]:
+        begun = "" if at["start_cpu"] is None else with_unit(at["start_cpu"], "us")
+        memory = with_unit(at["pss"] / 1024, "MiB")
+        rows.append([str(at["lines"]), memory, with_unit(at["rtt"], "us"), begun, str(at["wakeups"])])
+    return rows
+
+
+def idle_table(figures: Figures) -> list[list[str]]:
+    found = figures["idle"]
+    rows = [["program", f"wake-ups in {found['seconds']} s"]]
+    return rows + [[name, str(count)] for name, count in found["wakeups"].items()]
+
+
+def starts_table(figures: Figures) -> list[list[str]]:
+    names = {
+        "pass": "python3 -c pass",
+        "accepting": "pychatd run: exec to accepting",
+        "answered": "pychatd run: exec to the first round trip",
+        "version": "pychat --version",
+        "import": "python3 -c 'import prompt_toolkit'",
+        "prompt": "pychat: exec to its first prompt",
+    }
+    rows = [["program", "time", "times an empty Python"]]
+    empty = start("pass")(figures)
+    for name, words in names.items():
+        value = start(name)(figures)
+        rows.append([words, with_unit(value, "us"), f"{value / empty:.1f}"])
+    return rows
+
+
+def about_table(figures: Figures) -> list[list[str]]:
+    about = figures["about"]
+    versions = ", ".join(f"{name} {word}" for name, word in about["versions"].items() if word)
+    return [
+        ["", ""],
+        ["machine", f"{about['processors']} x {about['processor']}, Linux {about['kernel']}"],
+        [
+            "disk",
+            f"{about['file_system']}; fdatasync {about['sync'][49]:.0f} us p50, {about['sync'][98]:.0f} us p99",
+        ],
+        ["software", f"Python {about['python']}, SQLite {about['sqlite']}, {about['openssl']}"],
+        ["beside it", versions or "nothing"],
+        ["repeats", str(about["repeats"])],
+    ]
+
+
+def units_table(figures: Figures) -> list[list[str]]:
+    rows = [
+        ["idle socket units", "systemd's memory", "its files open", "to start them all", "first caller answered"]
+    ]
+    for at in figures["units"]:
+        rows.append(
+            [
+                f"{at['units']:,}",
+                with_unit(at["memory"] / 1024, "MiB"),
+                str(at["files"]),
+                f"{at['start']:.2f} s",
+                with_unit(at["answered"], "us"),
+            ]
+        )
+    return rows
+
+
+TABLES: dict[str, Callable[[Figures], list[list[str]]]] = {
+    "goals": goals_table,
+    "speed": speed_table,
+    "layers": layers_table,
+    "profile": profile_table,
+    "starts": starts_table,
+    "idle": idle_table,
+    "growth": growth_table,
+    "console": console_table,
+    "lines": lines_table,
+    "units": units_table,
+    "about": about_table,
+}
+
+
+# ------------------------------------------------------------------ on a terminal
+
+
+def as_text(figures: Figures, last: Figures | None = None) -> str:
+    """All tables there are figures for; beside the kept ones, where there are."""
+    parts = []
+    for name, table in TABLES.items():
+        try:
+            parts.append(f"{name}\n{_aligned(table(figures))}")
+        except KeyError:
+            continue
+    if last is not None:
+        parts.append(f"beside the kept figures (1.00: the same)\n{_aligned(_against(figures, last))}")
+    parts += [f"not measured: {name}: {why}" for name, why in figures.get("missing", {}).items()]
+    return "\n\n".join(parts)
+
+
+def _against(figures: Figures, last: Figures) -> list[list[str]]:
+    """This run's figures over the kept ones, the bare relay's too: a slow machine is no slow code."""
+    rows = [["", "now", "kept", "now / kept"]]
+    for name in figures["speed"]:
+        for what, mode, key, unit in (
+            ("round trip", "same", "rtt", "us"),
+            ("time a message", "split", "stream_cpu", "us"),
+        ):
+            try:
+                now, kept = speed(name, mode, key)(figures), speed(name, mode, key)(last)
+            except KeyError:
+                continue
+            cells = [with_unit(now, unit), with_unit(kept, unit), f"{now / kept:.2f}"]
+            rows.append([f"{name}: {what}", *cells])
+    for name in figures["starts"]:
+        now, kept = start(name)(figures), start(name)(last)
+        rows.append([f"start: {name}", with_unit(now, "us"), with_unit(kept, "us"), f"{now / kept:.2f}"])
+    return rows
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+# ------------------------------------------------------------------ in the page
+
+
+def in_page(page: str, figures: Figures) -> str:
+    """`page` with each `<!-- figures: NAME -->` block made anew."""
+
+    def made(match: re.Match[str]) -> str:
+        rows = TABLES[match[1]](figures)
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        lines.insert(1, "|" + "---|" * len(rows[0]))
+        return f"<!-- figures: {match[1]} -->\n" + "\n".join(lines) + "\n<!-- end -->"
+
+    return re.sub(r"<!-- figures: (\w+) -->\n.*?<!-- end -->", made, page, flags=re.DOTALL)
+
+
+def pictures(figures: Figures) -> dict[Path, str]:
+    """The SVG files that the page shows."""
+    return {PAGE.parent / f"performance-{name}.svg": draw(figures) for name, draw in plots.PLOTS.items()}
+
+
+def keep() -> Figures:
+    """The figures of the last runs become the kept ones, as far as there are new ones."""
+    figures: Figures = json.loads(LAST.read_text()) if LAST.exists() else {}
+    if (new := BUILT / "bench.json").exists():
+        figures = {"units": figures.get("units", []), **json.loads(new.read_text())}
+    if (units := BUILT / "units.json").exists():
+        figures["units"] = json.loads(units.read_text())
+    LAST.write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
+
+
+def main() -> int:
+    figures = keep()
+    PAGE.write_text(in_page(PAGE.read_text(), figures))
+    for path, svg in pictures(figures).items():
+        path.write_text(svg)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
