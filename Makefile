@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run check test test-debian12 system-test faults bench bench-docs bench-units bench-quick clean
+.PHONY: run check test test-debian12 system-test pictures deb man faults \
+	bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -21,8 +22,17 @@ test-debian12:          ## all tests with the oldest versions that have to do: D
 	.venv-debian12/bin/pip install --quiet --constraint tests/debian12.txt --editable '.[dev]'
 	.venv-debian12/bin/pytest
 
-system-test: .venv/ready ## the units on real systemds in containers; as root, three minutes
+system-test: .venv/ready ## units and packages on real systemds in containers; as root, a few minutes
 	$(BIN)/pytest tests/system -m system -rs
+
+pictures: .venv/ready   ## the README's picture of both terminals, from a real talk
+	$(BIN)/python -m tests.pictures
+
+deb:                    ## the Debian packages, in build/deb; says what it lacks
+	packaging/make-deb
+
+man:                    ## how the man pages read: make man PAGE=pychat.1
+	man --local-file packaging/man/$(or $(PAGE),pychatd.8)
 
 faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
 	$(BIN)/python -m tests.faults.run --long

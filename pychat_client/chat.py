@@ -1,26 +1,30 @@
 """One user's side of the talk: joins the rules (conversation), a link and a view.
 
 What is typed comes in through `check` and `typed`, what arrives through the link; sentences and
-messages go out to the view, frames to the link. This module knows the commands and every sentence
-about the conversation; it knows no terminal and no socket, and the same class serves the client and
+messages go out to the view, frames to the link. This module knows every sentence about
+the conversation; it knows no terminal and no socket, and the same class serves the client and
 the operator's console.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from pychat_client import wire
-from pychat_client.conversation import Endpoint, Role
-from pychat_client.errors import Exit, LinkError, ProtocolError, Refused, Untrusted
+from pychat_client.attention import Attention
+from pychat_client.commands import Commands, escaped, unescaped
+from pychat_client.conversation import Endpoint
+from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.ledger import Role
 from pychat_client.link import Link
+from pychat_client.log import Log
+from pychat_client.signs import Sign
 from pychat_client.situation import Situation
-from pychat_client.text import printable
+from pychat_client.text import printable, printable_lines
+from pychat_client.view import View
 
 QUIT_SECONDS = 5.0
 """How long a quit may wait for the last acks."""
@@ -30,36 +34,14 @@ PASSING = ("stopping", "journal")
 """Codes of an error line after which it makes sense to call again: the conversation is kept."""
 
 
-class View(Protocol):
-    """What shows the conversation and reads what is typed: screen.Screen or plain.Plain."""
-
-    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        """A message that was said (its text as received: the view makes it printable)."""
-
-    def held(self, text: str) -> None:
-        """An own message that waits for its turn."""
-
-    def notice(self, sentence: str) -> None:
-        """A sentence about the conversation, printable already."""
-
-    def restore(self, text: str) -> None:
-        """Puts text back into the line being typed."""
-
-    def refresh(self) -> None:
-        """The state that `Chat.situation` tells has changed."""
-
-    async def run(self, chat: Chat) -> None:
-        """Reads what the user types until the chat is done."""
-
-    def stop(self) -> None:
-        """The chat is done: `run` returns."""
-
-
 class Chat:
     """One user's side of the talk."""
 
-    def __init__(self, end: Endpoint, view: View, place: str, *, wait: bool = False) -> None:
-        """place: what the line is called ("host port 7000"); wait: a taken line is called again."""
+    def __init__(
+        self, end: Endpoint, view: View, place: str, *, wait: bool = False, log: Log | None = None
+    ) -> None:
+        """place: what the line is called ("host port 7000"); wait: a taken line, or one where nobody answers,
+        is called again; log: where what is said is also written."""
         self.end = end
         self.place = place
         self.status: Exit | None = None  # set when the chat is done
@@ -68,23 +50,18 @@ class Chat:
         self.key: str | None = None  # the fingerprint of the daemon's key, verified or our own daemon's
         self.attempt = 0  # how many calls in a row have failed, for the user to see
         self._wait = wait
+        self._log = log or Log()
+        self._log.report = view.notice
         self._known = False  # whether the other end has ever answered: then we call again when cut off
-        self._view = view
+        self.view = view
         self._link: Link | None = None
         self._leaving = False
         self._undelivered = False
         self._ending: Exit | None = None  # done, once what came with the end has been acked
         self._peer: wire.Peer | None = None
         self._trouble = ""  # why the other end cut us off last, until it has taken something again
-        self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
-            "help": ("show this list", lambda _: self._help()),
-            "status": ("tell who is there, whose turn it is, what waits", lambda _: self._status()),
-            "held": ("list what is held until your turn", lambda _: self._list_held()),
-            "recall": ("take the newest held message back into the line", lambda _: self._recall()),
-            "quit": ("end the conversation; words after it are sent as the reason", self._quit),
-        }
-        if end.role is Role.OPERATOR:
-            self._commands["detach"] = ("leave the console; the conversation goes on", lambda _: self.leave())
+        self.attention = Attention(self)
+        self._commands = Commands(self)
 
     # -------------------------------------------------------------- from the view
 
@@ -96,35 +73,41 @@ class Chat:
     def situation(self) -> Situation:
         """Where the conversation stands now."""
         linked = self.greeted and not self.gone.is_set()
-        return Situation(self.end, self.place, self._peer, None if linked else self.attempt, self.key)
+        calls, typing = None if linked else self.attempt, self.attention.typing
+        return Situation(self.end, self.place, self._peer, calls, self.key, typing)
 
     @property
     def commands(self) -> dict[str, str]:
         """Each command's name (without its backslash) and what it does."""
-        return {name: help_line for name, (help_line, _) in self._commands.items()}
+        return self._commands.helps
 
     def check(self, line: str) -> None:
         """Raises a PychatError if `typed(line)` would be refused; changes nothing."""
-        if not self._command(line):
-            self.end.check(_unescaped(line))
+        if not self._commands.find(line):
+            self.end.check(unescaped(line))
 
     def typed(self, line: str) -> None:
         """Does what the user typed: sends, holds, or obeys a command. Raises a PychatError if it is
         refused; then nothing has changed."""
-        if command := self._command(line):
+        if command := self._commands.find(line):
             command()
         elif line.strip():
-            self._show([self.end.say(_unescaped(line))])
+            self.say(unescaped(line))
+        self._flush()
+
+    def say(self, text: str) -> None:
+        """Sends or holds `text`, whatever it begins with. Raises a PychatError if it is refused."""
+        self._show([self.end.say(text)])
         self._flush()
 
     def leave(self) -> None:
         """Ctrl-D, or the end of the input: the client ends the conversation, the console detaches."""
         if self.end.role is Role.PEER:
-            self._quit("")
+            self.quit("")
             self._flush()
         else:
             goes_on = " The conversation goes on; 'pychatd-console' comes back to it." if self.end.open else ""
-            self._view.notice(f"Detached.{goes_on}")
+            self.view.notice(f"Detached.{goes_on}")
             self.finish(Exit.OK)
 
     def interrupt(self) -> None:
@@ -133,6 +116,15 @@ class Chat:
             self._return_undelivered(self.end.quit().undelivered)
             self._flush()
         self.finish(Exit.INTERRUPTED)
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether the other user is there to see a sign."""
+        return self._link is not None and self.greeted and self.end.open and self.end.here
+
+    def send_sign(self, sign: Sign) -> None:
+        if self._link is not None:
+            self._link.send([sign])
 
     def idle(self) -> bool:
         """Whether all that was typed has been stored: nothing is held, nothing waits for its ack."""
@@ -158,9 +150,11 @@ class Chat:
                 elif isinstance(frame, wire.Here) and frame.address is not None and self._peer is not None:
                     peer = replace(self._peer, address=frame.address, plain=frame.plain, name=frame.name)
                     self._peer = peer
+                elif isinstance(frame, wire.Typing | wire.Ring):
+                    self.attention.take(frame)
                 elif isinstance(frame, wire.Ack) and self._trouble:
                     self._trouble = ""
-                    self._view.notice("What you sent is stored now.")
+                    self.view.notice("What you sent is stored now.")
                 self._show(self.end.receive(frame))
         except ProtocolError as error:
             self.link_broken(link, error)
@@ -173,7 +167,7 @@ class Chat:
             self.finish(self._ending)
 
     def link_broken(self, link: Link, error: ProtocolError) -> None:
-        self._view.notice(f"The other side broke the protocol: {printable(str(error))}")
+        self.view.notice(f"The other side broke the protocol: {printable(str(error))}")
         link.finish([wire.Error(error.code, str(error))])
         self.finish(Exit.REFUSED)
 
@@ -182,6 +176,7 @@ class Chat:
 
     def link_lost(self, link: Link, why: str) -> None:
         self._link = None
+        self.attention.typing_is_over()
         self.end.lost()
         self.gone.set()
         if self.done:
@@ -189,90 +184,67 @@ class Chat:
         if self._leaving:
             self.finish(Exit.OK)
         elif link.refused:
-            self._view.notice(f"Refused: {why}.")
-            self._view.notice("Its operator needs what 'pychat --show-certificate' prints.")
+            self.view.notice(f"Refused: {why}.")
+            self.view.notice("Its operator needs what 'pychat --show-certificate' prints.")
             self.finish(Exit.REFUSED)
         elif self.end.classic and self.end.role is Role.PEER:
-            self._view.notice(f"The connection is gone: {why}.")
+            self.view.notice(f"The connection is gone: {why}.")
             if self.end.open and not self.end.my_turn:
-                self._view.notice("Whether your last message has arrived is not known.")
+                self.view.notice("Whether your last message has arrived is not known.")
             self.finish(Exit.FAILED)
         elif not self._known and not self._wait:
-            self._view.notice(f"The connection is gone: {why}.")
+            self.view.notice(f"The connection is gone: {why}.")
             self.finish(Exit.FAILED)
         elif self.greeted:
-            self._view.notice(f"The connection is gone: {why}. Calling again; what you send is kept.")
-        self._view.refresh()
+            self.view.notice(f"The connection is gone: {why}. Calling again; what you send is kept.")
+        self.view.refresh()
 
     def unreachable(self, error: LinkError) -> None:
-        """A call failed: the end of it for the first call, the next try is coming for a later one."""
+        """A call failed: the end of it for the first call, unless we are to wait; a later one is tried again."""
         self.gone.set()
-        if not self._known or isinstance(error, Untrusted):
+        patient = self._known or (self._wait and isinstance(error, Absent))
+        if not patient or isinstance(error, Untrusted):
             for line in str(error).split("\n"):
-                self._view.notice(line)
+                self.view.notice(line)
             self.finish(error.status)
-        elif self.attempt == 1:
-            self._view.notice(f"{error} Trying again until somebody answers.")
-        self._view.refresh()
+        elif self.attempt == int(self._known):  # the call after a lost link is the first attempt
+            self.view.notice(f"{error} Trying again until somebody answers.")
+        self.view.refresh()
 
     def give_up(self, seconds: float) -> None:
         """The user's limit for trying to reach the other side is over."""
-        self._view.notice(f"Nobody answered for {seconds:.0f} s; giving up.")
+        self.view.notice(f"Nobody answered for {seconds:.0f} s; giving up.")
         self.finish(Exit.ABSENT)
 
     def _greet(self, hello: wire.Hello) -> None:
         if self.end.role is Role.OPERATOR:
             self.key = hello.key
         if self.end.role is Role.OPERATOR and not self.end.session:
-            self._view.notice(f"This is {self.place}. Whoever calls speaks first.")
+            self.view.notice(f"This is {self.place}. Whoever calls speaks first.")
+        if self._wait and self.attempt and not self._known:  # who waits for this may look elsewhere
+            self.view.alert(f"{self.place} answers.", ring=True)
         self.greeted = self._known = True
         self.attempt = 0
 
     # -------------------------------------------------------------- commands
 
-    def _command(self, line: str) -> Callable[[], None] | None:
-        """The command in `line`, if it is one. Raises Refused for one that does not exist."""
-        if not line.startswith("\\") or line.startswith("\\\\") or "\n" in line:
-            return None
-        name, _, rest = line[1:].partition(" ")
-        try:
-            action = self._commands[name.strip()][1]
-        except KeyError:
-            raise Refused(
-                f"There is no command \\{printable(name[:40])}: \\help lists them. "
-                "A message that begins with a backslash is typed with two."
-            ) from None
-        return lambda: action(rest.strip())
-
-    def _help(self) -> None:
-        for name, help_line in self.commands.items():
-            self._view.notice(f"\\{name:8} {help_line}")
-        self._view.notice("\\\\text    sends 'text' with one backslash in front")
-
-    def _status(self) -> None:
-        for line in self.situation.status_lines():
-            self._view.notice(line)
-
-    def _list_held(self) -> None:
-        if not self.end.held:
-            self._view.notice("Nothing is held.")
-        for text in self.end.held:
-            self._view.held(text)
-
-    def _recall(self) -> None:
+    def recall(self) -> None:
+        """The newest held message comes back into the line. Raises Refused when nothing is held."""
         text = self.end.recall()
         if text is None:
             raise Refused("Nothing is held.")
-        self._view.restore(_escaped(text))
-        self._view.refresh()
+        self.view.restore(escaped(text))
+        self.view.refresh()
 
-    def _quit(self, reason: str) -> None:
+    def quit(self, reason: str) -> None:
+        """Ends the conversation. Raises Refused when there is none."""
         if self.end.role is Role.OPERATOR and (self.end.over or not self.end.open):
             raise Refused("No conversation is open. \\detach leaves the console.")
         if self._leaving:
             return
         over = self.end.quit(printable(reason))
         if self.end.role is Role.PEER:
+            self._log.note("You ended the conversation.")
             self._return_undelivered(over.undelivered)
             self._leave_after_acks()
         else:
@@ -283,7 +255,7 @@ class Chat:
         self._leaving = True
         if self._link is None:
             if self.end.open or self.end.own:
-                self._view.notice("There is no connection now, so the other side is not told.")
+                self.view.notice("There is no connection now, so the other side is not told.")
             self.finish(Exit.OK)
         else:
             asyncio.get_running_loop().call_later(QUIT_SECONDS, self.finish, Exit.OK)
@@ -293,56 +265,70 @@ class Chat:
     def _show(self, events: list[Event]) -> None:
         for event in events:
             self._show_one(event)
-        self._view.refresh()
+        self.view.refresh()
 
     def _show_one(self, event: Event) -> None:
         other = printable(self.end.other)
         match event:
             case Said(message, own, time):
                 when = (time or datetime.now(UTC)).astimezone()
-                self._view.message(message, own=own, time=when, replayed=time is not None)
+                self.view.message(message, own=own, time=when, replayed=time is not None)
+                self._log.said(message.handle, message.text, when)
+                if not own:
+                    self.attention.typing_is_over()
+                    if self.end.ready:  # and not what a new console is told of before
+                        words = " ".join(printable_lines(message.text))
+                        self.view.alert(f"{printable(message.handle)}> {words}", ring=False)
             case Held(text):
-                self._view.held(text)
+                self.view.held(text)
             case Met(_, resumed, detail):
                 self._peer = detail
                 if not self._trouble:
-                    self._view.notice(self.situation.met(resumed=resumed))
+                    self._tell(self.situation.met(resumed=resumed))
             case Presence(here):
-                self._view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
+                self.view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
             case Over(name, by_other, reason, undelivered):
+                self.attention.typing_is_over()
                 who = (printable(name) or "The other side") if by_other else "You"
                 because = f": {printable(reason)}" if reason else ""
-                self._view.notice(f"{who} ended the conversation{because}.")
+                self._tell(f"{who} ended the conversation{because}.")
                 self._return_undelivered(undelivered)
+                if undelivered and self.end.role is Role.OPERATOR:  # whose console goes on
+                    self.view.restore(escaped(undelivered[-1]))
                 if by_other and self.end.role is Role.PEER:
                     self._ending = Exit.OK
             case Complaint(code, words):
                 self._complaint(code, printable(words))
             case Told(words):
-                self._view.notice(printable(words))
+                self.view.notice(printable(words))
 
     def _complaint(self, code: str, words: str) -> None:
         if code == "busy":
             if not self.attempt or not self._wait:
-                self._view.notice(words or "The line is taken by somebody else.")
+                again = " Calling again until it is free." if self._wait else ""
+                self.view.notice((words or "The line is taken by somebody else.") + again)
             if not self._wait:
                 self.finish(Exit.TAKEN)
         elif code in PASSING:
             self.greeted = False  # not an answer that makes the next pause shorter
             if words != self._trouble:
-                self._view.notice(words)
+                self.view.notice(words)
             self._trouble = words
         else:
-            self._view.notice(words or f"The other side refused: {printable(code)}.")
+            self.view.notice(words or f"The other side refused: {printable(code)}.")
             self.finish(Exit.TAKEN if code in ("held", "taken-over") else Exit.REFUSED)
 
     def _return_undelivered(self, texts: tuple[str, ...]) -> None:
         """Own words that will not arrive are shown, so that they can be copied, and never dropped."""
         for text in texts:
-            self._view.notice("This was not delivered:")
-            for line in text.split("\u2028"):
-                self._view.notice(f"    {printable(line)}")
+            self.view.undelivered(text)
+            self._log.note(f"Not delivered: {' '.join(printable_lines(text))}")
             self._undelivered = True
+
+    def _tell(self, sentence: str) -> None:
+        """A sentence that belongs into a transcript of the conversation too."""
+        self.view.notice(sentence)
+        self._log.note(sentence)
 
     # -------------------------------------------------------------- the end
 
@@ -352,7 +338,7 @@ class Chat:
             return
         self._return_undelivered(self.end.take_undelivered())
         self.status = Exit.UNDELIVERED if self._undelivered and status is Exit.OK else status
-        self._view.stop()
+        self.view.stop()
         if self._link is not None:
             self._link.finish()
 
@@ -362,13 +348,4 @@ class Chat:
             self._link.send(frames)
             if self._leaving and self.end.classic:  # it confirms nothing; the end of what we send is our quit
                 self._link.finish()
-        self._view.refresh()
-
-
-def _unescaped(line: str) -> str:
-    return line[1:] if line.startswith("\\\\") else line
-
-
-def _escaped(text: str) -> str:
-    lines = text.replace("\u2028", "\n")
-    return f"\\{lines}" if lines.startswith("\\") else lines
+        self.view.refresh()

@@ -1,15 +1,16 @@
-"""`pychat HOST PORT`: the command line of the client."""
+"""`pychat HOST PORT`, `pychat NAME`, `pychat send`: the command lines of the client."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pychat_client import __version__
-from pychat_client.errors import Exit, HandleError, PychatError, Untrusted, UsageError
+from pychat_client import __version__, classic_options
+from pychat_client.errors import Absent, Exit, HandleError, PychatError, Untrusted, UsageError
 from pychat_client.places import history_file, key_file, known_hosts_file
 from pychat_client.text import check_handle, printable
 
@@ -17,14 +18,16 @@ TYPE_CHECKING = False  # as typing's, which takes a tenth of the time of `pychat
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from pychat_client.chat import View
-    from pychat_client.classic_server import ServerCodec
-    from pychat_client.conversation import Endpoint
+    from pychat_client.log import Log
+    from pychat_client.view import View
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the client; returns its exit status."""
-    return guarded("pychat", lambda: _run(_parser().parse_args(argv)))
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["send"]:
+        return guarded("pychat", lambda: _send(_send_parser().parse_intermixed_args(words[1:])))
+    return guarded("pychat", lambda: reporting(_parser().parse_args(words), _run))
 
 
 def guarded(program: str, run: Callable[[], int]) -> int:
@@ -39,19 +42,65 @@ def guarded(program: str, run: Callable[[], int]) -> int:
         return Exit.INTERRUPTED
 
 
+def reporting(args: argparse.Namespace, run: Callable[[argparse.Namespace], int]) -> int:
+    """Runs a conversation; with --json its end is an object too."""
+    if not args.json:
+        return run(args)
+    from pychat_client.objects import reported
+
+    return reported(lambda: run(args))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychat",
-        description="Talk with the person at a pychatd on another host.",
+        description="Talk with the person at a pychatd on another host. 'pychat send --help' tells how to send "
+        "one message and leave.",
         epilog="Exit status: 0 the conversation ended, 1 failure or connection lost, 2 wrong use, 3 nobody "
         "answers, 4 the line is taken, 5 refused, 6 something was not delivered, 7 the host's key is not "
         "the accepted one, 130 interrupted.",
     )
-    parser.add_argument("host", metavar="HOST", nargs="?", help="name or address of the host")
+    parser.add_argument(
+        "host",
+        metavar="HOST",
+        nargs="?",
+        help="name or address; alone, a line's name in your configuration",
+    )
     parser.add_argument("port", metavar="PORT", nargs="?", help="port of its pychatd")
     parser.add_argument(
         "--show-certificate", action="store_true", help="print your certificate, for a host's list of who may call"
     )
+    trust = _add_call_options(parser)
+    trust.add_argument("--forget", action="store_true", help="remove the accepted key of HOST PORT, and leave")
+    classic_options.add(parser)
+    parser.add_argument("--list-lines", action="store_true", help=argparse.SUPPRESS)  # for shells' completion
+    add_view_options(parser)
+    parser.add_argument("--version", action="version", version=f"pychat {__version__}")
+    return parser
+
+
+def _send_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pychat send",
+        usage="pychat send [options] HOST PORT [TEXT ...]\n       pychat send [options] NAME [TEXT ...]",
+        description="Send one message, and leave once it is stored on the other host. A host that is really "
+        "called 'send' is called with 'pychat -- send PORT'.",
+        epilog="Exit status: 0 stored (and answered), 1 failure or connection lost, 2 wrong use, 3 nobody "
+        "answers, 4 the line is taken, 5 refused, 6 not delivered, 7 the host's key is not the accepted one, "
+        "8 stored, but not answered, 130 interrupted.",
+    )
+    parser.add_argument("words", metavar="TEXT", nargs="*", help="the message; from stdin without one, or for -")
+    parser.add_argument("--expect-reply", action="store_true", help="wait for the answer, and print it")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, help="give up after so long (default: never)"
+    )
+    _add_call_options(parser)
+    parser.set_defaults(retry_for=None, classic=False)
+    return parser
+
+
+def _add_call_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """The options of every call; returns the group of those that exclude each other."""
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--fingerprint", metavar="SHA256:…", help="accept the host's key only if it is this one")
@@ -59,31 +108,28 @@ def _parser() -> argparse.ArgumentParser:
     trust.add_argument(
         "--ca", action="store_true", help="trust whom the system's certificate authorities vouch for"
     )
-    trust.add_argument("--forget", action="store_true", help="remove the accepted key of HOST PORT, and leave")
-    classic = parser.add_argument_group(
-        "classic servers", "the seed's own program and its siblings: nothing is encrypted or confirmed"
-    )
-    classic.add_argument("--classic", action="store_true", help="HOST PORT is such a server")
-    hello = classic.add_mutually_exclusive_group()
-    hello.add_argument("--no-hello", action="store_true", help="one that wants nothing before the first message")
-    hello.add_argument(
-        "--hello", metavar="WORDS", help="one that wants WORDS, such as 20211, in place of the handle"
-    )
-    classic.add_argument("--end-mark", metavar="MARK", help="one that needs MARK behind each message, such as @@@")
-    classic.add_argument("--quit-word", metavar="WORD", help="one that takes WORD for the end, such as bye")
-    parser.add_argument("--wait", action="store_true", help="while the line is taken, try again until it is free")
-    add_view_options(parser)
-    parser.add_argument("--version", action="version", version=f"pychat {__version__}")
-    return parser
+    parser.add_argument("--wait", action="store_true", help="call until the line is free and somebody answers")
+    return trust
+
+
+def seconds(word: str) -> float:
+    """A time limit of the command line; argparse's sentence for a bad one names this function."""
+    number = float(word)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
     """The options that both the client and the console have."""
     parser.add_argument("--plain", action="store_true", help="plain lines on stdin and stdout, no screen")
+    parser.add_argument("--json", action="store_true", help="JSON objects, one a line, on stdin and stdout")
+    parser.add_argument("--log", metavar="FILE", type=Path, help="append what is said to FILE (made 0600)")
+    parser.add_argument("--no-history", action="store_true", help="keep no line typed, and offer none of before")
     parser.add_argument(
         "--retry-for",
         metavar="SECONDS",
-        type=float,
+        type=seconds,
         help="give up when a connection that was cut cannot be made again for so long (default: never)",
     )
 
@@ -91,54 +137,102 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     if args.show_certificate:
         return _show_certificate()
-    if args.host is None or args.port is None:
-        raise UsageError("Whom to call? pychat HOST PORT.")
-    port = parse_port(args.port)
-    if args.forget:
-        return _forget(args.host, port)
-    from pychat_client.hosts import trusted_context
+    from pychat_client import lines
+    from pychat_client.preferences import load
 
-    plain = wants_plain(args.plain)
+    preferences = load()
+    if args.list_lines:
+        for words in lines.listed(preferences):
+            print(words)
+        return Exit.OK
+    called = [word for word in (args.host, args.port) if word is not None]
+    lines.use(lines.find(called, preferences.lines), preferences, args)
+    if args.forget:
+        return _forget(args.host, args.port)
+    plain = args.json or wants_plain(args.plain)
     if args.handle is None and not sys.stdin.isatty():
         raise HandleError("Who are you? Without a terminal to ask, --handle NAME has to say it.")
     given = None if args.handle is None else check_handle(args.handle)
-    _check_classic(args)
-    context, key = (None, None) if args.classic else trusted_context(args, port)
+    classic_options.check(args)
+    log = open_log(args)
+    waiting = args.retry_for if args.wait else None
+    context, key = (None, None) if args.classic else _trusted_context(args, waiting)
     handle = given or _ask_handle(plain)
 
     import asyncio
 
-    view = make_view("pychat", plain)
-    return asyncio.run(_talk(args, port, handle, view, context=context, key=key))
+    view = make_view("pychat", args)
+    return asyncio.run(_talk(args, args.port, handle, view, context=context, key=key, log=log))
 
 
-def _check_classic(args: argparse.Namespace) -> None:
-    """Raises UsageError for options that do not go together."""
-    if not args.classic and (args.no_hello or args.hello or args.end_mark or args.quit_word):
-        raise UsageError("--no-hello, --hello, --end-mark and --quit-word go with --classic.")
-    if args.classic and (args.fingerprint or args.accept_new or args.ca):
-        raise UsageError("A classic server has no key: --classic does not go with --fingerprint and its like.")
-    if args.classic and (args.wait or args.retry_for):
-        raise UsageError("A classic server is called once: --classic does not go with --wait and --retry-for.")
-    for word in (args.hello or "", args.end_mark or "", args.quit_word or ""):
-        if not word.isprintable() or len(word) > 20:
-            raise UsageError("A mark or a word has at most 20 characters, all of them visible.")
+def _send(args: argparse.Namespace) -> int:
+    from pychat_client import lines
+    from pychat_client.preferences import load
+    from pychat_client.send import Sender, text_of
+
+    preferences = load()
+    line, words = lines.find_before_text(args.words, preferences.lines)
+    lines.use(line, preferences, args)
+    handle = lines.login_handle() if args.handle is None else check_handle(args.handle)
+    if handle is None:
+        raise HandleError("Who are you? Your user's name is no handle: --handle NAME has to say it.")
+    text = text_of(words)
+    start = time.monotonic()
+    context, key = _trusted_context(args, args.timeout)
+
+    import asyncio
+
+    left = None if args.timeout is None else max(args.timeout - (time.monotonic() - start), 0)
+    view = Sender(text, expect_reply=args.expect_reply, seconds=left)
+    status = asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
+    if status is not Exit.OK:
+        view.report()
+    return status
+
+
+def _trusted_context(args: argparse.Namespace, seconds: float | None) -> tuple[SSLContext, str | None]:
+    """hosts.trusted_context; with --wait again and again until the host answers, or `seconds` are over."""
+    from pychat_client.dial import DIAL_SECONDS
+    from pychat_client.hosts import trusted_context
+    from pychat_client.redial import PAUSE_FIRST, PAUSE_MAX
+
+    end = float("inf") if seconds is None else time.monotonic() + seconds
+    pause = PAUSE_FIRST
+    while True:
+        try:
+            return trusted_context(args, args.port, min(DIAL_SECONDS, max(end - time.monotonic(), 0.1)))
+        except Absent as error:
+            if not args.wait or time.monotonic() + pause > end:
+                raise
+            if pause == PAUSE_FIRST:
+                print(f"pychat: {error} Calling until somebody answers.", file=sys.stderr)
+        time.sleep(pause)
+        pause = min(pause * 2, PAUSE_MAX)
 
 
 async def _talk(
-    args: argparse.Namespace, port: int, handle: str, view: View, *, context: SSLContext | None, key: str | None
+    args: argparse.Namespace,
+    port: int,
+    handle: str,
+    view: View,
+    *,
+    context: SSLContext | None,
+    key: str | None,
+    log: Log | None = None,
 ) -> Exit:
     import asyncio
 
     from pychat_client.chat import Chat
-    from pychat_client.conversation import Endpoint, Role
+    from pychat_client.conversation import Endpoint
+    from pychat_client.dial import dial
     from pychat_client.hosts import explain_change
-    from pychat_client.link import Link, dial
+    from pychat_client.ledger import Role
+    from pychat_client.link import Link
     from pychat_client.redial import converse
 
     end = Endpoint(Role.PEER, handle)
-    codec = _classic_codec(args, end) if args.classic else None
-    chat = Chat(end, view, f"{printable(args.host)} port {port}", wait=args.wait)
+    codec = classic_options.codec(args, end) if args.classic else None
+    chat = Chat(end, view, f"{printable(args.host)} port {port}", wait=args.wait, log=log)
     chat.key = key
 
     async def connect() -> Link:
@@ -150,15 +244,6 @@ async def _talk(
             raise await asyncio.to_thread(explain_change, args.host, port, error) from None
 
     return await converse(chat, view, connect, args.retry_for)
-
-
-def _classic_codec(args: argparse.Namespace, end: Endpoint) -> ServerCodec:
-    """What speaks with a classic server; tells `end` what such a server cannot do."""
-    from pychat_client.classic_server import Habits, ServerCodec
-
-    codec = ServerCodec(Habits("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or ""))
-    end.classic, end.room = True, codec.room(end.handle)
-    return codec
 
 
 def _show_certificate() -> Exit:
@@ -190,28 +275,35 @@ def open_standard_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 -- for the life of the process
 
 
-def parse_port(word: str) -> int:
-    """A port number. Raises UsageError."""
-    if not (word.isascii() and word.isdecimal() and 1 <= int(word[:6]) <= 65535):
-        raise UsageError(f"'{printable(word)}' is not a port: a number from 1 to 65535 is.")
-    return int(word)
-
-
 def wants_plain(asked: bool) -> bool:
     """Whether there is no terminal that a screen could be drawn on."""
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     return asked or not terminal or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
 
 
-def make_view(program: str, plain: bool) -> View:
-    """The view for this terminal, with `program`'s own history. Loads prompt_toolkit only for a screen."""
-    if plain:
+def open_log(args: argparse.Namespace) -> Log:
+    """The transcript that --log asks for; one that goes nowhere without it. Raises UsageError."""
+    from pychat_client.log import Log
+
+    return Log(args.log)
+
+
+def make_view(program: str, args: argparse.Namespace) -> View:
+    """The view that `args` and this terminal want, with `program`'s own history. Loads prompt_toolkit only
+    for a screen."""
+    if args.json:
+        from pychat_client.jsonl import Jsonl
+
+        return Jsonl()
+    if wants_plain(args.plain):
         from pychat_client.plain import Plain
 
         return Plain(program)
-    from pychat_client.screen import Screen
+    from pychat_client.preferences import load
+    from pychat_client.screen import open_screen
 
-    return Screen(history_file(program))
+    preferences = load()
+    return open_screen(history_file(program) if preferences.history and not args.no_history else None, preferences)
 
 
 def _ask_handle(plain: bool) -> str:

@@ -222,6 +222,7 @@ _PARSERS: dict[str, Callable[[str], wire.Frame]] = {
     "here": _here,
     "ready": lambda rest: wire.Ready(),
     "typing": lambda rest: wire.Typing(),
+    "ring": lambda rest: wire.Ring(),
     "ping": lambda rest: wire.Ping(),
     "pong": lambda rest: wire.Pong(),
 }

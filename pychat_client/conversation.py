@@ -24,8 +24,6 @@ from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Sa
 from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.text import check_message, check_room
 
-__all__ = ["HELD_MAX", "OUTBOX_MAX", "Endpoint", "Ledger", "Role", "Turns"]
-
 OUTBOX_MAX = 100
 """Messages that may be on their way unacked; further ones are held, so that a slow link is not flooded."""
 
@@ -209,7 +207,7 @@ class Endpoint:
                 return [Complaint(code, words)]
             case wire.Notice(words):
                 return [Told(words)]
-            case _:  # typing, ping, pong, and what a later version may send
+            case _:  # signs are for chat; pings for link; and what a later version may send
                 pass
         return []
 

@@ -34,6 +34,7 @@ class Exit(IntEnum):
     REFUSED = 5
     UNDELIVERED = 6
     UNTRUSTED = 7
+    UNANSWERED = 8
     INTERRUPTED = 130
 
 

@@ -10,16 +10,19 @@ import ssl
 import sys
 
 from pychat_client import trust
+from pychat_client.dial import DIAL_SECONDS, look
 from pychat_client.errors import Untrusted
-from pychat_client.link import look
 from pychat_client.places import key_file, known_hosts_file
 from pychat_client.text import printable
 
 
-def trusted_context(args: argparse.Namespace, port: int) -> tuple[ssl.SSLContext, str | None]:
+def trusted_context(
+    args: argparse.Namespace, port: int, seconds: float = DIAL_SECONDS
+) -> tuple[ssl.SSLContext, str | None]:
     """The TLS settings that connect with the right host only, and its fingerprint (None with --ca).
 
-    Raises Untrusted when there is no reason to trust the key, and what link.look raises.
+    seconds: how long a host that is not known yet may take to show its key.
+    Raises Untrusted when there is no reason to trust the key, and what dial.look raises.
     """
     host: str = args.host
     if args.ca:
@@ -29,7 +32,7 @@ def trusted_context(args: argparse.Namespace, port: int) -> tuple[ssl.SSLContext
     wanted = None if args.fingerprint is None else trust.check_fingerprint(args.fingerprint)
     pinned = None if accepted is None else trust.fingerprint(accepted)
     if accepted is None or (wanted is not None and wanted != pinned):
-        shown = look(host, port, trust.looking_context())
+        shown = look(host, port, trust.looking_context(), seconds)
         _decide(args, port, trust.fingerprint(shown), wanted)
         known.accept(host, port, shown)
         accepted = shown

@@ -1,30 +1,23 @@
 """One live connection: asyncio transports in, frames out (docs/protocol.md, "Connections").
 
 `Link` pumps lines both ways, answers pings, notices a dead connection, and bounds what waits
-unsent. `dial` and `dial_unix` open one. This module knows no rules of a conversation and no screen;
-operating system errors become LinkErrors here.
+unsent; dial opens one. This module knows no rules of a conversation and no screen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 from pychat_client import wire
 from pychat_client.codec import LineCodec
-from pychat_client.errors import Absent, NotPermitted, ProtocolError
-from pychat_client.outgoing import outgoing
-from pychat_client.reasons import NOT_LISTED, dial_error, reason
-from pychat_client.text import printable
-
-DIAL_SECONDS = 20.0
-"""Until a connection is given up: a SYN lost four times is sent again within 15 s."""
+from pychat_client.errors import ProtocolError
 
 PING_AFTER = 30.0
 """Silence after which a link is asked whether it lives; two wake-ups a minute on an idle line."""
@@ -107,10 +100,10 @@ class Link(asyncio.BufferedProtocol):
             return
         self._unsent += map(self.codec.encode, frames)
         self._await_silence()
-        if not outgoing.held or len(self._unsent) > UNSENT_FRAMES:
+        if not _outgoing.held or len(self._unsent) > UNSENT_FRAMES:
             self.flush()
         else:
-            outgoing.links[self] = None
+            _outgoing.links[self] = None
 
     def watch(self) -> None:
         """From now on pings after silence, and ends when nothing answers: for an end that knows pings."""
@@ -207,7 +200,7 @@ class Link(asyncio.BufferedProtocol):
         self._deaf = True
         self.writable = False
         why = reason(exc) if isinstance(exc, OSError) else self._why
-        self.refused = why == NOT_LISTED
+        self.refused = why == _NOT_LISTED
         self.owner.link_lost(self, why)
         self.closed.set_result(None)
 
@@ -225,11 +218,11 @@ class Link(asyncio.BufferedProtocol):
     def _read(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
         """Hands on the frames of one read; all that is sent because of them goes out behind it, in one write
         to each link."""
-        outgoing.held = True
+        _outgoing.held = True
         try:
             self._hand_on(source)
         finally:
-            outgoing.release()
+            _outgoing.release()
 
     def _hand_on(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
         """Hands on the frames of one read; then, if it comes to that, the error behind them."""
@@ -283,58 +276,50 @@ class Link(asyncio.BufferedProtocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, action)
 
 
-async def dial(
-    host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None, codec: Codec | None = None
-) -> Link:
-    """A link to a daemon, over TLS where there is a `context`; every address of the name is tried (RFC 8305).
+class _Outgoing:
+    """The links that were written to while a read is being handled; there is one at a time in a process."""
 
-    codec: for an other end that speaks no version 1, and so answers no pings.
-    Nothing is sent before `context` has found the daemon's certificate good. Raises Absent when nobody
-    answers, Untrusted for another certificate, LinkError otherwise, each with a sentence.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            _, link = await loop.create_connection(
-                lambda: Link(owner, codec), host, port, ssl=context, happy_eyeballs_delay=0.25
-            )
-        if codec is None:
-            link.watch()
-    except TimeoutError:
-        raise Absent(
-            f"{printable(host)} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s."
-        ) from None
-    except (OSError, UnicodeError) as error:
-        raise dial_error(error, host, port) from None
-    return link
+    def __init__(self) -> None:
+        self.held = False
+        self.links: dict[Link, None] = {}
+
+    def release(self) -> None:
+        """The read has been handled."""
+        self.held = False
+        links = list(self.links)
+        self.links.clear()
+        for link in links:
+            link.flush()
 
 
-def look(host: str, port: int, context: ssl.SSLContext) -> bytes:
-    """The certificate (DER) that a daemon shows; nothing is sent to it. Raises as `dial`."""
-    try:
-        with (
-            socket.create_connection((host, port), timeout=DIAL_SECONDS) as sock,
-            context.wrap_socket(sock, server_hostname=host) as tls,
-        ):
-            certificate = tls.getpeercert(binary_form=True)
-    except (OSError, UnicodeError) as error:
-        raise dial_error(error, host, port) from None
-    assert certificate is not None  # TLS 1.3 has no server without one
-    return certificate
+_outgoing = _Outgoing()
 
 
-async def dial_unix(path: Path, owner: Owner) -> Link:
-    """A link to a daemon on this machine. Raises Absent or NotPermitted, with a sentence."""
-    loop = asyncio.get_running_loop()
-    try:
-        _, link = await loop.create_unix_connection(lambda: Link(owner), str(path))
-    except PermissionError:
-        raise NotPermitted(
-            f"The console socket {path} is not yours to use: join the group it belongs to, or become its owner."
-        ) from None
-    except OSError as error:
-        raise Absent(f"No daemon answers at {path}: {reason(error)}.") from None
-    return link
+def reason(error: Exception) -> str:
+    """What went wrong, as a clause: the operating system's words without the numbers."""
+    if isinstance(error, ssl.SSLError):
+        word = (error.reason or "the other side broke off the handshake").lower().replace("_", " ")
+        return _ALERTS.get(word, word)
+    if isinstance(error, OSError) and error.errno is not None:
+        # asyncio puts its own sentence in strerror; the first of several errors stands for all
+        return os.strerror(error.errno).lower()
+    if isinstance(error, OSError) and "[Errno" in str(error):
+        number = str(error).split("[Errno ", 1)[1].split("]", 1)[0]
+        return os.strerror(int(number)).lower()
+    return str(error) or type(error).__name__
+
+
+_NOT_LISTED = "your certificate is not on the list of who may call there"
+_ALERTS = {
+    "tlsv13 alert certificate required": _NOT_LISTED,
+    "tlsv1 alert unknown ca": _NOT_LISTED,
+    "sslv3 alert bad certificate": _NOT_LISTED,
+    "sslv3 alert certificate expired": _NOT_LISTED,
+    "sslv3 alert unsupported certificate": _NOT_LISTED,
+    "tlsv1 alert protocol version": "the other side speaks no TLS 1.3",
+    "unsupported protocol": "the other side speaks no TLS 1.3",
+    "wrong version number": "the other side does not speak TLS",
+}
 
 
 def _round_trip(sock: socket.socket | None) -> float:

@@ -16,6 +16,11 @@ def known_hosts_file() -> Path:
     return _xdg("XDG_DATA_HOME", ".local/share") / "known_hosts"
 
 
+def config_file() -> Path:
+    """Where what this user likes is written down."""
+    return _xdg("XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
 def key_file() -> Path:
     """Where this user's own key and certificate are."""
     return _xdg("XDG_DATA_HOME", ".local/share") / "identity.pem"

@@ -10,9 +10,10 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 
-from pychat_client.chat import Chat, View
+from pychat_client.chat import Chat
 from pychat_client.errors import Exit, LinkError
 from pychat_client.link import Link
+from pychat_client.view import View
 
 PAUSE_FIRST = 0.5
 """Seconds before the second call: a daemon that restarts needs about as long."""

@@ -8,99 +8,140 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
-from contextlib import suppress
-from datetime import datetime
+import signal
+from collections.abc import Awaitable, Sequence
+from datetime import date, datetime
 from pathlib import Path
 
-from prompt_toolkit import PromptSession, print_formatted_text
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.buffer import Buffer, ValidationState
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
 from prompt_toolkit.document import Document
-from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import has_focus
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.input import Input
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.output import Output
-from prompt_toolkit.styles import Style
+from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.input.vt100_parser import Vt100Parser
+from prompt_toolkit.key_binding import KeyPress
+from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.utils import get_cwidth
-from prompt_toolkit.validation import ValidationError, Validator
 
-from pychat_client import wire
+from pychat_client import editing, palette, wire
+from pychat_client.alerts import Alerts
+from pychat_client.background import Colour, ask_background
 from pychat_client.chat import Chat
+from pychat_client.commands import is_command, unescaped
 from pychat_client.errors import HandleError, PychatError
-from pychat_client.text import MESSAGE_MAX, check_handle, nfc, printable, printable_lines, wrap
+from pychat_client.history import open_history
+from pychat_client.preferences import Preferences
+from pychat_client.situation import Kind
+from pychat_client.terminal import Terminal
+from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, wrap
+from pychat_client.view import View
 
-HISTORY_MAX = 1000
-"""Lines of history kept: years of talk, read in a few milliseconds."""
+COUNT_FROM = MESSAGE_MAX // 2
+"""Characters in the line from which on the toolbar tells how many are left."""
 
-_STYLE = Style.from_dict(
-    {
-        "time": "ansibrightblack",
-        "own": "bold",
-        "other": "ansicyan bold",
-        "notice": "ansibrightblack",
-        # without a background: a full-width bar leaves rubbish behind when the window is resized
-        "bottom-toolbar": "noreverse ansibrightblack",
-        "validation-toolbar": "noreverse ansired",
-    }
-)
 _TIME = "%H:%M "
-_INDENT = " " * 8
-"""In front of a message's later lines: never where a name begins, so no text can pose as a message."""
+_DAY = "%A, %d %B %Y"
+_INDENT = 8
+"""Columns in front of a message's later lines: a name begins elsewhere, so no text can pose as a message."""
+
+_NARROW = 40
+"""Columns below which half of that has to do."""
+
+_KINDS = {Kind.PLAIN: "", Kind.TURN: "class:turn", Kind.WARNING: "class:warning"}
 
 
-class Screen:
+class Screen(View):
     """The view of a terminal; see chat.View for the contract."""
 
-    def __init__(self, history: Path | None, input: Input | None = None, output: Output | None = None) -> None:
-        """history: a file of ours, or None for this run only; input, output: for tests."""
+    def __init__(
+        self,
+        preferences: Preferences,
+        history: Path | None,
+        colours: palette.Name,
+        terminal: Terminal,
+        input: Input,
+    ) -> None:
+        """history: a file of ours, or None for this run only."""
         self._chat: Chat | None = None
+        self._terminal = terminal
+        self._alerts = Alerts(preferences, terminal.raw, self.notice)
+        self._lent = False  # an editor or the shell has the terminal
+        self._accepting = False  # Enter is being dealt with
         self._restored: str | None = None
-        self._waiting: list[FormattedText] = []  # printed together, once per turn of the event loop
+        self._waiting: list[StyleAndTextTuples] = []  # printed together
+        self._day = date.min  # of the newest message shown
+        self._style = palette.style(colours)
+        self._depth = palette.depth(colours, os.environ)
+        vi = preferences.keys == "vi"
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
             history=open_history(history),
             auto_suggest=AutoSuggestFromHistory(),
             bottom_toolbar=self._toolbar,
-            validator=_ChatValidator(self),
-            validate_while_typing=False,
-            completer=_Commands(self),
-            complete_while_typing=False,
-            key_bindings=self._bindings(),
+            completer=editing.CommandCompleter(self),
+            complete_while_typing=Condition(lambda: is_command(self._line.text)),
+            key_bindings=editing.make_bindings(self),
+            vi_mode=vi,
+            cursor=ModalCursorShapeConfig() if vi else None,
             prompt_continuation=lambda width, line, wrapped: " " * width,
-            enable_suspend=True,
-            style=_STYLE,
+            tempfile_suffix=".txt",
+            style=self._style,
+            color_depth=self._depth,
+            erase_when_done=True,
             input=input,
-            output=output,
+            output=terminal,
         )
-        self._session.default_buffer.accept_handler = self._accept
-        self._session.app.terminal_size_polling_interval = None  # SIGWINCH tells; nothing wakes an idle screen
+        # SIGWINCH tells of a new size; asking twice a second would keep an idle machine awake
+        self._session.app.terminal_size_polling_interval = None
+        if vi:
+            self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
+        self._session.app.key_processor.before_key_press += lambda _: self._alerts.touched()
+        self._line.accept_handler = self._accept
+        self._line.on_text_changed += self._changed
 
     @property
     def chat(self) -> Chat | None:
         return self._chat
 
+    @property
+    def _line(self) -> Buffer:
+        return self._session.default_buffer
+
     # -------------------------------------------------------------- chat.View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        if time.date() != self._day:
+            if self._day != date.min or time.date() != datetime.now(time.tzinfo).date():
+                self.notice(time.strftime(_DAY))
+            self._day = time.date()
         when, name = time.strftime(_TIME), f"{printable(message.handle)}> "
         style = "class:own" if own else "class:other"
         self._print([("class:time", when), (style, name), ("", self._body(message.text, get_cwidth(when + name)))])
 
     def held(self, text: str) -> None:
-        before = "-- held until your turn: "
-        self._print([("class:notice", before + self._body(text, len(before)))])
+        self.notice(f"held until your turn: {text}")
 
     def notice(self, sentence: str) -> None:
         before = "-- "
-        self._print([("class:notice", before + self._body(sentence, len(before), " " * len(before)))])
+        self._print([("class:notice", before + self._body(sentence, len(before), len(before)))])
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        self._alerts.alert(words, ring=ring)
 
     def restore(self, text: str) -> None:
-        self._restored = text
+        if self._accepting:
+            self._restored = text
+        elif not self._line.text:
+            self._line.document = Document(text)
+
+    @property
+    def keys(self) -> Sequence[tuple[str, str]]:
+        return editing.KEYS
 
     def refresh(self) -> None:
         if self._session.app.is_running:
@@ -109,10 +150,15 @@ class Screen:
     async def run(self, chat: Chat) -> None:
         self._chat = chat
         if not chat.done:
+            self._terminal.take(focus=self._alerts.wanted)
             try:
                 await self._session.prompt_async()
             except (EOFError, KeyboardInterrupt):  # a SIGINT from elsewhere, a terminal that went away
                 chat.interrupt()
+            finally:
+                self._terminal.leave()
+        if self._line.text.strip():  # and the line is erased now
+            self.notice(f"This was not sent: {as_sent(self._line.text)}")
         self._flush()
 
     def stop(self) -> None:
@@ -120,52 +166,46 @@ class Screen:
         if app.is_running and not app.is_done:
             app.exit(result="")
 
-    # -------------------------------------------------------------- keys
+    # -------------------------------------------------------------- keys (editing.Hands)
 
-    def _bindings(self) -> KeyBindings:
-        keys = KeyBindings()
+    def focus(self, focused: bool) -> None:
+        self._alerts.focus(focused)
 
-        in_line = has_focus(DEFAULT_BUFFER)  # and not in a search, which has its own way out
+    def suspend(self) -> None:
+        self._lend(run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))
 
-        @keys.add("c-c", filter=in_line)
-        def _(event: KeyPressEvent) -> None:
-            """Clears the line; on an empty line, leaves."""
-            if event.current_buffer.text:
-                event.current_buffer.reset()
-            elif self._chat is not None:
-                self._chat.interrupt()
+    def edit(self) -> None:
+        self._lend(self._line.open_in_editor())
 
-        @keys.add("c-d", filter=in_line)
-        def _(event: KeyPressEvent) -> None:
-            if event.current_buffer.text:
-                event.current_buffer.delete()
-            elif self._chat is not None:
-                self._chat.leave()
+    def _lend(self, use: Awaitable[None]) -> None:
+        """Leaves the terminal to somebody else until `use` is over; what arrives meanwhile is shown then."""
+        self._lent = True
+        self._terminal.leave()
+        asyncio.ensure_future(use).add_done_callback(lambda _: self._take_back())
 
-        # Also as Ctrl-J: while something is printed above, the terminal turns what Enter sends into that.
-        @keys.add("enter", filter=in_line)
-        @keys.add("c-j", filter=in_line)
-        def _(event: KeyPressEvent) -> None:
-            event.current_buffer.validation_state = ValidationState.UNKNOWN  # what was refused may be right now
-            event.current_buffer.validate_and_handle()
+    def _take_back(self) -> None:
+        self._lent = False
+        self._alerts.touched()
+        if self._session.app.is_running:
+            self._terminal.take(focus=self._alerts.wanted)
+        self._flush()
 
-        @keys.add("escape", "enter")
-        @keys.add("escape", "c-j")
-        def _(event: KeyPressEvent) -> None:
-            event.current_buffer.insert_text("\n")
-
-        return keys
+    def _changed(self, buffer: Buffer) -> None:
+        if self._chat is not None and not self._accepting:
+            self._chat.attention.line_changed(buffer.text)
 
     def _accept(self, buffer: Buffer) -> bool:
         """Enter, after validation: True keeps the text in the line."""
         if self._chat is None or not buffer.text.strip():
             return False
-        self._restored = None
+        self._restored, self._accepting = None, True
         try:
             self._chat.typed(buffer.text)
         except PychatError as error:
             self.notice(str(error))
             return True
+        finally:
+            self._accepting = False
         if self._restored is not None:  # the line was \recall: what it brought back takes its place
             buffer.document = Document(self._restored)
             return True
@@ -174,102 +214,95 @@ class Screen:
     # -------------------------------------------------------------- drawing
 
     def _prompt(self) -> FormattedText:
-        handle = printable(self._chat.end.handle) if self._chat is not None else ""
-        return FormattedText([("class:own", f"{handle}> ")])
+        if self._chat is None:
+            return FormattedText([("", "> ")])
+        mine = self._chat.situation.my_turn
+        style = "class:prompt class:prompt.turn" if mine else "class:prompt"
+        return FormattedText([(style, f"{printable(self._chat.end.handle)}> ")])
 
     def _toolbar(self) -> FormattedText:
         if self._chat is None:
             return FormattedText([])
-        words = self._chat.situation.summary()
-        used = len(nfc(self._session.default_buffer.text))
-        if used > MESSAGE_MAX // 2:  # once that is worth knowing
-            words += f" | {used}/{MESSAGE_MAX}"
-        return FormattedText([("", words)])
+        parts = [(_KINDS[part.kind], part.words) for part in self._chat.situation.parts()]
+        left = MESSAGE_MAX - len(as_sent(unescaped(self._line.text)))
+        if left < 0:
+            parts.append(("class:warning", f"{-left} too many"))
+        elif left < MESSAGE_MAX - COUNT_FROM and not is_command(self._line.text):
+            parts.append(("", f"{left} left"))
+        return FormattedText(_fit(parts, self._columns()))
 
-    def _body(self, text: str, used: int, indent: str = _INDENT) -> str:
+    def _columns(self) -> int:
+        return self._terminal.get_size().columns
+
+    def _body(self, text: str, used: int, indent: int | None = None) -> str:
         """`text` made printable and wrapped behind `used` columns; later lines are indented."""
-        room = max(self._session.output.get_size().columns - len(indent), 10)
+        columns = self._columns()
+        if indent is None:
+            indent = _INDENT if columns >= _NARROW else _INDENT // 2
+        room = max(columns - indent, 10)
         pieces: list[str] = []
         for line in printable_lines(text):
-            first = room if pieces else room + len(indent) - used
-            pieces += wrap(line, room, first)
-        return f"\n{indent}".join(pieces)
+            pieces += wrap(line, room, room if pieces else columns - used)
+        return f"\n{' ' * indent}".join(pieces)
 
     def _print(self, parts: StyleAndTextTuples) -> None:
-        """Prints above the line being typed; a burst of lines is drawn once."""
-        self._waiting.append(FormattedText(parts))
+        """Prints above the line being typed; a burst of lines is drawn at once."""
+        self._waiting.append([*parts, ("", "\n")])
         if not self._session.app.is_running:
             self._flush()
         elif len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._session.app.create_background_task(self._flush_soon())
+
+    async def _flush_soon(self) -> None:
+        """Once the terminal has told where its cursor is: what it says later is of a place that has moved."""
+        await self._session.app.renderer.wait_for_cpr_responses()
+        self._flush()
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            lines = FormattedText([part for parts in waiting for part in [*parts, ("", "\n")]])
-            print_formatted_text(
-                lines, end="", style=_STYLE, output=self._session.output, include_default_pygments_style=False
-            )
+        """Not through run_in_terminal: it lets the terminal echo the keys of that moment itself."""
+        if self._lent or not self._waiting:
+            return
+        text = FormattedText([part for parts in self._waiting for part in parts])
+        self._waiting = []
+        app = self._session.app
+        if app.is_running:
+            app.renderer.erase()
+        print_formatted_text(self._terminal, text, self._style, color_depth=self._depth)
+        if app.is_running:
+            app.renderer.request_absolute_cursor_position()
+            app.invalidate()
 
 
-class _ChatValidator(Validator):
-    """Keeps text that would be refused in the line, with the reason below it."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def validate(self, document: Document) -> None:
-        if self._screen.chat is not None and document.text.strip():
-            try:
-                self._screen.chat.check(document.text)
-            except PychatError as error:
-                raise ValidationError(len(document.text), str(error)) from None
-
-
-class _Commands(Completer):
-    """Tab after a backslash offers the commands."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        text = document.text_before_cursor
-        if self._screen.chat is not None and text.startswith("\\") and " " not in text:
-            for name, help_line in self._screen.chat.commands.items():
-                if name.startswith(text[1:]):
-                    yield Completion(f"\\{name}", -len(text), display_meta=help_line)
+def _fit(parts: Sequence[tuple[str, str]], columns: int) -> StyleAndTextTuples:
+    """The parts of the toolbar, in as many lines as they need: it is complete on a narrow terminal too."""
+    fitted: StyleAndTextTuples = []
+    used = 0
+    for style, words in parts:
+        before = " | " if used else ""
+        if used and used + len(before) + get_cwidth(words) > columns:
+            before, used = "\n", 0
+        pieces = wrap(words, columns, columns)
+        fitted += [("", before), (style, "\n".join(pieces))]
+        used = used + len(before.strip("\n")) + get_cwidth(words) if len(pieces) == 1 else get_cwidth(pieces[-1])
+    return fitted
 
 
-def open_history(path: Path | None) -> History:
-    """A history in `path`, made 0600 and cut to its newest entries; in memory if that fails."""
-    if path is None:
-        return InMemoryHistory()
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600))
-        path.chmod(0o600)
-        trim_history(path)
-    except OSError:
-        return InMemoryHistory()
-    return _SilentHistory(str(path))
+def open_screen(history: Path | None, preferences: Preferences) -> Screen:
+    """The screen of this program's terminal."""
+    typed = b""
 
+    def ask() -> Colour | None:
+        nonlocal typed
+        background, typed = ask_background()
+        return background
 
-class _SilentHistory(FileHistory):
-    """A disk that is full costs the line in the file, and nothing on the screen."""
-
-    def store_string(self, string: str) -> None:
-        with suppress(OSError):
-            super().store_string(string)
-
-
-def trim_history(path: Path) -> None:
-    """Keeps the newest HISTORY_MAX entries (each a comment line, then lines that begin with `+`)."""
-    entries = path.read_bytes().split(b"\n# ")
-    if len(entries) > HISTORY_MAX * 2:  # not at every start
-        new = path.with_suffix(".new")
-        new.touch(mode=0o600)
-        new.write_bytes(b"\n# " + b"\n# ".join(entries[-HISTORY_MAX:]))
-        new.replace(path)
+    colours = palette.choose(preferences.palette, os.environ, ask)
+    keyboard = create_input()
+    if typed:
+        presses: list[KeyPress] = []
+        Vt100Parser(presses.append).feed(typed.decode(errors="replace"))
+        store_typeahead(keyboard, presses)
+    return Screen(preferences, history, colours, Terminal.on_stdout(), keyboard)
 
 
 def ask_handle() -> str:

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from pychat_client import wire
-from pychat_client.conversation import Endpoint, Role, Turns
-from pychat_client.text import printable
+from pychat_client.conversation import Endpoint
+from pychat_client.ledger import Role, Turns
+from pychat_client.text import MESSAGE_MAX, printable
 from pychat_client.trust import safety_number
 
 _CLASSIC = "a classic program"
+
+
+class Kind(Enum):
+    """How a part of the toolbar is to be seen."""
+
+    PLAIN = "plain"
+    TURN = "turn"  # it is this user's
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A few words of the toolbar."""
+
+    words: str
+    kind: Kind = Kind.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +36,8 @@ class Situation:
 
     place: what the line is called; peer: what the daemon told of the caller (operator's side only);
     calls: how many calls in a row have failed, None while there is a connection; key: the fingerprint
-    of the daemon's key, as verified by the client or told by the operator's own daemon.
+    of the daemon's key, as verified by the client or told by the operator's own daemon; typing: the
+    other user is typing now.
     """
 
     end: Endpoint
@@ -26,29 +45,47 @@ class Situation:
     peer: wire.Peer | None
     calls: int | None
     key: str | None
+    typing: bool
 
-    def summary(self) -> str:
-        """The state in a line, for a toolbar; all of it is also in `status_lines`."""
+    @property
+    def my_turn(self) -> bool:
+        """Whether what this user says now goes at once."""
+        return self.end.my_turn and self.calls is None
+
+    def parts(self) -> list[Part]:
+        """The state in a few words each, the most important first; all of it is also in `status_lines`."""
         end = self.end
         if end.over and end.role is Role.OPERATOR:
-            return "waiting for the next caller"
-        who = printable(end.other) or "nobody there yet"
-        if self.peer is not None and self.peer.name is not None and end.open:
-            who += f" [{printable(self.peer.name)}]"
-        parts = [who, self.turn()]
-        if self._plaintext():
-            parts.append("PLAINTEXT")
-        if end.held:
-            parts.append(f"{len(end.held)} held")
-        if end.outbox:
-            parts.append(f"{len(end.outbox)} not stored yet")
-        elif end.read < end.stored:
-            parts.append("sent" if end.classic else "not read yet")  # a classic program does not tell
-        elif end.stored:
-            parts.append("read")
+            return [Part("waiting for the next caller")]
+        who = Part(printable(end.other) or "nobody there yet")
+        parts = [who, Part(self.turn(), Kind.TURN if self.my_turn else Kind.PLAIN)]
+        if self.typing:
+            parts.append(Part("typing"))
         if not end.here and end.open:
-            parts.append("away")
-        return " | ".join(parts)
+            parts.append(Part("away"))
+        parts += self._trust()
+        if end.held:
+            parts.append(Part(f"{len(end.held)} held"))
+        if end.outbox:
+            parts.append(Part(f"{len(end.outbox)} not stored"))
+        elif end.read < end.stored:
+            parts.append(Part("sent" if end.classic else "not read"))  # a classic program does not tell
+        elif end.stored:
+            parts.append(Part("read"))
+        return parts
+
+    def _trust(self) -> list[Part]:
+        """What is known of the key at the other end."""
+        if self.end.role is Role.PEER and self.end.classic:
+            return [Part("PLAINTEXT", Kind.WARNING)]
+        if self.peer is None:
+            who = "key accepted" if self.key is not None else "an authority vouches"
+            return [Part(who)] if self.end.role is Role.PEER and self.end.other else []
+        if not self.end.open or not self.end.here:
+            return []
+        if self._plaintext():
+            return [Part("PLAINTEXT", Kind.WARNING)]
+        return [Part("not verified" if self.peer.name is None else f"verified as {printable(self.peer.name)}")]
 
     def status_lines(self) -> list[str]:
         """All there is to know, a sentence a line."""
@@ -62,6 +99,8 @@ class Situation:
             lines.append(f"The other side is {other}{f', {_CLASSIC}' if end.classic else ''}.")
         if other and not end.here:
             lines.append(f"{other} is away: messages are kept and shown on return.")
+        if self.typing:
+            lines.append(f"{other} is typing.")
         turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
         lines.append(f"You {turns}; now: {self.turn()}.")
         lines += self._security_lines()
@@ -72,8 +111,8 @@ class Situation:
         lines.append(f"Sent {end.own}{stored}; received {end.received}; held {len(end.held)}.")
         if classic:
             lines.append("Its program does not tell what has arrived, and cannot go on after a cut.")
-        if classic and end.room is not None:
-            lines.append(f"It takes messages of at most {end.room} bytes.")
+        most = f", and of {end.room} bytes" if classic and end.room is not None else ""
+        lines.append(f"A message has at most {MESSAGE_MAX} characters{most}.")
         return lines
 
     def _security_lines(self) -> list[str]:
@@ -82,11 +121,17 @@ class Situation:
         if self.peer is not None and self.end.open and not self.end.here:
             pass  # nobody is connected: nothing is known, and nothing travels
         elif self._plaintext():
-            lines.append("NOT ENCRYPTED: there is no TLS between the two hosts.")
+            lines.append("PLAINTEXT, NOT ENCRYPTED: there is no TLS between the two hosts.")
         elif self.peer is not None and self.peer.name is not None:
             lines.append(f"Encrypted; the certificate is that of {printable(self.peer.name)}.")
         elif self.end.open or self.end.role is Role.PEER:
             lines.append("Encrypted with TLS 1.3.")
+            if self.peer is not None:
+                lines.append("Whose key that is has not been verified: this line has no list of who may call.")
+            elif self.key is None:
+                lines.append("A certificate authority of this system vouches for the host's name.")
+            else:
+                lines.append("The host has proved to have the accepted key.")
         if self.key is not None and not self._plaintext():
             lines.append(f"The host's key is {printable(self.key)}:")
             lines.append(f"safety number {safety_number(self.key)}, the same on both sides.")

@@ -70,13 +70,18 @@ def check_handle(text: str) -> str:
     return handle
 
 
+def as_sent(text: str) -> str:
+    """`text` as it would travel, and as its characters are counted: NFC, line breaks as U+2028, tabs as spaces."""
+    return nfc(_BREAKS.sub(BREAK, text).replace("\t", _TAB))
+
+
 def check_message(text: str) -> str:
     """What is sent for `text`: NFC, line breaks as U+2028, tabs as spaces.
 
     Raises MessageError with a sentence when it is empty, has more than 500 characters, or holds a
     control character.
     """
-    message = nfc(_BREAKS.sub(BREAK, text).replace("\t", _TAB))
+    message = as_sent(text)
     if not message.strip():
         raise MessageError("Not sent: the message is empty.")
     if len(message) > MESSAGE_MAX:

@@ -7,9 +7,12 @@ library `cryptography`, loaded only then. Knows no connections.
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,18 +71,41 @@ class KnownHosts:
             raise PychatError(f"The line of {printable(name)} in {self.path} is damaged; remove it.")
         return certificate
 
+    def names(self) -> list[tuple[str, str]]:
+        """The hosts and ports that there are pins of, sorted. Raises PychatError."""
+        names = {words[0].rpartition(":") for line in self._lines() if (words := line.split())}
+        return sorted((host, port) for host, colon, port in names if colon)
+
     def accept(self, host: str, port: int, certificate: bytes) -> None:
         """Accepts a certificate (DER) for a host from now on. Raises PychatError."""
         line = f"{_host_name(host, port)} {fingerprint(certificate)} {base64.b64encode(certificate).decode()}\n"
-        self._write([*self._lines(but=_host_name(host, port)), line])
+        with self._locked():
+            self._write([*self._lines(but=_host_name(host, port)), line])
 
     def forget(self, host: str, port: int) -> bool:
         """Removes the pin of a host; False if there was none. Raises PychatError."""
-        lines = self._lines(but=_host_name(host, port))
-        if len(lines) == len(self._lines()):
-            return False
-        self._write(lines)
+        with self._locked():
+            lines = self._lines(but=_host_name(host, port))
+            if len(lines) == len(self._lines()):
+                return False
+            self._write(lines)
         return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Whoever else changes the file waits meanwhile. The lock has a file of its own: a write puts a new
+        file in the place of the old one, which would take the lock with it."""
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        try:
+            lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise PychatError(f"The known hosts in {self.path} cannot be written: {error.strerror}.") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
 
     def _lines(self, but: str | None = None) -> list[str]:
         try:

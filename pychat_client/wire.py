@@ -231,6 +231,10 @@ class Typing(_Bare):
     """The other user is typing now."""
 
 
+class Ring(_Bare):
+    """The other user asks for attention."""
+
+
 class Ping(_Bare):
     """Are you there?"""
 
@@ -257,6 +261,7 @@ Frame = (
     | Here
     | Ready
     | Typing
+    | Ring
     | Ping
     | Pong
 )

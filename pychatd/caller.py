@@ -17,6 +17,7 @@ from pychat_client.classic import GreetingCodec
 from pychat_client.errors import JournalError, NotPermitted, ProtocolError
 from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.link import FINISH_SECONDS, Link
+from pychat_client.signs import LATE, Signs
 from pychat_client.text import printable
 from pychatd.journal import Conversation, Entry, hash_certificate, hash_token
 from pychatd.switchboard import Switchboard, check_count
@@ -61,6 +62,7 @@ class Caller:
         self._certificate: bytes | None = None  # hashed
         self._sent = 0  # the operator's messages sent on this link, or known to have arrived before
         self._waiting: deque[wire.Message] = deque()  # a classic peer's, until its turn
+        self._signs = Signs(slack=LATE)
         self._quit = False  # this peer has said it
         self._told_end = False  # this peer has been told it
         self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._too_slow)
@@ -295,6 +297,9 @@ class Caller:
         match frame:
             case wire.Quit(reason):
                 self._hang_up(reason)
+            case wire.Typing() | wire.Ring():
+                if self._signs.give(frame, asyncio.get_running_loop().time()):
+                    self._board.pass_on(self, frame)
             case wire.Unfit():
                 self.link.send([frame])
             case wire.Hello():
@@ -302,7 +307,7 @@ class Caller:
             case wire.Error(code):
                 log.warning("%s: says that we broke the protocol (%s)", self.address, printable(code[:20]))
                 self.link.drop("it reported an error")
-            case _:  # typing, and what a later version may send
+            case _:  # what a later version may send
                 pass
 
     def _hang_up(self, reason: str) -> None:

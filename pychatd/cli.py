@@ -16,8 +16,9 @@ from socket import socket
 from typing import Any
 
 from pychat_client import __version__
-from pychat_client.cli import guarded, parse_port
+from pychat_client.cli import guarded
 from pychat_client.errors import Absent, Exit, LinkError, NotPermitted, UsageError
+from pychat_client.lines import parse_port
 from pychat_client.text import printable
 from pychatd import config, process
 from pychatd.config import Settings

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from pychat_client.errors import HandleError, UsageError
+from pychat_client import toml
+from pychat_client.errors import UsageError
 from pychat_client.ledger import Turns
-from pychat_client.text import check_handle, printable
+from pychat_client.text import printable
 
 SOCKET_PATH_MAX = 107
 """Bytes of a UNIX socket's path (unix(7): sun_path has 108, with the NUL)."""
@@ -95,9 +95,9 @@ def load(
         runtime=_line_directory(port, runtime, "RUNTIME_DIRECTORY", runtime_bases()[0]),
     )
     file = config or _config_file()
-    if config is not None or _is_there(file):
+    if config is not None or toml.is_there(file):
         settings = replace(settings, file=file.absolute(), **_read(file, port))
-    given = {key: _check(key, value) for key, value in options.items() if value is not None}
+    given = {key: toml.check(_KEYS, key, value) for key, value in options.items() if value is not None}
     settings = _with_credentials(replace(settings, **given))
     if len(os.fsencode(settings.console_socket)) > SOCKET_PATH_MAX:
         raise UsageError(
@@ -176,26 +176,10 @@ def _xdg(variable: str, default: str) -> Path:
 # ------------------------------------------------------------------ the file
 
 
-def _is_there(file: Path) -> bool:
-    """Whether a file exists, or could: one in a directory that we may not enter is an error to report."""
-    try:
-        file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
 def _read(file: Path, port: int) -> dict[str, Any]:
     """The checked values of `file` for this port: its top, then its table [line.PORT]."""
-    try:
-        text = file.read_bytes().decode()
-        tables = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"The configuration {file} cannot be read: {error.strerror}.") from None
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError; the first names line and column
-        raise UsageError(f"The configuration {file} is not TOML: {printable(str(error))}.") from None
+    document = toml.read(file)
+    tables = document.tables
     lines = tables.pop("line", {})
     if not isinstance(lines, dict):
         raise UsageError(f"{file}: 'line' has to be a table: [line.{port}].")
@@ -204,48 +188,13 @@ def _read(file: Path, port: int) -> dict[str, Any]:
             raise UsageError(f"{file}: [line.{printable(name)}] names no port from 1 to 65535.")
     values: dict[str, Any] = {}
     for heading, table in [("", tables), *((f"line.{name}", table) for name, table in lines.items())]:
-        checked = _check_table(file, text, heading, table)
+        checked = document.check_table(heading, table, _KEYS)
         if heading in ("", f"line.{port}"):
             values |= checked
     return values
 
 
-def _check_table(file: Path, text: str, heading: str, table: Any) -> dict[str, Any]:
-    if not isinstance(table, dict):
-        raise UsageError(f"{file}: [{printable(heading)}] has to be a table.")
-    checked: dict[str, Any] = {}
-    for key, value in table.items():
-        try:
-            checked[key] = _check(key, value)
-        except UsageError as error:
-            where = _line_of(text, heading, key)
-            raise UsageError(f"{file}, line {where}: {error}") from None
-    return checked
-
-
-def _line_of(text: str, heading: str, key: str) -> int:
-    """The line on which `key` is set in the table `heading`, for an error; 1 where it cannot be found."""
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if found := re.match(r"\s*\[\s*([^\]]*?)\s*\]", line):
-            table = re.sub(r"[\s\"']", "", found[1])
-        if table == heading and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
-            return number
-    return 1
-
-
 # ------------------------------------------------------------------ the keys
-
-
-def _check(key: str, value: Any) -> Any:
-    """`value` as the field `key` has it. Raises UsageError, with the key in the sentence."""
-    checker = _KEYS.get(key)
-    if checker is None:
-        raise UsageError(f"there is no setting '{printable(key)}'; there are {', '.join(_KEYS)}.")
-    try:
-        return checker(value)
-    except (ValueError, TypeError, HandleError) as error:
-        raise UsageError(f"{key}: {printable(str(error))}") from None
 
 
 def _listen(value: Any) -> tuple[str, ...]:
@@ -260,23 +209,8 @@ def _listen(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
-def _handle(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a handle is text in quotation marks.")
-    return check_handle(value)
-
-
 def _turns(value: Any) -> Turns:
-    return Turns(_choice("alternate", "free")(value))
-
-
-def _choice(*words: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in words:
-            raise ValueError(f"'{value}' is none of {', '.join(words)}.")
-        return str(value)
-
-    return check
+    return Turns(toml.choice("alternate", "free")(value))
 
 
 def _seconds(value: Any) -> float:
@@ -297,31 +231,22 @@ def _keep(value: Any) -> str:
     return value
 
 
-def _number(low: int, high: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"a number from {low} to {high} is needed.")
-        return value
-
-    return check
-
-
 def _path(value: Any) -> Path:
     if not isinstance(value, str | Path) or not Path(value).is_absolute():
         raise ValueError("an absolute path is needed.")
     return Path(value)
 
 
-_KEYS: dict[str, Callable[[Any], Any]] = {
+_KEYS: toml.Keys = {
     "listen": _listen,
-    "handle": _handle,
+    "handle": toml.handle,
     "turns": _turns,
     "grace": _seconds,
-    "callers": _number(2, 1000),
-    "rate": _number(0, 1_000_000),
-    "durability": _choice("full", "process"),
+    "callers": toml.number(2, 1000),
+    "rate": toml.number(0, 1_000_000),
+    "durability": toml.choice("full", "process"),
     "keep": _keep,
-    "plaintext": _choice("always", "loopback", "never"),
+    "plaintext": toml.choice("always", "loopback", "never"),
     "certificate": _path,
     "key": _path,
     "authorized": _path,

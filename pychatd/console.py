@@ -6,29 +6,30 @@ Runs on the daemon's machine and loads none of the daemon's rooms but the places
 from __future__ import annotations
 
 import argparse
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pychat_client import __version__
-from pychat_client.cli import add_view_options, guarded, make_view, parse_port, wants_plain
-from pychat_client.errors import (
-    Absent,
-    Exit,
-    HandleError,
-    UsageError,
-)
-from pychat_client.text import HANDLE_MAX, check_handle
+from pychat_client.cli import add_view_options, guarded, make_view, open_log, reporting
+from pychat_client.errors import Absent, Exit, UsageError
+from pychat_client.lines import login_handle, parse_port
+from pychat_client.preferences import load as load_preferences
+from pychat_client.text import check_handle
 from pychatd import config, query
 
 if TYPE_CHECKING:
-    from pychat_client.chat import View
+    from pychat_client.view import View
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the console; returns its exit status."""
-    return guarded("pychatd-console", lambda: _run(_parser().parse_args(argv)))
+
+    def run() -> int:
+        args = _parser().parse_args(argv)
+        return _run(args) if args.history else reporting(args, _run)
+
+    return guarded("pychatd-console", run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,16 +47,16 @@ def _parser() -> argparse.ArgumentParser:
     past.add_argument("--history", action="store_true", help="all conversations, oldest first")
     past.add_argument("--since", metavar="TIME", help="since 2026-11-22, 2026-11-22T10:30, or 90m, 12h, 7d ago")
     past.add_argument("--grep", metavar="REGEX", help="only messages in which this is found, in any case")
-    past.add_argument("--json", action="store_true", help="one JSON object a message")
     add_view_options(parser)
     parser.add_argument("--version", action="version", version=f"pychatd-console {__version__}")
     return parser
 
 
 def _run(args: argparse.Namespace) -> int:
-    handle = None if args.handle is None else check_handle(args.handle)
-    if not args.history and (args.since or args.grep or args.json):
-        raise UsageError("--since, --grep and --json go with --history.")
+    given = load_preferences().handle if args.handle is None else args.handle
+    handle = None if given is None else check_handle(given)
+    if not args.history and (args.since or args.grep):
+        raise UsageError("--since and --grep go with --history.")
     port, place = find_line(args.port, args.runtime_directory)
     if args.history:
         from pychatd.transcript import print_history
@@ -64,28 +65,21 @@ def _run(args: argparse.Namespace) -> int:
 
     import asyncio
 
-    view = make_view("pychatd-console", wants_plain(args.plain))
+    view = make_view("pychatd-console", args)
     return asyncio.run(_attend(place / "console.sock", port, handle, view, args))
 
 
 async def _attend(path: Path, port: int, handle: str | None, view: View, args: argparse.Namespace) -> Exit:
     from pychat_client.chat import Chat
-    from pychat_client.conversation import Endpoint, Role
-    from pychat_client.link import dial_unix
+    from pychat_client.conversation import Endpoint
+    from pychat_client.dial import dial_unix
+    from pychat_client.ledger import Role
     from pychat_client.redial import converse
 
-    end = Endpoint(Role.OPERATOR, handle or own_handle())
+    end = Endpoint(Role.OPERATOR, handle or login_handle() or "operator")
     end.suggested, end.take = handle is None, args.take_over
-    chat = Chat(end, view, f"the line on port {port}")
+    chat = Chat(end, view, f"the line on port {port}", log=open_log(args))
     return await converse(chat, view, lambda: dial_unix(path, chat), args.retry_for)
-
-
-def own_handle() -> str:
-    """A handle from the name of this user, where it makes one."""
-    try:
-        return check_handle(getpass.getuser()[:HANDLE_MAX])
-    except (HandleError, OSError, KeyError):
-        return "operator"
 
 
 def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:

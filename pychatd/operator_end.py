@@ -16,6 +16,7 @@ from pychat_client import wire
 from pychat_client.errors import JournalError, MessageError, ProtocolError
 from pychat_client.ledger import Role
 from pychat_client.link import Link
+from pychat_client.signs import LATE, Signs
 from pychat_client.text import check_room
 from pychatd.history import Reader
 from pychatd.journal import Conversation, Entry
@@ -56,6 +57,7 @@ class OperatorEnd:
         self._own_until = 0  # operator's messages that are repeated to it; later ones are its own
         self._acked = 0
         self._in_step = False  # it has acked the \\peer line of `conversation`
+        self._signs = Signs(slack=LATE)
         self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self.link.drop, "no hello in time")
 
     @property
@@ -291,9 +293,12 @@ class OperatorEnd:
             case wire.Quit(reason):
                 if self._is_of_running():
                     self._board.end(reason, "the operator")
+            case wire.Typing() | wire.Ring():
+                if self._in_step and self._signs.give(frame, asyncio.get_running_loop().time()):
+                    self._board.pass_on(self, frame)
             case wire.Hello():
                 raise ProtocolError("hello", "There has been a hello already.")
-            case _:  # typing, and what a later version may send
+            case _:  # what a later version may send
                 pass
 
     def _shown(self, count: int) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pychat_client import wire
 from pychat_client.errors import JournalError, ProtocolError
 from pychat_client.ledger import Ledger, Role
+from pychat_client.signs import Sign
 from pychat_client.text import printable
 from pychatd.config import Settings
 from pychatd.journal import Conversation, Entry, Journal, JournalDamaged, copy_of, entry, hash_token
@@ -185,6 +186,13 @@ class Switchboard:
             other.read(count)
 
     # -------------------------------------------------------------- the journal's health
+
+    def pass_on(self, end: Caller | OperatorEnd, sign: Sign) -> None:
+        """Forwards a sign to the other end of the running conversation, if it is there and reads what it
+        is sent; a sign is not worth keeping."""
+        other = self.operator if end is self.peer else self.peer if end is self.operator else None
+        if other is not None and other.link.writable and end.conversation is other.conversation:
+            other.link.send([sign])
 
     def journal_failed(self, error: JournalError) -> None:
         """Nothing was acked; both ends are told, once. The end concerned then loses its connection, and

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -11,11 +10,13 @@ from pathlib import Path
 
 from pychat_client import wire
 from pychat_client.errors import Exit, LinkError, PychatError, UsageError
-from pychat_client.text import BREAK, printable, printable_lines
+from pychat_client.ledger import Role
+from pychat_client.log import entry, local
+from pychat_client.objects import encoded, message_fields
+from pychat_client.text import printable
 from pychatd.query import ask
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_INDENT = " " * 24
 
 
 def print_history(path: Path, since: str | None, pattern: str | None, *, as_json: bool) -> Exit:
@@ -35,14 +36,14 @@ def print_history(path: Path, since: str | None, pattern: str | None, *, as_json
                     peer = frame
                     if not pattern and not as_json:
                         words = f"{printable(peer.handle)} called from {printable(peer.address)}"
-                        print(f"-- {_local(peer.since)} {words}")
+                        print(f"-- {local(peer.since)} {words}")
                 case wire.At():
                     at = frame
                 case wire.Message() if at is not None and peer is not None:
                     if wanted.search(frame.text):
-                        print(_json(peer, at, frame) if as_json else _text(at, frame))
+                        print(_json(peer, at, frame) if as_json else entry(frame.handle, frame.text, at.time))
                 case wire.Quit(reason) if at is not None and not pattern and not as_json:
-                    print(f"-- {_local(at.time)} ended{': ' if reason else ''}{printable(reason)}")
+                    print(f"-- {local(at.time)} ended{': ' if reason else ''}{printable(reason)}")
                 case wire.Error(_, words):
                     raise LinkError(printable(words))
         sys.stdout.flush()
@@ -66,23 +67,6 @@ def parse_time(word: str, now: datetime) -> datetime:
         ) from None
 
 
-def _text(at: wire.At, message: wire.Message) -> str:
-    body = f"\n{_INDENT}".join(printable_lines(message.text))
-    return f"{_local(at.time)} {printable(message.handle)}> {body}"
-
-
 def _json(peer: wire.Peer, at: wire.At, message: wire.Message) -> str:
-    """ASCII only, so that nothing in it can reach a terminal as a control character."""
-    return json.dumps(
-        {
-            "conversation": int(peer.session),
-            "time": wire.timestamp(at.time),
-            "from": "operator" if at.own else "peer",
-            "handle": message.handle,
-            "text": message.text.replace(BREAK, "\n"),
-        }
-    )
-
-
-def _local(time: datetime) -> str:
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+    role = Role.OPERATOR if at.own else Role.PEER
+    return encoded("message", conversation=int(peer.session), **message_fields(message, role, at.time))

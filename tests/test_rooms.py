@@ -18,20 +18,23 @@ LINES_MAX = 400
 
 # A module imports only from modules above it. Imports for types alone do not count: they load nothing.
 CLIENT = [
-    *("errors", "places", "text", "trust", "wire", "codec", "ledger", "events", "conversation"),
-    *("telnet", "burst", "program", "classic", "classic_server"),
-    *("situation", "reasons", "outgoing", "link", "chat", "redial", "plain", "screen", "hosts", "cli"),
+    *("errors", "places", "text", "trust", "toml", "preferences"),
+    *("wire", "codec", "ledger", "events", "conversation"),
+    *("telnet", "burst", "program", "classic", "classic_server", "classic_options"),
+    *("signs", "situation", "link", "dial", "log", "commands", "view", "attention", "chat", "redial"),
+    *("objects", "pipe", "plain", "jsonl", "send"),
+    *("background", "palette", "terminal", "alerts", "history", "editing", "screen", "lines", "hosts", "cli"),
 ]
 DAEMON = [
-    *("config", "syslog", "process", "listeners", "identity", "journal", "switchboard", "report"),
-    *("caller", "history"),
+    *("config", "syslog", "process", "listeners", "identity", "journal", "switchboard", "report", "caller"),
+    "history",
     *("operator_end", "door", "server"),
     *("query", "transcript", "console", "cli"),
 ]
 ORDER = [f"pychat_client.{name}" for name in ("__init__", *CLIENT)]
 ORDER += [f"pychatd.{name}" for name in ("__init__", *DAEMON)]
 
-SANS_IO = ["errors", "text", "wire", "codec", "ledger", "events", "conversation", "situation"]
+SANS_IO = ["errors", "text", "wire", "codec", "ledger", "events", "conversation", "signs", "situation"]
 SANS_IO += ["telnet", "burst", "program", "classic", "classic_server"]
 IO = {"asyncio", "io", "logging", "os", "pathlib", "socket", "subprocess", "sys", "threading", "time"}
 
@@ -108,6 +111,8 @@ def test_the_core_does_no_io(name: str) -> None:
         ("pychat_client.cli", {"prompt_toolkit", "asyncio", "pychatd", "importlib.metadata"}),
         ("pychat_client.redial", {"prompt_toolkit", "pychatd", "pychat_client.screen"}),
         ("pychat_client.plain", {"prompt_toolkit", "pychatd"}),
+        ("pychat_client.jsonl", {"prompt_toolkit", "pychatd"}),
+        ("pychatd.transcript", {"prompt_toolkit", "asyncio", "sqlite3"}),
     ],
 )
 def test_a_program_loads_only_what_it_uses(module: str, without: set[str]) -> None:

@@ -190,7 +190,16 @@ def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    [wire.Hello(1, "alice"), wire.Ack(1), wire.Read(1), wire.Away(), wire.Here(), wire.Ping(), wire.Typing()],
+    [
+        wire.Hello(1, "alice"),
+        wire.Ack(1),
+        wire.Read(1),
+        wire.Away(),
+        wire.Here(),
+        wire.Ping(),
+        wire.Typing(),
+        wire.Ring(),
+    ],
 )
 def test_a_classic_peer_gets_no_other_control_line(frame: wire.Frame) -> None:
     assert PersonCodec().encode(frame) == b""

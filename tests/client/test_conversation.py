@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from pychat_client import wire
-from pychat_client.conversation import HELD_MAX, OUTBOX_MAX, Endpoint, Ledger, Role, Turns
+from pychat_client.conversation import HELD_MAX, OUTBOX_MAX, Endpoint
 from pychat_client.errors import MessageError, ProtocolError, Refused
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.ledger import Ledger, Role, Turns
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -179,6 +180,7 @@ INPUTS: dict[str, Input] = {
     "error": arrives(wire.Error("stopping")),
     "notice": arrives(wire.Notice("bye")),
     "typing": arrives(wire.Typing()),
+    "ring": arrives(wire.Ring()),
     "status": arrives(wire.Status()),
 }
 
@@ -209,6 +211,7 @@ busy      | Complaint: calling met unacked theirs mine held over left | never: o
 error     | Complaint: calling met unacked theirs mine held over left | never: offline cut
 notice    | Told: calling met unacked theirs mine held over left | never: offline cut
 typing    | -: calling met unacked theirs mine held over left | never: offline cut
+ring      | -: calling met unacked theirs mine held over left | never: offline cut
 status    | -: calling met unacked theirs mine held over left | never: offline cut
 """,
     OPERATOR: """
@@ -237,6 +240,7 @@ busy      | Complaint: calling waiting met mine unacked theirs held over left | 
 error     | Complaint: calling waiting met mine unacked theirs held over left | never: offline cut
 notice    | Told: calling waiting met mine unacked theirs held over left | never: offline cut
 typing    | -: calling waiting met mine unacked theirs held over left | never: offline cut
+ring      | -: calling waiting met mine unacked theirs held over left | never: offline cut
 status    | -: calling waiting met mine unacked theirs held over left | never: offline cut
 """,
 }

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import pytest
 
 from pychat_client import redial, wire
 from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint, Role
+from pychat_client.conversation import Endpoint
 from pychat_client.errors import Absent, Exit
+from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.redial import converse
+from pychat_client.view import View
 from tests.aio import Raw, attach, in_loop
 
 HELLO = "\\hello 1 alice session=5f0c turns=free"
 
 
-class Notes:
+class Notes(View):
     """A view that keeps what it is told, and reads nothing."""
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
         self.messages: list[str] = []
+        self.rings: list[str] = []
         self._stopped = asyncio.Event()
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
@@ -36,7 +39,12 @@ class Notes:
     def notice(self, sentence: str) -> None:
         self.sentences.append(sentence)
 
+    def alert(self, words: str, *, ring: bool) -> None:
+        self.rings += [words] if ring else []
+
     def restore(self, text: str) -> None: ...
+
+    keys: Sequence[tuple[str, str]] = ()
 
     def refresh(self) -> None: ...
 
@@ -211,6 +219,8 @@ def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: Exit
             await raw.rest()
             raw.hang_up()
         assert await result == status
-        assert calls.view.sentences[0] == "The line is taken."
+        again = " Calling again until it is free." if wait else ""
+        assert calls.view.sentences[0] == f"The line is taken.{again}"
+        assert calls.view.rings == (["the test answers."] if wait else [])  # who waits may look elsewhere
 
     check()

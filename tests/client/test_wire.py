@@ -78,6 +78,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Here: st.builds(wire.Here, st.just("") | handles),
     wire.Ready: st.builds(wire.Ready),
     wire.Typing: st.builds(wire.Typing),
+    wire.Ring: st.builds(wire.Ring),
     wire.Ping: st.builds(wire.Ping),
     wire.Pong: st.builds(wire.Pong),
 }
@@ -170,7 +171,7 @@ def test_an_unfit_message_is_told_as_an_error() -> None:
         (wire.Status('{"port": 7000}'), r'\status {"port": 7000}'),
         *[
             (kind(), rf"\{kind.__name__.lower()}")
-            for kind in (wire.Away, wire.Here, wire.Ready, wire.Typing, wire.Ping, wire.Pong)
+            for kind in (wire.Away, wire.Here, wire.Ready, wire.Typing, wire.Ring, wire.Ping, wire.Pong)
         ],
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pychat_client import wire
-from pychat_client.conversation import Ledger, Role, Turns
+from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.link import Link
 from pychatd.caller import Caller
 from pychatd.config import Settings

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pychat_client.conversation import Turns
 from pychat_client.errors import UsageError
+from pychat_client.ledger import Turns
 from pychatd import config
 from pychatd.config import SOCKET_PATH_MAX, Settings, load, running_lines, runtime_bases, state_base
 from tests.daemon.nobody import as_nobody, public_directory
@@ -192,7 +192,9 @@ def test_only_a_number_of_days_makes_conversations_old(tmp_path: Path, keep: str
         ("[line.7000]\ngrace = 1\n[line.7001]\n  grace = -1\n", 4),
         ("grace = 1\n[line.'7001']\ngrace=-1\n", 3),
         ('[ line . "7001" ]\n"grace" = -1\n', 2),
-        ("grace = 1\nline.7001.grace = -1\n", 1),  # it cannot be found
+        ("grace = 1\nline.7001.grace = -1\n", 2),
+        ("grace = 1\nline = { 7001 = { grace = -1 } }\n", 2),
+        ('grace = 1\n"line"."7001" = { "\\u0067race" = -1 }\n', 2),
     ],
 )
 def test_an_error_in_a_table_is_found_also_in_that_of_another_port(tmp_path: Path, text: str, line: int) -> None:

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pychat_client.conversation import Ledger, Role, Turns
 from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.wire import Message
 from pychatd.journal import Conversation, Entry, Journal, JournalDamaged, copy_of, entry, hash_token
 
@@ -306,7 +306,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from pychat_client.conversation import Ledger, Role, Turns
+from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.wire import Message
 from pychatd.journal import Conversation, Journal, entry, hash_token
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pychat_client import wire
-from pychat_client.conversation import Role, Turns
+from pychat_client.ledger import Role, Turns
 from pychat_client.link import UNSENT_MAX
 from pychatd.caller import WAITING_MAX
 from pychatd.operator_end import OperatorEnd

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 
@@ -106,6 +107,36 @@ def test_nobody_answers(idle_line: Line) -> None:
     assert sentence == f"pychat: Nobody answers at localhost port {idle_line.port}: connection refused."
 
 
+def test_to_wait_is_to_call_until_somebody_answers_and_to_say_so(line: Line) -> None:
+    assert _pychat(line, "so that the key is known\n", "--handle", "Client1").returncode == 0
+    line.kill()
+    client = line.plain("pychat", "--handle", "Client1", "--wait")
+    client.notes("connection refused. Trying again until somebody answers.")
+    line.start()
+    client.notes("Connected to ")
+    client.enter("Hi!")
+    client.end_input()
+    assert client.exit_status() == 0
+    assert client.notices().count("Trying again") == 1
+
+
+def test_to_wait_is_to_call_until_the_line_is_free_and_to_say_so(line: Line) -> None:
+    _, first = line.talk()
+    client = line.plain("pychat", "--handle", "Client2", "--wait")
+    client.notes("The line is taken")
+    client.notes("Calling again until it is free.")
+    first.enter("\\quit")
+    client.notes("Connected to Server.")
+    client.end_input()
+    assert client.exit_status() == 0
+
+
+def test_to_wait_is_no_reason_to_go_on_without_trust(line: Line) -> None:
+    words = [str(BIN / "pychat"), "--wait", "--handle", "Client1", "localhost", str(line.port)]
+    result = subprocess.run(words, env=line.env, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
+    assert result.returncode == 7
+
+
 def test_a_host_that_does_not_exist(idle_line: Line) -> None:
     client = idle_line.plain("pychat", "--handle", "Client1", host="no-such-host.invalid")
     client.end_input()
@@ -131,6 +162,20 @@ def test_the_operators_quit_ends_a_script_that_waits_for_its_turn(line: Line) ->
     assert "This was not delivered:" in client.notices()
 
 
+def test_a_person_is_told_when_what_was_held_is_sent(line: Line) -> None:
+    console = _console(line)
+    client = line.client(env={"TERM": "dumb"})
+    client.sees("You speak first")
+    client.enter("Hi!")
+    console.says("Client1> Hi!\n")
+    client.enter("early")
+    client.sees("held until your turn: early")
+    console.enter("Hello")
+    client.sees("your turn; sent now: early")
+    console.says("Client1> early\n")
+    assert client.text().count("sent now") == 1
+
+
 def test_a_reader_that_goes_away_gets_no_traceback(line: Line) -> None:
     console = _console(line)
     words = [str(BIN / "pychat"), "--accept-new", "--handle", "Client1", "localhost", str(line.port)]
@@ -148,7 +193,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(line: Line) -> None:
 
 
 @pytest.mark.parametrize(("options", "term"), [([], "dumb"), (["--plain"], "xterm-256color")])
-def test_no_escape_byte_is_written_without_a_screen(line: Line, options: list[str], term: str) -> None:
+def test_without_a_screen_lines_are_only_ever_appended(line: Line, options: list[str], term: str) -> None:
     console = line.console(*options, env={"TERM": term})
     console.sees("This is the line")
     client = line.client(None, *options, env={"TERM": term})
@@ -168,7 +213,8 @@ def test_no_escape_byte_is_written_without_a_screen(line: Line, options: list[st
     console.sees("Client1 ended the conversation")
     console.type("\x04")
     assert console.exit_status() == 0
-    assert b"\x1b" not in console.raw + client.raw
+    for raw in (console.raw, client.raw):  # nothing is redrawn: no escape sequence, no way back in the line
+        assert re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\r?\n)", raw) is None
 
 
 # ------------------------------------------------------------------ addresses

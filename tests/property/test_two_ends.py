@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pychat_client import codec, wire
-from pychat_client.conversation import Endpoint, Ledger, Role, Turns
+from pychat_client.conversation import Endpoint
 from pychat_client.errors import Refused
 from pychat_client.events import Event, Over, Said
+from pychat_client.ledger import Ledger, Role, Turns
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 OTHER = {PEER: OPERATOR, OPERATOR: PEER}

@@ -16,8 +16,8 @@ from pychat_client.burst import WRITE_MAX
 from pychat_client.classic import GreetingCodec
 from pychat_client.classic_server import Habits, ServerCodec
 from pychat_client.codec import LINE_MAX, LineCodec
-from pychat_client.conversation import Turns
 from pychat_client.errors import NotPermitted, ProtocolError
+from pychat_client.ledger import Turns
 from pychat_client.link import Codec
 from pychat_client.text import CONTROL, MESSAGE_MAX
 from pychatd.caller import Caller

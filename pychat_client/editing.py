@@ -1,0 +1,170 @@
+"""The keys of the screen, and what helps while a line is typed: the menu of commands.
+
+Most of editing is prompt_toolkit's own, emacs' or vi's; here is what a chat has besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus, vi_navigation_mode
+from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
+from prompt_toolkit.keys import Keys
+
+from pychat_client.chat import Chat
+from pychat_client.commands import is_command
+from pychat_client.errors import PychatError, Refused
+from pychat_client.terminal import FOCUS_IN, FOCUS_KEY
+
+PASTE_MAX = 5000
+"""Characters of a paste: ten messages can be cut to one by hand; a file pasted by mistake is not drawn."""
+
+VI_ESCAPE_SECONDS = 0.1
+"""How long vi's Escape may be the beginning of another key, whose parts terminals send at once."""
+
+KEYS = (
+    ("Enter", "send the line; a paste is one message, and waits for it"),
+    ("Alt-Enter", "a line break inside a message"),
+    ("Alt-Up", "take the newest held message back into the line"),
+    ("Tab", "complete a command"),
+    ("Up, Down", "lines typed before; one that begins with a space is not kept"),
+    ("Ctrl-R", "search in them"),
+    ("Right", "take what is suggested from them"),
+    ("Ctrl-X Ctrl-E", "write the message in $EDITOR"),
+    ("Ctrl-Z", "suspend; 'fg' comes back"),
+    ("Ctrl-C", "clear the line; on an empty one, leave at once"),
+    ("Ctrl-D", "on an empty line, leave"),
+)
+"""The keys worth knowing, for \\help and for docs/use.md."""
+
+
+class Hands(Protocol):
+    """What a key can do to the screen."""
+
+    @property
+    def chat(self) -> Chat | None:
+        """None before the chat begins."""
+
+    def notice(self, sentence: str) -> None: ...
+
+    def focus(self, focused: bool) -> None:
+        """The terminal has got the focus, or has lost it."""
+
+    def suspend(self) -> None: ...
+
+    def edit(self) -> None:
+        """Opens the user's editor on the line."""
+
+
+_in_line = has_focus(DEFAULT_BUFFER)  # and not in a search, which has its own way out
+
+
+def make_bindings(hands: Hands) -> KeyBindingsBase:
+    """The keys of a chat; they go before the toolkit's."""
+    return merge_key_bindings([_keys_of_the_line(hands), _keys_of_the_chat(hands)])
+
+
+def _keys_of_the_line(hands: Hands) -> KeyBindings:
+    """What ends a line, and what puts more into it."""
+    keys = KeyBindings()
+
+    # Also as Ctrl-J: what was typed before the screen was there, the terminal has turned into that.
+    @keys.add("enter", filter=_in_line)
+    @keys.add("c-j", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        try:
+            if hands.chat is not None and buffer.text.strip():
+                hands.chat.check(buffer.text)
+        except PychatError as error:
+            hands.notice(str(error))  # and the text stays in the line
+        else:
+            buffer.validate_and_handle()
+            buffer.load_history_if_not_yet_loaded()  # else Up does nothing until the next drawing
+
+    @keys.add("escape", "enter", filter=_in_line)
+    @keys.add("escape", "c-j", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @keys.add("tab", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.complete_state is not None:
+            buffer.complete_next()
+        elif len(found := [*buffer.completer.get_completions(buffer.document, CompleteEvent())]) == 1:
+            buffer.apply_completion(found[0])  # also while the menu is still being made
+        else:
+            buffer.start_completion(insert_common_part=True)
+
+    @keys.add(Keys.BracketedPaste)
+    def _(event: KeyPressEvent) -> None:
+        text = event.data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+        if len(text) > PASTE_MAX:
+            hands.notice(f"Not pasted: {len(text):,} characters are more than a line can be edited with.")
+        else:
+            event.current_buffer.insert_text(text)
+
+    @keys.add("c-x", "c-e", filter=_in_line)
+    @keys.add("v", filter=_in_line & vi_navigation_mode)
+    def _(event: KeyPressEvent) -> None:
+        hands.edit()
+
+    return keys
+
+
+def _keys_of_the_chat(hands: Hands) -> KeyBindings:
+    """Ways out, back, and to what is held."""
+    keys = KeyBindings()
+
+    @keys.add("c-c", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        elif hands.chat is not None:
+            hands.chat.interrupt()
+
+    @keys.add("c-d", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.delete()
+        elif hands.chat is not None:
+            hands.chat.leave()
+
+    @keys.add("escape", "up", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        try:
+            if event.current_buffer.text:
+                raise Refused("Something stands in the line: send it or clear it before you take more into it.")
+            if hands.chat is not None:
+                hands.chat.recall()
+        except PychatError as error:
+            hands.notice(str(error))
+
+    @keys.add("c-z", filter=_in_line)
+    def _(event: KeyPressEvent) -> None:
+        hands.suspend()
+
+    @keys.add(FOCUS_KEY)
+    def _(event: KeyPressEvent) -> None:
+        hands.focus(event.data == FOCUS_IN)
+
+    return keys
+
+
+class CommandCompleter(Completer):
+    """After a backslash, the commands and what each does."""
+
+    def __init__(self, hands: Hands) -> None:
+        self._hands = hands
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        if self._hands.chat is not None and is_command(text) and " " not in text:
+            for name, help_line in self._hands.chat.commands.items():
+                if name.startswith(text[1:]):
+                    yield Completion(f"\\{name}", -len(text), display_meta=help_line)

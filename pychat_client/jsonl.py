@@ -1,0 +1,128 @@
+"""The same chat for programs: JSON objects, one a line, both ways. docs/scripts.md describes each.
+
+The text of a message is data here, exact as it was said; all that is not ASCII travels as \\u escapes, so
+that no control character reaches a terminal that the lines are shown on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import datetime
+from typing import Any
+
+from pychat_client import wire
+from pychat_client.chat import Chat
+from pychat_client.conversation import HELD_MAX
+from pychat_client.errors import PychatError, UsageError
+from pychat_client.ledger import Role
+from pychat_client.objects import encoded, message_fields
+from pychat_client.pipe import Pipe
+from pychat_client.situation import Situation
+from pychat_client.text import BREAK, printable
+
+
+class Jsonl(Pipe):
+    """The view of a program."""
+
+    def __init__(self, source: int = 0) -> None:
+        super().__init__(source)
+        self._state: dict[str, Any] = {}
+        self._telling = False
+
+    # -------------------------------------------------------------- chat.View
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        assert self._chat is not None
+        operator = own == (self._chat.end.role is Role.OPERATOR)
+        fields = message_fields(message, Role.OPERATOR if operator else Role.PEER, time)
+        self._emit("message", **fields, own=own, replayed=replayed)
+
+    def held(self, text: str) -> None:
+        self._emit("held", text=text.replace(BREAK, "\n"))
+
+    def notice(self, sentence: str) -> None:
+        self._emit("notice", text=sentence)
+
+    def restore(self, text: str) -> None:
+        self._emit("recalled", text=text)
+
+    def undelivered(self, text: str) -> None:
+        self._emit("undelivered", text=text.replace(BREAK, "\n"))
+
+    def refresh(self) -> None:
+        super().refresh()
+        if not self._telling:  # once for all that came together
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell_state)
+
+    def stop(self) -> None:
+        super().stop()
+        self._tell_state()
+
+    # -------------------------------------------------------------- pipe.Pipe
+
+    def take(self, chat: Chat, line: bytes) -> None:
+        line = line.strip()
+        if not line:
+            return
+        try:
+            match json.loads(line):
+                case {"text": str(text), **others} if "command" not in others:
+                    chat.say(text)
+                case {"command": str(command), **others} if "text" not in others:
+                    _obey(chat, command)
+                case _:
+                    raise UsageError('A line of the input is {"text": "…"} or {"command": "…"}.')
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"A line of the input is not JSON: {printable(str(error))}.") from None
+
+    def refused(self, line: bytes, error: PychatError) -> None:
+        self._emit("error", text=str(error), input=line.decode(errors="replace").removesuffix("\n"))
+
+    def may_go_on(self, chat: Chat) -> bool:
+        return len(chat.end.held) < HELD_MAX
+
+    # -------------------------------------------------------------- inside
+
+    def _tell_state(self) -> None:
+        """Tells where the conversation stands, if that has changed and is known."""
+        self._telling = False
+        if self._chat is not None and self._chat.end.ready:
+            state = _state(self._chat.situation)
+            if state != self._state:
+                self._state = state
+                self._emit("state", **state)
+
+    def _emit(self, kind: str, **fields: Any) -> None:
+        self.write(sys.stdout, encoded(kind, **fields))
+
+
+def _obey(chat: Chat, command: str) -> None:
+    if command.partition(" ")[0] not in chat.commands or "\n" in command:
+        known = ", ".join(chat.commands)
+        raise UsageError(f"There is no command '{printable(command[:40])}'; there are {known}.")
+    chat.typed(f"\\{command}")
+
+
+def _state(situation: Situation) -> dict[str, Any]:
+    end, peer = situation.end, situation.peer
+    caller = peer if end.open else None
+    return {
+        "connected": situation.calls is None,
+        "open": end.open,
+        "your_turn": end.my_turn,
+        "turns": end.turns.value,
+        "handle": end.handle,
+        "other": end.other or None,
+        "here": end.here,
+        "sent": end.own,
+        "stored": end.stored,
+        "read": min(end.read, end.own),
+        "received": end.received,
+        "held": len(end.held),
+        "address": None if caller is None else caller.address,
+        "name": None if caller is None else caller.name,
+        "plaintext": caller is not None and caller.plain,
+    }

@@ -1,0 +1,147 @@
+"""`pychat send`: one message, and perhaps its answer: a view with nobody at it.
+
+Quiet when all goes well: the answer is on stdout, and what was noticed on the way is told only when
+something went wrong. Knows no sockets and no rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from pychat_client import wire
+from pychat_client.chat import Chat
+from pychat_client.errors import Exit, MessageError
+from pychat_client.text import check_message, printable_lines
+from pychat_client.view import View
+
+INPUT_MAX = 1 << 16
+"""Bytes read from stdin: far over a message, so that its length can still be told."""
+
+
+def text_of(words: Sequence[str]) -> str:
+    """The message: `words`, or all of stdin where there are none, or only `-`. Raises MessageError."""
+    text = _input() if list(words) in ([], ["-"]) else " ".join(words)
+    check_message(text)
+    return text
+
+
+def _input() -> str:
+    data = sys.stdin.buffer.read(INPUT_MAX)
+    try:  # a character that the limit has torn is no mistake of the input's
+        text = codecs.getincrementaldecoder("utf-8")().decode(data, final=len(data) < INPUT_MAX)
+    except UnicodeDecodeError:
+        raise MessageError("Not sent: the input is not UTF-8.") from None
+    return text.rstrip("\r\n")
+
+
+class Sender(View):
+    """Says one message; see chat.View for the contract."""
+
+    def __init__(self, text: str, *, expect_reply: bool, seconds: float | None) -> None:
+        """seconds: after which to give up, None for never."""
+        self._text = text
+        self._expect_reply = expect_reply
+        self._seconds = seconds
+        self._changed = asyncio.Event()
+        self._notices: list[str] = []
+        self._reply: str | None = None
+        self._said = self._late = self._unwritten = False
+
+    # -------------------------------------------------------------- chat.View
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        if not own and self._reply is None:
+            self._reply = message.text
+
+    def held(self, text: str) -> None:
+        """The first message is never held."""
+
+    def notice(self, sentence: str) -> None:
+        self._notices.append(sentence)
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        """Nobody looks elsewhere, because nobody looks."""
+
+    def restore(self, text: str) -> None:
+        """Nobody is there to type on."""
+
+    def refresh(self) -> None:
+        self._changed.set()
+
+    def stop(self) -> None:
+        self._changed.set()
+
+    async def run(self, chat: Chat) -> None:
+        loop = asyncio.get_running_loop()
+        timer = None if self._seconds is None else loop.call_later(self._seconds, self._give_up, chat)
+        try:
+            await self._converse(chat)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if not self._said:
+                self.undelivered(self._text)
+        chat.status = self._status(chat)
+
+    def report(self) -> None:
+        """Tells what was noticed: for an end that is not the wanted one."""
+        for sentence in self._notices:
+            with suppress(OSError):
+                print(f"pychat: {sentence}", file=sys.stderr)
+
+    # -------------------------------------------------------------- inside
+
+    async def _converse(self, chat: Chat) -> None:
+        await self._until(lambda: chat.end.ready, chat)
+        if chat.done:
+            return
+        chat.say(self._text)
+        self._said = True
+        await self._until(chat.idle, chat)
+        if self._expect_reply:
+            await self._until(lambda: self._reply is not None, chat)
+            if self._reply is not None:
+                self._print("\n".join(printable_lines(self._reply)))
+        if not chat.done:
+            chat.leave()
+            await self._until(lambda: False, chat)
+
+    async def _until(self, condition: Callable[[], bool], chat: Chat) -> None:
+        while not (condition() or chat.done):
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _give_up(self, chat: Chat) -> None:
+        assert self._seconds is not None
+        if not self._said:
+            chat.give_up(self._seconds)
+        elif not chat.done:
+            self._late = True
+            stored = "It is stored on the other host, but was not answered"
+            self.notice(f"{stored if chat.idle() else 'It was not confirmed'} in time.")
+            chat.interrupt()
+
+    def _status(self, chat: Chat) -> Exit:
+        """The status of the chat, or what this message has missed."""
+        status = Exit.FAILED if chat.status is None else chat.status
+        if self._late:
+            status = Exit.OK if chat.end.stored else Exit.UNDELIVERED
+        if status is not Exit.OK:
+            return status
+        if self._expect_reply and self._reply is None:
+            return Exit.UNANSWERED
+        return Exit.FAILED if self._unwritten else Exit.OK
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries again when it ends
+            self._unwritten = True
+            self.notice(f"The answer came, and cannot be written: {error.strerror}.")

@@ -1,0 +1,54 @@
+"""The terminal as the screen writes to it, and the modes it is in while a chat owns it.
+
+prompt_toolkit leaves bracketed paste at each drawing that begins anew; a paste that falls into that moment
+would come as typed lines, and send itself. Here the modes last from `take` to `leave`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output.vt100 import Vt100_Output
+
+FOCUS_KEY = Keys.ControlF24
+"""What a report of the focus comes as: a key that no keyboard has. Its data is one of the two below."""
+
+FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
+
+_PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
+_FOCUS_ON, _FOCUS_OFF = "\x1b[?1004h", "\x1b[?1004l"
+
+# The table is the toolkit's, for everybody; these two are in it for nothing else.
+ANSI_SEQUENCES[FOCUS_IN] = ANSI_SEQUENCES[FOCUS_OUT] = FOCUS_KEY
+
+
+class Terminal(Vt100_Output):
+    """The terminal on standard output."""
+
+    @classmethod
+    def on_stdout(cls) -> Terminal:
+        terminal = cls.from_pty(sys.stdout, term=os.environ.get("TERM"))
+        assert isinstance(terminal, Terminal)
+        return terminal
+
+    def enable_bracketed_paste(self) -> None:
+        """See `take`."""
+
+    def disable_bracketed_paste(self) -> None:
+        """See `leave`."""
+
+    def take(self, *, focus: bool) -> None:
+        """From now on a paste comes in one piece, and, if wanted, the terminal reports its focus."""
+        self.raw(_PASTE_ON + _FOCUS_ON * focus)
+
+    def leave(self) -> None:
+        """Nobody here reads the terminal now: it is as it was before."""
+        self.raw(_PASTE_OFF + _FOCUS_OFF)
+
+    def raw(self, text: str) -> None:
+        """Writes `text`, which the terminal obeys, at once."""
+        self.write_raw(text)
+        self.flush()

@@ -1,0 +1,53 @@
+"""What a chat asks of the view that shows it: a terminal's screen, plain lines, JSON lines, or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from pychat_client import wire
+from pychat_client.text import printable_lines
+
+if TYPE_CHECKING:
+    from pychat_client.chat import Chat
+
+
+class View(Protocol):
+    """What shows the conversation and reads what is typed: a Screen, Plain, Jsonl or a Sender."""
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        """A message that was said (its text as received: the view makes it printable)."""
+
+    def held(self, text: str) -> None:
+        """An own message that waits for its turn."""
+
+    def notice(self, sentence: str) -> None:
+        """A sentence about the conversation, printable already."""
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        """Something has happened now that a user who looks elsewhere may want to know; words: printable.
+        ring: the other side asks for attention. Nothing more than what is shown anyway, by default."""
+
+    def restore(self, text: str) -> None:
+        """Puts text back into the line being typed, unless something stands there."""
+
+    @property
+    def keys(self) -> Sequence[tuple[str, str]]:
+        """The keys that do something here, and what; none, by default."""
+        return ()
+
+    def undelivered(self, text: str) -> None:
+        """An own message that will not arrive, shown so that it can be copied."""
+        self.notice("This was not delivered:")
+        for line in printable_lines(text):
+            self.notice(f"    {line}")
+
+    def refresh(self) -> None:
+        """The state that `Chat.situation` tells has changed."""
+
+    async def run(self, chat: Chat) -> None:
+        """Reads what the user types until the chat is done."""
+
+    def stop(self) -> None:
+        """The chat is done: `run` returns."""

@@ -1,0 +1,120 @@
+"""A user's screen without a terminal: keys through a pipe, the line and what was printed to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyte
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input import PipeInput, create_pipe_input
+
+from pychat_client.chat import Chat
+from pychat_client.conversation import Endpoint
+from pychat_client.ledger import Role
+from pychat_client.link import Link
+from pychat_client.palette import Name
+from pychat_client.preferences import Preferences
+from pychat_client.screen import Screen
+from pychat_client.terminal import Terminal
+from tests.aio import Raw, attach
+
+HELLO = "\\hello 1 alice session=5f0c turns="
+COLUMNS, ROWS = 80, 50
+
+ALT_ENTER, ALT_UP, UP, RIGHT = "\x1b\r", "\x1b[1;3A", "\x1b[A", "\x1b[C"
+CTRL_C, CTRL_D, CTRL_E, CTRL_R, CTRL_U, CTRL_X = "\x03", "\x04", "\x05", "\x12", "\x15", "\x18"
+
+
+class Desk:
+    """A screen, its keyboard, and the daemon's end of its link."""
+
+    def __init__(self, screen: Screen, keyboard: PipeInput, written: io.StringIO, chat: Chat, raw: Raw) -> None:
+        self.screen = screen
+        self.chat = chat
+        self.raw = raw
+        self._keyboard = keyboard
+        self._written = written
+        self.final = ""  # all that went to the terminal, when the chat is over
+
+    def press(self, *keys: str) -> None:
+        self._keyboard.send_text("".join(keys))
+
+    def paste(self, text: str) -> None:
+        self.press(f"\x1b[200~{text}\x1b[201~")
+
+    @property
+    def line(self) -> str:
+        """What is being typed."""
+        return self.screen._session.default_buffer.text
+
+    @property
+    def written(self) -> str:
+        """All that went to the terminal."""
+        return self._written.getvalue()
+
+    def toolbar(self) -> str:
+        return "".join(words for _, words, *_ in self.screen._toolbar())
+
+    def menu(self) -> list[tuple[str, str]]:
+        """The completions that are shown, each with its help."""
+        state = self.screen._session.default_buffer.complete_state
+        return [] if state is None else [(one.text, one.display_meta_text) for one in state.completions]
+
+    def rows(self) -> list[str]:
+        """What a terminal shows."""
+        screen = pyte.Screen(COLUMNS, ROWS)
+        pyte.Stream(screen).feed(self.written)
+        return [row.rstrip() for row in screen.display]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Waits; the test's own time limit is the bound."""
+        while not condition():
+            await asyncio.sleep(0.005)
+
+    async def history_is_there(self) -> None:
+        """After a line was sent, the toolkit reads the history again, a moment later than a person sees."""
+        await self.until(lambda: len(self.screen._session.default_buffer._working_lines) > 1)
+
+    async def line_is(self, text: str) -> None:
+        await self.until(lambda: self.line == text)
+
+    async def sees(self, words: str) -> None:
+        await self.until(lambda: any(words in row for row in self.rows()))
+
+    async def says(self, *lines: str) -> None:
+        """The other side says `lines`, and all of it has been dealt with."""
+        await self.raw.say(*lines)
+        await self.raw.news()
+
+
+@asynccontextmanager
+async def desk(
+    history: Path | None = None, *, turns: str = "free", colours: Name = "none", **preferences: Any
+) -> AsyncIterator[Desk]:
+    """A peer's screen that is connected and has said nothing."""
+    written = io.StringIO()
+    with create_pipe_input() as keyboard:
+        terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")
+        screen = Screen(Preferences(**preferences), history, colours, terminal, keyboard)
+        chat = Chat(Endpoint(Role.PEER, "Bob"), screen, "the test")
+        link = Link(chat)
+        raw = await attach(link)
+        chat.link_made(link)
+        running = asyncio.create_task(screen.run(chat))
+        one = Desk(screen, keyboard, written, chat, raw)
+        await one.says(HELLO + turns)
+        try:
+            yield one
+        finally:
+            chat.interrupt()
+            with suppress(asyncio.CancelledError):
+                await running
+            one.final = one.written
+            link.drop("the test is over")
+            raw.hang_up()
+            await link.closed

@@ -1,0 +1,35 @@
+"""The owner of a link that keeps what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pychat_client import wire
+from pychat_client.errors import ProtocolError
+from pychat_client.link import Link
+
+
+class Recorder:
+    """An owner that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.reads: list[list[wire.Frame]] = []
+        self.broken: list[str] = []
+        self.lost: list[str] = []
+        self.writable = 0
+        self.heard = asyncio.Event()
+
+    def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        assert not self.lost
+        self.reads.append(frames)
+        self.heard.set()
+
+    def link_broken(self, link: Link, error: ProtocolError) -> None:
+        self.broken.append(error.code)
+        link.finish([wire.Error(error.code, str(error))])
+
+    def link_writable(self, link: Link) -> None:
+        self.writable += 1
+
+    def link_lost(self, link: Link, why: str) -> None:
+        self.lost.append(why)

@@ -1,0 +1,103 @@
+"""How a connection is opened: to whom, and what a call that fails is told as."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from pychat_client import dial as dial_module
+from pychat_client import wire
+from pychat_client.dial import dial, dial_unix
+from pychat_client.errors import Absent
+from tests.aio import Raw, in_loop
+from tests.client.recorder import Recorder
+
+HI = wire.Message("Bob", "Hi!")
+
+
+@in_loop
+async def test_a_dialled_link_speaks_with_who_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = await dial("127.0.0.1", listener.getsockname()[1], Recorder())
+        accepted, _ = listener.accept()
+        raw = Raw(accepted)
+        sock = link.socket()
+        assert sock is not None
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        link.finish([HI])
+        assert await raw.rest() == ["Bob> Hi!"]
+        raw.hang_up()
+        await link.closed
+
+
+@in_loop
+async def test_every_address_of_a_name_is_tried() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", lambda *_, **__: _addresses(listener.getsockname()[1]))
+            link = await dial("pychat.test", listener.getsockname()[1], Recorder())
+        link.drop("the test is over")
+        await link.closed
+
+
+def _addresses(port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    """One where nobody listens, and then one where somebody does."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+
+
+@in_loop
+async def test_a_refused_port_is_a_sentence() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        with pytest.raises(Absent) as absent:
+            await dial("127.0.0.1", port, Recorder())
+        assert str(absent.value) == f"Nobody answers at 127.0.0.1 port {port}: connection refused."
+        with pytest.raises(Absent) as absent:
+            await dial("localhost", port, Recorder())  # several addresses: one sentence
+        assert str(absent.value) == f"Nobody answers at localhost port {port}: connection refused."
+
+
+@in_loop
+async def test_an_unknown_host_is_a_sentence() -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", unknown)  # a resolver that answers, which a test has not
+        with pytest.raises(Absent, match=r"^There is no host 'nowhere\.invalid': Name or service not known\.$"):
+            await dial("nowhere.invalid", 7000, Recorder())
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_name_that_cannot_be_a_hosts_is_a_sentence(host: str) -> None:
+    @in_loop
+    async def check() -> None:
+        with pytest.raises(Absent, match=f"^There is no host '{host}': "):
+            await dial(host, 7000, Recorder())
+
+    check()
+
+
+@in_loop
+async def test_a_host_that_is_silent_is_given_up_with_a_sentence() -> None:
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        patch.setattr(dial_module, "DIAL_SECONDS", 0.05)
+        waiting = [socket.socket() for _ in range(4)]  # more than the kernel completes for who does not accept
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        with pytest.raises(Absent, match=r"does not answer on port [0-9]+: no reply within 0 s\.$"):
+            await dial("127.0.0.1", full.getsockname()[1], Recorder())
+        for sock in waiting:
+            sock.close()
+
+
+@in_loop
+async def test_a_missing_console_socket_is_a_sentence() -> None:
+    with pytest.raises(Absent) as absent:
+        await dial_unix(Path("/nonexistent/console.sock"), Recorder())
+    assert str(absent.value) == "No daemon answers at /nonexistent/console.sock: no such file or directory."

@@ -1,0 +1,300 @@
+"""The keys of the screen, pressed through a pipe: what they do to the line, and what is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from pathlib import Path
+from unittest.mock import ANY
+
+import pytest
+from prompt_toolkit.key_binding.vi_state import InputMode
+
+from pychat_client import history
+from pychat_client.errors import Exit
+from pychat_client.history import HISTORY_MAX, open_history, trim_history
+from tests.aio import in_loop
+from tests.client.desk import (
+    ALT_ENTER,
+    ALT_UP,
+    CTRL_C,
+    CTRL_D,
+    CTRL_E,
+    CTRL_R,
+    CTRL_U,
+    CTRL_X,
+    RIGHT,
+    UP,
+    Desk,
+    desk,
+)
+
+
+async def _sent(one: Desk) -> list[str]:
+    """What has been sent, but for signs."""
+    return [line for line in await one.raw.news() if line != "\\typing"]
+
+
+# ------------------------------------------------------------------ sending
+
+
+@pytest.mark.parametrize("keys", ["emacs", "vi"])
+def test_enter_sends_and_alt_enter_is_a_line_break(keys: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with desk(keys=keys) as one:
+            one.press("one", ALT_ENTER, "two", "\r")
+            await one.until(lambda: one.chat.end.own)
+            assert await _sent(one) == ["Bob> one\u2028two"]
+            assert one.line == ""
+
+    check()
+
+
+@in_loop
+async def test_a_paste_waits_in_the_line_with_its_line_breaks_until_enter() -> None:
+    async with desk() as one:
+        one.paste("one\r\ntwo\n\\quit\n")
+        await one.line_is("one\ntwo\n\\quit")
+        assert await _sent(one) == []
+        one.press("\r")
+        await one.until(lambda: one.chat.end.own)
+        assert await _sent(one) == ["Bob> one\u2028two\u2028\\quit"]
+
+
+@in_loop
+async def test_a_file_pasted_by_mistake_is_refused_and_leaves_the_line_alone() -> None:
+    async with desk() as one:
+        one.press("half a thought")
+        one.paste("x" * 50_000 + "\n")  # a pipe holds no more
+        await one.sees("Not pasted: 50,000 characters")
+        assert one.line == "half a thought"
+
+
+@in_loop
+async def test_what_is_refused_stays_in_the_line_and_out_of_the_history_until_it_is_right() -> None:
+    async with desk() as one:
+        one.paste("x" * 501)
+        one.press("\r")
+        await one.sees("501 characters, and at most 500 can be sent")
+        assert one.line == "x" * 501
+        one.press("\x7f", "\r")
+        await one.line_is("")
+        await one.history_is_there()
+        one.press(UP)
+        await one.line_is("x" * 500)
+        one.press(UP)
+        assert await _sent(one) == ["Bob> " + "x" * 500]
+        assert one.line == "x" * 500
+
+
+# ------------------------------------------------------------------ leaving
+
+
+@in_loop
+async def test_ctrl_c_clears_the_line_and_on_an_empty_one_leaves() -> None:
+    async with desk() as one:
+        one.press("half", CTRL_C)
+        await one.line_is("")
+        assert not one.chat.done
+        one.press(CTRL_C)
+        await one.until(lambda: one.chat.done)
+        assert one.chat.status is Exit.INTERRUPTED
+
+
+@in_loop
+async def test_ctrl_d_deletes_a_character_and_on_an_empty_line_ends_the_conversation() -> None:
+    async with desk() as one:
+        one.press("ab", "\x01", CTRL_D)
+        await one.line_is("b")
+        one.press(CTRL_D)
+        await one.line_is("")
+        one.press(CTRL_D)
+        await one.until(lambda: one.chat.end.over)
+        assert await _sent(one) == ["\\quit"]
+
+
+# ------------------------------------------------------------------ what is held
+
+
+@in_loop
+async def test_alt_up_takes_the_newest_held_message_back_one_after_the_other() -> None:
+    async with desk(turns="alternate") as one:
+        for text in ("Hi!", "first", "\\\\second"):
+            one.press(text, "\r")
+        await one.until(lambda: len(one.chat.end.held) == 2)
+        one.press(ALT_UP)
+        await one.line_is("\\\\second")
+        one.press(ALT_UP)  # something stands in the line: it is not disturbed
+        await one.sees("Something stands in the line")
+        assert one.line == "\\\\second"
+        one.press(CTRL_U, ALT_UP)
+        await one.line_is("first")
+        one.press(CTRL_U, ALT_UP)
+        await one.sees("Nothing is held.")
+
+
+@in_loop
+async def test_text_that_comes_back_goes_into_an_empty_line_only() -> None:
+    async with desk(turns="alternate") as one:
+        one.screen.restore("not delivered")
+        await one.line_is("not delivered")
+        one.screen.restore("this neither")
+        assert one.line == "not delivered"
+
+
+# ------------------------------------------------------------------ the menu of commands
+
+
+@in_loop
+async def test_a_backslash_opens_a_menu_of_all_commands_with_their_help() -> None:
+    async with desk() as one:
+        one.press("\\")
+        await one.until(one.menu)
+        assert one.menu() == [(f"\\{name}", words) for name, words in one.chat.commands.items()]
+        one.press("h")
+        await one.until(lambda: len(one.menu()) == 2)
+        assert one.menu() == [("\\help", ANY), ("\\held", ANY)]
+
+
+@in_loop
+async def test_tab_completes_a_command() -> None:
+    async with desk() as one:
+        one.press("\\sta\t")
+        await one.line_is("\\status")
+        one.press("\r")
+        await one.sees("You are Bob")
+
+
+@pytest.mark.parametrize("line", ["hello \\", "\\\\", "\\quit now", "hello"])
+def test_there_is_no_menu_for_a_message(line: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.press(line)
+            await one.line_is(line)
+            await asyncio.sleep(0)
+            assert one.menu() == []
+
+    check()
+
+
+# ------------------------------------------------------------------ history
+
+
+@in_loop
+async def test_up_ctrl_r_and_the_suggestion_bring_back_what_was_typed() -> None:
+    async with desk() as one:
+        for text in ("the first", "another", "the last"):
+            one.press(text, "\r")
+        await one.until(lambda: one.chat.end.own == 3)
+        await one.history_is_there()
+        one.press(UP)
+        await one.line_is("the last")
+        one.press(CTRL_U, CTRL_R, "fir", "\x1b")
+        await one.line_is("the first")
+        one.press(CTRL_E, CTRL_U, "ano")
+        await one.until(lambda: one.screen._session.default_buffer.suggestion)
+        one.press(RIGHT)
+        await one.line_is("another")
+
+
+@in_loop
+async def test_equal_lines_are_shown_once_and_one_behind_a_space_never(tmp_path: Path) -> None:
+    file = tmp_path / "pychat" / "history"
+    async with desk(file) as one:
+        for text in ("one", "two", " a secret", "one"):
+            one.press(text, "\r")
+        await one.until(lambda: one.chat.end.own == 4)
+        await one.history_is_there()
+        one.press(UP)
+        await one.line_is("one")
+        one.press(UP)
+        await one.line_is("two")
+        one.press(UP)
+        await asyncio.sleep(0.05)
+        assert one.line == "two"
+    assert b"secret" not in file.read_bytes()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def _write(file: Path, entries: list[str]) -> None:
+    made = open_history(file)
+    for entry in entries:
+        made.append_string(entry)
+
+
+def test_at_the_next_start_the_file_has_each_line_once_and_only_the_newest(tmp_path: Path) -> None:
+    file = tmp_path / "history"
+    _write(file, ["again\nand again", *map(str, range(HISTORY_MAX)), "again\nand again"])
+    kept = list(open_history(file).load_history_strings())
+    assert len(kept) == HISTORY_MAX
+    assert kept[:2] == ["again\nand again", str(HISTORY_MAX - 1)]
+    assert kept.count("again\nand again") == 1
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_file_that_needs_no_trimming_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "history"
+    _write(file, ["one", "two"])
+    before = file.stat().st_ino
+    trim_history(file)
+    assert file.stat().st_ino == before
+
+
+def test_a_history_that_others_could_read_is_made_private(tmp_path: Path) -> None:
+    file = tmp_path / "history"
+    file.touch(mode=0o644)
+    open_history(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_without_a_place_for_it_the_history_is_kept_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (None, tmp_path / "file" / "history"):
+        made = open_history(path)
+        made.append_string("one")
+        made.append_string(" a secret")
+        assert made.get_strings() == ["one"]
+
+
+def test_a_full_disk_costs_the_line_and_nothing_else() -> None:
+    full = history._OwnHistory("/dev/full")
+    full.append_string("one")
+    assert full.get_strings() == ["one"]
+
+
+# ------------------------------------------------------------------ vi, the editor
+
+
+@in_loop
+async def test_vis_keys_move_and_change() -> None:
+    async with desk(keys="vi") as one:
+        one.press("hello wrold", "\x1b")
+        await one.until(lambda: one.screen._session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        one.press("bxp")
+        await one.line_is("hello rwold")
+        one.press("0x$i-")
+        await one.line_is("ello rwol-d")
+
+
+@pytest.mark.parametrize(("mode", "keys"), [("emacs", CTRL_X + CTRL_E), ("vi", CTRL_X + CTRL_E), ("vi", "\x1bv")])
+def test_the_editor_gets_the_line_and_what_it_leaves_comes_back(
+    mode: str, keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nstat -c %a "$1" >"$0.mode"\nprintf \', edited\\n\' >>"$1"\n')
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+
+    @in_loop
+    async def check() -> None:
+        async with desk(keys=mode) as one:
+            one.press("typed")
+            one.press(keys)
+            await one.line_is("typed, edited")
+            assert await _sent(one) == []
+
+    check()
+    assert (tmp_path / "editor.mode").read_text() == "600\n"

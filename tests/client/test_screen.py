@@ -1,0 +1,197 @@
+"""What the screen prints, and what its toolbar says, without a terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prompt_toolkit.utils import get_cwidth
+
+from pychat_client import wire
+from pychat_client.screen import _fit
+from tests.aio import in_loop
+from tests.client.desk import CTRL_U, desk
+
+NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
+FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
+
+
+# ------------------------------------------------------------------ messages
+
+
+@in_loop
+async def test_a_message_has_its_time_and_name_and_is_indented_below() -> None:
+    async with desk() as one:
+        text = "one\u2028" + "word " * 30
+        one.screen.message(wire.Message("alice", text.strip()), own=False, time=NOON, replayed=True)
+        await one.sees("12:00 alice> one")
+        rows = one.rows()
+        start = next(i for i, row in enumerate(rows) if "alice> one" in row)
+        body = rows[start + 1 : start + 4]
+        assert all(row.startswith("        word word") and len(row) <= 80 for row in body)
+
+
+@in_loop
+async def test_a_change_of_the_day_is_told_once_in_front_of_its_first_message() -> None:
+    async with desk() as one:
+        for time in (NOON, NOON + timedelta(hours=1), NOON + timedelta(days=1)):
+            one.screen.message(wire.Message("alice", f"at {time:%d %H}"), own=False, time=time, replayed=True)
+        await one.sees("at 02 12")
+        said = [row for row in one.rows() if row.startswith(("--", "1")) and "You speak first" not in row]
+        assert said == [
+            "-- Wednesday, 01 May 2024",
+            "12:00 alice> at 01 12",
+            "13:00 alice> at 01 13",
+            "-- Thursday, 02 May 2024",
+            "12:00 alice> at 02 12",
+        ]
+
+
+@in_loop
+async def test_a_talk_of_today_begins_without_its_date() -> None:
+    async with desk() as one:
+        await one.says("alice> Hello")
+        await one.sees("alice> Hello")
+        assert f"{datetime.now():%A}" not in "".join(one.rows())  # noqa: DTZ005 -- what the screen shows
+
+
+@in_loop
+async def test_own_and_others_words_are_told_apart_without_colour() -> None:
+    async with desk(colours="none") as one:
+        one.press("mine\r")
+        await one.says("alice> theirs")
+        await one.sees("theirs")
+        assert "\x1b[0;1malice> \x1b[0mtheirs" in one.written  # in bold
+        assert " Bob> mine" in one.written
+        assert "\x1b[38" not in one.written
+
+
+@in_loop
+async def test_what_arrives_never_disturbs_the_line() -> None:
+    async with desk() as one:
+        one.press("half a thou")
+        await one.line_is("half a thou")
+        await one.says(*(f"alice> {number}" for number in range(200)))
+        one.press("ght")
+        await one.line_is("half a thought")
+        await one.sees("alice> 199")
+
+
+# ------------------------------------------------------------------ the toolbar
+
+
+@in_loop
+async def test_the_toolbar_counts_what_is_typed_as_it_will_be_sent() -> None:
+    async with desk() as one:
+        await one.until(lambda: "you speak first" in one.toolbar())
+        one.paste("e\u0301" * 251 + "\t\n")
+        await one.until(lambda: one.line)
+        one.paste("x")
+        await one.until(lambda: one.line.endswith("x"))
+        assert one.toolbar().endswith(f" | {500 - 251 - 4 - 1} left")
+        one.press(CTRL_U)
+        await one.line_is("")
+        one.paste("x" * 503)
+        await one.until(lambda: one.line)
+        assert one.toolbar().endswith(" | 3 too many")
+        one.press(CTRL_U)
+        await one.line_is("")
+        assert "left" not in one.toolbar()
+
+
+@in_loop
+async def test_the_doubled_backslash_counts_once() -> None:
+    async with desk() as one:
+        one.paste("\\\\" + "x" * 299)
+        await one.until(lambda: one.line)
+        assert one.toolbar().endswith(" | 200 left")
+
+
+PARTS = [
+    ("", "Tencharact"),
+    ("class:turn", "your turn"),
+    ("", "not verified"),
+    ("", "100 held"),
+    ("", "12 too many"),
+]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 300])
+def test_the_toolbar_is_complete_on_every_width(columns: int) -> None:
+    fitted = "".join(words for _, words, *_ in _fit(PARTS, columns))
+    assert all(get_cwidth(row) <= columns for row in fitted.split("\n"))
+    assert fitted.replace(" | ", "\n").replace(" ", "\n").split() == " ".join(words for _, words in PARTS).split()
+
+
+@in_loop
+async def test_everything_in_the_toolbar_is_in_the_status_too() -> None:
+    async with desk(turns="alternate") as one:
+        for text in ("Hi!", "held", "this too"):
+            one.press(text, "\r")
+        await one.says("\\typing", "\\away")
+        state = "alice | alice's turn | typing | away | an authority vouches | 2 held | 1 not stored"
+        assert one.toolbar().replace("\n", " | ") == state
+        status = " ".join(one.chat.situation.status_lines())
+        for words in (
+            "The other side is alice",
+            "now: alice's turn",
+            "alice is typing",
+            "alice is away",
+            "A certificate authority of this system vouches",
+            "held 2",
+            "Sent 1, of which 0 stored",
+            "at most 500 characters",
+        ):
+            assert words in status
+
+
+# ------------------------------------------------------------------ signs, focus, the terminal's modes
+
+
+@in_loop
+async def test_typing_is_told_to_the_other_side_and_a_command_is_not() -> None:
+    async with desk() as one:
+        one.press("Hi!\r")
+        await one.says("\\ack 1")
+        one.press("\\stat")
+        await one.line_is("\\stat")
+        assert await one.raw.news() == []
+        one.press(CTRL_U, "thought")
+        await one.line_is("thought")
+        assert await one.raw.news() == ["\\typing"]
+
+
+@in_loop
+async def test_a_message_rings_while_the_terminal_has_not_the_focus() -> None:
+    async with desk(bell="unfocused") as one:
+        await one.says("alice> one")
+        assert "\a" not in one.written
+        one.press("half", FOCUS_OUT, " a thought")
+        await one.line_is("half a thought")
+        one.press(FOCUS_OUT)
+        await one.until(one.screen._alerts.unattended)
+        await one.says("alice> two")
+        assert one.written.count("\a") == 1
+        assert one.line == "half a thought"
+        one.press(FOCUS_IN)
+        await one.until(lambda: not one.screen._alerts.unattended())
+        await one.says("alice> three")
+        assert one.written.count("\a") == 1
+
+
+@pytest.mark.parametrize(("bell", "reports"), [("off", False), ("unfocused", True)])
+def test_the_terminal_is_left_as_it_was_found(bell: str, reports: bool) -> None:
+    @in_loop
+    async def check() -> None:
+        async with desk(bell=bell) as one:
+            await one.sees("You speak first")
+            assert ("\x1b[?1004h" in one.written) is reports
+            assert one.written.count("\x1b[?2004h") == 1
+            assert "\x1b[?2004l" not in one.written
+            await one.says(*(f"alice> {number}" for number in range(10)))
+            await one.sees("alice> 9")
+            assert "\x1b[?2004l" not in one.written  # a paste at that moment would send itself
+        assert one.final.rindex("\x1b[?2004l") > one.final.rindex("\x1b[?2004h")
+        assert one.final.rindex("\x1b[?1004l") > one.final.rfind("\x1b[?1004h")
+
+    check()

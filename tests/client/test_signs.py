@@ -1,0 +1,199 @@
+"""Signs of one side of a chat to the other: how often they are given, how long they are shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from pychat_client import attention, wire
+from pychat_client.chat import Chat
+from pychat_client.conversation import Endpoint
+from pychat_client.errors import Refused
+from pychat_client.ledger import Role
+from pychat_client.link import Link
+from pychat_client.signs import RING_EVERY, TYPING_EVERY, TYPING_SHOWN, Sign, Signs
+from tests.aio import Raw, attach, in_loop
+from tests.client.test_redial import Notes
+
+HELLO = "\\hello 1 alice session=5f0c turns=free"
+
+
+class Watcher(Notes):
+    """A view that keeps its alerts too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alerts: list[tuple[str, bool]] = []
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        self.alerts.append((words, ring))
+
+
+@pytest.mark.parametrize(("sign", "pause"), [(wire.Typing(), TYPING_EVERY), (wire.Ring(), RING_EVERY)])
+def test_a_sign_has_to_wait_for_its_time(sign: Sign, pause: float) -> None:
+    signs = Signs()
+    assert signs.give(sign, 100.0)
+    assert signs.wait(sign, 101.0) == pause - 1
+    assert not signs.give(sign, 100.0 + pause - 0.01)
+    assert signs.give(sign, 100.0 + pause)
+
+
+def test_the_two_kinds_do_not_wait_for_each_other() -> None:
+    signs = Signs()
+    assert signs.give(wire.Typing(), 0.0)
+    assert signs.give(wire.Ring(), 0.0)
+
+
+def test_slack_lets_a_sign_be_early_by_that_much() -> None:
+    signs = Signs(slack=1.0)
+    assert signs.give(wire.Ring(), 0.0)
+    assert not signs.give(wire.Ring(), RING_EVERY - 1.1)
+    assert signs.give(wire.Ring(), RING_EVERY - 0.9)
+
+
+def test_a_sign_that_is_given_in_time_is_shown_without_a_break() -> None:
+    assert TYPING_SHOWN > 2 * TYPING_EVERY
+
+
+@asynccontextmanager
+async def talking() -> AsyncIterator[tuple[Chat, Watcher, Raw]]:
+    """A peer's chat after the first message, its view, and the daemon's end of the link."""
+    view = Watcher()
+    one = Chat(Endpoint(Role.PEER, "Bob"), view, "the test")
+    link = Link(one)
+    raw = await attach(link)
+    one.link_made(link)
+    await raw.say(HELLO)
+    await raw.news()
+    one.typed("Hi!")
+    assert await raw.hear() == "Bob> Hi!"
+    await raw.say("\\ack 1")
+    await raw.news()
+    try:
+        yield one, view, raw
+    finally:
+        link.drop("the test is over")
+        with suppress(asyncio.CancelledError):
+            await link.closed
+        raw.hang_up()
+
+
+@in_loop
+async def test_typing_is_told_once_in_a_while_and_not_for_each_key() -> None:
+    async with talking() as (one, _, raw):
+        for length in range(1, 8):
+            one.attention.line_changed("thought"[:length])
+        assert await raw.news() == ["\\typing"]
+
+
+@in_loop
+async def test_an_empty_line_and_a_command_are_no_typing() -> None:
+    async with talking() as (one, _, raw):
+        for line in ("", "   ", "\\", "\\status", "\\quit I am off"):
+            one.attention.line_changed(line)
+        assert await raw.news() == []
+
+
+@in_loop
+async def test_a_message_that_begins_with_a_backslash_is_typing() -> None:
+    async with talking() as (one, _, raw):
+        one.attention.line_changed("\\\\o/")
+        assert await raw.news() == ["\\typing"]
+
+
+@in_loop
+async def test_who_is_away_is_told_nothing_and_cannot_be_rung() -> None:
+    async with talking() as (one, _, raw):
+        await raw.say("\\away")
+        await raw.news()
+        one.attention.line_changed("thought")
+        with pytest.raises(Refused, match="Nobody is there"):
+            one.typed("\\ring")
+        assert await raw.news() == []
+
+
+@in_loop
+async def test_the_others_typing_is_shown_until_nothing_more_is_heard_of_it() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "TYPING_SHOWN", 0.05)
+        async with talking() as (one, _, raw):
+            await raw.say("\\typing")
+            await raw.news()
+            assert one.situation.typing
+            assert "alice is typing." in one.situation.status_lines()
+            assert "typing" in [part.words for part in one.situation.parts()]
+            while one.situation.typing:
+                await asyncio.sleep(0.01)
+            assert "alice is typing." not in one.situation.status_lines()
+
+
+@in_loop
+async def test_a_message_ends_the_sign_of_typing() -> None:
+    async with talking() as (one, _, raw):
+        await raw.say("\\typing", "alice> Hello")
+        await raw.news()
+        assert not one.situation.typing
+
+
+@in_loop
+async def test_a_lost_link_ends_the_sign_of_typing() -> None:
+    async with talking() as (one, _, raw):
+        await raw.say("\\typing")
+        await raw.news()
+        raw.hang_up()
+        await one.gone.wait()
+        assert not one.situation.typing
+
+
+@in_loop
+async def test_a_ring_is_sent_and_the_next_one_has_to_wait() -> None:
+    async with talking() as (one, view, raw):
+        one.typed("\\ring")
+        assert view.sentences[-1] == "You ring alice."
+        with pytest.raises(Refused, match="You have just rung; again in 10 s"):
+            one.typed("\\ring")
+        assert await raw.news() == ["\\ring"]
+
+
+@in_loop
+async def test_a_ring_that_arrives_is_told_and_calls_the_user_once() -> None:
+    async with talking() as (_, view, raw):
+        await raw.say("\\ring", "\\ring", "\\ring")
+        await raw.news()
+        assert view.sentences[-1] == "alice rings."
+        assert view.alerts == [("alice rings.", True)]
+
+
+@in_loop
+async def test_a_message_that_arrives_is_an_alert_in_printable_words() -> None:
+    async with talking() as (_, view, raw):
+        await raw.say("alice> one\u2028two \u202e!")
+        await raw.news()
+        assert view.alerts == [("alice> one two <U+202E>!", False)]
+
+
+@in_loop
+async def test_before_the_first_message_nothing_can_be_rung() -> None:
+    view = Watcher()
+    one = Chat(Endpoint(Role.OPERATOR, "alice"), view, "the test")
+    with pytest.raises(Refused, match="Nobody is there"):
+        one.typed("\\ring")
+
+
+@in_loop
+async def test_what_a_new_console_is_told_of_before_is_no_alert() -> None:
+    view = Watcher()
+    one = Chat(Endpoint(Role.OPERATOR, "alice"), view, "the test")
+    link = Link(one)
+    raw = await attach(link)
+    one.link_made(link)
+    peer = "\\peer Bob session=1 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=::1"
+    await raw.say("\\hello 1 alice", peer, "\\at 2024-05-01T12:00Z", "Bob> before", "\\ready", "Bob> now")
+    await raw.news()
+    assert view.messages == ["before", "now"]
+    assert view.alerts == [("Bob> now", False)]
+    raw.hang_up()
+    await one.gone.wait()

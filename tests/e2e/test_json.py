@@ -1,0 +1,296 @@
+"""--json: what is told is as docs/scripts.md says, no words are taken for a command, and the bot there works."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import BIN, PATIENCE, Line, Piped, wait_for
+
+DOCS = Path(__file__).parents[2] / "docs/scripts.md"
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "string or null": (str, type(None)),
+    "boolean": (bool,),
+    "number": (int,),
+}
+
+
+def _schema() -> dict[str, dict[str, tuple[type, ...]]]:
+    """The types that the page describes, and the keys of each with the types of their values."""
+    schema = {}
+    for section in DOCS.read_text().split("\n#### ")[1:]:
+        rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", section, re.MULTILINE)
+        schema[section.partition("\n")[0]] = {key: TYPES[value] for key, value in rows}
+    return schema
+
+
+SCHEMA = _schema()
+
+
+def valid(line: str, kind: str | None = None) -> dict[str, Any]:
+    """The object in `line`, which is as the page says."""
+    assert line.isascii()
+    assert line.isprintable()
+    told: dict[str, Any] = json.loads(line)
+    keys = SCHEMA[kind or told["type"]]
+    assert list(told)[:2] == ["v", "type"]
+    assert told["v"] == 1
+    assert set(told) == {"v", "type", *keys}
+    for key, types in keys.items():
+        assert type(told[key]) in types, f"{key} of {told}"
+    return told
+
+
+class Program:
+    """One of the two programs, with --json on pipes."""
+
+    def __init__(self, line: Line, program: str, *options: str) -> None:
+        self.piped: Piped = line.plain(program, "--json", *options)
+
+    def told(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """What it has told so far, each as the page says; of a type only, without what all of them have."""
+        whole = self.piped.out().rpartition("\n")[0].splitlines()
+        return [told for told in map(valid, whole) if kind in (None, told["type"])]
+
+    def tells(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Waits until the newest object of a type has these fields; the object."""
+        wait_for(
+            lambda: self._newest(kind).items() >= fields.items(), f"{kind} with {fields}; told: {self.told()}"
+        )
+        return self._newest(kind)
+
+    def _newest(self, kind: str) -> dict[str, Any]:
+        return (self.told(kind) or [{}])[-1]
+
+    def say(self, **fields: Any) -> None:
+        self.piped.enter(json.dumps(fields))
+
+
+@pytest.fixture
+def console(line: Line) -> Program:
+    console = Program(line, "pychatd-console", "--handle", "Server")
+    console.tells("state", connected=True)
+    return console
+
+
+@pytest.fixture
+def client(line: Line, console: Program) -> Program:
+    client = Program(line, "pychat", "--handle", "Client1")
+    client.tells("state", connected=True, open=False, your_turn=True, other="Server")
+    return client
+
+
+def test_a_conversation_is_told_to_both_sides(console: Program, client: Program) -> None:
+    client.say(text="Hi!")
+    heard = console.tells("message", text="Hi!", own=False)
+    assert (heard["from"], heard["handle"], heard["replayed"]) == ("peer", "Client1", False)
+    console.tells("state", open=True, your_turn=True, received=1, other="Client1")
+    client.tells("message", text="Hi!", own=True)
+    client.tells("state", open=True, your_turn=False, sent=1, stored=1, read=1)
+    console.say(text="Hello\nyou")
+    heard = client.tells("message", text="Hello\nyou", own=False)
+    assert (heard["from"], heard["handle"]) == ("operator", "Server")
+    client.tells("state", your_turn=True, received=1)
+    client.say(command="quit that is all")
+    client.tells("end", status=0)
+    assert client.piped.exit_status() == 0
+    assert client.told()[-1]["type"] == "end"
+    console.tells("state", open=False)
+    console.tells("notice", text="Client1 ended the conversation: that is all.")
+    console.piped.end_input()
+    assert console.piped.exit_status() == 0
+    assert console.told()[-1] == {"v": 1, "type": "end", "status": 0}
+    assert console.piped.notices() == ""
+    assert client.piped.notices().splitlines()[1:] == []  # the first is that of --accept-new
+
+
+def test_a_message_is_counted_as_stored_only_when_it_is(line: Line, console: Program, client: Program) -> None:
+    client.say(text="Hi!")
+    client.tells("state", stored=1)
+    assert [(told["sent"], told["stored"]) for told in client.told("state")][:3] == [(0, 0), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    "text", ["\\quit", "\\\\", "\\", "\\help\nme", " x ", "-- not a notice", "\u009b\u202e"[1:]]
+)
+def test_no_text_is_taken_for_a_command_and_all_arrives_as_it_was(
+    console: Program, client: Program, text: str
+) -> None:
+    client.say(text=text)
+    console.tells("message", text=text, own=False)
+    client.tells("state", open=True, stored=1)
+
+
+def test_what_is_said_early_is_held_and_told_and_taken_back(console: Program, client: Program) -> None:
+    client.say(text="Hi!")
+    client.say(text="two")
+    client.say(text="three\nlines")
+    client.tells("held", text="three\nlines")
+    client.tells("state", held=2)
+    client.say(command="recall")
+    client.tells("recalled", text="three\nlines")
+    client.tells("state", held=1)
+    console.say(command="quit")
+    client.tells("undelivered", text="two")
+    client.tells("end", status=6)
+    assert client.piped.exit_status() == 6
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ("Hi!", "not JSON"),
+        ("[" * 20_000, "not JSON"),
+        ('"Hi!"', '{"text": '),
+        ('{"text": 7}', '{"text": '),
+        ('{"text": "a", "command": "quit"}', '{"text": '),
+        ("{}", '{"text": '),
+        ('{"text": ""}', "the message is empty"),
+        ('{"text": "a\\u0000"}', "control character"),
+        ('{"text": "\\ud800"}', "not UTF-8"),
+        ('{"text": "' + "x" * 501 + '"}', "501 characters"),
+        ('{"command": "dance"}', "There is no command 'dance'; there are help, "),
+        ('{"command": "\\\\quit"}', "There is no command"),
+        ('{"command": "quit\\nx"}', "There is no command"),
+        ('{"command": "quit a\\nb"}', "There is no command"),
+        (b'{"text": "\xff"}', "not JSON"),
+    ],
+)
+def test_a_line_that_is_refused_is_told_with_the_reason_and_changes_nothing(
+    console: Program, client: Program, bad: str | bytes, words: str
+) -> None:
+    client.piped.enter(bad)
+    client.piped.enter("")
+    client.say(text="Hi!")
+    console.tells("message", text="Hi!")
+    (error,) = client.told("error")
+    assert words in error["text"]
+    line = bad if isinstance(bad, str) else bad.decode(errors="replace")
+    assert error["input"] == line
+    client.piped.end_input()
+    assert client.piped.exit_status() == 6
+
+
+def test_more_than_can_be_held_waits_in_the_pipe(console: Program, client: Program) -> None:
+    count = 150
+    client.piped.enter("\n".join(json.dumps({"text": str(number)}) for number in range(count)))
+    client.tells("state", held=100)
+    client.piped.end_input()
+    for number in range(count):
+        console.tells("message", text=str(number), own=False)
+        client.piped.out()  # who does not read is waited for
+        if number < count - 1:
+            console.say(text="next")
+    client.tells("end", status=0)
+    assert client.told("error") == []
+
+
+def test_what_is_said_before_is_told_to_the_next_console_with_the_state_behind_it(line: Line) -> None:
+    client = Program(line, "pychat", "--handle", "Client1")
+    client.say(text="Anybody?")
+    client.tells("state", stored=1, here=False)
+    console = Program(line, "pychatd-console", "--handle", "Server")
+    console.tells("message", text="Anybody?")
+    console.tells("state", your_turn=True)
+    kinds = [told["type"] for told in console.told() if told["type"] != "notice"]
+    assert kinds[:2] == ["message", "state"]
+    client.tells("state", here=True)
+
+
+def test_a_call_that_fails_is_an_error_and_an_end(idle_line: Line) -> None:
+    program = Program(idle_line, "pychat", "--handle", "Client1")
+    assert program.piped.exit_status() == 3
+    assert [told["type"] for told in program.told()] == ["error", "end"]
+    assert "Nobody answers" in program.told("error")[0]["text"]
+    assert program.told("end")[0]["status"] == 3
+    program = Program(idle_line, "pychatd-console")
+    assert program.piped.exit_status() == 3
+    assert [told["type"] for told in program.told()] == ["error", "end"]
+
+
+def test_a_line_that_is_taken_is_a_notice_and_an_end(line: Line, console: Program, client: Program) -> None:
+    client.say(text="Hi!")
+    console.tells("message", text="Hi!")
+    other = Program(line, "pychat", "--handle", "Client2")
+    other.tells("end", status=4)
+    assert any("The line is taken" in told["text"] for told in other.told("notice"))
+
+
+def test_an_interrupt_is_an_end_too(client: Program) -> None:
+    client.piped.process.terminate()
+    client.tells("end", status=130)
+    assert client.piped.exit_status() == 130
+
+
+def test_a_reader_that_goes_away_ends_the_program_without_a_traceback(
+    line: Line, console: Program, client: Program
+) -> None:
+    assert client.piped.process.stdout
+    client.piped.process.stdout.close()
+    client.say(text="Hi!")
+    assert client.piped.process.wait(PATIENCE) != 0
+    assert client.piped.process.stderr
+    assert client.piped.process.stderr.read() in (b"", None)
+
+
+def test_the_history_is_told_as_the_page_says(line: Line, console: Program, client: Program) -> None:
+    client.say(text="Hi!\nyou")
+    console.tells("message", text="Hi!\nyou")
+    console.say(text="\u202e")
+    client.tells("message", text="\u202e")
+    words = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime)]
+    done = subprocess.run([*words, "--history", "--json"], env=line.env, capture_output=True, check=True)
+    rows = [valid(row, "message of the history") for row in done.stdout.decode().splitlines()]
+    assert [(row["from"], row["text"]) for row in rows] == [("peer", "Hi!\nyou"), ("operator", "\u202e")]
+
+
+# ------------------------------------------------------------------ the bot
+
+
+def _bot(line: Line) -> Callable[[], subprocess.Popen[bytes]]:
+    """Starts the bot that stands on the page, as it stands there."""
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert len([row for row in code.splitlines() if row]) == 10
+    line.env["PATH"] = f"{BIN}:{line.env['PATH']}"
+    words = [sys.executable, "-c", code, str(line.port), "--runtime-directory", str(line.runtime)]
+    return lambda: line.popen(words)
+
+
+def test_the_bot_of_the_page_answers_one_caller_after_the_other(line: Line) -> None:
+    bot = _bot(line)()
+    wait_for(lambda: line.status()["console"], "the bot is attached")
+    for text in ("\\quit", "x" * 500):
+        client = Program(line, "pychat", "--handle", "Client1")
+        client.say(text=text)
+        client.tells("message", own=False, text=f"You said: {text}"[:500])
+        client.say(text="again")
+        client.tells("message", own=False, text="You said: again", handle="Echo")
+        client.piped.end_input()
+        assert client.piped.exit_status() == 0
+    assert bot.poll() is None
+
+
+def test_the_bot_of_the_page_answers_once_what_was_said_without_it(line: Line) -> None:
+    start = _bot(line)
+    client = Program(line, "pychat", "--handle", "Client1")
+    client.say(text="one")
+    client.tells("state", stored=1)
+    first = start()
+    client.tells("message", own=False, text="You said: one")
+    client.tells("state", read=1)
+    first.kill()
+    client.tells("state", here=False)
+    client.say(text="two")
+    client.tells("state", stored=2)
+    start()
+    client.tells("message", own=False, text="You said: two")
+    client.tells("state", received=2, your_turn=True)
+    assert len([told for told in client.told("message") if not told["own"]]) == 2

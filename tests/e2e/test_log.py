@@ -1,0 +1,128 @@
+"""--log: a private transcript, whole, that never gets in the way of the conversation."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import BIN, Line, Piped, wait_for
+
+TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"
+
+
+def _logged(log: Path) -> list[str]:
+    """The lines of a log, each with TIME for its time."""
+    return [re.sub(TIME, "TIME", row) for row in log.read_text().splitlines()]
+
+
+def _ends(line: Line, log: Path) -> tuple[Piped, Piped]:
+    """A console and a client that writes a log."""
+    console = line.plain("pychatd-console", "--handle", "Server")
+    console.notes("This is the line")
+    client = line.plain("pychat", "--handle", "Client1", "--log", str(log))
+    client.notes("You speak first")
+    return console, client
+
+
+def test_both_sides_write_what_was_said_as_it_is_said_for_their_users_alone(line: Line, tmp_path: Path) -> None:
+    logs = [tmp_path / "client.log", tmp_path / "console.log"]
+    console = line.console("--log", str(logs[1]))
+    console.sees("This is the line")
+    client = line.client("Client1", "--log", str(logs[0]))
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    wait_for(lambda: all("Client1> Hi!" in log.read_text() for log in logs), "it is written at once")
+    for log in logs:
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    console.enter("two\x1b\rlines")  # Alt-Enter
+    client.sees("lines")
+    client.enter("\\status")
+    client.enter("\\quit bye")
+    assert client.exit_status() == 0
+    console.sees("ended the conversation")
+    said = ["TIME Client1> Hi!", "TIME Server> two", " " * 24 + "lines"]
+    first, *rest = _logged(logs[0])
+    assert first.startswith("-- TIME Connected to Server.")
+    assert rest == [*said, "-- TIME You ended the conversation."]
+    first, *rest = _logged(logs[1])
+    assert first.startswith("-- TIME Client1 calls from ")
+    assert rest == [*said, "-- TIME Client1 ended the conversation: bye."]
+
+
+def test_what_is_hostile_is_made_visible_in_the_log(line: Line, tmp_path: Path) -> None:
+    console, client = _ends(line, tmp_path / "transcript")
+    client.enter("Hi!")
+    console.says("Hi!")
+    console.enter("\u202e2026-01-01 00:00:00 Client1> forged")
+    client.says("forged")
+    assert "TIME Server> <U+202E>TIME Client1> forged" in _logged(tmp_path / "transcript")
+
+
+def test_a_log_is_appended_to_and_becomes_private(line: Line, tmp_path: Path) -> None:
+    log = tmp_path / "transcript"
+    log.write_text("before\n")
+    log.chmod(0o644)
+    _, client = _ends(line, log)
+    client.enter("Hi!")
+    client.end_input()
+    assert client.exit_status() == 0
+    assert log.read_text().startswith("before\n-- ")
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+def test_what_was_not_delivered_is_marked(line: Line, tmp_path: Path) -> None:
+    console, client = _ends(line, tmp_path / "transcript")
+    client.enter("Hi!\nnever said")
+    client.notes("held until your turn")
+    console.says("Hi!")
+    console.enter("\\quit")
+    assert client.exit_status() == 6
+    assert "-- TIME Not delivered: never said" in _logged(tmp_path / "transcript")
+    assert not any("Client1> never said" in row for row in _logged(tmp_path / "transcript"))
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory", "missing directory"])
+def test_what_is_no_file_of_ones_own_is_refused_before_anybody_is_called(
+    idle_line: Line, tmp_path: Path, kind: str
+) -> None:
+    log = tmp_path / "transcript"
+    if kind == "link":
+        log.symlink_to(tmp_path / "elsewhere")
+    elif kind == "pipe":
+        os.mkfifo(log)
+    elif kind == "directory":
+        log.mkdir()
+    else:
+        log = tmp_path / "none/log"
+    client = idle_line.plain("pychat", "--handle", "Client1", "--log", str(log))
+    assert client.exit_status() == 2
+    assert f"The log {log} " in client.notices()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="util-linux is not there")
+def test_a_full_disk_is_told_once_and_the_conversation_goes_on(line: Line, tmp_path: Path) -> None:
+    log = tmp_path / "transcript"
+    console = line.plain("pychatd-console", "--handle", "Server")
+    console.notes("This is the line")
+    known = line.plain("pychat", "--handle", "Client1")  # its key is accepted while there is room for it
+    known.end_input()
+    assert known.exit_status() == 0
+    words = [str(BIN / "pychat"), "--handle", "Client1", "--log", str(log), "localhost", str(line.port)]
+    client = Piped(line.popen(["prlimit", "--fsize=200", *words]))
+    for number in range(8):
+        client.enter(f"message {number}")
+        console.says(f"message {number}\n")
+        console.enter(f"answer {number}")
+        client.says(f"answer {number}\n")
+    client.end_input()
+    assert client.exit_status() == 0
+    assert client.notices().count("The log ") == 1
+    assert f"The log {log} ends here: File too large. The conversation goes on." in client.notices()
+    assert log.stat().st_size == 200

@@ -1,0 +1,26 @@
+"""The README's picture shows what the programs show."""
+
+from __future__ import annotations
+
+import time
+from xml.etree import ElementTree
+
+from tests.e2e.ends import PATIENCE
+from tests.e2e.harness import Line
+from tests.pictures import PICTURE, draw, keep_typing, pose
+
+
+def test_the_picture_is_what_make_pictures_draws_now(idle_line: Line) -> None:
+    console, client = pose(idle_line)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        keep_typing(console, client)
+        if draw(console, client) == PICTURE.read_text():
+            return
+    assert draw(console, client) == PICTURE.read_text(), "run 'make pictures', and look at the difference"
+
+
+def test_the_picture_is_wanted_by_the_readme_and_well_formed() -> None:
+    root = ElementTree.parse(PICTURE).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert f"docs/pictures/{PICTURE.name}" in (PICTURE.parent.parent.parent / "README.md").read_text()

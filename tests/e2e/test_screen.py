@@ -1,0 +1,206 @@
+"""The screens of the real programs: the editor, what is held and comes back, rings, colours, history."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Line, Terminal, wait_for
+from tests.scene import prefer
+
+COLOUR = re.compile(rb"\x1b\[[0-9;]*[34]8;5;(\d+)")
+
+
+def test_what_arrives_while_the_editor_is_open_is_shown_behind_it(line: Line, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    wait = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
+    editor.write_text(f'#!/bin/sh\necho in the editor\n{wait}\nprintf ", edited" >>"$1"\n')
+    editor.chmod(0o700)
+    console = line.console()
+    console.sees("This is the line")
+    client = line.client(env={"VISUAL": str(editor)})
+    client.sees("You speak first")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    client.type("half\x18\x05")
+    client.sees("in the editor")
+    console.enter("an answer")
+    console.sees("Server> an answer")
+    assert "an answer" not in client.text()
+    (tmp_path / "go").touch()
+    client.sees("Server> an answer")
+    client.line_is("Client1> half, edited")
+    client.enter()
+    console.sees("Client1> half, edited")
+
+
+def test_what_was_held_when_the_peer_left_comes_back_into_the_operators_line(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("an answer")
+    client.sees("Server> an answer")
+    console.enter("and one more thing")
+    console.sees("held until your turn: and one more thing")
+    client.enter("\\quit")
+    console.sees("This was not delivered:")
+    console.line_is("Server> and one more thing")
+
+
+def test_the_other_sides_typing_is_shown_and_goes_with_its_message(line: Line) -> None:
+    console, client = line.talk()
+    console.type("an answ")
+    client.sees(" | typing | ")
+    console.enter("er")
+    client.sees("Server> an answer")
+    wait_for(lambda: "typing" not in client.text(), "the sign is gone")
+
+
+def test_what_is_half_typed_when_the_other_side_ends_the_conversation_can_still_be_read(line: Line) -> None:
+    console, client = line.talk()
+    client.type("half a thought")
+    client.line_is("Client1> half a thought")
+    console.enter("\\quit")
+    assert client.exit_status() == 0
+    client.sees("This was not sent: half a thought")
+
+
+def test_an_idle_screen_does_nothing_at_all(line: Line) -> None:
+    _, client = line.talk()
+    status = Path(f"/proc/{client.child.pid}/status")
+
+    def quiet() -> bool:
+        """Whether the program has not run for a second and a half: no switch to or from it."""
+        before = _switches(status)
+        time.sleep(1.5)
+        return _switches(status) == before
+
+    wait_for(quiet, "the program sleeps")
+
+
+def _switches(status: Path) -> list[str]:
+    return [line for line in status.read_text().splitlines() if "ctxt_switches" in line]
+
+
+# ------------------------------------------------------------------ alerts
+
+
+def test_a_ring_sounds_at_the_other_side(line: Line) -> None:
+    console, client = line.talk()
+    client.enter("\\ring")
+    client.sees("You ring Server.")
+    console.sees("Client1 rings.")
+    wait_for(lambda: b"\a" in _raw(console), "the bell")
+    client.enter("\\ring")
+    client.sees("You have just rung; again in")
+    client.line_is("Client1> \\ring")
+    assert b"\a" not in _raw(client)
+
+
+def test_with_the_bell_off_a_ring_is_a_line_and_the_focus_is_not_asked_for(idle_line: Line) -> None:
+    prefer(idle_line, 'bell = "off"')
+    idle_line.start()
+    console, client = idle_line.talk()
+    client.enter("\\ring")
+    console.sees("Client1 rings.")
+    assert b"\a" not in _raw(console)
+    assert b"\x1b[?1004h" not in _raw(console)
+
+
+def test_a_first_message_to_a_terminal_nobody_looks_at_is_a_notification_and_starts_the_hook(
+    idle_line: Line, tmp_path: Path
+) -> None:
+    hook = tmp_path / "hook"
+    hook.write_text(f'#!/bin/sh\necho "$PYCHAT_EVENT $PYCHAT_WORDS" >>{tmp_path}/out\n')
+    hook.chmod(0o700)
+    prefer(idle_line, f'notify = "osc777"\nhook = ["{hook}"]')
+    idle_line.start("--turns", "free")
+    console, client = idle_line.talk()
+    console.type("half\x1b[O")  # the terminal has lost the focus
+    client.enter("\x1b]9;you\x1b\r\u202ethere")
+    console.sees("there")
+    out = tmp_path / "out"
+    wait_for(lambda: out.exists() and out.read_text(), "the hook has run")
+    words = "Client1> ]9;you <U+202E>there"
+    assert out.read_text() == f"message {words}\n"
+    assert b"\x1b]777;notify;pychat;" + words.encode() + b"\a" in _raw(console)
+    client.enter("again")
+    console.sees("Client1> again")
+    console.line_is("Server> half")
+    assert _raw(console).count(b"\x1b]777;") == 1
+
+
+def _raw(terminal: Terminal) -> bytes:
+    terminal.update()
+    return terminal.raw
+
+
+# ------------------------------------------------------------------ colours
+
+
+@pytest.mark.parametrize(
+    ("settings", "env", "other"),
+    [
+        ('palette = "dark"', {"NO_COLOR": "1"}, b"81"),
+        ('palette = "light"', {}, b"24"),
+        ("", {"COLORFGBG": "15;0"}, b"81"),
+        ("", {"COLORFGBG": "0;15"}, b"24"),
+        ("", {"FORCE_COLOR": "1"}, b"81"),
+        ("", {}, None),  # this terminal does not tell its background
+        ("", {"COLORFGBG": "15;0", "NO_COLOR": "1"}, None),
+        ('palette = "none"', {"FORCE_COLOR": "1"}, None),
+    ],
+)
+def test_the_palette_is_that_of_the_settings_and_the_environment(
+    idle_line: Line, settings: str, env: dict[str, str], other: bytes | None
+) -> None:
+    prefer(idle_line, settings)
+    idle_line.start()
+    console = idle_line.console(env={"NO_COLOR": "", "FORCE_COLOR": "", "COLORFGBG": "", **env})
+    console.sees("This is the line")
+    client = idle_line.client()
+    client.sees("You speak first")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    console.type("\\")  # the menu too
+    console.sees("show this list")
+    colours = set(COLOUR.findall(_raw(console)))
+    assert (other in colours) if other is not None else colours == set()
+    if other is None:
+        assert re.search(rb"\x1b\[[0-9;]*(3[0-7]|4[0-7]|9[0-7]|10[0-7])m", _raw(console)) is None
+
+
+# ------------------------------------------------------------------ history
+
+
+def test_no_history_keeps_no_line_and_offers_none(line: Line) -> None:
+    console, client = line.talk()
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    file = line.directory / "xdg-state/pychat/pychat-history"
+    before = file.read_bytes()
+    again = line.client("Client1", "--no-history")
+    again.sees("You speak first")
+    again.enter("a secret")
+    console.sees("Client1> a secret")
+    again.type("\x1b[A")
+    again.line_is("Client1> a secret")
+    again.type("\x1b[A\x1b[A")
+    again.type("\x15x")
+    again.line_is("Client1> x")
+    assert file.read_bytes() == before
+
+
+def test_a_dumb_terminal_gets_lines_and_no_sequence_at_all(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    client = line.client(env={"TERM": "dumb"})
+    client.sees("You speak first")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    client.enter("\\status")
+    client.sees("now: your turn.")
+    assert b"\x1b" not in _raw(client)

@@ -1,0 +1,251 @@
+"""`pychat send`: one message and its answer, with a status for each way it can end."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.harness import BIN, PATIENCE, Line, Piped, free_port, wait_for
+from tests.security.hosts import FakeHost, Hosts
+
+
+def _words(line: Line, *words: str, port: int | None = None) -> list[str]:
+    return [str(BIN / "pychat"), "send", "--accept-new", "localhost", str(port or line.port), *words]
+
+
+def _send(
+    line: Line, *words: str, text: bytes = b"", port: int | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs `pychat send` to this line (or another port) to its end."""
+    command = _words(line, *words, port=port)
+    return subprocess.run(
+        command, env=line.env, input=text, capture_output=True, timeout=PATIENCE * 2, check=False
+    )
+
+
+def _console(line: Line) -> Piped:
+    console = line.plain("pychatd-console", "--handle", "Server")
+    console.notes("This is the line")
+    return console
+
+
+def _said(line: Line) -> list[str]:
+    """What the journal has."""
+    words = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime)]
+    done = subprocess.run([*words, "--history", "--json"], env=line.env, capture_output=True, check=True)
+    return [json.loads(row)["text"] for row in done.stdout.splitlines()]
+
+
+def test_a_message_is_stored_before_it_ends_and_nothing_is_printed(line: Line) -> None:
+    _send(line, "so that the key is known")
+    result = _send(line, "The", "backup", "is done.")
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    assert _said(line)[-1] == "The backup is done."
+
+
+@pytest.mark.parametrize("words", [[], ["-"]])
+def test_without_words_all_of_the_input_is_one_message(line: Line, words: list[str]) -> None:
+    assert _send(line, *words, text=b"two\nlines\n").returncode == 0
+    assert _said(line) == ["two\nlines"]
+
+
+@pytest.mark.parametrize("words", [["\\quit"], ["--", "-x"], ["\\\\"]])
+def test_nothing_in_the_text_is_a_command(line: Line, words: list[str]) -> None:
+    assert _send(line, *words).returncode == 0
+    assert _said(line) == words[-1:]
+
+
+def test_the_handle_is_given_or_configured_or_the_users_name(line: Line) -> None:
+    console = _console(line)
+    assert _send(line, "one").returncode == 0
+    console.says(f"{getpass.getuser()[:10]}> one\n")
+    file = line.directory / "config/pychat/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('handle = "Liked"')
+    assert _send(line, "two").returncode == 0
+    console.says("Liked> two\n")
+    assert _send(line, "three", "--handle", "Given").returncode == 0
+    console.says("Given> three\n")
+
+
+def test_the_answer_is_printed_and_can_be_read_safely(line: Line) -> None:
+    console = _console(line)
+    sender = Piped(line.popen(_words(line, "--expect-reply", "May I reboot?")))
+    console.says("May I reboot?")
+    console.enter("yes\u202e")
+    assert sender.exit_status() == 0
+    assert sender.out() == "yes<U+202E>\n"
+    console.notes("ended the conversation")
+
+
+def test_options_may_stand_behind_the_text(line: Line) -> None:
+    result = _send(line, "Anybody?", "--expect-reply", "--timeout", "0.5")
+    assert result.returncode == 8
+    assert b"stored on the other host, but was not answered in time" in result.stderr
+    assert _said(line) == ["Anybody?"]
+    assert line.status()["peer"] is None  # the line is free for the next one
+
+
+def test_an_end_without_an_answer_is_a_status(line: Line) -> None:
+    console = _console(line)
+    sender = Piped(line.popen(_words(line, "--expect-reply", "May I reboot?")))
+    console.says("May I reboot?")
+    console.enter("\\quit not now")
+    assert sender.exit_status() == 8
+    assert sender.out() == ""
+    assert "Server ended the conversation: not now." in sender.notices()
+
+
+@pytest.fixture
+def silent(idle_line: Line) -> Iterator[FakeHost]:
+    """A host that says hello, and never that something is stored."""
+    hosts = Hosts(idle_line.directory)
+    yield hosts.fake(hosts.identity(), says=b"\\hello 1 Server session=5f0c\n")
+    hosts.close()
+
+
+def test_what_was_not_confirmed_in_time_is_given_back_with_a_status(idle_line: Line, silent: FakeHost) -> None:
+    result = _send(idle_line, "--timeout", "2", "lost?", port=silent.port)
+    assert (result.returncode, result.stdout) == (6, b"")
+    assert b"not confirmed in time" in result.stderr
+    assert b"not delivered:\npychat:     lost?\n" in result.stderr
+    silent.idle()
+    assert b"lost?\n" in silent.told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_interrupted_gives_back_what_was_not_confirmed(
+    idle_line: Line, silent: FakeHost, number: signal.Signals
+) -> None:
+    sender = Piped(idle_line.popen(_words(idle_line, "lost?", port=silent.port)))
+    wait_for(lambda: any(b"lost?" in visit.told for visit in silent.visits), "it is on its way")
+    sender.process.send_signal(number)
+    assert sender.exit_status() == 130
+    assert "not delivered:\npychat:     lost?\n" in sender.notices()
+    assert "Traceback" not in sender.notices()
+
+
+def test_a_host_that_says_nothing_is_given_up(line: Line) -> None:
+    _send(line, "so that the key is known")
+    line.send(signal.SIGSTOP)
+    result = _send(line, "--timeout", "1", "not heard")
+    line.send(signal.SIGCONT)
+    assert result.returncode == 3
+    assert b"not delivered:\npychat:     not heard\n" in result.stderr
+
+
+def test_nobody_answers(idle_line: Line) -> None:
+    result = _send(idle_line, "Hi!")
+    assert (result.returncode, result.stdout) == (3, b"")
+    assert b"Nobody answers" in result.stderr
+
+
+def test_a_line_that_is_taken(line: Line) -> None:
+    line.talk()
+    result = _send(line, "Hi!")
+    assert result.returncode == 4
+    assert b"The line is taken" in result.stderr
+    assert b"Hi!" in result.stderr
+
+
+def test_to_wait_is_to_call_until_the_line_is_free(line: Line) -> None:
+    _, client = line.talk()
+    sender = Piped(line.popen(_words(line, "--wait", "my turn")))
+    client.enter("\\quit")
+    assert sender.exit_status() == 0
+    assert _said(line)[-1] == "my turn"
+
+
+def test_to_wait_is_also_to_call_until_somebody_answers(idle_line: Line) -> None:
+    sender = Piped(idle_line.popen(_words(idle_line, "--wait", "first")))
+    sender.notes("Calling until somebody answers.")
+    idle_line.start()
+    assert sender.exit_status() == 0
+    assert _said(idle_line) == ["first"]
+
+
+def test_waiting_has_an_end(idle_line: Line) -> None:
+    assert _send(idle_line, "--wait", "--timeout", "1", "Hi!").returncode == 3
+    idle_line.start()
+    assert _send(idle_line, "so that the key is known").returncode == 0
+    idle_line.kill()
+    result = _send(idle_line, "--wait", "--timeout", "1", "Hi!")
+    assert result.returncode == 3
+    assert b"giving up" in result.stderr
+
+
+def test_another_key_than_the_given_one(line: Line) -> None:
+    words = [str(BIN / "pychat"), "send", "--fingerprint", "SHA256:" + 43 * "A", "localhost", str(line.port), "x"]
+    result = subprocess.run(words, env=line.env, capture_output=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 7
+    assert _said(line) == []
+
+
+def test_a_refused_caller(line: Line) -> None:
+    allowed = line.directory / "authorized"
+    allowed.mkdir()
+    file = line.configure(f'authorized = "{allowed}"\n')
+    line.kill()
+    line.start("--config", file)
+    result = _send(line, "Hi!")
+    assert result.returncode == 5
+    assert b"not on the list" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "sentence"),
+    [
+        ([], b"", "the message is empty"),
+        ([""], b"not this", "the message is empty"),
+        (["x" * 501], b"", "501 characters"),
+        ([], b"x" * 100_000, "at most 500"),
+        ([], b"x" + "\u00e4".encode() * 50_000, "at most 500"),
+        ([], b"\xff", "not UTF-8"),
+        (["a\x07"], b"", "control character"),
+        (["--handle", "two words", "x"], b"", "A handle is one word"),
+        (["--timeout", "soon", "x"], b"", "--timeout"),
+        (["--timeout", "0", "x"], b"", "--timeout"),
+        (["--timeout", "nan", "x"], b"", "--timeout"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_before_anybody_is_called(
+    idle_line: Line, words: list[str], text: bytes, sentence: str
+) -> None:
+    result = _send(idle_line, *words, text=text)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert sentence in result.stderr.decode()
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure(line: Line) -> None:
+    console = _console(line)
+    sender = Piped(line.popen(["sh", "-c", 'exec "$@" > /dev/full', "sh", *_words(line, "--expect-reply", "Hi!")]))
+    console.says("Hi!")
+    console.enter("Hello")
+    assert sender.exit_status() == 1
+    assert "The answer came, and cannot be written: No space left on device." in sender.notices()
+    assert "Traceback" not in sender.notices()
+
+
+def test_a_host_that_is_really_called_send_can_be_called(idle_line: Line) -> None:
+    result = subprocess.run(
+        [str(BIN / "pychat"), "--handle", "Client1", "--", "send", str(free_port())],
+        env=idle_line.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert result.returncode == 3
+    assert b"There is no host 'send'" in result.stderr
+
+
+def test_the_help_tells_every_status(idle_line: Line) -> None:
+    words = [str(BIN / "pychat"), "send", "--help"]
+    text = subprocess.run(words, env=idle_line.env, capture_output=True, check=True).stdout.decode()
+    for status in (0, 1, 2, 3, 4, 5, 6, 7, 8, 130):
+        assert str(status) in text.partition("Exit status:")[2].split()

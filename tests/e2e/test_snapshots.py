@@ -1,0 +1,41 @@
+"""What both users see at several widths, as text that a person can read: tests/snapshots/.
+
+`PYCHAT_SNAPSHOTS=write pytest tests/e2e/test_snapshots.py` writes them anew; look at the difference.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from difflib import unified_diff
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.ends import PATIENCE
+from tests.e2e.harness import Line, Terminal
+from tests.scene import play, screen
+
+SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
+WRITE = os.environ.get("PYCHAT_SNAPSHOTS") == "write"
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 300])
+def test_both_screens_are_as_they_were(line: Line, columns: int) -> None:
+    for name, terminal in zip(("console", "client"), play(line, columns, 24), strict=True):
+        file = SNAPSHOTS / f"{name}-{columns}.txt"
+        if WRITE:
+            time.sleep(1)
+            file.write_text(screen(terminal))
+        _becomes(terminal, file)
+
+
+def _becomes(terminal: Terminal, file: Path) -> None:
+    """Waits until the screen is that of the file: what is still on its way is no difference."""
+    expected = file.read_text()
+    end = time.monotonic() + PATIENCE
+    while (shown := screen(terminal)) != expected:
+        if time.monotonic() > end:
+            lines = unified_diff(expected.splitlines(), shown.splitlines(), file.name, "the screen", lineterm="")
+            raise AssertionError("\n".join(lines))
+        time.sleep(0.02)

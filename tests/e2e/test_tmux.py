@@ -1,0 +1,103 @@
+"""Suspending, pasting and resizing in a terminal that people use."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import BIN, Line, Terminal
+from tests.e2e.tmux import Tmux, tmux
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+@pytest.fixture
+def window(idle_line: Line, tmp_path: Path) -> Iterator[Tmux]:
+    """A client in tmux, connected, with a console elsewhere."""
+    idle_line.start("--turns", "free")
+    with tmux(tmp_path, idle_line.env) as one:
+        one.type(f"{BIN}/pychat localhost {idle_line.port} --accept-new --handle Bob")
+        one.press("Enter")
+        one.sees("You speak first")
+        one.type("Hi!")
+        one.press("Enter")
+        one.sees("Bob> Hi!")
+        yield one
+
+
+@pytest.fixture
+def console(window: Tmux, idle_line: Line) -> Terminal:
+    terminal = idle_line.console()
+    terminal.sees("Bob> Hi!")
+    return terminal
+
+
+def test_ctrl_z_gives_the_shell_back_and_fg_the_line_and_what_came_meanwhile(
+    window: Tmux, console: Terminal
+) -> None:
+    window.type("half a thou")
+    window.line_is("Bob> half a thou")
+    window.press("C-z")
+    window.sees("Stopped")
+    window.line_is("$")
+    console.enter("Are you there?")
+    console.sees("Server> Are you there?")
+    window.type("echo in the sh''ell")
+    window.press("Enter")
+    window.sees("in the shell")
+    window.type("fg")
+    window.press("Enter")
+    window.sees("Server> Are you there?")
+    window.line_is("Bob> half a thou")
+    window.type("ght")
+    window.press("Enter")
+    console.sees("Bob> half a thought")
+
+
+def test_a_paste_of_several_lines_waits_for_enter(window: Tmux, console: Terminal, idle_line: Line) -> None:
+    window.paste("one\ntwo\n\\quit\n")
+    window.line_is("     \\quit")
+    assert idle_line.status()["peer"]["received"] == 1
+    window.press("Enter")
+    console.sees("Bob> one")
+    console.sees("        \\quit")
+    assert idle_line.status()["peer"]["received"] == 2
+
+
+def test_a_paste_of_100_kilobytes_leaves_everything_as_it_was(window: Tmux, console: Terminal) -> None:
+    window.type("half a thought")
+    window.paste("wörd " * 20_480)
+    window.sees("Not pasted: 102,400 characters")
+    window.line_is("Bob> half a thought")
+    window.press("Enter")
+    console.sees("Bob> half a thought")
+
+
+def test_resizing_loses_and_doubles_nothing(window: Tmux, console: Terminal) -> None:
+    for number in range(4):
+        console.enter(f"message {number} that is much too long for the narrow windows that are about to come")
+        window.sees(f"message {number}")
+    window.type("half a thought")
+    for columns, rows in ((60, 20), (40, 24), (100, 10), (300, 30), (20, 24), (80, 24)):
+        window.resize(columns, rows)
+        console.enter(f"now {columns}")
+        window.sees(f"Server> now {columns}")
+    window.line_is("Bob> half a thought")
+    text = "\n".join(window.lines())
+    for number in range(4):
+        assert text.count(f"Server> message {number}") == 1
+    for columns in (60, 40, 100, 300, 20, 80):
+        assert text.count(f"Server> now {columns}\n") == 1
+
+
+def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -> None:
+    window.type("half a thought")
+    console.type("".join(f"{number}\r" for number in range(200)))
+    window.sees("Server> 199")
+    window.line_is("Bob> half a thought")
+    lines = window.lines()
+    assert [line.split("> ")[1] for line in lines if "Server> " in line] == [str(number) for number in range(200)]
+    assert len([line for line in lines if "speak freely" in line]) == 1

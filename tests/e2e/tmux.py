@@ -1,0 +1,74 @@
+"""tmux: a real terminal with job control, a clipboard, and windows that change their size and break lines anew."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.ends import wait_for
+
+
+class Tmux:
+    """A server of its own, with one shell in it."""
+
+    def __init__(self, directory: Path, env: dict[str, str]) -> None:
+        self._socket = directory / "tmux"
+        self._env = env
+        # a first line of the shell's that cannot be mistaken for the chat
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "PS1='$ ' bash --norc -i")
+
+    def tmux(self, *words: str, text: str | None = None) -> str:
+        command = ["tmux", "-S", str(self._socket), *words]
+        return subprocess.run(
+            command, env=self._env, input=text, text=True, check=True, stdout=subprocess.PIPE, timeout=20
+        ).stdout
+
+    def type(self, text: str) -> None:
+        self.tmux("send-keys", "-l", text)
+
+    def press(self, *keys: str) -> None:
+        """Keys by tmux's names: Enter, C-z."""
+        self.tmux("send-keys", *keys)
+
+    def paste(self, text: str) -> None:
+        """As from a clipboard: in brackets, if the program has asked for them."""
+        self.tmux("load-buffer", "-", text=text)
+        self.tmux("paste-buffer", "-p")
+
+    def resize(self, columns: int, rows: int) -> None:
+        self.tmux("resize-window", "-x", str(columns), "-y", str(rows))
+
+    def lines(self) -> list[str]:
+        """Scrollback and screen; lines that the terminal has broken are whole again."""
+        return self.tmux("capture-pane", "-p", "-J", "-S", "-500").rstrip("\n").split("\n")
+
+    def sees(self, words: str) -> None:
+        try:
+            wait_for(lambda: any(words in line for line in self.lines()), f"{words!r} in tmux")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it shows:\n" + "\n".join(self.lines())) from None
+
+    def line_is(self, words: str) -> None:
+        """Waits until the line that the cursor is on is `words`."""
+        try:
+            wait_for(lambda: self._cursor_line() == words, f"{words!r} in the line")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it shows:\n" + "\n".join(self.lines())) from None
+
+    def _cursor_line(self) -> str:
+        row = self.tmux("display-message", "-p", "#{cursor_y}").strip()
+        return self.tmux("capture-pane", "-p", "-S", row, "-E", row).rstrip()
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-S", str(self._socket), "kill-server"], check=False, capture_output=True)
+
+
+@contextmanager
+def tmux(directory: Path, env: dict[str, str]) -> Iterator[Tmux]:
+    one = Tmux(directory, env)
+    try:
+        yield one
+    finally:
+        one.close()

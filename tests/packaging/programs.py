@@ -1,0 +1,58 @@
+"""What the programs take, asked from their real parsers; what is documented has to be the same."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import pychat_client.cli
+import pychatd.cli
+import pychatd.console
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
+
+PARSERS = {
+    "pychat": pychat_client.cli._parser,
+    "pychatd": pychatd.cli._parser,
+    "pychatd-console": pychatd.console._parser,
+}
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    return PARSERS[program]()
+
+
+def commands(program: str) -> dict[str, argparse.ArgumentParser]:
+    """The program's commands, each with its parser; the program's own is that of the command ""."""
+    top = parser(program)
+    found = {"": top}
+    for action in top._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= action.choices
+    if program == "pychat":  # no subparser: a host may stand where the command does
+        found["send"] = pychat_client.cli._send_parser()
+    return found
+
+
+def options(program: str, command: str | None = None) -> set[str]:
+    """The long options of a program in all, or of one of its commands; not those that `--help` hides."""
+    chosen = commands(program).values() if command is None else [commands(program)[command]]
+    shown = [action for each in chosen for action in each._actions if action.help != argparse.SUPPRESS]
+    return {string for action in shown for string in action.option_strings if string.startswith("--")}
+
+
+def statuses(program: str) -> set[int]:
+    """The exit statuses that `--help` tells of, for the program or one of its commands."""
+    words = " ".join(each.epilog or "" for each in commands(program).values())
+    return {int(number) for number in re.findall(r"(?:status: |, )(\d+) ", words)}
+
+
+def difference(what: str, documented: set[str], real: set[str]) -> str:
+    """A sentence about what has to be changed; empty when nothing has."""
+    words = []
+    if missing := sorted(real - documented):
+        words.append(f"{what} lacks {', '.join(missing)}")
+    if gone := sorted(documented - real):
+        words.append(f"{what} has {', '.join(gone)}, which the programs do not know")
+    return "; ".join(words)

@@ -1,0 +1,40 @@
+"""The example configuration, which is the packages' too: it has every setting, with its default."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from pychat_client.ledger import Turns
+from pychatd import config
+from pychatd.config import Settings
+from tests.packaging.programs import PACKAGING, difference
+
+EXAMPLE = (PACKAGING / "pychatd.toml").read_text()
+SETTING = re.compile(r"^#(?=\w+ = |\[)", re.MULTILINE)
+"""What makes a setting a comment; in front of prose there is a blank behind it."""
+
+
+def test_as_it_is_it_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "pychatd.toml"
+    file.write_text(EXAMPLE)
+    assert tomllib.loads(EXAMPLE) == {}
+    assert config._read(file, 7000) == {}
+
+
+def test_it_has_every_setting() -> None:
+    shown = tomllib.loads(SETTING.sub("", EXAMPLE))
+    shown.pop("line")
+    assert difference("packaging/pychatd.toml", set(shown), set(config._KEYS)) == ""
+
+
+def test_uncommented_it_is_read_and_is_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "pychatd.toml"
+    file.write_text(SETTING.sub("", EXAMPLE))
+    settings = config.load(7000, {}, config=file)
+    default = Settings(7000)
+    for key in config._KEYS:
+        if getattr(default, key) is not None:  # where there is no default stands an example
+            assert getattr(settings, key) == getattr(default, key), key
+    assert config.load(7001, {}, config=file).turns is Turns.FREE

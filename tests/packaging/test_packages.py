@@ -1,0 +1,74 @@
+"""What is built for users: the wheel, and the Debian packages as far as it takes no Debian to tell."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pychat_client import __version__
+from tests.packaging.programs import PACKAGING, PARSERS
+
+ROOT = PACKAGING.parent
+
+
+def test_the_packages_have_the_version_of_the_programs() -> None:
+    newest = (PACKAGING / "debian/changelog").read_text().splitlines()[0]
+    assert newest.startswith(f"pychat ({__version__}) "), "packaging/debian/changelog has another version"
+
+
+def test_the_packages_depend_on_what_the_wheel_does() -> None:
+    # dh_python3 finds the dependencies of both in the client's package; this one is the daemon's alone.
+    assert (PACKAGING / "debian/py3dist-overrides").read_text() == "python_daemon\n"
+    control = (PACKAGING / "debian/control").read_text()
+    assert " python3-daemon,\n" in control.partition("Package: pychatd\n")[2]
+
+
+def test_all_that_is_packaged_is_installed() -> None:
+    placed = "".join(file.read_text() for file in (PACKAGING / "debian").glob("pychat*.*") if file.is_file())
+    for directory in ("man", "completions/bash", "completions/zsh", "completions/fish"):
+        for file in (PACKAGING / directory).iterdir():
+            assert re.search(rf"^packaging/{directory}/{re.escape(file.name)}\b", placed, re.MULTILINE), file
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: setuptools puts files beside what it builds."""
+    directory = tmp_path_factory.mktemp("wheel")
+    for name in ("pychat_client", "pychatd", "tests"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, directory)
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", "dist", "."]
+    subprocess.run([sys.executable, *words], cwd=directory, check=True)
+    (built,) = (directory / "dist").iterdir()
+    return built
+
+
+def test_the_wheel_has_both_packages_and_no_more(wheel: Path) -> None:
+    assert wheel.name == f"pychat-{__version__}-py3-none-any.whl"
+    names = set(zipfile.ZipFile(wheel).namelist())
+    code = {
+        str(file.relative_to(ROOT))
+        for package in ("pychat_client", "pychatd")
+        for file in (ROOT / package).iterdir()
+        if file.suffix == ".py" or file.name == "py.typed"
+    }
+    assert {name for name in names if ".dist-info/" not in name} == code
+    assert {"pychat_client/py.typed", "pychatd/py.typed"} <= names
+    assert any(name.endswith("/LICENSE") for name in names)
+
+
+def test_installed_its_programs_run(wheel: Path, tmp_path: Path) -> None:
+    # The dependencies are this environment's own: nothing is downloaded for a test.
+    venv.create(tmp_path, with_pip=True, symlinks=True)
+    subprocess.run([tmp_path / "bin/pip", "install", "--quiet", "--no-deps", "--no-index", wheel], check=True)
+    for program in PARSERS:
+        told = subprocess.run([tmp_path / "bin" / program, "--version"], stdout=subprocess.PIPE, check=True)
+        assert told.stdout.decode() == f"{program} {__version__}\n"

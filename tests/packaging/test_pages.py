@@ -1,0 +1,164 @@
+"""The man pages tell of every option, command, exit status, setting, variable and signal, and of no other."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pychat_client
+import pychatd
+from pychat_client import preferences
+from pychat_client.chat import Chat
+from pychat_client.conversation import Endpoint
+from pychat_client.errors import Exit
+from pychat_client.ledger import Role
+from pychat_client.plain import Plain
+from pychatd import config
+from tests.packaging.programs import PACKAGING, commands, difference, options, parser, statuses
+
+MAN = PACKAGING / "man"
+PAGES = {"pychat": "pychat.1", "pychatd-console": "pychatd-console.1", "pychatd": "pychatd.8"}
+ALL = sorted(MAN.iterdir())
+
+
+def text(program: str) -> str:
+    return (MAN / PAGES[program]).read_text()
+
+
+def section(page: str, name: str) -> str:
+    """The source of a section of a page, without its heading."""
+    found = re.search(rf"^\.Sh {name}\n(.*?)(?=^\.Sh |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {name}"
+    return found[1]
+
+
+def long_options(source: str) -> set[str]:
+    return {f"-{name}" for name in re.findall(r"\bFl (-[a-z-]+)", source)} | {
+        f"-{name}" for name in re.findall(r"^\.It .*, (-[a-z-]+)$", source, re.MULTILINE)
+    }
+
+
+def synopsis(program: str) -> Iterator[tuple[str, set[str]]]:
+    """Each way to call the program: its command, or "", and its options."""
+    for way in re.split(r"^\.Nm\n", section(text(program), "SYNOPSIS"), flags=re.MULTILINE)[1:]:
+        found = re.match(r"\.Cm (\w+)\n", way)
+        yield found[1] if found else "", long_options(way)
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.name)
+def test_a_page_is_well_formed(page: Path) -> None:
+    checked = False
+    for words in (["mandoc", "-T", "lint", "-W", "warning"], ["man", "--warnings", "-E", "UTF-8", "-l"]):
+        if shutil.which(words[0]):
+            result = subprocess.run([*words, page], capture_output=True, text=True, check=False)
+            assert result.stderr == "" or "outdated mandoc.db" in result.stderr, result.stderr
+            assert result.returncode == 0, result.stdout
+            checked = True
+    if not checked:
+        pytest.skip("neither man nor mandoc is installed")
+
+
+@pytest.mark.parametrize("program", PAGES)
+def test_options_are_those_of_the_program(program: str) -> None:
+    described = long_options(section(text(program), "DESCRIPTION"))
+    assert difference(f"{PAGES[program]}, DESCRIPTION,", described, options(program)) == ""
+
+
+@pytest.mark.parametrize("program", PAGES)
+def test_the_synopsis_is_that_of_the_program(program: str) -> None:
+    ways = list(synopsis(program))
+    shown = {command for command, _ in ways}
+    assert difference(f"{PAGES[program]}, SYNOPSIS,", shown, set(commands(program))) == ""
+    for command in commands(program):
+        named = set().union(*(given for way, given in ways if way == command))
+        help_alone = {"--help"} if command else set()  # every command has it; said once, in DESCRIPTION
+        what = " ".join([f"{PAGES[program]}, SYNOPSIS of", program, command])
+        assert difference(what, named | help_alone, options(program, command)) == ""
+
+
+def test_the_commands_of_pychatd_are_described() -> None:
+    described = set(re.findall(r"^\.It Cm (\w+)", section(text("pychatd"), "DESCRIPTION"), re.MULTILINE))
+    assert difference("pychatd.8", described, set(commands("pychatd")) - {""}) == ""
+
+
+@pytest.mark.parametrize("program", PAGES)
+def test_exit_statuses_are_those_of_the_program(program: str) -> None:
+    listed = set(re.findall(r"^\.It (\d+)$", section(text(program), "EXIT STATUS"), re.MULTILINE))
+    assert difference(PAGES[program], listed, set(map(str, statuses(program)))) == ""
+    assert listed <= {str(int(status)) for status in Exit}
+
+
+def test_every_exit_status_is_on_some_page() -> None:
+    assert set().union(*map(statuses, PAGES)) == {int(status) for status in Exit}
+
+
+@pytest.mark.parametrize(
+    ("pages", "role"),
+    [(["pychat"], Role.PEER), (["pychat", "pychatd-console"], Role.OPERATOR)],
+    ids=["pychat", "pychatd-console"],
+)
+def test_the_commands_of_a_conversation_are_described(pages: list[str], role: Role) -> None:
+    described = set(re.findall(r"^\.It Ic \\e(\w+)", "".join(map(text, pages)), re.MULTILINE))
+    real = set(Chat(Endpoint(role, "Client1"), Plain("pychat"), "here").commands)
+    assert difference(" and ".join(PAGES[page] for page in pages), described, real) == ""
+
+
+def test_settings_are_those_of_the_daemon() -> None:
+    page = (MAN / "pychatd.toml.5").read_text()
+    described = set(re.findall(r"^\.It Va (\w+)", section(page, "SETTINGS"), re.MULTILINE))
+    assert difference("pychatd.toml.5", described, set(config._KEYS)) == ""
+
+
+def test_preferences_are_those_of_the_client() -> None:
+    part = section(text("pychat"), "CONFIGURATION")
+    described = set(re.findall(r"^\.(?:It )?Va (\w+)", part, re.MULTILINE))
+    assert difference("pychat.1", described, set(preferences._KEYS) | set(preferences._LINE_KEYS)) == ""
+
+
+def strings(directory: str) -> Iterator[str]:
+    """Every string in the code of a package."""
+    for file in Path(directory).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_environment_variables_are_those_of_the_programs() -> None:
+    described = set(re.findall(r"Ev ([A-Z_]+)", "".join(map(text, PAGES))))
+    code = {word for package in (pychat_client, pychatd) for word in strings(package.__path__[0])}
+    real = {word for word in code if re.fullmatch(r"[A-Z]+_[A-Z_]+|TERM|COLORFGBG", word)}
+    assert difference("ENVIRONMENT of the man pages", described, real) == ""
+
+
+def test_signals_are_those_that_the_daemon_handles() -> None:
+    described = set(re.findall(r"SIG[A-Z]+", section(text("pychatd"), "DESCRIPTION")))
+    server = Path(pychatd.__path__[0], "server.py").read_text()
+    assert difference("pychatd.8", described, set(re.findall(r"signal\.(SIG[A-Z]+)", server))) == ""
+
+
+@pytest.mark.parametrize("program", PAGES)
+def test_the_examples_are_commands_of_the_program(program: str) -> None:
+    shown = re.findall(r"^\.Dl (.*)$", section(text(program), "EXAMPLES"), re.MULTILINE)
+    for line in shown:
+        for part in line.replace("\\e", "\\").split("|"):
+            name, *words = shlex.split(part)
+            if name == "pychat" and words[0] == "send":
+                commands(name)["send"].parse_intermixed_args(words[1:])
+            elif name in PAGES:
+                parser(name).parse_args(words)  # exits, and says why, where it is wrong
+    assert any(line.split("| ")[-1].startswith(program) for line in shown)
+
+
+def test_the_example_of_settings_is_one(tmp_path: Path) -> None:
+    page = (MAN / "pychatd.toml.5").read_text()
+    shown = re.search(r"^\.Bd [^\n]*\n(.*?)^\.Ed", section(page, "EXAMPLES"), re.MULTILINE | re.DOTALL)
+    assert shown
+    (tmp_path / "pychatd.toml").write_text(shown[1])
+    assert config.load(7001, {}, config=tmp_path / "pychatd.toml").keep_days == 30

@@ -1,0 +1,136 @@
+"""`make pictures`: the picture in the README, drawn from two real terminals in a real talk.
+
+A terminal emulator's cells become an SVG whose colours follow the reader's: the dark palette, or the light
+one where a browser asks for it.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from prompt_toolkit.utils import get_cwidth
+
+from pychat_client.palette import COLOURS
+from tests.e2e.ends import wait_for
+from tests.e2e.harness import Line, Terminal
+from tests.scene import play, prefer, steady
+
+PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "talk.svg"
+COLUMNS, ROWS = 60, 14
+
+_CELL, _ROW, _BAR, _PAD, _GAP = 7.2, 17, 30, 10, 16  # in pixels, for a font of 12
+_WIDTH = COLUMNS * _CELL + 2 * _PAD
+_HEIGHT = ROWS * _ROW + _BAR + 2 * _PAD
+
+_GROUNDS = {"dark": ("#1e1e1e", "#333333", "#e4e4e4"), "light": ("#ffffff", "#e4e4e4", "#1c1c1c")}
+_ROLES = {code.removeprefix("#"): role for role, code in COLOURS["dark"].items()}
+
+
+def _rules(palette: Any) -> str:
+    ground, bar, text = _GROUNDS[palette]
+    rules = [f".ground{{fill:{ground}}}.bar{{fill:{bar}}}text{{fill:{text}}}.cursor{{fill:{text}}}"]
+    rules += [f"text.{role}{{fill:{code}}}" for role, code in COLOURS[palette].items()]
+    return "".join(rules)
+
+
+_STYLE = (
+    f"{_rules('dark')}@media(prefers-color-scheme:light){{{_rules('light')}.ground{{stroke:#c6c6c6}}}}"
+    "text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}"
+    ".bold{font-weight:bold}"
+)
+
+
+def _runs(row: dict[int, Any]) -> Iterator[tuple[int, str, str]]:
+    """The pieces of a row that look alike: the column each begins in, its classes, its text."""
+
+    def look(column: int) -> str:
+        cell = row[column]
+        return f"{_ROLES.get(cell.fg, '')} {'bold' if cell.bold else ''}".strip()
+
+    for classes, columns in groupby(range(COLUMNS), look):
+        first, *others = columns
+        text = steady("".join(row[column].data for column in (first, *others))).rstrip()
+        if blanks := len(text) - len(text.lstrip()):
+            first, text = first + blanks, text.lstrip()
+        if text:
+            yield first, classes, text
+
+
+def _window(terminal: Terminal, title: str, left: float) -> list[str]:
+    terminal.update()
+    screen = terminal._screen
+    drawn = [
+        f'<g transform="translate({left:g} 0)">',
+        f'<rect class="ground" width="{_WIDTH:g}" height="{_HEIGHT}" rx="6"/>',
+        f'<path class="bar" d="M0 {_BAR}V6a6 6 0 0 1 6-6H{_WIDTH - 6:g}a6 6 0 0 1 6 6V{_BAR}z"/>',
+        f'<text x="{_PAD}" y="20">{escape(title)}</text>',
+    ]
+    for number in range(ROWS):
+        below = _BAR + _PAD + number * _ROW + 13
+        for column, classes, text in _runs(screen.buffer[number]):
+            place = f'x="{_PAD + column * _CELL:g}" y="{below}"' + (f' class="{classes}"' if classes else "")
+            width = f'textLength="{get_cwidth(text) * _CELL:g}" lengthAdjust="spacingAndGlyphs"'
+            drawn.append(f"<text {place} {width}>{escape(text)}</text>")
+    x, y = _PAD + screen.cursor.x * _CELL, _BAR + _PAD + screen.cursor.y * _ROW
+    return [*drawn, f'<rect class="cursor" x="{x:g}" y="{y}" width="{_CELL}" height="16" opacity=".7"/>', "</g>"]
+
+
+def draw(console: Terminal, client: Terminal) -> str:
+    """Both terminals beside each other."""
+    width = 2 * _WIDTH + _GAP
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {_HEIGHT}" width="{width:g}" '
+            f'height="{_HEIGHT}" role="img">',
+            "<title>Alice at the console on host A talks with Bob on host B, each in a terminal</title>",
+            f"<style>{_STYLE}</style>",
+            *_window(console, "host A: pychatd-console 40000", 0),
+            *_window(client, "host B: pychat hostA 40000", _WIDTH + _GAP),
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def pose(line: Line) -> tuple[Terminal, Terminal]:
+    """The talk of the picture. The line has to be one that does not run yet."""
+    prefer(line, 'palette = "dark"\n')
+    line.start()
+    console, client = play(line, COLUMNS, ROWS)
+    return console, client
+
+
+def keep_typing(console: Terminal, client: Terminal) -> None:
+    """Waits until the client shows that somebody types."""
+
+    def typing() -> bool:
+        console.type(" \x7f")
+        return " | typing" in client.text()
+
+    wait_for(typing, "the sign of typing")
+    console.line_is("alice> Bright and w")
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="pychat-") as directory:
+        line = Line(Path(directory))
+        try:
+            console, client = pose(line)
+            client.sees("read")
+            keep_typing(console, client)
+            PICTURE.parent.mkdir(exist_ok=True)
+            PICTURE.write_text(draw(console, client))
+        finally:
+            line.close()
+    print(f"{PICTURE} is drawn.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

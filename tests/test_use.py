@@ -1,0 +1,127 @@
+"""What users are told to type works: commands and keys of the help and its page, every hint in the programs."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pychat_client.cli
+import pychatd.cli
+import pychatd.console
+from pychat_client.chat import Chat
+from pychat_client.commands import Commands
+from pychat_client.conversation import Endpoint
+from pychat_client.editing import KEYS
+from pychat_client.errors import Refused
+from pychat_client.ledger import Role
+from tests.aio import in_loop
+from tests.client.test_redial import Notes
+
+ROOT = Path(__file__).parent.parent
+USE = (ROOT / "docs" / "use.md").read_text()
+
+PARSERS = {
+    "pychat": pychat_client.cli._parser,
+    "pychatd": pychatd.cli._parser,
+    "pychatd-console": pychatd.console._parser,
+}
+
+
+class Helped(Notes):
+    """A view with the screen's keys."""
+
+    keys = KEYS
+
+
+def chat(role: Role) -> tuple[Chat, Helped]:
+    view = Helped()
+    return Chat(Endpoint(role, "Bob"), view, "the test"), view
+
+
+def rows(heading: str) -> list[tuple[str, str]]:
+    """The table below a heading of docs/use.md, without its head."""
+    table = USE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    cells = [row.strip("|").split(" | ") for row in table.splitlines() if row.startswith("| ")]
+    return [(what.strip().strip("`"), words.strip()) for what, words in cells[1:]]
+
+
+@in_loop
+async def test_the_page_has_all_commands_in_the_words_of_the_help() -> None:
+    one, view = chat(Role.OPERATOR)
+    one.typed("\\help")
+    told = [tuple(re.split(r"  +", sentence, maxsplit=1)) for sentence in view.sentences]
+    assert told == rows("Commands") + rows("Keys")
+
+
+@in_loop
+async def test_the_page_has_all_keys_in_the_words_of_the_help() -> None:
+    assert rows("Keys") == [*KEYS]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_command_of_the_help_is_one(role: Role) -> None:
+    @in_loop
+    async def check() -> None:
+        one, view = chat(role)
+        one.typed("\\help")
+        named = [sentence.split()[0] for sentence in view.sentences if re.match(r"\\\w", sentence)]
+        assert named == [f"\\{name}" for name in one.commands]
+        for command in named:
+            one.check(command)  # raises Refused for what is none
+
+    check()
+
+
+# ------------------------------------------------------------------ hints
+
+
+def sentences() -> Iterator[str]:
+    """Every text in the programs, with 7000 for what is put into it; but no docstrings, and not the wire's."""
+    for file in (*ROOT.glob("pychat_client/*.py"), *ROOT.glob("pychatd/*.py")):
+        tree = ast.parse(file.read_bytes() if file.name not in ("wire.py", "journal.py") else b"")
+        passed = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                passed |= {id(part) for part in node.values}
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "7000" for part in node.values
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in passed:
+                yield node.value
+
+
+_PROGRAM = re.compile(r"'(pychat[\w-]*(?: [^']+)?)'")
+_COMMAND = re.compile(r"(?<![\\\w])\\([a-z]{3,})(?= [a-z]+s\b)")  # followed by what it does
+
+PROGRAMS = sorted({hint for text in sentences() for hint in _PROGRAM.findall(text)})
+COMMANDS = sorted({hint for text in sentences() for hint in _COMMAND.findall(text)})
+
+
+def test_there_are_hints() -> None:
+    assert len(PROGRAMS) > 5
+    assert "help" in COMMANDS
+
+
+@pytest.mark.parametrize("hint", PROGRAMS)
+def test_every_program_that_is_named_in_a_hint_takes_these_words(hint: str) -> None:
+    program, *words = shlex.split(hint.replace("PORT", "7000").replace("HOST", "localhost"))
+    if hint == "pychatd fingerprint":  # what it prints is spoken of; which port is for the reader to say
+        words.append("7000")
+    parser = PARSERS[program]()
+    assert isinstance(parser, argparse.ArgumentParser)
+    parser.parse_args(words)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_that_is_named_in_a_hint_is_one(name: str) -> None:
+    one, _ = chat(Role.OPERATOR)
+    try:
+        assert Commands(one).find(f"\\{name}") is not None
+    except Refused:
+        pytest.fail(f"\\{name} is no command")
