@@ -138,6 +138,8 @@ def speed(tools: Tools, running: dict[str, Server], repeats: int) -> dict[str, A
                 found = figures[name].setdefault(mode, {})
                 for key, value in {**_talk(tools, server, mode), **_stream(tools, server, mode)}.items():
                     found.setdefault(key, []).append(value)
+    for found in (figures[name][mode] for name in figures for mode in MODES):
+        found["quantiles"] = [median(runs) for runs in zip(*found["quantiles"], strict=True)]
     return figures
 
 

@@ -372,6 +372,11 @@ def pictures(figures: Figures) -> dict[Path, str]:
     return {PAGE.parent / f"performance-{name}.svg": draw(figures) for name, draw in plots.PLOTS.items()}
 
 
+def dumped(figures: Any) -> str:
+    """JSON with a line for each list of numbers."""
+    return re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), json.dumps(figures, indent=1)) + "\n"
+
+
 def keep() -> Figures:
     """The figures of the last runs become the kept ones, as far as there are new ones."""
     figures: Figures = json.loads(LAST.read_text()) if LAST.exists() else {}
@@ -379,7 +384,7 @@ def keep() -> Figures:
         figures = {"units": figures.get("units", []), **json.loads(new.read_text())}
     if (units := BUILT / "units.json").exists():
         figures["units"] = json.loads(units.read_text())
-    LAST.write_text(json.dumps(figures, indent=1) + "\n")
+    LAST.write_text(dumped(figures))
     return figures
 
 

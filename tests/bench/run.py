@@ -54,7 +54,7 @@ def main() -> int:
         figures |= quick(tools, place) if args.quick else everything(tools, place, args.repeats)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    output.write_text(json.dumps(rounded(figures), indent=1) + "\n")
+    output.write_text(report.dumped(rounded(figures)))
     last = json.loads(LAST.read_text()) if LAST.exists() else None
     print(report.as_text(figures, last if args.quick else None))
     print(f"\nWritten to {output}.")

@@ -6,7 +6,6 @@ nobody calls, and how long the first caller of one waits.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench.measure import say
+from tests.bench.report import dumped
 from tests.system.conftest import INSTALL
 from tests.system.machine import SUITES, Machine, Unavailable
 
@@ -84,7 +84,7 @@ def main() -> int:
     finally:
         machine.close()
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(json.dumps(figures, indent=1) + "\n")
+    OUTPUT.write_text(dumped(figures))
     print(f"Written to {OUTPUT}; 'make bench-docs' keeps it.")
     return 0
 
