@@ -48,6 +48,11 @@ void child_stop(struct child *c, int number)
         fail("the program failed (status %d)", status);
 }
 
+/* What every terminal answers: where its cursor is (or a screen is never drawn to its end), and what it is. */
+static const struct {
+    const char *asked, *told;
+} answers[] = {{"\033[6n", "\033[1;1R"}, {"\033[c", "\033[?62c"}};
+
 void child_until(struct child *c, const char *text)
 {
     static char seen[1 << 22];
@@ -60,9 +65,10 @@ void child_until(struct child *c, const char *text)
         if (n <= 0 || size + (size_t)n >= sizeof seen - 1)
             fail("the program ended before '%s'; it said: %.400s", text, seen);
         size += (size_t)n;
-        /* a terminal answers where its cursor is, or a screen is never drawn to its end */
-        if (memmem(seen + looked, size - looked, "\033[6n", 4) != NULL && write(c->terminal, "\033[1;1R", 6) != 6)
-            fail("cannot answer on the terminal");
+        for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+            if (memmem(seen + looked, size - looked, answers[i].asked, strlen(answers[i].asked)) != NULL &&
+                write(c->terminal, answers[i].told, strlen(answers[i].told)) < 0)
+                fail("cannot answer on the terminal");
         size_t from = looked > length ? looked - length : 0; /* it may have come in two pieces */
         if (memmem(seen + from, size - from, text, length) != NULL)
             return;
