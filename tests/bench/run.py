@@ -28,6 +28,7 @@ LAST = Path(__file__).parent / "last.json"
 
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
 LINES = (1, 20, 200)
+QUICK_REPEATS = 3
 
 
 def main() -> int:
@@ -50,7 +51,7 @@ def main() -> int:
         return 1
     place = Path(tempfile.mkdtemp(prefix="pychat-bench-", dir=args.directory))
     try:
-        figures = {"about": about(tools, place, args.repeats)}
+        figures = {"about": about(tools, place, QUICK_REPEATS if args.quick else args.repeats)}
         figures |= quick(tools, place) if args.quick else everything(tools, place, args.repeats)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -79,7 +80,7 @@ def everything(tools: Tools, place: Path, repeats: int) -> dict[str, Any]:
 
 def quick(tools: Tools, place: Path) -> dict[str, Any]:
     with measure.servers(tools, QUICK, place / "speed") as (running, missing):
-        speed = measure.speed(tools, running, 3)
+        speed = measure.speed(tools, running, QUICK_REPEATS)
     return {"missing": missing, "speed": speed, "starts": measure.starts(tools, place / "starts", 5)}
 
 
