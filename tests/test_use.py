@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
+import dataclasses
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from pychat_client.conversation import Endpoint
 from pychat_client.editing import KEYS
 from pychat_client.errors import Refused
 from pychat_client.ledger import Role
+from pychat_client.preferences import load
 from tests.aio import in_loop
 from tests.client.test_redial import Notes
 
@@ -110,12 +111,23 @@ def test_there_are_hints() -> None:
 
 @pytest.mark.parametrize("hint", PROGRAMS)
 def test_every_program_that_is_named_in_a_hint_takes_these_words(hint: str) -> None:
-    program, *words = shlex.split(hint.replace("PORT", "7000").replace("HOST", "localhost"))
+    words = shlex.split(hint.replace("PORT", "7000").replace("HOST", "localhost"))
     if hint == "pychatd fingerprint":  # what it prints is spoken of; which port is for the reader to say
         words.append("7000")
-    parser = PARSERS[program]()
-    assert isinstance(parser, argparse.ArgumentParser)
-    parser.parse_args(words)
+    parse(words)
+
+
+def parse(words: list[str]) -> None:
+    """Lets the program parse its command line; fails for one that is wrong."""
+    program, *options = words
+    try:
+        if words[:2] == ["pychat", "send"]:
+            pychat_client.cli._send_parser().parse_intermixed_args(options[1:])
+        else:
+            PARSERS[program]().parse_args(options)
+    except SystemExit as end:  # --help ends it too
+        if end.code != 0:
+            pytest.fail(f"{words} is no command line")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -125,3 +137,37 @@ def test_every_command_that_is_named_in_a_hint_is_one(name: str) -> None:
         assert Commands(one).find(f"\\{name}") is not None
     except Refused:
         pytest.fail(f"\\{name} is no command")
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_EXAMPLE = re.compile(r"    (?:\$ |\S.* \| )?((?:pychat|pychatd|pychatd-console) [^#<|]*)")
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """The command lines of our programs in the code blocks of all pages, each with its page."""
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            if found := _EXAMPLE.match(line):
+                yield page.name, found[1].strip()
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(examples())))
+def test_a_command_line_of_a_page_is_one_of_the_program(page: str, line: str) -> None:
+    parse(shlex.split(line))
+
+
+def test_the_pages_have_command_lines() -> None:
+    assert {page for page, _ in examples()} >= {"README.md", "quickstart.md", "scripts.md"}
+
+
+def test_the_configuration_of_the_readme_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = (ROOT / "README.md").read_text().split("### Names for lines\n")[1].split("\n## ")[0]
+    lines = [line.removeprefix("    ") for line in section.splitlines() if line.startswith("    ")]
+    text = "\n".join(lines).replace("SHA256:…", "SHA256:" + "A" * 43)
+    (tmp_path / "pychat").mkdir()
+    (tmp_path / "pychat" / "config.toml").write_text(text)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    preferences = load()
+    settable = {field.name for field in dataclasses.fields(preferences)} - {"lines"}
+    assert all(re.search(rf"^{name} = ", text, re.M) for name in settable)
+    assert list(preferences.lines) == ["alice"]
