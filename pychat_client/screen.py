@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 
@@ -69,6 +70,9 @@ class Screen(View):
         """history: a file of ours, or None for this run only."""
         self._chat: Chat | None = None
         self._terminal = terminal
+        # Set when the terminal is gone: prompt_toolkit would wait for ever for what a suspension or an editor
+        # was to put back in order there.
+        self._gone = asyncio.Event()
         self._alerts = Alerts(preferences, terminal.raw, self.notice)
         self._lent = False  # an editor or the shell has the terminal
         self._accepting = False  # Enter is being dealt with
@@ -151,12 +155,20 @@ class Screen(View):
         self._chat = chat
         if not chat.done:
             self._terminal.take(focus=self._alerts.wanted)
+            prompting = asyncio.ensure_future(self._session.prompt_async())
+            gone = asyncio.ensure_future(self._gone.wait())
             try:
-                await self._session.prompt_async()
-            except (EOFError, KeyboardInterrupt):  # a SIGINT from elsewhere, a terminal that went away
+                await asyncio.wait([prompting, gone], return_when=asyncio.FIRST_COMPLETED)
+                if self._gone.is_set():
+                    return
+                await prompting
+            except (EOFError, KeyboardInterrupt):  # a SIGINT from elsewhere
                 chat.interrupt()
             finally:
-                self._terminal.leave()
+                prompting.cancel()
+                gone.cancel()
+                with suppress(OSError):
+                    self._terminal.leave()
         if self._line.text.strip():  # and the line is erased now
             self.notice(f"This was not sent: {as_sent(self._line.text)}")
         self._flush()
@@ -165,6 +177,8 @@ class Screen(View):
         app = self._session.app
         if app.is_running and not app.is_done:
             app.exit(result="")
+        if self._terminal.hung_up():
+            self._gone.set()
 
     # -------------------------------------------------------------- keys (editing.Hands)
 

@@ -7,6 +7,7 @@ would come as typed lines, and send itself. Here the modes last from `take` to `
 from __future__ import annotations
 
 import os
+import select
 import sys
 
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
@@ -47,6 +48,15 @@ class Terminal(Vt100_Output):
     def leave(self) -> None:
         """Nobody here reads the terminal now: it is as it was before."""
         self.raw(_PASTE_OFF + _FOCUS_OFF)
+
+    def hung_up(self) -> bool:
+        """Whether there is no terminal any more: its window or its connection is closed."""
+        try:
+            poll = select.poll()
+            poll.register(self.fileno(), 0)  # a hang-up is told unasked
+            return bool(poll.poll(0))
+        except (OSError, ValueError):  # no file at all
+            return False
 
     def raw(self, text: str) -> None:
         """Writes `text`, which the terminal obeys, at once."""

@@ -17,14 +17,7 @@ from pychat_client.errors import LinkError, NotPermitted, Taken, UsageError
 from pychatd.config import Settings
 from pychatd.listeners import Listeners, bind_console, bind_tcp, make_directory, sort
 from tests.daemon.nobody import as_nobody, public_directory
-
-
-def free_port() -> int:
-    """A port that is free in both families."""
-    with socket.socket(socket.AF_INET6) as sock:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind(("::", 0))
-        return int(sock.getsockname()[1])
+from tests.e2e.harness import free_port
 
 
 @pytest.fixture

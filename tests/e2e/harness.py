@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -28,10 +29,13 @@ BIN = Path(sys.executable).parent
 
 
 def free_port() -> int:
-    """A port that nobody listens on, on either family."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that nobody has, in either family; none that a connection from here could be given meanwhile."""
+    while True:
+        port = random.randrange(10_000, 32_768)  # the kernel's own choices begin there (ip_local_port_range)
+        with suppress(OSError), socket.socket(socket.AF_INET6) as sock:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind(("::", port))
+            return port
 
 
 class Line:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, Line, Terminal
-from tests.e2e.tmux import Tmux, tmux
+from tests.e2e.harness import BIN, Line, Terminal, wait_for
+from tests.e2e.tmux import Tmux, children, tmux
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -55,6 +55,16 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_line_and_what_came_meanwhile(
     window.type("ght")
     window.press("Enter")
     console.sees("Bob> half a thought")
+
+
+def test_a_suspended_chat_does_not_outlive_its_window(window: Tmux, console: Terminal) -> None:
+    """The toolkit would wait for ever to put the terminal, which is gone, back in order; and spin meanwhile."""
+    (chat,) = children(window.shell())
+    window.press("C-z")
+    window.sees("Stopped")
+    window.close()
+    wait_for(lambda: not chat.exists(), "the client ends")
+    console.sees("Bob ended the conversation")
 
 
 def test_a_paste_of_several_lines_waits_for_enter(window: Tmux, console: Terminal, idle_line: Line) -> None:

@@ -61,8 +61,17 @@ class Tmux:
         row = self.tmux("display-message", "-p", "#{cursor_y}").strip()
         return self.tmux("capture-pane", "-p", "-S", row, "-E", row).rstrip()
 
+    def shell(self) -> int:
+        """The pid of the shell in the window."""
+        return int(self.tmux("display-message", "-p", "#{pane_pid}"))
+
     def close(self) -> None:
         subprocess.run(["tmux", "-S", str(self._socket), "kill-server"], check=False, capture_output=True)
+
+
+def children(pid: int) -> list[Path]:
+    """What a process has started, by their directories in /proc, which last as long as they do."""
+    return [Path("/proc", child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @contextmanager

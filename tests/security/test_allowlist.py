@@ -97,7 +97,7 @@ def test_who_is_listed_gets_in_and_the_console_shows_the_verified_name(idle_line
     _start(idle_line, ("alice-laptop", _certificate(idle_line)))
     console, _client = idle_line.talk()
     console.sees("with the certificate of alice-laptop")
-    console.sees("Client1 [alice-laptop]")
+    console.sees("verified as alice-laptop")
     console.enter("\\status")
     console.sees("Encrypted; the certificate is that of alice-laptop.")
 
