@@ -42,6 +42,9 @@ from pychat_client.terminal import Terminal
 from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, wrap
 from pychat_client.view import View
 
+HANGUP_SECONDS = 0.5
+"""How long prompt_toolkit may take to end when the terminal is gone."""
+
 COUNT_FROM = MESSAGE_MAX // 2
 """Characters in the line from which on the toolbar tells how many are left."""
 
@@ -70,9 +73,7 @@ class Screen(View):
         """history: a file of ours, or None for this run only."""
         self._chat: Chat | None = None
         self._terminal = terminal
-        # Set when the terminal is gone: prompt_toolkit would wait for ever for what a suspension or an editor
-        # was to put back in order there.
-        self._gone = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None  # that of `run`
         self._alerts = Alerts(preferences, terminal.raw, self.notice)
         self._lent = False  # an editor or the shell has the terminal
         self._accepting = False  # Enter is being dealt with
@@ -155,19 +156,13 @@ class Screen(View):
         self._chat = chat
         if not chat.done:
             self._terminal.take(focus=self._alerts.wanted)
-            prompting = asyncio.ensure_future(self._session.prompt_async())
-            gone = asyncio.ensure_future(self._gone.wait())
+            self._task = asyncio.current_task()
             try:
-                await asyncio.wait([prompting, gone], return_when=asyncio.FIRST_COMPLETED)
-                if self._gone.is_set():
-                    return
-                await prompting
+                await self._session.prompt_async()
             except (EOFError, KeyboardInterrupt):  # a SIGINT from elsewhere
                 chat.interrupt()
             finally:
-                prompting.cancel()
-                gone.cancel()
-                with suppress(OSError):
+                with suppress(OSError):  # there is no terminal any more
                     self._terminal.leave()
         if self._line.text.strip():  # and the line is erased now
             self.notice(f"This was not sent: {as_sent(self._line.text)}")
@@ -177,8 +172,9 @@ class Screen(View):
         app = self._session.app
         if app.is_running and not app.is_done:
             app.exit(result="")
-        if self._terminal.hung_up():
-            self._gone.set()
+        if self._task is not None and self._terminal.hung_up():
+            # The toolkit would wait for ever for what a suspension or an editor was to put back in order there.
+            asyncio.get_running_loop().call_later(HANGUP_SECONDS, self._task.cancel)
 
     # -------------------------------------------------------------- keys (editing.Hands)
 

@@ -33,12 +33,12 @@ class Telnet:
     def __init__(self) -> None:
         self.refusals = b""  # what has to be sent in answer; whoever sends it empties it
         self.interrupted = False  # Ctrl-C, or the end of the input, typed at the other end
-        self._spoken = False  # a command has come: then CR NUL is an end of line too
         self._rest = b""  # an unfinished command
+        self._end = b""  # a carriage return, until it is known what follows it
 
     def feed(self, data: bytes) -> bytes:
-        """`data` without the commands."""
-        if not self._spoken and _IAC not in data and not self._rest:
+        """`data` without the commands, and each line end as CR LF or LF: CR NUL is one too."""
+        if _IAC not in data and b"\r" not in data and not self._rest and not self._end:
             return data
         data = self._rest + data
         unfinished = _UNFINISHED.search(_COMMAND.sub(lambda found: b" " * len(found[0]), data))
@@ -46,11 +46,11 @@ class Telnet:
         self._rest = data[end:]
         if len(self._rest) > COMMAND_MAX:
             self._rest = b""
-        text = _COMMAND.sub(self._obey, data[:end])
-        return text.replace(b"\r\0", b"\r\n") if self._spoken else text
+        text = self._end + _COMMAND.sub(self._obey, data[:end])
+        self._end = b"\r" if text.endswith(b"\r") else b""
+        return text.removesuffix(b"\r").replace(b"\r\0", b"\r\n")
 
     def _obey(self, found: re.Match[bytes]) -> bytes:
-        self._spoken = True
         verb, option, plain = found[1], found[2], found[3]
         if verb in _REFUSAL:
             self.refusals += _IAC + _REFUSAL[verb] + option
