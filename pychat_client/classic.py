@@ -34,6 +34,7 @@ class PersonCodec:
         self._handle = GUEST
         self._greeted = False
         self._blank = 0  # bytes of empty lines in a row: read and decoded for nothing
+        self._over = False  # interrupted at telnet
         self._skipping = False  # inside a line that was too long: up to its end
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
@@ -55,8 +56,8 @@ class PersonCodec:
         if self._telnet.refusals:
             yield wire.Ping()  # telnet asks for something: the link's pong carries the refusal
         if self._telnet.interrupted:
-            yield from self._hello()
-            yield wire.Quit()
+            self._rest = b""
+            yield from self._interrupt()
 
     def silence(self) -> Iterator[wire.Frame]:
         yield from ()
@@ -66,7 +67,7 @@ class PersonCodec:
         rest, self._rest = self._rest, b""
         if rest and not self._skipping:
             yield from self._line(rest)
-        if self._greeted:
+        if self._greeted and not self._over:
             yield wire.Quit()
 
     def encode(self, frame: wire.Frame) -> bytes:
@@ -117,6 +118,13 @@ class PersonCodec:
     def _too_long(self, why: str) -> Iterator[wire.Frame]:
         yield from self._hello()
         yield wire.Unfit("too-long", f"Not delivered: {why}.")
+
+    def _interrupt(self) -> Iterator[wire.Frame]:
+        """Ctrl-C at telnet: the line being typed is nothing, and there is no other."""
+        if not self._over:
+            self._over = True
+            yield from self._hello()
+            yield wire.Quit()
 
     def _hello(self) -> Iterator[wire.Frame]:
         if not self._greeted:

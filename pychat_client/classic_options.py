@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from pychat_client.errors import UsageError
 
+TYPE_CHECKING = False  # as typing's, see cli
 if TYPE_CHECKING:
     from pychat_client.classic_server import ServerCodec
     from pychat_client.conversation import Endpoint

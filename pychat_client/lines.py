@@ -10,18 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from pychat_client.errors import HandleError, UsageError
 from pychat_client.preferences import Line, Preferences
-from pychat_client.text import HANDLE_MAX, check_handle, printable
-
-
-def parse_port(word: str) -> int:
-    """A port number. Raises UsageError."""
-    if not _is_port(word):
-        raise UsageError(f"'{printable(word)}' is not a port: a number from 1 to 65535 is.")
-    return int(word)
-
-
-def _is_port(word: str) -> bool:
-    return word.isascii() and word.isdecimal() and 1 <= int(word[:6]) <= 65535
+from pychat_client.text import HANDLE_MAX, check_handle, is_port, parse_port, printable
 
 
 def find(words: Sequence[str], named: Mapping[str, Line]) -> Line:
@@ -42,7 +31,7 @@ def find_before_text(words: Sequence[str], named: Mapping[str, Line]) -> tuple[L
     if not words or words[0] not in named:
         return find(words[:2], named), list(words[2:])
     name, *text = words
-    if text and _is_port(text[0]):  # to the wrong line would be worse than to none
+    if text and is_port(text[0]):  # to the wrong line would be worse than to none
         raise UsageError(
             f"Is {text[0]} a port, or does the text begin with it? '{printable(name)}' is the name of a line: "
             "put the text into quotation marks, or on stdin."

@@ -33,8 +33,8 @@ UNSENT_MAX = 1 << 20
 """Bytes that may wait for a reader who does not read; then the link is dropped. The switchboard
 stops long before (it sends no more than a transport takes), so only a broken peer gets here."""
 
-UNSENT_FRAMES = 256
-"""Lines that wait for the end of a read at most, so that `writable` says in time that there are too many."""
+HELD_MAX = 1 << 16
+"""Bytes that wait for the end of a read at most, so that `writable` says in time that there are too many."""
 
 _READ_SIZE = 1 << 16
 
@@ -83,6 +83,7 @@ class Link(asyncio.BufferedProtocol):
         self.refused = False  # the other side's TLS did not want us
         self._buffer = memoryview(b"")  # made with the connection
         self._unsent: list[bytes] = []  # the lines that `send` was given during the present read
+        self._held = 0  # their bytes
         self._transport: asyncio.Transport | None = None
         self._deaf = False  # what still comes is thrown away: broken, or on its way out
         self._why = "closed by the other side"
@@ -98,9 +99,11 @@ class Link(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or self._deaf or transport.is_closing():
             return
-        self._unsent += map(self.codec.encode, frames)
+        lines = [self.codec.encode(frame) for frame in frames]
+        self._unsent += lines
+        self._held += sum(map(len, lines))
         self._await_silence()
-        if not _outgoing.held or len(self._unsent) > UNSENT_FRAMES:
+        if not _outgoing.held or self._held > HELD_MAX:
             self.flush()
         else:
             _outgoing.links[self] = None
@@ -208,7 +211,7 @@ class Link(asyncio.BufferedProtocol):
 
     def flush(self) -> None:
         """Writes what `send` was given; it does so itself, but while a read is being handled."""
-        data, self._unsent = b"".join(self._unsent), []
+        data, self._unsent, self._held = b"".join(self._unsent), [], 0
         transport = self._transport
         if data and transport is not None and not transport.is_closing():
             transport.write(data)

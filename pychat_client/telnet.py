@@ -32,12 +32,16 @@ class Telnet:
 
     def __init__(self) -> None:
         self.refusals = b""  # what has to be sent in answer; whoever sends it empties it
-        self.interrupted = False  # Ctrl-C, or the end of the input, typed at the other end
+        self.interrupted = (
+            False  # Ctrl-C, or the end of the input, typed at the other end: nothing counts after it
+        )
         self._rest = b""  # an unfinished command
         self._end = b""  # a carriage return, until it is known what follows it
 
     def feed(self, data: bytes) -> bytes:
         """`data` without the commands, and each line end as CR LF or LF: CR NUL is one too."""
+        if self.interrupted:
+            return b""
         if _IAC not in data and b"\r" not in data and not self._rest and not self._end:
             return data
         data = self._rest + data
@@ -46,14 +50,20 @@ class Telnet:
         self._rest = data[end:]
         if len(self._rest) > COMMAND_MAX:
             self._rest = b""
-        text = self._end + _COMMAND.sub(self._obey, data[:end])
+        text, start = self._end, 0
+        for found in _COMMAND.finditer(data, 0, end):
+            text += data[start : found.start()]
+            start = found.end()
+            self._obey(found)
+            if self.interrupted:
+                return text.replace(b"\r\0", b"\r\n")
+        text += data[start:end]
         self._end = b"\r" if text.endswith(b"\r") else b""
         return text.removesuffix(b"\r").replace(b"\r\0", b"\r\n")
 
-    def _obey(self, found: re.Match[bytes]) -> bytes:
+    def _obey(self, found: re.Match[bytes]) -> None:
         verb, option, plain = found[1], found[2], found[3]
         if verb in _REFUSAL:
             self.refusals += _IAC + _REFUSAL[verb] + option
         elif plain in (_INTERRUPT, _END_OF_FILE):
             self.interrupted = True
-        return b""

@@ -1,4 +1,4 @@
-"""Text from people: handles, messages of at most 500 characters, and printable().
+"""Text from people: handles, ports, messages of at most 500 characters, and printable().
 
 printable() is the only way for text of another program to a screen, a log, a title or a notification.
 This module does no IO and knows neither lines nor frames.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from pychat_client.errors import HandleError, MessageError
+from pychat_client.errors import HandleError, MessageError, UsageError
 
 HANDLE_MAX = 10
 """Characters of a handle (the seed's rule)."""
@@ -98,6 +98,18 @@ def check_room(message: str, room: int | None) -> None:
     size = len(message.replace(BREAK, " ").encode())  # no classic program knows line breaks
     if room is not None and size > room:
         raise MessageError(f"Not sent: {size} bytes, and the other side's classic program takes at most {room}.")
+
+
+def parse_port(word: str) -> int:
+    """A port number. Raises UsageError."""
+    if not is_port(word):
+        raise UsageError(f"'{printable(word)}' is not a port: a number from 1 to 65535 is.")
+    return int(word)
+
+
+def is_port(word: str) -> bool:
+    """Whether `word` is a port's number."""
+    return word.isascii() and word.isdecimal() and 1 <= int(word[:6]) <= 65535
 
 
 def printable(text: str) -> str:

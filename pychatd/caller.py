@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -203,7 +203,7 @@ class Caller:
         self._deadline = asyncio.get_running_loop().call_later(FIRST_MESSAGE_SECONDS, self._too_slow)
         self._board.greeted.add(self)
         if hello.version == wire.VERSION:
-            self._token = secrets.token_hex(16)
+            self._token = os.urandom(16).hex()
         self._answer(None)
 
     def _turns(self) -> Turns:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import json
 import os
 import select
 import signal
@@ -18,8 +17,7 @@ from typing import Any
 from pychat_client import __version__
 from pychat_client.cli import guarded
 from pychat_client.errors import Absent, Exit, LinkError, NotPermitted, UsageError
-from pychat_client.lines import parse_port
-from pychat_client.text import printable
+from pychat_client.text import parse_port, printable
 from pychatd import config, process
 from pychatd.config import Settings
 from pychatd.process import Pidfile, read_pid
@@ -50,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "running or port in use, 5 not permitted.",
     )
     parser.add_argument("--version", action="version", version=f"pychatd {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="pychatd")  # or it formats a usage
     for name, command, words in (
         ("start", _start, "start a daemon; return when it serves"),
         ("run", _run, "the same in the foreground, with the log on stderr"),
@@ -258,6 +256,8 @@ def _status(args: argparse.Namespace) -> int:
         return refused.status
     if not reports:
         raise Absent("pychatd is not running" + (f" on port {args.port}." if args.port else "."))
+    import json
+
     for report in reports.values():
         print(json.dumps(report) if args.json else _in_words(report))
     return Exit.OK

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pychat_client import __version__
 from pychat_client.cli import add_view_options, guarded, make_view, open_log, reporting
 from pychat_client.errors import Absent, Exit, UsageError
-from pychat_client.lines import login_handle, parse_port
+from pychat_client.lines import login_handle
 from pychat_client.preferences import load as load_preferences
-from pychat_client.text import check_handle
+from pychat_client.text import check_handle, parse_port
 from pychatd import config, query
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import socket
 import ssl
 from collections import Counter
@@ -112,6 +111,8 @@ class Door:
         ]
         if not strangers:
             return False
+        import random
+
         out = random.choice(strangers)  # noqa: S311 -- not a secret
         out.put_out()
         del self._visits[out]

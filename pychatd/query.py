@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,8 @@ def ask_status(path: Path) -> dict[str, Any]:
 
     Raises Absent when none answers, NotPermitted when the socket is not ours to use.
     """
+    import json
+
     from pychat_client import wire
 
     for frame in ask(path, wire.Status()):

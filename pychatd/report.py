@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from pychat_client import wire
@@ -23,6 +22,8 @@ def state_words(board: Switchboard) -> str:
 
 def report(board: Switchboard) -> str:
     """The state as one JSON object, ASCII only: what `pychatd status --json` prints."""
+    import json
+
     conversation, operator = board.conversation, board.operator
     peer = conversation and {
         "handle": conversation.handle,
