@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pychat_client.telnet import COMMAND_MAX, Telnet, speaks
+from pychat_client.telnet import SUBNEGOTIATION_MAX, Telnet, speaks
 
 STREAM = b"a\xff\xfd\x03b\xff\xfb\x18c\xff\xfa\x18\x00xterm\xff\xff\xff\xf0"
 STREAM += b"d\xff\xf1e\xff\xfe\x01\xff\xfc\x01f\xff\xffg\r\0h\r\n"
@@ -42,7 +42,8 @@ def test_bytes_of_other_encodings_are_text() -> None:
 
 def test_an_unfinished_command_is_given_up() -> None:
     telnet = Telnet()
-    assert telnet.feed(b"\xff\xfa" + b"x" * COMMAND_MAX) == b""
+    assert telnet.feed(b"\xff\xfa" + b"x" * SUBNEGOTIATION_MAX) == b""
+    assert telnet.feed(b"hello\r\n").endswith(b"xxhello\r\n")
     assert telnet.feed(b"hello\r\n") == b"hello\r\n"
 
 
