@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,3 +125,9 @@ def test_a_program_loads_only_what_it_uses(module: str, without: set[str]) -> No
 @pytest.mark.parametrize("name", ORDER)
 def test_a_module_is_short_enough_to_read(name: str) -> None:
     assert len(modules()[name].read_text().splitlines()) <= LINES_MAX
+
+
+def test_every_room_is_in_the_map() -> None:
+    rows = (ROOT / "docs" / "development.md").read_text().split("\n| room |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`(?:\w+/)?(\w+)\.py`", rows))
+    assert named == {file.stem for file in modules().values()} - {"__init__"}
