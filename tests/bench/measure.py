@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench.systems import KINDS, LINE, PATIENCE, SERVER_CPU, Missing, Server, Tools, on_cpus
+from tests.bench.systems import KINDS, LINE, PATIENCE, SERVER_CPU, WINDOW, Missing, Server, Tools, on_cpus
 from tests.e2e.harness import Line, free_port
 
 Running = tuple[dict[str, Server], dict[str, str]]
@@ -158,7 +158,7 @@ def _stream(tools: Tools, server: Server, mode: str) -> dict[str, Any]:
     kind = server.kind
     before = cpu_us(server.process.pid)
     found = load(
-        tools, "stream", kind.protocol, server.peer, server.operator, kind.streamed, kind.window, mode=mode
+        tools, "stream", kind.protocol, server.peer, server.operator, kind.streamed, WINDOW, mode=mode
     )
     cost = (cpu_us(server.process.pid) - before) / found["messages"]
     return {"rate": found["messages"] / found["seconds"], "stream_cpu": cost}
