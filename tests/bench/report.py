@@ -86,7 +86,8 @@ def syncs_table(figures: Figures) -> list[list[str]]:
         row = [words]
         for key in ("rtt", "ack"):
             own, other = (median(found["runs"][way][name][key]) for name in ("pychat", RELAY))
-            row += [with_unit(own, "us"), with_unit(other, "us"), f"{own / other:.2f}", with_unit(own - other, "us")]
+            both_times = [with_unit(own, "us"), with_unit(other, "us")]
+            row += [*both_times, f"{own / other:.2f}", with_unit(own - other, "us")]
         rows.append(row)
     return rows
 
