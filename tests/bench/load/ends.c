@@ -11,7 +11,8 @@
 /* PAYLOAD characters that differ from message to message. */
 static const char *text_of(long number)
 {
-    static char text[PAYLOAD + 1] = "00000000 the quick brown fox jumps over the lazy dog, and comes b";
+    static char text[] = "00000000 the quick brown fox jumps over the lazy dog, and rests.";
+    _Static_assert(sizeof text == PAYLOAD + 1, "as many characters as the page says, and the end of a string");
     for (int i = 7; i >= 0; i--, number /= 10)
         text[i] = (char)('0' + number % 10);
     return text;

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PATIENCE_SECONDS = 30, BUFFER_BYTES = 1 << 18, PAYLOAD = 64 };
+enum { PATIENCE_SECONDS = 30, BUFFER_BYTES = 1 << 19, PAYLOAD = 64 };
 
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 uint64_t now_ns(void);

@@ -138,6 +138,8 @@ static void run_rtt(const struct protocol *protocol, const char *peer, const cha
         print_quantiles("ack", acks, count);
     }
     printf("}\n");
+    free(times);
+    free(acks);
 }
 
 static void run_stream(const struct protocol *protocol, char **words)
@@ -183,6 +185,7 @@ static void run_grow(const char *peer, const char *operator_, long count, char *
     }
     printf("]\n");
     leave(a, b);
+    free(times);
 }
 
 static void run_hold(const char *peer, const char *operator_, long size)
@@ -262,6 +265,7 @@ static void run_sync(const char *directory, long count)
     printf("{");
     print_quantiles("sync", times, count);
     printf("}\n");
+    free(times);
 }
 
 int main(int argc, char **argv)

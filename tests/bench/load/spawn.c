@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,10 +18,14 @@ struct child child_start(char **words, int on_terminal)
 {
     struct child c = {.terminal = -1};
     struct winsize size = {.ws_row = 24, .ws_col = 80};
+    pid_t parent = getpid();
     c.pid = on_terminal ? forkpty(&c.terminal, NULL, NULL, &size) : fork();
     if (c.pid < 0)
         fail("fork: %s", strerror(errno));
     if (c.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* however we end, it is not left behind */
+        if (getppid() != parent)
+            _exit(127);
         if (!on_terminal) {
             int null = open("/dev/null", O_RDWR);
             for (int fd = 0; fd <= 2; fd++)
