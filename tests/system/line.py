@@ -29,8 +29,8 @@ class SystemLine:
         self.machine.run(f"systemctl start {self.socket}")
 
     def stop(self) -> None:
-        """Returns when the port is closed as well, a moment after `systemctl stop` does."""
-        self.machine.run(f"systemctl stop {self.unit} {self.socket}")
+        """Ends the daemon and closes the port."""
+        self.machine.run(f"systemctl stop {self.socket}")
 
     @contextmanager
     def configured(self, text: str) -> Iterator[None]:

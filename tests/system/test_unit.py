@@ -85,6 +85,24 @@ def test_killed_it_comes_back_and_so_does_the_conversation(line: SystemLine) -> 
     assert console.out().count("Hi!") == 1
 
 
+def test_who_calls_before_it_is_started_again_waits_and_is_greeted(idle_line: SystemLine) -> None:
+    with idle_line.drop_in("service", "[Service]\nRestartSec=3s"):
+        idle_line.start()
+        idle_line.machine.run(f"kill -KILL {idle_line.show('MainPID')}")
+        wait_for(lambda: idle_line.show("SubState") == "auto-restart", "it is killed")
+        client = idle_line.client()
+        assert idle_line.show("SubState") == "auto-restart", "the call comes too late"
+        client.notes("You speak first")
+        assert idle_line.is_active()
+
+
+def test_restarted_its_sockets_stay_open(line: SystemLine) -> None:
+    opened = line.show("ActiveEnterTimestampMonotonic", line.socket)
+    line.machine.run(f"systemctl restart {line.unit}")
+    assert line.show("ActiveEnterTimestampMonotonic", line.socket) == opened
+    line.client().notes("You speak first")
+
+
 def test_hung_it_is_killed_by_the_watchdog_and_started_again(idle_line: SystemLine) -> None:
     with idle_line.drop_in("service", "[Service]\nWatchdogSec=1s"):
         idle_line.start()
@@ -166,7 +184,7 @@ def test_stopped_it_leaves_its_state_alone(line: SystemLine) -> None:
     line.stop()
     assert line.show("Result") == "success"
     console.end_input()
-    wait_for(lambda: not line.machine.exists(line.runtime), "the runtime directory is gone")
+    assert not line.machine.exists(line.runtime)
     assert line.machine.run(f"ls {line.state}").stdout.split() == ["identity.pem", "journal.db"]
     line.start()
     history = line.machine.run(f"pychatd-console --history {line.port}", user="alice")
