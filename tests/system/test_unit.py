@@ -67,7 +67,8 @@ def test_the_console_is_for_members_of_the_group(line: SystemLine) -> None:
     for command in ("pychatd-console", "pychatd status"):
         outsider = line.machine.run(f"{command} {line.port}", user="bob", check=False)
         assert outsider.returncode == Exit.REFUSED
-        assert f"{line.runtime}/console.sock is not yours to use" in outsider.stderr
+        sentence = f"{line.runtime}/console.sock is not yours to use: join the group pychat, and log in again."
+        assert sentence in outsider.stderr
     member = line.machine.run(f"pychatd status {line.port}", user="alice")
     assert "Nobody is talking." in member.stdout
 
