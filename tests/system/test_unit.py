@@ -87,7 +87,7 @@ def test_killed_it_comes_back_and_so_does_the_conversation(line: SystemLine) -> 
 
 
 def test_who_calls_before_it_is_started_again_waits_and_is_greeted(idle_line: SystemLine) -> None:
-    with idle_line.drop_in("service", "[Service]\nRestartSec=3s"):
+    with idle_line.drop_in("service", "[Service]\nRestartSec=5s"):
         idle_line.start()
         idle_line.machine.run(f"kill -KILL {idle_line.show('MainPID')}")
         wait_for(lambda: idle_line.show("SubState") == "auto-restart", "it is killed")
