@@ -128,9 +128,12 @@ def test_while_it_is_fed_the_watchdog_does_nothing(line: SystemLine) -> None:
         assert line.show("NRestarts") == "0"
 
 
-def test_restarted_it_goes_on_with_the_conversation(line: SystemLine) -> None:
+@pytest.mark.parametrize("kind", ["service", "socket"])
+def test_restarted_it_goes_on_with_the_conversation(line: SystemLine, kind: str) -> None:
     console, client = line.talk()
-    line.machine.run(f"systemctl restart {line.unit}")
+    before = line.show("MainPID")
+    line.machine.run(f"systemctl restart pychatd@{line.port}.{kind}")
+    wait_for(lambda: line.is_active() and line.show("MainPID") != before, "it is started again")
     console.enter("Still there?")
     client.says("alice> Still there?")
 
