@@ -35,7 +35,7 @@ class SystemLine:
     @contextmanager
     def configured(self, text: str) -> Iterator[None]:
         """With `text` as the configuration of all lines; none of them has read it yet."""
-        self.machine.run(f"cat >/etc/pychatd/pychatd.toml <<'END'\n{text}\nEND\n")
+        self.machine.run(f"mkdir -p /etc/pychatd; cat >/etc/pychatd/pychatd.toml <<'END'\n{text}\nEND\n")
         try:
             yield
         finally:

@@ -171,7 +171,7 @@ def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: 
         assert idle_line.client().exit_status() in (Exit.FAILED, Exit.ABSENT)
         wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is closed")
     idle_line.logs("pychatd.toml, line 1: there is no setting 'turn'", "-p err")
-    idle_line.machine.run(f"systemctl reset-failed {idle_line.unit}; systemctl start {idle_line.unit}")
+    idle_line.machine.run(f"systemctl reset-failed 'pychatd@{idle_line.port}.*'; systemctl start {idle_line.unit}")
     idle_line.client().notes("You speak first")
 
 
