@@ -6,8 +6,10 @@ Operating system errors become LinkErrors here, each with a sentence.
 from __future__ import annotations
 
 import asyncio
+import grp
 import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 from pychat_client.errors import Absent, LinkError, NotPermitted, Untrusted
@@ -76,15 +78,22 @@ def dial_error(error: Exception, host: str, port: int) -> LinkError:
             return Absent(f"Nobody answers at {name} port {port}: {reason(error)}.")
 
 
+def not_yours(path: Path) -> NotPermitted:
+    """That this user may not use the console socket at `path`, and what to do about it."""
+    words = f"The console socket {path} is not yours to use"
+    with suppress(OSError, KeyError):  # its directory may be closed as well
+        if group := path.stat().st_gid:
+            return NotPermitted(f"{words}: join the group {grp.getgrgid(group).gr_name}, and log in again.")
+    return NotPermitted(f"{words}: only its owner may.")
+
+
 async def dial_unix(path: Path, owner: Owner) -> Link:
     """A link to a daemon on this machine. Raises Absent or NotPermitted, with a sentence."""
     loop = asyncio.get_running_loop()
     try:
         _, link = await loop.create_unix_connection(lambda: Link(owner), str(path))
     except PermissionError:
-        raise NotPermitted(
-            f"The console socket {path} is not yours to use: join the group it belongs to, or become its owner."
-        ) from None
+        raise not_yours(path) from None
     except OSError as error:
         raise Absent(f"No daemon answers at {path}: {reason(error)}.") from None
     return link

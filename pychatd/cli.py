@@ -219,7 +219,9 @@ def _stop(args: argparse.Namespace) -> int:
     pid = read_pid(place / "pid")
     if pid is None:
         if answers(place / "console.sock"):
-            raise LinkError(f"The line on port {port} is systemd's: 'systemctl stop pychatd@{port}' stops it.")
+            raise LinkError(
+                f"The line on port {port} is systemd's: 'systemctl stop pychatd@{port}.socket' stops it."
+            )
         raise Absent(f"pychatd is not running on port {port}.")
     try:
         handle = os.pidfd_open(pid)

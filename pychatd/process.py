@@ -173,8 +173,17 @@ def log_to_syslog(path: Path, port: int) -> None:
 
 def log_to_stderr() -> None:
     """Sends the log to stderr; with systemd's priority in front where systemd reads it (sd-daemon(3))."""
-    handler = logging.StreamHandler()
-    _log_to(handler, "%(prefix)s%(message)s" if "JOURNAL_STREAM" in os.environ else "%(levelname)s %(message)s")
+    _log_to(logging.StreamHandler(), "%(prefix)s%(message)s" if _in_journal() else "%(levelname)s %(message)s")
+
+
+def _in_journal() -> bool:
+    """Whether stderr is the stream that JOURNAL_STREAM names (systemd.exec(5)): a program on a terminal of
+    the session, or with a file there, inherits the variable too."""
+    try:
+        stream = os.fstat(2)
+    except OSError:  # closed
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}"
 
 
 def _log_to(handler: logging.Handler, layout: str) -> None:
@@ -201,20 +210,19 @@ def passed_sockets() -> list[socket.socket]:
     What tells of them is removed from the environment, and no program started from here inherits them.
     Raises UsageError for a descriptor that is no listening stream socket.
     """
-    pid, count, names = (os.environ.pop(f"LISTEN_{word}", "") for word in ("PID", "FDS", "FDNAMES"))
+    pid, count, _ = (os.environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
     if pid != str(os.getpid()) or not count.isdecimal():
         return []
     passed: list[socket.socket] = []
     for fd in range(PASSED_FIRST, PASSED_FIRST + int(count)):
-        name = dict(enumerate(names.split(":"), PASSED_FIRST)).get(fd, "unknown")
         try:
             os.set_inheritable(fd, False)
             sock = socket.socket(fileno=fd)
             listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         except OSError as error:
-            raise UsageError(f"Descriptor {fd} ('{name}') of systemd is no socket: {error.strerror}.") from None
+            raise UsageError(f"Descriptor {fd} of systemd is no socket: {error.strerror}.") from None
         if sock.type != socket.SOCK_STREAM or not listens:
-            raise UsageError(f"Descriptor {fd} ('{name}') of systemd is not from ListenStream= with Accept=no.")
+            raise UsageError(f"Descriptor {fd} of systemd is not from ListenStream= with Accept=no.")
         passed.append(sock)
     return passed
 

@@ -74,7 +74,9 @@ def _connect(path: Path) -> socket.socket:
         sock.connect(str(path))
     except PermissionError:
         sock.close()
-        raise NotPermitted(f"The console socket {path} is not yours to use.") from None
+        from pychat_client.dial import not_yours  # only for the sentence, for it loads asyncio
+
+        raise not_yours(path) from None
     except OSError:
         sock.close()
         raise Absent(f"No daemon answers at {path}.") from None

@@ -38,6 +38,9 @@ CONSOLES_MAX = 16
 PRUNE_SECONDS = 86400.0
 """How often what is older than `keep` is removed: that is counted in days."""
 
+FIXED = ("listen", "exit_idle", "durability", "syslog")
+"""The settings of which a change holds from the next start on (pychatd.toml(5))."""
+
 ACCEPT_PAUSE = 1.0
 """Seconds to wait when no more files can be opened, instead of spinning."""
 
@@ -212,16 +215,17 @@ class Server:
         else:
             self._complain(settings, identity)
             self._door.use(settings, identity)
-            if self._fixed(settings) != self._fixed(self._settings):
-                log.warning("Changed listen, durability and exit_idle settings hold from the next start on")
+            if changed := self._later(settings):
+                log.warning("Changed settings hold from the next start on: %s", ", ".join(changed))
             self._board.reload(settings, identity.fingerprint)
             log.info("The configuration has been reloaded")
         process.notify("READY=1")
 
-    def _fixed(self, settings: Settings) -> tuple[object, ...]:
-        """The settings that a reload cannot change."""
-        listen = None if self._listeners.passed else settings.listen
-        return listen, settings.durability, settings.exit_idle
+    def _later(self, settings: Settings) -> list[str]:
+        """The settings that differ from ours, and that a reload cannot change."""
+        differ = [key for key in FIXED if getattr(settings, key) != getattr(self._settings, key)]
+        unused = ("listen", "syslog") if self._listeners.passed else ()  # under systemd
+        return [key for key in differ if key not in unused]
 
     def _complain(self, settings: Settings, identity: Identity) -> None:
         """Logs what is wrong with the settings, though not so wrong that the line could not serve."""

@@ -136,7 +136,7 @@ def test_stop_tells_who_can_stop_a_line_of_systemd(manager: Manager) -> None:
     assert result.returncode == Exit.FAILED
     port = manager.line.port
     assert result.stderr == (
-        f"pychatd: The line on port {port} is systemd's: 'systemctl stop pychatd@{port}' stops it.\n"
+        f"pychatd: The line on port {port} is systemd's: 'systemctl stop pychatd@{port}.socket' stops it.\n"
     )
 
 

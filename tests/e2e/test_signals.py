@@ -101,6 +101,13 @@ def test_a_broken_configuration_is_logged_and_the_old_one_stays(idle_line: Line)
     assert caller.line().startswith("\\hello 1 Alice ")
 
 
+def test_what_a_reload_cannot_change_is_told(idle_line: Line) -> None:
+    idle_line.start("--config", idle_line.configure("handle = 'Alice'\n"))
+    idle_line.configure("handle = 'Bob'\ndurability = 'process'\nexit_idle = 60\nlisten = '127.0.0.1'\n")
+    idle_line.send(signal.SIGHUP)
+    idle_line.logs("Changed settings hold from the next start on: listen, exit_idle, durability")
+
+
 def test_sighup_does_not_disturb_a_conversation(line: Line) -> None:
     console, client = line.talk()
     line.send(signal.SIGHUP)

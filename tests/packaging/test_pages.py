@@ -21,6 +21,7 @@ from pychat_client.errors import Exit
 from pychat_client.ledger import Role
 from pychat_client.plain import Plain
 from pychatd import config
+from pychatd.server import FIXED
 from tests.packaging.programs import PACKAGING, commands, difference, options, parser, statuses
 
 MAN = PACKAGING / "man"
@@ -114,6 +115,14 @@ def test_settings_are_those_of_the_daemon() -> None:
     page = (MAN / "pychatd.toml.5").read_text()
     described = set(re.findall(r"^\.It Va (\w+)", section(page, "SETTINGS"), re.MULTILINE))
     assert difference("pychatd.toml.5", described, set(config._KEYS)) == ""
+
+
+def test_settings_that_a_reload_does_not_change_are_those_of_the_daemon() -> None:
+    page = (MAN / "pychatd.toml.5").read_text()
+    sentence = re.search(r"^Changes of\n(.*?)^hold from", page, re.MULTILINE | re.DOTALL)
+    assert sentence
+    named = set(re.findall(r"^\.Va (\w+)", sentence[1], re.MULTILINE))
+    assert difference("pychatd.toml.5, Changes of,", named, set(FIXED)) == ""
 
 
 def test_preferences_are_those_of_the_client() -> None:

@@ -16,7 +16,7 @@ for name in pychat_client pychatd pyproject.toml README.md LICENSE; do cp -r {SO
 python3 -m venv --system-site-packages /opt/pychat
 /opt/pychat/bin/pip install --quiet --no-index --no-deps --no-build-isolation $source
 
-install -m 644 {SOURCE}/packaging/sysusers.d/pychat.conf /usr/lib/sysusers.d/
+install -m 644 {SOURCE}/packaging/sysusers.d/pychatd.conf /usr/lib/sysusers.d/
 install -m 644 {SOURCE}/packaging/systemd/pychatd@.* /etc/systemd/system/
 install -d /etc/systemd/system/pychatd@.service.d
 cat >/etc/systemd/system/pychatd@.service.d/program.conf <<END

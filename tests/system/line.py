@@ -29,13 +29,13 @@ class SystemLine:
         self.machine.run(f"systemctl start {self.socket}")
 
     def stop(self) -> None:
-        """Returns when the port is closed as well, a moment after `systemctl stop` does."""
-        self.machine.run(f"systemctl stop {self.unit} {self.socket}")
+        """Ends the daemon and closes the port."""
+        self.machine.run(f"systemctl stop {self.socket}")
 
     @contextmanager
     def configured(self, text: str) -> Iterator[None]:
         """With `text` as the configuration of all lines; none of them has read it yet."""
-        self.machine.run(f"cat >/etc/pychatd/pychatd.toml <<'END'\n{text}\nEND\n")
+        self.machine.run(f"mkdir -p /etc/pychatd; cat >/etc/pychatd/pychatd.toml <<'END'\n{text}\nEND\n")
         try:
             yield
         finally:

@@ -70,17 +70,46 @@ def test_who_calls_back_wakes_the_line_and_the_conversation_goes_on(line: System
 
 
 def test_stopped_it_takes_no_calls(line: SystemLine) -> None:
-    line.machine.run(f"systemctl stop {line.unit}")
-    wait_for(lambda: not line.machine.exists(line.runtime), "the console's socket is gone")
+    line.stop()
+    assert not line.machine.exists(line.runtime)
     words = f"pychat --plain --accept-new --handle Client1 127.0.0.1 {line.port} </dev/null"
     assert line.machine.run(words, check=False).returncode == Exit.ABSENT
     assert line.has_left()
 
 
+def test_its_service_stopped_alone_the_next_call_starts_it(line: SystemLine) -> None:
+    line.machine.run(f"systemctl stop {line.unit}")
+    assert line.has_left()
+    line.client().notes("You speak first")
+    assert line.is_active()
+
+
+def test_a_line_that_root_has_started_is_left_alone(idle_line: SystemLine) -> None:
+    machine, port = idle_line.machine, idle_line.port
+    machine.run(f"pychatd start {port}")
+    assert machine.run(f"systemctl start {idle_line.unit}", check=False).returncode != 0
+    wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is another's")
+    assert "Nobody is talking." in machine.run(f"pychatd status {port}").stdout
+    machine.run(f"pychatd stop {port}; systemctl reset-failed {idle_line.socket}")
+
+
+@pytest.mark.parametrize(
+    "end", ["pychatd stop {port}", "kill -KILL $(cat {runtime}/pid)"], ids=["stopped", "killed"]
+)
+def test_after_a_line_of_root_members_of_the_group_may_use_the_console(idle_line: SystemLine, end: str) -> None:
+    machine, port = idle_line.machine, idle_line.port
+    machine.run(f"pychatd start {port}; {end.format(port=port, runtime=idle_line.runtime)}")
+    wait_for(lambda: machine.run(f"pychatd status {port}", check=False).returncode == Exit.ABSENT, "it is gone")
+    idle_line.start()
+    assert "Nobody is talking." in machine.run(f"pychatd status {port}", user="alice").stdout
+    idle_line.stop()
+    assert not machine.exists(idle_line.runtime)
+
+
 def test_pychatd_stop_tells_what_stops_it(line: SystemLine) -> None:
     refused = line.machine.run(f"pychatd stop {line.port}", check=False)
     assert refused.returncode == Exit.FAILED
-    words = f"systemctl stop pychatd@{line.port}"
+    words = f"systemctl stop pychatd@{line.port}.socket"
     assert f"The line on port {line.port} is systemd's: '{words}' stops it." in refused.stderr
     line.machine.run(words)
     assert line.has_left()
@@ -142,7 +171,7 @@ def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: 
         assert idle_line.client().exit_status() in (Exit.FAILED, Exit.ABSENT)
         wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is closed")
     idle_line.logs("pychatd.toml, line 1: there is no setting 'turn'", "-p err")
-    idle_line.machine.run(f"systemctl reset-failed {idle_line.unit}; systemctl start {idle_line.unit}")
+    idle_line.machine.run(f"systemctl reset-failed 'pychatd@{idle_line.port}.*'; systemctl start {idle_line.unit}")
     idle_line.client().notes("You speak first")
 
 

@@ -117,6 +117,9 @@ def test_built_again_they_are_the_same(bare: Machine, packages: str) -> None:
 
 
 def test_installed_two_people_talk(line: SystemLine) -> None:
+    documents = line.machine.run("dpkg --listfiles pychatd").stdout
+    assert "/pychatd/systemd.md" in documents
+    assert "/pychatd/CHANGELOG.md" in documents
     line.machine.run(f"systemd-analyze verify --man=no {line.unit}")
     line.machine.run(f"systemctl enable --now {line.unit}")
     refused = line.machine.run(f"pychatd-console {line.port}", user="bob", check=False)
@@ -131,6 +134,8 @@ def test_installed_two_people_talk(line: SystemLine) -> None:
 def test_an_upgrade_keeps_the_conversation(line: SystemLine, next_packages: str) -> None:
     line.machine.run("echo 'grace = 30' >>/etc/pychatd/pychatd.toml")
     line.start()
+    waiting = SystemLine(line.machine, next(_ports))
+    line.machine.run(f"systemctl enable --now {waiting.socket}")
     console, client = line.talk()
     before = line.show("MainPID")
     with ThreadPoolExecutor() as pool:
@@ -151,7 +156,8 @@ def test_an_upgrade_keeps_the_conversation(line: SystemLine, next_packages: str)
         numbers = re.findall(rf"> {word} (\d+)\.$", end.out(), re.MULTILINE)
         assert numbers == [str(number + 1) for number in range(rounds)]
     assert "grace = 30" in line.machine.run("cat /etc/pychatd/pychatd.toml").stdout
-    assert SystemLine(line.machine, next(_ports)).show("ActiveState") == "inactive"
+    assert waiting.has_left()
+    waiting.client().notes("You speak first")
     client.enter("\\quit")
     assert client.exit_status() == Exit.OK
 
@@ -182,6 +188,15 @@ def test_purged_nothing_is_left(bare: Machine, packages: str) -> None:
     bare.run(f"{APT} purge pychat pychatd")
     assert set(bare.run(FILES).stdout.splitlines()) ^ before == set()
     assert line.show("ActiveState") == "inactive"
+
+
+def test_purged_what_units_of_ones_own_use_is_left(line: SystemLine) -> None:
+    own = "/etc/systemd/system/pychatd@.service"
+    line.machine.run(f"cp /usr/lib/systemd/system/pychatd@.service {own}; echo x >/etc/pychatd/own.pem")
+    line.machine.run(f"systemctl daemon-reload; systemctl enable --now {line.unit}")
+    line.machine.run(f"{APT} purge pychatd")
+    left = f"{line.state}/journal.db /etc/pychatd/own.pem /etc/systemd/system/multi-user.target.wants/{line.unit}"
+    line.machine.run(f"ls {left}; rm {left} {own}")
 
 
 # ------------------------------------------------------------------ without the packages
@@ -217,4 +232,6 @@ def test_the_units_are_placed_as_documented(bare: Machine) -> None:
 
 def test_pages_and_settings_are_placed_as_documented(bare: Machine) -> None:
     bare.run(f"cd {SOURCE}; {documented('### Man pages, completions, settings')}")
-    assert "pychatd.8" in bare.run("ls /usr/local/share/man/man8").stdout
+    for page in (REPOSITORY / "packaging/man").iterdir():
+        bare.run(f"cmp {SOURCE}/packaging/man/{page.name} /usr/local/share/man/man{page.suffix[1:]}/{page.name}")
+    bare.run(f"cmp {SOURCE}/packaging/pychatd.toml /etc/pychatd/pychatd.toml")

@@ -67,7 +67,8 @@ def test_the_console_is_for_members_of_the_group(line: SystemLine) -> None:
     for command in ("pychatd-console", "pychatd status"):
         outsider = line.machine.run(f"{command} {line.port}", user="bob", check=False)
         assert outsider.returncode == Exit.REFUSED
-        assert f"{line.runtime}/console.sock is not yours to use" in outsider.stderr
+        sentence = f"{line.runtime}/console.sock is not yours to use: join the group pychat, and log in again."
+        assert sentence in outsider.stderr
     member = line.machine.run(f"pychatd status {line.port}", user="alice")
     assert "Nobody is talking." in member.stdout
 
@@ -83,6 +84,24 @@ def test_killed_it_comes_back_and_so_does_the_conversation(line: SystemLine) -> 
     client.enter("Yes")
     console.says("Client1> Yes")
     assert console.out().count("Hi!") == 1
+
+
+def test_who_calls_before_it_is_started_again_waits_and_is_greeted(idle_line: SystemLine) -> None:
+    with idle_line.drop_in("service", "[Service]\nRestartSec=5s"):
+        idle_line.start()
+        idle_line.machine.run(f"kill -KILL {idle_line.show('MainPID')}")
+        wait_for(lambda: idle_line.show("SubState") == "auto-restart", "it is killed")
+        client = idle_line.client()
+        assert idle_line.show("SubState") == "auto-restart", "the call comes too late"
+        client.notes("You speak first")
+        assert idle_line.is_active()
+
+
+def test_restarted_its_sockets_stay_open(line: SystemLine) -> None:
+    opened = line.show("ActiveEnterTimestampMonotonic", line.socket)
+    line.machine.run(f"systemctl restart {line.unit}")
+    assert line.show("ActiveEnterTimestampMonotonic", line.socket) == opened
+    line.client().notes("You speak first")
 
 
 def test_hung_it_is_killed_by_the_watchdog_and_started_again(idle_line: SystemLine) -> None:
@@ -109,9 +128,12 @@ def test_while_it_is_fed_the_watchdog_does_nothing(line: SystemLine) -> None:
         assert line.show("NRestarts") == "0"
 
 
-def test_restarted_it_goes_on_with_the_conversation(line: SystemLine) -> None:
+@pytest.mark.parametrize("kind", ["service", "socket"])
+def test_restarted_it_goes_on_with_the_conversation(line: SystemLine, kind: str) -> None:
     console, client = line.talk()
-    line.machine.run(f"systemctl restart {line.unit}")
+    before = line.show("MainPID")
+    line.machine.run(f"systemctl restart pychatd@{line.port}.{kind}")
+    wait_for(lambda: line.is_active() and line.show("MainPID") != before, "it is started again")
     console.enter("Still there?")
     client.says("alice> Still there?")
 
@@ -166,7 +188,7 @@ def test_stopped_it_leaves_its_state_alone(line: SystemLine) -> None:
     line.stop()
     assert line.show("Result") == "success"
     console.end_input()
-    wait_for(lambda: not line.machine.exists(line.runtime), "the runtime directory is gone")
+    assert not line.machine.exists(line.runtime)
     assert line.machine.run(f"ls {line.state}").stdout.split() == ["identity.pem", "journal.db"]
     line.start()
     history = line.machine.run(f"pychatd-console --history {line.port}", user="alice")
