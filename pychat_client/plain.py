@@ -6,9 +6,9 @@ For pipes, TERM=dumb and screen readers: nothing is ever redrawn and no escape s
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from datetime import datetime
+from typing import TextIO
 
 from pychat_client import wire
 from pychat_client.chat import Chat
@@ -17,6 +17,7 @@ from pychat_client.pipe import Pipe
 from pychat_client.text import check_handle, printable, printable_lines, wrap
 
 _INDENT = "    "
+_COLUMNS = 80  # of a terminal that does not tell
 
 
 class Plain(Pipe):
@@ -31,24 +32,19 @@ class Plain(Pipe):
     # -------------------------------------------------------------- chat.View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        name, indented = f"{printable(message.handle)}> ", f"\n{_INDENT}".join
-        lines = printable_lines(message.text)
+        text = "\n".join(printable_lines(message.text))
         if not own:
-            if sys.stdout.isatty():  # the terminal would break a long line where another's could begin
-                room = shutil.get_terminal_size().columns - len(_INDENT)
-                first = room + len(_INDENT) - len(name)
-                lines = [piece for i, line in enumerate(lines) for piece in wrap(line, room, room if i else first)]
-            self.write(sys.stdout, name + indented(lines))
+            self.write(sys.stdout, fit(sys.stdout, f"{printable(message.handle)}> {text}"))
         elif replayed:
-            self.notice(f"said earlier: {indented(lines)}")
+            self.notice(f"said earlier: {text}")
         elif not self._taking and os.isatty(self._source):  # a person has gone on meanwhile, and a file has not
-            self.notice(f"your turn; sent now: {indented(lines)}")
+            self.notice(f"your turn; sent now: {text}")
 
     def held(self, text: str) -> None:
         self.notice(f"held until your turn: {' '.join(printable_lines(text))}")
 
     def notice(self, sentence: str) -> None:
-        self.write(sys.stderr, f"{self._program}: {sentence}")
+        self.write(sys.stderr, fit(sys.stderr, f"{self._program}: {sentence}"))
 
     def restore(self, text: str) -> None:
         self.notice(f"taken back: {printable(' '.join(text.splitlines()))}")
@@ -72,6 +68,25 @@ class Plain(Pipe):
     def may_go_on(self, chat: Chat) -> bool:
         """A file goes at the pace of the turns; a person may want to recall what is held."""
         return os.isatty(self._source) or not chat.end.held
+
+
+def fit(stream: TextIO, text: str) -> str:
+    """`text` as it is written to `stream`, its later lines indented. A terminal would break a long line where
+    another's could begin, so for one it is broken here."""
+    lines = text.split("\n")
+    if stream.isatty():
+        columns = _columns(stream)
+        room = columns - len(_INDENT)
+        lines = [piece for i, line in enumerate(lines) for piece in wrap(line, room, room if i else columns)]
+    return f"\n{_INDENT}".join(lines)
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide the terminal behind `stream` is, which need not be that of stdout."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except OSError:  # it went away
+        return _COLUMNS
 
 
 def ask_handle() -> str:

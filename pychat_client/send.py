@@ -17,6 +17,7 @@ from datetime import datetime
 from pychat_client import wire
 from pychat_client.chat import Chat
 from pychat_client.errors import Exit, MessageError
+from pychat_client.plain import fit
 from pychat_client.text import check_message, printable_lines
 from pychat_client.view import View
 
@@ -93,7 +94,7 @@ class Sender(View):
         """Tells what was noticed: for an end that is not the wanted one."""
         for sentence in self._notices:
             with suppress(OSError):
-                print(f"pychat: {sentence}", file=sys.stderr)
+                print(fit(sys.stderr, f"pychat: {sentence}"), file=sys.stderr)
 
     # -------------------------------------------------------------- inside
 
