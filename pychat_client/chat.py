@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from pychat_client import wire
 from pychat_client.attention import Attention
-from pychat_client.commands import Commands, escaped, unescaped
+from pychat_client.commands import Commands, unescaped
 from pychat_client.conversation import Endpoint
 from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
@@ -233,7 +233,7 @@ class Chat:
         text = self.end.recall()
         if text is None:
             raise Refused("Nothing is held.")
-        self.view.restore(escaped(text))
+        self.view.recalled(text)
         self.view.refresh()
 
     def quit(self, reason: str) -> None:
@@ -294,7 +294,7 @@ class Chat:
                 self._tell(f"{who} ended the conversation{because}.")
                 self._return_undelivered(undelivered)
                 if undelivered and self.end.role is Role.OPERATOR:  # whose console goes on
-                    self.view.restore(escaped(undelivered[-1]))
+                    self.view.restore(undelivered[-1])
                 if by_other and self.end.role is Role.PEER:
                     self._ending = Exit.OK
             case Complaint(code, words):

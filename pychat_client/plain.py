@@ -46,8 +46,8 @@ class Plain(Pipe):
     def notice(self, sentence: str) -> None:
         self.write(sys.stderr, fit(sys.stderr, f"{self._program}: {sentence}"))
 
-    def restore(self, text: str) -> None:
-        self.notice(f"taken back: {printable(' '.join(text.splitlines()))}")
+    def recalled(self, text: str) -> None:
+        self.notice(f"taken back: {' '.join(printable_lines(text))}")
 
     # -------------------------------------------------------------- pipe.Pipe
 

@@ -30,7 +30,7 @@ from pychat_client import editing, palette, wire
 from pychat_client.alerts import Alerts
 from pychat_client.background import Colour, LateAnswers, ask_background
 from pychat_client.chat import Chat
-from pychat_client.commands import is_command, unescaped
+from pychat_client.commands import escaped, is_command, unescaped
 from pychat_client.errors import HandleError, PychatError
 from pychat_client.history import open_history
 from pychat_client.preferences import Preferences
@@ -142,9 +142,9 @@ class Screen(View):
 
     def restore(self, text: str) -> None:
         if self._accepting:
-            self._restored = text
+            self._restored = escaped(text)
         elif not self._line.text:
-            self._line.document = Document(text)
+            self._line.document = Document(escaped(text))
 
     @property
     def keys(self) -> Sequence[tuple[str, str]]:

@@ -69,9 +69,6 @@ class Sender(View):
     def alert(self, words: str, *, ring: bool) -> None:
         """Nobody looks elsewhere, because nobody looks."""
 
-    def restore(self, text: str) -> None:
-        """Nobody is there to type on."""
-
     def refresh(self) -> None:
         self._changed.set()
 
