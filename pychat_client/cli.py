@@ -305,14 +305,15 @@ def make_view(program: str, args: argparse.Namespace) -> View:
         from pychat_client.jsonl import Jsonl
 
         return Jsonl()
+    from pychat_client.preferences import load
+
+    preferences = load()
     if wants_plain(args.plain):
         from pychat_client.plain import Plain
 
-        return Plain(program)
-    from pychat_client.preferences import load
+        return Plain(program, preferences)
     from pychat_client.screen import open_screen
 
-    preferences = load()
     return open_screen(history_file(program) if preferences.history and not args.no_history else None, preferences)
 
 

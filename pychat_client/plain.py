@@ -1,19 +1,24 @@
 """The same chat without a screen: messages on stdout, notices on stderr, what is typed on stdin.
 
-For pipes, TERM=dumb and screen readers: nothing is ever redrawn and no escape sequence is written.
+For pipes, TERM=dumb and screen readers: nothing is ever redrawn and no escape sequence is written. A
+person at a terminal is called by the bell and the hook.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TextIO
 
 from pychat_client import wire
+from pychat_client.alerts import Alerts
 from pychat_client.chat import Chat
 from pychat_client.errors import HandleError, MessageError, PychatError
 from pychat_client.pipe import Pipe
+from pychat_client.preferences import Preferences
 from pychat_client.text import check_handle, printable, printable_lines, wrap
 
 _INDENT = "    "
@@ -23,10 +28,13 @@ _COLUMNS = 80  # of a terminal that does not tell
 class Plain(Pipe):
     """The view of a pipe, a plain terminal or a screen reader."""
 
-    def __init__(self, program: str, source: int = 0) -> None:
+    def __init__(self, program: str, preferences: Preferences, source: int = 0) -> None:
         """program: whose name stands in front of notices; source: the file descriptor to read."""
         super().__init__(source)
         self._program = program
+        bell = preferences.bell if sys.stderr.isatty() else "off"
+        calls = replace(preferences, bell=bell, notify="off")  # which would be an escape sequence
+        self._alerts = Alerts(calls, self._ring, self.notice) if os.isatty(source) else None
         self._taking = False  # what is said now has just been typed
 
     # -------------------------------------------------------------- chat.View
@@ -46,12 +54,18 @@ class Plain(Pipe):
     def notice(self, sentence: str) -> None:
         self.write(sys.stderr, fit(sys.stderr, f"{self._program}: {sentence}"))
 
+    def alert(self, words: str, *, ring: bool) -> None:
+        if self._alerts is not None:
+            self._alerts.alert(words, ring=ring)
+
     def recalled(self, text: str) -> None:
         self.notice(f"taken back: {' '.join(printable_lines(text))}")
 
     # -------------------------------------------------------------- pipe.Pipe
 
     def take(self, chat: Chat, line: bytes) -> None:
+        if self._alerts is not None:
+            self._alerts.touched()
         try:
             text = line.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
@@ -68,6 +82,12 @@ class Plain(Pipe):
     def may_go_on(self, chat: Chat) -> bool:
         """A file goes at the pace of the turns; a person may want to recall what is held."""
         return os.isatty(self._source) or not chat.end.held
+
+    # -------------------------------------------------------------- inside
+
+    def _ring(self, bell: str) -> None:
+        with suppress(OSError, ValueError):
+            print(bell, end="", file=sys.stderr, flush=True)
 
 
 def fit(stream: TextIO, text: str) -> str:

@@ -73,6 +73,15 @@ def test_a_terminal_that_does_not_tell_where_its_cursor_is_is_told_why_there_is_
     assert "Server |" not in client.text()
 
 
+def test_who_waits_for_a_taken_line_sees_that_it_is_taken(line: Line) -> None:
+    _, first = line.talk()
+    client = line.client("Client2", "--wait")
+    client.sees("taken | calling again (1)")
+    first.enter("\\quit")
+    client.sees("-- Connected to Server.")
+    client.sees("Server | you speak first")
+
+
 def test_the_other_sides_typing_is_shown_and_goes_with_its_message(line: Line) -> None:
     console, client = line.talk()
     console.type("an answ")
