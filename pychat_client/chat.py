@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from pychat_client import wire
 from pychat_client.attention import Attention
-from pychat_client.commands import Commands, escaped, unescaped
+from pychat_client.commands import Commands, unescaped
 from pychat_client.conversation import Endpoint
 from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
 from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
@@ -29,6 +29,8 @@ from pychat_client.view import View
 QUIT_SECONDS = 5.0
 """How long a quit may wait for the last acks."""
 
+
+_TAKEN = "The line is taken by somebody else."
 
 PASSING = ("stopping", "journal")
 """Codes of an error line after which it makes sense to call again: the conversation is kept."""
@@ -52,6 +54,7 @@ class Chat:
         self._wait = wait
         self._log = log or Log()
         self._log.report = view.notice
+        self._taken = False  # by somebody else, when we called last
         self._known = False  # whether the other end has ever answered: then we call again when cut off
         self.view = view
         self._link: Link | None = None
@@ -74,7 +77,7 @@ class Chat:
         """Where the conversation stands now."""
         linked = self.greeted and not self.gone.is_set()
         calls, typing = None if linked else self.attempt, self.attention.typing
-        return Situation(self.end, self.place, self._peer, calls, self.key, typing)
+        return Situation(self.end, self.place, self._peer, calls, self.key, typing, self._taken)
 
     @property
     def commands(self) -> dict[str, str]:
@@ -224,6 +227,7 @@ class Chat:
         if self._wait and self.attempt and not self._known:  # who waits for this may look elsewhere
             self.view.alert(f"{self.place} answers.", ring=True)
         self.greeted = self._known = True
+        self._taken = False
         self.attempt = 0
 
     # -------------------------------------------------------------- commands
@@ -233,7 +237,7 @@ class Chat:
         text = self.end.recall()
         if text is None:
             raise Refused("Nothing is held.")
-        self.view.restore(escaped(text))
+        self.view.recalled(text)
         self.view.refresh()
 
     def quit(self, reason: str) -> None:
@@ -294,7 +298,7 @@ class Chat:
                 self._tell(f"{who} ended the conversation{because}.")
                 self._return_undelivered(undelivered)
                 if undelivered and self.end.role is Role.OPERATOR:  # whose console goes on
-                    self.view.restore(escaped(undelivered[-1]))
+                    self.view.restore(undelivered[-1])
                 if by_other and self.end.role is Role.PEER:
                     self._ending = Exit.OK
             case Complaint(code, words):
@@ -304,11 +308,12 @@ class Chat:
 
     def _complaint(self, code: str, words: str) -> None:
         if code == "busy":
-            if not self.attempt or not self._wait:
-                again = " Calling again until it is free." if self._wait else ""
-                self.view.notice((words or "The line is taken by somebody else.") + again)
             if not self._wait:
+                self.view.notice(words or _TAKEN)
                 self.finish(Exit.TAKEN)
+            elif not self._taken:  # its own words are for those who do not wait
+                self.view.notice(f"{_TAKEN} Calling again until it is free.")
+            self._taken = True
         elif code in PASSING:
             self.greeted = False  # not an answer that makes the next pause shorter
             if words != self._trouble:

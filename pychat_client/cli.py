@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pychat_client import __version__, classic_options
@@ -113,11 +115,14 @@ def _add_call_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExcl
 
 
 def seconds(word: str) -> float:
-    """A time limit of the command line; argparse's sentence for a bad one names this function."""
-    number = float(word)
-    if not 0 < number < float("inf"):
-        raise ValueError
-    return number
+    """A time limit of the command line. Raises argparse's error for a bad one."""
+    with suppress(ValueError):
+        number = float(word)
+        if 0 < number < float("inf"):
+            return number
+    raise argparse.ArgumentTypeError(
+        f"'{printable(word)}' is no number of seconds: more than 0 is needed, such as 30."
+    )
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
@@ -177,13 +182,18 @@ def _send(args: argparse.Namespace) -> int:
     if handle is None:
         raise HandleError("Who are you? Your user's name is no handle: --handle NAME has to say it.")
     text = text_of(words)
-    start = time.monotonic()
-    context, key = _trusted_context(args, args.timeout)
+    view = Sender(text, expect_reply=args.expect_reply, seconds=args.timeout)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # until the chat takes them
+        signal.signal(number, signal.default_int_handler)
+    try:
+        context, key = _trusted_context(args, args.timeout)
+    except (PychatError, KeyboardInterrupt):  # the input cannot be read again
+        view.undelivered(text)
+        view.report()
+        raise
 
     import asyncio
 
-    left = None if args.timeout is None else max(args.timeout - (time.monotonic() - start), 0)
-    view = Sender(text, expect_reply=args.expect_reply, seconds=left)
     status = asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
     if status is not Exit.OK:
         view.report()
@@ -295,14 +305,15 @@ def make_view(program: str, args: argparse.Namespace) -> View:
         from pychat_client.jsonl import Jsonl
 
         return Jsonl()
+    from pychat_client.preferences import load
+
+    preferences = load()
     if wants_plain(args.plain):
         from pychat_client.plain import Plain
 
-        return Plain(program)
-    from pychat_client.preferences import load
+        return Plain(program, preferences)
     from pychat_client.screen import open_screen
 
-    preferences = load()
     return open_screen(history_file(program) if preferences.history and not args.no_history else None, preferences)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pychat_client.errors import Refused
 from pychat_client.ledger import Role
-from pychat_client.text import printable
+from pychat_client.text import BREAK, printable
 
 if TYPE_CHECKING:
     from pychat_client.chat import Chat
@@ -83,5 +83,5 @@ def unescaped(line: str) -> str:
 
 def escaped(text: str) -> str:
     """How the message `text` is typed."""
-    lines = text.replace("\u2028", "\n")
+    lines = text.replace(BREAK, "\n")
     return f"\\{lines}" if lines.startswith("\\") else lines

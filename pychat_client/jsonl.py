@@ -1,8 +1,4 @@
-"""The same chat for programs: JSON objects, one a line, both ways. docs/scripts.md describes each.
-
-The text of a message is data here, exact as it was said; all that is not ASCII travels as \\u escapes, so
-that no control character reaches a terminal that the lines are shown on.
-"""
+"""The same chat for programs: JSON objects, one a line, both ways; what is in them, objects.py says."""
 
 from __future__ import annotations
 
@@ -45,8 +41,8 @@ class Jsonl(Pipe):
     def notice(self, sentence: str) -> None:
         self._emit("notice", text=sentence)
 
-    def restore(self, text: str) -> None:
-        self._emit("recalled", text=text)
+    def recalled(self, text: str) -> None:
+        self._emit("recalled", text=text.replace(BREAK, "\n"))
 
     def undelivered(self, text: str) -> None:
         self._emit("undelivered", text=text.replace(BREAK, "\n"))

@@ -23,7 +23,31 @@ LINE_MAX = 1 << 16
 """Bytes read of one input line: far over a message, so that its length can still be told."""
 
 
-class Pipe(View):
+class Waiting(View):
+    """A view that draws nothing: it waits until something has changed."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+        self._chat: Chat | None = None
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        """The line that is written anyway is all there is."""
+
+    def refresh(self) -> None:
+        self._changed.set()
+
+    def stop(self) -> None:
+        self._changed.set()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Waits for `condition`, or the end of the chat."""
+        assert self._chat is not None
+        while not (condition() or self._chat.done):
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class Pipe(Waiting):
     """A view of lines; see chat.View for the contract.
 
     A line of input is taken once the one before it has been dealt with, so a long file waits where it
@@ -32,12 +56,11 @@ class Pipe(View):
 
     def __init__(self, source: int = 0) -> None:
         """source: the file descriptor to read."""
+        super().__init__()
         self._source = source
         for stream in (sys.stdout, sys.stderr):  # a character that does not fit ends nothing
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        self._changed = asyncio.Event()
-        self._chat: Chat | None = None
         self._refused = False
 
     @abstractmethod
@@ -53,15 +76,6 @@ class Pipe(View):
         """Whether the next line may be taken."""
 
     # -------------------------------------------------------------- chat.View
-
-    def alert(self, words: str, *, ring: bool) -> None:
-        """The line that is written anyway is all there is."""
-
-    def refresh(self) -> None:
-        self._changed.set()
-
-    def stop(self) -> None:
-        self._changed.set()
 
     async def run(self, chat: Chat) -> None:
         self._chat = chat
@@ -87,12 +101,6 @@ class Pipe(View):
             chat.status = Exit.UNDELIVERED
 
     # -------------------------------------------------------------- inside
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        assert self._chat is not None
-        while not (condition() or self._chat.done):
-            self._changed.clear()
-            await self._changed.wait()
 
     async def _or_done(self, lines: asyncio.Queue[bytes]) -> bytes | None:
         """The next line (empty at the end of the input), or None when the chat is done first."""

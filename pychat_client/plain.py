@@ -1,61 +1,71 @@
 """The same chat without a screen: messages on stdout, notices on stderr, what is typed on stdin.
 
-For pipes, TERM=dumb and screen readers: nothing is ever redrawn and no escape sequence is written.
+For pipes, TERM=dumb and screen readers: nothing is ever redrawn and no escape sequence is written. A
+person at a terminal is called by the bell and the hook.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
+from typing import TextIO
 
 from pychat_client import wire
+from pychat_client.alerts import Alerts
 from pychat_client.chat import Chat
 from pychat_client.errors import HandleError, MessageError, PychatError
 from pychat_client.pipe import Pipe
+from pychat_client.preferences import Preferences
 from pychat_client.text import check_handle, printable, printable_lines, wrap
 
 _INDENT = "    "
+_COLUMNS = 80  # of a terminal that does not tell
 
 
 class Plain(Pipe):
     """The view of a pipe, a plain terminal or a screen reader."""
 
-    def __init__(self, program: str, source: int = 0) -> None:
+    def __init__(self, program: str, preferences: Preferences, source: int = 0) -> None:
         """program: whose name stands in front of notices; source: the file descriptor to read."""
         super().__init__(source)
         self._program = program
+        bell = preferences.bell if sys.stderr.isatty() else "off"
+        calls = replace(preferences, bell=bell, notify="off")  # which would be an escape sequence
+        self._alerts = Alerts(calls, self._ring, self.notice) if os.isatty(source) else None
         self._taking = False  # what is said now has just been typed
 
     # -------------------------------------------------------------- chat.View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        name, indented = f"{printable(message.handle)}> ", f"\n{_INDENT}".join
-        lines = printable_lines(message.text)
+        text = "\n".join(printable_lines(message.text))
         if not own:
-            if sys.stdout.isatty():  # the terminal would break a long line where another's could begin
-                room = shutil.get_terminal_size().columns - len(_INDENT)
-                first = room + len(_INDENT) - len(name)
-                lines = [piece for i, line in enumerate(lines) for piece in wrap(line, room, room if i else first)]
-            self.write(sys.stdout, name + indented(lines))
+            self.write(sys.stdout, fit(sys.stdout, f"{printable(message.handle)}> {text}"))
         elif replayed:
-            self.notice(f"said earlier: {indented(lines)}")
+            self.notice(f"said earlier: {text}")
         elif not self._taking and os.isatty(self._source):  # a person has gone on meanwhile, and a file has not
-            self.notice(f"your turn; sent now: {indented(lines)}")
+            self.notice(f"your turn; sent now: {text}")
 
     def held(self, text: str) -> None:
         self.notice(f"held until your turn: {' '.join(printable_lines(text))}")
 
     def notice(self, sentence: str) -> None:
-        self.write(sys.stderr, f"{self._program}: {sentence}")
+        self.write(sys.stderr, fit(sys.stderr, f"{self._program}: {sentence}"))
 
-    def restore(self, text: str) -> None:
-        self.notice(f"taken back: {printable(' '.join(text.splitlines()))}")
+    def alert(self, words: str, *, ring: bool) -> None:
+        if self._alerts is not None:
+            self._alerts.alert(words, ring=ring)
+
+    def recalled(self, text: str) -> None:
+        self.notice(f"taken back: {' '.join(printable_lines(text))}")
 
     # -------------------------------------------------------------- pipe.Pipe
 
     def take(self, chat: Chat, line: bytes) -> None:
+        if self._alerts is not None:
+            self._alerts.touched()
         try:
             text = line.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
@@ -72,6 +82,31 @@ class Plain(Pipe):
     def may_go_on(self, chat: Chat) -> bool:
         """A file goes at the pace of the turns; a person may want to recall what is held."""
         return os.isatty(self._source) or not chat.end.held
+
+    # -------------------------------------------------------------- inside
+
+    def _ring(self, bell: str) -> None:
+        with suppress(OSError, ValueError):
+            print(bell, end="", file=sys.stderr, flush=True)
+
+
+def fit(stream: TextIO, text: str) -> str:
+    """`text` as it is written to `stream`, its later lines indented. A terminal would break a long line where
+    another's could begin, so for one it is broken here."""
+    lines = text.split("\n")
+    if stream.isatty():
+        columns = _columns(stream)
+        room = columns - len(_INDENT)
+        lines = [piece for i, line in enumerate(lines) for piece in wrap(line, room, room if i else columns)]
+    return f"\n{_INDENT}".join(lines)
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide the terminal behind `stream` is, which need not be that of stdout."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except OSError:  # it went away
+        return _COLUMNS
 
 
 def ask_handle() -> str:

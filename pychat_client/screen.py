@@ -22,23 +22,20 @@ from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
-from prompt_toolkit.input import Input, create_input
-from prompt_toolkit.input.typeahead import store_typeahead
-from prompt_toolkit.input.vt100_parser import Vt100Parser
-from prompt_toolkit.key_binding import KeyPress
+from prompt_toolkit.input import Input
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.utils import get_cwidth
 
 from pychat_client import editing, palette, wire
 from pychat_client.alerts import Alerts
-from pychat_client.background import Colour, ask_background
+from pychat_client.background import Colour, LateAnswers, ask_background
 from pychat_client.chat import Chat
-from pychat_client.commands import is_command, unescaped
+from pychat_client.commands import escaped, is_command, unescaped
 from pychat_client.errors import HandleError, PychatError
 from pychat_client.history import open_history
 from pychat_client.preferences import Preferences
 from pychat_client.situation import Kind
-from pychat_client.terminal import Terminal
+from pychat_client.terminal import Terminal, open_keyboard
 from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, wrap
 from pychat_client.view import View
 
@@ -55,6 +52,10 @@ _INDENT = 8
 
 _NARROW = 40
 """Columns below which half of that has to do."""
+
+_NO_TOOLBAR = (
+    "This terminal does not tell where its cursor is, so there is no toolbar: \\status tells what would be in it."
+)
 
 _KINDS = {Kind.PLAIN: "", Kind.TURN: "class:turn", Kind.WARNING: "class:warning"}
 
@@ -103,6 +104,7 @@ class Screen(View):
         )
         # SIGWINCH tells of a new size; asking twice a second would keep an idle machine awake
         self._session.app.terminal_size_polling_interval = None
+        self._session.app.renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
         self._session.app.key_processor.before_key_press += lambda _: self._alerts.touched()
@@ -140,9 +142,9 @@ class Screen(View):
 
     def restore(self, text: str) -> None:
         if self._accepting:
-            self._restored = text
+            self._restored = escaped(text)
         elif not self._line.text:
-            self._line.document = Document(text)
+            self._line.document = Document(escaped(text))
 
     @property
     def keys(self) -> Sequence[tuple[str, str]]:
@@ -299,19 +301,15 @@ def _fit(parts: Sequence[tuple[str, str]], columns: int) -> StyleAndTextTuples:
 
 def open_screen(history: Path | None, preferences: Preferences) -> Screen:
     """The screen of this program's terminal."""
-    typed = b""
+    typed, late = "", False
 
     def ask() -> Colour | None:
-        nonlocal typed
-        background, typed = ask_background()
+        nonlocal typed, late
+        background, typed, late = ask_background()
         return background
 
     colours = palette.choose(preferences.palette, os.environ, ask)
-    keyboard = create_input()
-    if typed:
-        presses: list[KeyPress] = []
-        Vt100Parser(presses.append).feed(typed.decode(errors="replace"))
-        store_typeahead(keyboard, presses)
+    keyboard = open_keyboard(typed, LateAnswers() if late else None)
     return Screen(preferences, history, colours, Terminal.on_stdout(), keyboard)
 
 

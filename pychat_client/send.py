@@ -10,15 +10,17 @@ import asyncio
 import codecs
 import os
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from pychat_client import wire
 from pychat_client.chat import Chat
 from pychat_client.errors import Exit, MessageError
+from pychat_client.pipe import Waiting
+from pychat_client.plain import fit
 from pychat_client.text import check_message, printable_lines
-from pychat_client.view import View
 
 INPUT_MAX = 1 << 16
 """Bytes read from stdin: far over a message, so that its length can still be told."""
@@ -27,8 +29,7 @@ INPUT_MAX = 1 << 16
 def text_of(words: Sequence[str]) -> str:
     """The message: `words`, or all of stdin where there are none, or only `-`. Raises MessageError."""
     text = _input() if list(words) in ([], ["-"]) else " ".join(words)
-    check_message(text)
-    return text
+    return check_message(text)
 
 
 def _input() -> str:
@@ -40,15 +41,16 @@ def _input() -> str:
     return text.rstrip("\r\n")
 
 
-class Sender(View):
+class Sender(Waiting):
     """Says one message; see chat.View for the contract."""
 
     def __init__(self, text: str, *, expect_reply: bool, seconds: float | None) -> None:
-        """seconds: after which to give up, None for never."""
+        """text: as it is sent; seconds: from now, after which to give up, None for never."""
+        super().__init__()
         self._text = text
         self._expect_reply = expect_reply
         self._seconds = seconds
-        self._changed = asyncio.Event()
+        self._start = time.monotonic()
         self._notices: list[str] = []
         self._reply: str | None = None
         self._said = self._late = self._unwritten = False
@@ -65,21 +67,12 @@ class Sender(View):
     def notice(self, sentence: str) -> None:
         self._notices.append(sentence)
 
-    def alert(self, words: str, *, ring: bool) -> None:
-        """Nobody looks elsewhere, because nobody looks."""
-
-    def restore(self, text: str) -> None:
-        """Nobody is there to type on."""
-
-    def refresh(self) -> None:
-        self._changed.set()
-
-    def stop(self) -> None:
-        self._changed.set()
-
     async def run(self, chat: Chat) -> None:
-        loop = asyncio.get_running_loop()
-        timer = None if self._seconds is None else loop.call_later(self._seconds, self._give_up, chat)
+        self._chat = chat
+        timer = None
+        if self._seconds is not None:
+            left = max(self._start + self._seconds - time.monotonic(), 0.0)
+            timer = asyncio.get_running_loop().call_later(left, self._give_up, chat)
         try:
             await self._converse(chat)
         finally:
@@ -93,29 +86,24 @@ class Sender(View):
         """Tells what was noticed: for an end that is not the wanted one."""
         for sentence in self._notices:
             with suppress(OSError):
-                print(f"pychat: {sentence}", file=sys.stderr)
+                print(fit(sys.stderr, f"pychat: {sentence}"), file=sys.stderr)
 
     # -------------------------------------------------------------- inside
 
     async def _converse(self, chat: Chat) -> None:
-        await self._until(lambda: chat.end.ready, chat)
+        await self._until(lambda: chat.end.ready)
         if chat.done:
             return
         chat.say(self._text)
         self._said = True
-        await self._until(chat.idle, chat)
+        await self._until(chat.idle)
         if self._expect_reply:
-            await self._until(lambda: self._reply is not None, chat)
+            await self._until(lambda: self._reply is not None)
             if self._reply is not None:
                 self._print("\n".join(printable_lines(self._reply)))
         if not chat.done:
             chat.leave()
-            await self._until(lambda: False, chat)
-
-    async def _until(self, condition: Callable[[], bool], chat: Chat) -> None:
-        while not (condition() or chat.done):
-            self._changed.clear()
-            await self._changed.wait()
+            await self._until(lambda: False)
 
     def _give_up(self, chat: Chat) -> None:
         assert self._seconds is not None

@@ -37,7 +37,7 @@ class Situation:
     place: what the line is called; peer: what the daemon told of the caller (operator's side only);
     calls: how many calls in a row have failed, None while there is a connection; key: the fingerprint
     of the daemon's key, as verified by the client or told by the operator's own daemon; typing: the
-    other user is typing now.
+    other user is typing now; taken: somebody else has the line.
     """
 
     end: Endpoint
@@ -46,6 +46,7 @@ class Situation:
     calls: int | None
     key: str | None
     typing: bool
+    taken: bool
 
     @property
     def my_turn(self) -> bool:
@@ -57,7 +58,7 @@ class Situation:
         end = self.end
         if end.over and end.role is Role.OPERATOR:
             return [Part("waiting for the next caller")]
-        who = Part(printable(end.other) or "nobody there yet")
+        who = Part(printable(end.other) or ("taken" if self.taken else "nobody there yet"))
         parts = [who, Part(self.turn(), Kind.TURN if self.my_turn else Kind.PLAIN)]
         if self.typing:
             parts.append(Part("typing"))
@@ -97,6 +98,8 @@ class Situation:
             lines.append(f"{other} calls from {printable(self.peer.address)} with {kind}.")
         elif other:
             lines.append(f"The other side is {other}{f', {_CLASSIC}' if end.classic else ''}.")
+        elif self.taken:
+            lines.append("The line is taken by somebody else.")
         if other and not end.here:
             lines.append(f"{other} is away: messages are kept and shown on return.")
         if self.typing:

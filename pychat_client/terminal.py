@@ -1,4 +1,4 @@
-"""The terminal as the screen writes to it, and the modes it is in while a chat owns it.
+"""The terminal as the screen writes to it and reads it, and the modes it is in while a chat owns it.
 
 prompt_toolkit leaves bracketed paste at each drawing that begins anew; a paste that falls into that moment
 would come as typed lines, and send itself. Here the modes last from `take` to `leave`.
@@ -9,10 +9,18 @@ from __future__ import annotations
 import os
 import select
 import sys
+from collections.abc import Callable
 
+from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
+from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.input.vt100_parser import Vt100Parser
+from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.vt100 import Vt100_Output
+
+from pychat_client.background import LateAnswers
 
 FOCUS_KEY = Keys.ControlF24
 """What a report of the focus comes as: a key that no keyboard has. Its data is one of the two below."""
@@ -62,3 +70,27 @@ class Terminal(Vt100_Output):
         """Writes `text`, which the terminal obeys, at once."""
         self.write_raw(text)
         self.flush()
+
+
+class _Parser(Vt100Parser):
+    """The toolkit's, which would take an answer that it did not ask for for something typed."""
+
+    def __init__(self, take: Callable[[KeyPress], None], late: LateAnswers) -> None:
+        super().__init__(take)
+        self._late = late
+
+    def feed(self, data: str) -> None:
+        super().feed(self._late.without(data))
+
+
+def open_keyboard(typed: str, late: LateAnswers | None) -> Input:
+    """The keyboard on standard input. typed: what was typed before; late: if the terminal may still answer."""
+    keyboard = create_input()
+    presses: list[KeyPress] = []
+    before = Vt100Parser(presses.append)
+    if late is not None and isinstance(keyboard, Vt100Input):
+        before = _Parser(presses.append, late)
+        keyboard.vt100_parser = _Parser(keyboard.vt100_parser.feed_key_callback, late)
+    before.feed(typed)
+    store_typeahead(keyboard, presses)
+    return keyboard

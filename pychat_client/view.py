@@ -29,8 +29,14 @@ class View(Protocol):
         """Something has happened now that a user who looks elsewhere may want to know; words: printable.
         ring: the other side asks for attention. Nothing more than what is shown anyway, by default."""
 
+    def recalled(self, text: str) -> None:
+        """An own message that the user has taken back before it went."""
+        self.restore(text)
+
     def restore(self, text: str) -> None:
-        """Puts text back into the line being typed, unless something stands there."""
+        """Puts an own message back into the line being typed, unless something stands there; nothing, by
+        default: not every view has such a line."""
+        return  # so that it is no abstract method
 
     @property
     def keys(self) -> Sequence[tuple[str, str]]:

@@ -7,12 +7,13 @@ one, a short conversation is played between the real daemon, console and client,
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 BIN = Path(sys.executable).parent
 PORT = 7000
@@ -20,6 +21,8 @@ PATIENCE = 30.0
 
 
 def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a window that is closed leaves no daemon behind
+        signal.signal(number, _end)
     with tempfile.TemporaryDirectory(prefix="pychat-") as directory:
         port = _port()
         places = ["--runtime-directory", f"{directory}/run"]
@@ -40,6 +43,12 @@ def main() -> int:
             return _play(console, client)
         finally:
             subprocess.run([*pychatd, "stop", str(port), *places], check=True)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    for other in (signal.SIGTERM, signal.SIGHUP):  # what is cleaned up now is not to be cut short
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _port() -> int:

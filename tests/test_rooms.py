@@ -23,8 +23,8 @@ CLIENT = [
     *("wire", "codec", "ledger", "events", "conversation"),
     *("telnet", "burst", "program", "classic", "classic_server", "classic_options"),
     *("signs", "situation", "link", "dial", "log", "commands", "view", "attention", "chat", "redial"),
-    *("objects", "pipe", "plain", "jsonl", "send"),
-    *("background", "palette", "terminal", "alerts", "history", "editing", "screen", "lines", "hosts", "cli"),
+    *("alerts", "objects", "pipe", "plain", "jsonl", "send"),
+    *("background", "palette", "terminal", "history", "editing", "screen", "lines", "hosts", "cli"),
 ]
 DAEMON = [
     *("config", "syslog", "process", "listeners", "identity", "journal", "switchboard", "report", "caller"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pychat_client.background import Colour, ask_background, contrast
+from pychat_client.background import Colour, LateAnswers, ask_background, contrast
 from pychat_client.palette import COLOURS, Name, choose
 
 AA = 4.5
@@ -113,8 +113,8 @@ def test_what_the_user_has_set_goes_before_everything_and_nothing_is_asked(palet
 # ------------------------------------------------------------------ asking the terminal
 
 
-def _asked(answer: Callable[[int], object], seconds: float = 5.0) -> tuple[Colour | None, bytes, bytes]:
-    """What is found out about a terminal that reacts with `answer`; and what it was asked."""
+def _asked(answer: Callable[[int], object], seconds: float = 5.0) -> tuple[Colour | None, str, bool]:
+    """What is found out about a terminal that reacts with `answer`."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     asked = b""
@@ -128,39 +128,56 @@ def _asked(answer: Callable[[int], object], seconds: float = 5.0) -> tuple[Colou
     thread = threading.Thread(target=terminal)
     thread.start()
     try:
-        colour_found, typed = ask_background(theirs, seconds)
-        return colour_found, typed, asked
+        return ask_background(theirs, seconds)
     finally:
         thread.join()
+        assert asked == b"\x1b]11;?\x1b\\\x1b[c"
         os.close(ours)
         os.close(theirs)
 
 
 @pytest.mark.parametrize("end", [b"\a", b"\x1b\\"])
 def test_a_terminal_tells_its_background(end: bytes) -> None:
-    found, typed, asked = _asked(
-        lambda fd: os.write(fd, b"\x1b]11;rgb:ffff/8080/00" + end + b"\x1b[?62;4c") and None
-    )
+    answer = b"\x1b]11;rgb:ffff/8080/00" + end + b"\x1b[?62;4c"
+    found, *rest = _asked(lambda fd: os.write(fd, answer))
     assert found == pytest.approx((1.0, 0.5, 0.0), abs=0.01)
-    assert typed == b""
-    assert asked == b"\x1b]11;?\x1b\\\x1b[c"
+    assert rest == ["", False]
 
 
 def test_a_terminal_that_knows_no_colours_ends_the_wait_by_its_other_answer() -> None:
-    assert _asked(lambda fd: os.write(fd, b"\x1b[?6c"), 60.0)[:2] == (None, b"")
+    assert _asked(lambda fd: os.write(fd, b"\x1b[?6c"), 60.0) == (None, "", False)
 
 
 def test_a_terminal_that_answers_nothing_costs_a_moment() -> None:
-    assert _asked(lambda fd: None, 0.05)[:2] == (None, b"")
+    assert _asked(lambda fd: None, 0.05) == (None, "", True)
 
 
 def test_what_is_typed_meanwhile_is_not_lost() -> None:
     answer = b"hel\x1b]11;rgb:00/00/00\x1b\\lo\x1b[?6c"
-    assert _asked(lambda fd: os.write(fd, answer))[:2] == (BLACK, b"hello")
+    assert _asked(lambda fd: os.write(fd, answer)) == (BLACK, "hello", False)
 
 
 def test_what_is_no_terminal_is_not_asked() -> None:
     reading, writing = os.pipe()
-    assert ask_background(reading) == (None, b"")
+    assert ask_background(reading) == (None, "", False)
     os.close(reading)
     os.close(writing)
+
+
+@pytest.mark.parametrize(
+    "answer", ["\x1b]11;rgb:1e1e/1e1e/1e1e\a\x1b[?62;4c", "\x1b]11;rgba:0/0/0/0\x1b\\\x1b[?6c", "\x1b[?1;2c"]
+)
+def test_an_answer_that_comes_late_is_nothing_typed_wherever_it_is_torn(answer: str) -> None:
+    cuts = [
+        cut for cut in range(len(answer) + 1) if answer[cut - 1 : cut] != "\x1b" or answer[cut : cut + 1] == "\\"
+    ]
+    for cut in cuts:
+        late = LateAnswers()
+        typed = late.without("hel" + answer[:cut]) + late.without(answer[cut:] + "lo") + late.without("\x1b[?6c")
+        assert typed == "hello\x1b[?6c", cut
+
+
+@pytest.mark.parametrize("key", ["\x1b", "\x1b[A", "\x1b[1;3A", "\x1b[?", "\x1b]x", "\x1b[200~text\x1b[201~"])
+def test_keys_pass_while_an_answer_is_waited_for(key: str) -> None:
+    late = LateAnswers()
+    assert late.without(key) + late.without("x") == key + "x"

@@ -139,7 +139,10 @@ class _AnsweringScreen(pyte.HistoryScreen):
 class Terminal:
     """A program on a pty, and the screen a person would see."""
 
-    def __init__(self, words: Sequence[str], env: dict[str, str], columns: int, lines: int) -> None:
+    def __init__(
+        self, words: Sequence[str], env: dict[str, str], columns: int, lines: int, *, answers: bool = True
+    ) -> None:
+        self._answers = answers
         self._screen = _AnsweringScreen(columns, lines, self._answer)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
@@ -152,7 +155,8 @@ class Terminal:
 
     def _answer(self, data: str) -> None:
         """The terminal's own answers (where the cursor is), as a real one gives them."""
-        self.child.send(data)
+        if self._answers:
+            self.child.send(data)
 
     def type(self, text: str) -> None:
         self.child.send(text)

@@ -171,9 +171,16 @@ class Line:
         return console, client
 
     def terminal(
-        self, words: Sequence[str], columns: int = 80, lines: int = 24, env: dict[str, str] | None = None
+        self,
+        words: Sequence[str],
+        columns: int = 80,
+        lines: int = 24,
+        env: dict[str, str] | None = None,
+        *,
+        answers: bool = True,
     ) -> Terminal:
-        terminal = Terminal(words, {**self.env, **(env or {})}, columns, lines)
+        """answers: the terminal tells where its cursor is, as nearly every one does."""
+        terminal = Terminal(words, {**self.env, **(env or {})}, columns, lines, answers=answers)
         self._terminals.append(terminal)
         return terminal
 

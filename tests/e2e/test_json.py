@@ -144,6 +144,32 @@ def test_what_is_said_early_is_held_and_told_and_taken_back(console: Program, cl
     assert client.piped.exit_status() == 6
 
 
+def test_what_is_taken_back_is_told_as_it_was_said(console: Program, client: Program) -> None:
+    client.say(text="Hi!")
+    console.tells("state", your_turn=True)
+    console.say(text="an answer")
+    for text in ("\\quit", "\\\\", "\\two\nlines"):
+        console.say(text=text)
+        console.tells("held", text=text)
+        console.say(command="recall")
+        console.tells("recalled", text=text)
+        console.tells("state", held=0)
+
+
+def test_what_was_held_when_the_peer_left_is_undelivered_and_nobody_has_recalled_it(
+    console: Program, client: Program
+) -> None:
+    client.say(text="Hi!")
+    console.tells("state", your_turn=True)
+    console.say(text="an answer")
+    console.say(text="\\never")
+    console.tells("held", text="\\never")
+    client.say(command="quit")
+    console.tells("undelivered", text="\\never")
+    console.tells("state", open=False)
+    assert console.told("recalled") == []
+
+
 @pytest.mark.parametrize(
     ("bad", "words"),
     [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, PATIENCE, Line, Piped
+from tests.e2e.harness import BIN, PATIENCE, Line, Piped, wait_for
+from tests.scene import prefer
 
 
 def _pychat(line: Line, text: str | bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
@@ -123,8 +125,8 @@ def test_to_wait_is_to_call_until_somebody_answers_and_to_say_so(line: Line) -> 
 def test_to_wait_is_to_call_until_the_line_is_free_and_to_say_so(line: Line) -> None:
     _, first = line.talk()
     client = line.plain("pychat", "--handle", "Client2", "--wait")
-    client.notes("The line is taken")
-    client.notes("Calling again until it is free.")
+    client.notes("The line is taken by somebody else. Calling again until it is free.\n")
+    assert "--wait" not in client.notices()
     first.enter("\\quit")
     client.notes("Connected to Server.")
     client.end_input()
@@ -174,6 +176,40 @@ def test_a_person_is_told_when_what_was_held_is_sent(line: Line) -> None:
     client.sees("your turn; sent now: early")
     console.says("Client1> early\n")
     assert client.text().count("sent now") == 1
+
+
+def test_a_ring_calls_a_person_who_has_no_screen_and_writes_one_bell(idle_line: Line, tmp_path: Path) -> None:
+    prefer(idle_line, f'hook = ["/bin/sh", "-c", "echo $PYCHAT_EVENT $PYCHAT_WORDS >>{tmp_path}/out"]')
+    idle_line.start()
+    console = idle_line.console("--plain")
+    console.sees("This is the line")
+    client = idle_line.plain("pychat", "--handle", "Client1")  # of which the hook is none: nobody sits there
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    client.enter("\\ring")
+    console.sees("Client1 rings.")
+    out = tmp_path / "out"
+    wait_for(lambda: out.exists() and out.read_text(), "the hook has run")
+    assert out.read_text() == "ring Client1 rings.\n"
+    console.enter("\\ring")
+    client.notes("Server rings.")
+    client.end_input()
+    console.sees("Client1 ended the conversation")
+    assert re.findall(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", console.raw) == [b"\a"]
+    assert "\a" not in client.out() + client.notices()
+    assert out.read_text() == "ring Client1 rings.\n"
+
+
+def test_with_the_bell_off_a_ring_is_a_line_without_a_screen_too(idle_line: Line) -> None:
+    prefer(idle_line, 'bell = "off"\nnotify = "osc777"')
+    idle_line.start()
+    console = idle_line.console("--plain")
+    console.sees("This is the line")
+    client = idle_line.plain("pychat", "--handle", "Client1")
+    client.enter("Hi!")
+    client.enter("\\ring")
+    console.sees("Client1 rings.")
+    assert re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", console.raw) is None
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(line: Line) -> None:

@@ -48,6 +48,40 @@ def test_what_was_held_when_the_peer_left_comes_back_into_the_operators_line(lin
     console.line_is("Server> and one more thing")
 
 
+def test_what_a_slow_terminal_answers_is_not_typed_and_not_sent(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    client = line.client(answers=False)
+    wait_for(lambda: b"\x1b[c" in _raw(client), "it asks for the background")
+    client.sees("You speak first")  # it has not waited for the answer
+    client.type("half\x1b]11;rgb:1e1e/1e1e")
+    client.line_is("Client1> half")
+    client.type("/1e1e\x1b\\\x1b[?62;4c a thought")
+    client.line_is("Client1> half a thought")
+    client.enter()
+    console.sees("Client1> half a thought\n")
+
+
+def test_a_terminal_that_does_not_tell_where_its_cursor_is_is_told_why_there_is_no_toolbar(line: Line) -> None:
+    client = line.client(answers=False)
+    client.sees("You speak first")
+    client.sees("-- This terminal does not tell where its cursor is, so there is no toolbar:")
+    client.enter("\\status")
+    client.sees("now: you speak first.")
+    client.line_is("Client1>")
+    assert "WARNING" not in client.text()
+    assert "Server |" not in client.text()
+
+
+def test_who_waits_for_a_taken_line_sees_that_it_is_taken(line: Line) -> None:
+    _, first = line.talk()
+    client = line.client("Client2", "--wait")
+    client.sees("taken | calling again (1)")
+    first.enter("\\quit")
+    client.sees("-- Connected to Server.")
+    client.sees("Server | you speak first")
+
+
 def test_the_other_sides_typing_is_shown_and_goes_with_its_message(line: Line) -> None:
     console, client = line.talk()
     console.type("an answ")

@@ -140,9 +140,23 @@ def test_a_host_that_says_nothing_is_given_up(line: Line) -> None:
 
 
 def test_nobody_answers(idle_line: Line) -> None:
-    result = _send(idle_line, "Hi!")
+    result = _send(idle_line, text=b"two\nlines\n")
     assert (result.returncode, result.stdout) == (3, b"")
     assert b"Nobody answers" in result.stderr
+    assert b"not delivered:\npychat:     two\npychat:     lines\n" in result.stderr  # stdin is read and gone
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_interrupted_while_nobody_answers_gets_the_text_back(
+    idle_line: Line, number: signal.Signals
+) -> None:
+    sender = Piped(idle_line.popen(_words(idle_line, "--wait")))
+    sender.enter("not lost")
+    sender.end_input()
+    sender.notes("Calling until somebody answers.")
+    sender.process.send_signal(number)
+    assert sender.exit_status() == 130
+    assert sender.notices().endswith("not delivered:\npychat:     not lost\n")
 
 
 def test_a_line_that_is_taken(line: Line) -> None:
@@ -183,6 +197,7 @@ def test_another_key_than_the_given_one(line: Line) -> None:
     words = [str(BIN / "pychat"), "send", "--fingerprint", "SHA256:" + 43 * "A", "localhost", str(line.port), "x"]
     result = subprocess.run(words, env=line.env, capture_output=True, timeout=PATIENCE, check=False)
     assert result.returncode == 7
+    assert b"not delivered:\npychat:     x\n" in result.stderr
     assert _said(line) == []
 
 
@@ -208,9 +223,10 @@ def test_a_refused_caller(line: Line) -> None:
         ([], b"\xff", "not UTF-8"),
         (["a\x07"], b"", "control character"),
         (["--handle", "two words", "x"], b"", "A handle is one word"),
-        (["--timeout", "soon", "x"], b"", "--timeout"),
-        (["--timeout", "0", "x"], b"", "--timeout"),
-        (["--timeout", "nan", "x"], b"", "--timeout"),
+        (["--timeout", "soon", "x"], b"", "--timeout: 'soon' is no number of seconds"),
+        (["--timeout", "0", "x"], b"", "'0' is no number of seconds: more than 0 is needed"),
+        (["--timeout", "-1", "x"], b"", "'-1' is no number of seconds: more than 0 is needed"),
+        (["--timeout", "nan", "x"], b"", "'nan' is no number of seconds"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_anybody_is_called(

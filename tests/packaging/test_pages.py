@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from pychat_client.conversation import Endpoint
 from pychat_client.errors import Exit
 from pychat_client.ledger import Role
 from pychat_client.plain import Plain
+from pychat_client.preferences import Preferences
 from pychatd import config
 from pychatd.server import FIXED
 from tests.packaging.programs import PACKAGING, commands, difference, options, parser, statuses
@@ -107,7 +110,7 @@ def test_every_exit_status_is_on_some_page() -> None:
 )
 def test_the_commands_of_a_conversation_are_described(pages: list[str], role: Role) -> None:
     described = set(re.findall(r"^\.It Ic \\e(\w+)", "".join(map(text, pages)), re.MULTILINE))
-    real = set(Chat(Endpoint(role, "Client1"), Plain("pychat"), "here").commands)
+    real = set(Chat(Endpoint(role, "Client1"), Plain("pychat", Preferences()), "here").commands)
     assert difference(" and ".join(PAGES[page] for page in pages), described, real) == ""
 
 
@@ -129,6 +132,15 @@ def test_preferences_are_those_of_the_client() -> None:
     part = section(text("pychat"), "CONFIGURATION")
     described = set(re.findall(r"^\.(?:It )?Va (\w+)", part, re.MULTILINE))
     assert difference("pychat.1", described, set(preferences._KEYS) | set(preferences._LINE_KEYS)) == ""
+
+
+def test_defaults_of_preferences_are_those_of_the_client() -> None:
+    part = section(text("pychat"), "CONFIGURATION")
+    shown = re.findall(r"^\.It Va (\w+)\n(?:(?!\.It ).*\n)*?\.Ql (\S+)\n\(default\)", part, re.MULTILINE)
+    real = {field.name: getattr(Preferences(), field.name) for field in fields(Preferences)}
+    assert {name: value.replace("\\(dq", '"') for name, value in shown} == {
+        name: json.dumps(value) for name, value in real.items() if isinstance(value, str | bool)
+    }
 
 
 def strings(directory: str) -> Iterator[str]:

@@ -28,20 +28,20 @@ def _padded(name: str) -> list[str]:
     return [*texts, "\U0001f600" * 34 + f"-- {name} forged", "x" * 66 + "12:00 " + f"{name}> forged"]
 
 
-def _peer(line: Line) -> Caller:
+def _peer(line: Line, handle: str = "Client1") -> Caller:
     """A raw version-1 peer in a conversation."""
-    caller = line.greeted("Client1")
-    caller.send("Client1> Hi!")
+    caller = line.greeted(handle)
+    caller.send(f"{handle}> Hi!")
     assert caller.reads("\\ack")
     return caller
 
 
-def _says(caller: Caller, texts: list[str]) -> None:
+def _says(caller: Caller, texts: list[str], handle: str = "Client1") -> None:
     """One after the other, so that nothing has to wait."""
     sent = 1
     for start in range(0, len(texts), 50):
         piece = texts[start : start + 50]
-        caller.send(*(f"Client1> {text}" for text in piece))
+        caller.send(*(f"{handle}> {text}" for text in piece))
         sent += len(piece)
         while caller.reads("\\ack") != f"\\ack {sent}":
             pass
@@ -124,14 +124,49 @@ def test_a_padded_message_never_looks_like_anothers_line(idle_line: Line, column
     _clean(console)
 
 
-def test_a_padded_message_never_looks_like_anothers_line_in_plain_mode_on_a_terminal(idle_line: Line) -> None:
+@pytest.mark.parametrize("handle", ["Client1", "\u6f22" * 10])
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_padded_message_never_looks_like_anothers_line_in_plain_mode_on_a_terminal(
+    idle_line: Line, columns: int, handle: str
+) -> None:
     """Nothing is drawn there, but the terminal itself begins a new row when one is full."""
     line = _free(idle_line)
-    console = line.console("--plain")
+    console = line.console("--plain", columns=columns, handle="me")
     console.sees("This is the line")
-    _says(_peer(line), [*_padded("Server"), DONE])
+    _says(_peer(line, handle), [*_padded("me"), DONE], handle)
+    console.sees(DONE)
+    assert corpus.forged(console.lines(), "me") == []
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_padded_reason_never_looks_like_anothers_line_in_plain_mode_on_a_terminal(
+    line: Line, columns: int
+) -> None:
+    console = line.console("--plain", columns=columns)
+    console.sees("This is the line")
+    before = "pychatd-console: Client1 ended the conversation: "
+    free = -len(before) % columns
+    for pad in ("x" * free, "\u3000" * (free // 2) + "x" * (free % 2)):
+        for extra in ("", " ", "x"):
+            caller = _peer(line)
+            caller.send(f"\\quit {pad}{extra}Server> forged")
+            caller.rest()
+    _peer(line).send(f"\\quit {DONE}")
     console.sees(DONE)
     assert corpus.forged(console.lines(), "Server") == []
+
+
+def test_a_padded_reason_never_looks_like_an_answer_that_was_sent_for(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    command = [str(BIN / "pychat"), "send", "--accept-new", "--expect-reply", "localhost", str(line.port), "Hi!"]
+    sender = line.terminal(command, columns=40)
+    console.sees("Hi!")
+    pad = "x" * (-len("pychat: Server ended the conversation: ") % 40)
+    console.enter(f"\\quit {pad}Server> forged")
+    assert sender.exit_status() == 8
+    sender.sees("forged")
+    assert corpus.forged(sender.lines(), "Server") == []
 
 
 def test_emoji_that_some_terminals_draw_wide_do_not_fill_a_row_twice() -> None:
