@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import pstats
 import re
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench.systems import KINDS, LINE, PATIENCE, SERVER_CPU, WINDOW, Missing, Server, Tools, on_cpus
+from tests.bench.systems import KINDS, LINE, PATIENCE, SERVER_CPU, WINDOW, Missing, Server, Tools, ended, on_cpus
 from tests.e2e.harness import Line, free_port
 
 Running = tuple[dict[str, Server], dict[str, str]]
@@ -73,7 +72,7 @@ def wakeups(pid: int) -> int:
     )
 
 
-def memory(pid: int, key: str) -> int:
+def resident(pid: int, key: str) -> int:
     """`key` (Rss, Pss) of a process in KiB (proc(5), smaps_rollup)."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(re.findall(rf"^{key}:\s+(\d+)", rollup, re.MULTILINE)[0])
@@ -114,15 +113,29 @@ def servers(tools: Tools, names: Sequence[str], directory: Path) -> Iterator[Run
             server.close()
 
 
-def talking_memory(tools: Tools, server: Server) -> int:
-    """Rss of a server while two talk over it: the most that is seen in a short conversation."""
+def talking(tools: Tools, names: Sequence[str], directory: Path, repeats: int) -> dict[str, list[int]]:
+    """Rss of servers while two talk over them, each time on one that has just been started."""
+    figures: dict[str, list[int]] = {}
+    for number in range(repeats):
+        say(f"memory {number + 1}/{repeats}")
+        for place, name in enumerate(names):
+            server = Server(KINDS[name], tools, directory / f"{number}-{place}")
+            try:
+                figures.setdefault(name, []).append(_talking(tools, server))
+            finally:
+                server.close()
+    return figures
+
+
+def _talking(tools: Tools, server: Server) -> int:
+    """The most that is seen in a short conversation."""
     kind = server.kind
     words = ["rtt", kind.protocol, server.peer, server.operator, str(kind.round_trips // 2)]
     most = 0
     with subprocess.Popen([tools.load, *words], stdout=subprocess.DEVNULL) as talk:
         while talk.poll() is None:
-            most = max(most, memory(server.process.pid, "Rss"))
-            time.sleep(0.01)
+            most = max(most, resident(server.process.pid, "Rss"))
+            time.sleep(0.002)
     if talk.returncode != 0:
         raise AssertionError(f"{kind.name}: the generator failed")
     return most
@@ -130,7 +143,7 @@ def talking_memory(tools: Tools, server: Server) -> int:
 
 def speed(tools: Tools, running: dict[str, Server], repeats: int) -> dict[str, Any]:
     """Round trips and streams over every server in turn, `repeats` times."""
-    figures: dict[str, Any] = {name: {"rss": talking_memory(tools, server)} for name, server in running.items()}
+    figures: dict[str, Any] = {name: {} for name in running}
     for number in range(repeats):
         for name, server in running.items():
             say(f"speed {number + 1}/{repeats}: {name}")
@@ -157,50 +170,9 @@ def _talk(tools: Tools, server: Server, mode: str) -> dict[str, Any]:
 def _stream(tools: Tools, server: Server, mode: str) -> dict[str, Any]:
     kind = server.kind
     before = cpu_us(server.process.pid)
-    found = load(
-        tools, "stream", kind.protocol, server.peer, server.operator, kind.streamed, WINDOW, mode=mode
-    )
+    found = load(tools, "stream", kind.protocol, server.peer, server.operator, kind.streamed, WINDOW, mode=mode)
     cost = (cpu_us(server.process.pid) - before) / found["messages"]
     return {"rate": found["messages"] / found["seconds"], "stream_cpu": cost}
-
-
-# ------------------------------------------------------------------ where the time goes
-
-
-AREAS = (
-    ("poll' of 'select.epoll", None),  # that is waiting
-    ("sqlite3", "SQLite, in C"),
-    ("_ssl", "OpenSSL, in C"),
-    ("of '_socket.socket'", "system calls of sockets, in C"),
-    ("asyncio/", "asyncio"),
-    ("pychat_client/link.py", "pychat_client/link.py"),
-    ("pychat_client/", "the rest of pychat_client"),
-    ("pychatd/journal.py", "pychatd/journal.py"),
-    ("pychatd/", "the rest of pychatd"),
-    ("", "Python's library, and functions in C that are called from all of them"),
-)
-"""What a function's place in a profile has in it, and where its time is counted."""
-
-
-def profile(tools: Tools, directory: Path) -> dict[str, float]:
-    """Shares of the daemon's time in round trips, by area: its own time in each function, without waiting."""
-    say("profile")
-    file = directory / "profile"
-    within = [tools.program("python"), "-m", "cProfile", "-o", str(file)]
-    server = Server(KINDS["pychat, durability process"], tools, directory / "server", within)
-    try:
-        load(tools, "rtt", "pychat", server.peer, server.operator, 20_000, mode="same")
-    finally:
-        server.close()
-    times: dict[str, float] = {}
-    # mypy: typeshed has no `stats`; keys are (file, line, function), values (calls, all calls, own time, ...)
-    for (path, _, function), (_, _, own, *_) in pstats.Stats(str(file)).stats.items():  # type: ignore[attr-defined]
-        if "importlib" in path or "<string>" in path:
-            continue  # starting
-        area = next(area for mark, area in AREAS if mark in f"{path} {function}")
-        if area is not None:
-            times[area] = times.get(area, 0.0) + own
-    return {area: time_ / sum(times.values()) for area, time_ in sorted(times.items(), key=lambda item: -item[1])}
 
 
 # ------------------------------------------------------------------ starting
@@ -329,7 +301,7 @@ def console(tools: Tools, directory: Path, size: int, repeats: int) -> dict[str,
 # ------------------------------------------------------------------ many lines
 
 
-def lines(tools: Tools, directory: Path, counts: Sequence[int]) -> list[dict[str, Any]]:
+def lines(tools: Tools, directory: Path, counts: Sequence[int], repeats: int) -> list[dict[str, Any]]:
     """What one line costs beside others that do nothing: daemons on ports of their own."""
     directory.mkdir(parents=True)
     first = Server(KINDS["pychat"], tools, directory / "first")
@@ -342,18 +314,18 @@ def lines(tools: Tools, directory: Path, counts: Sequence[int]) -> list[dict[str
         for count in counts:
             say(f"{count} lines")
             while len(processes) + 1 < count:
-                processes.append(_start_line(tools, directory, config))
+                processes.append(start_line(tools, directory, config))
             pids = [first.process.pid, *(process.pid for process in processes)]
             talk = ("rtt", "pychat", first.peer, first.operator, 1000)
-            trips = [load(tools, *talk, mode="same")["rtt"][49] for _ in range(3)]
+            trips = [load(tools, *talk, mode="same")["rtt"][49] for _ in range(repeats)]
             before = sum(map(wakeups, pids[1:]))
             time.sleep(5)
             figures.append(
                 {
                     "lines": count,
                     "rtt": median(trips),
-                    "pss": sum(memory(pid, "Pss") for pid in pids) / count,
-                    "rss": sum(memory(pid, "Rss") for pid in pids) / count,
+                    "pss": sum(resident(pid, "Pss") for pid in pids) / count,
+                    "rss": sum(resident(pid, "Rss") for pid in pids) / count,
                     "start_cpu": sum(map(cpu_us, pids[1:])) / (count - 1) if count > 1 else None,
                     "wakeups": sum(map(wakeups, pids[1:])) - before,
                 }
@@ -362,12 +334,12 @@ def lines(tools: Tools, directory: Path, counts: Sequence[int]) -> list[dict[str
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait(PATIENCE)
+            ended(process)
         first.close()
     return figures
 
 
-def _start_line(tools: Tools, directory: Path, config: Path) -> subprocess.Popen[bytes]:
+def start_line(tools: Tools, directory: Path, config: Path) -> subprocess.Popen[bytes]:
     """One more line; returns when it serves."""
     port = free_port()
     words = [tools.program("pychatd"), "run", str(port), "--config", str(config)]
@@ -377,6 +349,8 @@ def _start_line(tools: Tools, directory: Path, config: Path) -> subprocess.Popen
         end = time.monotonic() + PATIENCE
         while os.fstat(log.fileno()).st_size == 0:  # its first word is that it serves
             if process.poll() is not None or time.monotonic() > end:
+                process.kill()
+                process.wait()
                 log.seek(0)
                 raise AssertionError(f"a line does not start: {log.read().decode()}")
             time.sleep(0.002)

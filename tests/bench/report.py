@@ -9,160 +9,19 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tests.bench import plots
+from tests.bench.goals import PROCESS, RELAY, Figures, goals_table, speed, start, with_unit
 from tests.bench.systems import KINDS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/performance.md"
 BUILT = ROOT / "build/bench"
 LAST = Path(__file__).parent / "last.json"
-
-Figures = dict[str, Any]
-Value = Callable[[Figures], float]
-
-
-# ------------------------------------------------------------------ goals
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """`value` is to be at most `limit` times `of`, or at least, where more is better."""
-
-    what: str
-    value: Value
-    limit: float
-    of: Value
-    beside: str
-    unit: str = "us"
-    at_least: bool = False
-
-
-def speed(name: str, mode: str, key: str) -> Value:
-    return lambda figures: median(figures["speed"][name][mode][key])
-
-
-def start(name: str) -> Value:
-    return lambda figures: median(figures["starts"][name])
-
-
-def fixed(value: float) -> Value:
-    return lambda figures: value
-
-
-def rss(name: str) -> Value:
-    return lambda figures: float(figures["speed"][name]["rss"]) / 1024
-
-
-def wakeups(name: str) -> Value:
-    return lambda figures: float(figures["idle"]["wakeups"][name])
-
-
-def attach(views: Sequence[str]) -> Value:
-    return lambda figures: max(median(figures["console"][view]) for view in views) / 1e6
-
-
-def grown(key: str, largest: bool) -> Value:
-    return lambda figures: float(figures["growth"][-1 if largest else 0][key])
-
-
-def of_lines(key: str, most: bool) -> Value:
-    return lambda figures: float(figures["lines"][-1 if most else 0][key])
-
-
-RELAY, SAVING, ARCHIVE = "bare C relay", "mosquitto, autosave", "prosody, MAM"
-PROCESS = "pychat, durability process"
-
-
-def _goals() -> list[Goal]:
-    trip, ack = speed("pychat", "same", "rtt"), speed("pychat", "same", "ack")
-    rate = speed("pychat", "split", "rate")
-    return [
-        *(
-            Goal("durable round trip, p50", trip, limit, speed(other, "same", "rtt"), other)
-            for other, limit in ((RELAY, 1.5), (SAVING, 0.8), (ARCHIVE, 0.12))
-        ),
-        Goal("message to durable ack, p50", ack, 1.5, speed(RELAY, "same", "ack"), RELAY),
-        Goal("message to durable ack, p50", ack, 1.0, speed(SAVING, "same", "ack"), SAVING),
-        Goal(
-            'round trip, durability = "process", p50',
-            speed(PROCESS, "same", "rtt"),
-            0.8,
-            speed("prosody", "same", "rtt"),
-            "prosody",
-        ),
-        *(
-            Goal("durable messages a second, split", rate, limit, speed(other, "split", "rate"), other, "/s", True)
-            for other, limit in (("mosquitto", 1.0), (SAVING, 25.0), (ARCHIVE, 100.0))
-        ),
-        Goal("its time a message, pipelined", speed("pychat", "split", "stream_cpu"), 1, fixed(12), "12 us"),
-        Goal("memory of a talking line", rss("pychat"), 1.4, rss(ARCHIVE), ARCHIVE, "MiB"),
-        Goal("exec to accepting", start("accepting"), 2.0, start("pass"), "python3 -c pass"),
-        Goal("exec to the first round trip", start("answered"), 6.5, start("pass"), "python3 -c pass"),
-        Goal("pychat --version", start("version"), 3.0, start("pass"), "python3 -c pass"),
-        Goal("pychat to its first prompt", start("prompt"), 1.4, start("import"), "import prompt_toolkit"),
-        Goal("wake-ups in 60 s, daemon", wakeups("pychatd"), 1, fixed(8), "the pings: 8", ""),
-        Goal("wake-ups in 60 s, client", wakeups("pychat"), 1, fixed(8), "the pings: 8", ""),
-        Goal("wake-ups in 60 s, console", wakeups("pychatd-console"), 1, fixed(0), "none", ""),
-        Goal("round trip behind 100,000 messages", grown("rtt", True), 1.1, grown("rtt", False), "behind one"),
-        Goal("console attach, 10,000 messages", attach(("screen", "plain")), 1, fixed(0.5), "0.5 s", "s"),
-        Goal("round trip beside 199 other lines", of_lines("rtt", True), 1.1, of_lines("rtt", False), "alone"),
-        Goal("memory a line, 200 lines (Pss)", of_lines("pss", True), 1.0, of_lines("pss", False), "alone", "KiB"),
-    ]
-
-
-GOALS = _goals()
-
-
-def judge(goal: Goal, figures: Figures) -> list[str] | None:
-    """The cells of a goal's row; None where the figures have nothing to say."""
-    try:
-        value, other = goal.value(figures), goal.of(figures)
-    except (KeyError, IndexError):
-        return None
-    bound = goal.limit * other
-    met = value >= bound if goal.at_least else value <= bound
-    if met:
-        verdict = "met"
-    elif bound == 0:
-        verdict = f"missed by {value:.0f}"
-    else:
-        verdict = f"missed by {abs(value / bound - 1):.0%}"
-    ratio = "" if other == 0 else f"{value / other:.2f}"
-    sign = ">=" if goal.at_least else "<="
-    return [
-        goal.what,
-        with_unit(value, goal.unit),
-        goal.beside,
-        with_unit(other, goal.unit),
-        ratio,
-        f"{sign} {goal.limit:g}",
-        verdict,
-    ]
-
-
-def goals_table(figures: Figures) -> list[list[str]]:
-    rows = [["what", "pychat", "beside", "its figure", "ratio", "goal", ""]]
-    return rows + [row for goal in GOALS if (row := judge(goal, figures)) is not None]
-
-
-def with_unit(value: float, unit: str) -> str:
-    """Three significant digits and the unit that fits: us, ms or s."""
-    if unit == "us" and value >= 10_000:
-        value, unit = value / 1000, "ms"
-    if unit == "/s":
-        return f"{float(f'{value:.3g}'):,.0f}/s"
-    value = float(f"{value:.3g}")
-    digits = f"{value:g}" if value < 1000 else f"{value:,.0f}"
-    return f"{digits} {unit}".strip()
-
-
-# ------------------------------------------------------------------ the other tables
 
 
 def speed_table(figures: Figures) -> list[list[str]]:
@@ -200,14 +59,53 @@ def layers_table(figures: Figures) -> list[list[str]]:
 
     whole, process, plain = trip("pychat"), trip(PROCESS), trip(f"{PROCESS}, plain TCP")
     relay = trip(RELAY)
+    syncs = 2 * figures["about"]["sync"][49]
     parts = [
-        ("two commits that wait for the disk", whole - process),
+        ("two syncs of the disk (2 x fdatasync p50)", syncs),
+        ("what else waiting costs: see the experiment below", whole - process - syncs),
         ("TLS, at both ends", process - plain),
         ("the rest: Python, asyncio, SQLite, the kernel", plain),
         ("together", whole),
         ("for comparison, all of the bare relay in C (no TLS)", relay),
     ]
     return [["part", "time", "share"], *([what, with_unit(t, "us"), f"{t / whole:.0%}"] for what, t in parts)]
+
+
+def syncs_table(figures: Figures) -> list[list[str]]:
+    """The line beside the relay, with a disk and with three that are none."""
+    found = figures["syncs"]
+    ways = {
+        "real": "waits for the disk",
+        "sleeping": f"sleeps for {found['wait']} us",
+        "spinning": f"keeps the processor busy for {found['wait']} us",
+        "none": "returns at once",
+    }
+    both = [RELAY, "ratio", "longer by"]
+    rows = [["a sync", "round trip p50: pychat", *both, "to ack p50: pychat", *both]]
+    for way, words in ways.items():
+        row = [words]
+        for key in ("rtt", "ack"):
+            own, other = (median(found["runs"][way][name][key]) for name in ("pychat", RELAY))
+            both_times = [with_unit(own, "us"), with_unit(other, "us")]
+            row += [*both_times, f"{own / other:.2f}", with_unit(own - other, "us")]
+        rows.append(row)
+    return rows
+
+
+def floor_table(figures: Figures) -> list[list[str]]:
+    """Where a talking line's memory goes, by what has been loaded."""
+    found = {**figures["floor"], "pychatd while two talk": figures["talking"]["pychat"]}
+    rows, before = [["process", "memory (RSS)", "more than before"]], 0.0
+    for words, values in found.items():
+        value = median(values) / 1024
+        rows.append([words, with_unit(value, "MiB"), with_unit(value - before, "MiB") if before else ""])
+        before = value
+    return rows
+
+
+def talking_table(figures: Figures) -> list[list[str]]:
+    rows = [["while two talk over it", "memory (RSS)"]]
+    return rows + [[name, with_unit(median(values) / 1024, "MiB")] for name, values in figures["talking"].items()]
 
 
 def profile_table(figures: Figures) -> list[list[str]]:
@@ -273,6 +171,7 @@ def about_table(figures: Figures) -> list[list[str]]:
         ["software", f"Python {about['python']}, SQLite {about['sqlite']}, {about['openssl']}"],
         ["beside it", versions or "nothing"],
         ["repeats", str(about["repeats"])],
+        ["state of the repository", about.get("commit") or "unknown"],
     ]
 
 
@@ -297,7 +196,10 @@ TABLES: dict[str, Callable[[Figures], list[list[str]]]] = {
     "goals": goals_table,
     "speed": speed_table,
     "layers": layers_table,
+    "syncs": syncs_table,
     "profile": profile_table,
+    "talking": talking_table,
+    "floor": floor_table,
     "starts": starts_table,
     "idle": idle_table,
     "growth": growth_table,
@@ -356,10 +258,13 @@ def _aligned(rows: list[list[str]]) -> str:
 
 
 def in_page(page: str, figures: Figures) -> str:
-    """`page` with each `<!-- figures: NAME -->` block made anew."""
+    """`page` with each `<!-- figures: NAME -->` block made anew; one without figures says so."""
 
     def made(match: re.Match[str]) -> str:
-        rows = TABLES[match[1]](figures)
+        try:
+            rows = TABLES[match[1]](figures)
+        except KeyError:
+            rows = [["not measured"]]
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         lines.insert(1, "|" + "---|" * len(rows[0]))
         return f"<!-- figures: {match[1]} -->\n" + "\n".join(lines) + "\n<!-- end -->"

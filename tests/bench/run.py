@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.bench import measure, report
+from tests.bench import explain, measure, report
 from tests.bench.measure import say
 from tests.bench.systems import KINDS, QUICK, Missing, Tools, build
 
@@ -29,6 +29,7 @@ LAST = Path(__file__).parent / "last.json"
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
 LINES = (1, 20, 200)
 QUICK_REPEATS = 3
+IDLE_SECONDS = 60
 
 
 def main() -> int:
@@ -52,7 +53,8 @@ def main() -> int:
     place = Path(tempfile.mkdtemp(prefix="pychat-bench-", dir=args.directory))
     try:
         figures = {"about": about(tools, place, QUICK_REPEATS if args.quick else args.repeats)}
-        figures |= quick(tools, place) if args.quick else everything(tools, place, args.repeats)
+        sync = figures["about"]["sync"][49]
+        figures |= quick(tools, place) if args.quick else everything(tools, place, sync, args.repeats)
     finally:
         shutil.rmtree(place, ignore_errors=True)
     output.write_text(report.dumped(rounded(figures)))
@@ -62,19 +64,23 @@ def main() -> int:
     return 0
 
 
-def everything(tools: Tools, place: Path, repeats: int) -> dict[str, Any]:
+def everything(tools: Tools, place: Path, sync: float, repeats: int) -> dict[str, Any]:
+    """sync: what one takes here, p50."""
     with measure.servers(tools, list(KINDS), place / "speed") as (running, missing):
         speed = measure.speed(tools, running, repeats)
-        idle = measure.idle(running, place / "idle", 60)
+        idle = measure.idle(running, place / "idle", IDLE_SECONDS)
     return {
         "missing": missing,
         "speed": speed,
         "idle": idle,
-        "profile": measure.profile(tools, place / "profile"),
+        "talking": measure.talking(tools, list(running), place / "talking", repeats),
+        "syncs": explain.syncs(tools, place / "syncs", sync, repeats),
+        "profile": explain.profile(tools, place / "profile"),
+        "floor": explain.floor(tools, repeats),
         "starts": measure.starts(tools, place / "starts", 2 * repeats),
-        "growth": measure.growth(tools, place / "growth", SIZES, 3),
+        "growth": measure.growth(tools, place / "growth", SIZES, repeats),
         "console": measure.console(tools, place / "console", 10_000, repeats),
-        "lines": measure.lines(tools, place / "lines", LINES),
+        "lines": measure.lines(tools, place / "lines", LINES, repeats),
     }
 
 
@@ -88,6 +94,7 @@ def about(tools: Tools, place: Path, repeats: int) -> dict[str, Any]:
     """The machine and the versions; and what a sync costs here."""
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
+        "commit": commit(),
         "processor": model[0].partition(": ")[2] if model else platform.machine(),
         "processors": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
@@ -99,6 +106,16 @@ def about(tools: Tools, place: Path, repeats: int) -> dict[str, Any]:
         "sync": measure.sync(tools, place),
         "repeats": repeats,
     }
+
+
+def commit() -> str | None:
+    """Which state of the repository this is; None outside of one."""
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        result = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return result.stdout.strip() or None
 
 
 def version(package: str) -> str | None:

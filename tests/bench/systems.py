@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,7 +37,7 @@ durability = "{durability}"
 
 
 class Missing(Exception):
-    """A server that is not installed; `str()` says which."""
+    """A server that is not installed, or not all it needs; `str()` says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ class Tools:
 
     load: Path
     relay: Path
+    sync: Path
+    """A library that takes the place of a program's syncs: see sync.c."""
+
     env: Path
     """A virtual environment with pychat installed as a user has it."""
 
@@ -111,6 +115,7 @@ class Server:
         )
         try:
             self._wait()
+            self._check_archive()
         except BaseException:
             self.close()
             raise
@@ -196,16 +201,35 @@ class Server:
             time.sleep(0.01)
         raise AssertionError(f"{self.kind.name} does not start: {(self.directory / 'output').read_text()}")
 
+    def _check_archive(self) -> None:
+        """That a talk is archived, where it is to be: without its driver prosody goes on all the same.
+
+        Raises Missing.
+        """
+        if "MAM" not in self.kind.name:
+            return
+        talk = [str(self.tools.load), "rtt", self.kind.protocol, self.peer, self.operator, "1"]
+        subprocess.run(talk, stdout=subprocess.DEVNULL, timeout=PATIENCE, check=True)
+        kept = 0
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(self.directory / "prosody.sqlite")) as db:
+            kept = db.execute("SELECT count(*) FROM prosodyarchive").fetchone()[0]
+        if kept == 0:
+            raise Missing("prosody archives nothing: 'apt-get install lua-dbi-sqlite3'")
+
     def close(self) -> None:
         """Ends it, by its pid."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        self.process.terminate()
+        ended(self.process)
         self._log.close()
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a process that was told to end; kills one that does not."""
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def on_cpus(cpus: Iterable[int]) -> list[str]:
@@ -236,7 +260,7 @@ def build(directory: Path, repository: Path | None) -> Tools:
     """
     directory.mkdir(parents=True, exist_ok=True)
     env = Path(sys.prefix) if repository is None else directory / "env"
-    tools = Tools(directory / "load", directory / "relay", env)
+    tools = Tools(directory / "load", directory / "relay", directory / "sync.so", env)
     compiler = os.environ.get("CC", "cc")
     if shutil.which(compiler) is None:
         raise Missing("no C compiler: 'apt-get install gcc libc6-dev libssl-dev libsqlite3-dev'")
@@ -244,6 +268,7 @@ def build(directory: Path, repository: Path | None) -> Tools:
     for words in (
         [compiler, *FLAGS, "-o", str(tools.load), *sources, "-lssl", "-lcrypto", "-lutil"],
         [compiler, *FLAGS, "-o", str(tools.relay), str(HERE / "relay.c"), "-lsqlite3"],
+        [compiler, *FLAGS, "-shared", "-fPIC", "-o", str(tools.sync), str(HERE / "sync.c")],
     ):
         _run(words)
     if repository is None:

@@ -6,14 +6,20 @@ Nothing here asserts a time.
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.bench import report
+from tests.bench import measure, report, systems
+from tests.bench.goals import Figures, Goal, fixed, judge
 from tests.bench.measure import load
-from tests.bench.report import LAST, PAGE, Goal, fixed, judge
+from tests.bench.report import LAST, PAGE
 from tests.bench.systems import KINDS, Missing, Server, Tools, build
+from tests.e2e.ends import wait_for
+from tests.e2e.harness import free_port
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,62 @@ def test_a_console_is_told_the_whole_conversation(tools: Tools, tmp_path: Path) 
         server.close()
 
 
+@pytest.mark.parametrize("name", ["pychat", "bare C relay"])
+def test_a_sync_that_is_replaced_costs_what_was_asked_for(name: str, tools: Tools, tmp_path: Path) -> None:
+    """A round trip has two; that both servers' SQLite calls ours is what the experiment stands on."""
+    within = ["env", f"LD_PRELOAD={tools.sync}", "BENCH_SPIN=20000"]
+    server = Server(KINDS[name], tools, tmp_path / "server", within)
+    try:
+        found = load(tools, "rtt", server.kind.protocol, server.peer, server.operator, 3)
+        assert found["rtt"][0] >= 2 * 20_000
+    finally:
+        server.close()
+
+
+def test_a_server_that_archives_nothing_is_missing(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("prosody") is None:
+        pytest.skip("prosody is not installed")
+    (tmp_path / "peers").mkdir()
+    config = (systems.HERE / "peers/prosody.cfg.lua").read_text()
+    (tmp_path / "peers/prosody.cfg.lua").write_text(config.replace('"SQLite3"', '"Nothing"'))
+    monkeypatch.setattr(systems, "HERE", tmp_path)
+    with pytest.raises(Missing, match="archives nothing: 'apt-get install lua-dbi-sqlite3'"):
+        Server(KINDS["prosody, MAM"], tools, tmp_path / "server")
+
+
+def test_the_generator_leaves_no_program_behind(tools: Tools, tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    child = ["sh", "-c", f"echo $$ >{file}.new; mv {file}.new {file}; exec sleep 600"]
+    with subprocess.Popen([tools.load, "start", f"tls:{free_port()}", "unix:/nowhere", "--", *child]) as generator:
+        wait_for(file.exists, "the program has not started")
+        generator.kill()
+    wait_for(lambda: not _runs(int(file.read_text())), "the program runs on")
+
+
+def test_a_line_that_does_not_start_is_not_left_behind(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pid"
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/pychatd"
+    program.write_text(f"#!/bin/sh\necho $$ >{file}\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(measure, "PATIENCE", 1.0)
+    with pytest.raises(AssertionError, match="a line does not start"):
+        measure.start_line(replace(tools, env=tmp_path), tmp_path, tmp_path / "pychatd.toml")
+    assert not _runs(int(file.read_text()))
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there, and has not ended already (proc(5), stat)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_the_page_and_its_pictures_tell_the_kept_figures() -> None:
     figures = json.loads(LAST.read_text())
     assert PAGE.read_text() == report.in_page(PAGE.read_text(), figures), "make bench-docs"
@@ -72,6 +134,21 @@ def test_a_goal_is_met_or_says_by_how_much_it_is_missed(value: float, goal: Goal
     cells = judge(Goal(goal.what, fixed(value), goal.limit, goal.of, goal.beside, at_least=goal.at_least), {})
     assert cells is not None
     assert cells[-1] == verdict
+
+
+def test_a_goal_beside_a_server_that_is_missing_says_so() -> None:
+    def absent(figures: Figures) -> float:
+        raise KeyError("mosquitto")
+
+    cells = judge(Goal("x", fixed(10), 0.8, absent, "mosquitto"), {})
+    assert cells == ["x", "10 us", "mosquitto", "", "", "<= 0.8", "not measured"]
+    assert judge(Goal("x", absent, 0.8, fixed(10), "mosquitto"), {}) is None
+
+
+def test_a_table_without_figures_says_so_on_the_page() -> None:
+    page = report.in_page("<!-- figures: syncs -->\n| old |\n<!-- end -->", {})
+    assert "not measured" in page
+    assert "old" not in page
 
 
 def test_what_was_not_measured_is_left_out() -> None:

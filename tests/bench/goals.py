@@ -1,0 +1,144 @@
+"""What was to be reached, and whether it is: ratios of two figures of one run.
+
+Pure functions of the JSON that `run` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+Figures = dict[str, Any]
+Value = Callable[[Figures], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """`value` is to be at most `limit` times `of`, or at least, where more is better."""
+
+    what: str
+    value: Value
+    limit: float
+    of: Value
+    beside: str
+    unit: str = "us"
+    at_least: bool = False
+
+
+def speed(name: str, mode: str, key: str) -> Value:
+    return lambda figures: median(figures["speed"][name][mode][key])
+
+
+def start(name: str) -> Value:
+    return lambda figures: median(figures["starts"][name])
+
+
+def fixed(value: float) -> Value:
+    return lambda figures: value
+
+
+def rss(name: str) -> Value:
+    return lambda figures: median(figures["talking"][name]) / 1024
+
+
+def wakeups(name: str) -> Value:
+    return lambda figures: float(figures["idle"]["wakeups"][name])
+
+
+def attach(views: Sequence[str]) -> Value:
+    return lambda figures: max(median(figures["console"][view]) for view in views) / 1e6
+
+
+def grown(key: str, largest: bool) -> Value:
+    return lambda figures: float(figures["growth"][-1 if largest else 0][key])
+
+
+def of_lines(key: str, most: bool) -> Value:
+    return lambda figures: float(figures["lines"][-1 if most else 0][key])
+
+
+RELAY, SAVING, ARCHIVE = "bare C relay", "mosquitto, autosave", "prosody, MAM"
+PROCESS = "pychat, durability process"
+
+
+def _goals() -> list[Goal]:
+    trip, ack = speed("pychat", "same", "rtt"), speed("pychat", "same", "ack")
+    rate = speed("pychat", "split", "rate")
+    return [
+        *(
+            Goal("durable round trip, p50", trip, limit, speed(other, "same", "rtt"), other)
+            for other, limit in ((RELAY, 1.5), (SAVING, 0.8), (ARCHIVE, 0.12))
+        ),
+        Goal("message to durable ack, p50", ack, 1.5, speed(RELAY, "same", "ack"), RELAY),
+        Goal("message to durable ack, p50", ack, 1.0, speed(SAVING, "same", "ack"), SAVING),
+        Goal(
+            'round trip, durability = "process", p50',
+            speed(PROCESS, "same", "rtt"),
+            0.8,
+            speed("prosody", "same", "rtt"),
+            "prosody",
+        ),
+        *(
+            Goal("durable messages a second, split", rate, limit, speed(other, "split", "rate"), other, "/s", True)
+            for other, limit in (("mosquitto", 1.0), (SAVING, 25.0), (ARCHIVE, 100.0))
+        ),
+        Goal("its time a message, pipelined", speed("pychat", "split", "stream_cpu"), 1, fixed(12), "12 us"),
+        Goal("memory of a talking line", rss("pychat"), 1.4, rss(ARCHIVE), ARCHIVE, "MiB"),
+        Goal("exec to accepting", start("accepting"), 2.0, start("pass"), "python3 -c pass"),
+        Goal("exec to the first round trip", start("answered"), 6.5, start("pass"), "python3 -c pass"),
+        Goal("pychat --version", start("version"), 3.0, start("pass"), "python3 -c pass"),
+        Goal("pychat to its first prompt", start("prompt"), 1.4, start("import"), "import prompt_toolkit"),
+        Goal("wake-ups in 60 s, daemon", wakeups("pychatd"), 1, fixed(8), "the pings: 8", ""),
+        Goal("wake-ups in 60 s, client", wakeups("pychat"), 1, fixed(8), "the pings: 8", ""),
+        Goal("wake-ups in 60 s, console", wakeups("pychatd-console"), 1, fixed(0), "none", ""),
+        Goal("round trip behind 100,000 messages", grown("rtt", True), 1.1, grown("rtt", False), "behind one"),
+        Goal("console attach, 10,000 messages", attach(("screen", "plain")), 1, fixed(0.5), "0.5 s", "s"),
+        Goal("round trip beside 199 other lines", of_lines("rtt", True), 1.1, of_lines("rtt", False), "alone"),
+        Goal("memory a line, 200 lines (Pss)", of_lines("pss", True), 1.0, of_lines("pss", False), "alone", "KiB"),
+    ]
+
+
+GOALS = _goals()
+
+
+def judge(goal: Goal, figures: Figures) -> list[str] | None:
+    """The cells of a goal's row, also where nothing was there to compare with.
+
+    None where pychat itself was not measured.
+    """
+    try:
+        value = goal.value(figures)
+    except (KeyError, IndexError):
+        return None
+    sign = ">=" if goal.at_least else "<="
+    own, limit = [goal.what, with_unit(value, goal.unit), goal.beside], f"{sign} {goal.limit:g}"
+    try:
+        other = goal.of(figures)
+    except (KeyError, IndexError):
+        return [*own, "", "", limit, "not measured"]
+    ratio = "" if other == 0 else f"{value / other:.2f}"
+    return [*own, with_unit(other, goal.unit), ratio, limit, _verdict(goal, value, goal.limit * other)]
+
+
+def _verdict(goal: Goal, value: float, bound: float) -> str:
+    if value >= bound if goal.at_least else value <= bound:
+        return "met"
+    return f"missed by {value:.0f}" if bound == 0 else f"missed by {abs(value / bound - 1):.0%}"
+
+
+def goals_table(figures: Figures) -> list[list[str]]:
+    rows = [["what", "pychat", "beside", "its figure", "ratio", "goal", ""]]
+    return rows + [row for goal in GOALS if (row := judge(goal, figures)) is not None]
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Three significant digits and the unit that fits: us, ms or s."""
+    if unit == "us" and value >= 10_000:
+        value, unit = value / 1000, "ms"
+    if unit == "/s":
+        return f"{float(f'{value:.3g}'):,.0f}/s"
+    value = float(f"{value:.3g}")
+    digits = f"{value:g}" if value < 1000 else f"{value:,.0f}"
+    return f"{digits} {unit}".strip()
