@@ -38,7 +38,7 @@ faults: .venv/ready     ## long fault injection, about ten minutes; as root also
 	$(BIN)/python -m tests.faults.run --long
 	$(BIN)/pytest tests/faults -m slow
 
-bench: .venv/ready      ## what it costs, beside what one would pick instead; about five minutes, on a quiet machine
+bench: .venv/ready      ## what it costs, beside what one would pick instead; about six minutes, on a quiet machine
 	$(BIN)/python -m tests.bench.run
 
 bench-docs: .venv/ready ## keeps the figures of the last `make bench`, and writes them into docs/performance.md

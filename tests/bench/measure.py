@@ -200,6 +200,7 @@ def starts(tools: Tools, directory: Path, repeats: int) -> dict[str, list[float]
     python = tools.program("python")
     programs = {
         "pass": ("exec", python, "-c", "pass"),
+        "modules": ("exec", python, "-c", "import pychatd.cli, pychatd.server"),
         "version": ("exec", tools.program("pychat"), "--version"),
         "import": ("exec", python, "-c", "import prompt_toolkit"),
         "prompt": ("prompt", "Your handle", tools.program("pychat"), "localhost", port),

@@ -144,6 +144,7 @@ def idle_table(figures: Figures) -> list[list[str]]:
 def starts_table(figures: Figures) -> list[list[str]]:
     names = {
         "pass": "python3 -c pass",
+        "modules": "python3 -c 'import' of the daemon's modules, and so of all they import",
         "accepting": "pychatd run: exec to accepting",
         "answered": "pychatd run: exec to the first round trip",
         "version": "pychat --version",
@@ -153,6 +154,8 @@ def starts_table(figures: Figures) -> list[list[str]]:
     rows = [["program", "time", "times an empty Python"]]
     empty = start("pass")(figures)
     for name, words in names.items():
+        if name not in figures["starts"]:
+            continue
         value = start(name)(figures)
         rows.append([words, with_unit(value, "us"), f"{value / empty:.1f}"])
     return rows
@@ -242,6 +245,8 @@ def _against(figures: Figures, last: Figures) -> list[list[str]]:
             cells = [with_unit(now, unit), with_unit(kept, unit), f"{now / kept:.2f}"]
             rows.append([f"{name}: {what}", *cells])
     for name in figures["starts"]:
+        if name not in last["starts"]:
+            continue
         now, kept = start(name)(figures), start(name)(last)
         rows.append([f"start: {name}", with_unit(now, "us"), with_unit(kept, "us"), f"{now / kept:.2f}"])
     return rows
