@@ -112,7 +112,11 @@ def floor(tools: Tools, repeats: int) -> dict[str, list[float]]:
         modules: list[str] = []
         for name, more in STEPS:
             modules += more
-            words = ["-c", f"import {', '.join(['sys', *modules])}\nprint(end='.', flush=True)\nsys.stdin.read()"]
+            words = [
+                "-P",
+                "-c",
+                f"import {', '.join(['sys', *modules])}\nprint(end='.', flush=True)\nsys.stdin.read()",
+            ]
             with subprocess.Popen(
                 [tools.program("python"), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             ) as process:

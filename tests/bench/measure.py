@@ -35,6 +35,10 @@ LAST_TEXT = "{:08d}"
 """How the generator's message of that number begins, from 0."""
 
 
+IMPORTS = "import os, pychatd.cli, pychatd.server; os._exit(0)"
+"""A program that reads what a start of the daemon reads, and ends without tidying up."""
+
+
 def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
@@ -200,7 +204,7 @@ def starts(tools: Tools, directory: Path, repeats: int) -> dict[str, list[float]
     python = tools.program("python")
     programs = {
         "pass": ("exec", python, "-c", "pass"),
-        "modules": ("exec", python, "-c", "import pychatd.cli, pychatd.server"),
+        "modules": ("exec", python, "-P", "-c", IMPORTS),
         "version": ("exec", tools.program("pychat"), "--version"),
         "import": ("exec", python, "-c", "import prompt_toolkit"),
         "prompt": ("prompt", "Your handle", tools.program("pychat"), "localhost", port),
