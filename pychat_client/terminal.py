@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Callable
 
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
+from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.input.vt100_parser import Vt100Parser
@@ -72,25 +72,24 @@ class Terminal(Vt100_Output):
         self.flush()
 
 
-class _Parser(Vt100Parser):
-    """The toolkit's, which would take an answer that it did not ask for for something typed."""
+class _Reader(PosixStdinReader):
+    """The toolkit's, which would hand on an answer that it did not ask for as something typed."""
 
-    def __init__(self, take: Callable[[KeyPress], None], late: LateAnswers) -> None:
-        super().__init__(take)
+    def __init__(self, fd: int, encoding: str, late: LateAnswers) -> None:
+        super().__init__(fd, encoding=encoding)
         self._late = late
 
-    def feed(self, data: str) -> None:
-        super().feed(self._late.without(data))
+    def read(self, count: int = 1024) -> str:
+        return self._late.without(super().read(count))
 
 
 def open_keyboard(typed: str, late: LateAnswers | None) -> Input:
     """The keyboard on standard input. typed: what was typed before; late: if the terminal may still answer."""
     keyboard = create_input()
-    presses: list[KeyPress] = []
-    before = Vt100Parser(presses.append)
     if late is not None and isinstance(keyboard, Vt100Input):
-        before = _Parser(presses.append, late)
-        keyboard.vt100_parser = _Parser(keyboard.vt100_parser.feed_key_callback, late)
-    before.feed(typed)
+        keyboard.stdin_reader = _Reader(keyboard.fileno(), keyboard.stdin.encoding, late)
+        typed = late.without(typed)
+    presses: list[KeyPress] = []
+    Vt100Parser(presses.append).feed(typed)
     store_typeahead(keyboard, presses)
     return keyboard

@@ -56,7 +56,7 @@ def test_what_a_slow_terminal_answers_is_not_typed_and_not_sent(line: Line) -> N
     client.sees("You speak first")  # it has not waited for the answer
     client.type("half\x1b]11;rgb:1e1e/1e1e")
     client.line_is("Client1> half")
-    client.type("/1e1e\x1b\\\x1b[?62;4c a thought")
+    client.type("/1e1e\x1b\\\x1b[200~ a th\x1b[201~ou\x1b[?62;4cght")
     client.line_is("Client1> half a thought")
     client.enter()
     console.sees("Client1> half a thought\n")

@@ -103,6 +103,17 @@ def test_resizing_loses_and_doubles_nothing(window: Tmux, console: Terminal) -> 
         assert text.count(f"Server> now {columns}\n") == 1
 
 
+def test_another_width_leaves_no_copy_of_a_line_that_has_room_in_it(window: Tmux, console: Terminal) -> None:
+    """What a lower window leaves, or one narrower than the line, docs/use.md tells."""
+    window.type("half a thought")
+    for columns in (60, 40, 100, 300, 20, 80):
+        window.resize(columns, 24)
+        console.enter(f"now {columns}")
+        window.sees(f"Server> now {columns}")
+        window.line_is("Bob> half a thought")
+        assert "\n".join(window.lines()).count("half a") == 1
+
+
 def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -> None:
     window.type("half a thought")
     console.type("".join(f"{number}\r" for number in range(200)))
