@@ -138,6 +138,7 @@ def test_what_is_said_early_is_held_and_told_and_taken_back(console: Program, cl
     client.say(command="recall")
     client.tells("recalled", text="three\nlines")
     client.tells("state", held=1)
+    console.tells("message", text="Hi!")  # before it, there is nothing to quit
     console.say(command="quit")
     client.tells("undelivered", text="two")
     client.tells("end", status=6)
