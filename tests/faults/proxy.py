@@ -75,8 +75,9 @@ class Proxy:
         return sum(self.cuts.values())
 
     def arm(self) -> None:
-        """From now on it cuts, until there have been enough cuts."""
-        self._left = self._rng.randint(*self._weather.between)
+        """From now on it cuts, until there have been enough cuts; the first comes soon, in a short run too."""
+        least, most = self._weather.between
+        self._left = self._rng.randint(least, max(least, most // 4))
         self._armed = True
 
     def disarm(self) -> None:
