@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -38,18 +39,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="system: `make system-test` runs it, as root"))
 
 
-@pytest.fixture(scope="session", params=SUITES)
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A booted Debian with the programs, the units and the group; alice is a member, bob is not."""
+@contextmanager
+def booted(suite: str, script: str) -> Iterator[Machine]:
+    """A machine on which `script` has run; skips, with the reason, where none can be had."""
     try:
-        machine = Machine(request.param)
+        machine = Machine(suite)
     except Unavailable as error:
         pytest.skip(f"no machine: {error}")
     try:
-        machine.run(INSTALL)
+        machine.run(script)
         yield machine
     finally:
         machine.close()
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A booted Debian with the programs, the units and the group; alice is a member, bob is not."""
+    with booted(request.param, INSTALL) as machine:
+        yield machine
 
 
 @pytest.fixture(scope="session")

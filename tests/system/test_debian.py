@@ -16,8 +16,9 @@ import pytest
 
 from pychat_client import __version__
 from pychat_client.errors import Exit
+from tests.system.conftest import booted
 from tests.system.line import SystemLine
-from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, SUITES, Machine, Unavailable
+from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, SUITES, Machine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
 
@@ -74,15 +75,8 @@ def next_packages() -> str:
 @pytest.fixture(scope="module", params=SUITES)
 def bare(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A machine with what the programs depend on and nothing of them; alice and bob are users."""
-    try:
-        machine = Machine(request.param)
-    except Unavailable as error:
-        pytest.skip(f"no machine: {error}")
-    try:
-        machine.run("useradd --create-home alice; useradd --create-home bob")
+    with booted(request.param, "useradd --create-home alice; useradd --create-home bob") as machine:
         yield machine
-    finally:
-        machine.close()
 
 
 @pytest.fixture
