@@ -1,7 +1,7 @@
 """What classic programs put into one write, and how much they take of one (docs/classic.md).
 
 A program's message is a burst: bytes until a silence. It may be padded with NULs, end with a mark, or
-begin with a name. This module knows bytes and text; the codecs beside it know who speaks when.
+begin with a name. This module knows bytes and words; the codecs beside it know who speaks when.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pychat_client.text import BREAK, CONTROL, nfc
+from pychat_client import wire
+from pychat_client.text import BREAK, CONTROL, MESSAGE_MAX, nfc
 
 SILENCE = 0.15
 """Seconds without a byte that end a burst, beside the time that a byte needs to the other side and
@@ -68,6 +69,17 @@ def is_doubled(data: bytes) -> bool:
 def is_quit(text: str) -> bool:
     """Whether a message is a classic program's last."""
     return text.strip() in ("\\quit", "/quit")
+
+
+def meaning(handle: str, words: str) -> wire.Message | wire.Quit | wire.Unfit:
+    """What the words of a classic peer are: a message, its quit, or too many. None at all are a message too:
+    a program that has sent them waits for the answer."""
+    if is_quit(words):
+        return wire.Quit()
+    if len(words) > MESSAGE_MAX:
+        what = f"{len(words)} characters, and at most {MESSAGE_MAX} can be sent"
+        return wire.Unfit("too-long", f"Not delivered: {what}.")
+    return wire.Message(handle, words or " ")
 
 
 def flat(text: str) -> str:

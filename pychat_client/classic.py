@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 
 from pychat_client import wire
-from pychat_client.burst import GUEST, MARKS, SILENCE, VERSION, clean, flat, is_doubled, is_quit, split_name
+from pychat_client.burst import GUEST, MARKS, SILENCE, VERSION, clean, flat, is_doubled, meaning, split_name
 from pychat_client.codec import LINE_MAX, LineCodec
-from pychat_client.errors import HandleError, ProtocolError
+from pychat_client.errors import ProtocolError
 from pychat_client.program import ProgramCodec
 from pychat_client.telnet import Telnet, speaks
-from pychat_client.text import MESSAGE_MAX, check_handle
+from pychat_client.text import MESSAGE_MAX, is_handle
 
 _HELLO = b"\\hello "
 
@@ -44,7 +44,7 @@ class PersonCodec:
             if self._skipping:
                 self._skipping = False
             elif len(line) >= LINE_MAX:
-                yield from self._too_long(f"at most {MESSAGE_MAX} characters can be sent")
+                yield from self._too_long()
             else:
                 yield from self._line(line)
         if self._skipping:
@@ -52,7 +52,7 @@ class PersonCodec:
         elif len(self._rest) >= LINE_MAX:
             self._rest = b""
             self._skipping = True
-            yield from self._too_long(f"at most {MESSAGE_MAX} characters can be sent")
+            yield from self._too_long()
         if self._telnet.refusals:
             yield wire.Ping()  # telnet asks for something: the link's pong carries the refusal
         if self._telnet.interrupted:
@@ -98,26 +98,18 @@ class PersonCodec:
         if self._prefix is None:
             self._learn(text)
         yield from self._hello()
-        body = text.removeprefix(self._prefix or "") or text
-        if is_quit(body):
-            yield wire.Quit()
-        elif len(body) > MESSAGE_MAX:
-            yield from self._too_long(f"{len(body)} characters, and at most {MESSAGE_MAX} can be sent")
-        else:
-            yield wire.Message(self._handle, body)
+        yield meaning(self._handle, text.removeprefix(self._prefix or "") or text)
 
     def _learn(self, text: str) -> None:
         """From the first line: who it is. `Ann> ` tells; "note: milk" and "a>b" do not."""
         name, body = split_name(text)
-        self._prefix = f"{name}> " if body and text == f"{name}> {body}" else ""
-        try:
-            self._handle = check_handle(name) if self._prefix else self._handle
-        except HandleError:
-            self._prefix = ""
+        self._prefix = ""
+        if body and text == f"{name}> {body}" and is_handle(name):
+            self._handle, self._prefix = name, f"{name}> "
 
-    def _too_long(self, why: str) -> Iterator[wire.Frame]:
+    def _too_long(self) -> Iterator[wire.Frame]:
         yield from self._hello()
-        yield wire.Unfit("too-long", f"Not delivered: {why}.")
+        yield wire.Unfit("too-long", f"Not delivered: at most {MESSAGE_MAX} characters can be sent.")
 
     def _interrupt(self) -> Iterator[wire.Frame]:
         """Ctrl-C at telnet: the line being typed is nothing, and there is no other."""
@@ -150,10 +142,11 @@ class GreetingCodec:
         if self._codec is not None:
             yield from self._codec.feed(data)
             return
+        looked_at = len(self._start)
         self._start += data
         if self._start.startswith(_HELLO):
             yield from self._become(LineCodec())
-        elif _is_talking(self._start):
+        elif _is_talking(self._start, looked_at):
             yield from self._become(PersonCodec())
         elif len(self._start) >= LINE_MAX:
             yield from self._decide()
@@ -185,10 +178,11 @@ class GreetingCodec:
         yield from codec.feed(start)
 
 
-def _is_talking(start: bytes) -> bool:
-    """Whether two lines or more are a person's already, who may never pause: not the seed's doubled text."""
+def _is_talking(start: bytes, looked_at: int) -> bool:
+    """Whether two lines or more are a person's already, who may never pause: not the seed's doubled text.
+    looked_at: bytes of `start` of which the answer was no; each line is looked at once, however it drips in."""
     ends = [found.end() for found in re.finditer(b"\n", start[:LINE_MAX])]
-    return any(_from_person(start[:end]) for end in ends[1:])
+    return any(_from_person(start[:end]) for end in ends[1:] if end > looked_at)
 
 
 def _from_person(start: bytes) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pychat_client import burst, wire
 from pychat_client.burst import BURST_MAX, MARKS, SILENCE
 from pychat_client.codec import parse
-from pychat_client.errors import HandleError, ProtocolError
-from pychat_client.text import MESSAGE_MAX, check_handle
+from pychat_client.errors import ProtocolError
+from pychat_client.text import MESSAGE_MAX, is_handle
 
 GREETING_SECONDS = 0.7
 """How long a server that shakes hands may take, beside the way to it and back."""
@@ -129,11 +129,8 @@ class ServerCodec:
             yield wire.Notice(text)
 
     def _shake(self, text: str) -> None:
-        try:
-            self._handle = check_handle(text)
-            self._shook = True
-        except HandleError:
-            pass
+        if is_handle(text):
+            self._handle, self._shook = text, True
 
     def _say(self, text: str) -> Iterator[wire.Frame]:
         if not self._sent and not self._shook and self._habits.hello is None:
@@ -161,10 +158,8 @@ class ServerCodec:
         """The name that its messages begin with, when one of them begins with `name`."""
         if self._name is not None:
             return self._name
-        try:
-            return check_handle(name) if not self._shook or name == self._handle else ""
-        except HandleError:
-            return ""
+        known = name == self._handle if self._shook else is_handle(name)
+        return name if known else ""
 
 
 def _refusal(text: str, starts: tuple[str, ...]) -> wire.Frame | None:

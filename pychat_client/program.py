@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 from pychat_client import burst, wire
 from pychat_client.burst import BURST_MAX, GUEST, MARKS, SILENCE, VERSION
-from pychat_client.errors import HandleError
-from pychat_client.text import MESSAGE_MAX, check_handle
+from pychat_client.text import is_handle, nfc
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_AND_NAME = re.compile(r"[0-9]{4,5}(?=[^\W\d]\w*(?: ?>|: ))")  # the two writes in one segment
@@ -85,11 +84,10 @@ class ProgramCodec:
             self._first = False
             opening, _, rest = data.partition(b"\0")
             if _PORT.fullmatch(opening.decode(errors="replace")) and not last:
-                yield from self._burst(
-                    rest.lstrip(b"\0")
-                )  # a port for something else; the message may be behind it
+                # A port for something else; the message may be behind it.
+                yield from self._burst(rest.lstrip(b"\0"))
                 return
-            if not last and _is_handle(opening) and not rest.strip(b"\0"):
+            if not last and _is_word(opening) and not rest.strip(b"\0"):
                 self._shook, self._handle = True, burst.clean(opening)
                 yield from self._hello()
                 return
@@ -118,20 +116,15 @@ class ProgramCodec:
         if name != self._name:
             body = text
         yield from self._hello()
-        if burst.is_quit(body):
-            yield wire.Quit()
-        elif len(body) > MESSAGE_MAX:
-            yield wire.Unfit(
-                "too-long", f"Not delivered: {len(body)} characters, and at most {MESSAGE_MAX} can be sent."
-            )
-        else:
+        frame = burst.meaning(self._handle, body)
+        if isinstance(frame, wire.Message):
             self._unanswered = body
-            yield wire.Message(self._handle, body or " ")  # an empty one passes the turn all the same
+        yield frame
 
     def _learn(self, name: str) -> str:
         """From the first message: the name in front of all of them, or nothing."""
         if not self._shook:
-            if not _is_handle(name.encode()):
+            if not is_handle(name):
                 return ""
             self._handle = name
             return name
@@ -144,10 +137,11 @@ class ProgramCodec:
             yield wire.Hello(VERSION, self._handle, turns="alternate")
 
 
-def _is_handle(data: bytes) -> bool:
+def _is_word(data: bytes) -> bool:
+    """Whether these bytes are a handle."""
     try:
-        return check_handle(data.decode()) != ""
-    except (HandleError, UnicodeDecodeError):
+        return is_handle(nfc(data.decode()))
+    except UnicodeDecodeError:
         return False
 
 

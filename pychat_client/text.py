@@ -75,6 +75,14 @@ def as_sent(text: str) -> str:
     return nfc(_BREAKS.sub(BREAK, text).replace("\t", _TAB))
 
 
+def is_handle(word: str) -> bool:
+    """Whether `word`, in NFC, is a handle."""
+    try:
+        return check_handle(word) == word
+    except HandleError:
+        return False
+
+
 def check_message(text: str) -> str:
     """What is sent for `text`: NFC, line breaks as U+2028, tabs as spaces.
 

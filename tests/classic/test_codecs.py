@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
@@ -188,6 +189,16 @@ def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
         assert tracemalloc.get_traced_memory()[0] < 100_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("start", [b"\0" + b"\n" * 4000, b"@@@\n@@@\n" * 500])
+def test_bytes_that_drip_in_are_not_looked_at_again_for_each_one(start: bytes) -> None:
+    """A fraction of a second; if each line were looked at for each byte, half a minute of the daemon's time."""
+    codec = GreetingCodec()
+    begun = time.process_time()
+    for byte in single(start):
+        list(codec.feed(byte))
+    assert time.process_time() - begun < 5
 
 
 def test_an_over_long_burst_is_refused_once() -> None:
