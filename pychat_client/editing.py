@@ -5,10 +5,12 @@ Most of editing is prompt_toolkit's own, emacs' or vi's; here is what a chat has
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Protocol
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus, vi_navigation_mode
@@ -53,6 +55,9 @@ class Hands(Protocol):
 
     def focus(self, focused: bool) -> None:
         """The terminal has got the focus, or has lost it."""
+
+    def cursor_at(self, place: Point) -> None:
+        """The terminal's answer: where its cursor is in the window, counted from 0."""
 
     def suspend(self) -> None: ...
 
@@ -148,6 +153,11 @@ def _keys_of_the_chat(hands: Hands) -> KeyBindings:
     @keys.add("c-z", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
         hands.suspend()
+
+    @keys.add(Keys.CPRResponse, save_before=lambda event: False)
+    def _(event: KeyPressEvent) -> None:
+        row, column = re.findall(r"\d+", event.data)
+        hands.cursor_at(Point(int(column) - 1, int(row) - 1))
 
     @keys.add(FOCUS_KEY)
     def _(event: KeyPressEvent) -> None:

@@ -19,6 +19,7 @@ from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
+from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
@@ -34,6 +35,7 @@ from pychat_client.commands import escaped, is_command, unescaped
 from pychat_client.errors import HandleError, PychatError
 from pychat_client.history import open_history
 from pychat_client.preferences import Preferences
+from pychat_client.renderer import ResizableRenderer
 from pychat_client.situation import Kind
 from pychat_client.terminal import Terminal, open_keyboard
 from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, wrap
@@ -104,7 +106,8 @@ class Screen(View):
         )
         # SIGWINCH tells of a new size; asking twice a second would keep an idle machine awake
         self._session.app.terminal_size_polling_interval = None
-        self._session.app.renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
+        self._session.app.renderer = self._renderer = ResizableRenderer(self._session.app.renderer)
+        self._renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
         self._session.app.key_processor.before_key_press += lambda _: self._alerts.touched()
@@ -160,7 +163,7 @@ class Screen(View):
             self._terminal.take(focus=self._alerts.wanted)
             self._task = asyncio.current_task()
             try:
-                await self._session.prompt_async()
+                await self._session.prompt_async(pre_run=self._watch_size)
             except (EOFError, KeyboardInterrupt):  # a SIGINT from elsewhere
                 chat.interrupt()
             finally:
@@ -183,6 +186,9 @@ class Screen(View):
     def focus(self, focused: bool) -> None:
         self._alerts.focus(focused)
 
+    def cursor_at(self, place: Point) -> None:
+        self._renderer.reported(self._session.app, place)
+
     def suspend(self) -> None:
         self._lend(run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))
 
@@ -201,6 +207,11 @@ class Screen(View):
         if self._session.app.is_running:
             self._terminal.take(focus=self._alerts.wanted)
         self._flush()
+
+    def _watch_size(self) -> None:
+        """Called before the toolkit begins to watch the window itself: it would erase what it must not."""
+        loop, app = asyncio.get_running_loop(), self._session.app
+        loop.call_soon(loop.add_signal_handler, signal.SIGWINCH, lambda: self._renderer.resized(app))
 
     def _changed(self, buffer: Buffer) -> None:
         if self._chat is not None and not self._accepting:
@@ -267,7 +278,7 @@ class Screen(View):
 
     async def _flush_soon(self) -> None:
         """Once the terminal has told where its cursor is: what it says later is of a place that has moved."""
-        await self._session.app.renderer.wait_for_cpr_responses()
+        await self._renderer.settled(self._session.app)
         self._flush()
 
     def _flush(self) -> None:
@@ -278,10 +289,10 @@ class Screen(View):
         self._waiting = []
         app = self._session.app
         if app.is_running:
-            app.renderer.erase()
+            self._renderer.erase()
         print_formatted_text(self._terminal, text, self._style, color_depth=self._depth)
         if app.is_running:
-            app.renderer.request_absolute_cursor_position()
+            self._renderer.request_absolute_cursor_position()
             app.invalidate()
 
 

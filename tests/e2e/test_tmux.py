@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,32 +87,43 @@ def test_a_paste_of_100_kilobytes_leaves_everything_as_it_was(window: Tmux, cons
     console.sees("Bob> half a thought")
 
 
-def test_resizing_loses_and_doubles_nothing(window: Tmux, console: Terminal) -> None:
+SIZES = [(60, 20), (40, 24), (100, 10), (300, 30), (20, 24), (80, 24)]
+"""Of windows, one after the other, in columns and rows."""
+
+DRAG = [(columns, 24) for columns in [*range(79, 39, -1), *range(41, 81)]]
+"""A window drawn narrow and wide again by the mouse."""
+
+DRAFTS = {
+    "short": "w00 is half a thought",
+    "a-row": " ".join(f"w{number:02}" for number in range(17)),
+    "long": " ".join(f"w{number:02}" for number in range(30)),
+    "lines": "\n".join(" ".join(f"w{line}{number}" for number in range(10)) for line in range(3)),
+    "wide": " ".join(f"w{number:02} 日本語" for number in range(14)),
+}
+"""Lines still being typed; of each, every word that begins with w and goes on with digits is to be there once."""
+
+
+@pytest.mark.parametrize("sizes", [SIZES, DRAG], ids=["sizes", "drag"])
+@pytest.mark.parametrize("draft", DRAFTS.values(), ids=list(DRAFTS))
+def test_resizing_leaves_one_of_everything(
+    window: Tmux, console: Terminal, draft: str, sizes: list[tuple[int, int]]
+) -> None:
     for number in range(4):
         console.enter(f"message {number} that is much too long for the narrow windows that are about to come")
         window.sees(f"message {number}")
-    window.type("half a thought")
-    for columns, rows in ((60, 20), (40, 24), (100, 10), (300, 30), (20, 24), (80, 24)):
+    window.paste(draft)
+    window.rests()
+    for step, (columns, rows) in enumerate(sizes):
         window.resize(columns, rows)
-        console.enter(f"now {columns}")
-        window.sees(f"Server> now {columns}")
-    window.line_is("Bob> half a thought")
+        window.rests()
+        if step % 3 == 0:
+            console.enter(f"now-{step}-")
+            window.sees(f"Server> now-{step}-")
+            window.rests()
+    once = [f"> message {number} " for number in range(4)] + [f"> now-{step}-" for step in range(0, len(sizes), 3)]
+    once += [*re.findall(r"w\d+", draft), "speak freely"]
     text = "\n".join(window.lines())
-    for number in range(4):
-        assert text.count(f"Server> message {number}") == 1
-    for columns in (60, 40, 100, 300, 20, 80):
-        assert text.count(f"Server> now {columns}\n") == 1
-
-
-def test_another_width_leaves_no_copy_of_a_line_that_has_room_in_it(window: Tmux, console: Terminal) -> None:
-    """What a lower window leaves, or one narrower than the line, docs/use.md tells."""
-    window.type("half a thought")
-    for columns in (60, 40, 100, 300, 20, 80):
-        window.resize(columns, 24)
-        console.enter(f"now {columns}")
-        window.sees(f"Server> now {columns}")
-        window.line_is("Bob> half a thought")
-        assert "\n".join(window.lines()).count("half a") == 1
+    assert {words: count for words in once if (count := text.count(words)) != 1} == {}, text
 
 
 def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,13 @@ class Tmux:
         self.tmux("paste-buffer", "-p")
 
     def resize(self, columns: int, rows: int) -> None:
+        """Returns when the program has been told, which tmux does for a drag four times a second."""
         self.tmux("resize-window", "-x", str(columns), "-y", str(rows))
+        terminal = os.open(self.tmux("display-message", "-p", "#{pane_tty}").strip(), os.O_RDONLY | os.O_NOCTTY)
+        try:
+            wait_for(lambda: os.get_terminal_size(terminal) == (columns, rows), f"a size of {columns}x{rows}")
+        finally:
+            os.close(terminal)
 
     def lines(self) -> list[str]:
         """Scrollback and screen; lines that the terminal has broken are whole again."""
@@ -56,6 +63,16 @@ class Tmux:
             wait_for(lambda: self._cursor_line() == words, f"{words!r} in the line")
         except AssertionError as error:
             raise AssertionError(f"{error}; it shows:\n" + "\n".join(self.lines())) from None
+
+    def rests(self) -> None:
+        """Waits until nothing changes any more: tmux and the program are of one size only then."""
+        looks = [""]
+
+        def again() -> bool:
+            looks.append(self.tmux("capture-pane", "-p"))
+            return looks[-1] == looks[-2] == looks[-3:][0]
+
+        wait_for(again, "tmux at rest")
 
     def _cursor_line(self) -> str:
         row = self.tmux("display-message", "-p", "#{cursor_y}").strip()

@@ -1,0 +1,222 @@
+"""What stands on the terminal below the messages, when the window changes its size.
+
+The toolkit erases by going up as many rows as it has drawn. But in another window most terminals have broken
+the rows anew, others have cut them, and nobody tells a program which. So here the terminal is asked where its
+cursor stands now, nothing is drawn until it has answered, and the answer tells how far up the first row is. In
+doubt it is as many rows as were drawn: a row too many would be one of somebody's message.
+
+The rows of one long line are joined, as if the terminal itself had gone on in the next row. Else it would break
+each of them in two whenever the window loses a column, and push as many rows out at the top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.data_structures import Point, Size
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.layout import BufferControl, Layout
+from prompt_toolkit.layout.screen import Char, Screen
+from prompt_toolkit.renderer import CPR_Support, Renderer
+
+_EDGE = "\N{FIGURE SPACE}"
+"""Is put at the right edge of the bottom row until it is known what the terminal does. Nobody sees it; but in a
+narrower window that row is broken as well, which moves the cursor's row, or cut, which doesn't."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What was drawn, in a window of `size`. Places count from 0."""
+
+    screen: Screen
+    cursor: Point
+    size: Size
+    joined: frozenset[int]
+    """Rows whose line goes on in the next row."""
+    edge: bool
+    """Whether the last row is the window's too, and reaches its right edge."""
+
+    def rows_above(self, size: Size, at: Point | None, *, breaks: bool | None) -> tuple[int, bool | None]:
+        """How many rows the first is above the cursor in a window of `size`; and whether the terminal breaks rows.
+
+        at: where the cursor is now. breaks: whether the terminal breaks rows, as known before. None: not known.
+        """
+        cut = Point(min(self.cursor.x, size.columns - 1), self.cursor.y)
+        if at is None or size.columns == self.size.columns:
+            return cut.y, breaks
+        broken = self._broken(size.columns)
+        if at.x == cut.x != broken.x:
+            return cut.y, breaks or False
+        if at.x == broken.x != cut.x:
+            return broken.y, True
+        if breaks is None and self.edge and size.columns < self.size.columns and size.rows == self.size.rows:
+            breaks = at.y != size.rows - self.screen.height + cut.y
+        return (broken if breaks and at.x == broken.x else cut).y, breaks
+
+    def cell(self, x: int, y: int) -> Char:
+        return self.screen.data_buffer[y][x]
+
+    def end(self, y: int) -> int:
+        """The column behind the last character of a row."""
+        return max((x for x, cell in self.screen.data_buffer[y].items() if cell.char != " "), default=-1) + 1
+
+    def _broken(self, columns: int) -> Point:
+        """Where the cursor is, from the first row on, if the terminal has broken the rows anew."""
+        above, line, x = 0, [], 0
+        for y in range(self.cursor.y):
+            line += self._widths(y)
+            if y in self.joined:
+                x += self.size.columns
+            else:
+                above += len(_breaks(line, columns))
+                line, x = [], 0
+        starts = _breaks(line + self._widths(self.cursor.y), columns)
+        x += self.cursor.x
+        row = max(row for row, start in enumerate(starts) if start <= x)
+        return Point(x - starts[row], above + row)
+
+    def _widths(self, y: int) -> list[int]:
+        """The columns that each character of a row takes, that under the cursor included."""
+        end = max(self.end(y), self.cursor.x + 1 if y == self.cursor.y else 0)
+        if y in self.joined:
+            end = self.size.columns
+        widths, x = [], 0
+        while x < end:
+            widths.append(max(self.cell(x, y).width, 1))
+            x += widths[-1]
+        return widths
+
+
+def _breaks(widths: list[int], columns: int) -> list[int]:
+    """The columns of a line at which a terminal of `columns` columns begins a row, the first included."""
+    starts, x = [0], 0
+    for width in widths:
+        if x + width - starts[-1] > columns:
+            starts.append(x)
+        x += width
+    return starts
+
+
+class ResizableRenderer(Renderer):
+    """The toolkit's, for a window whose size may change. It takes the place of `application.renderer`."""
+
+    def __init__(self, toolkits: Renderer) -> None:
+        self._drawn: Drawing | None = None
+        self._asked: Drawing | None = None  # what was drawn before the change; until the terminal has answered
+        self._breaks: bool | None = None  # whether this terminal breaks rows anew
+        super().__init__(toolkits.style, toolkits.output)
+
+    def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
+        super().reset(_scroll, leave_alternate_screen)
+        self._drawn = self._asked = None
+
+    def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
+        self._look(app)
+        if self._asked is not None:
+            return
+        size, bottom = self.output.get_size(), self.height_is_known
+        super().render(app, layout, is_done)
+        if (screen := self.last_rendered_screen) is not None:
+            cursor = screen.get_cursor_position(layout.current_window)
+            self._drawn = Drawing(screen, cursor, size, _joined(layout), bottom)
+            self._finish(self._drawn, app)
+
+    def resized(self, app: Application[Any]) -> None:
+        """The window has changed: asks where the cursor is. What is drawn, if anything, is drawn anew then."""
+        drawn = self._asked or self._drawn
+        if drawn is None:
+            return
+        if self.cpr_support is CPR_Support.SUPPORTED:
+            self.reset()
+            self._asked = drawn
+            self.request_absolute_cursor_position()
+            app.create_background_task(self.settled(app))
+        else:
+            self.erase()
+            app.invalidate()
+
+    def reported(self, app: Application[Any], at: Point) -> None:
+        """The terminal's answer: where its cursor is, in the window."""
+        self.report_absolute_cursor_row(at.y + 1)
+        if self._asked is not None and not self.waiting_for_cpr:
+            above = self._erase_asked(at)
+            self.report_absolute_cursor_row(max(at.y - above, 0) + 1)
+            app.invalidate()
+
+    async def settled(self, app: Application[Any]) -> None:
+        """Waits until the terminal has told where its cursor is, or has taken too long."""
+        self._look(app)
+        await self.wait_for_cpr_responses()
+        while self._asked is not None and self.waiting_for_cpr:
+            await self.wait_for_cpr_responses()
+        if self._asked is not None:
+            self._erase_asked(None)
+            self.request_absolute_cursor_position()
+            app.invalidate()
+
+    def erase(self, leave_alternate_screen: bool = True) -> None:
+        if self._asked is not None:
+            self._erase_asked(None)
+        else:
+            super().erase(leave_alternate_screen)
+
+    def _look(self, app: Application[Any]) -> None:
+        """SIGWINCH may still be on its way."""
+        if self._drawn is not None and self._drawn.size != self.output.get_size():
+            self.resized(app)
+
+    def _erase_asked(self, at: Point | None) -> int:
+        """Erases what stands there, if the cursor is `at`; tells how many rows up it began."""
+        assert self._asked is not None
+        above, self._breaks = self._asked.rows_above(self.output.get_size(), at, breaks=self._breaks)
+        self.output.write_raw("\r")
+        self.output.cursor_up(above)
+        super().erase()
+        return above
+
+    def _finish(self, drawn: Drawing, app: Application[Any]) -> None:
+        """What the toolkit leaves out: nobody sees it, but it tells the terminal what belongs together."""
+        output, edge, cursor = self.output, drawn.size.columns - 1, drawn.cursor
+        at, end = cursor.y, drawn.end(cursor.y)
+        if not drawn.joined and not drawn.edge and end > cursor.x:
+            return
+        output.hide_cursor()
+        for y in sorted(drawn.joined):
+            half = drawn.cell(edge, y).width == 0  # the second one of a wide character
+            self._move(at, Point(edge - half, y))
+            for cell in (drawn.cell(edge - half, y), drawn.cell(0, y + 1)):  # without a line feed between them
+                output.set_attributes(self.style.get_attrs_for_style_str(cell.style), app.color_depth)
+                output.write(cell.char)
+            at = y + 1
+        output.reset_attributes()
+        if drawn.edge and self._breaks is None and drawn.end(bottom := drawn.screen.height - 1) <= edge:
+            self._move(at, Point(edge, bottom))
+            output.write(_EDGE)
+            at = bottom
+        if end <= cursor.x:  # nothing stands under the cursor: terminals would put it elsewhere
+            self._move(at, Point(end, cursor.y))
+            output.write(" " * (cursor.x + 1 - end))
+            at = cursor.y
+        self._move(at, cursor)
+        if drawn.screen.show_cursor:
+            output.show_cursor()
+        output.flush()
+
+    def _move(self, y: int, to: Point) -> None:
+        """From anywhere in the row `y`."""
+        self.output.write_raw("\r")
+        self.output.cursor_up(max(y - to.y, 0))
+        self.output.cursor_down(max(to.y - y, 0))
+        self.output.cursor_forward(to.x)
+
+
+def _joined(layout: Layout) -> frozenset[int]:
+    """The rows of the line being typed that go on in the next one. It is drawn at the top."""
+    for window in layout.find_all_windows():
+        if isinstance(window.content, BufferControl) and window.content.buffer.name == DEFAULT_BUFFER:
+            lines = window.render_info.visible_line_to_input_line if window.render_info else {}
+            return frozenset(y for y, below in pairwise(sorted(lines)) if lines[y] == lines[below])
+    return frozenset()
