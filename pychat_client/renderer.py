@@ -11,6 +11,7 @@ each of them in two whenever the window loses a column, and push as many rows ou
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,11 +21,18 @@ from prompt_toolkit.data_structures import Point, Size
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.layout import BufferControl, Layout
 from prompt_toolkit.layout.screen import Char, Screen
-from prompt_toolkit.renderer import CPR_Support, Renderer
+from prompt_toolkit.renderer import Renderer
 
 _EDGE = "\N{FIGURE SPACE}"
 """Is put at the right edge of the bottom row until it is known what the terminal does. Nobody sees it; but in a
 narrower window that row is broken as well, which moves the cursor's row, or cut, which doesn't."""
+
+REST_SECONDS = 0.3
+"""How long the window must not have changed before anything is drawn in it: what is drawn for one size, and comes
+to a terminal that has another by then, nobody can find again. tmux tells of a drag four times a second."""
+
+_SAVE, _RESTORE = "\x1b7", "\x1b8"
+"""The cursor (DECSC and DECRC)."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +113,20 @@ class ResizableRenderer(Renderer):
 
     def __init__(self, toolkits: Renderer) -> None:
         self._drawn: Drawing | None = None
-        self._asked: Drawing | None = None  # what was drawn before the change; until the terminal has answered
+        self._left: Drawing | None = None  # what was drawn before the window changed; until it is erased
+        self._changed = False  # once more, while that takes its time
+        self._settling: asyncio.Task[None] | None = None
+        self._at: Point | None = None  # the terminal's last answer
         self._breaks: bool | None = None  # whether this terminal breaks rows anew
         super().__init__(toolkits.style, toolkits.output)
 
     def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
         super().reset(_scroll, leave_alternate_screen)
-        self._drawn = self._asked = None
+        self._drawn = self._left = None
 
     def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
         self._look(app)
-        if self._asked is not None:
+        if self._left is not None:
             return
         size, bottom = self.output.get_size(), self.height_is_known
         super().render(app, layout, is_done)
@@ -125,41 +136,44 @@ class ResizableRenderer(Renderer):
             self._finish(self._drawn, app)
 
     def resized(self, app: Application[Any]) -> None:
-        """The window has changed: asks where the cursor is. What is drawn, if anything, is drawn anew then."""
-        drawn = self._asked or self._drawn
-        if drawn is None:
-            return
-        if self.cpr_support is CPR_Support.SUPPORTED:
+        """The window has changed. Once it rests, what is drawn, if anything, is drawn anew."""
+        self._changed = True
+        if self._drawn is not None:
+            left = self._drawn
             self.reset()
-            self._asked = drawn
-            self.request_absolute_cursor_position()
-            app.create_background_task(self.settled(app))
-        else:
-            self.erase()
-            app.invalidate()
+            self._left = left
+            if self._settling is None or self._settling.done():
+                self._settling = app.create_background_task(self._settle(app))
 
-    def reported(self, app: Application[Any], at: Point) -> None:
+    def reported(self, at: Point) -> None:
         """The terminal's answer: where its cursor is, in the window."""
+        self._at = at
         self.report_absolute_cursor_row(at.y + 1)
-        if self._asked is not None and not self.waiting_for_cpr:
-            above = self._erase_asked(at)
-            self.report_absolute_cursor_row(max(at.y - above, 0) + 1)
-            app.invalidate()
 
     async def settled(self, app: Application[Any]) -> None:
-        """Waits until the terminal has told where its cursor is, or has taken too long."""
+        """Waits until the terminal has told what it was asked, and all that is drawn is where it seems to be."""
         self._look(app)
         await self.wait_for_cpr_responses()
-        while self._asked is not None and self.waiting_for_cpr:
-            await self.wait_for_cpr_responses()
-        if self._asked is not None:
-            self._erase_asked(None)
-            self.request_absolute_cursor_position()
+        if self._settling is not None:
+            await asyncio.wait([self._settling])
+
+    async def _settle(self, app: Application[Any]) -> None:
+        while self._changed:
+            self._changed = False
+            await asyncio.sleep(REST_SECONDS)
+            if not self._changed and self._left is not None:
+                self._at = None
+                self.request_absolute_cursor_position()
+                await self.wait_for_cpr_responses()
+        if self._left is not None:
+            above = self._erase_left(self._at)
+            if self._at is not None:
+                self.report_absolute_cursor_row(max(self._at.y - above, 0) + 1)
             app.invalidate()
 
     def erase(self, leave_alternate_screen: bool = True) -> None:
-        if self._asked is not None:
-            self._erase_asked(None)
+        if self._left is not None:
+            self._erase_left(None)
         else:
             super().erase(leave_alternate_screen)
 
@@ -168,10 +182,10 @@ class ResizableRenderer(Renderer):
         if self._drawn is not None and self._drawn.size != self.output.get_size():
             self.resized(app)
 
-    def _erase_asked(self, at: Point | None) -> int:
+    def _erase_left(self, at: Point | None) -> int:
         """Erases what stands there, if the cursor is `at`; tells how many rows up it began."""
-        assert self._asked is not None
-        above, self._breaks = self._asked.rows_above(self.output.get_size(), at, breaks=self._breaks)
+        assert self._left is not None
+        above, self._breaks = self._left.rows_above(self.output.get_size(), at, breaks=self._breaks)
         self.output.write_raw("\r")
         self.output.cursor_up(above)
         super().erase()
@@ -180,36 +194,32 @@ class ResizableRenderer(Renderer):
     def _finish(self, drawn: Drawing, app: Application[Any]) -> None:
         """What the toolkit leaves out: nobody sees it, but it tells the terminal what belongs together."""
         output, edge, cursor = self.output, drawn.size.columns - 1, drawn.cursor
-        at, end = cursor.y, drawn.end(cursor.y)
-        if not drawn.joined and not drawn.edge and end > cursor.x:
-            return
+        bottom, end = drawn.screen.height - 1, drawn.end(cursor.y)
         output.hide_cursor()
-        for y in sorted(drawn.joined):
+        output.write_raw(_SAVE)
+        for y in drawn.joined:
             half = drawn.cell(edge, y).width == 0  # the second one of a wide character
-            self._move(at, Point(edge - half, y))
+            self._move(cursor, Point(edge - half, y))
             for cell in (drawn.cell(edge - half, y), drawn.cell(0, y + 1)):  # without a line feed between them
                 output.set_attributes(self.style.get_attrs_for_style_str(cell.style), app.color_depth)
                 output.write(cell.char)
-            at = y + 1
         output.reset_attributes()
-        if drawn.edge and self._breaks is None and drawn.end(bottom := drawn.screen.height - 1) <= edge:
-            self._move(at, Point(edge, bottom))
+        if drawn.edge and self._breaks is None and drawn.end(bottom) <= edge:
+            self._move(cursor, Point(edge, bottom))
             output.write(_EDGE)
-            at = bottom
         if end <= cursor.x:  # nothing stands under the cursor: terminals would put it elsewhere
-            self._move(at, Point(end, cursor.y))
+            self._move(cursor, Point(end, cursor.y))
             output.write(" " * (cursor.x + 1 - end))
-            at = cursor.y
-        self._move(at, cursor)
+        output.write_raw(_RESTORE)
         if drawn.screen.show_cursor:
             output.show_cursor()
         output.flush()
 
-    def _move(self, y: int, to: Point) -> None:
-        """From anywhere in the row `y`."""
-        self.output.write_raw("\r")
-        self.output.cursor_up(max(y - to.y, 0))
-        self.output.cursor_down(max(to.y - y, 0))
+    def _move(self, cursor: Point, to: Point) -> None:
+        """From where the cursor was saved. The window may have another size by now, so nothing else is certain."""
+        self.output.write_raw(_RESTORE + "\r")
+        self.output.cursor_up(max(cursor.y - to.y, 0))
+        self.output.cursor_down(max(to.y - cursor.y, 0))
         self.output.cursor_forward(to.x)
 
 

@@ -187,7 +187,7 @@ class Screen(View):
         self._alerts.focus(focused)
 
     def cursor_at(self, place: Point) -> None:
-        self._renderer.reported(self._session.app, place)
+        self._renderer.reported(place)
 
     def suspend(self) -> None:
         self._lend(run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))
