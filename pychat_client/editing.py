@@ -84,6 +84,7 @@ def _keys_of_the_line(hands: Hands) -> KeyBindings:
             hands.notice(str(error))  # and the text stays in the line
         else:
             buffer.validate_and_handle()
+            event.app.vi_state.reset()  # the next line begins in insert mode, as in a shell
             buffer.load_history_if_not_yet_loaded()  # else Up does nothing until the next drawing
 
     @keys.add("escape", "enter", filter=_in_line)
@@ -125,6 +126,7 @@ def _keys_of_the_chat(hands: Hands) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.reset()
+            event.app.vi_state.reset()
         elif hands.chat is not None:
             hands.chat.interrupt()
 

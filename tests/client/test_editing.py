@@ -279,6 +279,19 @@ async def test_vis_keys_move_and_change() -> None:
         await one.line_is("ello rwol-d")
 
 
+@in_loop
+async def test_with_vis_keys_each_line_begins_in_insert_mode() -> None:
+    async with desk(keys="vi") as one:
+        one.press("hello", "\x1b")
+        await one.until(lambda: one.screen._session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        one.press("\r", "jokes")
+        await one.line_is("jokes")
+        one.press("\x1b")
+        await one.until(lambda: one.screen._session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        one.press(CTRL_C, "jokes")
+        await one.line_is("jokes")
+
+
 @pytest.mark.parametrize(("mode", "keys"), [("emacs", CTRL_X + CTRL_E), ("vi", CTRL_X + CTRL_E), ("vi", "\x1bv")])
 def test_the_editor_gets_the_line_and_what_it_leaves_comes_back(
     mode: str, keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
