@@ -122,3 +122,29 @@ def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -
     lines = window.lines()
     assert [line.split("> ")[1] for line in lines if "Server> " in line] == [str(number) for number in range(200)]
     assert len([line for line in lines if "speak freely" in line]) == 1
+
+
+def test_a_line_that_fills_the_window_is_in_the_scrollback_once_it_is_sent_and_not_before(
+    window: Tmux, console: Terminal
+) -> None:
+    """tmux keeps what is erased from the first place of its window on, as if a person had cleared it."""
+    window.resize(20, 10)
+    window.type("so long a line " * 12 + "end")
+    window.line_is("     end")
+    for number in range(3):
+        console.enter(f"now {number}")
+        window.sees(f"Server> now {number}")
+    window.press("C-u")
+    window.line_is("Bob>")
+    assert "so long" not in "\n".join(window.lines())
+
+
+def test_a_chat_that_begins_in_an_empty_window_leaves_no_old_line_there(idle_line: Line, tmp_path: Path) -> None:
+    idle_line.start("--turns", "free")
+    with tmux(tmp_path, idle_line.env) as one:
+        call = f"localhost {idle_line.port} --handle Bob"
+        one.type(f"{BIN}/pychat send --accept-new {call} Hi; clear; {BIN}/pychat {call}")
+        one.press("Enter")
+        one.sees("You speak first")
+        one.line_is("Bob>")
+        assert len([line for line in one.lines() if line.startswith("Bob>")]) == 1
