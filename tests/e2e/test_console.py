@@ -144,6 +144,13 @@ def test_what_a_killed_daemon_left_behind_is_not_taken_for_a_line(line: Line) ->
     assert console.exit_status() == 3
 
 
+def test_a_stopped_line_that_is_named_is_told_how_to_start(line: Line) -> None:
+    line.kill()
+    console = line.console()
+    assert console.exit_status() == 3
+    console.sees(f"'pychatd start {line.port}' starts one")
+
+
 def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
     console, client = line.talk()
     line.kill()
