@@ -66,7 +66,7 @@ def _decide(
     page = (
         f"The key of {name} is not known yet:\n\n    {shown}\n"
         f"    safety number {trust.safety_number(shown)}\n\n"
-        "The person there sees the same with 'pychatd fingerprint'; compare by telephone.\n"
+        f"The person there sees the same with 'pychatd fingerprint {port}'; compare by telephone.\n"
     )
     if args.accept_new:
         print(f"pychat: accepted the key of {name}: {shown}", file=sys.stderr)

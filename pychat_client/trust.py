@@ -137,7 +137,7 @@ def changed_key(host: str, port: int, pinned: str, shown: str) -> Untrusted:
         f"    accepted before  {printable(pinned)}\n"
         f"    shown now        {printable(shown)}\n"
         "\n"
-        "Ask the person there, over another way than this, what 'pychatd fingerprint' prints. "
+        f"Ask the person there, over another way than this, what 'pychatd fingerprint {port}' prints. "
         "If that is what is shown now, remove the old key with\n"
         "\n"
         f"    pychat --forget {name} {port}\n"
