@@ -14,11 +14,13 @@ from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 
 from pychat_client.chat import Chat
 from pychat_client.commands import is_command
 from pychat_client.errors import PychatError, Refused
 from pychat_client.terminal import FOCUS_IN, FOCUS_KEY
+from pychat_client.text import steady
 
 PASTE_MAX = 5000
 """Characters of a paste: ten messages can be cut to one by hand; a file pasted by mistake is not drawn."""
@@ -156,6 +158,14 @@ def _keys_of_the_chat(hands: Hands) -> KeyBindings:
         hands.focus(event.data == FOCUS_IN)
 
     return keys
+
+
+class Steady(Processor):
+    """Draws the line as every terminal moves its cursor in it; what is sent stays as it was typed."""
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        drawn = [(style, steady(text)) for style, text, *_ in transformation_input.fragments]
+        return Transformation([*drawn])
 
 
 class CommandCompleter(Completer):

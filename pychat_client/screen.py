@@ -36,7 +36,7 @@ from pychat_client.history import open_history
 from pychat_client.preferences import Preferences
 from pychat_client.situation import Kind
 from pychat_client.terminal import Terminal, open_keyboard
-from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, wrap
+from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, steady, wrap
 from pychat_client.view import View
 
 HANGUP_SECONDS = 0.5
@@ -92,6 +92,7 @@ class Screen(View):
             completer=editing.CommandCompleter(self),
             complete_while_typing=Condition(lambda: is_command(self._line.text)),
             key_bindings=editing.make_bindings(self),
+            input_processors=[editing.Steady()],
             vi_mode=vi,
             cursor=ModalCursorShapeConfig() if vi else None,
             prompt_continuation=lambda width, line, wrapped: " " * width,
@@ -230,12 +231,12 @@ class Screen(View):
             return FormattedText([("", "> ")])
         mine = self._chat.situation.my_turn
         style = "class:prompt class:prompt.turn" if mine else "class:prompt"
-        return FormattedText([(style, f"{printable(self._chat.end.handle)}> ")])
+        return FormattedText([(style, f"{steady(printable(self._chat.end.handle))}> ")])
 
     def _toolbar(self) -> FormattedText:
         if self._chat is None:
             return FormattedText([])
-        parts = [(_KINDS[part.kind], part.words) for part in self._chat.situation.parts()]
+        parts = [(_KINDS[part.kind], steady(part.words)) for part in self._chat.situation.parts()]
         left = MESSAGE_MAX - len(as_sent(unescaped(self._line.text)))
         if left < 0:
             parts.append(("class:warning", f"{-left} too many"))

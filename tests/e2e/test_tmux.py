@@ -139,6 +139,26 @@ def test_a_line_that_fills_the_window_is_in_the_scrollback_once_it_is_sent_and_n
     assert "so long" not in "\n".join(window.lines())
 
 
+@pytest.mark.parametrize(
+    ("emoji", "drawn"),
+    [
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f468\U0001f469\U0001f467"),
+        ("\U0001f1e9\U0001f1ea", "\uff24\uff25"),
+        ("\u2764\ufe0f", "\u2764"),
+        ("\U0001f44d\U0001f3fd", "\U0001f44d"),
+    ],
+    ids=["family", "flag", "heart", "skin"],
+)
+def test_the_cursor_finds_its_way_among_emoji(window: Tmux, emoji: str, drawn: str) -> None:
+    """Which terminals join in columns of their own."""
+    window.type(f"{emoji}{emoji} tail")
+    window.press("C-a")
+    window.type("X")
+    window.press("C-e")
+    window.type("Y")
+    window.line_is(f"Bob> X{drawn}{drawn} tailY")
+
+
 def test_a_chat_that_begins_in_an_empty_window_leaves_no_old_line_there(idle_line: Line, tmp_path: Path) -> None:
     idle_line.start("--turns", "free")
     with tmux(tmp_path, idle_line.env) as one:
