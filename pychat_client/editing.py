@@ -51,6 +51,10 @@ class Hands(Protocol):
     def chat(self) -> Chat | None:
         """None before the chat begins."""
 
+    @property
+    def narrow(self) -> bool:
+        """Whether the terminal has no room for the help beside a command."""
+
     def notice(self, sentence: str) -> None: ...
 
     def focus(self, focused: bool) -> None:
@@ -179,4 +183,5 @@ class CommandCompleter(Completer):
         if self._hands.chat is not None and is_command(text) and " " not in text:
             for name, help_line in self._hands.chat.commands.items():
                 if name.startswith(text[1:]):
-                    yield Completion(f"\\{name}", -len(text), display_meta=help_line)
+                    beside = None if self._hands.narrow else help_line  # then the toolbar tells it
+                    yield Completion(f"\\{name}", -len(text), display_meta=beside)

@@ -51,7 +51,7 @@ _INDENT = 8
 """Columns in front of a message's later lines: a name begins elsewhere, so no text can pose as a message."""
 
 _NARROW = 40
-"""Columns below which half of that has to do."""
+"""Columns below which half of that has to do, and the menu has names only."""
 
 _NO_TOOLBAR = (
     "This terminal does not tell where its cursor is, so there is no toolbar: \\status tells what would be in it."
@@ -237,12 +237,18 @@ class Screen(View):
         if self._chat is None:
             return FormattedText([])
         parts = [(_KINDS[part.kind], steady(part.words)) for part in self._chat.situation.parts()]
+        if self.narrow and is_command(self._line.text) and self._line.text[1:] in self._chat.commands:
+            parts.append(("", self._chat.commands[self._line.text[1:]]))
         left = MESSAGE_MAX - len(as_sent(unescaped(self._line.text)))
         if left < 0:
             parts.append(("class:warning", f"{-left} too many"))
         elif left < MESSAGE_MAX - COUNT_FROM and not is_command(self._line.text):
             parts.append(("", f"{left} left"))
         return FormattedText(_fit(parts, self._columns()))
+
+    @property
+    def narrow(self) -> bool:
+        return self._columns() < _NARROW
 
     def _columns(self) -> int:
         return self._terminal.get_size().columns
@@ -251,7 +257,7 @@ class Screen(View):
         """`text` made printable and wrapped behind `used` columns; later lines are indented."""
         columns = self._columns()
         if indent is None:
-            indent = _INDENT if columns >= _NARROW else _INDENT // 2
+            indent = _INDENT // 2 if self.narrow else _INDENT
         room = max(columns - indent, 10)
         pieces: list[str] = []
         for line in printable_lines(text):
