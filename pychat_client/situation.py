@@ -84,7 +84,7 @@ class Situation:
             return [Part(who)] if self.end.role is Role.PEER and self.end.other else []
         if not self.end.open or not self.end.here:
             return []
-        if self._plaintext():
+        if self.plaintext:
             return [Part("PLAINTEXT", Kind.WARNING)]
         return [Part("not verified" if self.peer.name is None else f"verified as {printable(self.peer.name)}")]
 
@@ -123,7 +123,7 @@ class Situation:
         lines = []
         if self.peer is not None and self.end.open and not self.end.here:
             pass  # nobody is connected: nothing is known, and nothing travels
-        elif self._plaintext():
+        elif self.plaintext:
             lines.append("PLAINTEXT, NOT ENCRYPTED: there is no TLS between the two hosts.")
         elif self.peer is not None and self.peer.name is not None:
             lines.append(f"Encrypted; the certificate is that of {printable(self.peer.name)}.")
@@ -135,12 +135,14 @@ class Situation:
                 lines.append("A certificate authority of this system vouches for the host's name.")
             else:
                 lines.append("The host has proved to have the accepted key.")
-        if self.key is not None and not self._plaintext():
+        if self.key is not None and not self.plaintext:
             lines.append(f"The host's key is {printable(self.key)}:")
             lines.append(f"safety number {safety_number(self.key)}, the same on both sides.")
         return lines
 
-    def _plaintext(self) -> bool:
+    @property
+    def plaintext(self) -> bool:
+        """Whether there is no TLS between the two hosts."""
         if self.end.role is Role.PEER:
             return self.end.classic
         return self.peer is not None and self.peer.plain and self.end.open
