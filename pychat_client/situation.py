@@ -56,10 +56,13 @@ class Situation:
     def parts(self) -> list[Part]:
         """The state in a few words each, the most important first; all of it is also in `status_lines`."""
         end = self.end
+        calling = [Part(words)] if (words := self._calling()) else []
         if end.over and end.role is Role.OPERATOR:
-            return [Part("waiting for the next caller")]
+            return calling or [Part("waiting for the next caller")]
         who = Part(printable(end.other) or ("taken" if self.taken else "nobody there yet"))
-        parts = [who, Part(self.turn(), Kind.TURN if self.my_turn else Kind.PLAIN)]
+        parts = [who, *calling]
+        if end.open or not calling:
+            parts.append(Part(self.turn(), Kind.TURN if self.my_turn else Kind.PLAIN))
         if self.typing:
             parts.append(Part("typing"))
         if not end.here and end.open:
@@ -104,6 +107,8 @@ class Situation:
             lines.append(f"{other} is away: messages are kept and shown on return.")
         if self.typing:
             lines.append(f"{other} is typing.")
+        if words := self._calling():
+            lines.append(f"There is no connection: {words}.")
         turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
         lines.append(f"You {turns}; now: {self.turn()}.")
         lines += self._security_lines()
@@ -147,11 +152,15 @@ class Situation:
             return self.end.classic
         return self.peer is not None and self.peer.plain and self.end.open
 
+    def _calling(self) -> str:
+        """What is done while there is no connection; empty while there is one."""
+        if self.calls is None:
+            return ""
+        return f"calling again ({self.calls})" if self.calls else "calling"
+
     def turn(self) -> str:
         """Whose turn it is, or why nobody's."""
         end = self.end
-        if self.calls is not None:
-            return f"calling again ({self.calls})" if self.calls else "calling"
         if end.over:
             return "over"
         if not end.open:
