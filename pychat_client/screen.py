@@ -322,7 +322,7 @@ def open_screen(history: Path | None, preferences: Preferences) -> Screen:
 
 def ask_handle() -> str:
     """Asks for a handle until there is a good one. Raises EOFError or KeyboardInterrupt."""
-    question: PromptSession[str] = PromptSession("Your handle: ")
+    question: PromptSession[str] = PromptSession("Your handle: ", enable_suspend=True)
     while True:
         try:
             return check_handle(question.prompt().strip())

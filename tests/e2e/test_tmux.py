@@ -57,6 +57,19 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_line_and_what_came_meanwhile(
     console.sees("Bob> half a thought")
 
 
+def test_ctrl_z_gives_the_shell_back_at_the_question_for_a_handle_too(line: Line, tmp_path: Path) -> None:
+    with tmux(tmp_path, line.env) as one:
+        one.type(f"{BIN}/pychat localhost {line.port} --accept-new")
+        one.press("Enter")
+        one.sees("Your handle:")
+        one.press("C-z")
+        one.sees("Stopped")
+        one.line_is("$")
+        one.type("fg")
+        one.press("Enter")
+        one.line_is("Your handle:")
+
+
 def test_a_suspended_chat_does_not_outlive_its_window(window: Tmux, console: Terminal) -> None:
     """The toolkit would wait for ever to put the terminal, which is gone, back in order; and spin meanwhile."""
     (chat,) = children(window.shell())
