@@ -238,7 +238,7 @@ class Screen(View):
             return FormattedText([])
         parts = [(_KINDS[part.kind], steady(part.words)) for part in self._chat.situation.parts()]
         if self.narrow and is_command(self._line.text) and self._line.text[1:] in self._chat.commands:
-            parts.append(("", self._chat.commands[self._line.text[1:]]))
+            parts.insert(0, ("", self._chat.commands[self._line.text[1:]]))  # a low window has no room for all
         left = MESSAGE_MAX - len(as_sent(unescaped(self._line.text)))
         if left < 0:
             parts.append(("class:warning", f"{-left} too many"))

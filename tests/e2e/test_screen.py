@@ -74,7 +74,7 @@ def test_a_terminal_that_does_not_tell_where_its_cursor_is_is_told_why_there_is_
 
 
 def test_in_a_narrow_window_the_menu_has_names_and_the_toolbar_tells_what_the_chosen_one_does(line: Line) -> None:
-    client = line.client(columns=20)
+    client = line.client(columns=20, lines=10)
     client.sees("key accepted")
     client.type("\\")
     client.sees("\\recall")
