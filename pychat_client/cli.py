@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from pychat_client.log import Log
+    from pychat_client.preferences import Preferences
     from pychat_client.view import View
 
 
@@ -97,7 +98,7 @@ def _send_parser() -> argparse.ArgumentParser:
         "--timeout", metavar="SECONDS", type=seconds, help="give up after so long (default: never)"
     )
     _add_call_options(parser)
-    parser.set_defaults(retry_for=None, classic=False)
+    parser.set_defaults(retry_for=None, classic=False, plain=False)
     return parser
 
 
@@ -161,7 +162,7 @@ def _run(args: argparse.Namespace) -> int:
     classic_options.check(args)
     log = open_log(args)
     waiting = args.retry_for if args.wait else None
-    context, key = (None, None) if args.classic else _trusted_context(args, waiting)
+    context, key = (None, None) if args.classic else _trusted_context(args, preferences, waiting)
     handle = given or _ask_handle(plain)
 
     import asyncio
@@ -186,7 +187,7 @@ def _send(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # until the chat takes them
         signal.signal(number, signal.default_int_handler)
     try:
-        context, key = _trusted_context(args, args.timeout)
+        context, key = _trusted_context(args, preferences, args.timeout)
     except (PychatError, KeyboardInterrupt):  # the input cannot be read again
         view.undelivered(text)
         view.report()
@@ -200,24 +201,43 @@ def _send(args: argparse.Namespace) -> int:
     return status
 
 
-def _trusted_context(args: argparse.Namespace, seconds: float | None) -> tuple[SSLContext, str | None]:
+def _trusted_context(
+    args: argparse.Namespace, preferences: Preferences, seconds: float | None
+) -> tuple[SSLContext, str | None]:
     """hosts.trusted_context; with --wait again and again until the host answers, or `seconds` are over."""
     from pychat_client.dial import DIAL_SECONDS
     from pychat_client.hosts import trusted_context
     from pychat_client.redial import PAUSE_FIRST, PAUSE_MAX
 
     end = float("inf") if seconds is None else time.monotonic() + seconds
-    pause = PAUSE_FIRST
+    pause, call = PAUSE_FIRST, None
     while True:
         try:
-            return trusted_context(args, args.port, min(DIAL_SECONDS, max(end - time.monotonic(), 0.1)))
+            return trusted_context(args, args.port, min(DIAL_SECONDS, max(end - time.monotonic(), 0.1)), call)
         except Absent as error:
             if not args.wait or time.monotonic() + pause > end:
                 raise
             if pause == PAUSE_FIRST:
                 print(f"pychat: {error} Calling until somebody answers.", file=sys.stderr)
+                call = _caller(args, preferences)  # who waits for the answer may look elsewhere
         time.sleep(pause)
         pause = min(pause * 2, PAUSE_MAX)
+
+
+def _caller(args: argparse.Namespace, preferences: Preferences) -> Callable[[str], None]:
+    """What calls the user while there is no view yet."""
+    from dataclasses import replace
+
+    from pychat_client.alerts import Alerts
+
+    if wants_plain(args.plain):
+        preferences = replace(preferences, notify="off")  # which would be an escape sequence
+    alerts = Alerts(
+        preferences,
+        lambda sequence: print(sequence, end="", file=sys.stderr, flush=True),
+        lambda sentence: print(f"pychat: {sentence}", file=sys.stderr),
+    )
+    return lambda words: alerts.alert(words, ring=True)
 
 
 async def _talk(

@@ -16,11 +16,13 @@ from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 
 from pychat_client.chat import Chat
 from pychat_client.commands import is_command
 from pychat_client.errors import PychatError, Refused
 from pychat_client.terminal import FOCUS_IN, FOCUS_KEY
+from pychat_client.text import steady
 
 PASTE_MAX = 5000
 """Characters of a paste: ten messages can be cut to one by hand; a file pasted by mistake is not drawn."""
@@ -50,6 +52,10 @@ class Hands(Protocol):
     @property
     def chat(self) -> Chat | None:
         """None before the chat begins."""
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the terminal has no room for the help beside a command."""
 
     def notice(self, sentence: str) -> None: ...
 
@@ -89,6 +95,7 @@ def _keys_of_the_line(hands: Hands) -> KeyBindings:
             hands.notice(str(error))  # and the text stays in the line
         else:
             buffer.validate_and_handle()
+            event.app.vi_state.reset()  # the next line begins in insert mode, as in a shell
             buffer.load_history_if_not_yet_loaded()  # else Up does nothing until the next drawing
 
     @keys.add("escape", "enter", filter=_in_line)
@@ -130,6 +137,7 @@ def _keys_of_the_chat(hands: Hands) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.reset()
+            event.app.vi_state.reset()
         elif hands.chat is not None:
             hands.chat.interrupt()
 
@@ -166,6 +174,14 @@ def _keys_of_the_chat(hands: Hands) -> KeyBindings:
     return keys
 
 
+class Steady(Processor):
+    """Draws the line as every terminal moves its cursor in it; what is sent stays as it was typed."""
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        drawn = [(style, steady(text)) for style, text, *_ in transformation_input.fragments]
+        return Transformation([*drawn])
+
+
 class CommandCompleter(Completer):
     """After a backslash, the commands and what each does."""
 
@@ -177,4 +193,5 @@ class CommandCompleter(Completer):
         if self._hands.chat is not None and is_command(text) and " " not in text:
             for name, help_line in self._hands.chat.commands.items():
                 if name.startswith(text[1:]):
-                    yield Completion(f"\\{name}", -len(text), display_meta=help_line)
+                    beside = None if self._hands.narrow else help_line  # then the toolbar tells it
+                    yield Completion(f"\\{name}", -len(text), display_meta=beside)

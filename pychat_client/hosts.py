@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ssl
 import sys
+from collections.abc import Callable
 
 from pychat_client import trust
 from pychat_client.dial import DIAL_SECONDS, look
@@ -17,11 +18,15 @@ from pychat_client.text import printable
 
 
 def trusted_context(
-    args: argparse.Namespace, port: int, seconds: float = DIAL_SECONDS
+    args: argparse.Namespace,
+    port: int,
+    seconds: float = DIAL_SECONDS,
+    call: Callable[[str], None] | None = None,
 ) -> tuple[ssl.SSLContext, str | None]:
     """The TLS settings that connect with the right host only, and its fingerprint (None with --ca).
 
-    seconds: how long a host that is not known yet may take to show its key.
+    seconds: how long a host that is not known yet may take to show its key; call: calls a user who may look
+    elsewhere when there is a question.
     Raises Untrusted when there is no reason to trust the key, and what dial.look raises.
     """
     host: str = args.host
@@ -33,7 +38,7 @@ def trusted_context(
     pinned = None if accepted is None else trust.fingerprint(accepted)
     if accepted is None or (wanted is not None and wanted != pinned):
         shown = look(host, port, trust.looking_context(), seconds)
-        _decide(args, port, trust.fingerprint(shown), wanted)
+        _decide(args, port, trust.fingerprint(shown), wanted, call)
         known.accept(host, port, shown)
         accepted = shown
     return trust.pinned_context(accepted, key_file()), trust.fingerprint(accepted)
@@ -49,7 +54,9 @@ def explain_change(host: str, port: int, error: Untrusted) -> Untrusted:
     return trust.changed_key(host, port, pinned, trust.fingerprint(shown))
 
 
-def _decide(args: argparse.Namespace, port: int, shown: str, wanted: str | None) -> None:
+def _decide(
+    args: argparse.Namespace, port: int, shown: str, wanted: str | None, call: Callable[[str], None] | None
+) -> None:
     """Raises Untrusted unless the key that the host shows is to be accepted."""
     name = f"{printable(args.host)} port {port}"
     if wanted is not None:
@@ -59,7 +66,7 @@ def _decide(args: argparse.Namespace, port: int, shown: str, wanted: str | None)
     page = (
         f"The key of {name} is not known yet:\n\n    {shown}\n"
         f"    safety number {trust.safety_number(shown)}\n\n"
-        "The person there sees the same with 'pychatd fingerprint'; compare by telephone.\n"
+        f"The person there sees the same with 'pychatd fingerprint {port}'; compare by telephone.\n"
     )
     if args.accept_new:
         print(f"pychat: accepted the key of {name}: {shown}", file=sys.stderr)
@@ -69,8 +76,12 @@ def _decide(args: argparse.Namespace, port: int, shown: str, wanted: str | None)
             f"{page}Without a terminal to ask, accept it with --fingerprint {shown}, or any with --accept-new."
         )
     print(page, file=sys.stderr)
+    if call is not None:
+        call(f"{name} answers, with a key that is not known yet.")
+    question = "Accept it, now and from now on (yes/no)? "
     while True:
-        print("Accept it, now and from now on (yes/no)? ", end="", file=sys.stderr, flush=True)
+        print(question, end="", file=sys.stderr, flush=True)
+        question = "Please type the whole word, yes or no: "
         answer = sys.stdin.readline()
         if answer.strip().lower() == "yes":
             return

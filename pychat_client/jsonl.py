@@ -120,5 +120,5 @@ def _state(situation: Situation) -> dict[str, Any]:
         "held": len(end.held),
         "address": None if caller is None else caller.address,
         "name": None if caller is None else caller.name,
-        "plaintext": caller is not None and caller.plain,
+        "plaintext": situation.plaintext,
     }

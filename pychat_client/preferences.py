@@ -112,7 +112,7 @@ def _fingerprint(value: Any) -> str:
     from pychat_client.trust import check_fingerprint
 
     if not isinstance(value, str):
-        raise UsageError("a fingerprint is text in quotation marks: what 'pychatd fingerprint' prints.")
+        raise UsageError("a fingerprint is text in quotation marks: what 'pychatd fingerprint PORT' prints.")
     return check_fingerprint(value)
 
 

@@ -38,7 +38,7 @@ from pychat_client.preferences import Preferences
 from pychat_client.renderer import ResizableRenderer
 from pychat_client.situation import Kind
 from pychat_client.terminal import Terminal, open_keyboard
-from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, wrap
+from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, steady, wrap
 from pychat_client.view import View
 
 HANGUP_SECONDS = 0.5
@@ -53,7 +53,7 @@ _INDENT = 8
 """Columns in front of a message's later lines: a name begins elsewhere, so no text can pose as a message."""
 
 _NARROW = 40
-"""Columns below which half of that has to do."""
+"""Columns below which half of that has to do, and the menu has names only."""
 
 _NO_TOOLBAR = (
     "This terminal does not tell where its cursor is, so there is no toolbar: \\status tells what would be in it."
@@ -94,6 +94,7 @@ class Screen(View):
             completer=editing.CommandCompleter(self),
             complete_while_typing=Condition(lambda: is_command(self._line.text)),
             key_bindings=editing.make_bindings(self),
+            input_processors=[editing.Steady()],
             vi_mode=vi,
             cursor=ModalCursorShapeConfig() if vi else None,
             prompt_continuation=lambda width, line, wrapped: " " * width,
@@ -241,18 +242,24 @@ class Screen(View):
             return FormattedText([("", "> ")])
         mine = self._chat.situation.my_turn
         style = "class:prompt class:prompt.turn" if mine else "class:prompt"
-        return FormattedText([(style, f"{printable(self._chat.end.handle)}> ")])
+        return FormattedText([(style, f"{steady(printable(self._chat.end.handle))}> ")])
 
     def _toolbar(self) -> FormattedText:
         if self._chat is None:
             return FormattedText([])
-        parts = [(_KINDS[part.kind], part.words) for part in self._chat.situation.parts()]
+        parts = [(_KINDS[part.kind], steady(part.words)) for part in self._chat.situation.parts()]
+        if self.narrow and is_command(self._line.text) and self._line.text[1:] in self._chat.commands:
+            parts.insert(0, ("", self._chat.commands[self._line.text[1:]]))  # a low window has no room for all
         left = MESSAGE_MAX - len(as_sent(unescaped(self._line.text)))
         if left < 0:
             parts.append(("class:warning", f"{-left} too many"))
         elif left < MESSAGE_MAX - COUNT_FROM and not is_command(self._line.text):
             parts.append(("", f"{left} left"))
         return FormattedText(_fit(parts, self._columns()))
+
+    @property
+    def narrow(self) -> bool:
+        return self._columns() < _NARROW
 
     def _columns(self) -> int:
         return self._terminal.get_size().columns
@@ -261,7 +268,7 @@ class Screen(View):
         """`text` made printable and wrapped behind `used` columns; later lines are indented."""
         columns = self._columns()
         if indent is None:
-            indent = _INDENT if columns >= _NARROW else _INDENT // 2
+            indent = _INDENT // 2 if self.narrow else _INDENT
         room = max(columns - indent, 10)
         pieces: list[str] = []
         for line in printable_lines(text):
@@ -326,7 +333,7 @@ def open_screen(history: Path | None, preferences: Preferences) -> Screen:
 
 def ask_handle() -> str:
     """Asks for a handle until there is a good one. Raises EOFError or KeyboardInterrupt."""
-    question: PromptSession[str] = PromptSession("Your handle: ")
+    question: PromptSession[str] = PromptSession("Your handle: ", enable_suspend=True)
     while True:
         try:
             return check_handle(question.prompt().strip())

@@ -56,10 +56,13 @@ class Situation:
     def parts(self) -> list[Part]:
         """The state in a few words each, the most important first; all of it is also in `status_lines`."""
         end = self.end
+        calling = [Part(words)] if (words := self._calling()) else []
         if end.over and end.role is Role.OPERATOR:
-            return [Part("waiting for the next caller")]
+            return calling or [Part("waiting for the next caller")]
         who = Part(printable(end.other) or ("taken" if self.taken else "nobody there yet"))
-        parts = [who, Part(self.turn(), Kind.TURN if self.my_turn else Kind.PLAIN)]
+        parts = [who, *calling]
+        if end.open or not calling:
+            parts.append(Part(self.turn(), Kind.TURN if self.my_turn else Kind.PLAIN))
         if self.typing:
             parts.append(Part("typing"))
         if not end.here and end.open:
@@ -84,7 +87,7 @@ class Situation:
             return [Part(who)] if self.end.role is Role.PEER and self.end.other else []
         if not self.end.open or not self.end.here:
             return []
-        if self._plaintext():
+        if self.plaintext:
             return [Part("PLAINTEXT", Kind.WARNING)]
         return [Part("not verified" if self.peer.name is None else f"verified as {printable(self.peer.name)}")]
 
@@ -104,6 +107,8 @@ class Situation:
             lines.append(f"{other} is away: messages are kept and shown on return.")
         if self.typing:
             lines.append(f"{other} is typing.")
+        if words := self._calling():
+            lines.append(f"There is no connection: {words}.")
         turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
         lines.append(f"You {turns}; now: {self.turn()}.")
         lines += self._security_lines()
@@ -123,7 +128,7 @@ class Situation:
         lines = []
         if self.peer is not None and self.end.open and not self.end.here:
             pass  # nobody is connected: nothing is known, and nothing travels
-        elif self._plaintext():
+        elif self.plaintext:
             lines.append("PLAINTEXT, NOT ENCRYPTED: there is no TLS between the two hosts.")
         elif self.peer is not None and self.peer.name is not None:
             lines.append(f"Encrypted; the certificate is that of {printable(self.peer.name)}.")
@@ -135,21 +140,27 @@ class Situation:
                 lines.append("A certificate authority of this system vouches for the host's name.")
             else:
                 lines.append("The host has proved to have the accepted key.")
-        if self.key is not None and not self._plaintext():
+        if self.key is not None and not self.plaintext:
             lines.append(f"The host's key is {printable(self.key)}:")
             lines.append(f"safety number {safety_number(self.key)}, the same on both sides.")
         return lines
 
-    def _plaintext(self) -> bool:
+    @property
+    def plaintext(self) -> bool:
+        """Whether there is no TLS between the two hosts."""
         if self.end.role is Role.PEER:
             return self.end.classic
         return self.peer is not None and self.peer.plain and self.end.open
 
+    def _calling(self) -> str:
+        """What is done while there is no connection; empty while there is one."""
+        if self.calls is None:
+            return ""
+        return f"calling again ({self.calls})" if self.calls else "calling"
+
     def turn(self) -> str:
         """Whose turn it is, or why nobody's."""
         end = self.end
-        if self.calls is not None:
-            return f"calling again ({self.calls})" if self.calls else "calling"
         if end.over:
             return "over"
         if not end.open:

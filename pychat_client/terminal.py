@@ -27,6 +27,10 @@ FOCUS_KEY = Keys.ControlF24
 
 FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
 
+_ERASE_DOWN = "\x1b[K\x1b[C\x1b[J\x1b[D"
+"""From the first column to the end, but not all at once: what is erased from a window's first place on, tmux
+keeps in its scrollback, as if a person had cleared the window."""
+
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
 _FOCUS_ON, _FOCUS_OFF = "\x1b[?1004h", "\x1b[?1004l"
 
@@ -42,6 +46,10 @@ class Terminal(Vt100_Output):
         terminal = cls.from_pty(sys.stdout, term=os.environ.get("TERM"))
         assert isinstance(terminal, Terminal)
         return terminal
+
+    def erase_down(self) -> None:
+        """What has been drawn; the toolkit's renderer goes to the first column before."""
+        self.write_raw(_ERASE_DOWN)
 
     def enable_bracketed_paste(self) -> None:
         """See `take`."""

@@ -39,6 +39,10 @@ _BLACK_FLAG = "\U0001f3f4"  # the only base that emoji tag sequences (flags of r
 _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
 # Drawn as nothing although their category is a letter's or a mark's (Default_Ignorable_Code_Point).
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+_NOTHING = "\u2060"  # has no width anywhere, and joins nothing
+_STEADY = dict.fromkeys([ord(_ZWJ), ord(EMOJI_STYLE), *range(0x1F3FB, 0x1F400)], _NOTHING) | {
+    0x1F1E6 + letter: chr(ord("\uff21") + letter) for letter in range(26)
+}
 
 
 def nfc(text: str) -> str:
@@ -182,6 +186,13 @@ def cells(line: str, index: int) -> int:
     if unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def steady(text: str) -> str:
+    """`text` as it is drawn where the cursor has to find its way in it, character for character: the parts of
+    joined emoji, without the colour of a skin, and the letters of a flag. Terminals disagree on how many columns
+    the whole ones take."""
+    return text if text.isascii() else text.translate(_STEADY)
 
 
 def _named(char: str) -> str:

@@ -126,19 +126,19 @@ def _host_name(host: str, port: int) -> str:
 
 
 def changed_key(host: str, port: int, pinned: str, shown: str) -> Untrusted:
-    """The page for a host whose key is not the one that was accepted."""
+    """The page for a host whose key is not the one that was accepted: a paragraph a line, which views break."""
     name = printable(host)
     return Untrusted(
         f"The key of {name} port {port} HAS CHANGED. Nothing has been sent.\n"
         "\n"
-        "Somebody may be listening between you and that host, or be posing as it. It is also possible\n"
-        "that its daemon was installed anew, or lost its state directory.\n"
+        "Somebody may be listening between you and that host, or be posing as it. "
+        "It is also possible that its daemon was installed anew, or lost its state directory.\n"
         "\n"
         f"    accepted before  {printable(pinned)}\n"
         f"    shown now        {printable(shown)}\n"
         "\n"
-        "Ask the person there, over another way than this, what 'pychatd fingerprint' prints. If that is\n"
-        "what is shown now, remove the old key with\n"
+        f"Ask the person there, over another way than this, what 'pychatd fingerprint {port}' prints. "
+        "If that is what is shown now, remove the old key with\n"
         "\n"
         f"    pychat --forget {name} {port}\n"
         "\n"

@@ -38,7 +38,7 @@ CLASSIC_SECONDS = 600.0
 """Until a classic program may take to read that it is over: it reads only when its user has said something,
 and dies of a connection that is gone."""
 
-BUSY = "The line is taken: somebody else is talking. Try again later, or run 'pychat --wait'."
+BUSY = "The line is taken: somebody else is talking. Try again later, or call with --wait."
 
 log = logging.getLogger("pychatd")
 

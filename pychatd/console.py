@@ -90,7 +90,7 @@ def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:
     lines = config.running_lines([runtime] if runtime is not None else config.runtime_bases())
     if word is not None:
         port = parse_port(word)
-        if port not in lines:
+        if port not in lines or not query.answers(lines[port] / "console.sock"):
             raise Absent(f"No pychatd runs on port {port}: 'pychatd start {port}' starts one.")
         return port, lines[port]
     live = {port: place for port, place in lines.items() if query.answers(place / "console.sock")}

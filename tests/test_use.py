@@ -14,13 +14,14 @@ import pytest
 import pychat_client.cli
 import pychatd.cli
 import pychatd.console
+from pychat_client import lines
 from pychat_client.chat import Chat
 from pychat_client.commands import Commands
 from pychat_client.conversation import Endpoint
 from pychat_client.editing import KEYS
-from pychat_client.errors import Refused
+from pychat_client.errors import Refused, UsageError
 from pychat_client.ledger import Role
-from pychat_client.preferences import load
+from pychat_client.preferences import Line, load
 from tests.aio import in_loop
 from tests.client.test_redial import Notes
 
@@ -112,8 +113,6 @@ def test_there_are_hints() -> None:
 @pytest.mark.parametrize("hint", PROGRAMS)
 def test_every_program_that_is_named_in_a_hint_takes_these_words(hint: str) -> None:
     words = shlex.split(hint.replace("PORT", "7000").replace("HOST", "localhost"))
-    if hint == "pychatd fingerprint":  # what it prints is spoken of; which port is for the reader to say
-        words.append("7000")
     parse(words)
 
 
@@ -124,7 +123,11 @@ def parse(words: list[str]) -> None:
         if words[:2] == ["pychat", "send"]:
             pychat_client.cli._send_parser().parse_intermixed_args(options[1:])
         else:
-            PARSERS[program]().parse_args(options)
+            args = PARSERS[program]().parse_args(options)
+            if program == "pychat" and not args.show_certificate:
+                lines.find([word for word in (args.host, args.port) if word], {"alice": Line("localhost", 7000)})
+    except UsageError as error:
+        pytest.fail(f"{words} is no command line: {error}")
     except SystemExit as end:  # --help ends it too
         if end.code != 0:
             pytest.fail(f"{words} is no command line")

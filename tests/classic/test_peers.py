@@ -105,7 +105,7 @@ def test_a_busy_line_says_so_to_a_program_too(line: Line, ann: Fake, console: Pi
     other = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE))
     other.says(b"Eve")
     other.sees_the_end(
-        b"\\busy The line is taken: somebody else is talking. Try again later, or run 'pychat --wait'.\0"
+        b"\\busy The line is taken: somebody else is talking. Try again later, or call with --wait.\0"
     )
     other.close()
 

@@ -38,6 +38,12 @@ def answered(case: Server, listener: socket.socket, send: Sender = at_once) -> F
     return bob
 
 
+def test_a_program_is_told_that_nothing_is_encrypted(idle_line: Line, listener: socket.socket) -> None:
+    ann = call(idle_line, listener, *SERVERS[0].options, "--json")
+    answered(SERVERS[0], listener)
+    ann.says('"plaintext": true')
+
+
 @networks
 @servers
 def test_two_turns_and_the_servers_quit(

@@ -52,6 +52,19 @@ def test_enter_sends_and_alt_enter_is_a_line_break(keys: str) -> None:
 
 
 @in_loop
+async def test_emoji_are_drawn_in_parts_and_sent_as_they_were_typed() -> None:
+    """How a terminal shows them: tests/e2e/test_tmux.py."""
+    emoji = "\U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469 \U0001f1e9\U0001f1ea"
+    async with desk() as one:
+        one.press(emoji)
+        await one.line_is(emoji)
+        await one.until(lambda: "\uff24\uff25" in one.written)  # the flag
+        one.press("\r")
+        await one.until(lambda: one.chat.end.own)
+        assert await _sent(one) == [f"Bob> {emoji}"]
+
+
+@in_loop
 async def test_a_paste_waits_in_the_line_with_its_line_breaks_until_enter() -> None:
     async with desk() as one:
         one.paste("one\r\ntwo\n\\quit\n")
@@ -277,6 +290,19 @@ async def test_vis_keys_move_and_change() -> None:
         await one.line_is("hello rwold")
         one.press("0x$i-")
         await one.line_is("ello rwol-d")
+
+
+@in_loop
+async def test_with_vis_keys_each_line_begins_in_insert_mode() -> None:
+    async with desk(keys="vi") as one:
+        one.press("hello", "\x1b")
+        await one.until(lambda: one.screen._session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        one.press("\r", "jokes")
+        await one.line_is("jokes")
+        one.press("\x1b")
+        await one.until(lambda: one.screen._session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        one.press(CTRL_C, "jokes")
+        await one.line_is("jokes")
 
 
 @pytest.mark.parametrize(("mode", "keys"), [("emacs", CTRL_X + CTRL_E), ("vi", CTRL_X + CTRL_E), ("vi", "\x1bv")])

@@ -211,7 +211,7 @@ def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: Exit
         calls = Calls(wait=wait)
         result = calls.start()
         busy = await calls._answered.get()
-        await busy.say("\\busy The line is taken: try 'pychat --wait'.")
+        await busy.say("\\busy The line is taken: try --wait.")
         busy.hang_up()
         if wait:
             raw = await calls.answered()
@@ -220,7 +220,7 @@ def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: Exit
             raw.hang_up()
         assert await result == status
         ours = "The line is taken by somebody else. Calling again until it is free."
-        assert calls.view.sentences[0] == (ours if wait else "The line is taken: try 'pychat --wait'.")
+        assert calls.view.sentences[0] == (ours if wait else "The line is taken: try --wait.")
         assert calls.view.rings == (["the test answers."] if wait else [])  # who waits may look elsewhere
 
     check()

@@ -67,6 +67,25 @@ async def test_own_and_others_words_are_told_apart_without_colour() -> None:
 
 
 @in_loop
+async def test_notices_are_dim_and_the_prompt_is_bold_while_it_is_ones_turn() -> None:
+    async with desk(colours="dark", turns="alternate") as one:
+        await one.until(lambda: "\x1b[0;38;5;248m-- Connected to alice." in one.written)
+        await one.until(lambda: one.written.rfind(";1mBob> ") > one.written.rfind("-- Connected"))
+        one.press("Hi!\r")
+        await one.says("\\ack 1")
+        await one.until(lambda: one.written.rfind("mBob> \x1b[5D") > one.written.rfind("Hi!"))
+        assert one.written.rfind(";1mBob> ") < one.written.rfind("Hi!")
+
+
+@in_loop
+async def test_the_toolbar_of_one_who_calls_a_classic_program_says_plaintext() -> None:
+    async with desk() as one:
+        one.chat.end.classic = True
+        assert "PLAINTEXT" in one.toolbar()
+        assert "PLAINTEXT, NOT ENCRYPTED" in " ".join(one.chat.situation.status_lines())
+
+
+@in_loop
 async def test_what_arrives_never_disturbs_the_line() -> None:
     async with desk() as one:
         one.press("half a thou")

@@ -20,6 +20,7 @@ from pychat_client.text import (
     check_message,
     printable,
     printable_lines,
+    steady,
     wrap,
 )
 
@@ -289,6 +290,11 @@ def test_no_joiner_is_left_between_characters_that_are_no_emoji() -> None:
 
 def test_an_emoji_joined_with_an_arrow_stays_whole() -> None:
     assert printable(f"🙂{ZWJ}↔{VS16}") == f"🙂{ZWJ}↔{VS16}"  # shaking its head
+
+
+@given(st.one_of(st.text(), hostile))
+def test_what_is_drawn_in_the_line_has_a_character_for_each_that_was_typed(typed: str) -> None:
+    assert len(steady(typed)) == len(typed)
 
 
 def test_a_message_is_shown_line_by_line() -> None:

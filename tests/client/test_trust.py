@@ -6,12 +6,13 @@ import os
 import stat
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pychat_client.errors import PychatError
-from pychat_client.trust import KnownHosts
+from pychat_client.trust import KnownHosts, changed_key
 
 WRITERS, EACH = 6, 20
 
@@ -60,3 +61,9 @@ def test_a_lock_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(PychatError, match=r"known_hosts cannot be written: "):
         KnownHosts(tmp_path / "known_hosts").accept("host", 1, b"key")
     assert not os.path.lexists(tmp_path / "elsewhere")
+
+
+def test_the_page_of_a_changed_key_leaves_the_breaking_of_lines_to_the_view() -> None:
+    """A paragraph in two lines would be broken twice on a terminal that is narrower than they are."""
+    page = str(changed_key("host", 7000, "SHA256:before", "SHA256:now")).split("\n")
+    assert not [pair for pair in pairwise(page) if all(line and not line.startswith(" ") for line in pair)]

@@ -144,6 +144,13 @@ def test_what_a_killed_daemon_left_behind_is_not_taken_for_a_line(line: Line) ->
     assert console.exit_status() == 3
 
 
+def test_a_stopped_line_that_is_named_is_told_how_to_start(line: Line) -> None:
+    line.kill()
+    console = line.console()
+    assert console.exit_status() == 3
+    console.sees(f"'pychatd start {line.port}' starts one")
+
+
 def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
     console, client = line.talk()
     line.kill()
@@ -154,6 +161,25 @@ def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
     console.enter("Back")
     client.sees("Server> Back")
     assert console.text().count("Client1> Hi!") == 1
+
+
+def test_whose_turn_it_is_is_told_without_a_connection_too(line: Line) -> None:
+    console, client = line.talk()
+    line.kill()
+    console.sees(") | your turn |")  # behind: calling again (1
+    client.sees(") | Server's turn |")
+    console.enter("\\status")
+    console.sees("-- There is no connection: calling again (")
+    console.sees("now: your turn.")
+
+
+def test_who_waits_for_a_caller_sees_that_there_is_no_connection(line: Line) -> None:
+    console, client = line.talk()
+    client.enter("\\quit")
+    console.sees("waiting for the next caller")
+    line.kill()
+    console.sees("calling again (")
+    assert "waiting for the next caller" not in console.text()
 
 
 def test_what_is_typed_while_the_daemon_is_down_goes_when_it_is_back(line: Line) -> None:

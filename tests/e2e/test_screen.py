@@ -73,6 +73,25 @@ def test_a_terminal_that_does_not_tell_where_its_cursor_is_is_told_why_there_is_
     assert "Server |" not in client.text()
 
 
+def test_in_a_narrow_window_the_menu_has_names_and_the_toolbar_tells_what_the_chosen_one_does(line: Line) -> None:
+    client = line.client(columns=20, lines=10)
+    client.sees("key accepted")
+    client.type("\\")
+    client.sees("\\recall")
+    assert "..." not in client.text()
+    for command, words in (
+        ("help", "show this list"),
+        ("status", "tell who is there,"),
+        ("held", "list what is held"),
+    ):
+        client.type("\t")
+        client.line_is(f"Client1> \\{command}")
+        client.sees(words)
+    client.type("\x15held")
+    client.line_is("Client1> held")
+    assert words not in client.text()
+
+
 def test_who_waits_for_a_taken_line_sees_that_it_is_taken(line: Line) -> None:
     _, first = line.talk()
     client = line.client("Client2", "--wait")

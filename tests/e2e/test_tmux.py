@@ -58,6 +58,19 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_line_and_what_came_meanwhile(
     console.sees("Bob> half a thought")
 
 
+def test_ctrl_z_gives_the_shell_back_at_the_question_for_a_handle_too(line: Line, tmp_path: Path) -> None:
+    with tmux(tmp_path, line.env) as one:
+        one.type(f"{BIN}/pychat localhost {line.port} --accept-new")
+        one.press("Enter")
+        one.sees("Your handle:")
+        one.press("C-z")
+        one.sees("Stopped")
+        one.line_is("$")
+        one.type("fg")
+        one.press("Enter")
+        one.line_is("Your handle:")
+
+
 def test_a_suspended_chat_does_not_outlive_its_window(window: Tmux, console: Terminal) -> None:
     """The toolkit would wait for ever to put the terminal, which is gone, back in order; and spin meanwhile."""
     (chat,) = children(window.shell())
@@ -134,3 +147,49 @@ def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -
     lines = window.lines()
     assert [line.split("> ")[1] for line in lines if "Server> " in line] == [str(number) for number in range(200)]
     assert len([line for line in lines if "speak freely" in line]) == 1
+
+
+def test_a_line_that_fills_the_window_is_in_the_scrollback_once_it_is_sent_and_not_before(
+    window: Tmux, console: Terminal
+) -> None:
+    """tmux keeps what is erased from the first place of its window on, as if a person had cleared it."""
+    window.resize(20, 10)
+    window.type("so long a line " * 12 + "end")
+    window.line_is("     end")
+    for number in range(3):
+        console.enter(f"now {number}")
+        window.sees(f"Server> now {number}")
+    window.press("C-u")
+    window.line_is("Bob>")
+    assert "so long" not in "\n".join(window.lines())
+
+
+@pytest.mark.parametrize(
+    ("emoji", "drawn"),
+    [
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f468\U0001f469\U0001f467"),
+        ("\U0001f1e9\U0001f1ea", "\uff24\uff25"),
+        ("\u2764\ufe0f", "\u2764"),
+        ("\U0001f44d\U0001f3fd", "\U0001f44d"),
+    ],
+    ids=["family", "flag", "heart", "skin"],
+)
+def test_the_cursor_finds_its_way_among_emoji(window: Tmux, emoji: str, drawn: str) -> None:
+    """Which terminals join in columns of their own."""
+    window.type(f"{emoji}{emoji} tail")
+    window.press("C-a")
+    window.type("X")
+    window.press("C-e")
+    window.type("Y")
+    window.line_is(f"Bob> X{drawn}{drawn} tailY")
+
+
+def test_a_chat_that_begins_in_an_empty_window_leaves_no_old_line_there(idle_line: Line, tmp_path: Path) -> None:
+    idle_line.start("--turns", "free")
+    with tmux(tmp_path, idle_line.env) as one:
+        call = f"localhost {idle_line.port} --handle Bob"
+        one.type(f"{BIN}/pychat send --accept-new {call} Hi; clear; {BIN}/pychat {call}")
+        one.press("Enter")
+        one.sees("You speak first")
+        one.line_is("Bob>")
+        assert len([line for line in one.lines() if line.startswith("Bob>")]) == 1

@@ -76,7 +76,7 @@ class Tmux:
 
     def _cursor_line(self) -> str:
         row = self.tmux("display-message", "-p", "#{cursor_y}").strip()
-        return self.tmux("capture-pane", "-p", "-S", row, "-E", row).rstrip()
+        return self.tmux("capture-pane", "-p", "-S", row, "-E", row).rstrip().replace("\u2060", "")
 
     def shell(self) -> int:
         """The pid of the shell in the window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import stat
 from functools import partial
@@ -74,7 +75,7 @@ def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
 
     def asked(times: int) -> bool:
         terminal.update()
-        return terminal.raw.count(b"(yes/no)?") == times
+        return len(re.findall(rb"\(yes/no\)\?|yes or no:", terminal.raw)) == times
 
     for count, answer in enumerate(["", "y", "maybe", "SHA256:"], 1):
         wait_for(partial(asked, count), "it is asked")
@@ -82,6 +83,27 @@ def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
     wait_for(partial(asked, 5), "it is asked again")
     assert host.told == b""
     assert not known_hosts(idle_line).path.exists()
+
+
+def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(line: Line) -> None:
+    there = on_terminal(line, "--wait")
+    there.sees("(yes/no)?")
+    assert b"\a" not in there.raw
+    there.enter("no")
+    assert there.exit_status() == 7
+    line.kill()
+    waiting = on_terminal(line, "--wait")
+    waiting.sees("Calling until somebody answers")
+    line.start()
+    waiting.sees("(yes/no)?")
+
+    def rung() -> bool:
+        waiting.update()
+        return b"\a" in waiting.raw
+
+    wait_for(rung, "the bell")
+    waiting.enter("yes")
+    waiting.sees("You speak first")
 
 
 def test_without_a_terminal_an_unknown_key_is_refused_with_the_words_that_help(line: Line) -> None:
