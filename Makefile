@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Tests wait more than they work: twice as many at once as there are processors.
+PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
+
 .PHONY: run check test test-debian12 system-test pictures deb man faults \
 	bench bench-docs bench-units bench-quick clean
 
@@ -15,12 +18,12 @@ check: .venv/ready      ## linters and types
 	$(BIN)/mypy
 
 test: .venv/ready       ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 test-debian12:          ## all tests with the oldest versions that have to do: Debian 12's
 	$(PYTHON) -m venv .venv-debian12
 	.venv-debian12/bin/pip install --quiet --constraint tests/debian12.txt --editable '.[dev]'
-	.venv-debian12/bin/pytest
+	.venv-debian12/bin/pytest $(PARALLEL)
 
 system-test: .venv/ready ## units and packages on real systemds in containers; as root, a few minutes
 	$(BIN)/pytest tests/system -m system -rs

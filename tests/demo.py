@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import IO, NoReturn
 
+from pychat_client.errors import Exit
+
 BIN = Path(sys.executable).parent
 PORT = 7000
 PATIENCE = 30.0
@@ -24,12 +26,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # a window that is closed leaves no daemon behind
         signal.signal(number, _end)
     with tempfile.TemporaryDirectory(prefix="pychat-") as directory:
-        port = _port()
         places = ["--runtime-directory", f"{directory}/run"]
         pychatd = [str(BIN / "pychatd")]
-        subprocess.run(
-            [*pychatd, "start", str(port), *places, "--state-directory", f"{directory}/state"], check=True
-        )
+        port = _start([*places, "--state-directory", f"{directory}/state"])
         try:
             shown = [*pychatd, "fingerprint", str(port), "--state-directory", f"{directory}/state"]
             key = subprocess.run(shown, check=True, capture_output=True, text=True).stdout.split()[0]
@@ -51,14 +50,21 @@ def _end(number: int, _: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _port() -> int:
-    """Port 7000, or any free one when that is taken."""
+def _start(places: list[str]) -> int:
+    """Starts the daemon on port 7000, or any free one when that is taken; the port."""
+    for port in (PORT, _free_port()):
+        words = [str(BIN / "pychatd"), "start", str(port), *places]
+        started = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+        if started.returncode != Exit.TAKEN:
+            break
+    if started.returncode != 0:
+        sys.exit(started.stderr.rstrip())
+    return port
+
+
+def _free_port() -> int:
     with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(("", PORT))
-        except OSError:
-            sock.bind(("", 0))
+        sock.bind(("", 0))
         return int(sock.getsockname()[1])
 
 

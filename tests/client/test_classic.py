@@ -16,7 +16,7 @@ from pychat_client.codec import LINE_MAX
 from pychat_client.errors import ProtocolError
 from pychat_client.text import MESSAGE_MAX
 
-thorough = settings(max_examples=300, deadline=None)
+thorough = settings(max_examples=300)
 
 ANN = wire.Hello(VERSION, "Ann")
 NOBODY = wire.Hello(VERSION, GUEST)

@@ -24,7 +24,7 @@ from pychat_client.text import (
     wrap,
 )
 
-thorough = settings(max_examples=400, deadline=None)
+thorough = settings(max_examples=400)
 
 ZWJ, VS16 = "\u200d", "\ufe0f"
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -17,8 +17,8 @@ from pychat_client.codec import LINE_MAX, LineCodec, parse
 from pychat_client.errors import HandleError, ProtocolError
 from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, check_handle, nfc
 
-thorough = settings(max_examples=300, deadline=None)
-brief = settings(max_examples=50, deadline=None)
+thorough = settings(max_examples=300)
+brief = settings(max_examples=50)
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

@@ -301,14 +301,15 @@ def test_what_is_configured_goes_before_a_credential(tmp_path: Path, credentials
 
 
 def test_a_users_places_are_those_of_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in XDG:
-        monkeypatch.setenv(variable, str(tmp_path / variable))
-    file = tmp_path / "XDG_CONFIG_HOME/pychatd/pychatd.toml"
-    file.parent.mkdir(parents=True)
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/alice/state")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "pychatd/pychatd.toml"
+    file.parent.mkdir()
     file.write_text("grace = 7")
     settings = load(7000, {})
-    assert settings.state == tmp_path / "XDG_STATE_HOME/pychatd/7000"
-    assert settings.runtime == tmp_path / "XDG_RUNTIME_DIR/pychatd/7000"
+    assert settings.state == Path("/home/alice/state/pychatd/7000")
+    assert settings.runtime == Path("/run/user/1000/pychatd/7000")
     assert (settings.file, settings.grace) == (file, 7.0)
 
 

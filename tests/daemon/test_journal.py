@@ -242,7 +242,7 @@ moments = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)).map(  # noqa:
     messages=st.lists(st.tuples(st.sampled_from(Role), texts, texts, moments), min_size=1, max_size=20),
     why=texts,
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_read_back_is_what_was_stored(
     shared_journal: Journal,
     handle: str,

@@ -112,9 +112,11 @@ def test_nobody_there_it_leaves_and_a_conversation_that_was_cut_goes_on(manager:
 
 
 def test_a_console_that_is_attached_keeps_it_there(manager: Manager) -> None:
+    caller = manager.line.connect()  # keeps it there until the console is
     process = manager.start("--exit-idle", IDLE)
     console = manager.line.console()
     console.sees("This is the line")
+    caller.close()
     time.sleep(float(IDLE) + 0.5)
     assert process.poll() is None
     console.enter("\\detach")

@@ -6,9 +6,11 @@ import os
 import select
 import shutil
 import signal
+import socket
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,13 @@ import pytest
 from tests import demo
 from tests.e2e.harness import Line, wait_for
 from tests.e2e.tmux import tmux
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Where its files are: pytest's own directories have long names, and those of sockets have to be short."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
 
 
 @contextmanager
@@ -34,19 +43,29 @@ def _cleaned_up(place: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_signal_leaves_no_daemon_behind(idle_line: Line, tmp_path: Path, number: signal.Signals) -> None:
-    terminal = idle_line.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(tmp_path)})
+def test_a_signal_leaves_no_daemon_behind(idle_line: Line, place: Path, number: signal.Signals) -> None:
+    terminal = idle_line.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
     terminal.sees("This is the line")
-    with _cleaned_up(tmp_path):
+    with _cleaned_up(place):
         terminal.child.kill(number)
     assert terminal.exit_status() == 128 + number
 
 
+def test_a_port_that_is_taken_is_no_obstacle(idle_line: Line, place: Path) -> None:
+    with ExitStack() as taken:
+        with suppress(OSError):  # somebody else has it: that is as well
+            taken.enter_context(socket.create_server(("", demo.PORT)))
+        terminal = idle_line.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
+        terminal.sees("This is the line")
+        terminal.type("\x04")
+        assert terminal.exit_status() == 0
+
+
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-def test_a_window_that_is_closed_leaves_no_daemon_behind(idle_line: Line, tmp_path: Path) -> None:
-    with tmux(tmp_path, {**idle_line.env, "TMPDIR": str(tmp_path)}) as window:
+def test_a_window_that_is_closed_leaves_no_daemon_behind(idle_line: Line, place: Path) -> None:
+    with tmux(place, {**idle_line.env, "TMPDIR": str(place)}) as window:
         window.type(f"{sys.executable} {demo.__file__}")
         window.press("Enter")
         window.sees("This is the line")
-        with _cleaned_up(tmp_path):
+        with _cleaned_up(place):
             window.close()

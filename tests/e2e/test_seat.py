@@ -67,11 +67,11 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_line: Line) 
     grace = 4.0
     idle_line.start("--config", idle_line.configure(f"grace = {grace}\n"))
     console, client = idle_line.talk()
+    patient = idle_line.client("Patient", "--wait")
+    patient.sees("The line is taken")
     client.child.kill(signal.SIGKILL)
     cut_off = time.monotonic()
-    patient = idle_line.client("Patient", "--wait")
     console.sees("Client1 is away")
-    patient.sees("The line is taken")
     patient.sees("You speak first")
     assert time.monotonic() - cut_off >= grace
     patient.enter("Is it free now?")

@@ -119,7 +119,6 @@ def _all_arrives(line: Line, client: Piped, console: Piped, last: int) -> None:
 # ------------------------------------------------------------------ full
 
 
-@pytest.mark.timeout(240)
 def test_on_a_full_disk_nothing_is_acked_both_are_told_and_all_arrives_when_there_is_room(
     disk: SmallDisk, idle_line: Line
 ) -> None:
@@ -145,7 +144,6 @@ def test_on_a_full_disk_nothing_is_acked_both_are_told_and_all_arrives_when_ther
     assert line.pid() == pid
 
 
-@pytest.mark.timeout(240)
 def test_a_disk_that_becomes_read_only_is_like_a_full_one(disk: SmallDisk, idle_line: Line) -> None:
     line = idle_line
     line.start("--turns", "free")
@@ -186,7 +184,6 @@ def test_a_daemon_does_not_start_on_a_full_disk_and_says_so(disk: SmallDisk, idl
 # ------------------------------------------------------------------ failing
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("calls", ["fdatasync", "pwrite64", "fdatasync,fsync", "fdatasync,fsync,pwrite64,unlink"])
 def test_a_disk_that_fails_for_a_while_loses_and_doubles_nothing(
     idle_line: Line, tmp_path: Path, calls: str
@@ -232,7 +229,6 @@ def test_a_corrupt_journal_is_set_aside_whole_and_named_in_the_log(idle_line: Li
     peer.reads("\\ack 1")
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("found_by", ["history", "console", "message"])
 def test_a_journal_that_is_damaged_while_the_daemon_runs_ends_the_conversation_and_loses_nothing_after(
     idle_line: Line, found_by: str

@@ -82,7 +82,6 @@ def _check_bad_network(line: HostLine) -> None:
     _have_all(client, console, last, NOTICE + BACK)
 
 
-@pytest.mark.timeout(240)
 def test_messages_arrive_in_order_over_a_wire_that_loses_delays_and_reorders(hosts: Hosts, line: HostLine) -> None:
     print(f"seed {SEED}")
     _lay(lambda: hosts.bad_wire(SEED, loss=0.1, delay=0.02))

@@ -6,8 +6,6 @@ import re
 import signal
 import socket
 
-import pytest
-
 from tests.e2e.harness import Line, wait_for
 
 TEXT = "x" * 480
@@ -15,7 +13,6 @@ MESSAGES = 15000
 """Megabytes: more than the sockets of one connection hold on their way."""
 
 
-@pytest.mark.timeout(240)
 def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order(line_free: Line) -> None:
     console = line_free.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("Whoever calls speaks first")
@@ -37,7 +34,6 @@ def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order
     assert numbers == list(range(1, MESSAGES + 2))
 
 
-@pytest.mark.timeout(240)
 def test_a_console_that_is_stopped_for_a_while_gets_everything_once_and_in_order(line_free: Line) -> None:
     console = line_free.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("Whoever calls speaks first")

@@ -338,7 +338,6 @@ class SpeakingFreely(TwoEnds):
 often = settings(
     max_examples=300,
     stateful_step_count=40,
-    deadline=None,
     phases=set(Phase) - {Phase.explain},
     report_multiple_bugs=False,
 )

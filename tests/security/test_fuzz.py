@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.security import fuzz
@@ -60,7 +60,7 @@ def test_what_was_found_before_is_no_surprise(one: Callable[[bytes], None], file
     one(file.read_bytes())
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(data=_streams)
 @example(data=b"")
 def test_any_bytes_are_frames_or_a_protocol_error(one: Callable[[bytes], None], data: bytes) -> None:

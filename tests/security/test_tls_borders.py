@@ -71,7 +71,7 @@ def test_an_accepted_certificate_that_has_expired_is_not_called_a_changed_key(
 ) -> None:
     """The key is still the accepted one, so nobody has to be suspected."""
     identity = hosts.identity(ends=-1)
-    host = hosts.fake(identity)
+    host = hosts.fake(identity, hangs_up=True)
     known_hosts(idle_line).accept("localhost", host.port, identity.der)
     result = run(idle_line, words(idle_line, "--retry-for", "1", port=host.port))
     assert "HAS CHANGED" not in result.stderr
