@@ -75,10 +75,11 @@ def style(palette: Name) -> Style:
             "prompt": colour["own"],
             "prompt.turn": "bold",
             "auto-suggestion": suggestion,
-            # without a background: a full-width bar leaves rubbish behind when the window is resized
-            "bottom-toolbar": f"noreverse {colour['dim']}",
-            "bottom-toolbar turn": f"{colour['turn']} bold",
-            "bottom-toolbar warning": f"{colour['warning']} bold",
+            # its words alone: a row that is coloured up to the edge does not fit in a window one column narrower
+            "bottom-toolbar": "noreverse",
+            "bottom-toolbar.text": colour["dim"],
+            "bottom-toolbar.text turn": f"{colour['turn']} bold",
+            "bottom-toolbar.text warning": f"{colour['warning']} bold",
             "completion-menu": "bg:default fg:default reverse",
             "completion-menu.completion": "bg:default fg:default reverse",
             "completion-menu.completion.current": "bg:default fg:default noreverse bold",
