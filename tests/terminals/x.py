@@ -118,11 +118,6 @@ class XWindow(Emulator):
         with self.tty.open("wb", buffering=0) as tty:
             tty.write(sequence.encode())
 
-    def _clipboard(self, *options: str) -> bytes:
-        command = ["xclip", "-selection", "clipboard", *options]
-        pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
-        return subprocess.run(command, env=self.env, check=False, stdin=quiet, stdout=pipe, timeout=20).stdout
-
     def close(self) -> None:
         if self._process:
             with suppress(ProcessLookupError):
@@ -144,14 +139,9 @@ class Xterm(XWindow):
     def _command(self) -> list[str]:
         self._printed = self.directory / "printed"
         pipe = f"cat >{self._printed}.new; mv {self._printed}.new {self._printed}"
-        resources = (
-            f"printerCommand: {pipe}",
-            "printerAutoClose: true",
-            "printAttributes: 0",
-            f"saveLines: {HISTORY}",
-        )
+        resources = (f"printerCommand: {pipe}", "printerAutoClose: true", "printAttributes: 0")
         options = [word for one in resources for word in ("-xrm", f"XTerm*{one}")]
-        return ["xterm", "-u8", *options, "-geometry", f"{self.columns}x{self.rows}", "-e"]
+        return ["xterm", "-u8", "-sl", HISTORY, *options, "-geometry", f"{self.columns}x{self.rows}", "-e"]
 
     def lines(self) -> list[str]:
         self._printed.unlink(missing_ok=True)
@@ -161,6 +151,8 @@ class Xterm(XWindow):
 
 
 class Urxvt(XWindow):
+    """Until it has scrolled once, it forgets what a lower window has no room for, even the line of the cursor."""
+
     NAME = "urxvt"
     PROGRAMS = ("urxvt",)
 
@@ -175,6 +167,9 @@ class Urxvt(XWindow):
         self._press("ctrl+Print")
         wait_for(self._printed.exists, "urxvt prints")
         return self._printed.read_text(errors="replace").splitlines()
+
+    def _in_window(self, words: tuple[str, ...]) -> list[str]:
+        return super()._in_window(("sh", "-c", 'seq 1000 1099; exec "$@"', "sh", *words))
 
 
 class St(XWindow):
@@ -267,18 +262,41 @@ class Kitty(XWindow):
 
 
 class Alacritty(XWindow):
-    """Tells its text only to who copies it, by the keys of its vi mode."""
+    """Tells its text only to who copies it: by its vi mode, with keys that work in whatever state it is."""
 
     NAME = "alacritty"
     PROGRAMS = ("alacritty", "xclip")
+    _CLIPBOARD = ("xclip", "-selection", "clipboard")
+    _KEYS: ClassVar[dict[str, str]] = {
+        "F1": "mode: ~Vi, action: ToggleViMode",
+        "F2": "mode: Vi, action: ScrollToTop",
+        "F3": "mode: Vi, action: ToggleLineSelection",
+        "F4": "mode: Vi, action: ScrollToBottom",
+        "F5": "mode: Vi, action: Copy",
+        "F6": "mode: Vi, action: ClearSelection",
+        "F7": "mode: Vi, action: ToggleViMode",
+    }
 
     def _command(self) -> list[str]:
+        config = self.directory / "config.yml"
+        keys = [f"  - {{ key: {key}, {words} }}" for key, words in self._KEYS.items()]
+        config.write_text("\n".join(["key_bindings:", *keys]))
         size = [f"window.dimensions.columns={self.columns}", f"window.dimensions.lines={self.rows}"]
         options = [word for one in (*size, f"scrolling.history={HISTORY}") for word in ("-o", one)]
-        return ["alacritty", *options, "-e"]
+        return ["alacritty", "--config-file", str(config), *options, "-e"]
 
     def lines(self) -> list[str]:
-        self._clipboard("-i", "-l", "0")  # empty
-        self._press("ctrl+shift+space", "g", "shift+v", "shift+g", "y", "Escape", "ctrl+shift+space")
-        wait_for(lambda: self._clipboard("-o"), "alacritty copies")
-        return self._clipboard("-o").decode(errors="replace").splitlines()
+        quiet = subprocess.DEVNULL
+        subprocess.run([*self._CLIPBOARD, "-i"], env=self.env, check=True, stdin=quiet, stdout=quiet, timeout=20)
+        wait_for(self._copies, "alacritty copies")
+        return self._clipboard().decode(errors="replace").splitlines()
+
+    def _copies(self) -> bool:
+        """Not when something is written meanwhile: that undoes the selection."""
+        self._press(*self._KEYS)
+        return bool(settled(self._clipboard))
+
+    def _clipboard(self) -> bytes:
+        """Empty until something has been copied."""
+        command = [*self._CLIPBOARD, "-o"]
+        return subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, timeout=20).stdout
