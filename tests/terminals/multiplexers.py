@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 from contextlib import suppress
@@ -61,7 +62,9 @@ class GnuScreen(Emulator):
         sockets.mkdir(mode=0o700)
         self._copy = self.directory / "copy"
         config = self.directory / "config"
-        config.write_text(f"startup_message off\ndefscrollback 5000\nmsgwait 0\nbind w writebuf {self._copy}\n")
+        config.write_text(
+            f"startup_message off\nautodetach off\ndefscrollback 5000\nmsgwait 0\nbind w writebuf {self._copy}\n"
+        )
         child: Any = pexpect.spawn(
             "screen",
             ["-U", "-c", str(config), *self._in_window(words)],
@@ -99,7 +102,7 @@ class GnuScreen(Emulator):
         return settled(self._copy.read_text).lstrip("\n").splitlines()
 
     def close(self) -> None:
-        self._child.send("\x01:quit\r")
+        self._child.kill(signal.SIGHUP)
         self._reader.join()
         self._child.wait()
         self._child.close()
