@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Tests wait more than they work: twice as many at once as there are processors.
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
-.PHONY: run check test test-debian12 system-test pictures deb man faults \
+.PHONY: run check test test-debian12 system-test terminals pictures deb man faults \
 	bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
@@ -27,6 +27,9 @@ test-debian12:          ## all tests with the oldest versions that have to do: D
 
 system-test: .venv/ready ## units and packages on real systemds in containers; as root, a few minutes
 	$(BIN)/pytest tests/system -m system -rs
+
+terminals: .venv/ready  ## resizing in the terminal emulators of X that are installed, without a display; some minutes
+	$(BIN)/pytest tests/terminals -m terminals -rs
 
 pictures: .venv/ready   ## the README's picture of both terminals, from a real talk
 	$(BIN)/python -m tests.pictures

@@ -1,0 +1,16 @@
+"""A line for each test, as in tests/e2e; the emulators of X only when asked for (`-m terminals`)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import idle_line
+
+__all__ = ["idle_line"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("markexpr"):
+        for item in items:
+            if item.get_closest_marker("terminals"):
+                item.add_marker(pytest.mark.skip(reason="needs an X server: `make terminals` runs it"))

@@ -1,0 +1,108 @@
+"""tmux and GNU screen: terminals that need no display. Both break their lines anew when the width changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+from typing import Any
+
+import pexpect
+
+from tests.e2e.ends import wait_for
+from tests.terminals.base import Emulator, settled
+
+
+class Tmux(Emulator):
+    NAME = "tmux"
+    PROGRAMS = ("tmux",)
+
+    def start(self, *words: str) -> None:
+        size = ("-x", str(self.columns), "-y", str(self.rows))
+        self._tmux("-f", "/dev/null", "new-session", "-d", *size, *self._in_window(words))
+        self._wait_until_open()
+
+    def _tmux(self, *words: str) -> str:
+        command = ["tmux", "-S", str(self.directory / "socket"), *words]
+        return subprocess.run(
+            command, env=self.env, text=True, check=True, stdout=subprocess.PIPE, timeout=20
+        ).stdout
+
+    def type(self, text: str) -> None:
+        self._tmux("send-keys", "-l", text)
+
+    def enter(self) -> None:
+        self._tmux("send-keys", "Enter")
+
+    def _ask_size(self, columns: int, rows: int) -> None:
+        self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
+
+    def lines(self) -> list[str]:
+        return self._tmux("capture-pane", "-p", "-S", "-5000").splitlines()
+
+    def close(self) -> None:
+        with suppress(subprocess.CalledProcessError):  # it has ended
+            self._tmux("kill-server")
+
+
+class GnuScreen(Emulator):
+    """Attached to a pseudo-terminal, whose size is that of its window.
+
+    What a lower window has moved into its scrollback can only be read when the window is higher again.
+    """
+
+    NAME = "screen"
+    PROGRAMS = ("screen",)
+    SCROLLBACK = False
+
+    def start(self, *words: str) -> None:
+        sockets = self.directory / "sockets"
+        sockets.mkdir(mode=0o700)
+        self._copy = self.directory / "copy"
+        config = self.directory / "config"
+        config.write_text(
+            f"startup_message off\nautodetach off\ndefscrollback 5000\nmsgwait 0\nbind w writebuf {self._copy}\n"
+        )
+        child: Any = pexpect.spawn(
+            "screen",
+            ["-U", "-c", str(config), *self._in_window(words)],
+            env={**self.env, "SCREENDIR": str(sockets)},
+            dimensions=(self.rows, self.columns),
+            echo=False,
+        )
+        self._child = child
+        self._child.delaybeforesend = None
+        self._child.ptyproc.delayafterclose = 0.0
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self._wait_until_open()
+
+    def _read(self) -> None:
+        """What it draws is of no interest; but it stops when nobody reads."""
+        with suppress(OSError):
+            while os.read(self._child.child_fd, 65536):
+                pass
+
+    def type(self, text: str) -> None:
+        self._child.send(text)
+
+    def enter(self) -> None:
+        self._child.send("\r")
+
+    def _ask_size(self, columns: int, rows: int) -> None:
+        self._child.setwinsize(rows, columns)
+
+    def lines(self) -> list[str]:
+        """By its copy mode: from the first character to the last, and into a file."""
+        self._copy.unlink(missing_ok=True)
+        self._child.send("\x01[g G$ \x01w")
+        wait_for(self._copy.exists, "screen writes what was copied")
+        return settled(self._copy.read_text).lstrip("\n").splitlines()
+
+    def close(self) -> None:
+        self._child.kill(signal.SIGHUP)
+        self._reader.join()
+        self._child.wait()
+        self._child.close()

@@ -1,0 +1,124 @@
+"""However the window's size changes, what is typed and the toolbar are there once, and so is each message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import BIN, Line, Terminal
+from tests.terminals.base import Emulator, settled
+from tests.terminals.multiplexers import GnuScreen, Tmux
+from tests.terminals.x import Alacritty, Kitty, Mlterm, St, Urxvt, Vte, Xterm
+
+ON_X = (Xterm, Vte, Kitty, Alacritty, Urxvt, Mlterm, St)
+
+SHORT = ["zq01", "zq02"]
+LONG = [f"zq{number:02}" for number in range(1, 37)]
+"""180 characters: several rows at each width but the widest; fewer rows than the lowest window has."""
+
+TOOLBAR = "freely"
+"""A word that is in the toolbar, and nowhere else."""
+
+WINDOWS = [(60, 20), (40, 24), (100, 10), (300, 30), (20, 24), (80, 24)]
+DRAG = [(columns, 24) for columns in (*range(79, 39, -1), *range(41, 81))]
+LOWER = [(80, rows) for rows in (*range(23, 9, -1), *range(11, 25))]
+
+
+@pytest.fixture(params=[Tmux, GnuScreen, *(pytest.param(one, marks=pytest.mark.terminals) for one in ON_X)])
+def emulator(request: pytest.FixtureRequest, idle_line: Line, tmp_path: Path) -> Iterator[Emulator]:
+    kind: type[Emulator] = request.param
+    if missing := kind.missing():
+        pytest.skip(f"not installed: {missing}")
+    idle_line.start("--turns", "free")
+    # as a terminal that tells its background has it: with a colour, the toolbar is as wide as the window
+    preferences = Path(idle_line.env["XDG_CONFIG_HOME"], "pychat", "config.toml")
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text('palette = "dark"\n')
+    directory = tmp_path / "window"
+    directory.mkdir()
+    one = kind(directory, idle_line.env)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def console(emulator: Emulator, idle_line: Line) -> Terminal:
+    """A client in the emulator, a console elsewhere, and some messages."""
+    words = ["--accept-new", "--handle", "Bob", "localhost", str(idle_line.port)]
+    emulator.start(str(BIN / "pychat"), *words)
+    emulator.sees("You speak first")
+    emulator.type("Hi!")
+    emulator.enter()
+    emulator.sees("Bob> Hi!")
+    console = idle_line.console()
+    console.sees("Bob> Hi!")
+    talk(console, emulator)
+    return console
+
+
+MESSAGES = [f"mm{number:02}" for number in range(12)]
+
+
+def talk(console: Terminal, emulator: Emulator) -> None:
+    for word in MESSAGES:
+        console.enter(f"{word} is a message")
+    emulator.sees(MESSAGES[-1])
+
+
+def type_line(emulator: Emulator, words: list[str]) -> None:
+    emulator.type(" ".join(words))
+    emulator.sees(words[-1])
+
+
+def faults(emulator: Emulator, words: list[str], messages: list[str]) -> list[str]:
+    """What is not there exactly once, when the screen has come to rest."""
+    text = "".join(settled(emulator.text).split())  # a word that is broken at the edge goes on behind an indent
+    gone = 0
+    while not emulator.SCROLLBACK and gone < len(messages) and messages[gone] not in text:
+        gone += 1  # the oldest ones: they have left the window
+    counts = {word: text.count(word) for word in (*words, TOOLBAR, *messages[gone:])}
+    return [f"{word} {times} times" for word, times in counts.items() if times != 1]
+
+
+def check(emulator: Emulator, words: list[str], messages: list[str], sizes: list[tuple[int, int]]) -> None:
+    wrong = []
+    for columns, rows in sizes:
+        emulator.resize(columns, rows)
+        if found := faults(emulator, words, messages):
+            wrong.append(f"{columns}x{rows}: {', '.join(found)}")
+    assert wrong == [], "\n".join([*wrong, emulator.text()])
+
+
+@pytest.mark.parametrize("words", [SHORT, LONG], ids=["short", "long"])
+def test_other_windows(emulator: Emulator, console: Terminal, words: list[str]) -> None:
+    type_line(emulator, words)
+    check(emulator, words, MESSAGES, WINDOWS)
+    console.enter("mm99 is the last one")
+    emulator.sees("mm99")
+    assert faults(emulator, words, [*MESSAGES, "mm99"]) == []
+
+
+@pytest.mark.parametrize("words", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("sizes", [DRAG, LOWER], ids=["edge", "lower"])
+def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: list[tuple[int, int]]) -> None:
+    """As a person does it: faster than anybody redraws."""
+    type_line(emulator, words)
+    for columns, rows in sizes:
+        emulator.resize(columns, rows)
+    assert faults(emulator, words, MESSAGES) == [], emulator.text()
+
+
+def test_console(emulator: Emulator, idle_line: Line) -> None:
+    """The same screen; this is to see that the other program has it."""
+    runtime = ["--runtime-directory", str(idle_line.runtime)]
+    emulator.start(str(BIN / "pychatd-console"), str(idle_line.port), *runtime, "--handle", "Server")
+    emulator.sees("This is the line")
+    client = idle_line.client()
+    client.sees("You speak first")
+    for word in MESSAGES:
+        client.enter(f"{word} is a message")
+    emulator.sees(MESSAGES[-1])
+    type_line(emulator, LONG)
+    check(emulator, LONG, MESSAGES, WINDOWS)
