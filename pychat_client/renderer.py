@@ -34,6 +34,10 @@ to a terminal that has another by then, nobody can find again. tmux tells of a d
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 """The cursor (DECSC and DECRC)."""
 
+_PROMPT = "\x1b]133;A\x1b\\"
+"""Here begins a prompt. kitty, which would put the cursor elsewhere than its text, takes a prompt away by itself
+and leaves the cursor its row (https://sw.kovidgoyal.net/kitty/shell-integration/, notes for shell developers)."""
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -111,24 +115,28 @@ def _breaks(widths: list[int], columns: int) -> list[int]:
 class ResizableRenderer(Renderer):
     """The toolkit's, for a window whose size may change. It takes the place of `application.renderer`."""
 
-    def __init__(self, toolkits: Renderer) -> None:
+    def __init__(self, toolkits: Renderer, *, kitty: bool) -> None:
         self._drawn: Drawing | None = None
         self._left: Drawing | None = None  # what was drawn before the window changed; until it is erased
         self._changed = False  # once more, while that takes its time
         self._settling: asyncio.Task[None] | None = None
         self._at: Point | None = None  # the terminal's last answer
-        self._breaks: bool | None = None  # whether this terminal breaks rows anew
+        self._kitty = kitty
+        self._breaks = False if kitty else None  # whether this terminal breaks rows anew
+        self._last: Point | None = None  # the end of the bottom row when its edge was written
         super().__init__(toolkits.style, toolkits.output)
 
     def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
         super().reset(_scroll, leave_alternate_screen)
-        self._drawn = self._left = None
+        self._drawn = self._left = self._last = None
 
     def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
         self._look(app)
         if self._left is not None:
             return
         size, bottom = self.output.get_size(), self.height_is_known
+        if self._drawn is None:
+            self.output.write_raw(_PROMPT * self._kitty)
         super().render(app, layout, is_done)
         if (screen := self.last_rendered_screen) is not None:
             cursor = screen.get_cursor_position(layout.current_window)
@@ -167,7 +175,9 @@ class ResizableRenderer(Renderer):
                 await self.wait_for_cpr_responses()
         if self._left is not None:
             above = self._erase_left(self._at)
-            if self._at is not None:
+            if self._at is None:
+                self.request_absolute_cursor_position()
+            else:
                 self.report_absolute_cursor_row(max(self._at.y - above, 0) + 1)
             app.invalidate()
 
@@ -194,7 +204,6 @@ class ResizableRenderer(Renderer):
     def _finish(self, drawn: Drawing, app: Application[Any]) -> None:
         """What the toolkit leaves out: nobody sees it, but it tells the terminal what belongs together."""
         output, edge, cursor = self.output, drawn.size.columns - 1, drawn.cursor
-        bottom, end = drawn.screen.height - 1, drawn.end(cursor.y)
         output.hide_cursor()
         output.write_raw(_SAVE)
         for y in drawn.joined:
@@ -203,13 +212,17 @@ class ResizableRenderer(Renderer):
             for cell in (drawn.cell(edge - half, y), drawn.cell(0, y + 1)):  # without a line feed between them
                 output.set_attributes(self.style.get_attrs_for_style_str(cell.style), app.color_depth)
                 output.write(cell.char)
-        output.reset_attributes()
-        if drawn.edge and self._breaks is None and drawn.end(bottom) <= edge:
+            output.reset_attributes()
+        bottom = drawn.screen.height - 1
+        last = Point(drawn.end(bottom), bottom)
+        if drawn.edge and self._breaks is None and last.x <= edge and last != self._last:
             self._move(cursor, Point(edge, bottom))
             output.write(_EDGE)
-        if end <= cursor.x:  # nothing stands under the cursor: terminals would put it elsewhere
-            self._move(cursor, Point(end, cursor.y))
-            output.write(" " * (cursor.x + 1 - end))
+            self._last = last
+        if (missing := cursor.x + 1 - drawn.end(cursor.y)) > 0:
+            # Nothing stands under the cursor: in another window terminals would put it elsewhere.
+            self._move(cursor, Point(cursor.x + 1 - missing, cursor.y))
+            output.write(" " * missing)
         output.write_raw(_RESTORE)
         if drawn.screen.show_cursor:
             output.show_cursor()
@@ -217,10 +230,12 @@ class ResizableRenderer(Renderer):
 
     def _move(self, cursor: Point, to: Point) -> None:
         """From where the cursor was saved. The window may have another size by now, so nothing else is certain."""
-        self.output.write_raw(_RESTORE + "\r")
+        self.output.write_raw(_RESTORE + _SAVE)  # saved again: some take it from a stack
         self.output.cursor_up(max(cursor.y - to.y, 0))
         self.output.cursor_down(max(to.y - cursor.y, 0))
-        self.output.cursor_forward(to.x)
+        if to.x != cursor.x:
+            self.output.write_raw("\r")
+            self.output.cursor_forward(to.x)
 
 
 def _joined(layout: Layout) -> frozenset[int]:

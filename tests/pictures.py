@@ -111,6 +111,7 @@ def keep_typing(console: Terminal, client: Terminal) -> None:
 
     def typing() -> bool:
         console.type(" \x7f")
+        console.update()
         return " | typing" in client.text()
 
     wait_for(typing, "the sign of typing")

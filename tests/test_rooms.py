@@ -24,7 +24,7 @@ CLIENT = [
     *("telnet", "burst", "program", "classic", "classic_server", "classic_options"),
     *("signs", "situation", "link", "dial", "log", "commands", "view", "attention", "chat", "redial"),
     *("alerts", "objects", "pipe", "plain", "jsonl", "send"),
-    *("background", "palette", "terminal", "history", "editing", "screen", "lines", "hosts", "cli"),
+    *("background", "palette", "terminal", "history", "editing", "renderer", "screen", "lines", "hosts", "cli"),
 ]
 DAEMON = [
     *("config", "syslog", "process", "listeners", "identity", "journal", "switchboard", "report", "caller"),

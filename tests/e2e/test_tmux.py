@@ -125,14 +125,14 @@ def test_resizing_leaves_one_of_everything(
         console.enter(f"message {number} that is much too long for the narrow windows that are about to come")
         window.sees(f"message {number}")
     window.paste(draft)
-    window.rests()
+    window.redrawn()
     for step, (columns, rows) in enumerate(sizes):
         window.resize(columns, rows)
-        window.rests()
+        window.redrawn()
         if step % 3 == 0:
             console.enter(f"now-{step}-")
             window.sees(f"Server> now-{step}-")
-            window.rests()
+            window.redrawn()
     once = [f"> message {number} " for number in range(4)] + [f"> now-{step}-" for step in range(0, len(sizes), 3)]
     once += [*re.findall(r"w\d+", draft), "speak freely"]
     text = "\n".join(window.lines())

@@ -64,15 +64,15 @@ class Tmux:
         except AssertionError as error:
             raise AssertionError(f"{error}; it shows:\n" + "\n".join(self.lines())) from None
 
-    def rests(self) -> None:
-        """Waits until nothing changes any more: tmux and the program are of one size only then."""
-        looks = [""]
+    def redrawn(self) -> None:
+        """Waits until the program draws again after another size: until then it keeps what is typed."""
+        self.type("#")
+        wait_for(lambda: "#" in self._window(), "what is typed is drawn")
+        self.press("BSpace")
+        wait_for(lambda: "#" not in self._window(), "what is deleted is not drawn")
 
-        def again() -> bool:
-            looks.append(self.tmux("capture-pane", "-p"))
-            return looks[-1] == looks[-2] == looks[-3:][0]
-
-        wait_for(again, "tmux at rest")
+    def _window(self) -> str:
+        return self.tmux("capture-pane", "-p")
 
     def _cursor_line(self) -> str:
         row = self.tmux("display-message", "-p", "#{cursor_y}").strip()

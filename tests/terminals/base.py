@@ -16,12 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+from pychat_client.renderer import REST_SECONDS
 from tests.e2e.ends import wait_for
 
 Seen = TypeVar("Seen")
 
-QUIET = 0.25
-"""Seconds without a change after which what is looked at is taken to be at rest."""
+QUIET = REST_SECONDS + 0.3
+"""Seconds without a change after which what is looked at is taken to be at rest: the programs have drawn anew."""
 
 
 def settled(look: Callable[[], Seen]) -> Seen:
