@@ -115,14 +115,16 @@ def _breaks(widths: list[int], columns: int) -> list[int]:
 class ResizableRenderer(Renderer):
     """The toolkit's, for a window whose size may change. It takes the place of `application.renderer`."""
 
-    def __init__(self, toolkits: Renderer, *, kitty: bool) -> None:
+    def __init__(self, toolkits: Renderer, term: str) -> None:
+        """term: the name of the terminal (term(7)): two need to be treated differently."""
         self._drawn: Drawing | None = None
         self._left: Drawing | None = None  # what was drawn before the window changed; until it is erased
         self._changed = False  # once more, while that takes its time
         self._settling: asyncio.Task[None] | None = None
         self._at: Point | None = None  # the terminal's last answer
-        self._kitty = kitty
-        self._breaks = False if kitty else None  # whether this terminal breaks rows anew
+        self._kitty = term == "xterm-kitty"
+        self._breaks = False if self._kitty else None  # whether this terminal breaks rows anew
+        self._joins = not term.startswith("rxvt")  # which takes joined rows for one when it places its cursor
         self._last: Point | None = None  # the end of the bottom row when its edge was written
         super().__init__(toolkits.style, toolkits.output)
 
@@ -140,7 +142,7 @@ class ResizableRenderer(Renderer):
         super().render(app, layout, is_done)
         if (screen := self.last_rendered_screen) is not None:
             cursor = screen.get_cursor_position(layout.current_window)
-            self._drawn = Drawing(screen, cursor, size, _joined(layout), bottom)
+            self._drawn = Drawing(screen, cursor, size, _joined(layout) if self._joins else frozenset(), bottom)
             self._finish(self._drawn, app)
 
     def resized(self, app: Application[Any]) -> None:

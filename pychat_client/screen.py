@@ -107,8 +107,8 @@ class Screen(View):
         )
         # SIGWINCH tells of a new size; asking twice a second would keep an idle machine awake
         self._session.app.terminal_size_polling_interval = None
-        kitty = os.environ.get("TERM") == "xterm-kitty"
-        self._session.app.renderer = self._renderer = ResizableRenderer(self._session.app.renderer, kitty=kitty)
+        self._renderer = ResizableRenderer(self._session.app.renderer, os.environ.get("TERM", ""))
+        self._session.app.renderer = self._renderer
         self._renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS

@@ -210,7 +210,9 @@ class Terminal:
         return line
 
     def resize(self, columns: int, lines: int) -> None:
+        """As terminals do that cut their rows, and keep the cursor in the window."""
         self._screen.resize(lines, columns)
+        self._screen.cursor.x = min(self._screen.cursor.x, columns - 1)
         self.child.setwinsize(lines, columns)
 
     def exit_status(self) -> int:

@@ -44,6 +44,8 @@ class Emulator(ABC):
     """What has to be installed."""
     SCROLLBACK: ClassVar[bool] = True
     """All that has left the window can be read."""
+    COPIES: ClassVar[bool] = False
+    """Copies of a line of several rows are left: where it has put its cursor does not tell where that line is."""
 
     def __init__(self, directory: Path, env: dict[str, str], columns: int = 80, rows: int = 24) -> None:
         """directory: an empty one, for what this window needs."""

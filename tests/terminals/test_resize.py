@@ -79,7 +79,8 @@ def faults(emulator: Emulator, words: list[str], messages: list[str]) -> list[st
     while not emulator.SCROLLBACK and gone < len(messages) and messages[gone] not in text:
         gone += 1  # the oldest ones: they have left the window
     counts = {word: text.count(word) for word in (*words, TOOLBAR, *messages[gone:])}
-    return [f"{word} {times} times" for word, times in counts.items() if times != 1]
+    copies = words if emulator.COPIES and words == LONG else []
+    return [f"{word} {times} times" for word, times in counts.items() if times != 1 and word not in copies]
 
 
 def check(emulator: Emulator, words: list[str], messages: list[str], sizes: list[tuple[int, int]]) -> None:

@@ -154,6 +154,7 @@ class Urxvt(XWindow):
     """Until it has scrolled once, it forgets what a lower window has no room for, even the line of the cursor."""
 
     NAME = "urxvt"
+    COPIES = True
     PROGRAMS = ("urxvt",)
 
     def _command(self) -> list[str]:

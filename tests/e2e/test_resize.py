@@ -1,0 +1,36 @@
+"""Another size of the window, in a terminal that cuts rows. Those that break them anew are in tests/terminals."""
+
+from __future__ import annotations
+
+from tests.e2e.harness import Line, Terminal, wait_for
+
+LONG = [f"w{number:02}" for number in range(36)]
+"""Words of a line that takes three rows of 80 columns."""
+
+
+def words(terminal: Terminal) -> str:
+    """What it shows without blanks: words are broken at the edge."""
+    return "".join(terminal.text().split())
+
+
+def test_in_a_terminal_that_cuts_rows_everything_is_there_once(idle_line: Line) -> None:
+    idle_line.start("--turns", "free")
+    client = idle_line.client()
+    client.sees("You speak first")
+    client.enter("Hi!")
+    console = idle_line.console()
+    console.sees("Client1> Hi!")
+    for number in range(12):
+        console.enter(f"m{number:02} is a message")
+    client.sees("m11")
+    client.type(" ".join(LONG))
+    wait_for(lambda: LONG[-1] in words(client), "the line")
+    for columns in (79, 60, 41, 40, 20, 55, 80):
+        client.resize(columns, 24)
+        client.type("#")
+        wait_for(lambda: "#" in client.text(), "what is typed is drawn")
+        client.type("\x7f")
+        wait_for(lambda: "#" not in client.text(), "what is deleted is not drawn")
+        text = words(client)
+        once = [*LONG, "freely", *(f"m{number:02}" for number in range(12))]
+        assert {word: text.count(word) for word in once} == dict.fromkeys(once, 1), client.text()
