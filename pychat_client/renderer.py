@@ -12,6 +12,7 @@ each of them in two whenever the window loses a column, and push as many rows ou
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -61,10 +62,11 @@ class Drawing:
             return cut.y, breaks
         broken = self._broken(size.columns)
         if at.x == cut.x != broken.x:
-            return cut.y, breaks or False
+            return cut.y, breaks or False  # one that breaks rows has done so before all of this was drawn
         if at.x == broken.x != cut.x:
             return broken.y, True
         if breaks is None and self.edge and size.columns < self.size.columns and size.rows == self.size.rows:
+            # The column does not tell. The row does: what is cut stays in its row.
             breaks = at.y != size.rows - self.screen.height + cut.y
         return (broken if breaks and at.x == broken.x else cut).y, breaks
 
@@ -74,6 +76,11 @@ class Drawing:
     def end(self, y: int) -> int:
         """The column behind the last character of a row."""
         return max((x for x, cell in self.screen.data_buffer[y].items() if cell.char != " "), default=-1) + 1
+
+    def text(self, rows: Iterable[int]) -> str:
+        return "\n".join(
+            "".join(cell.char for _, cell in sorted(self.screen.data_buffer[y].items())) for y in rows
+        )
 
     def _broken(self, columns: int) -> Point:
         """Where the cursor is, from the first row on, if the terminal has broken the rows anew."""
@@ -125,12 +132,13 @@ class ResizableRenderer(Renderer):
         self._kitty = term == "xterm-kitty"
         self._breaks = False if self._kitty else None  # whether this terminal breaks rows anew
         self._joins = not term.startswith("rxvt")  # which takes joined rows for one when it places its cursor
-        self._last: Point | None = None  # the end of the bottom row when its edge was written
+        self._joined = self._last = ""  # the joined rows and the bottom row as they were written last
         super().__init__(toolkits.style, toolkits.output)
 
     def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
         super().reset(_scroll, leave_alternate_screen)
-        self._drawn = self._left = self._last = None
+        self._drawn = self._left = None
+        self._joined = self._last = ""
 
     def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
         self._look(app)
@@ -205,22 +213,20 @@ class ResizableRenderer(Renderer):
 
     def _finish(self, drawn: Drawing, app: Application[Any]) -> None:
         """What the toolkit leaves out: nobody sees it, but it tells the terminal what belongs together."""
-        output, edge, cursor = self.output, drawn.size.columns - 1, drawn.cursor
-        output.hide_cursor()
+        output, cursor, bottom = self.output, drawn.cursor, drawn.screen.height - 1
         output.write_raw(_SAVE)
-        for y in drawn.joined:
-            half = drawn.cell(edge, y).width == 0  # the second one of a wide character
-            self._move(cursor, Point(edge - half, y))
-            for cell in (drawn.cell(edge - half, y), drawn.cell(0, y + 1)):  # without a line feed between them
-                output.set_attributes(self.style.get_attrs_for_style_str(cell.style), app.color_depth)
-                output.write(cell.char)
-            output.reset_attributes()
-        bottom = drawn.screen.height - 1
-        last = Point(drawn.end(bottom), bottom)
-        if drawn.edge and self._breaks is None and last.x <= edge and last != self._last:
-            self._move(cursor, Point(edge, bottom))
+        above = drawn.text(drawn.joined)
+        if drawn.joined and (above != self._joined or cursor.y in drawn.joined):
+            output.hide_cursor()
+            for y in drawn.joined:
+                self._join(drawn, y, app)
+        self._joined = above
+        corner = Point(drawn.size.columns - 1, bottom)
+        last = drawn.text([bottom])
+        if drawn.edge and self._breaks is None and drawn.end(bottom) <= corner.x and last != self._last:
+            self._move(cursor, corner)
             output.write(_EDGE)
-            self._last = last
+        self._last = last
         if (missing := cursor.x + 1 - drawn.end(cursor.y)) > 0:
             # Nothing stands under the cursor: in another window terminals would put it elsewhere.
             self._move(cursor, Point(cursor.x + 1 - missing, cursor.y))
@@ -229,6 +235,16 @@ class ResizableRenderer(Renderer):
         if drawn.screen.show_cursor:
             output.show_cursor()
         output.flush()
+
+    def _join(self, drawn: Drawing, y: int, app: Application[Any]) -> None:
+        """Writes the end of a row and the beginning of the next, with no line feed between them."""
+        edge = drawn.size.columns - 1
+        edge -= drawn.cell(edge, y).width == 0  # the second half of a wide character
+        self._move(drawn.cursor, Point(edge, y))
+        for cell in (drawn.cell(edge, y), drawn.cell(0, y + 1)):
+            self.output.set_attributes(self.style.get_attrs_for_style_str(cell.style), app.color_depth)
+            self.output.write(cell.char)
+        self.output.reset_attributes()
 
     def _move(self, cursor: Point, to: Point) -> None:
         """From where the cursor was saved. The window may have another size by now, so nothing else is certain."""
