@@ -25,6 +25,10 @@ class View(Protocol):
     def notice(self, sentence: str) -> None:
         """A sentence about the conversation, printable already."""
 
+    def news(self, sentence: str) -> None:
+        """A notice that nothing is wrong: for who watches."""
+        self.notice(sentence)
+
     def alert(self, words: str, *, ring: bool) -> None:
         """Something has happened now that a user who looks elsewhere may want to know; words: printable.
         ring: a user who sits there is called too. Nothing more than what is shown anyway, by default."""
