@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pychat_client import trust
 from pychat_client.dial import DIAL_SECONDS, look
-from pychat_client.errors import Untrusted
+from pychat_client.errors import PychatError, Untrusted
 from pychat_client.places import key_file, known_hosts_file
 from pychat_client.text import printable
 
@@ -39,19 +39,21 @@ def trusted_context(
     if accepted is None or (wanted is not None and wanted != pinned):
         shown = look(host, port, trust.looking_context(), seconds)
         _decide(args, port, trust.fingerprint(shown), wanted, call)
-        known.accept(host, port, shown)
+        try:
+            known.accept(host, port, shown)
+        except PychatError as error:
+            if accepted is not None:  # another key stands there, and would be the one that counts
+                raise
+            words = "This call goes on with the key; the next one will not know it."
+            print(f"pychat: {error} {words}", file=sys.stderr)
         accepted = shown
     return trust.pinned_context(accepted, key_file()), trust.fingerprint(accepted)
 
 
-def explain_change(host: str, port: int, error: Untrusted) -> Untrusted:
-    """Why the accepted key did not fit (`error`): looks at what the host shows now."""
-    accepted = trust.KnownHosts(known_hosts_file()).certificate_of(host, port)
-    shown = look(host, port, trust.looking_context())
-    if shown == accepted:
-        return error
-    pinned = "none" if accepted is None else trust.fingerprint(accepted)
-    return trust.changed_key(host, port, pinned, trust.fingerprint(shown))
+def explain_change(host: str, port: int, accepted: str, error: Untrusted) -> Untrusted:
+    """Why the accepted key, by its fingerprint, did not fit (`error`): looks at what the host shows now."""
+    shown = trust.fingerprint(look(host, port, trust.looking_context()))
+    return error if shown == accepted else trust.changed_key(host, port, accepted, shown)
 
 
 def _decide(

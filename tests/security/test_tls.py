@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import ssl
 import stat
 from functools import partial
@@ -131,6 +132,35 @@ def test_accept_new_takes_an_unknown_key_and_says_which(line: Line) -> None:
     client.notes("You speak first")
     assert fingerprint(line)[0] in client.notices()
     assert known_hosts(line).certificate_of("localhost", line.port)
+
+
+def test_a_key_that_cannot_be_kept_is_good_for_one_call(line: Line) -> None:
+    line.env["XDG_DATA_HOME"] = "/proc"  # where nobody can make a directory, not even root
+    client = on_pipes(line, "--accept-new")
+    client.notes("You speak first")
+    key, _ = fingerprint(line)
+    assert f"accepted the key of localhost port {line.port}: {key}" in client.notices()
+    assert "/proc/pychat/known_hosts cannot be written: " in client.notices()
+    assert "This call goes on with the key; the next one will not know it." in client.notices()
+    is_readable(client.notices())
+    _new_key(line)
+    assert client.exit_status() == 7
+    assert "HAS CHANGED" in client.notices()
+    assert f"accepted before  {key}" in client.notices()
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="util-linux is not there")
+def test_a_full_disk_keeps_nobody_from_talking_but_another_key_has_to_be_written(line: Line) -> None:
+    full = ["prlimit", "--fsize=0"]
+    pins = known_hosts(line)
+    result = run(line, [*full, *words(line, "--accept-new")])
+    assert result.returncode == 0
+    assert "known_hosts cannot be written: File too large." in result.stderr
+    assert [file.name for file in pins.path.parent.iterdir()] == ["known_hosts.lock"]
+    pins.accept("localhost", line.port, b"another")
+    result = run(line, [*full, *words(line, "--fingerprint", fingerprint(line)[0])])
+    assert result.returncode == 1
+    assert pins.certificate_of("localhost", line.port) == b"another"
 
 
 def test_the_right_fingerprint_is_accepted_without_asking(line: Line) -> None:
