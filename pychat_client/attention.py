@@ -53,9 +53,7 @@ class Attention:
         if isinstance(sign, wire.Typing):
             self._note(True)
         elif self._taken.give(sign, asyncio.get_running_loop().time()):
-            words = f"{printable(self._chat.end.other)} rings."
-            self._chat.view.notice(words)
-            self._chat.view.alert(words, ring=True)
+            self._chat.view.rung(self._chat.end.other)
 
     def typing_is_over(self) -> None:
         """The message is there, or the one who typed is gone."""

@@ -9,6 +9,7 @@ the operator's console.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -157,7 +158,7 @@ class Chat:
                     self.attention.take(frame)
                 elif isinstance(frame, wire.Ack) and self._trouble:
                     self._trouble = ""
-                    self.view.notice("What you sent is stored now.")
+                    self.view.news("What you sent is stored now.")
                 self._show(self.end.receive(frame))
         except ProtocolError as error:
             self.link_broken(link, error)
@@ -288,14 +289,14 @@ class Chat:
             case Met(_, resumed, detail):
                 self._peer = detail
                 if not self._trouble:
-                    self._tell(self.situation.met(resumed=resumed))
+                    self._tell(self.situation.met(resumed=resumed), self.view.news)
             case Presence(here):
-                self.view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
+                self.view.news(f"{other or 'The other side'} is {'here' if here else 'away'}.")
             case Over(name, by_other, reason, undelivered):
                 self.attention.typing_is_over()
                 who = (printable(name) or "The other side") if by_other else "You"
                 because = f": {printable(reason)}" if reason else ""
-                self._tell(f"{who} ended the conversation{because}.")
+                self._tell(f"{who} ended the conversation{because}.", self.view.notice)
                 self._return_undelivered(undelivered)
                 if undelivered and self.end.role is Role.OPERATOR:  # whose console goes on
                     self.view.restore(undelivered[-1])
@@ -330,9 +331,9 @@ class Chat:
             self._log.note(f"Not delivered: {' '.join(printable_lines(text))}")
             self._undelivered = True
 
-    def _tell(self, sentence: str) -> None:
+    def _tell(self, sentence: str, show: Callable[[str], None]) -> None:
         """A sentence that belongs into a transcript of the conversation too."""
-        self.view.notice(sentence)
+        show(sentence)
         self._log.note(sentence)
 
     # -------------------------------------------------------------- the end

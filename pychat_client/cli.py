@@ -269,9 +269,9 @@ async def _talk(
         try:
             return await dial(args.host, port, chat, context, codec)
         except Untrusted as error:
-            if args.ca:
+            if key is None:
                 raise
-            raise await asyncio.to_thread(explain_change, args.host, port, error) from None
+            raise await asyncio.to_thread(explain_change, args.host, port, key, error) from None
 
     return await converse(chat, view, connect, args.retry_for)
 

@@ -9,10 +9,11 @@ import argparse
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from pychat_client import trust
 from pychat_client.dial import DIAL_SECONDS, look
-from pychat_client.errors import Untrusted
+from pychat_client.errors import PychatError, Untrusted, UsageError
 from pychat_client.places import key_file, known_hosts_file
 from pychat_client.text import printable
 
@@ -39,19 +40,21 @@ def trusted_context(
     if accepted is None or (wanted is not None and wanted != pinned):
         shown = look(host, port, trust.looking_context(), seconds)
         _decide(args, port, trust.fingerprint(shown), wanted, call)
-        known.accept(host, port, shown)
+        try:
+            known.accept(host, port, shown)
+        except PychatError as error:
+            if accepted is not None:  # another key stands there, and would be the one that counts
+                raise
+            words = "This call goes on with the key; the next one will not know it."
+            print(f"pychat: {error} {words}", file=sys.stderr)
         accepted = shown
     return trust.pinned_context(accepted, key_file()), trust.fingerprint(accepted)
 
 
-def explain_change(host: str, port: int, error: Untrusted) -> Untrusted:
-    """Why the accepted key did not fit (`error`): looks at what the host shows now."""
-    accepted = trust.KnownHosts(known_hosts_file()).certificate_of(host, port)
-    shown = look(host, port, trust.looking_context())
-    if shown == accepted:
-        return error
-    pinned = "none" if accepted is None else trust.fingerprint(accepted)
-    return trust.changed_key(host, port, pinned, trust.fingerprint(shown))
+def explain_change(host: str, port: int, accepted: str, error: Untrusted) -> Untrusted:
+    """Why the accepted key, by its fingerprint, did not fit (`error`): looks at what the host shows now."""
+    shown = trust.fingerprint(look(host, port, trust.looking_context()))
+    return error if shown == accepted else trust.changed_key(host, port, accepted, shown)
 
 
 def _decide(
@@ -60,8 +63,7 @@ def _decide(
     """Raises Untrusted unless the key that the host shows is to be accepted."""
     name = f"{printable(args.host)} port {port}"
     if wanted is not None:
-        if wanted != shown:
-            raise Untrusted(f"The key of {name} is not the one you gave. Nothing has been sent.\nIt is {shown}.")
+        _compare(name, shown, wanted)
         return
     page = (
         f"The key of {name} is not known yet:\n\n    {shown}\n"
@@ -78,12 +80,21 @@ def _decide(
     print(page, file=sys.stderr)
     if call is not None:
         call(f"{name} answers, with a key that is not known yet.")
-    question = "Accept it, now and from now on (yes/no)? "
+    question = "Accept it, now and from now on (yes/no/[fingerprint])? "
     while True:
         print(question, end="", file=sys.stderr, flush=True)
-        question = "Please type the whole word, yes or no: "
+        question = "Please type the whole word, yes or no, or the whole fingerprint: "
         answer = sys.stdin.readline()
         if answer.strip().lower() == "yes":
             return
         if not answer or answer.strip().lower() in ("no", "n"):
             raise Untrusted("Not accepted; nothing has been sent.")
+        with suppress(UsageError):  # it is no fingerprint either
+            _compare(name, shown, trust.check_fingerprint(answer))
+            return
+
+
+def _compare(name: str, shown: str, given: str) -> None:
+    """Raises Untrusted unless the key that the host shows is the one that the user has given."""
+    if given != shown:
+        raise Untrusted(f"The key of {name} is not the one you gave. Nothing has been sent.\nIt is {shown}.")

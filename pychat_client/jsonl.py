@@ -41,6 +41,11 @@ class Jsonl(Pipe):
     def notice(self, sentence: str) -> None:
         self._emit("notice", text=sentence)
 
+    def rung(self, handle: str) -> None:
+        assert self._chat is not None
+        role = Role.PEER if self._chat.end.role is Role.OPERATOR else Role.OPERATOR
+        self._emit("ring", **{"from": role.value}, handle=handle)
+
     def recalled(self, text: str) -> None:
         self._emit("recalled", text=text.replace(BREAK, "\n"))
 
@@ -113,6 +118,7 @@ def _state(situation: Situation) -> dict[str, Any]:
         "handle": end.handle,
         "other": end.other or None,
         "here": end.here,
+        "typing": situation.typing,
         "sent": end.own,
         "stored": end.stored,
         "read": min(end.read, end.own),

@@ -15,7 +15,7 @@ from pathlib import Path
 from pychat_client.errors import UsageError
 from pychat_client.text import printable, printable_lines
 
-_INDENT = " " * 24
+_INDENT = " " * 30
 
 
 class Log:
@@ -70,5 +70,5 @@ def entry(handle: str, text: str, time: datetime) -> str:
 
 
 def local(time: datetime) -> str:
-    """A time as people read it, in this place's zone."""
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+    """A time as people read it: local, with its offset from UTC, so that it says the same everywhere."""
+    return time.astimezone().isoformat(" ", "seconds")

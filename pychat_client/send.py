@@ -67,6 +67,12 @@ class Sender(Waiting):
     def notice(self, sentence: str) -> None:
         self._notices.append(sentence)
 
+    def news(self, sentence: str) -> None:
+        """Says nothing about what went wrong."""
+
+    def rung(self, handle: str) -> None:
+        """Nobody is here to be called."""
+
     async def run(self, chat: Chat) -> None:
         self._chat = chat
         timer = None

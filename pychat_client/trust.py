@@ -234,11 +234,15 @@ def write_private(path: Path, data: bytes, what: str) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, new = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        Path(new).replace(path)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(fd)
+            Path(new).replace(path)
+        except OSError:
+            Path(new).unlink()
+            raise
     except OSError as error:
         raise PychatError(f"The {what} in {path} cannot be written: {error.strerror}.") from None
 

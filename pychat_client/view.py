@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from pychat_client import wire
-from pychat_client.text import printable_lines
+from pychat_client.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from pychat_client.chat import Chat
@@ -25,9 +25,19 @@ class View(Protocol):
     def notice(self, sentence: str) -> None:
         """A sentence about the conversation, printable already."""
 
+    def news(self, sentence: str) -> None:
+        """A notice that nothing is wrong: for who watches."""
+        self.notice(sentence)
+
     def alert(self, words: str, *, ring: bool) -> None:
         """Something has happened now that a user who looks elsewhere may want to know; words: printable.
-        ring: the other side asks for attention. Nothing more than what is shown anyway, by default."""
+        ring: a user who sits there is called too. Nothing more than what is shown anyway, by default."""
+
+    def rung(self, handle: str) -> None:
+        """The other user asks for attention."""
+        words = f"{printable(handle)} rings."
+        self.notice(words)
+        self.alert(words, ring=True)
 
     def recalled(self, text: str) -> None:
         """An own message that the user has taken back before it went."""

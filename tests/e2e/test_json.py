@@ -279,6 +279,39 @@ def test_the_history_is_told_as_the_page_says(line: Line, console: Program, clie
     assert [(row["from"], row["text"]) for row in rows] == [("peer", "Hi!\nyou"), ("operator", "\u202e")]
 
 
+def test_who_rings_is_told_to_a_program_too(console: Program, client: Program) -> None:
+    client.say(text="Hi!")
+    console.tells("state", here=True, open=True)
+    client.say(command="ring")
+    console.tells("ring", handle="Client1", **{"from": "peer"})
+    console.say(command="ring")
+    client.tells("ring", handle="Server", **{"from": "operator"})
+    assert not any("rings" in told["text"] for told in client.told("notice"))  # not told twice
+
+
+def test_whether_the_other_user_types_is_part_of_the_state(line: Line, console: Program) -> None:
+    client = line.client("Client1")
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    console.tells("state", your_turn=True, typing=False)
+    client.type("and")
+    console.tells("state", typing=True)
+    console.say(text="Hello")
+    client.sees("Server> Hello")
+    client.enter(" more")
+    console.tells("message", text="and more")
+    console.tells("state", typing=False)
+
+
+@pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
+@pytest.mark.parametrize("wrong", [["--nothing"], ["--retry-for", "soon"]])
+def test_a_wrong_option_is_told_on_stderr_alone(idle_line: Line, program: str, wrong: list[str]) -> None:
+    piped = idle_line.plain(program, "--json", *wrong)
+    assert piped.exit_status() == 2
+    assert piped.out() == ""
+    assert wrong[0] in piped.notices()
+
+
 # ------------------------------------------------------------------ the bot
 
 

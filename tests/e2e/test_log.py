@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.harness import BIN, Line, Piped, wait_for
+from tests.security.use import run
 
-TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"
+TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{2}:[0-9]{2}"
 
 
 def _logged(log: Path) -> list[str]:
@@ -46,7 +48,7 @@ def test_both_sides_write_what_was_said_as_it_is_said_for_their_users_alone(line
     client.enter("\\quit bye")
     assert client.exit_status() == 0
     console.sees("ended the conversation")
-    said = ["TIME Client1> Hi!", "TIME Server> two", " " * 24 + "lines"]
+    said = ["TIME Client1> Hi!", "TIME Server> two", " " * 30 + "lines"]
     first, *rest = _logged(logs[0])
     assert first.startswith("-- TIME Connected to Server.")
     assert rest == [*said, "-- TIME You ended the conversation."]
@@ -55,11 +57,28 @@ def test_both_sides_write_what_was_said_as_it_is_said_for_their_users_alone(line
     assert rest == [*said, "-- TIME Client1 ended the conversation: bye."]
 
 
+def test_times_have_their_offset_and_the_history_has_the_same(line: Line, tmp_path: Path) -> None:
+    line.env["TZ"] = "<+0530>-05:30"  # as POSIX writes it: needs no data of zones
+    console, client = _ends(line, tmp_path / "transcript")
+    client.enter("Hi!")
+    console.says("Hi!")
+    (logged,) = re.findall(f"^({TIME}) Client1> Hi!$", (tmp_path / "transcript").read_text(), re.MULTILINE)
+    assert logged.endswith("+05:30")
+    assert abs(datetime.fromisoformat(logged) - datetime.now(UTC)) < timedelta(hours=1)
+    words = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime), "--history"]
+    history = run(line, words).stdout
+    (said,) = re.findall(f"^({TIME}) Client1> Hi!$", history, re.MULTILINE)
+    assert said.endswith("+05:30")
+    assert "Hi!" in run(line, [*words, "--since", said], TZ="UTC").stdout
+    later = datetime.fromisoformat(said) + timedelta(seconds=1)
+    assert "Hi!" not in run(line, [*words, "--since", str(later)], TZ="UTC").stdout
+
+
 def test_what_is_hostile_is_made_visible_in_the_log(line: Line, tmp_path: Path) -> None:
     console, client = _ends(line, tmp_path / "transcript")
     client.enter("Hi!")
     console.says("Hi!")
-    console.enter("\u202e2026-01-01 00:00:00 Client1> forged")
+    console.enter("\u202e2026-01-01 00:00:00+00:00 Client1> forged")
     client.says("forged")
     assert "TIME Server> <U+202E>TIME Client1> forged" in _logged(tmp_path / "transcript")
 

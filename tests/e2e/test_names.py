@@ -43,7 +43,7 @@ def test_the_key_of_the_configuration_goes_before_one_that_was_accepted(line: Li
 
 def test_without_a_key_the_first_call_asks_as_ever(line: Line) -> None:
     _configure(line, 'handle = "Bobby"')
-    _calls_alice(line).sees("(yes/no)?")
+    _calls_alice(line).sees("(yes/no/[fingerprint])?")
 
 
 def test_a_name_is_for_every_use_of_a_line(line: Line) -> None:

@@ -84,21 +84,25 @@ def test_the_answer_is_printed_and_can_be_read_safely(line: Line) -> None:
 
 
 def test_options_may_stand_behind_the_text(line: Line) -> None:
+    _send(line, "so that the key is known")
     result = _send(line, "Anybody?", "--expect-reply", "--timeout", "0.5")
     assert result.returncode == 8
-    assert b"stored on the other host, but was not answered in time" in result.stderr
-    assert _said(line) == ["Anybody?"]
+    assert result.stderr == b"pychat: It is stored on the other host, but was not answered in time.\n"
+    assert _said(line)[1:] == ["Anybody?"]
     assert line.status()["peer"] is None  # the line is free for the next one
 
 
 def test_an_end_without_an_answer_is_a_status(line: Line) -> None:
+    _send(line, "so that the key is known")
     console = _console(line)
     sender = Piped(line.popen(_words(line, "--expect-reply", "May I reboot?")))
     console.says("May I reboot?")
+    console.enter("\\ring")
+    console.notes("You ring")
     console.enter("\\quit not now")
     assert sender.exit_status() == 8
     assert sender.out() == ""
-    assert "Server ended the conversation: not now." in sender.notices()
+    assert sender.notices() == "pychat: Server ended the conversation: not now.\n"
 
 
 @pytest.fixture

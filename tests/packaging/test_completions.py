@@ -17,7 +17,10 @@ from tests.packaging.programs import PACKAGING, PARSERS, commands, difference, o
 COMPLETIONS = PACKAGING / "completions"
 Complete = Callable[[str, dict[str, str]], set[str]]
 WAYS = [(program, command) for program in PARSERS for command in commands(program)]
-KNOWN = "hosta:7000 SHA256:x y\nhosta:7001 SHA256:x y\nhostb:7002 SHA256:x y\nx$(touch\tobeyed):1 SHA256:x y\n"
+KNOWN = (
+    "hosta:7000 SHA256:x y\nhosta:7001 SHA256:x y\nhostb:7002 SHA256:x y\nmyhostb:7004 SHA256:x y\n"
+    "x$(touch\tobeyed):1 SHA256:x y\n"
+)
 
 
 @pytest.fixture
@@ -128,7 +131,10 @@ def terminal(request: pytest.FixtureRequest, home: dict[str, str], tmp_path: Pat
     ("typed", "completed"),
     [
         ("pychat --han", "pychat --handle"),
+        ("pychat zo", "pychat zoe"),
+        ("pychat --wait myh", "pychat --wait myhostb"),
         ("pychat hostb ", "pychat hostb 7002"),
+        ("pychat send hostb ", "pychat send hostb 7002"),
         ("pychatd fing", "pychatd fingerprint"),
         ("pychatd stop --run", "pychatd stop --runtime-directory"),
         ("pychatd-console --take", "pychatd-console --take-over"),

@@ -350,7 +350,7 @@ def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_line: Line) -
     rows = text.stdout.split("\n")
     assert corpus.hidden("".join(rows)) == []
     forged = [
-        row for row in rows if "forged" in row and not row.startswith(" " * 24) and " Client1> " not in row[:34]
+        row for row in rows if "forged" in row and not row.startswith(" " * 30) and " Client1> " not in row[:40]
     ]
     assert forged == []
     objects = run(line, [*command, "--json"])

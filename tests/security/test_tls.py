@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import ssl
 import stat
 from functools import partial
@@ -41,7 +42,7 @@ def _leaves(terminal: Terminal) -> int:
 def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None:
     key, number = fingerprint(line)
     first = on_terminal(line)
-    first.sees("(yes/no)?")
+    first.sees("(yes/no/[fingerprint])?")
     assert key in first.text()
     assert number in first.text()
     assert "You speak first" not in first.text()
@@ -53,14 +54,14 @@ def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None
     assert _leaves(first) == 0
     again = on_terminal(line)
     again.sees("You speak first")
-    assert "(yes/no)" not in again.text()
+    assert "(yes/no/" not in again.text()
 
 
 @pytest.mark.parametrize("answer", ["no\r", "n\r", "\x04"])
 def test_whoever_says_no_has_sent_nothing(idle_line: Line, hosts: Hosts, answer: str) -> None:
     host = hosts.fake(hosts.identity())
     terminal = on_terminal(idle_line, port=host.port)
-    terminal.sees("(yes/no)?")
+    terminal.sees("(yes/no/[fingerprint])?")
     terminal.type(answer)
     assert terminal.exit_status() == 7
     terminal.sees("nothing has been sent")
@@ -75,9 +76,9 @@ def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
 
     def asked(times: int) -> bool:
         terminal.update()
-        return len(re.findall(rb"\(yes/no\)\?|yes or no:", terminal.raw)) == times
+        return len(re.findall(rb"\(yes/no/\[fingerprint\]\)\?|or the whole fingerprint:", terminal.raw)) == times
 
-    for count, answer in enumerate(["", "y", "maybe", "SHA256:"], 1):
+    for count, answer in enumerate(["", "y", "maybe", f"SHA256:{42 * 'A'}"], 1):
         wait_for(partial(asked, count), "it is asked")
         terminal.enter(answer)
     wait_for(partial(asked, 5), "it is asked again")
@@ -85,9 +86,31 @@ def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
     assert not known_hosts(idle_line).path.exists()
 
 
+def test_a_pasted_fingerprint_is_a_yes_if_it_is_the_hosts(line: Line) -> None:
+    terminal = on_terminal(line)
+    terminal.sees("(yes/no/[fingerprint])?")
+    terminal.enter(f" {fingerprint(line)[0]} ")
+    terminal.sees("You speak first")
+    assert known_hosts(line).certificate_of("localhost", line.port)
+
+
+def test_a_pasted_fingerprint_of_another_key_ends_the_call_and_nothing_is_sent(
+    idle_line: Line, hosts: Hosts
+) -> None:
+    host = hosts.fake(hosts.identity())
+    terminal = on_terminal(idle_line, port=host.port)
+    terminal.sees("(yes/no/[fingerprint])?")
+    terminal.enter(hosts.identity().fingerprint)
+    assert terminal.exit_status() == 7
+    terminal.sees("the one you gave. Nothing has been sent.")
+    host.idle()
+    assert host.told == b""
+    assert not known_hosts(idle_line).path.exists()
+
+
 def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(line: Line) -> None:
     there = on_terminal(line, "--wait")
-    there.sees("(yes/no)?")
+    there.sees("(yes/no/[fingerprint])?")
     assert b"\a" not in there.raw
     there.enter("no")
     assert there.exit_status() == 7
@@ -95,7 +118,7 @@ def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(lin
     waiting = on_terminal(line, "--wait")
     waiting.sees("Calling until somebody answers")
     line.start()
-    waiting.sees("(yes/no)?")
+    waiting.sees("(yes/no/[fingerprint])?")
 
     def rung() -> bool:
         waiting.update()
@@ -133,10 +156,39 @@ def test_accept_new_takes_an_unknown_key_and_says_which(line: Line) -> None:
     assert known_hosts(line).certificate_of("localhost", line.port)
 
 
+def test_a_key_that_cannot_be_kept_is_good_for_one_call(line: Line) -> None:
+    line.env["XDG_DATA_HOME"] = "/proc"  # where nobody can make a directory, not even root
+    client = on_pipes(line, "--accept-new")
+    client.notes("You speak first")
+    key, _ = fingerprint(line)
+    assert f"accepted the key of localhost port {line.port}: {key}" in client.notices()
+    assert "/proc/pychat/known_hosts cannot be written: " in client.notices()
+    assert "This call goes on with the key; the next one will not know it." in client.notices()
+    is_readable(client.notices())
+    _new_key(line)
+    assert client.exit_status() == 7
+    assert "HAS CHANGED" in client.notices()
+    assert f"accepted before  {key}" in client.notices()
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="util-linux is not there")
+def test_a_full_disk_keeps_nobody_from_talking_but_another_key_has_to_be_written(line: Line) -> None:
+    full = ["prlimit", "--fsize=0"]
+    pins = known_hosts(line)
+    result = run(line, [*full, *words(line, "--accept-new")])
+    assert result.returncode == 0
+    assert "known_hosts cannot be written: File too large." in result.stderr
+    assert [file.name for file in pins.path.parent.iterdir()] == ["known_hosts.lock"]
+    pins.accept("localhost", line.port, b"another")
+    result = run(line, [*full, *words(line, "--fingerprint", fingerprint(line)[0])])
+    assert result.returncode == 1
+    assert pins.certificate_of("localhost", line.port) == b"another"
+
+
 def test_the_right_fingerprint_is_accepted_without_asking(line: Line) -> None:
     terminal = on_terminal(line, "--fingerprint", fingerprint(line)[0])
     terminal.sees("You speak first")
-    assert "(yes/no)" not in terminal.text()
+    assert "(yes/no/" not in terminal.text()
     assert _leaves(terminal) == 0
     on_terminal(line).sees("You speak first")
 
@@ -219,7 +271,7 @@ def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line
         assert "HAS CHANGED" in page
         assert before in page
         assert now in page
-        assert "(yes/no)" not in page
+        assert "(yes/no/" not in page
         is_readable(page)
     command = refused.line_with("pychat --forget").removeprefix("--").strip()
     assert run(line, command).returncode == 0

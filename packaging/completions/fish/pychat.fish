@@ -3,8 +3,8 @@
 # Lines are "NAME" or "HOST PORT". Behind a host of the list come its ports.
 function __pychat_known
     set -l known (pychat --list-lines 2>/dev/null)
-    set -l before (commandline -opc)[-1]
-    set -l ports (string replace -f -- "$before " '' $known)
+    set -l before (string escape --style=regex -- (commandline -opc)[-1])
+    set -l ports (string replace -rf -- "^$before " '' $known)
     if set -q ports[1]
         printf '%s\n' $ports
     else
