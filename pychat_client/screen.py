@@ -24,6 +24,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.input import Input
+from prompt_toolkit.layout import Dimension
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.utils import get_cwidth
 
@@ -54,6 +55,9 @@ _INDENT = 8
 
 _NARROW = 40
 """Columns below which half of that has to do, and the menu has names only."""
+
+_MENU = 8
+"""Rows that the line takes together with its menu, where there are as many."""
 
 _NO_TOOLBAR = (
     "This terminal does not tell where its cursor is, so there is no toolbar: \\status tells what would be in it."
@@ -109,6 +113,7 @@ class Screen(View):
         self._session.app.terminal_size_polling_interval = None
         self._renderer = ResizableRenderer(self._session.app.renderer, os.environ.get("TERM", ""))
         self._session.app.renderer = self._renderer
+        self._session.layout.current_window.height = self._height  # of the line's
         self._renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
@@ -257,6 +262,13 @@ class Screen(View):
         elif left < MESSAGE_MAX - COUNT_FROM and not is_command(self._line.text):
             parts.append(("", f"{left} left"))
         return FormattedText(_fit(parts, self._columns()))
+
+    def _height(self) -> Dimension:
+        """Of the line with its menu, which gets what the toolbar leaves."""
+        if not is_command(self._line.text):
+            return Dimension()
+        toolbar = "".join(words for _, words, *_ in self._toolbar())
+        return Dimension(min=max(min(_MENU, self._terminal.get_size().rows - toolbar.count("\n") - 1), 0))
 
     @property
     def narrow(self) -> bool:
