@@ -24,7 +24,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.input import Input
-from prompt_toolkit.layout import Dimension
+from prompt_toolkit.layout import Dimension, SearchBufferControl
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.utils import get_cwidth
 
@@ -114,6 +114,9 @@ class Screen(View):
         self._renderer = ResizableRenderer(self._session.app.renderer, os.environ.get("TERM", ""))
         self._session.app.renderer = self._renderer
         self._session.layout.current_window.height = self._height  # of the line's
+        for window in self._session.layout.find_all_windows():
+            if isinstance(window.content, SearchBufferControl):  # what is pasted there is drawn too
+                window.content.input_processors = [editing.Steady(), *(window.content.input_processors or [])]
         self._renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
