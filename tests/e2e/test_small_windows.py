@@ -22,3 +22,13 @@ def test_the_toolbar_is_whole_below_the_menu(line: Line) -> None:
     client.sees("key accepted")
     client.type("\\")
     _shows(client, 10, "Client1> \\", "\\help", "you speak first", "key accepted")
+
+
+def test_in_a_narrow_window_the_help_of_each_command_is_below_it(line: Line) -> None:
+    client = line.client(columns=20, lines=10)
+    client.sees("key accepted")
+    client.enter("\\help")
+    client.sees("leave\n")
+    text = client.text()
+    assert "-- \\help\n   show this list\n-- \\status\n   tell who is\n" in text
+    assert "-- Alt-Enter\n   a line break\n" in text
