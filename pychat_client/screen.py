@@ -21,7 +21,7 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, to_filter
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.input import Input
 from prompt_toolkit.layout import Dimension, SearchBufferControl
@@ -117,6 +117,7 @@ class Screen(View):
         for window in self._session.layout.find_all_windows():
             if isinstance(window.content, SearchBufferControl):  # what is pasted there is drawn too
                 window.content.input_processors = [editing.Steady(), *(window.content.input_processors or [])]
+                window.wrap_lines = to_filter(True)  # else a narrow window has no room for what is found
         self._renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS

@@ -32,3 +32,14 @@ def test_in_a_narrow_window_the_help_of_each_command_is_below_it(line: Line) -> 
     text = client.text()
     assert "-- \\help\n   show this list\n-- \\status\n   tell who is\n" in text
     assert "-- Alt-Enter\n   a line break\n" in text
+
+
+def test_a_search_shows_what_it_has_found(line: Line) -> None:
+    client = line.client(columns=20, lines=10)
+    client.sees("key accepted")
+    client.enter("\\status")
+    client.sees("You are Client1")
+    client.type("\x12stat")
+    _shows(client, 10, "(reverse-i-search)`s\ntat': \\status", "key accepted")
+    client.type("\x1b")
+    client.line_is("Client1> \\status")
