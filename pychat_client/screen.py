@@ -38,7 +38,7 @@ from pychat_client.history import open_history
 from pychat_client.preferences import Preferences
 from pychat_client.renderer import ResizableRenderer
 from pychat_client.situation import Kind
-from pychat_client.terminal import Terminal, open_keyboard
+from pychat_client.terminal import Output, Terminal, open_keyboard
 from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, steady, wrap
 from pychat_client.view import View
 
@@ -114,10 +114,7 @@ class Screen(View):
         self._renderer = ResizableRenderer(self._session.app.renderer, os.environ.get("TERM", ""))
         self._session.app.renderer = self._renderer
         self._session.layout.current_window.height = self._height  # of the line's
-        for window in self._session.layout.find_all_windows():
-            if isinstance(window.content, SearchBufferControl):  # what is pasted there is drawn too
-                window.content.input_processors = [editing.Steady(), *(window.content.input_processors or [])]
-                window.wrap_lines = to_filter(True)  # else a narrow window has no room for what is found
+        _mend_search(self._session)
         self._renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
@@ -320,6 +317,14 @@ class Screen(View):
             app.invalidate()
 
 
+def _mend_search(session: PromptSession[str]) -> None:
+    """What is pasted into a search (Ctrl-R) is drawn too; and a narrow window needs rows to show what is found."""
+    for window in session.layout.find_all_windows():
+        if isinstance(window.content, SearchBufferControl):
+            window.content.input_processors = [editing.Steady(), *(window.content.input_processors or [])]
+            window.wrap_lines = to_filter(True)
+
+
 def _fit(parts: Sequence[tuple[str, str]], columns: int) -> StyleAndTextTuples:
     """The parts of the toolbar, in as many lines as they need: it is complete on a narrow terminal too."""
     fitted: StyleAndTextTuples = []
@@ -350,7 +355,10 @@ def open_screen(history: Path | None, preferences: Preferences) -> Screen:
 
 def ask_handle() -> str:
     """Asks for a handle until there is a good one. Raises EOFError or KeyboardInterrupt."""
-    question: PromptSession[str] = PromptSession("Your handle: ", enable_suspend=True)
+    question: PromptSession[str] = PromptSession(
+        "Your handle: ", enable_suspend=True, input_processors=[editing.Steady()], output=Output.on_stdout()
+    )
+    _mend_search(question)
     while True:
         try:
             return check_handle(question.prompt().strip())
