@@ -58,7 +58,8 @@ class Commands:
         rows += [_DOUBLED, *self._chat.view.keys]
         width = max(len(what) for what, _ in rows)
         for what, help_line in rows:
-            self._chat.view.notice(f"{what:{width}}  {help_line}")
+            beside = f"{what:{width}}  {help_line}"
+            self._chat.view.notice(f"{what}{BREAK}{help_line}" if self._chat.view.narrow else beside)
 
     def _status(self) -> None:
         for line in self._chat.situation.status_lines():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Protocol
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -175,11 +176,13 @@ def _keys_of_the_chat(hands: Hands) -> KeyBindings:
 
 
 class Steady(Processor):
-    """Draws the line as every terminal moves its cursor in it; what is sent stays as it was typed."""
+    """Draws the line as every terminal moves its cursor in it, and nothing that a terminal obeys; what is sent
+    stays as it was typed. The toolkit itself shows control characters (^[)."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
-        drawn = [(style, steady(text)) for style, text, *_ in transformation_input.fragments]
-        return Transformation([*drawn])
+        parts = transformation_input.fragments
+        drawn = iter(steady("".join(text for _, text, *_ in parts)))
+        return Transformation([(style, "".join(islice(drawn, len(text)))) for style, text, *_ in parts])
 
 
 class CommandCompleter(Completer):

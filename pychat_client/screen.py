@@ -21,9 +21,10 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, to_filter
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.input import Input
+from prompt_toolkit.layout import Dimension, SearchBufferControl
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.utils import get_cwidth
 
@@ -37,7 +38,7 @@ from pychat_client.history import open_history
 from pychat_client.preferences import Preferences
 from pychat_client.renderer import ResizableRenderer
 from pychat_client.situation import Kind
-from pychat_client.terminal import Terminal, open_keyboard
+from pychat_client.terminal import Output, Terminal, open_keyboard
 from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, steady, wrap
 from pychat_client.view import View
 
@@ -54,6 +55,9 @@ _INDENT = 8
 
 _NARROW = 40
 """Columns below which half of that has to do, and the menu has names only."""
+
+_MENU = 8
+"""Rows that the line takes together with its menu, where there are as many."""
 
 _NO_TOOLBAR = (
     "This terminal does not tell where its cursor is, so there is no toolbar: \\status tells what would be in it."
@@ -109,6 +113,8 @@ class Screen(View):
         self._session.app.terminal_size_polling_interval = None
         self._renderer = ResizableRenderer(self._session.app.renderer, os.environ.get("TERM", ""))
         self._session.app.renderer = self._renderer
+        self._session.layout.current_window.height = self._height  # of the line's
+        _mend_search(self._session)
         self._renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
             self._session.app.timeoutlen = self._session.app.ttimeoutlen = editing.VI_ESCAPE_SECONDS
@@ -258,6 +264,13 @@ class Screen(View):
             parts.append(("", f"{left} left"))
         return FormattedText(_fit(parts, self._columns()))
 
+    def _height(self) -> Dimension:
+        """Of the line with its menu, which gets what the toolbar leaves."""
+        if not is_command(self._line.text):
+            return Dimension()
+        toolbar = "".join(words for _, words, *_ in self._toolbar())
+        return Dimension(min=max(min(_MENU, self._terminal.get_size().rows - toolbar.count("\n") - 1), 0))
+
     @property
     def narrow(self) -> bool:
         return self._columns() < _NARROW
@@ -304,6 +317,14 @@ class Screen(View):
             app.invalidate()
 
 
+def _mend_search(session: PromptSession[str]) -> None:
+    """What is pasted into a search (Ctrl-R) is drawn too; and a narrow window needs rows to show what is found."""
+    for window in session.layout.find_all_windows():
+        if isinstance(window.content, SearchBufferControl):
+            window.content.input_processors = [editing.Steady(), *(window.content.input_processors or [])]
+            window.wrap_lines = to_filter(True)
+
+
 def _fit(parts: Sequence[tuple[str, str]], columns: int) -> StyleAndTextTuples:
     """The parts of the toolbar, in as many lines as they need: it is complete on a narrow terminal too."""
     fitted: StyleAndTextTuples = []
@@ -334,7 +355,10 @@ def open_screen(history: Path | None, preferences: Preferences) -> Screen:
 
 def ask_handle() -> str:
     """Asks for a handle until there is a good one. Raises EOFError or KeyboardInterrupt."""
-    question: PromptSession[str] = PromptSession("Your handle: ", enable_suspend=True)
+    question: PromptSession[str] = PromptSession(
+        "Your handle: ", enable_suspend=True, input_processors=[editing.Steady()], output=Output.on_stdout()
+    )
+    _mend_search(question)
     while True:
         try:
             return check_handle(question.prompt().strip())

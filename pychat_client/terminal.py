@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from typing import Self
 
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
@@ -38,18 +39,22 @@ _FOCUS_ON, _FOCUS_OFF = "\x1b[?1004h", "\x1b[?1004l"
 ANSI_SEQUENCES[FOCUS_IN] = ANSI_SEQUENCES[FOCUS_OUT] = FOCUS_KEY
 
 
-class Terminal(Vt100_Output):
-    """The terminal on standard output."""
+class Output(Vt100_Output):
+    """The terminal on standard output, for a question before the chat."""
 
     @classmethod
-    def on_stdout(cls) -> Terminal:
-        terminal = cls.from_pty(sys.stdout, term=os.environ.get("TERM"))
-        assert isinstance(terminal, Terminal)
-        return terminal
+    def on_stdout(cls) -> Self:
+        output = cls.from_pty(sys.stdout, term=os.environ.get("TERM"))
+        assert isinstance(output, cls)
+        return output
 
     def erase_down(self) -> None:
         """What has been drawn; the toolkit's renderer goes to the first column before."""
         self.write_raw(_ERASE_DOWN)
+
+
+class Terminal(Output):
+    """The same for the chat, which owns it."""
 
     def enable_bracketed_paste(self) -> None:
         """See `take`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from pychat_client.errors import HandleError, MessageError, UsageError
 
@@ -40,6 +41,7 @@ _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
 # Drawn as nothing although their category is a letter's or a mark's (Default_Ignorable_Code_Point).
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 _NOTHING = "\u2060"  # has no width anywhere, and joins nothing
+_UNSEEN = "\N{REPLACEMENT CHARACTER}"
 _STEADY = dict.fromkeys([ord(_ZWJ), ord(EMOJI_STYLE), *range(0x1F3FB, 0x1F400)], _NOTHING) | {
     0x1F1E6 + letter: chr(ord("\uff21") + letter) for letter in range(26)
 }
@@ -134,7 +136,11 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    shown: list[str] = []
+    return "".join(char if shown else f"<U+{ord(char):04X}>" for char, shown in _shown(text))
+
+
+def _shown(text: str) -> Iterator[tuple[str, bool]]:
+    """Each character, and whether a terminal may get it."""
     marks = 0
     for index, char in enumerate(text):
         category = unicodedata.category(char)
@@ -146,8 +152,7 @@ def printable(text: str) -> str:
         else:
             marks = 0
             visible = _is_plain(char, category) or _is_flag_tag(text, index)
-        shown.append(char if visible else f"<U+{ord(char):04X}>")
-    return "".join(shown)
+        yield char, visible
 
 
 def printable_lines(message: str) -> list[str]:
@@ -191,8 +196,12 @@ def cells(line: str, index: int) -> int:
 def steady(text: str) -> str:
     """`text` as it is drawn where the cursor has to find its way in it, character for character: the parts of
     joined emoji, without the colour of a skin, and the letters of a flag. Terminals disagree on how many columns
-    the whole ones take."""
-    return text if text.isascii() else text.translate(_STEADY)
+    the whole ones take. What printable() shows as a code is U+FFFD, but for control characters: those are left to
+    what draws the line."""
+    if text.isascii():
+        return text
+    drawn = (char if shown or CONTROL.match(char) else _UNSEEN for char, shown in _shown(text))
+    return "".join(drawn).translate(_STEADY)
 
 
 def _named(char: str) -> str:

@@ -53,6 +53,11 @@ class View(Protocol):
         """The keys that do something here, and what; none, by default."""
         return ()
 
+    @property
+    def narrow(self) -> bool:
+        """Whether there is no room for its help beside a command; then a notice may have line breaks (U+2028)."""
+        return False
+
     def undelivered(self, text: str) -> None:
         """An own message that will not arrive, shown so that it can be copied."""
         self.notice("This was not delivered:")

@@ -64,6 +64,35 @@ async def test_emoji_are_drawn_in_parts_and_sent_as_they_were_typed() -> None:
         assert await _sent(one) == [f"Bob> {emoji}"]
 
 
+HOSTILE = "a\u202eb\u2066c\u200bd\ue000e\u2028f" + "\u0301" * 10 + "é\x1b[31m\x9b1m"
+"""Turns the direction of writing, hides, floods and colours."""
+
+
+@in_loop
+async def test_what_is_pasted_never_gets_to_the_terminal_as_something_it_would_obey() -> None:
+    async with desk() as one:
+        one.paste(HOSTILE)
+        await one.line_is(HOSTILE)
+        drawn = (
+            "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf" + "\u0301" * 8 + "\ufffd\ufffdé\x1b[0m^[\x1b[0m[31m\x1b[0m<9b>"
+        )
+        await one.until(lambda: drawn in one.written)
+        one.press(CTRL_U, CTRL_R)
+        one.paste(HOSTILE)
+        await one.until(lambda: f"i-search)`{drawn}" in one.written)
+        assert "\u202e" not in one.written
+
+
+@in_loop
+async def test_what_is_drawn_otherwise_is_sent_as_it_was_pasted() -> None:
+    async with desk() as one:
+        one.paste("a\u202eb\u200b")
+        await one.until(lambda: "a\ufffdb\ufffd" in one.written)
+        one.press("\r")
+        await one.until(lambda: one.chat.end.own)
+        assert await _sent(one) == ["Bob> a\u202eb\u200b"]
+
+
 @in_loop
 async def test_a_paste_waits_in_the_line_with_its_line_breaks_until_enter() -> None:
     async with desk() as one:

@@ -14,6 +14,7 @@ from pychat_client.errors import HandleError, MessageError, TextError
 from pychat_client.text import (
     BREAK,
     COMBINING_MAX,
+    CONTROL,
     HANDLE_MAX,
     MESSAGE_MAX,
     check_handle,
@@ -295,6 +296,13 @@ def test_an_emoji_joined_with_an_arrow_stays_whole() -> None:
 @given(st.one_of(st.text(), hostile))
 def test_what_is_drawn_in_the_line_has_a_character_for_each_that_was_typed(typed: str) -> None:
     assert len(steady(typed)) == len(typed)
+
+
+@thorough
+@given(hostile)
+def test_what_is_drawn_in_the_line_is_what_a_message_may_show_but_for_controls(typed: str) -> None:
+    drawn = CONTROL.sub("x", steady(typed).replace("\u2060", "x"))
+    assert printable(drawn) == drawn
 
 
 def test_a_message_is_shown_line_by_line() -> None:

@@ -193,3 +193,20 @@ def test_a_chat_that_begins_in_an_empty_window_leaves_no_old_line_there(idle_lin
         one.sees("You speak first")
         one.line_is("Bob>")
         assert len([line for line in one.lines() if line.startswith("Bob>")]) == 1
+
+
+def test_the_question_for_a_handle_is_there_once(line: Line, tmp_path: Path) -> None:
+    with tmux(tmp_path, line.env) as one:
+        call = f"localhost {line.port}"
+        send = f"{BIN}/pychat send --accept-new {call} --handle Bob Hi"
+        one.type(f"{send}; clear; {BIN}/pychat {call}")
+        one.press("Enter")
+        one.line_is("Your handle:")
+        one.paste("B\u202eo\nb")
+        one.line_is("b")
+        one.sees("Your handle: B\ufffdo")
+        one.press("BSpace", "BSpace", "C-u")
+        one.type("Bob")
+        one.press("Enter")
+        one.sees("You speak first")
+        assert [row for row in one.lines() if "Your handle:" in row] == ["Your handle: Bob"]
