@@ -261,5 +261,6 @@ def _joined(layout: Layout) -> frozenset[int]:
     for window in layout.find_all_windows():
         if isinstance(window.content, BufferControl) and window.content.buffer.name == DEFAULT_BUFFER:
             lines = window.render_info.visible_line_to_input_line if window.render_info else {}
-            return frozenset(y for y, below in pairwise(sorted(lines)) if lines[y] == lines[below])
+            # those scrolled out of its window are above the first
+            return frozenset(y for y, below in pairwise(sorted(lines)) if y >= 0 and lines[y] == lines[below])
     return frozenset()

@@ -59,6 +59,9 @@ _NARROW = 40
 _MENU = 8
 """Rows that the line takes together with its menu, where there are as many."""
 
+_MESSAGES = 3
+"""Rows of the window that a long line leaves them: a refusal is seen there."""
+
 _NO_TOOLBAR = (
     "This terminal does not tell where its cursor is, so there is no toolbar: \\status tells what would be in it."
 )
@@ -113,7 +116,8 @@ class Screen(View):
         self._session.app.terminal_size_polling_interval = None
         self._renderer = ResizableRenderer(self._session.app.renderer, os.environ.get("TERM", ""))
         self._session.app.renderer = self._renderer
-        self._session.layout.current_window.height = self._height  # of the line's
+        self._window = self._session.layout.current_window  # of the line
+        self._window.height = self._height
         _mend_search(self._session)
         self._renderer.cpr_not_supported_callback = lambda: self.notice(_NO_TOOLBAR)
         if vi:
@@ -265,11 +269,15 @@ class Screen(View):
         return FormattedText(_fit(parts, self._columns()))
 
     def _height(self) -> Dimension:
-        """Of the line with its menu, which gets what the toolbar leaves."""
-        if not is_command(self._line.text):
-            return Dimension()
+        """Of the line with its menu, which gets what the toolbar leaves. Without one, a few messages are seen."""
+        size = self._terminal.get_size()
         toolbar = "".join(words for _, words, *_ in self._toolbar())
-        return Dimension(min=max(min(_MENU, self._terminal.get_size().rows - toolbar.count("\n") - 1), 0))
+        room = max(size.rows - toolbar.count("\n") - 1, 0)
+        menu = min(_MENU, room) if is_command(self._line.text) else 0
+        rows = self._window.content.preferred_height(
+            size.columns, max(room - _MESSAGES, 1), True, self._window.get_line_prefix
+        )
+        return Dimension(min=menu, preferred=rows)
 
     @property
     def narrow(self) -> bool:

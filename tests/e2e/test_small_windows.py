@@ -43,3 +43,26 @@ def test_a_search_shows_what_it_has_found(line: Line) -> None:
     _shows(client, 10, "(reverse-i-search)`s\ntat': \\status", "key accepted")
     client.type("\x1b")
     client.line_is("Client1> \\status")
+
+
+def test_a_refusal_is_seen_while_the_line_is_long(line: Line) -> None:
+    client = line.client(columns=40, lines=15)
+    client.sees("key accepted")
+    client.type("\x1b[200~" + "word " * 120 + "\x1b[201~")
+    _shows(client, 15, "100 too many", "key accepted")
+    client.enter()
+    _shows(client, 15, "-- Not sent: 600 characters, and at", "   most 500 can be sent.", "100 too many")
+
+
+def test_what_arrives_is_seen_while_the_line_is_long_and_nothing_is_spoilt(line: Line) -> None:
+    console = line.console()
+    console.sees("This is the line")
+    client = line.client(columns=20, lines=10)
+    client.sees("You")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    client.type("so long a line " * 30 + "end")
+    _shows(client, 10, "47 left", "nd\n")
+    console.enter("Are you there?")
+    _shows(client, 10, "Server> Are", "nd\n")
+    assert "pychat: accepted the\n key of localhost po\nrt " in client.text()
