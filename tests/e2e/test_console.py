@@ -166,11 +166,17 @@ def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
 def test_whose_turn_it_is_is_told_without_a_connection_too(line: Line) -> None:
     console, client = line.talk()
     line.kill()
-    console.sees(") | your turn |")  # behind: calling again (1
-    client.sees(") | Server's turn |")
+    console.sees(") | your turn")  # behind: calling again (1
+    client.sees(") | Server's turn")
     console.enter("\\status")
     console.sees("-- There is no connection: calling again (")
-    console.sees("now: your turn.")
+    console.sees("as far as is known here: your turn.")
+    console.sees("-- Client1 called from ")
+    client.enter("\\status")
+    client.sees("-- The last connection was with Server.")
+    for end in (console, client):
+        assert "Encrypted with TLS" not in end.text()
+        assert " calls from " not in end.text().split("There is no connection")[1]
 
 
 def test_who_waits_for_a_caller_sees_that_there_is_no_connection(line: Line) -> None:
