@@ -62,6 +62,7 @@ class Chat:
         self._undelivered = False
         self._ending: Exit | None = None  # done, once what came with the end has been acked
         self._peer: wire.Peer | None = None
+        self._untold = False  # this user has been warned that nobody knows of the end yet
         self._trouble = ""  # why the other end cut us off last, until it has taken something again
         self.attention = Attention(self)
         self._commands = Commands(self)
@@ -73,10 +74,14 @@ class Chat:
         return self.status is not None
 
     @property
+    def _linked(self) -> bool:
+        """Whether the other end has said hello, on a link that lives."""
+        return self.greeted and not self.gone.is_set()
+
+    @property
     def situation(self) -> Situation:
         """Where the conversation stands now."""
-        linked = self.greeted and not self.gone.is_set()
-        calls, typing = None if linked else self.attempt, self.attention.typing
+        calls, typing = None if self._linked else self.attempt, self.attention.typing
         return Situation(self.end, self.place, self._peer, calls, self.key, typing, self._taken)
 
     @property
@@ -164,6 +169,9 @@ class Chat:
             return
         if self.done:  # the view failed: what it could not show is not acked
             return
+        if self._untold and not self.end.unsaid:
+            self._untold = False
+            self._tell("The conversation is over on the line, too.")
         self.end.shown()
         self._flush()
         if self._ending is not None:
@@ -200,6 +208,7 @@ class Chat:
             self.finish(Exit.FAILED)
         elif self.greeted:
             self.view.notice(f"The connection is gone: {why}. Calling again; what you send is kept.")
+        self._warn_untold()
         self.view.refresh()
 
     def unreachable(self, error: LinkError) -> None:
@@ -253,6 +262,14 @@ class Chat:
             self._leave_after_acks()
         else:
             self._show([over])
+            self._warn_untold()
+
+    def _warn_untold(self) -> None:
+        """A console's quit waits for a connection, as messages do, but only while the console is there."""
+        if self.end.unsaid and not self._linked and not self._untold and not self.done:
+            self._untold = True
+            words = "the other side is told as soon as there is one, if this console is still open then"
+            self._tell(f"There is no connection now: {words}.")
 
     def _leave_after_acks(self) -> None:
         """The daemon closes once it has stored what we sent; that, or the time limit, is the end."""
@@ -342,6 +359,9 @@ class Chat:
         if self.done:
             return
         self._return_undelivered(self.end.take_undelivered())
+        if self.end.unsaid and not self._linked:
+            words = "If so, 'pychatd-console' comes back to the conversation."
+            self._tell(f"The other side may not have been told of the end. {words}")
         self.status = Exit.UNDELIVERED if self._undelivered and status is Exit.OK else status
         self.view.stop()
         if self._link is not None:

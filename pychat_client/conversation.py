@@ -78,6 +78,11 @@ class Endpoint:
         return not self.over and self.own + self.received > 0
 
     @property
+    def unsaid(self) -> bool:
+        """Whether the operator has ended the conversation, and the daemon has not said yet that it is over."""
+        return self.role is Role.OPERATOR and self._quit is not None
+
+    @property
     def my_turn(self) -> bool:
         """Whether the rules let this user speak now (the link may be down)."""
         return not self.over and self._ledger().may_speak(self.role)
@@ -199,6 +204,8 @@ class Endpoint:
             case wire.Quit(reason) if not self.over:
                 self.over = True
                 return [Over(self.other, True, reason, self.take_undelivered())]
+            case wire.Quit():
+                self._quit = None  # it has arrived, or crossed the other's
             case wire.Ready():
                 self.ready = True
             case wire.Busy(words):

@@ -131,6 +131,8 @@ class Situation:
         end, other = self.end, printable(self.end.other)
         if not other:
             return "Nobody is there yet."
+        if end.unsaid and self.calls is not None:
+            return f"You ended the conversation with {other}, who may not know it yet."
         if end.role is Role.OPERATOR and end.over:
             waiting = ": waiting for the next caller" if self.calls is None else ""
             return f"The conversation with {other} is over{waiting}."
