@@ -30,7 +30,7 @@ QUIT_SECONDS = 5.0
 """How long a quit may wait for the last acks."""
 
 
-_TAKEN = "The line is taken by somebody else."
+_TAKEN = "The line is taken."
 
 PASSING = ("stopping", "journal")
 """Codes of an error line after which it makes sense to call again: the conversation is kept."""
@@ -54,7 +54,7 @@ class Chat:
         self._wait = wait
         self._log = log or Log()
         self._log.report = view.notice
-        self._taken = False  # by somebody else, when we called last
+        self._taken = False  # the line was, when we called last
         self._known = False  # whether the other end has ever answered: then we call again when cut off
         self.view = view
         self._link: Link | None = None

@@ -37,7 +37,7 @@ class Situation:
     place: what the line is called; peer: what the daemon told of the caller (operator's side only);
     calls: how many calls in a row have failed, None while there is a connection; key: the fingerprint
     of the daemon's key, as verified by the client or told by the operator's own daemon; typing: the
-    other user is typing now; taken: somebody else has the line.
+    other user is typing now; taken: the line was, when it was called last.
     """
 
     end: Endpoint
