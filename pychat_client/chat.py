@@ -17,7 +17,7 @@ from pychat_client.attention import Attention
 from pychat_client.commands import Commands, unescaped
 from pychat_client.conversation import Endpoint
 from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
-from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Renamed, Said, Told
 from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.log import Log
@@ -288,7 +288,7 @@ class Chat:
             self._show_one(event)
         self.view.refresh()
 
-    def _show_one(self, event: Event) -> None:
+    def _show_one(self, event: Event) -> None:  # noqa: PLR0912 -- a table, a few lines an event
         other = printable(self.end.other)
         match event:
             case Said(message, own, time):
@@ -308,6 +308,8 @@ class Chat:
                     self._tell(self.situation.met(resumed=resumed))
             case Presence(here):
                 self.view.notice(f"{other or 'The other side'} is {'here' if here else 'away'}.")
+            case Renamed(old, new):
+                self._tell(f"{printable(old)} is called {printable(new)} now.")
             case Over(name, by_other, reason, undelivered):
                 self.attention.typing_is_over()
                 who = (printable(name) or "The other side") if by_other else "You"

@@ -240,6 +240,8 @@ class Caller:
             frames.append(wire.Read(conversation.shown[Role.OPERATOR]))
         if board.operator is None:
             frames.append(wire.Away())
+        elif conversation is not None:
+            frames.append(wire.Here(board.handle))
         self.link.send(frames)
 
     # -------------------------------------------------------------- what it says

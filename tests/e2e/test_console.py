@@ -234,6 +234,30 @@ def test_a_quit_that_is_told_at_once_warns_of_nothing(line: Line) -> None:
     assert "told" not in console.text()
 
 
+def test_the_caller_is_told_when_another_console_has_another_handle(line: Line) -> None:
+    console, client = line.talk()
+    console.type("\x04")
+    assert console.exit_status() == 0
+    client.sees("Server is away.")
+    line.console(handle="Al2")
+    client.sees("-- Server is called Al2 now.")
+    client.sees("-- Al2 is here.")
+    line.console("--take-over", handle="Al3")  # nobody is away in between
+    client.sees("-- Al2 is called Al3 now.")
+
+
+def test_a_daemon_that_is_back_before_its_console_changes_nobodys_name(line: Line) -> None:
+    console, client = line.talk()
+    console.child.kill(signal.SIGKILL)
+    client.sees("Server is away.")
+    line.kill()
+    line.start()
+    client.sees("Connected to Server again.")
+    line.console()
+    client.sees("Server is here.")
+    assert "is called" not in client.text()
+
+
 def test_who_waits_for_a_caller_sees_that_there_is_no_connection(line: Line) -> None:
     console, client = line.talk()
     client.enter("\\quit")
