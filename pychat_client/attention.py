@@ -29,8 +29,8 @@ class Attention:
 
     @property
     def typing(self) -> bool:
-        """Whether the other user is typing now."""
-        return self._timer is not None
+        """Whether the other user is typing now; nobody types who is away."""
+        return self._timer is not None and self._chat.can_sign
 
     def line_changed(self, line: str) -> None:
         """What stands in the line is another: tells the other side that something is being typed."""

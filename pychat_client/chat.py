@@ -18,7 +18,7 @@ from pychat_client.attention import Attention
 from pychat_client.commands import Commands, unescaped
 from pychat_client.conversation import Endpoint
 from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
-from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Renamed, Said, Told
 from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.log import Log
@@ -31,7 +31,7 @@ QUIT_SECONDS = 5.0
 """How long a quit may wait for the last acks."""
 
 
-_TAKEN = "The line is taken by somebody else."
+_TAKEN = "The line is taken."
 
 PASSING = ("stopping", "journal")
 """Codes of an error line after which it makes sense to call again: the conversation is kept."""
@@ -55,7 +55,7 @@ class Chat:
         self._wait = wait
         self._log = log or Log()
         self._log.report = view.notice
-        self._taken = False  # by somebody else, when we called last
+        self._taken = False  # the line was, when we called last
         self._known = False  # whether the other end has ever answered: then we call again when cut off
         self.view = view
         self._link: Link | None = None
@@ -63,6 +63,7 @@ class Chat:
         self._undelivered = False
         self._ending: Exit | None = None  # done, once what came with the end has been acked
         self._peer: wire.Peer | None = None
+        self._untold = False  # this user has been warned that nobody knows of the end yet
         self._trouble = ""  # why the other end cut us off last, until it has taken something again
         self.attention = Attention(self)
         self._commands = Commands(self)
@@ -74,10 +75,14 @@ class Chat:
         return self.status is not None
 
     @property
+    def _linked(self) -> bool:
+        """Whether the other end has said hello, on a link that lives."""
+        return self.greeted and not self.gone.is_set()
+
+    @property
     def situation(self) -> Situation:
         """Where the conversation stands now."""
-        linked = self.greeted and not self.gone.is_set()
-        calls, typing = None if linked else self.attempt, self.attention.typing
+        calls, typing = None if self._linked else self.attempt, self.attention.typing
         return Situation(self.end, self.place, self._peer, calls, self.key, typing, self._taken)
 
     @property
@@ -165,6 +170,9 @@ class Chat:
             return
         if self.done:  # the view failed: what it could not show is not acked
             return
+        if self._untold and not self.end.unsaid:
+            self._untold = False
+            self._tell("The conversation is over on the line, too.", self.view.notice)
         self.end.shown()
         self._flush()
         if self._ending is not None:
@@ -201,6 +209,7 @@ class Chat:
             self.finish(Exit.FAILED)
         elif self.greeted:
             self.view.notice(f"The connection is gone: {why}. Calling again; what you send is kept.")
+        self._warn_untold()
         self.view.refresh()
 
     def unreachable(self, error: LinkError) -> None:
@@ -254,6 +263,14 @@ class Chat:
             self._leave_after_acks()
         else:
             self._show([over])
+            self._warn_untold()
+
+    def _warn_untold(self) -> None:
+        """A console's quit waits for a connection, as messages do, but only while the console is there."""
+        if self.end.unsaid and not self._linked and not self._untold and not self.done:
+            self._untold = True
+            words = "the other side is told as soon as there is one, if this console is still open then"
+            self._tell(f"There is no connection now: {words}.", self.view.notice)
 
     def _leave_after_acks(self) -> None:
         """The daemon closes once it has stored what we sent; that, or the time limit, is the end."""
@@ -272,7 +289,7 @@ class Chat:
             self._show_one(event)
         self.view.refresh()
 
-    def _show_one(self, event: Event) -> None:
+    def _show_one(self, event: Event) -> None:  # noqa: PLR0912 -- a table, a few lines an event
         other = printable(self.end.other)
         match event:
             case Said(message, own, time):
@@ -292,6 +309,8 @@ class Chat:
                     self._tell(self.situation.met(resumed=resumed), self.view.news)
             case Presence(here):
                 self.view.news(f"{other or 'The other side'} is {'here' if here else 'away'}.")
+            case Renamed(old, new):
+                self._tell(f"{printable(old)} is called {printable(new)} now.", self.view.news)
             case Over(name, by_other, reason, undelivered):
                 self.attention.typing_is_over()
                 who = (printable(name) or "The other side") if by_other else "You"
@@ -343,6 +362,9 @@ class Chat:
         if self.done:
             return
         self._return_undelivered(self.end.take_undelivered())
+        if self.end.unsaid and not self._linked:
+            words = "If so, 'pychatd-console' comes back to the conversation."
+            self._tell(f"The other side may not have been told of the end. {words}", self.view.notice)
         self.status = Exit.UNDELIVERED if self._undelivered and status is Exit.OK else status
         self.view.stop()
         if self._link is not None:

@@ -20,7 +20,7 @@ from datetime import datetime
 
 from pychat_client import wire
 from pychat_client.errors import ProtocolError, Refused
-from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Renamed, Said, Told
 from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.text import check_message, check_room
 
@@ -76,6 +76,11 @@ class Endpoint:
     def open(self) -> bool:
         """Whether a first message has been said and no quit."""
         return not self.over and self.own + self.received > 0
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether the operator has ended the conversation, and the daemon has not said yet that it is over."""
+        return self.role is Role.OPERATOR and self._quit is not None
 
     @property
     def my_turn(self) -> bool:
@@ -194,11 +199,12 @@ class Endpoint:
             case wire.Away():
                 return self._on_presence(here=False)
             case wire.Here(handle):
-                self.other = handle or self.other
-                return self._on_presence(here=True)
+                return [*self._name_other(handle or self.other), *self._on_presence(here=True)]
             case wire.Quit(reason) if not self.over:
                 self.over = True
                 return [Over(self.other, True, reason, self.take_undelivered())]
+            case wire.Quit():
+                self._quit = None  # it has arrived, or crossed the other's
             case wire.Ready():
                 self.ready = True
             case wire.Busy(words):
@@ -236,7 +242,9 @@ class Endpoint:
             self.over = True
             reason = "The other side does not know this conversation any more."
             return [Over(self.other, True, reason, self.take_undelivered())]
-        self.session, self.other = hello.session, hello.handle
+        self.session = hello.session
+        if not (resumed and self.open):  # who is there now is told by what follows; perhaps it is nobody
+            self.other = hello.handle
         self.turns = _turns(hello.turns)
         self._drop_acked(hello.got or 0)
         self.ready = True
@@ -269,9 +277,10 @@ class Endpoint:
         time = None if at is None else at.time
         if at is not None and at.own:
             return self._on_own(message, time, gone=at.gone)
-        self.other = message.handle  # another console may have set another handle
+        # What was said some time ago does not tell what an operator is called now.
+        renamed = self._name_other(message.handle) if time is None or self.role is Role.OPERATOR else []
         self.received += 1  # whether it was their turn is for the daemon to say, and it has said yes
-        return [Said(message, False, time), *self._release()]
+        return [*renamed, Said(message, False, time), *self._release()]
 
     def _on_own(self, message: wire.Message, time: datetime | None, *, gone: bool) -> list[Event]:
         """The daemon repeats an operator's message: sent from here and not acked, or by another console."""
@@ -282,6 +291,12 @@ class Endpoint:
         else:
             shown = [Said(message, True, time)]
         return [*shown, *self._resend()] if self.stored == self._replay_until else shown
+
+    def _name_other(self, handle: str) -> list[Event]:
+        """The other side's handle as it is now: another console, say, has set another one."""
+        old, self.other = self.other, handle
+        # A classic program has none until it has said something.
+        return [Renamed(old, handle)] if old not in ("", handle) and not self.classic else []
 
     def _on_presence(self, *, here: bool) -> list[Event]:
         changed = here is not self.here

@@ -51,6 +51,14 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """The other user has another handle now."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class Complaint:
     """The other end's busy or error line: why the connection will close."""
 
@@ -65,4 +73,4 @@ class Told:
     words: str
 
 
-Event = Said | Held | Met | Over | Presence | Complaint | Told
+Event = Said | Held | Met | Over | Presence | Renamed | Complaint | Told

@@ -37,7 +37,7 @@ class Situation:
     place: what the line is called; peer: what the daemon told of the caller (operator's side only);
     calls: how many calls in a row have failed, None while there is a connection; key: the fingerprint
     of the daemon's key, as verified by the client or told by the operator's own daemon; typing: the
-    other user is typing now; taken: somebody else has the line.
+    other user is typing now; taken: the line was, when it was called last.
     """
 
     end: Endpoint
@@ -47,6 +47,12 @@ class Situation:
     key: str | None
     typing: bool
     taken: bool
+
+    @property
+    def reached(self) -> bool:
+        """Whether the two hosts are connected now, as far as is known here."""
+        end = self.end
+        return self.calls is None and (end.role is Role.PEER or (bool(end.other) and not end.over and end.here))
 
     @property
     def my_turn(self) -> bool:
@@ -65,74 +71,91 @@ class Situation:
             parts.append(Part(self.turn(), Kind.TURN if self.my_turn else Kind.PLAIN))
         if self.typing:
             parts.append(Part("typing"))
-        if not end.here and end.open:
+        if not end.here and end.open and not calling:
             parts.append(Part("away"))
-        parts += self._trust()
+        if self.reached:
+            parts.append(self._trust())
         if end.held:
             parts.append(Part(f"{len(end.held)} held"))
-        if end.outbox:
+        if end.outbox and not self._unconfirmed:
             parts.append(Part(f"{len(end.outbox)} not stored"))
+        elif end.classic and end.own:
+            parts.append(Part("sent"))  # its program does not tell whether they are read
         elif end.read < end.stored:
-            parts.append(Part("sent" if end.classic else "not read"))  # a classic program does not tell
+            parts += [] if calling else [Part("not read")]  # while there is no connection they may be
         elif end.stored:
             parts.append(Part("read"))
         return parts
 
-    def _trust(self) -> list[Part]:
-        """What is known of the key at the other end."""
-        if self.end.role is Role.PEER and self.end.classic:
-            return [Part("PLAINTEXT", Kind.WARNING)]
-        if self.peer is None:
-            who = "key accepted" if self.key is not None else "an authority vouches"
-            return [Part(who)] if self.end.role is Role.PEER and self.end.other else []
-        if not self.end.open or not self.end.here:
-            return []
+    def _trust(self) -> Part:
+        """What is known of the key at the other end of the connection."""
         if self.plaintext:
-            return [Part("PLAINTEXT", Kind.WARNING)]
-        return [Part("not verified" if self.peer.name is None else f"verified as {printable(self.peer.name)}")]
+            return Part("PLAINTEXT", Kind.WARNING)
+        if self.peer is None:
+            return Part("key accepted" if self.key is not None else "an authority vouches")
+        return Part("not verified" if self.peer.name is None else f"verified as {printable(self.peer.name)}")
 
     def status_lines(self) -> list[str]:
         """All there is to know, a sentence a line."""
         end = self.end
         other = printable(end.other)
         lines = [f"You are {printable(end.handle)}, on {self.place}."]
-        if self.peer is not None and end.open:
-            kind = _CLASSIC if end.classic else "pychat"
-            lines.append(f"{other} calls from {printable(self.peer.address)} with {kind}.")
-        elif other:
-            lines.append(f"The other side is {other}{f', {_CLASSIC}' if end.classic else ''}.")
-        elif self.taken:
-            lines.append("The line is taken by somebody else.")
-        if other and not end.here:
+        if words := self._calling():
+            lines.append(f"There is no connection: {words}.")
+        lines.append(self._other_side())
+        if self.taken:
+            lines.append("The line was taken when it was called last.")
+        if other and not end.here and not end.over and self.calls is None:
             lines.append(f"{other} is away: messages are kept and shown on return.")
         if self.typing:
             lines.append(f"{other} is typing.")
-        if words := self._calling():
-            lines.append(f"There is no connection: {words}.")
         turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
-        lines.append(f"You {turns}; now: {self.turn()}.")
+        known = "as far as is known here"  # the other side may have gone on since
+        lines.append(f"You {turns}; {'now' if self.calls is None or end.over else known}: {self.turn()}.")
         lines += self._security_lines()
         if end.keep is not None:
             lines.append(f"What is said is kept on the host of this line {kept(end.keep)}.")
-        classic = end.classic and end.open
-        stored = "" if classic else f", of which {end.stored} stored and {min(end.read, end.own)} read"
-        lines.append(f"Sent {end.own}{stored}; received {end.received}; held {len(end.held)}.")
+        classic = end.classic and bool(end.other)
+        arrived = "" if self._unconfirmed else f", of which {end.stored} stored"
+        arrived += "" if classic else f" and {min(end.read, end.own)} read"
+        arrived += "" if self._unconfirmed or self.calls is None else f" ({known})"
+        lines.append(f"Sent {end.own}{arrived}; received {end.received}; held {len(end.held)}.")
         if classic:
             lines.append("Its program does not tell what has arrived, and cannot go on after a cut.")
-        most = f", and of {end.room} bytes" if classic and end.room is not None else ""
+        most = f", and of {end.room} bytes" if end.open and end.room is not None else ""
         lines.append(f"A message has at most {MESSAGE_MAX} characters{most}.")
         return lines
+
+    def _other_side(self) -> str:
+        """Who is there, or was at the last connection."""
+        end, other = self.end, printable(self.end.other)
+        if not other:
+            return "Nobody is there yet."
+        if end.unsaid and self.calls is not None:
+            return f"You ended the conversation with {other}, who may not know it yet."
+        if end.role is Role.OPERATOR and end.over:
+            waiting = ": waiting for the next caller" if self.calls is None else ""
+            return f"The conversation with {other} is over{waiting}."
+        kind = _CLASSIC if end.classic else "pychat"
+        if self.peer is not None:
+            return (
+                f"{other} {'calls' if self.reached else 'called'} from {printable(self.peer.address)} with {kind}."
+            )
+        who = f"{other}, {_CLASSIC}" if end.classic else other
+        return f"The other side is {who}." if self.reached else f"The last connection was with {who}."
 
     def _security_lines(self) -> list[str]:
         """How the talk is protected, with the number that both sides can compare."""
         lines = []
-        if self.peer is not None and self.end.open and not self.end.here:
-            pass  # nobody is connected: nothing is known, and nothing travels
+        if not self.reached:  # nothing travels; of a caller's last connection a new console knows nothing
+            if self.end.role is Role.PEER and self.end.other:
+                how = "NOT ENCRYPTED" if self.plaintext else "encrypted with TLS 1.3"
+                lines.append(f"The last connection was {how}.")
         elif self.plaintext:
             lines.append("PLAINTEXT, NOT ENCRYPTED: there is no TLS between the two hosts.")
         elif self.peer is not None and self.peer.name is not None:
             lines.append(f"Encrypted; the certificate is that of {printable(self.peer.name)}.")
-        elif self.end.open or self.end.role is Role.PEER:
+        else:
             lines.append("Encrypted with TLS 1.3.")
             if self.peer is not None:
                 lines.append("Whose key that is has not been verified: this line has no list of who may call.")
@@ -141,9 +164,14 @@ class Situation:
             else:
                 lines.append("The host has proved to have the accepted key.")
         if self.key is not None and not self.plaintext:
-            lines.append(f"The host's key is {printable(self.key)}:")
+            lines.append(f"The host's key {'is' if self.calls is None else 'was'} {printable(self.key)}:")
             lines.append(f"safety number {safety_number(self.key)}, the same on both sides.")
         return lines
+
+    @property
+    def _unconfirmed(self) -> bool:
+        """Whether nobody tells what has arrived: a classic program at the other end, and no daemon between."""
+        return self.end.classic and self.end.role is Role.PEER
 
     @property
     def plaintext(self) -> bool:

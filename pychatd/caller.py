@@ -38,7 +38,12 @@ CLASSIC_SECONDS = 600.0
 """Until a classic program may take to read that it is over: it reads only when its user has said something,
 and dies of a connection that is gone."""
 
-BUSY = "The line is taken: somebody else is talking. Try again later, or call with --wait."
+BUSY = (
+    "The line is taken: a conversation has it, or it is kept for one that was cut off. "
+    "Try again later, or call with --wait."
+)
+"""The same for everybody: whose conversation it is, a line without an allowlist does not know (it asks for no
+certificate), and others are not to learn. It may be the caller's own, whose program was killed."""
 
 log = logging.getLogger("pychatd")
 
@@ -235,6 +240,8 @@ class Caller:
             frames.append(wire.Read(conversation.shown[Role.OPERATOR]))
         if board.operator is None:
             frames.append(wire.Away())
+        elif conversation is not None:
+            frames.append(wire.Here(board.handle))
         self.link.send(frames)
 
     # -------------------------------------------------------------- what it says

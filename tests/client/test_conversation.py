@@ -10,7 +10,7 @@ import pytest
 from pychat_client import wire
 from pychat_client.conversation import HELD_MAX, OUTBOX_MAX, Endpoint
 from pychat_client.errors import MessageError, ProtocolError, Refused
-from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Said, Told
+from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Renamed, Said, Told
 from pychat_client.ledger import Ledger, Role, Turns
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
@@ -736,6 +736,52 @@ def test_an_operators_quit_while_cut_off_is_told_to_the_next_link() -> None:
     _, sent = again(end, wire.Hello(1, "alice"), conversation(heard=1))
     assert sent == [wire.Ack(1), wire.Quit("bye")]
     assert end.over
+
+
+# ------------------------------------------------------------------ another handle
+
+
+def test_a_console_with_another_handle_is_told_of_once() -> None:
+    end = begin(PEER)
+    al2 = wire.Message("Al2", "Hello")
+    assert told(end, wire.Away(), wire.Here("Al2"), wire.Here("Al2")) == [
+        Presence(here=False),
+        Renamed("alice", "Al2"),
+        Presence(here=True),
+    ]
+    end.say("Hi!")
+    assert told(end, al2) == [Said(al2, False)]
+    assert end.other == "Al2"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_message_under_another_handle_tells_of_it_first(role: Role) -> None:
+    end = begin(role, Turns.FREE)
+    message = wire.Message("Other", "Hello")
+    assert told(end, message) == [Renamed(HANDLES[OTHER[role]], "Other"), Said(message, False)]
+
+
+def test_who_comes_back_is_told_who_is_there_by_what_follows_the_hello() -> None:
+    end = begin(PEER, Turns.FREE)
+    end.say("Hi!")
+    told(end, wire.Ack(1))
+    back = wire.Hello(1, "operator", session="5f0c", got=1, turns="free")  # nobody is: a daemon that was restarted
+    assert again(end, back, wire.Away())[0] == [Met("alice", True), Presence(here=False)]
+    at, before = wire.At(NOON), says(OPERATOR, "before")
+    back = wire.Hello(1, "Al2", session="5f0c", got=1, turns="free")
+    assert again(end, back, wire.Here("Al2"), at, before)[0] == [
+        Met("alice", True),
+        Renamed("alice", "Al2"),
+        Said(before, False, NOON),
+    ]
+    assert end.other == "Al2"
+
+
+def test_the_first_name_of_a_classic_program_is_not_another_one() -> None:
+    end = begin(PEER)
+    end.classic = True
+    assert told(end, wire.Here("Ann")) == []
+    assert end.other == "Ann"
 
 
 # ------------------------------------------------------------------ what the daemon may not say

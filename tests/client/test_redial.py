@@ -219,7 +219,7 @@ def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: Exit
             await raw.rest()
             raw.hang_up()
         assert await result == status
-        ours = "The line is taken by somebody else. Calling again until it is free."
+        ours = "The line is taken. Calling again until it is free."
         assert calls.view.sentences[0] == (ours if wait else "The line is taken: try --wait.")
         assert calls.view.rings == (["the test answers."] if wait else [])  # who waits may look elsewhere
 

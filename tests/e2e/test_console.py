@@ -166,11 +166,96 @@ def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
 def test_whose_turn_it_is_is_told_without_a_connection_too(line: Line) -> None:
     console, client = line.talk()
     line.kill()
-    console.sees(") | your turn |")  # behind: calling again (1
-    client.sees(") | Server's turn |")
+    console.sees(") | your turn")  # behind: calling again (1
+    client.sees(") | Server's turn")
     console.enter("\\status")
     console.sees("-- There is no connection: calling again (")
-    console.sees("now: your turn.")
+    console.sees("as far as is known here: your turn.")
+    console.sees("-- Client1 called from ")
+    client.enter("\\status")
+    client.sees("-- The last connection was with Server.")
+    for end in (console, client):
+        assert "Encrypted with TLS" not in end.text()
+        assert " calls from " not in end.text().split("There is no connection")[1]
+
+
+NOT_YET = "the other side is told as soon as there is one"
+
+
+def _quits_while_the_daemon_is_down(line: Line) -> tuple[Terminal, Terminal]:
+    console, client = line.talk()
+    line.kill()
+    console.sees("calling again (")
+    console.enter("\\quit dinner is ready")
+    console.sees("You ended the conversation: dinner is ready.")
+    console.sees("There is no connection now")
+    assert NOT_YET in console.text().replace("\n  ", "")
+    console.enter("\\status")
+    console.sees("You ended the conversation with Client1, who may not know it yet.")
+    return console, client
+
+
+def test_a_quit_waits_for_the_daemon_as_long_as_the_console_is_open(line: Line) -> None:
+    console, client = _quits_while_the_daemon_is_down(line)
+    line.start()
+    client.sees("Server ended the conversation: dinner is ready")
+    assert client.exit_status() == 0
+    console.sees("-- The conversation is over on the line, too.")
+    console.sees("waiting for the next caller")
+    assert line.status()["peer"] is None
+    console.type("\x04")
+    assert console.exit_status() == 0
+    assert "may not have been told" not in console.text()
+
+
+def test_a_console_that_leaves_first_says_that_its_quit_may_be_lost_and_it_is(line: Line) -> None:
+    console, client = _quits_while_the_daemon_is_down(line)
+    console.type("\x04")
+    assert console.exit_status() == 0
+    console.sees("The other side may not have been told of the end. If so, 'pychatd-console'")
+    line.start()
+    client.sees(" again.")
+    again = line.console()  # as the sentence says
+    again.sees("Client1> Hi!")
+    again.enter("\\quit now")
+    client.sees("Server ended the conversation: now")
+    assert client.exit_status() == 0
+
+
+def test_a_quit_that_is_told_at_once_warns_of_nothing(line: Line) -> None:
+    console, client = line.talk()
+    console.enter("\\quit")
+    client.sees("Server ended the conversation")
+    assert client.exit_status() == 0
+    line.kill()
+    console.sees("calling again (")
+    console.type("\x04")
+    assert console.exit_status() == 0
+    assert "told" not in console.text()
+
+
+def test_the_caller_is_told_when_another_console_has_another_handle(line: Line) -> None:
+    console, client = line.talk()
+    console.type("\x04")
+    assert console.exit_status() == 0
+    client.sees("Server is away.")
+    line.console(handle="Al2")
+    client.sees("-- Server is called Al2 now.")
+    client.sees("-- Al2 is here.")
+    line.console("--take-over", handle="Al3")  # nobody is away in between
+    client.sees("-- Al2 is called Al3 now.")
+
+
+def test_a_daemon_that_is_back_before_its_console_changes_nobodys_name(line: Line) -> None:
+    console, client = line.talk()
+    console.child.kill(signal.SIGKILL)
+    client.sees("Server is away.")
+    line.kill()
+    line.start()
+    client.sees("Connected to Server again.")
+    line.console()
+    client.sees("Server is here.")
+    assert "is called" not in client.text()
 
 
 def test_who_waits_for_a_caller_sees_that_there_is_no_connection(line: Line) -> None:

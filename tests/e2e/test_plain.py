@@ -125,7 +125,7 @@ def test_to_wait_is_to_call_until_somebody_answers_and_to_say_so(line: Line) -> 
 def test_to_wait_is_to_call_until_the_line_is_free_and_to_say_so(line: Line) -> None:
     _, first = line.talk()
     client = line.plain("pychat", "--handle", "Client2", "--wait")
-    client.notes("The line is taken by somebody else. Calling again until it is free.\n")
+    client.notes("The line is taken. Calling again until it is free.\n")
     assert "--wait" not in client.notices()
     first.enter("\\quit")
     client.notes("Connected to Server.")

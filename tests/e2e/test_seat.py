@@ -7,11 +7,14 @@ import time
 
 from tests.e2e.harness import Line
 
+TAKEN = "The line is taken: a conversation has it, or it is kept for one that was cut off."
+"""The whole of it, whoever calls: who talks, and whether anybody does, is told to nobody."""
+
 
 def test_a_caller_is_told_clearly_that_two_are_talking(line: Line) -> None:
     console, client = line.talk()
-    third = line.client("Client3")
-    third.sees("The line is taken: somebody else is talking.")
+    third = line.client("Client3", columns=200)
+    third.sees(TAKEN)
     assert third.exit_status() == 4
     console.enter("undisturbed")
     client.sees("Server> undisturbed")
@@ -58,9 +61,12 @@ def test_the_seat_is_kept_for_a_peer_that_was_cut_off(line: Line) -> None:
     client.child.kill(signal.SIGKILL)
     console.sees("Client1 is away")
     assert line.status()["peer"]["connected"] is False
-    third = line.client("Client3")
-    third.sees("The line is taken")
-    assert third.exit_status() == 4
+    for caller in (
+        line.client("Client1", columns=200),
+        line.client("Client3", columns=200),
+    ):  # without a token, Client1 is anybody
+        caller.sees(TAKEN)
+        assert caller.exit_status() == 4
 
 
 def test_after_the_grace_time_another_caller_may_take_the_seat(idle_line: Line) -> None:
