@@ -3,7 +3,7 @@
 The toolkit erases by going up as many rows as it has drawn. But in another window most terminals have broken
 the rows anew, others have cut them, and nobody tells a program which. So here the terminal is asked where its
 cursor stands now, nothing is drawn until it has answered, and the answer tells how far up the first row is. In
-doubt it is as many rows as were drawn: a row too many would be one of somebody's message.
+doubt it is the smaller number: a row too many would be one of somebody's message.
 
 The rows of one long line are joined, as if the terminal itself had gone on in the next row. Else it would break
 each of them in two whenever the window loses a column, and push as many rows out at the top.
@@ -58,17 +58,21 @@ class Drawing:
         at: where the cursor is now. breaks: whether the terminal breaks rows, as known before. None: not known.
         """
         cut = Point(min(self.cursor.x, size.columns - 1), self.cursor.y)
-        if at is None or size.columns == self.size.columns:
+        if size.columns == self.size.columns:
             return cut.y, breaks
         broken = self._broken(size.columns)
-        if at.x == cut.x != broken.x:
-            return cut.y, breaks or False  # one that breaks rows has done so before all of this was drawn
-        if at.x == broken.x != cut.x:
-            return broken.y, True
-        if breaks is None and self.edge and size.columns < self.size.columns and size.rows == self.size.rows:
-            # The column does not tell. The row does: what is cut stays in its row.
-            breaks = at.y != size.rows - self.screen.height + cut.y
-        return (broken if breaks and at.x == broken.x else cut).y, breaks
+        if at is not None and at.x not in (cut.x, broken.x):
+            return min(cut.y, broken.y), breaks
+        if at is not None and cut.x != broken.x:
+            # once True, it stays: what looks cut came to a terminal that had another size already
+            return (broken.y, True) if at.x == broken.x else (cut.y, breaks or False)
+        if at is not None and breaks is None and self.edge and self._must_tell(size):
+            breaks = at.y != size.rows - self.screen.height + cut.y  # what is cut stays in its row
+        return {True: broken.y, False: cut.y, None: min(cut.y, broken.y)}[breaks], breaks
+
+    def _must_tell(self, size: Size) -> bool:
+        """Whether a full bottom row has to be broken or cut, and nothing else moves the cursor's row."""
+        return size.columns < self.size.columns and size.rows == self.size.rows
 
     def cell(self, x: int, y: int) -> Char:
         return self.screen.data_buffer[y][x]
@@ -77,10 +81,10 @@ class Drawing:
         """The column behind the last character of a row."""
         return max((x for x, cell in self.screen.data_buffer[y].items() if cell.char != " "), default=-1) + 1
 
-    def text(self, rows: Iterable[int]) -> str:
-        return "\n".join(
-            "".join(cell.char for _, cell in sorted(self.screen.data_buffer[y].items())) for y in rows
-        )
+    def written(self, rows: Iterable[int]) -> list[tuple[int, int, str, str]]:
+        """What stands in some rows: each cell's place, character and style."""
+        cells = self.screen.data_buffer
+        return [(y, x, cell.char, cell.style) for y in rows for x, cell in sorted(cells[y].items())]
 
     def _broken(self, columns: int) -> Point:
         """Where the cursor is, from the first row on, if the terminal has broken the rows anew."""
@@ -90,9 +94,9 @@ class Drawing:
             if y in self.joined:
                 x += self.size.columns
             else:
-                above += len(_breaks(line, columns))
+                above += len(_row_starts(line, columns))
                 line, x = [], 0
-        starts = _breaks(line + self._widths(self.cursor.y), columns)
+        starts = _row_starts(line + self._widths(self.cursor.y), columns)
         x += self.cursor.x
         row = max(row for row, start in enumerate(starts) if start <= x)
         return Point(x - starts[row], above + row)
@@ -109,7 +113,7 @@ class Drawing:
         return widths
 
 
-def _breaks(widths: list[int], columns: int) -> list[int]:
+def _row_starts(widths: list[int], columns: int) -> list[int]:
     """The columns of a line at which a terminal of `columns` columns begins a row, the first included."""
     starts, x = [0], 0
     for width in widths:
@@ -126,19 +130,22 @@ class ResizableRenderer(Renderer):
         """term: the name of the terminal (term(7)): two need to be treated differently."""
         self._drawn: Drawing | None = None
         self._left: Drawing | None = None  # what was drawn before the window changed; until it is erased
-        self._changed = False  # once more, while that takes its time
+        self._changed = False  # the window has, since `_settle` last looked
         self._settling: asyncio.Task[None] | None = None
         self._at: Point | None = None  # the terminal's last answer
         self._kitty = term == "xterm-kitty"
-        self._breaks = False if self._kitty else None  # whether this terminal breaks rows anew
+        self._breaks = False if term in ("xterm-kitty", "linux") else None  # whether this terminal breaks rows
         self._joins = not term.startswith("rxvt")  # which takes joined rows for one when it places its cursor
-        self._joined = self._last = ""  # the joined rows and the bottom row as they were written last
+        self._finished: tuple[object, object] = (
+            None,
+            None,
+        )  # what stood in the joined rows, and in the bottom row
         super().__init__(toolkits.style, toolkits.output)
 
     def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
         super().reset(_scroll, leave_alternate_screen)
         self._drawn = self._left = None
-        self._joined = self._last = ""
+        self._finished = (None, None)
 
     def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
         self._look(app)
@@ -150,7 +157,9 @@ class ResizableRenderer(Renderer):
         super().render(app, layout, is_done)
         if (screen := self.last_rendered_screen) is not None:
             cursor = screen.get_cursor_position(layout.current_window)
-            self._drawn = Drawing(screen, cursor, size, _joined(layout) if self._joins else frozenset(), bottom)
+            self._drawn = Drawing(
+                screen, cursor, size, _joined_rows(layout) if self._joins else frozenset(), bottom
+            )
             self._finish(self._drawn, app)
 
     def resized(self, app: Application[Any]) -> None:
@@ -160,8 +169,8 @@ class ResizableRenderer(Renderer):
             left = self._drawn
             self.reset()
             self._left = left
-            if self._settling is None or self._settling.done():
-                self._settling = app.create_background_task(self._settle(app))
+        if self._left is not None and (self._settling is None or self._settling.done()):
+            self._settling = app.create_background_task(self._settle(app))
 
     def reported(self, at: Point) -> None:
         """The terminal's answer: where its cursor is, in the window."""
@@ -171,9 +180,10 @@ class ResizableRenderer(Renderer):
     async def settled(self, app: Application[Any]) -> None:
         """Waits until the terminal has told what it was asked, and all that is drawn is where it seems to be."""
         self._look(app)
-        await self.wait_for_cpr_responses()
-        if self._settling is not None:
+        while self._settling is not None and not self._settling.done():
             await asyncio.wait([self._settling])
+            self._look(app)
+        await self.wait_for_cpr_responses()
 
     async def _settle(self, app: Application[Any]) -> None:
         while self._changed:
@@ -214,19 +224,16 @@ class ResizableRenderer(Renderer):
     def _finish(self, drawn: Drawing, app: Application[Any]) -> None:
         """What the toolkit leaves out: nobody sees it, but it tells the terminal what belongs together."""
         output, cursor, bottom = self.output, drawn.cursor, drawn.screen.height - 1
+        joined, last = drawn.written(rows := sorted(drawn.joined)), drawn.written([bottom])
         output.write_raw(_SAVE)
-        above = drawn.text(drawn.joined)
-        if drawn.joined and (above != self._joined or cursor.y in drawn.joined):
+        if rows and (joined != self._finished[0] or cursor.y in rows):
             output.hide_cursor()
-            for y in drawn.joined:
+            for y in rows:
                 self._join(drawn, y, app)
-        self._joined = above
-        corner = Point(drawn.size.columns - 1, bottom)
-        last = drawn.text([bottom])
-        if drawn.edge and self._breaks is None and drawn.end(bottom) <= corner.x and last != self._last:
-            self._move(cursor, corner)
+        if self._needs_edge(drawn) and last != self._finished[1]:
+            self._move(cursor, Point(drawn.size.columns - 1, bottom))
             output.write(_EDGE)
-        self._last = last
+        self._finished = (joined, last)
         if (missing := cursor.x + 1 - drawn.end(cursor.y)) > 0:
             # Nothing stands under the cursor: in another window terminals would put it elsewhere.
             self._move(cursor, Point(cursor.x + 1 - missing, cursor.y))
@@ -235,6 +242,11 @@ class ResizableRenderer(Renderer):
         if drawn.screen.show_cursor:
             output.show_cursor()
         output.flush()
+
+    def _needs_edge(self, drawn: Drawing) -> bool:
+        if self._breaks is not None or not drawn.edge or not self.output.encoding().lower().startswith("utf"):
+            return False
+        return drawn.end(drawn.screen.height - 1) < drawn.size.columns
 
     def _join(self, drawn: Drawing, y: int, app: Application[Any]) -> None:
         """Writes the end of a row and the beginning of the next, with no line feed between them."""
@@ -256,9 +268,9 @@ class ResizableRenderer(Renderer):
             self.output.cursor_forward(to.x)
 
 
-def _joined(layout: Layout) -> frozenset[int]:
+def _joined_rows(layout: Layout) -> frozenset[int]:
     """The rows of the line being typed that go on in the next one. It is drawn at the top."""
-    for window in layout.find_all_windows():
+    for window in layout.visible_windows:
         if isinstance(window.content, BufferControl) and window.content.buffer.name == DEFAULT_BUFFER:
             lines = window.render_info.visible_line_to_input_line if window.render_info else {}
             # those scrolled out of its window are above the first

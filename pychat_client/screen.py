@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
@@ -88,7 +88,7 @@ class Screen(View):
         self._lent = False  # an editor or the shell has the terminal
         self._accepting = False  # Enter is being dealt with
         self._restored: str | None = None
-        self._waiting: list[StyleAndTextTuples] = []  # printed together
+        self._waiting: list[Callable[[], StyleAndTextTuples]] = []  # printed together
         self._day = date.min  # of the newest message shown
         self._style = palette.style(colours)
         self._depth = palette.depth(colours, os.environ)
@@ -143,14 +143,15 @@ class Screen(View):
             self._day = time.date()
         when, name = time.strftime(_TIME), f"{printable(message.handle)}> "
         style = "class:own" if own else "class:other"
-        self._print([("class:time", when), (style, name), ("", self._body(message.text, get_cwidth(when + name)))])
+        used = get_cwidth(when + name)
+        self._print(lambda: [("class:time", when), (style, name), ("", self._body(message.text, used))])
 
     def held(self, text: str) -> None:
         self.notice(f"held until your turn: {text}")
 
     def notice(self, sentence: str) -> None:
         before = "-- "
-        self._print([("class:notice", before + self._body(sentence, len(before), len(before)))])
+        self._print(lambda: [("class:notice", before + self._body(sentence, len(before), len(before)))])
 
     def alert(self, words: str, *, ring: bool) -> None:
         self._alerts.alert(words, ring=ring)
@@ -297,9 +298,9 @@ class Screen(View):
             pieces += wrap(line, room, room if pieces else columns - used)
         return f"\n{' ' * indent}".join(pieces)
 
-    def _print(self, parts: StyleAndTextTuples) -> None:
-        """Prints above the line being typed; a burst of lines is drawn at once."""
-        self._waiting.append([*parts, ("", "\n")])
+    def _print(self, lay_out: Callable[[], StyleAndTextTuples]) -> None:
+        """Prints above the line being typed; a burst of lines is drawn at once, for the window as it is then."""
+        self._waiting.append(lay_out)
         if not self._session.app.is_running:
             self._flush()
         elif len(self._waiting) == 1:
@@ -314,7 +315,7 @@ class Screen(View):
         """Not through run_in_terminal: it lets the terminal echo the keys of that moment itself."""
         if self._lent or not self._waiting:
             return
-        text = FormattedText([part for parts in self._waiting for part in parts])
+        text = FormattedText([part for lay_out in self._waiting for part in (*lay_out(), ("", "\n"))])
         self._waiting = []
         app = self._session.app
         if app.is_running:

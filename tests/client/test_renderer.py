@@ -1,0 +1,66 @@
+"""How far above the cursor the first row is, once the window has another size."""
+
+from __future__ import annotations
+
+import pytest
+from prompt_toolkit.data_structures import Point, Size
+from prompt_toolkit.layout.screen import Char, Screen
+
+from pychat_client.renderer import Drawing
+
+SIZE = Size(rows=24, columns=80)
+AT_BOTTOM = 20
+"""The cursor's row below: the line takes the rows 18 to 20, the toolbar the last three."""
+
+
+def long_line() -> Drawing:
+    """Two full rows and 25 columns of a third, with the cursor behind them; the toolbar below."""
+    screen = Screen()
+    for y, columns in ((0, 80), (1, 80), (2, 25), (5, 30)):
+        for x in range(columns):
+            screen.data_buffer[y][x] = Char("x")
+    screen.height = 6
+    return Drawing(screen, Point(25, 2), SIZE, frozenset({0, 1}), edge=True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "at", "known", "above"),
+    [
+        (60, Point(5, 19), None, (3, True)),  # 185 columns are three rows of 60 and five
+        (60, Point(25, 20), None, (2, False)),
+        (60, Point(25, 20), True, (2, True)),  # drawn when the terminal had that size already
+        (60, Point(33, 20), True, (2, True)),  # neither: the smaller number
+        (60, None, None, (2, None)),
+        (60, None, True, (3, True)),
+        (60, None, False, (2, False)),
+        (40, Point(25, AT_BOTTOM), None, (2, False)),  # the same column either way; what is cut stays in its row
+        (40, Point(25, AT_BOTTOM - 1), None, (4, True)),
+        (40, Point(25, AT_BOTTOM), True, (4, True)),
+        (160, Point(25, AT_BOTTOM), None, (1, None)),  # wider: broken anew they are fewer
+        (160, Point(25, AT_BOTTOM), False, (2, False)),
+        (240, Point(185, 18), None, (0, True)),
+        (240, Point(25, AT_BOTTOM), None, (2, False)),
+        (240, None, None, (0, None)),
+        (80, Point(25, AT_BOTTOM), None, (2, None)),
+    ],
+)
+def test_in_doubt_no_message_is_taken_for_a_row_of_the_line(
+    columns: int, at: Point | None, known: bool | None, above: tuple[int, bool | None]
+) -> None:
+    assert long_line().rows_above(Size(rows=24, columns=columns), at, breaks=known) == above
+
+
+def test_the_row_tells_nothing_when_the_height_is_another_too() -> None:
+    assert long_line().rows_above(Size(rows=20, columns=40), Point(25, 10), breaks=None) == (2, None)
+
+
+def test_a_character_of_two_columns_is_not_broken() -> None:
+    screen = Screen()
+    for x in range(0, 80, 2):
+        screen.data_buffer[0][x] = Char("\N{CJK UNIFIED IDEOGRAPH-65E5}")
+        screen.data_buffer[0][x + 1] = Char("")
+    screen.data_buffer[1][0] = Char("x")
+    screen.height = 2
+    drawing = Drawing(screen, Point(1, 1), SIZE, frozenset({0}), edge=False)
+    # 20 to a row of 41, whose last column stays empty; the second one is filled by the x
+    assert drawing.rows_above(Size(rows=24, columns=41), Point(0, 9), breaks=None) == (2, True)
