@@ -32,7 +32,7 @@ def emulator(request: pytest.FixtureRequest, idle_line: Line, tmp_path: Path) ->
     if missing := kind.missing():
         pytest.skip(f"not installed: {missing}")
     idle_line.start("--turns", "free")
-    # as a terminal that tells its background has it: with a colour, the toolbar is as wide as the window
+    # as in a terminal that tells its background: in colours, of which blanks are written, too
     preferences = Path(idle_line.env["XDG_CONFIG_HOME"], "pychat", "config.toml")
     preferences.parent.mkdir(parents=True)
     preferences.write_text('palette = "dark"\n')
@@ -76,7 +76,7 @@ def faults(emulator: Emulator, words: list[str], messages: list[str]) -> list[st
     """What is not there exactly once, when the screen has come to rest."""
     text = "".join(settled(emulator.text).split())  # a word that is broken at the edge goes on behind an indent
     gone = 0
-    while not emulator.SCROLLBACK and gone < len(messages) and messages[gone] not in text:
+    while not emulator.SCROLLBACK and gone < len(messages) - 1 and messages[gone] not in text:
         gone += 1  # the oldest ones: they have left the window
     counts = {word: text.count(word) for word in (*words, TOOLBAR, *messages[gone:])}
     copies = words if emulator.COPIES and words == LONG else []
