@@ -136,10 +136,8 @@ class ResizableRenderer(Renderer):
         self._kitty = term == "xterm-kitty"
         self._breaks = False if term in ("xterm-kitty", "linux") else None  # whether this terminal breaks rows
         self._joins = not term.startswith("rxvt")  # which takes joined rows for one when it places its cursor
-        self._finished: tuple[object, object] = (
-            None,
-            None,
-        )  # what stood in the joined rows, and in the bottom row
+        # what stood in the joined rows, and in the bottom row, when they were finished last
+        self._finished: tuple[object, object] = (None, None)
         super().__init__(toolkits.style, toolkits.output)
 
     def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
@@ -157,9 +155,8 @@ class ResizableRenderer(Renderer):
         super().render(app, layout, is_done)
         if (screen := self.last_rendered_screen) is not None:
             cursor = screen.get_cursor_position(layout.current_window)
-            self._drawn = Drawing(
-                screen, cursor, size, _joined_rows(layout) if self._joins else frozenset(), bottom
-            )
+            joined: frozenset[int] = _joined_rows(layout) if self._joins else frozenset()
+            self._drawn = Drawing(screen, cursor, size, joined, bottom)
             self._finish(self._drawn, app)
 
     def resized(self, app: Application[Any]) -> None:
@@ -222,7 +219,7 @@ class ResizableRenderer(Renderer):
         return above
 
     def _finish(self, drawn: Drawing, app: Application[Any]) -> None:
-        """What the toolkit leaves out: nobody sees it, but it tells the terminal what belongs together."""
+        """What the toolkit leaves out. Nobody sees it, but it tells the terminal what belongs together."""
         output, cursor, bottom = self.output, drawn.cursor, drawn.screen.height - 1
         joined, last = drawn.written(rows := sorted(drawn.joined)), drawn.written([bottom])
         output.write_raw(_SAVE)
