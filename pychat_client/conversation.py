@@ -199,7 +199,8 @@ class Endpoint:
             case wire.Away():
                 return self._on_presence(here=False)
             case wire.Here(handle):
-                return [*self._name_other(handle or self.other), *self._on_presence(here=True)]
+                renamed = self._name_other(handle or self.other)  # who comes may be somebody else: no other name
+                return [*(renamed if self.here else []), *self._on_presence(here=True)]
             case wire.Quit(reason) if not self.over:
                 self.over = True
                 return [Over(self.other, True, reason, self.take_undelivered())]

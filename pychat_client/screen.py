@@ -203,16 +203,21 @@ class Screen(View):
         self._renderer.reported(place)
 
     def suspend(self) -> None:
-        self._lend(run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))
+        self._lend(lambda: run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))
 
     def edit(self) -> None:
-        self._lend(self._line.open_in_editor())
+        self._lend(self._line.open_in_editor)
 
-    def _lend(self, use: Awaitable[None]) -> None:
+    def _lend(self, use: Callable[[], Awaitable[None]]) -> None:
         """Leaves the terminal to somebody else until `use` is over; what arrives meanwhile is shown then."""
-        self._lent = True
-        self._terminal.leave()
-        asyncio.ensure_future(use).add_done_callback(lambda _: self._take_back())
+
+        async def lend() -> None:
+            await self._renderer.settled(self._session.app)
+            self._lent = True
+            self._terminal.leave()
+            await use()
+
+        asyncio.ensure_future(lend()).add_done_callback(lambda _: self._take_back())
 
     def _take_back(self) -> None:
         self._lent = False

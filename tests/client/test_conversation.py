@@ -744,13 +744,15 @@ def test_an_operators_quit_while_cut_off_is_told_to_the_next_link() -> None:
 def test_a_console_with_another_handle_is_told_of_once() -> None:
     end = begin(PEER)
     al2 = wire.Message("Al2", "Hello")
-    assert told(end, wire.Away(), wire.Here("Al2"), wire.Here("Al2")) == [
-        Presence(here=False),
-        Renamed("alice", "Al2"),
-        Presence(here=True),
-    ]
+    assert told(end, wire.Here("Al2"), wire.Here("Al2")) == [Renamed("alice", "Al2")]
     end.say("Hi!")
     assert told(end, al2) == [Said(al2, False)]
+    assert end.other == "Al2"
+
+
+def test_who_comes_to_an_empty_console_has_no_other_name_but_is_there() -> None:
+    end = begin(PEER)
+    assert told(end, wire.Away(), wire.Here("Al2")) == [Presence(here=False), Presence(here=True)]
     assert end.other == "Al2"
 
 

@@ -139,6 +139,18 @@ def test_resizing_leaves_one_of_everything(
     assert {words: count for words in once if (count := text.count(words)) != 1} == {}, text
 
 
+def test_ctrl_z_just_after_a_change_of_size_leaves_no_copy(window: Tmux) -> None:
+    window.type(DRAFTS["long"])
+    window.redrawn()
+    window.resize(50, 24)
+    window.press("C-z")
+    window.sees("Stopped")
+    assert "w00" not in "\n".join(window.lines())
+    window.type("fg")
+    window.press("Enter")
+    window.sees("w00")
+
+
 def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -> None:
     window.type("half a thought")
     console.type("".join(f"{number}\r" for number in range(200)))
