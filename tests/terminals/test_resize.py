@@ -76,7 +76,7 @@ def faults(emulator: Emulator, words: list[str], messages: list[str]) -> list[st
     """What is not there exactly once, when the screen has come to rest."""
     text = "".join(settled(emulator.text).split())  # a word that is broken at the edge goes on behind an indent
     gone = 0
-    while not emulator.SCROLLBACK and gone < len(messages) - 1 and messages[gone] not in text:
+    while not emulator.SCROLLBACK and gone < len(messages) and messages[gone] not in text:
         gone += 1  # the oldest ones: they have left the window
     counts = {word: text.count(word) for word in (*words, TOOLBAR, *messages[gone:])}
     copies = words if emulator.COPIES and words == LONG else []
@@ -90,6 +90,7 @@ def check(emulator: Emulator, words: list[str], messages: list[str], sizes: list
         if found := faults(emulator, words, messages):
             wrong.append(f"{columns}x{rows}: {', '.join(found)}")
     assert wrong == [], "\n".join([*wrong, emulator.text()])
+    assert messages[-1] in emulator.text(), "the newest one is in the window now"
 
 
 @pytest.mark.parametrize("words", [SHORT, LONG], ids=["short", "long"])
@@ -109,6 +110,7 @@ def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: li
     for columns, rows in sizes:
         emulator.resize(columns, rows)
     assert faults(emulator, words, MESSAGES) == [], emulator.text()
+    assert MESSAGES[-1] in emulator.text(), "the newest one is in the window now"
 
 
 def test_console(emulator: Emulator, idle_line: Line) -> None:
