@@ -6,6 +6,7 @@ Waiting is always for a condition, with a bound.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import struct
@@ -85,13 +86,19 @@ class Piped:
         assert process.stdout
         assert process.stderr
         self._input = process.stdin
-        self._read: dict[int, bytes] = {process.stdout.fileno(): b"", process.stderr.fileno(): b""}
-        for fd in self._read:
+        self._outputs = (process.stdout, process.stderr)
+        self._read: dict[int, bytes] = {output.fileno(): b"" for output in self._outputs}
+        for fd in (self._input.fileno(), *self._read):
             os.set_blocking(fd, False)
 
     def enter(self, text: str | bytes) -> None:
-        self._input.write((text.encode() if isinstance(text, str) else text) + b"\n")
-        self._input.flush()
+        """Reads meanwhile: a program that nobody reads reads no more itself."""
+        data = (text.encode() if isinstance(text, str) else text) + b"\n"
+        while data:
+            select.select(self._open(), [self._input], [], PATIENCE)
+            self._drain()
+            with suppress(BlockingIOError):
+                data = data[os.write(self._input.fileno(), data) :]
 
     def end_input(self) -> None:
         self._input.close()
@@ -117,11 +124,18 @@ class Piped:
         wait_for(lambda: self._texts() and self.process.poll() is not None, "the program ends")
         return self.process.returncode
 
-    def _texts(self) -> list[str]:
-        for fd in self._read:
+    def _open(self) -> list[int]:
+        """Without what a test has closed."""
+        return [output.fileno() for output in self._outputs if not output.closed]
+
+    def _drain(self) -> None:
+        for fd in self._open():
             with suppress(BlockingIOError):
                 while data := os.read(fd, 65536):
                     self._read[fd] += data
+
+    def _texts(self) -> list[str]:
+        self._drain()
         return [data.decode() for data in self._read.values()]
 
 
