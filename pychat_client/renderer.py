@@ -149,14 +149,16 @@ class ResizableRenderer(Renderer):
         self._look(app)
         if self._left is not None:
             return
-        size, bottom = self.output.get_size(), self.height_is_known
+        size = self.output.get_size()
+        # In another encoding the edge would be seen, as a "?".
+        edge = self.height_is_known and self.output.encoding().lower().startswith("utf")
         if self._drawn is None:
             self.output.write_raw(_PROMPT * self._kitty)
         super().render(app, layout, is_done)
         if (screen := self.last_rendered_screen) is not None:
             cursor = screen.get_cursor_position(layout.current_window)
             joined: frozenset[int] = _joined_rows(layout) if self._joins else frozenset()
-            self._drawn = Drawing(screen, cursor, size, joined, bottom)
+            self._drawn = Drawing(screen, cursor, size, joined, edge)
             self._finish(self._drawn, app)
 
     def resized(self, app: Application[Any]) -> None:
@@ -241,9 +243,8 @@ class ResizableRenderer(Renderer):
         output.flush()
 
     def _needs_edge(self, drawn: Drawing) -> bool:
-        if self._breaks is not None or not drawn.edge or not self.output.encoding().lower().startswith("utf"):
-            return False
-        return drawn.end(drawn.screen.height - 1) < drawn.size.columns
+        full = drawn.end(drawn.screen.height - 1) >= drawn.size.columns
+        return self._breaks is None and drawn.edge and not full
 
     def _join(self, drawn: Drawing, y: int, app: Application[Any]) -> None:
         """Writes the end of a row and the beginning of the next, with no line feed between them."""

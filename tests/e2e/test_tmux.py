@@ -151,6 +151,18 @@ def test_ctrl_z_just_after_a_change_of_size_leaves_no_copy(window: Tmux) -> None
     window.sees("w00")
 
 
+def test_where_the_encoding_lacks_what_marks_the_edge_nothing_stands_there(
+    idle_line: Line, tmp_path: Path
+) -> None:
+    idle_line.start("--turns", "free")
+    with tmux(tmp_path, {**idle_line.env, "PYTHONIOENCODING": "latin-1:replace"}) as one:
+        one.type(f"{BIN}/pychat localhost {idle_line.port} --accept-new --handle Bob")
+        one.press("Enter")
+        one.sees("you speak first")
+        one.redrawn()
+        assert "?" not in "\n".join(one.lines())
+
+
 def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -> None:
     window.type("half a thought")
     console.type("".join(f"{number}\r" for number in range(200)))
