@@ -12,7 +12,6 @@ from pychat_client import wire
 from pychat_client.chat import Chat
 from pychat_client.conversation import HELD_MAX
 from pychat_client.errors import PychatError, UsageError
-from pychat_client.ledger import Role
 from pychat_client.objects import encoded, message_fields
 from pychat_client.pipe import Pipe
 from pychat_client.situation import Situation
@@ -31,8 +30,8 @@ class Jsonl(Pipe):
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         assert self._chat is not None
-        operator = own == (self._chat.end.role is Role.OPERATOR)
-        fields = message_fields(message, Role.OPERATOR if operator else Role.PEER, time)
+        role = self._chat.end.role if own else self._chat.end.role.other
+        fields = message_fields(message, role, time)
         self._emit("message", **fields, own=own, replayed=replayed)
 
     def held(self, text: str) -> None:
@@ -43,8 +42,7 @@ class Jsonl(Pipe):
 
     def rung(self, handle: str) -> None:
         assert self._chat is not None
-        role = Role.PEER if self._chat.end.role is Role.OPERATOR else Role.OPERATOR
-        self._emit("ring", **{"from": role.value}, handle=handle)
+        self._emit("ring", **{"from": self._chat.end.role.other.value}, handle=handle)
 
     def recalled(self, text: str) -> None:
         self._emit("recalled", text=text.replace(BREAK, "\n"))

@@ -17,6 +17,10 @@ class Role(Enum):
     PEER = "peer"
     OPERATOR = "operator"
 
+    @property
+    def other(self) -> Role:
+        return Role.OPERATOR if self is Role.PEER else Role.PEER
+
 
 class Turns(Enum):
     """Whether the two take turns, or may both speak at any time after the first message."""

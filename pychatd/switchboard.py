@@ -178,7 +178,7 @@ class Switchboard:
         if not mark_shown(conversation, role, count):
             return
         if self.settings.keep == "none":
-            self.journal.forget_text(conversation, other_role(role), count)
+            self.journal.forget_text(conversation, role.other, count)
         elif conversation.ended is not None:
             self.journal.save_shown(conversation)
         other = self.operator if role is Role.PEER else self.peer
@@ -366,13 +366,9 @@ class Switchboard:
             self.journal_failed(error)
 
 
-def other_role(role: Role) -> Role:
-    return Role.OPERATOR if role is Role.PEER else Role.PEER
-
-
 def mark_shown(conversation: Conversation, role: Role, count: int) -> bool:
     """Notes an ack of an end; whether it says anything new. Raises ProtocolError for more than was said."""
-    check_count(conversation.ledger, other_role(role), count)
+    check_count(conversation.ledger, role.other, count)
     new = count > conversation.shown[role]
     if new:
         conversation.shown[role] = count

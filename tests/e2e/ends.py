@@ -23,12 +23,15 @@ PATIENCE = float(os.environ.get("PYCHAT_TEST_PATIENCE", "20"))
 """Seconds until a condition that never comes true fails a test; a loaded machine is slow, not wrong."""
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Waits until `condition` holds; fails with `what` after a while."""
+def wait_for(
+    condition: Callable[[], object], what: str, seconds: float = PATIENCE, shown: Callable[[], str] | None = None
+) -> None:
+    """Waits until `condition` holds; fails with `what` after a while, and with what is shown then."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+            shows = "" if shown is None else f"; it shows:\n{shown()}"
+            raise AssertionError(f"not within {seconds:.0f} s: {what}{shows}")
         time.sleep(0.01)
 
 
@@ -206,17 +209,11 @@ class Terminal:
 
     def sees(self, words: str) -> None:
         """Waits until `words` are on the screen or in the scrollback."""
-        try:
-            wait_for(lambda: words in self.text(), f"{words!r} on the screen")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it shows:\n{self.text()}") from None
+        wait_for(lambda: words in self.text(), f"{words!r} on the screen", shown=self.text)
 
     def line_is(self, words: str) -> None:
         """Waits until the line being typed is `words`, its prompt included."""
-        try:
-            wait_for(lambda: self.cursor_line() == words, f"{words!r} in the line")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it shows:\n{self.text()}") from None
+        wait_for(lambda: self.cursor_line() == words, f"{words!r} in the line", shown=self.text)
 
     def line_with(self, words: str) -> str:
         """The one line with `words` in it; fails when there are none or several."""

@@ -12,13 +12,14 @@ from tests.e2e.ends import wait_for
 
 
 class Tmux:
-    """A server of its own, with one shell in it."""
+    """A server of its own, with one program in it: a shell, unless told otherwise."""
 
-    def __init__(self, directory: Path, env: dict[str, str]) -> None:
+    def __init__(self, directory: Path, env: dict[str, str], *words: str) -> None:
         self._socket = directory / "tmux"
         self._env = env
         # a first line of the shell's that cannot be mistaken for the chat
-        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "PS1='$ ' bash --norc -i")
+        words = words or ("PS1='$ ' bash --norc -i",)
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", *words)
 
     def tmux(self, *words: str, text: str | None = None) -> str:
         command = ["tmux", "-S", str(self._socket), *words]
@@ -52,17 +53,14 @@ class Tmux:
         return self.tmux("capture-pane", "-p", "-J", "-S", "-500").rstrip("\n").split("\n")
 
     def sees(self, words: str) -> None:
-        try:
-            wait_for(lambda: any(words in line for line in self.lines()), f"{words!r} in tmux")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it shows:\n" + "\n".join(self.lines())) from None
+        wait_for(lambda: any(words in line for line in self.lines()), f"{words!r} in tmux", shown=self._text)
 
     def line_is(self, words: str) -> None:
         """Waits until the line that the cursor is on is `words`."""
-        try:
-            wait_for(lambda: self._cursor_line() == words, f"{words!r} in the line")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it shows:\n" + "\n".join(self.lines())) from None
+        wait_for(lambda: self._cursor_line() == words, f"{words!r} in the line", shown=self._text)
+
+    def _text(self) -> str:
+        return "\n".join(self.lines())
 
     def redrawn(self) -> None:
         """Waits until the program draws again after another size: until then it keeps what is typed."""

@@ -94,10 +94,7 @@ class Emulator(ABC):
         return "\n".join(self.lines())
 
     def sees(self, words: str) -> None:
-        try:
-            wait_for(lambda: words in self.text(), f"{words!r} in {self.NAME}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it shows:\n{self.text()}") from None
+        wait_for(lambda: words in self.text(), f"{words!r} in {self.NAME}", shown=self.text)
 
     def _in_window(self, words: tuple[str, ...]) -> list[str]:
         """What a window runs: it tells which terminal it was given before it becomes the program."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 from contextlib import suppress
 from typing import Any
 
 import pexpect
 
+from tests.e2e import tmux
 from tests.e2e.ends import wait_for
 from tests.terminals.base import Emulator, settled
 
@@ -20,31 +20,23 @@ class Tmux(Emulator):
     PROGRAMS = ("tmux",)
 
     def start(self, *words: str) -> None:
-        size = ("-x", str(self.columns), "-y", str(self.rows))
-        self._tmux("-f", "/dev/null", "new-session", "-d", *size, *self._in_window(words))
+        self._one = tmux.Tmux(self.directory, self.env, *self._in_window(words))
         self._wait_until_open()
 
-    def _tmux(self, *words: str) -> str:
-        command = ["tmux", "-S", str(self.directory / "socket"), *words]
-        return subprocess.run(
-            command, env=self.env, text=True, check=True, stdout=subprocess.PIPE, timeout=20
-        ).stdout
-
     def type(self, text: str) -> None:
-        self._tmux("send-keys", "-l", text)
+        self._one.type(text)
 
     def enter(self) -> None:
-        self._tmux("send-keys", "Enter")
+        self._one.press("Enter")
 
     def _ask_size(self, columns: int, rows: int) -> None:
-        self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
+        self._one.resize(columns, rows)
 
     def lines(self) -> list[str]:
-        return self._tmux("capture-pane", "-p", "-S", "-5000").splitlines()
+        return self._one.lines()
 
     def close(self) -> None:
-        with suppress(subprocess.CalledProcessError):  # it has ended
-            self._tmux("kill-server")
+        self._one.close()
 
 
 class GnuScreen(Emulator):
