@@ -18,7 +18,7 @@ from pychat_client.attention import Attention
 from pychat_client.commands import Commands, unescaped
 from pychat_client.conversation import Endpoint
 from pychat_client.errors import Absent, Exit, LinkError, ProtocolError, Refused, Untrusted
-from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Renamed, Said, Told
+from pychat_client.events import Complaint, Event, Held, Left, Met, Over, Presence, Renamed, Returned, Said, Told
 from pychat_client.ledger import Role
 from pychat_client.link import Link
 from pychat_client.log import Log
@@ -27,13 +27,13 @@ from pychat_client.situation import Situation
 from pychat_client.text import printable, printable_lines
 from pychat_client.view import View
 
-QUIT_SECONDS = 5.0
-"""How long a quit may wait for the last acks."""
+LEAVE_SECONDS = 5.0
+"""How long a user who leaves on purpose may wait for the last acks."""
 
 
 _TAKEN = "The line is taken."
 
-PASSING = ("stopping", "journal")
+PASSING = ("stopping", "journal", "displaced")
 """Codes of an error line after which it makes sense to call again: the conversation is kept."""
 
 
@@ -59,8 +59,8 @@ class Chat:
         self._known = False  # whether the other end has ever answered: then we call again when cut off
         self.view = view
         self._link: Link | None = None
-        self._leaving = False
-        self._undelivered = False
+        self._leaving = False  # on purpose, as soon as the last acks are there
+        self._loss = Exit.OK  # what has become of own words that are not stored, at the worst
         self._ending: Exit | None = None  # done, once what came with the end has been acked
         self._peer: wire.Peer | None = None
         self._untold = False  # this user has been warned that nobody knows of the end yet
@@ -73,6 +73,11 @@ class Chat:
     @property
     def done(self) -> bool:
         return self.status is not None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this user leaves, and waits for the last acks."""
+        return self._leaving
 
     @property
     def _linked(self) -> bool:
@@ -93,11 +98,14 @@ class Chat:
     def check(self, line: str) -> None:
         """Raises a PychatError if `typed(line)` would be refused; changes nothing."""
         if not self._commands.find(line):
+            self._check_there()
             self.end.check(unescaped(line))
 
     def typed(self, line: str) -> None:
         """Does what the user typed: sends, holds, or obeys a command. Raises a PychatError if it is
         refused; then nothing has changed."""
+        if self.done:
+            raise Refused("Not sent: the conversation is over.")
         if command := self._commands.find(line):
             command()
         elif line.strip():
@@ -106,23 +114,34 @@ class Chat:
 
     def say(self, text: str) -> None:
         """Sends or holds `text`, whatever it begins with. Raises a PychatError if it is refused."""
+        self._check_there()
         self._show([self.end.say(text)])
         self._flush()
 
     def leave(self) -> None:
-        """Ctrl-D, or the end of the input: the client ends the conversation, the console detaches."""
-        if self.end.role is Role.PEER:
+        """Ctrl-D, or the end of the input: the client ends the conversation, the console detaches. Again: at
+        once, without waiting for the last acks."""
+        if self._leaving:
+            self.finish(Exit.OK)
+        elif self.end.role is Role.PEER:
             self.quit("")
             self._flush()
         else:
-            goes_on = " The conversation goes on; 'pychatd-console' comes back to it." if self.end.open else ""
-            self.view.notice(f"Detached.{goes_on}")
+            self._detach()
+
+    def _detach(self) -> None:
+        goes_on = " The conversation goes on; 'pychatd-console' comes back to it." if self.end.open else ""
+        self.view.notice(f"Detached.{goes_on}")
+        self._leaving = True
+        if self.end.outbox and self._linked:
+            asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.finish, Exit.OK)
+        else:
             self.finish(Exit.OK)
 
     def interrupt(self) -> None:
         """Leaves at once, waiting for nothing. The client's conversation ends with it: nobody could resume."""
         if not self.done and self.end.role is Role.PEER and not self.end.over:
-            self._return_undelivered(self.end.quit().undelivered)
+            self._give_back(self.end.quit().left)
             self._flush()
         self.finish(Exit.INTERRUPTED)
 
@@ -177,6 +196,8 @@ class Chat:
         self._flush()
         if self._ending is not None:
             self.finish(self._ending)
+        elif self._leaving and self.end.role is Role.OPERATOR and not self.end.outbox:
+            self.finish(Exit.OK)
 
     def link_broken(self, link: Link, error: ProtocolError) -> None:
         self.view.notice(f"The other side broke the protocol: {printable(str(error))}")
@@ -259,7 +280,7 @@ class Chat:
         over = self.end.quit(printable(reason))
         if self.end.role is Role.PEER:
             self._log.note("You ended the conversation.")
-            self._return_undelivered(over.undelivered)
+            self._give_back(over.left)
             self._leave_after_acks()
         else:
             self._show([over])
@@ -280,7 +301,7 @@ class Chat:
                 self.view.notice("There is no connection now, so the other side is not told.")
             self.finish(Exit.OK)
         else:
-            asyncio.get_running_loop().call_later(QUIT_SECONDS, self.finish, Exit.OK)
+            asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.finish, Exit.OK)
 
     # -------------------------------------------------------------- showing
 
@@ -311,16 +332,20 @@ class Chat:
                 self.view.news(f"{other or 'The other side'} is {'here' if here else 'away'}.")
             case Renamed(old, new):
                 self._tell(f"{printable(old)} is called {printable(new)} now.", self.view.news)
-            case Over(name, by_other, reason, undelivered):
+            case Over(name, by_other, reason, left, unread):
                 self.attention.typing_is_over()
                 who = (printable(name) or "The other side") if by_other else "You"
                 because = f": {printable(reason)}" if reason else ""
                 self._tell(f"{who} ended the conversation{because}.", self.view.notice)
-                self._return_undelivered(undelivered)
-                if undelivered and self.end.role is Role.OPERATOR:  # whose console goes on
-                    self.view.restore(undelivered[-1])
+                if unread:
+                    self._tell(_unread(unread, who), self.view.notice)
+                self._give_back(left)
+                if left.not_sent and self.end.role is Role.OPERATOR:  # whose console goes on
+                    self.view.restore(left.not_sent[-1])
                 if by_other and self.end.role is Role.PEER:
                     self._ending = Exit.OK
+            case Returned(left):
+                self._give_back(left)
             case Complaint(code, words):
                 self._complaint(code, printable(words))
             case Told(words):
@@ -343,12 +368,22 @@ class Chat:
             self.view.notice(words or f"The other side refused: {printable(code)}.")
             self.finish(Exit.TAKEN if code in ("held", "taken-over") else Exit.REFUSED)
 
-    def _return_undelivered(self, texts: tuple[str, ...]) -> None:
-        """Own words that will not arrive are shown, so that they can be copied, and never dropped."""
-        for text in texts:
-            self.view.undelivered(text)
-            self._log.note(f"Not delivered: {' '.join(printable_lines(text))}")
-            self._undelivered = True
+    def _give_back(self, left: Left) -> None:
+        """Own words that are not stored are shown, so that they can be copied, and never dropped."""
+        for text in left.not_confirmed:
+            self.view.not_confirmed(text)
+            self._log.note(f"Not confirmed; it may have arrived: {' '.join(printable_lines(text))}")
+            self._loss = Exit.NOT_CONFIRMED
+        for text in left.not_sent:
+            self.view.not_sent(text)
+            self._log.note(f"Not sent: {' '.join(printable_lines(text))}")
+            self._loss = max(self._loss, Exit.NOT_SENT)
+
+    def _check_there(self) -> None:
+        """Raises Refused when nothing more can be said: nobody would send it."""
+        if self.done or self._leaving:
+            over = self.end.over and self.end.role is Role.PEER
+            raise Refused(f"Not sent: {'the conversation is over' if over else 'this program is leaving'}.")
 
     def _tell(self, sentence: str, show: Callable[[str], None]) -> None:
         """A sentence that belongs into a transcript of the conversation too."""
@@ -361,11 +396,13 @@ class Chat:
         """The chat is done; only the first call counts."""
         if self.done:
             return
-        self._return_undelivered(self.end.take_undelivered())
+        self._give_back(self.end.take_back())
+        if self._leaving and self.end.role is Role.PEER and not self.end.here and self.end.unread:
+            self._tell(_unread(self.end.unread, printable(self.end.other)), self.view.notice)
         if self.end.unsaid and not self._linked:
             words = "If so, 'pychatd-console' comes back to the conversation."
             self._tell(f"The other side may not have been told of the end. {words}", self.view.notice)
-        self.status = Exit.UNDELIVERED if self._undelivered and status is Exit.OK else status
+        self.status = self._loss if status is Exit.OK else status
         self.view.stop()
         if self._link is not None:
             self._link.finish()
@@ -377,3 +414,9 @@ class Chat:
             if self._leaving and self.end.classic:  # it confirms nothing; the end of what we send is our quit
                 self._link.finish()
         self.view.refresh()
+
+
+def _unread(count: int, who: str) -> str:
+    """What is said behind the end of own messages that the other side has stored, and not shown."""
+    were = "message of yours was" if count == 1 else "messages of yours were"
+    return f"{count} {were} stored, but not shown to {who} before the end."

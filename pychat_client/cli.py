@@ -60,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Talk with the person at a pychatd on another host. 'pychat send --help' tells how to send "
         "one message and leave.",
         epilog="Exit status: 0 the conversation ended, 1 failure or connection lost, 2 wrong use, 3 nobody "
-        "answers, 4 the line is taken, 5 refused, 6 something was not delivered, 7 the host's key is not "
-        "the accepted one, 130 interrupted.",
+        "answers, 4 the line is taken, 5 refused, 6 something was not sent, 7 the host's key is not "
+        "the accepted one, 9 something was sent and not confirmed, 130 interrupted.",
     )
     parser.add_argument(
         "host",
@@ -89,8 +89,8 @@ def _send_parser() -> argparse.ArgumentParser:
         description="Send one message, and leave once it is stored on the other host. A host that is really "
         "called 'send' is called with 'pychat -- send PORT'.",
         epilog="Exit status: 0 stored (and answered), 1 failure or connection lost, 2 wrong use, 3 nobody "
-        "answers, 4 the line is taken, 5 refused, 6 not delivered, 7 the host's key is not the accepted one, "
-        "8 stored, but not answered, 130 interrupted.",
+        "answers, 4 the line is taken, 5 refused, 6 not sent, 7 the host's key is not the accepted one, "
+        "8 stored, but not answered, 9 sent and not confirmed: it may have arrived, 130 interrupted.",
     )
     parser.add_argument("words", metavar="TEXT", nargs="*", help="the message; from stdin without one, or for -")
     parser.add_argument("--expect-reply", action="store_true", help="wait for the answer, and print it")
@@ -189,7 +189,7 @@ def _send(args: argparse.Namespace) -> int:
     try:
         context, key = _trusted_context(args, preferences, args.timeout)
     except (PychatError, KeyboardInterrupt):  # the input cannot be read again
-        view.undelivered(text)
+        view.not_sent(text)
         view.report()
         raise
 

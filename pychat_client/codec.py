@@ -128,7 +128,7 @@ def _time(word: str) -> datetime:
 
 def _session(word: str) -> str:
     if _SESSION.fullmatch(word) is None:
-        raise ProtocolError("syntax", "A session is 1 to 64 letters, digits, '-' or '_'.")
+        raise ProtocolError("syntax", "A session or a console is 1 to 64 letters, digits, '-' or '_'.")
     return word
 
 
@@ -151,8 +151,10 @@ def _hello(rest: str) -> wire.Hello:
         got=_number(keys["got"]) if "got" in keys else None,
         sent=_number(keys["sent"]) if "sent" in keys else None,
         turns=keys.get("turns"),
+        call=_number(keys["call"]) if "call" in keys else None,
         keep=keys.get("keep"),
         key=keys.get("key"),
+        console=_session(keys["console"]) if "console" in keys else None,
         suggested=keys.get("suggested") == "1",
         take=keys.get("take") == "1",
     )
@@ -193,7 +195,8 @@ def _here(rest: str) -> wire.Here:
 
 def _at(rest: str) -> wire.At:
     time, _, more = rest.partition(" ")
-    return wire.At(_time(time), own="own" in more.split(), gone="gone" in more.split())
+    flags = more.split()
+    return wire.At(_time(time), own="own" in flags, mine="mine" in flags, gone="gone" in flags)
 
 
 def _history(rest: str) -> wire.History:
@@ -210,6 +213,7 @@ _PARSERS: dict[str, Callable[[str], wire.Frame]] = {
     "hello": _hello,
     "peer": _peer,
     "ack": lambda rest: wire.Ack(_number(rest.partition(" ")[0])),
+    "stored": lambda rest: wire.Stored(_number(rest.partition(" ")[0])),
     "read": lambda rest: wire.Read(_number(rest.partition(" ")[0])),
     "at": _at,
     "quit": wire.Quit,

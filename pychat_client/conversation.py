@@ -4,6 +4,7 @@
 differ in who must speak first and in who starts the conversation, and in nothing else.
 
     say()      what the user typed          -> Said or Held, or raises Refused
+    take_back()  own texts that nobody will confirm any more
     receive()  a frame from the link        -> the events a user has to see
     greet()    a link is up: what to say first        lost()  the link is gone
     frames()   what has to be sent now, in order (empties the list)
@@ -16,11 +17,10 @@ what was sent and not acked waits in the outbox for the next one.
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
 
 from pychat_client import wire
 from pychat_client.errors import ProtocolError, Refused
-from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Renamed, Said, Told
+from pychat_client.events import Complaint, Event, Held, Left, Met, Over, Presence, Renamed, Returned, Said, Told
 from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.text import check_message, check_room
 
@@ -34,9 +34,14 @@ HELD_MAX = 100
 class Endpoint:
     """One end of a conversation, with a user at it."""
 
-    def __init__(self, role: Role, handle: str, turns: Turns = Turns.ALTERNATE) -> None:
+    def __init__(
+        self, role: Role, handle: str, turns: Turns = Turns.ALTERNATE, console: str | None = None
+    ) -> None:
+        """console: the id of an operator's program, by which the daemon knows its messages from another's."""
         self.role = role
         self.handle = handle
+        self._console = console
+        self._calls = 0  # how often a link has come up
         self.suggested = False  # operator only: the daemon may know a better handle
         self.take = False  # operator only: displace the console that is attached
         self.ready = False  # what there is to know of before has been told
@@ -60,6 +65,8 @@ class Endpoint:
         self.over = False
         self._quit: wire.Quit | None = None  # what this user said to end it
         self.outbox: deque[str] = deque()  # own messages stored+1, stored+2, ... not acked yet
+        self._given = 0  # so many of them, from the first, were given to a link: they may have arrived
+        self._mine = 0  # own messages of this program that are known to be stored
         self.held: deque[str] = deque()
         self._acked = 0  # how many of `received` we have acked
         self._replay_until = 0  # own messages the daemon is about to repeat to us (operator)
@@ -76,6 +83,11 @@ class Endpoint:
     def open(self) -> bool:
         """Whether a first message has been said and no quit."""
         return not self.over and self.own + self.received > 0
+
+    @property
+    def unread(self) -> int:
+        """Own messages that are stored, and not shown to the other user as far as is known here."""
+        return 0 if self.classic else self.stored - self.read
 
     @property
     def unsaid(self) -> bool:
@@ -128,27 +140,33 @@ class Endpoint:
         return self.held.pop() if self.held else None
 
     def quit(self, reason: str = "") -> Over:
-        """Ends the conversation from this side. What is on its way may still be acked; ask
-        `take_undelivered` when the link has closed."""
+        """Ends the conversation from this side. What is on its way may still be acked; ask `take_back` when
+        the link has closed. A console without a link waits for no ack: all is given back at once."""
         self.over = True
         self._quit = wire.Quit(reason)
         if self._connected:
             self._frames.append(self._quit)
-        held = tuple(self.held)
-        self.held.clear()
-        return Over(self.other, False, reason, held)
+        if self.role is Role.OPERATOR and not self._synced:
+            left = self.take_back()
+        else:
+            left = Left(not_sent=tuple(self.held))
+            self.held.clear()
+        return Over(self.other, False, reason, left)
 
-    def take_undelivered(self) -> tuple[str, ...]:
-        """Own texts that were not stored, given back for good."""
-        texts = (*self.outbox, *self.held)
+    def take_back(self) -> Left:
+        """Own texts that were not stored as far as is known here, given back for good."""
+        outbox = tuple(self.outbox)
+        left = Left((*outbox[self._given :], *self.held), outbox[: self._given])
         self.outbox.clear()
         self.held.clear()
-        return texts
+        self._given = 0
+        return left
 
     # -------------------------------------------------------------- from the link
 
     def greet(self) -> None:
         """A link is up: leaves this end's hello."""
+        self._calls += 1
         resume = self.session if not self.over or self._quit is not None else None
         self._frames = [
             wire.Hello(
@@ -157,6 +175,8 @@ class Endpoint:
                 session=resume,
                 got=self.received if resume else None,
                 sent=self.stored if resume and self.role is Role.OPERATOR else None,
+                call=self._calls if self.role is Role.PEER else None,
+                console=self._console,
                 suggested=self.suggested,
                 take=self.take,
             )
@@ -188,6 +208,8 @@ class Endpoint:
             case wire.Ack(count):
                 self._on_ack(count)
                 return self._release()
+            case wire.Stored(count):
+                self._on_stored(count)
             case wire.Read(count):
                 self.read = max(self.read, min(count, max(self.own, self._replay_until)))
             case wire.At():
@@ -203,12 +225,15 @@ class Endpoint:
                 return [*(renamed if self.here else []), *self._on_presence(here=True)]
             case wire.Quit(reason) if not self.over:
                 self.over = True
-                return [Over(self.other, True, reason, self.take_undelivered())]
+                return [self._over(reason)]
             case wire.Quit():
                 self._quit = None  # it has arrived, or crossed the other's
+                self._given = 0
+                return self._returned() if self.role is Role.OPERATOR else []
             case wire.Ready():
                 self.ready = True
             case wire.Busy(words):
+                self._given = 0  # what a caller says that is sent away is not stored
                 return [Complaint("busy", words)]
             case wire.Error(code, words):
                 return [Complaint(code, words)]
@@ -242,7 +267,7 @@ class Endpoint:
         if known is not None and not resumed and self.stored + self.received > 0:
             self.over = True
             reason = "The other side does not know this conversation any more."
-            return [Over(self.other, True, reason, self.take_undelivered())]
+            return [Over(self.other, True, reason, self.take_back())]
         self.session = hello.session
         if not (resumed and self.open):  # who is there now is told by what follows; perhaps it is nobody
             self.other = hello.handle
@@ -260,8 +285,8 @@ class Endpoint:
         same = peer.session == self.session and not self.over
         resumed = same and (peer.heard, peer.told) == (self.received, self.stored)
         if not resumed:
-            if undelivered := self.take_undelivered():
-                events.append(Over(self.other, True, "it was over while we were away", undelivered))
+            if self.outbox or self.held:
+                events.append(Over(self.other, True, "it was over while we were away", self.take_back()))
             self._reset(_turns(peer.turns))
         self.session, self.other, self.turns = peer.session, peer.handle, _turns(peer.turns)
         self._synced = False
@@ -277,20 +302,20 @@ class Endpoint:
         at, self._time = self._time, None
         time = None if at is None else at.time
         if at is not None and at.own:
-            return self._on_own(message, time, gone=at.gone)
+            return self._on_own(message, at)
         # What was said some time ago does not tell what an operator is called now.
         renamed = self._name_other(message.handle) if time is None or self.role is Role.OPERATOR else []
         self.received += 1  # whether it was their turn is for the daemon to say, and it has said yes
         return [*renamed, Said(message, False, time), *self._release()]
 
-    def _on_own(self, message: wire.Message, time: datetime | None, *, gone: bool) -> list[Event]:
+    def _on_own(self, message: wire.Message, at: wire.At) -> list[Event]:
         """The daemon repeats an operator's message: sent from here and not acked, or by another console."""
-        self.stored += 1
-        if self.outbox and (gone or self.outbox[0] == message.text):
-            self.outbox.popleft()
-            shown: list[Event] = []
+        shown: list[Event] = []
+        if at.mine and self.outbox:
+            self._confirm_next()
         else:
-            shown = [Said(message, True, time)]
+            self.stored += 1
+            shown.append(Said(message, True, at.time))
         return [*shown, *self._resend()] if self.stored == self._replay_until else shown
 
     def _name_other(self, handle: str) -> list[Event]:
@@ -315,24 +340,47 @@ class Endpoint:
         if count > self.own:
             raise ProtocolError("ack", f"The other side has {count} messages, and {self.own} were sent.")
         while self.stored < count:
-            self.outbox.popleft()
-            self.stored += 1
+            self._confirm_next()
+
+    def _on_stored(self, count: int) -> None:
+        """This console is refused: so many of its messages are stored, and the others are not."""
+        while self.outbox and self._mine < count:
+            self._confirm_next()
+        self._given = 0
+
+    def _confirm_next(self) -> None:
+        """The first message of the outbox is stored."""
+        self.outbox.popleft()
+        self.stored += 1
+        self._mine += 1
+        self._given = max(self._given - 1, 0)
+
+    def _over(self, reason: str) -> Over:
+        """The daemon says that it is over. It acks in order, so what is not acked by now is not stored."""
+        self._given = 0
+        return Over(self.other, True, reason, self.take_back(), self.unread)
+
+    def _returned(self) -> list[Event]:
+        left = self.take_back()
+        return [Returned(left)] if left != Left() else []
 
     def _resend(self) -> list[Event]:
         """After a resume, once the counts agree: the outbox again, then what was held."""
         if self.stored < self._replay_until:
             return []
         self._synced = True
-        self._requeue()
+        waiting = self._requeue()
+        self._given = len(self.outbox)
         self._frames += [wire.Message(self.handle, text) for text in self.outbox]
-        return self._release()
+        return [*waiting, *self._release()]
 
-    def _requeue(self) -> None:
+    def _requeue(self) -> list[Event]:
         """Another console has spoken meanwhile: what is out of turn now waits with the held ones."""
         waiting, self.outbox = self.outbox, deque()
         while waiting and self.my_turn:
             self.outbox.append(waiting.popleft())
         self.held.extendleft(reversed(waiting))
+        return [Held(text) for text in waiting]
 
     def _release(self) -> list[Event]:
         """Held messages whose turn has come."""
@@ -345,6 +393,7 @@ class Endpoint:
         self.outbox.append(text)
         message = wire.Message(self.handle, text)
         if self._synced:
+            self._given = len(self.outbox)
             self._frames.append(message)
         return Said(message, True)
 

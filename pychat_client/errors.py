@@ -32,9 +32,10 @@ class Exit(IntEnum):
     ABSENT = 3
     TAKEN = 4
     REFUSED = 5
-    UNDELIVERED = 6
+    NOT_SENT = 6
     UNTRUSTED = 7
     UNANSWERED = 8
+    NOT_CONFIRMED = 9
     INTERRUPTED = 130
 
 

@@ -34,13 +34,34 @@ class Met:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """Own texts that are given back to the user, in the order in which they were typed.
+
+    not_sent: those that are not stored and never will be; not_confirmed: those that were sent, and whose ack
+    did not come: they may have arrived.
+    """
+
+    not_sent: tuple[str, ...] = ()
+    not_confirmed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
-    """The conversation with `other` has ended. undelivered: own texts that the other side has never got."""
+    """The conversation with `other` has ended. unread: how many own messages are stored, and not shown to the
+    other user as far as is known here."""
 
     other: str
     by_other: bool
     reason: str
-    undelivered: tuple[str, ...] = ()
+    left: Left = Left()
+    unread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Own texts that crossed the end of the conversation, which this user has been told of."""
+
+    left: Left
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +94,4 @@ class Told:
     words: str
 
 
-Event = Said | Held | Met | Over | Presence | Renamed | Complaint | Told
+Event = Said | Held | Met | Over | Returned | Presence | Renamed | Complaint | Told

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pychat_client import wire
 from pychat_client.chat import Chat
 from pychat_client.conversation import HELD_MAX
-from pychat_client.errors import PychatError, UsageError
+from pychat_client.errors import PychatError, Refused, UsageError
 from pychat_client.objects import encoded, message_fields
 from pychat_client.pipe import Pipe
 from pychat_client.situation import Situation
@@ -47,8 +48,11 @@ class Jsonl(Pipe):
     def recalled(self, text: str) -> None:
         self._emit("recalled", text=text.replace(BREAK, "\n"))
 
-    def undelivered(self, text: str) -> None:
-        self._emit("undelivered", text=text.replace(BREAK, "\n"))
+    def not_sent(self, text: str) -> None:
+        self._emit("not_sent", text=text.replace(BREAK, "\n"))
+
+    def not_confirmed(self, text: str) -> None:
+        self._emit("not_confirmed", text=text.replace(BREAK, "\n"))
 
     def refresh(self) -> None:
         super().refresh()
@@ -79,6 +83,11 @@ class Jsonl(Pipe):
 
     def refused(self, line: bytes, error: PychatError) -> None:
         self._emit("error", text=str(error), input=line.decode(errors="replace").removesuffix("\n"))
+
+    def leftovers(self, lines: Sequence[bytes]) -> bool:
+        for line in lines:
+            self.refused(line, Refused("Not sent: the conversation is over."))
+        return bool(lines)
 
     def may_go_on(self, chat: Chat) -> bool:
         return len(chat.end.held) < HELD_MAX

@@ -12,7 +12,9 @@ import os
 import sys
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from pychat_client.chat import Chat
@@ -21,6 +23,9 @@ from pychat_client.view import View
 
 LINE_MAX = 1 << 16
 """Bytes read of one input line: far over a message, so that its length can still be told."""
+
+LEFTOVERS_MAX = 10
+"""Lines of the input that are shown as not sent when the chat has ended; of more, the number is told."""
 
 
 class Waiting(View):
@@ -72,6 +77,10 @@ class Pipe(Waiting):
         """Tells why `line` was refused."""
 
     @abstractmethod
+    def leftovers(self, lines: Sequence[bytes]) -> bool:
+        """The chat has ended before these lines of the input could be taken; whether that matters."""
+
+    @abstractmethod
     def may_go_on(self, chat: Chat) -> bool:
         """Whether the next line may be taken."""
 
@@ -79,51 +88,31 @@ class Pipe(Waiting):
 
     async def run(self, chat: Chat) -> None:
         self._chat = chat
-        lines: asyncio.Queue[bytes] = asyncio.Queue()
-        ready = threading.Semaphore(0)
-        threading.Thread(target=self._read, args=(lines, ready, asyncio.get_running_loop()), daemon=True).start()
+        lines = _Lines(self._source, self._changed.set)
         await self._until(lambda: chat.end.ready)
         while not chat.done:
-            ready.release()
-            line = await self._or_done(lines)
-            if line:
-                try:
-                    self.take(chat, line)
-                except PychatError as error:
-                    self._refused = True
-                    self.refused(line, error)
+            await self._until(lambda: lines.arrived)
+            if chat.done:
+                break
+            if line := lines.take():
+                self._take(chat, line)
                 await self._until(lambda: self.may_go_on(chat))
-            elif line is not None:
+            else:
                 await self._until(chat.idle)
                 chat.leave()
+            if chat.leaving:
                 await self._until(lambda: chat.done)
-        if self._refused and chat.status is Exit.OK:
-            chat.status = Exit.UNDELIVERED
+        if self.leftovers(lines.rest()) or self._refused:
+            chat.status = Exit.NOT_SENT if chat.status is Exit.OK else chat.status
 
     # -------------------------------------------------------------- inside
 
-    async def _or_done(self, lines: asyncio.Queue[bytes]) -> bytes | None:
-        """The next line (empty at the end of the input), or None when the chat is done first."""
-        getting = asyncio.ensure_future(lines.get())
-        getting.add_done_callback(lambda _: self._changed.set())
-        await self._until(getting.done)
-        if getting.done():
-            return getting.result()
-        getting.cancel()
-        return None
-
-    def _read(
-        self, lines: asyncio.Queue[bytes], ready: threading.Semaphore, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        """In a thread of its own, because a regular file cannot be waited for; ends with the process."""
+    def _take(self, chat: Chat, line: bytes) -> None:
         try:
-            for line in read_lines(self._source):
-                ready.acquire()
-                loop.call_soon_threadsafe(lines.put_nowait, line)
-            ready.acquire()
-            loop.call_soon_threadsafe(lines.put_nowait, b"")
-        except RuntimeError:  # the loop is closed: nobody is interested any more
-            pass
+            self.take(chat, line)
+        except PychatError as error:
+            self._refused = True
+            self.refused(line, error)
 
     def write(self, stream: TextIO, line: str) -> None:
         """Writes a line; nobody there to read stdout ends the chat."""
@@ -136,20 +125,62 @@ class Pipe(Waiting):
                     self.notice(f"What arrives cannot be written: {error}.")
 
 
-def read_lines(fd: int) -> Iterator[bytes]:
-    """The lines of a file descriptor, each with its line feed; the last one may have none. Of a line
-    longer than LINE_MAX the beginning is kept, so that memory stays bounded.
+class _Lines:
+    """The lines of a file descriptor, as far as they have been read.
+
+    A thread reads them, because a regular file cannot be waited for; it reads on when all have been taken, and
+    ends with the process.
+    """
+
+    def __init__(self, fd: int, changed: Callable[[], None]) -> None:
+        """changed: called when more lines have arrived, or the end."""
+        self._lines: deque[bytes] = deque()
+        self._changed = changed
+        self._all_taken = threading.Semaphore(0)
+        threading.Thread(target=self._read, args=(fd, asyncio.get_running_loop()), daemon=True).start()
+
+    @property
+    def arrived(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._lines)
+
+    def take(self) -> bytes:
+        """The next line; empty at the end of the input."""
+        line = self._lines.popleft()
+        if not self._lines:
+            self._all_taken.release()
+        return line
+
+    def rest(self) -> list[bytes]:
+        """The lines that were not taken."""
+        return [line for line in self._lines if line]
+
+    def _read(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is interested any more
+            for lines in read_lines(fd):
+                loop.call_soon_threadsafe(self._add, lines)
+                self._all_taken.acquire()
+            loop.call_soon_threadsafe(self._add, [b""])
+
+    def _add(self, lines: list[bytes]) -> None:
+        self._lines.extend(lines)
+        self._changed()
+
+
+def read_lines(fd: int) -> Iterator[list[bytes]]:
+    """The lines of a file descriptor, those that each read has completed, each with its line feed; the last one
+    may have none. Of a line longer than LINE_MAX the beginning is kept, so that memory stays bounded.
 
     Not through sys.stdin: a thread that waits in its buffer aborts Python's shutdown.
     """
     rest = b""
     while data := _read(fd):
         *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
+        if lines:
+            yield [line + b"\n" for line in lines]
         rest = rest[:LINE_MAX]
     if rest:
-        yield rest
+        yield [rest]
 
 
 def _read(fd: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -16,8 +17,9 @@ from typing import TextIO
 from pychat_client import wire
 from pychat_client.alerts import Alerts
 from pychat_client.chat import Chat
+from pychat_client.commands import is_command, unescaped
 from pychat_client.errors import HandleError, MessageError, PychatError
-from pychat_client.pipe import Pipe
+from pychat_client.pipe import LEFTOVERS_MAX, Pipe
 from pychat_client.preferences import Preferences
 from pychat_client.text import check_handle, printable, printable_lines, wrap
 
@@ -78,6 +80,15 @@ class Plain(Pipe):
 
     def refused(self, line: bytes, error: PychatError) -> None:
         self.notice(str(error))
+
+    def leftovers(self, lines: Sequence[bytes]) -> bool:
+        texts = [line.decode(errors="replace").rstrip("\r\n") for line in lines]
+        texts = [unescaped(text) for text in texts if text.strip() and not is_command(text)]
+        for text in texts[:LEFTOVERS_MAX]:
+            self.not_sent(text)
+        if more := len(texts[LEFTOVERS_MAX:]):
+            self.notice(f"Not sent: {more} more lines of the input.")
+        return bool(texts)
 
     def may_go_on(self, chat: Chat) -> bool:
         """A file goes at the pace of the turns; a person may want to recall what is held."""

@@ -85,7 +85,7 @@ class Sender(Waiting):
             if timer is not None:
                 timer.cancel()
             if not self._said:
-                self.undelivered(self._text)
+                self.not_sent(self._text)
         chat.status = self._status(chat)
 
     def report(self) -> None:
@@ -125,7 +125,7 @@ class Sender(Waiting):
         """The status of the chat, or what this message has missed."""
         status = Exit.FAILED if chat.status is None else chat.status
         if self._late:
-            status = Exit.OK if chat.end.stored else Exit.UNDELIVERED
+            status = Exit.OK if chat.end.stored else Exit.NOT_CONFIRMED
         if status is not Exit.OK:
             return status
         if self._expect_reply and self._reply is None:

@@ -78,7 +78,7 @@ class Situation:
         if end.held:
             parts.append(Part(f"{len(end.held)} held"))
         if end.outbox and not self._unconfirmed:
-            parts.append(Part(f"{len(end.outbox)} not stored"))
+            parts.append(Part(f"{len(end.outbox)} not confirmed"))
         elif end.classic and end.own:
             parts.append(Part("sent"))  # its program does not tell whether they are read
         elif end.read < end.stored:

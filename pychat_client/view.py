@@ -58,9 +58,16 @@ class View(Protocol):
         """Whether there is no room for its help beside a command; then a notice may have line breaks (U+2028)."""
         return False
 
-    def undelivered(self, text: str) -> None:
-        """An own message that will not arrive, shown so that it can be copied."""
-        self.notice("This was not delivered:")
+    def not_sent(self, text: str) -> None:
+        """An own message that is not stored and never will be, shown so that it can be copied."""
+        self._give_back("Not sent:", text)
+
+    def not_confirmed(self, text: str) -> None:
+        """An own message that was sent and not confirmed, shown so that it can be copied."""
+        self._give_back("Not confirmed; it may have arrived:", text)
+
+    def _give_back(self, heading: str, text: str) -> None:
+        self.notice(heading)
         for line in printable_lines(text):
             self.notice(f"    {line}")
 

@@ -34,8 +34,9 @@ class Hello:
 
     session: the conversation's token; got: messages received so far; sent (console only): own
     messages known to be stored; turns: "alternate" or "free", a peer's only if it cannot do otherwise;
-    keep (daemon only): how
-    long the journal keeps what is said; key (daemon to console): the fingerprint that callers see;
+    call (peer only): how many calls this program has made, so that an older one which arrives late is told from a
+    newer; keep (daemon only): how long the journal keeps what is said; key (daemon to console): the fingerprint
+    that callers see; console (console only): this program's id, by which its messages are known as its own;
     suggested (console only): a handle the daemon has for the operator goes before this one; take
     (console only): take the place of the console that is attached.
     """
@@ -46,14 +47,17 @@ class Hello:
     got: int | None = None
     sent: int | None = None
     turns: str | None = None
+    call: int | None = None
     keep: str | None = None
     key: str | None = None
+    console: str | None = None
     suggested: bool = False
     take: bool = False
 
     def __str__(self) -> str:
-        words = _optional(session=self.session, got=self.got, sent=self.sent, turns=self.turns)
-        flags = _optional(keep=self.keep, key=self.key, suggested=self.suggested or None, take=self.take or None)
+        words = _optional(session=self.session, got=self.got, sent=self.sent, turns=self.turns, call=self.call)
+        words += _optional(keep=self.keep, key=self.key, console=self.console)
+        flags = _optional(suggested=self.suggested or None, take=self.take or None)
         return f"\\hello {self.version} {self.handle}{words}{flags}"
 
 
@@ -112,14 +116,26 @@ class Read:
 @dataclass(frozen=True, slots=True)
 class At:
     """The time of the next message line, where that is not now. own: it is the operator's own message;
-    gone: the daemon does not have its words any more."""
+    mine: the console that is told has said it; gone: the daemon does not have its words any more."""
 
     time: datetime
     own: bool = False
+    mine: bool = False
     gone: bool = False
 
     def __str__(self) -> str:
-        return f"\\at {timestamp(self.time)}" + " own" * self.own + " gone" * self.gone
+        return f"\\at {timestamp(self.time)}" + " own" * self.own + " mine" * self.mine + " gone" * self.gone
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Daemon to a console that it refuses: so many messages which this console has said are stored in the
+    conversation that its hello names, or that it is being told of; the others are not, and will not be."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"\\stored {self.count}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +264,7 @@ Frame = (
     | Hello
     | Peer
     | Ack
+    | Stored
     | Read
     | At
     | Quit

@@ -63,10 +63,11 @@ class Caller:
         self.link = Link(self, GreetingCodec())
         self._board = board
         self._hello: wire.Hello | None = None
-        self._token: str | None = None
+        self.token: str | None = None
         self._certificate: bytes | None = None  # hashed
         self._sent = 0  # the operator's messages sent on this link, or known to have arrived before
         self._waiting: deque[wire.Message] = deque()  # a classic peer's, until its turn
+        self._taken = 0  # how many of them have been stored
         self._signs = Signs(slack=LATE)
         self._quit = False  # this peer has said it
         self._told_end = False  # this peer has been told it
@@ -119,10 +120,19 @@ class Caller:
         """The connection did not come about: nothing of it is to stay."""
         self._deadline.cancel()
 
+    @property
+    def call(self) -> int:
+        """The number that its program has given this call; 0 for one that does not count."""
+        return 0 if self._hello is None else self._hello.call or 0
+
+    def is_of(self, token: str, certificate: bytes | None) -> bool:
+        """Whether this caller has been given `token`, and has shown the same certificate (hashed)."""
+        return self.token == token and self._certificate == certificate
+
     def new_conversation(self) -> Conversation:
         """What this caller's first message starts."""
         assert self._hello is not None
-        token = None if self._token is None else hash_token(self._token)
+        token = None if self.token is None else hash_token(self.token)
         ledger = Ledger(self._turns())
         conversation = Conversation(self._hello.handle, self.address, token, ledger, self._board.now())
         conversation.certificate = self._certificate
@@ -197,18 +207,33 @@ class Caller:
         found = None if frame.session is None else self._board.find(frame.session)
         # A stolen token is of no use without the key that goes with it.
         if found is not None and found.certificate == self._certificate:
-            self._resume(frame, found)
+            if self._is_older_than(found.call):
+                self.displaced()
+            else:
+                self._resume(frame, found)
         elif not self._board.seat_is_free():
             self.busy()
         else:
             self._welcome(frame)
 
+    def _is_older_than(self, call: int) -> bool:
+        """Whether this hello was overtaken: its program has called again since, and is that newer call's."""
+        return 0 < self.call < call
+
     def _welcome(self, hello: wire.Hello) -> None:
-        """A new caller: it may speak first."""
+        """A new caller, or one that was cut off before its first message: it may speak first."""
+        before = None if hello.session is None else self._board.greeted_as(hello.session, self._certificate)
+        if before is not None and self._is_older_than(before.call):
+            self.displaced()
+            return
+        if before is not None:  # its first message may be on the way still, over the dead link
+            self._board.greeted.discard(before)
+            before.displaced()
+            self.token = before.token
+        elif hello.version == wire.VERSION:
+            self.token = os.urandom(16).hex()
         self._deadline = asyncio.get_running_loop().call_later(FIRST_MESSAGE_SECONDS, self._too_slow)
         self._board.greeted.add(self)
-        if hello.version == wire.VERSION:
-            self._token = os.urandom(16).hex()
         self._answer(None)
 
     def _turns(self) -> Turns:
@@ -220,7 +245,7 @@ class Caller:
         """The peer is back: what it has not got is sent again, what we have it need not send."""
         got = hello.got or 0
         check_count(conversation.ledger, Role.OPERATOR, got)
-        self.conversation, self._token, self._sent = conversation, hello.session, got
+        self.conversation, self.token, self._sent = conversation, hello.session, got
         self._answer(conversation)
         if conversation.ended is None:
             self._board.take_seat(self, conversation)
@@ -233,7 +258,7 @@ class Caller:
         got = None if conversation is None else conversation.ledger.peer
         frames: list[wire.Frame] = [
             wire.Hello(
-                wire.VERSION, board.handle, session=self._token, got=got, turns=turns, keep=board.settings.keep
+                wire.VERSION, board.handle, session=self.token, got=got, turns=turns, keep=board.settings.keep
             )
         ]
         if conversation is not None and conversation.shown[Role.OPERATOR]:
@@ -277,18 +302,27 @@ class Caller:
     def _next_waiting(self) -> None:
         """A classic peer's next messages, as far as it is its turn."""
         try:
+            self._drop_stored()
             while self._waiting and self._allowed():
                 turns = self._turns() if self.conversation is None else self.conversation.ledger.turns
                 free = turns is Turns.FREE
                 messages = list(self._waiting) if free else [self._waiting[0]]
                 self._board.peer_says(self, messages)
-                for _ in messages:
-                    self._waiting.popleft()
+                self._drop_stored()
         except JournalError as error:
             self._journal_failed(error)
 
+    def _drop_stored(self) -> None:
+        """What the journal has does not wait any more; so it may be when storing it has failed, too."""
+        stored = 0 if self.conversation is None else self.conversation.ledger.peer
+        while self._taken < stored and self._waiting:
+            self._waiting.popleft()
+            self._taken += 1
+
     def _say_late(self) -> None:
         """A classic peer leaves: what still waited for its turn is delivered all the same."""
+        self._board.refresh()
+        self._drop_stored()
         if self._waiting and self.conversation is not None and self.conversation.ended is None:
             messages, self._waiting = list(self._waiting), deque()
             self._board.peer_says(self, messages, in_turn=False)

@@ -6,6 +6,7 @@ Runs on the daemon's machine and loads none of the daemon's rooms but the places
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="pychatd-console",
         description="The operator's side of a pychatd on this machine.",
         epilog="Exit status: 0 detached, 1 failure, 2 wrong use, 3 no daemon, 4 the console is held by somebody "
-        "else, 5 not permitted, 6 something was not delivered, 130 interrupted.",
+        "else, 5 not permitted, 6 something was not sent, 9 something was sent and not confirmed, "
+        "130 interrupted.",
     )
     parser.add_argument("port", metavar="PORT", nargs="?", help="the line's port; needed where several run")
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
@@ -76,7 +78,7 @@ async def _attend(path: Path, port: int, handle: str | None, view: View, args: a
     from pychat_client.ledger import Role
     from pychat_client.redial import converse
 
-    end = Endpoint(Role.OPERATOR, handle or login_handle() or "operator")
+    end = Endpoint(Role.OPERATOR, handle or login_handle() or "operator", console=os.urandom(8).hex())
     end.suggested, end.take = handle is None, args.take_over
     chat = Chat(end, view, f"the line on port {port}", log=open_log(args))
     return await converse(chat, view, lambda: dial_unix(path, chat), args.retry_for)

@@ -49,10 +49,15 @@ CREATE TABLE message (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX message_n ON message (conversation, role, n);
 """
-_MIGRATIONS = (_SCHEMA_1,)
+_SCHEMA_2 = """
+ALTER TABLE message ADD COLUMN console TEXT; -- the operator's: which console said it; NULL if it was not told
+"""
+_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2)
 """Script i takes a file from user_version i to i + 1."""
 
-_INSERT_MESSAGE = "INSERT INTO message (conversation, seq, role, n, handle, text, time) VALUES (?,?,?,?,?,?,?)"
+_INSERT_MESSAGE = (
+    "INSERT INTO message (conversation, seq, role, n, handle, text, time, console) VALUES (?,?,?,?,?,?,?,?)"
+)
 _COLUMNS = "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate"
 
 
@@ -65,7 +70,10 @@ PIECE = 200
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message with its place: `seq` over both sides, `n` within its role, both from 1."""
+    """A message with its place: `seq` over both sides, `n` within its role, both from 1.
+
+    console: the id of the console that said it; None for the peer's.
+    """
 
     role: Role
     seq: int
@@ -73,6 +81,7 @@ class Entry:
     handle: str
     text: str
     time: datetime
+    console: str | None = None
 
 
 @dataclass(slots=True)
@@ -90,6 +99,12 @@ class Conversation:
     certificate: bytes | None = None  # hashed; whoever resumes has to show the same
     shown: dict[Role, int] = field(default_factory=lambda: {Role.PEER: 0, Role.OPERATOR: 0})
     """How many of the other's messages the user of each role has seen."""
+    call: int = 0
+    """The number of the peer's newest call that this daemon has seen: an older one may still arrive."""
+
+    def unread(self, role: Role) -> int:
+        """How many messages of `role` the other user has not seen."""
+        return self.ledger.count(role) - self.shown[role.other]
 
     @property
     def classic(self) -> bool:
@@ -113,7 +128,6 @@ class Journal:
         self._path = path
         self._full = full
         self._connection: sqlite3.Connection | None = None
-        self._doubtful = False  # an error has left open what is really on the disk
         try:
             self._one("id = 0")
         except JournalDamaged as damage:
@@ -169,11 +183,18 @@ class Journal:
         self._empty_log()
 
     def prune(self, before: datetime) -> int:
-        """Removes conversations that ended before a time; returns how many. Raises JournalError."""
-        old = "SELECT id FROM conversation WHERE ended < ?"
+        """Removes conversations that ended before a time, but none in which a message has not been shown: its
+        sender was told that it is stored. Returns how many. Raises JournalError."""
+        old = (
+            "ended < ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE conversation = id"
+            " AND (role = 'peer' AND n > operator_shown OR role = 'operator' AND n > peer_shown))"
+        )
         with self._transaction():
-            self._db.execute(f"DELETE FROM message WHERE conversation IN ({old})", (_millis(before),))  # noqa: S608 -- constants only
-            removed = self._db.execute("DELETE FROM conversation WHERE ended < ?", (_millis(before),)).rowcount
+            self._db.execute(
+                f"DELETE FROM message WHERE conversation IN (SELECT id FROM conversation WHERE {old})",  # noqa: S608 -- constants only
+                (_millis(before),),
+            )
+            removed = self._db.execute(f"DELETE FROM conversation WHERE {old}", (_millis(before),)).rowcount  # noqa: S608 -- constants only
         if removed:
             self._empty_log()
         return removed
@@ -219,13 +240,23 @@ class Journal:
         where = "seq > ?2 ORDER BY seq" if role is None else "role = ?3 AND n > ?2 ORDER BY n"
         with self._border():
             rows = self._db.execute(
-                "SELECT role, seq, n, handle, text, time FROM message"  # noqa: S608 -- constants only
+                "SELECT role, seq, n, handle, text, time, console FROM message"  # noqa: S608 -- constants only
                 f" WHERE conversation = ?1 AND {where} LIMIT {limit:d}",
                 (number, after) if role is None else (number, after, role.value),
             ).fetchall()
         return [
-            Entry(Role(role_), seq, n, handle, text, _datetime(time)) for role_, seq, n, handle, text, time in rows
+            Entry(Role(role_), seq, n, handle, text, _datetime(time), console)
+            for role_, seq, n, handle, text, time, console in rows
         ]
+
+    def said_by(self, number: int, console: str) -> int:
+        """How many messages of conversation `number` a console has said."""
+        with self._border():
+            found = self._db.execute(
+                "SELECT count(*) FROM message WHERE conversation = ? AND role = 'operator' AND console = ?",
+                (number, console),
+            ).fetchone()
+        return int(found[0])
 
     # -------------------------------------------------------------- inside
 
@@ -312,19 +343,17 @@ class Journal:
             db.execute("PRAGMA foreign_keys = ON")
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             db.execute("PRAGMA secure_delete = ON")  # words that were removed are not left in free pages
+            self._settle(db)
             self._migrate()
-            if self._doubtful:
-                self._settle(db)
         return self._connection
 
     def _settle(self, db: sqlite3.Connection) -> None:
-        """After an error: what a failed commit has left in the write-ahead log may be found there again, and
-        its pages may count as written although they never were. Writes all of it anew into the database
-        and syncs that, before anything of it is believed."""
+        """What is found in the write-ahead log was perhaps never synced: its writer may have been killed before,
+        or its sync failed, and then its pages may even count as written although they never were. Writes all
+        of it anew into the database and syncs that, before anything of it is believed."""
         busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if busy:
             raise sqlite3.OperationalError("its write-ahead log is in use")
-        self._doubtful = False
 
     @contextmanager
     def _border(self) -> Iterator[None]:
@@ -332,7 +361,6 @@ class Journal:
             yield
         except sqlite3.Error as error:
             self.close()
-            self._doubtful = True
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise JournalDamaged(f"The journal was damaged ({error}). {self._set_aside()}") from error
@@ -344,10 +372,11 @@ class Journal:
             raise
 
     def _set_aside(self) -> str:
-        """Gives a corrupt file (and its log) another name, never deletes it; says which."""
+        """Gives a corrupt file (and its log) another name, never deletes it; says which. The log first: beside a
+        new file SQLite would empty it."""
         aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
         try:
-            for suffix in ("", "-wal"):
+            for suffix in ("-wal", ""):
                 source = self._path.with_name(self._path.name + suffix)
                 if source.exists():
                     source.rename(aside.with_name(aside.name + suffix))
@@ -365,10 +394,18 @@ def hash_certificate(der: bytes) -> bytes:
     return hashlib.sha256(der).digest()
 
 
-def entry(ledger: Ledger, role: Role, message: Message, now: datetime, *, in_turn: bool = True) -> Entry:
+def entry(
+    ledger: Ledger,
+    role: Role,
+    message: Message,
+    now: datetime,
+    *,
+    in_turn: bool = True,
+    console: str | None = None,
+) -> Entry:
     """Counts a message of `role` in `ledger` and gives it its place. Raises ProtocolError out of turn."""
     n = ledger.add(role, in_turn=in_turn)
-    return Entry(role, ledger.peer + ledger.operator, n, message.handle, message.text, now)
+    return Entry(role, ledger.peer + ledger.operator, n, message.handle, message.text, now, console)
 
 
 def copy_of(ledger: Ledger) -> Ledger:
@@ -378,7 +415,7 @@ def copy_of(ledger: Ledger) -> Ledger:
 
 def _row(number: int, e: Entry) -> tuple[object, ...]:
     """An entry of conversation `number` as _INSERT_MESSAGE takes it."""
-    return (number, e.seq, e.role.value, e.n, e.handle, e.text, _millis(e.time))
+    return (number, e.seq, e.role.value, e.n, e.handle, e.text, _millis(e.time), e.console)
 
 
 def _millis(time: datetime) -> int:

@@ -48,6 +48,7 @@ class OperatorEnd:
         self.link = Link(self)
         self._board = board
         self._greeted = False
+        self.console: str | None = None  # its program's id
         self._handle = ""  # the one our hello gave it, and its messages begin with
         self._ready = False  # it has been told that it is up to date
         self._last = 0  # the number of the conversation told last
@@ -145,7 +146,18 @@ class OperatorEnd:
             self._journal_failed(error)
 
     def taken_over(self, user: str) -> None:
-        self.link.finish([wire.Error("taken-over", f"{user} has taken over the console.")])
+        try:
+            stored = self._stored(self.conversation)
+        except JournalError as error:  # then its program does not know it of what it has sent last
+            self._board.journal_failed(error)
+            stored = []
+        self.link.finish([*stored, wire.Error("taken-over", f"{user} has taken over the console.")])
+
+    def _stored(self, conversation: Conversation | None) -> list[wire.Frame]:
+        """What this console is told when it is refused: how many of its own messages are stored."""
+        if conversation is None or self.console is None:
+            return []
+        return [wire.Stored(self._board.journal.said_by(conversation.id, self.console))]
 
     # -------------------------------------------------------------- the hello
 
@@ -164,14 +176,15 @@ class OperatorEnd:
             raise ProtocolError("hello", "The first line has to be a hello.")
         if frame.version != wire.VERSION:
             raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
+        self.console = frame.console
+        board.refresh()
         if board.operator is not None and not frame.take:
             words = f"The console is held by {board.operator.user}; '--take-over' takes it over."
-            self.link.finish([wire.Error("held", words)])
+            self.link.finish([*self._stored(self._known_to(frame)), wire.Error("held", words)])
             return
-        board.handle = (board.settings.handle or frame.handle) if frame.suggested else frame.handle
-        board.refresh()
-        self._greeted, self._handle = True, board.handle
-        board.attach(self)
+        handle = (board.settings.handle or frame.handle) if frame.suggested else frame.handle
+        self._greeted, self._handle = True, handle
+        board.attach(self, handle)
         self.link.send([wire.Hello(wire.VERSION, board.handle, keep=board.settings.keep, key=board.fingerprint)])
         if (known := self._known_to(frame)) is not None:
             self._begin(known, frame.got or 0, frame.sent or 0)
@@ -257,11 +270,13 @@ class OperatorEnd:
         """The lines of one message; none for what this console has, or has said itself since."""
         message = wire.Message(e.handle, e.text or NOT_KEPT)
         if e.role is Role.OPERATOR:
-            at = wire.At(e.time, own=True, gone=not e.text)
+            mine = e.console is not None and e.console == self.console
+            at = wire.At(e.time, own=True, mine=mine, gone=not e.text)
             return [at, message] if self._told < e.n <= self._own_until else []
         if e.n <= self._heard:
             return []
-        return [message] if self._board.now() - e.time < NOW else [wire.At(e.time), message]
+        is_now = timedelta(0) <= self._board.now() - e.time < NOW
+        return [message] if is_now else [wire.At(e.time), message]
 
     # -------------------------------------------------------------- what it says
 

@@ -9,6 +9,7 @@ messages exists in memory. Knows no sockets; the ends (caller, operator) own the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -51,7 +52,7 @@ class Switchboard:
         self.operator: OperatorEnd | None = None  # the attached console
         self.greeted: set[Caller] = set()  # callers that have our hello and have not spoken yet
         self.started = datetime.now(UTC)
-        self._seat_kept_until = self.started
+        self._seat_kept_until = 0.0  # by the loop's clock
         self._changed = changed
         self.credit = 0.0  # messages that peers may still say at once, see Caller
         self.credited = 0.0  # when that was counted
@@ -85,7 +86,7 @@ class Switchboard:
         """Whether a first message may start a conversation: nobody talks, and nobody is waited for."""
         if self.conversation is None:
             return True
-        return self.peer is None and self.now() >= self._seat_kept_until
+        return self.peer is None and asyncio.get_running_loop().time() >= self._seat_kept_until
 
     def find(self, token: str) -> Conversation | None:
         """The conversation of a session token, running or over. Raises JournalError."""
@@ -93,12 +94,17 @@ class Switchboard:
             return self.conversation
         return self.journal.by_token(token)
 
+    def greeted_as(self, token: str, certificate: bytes | None) -> Caller | None:
+        """The caller that was given a session token and has not spoken yet."""
+        return next((caller for caller in self.greeted if caller.is_of(token, certificate)), None)
+
     def take_seat(self, caller: Caller, conversation: Conversation) -> None:
         """`caller` becomes the peer of `conversation`; whoever held the seat for it is a ghost."""
         ghost, self.peer = self.peer, caller
         if ghost is not None:
             ghost.displaced()
         self.conversation = conversation
+        conversation.call = max(conversation.call, caller.call)
         self.greeted.discard(caller)
         for other in list(self.greeted):
             other.busy()
@@ -146,7 +152,7 @@ class Switchboard:
         conversation = self.conversation
         if conversation is None or operator.number != conversation.id:
             return  # it crossed the end of the conversation
-        entries, error = self._store(conversation, Role.OPERATOR, messages)
+        entries, error = self._store(conversation, Role.OPERATOR, messages, console=operator.console)
         if entries:
             operator.stored(entries)
             if self.peer is not None:
@@ -155,7 +161,12 @@ class Switchboard:
             raise error
 
     def _store(
-        self, conversation: Conversation, role: Role, messages: Sequence[wire.Message], in_turn: bool = True
+        self,
+        conversation: Conversation,
+        role: Role,
+        messages: Sequence[wire.Message],
+        in_turn: bool = True,
+        console: str | None = None,
     ) -> tuple[list[Entry], ProtocolError | None]:
         """Stores as many of `messages` as the rules allow, in one transaction."""
         ledger = copy_of(conversation.ledger)
@@ -164,7 +175,7 @@ class Switchboard:
         now = self.now()
         try:
             for message in messages:
-                entries.append(entry(ledger, role, message, now, in_turn=in_turn))
+                entries.append(entry(ledger, role, message, now, in_turn=in_turn, console=console))
         except ProtocolError as broken:
             error = broken
         if entries:
@@ -222,7 +233,9 @@ class Switchboard:
         elif (ours := self.journal.by_id(self.conversation.id)) is not None and ours.ended is not None:
             self.conversation.ledger = ours.ledger
             self.conversation.ended, self.conversation.reason = ours.ended, ours.reason
+            log.info("conversation %d: ended, as the journal has it", ours.id)
             self.conversation, self.peer = held, None
+            self._changed()
         for end in (peer, self.operator):
             if end is not None:
                 end.pump()
@@ -248,15 +261,17 @@ class Switchboard:
 
     def end(self, reason: str, who: str) -> None:
         """The running conversation is over for good; both ends are told. Raises JournalError."""
+        self.refresh()
         conversation = self.conversation
         if conversation is None:
             return
-        self.journal.end(conversation, reason, self.now())
-        log.info("conversation %d: ended by %s", conversation.id, who)
         if conversation.classic:  # it acked nothing and cannot come back: what was sent is delivered
             mark_shown(conversation, Role.PEER, conversation.ledger.operator)
             if self.settings.keep == "none":
                 self.journal.forget_text(conversation, Role.OPERATOR, conversation.ledger.operator)
+        self.journal.end(conversation, reason, self.now())
+        unread = "".join(f", {n} of the {r.value} not shown" for r in Role if (n := conversation.unread(r)))
+        log.info("conversation %d: ended by %s%s", conversation.id, who, unread)
         self.prune()
         self.conversation = None
         peer, self.peer = self.peer, None
@@ -285,9 +300,9 @@ class Switchboard:
             self.operator.peer_presence()
         self._changed()
 
-    def attach(self, operator: OperatorEnd) -> None:
-        """A console takes over the operator's side."""
-        old, self.operator = self.operator, operator
+    def attach(self, operator: OperatorEnd, handle: str) -> None:
+        """A console takes over the operator's side; its user is called `handle`."""
+        old, self.operator, self.handle = self.operator, operator, handle
         log.info("console: %s attached", operator.user)
         if old is not None:
             old.taken_over(operator.user)
@@ -347,7 +362,7 @@ class Switchboard:
             self.end("the connection was lost, and somebody else has called since", "a new caller")
 
     def _keep_seat(self) -> None:
-        self._seat_kept_until = self.now() + timedelta(seconds=self.settings.grace)
+        self._seat_kept_until = asyncio.get_running_loop().time() + self.settings.grace
 
     def _tell(self, frame: wire.Notice) -> None:
         for end in (self.peer, self.operator):

@@ -10,7 +10,7 @@ import pytest
 from pychat_client import wire
 from pychat_client.conversation import HELD_MAX, OUTBOX_MAX, Endpoint
 from pychat_client.errors import MessageError, ProtocolError, Refused
-from pychat_client.events import Complaint, Event, Held, Met, Over, Presence, Renamed, Said, Told
+from pychat_client.events import Complaint, Event, Held, Left, Met, Over, Presence, Renamed, Returned, Said, Told
 from pychat_client.ledger import Ledger, Role, Turns
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
@@ -169,6 +169,7 @@ INPUTS: dict[str, Input] = {
     "message": other_speaks,
     "ack 1": arrives(wire.Ack(1)),
     "ack 9": arrives(wire.Ack(9)),
+    "stored": arrives(wire.Stored(1)),
     "read": arrives(wire.Read(1)),
     "at": arrives(wire.At(NOON)),
     "away": arrives(wire.Away()),
@@ -206,6 +207,7 @@ away      | Presence: calling met unacked theirs mine held over left | never: of
 here      | -: calling met unacked theirs mine held over left | never: offline cut
 ready     | -: calling met unacked theirs mine held over left | never: offline cut
 peer      | -: calling met unacked theirs mine held over left | never: offline cut
+stored    | -: calling met unacked theirs mine held over left | never: offline cut
 goodbye   | Over: calling met unacked theirs mine held | -: over left | never: offline cut
 busy      | Complaint: calling met unacked theirs mine held over left | never: offline cut
 error     | Complaint: calling met unacked theirs mine held over left | never: offline cut
@@ -235,7 +237,8 @@ here      | -: calling waiting met mine unacked theirs held over left | never: o
 ready     | -: calling waiting met mine unacked theirs held over left | never: offline cut
 peer      | Met/Ack: calling waiting met mine theirs over | Over+Met/Ack: unacked held left
 peer      | never: offline cut
-goodbye   | Over: calling waiting met mine unacked theirs held | -: over left | never: offline cut
+stored    | -: calling waiting met mine unacked theirs held over left | never: offline cut
+goodbye   | Over: calling waiting met mine unacked theirs held | -: over | Returned: left | never: offline cut
 busy      | Complaint: calling waiting met mine unacked theirs held over left | never: offline cut
 error     | Complaint: calling waiting met mine unacked theirs held over left | never: offline cut
 notice    | Told: calling waiting met mine unacked theirs held over left | never: offline cut
@@ -409,7 +412,7 @@ def test_what_is_shown_without_a_link_is_told_to_the_next() -> None:
         end.lost()
         end.shown()
         end.greet()
-    assert peer.frames() == [wire.Hello(1, "Client1", session="5f0c", got=1)]
+    assert peer.frames() == [wire.Hello(1, "Client1", session="5f0c", got=1, call=2)]
     assert operator.frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0)]
     told(operator, wire.Hello(1, "alice"), conversation(heard=2))
     assert operator.frames() == [wire.Ack(2)]
@@ -468,7 +471,7 @@ def test_a_resumed_console_is_repeated_what_was_stored_and_shows_it_no_second_ti
     end.lost()
     end.greet()
     assert end.frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0)]
-    repeated = (wire.At(NOON, own=True), says(OPERATOR, "two"), wire.At(NOON), says(PEER, "three"))
+    repeated = (wire.At(NOON, own=True, mine=True), says(OPERATOR, "two"), wire.At(NOON), says(PEER, "three"))
     heading = conversation(got=1, heard=1)
     events = told(end, wire.Hello(1, "alice"), heading, *repeated)
     assert events == [
@@ -507,7 +510,7 @@ def test_a_console_counts_on_from_where_it_is_told_to_begin() -> None:
     (over, met), sent = again(end, wire.Hello(1, "alice"), heading)
     assert sent == [wire.Ack(3)]
     assert isinstance(over, Over)
-    assert over.undelivered == ("lost?",)
+    assert over.left == Left(not_confirmed=("lost?",))
     assert met == Met("Client1", resumed=False, detail=heading)
     assert (end.received, end.own) == (3, 2)
     assert end.say("four") == Said(says(OPERATOR, "four"), own=True)
@@ -527,7 +530,7 @@ def test_nothing_is_sent_before_the_repetition_has_told_all() -> None:
 def test_an_own_text_whose_words_are_gone_counts_as_arrived() -> None:
     end = begin(OPERATOR)
     end.say("two")
-    gone = (wire.At(NOON, own=True, gone=True), says(OPERATOR, "?"))
+    gone = (wire.At(NOON, own=True, mine=True, gone=True), says(OPERATOR, "?"))
     events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *gone)
     assert (events[1:], sent) == ([], [wire.Ack(1)])
     assert (end.stored, list(end.outbox)) == (1, [])
@@ -539,7 +542,7 @@ def test_what_another_console_has_said_comes_first_and_the_own_text_waits() -> N
         end.say(text)
     repeated = (wire.At(NOON, own=True), says(OPERATOR, "another's"))
     events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *repeated)
-    assert events[1:] == [Said(says(OPERATOR, "another's"), True, NOON)]
+    assert events[1:] == [Said(says(OPERATOR, "another's"), True, NOON), Held("mine")]
     assert says(OPERATOR, "mine") not in sent
     assert list(end.held) == ["mine", "mine too"]
     told(end, says(PEER, "two"))
@@ -634,8 +637,8 @@ def test_the_others_quit_gives_back_what_did_not_arrive() -> None:
     end = begin(PEER)
     for text in ("one", "two"):
         end.say(text)
-    assert told(end, wire.Quit("bye")) == [Over("alice", True, "bye", ("one", "two"))]
-    assert end.take_undelivered() == ()
+    assert told(end, wire.Quit("bye")) == [Over("alice", True, "bye", Left(not_sent=("one", "two")))]
+    assert end.take_back() == Left()
 
 
 def test_after_the_own_quit_what_is_on_its_way_may_still_be_acked() -> None:
@@ -645,14 +648,14 @@ def test_after_the_own_quit_what_is_on_its_way_may_still_be_acked() -> None:
     assert end.quit("bye") == Over("alice", False, "bye")
     assert end.frames() == [says(PEER, "one"), says(PEER, "two"), wire.Quit("bye")]
     told(end, wire.Ack(1))
-    assert end.take_undelivered() == ("two",)
+    assert end.take_back() == Left(not_confirmed=("two",))
 
 
 def test_the_own_quit_gives_back_what_was_held() -> None:
     end = begin(PEER)
     for text in ("one", "two"):
         end.say(text)
-    assert end.quit() == Over("alice", False, "", ("two",))
+    assert end.quit() == Over("alice", False, "", Left(not_sent=("two",)))
     assert list(end.held) == []
 
 
@@ -670,7 +673,8 @@ def test_a_daemon_that_has_forgotten_the_conversation_ends_it() -> None:
     told(end, wire.Ack(1), says(OPERATOR, "a"))
     end.say("two")
     events, sent = again(end, hello(session="new"))
-    assert events == [Over("alice", True, "The other side does not know this conversation any more.", ("two",))]
+    lost = Left(not_confirmed=("two",))
+    assert events == [Over("alice", True, "The other side does not know this conversation any more.", lost)]
     assert sent == []
 
 
@@ -681,7 +685,7 @@ def test_a_new_conversation_at_the_console_starts_from_nothing_and_gives_old_tex
     new = conversation(number="8")
     over, met, said = told(end, new, says(PEER, "one"))
     assert isinstance(over, Over)
-    assert over.undelivered == ("two", "early")
+    assert over.left == Left(not_sent=("early",), not_confirmed=("two",))
     assert (met, said) == (Met("Client1", resumed=False, detail=new), Said(says(PEER, "one"), own=False))
     assert (end.stored, end.own, end.received) == (0, 0, 1)
     assert end.my_turn
@@ -706,7 +710,7 @@ def test_an_end_that_has_quit_calls_again_to_say_so_and_one_that_was_left_does_n
         (call,) = left.frames()
         assert isinstance(call, wire.Hello)
         assert call.session == session
-        assert over.frames() == [wire.Hello(1, HANDLES[role])]
+        assert over.frames() == [wire.Hello(1, HANDLES[role], call=2 if role is PEER else None)]
 
 
 def test_a_peers_quit_during_the_call_is_told_once_the_call_is_answered() -> None:
@@ -726,7 +730,82 @@ def test_what_the_answer_says_is_stored_is_not_given_back_after_a_quit() -> None
     end.greet()
     end.quit()
     told(end, hello(got=1))
-    assert end.take_undelivered() == ()
+    assert end.take_back() == Left()
+
+
+def test_what_no_link_was_given_is_not_sent_and_the_rest_is_not_confirmed() -> None:
+    end = begin(PEER, Turns.FREE)
+    end.say("given")
+    end.lost()
+    end.say("kept here")
+    assert end.take_back() == Left(("kept here",), ("given",))
+
+
+def test_what_a_new_link_was_given_again_is_not_confirmed() -> None:
+    end = begin(PEER, Turns.FREE)
+    end.say("one")
+    end.lost()
+    end.say("two")
+    again(end, hello(turns=Turns.FREE))
+    assert end.take_back() == Left(not_confirmed=("one", "two"))
+
+
+def test_what_a_refused_console_has_said_is_stored_or_not_sent() -> None:
+    end = begin(OPERATOR, Turns.FREE)
+    for text in ("one", "two", "three"):
+        end.say(text)
+    told(end, wire.Ack(1))
+    end.lost()
+    end.greet()
+    told(end, wire.Stored(2))
+    assert end.take_back() == Left(not_sent=("three",))
+
+
+def test_what_a_caller_said_that_is_sent_away_is_not_sent() -> None:
+    end = begin(PEER)
+    end.say("one")
+    told(end, wire.Busy())
+    assert end.take_back() == Left(not_sent=("one",))
+
+
+def test_a_console_that_quits_while_cut_off_gets_all_back_at_once() -> None:
+    end = begin(OPERATOR, Turns.FREE)
+    end.say("given")
+    end.lost()
+    end.say("kept here")
+    assert end.quit().left == Left(("kept here",), ("given",))
+
+
+def test_what_crossed_the_others_quit_is_given_back_to_a_console() -> None:
+    end = begin(OPERATOR)
+    end.say("two")
+    end.quit()
+    assert told(end, wire.Quit()) == [Returned(Left(not_sent=("two",)))]
+
+
+def test_the_end_tells_how_many_own_messages_were_not_shown() -> None:
+    end = begin(PEER, Turns.FREE)
+    for text in ("one", "two", "three"):
+        end.say(text)
+    told(end, wire.Ack(3), wire.Read(1))
+    assert told(end, wire.Quit()) == [Over("alice", True, "", unread=2)]
+
+
+def test_an_equal_text_of_another_console_is_not_taken_for_an_own_one() -> None:
+    end = begin(OPERATOR, Turns.FREE)
+    end.say("two")
+    repeated = (wire.At(NOON, own=True), says(OPERATOR, "two"))
+    events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *repeated)
+    assert events[1:] == [Said(says(OPERATOR, "two"), True, NOON)]
+    assert sent == [wire.Ack(1), says(OPERATOR, "two")]
+
+
+def test_another_consoles_message_whose_words_are_gone_is_not_an_own_one() -> None:
+    end = begin(OPERATOR, Turns.FREE)
+    end.say("two")
+    gone = (wire.At(NOON, own=True, gone=True), says(OPERATOR, "?"))
+    _, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *gone)
+    assert sent == [wire.Ack(1), says(OPERATOR, "two")]
 
 
 def test_an_operators_quit_while_cut_off_is_told_to_the_next_link() -> None:

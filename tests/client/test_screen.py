@@ -123,7 +123,7 @@ async def test_the_doubled_backslash_counts_once() -> None:
     async with desk() as one:
         one.paste("\\\\" + "x" * 299)
         await one.until(lambda: one.line)
-        assert one.toolbar().endswith(" | 200 left")
+        assert one.toolbar().endswith("200 left")
 
 
 PARTS = [
@@ -148,11 +148,11 @@ async def test_the_toolbar_is_all_that_the_situation_has() -> None:
         for text in ("Hi!", "held", "this too"):
             one.press(text, "\r")
         await one.says("\\typing")
-        state = "alice | alice's turn | typing | an authority vouches | 2 held | 1 not stored"
+        state = "alice | alice's turn | typing | an authority vouches | 2 held | 1 not confirmed"
         assert one.toolbar().replace("\n", " | ") == state
         assert [part.words for part in one.chat.situation.parts()] == state.split(" | ")
         one.press("x" * 300)
-        await one.until(lambda: one.toolbar().endswith(" | 200 left"))
+        await one.until(lambda: one.toolbar().endswith("200 left"))
         assert "A message has at most 500 characters." in one.chat.situation.status_lines()
 
 

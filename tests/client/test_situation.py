@@ -102,7 +102,7 @@ SENTENCES: dict[str, Sentence] = {
     "not verified": lambda _, s: "Whose key that is has not been verified",
     "verified as (.*)": lambda m, s: f"Encrypted; the certificate is that of {m[1]}.",
     r"(\d+) held": lambda m, s: f"; held {m[1]}.",
-    r"(\d+) not stored": lambda m, s: _counted(s, s.end.own - int(m[1]), s.end.read),
+    r"(\d+) not confirmed": lambda m, s: _counted(s, s.end.own - int(m[1]), s.end.read),
     "not read": lambda _, s: _counted(s, s.end.own, s.end.read),
     "read": lambda _, s: _counted(s, s.end.own, s.end.own),
     "sent": lambda _, s: "Its program does not tell what has arrived",

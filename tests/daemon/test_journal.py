@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,17 @@ from hypothesis import strategies as st
 from pychat_client.errors import JournalError, ProtocolError
 from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.wire import Message
-from pychatd.journal import Conversation, Entry, Journal, JournalDamaged, copy_of, entry, hash_token
+from pychatd.journal import (
+    _MIGRATIONS,
+    _SCHEMA_1,
+    Conversation,
+    Entry,
+    Journal,
+    JournalDamaged,
+    copy_of,
+    entry,
+    hash_token,
+)
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 TOKEN = "5f0c11d2"
@@ -185,6 +196,7 @@ def test_forgotten_words_leave_their_places(journal: Journal) -> None:
 def test_of_removed_words_not_a_byte_stays_in_the_file(journal: Journal, file: Path, how: str) -> None:
     conversation = begun()
     said(journal, conversation, *(f"b{n:04} swordfish" for n in range(500)))
+    conversation.shown[Role.OPERATOR] = 500
     journal.end(conversation, "", NOON)
     said(journal, begun("another"), "b jellyfish")
     journal.close()
@@ -210,6 +222,7 @@ def test_conversations_that_ended_before_a_time_are_pruned_with_their_messages(j
     for day in range(3):
         conversation = begun(str(day))
         said(journal, conversation, "b1")
+        conversation.shown[Role.OPERATOR] = 1
         journal.end(conversation, "", NOON + timedelta(days=day))
     said(journal, begun("running"), "b1")
     assert journal.prune(NOON + timedelta(days=2)) == 2
@@ -218,6 +231,44 @@ def test_conversations_that_ended_before_a_time_are_pruned_with_their_messages(j
         == [n for n in range(1, 5) if journal.entries(n, 0, limit=9)]
         == [3, 4]
     )
+
+
+@pytest.mark.parametrize("shown", [{Role.OPERATOR: 1}, {Role.OPERATOR: 2}, {Role.PEER: 1}, {}])
+def test_what_one_side_has_not_seen_is_not_pruned(journal: Journal, shown: dict[Role, int]) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1", "a1", "b2")
+    conversation.shown.update(shown)
+    journal.end(conversation, "", NOON)
+    assert journal.prune(NOON + timedelta(days=1)) == 0
+    assert [e.text for e in journal.entries(1, 0)] == ["b1", "a1", "b2"]
+    conversation.shown.update({Role.OPERATOR: 2, Role.PEER: 1})
+    journal.save_shown(conversation)
+    assert journal.prune(NOON + timedelta(days=1)) == 1
+
+
+def test_each_console_is_known_by_what_it_has_said(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1")
+    ledger = copy_of(conversation.ledger)
+    texts = [("c1", "one"), ("c2", "two"), ("c1", "three"), (None, "four")]
+    message = partial(Message, "alice")
+    entries = [entry(ledger, Role.OPERATOR, message(text), NOON, console=console) for console, text in texts]
+    journal.append(conversation, entries, ledger)
+    assert [journal.said_by(1, console) for console in ("c1", "c2", "c3")] == [2, 1, 0]
+    assert [e.console for e in journal.entries(1, 0)] == [None, "c1", "c2", "c1", None]
+
+
+def test_a_file_of_the_first_version_is_taken_over(file: Path) -> None:
+    file.touch()
+    raw(file, "PRAGMA journal_mode = WAL")
+    database = sqlite3.connect(file)
+    database.executescript(f"{_SCHEMA_1}; PRAGMA user_version = 1")
+    database.close()
+    raw(file, "INSERT INTO conversation (handle, address, turns, started) VALUES ('Bob', 'a', 'free', 0)")
+    raw(file, "INSERT INTO message VALUES (1, 1, 'peer', 1, 'Bob', 'b1', 0)")
+    journal = Journal(file)
+    assert [(e.text, e.console) for e in journal.entries(1, 0)] == [("b1", None)]
+    journal.close()
 
 
 @pytest.fixture(scope="module")
@@ -345,11 +396,11 @@ def test_what_was_acked_survives_kill_9_of_the_writer(file: Path, durability: st
 
 def test_a_new_file_has_its_version_and_strict_tables(journal: Journal, file: Path) -> None:
     journal.close()
-    assert raw(file, "PRAGMA user_version") == [(1,)]
+    assert raw(file, "PRAGMA user_version") == [(len(_MIGRATIONS),)]
     strict = raw(file, "SELECT name, strict FROM pragma_table_list WHERE name IN ('conversation', 'message')")
     assert sorted(strict) == [("conversation", 1), ("message", 1)]
     with pytest.raises(sqlite3.IntegrityError):
-        raw(file, "INSERT INTO message VALUES (1, 'first', 'peer', 1, 'Bob', 'Hi', 0)")
+        raw(file, "INSERT INTO message VALUES (1, 'first', 'peer', 1, 'Bob', 'Hi', 0, NULL)")
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -376,11 +427,12 @@ def test_of_a_token_only_the_hash_is_in_the_file(journal: Journal, file: Path) -
 
 def test_a_file_of_a_newer_version_is_refused_and_left_alone(journal: Journal, file: Path) -> None:
     journal.close()
-    raw(file, "PRAGMA user_version = 2")
+    newer = len(_MIGRATIONS) + 1
+    raw(file, f"PRAGMA user_version = {newer}")
     with pytest.raises(JournalError) as refused:
         Journal(file)
     assert str(refused.value) == (
-        f"The journal {file} was written by a newer pychatd (version 2): "
+        f"The journal {file} was written by a newer pychatd (version {newer}): "
         "install that one again, or move the file away."
     )
     assert not isinstance(refused.value, JournalDamaged)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from pychat_client import wire
+from pychat_client.errors import JournalError
 from pychat_client.ledger import Role, Turns
 from pychat_client.link import UNSENT_MAX
 from pychatd.caller import WAITING_MAX
 from pychatd.operator_end import OperatorEnd
 from tests.daemon.line import ADDRESS, TOKEN, Line, on_a_line
+
+
+def _fails() -> NoReturn:
+    raise JournalError("The journal cannot be read.")
 
 
 def without_times(lines: list[str]) -> list[str]:
@@ -58,6 +64,124 @@ async def test_within_the_grace_time_the_seat_is_kept_for_the_peer_that_was_cut_
     await line.lose(peer)
     caller = await line.call("\\hello 1 Eve")
     assert [line.split()[0] for line in await caller.rest()] == ["\\busy"]
+
+
+@on_a_line()
+async def test_the_seat_is_kept_by_a_clock_that_nobody_sets(line: Line) -> None:
+    peer, _ = await line.peer("Hi!")
+    await line.lose(peer)
+    for hours in (2, -2):
+        now = datetime.now(UTC) + timedelta(hours=hours)
+        line.board.now = lambda now=now: now  # type: ignore[method-assign, misc]
+        assert (await (await line.call("\\hello 1 Eve")).rest())[-1].startswith("\\busy")
+
+
+@on_a_line(grace=0.0)
+async def test_a_clock_set_back_keeps_nobody_out(line: Line) -> None:
+    peer, _ = await line.peer("Hi!")
+    await line.lose(peer)
+    line.board.now = lambda: datetime.now(UTC) - timedelta(hours=2)  # type: ignore[method-assign]
+    await line.peer("Hi!", handle="Eve")
+
+
+@on_a_line()
+async def test_a_call_that_was_overtaken_does_not_displace_the_newer_one(line: Line) -> None:
+    _, token = await line.peer("Hi!")
+    third = await line.call(f"\\hello 1 Bob session={token} got=0 call=3")
+    await third.news()
+    second = await line.call(f"\\hello 1 Bob session={token} got=0 call=2", "Bob> stale", "\\quit")
+    assert (await second.rest())[-1].startswith("\\error displaced")
+    assert line.stored() == ["Hi!"]
+    await line.console("")
+    assert "\\here alice" in await third.news()
+
+
+@on_a_line()
+async def test_a_call_that_does_not_count_is_the_newest(line: Line) -> None:
+    _, token = await line.peer("Hi!")
+    third = await line.call(f"\\hello 1 Bob session={token} got=0 call=3")
+    await third.news()
+    await (await line.call(f"\\hello 1 Bob session={token} got=0")).news()
+    assert (await third.rest())[-1].startswith("\\error displaced")
+
+
+@on_a_line()
+async def test_a_caller_that_calls_again_before_its_first_message_keeps_its_token(line: Line) -> None:
+    first, token = await line.greeted()
+    second = await line.call(f"\\hello 1 Bob session={token} got=0 call=2")
+    assert f"session={token}" in (await second.news())[0]
+    await first.say("Bob> late")
+    assert (await first.rest())[-1].startswith("\\error displaced")
+    await second.say("Bob> Hi!")
+    assert "\\ack 1" in await second.news()
+    assert line.stored() == ["Hi!"]
+
+
+@on_a_line()
+async def test_a_hello_overtaken_before_the_first_message_puts_nobody_out(line: Line) -> None:
+    _, token = await line.greeted()
+    third = await line.call(f"\\hello 1 Bob session={token} got=0 call=3")
+    await third.news()
+    second = await line.call(f"\\hello 1 Bob session={token} got=0 call=2", "Bob> stale")
+    assert (await second.rest())[-1].startswith("\\error displaced")
+    await third.say("Bob> Hi!")
+    assert "\\ack 1" in await third.news()
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_refused_console_is_told_what_of_its_words_is_stored(line: Line) -> None:
+    console = await line.console(" console=c1")
+    await line.peer("Hi!")
+    await console.say("alice> one", "alice> two")
+    await console.news()
+    await line.restart()
+    other = await line.console(" session=1 got=1 sent=2 console=c2")
+    await other.say("alice> three")
+    await other.news()
+    refused = await line.connect(OperatorEnd(line.board, "alice (pid 8)"))
+    await refused.say("\\hello 1 alice session=1 got=1 sent=0 console=c1")
+    assert (await refused.hear(), (await refused.hear())[:11]) == ("\\stored 2", "\\error held")
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_console_that_is_taken_over_is_told_what_of_its_words_is_stored(line: Line) -> None:
+    console = await line.console(" console=c1")
+    await line.peer("Hi!")
+    await console.say("alice> one")
+    await console.news()
+    await line.console(" take=1 console=c2")
+    assert "\\stored 1" in await console.rest()
+
+
+@on_a_line(keep="none", turns=Turns.FREE)
+async def test_a_console_is_told_which_of_the_repeated_messages_are_its_own(line: Line) -> None:
+    console = await line.console(" console=c1")
+    peer, token = await line.peer("Hi!")
+    await console.say("\\ack 1", "alice> one")
+    await console.news()
+    await line.restart()
+    peer = await line.call(f"\\hello 1 Bob session={token} got=1")
+    other = await line.console(" session=1 got=1 sent=1 console=c2")
+    await other.say("alice> two")
+    await other.news()
+    await peer.say("\\ack 2")
+    await peer.news()
+    await line.lose(other)
+    back = await line.console(" session=1 got=1 sent=0 console=c1")
+    flags = [at.split(" ", 2)[2] for at in await back.news() if at.startswith("\\at ")]
+    assert flags == ["own mine gone", "own gone"]
+
+
+@on_a_line()
+async def test_a_console_that_cannot_attach_renames_nobody(line: Line) -> None:
+    await line.peer("Hi!")
+    line.board.journal_failed(JournalError("broken"))
+    before = line.board.handle
+    refused = await line.connect(OperatorEnd(line.board, "alice (pid 8)"))
+    line.journal.running = _fails  # type: ignore[method-assign]
+    await refused.say("\\hello 1 mallory")
+    assert (await refused.rest())[-1].startswith("\\error journal")
+    assert line.board.handle == before
 
 
 @on_a_line(grace=0.0)
@@ -791,7 +915,10 @@ async def test_with_keep_none_words_are_gone_once_the_other_user_has_seen_them(l
 
 @on_a_line(keep="30d")
 async def test_with_keep_in_days_old_conversations_are_removed_at_the_next_start(line: Line) -> None:
+    console = await line.console()
     peer, _ = await line.peer("Hi!")
+    await console.say("\\ack 1")
+    await console.news()
     await peer.say("\\quit")
     await peer.rest()
     await line.restart()

@@ -140,7 +140,7 @@ def test_what_is_said_early_is_held_and_told_and_taken_back(console: Program, cl
     client.tells("state", held=1)
     console.tells("message", text="Hi!")  # before it, there is nothing to quit
     console.say(command="quit")
-    client.tells("undelivered", text="two")
+    client.tells("not_sent", text="two")
     client.tells("end", status=6)
     assert client.piped.exit_status() == 6
 
@@ -157,16 +157,14 @@ def test_what_is_taken_back_is_told_as_it_was_said(console: Program, client: Pro
         console.tells("state", held=0)
 
 
-def test_what_was_held_when_the_peer_left_is_undelivered_and_nobody_has_recalled_it(
-    console: Program, client: Program
-) -> None:
+def test_what_was_held_when_the_peer_left_is_not_sent_and_not_recalled(console: Program, client: Program) -> None:
     client.say(text="Hi!")
     console.tells("state", your_turn=True)
     console.say(text="an answer")
     console.say(text="\\never")
     console.tells("held", text="\\never")
     client.say(command="quit")
-    console.tells("undelivered", text="\\never")
+    console.tells("not_sent", text="\\never")
     console.tells("state", open=False)
     assert console.told("recalled") == []
 

@@ -102,7 +102,7 @@ def test_what_was_not_delivered_is_marked(line: Line, tmp_path: Path) -> None:
     console.says("Hi!")
     console.enter("\\quit")
     assert client.exit_status() == 6
-    assert "-- TIME Not delivered: never said" in _logged(tmp_path / "transcript")
+    assert "-- TIME Not sent: never said" in _logged(tmp_path / "transcript")
     assert not any("Client1> never said" in row for row in _logged(tmp_path / "transcript"))
 
 

@@ -161,7 +161,7 @@ def test_the_operators_quit_ends_a_script_that_waits_for_its_turn(line: Line) ->
     console.enter("\\quit enough")
     assert client.exit_status() == 6
     assert "Server ended the conversation: enough" in client.notices()
-    assert "This was not delivered:" in client.notices()
+    assert "Not sent:" in client.notices()
 
 
 def test_a_person_is_told_when_what_was_held_is_sent(line: Line) -> None:

@@ -46,7 +46,7 @@ def test_what_was_held_when_the_peer_left_comes_back_into_the_operators_line(lin
     console.enter("and one more thing")
     console.sees("held until your turn: and one more thing")
     client.enter("\\quit")
-    console.sees("This was not delivered:")
+    console.sees("Not sent:")
     console.line_is("Server> and one more thing")
 
 

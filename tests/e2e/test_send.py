@@ -115,9 +115,9 @@ def silent(idle_line: Line) -> Iterator[FakeHost]:
 
 def test_what_was_not_confirmed_in_time_is_given_back_with_a_status(idle_line: Line, silent: FakeHost) -> None:
     result = _send(idle_line, "--timeout", "2", "lost?", port=silent.port)
-    assert (result.returncode, result.stdout) == (6, b"")
+    assert (result.returncode, result.stdout) == (9, b"")
     assert b"not confirmed in time" in result.stderr
-    assert b"not delivered:\npychat:     lost?\n" in result.stderr
+    assert b"Not confirmed; it may have arrived:\npychat:     lost?\n" in result.stderr
     silent.idle()
     assert b"lost?\n" in silent.told
 
@@ -130,7 +130,7 @@ def test_who_is_interrupted_gives_back_what_was_not_confirmed(
     wait_for(lambda: any(b"lost?" in visit.told for visit in silent.visits), "it is on its way")
     sender.process.send_signal(number)
     assert sender.exit_status() == 130
-    assert "not delivered:\npychat:     lost?\n" in sender.notices()
+    assert "Not confirmed; it may have arrived:\npychat:     lost?\n" in sender.notices()
     assert "Traceback" not in sender.notices()
 
 
@@ -140,14 +140,14 @@ def test_a_host_that_says_nothing_is_given_up(line: Line) -> None:
     result = _send(line, "--timeout", "1", "not heard")
     line.send(signal.SIGCONT)
     assert result.returncode == 3
-    assert b"not delivered:\npychat:     not heard\n" in result.stderr
+    assert b"Not sent:\npychat:     not heard\n" in result.stderr
 
 
 def test_nobody_answers(idle_line: Line) -> None:
     result = _send(idle_line, text=b"two\nlines\n")
     assert (result.returncode, result.stdout) == (3, b"")
     assert b"Nobody answers" in result.stderr
-    assert b"not delivered:\npychat:     two\npychat:     lines\n" in result.stderr  # stdin is read and gone
+    assert b"Not sent:\npychat:     two\npychat:     lines\n" in result.stderr  # stdin is read and gone
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -160,7 +160,7 @@ def test_who_is_interrupted_while_nobody_answers_gets_the_text_back(
     sender.notes("Calling until somebody answers.")
     sender.process.send_signal(number)
     assert sender.exit_status() == 130
-    assert sender.notices().endswith("not delivered:\npychat:     not lost\n")
+    assert sender.notices().endswith("Not sent:\npychat:     not lost\n")
 
 
 def test_a_line_that_is_taken(line: Line) -> None:
@@ -201,7 +201,7 @@ def test_another_key_than_the_given_one(line: Line) -> None:
     words = [str(BIN / "pychat"), "send", "--fingerprint", "SHA256:" + 43 * "A", "localhost", str(line.port), "x"]
     result = subprocess.run(words, env=line.env, capture_output=True, timeout=PATIENCE, check=False)
     assert result.returncode == 7
-    assert b"not delivered:\npychat:     x\n" in result.stderr
+    assert b"Not sent:\npychat:     x\n" in result.stderr
     assert _said(line) == []
 
 

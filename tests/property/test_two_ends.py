@@ -1,8 +1,9 @@
 """Two ends and the plainest honest daemon between them: whatever is cut, nothing is lost, doubled or reordered.
 
 The machine says, recalls and quits at both ends, carries frames one by one, cuts links with all that
-is under way on them, and replaces the console. What docs/protocol.md promises is checked after each
-step; in the end every link is up, everything has arrived, and nobody has to wait for anything.
+is under way on them, delivers the bytes of dead links late, and replaces the console, or lets another one speak
+meanwhile. What docs/protocol.md promises is checked after each step; in the end every link is up, everything has
+arrived, and nobody has to wait for anything.
 """
 
 from __future__ import annotations
@@ -19,56 +20,74 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pychat_client import codec, wire
 from pychat_client.conversation import Endpoint
 from pychat_client.errors import Refused
-from pychat_client.events import Event, Over, Said
+from pychat_client.events import Event, Held, Left, Over, Returned, Said
 from pychat_client.ledger import Ledger, Role, Turns
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 OTHER = {PEER: OPERATOR, OPERATOR: PEER}
 HANDLES = {PEER: "Client1", OPERATOR: "alice"}
+NOT_KEPT = "(not kept)"
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 roles = st.sampled_from(Role)
 few = st.integers(0, 4)
 
 
-@dataclass
+@dataclass(eq=False)
 class Line:
-    """A link that is up, and what is under way on it."""
+    """A connection, and what is under way on it."""
 
+    role: Role
     up: deque[wire.Frame] = field(default_factory=deque)  # to the daemon
     down: deque[wire.Frame] = field(default_factory=deque)  # to the end
+    console: str | None = None  # of a console: its id
+    token: str = ""  # of a peer: the session that the daemon has given it
+    call: int = 0
+    refused: bool = False  # the daemon reads no more of it
     greeted: bool = False  # the daemon has answered this end's hello
     answered: bool = False  # and the answer has arrived
     in_step: bool = True  # what comes up is for the conversation that this end has been told of
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A message in the journal. console: which one has said it."""
+
+    role: Role
+    text: str
+    console: str | None
+
+
 class Daemon:
     """A journal in a list, and the rules of docs/protocol.md, "A conversation"."""
 
-    def __init__(self, turns: Turns, lines: dict[Role, Line]) -> None:
+    def __init__(self, turns: Turns, *, keeps_text: bool) -> None:
         self.ledger = Ledger(turns)
-        self.journal: list[tuple[Role, str]] = []
+        self.journal: list[Stored] = []
         self.shown = {PEER: 0, OPERATOR: 0}
         self.over = False
-        self._lines = lines
-        self._calls = 0
-        self._token = ""
+        self.peer: Line | None = None  # whose first message was stored, or that has resumed
+        self.console: Line | None = None
+        self._callers: list[Line] = []  # greeted, and nothing said yet
+        self._keeps_text = keeps_text
+        self._tokens = 0
 
     def stored(self, role: Role) -> list[str]:
-        return [text for who, text in self.journal if who is role]
+        return [message.text for message in self.journal if message.role is role]
 
-    def receive(self, role: Role, frame: wire.Frame) -> None:
-        line = self._lines[role]
+    def receive(self, line: Line, frame: wire.Frame) -> None:
         line.in_step = line.in_step or isinstance(frame, wire.Ack)
-        if not line.in_step:
+        if line.refused or not line.in_step:
             return
         match frame:
+            case wire.Hello() if line.role is PEER:
+                self._greet_peer(line, frame)
             case wire.Hello():
-                self._greet(role, frame)
+                self._greet_console(line, frame)
             case wire.Message() if not self.over:
-                self._store(role, frame.text)
+                self.store(line.role, frame.text, line)
             case wire.Ack(count):
-                self._has_shown(role, count)
+                self._has_shown(line.role, count)
             case wire.Quit() if not self.over:
                 self.over = True
                 for end in Role:
@@ -76,31 +95,48 @@ class Daemon:
             case _:
                 assert self.over, f"an end sends {frame}"
 
-    def _greet(self, role: Role, hello: wire.Hello) -> None:
-        self._lines[role].greeted = True
-        if role is OPERATOR:
-            self._send(role, wire.Hello(1, HANDLES[role]))
-        else:
-            known = bool(self.journal)
-            assert not known or hello.session == self._token
-            self._calls += 1
-            self._token = self._token if known else f"call-{self._calls}"
-            turns, stored = self.ledger.turns.value, self.ledger.peer if known else None
-            self._send(role, wire.Hello(1, HANDLES[OPERATOR], session=self._token, got=stored, turns=turns))
+    def _greet_console(self, line: Line, hello: wire.Hello) -> None:
+        self.console, line.greeted, line.console = line, True, hello.console
+        line.down.append(wire.Hello(1, HANDLES[OPERATOR]))
         if self.journal:
-            sent, got = (self.ledger.peer if role is PEER else hello.sent or 0), hello.got or 0
-            self._has_shown(role, got)
-            self._repeat(role, sent, got)
+            self._resume(OPERATOR, hello.sent or 0, hello.got or 0)
+
+    def _greet_peer(self, line: Line, hello: wire.Hello) -> None:
+        """A session is taken up by the newest call only, before the first message too."""
+        line.call = hello.call or 0
+        before = self.peer or next((c for c in self._callers if c.token == hello.session), None)
+        same = before is not None and before.token == hello.session
+        if (self.peer is not None and not same) or (before is not None and same and line.call < before.call):
+            line.refused = True
+            return
+        if before is not None and same:
+            before.refused, line.token = True, before.token
+            self._callers = [caller for caller in self._callers if caller is not before]
+        else:
+            self._tokens += 1
+            line.token = f"call-{self._tokens}"
+        line.greeted = True
+        got, turns = (None if self.peer is None else self.ledger.peer), self.ledger.turns.value
+        line.down.append(wire.Hello(1, HANDLES[OPERATOR], session=line.token, got=got, turns=turns))
+        if self.peer is None:
+            self._callers.append(line)
+        else:
+            self.peer = line
+            self._resume(PEER, self.ledger.peer, hello.got or 0)
+
+    def _resume(self, role: Role, sent: int, got: int) -> None:
+        self._has_shown(role, got)
+        self._repeat(role, sent, got)
 
     def _repeat(self, role: Role, sent: int, got: int) -> None:
         """What `role` has not got yet; a console is repeated its own messages too."""
         if role is OPERATOR:
             self._begin(got, sent)
         counts = {role: 0, OTHER[role]: 0}
-        for who, text in self.journal:
-            counts[who] += 1
-            if counts[who] > (sent if who is role else got):
-                self._send(role, wire.At(NOON, own=who is role), wire.Message(HANDLES[who], text))
+        for message in self.journal:
+            counts[message.role] += 1
+            if counts[message.role] > (sent if message.role is role else got):
+                self._send(role, *self._repeated(message, role))
         self._send(role, wire.Read(self.shown[OTHER[role]]))
         if self.over:
             self._send(role, wire.Quit())
@@ -110,24 +146,35 @@ class Daemon:
         self.shown[role] = max(self.shown[role], count)
         self._send(OTHER[role], wire.Read(self.shown[role]))
 
-    def _store(self, role: Role, text: str) -> None:
+    def _repeated(self, message: Stored, to: Role) -> tuple[wire.Frame, ...]:
+        own = message.role is to
+        gone = own and not self._keeps_text
+        mine = own and self.console is not None and message.console == self.console.console
+        text = NOT_KEPT if gone else message.text
+        return wire.At(NOON, own=own, mine=mine, gone=gone), wire.Message(HANDLES[message.role], text)
+
+    def store(self, role: Role, text: str, line: Line | None) -> None:
+        """line: it came from; None for another console, of which this machine knows nothing more."""
+        if role is PEER and self.peer is None:
+            self.peer = line
         number = self.ledger.add(role)
-        self.journal.append((role, text))
-        self._send(role, wire.Ack(number))
+        self.journal.append(Stored(role, text, None if line is None else line.console))
+        if line is not None:
+            line.down.append(wire.Ack(number))
         if len(self.journal) == 1:
             self._begin(0, 0)
         self._send(OTHER[role], wire.Message(HANDLES[role], text))
 
     def _begin(self, heard: int, told: int) -> None:
         """Tells the console of the conversation; what it says counts from its ack of that on."""
-        if (line := self._lines.get(OPERATOR)) is not None and line.greeted:
+        if (line := self.console) is not None:
             line.in_step = False
             got, turns = self.ledger.operator, self.ledger.turns.value
             line.down.append(wire.Peer(HANDLES[PEER], "7", got, heard, told, turns, NOON, "192.0.2.7"))
 
     def _send(self, role: Role, *frames: wire.Frame) -> None:
-        line = self._lines.get(role)
-        if line is not None and line.greeted:
+        line = self.peer if role is PEER else self.console
+        if line is not None:
             line.down.extend(frames)
 
 
@@ -135,16 +182,20 @@ class TwoEnds(RuleBasedStateMachine):
     """Everything that can happen to two users, their programs and their links."""
 
     turns: Turns
+    keeps_text: bool
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: dict[Role, Line] = {}
-        self.daemon = Daemon(self.turns, self.lines)
-        self.ends = {role: Endpoint(role, HANDLES[role]) for role in Role}
+        self.dead: list[Line] = []  # cut, and the daemon may still get what was under way on them
+        self.daemon = Daemon(self.turns, keeps_text=self.keeps_text)
+        self.consoles = 0
+        self.ends = {PEER: Endpoint(PEER, HANDLES[PEER]), OPERATOR: self._new_console()}
         self.screens: dict[Role, list[tuple[Role, str]]] = {role: [] for role in Role}
         self.said: dict[Role, list[str]] = {role: [] for role in Role}
         self.recalled: set[str] = set()
-        self.returned: set[str] = set()  # given back to the user as not delivered
+        self.not_sent: set[str] = set()  # given back to the user
+        self.not_confirmed: set[str] = set()
 
     # -------------------------------------------------------------- what happens
 
@@ -194,23 +245,34 @@ class TwoEnds(RuleBasedStateMachine):
     @rule(role=roles)
     def link_comes_up(self, role: Role) -> None:
         if role not in self.lines and not self.ends[role].over:
-            self.lines[role] = Line()
+            self.lines[role] = Line(role)
             self.ends[role].greet()
             self._flush(role)
 
     @precondition(lambda self: self.lines)
     @rule(role=roles, arrived=few, again=st.booleans())
     def link_is_cut(self, role: Role, arrived: int, again: bool) -> None:
-        """What was under way is lost, but for the first frames on their way to the daemon."""
+        """The first frames on their way to the daemon arrive; those behind them may come late, or never."""
         if role not in self.lines:
             return
         self.some_frames_arrive(role, arrived, 0)
-        del self.lines[role]
+        line = self.lines.pop(role)
+        if role is PEER:  # a console's are gone: its socket is on the same host
+            self.dead.append(line)
+        elif self.daemon.console is line:
+            self.daemon.console = None
         self.ends[role].lost()
         if self.ends[role].over:
-            self.returned.update(self.ends[role].take_undelivered())
+            self._take_back(role)
         elif again:
             self.link_comes_up(role)
+
+    @precondition(lambda self: any(line.up for line in self.dead))
+    @rule(which=few, count=few)
+    def bytes_of_a_dead_link_arrive(self, which: int, count: int) -> None:
+        line = self.dead[which % len(self.dead)]
+        for _ in range(min(count, len(line.up))):
+            self.daemon.receive(line, line.up.popleft())
 
     @precondition(lambda self: any(end.my_turn for end in self.ends.values()))
     @rule(arrived=few, again=st.booleans())
@@ -223,10 +285,17 @@ class TwoEnds(RuleBasedStateMachine):
     @rule(arrived=few)
     def console_is_replaced(self, arrived: int) -> None:
         self.link_is_cut(OPERATOR, arrived, False)
-        self.returned.update(self.ends[OPERATOR].take_undelivered())
-        self.ends[OPERATOR] = Endpoint(OPERATOR, HANDLES[OPERATOR])
+        self._take_back(OPERATOR)
+        self.ends[OPERATOR] = self._new_console()
         self.screens[OPERATOR] = []
         self.link_comes_up(OPERATOR)
+
+    @precondition(lambda self: OPERATOR not in self.lines and self.daemon.ledger.may_speak(OPERATOR))
+    @rule(number=st.integers(0, 1000))
+    def another_console_speaks(self, number: int) -> None:
+        """It was attached while this one was cut off."""
+        if not self.daemon.over:
+            self.daemon.store(OPERATOR, f"another {number}", None)
 
     @precondition(lambda self: self.lines)
     @rule(role=roles, up=few, down=few)
@@ -234,9 +303,7 @@ class TwoEnds(RuleBasedStateMachine):
         if (line := self.lines.get(role)) is None:
             return
         for _ in range(min(up, len(line.up))):
-            self.daemon.receive(role, line.up.popleft())
-        if role is OPERATOR and line.down and isinstance(line.down[0], wire.Hello):
-            down = max(down, 2)  # until test_a_text_between_hello_and_peer_goes_once passes
+            self.daemon.receive(line, line.up.popleft())
         for _ in range(min(down, len(line.down))):
             frame = line.down.popleft()
             line.answered = line.answered or isinstance(frame, wire.Hello)
@@ -269,25 +336,39 @@ class TwoEnds(RuleBasedStateMachine):
             end = self.ends[role]
             if not end.over:
                 shown = [text for who, text in screen if who is role]
-                assert shown == [*self.daemon.stored(role)[: end.stored], *end.outbox]
+                expected = [*self.daemon.stored(role)[: end.stored], *end.outbox]
+                assert len(shown) == len(expected)
+                for another in (True, False):  # another console's words come when this one is told of them
+                    on_screen, in_order = (
+                        [text for text in texts if text.startswith("another") is another]
+                        for texts in (shown, expected)
+                    )
+                    assert NOT_KEPT in shown or on_screen == in_order
 
     @invariant()
     def the_rules_hold_in_the_journal_and_on_each_screen(self) -> None:
-        for talk in (self.daemon.journal, *self.screens.values()):
-            speakers = [who for who, _ in talk]
+        journal = [message.role for message in self.daemon.journal]
+        for speakers in (journal, *([who for who, _ in screen] for screen in self.screens.values())):
             assert speakers[:1] in ([], [PEER])
             if self.turns is Turns.ALTERNATE:
-                assert speakers == [PEER, OPERATOR] * (len(talk) // 2) + [PEER] * (len(talk) % 2)
+                assert speakers == [PEER, OPERATOR] * (len(speakers) // 2) + [PEER] * (len(speakers) % 2)
 
     @invariant()
     def nobodys_text_disappears(self) -> None:
         for role, end in self.ends.items():
-            stored = self.daemon.stored(role)
-            away = self.recalled | (self.returned - set(stored))
+            stored = [text for text in self.daemon.stored(role) if not text.startswith("another")]
+            away = self.recalled | ((self.not_sent | self.not_confirmed) - set(stored))
             waiting = [text for text in end.outbox if text not in stored]
             assert [text for text in self.said[role] if text not in away] == [*stored, *waiting, *end.held]
 
+    @invariant()
+    def what_was_told_to_be_not_sent_is_never_stored(self) -> None:
+        assert not self.not_sent & {message.text for message in self.daemon.journal}
+
     def teardown(self) -> None:
+        for line in self.dead:
+            while line.up:
+                self.daemon.receive(line, line.up.popleft())
         for role in Role:
             self.link_comes_up(role)
         self.all_arrives()
@@ -309,14 +390,32 @@ class TwoEnds(RuleBasedStateMachine):
     def _show(self, role: Role, events: Iterable[Event]) -> None:
         for event in events:
             match event:
+                case Held(text):  # it may have been shown already: another console was faster, and it waits again
+                    self._take_from_screen(role, text)
                 case Said(message, own):
                     self.screens[role].append((role if own else OTHER[role], message.text))
-                case Over(_, by_other, _, undelivered):
-                    assert not (by_other and set(undelivered) & set(self.daemon.stored(role)))
-                    self.returned.update(undelivered)
+                case Over(left=left) | Returned(left):
+                    self._note(role, left)
                 case _:
                     pass
         self._flush(role)
+
+    def _new_console(self) -> Endpoint:
+        self.consoles += 1
+        return Endpoint(OPERATOR, HANDLES[OPERATOR], console=f"c{self.consoles}")
+
+    def _take_back(self, role: Role) -> None:
+        self._note(role, self.ends[role].take_back())
+
+    def _take_from_screen(self, role: Role, text: str) -> None:
+        if (role, text) in self.screens[role]:
+            self.screens[role].remove((role, text))
+
+    def _note(self, role: Role, left: Left) -> None:
+        for text in (*left.not_sent, *left.not_confirmed):
+            self._take_from_screen(role, text)
+        self.not_sent.update(left.not_sent)
+        self.not_confirmed.update(left.not_confirmed)
 
     def _flush(self, role: Role) -> None:
         frames = self.ends[role].frames()
@@ -329,10 +428,17 @@ class TwoEnds(RuleBasedStateMachine):
 
 class TakingTurns(TwoEnds):
     turns = Turns.ALTERNATE
+    keeps_text = True
 
 
 class SpeakingFreely(TwoEnds):
     turns = Turns.FREE
+    keeps_text = True
+
+
+class KeepingNoText(TwoEnds):
+    turns = Turns.FREE
+    keeps_text = False
 
 
 often = settings(
@@ -346,3 +452,5 @@ TestTakingTurns = TakingTurns.TestCase
 TestTakingTurns.settings = often
 TestSpeakingFreely = SpeakingFreely.TestCase
 TestSpeakingFreely.settings = often
+TestKeepingNoText = KeepingNoText.TestCase
+TestKeepingNoText.settings = often

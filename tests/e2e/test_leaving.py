@@ -1,0 +1,150 @@
+"""How both programs leave: what they wait for, and what they say of words that are not stored."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.harness import Line, Piped, wait_for
+
+NOT_SENT = "Not sent:"
+NOT_CONFIRMED = "Not confirmed; it may have arrived:"
+
+
+@contextmanager
+def _stalled(line: Line) -> Iterator[None]:
+    """The daemon reads nothing meanwhile."""
+    line.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        line.send(signal.SIGCONT)
+
+
+def _pair(line: Line) -> tuple[Piped, Piped]:
+    """A client and a console that talk."""
+    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("This is the line")
+    client = line.plain("pychat", "--plain", "--handle", "Client1")
+    client.enter("Hi!")
+    console.says("Client1> Hi!\n")
+    return client, console
+
+
+@pytest.fixture
+def free_line(idle_line: Line) -> Line:
+    file = idle_line.configure('turns = "free"\ngrace = 0')
+    idle_line.start("--config", file)
+    return idle_line
+
+
+def test_detach_right_behind_a_message_waits_for_its_ack(free_line: Line) -> None:
+    client, console = _pair(free_line)
+    console.enter("one\n\\detach")
+    assert console.exit_status() == 0
+    assert "Not" not in console.notices()
+    client.says("Server> one\n")
+
+
+def test_a_message_typed_as_the_console_leaves_is_refused(free_line: Line) -> None:
+    _, console = _pair(free_line)
+    with _stalled(free_line):
+        console.enter("one\n\\detach\ntwo")
+        console.notes("Detached")
+        assert console.exit_status() == 9
+    assert f"{NOT_CONFIRMED}\npychatd-console:     one\n" in console.notices()
+    assert f"{NOT_SENT}\npychatd-console:     two\n" in console.notices()
+
+
+def test_a_quit_in_a_stall_says_that_a_message_may_have_arrived(free_line: Line) -> None:
+    client, console = _pair(free_line)
+    with _stalled(free_line):
+        client.enter("two\n\\quit")
+        assert client.exit_status() == 9
+    assert f"{NOT_CONFIRMED}\npychat:     two\n" in client.notices()
+    assert NOT_SENT not in client.notices()
+    console.says("Client1> two\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
+def test_a_signal_before_the_ack_never_says_not_sent(
+    free_line: Line, program: str, number: signal.Signals
+) -> None:
+    client, console = _pair(free_line)
+    leaving, other = (client, console) if program == "pychat" else (console, client)
+    with _stalled(free_line):
+        leaving.enter("two\n\\status")
+        leaving.notes("1 stored" if program == "pychat" else "0 stored")
+        leaving.process.send_signal(number)
+        assert leaving.exit_status() == 130
+    assert f"{NOT_CONFIRMED}\n{program}:     two\n" in leaving.notices()
+    assert NOT_SENT not in leaving.notices()
+    other.says("> two\n")
+
+
+def test_what_no_connection_was_given_is_not_sent(free_line: Line) -> None:
+    _, console = _pair(free_line)
+    free_line.kill()
+    console.notes("The connection is gone")
+    console.enter("one\n\\detach")
+    assert console.exit_status() == 6
+    assert f"{NOT_SENT}\npychatd-console:     one\n" in console.notices()
+
+
+def test_a_console_that_finds_another_one_knows_what_is_stored(free_line: Line) -> None:
+    client, console = _pair(free_line)
+    with _stalled(free_line):
+        console.enter("stored\n\\status")
+        console.notes("0 stored")
+    client.says("Server> stored\n")
+    console.process.send_signal(signal.SIGSTOP)  # it does not read the ack
+    console.process.send_signal(signal.SIGCONT)
+    free_line.kill()
+    console.notes("The connection is gone")
+    console.process.send_signal(signal.SIGSTOP)
+    free_line.start("--config", free_line.configure('turns = "free"'))
+    other = free_line.plain("pychatd-console", "--plain", "--handle", "Other")
+    other.notes("said earlier: stored")
+    console.process.send_signal(signal.SIGCONT)
+    assert console.exit_status() == 4
+    assert "stored\n" not in console.notices().partition("held by")[2]
+
+
+def test_lines_of_the_input_behind_the_end_are_given_back(free_line: Line) -> None:
+    console = free_line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("This is the line")
+    client = free_line.plain("pychat", "--plain", "--handle", "Client1")
+    client.notes("Connected to")
+    client.enter("one\n\\quit\ntwo\n\n\\status\nthree")
+    assert client.exit_status() == 6
+    returned = f"{NOT_SENT}\npychat:     two\npychat: {NOT_SENT}\npychat:     three\n"
+    assert client.notices().endswith(returned)
+
+
+@pytest.mark.parametrize("who", ["the caller", "the operator"])
+def test_the_end_counts_what_was_stored_and_not_shown(free_line: Line, who: str) -> None:
+    client, console = _pair(free_line)
+    if who == "the caller":
+        console.enter("\\detach")
+        client.notes("is away")
+        client.enter("one\ntwo\n\\quit")
+    else:
+        client.process.send_signal(signal.SIGSTOP)
+        console.enter("one\ntwo")
+        wait_for(lambda: free_line.status()["peer"]["sent"] == 2, "both are stored")
+        client.process.kill()
+        console.notes("away")
+        free_line.greeted("Client2").send("Client2> Hi!")
+    left, other = (client, "Server") if who == "the caller" else (console, "Client1")
+    left.notes(f"2 messages of yours were stored, but not shown to {other} before the end.")
+
+
+def test_the_log_counts_what_was_not_shown(free_line: Line) -> None:
+    client = free_line.plain("pychat", "--plain", "--handle", "Client1")
+    client.enter("one\ntwo\n\\quit")
+    assert client.exit_status() == 0
+    free_line.logs("ended by the peer, 2 of the peer not shown")
