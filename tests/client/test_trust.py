@@ -1,8 +1,10 @@
-"""The file of known hosts, with several programs at it at once. (What it is for: tests/security/test_tls.py.)"""
+"""Known answers of what makes trust: numbers, TLS settings, private files. And the file of known hosts, with
+several programs at it at once. (What it is for: tests/security/test_tls.py.)"""
 
 from __future__ import annotations
 
 import os
+import ssl
 import stat
 import subprocess
 import sys
@@ -11,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client import trust
 from pychat_client.errors import PychatError
-from pychat_client.trust import KnownHosts, changed_key
+from pychat_client.trust import KnownHosts, changed_key, fingerprint, safety_number
+from tests.security.certificates import Made, make
+from tests.security.hosts import server_context
 
 WRITERS, EACH = 6, 20
 
@@ -67,3 +72,90 @@ def test_the_page_of_a_changed_key_leaves_the_breaking_of_lines_to_the_view() ->
     """A paragraph in two lines would be broken twice on a terminal that is narrower than they are."""
     page = str(changed_key("host", 7000, "SHA256:before", "SHA256:now")).split("\n")
     assert not [pair for pair in pairwise(page) if all(line and not line.startswith(" ") for line in pair)]
+
+
+# ------------------------------------------------------------------ numbers
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "number"),
+    [
+        (b"", "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU", "31562 94882 17610 47922 56899 00627"),
+        (
+            b"certificate 169651",
+            "SHA256:1ubAh70CB5pIU+KzXSr37hMwUTIGHoyuLo59X+AsCWs",
+            "00000 92542 23554 75941 29593 97582",
+        ),
+    ],
+)
+def test_a_certificate_has_this_fingerprint_and_this_number(certificate: bytes, key: str, number: str) -> None:
+    """As other programs reckon them; people compare these with what another version has shown.
+
+    printf '' | openssl dgst -sha256 -binary | base64
+    printf 'pychat safety number SHA256:...' | sha256sum     and of this, in bc: ibase=16; ... % A^1E
+    """
+    assert fingerprint(certificate) == key
+    assert safety_number(key) == number
+
+
+# ------------------------------------------------------------------ TLS settings
+
+
+def _takes(client: ssl.SSLContext, host: Made) -> bool:
+    """Whether a client with these settings takes a host that shows this certificate."""
+    upward, downward = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = client.wrap_bio(downward, upward)
+    far = server_context(host).wrap_bio(upward, downward, server_side=True)
+    for end in (near, far, near, far):
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLCertVerificationError:
+            return False
+    return near.version() == "TLSv1.3"
+
+
+def test_the_settings_for_a_pinned_host_are_these(tmp_path: Path) -> None:
+    context = trust.pinned_context(make(tmp_path, "host").der, None)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    # X509_V_FLAG_PARTIAL_CHAIN and _NO_CHECK_TIME, as openssl/x509_vfy.h has them, and no other
+    assert context.verify_flags == ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).verify_flags | 0x80000 | 0x200000
+    assert context.cert_store_stats() == {"x509": 1, "crl": 0, "x509_ca": 0}
+
+
+def test_the_settings_for_the_authorities_are_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(make(tmp_path, "Test CA", authority=True).certificate))
+    context = trust.authority_context(None)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert context.verify_flags == ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).verify_flags
+    assert context.cert_store_stats() == {"x509": 1, "crl": 0, "x509_ca": 1}
+
+
+def test_the_settings_for_looking_at_a_key_are_these() -> None:
+    context = trust.looking_context()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert context.cert_store_stats() == {"x509": 0, "crl": 0, "x509_ca": 0}
+
+
+@pytest.mark.parametrize("ends", [1, -1])
+def test_the_accepted_certificate_is_taken_also_after_its_end(tmp_path: Path, ends: int) -> None:
+    host = make(tmp_path, "host", ends=ends)
+    assert _takes(trust.pinned_context(host.der, None), host)
+
+
+def test_another_certificate_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    accepted, other = make(tmp_path / "1", "host"), make(tmp_path / "2", "host")
+    assert accepted.name == other.name
+    assert not _takes(trust.pinned_context(accepted.der, None), other)
+
+
+def test_another_certificate_of_the_same_authority_is_refused(tmp_path: Path) -> None:
+    authority = make(tmp_path / "0", "Test CA", authority=True)
+    accepted, other = (make(tmp_path / number, "host", by=authority) for number in ("1", "2"))
+    context = trust.pinned_context(accepted.der, None)
+    assert _takes(context, accepted)  # whose authority is not known here
+    assert not _takes(context, other)
