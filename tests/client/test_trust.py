@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from pychat_client import trust
+from pychat_client.cli import main
 from pychat_client.errors import PychatError
-from pychat_client.trust import KnownHosts, changed_key, fingerprint, safety_number
+from pychat_client.trust import KnownHosts, changed_key, fingerprint, safety_number, write_private
+from tests.disk import Disk
 from tests.security.certificates import Made, make
 from tests.security.hosts import server_context
 
@@ -159,3 +161,69 @@ def test_another_certificate_of_the_same_authority_is_refused(tmp_path: Path) ->
     context = trust.pinned_context(accepted.der, None)
     assert _takes(context, accepted)  # whose authority is not known here
     assert not _takes(context, other)
+
+
+# ------------------------------------------------------------------ private files
+
+
+def test_a_private_file_is_synced_then_put_in_place_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "pychat"
+    path = place / "known_hosts"
+    write_private(path, b"old", "known hosts")
+    disk = Disk(monkeypatch)
+    write_private(path, b"new", "known hosts")
+    above, (_, new, held), rename, inside = disk.asked
+    assert above == ("sync", tmp_path, ["pychat"])
+    assert (new.parent, held) == (place, b"new")
+    assert rename == ("rename", path, b"old")
+    assert inside == ("sync", place, ["known_hosts"])
+    assert path.read_bytes() == b"new"
+
+
+def test_a_private_file_is_0600_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    opened = os.open
+
+    def watch(path: str, flags: int, mode: int = 0o777) -> int:
+        fd = opened(path, flags, mode)
+        if flags & os.O_CREAT:
+            made.append(stat.S_IMODE(os.fstat(fd).st_mode))
+        return fd
+
+    monkeypatch.setattr(os, "open", watch)
+    before = os.umask(0)
+    try:
+        write_private(tmp_path / "key.pem", b"secret", "key")
+    finally:
+        os.umask(before)
+    assert made == [0o600]
+    assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("breaks", "left"), [("file", b"old"), ("directory", b"new")])
+def test_a_private_file_that_cannot_be_synced_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str, left: bytes
+) -> None:
+    path = tmp_path / "key.pem"
+    write_private(path, b"old", "key")
+    Disk(monkeypatch).breaks = lambda synced: tmp_path == (synced.parent if breaks == "file" else synced)
+    with pytest.raises(PychatError) as refused:
+        write_private(path, b"new", "key")
+    assert str(refused.value) == f"The key in {path} cannot be written: Input/output error."
+    assert path.read_bytes() == left
+    assert [file.name for file in tmp_path.iterdir()] == ["key.pem"]
+
+
+def test_the_certificate_that_is_printed_is_there_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody will put it on an allowlist; who made the key may have been killed before the sync."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert main(["--show-certificate"]) == 0
+    disk = Disk(monkeypatch)
+    assert main(["--show-certificate"]) == 0
+    assert disk.directories == [tmp_path / "pychat"]
+    first, second = capsys.readouterr().out.split("-----END CERTIFICATE-----\n", 1)
+    assert second.startswith(first)
