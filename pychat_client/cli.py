@@ -281,7 +281,9 @@ def _show_certificate() -> Exit:
     from pychat_client import trust
 
     path = key_file()
-    if not path.exists():
+    if path.exists():
+        trust.make_sure(path)
+    else:
         trust.make_certificate(path, "pychat")
     print(trust.pem(trust.certificate_der(path)), end="")
     return Exit.OK

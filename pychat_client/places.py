@@ -1,9 +1,13 @@
-"""Where this user's files are, by the XDG base directories."""
+"""Where this user's files are, by the XDG base directories; directories that a crash does not take away again."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+_CANNOT_SYNC = (errno.EINVAL, errno.EACCES)
+"""What a file system says that syncs no directories, and the kernel to who may not read one."""
 
 
 def history_file(program: str) -> Path:
@@ -30,3 +34,30 @@ def _xdg(variable: str, default: str) -> Path:
     """pychat's directory below one of the XDG base directories."""
     value = os.environ.get(variable, "")
     return (Path(value) if value.startswith("/") else Path.home() / default) / "pychat"
+
+
+# ------------------------------------------------------------------ directories that last
+
+
+def make_directory(path: Path, mode: int = 0o700) -> None:
+    """Makes a directory, and those above it that are missing (0755), to stay. Raises OSError.
+
+    One that is there already is made sure of too: who made it may have died before its sync.
+    """
+    if not path.is_dir():
+        make_directory(path.parent, 0o755)
+        path.mkdir(mode=mode, exist_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """What was made, renamed or removed in a directory survives power loss from here on. Raises OSError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pychat_client.errors import PychatError, Untrusted, UsageError
+from pychat_client.places import make_directory, sync_directory
 from pychat_client.text import printable
 
 YEARS = 100
@@ -97,7 +98,7 @@ class KnownHosts:
         file in the place of the old one, which would take the lock with it."""
         lock = self.path.with_name(f"{self.path.name}.lock")
         try:
-            lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(lock.parent)
             fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise PychatError(f"The known hosts in {self.path} cannot be written: {error.strerror}.") from None
@@ -228,11 +229,12 @@ def make_certificate(path: Path, name: str) -> None:
 
 
 def write_private(path: Path, data: bytes, what: str) -> None:
-    """Puts `data` into `path` (0600, its directory 0700), whole or not at all. Raises PychatError."""
+    """Puts `data` into `path` (0600, its directory 0700), whole or not at all; on return it survives power
+    loss. Raises PychatError."""
     import tempfile
 
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(path.parent)
         fd, new = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
         try:
             with os.fdopen(fd, "wb") as file:
@@ -243,8 +245,18 @@ def write_private(path: Path, data: bytes, what: str) -> None:
         except OSError:
             Path(new).unlink()
             raise
+        sync_directory(path.parent)
     except OSError as error:
         raise PychatError(f"The {what} in {path} cannot be written: {error.strerror}.") from None
+
+
+def make_sure(path: Path) -> None:
+    """A file that was found here is not gone after power loss: who put it here may have died before the
+    directory was synced. Raises PychatError."""
+    try:
+        sync_directory(path.parent)
+    except OSError as error:
+        raise PychatError(f"The directory {path.parent} cannot be synced: {error.strerror}.") from None
 
 
 def pem(certificate: bytes) -> str:

@@ -58,8 +58,11 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
     Raises PychatError with a sentence when a configured file is of no use.
     """
     path = settings.identity
-    if make and settings.certificate is None and not path.exists():
-        _make(path)
+    if make and settings.certificate is None:
+        if path.exists():
+            trust.make_sure(path)
+        else:
+            _make(path)
     if settings.key is not None and settings.certificate is None:
         raise UsageError(f"The key {settings.key} has no certificate: say which is its (certificate).")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pychat_client import places
 from pychat_client.errors import LinkError, NotPermitted, PychatError, Taken, UsageError
 from pychatd.config import EVERYWHERE, Settings
 
@@ -70,10 +71,9 @@ def sort(passed: Sequence[socket.socket]) -> Listeners:
 
 
 def make_directory(directory: Path) -> None:
-    """A directory of the line, 0700 if we make it. Raises NotPermitted."""
+    """A directory of the line, 0700 if we make it; power loss does not take it away. Raises NotPermitted."""
     try:
-        directory.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
+        places.make_directory(directory)
     except OSError as error:
         raise NotPermitted(f"The directory {directory} cannot be made: {error.strerror}.") from None
     if not os.access(directory, os.W_OK | os.X_OK):

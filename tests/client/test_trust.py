@@ -1,8 +1,10 @@
-"""The file of known hosts, with several programs at it at once. (What it is for: tests/security/test_tls.py.)"""
+"""Known answers of what makes trust: numbers, TLS settings, private files. And the file of known hosts, with
+several programs at it at once. (What it is for: tests/security/test_tls.py.)"""
 
 from __future__ import annotations
 
 import os
+import ssl
 import stat
 import subprocess
 import sys
@@ -11,8 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client import trust
+from pychat_client.cli import main
 from pychat_client.errors import PychatError
-from pychat_client.trust import KnownHosts, changed_key
+from pychat_client.trust import KnownHosts, changed_key, fingerprint, safety_number, write_private
+from tests.disk import Disk
+from tests.security.certificates import Made, make
+from tests.security.hosts import server_context
 
 WRITERS, EACH = 6, 20
 
@@ -67,3 +74,156 @@ def test_the_page_of_a_changed_key_leaves_the_breaking_of_lines_to_the_view() ->
     """A paragraph in two lines would be broken twice on a terminal that is narrower than they are."""
     page = str(changed_key("host", 7000, "SHA256:before", "SHA256:now")).split("\n")
     assert not [pair for pair in pairwise(page) if all(line and not line.startswith(" ") for line in pair)]
+
+
+# ------------------------------------------------------------------ numbers
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "number"),
+    [
+        (b"", "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU", "31562 94882 17610 47922 56899 00627"),
+        (
+            b"certificate 169651",
+            "SHA256:1ubAh70CB5pIU+KzXSr37hMwUTIGHoyuLo59X+AsCWs",
+            "00000 92542 23554 75941 29593 97582",
+        ),
+    ],
+)
+def test_a_certificate_has_this_fingerprint_and_this_number(certificate: bytes, key: str, number: str) -> None:
+    """As other programs reckon them; people compare these with what another version has shown.
+
+    printf '' | openssl dgst -sha256 -binary | base64
+    printf 'pychat safety number SHA256:...' | sha256sum     and of this, in bc: ibase=16; ... % A^1E
+    """
+    assert fingerprint(certificate) == key
+    assert safety_number(key) == number
+
+
+# ------------------------------------------------------------------ TLS settings
+
+
+def _takes(client: ssl.SSLContext, host: Made) -> bool:
+    """Whether a client with these settings takes a host that shows this certificate."""
+    upward, downward = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = client.wrap_bio(downward, upward)
+    far = server_context(host).wrap_bio(upward, downward, server_side=True)
+    for end in (near, far, near, far):
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLCertVerificationError:
+            return False
+    return near.version() == "TLSv1.3"
+
+
+def test_the_settings_for_a_pinned_host_are_these(tmp_path: Path) -> None:
+    context = trust.pinned_context(make(tmp_path, "host").der, None)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    # X509_V_FLAG_PARTIAL_CHAIN and _NO_CHECK_TIME, as openssl/x509_vfy.h has them, and no other
+    assert context.verify_flags == ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).verify_flags | 0x80000 | 0x200000
+    assert context.cert_store_stats() == {"x509": 1, "crl": 0, "x509_ca": 0}
+
+
+def test_the_settings_for_the_authorities_are_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(make(tmp_path, "Test CA", authority=True).certificate))
+    context = trust.authority_context(None)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert context.verify_flags == ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).verify_flags
+    assert context.cert_store_stats() == {"x509": 1, "crl": 0, "x509_ca": 1}
+
+
+def test_the_settings_for_looking_at_a_key_are_these() -> None:
+    context = trust.looking_context()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert context.cert_store_stats() == {"x509": 0, "crl": 0, "x509_ca": 0}
+
+
+@pytest.mark.parametrize("ends", [1, -1])
+def test_the_accepted_certificate_is_taken_also_after_its_end(tmp_path: Path, ends: int) -> None:
+    host = make(tmp_path, "host", ends=ends)
+    assert _takes(trust.pinned_context(host.der, None), host)
+
+
+def test_another_certificate_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    accepted, other = make(tmp_path / "1", "host"), make(tmp_path / "2", "host")
+    assert accepted.name == other.name
+    assert not _takes(trust.pinned_context(accepted.der, None), other)
+
+
+def test_another_certificate_of_the_same_authority_is_refused(tmp_path: Path) -> None:
+    authority = make(tmp_path / "0", "Test CA", authority=True)
+    accepted, other = (make(tmp_path / number, "host", by=authority) for number in ("1", "2"))
+    context = trust.pinned_context(accepted.der, None)
+    assert _takes(context, accepted)  # whose authority is not known here
+    assert not _takes(context, other)
+
+
+# ------------------------------------------------------------------ private files
+
+
+def test_a_private_file_is_synced_then_put_in_place_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "pychat"
+    path = place / "known_hosts"
+    write_private(path, b"old", "known hosts")
+    disk = Disk(monkeypatch)
+    write_private(path, b"new", "known hosts")
+    above, (_, new, held), rename, inside = disk.asked
+    assert above == ("sync", tmp_path, ["pychat"])
+    assert (new.parent, held) == (place, b"new")
+    assert rename == ("rename", path, b"old")
+    assert inside == ("sync", place, ["known_hosts"])
+    assert path.read_bytes() == b"new"
+
+
+def test_a_private_file_is_0600_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    opened = os.open
+
+    def watch(path: str, flags: int, mode: int = 0o777) -> int:
+        fd = opened(path, flags, mode)
+        if flags & os.O_CREAT:
+            made.append(stat.S_IMODE(os.fstat(fd).st_mode))
+        return fd
+
+    monkeypatch.setattr(os, "open", watch)
+    before = os.umask(0)
+    try:
+        write_private(tmp_path / "key.pem", b"secret", "key")
+    finally:
+        os.umask(before)
+    assert made == [0o600]
+    assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("breaks", "left"), [("file", b"old"), ("directory", b"new")])
+def test_a_private_file_that_cannot_be_synced_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str, left: bytes
+) -> None:
+    path = tmp_path / "key.pem"
+    write_private(path, b"old", "key")
+    Disk(monkeypatch).breaks = lambda synced: tmp_path == (synced.parent if breaks == "file" else synced)
+    with pytest.raises(PychatError) as refused:
+        write_private(path, b"new", "key")
+    assert str(refused.value) == f"The key in {path} cannot be written: Input/output error."
+    assert path.read_bytes() == left
+    assert [file.name for file in tmp_path.iterdir()] == ["key.pem"]
+
+
+def test_the_certificate_that_is_printed_is_there_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody will put it on an allowlist; who made the key may have been killed before the sync."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert main(["--show-certificate"]) == 0
+    disk = Disk(monkeypatch)
+    assert main(["--show-certificate"]) == 0
+    assert disk.directories == [tmp_path / "pychat"]
+    first, second = capsys.readouterr().out.split("-----END CERTIFICATE-----\n", 1)
+    assert second.startswith(first)

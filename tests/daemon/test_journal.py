@@ -192,6 +192,26 @@ def test_forgotten_words_leave_their_places(journal: Journal) -> None:
     assert [e.text for e in journal.entries(1, 0, limit=9)] == ["", "a1", "b2"]
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_who_has_seen_what_is_kept_with_forgotten_words(file: Path, ended: bool) -> None:
+    """Words are removed because they were seen: a new console would be told of them again as missed."""
+    journal = Journal(file, full=False)
+    conversation = begun()
+    said(journal, conversation, "b1", "a1", "b2", "a2")
+    if ended:
+        journal.end(conversation, "bye", NOON)
+    conversation.shown = {Role.PEER: 1, Role.OPERATOR: 2}
+    journal.forget_text(conversation, Role.PEER, 2)
+    journal.close()
+    again = Journal(file, full=False)
+    found, unseen, texts = again.by_id(1), again.next_unseen(0), [e.text for e in again.entries(1, 0)]
+    again.close()
+    assert found is not None
+    assert found.shown == {Role.PEER: 1, Role.OPERATOR: 2}
+    assert (unseen is None) == ended
+    assert texts == ["", "a1", "", "a2"]
+
+
 @pytest.mark.parametrize("how", ["forgotten", "pruned"])
 def test_of_removed_words_not_a_byte_stays_in_the_file(journal: Journal, file: Path, how: str) -> None:
     conversation = begun()

@@ -17,6 +17,7 @@ from pychat_client.errors import LinkError, NotPermitted, Taken, UsageError
 from pychatd.config import Settings
 from pychatd.listeners import Listeners, bind_console, bind_tcp, make_directory, sort
 from tests.daemon.nobody import as_nobody, public_directory
+from tests.disk import Disk
 from tests.e2e.harness import free_port
 
 
@@ -218,6 +219,13 @@ def test_a_lines_directories_are_made_for_the_owner_alone(tmp_path: Path) -> Non
         os.umask(before)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o755
+
+
+def test_a_lines_directory_survives_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its journal and its key, for what is inside was synced."""
+    disk = Disk(monkeypatch)
+    make_directory(tmp_path / "state/7000")
+    assert disk.asked[-2:] == [("sync", tmp_path, ["state"]), ("sync", tmp_path / "state", ["7000"])]
 
 
 def test_directories_that_are_there_keep_their_modes(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,9 +15,10 @@ import pytest
 
 from pychat_client import wire
 from pychat_client.errors import JournalError
-from pychat_client.ledger import Role, Turns
+from pychat_client.ledger import Ledger, Role, Turns
 from pychat_client.link import UNSENT_MAX
 from pychatd.caller import WAITING_MAX
+from pychatd.journal import Conversation, Entry
 from pychatd.operator_end import OperatorEnd
 from tests.daemon.line import ADDRESS, TOKEN, Line, on_a_line
 
@@ -299,6 +302,130 @@ async def test_a_quit_that_cannot_be_stored_leaves_the_conversation_open(line: L
     again = await line.call(f"\\hello 1 Bob session={token} got=0")
     assert isinstance(hello := await again.frame(), wire.Hello)
     assert hello.session == token
+
+
+def _end_in_doubt(line: Line) -> None:
+    """The next end is durable, and yet is told to have failed, as when a sync fails behind the write."""
+    end, patch = line.journal.end, pytest.MonkeyPatch()
+
+    def fail(conversation: Conversation, reason: str, now: datetime) -> None:
+        patch.undo()
+        end(replace(conversation), reason, now)
+        raise JournalError("The journal cannot be used: disk I/O error.")
+
+    patch.setattr(line.journal, "end", fail)
+
+
+def _quits(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("\\quit")]
+
+
+@on_a_line()
+async def test_a_peers_quit_that_was_stored_in_doubt_is_an_end(line: Line) -> None:
+    """Each is told of it once, with its reason, when the journal can be asked."""
+    console = await line.console()
+    peer, token = await line.peer("Hi!")
+    await console.say("\\ack 1")
+    await console.news()
+    _end_in_doubt(line)
+    await peer.say("\\quit bye")
+    told = await peer.rest()
+    assert told[-1].startswith("\\error journal")
+    assert _quits([*told, *await console.news()]) == []
+    again = await line.call(f"\\hello 1 Bob session={token} got=0")
+    assert without_times(await again.rest())[-1:] == ["\\quit bye"]
+    assert _quits(await console.news()) == ["\\quit bye"]
+    assert (line.board.conversation, line.board.peer, line.stored()) == (None, None, [])
+    await line.peer("Next", handle="Carol")
+    assert _quits(await console.news()) == []
+
+
+@on_a_line()
+async def test_an_operators_quit_that_was_stored_in_doubt_is_an_end(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.say("\\ack 1")
+    await console.news()
+    _end_in_doubt(line)
+    await console.say("\\quit bye")
+    told = await console.rest()
+    assert told[-1].startswith("\\error journal")
+    assert _quits([*told, *await peer.news()]) == []
+    await line.lose(console)
+    console = await line.console(" session=1 got=1 sent=0")
+    assert _quits(await peer.rest()) == ["\\quit bye"]
+    await console.say("\\ack 1")
+    assert _quits(await console.news()) == ["\\quit bye"]
+    assert (line.board.conversation, line.board.peer, line.stored()) == (None, None, [])
+    assert _quits(await console.news()) == []
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_what_is_said_behind_an_end_in_doubt_is_not_stored(line: Line) -> None:
+    console = await line.console()
+    peer, token = await line.peer("Hi!")
+    await console.say("\\ack 1")
+    await console.news()
+    _end_in_doubt(line)
+    await peer.say("\\quit bye")
+    await peer.rest()
+    await console.say("alice> But")
+    lines = await console.news()
+    assert _quits(lines) == ["\\quit bye"]
+    assert not any(line.startswith("\\ack") for line in lines)
+    again = await line.call(f"\\hello 1 Bob session={token} got=0", "Bob> more")
+    assert _quits(await again.rest()) == ["\\quit bye"]
+    assert [e.text for e in line.journal.entries(1, 0)] == ["Hi!"]
+
+
+def _append_in_doubt(line: Line) -> None:
+    """The next message is durable, and yet is told to have failed."""
+    append, patch = line.journal.append, pytest.MonkeyPatch()
+
+    def fail(conversation: Conversation, entries: Sequence[Entry], ledger: Ledger) -> None:
+        patch.undo()
+        append(replace(conversation), entries, ledger)
+        raise JournalError("The journal cannot be used: disk I/O error.")
+
+    patch.setattr(line.journal, "append", fail)
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_classic_peers_message_in_doubt_is_stored_once(line: Line) -> None:
+    console = await line.console()
+    peer = await line.classic("Bob> Hi!")
+    await console.news()
+    _append_in_doubt(line)
+    await peer.say("more")
+    await peer.rest()
+    await line.lose(peer)
+    assert [e.text for e in line.journal.entries(1, 0)] == ["Hi!", "more"]
+    assert [text for text in await console.news() if text.startswith("Bob> ")] == ["Bob> more"]
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_message_in_doubt_reaches_a_peer_that_quits(line: Line) -> None:
+    console = await line.console()
+    peer, _ = await line.peer("Hi!")
+    await console.say("\\ack 1")
+    await console.news()
+    _append_in_doubt(line)
+    await console.say("alice> in doubt")
+    await console.rest()
+    await peer.say("\\quit")
+    assert "alice> in doubt" in await peer.rest()
+
+
+@on_a_line()
+async def test_an_end_that_the_journal_has_is_told_to_systemd(line: Line) -> None:
+    changes: list[bool] = []
+    line.board._changed = lambda: changes.append(line.board.conversation is None)
+    peer, _ = await line.peer("Hi!")
+    _end_in_doubt(line)
+    await peer.say("\\quit")
+    await peer.rest()
+    await line.greeted("Carol")
+    assert changes[-1]
 
 
 @on_a_line(turns=Turns.FREE)

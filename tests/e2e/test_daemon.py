@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -268,12 +269,21 @@ def test_after_a_conversation_the_daemon_waits_for_the_next_peer(line: Line) -> 
 def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_line: Line) -> None:
     process = idle_line.popen(idle_line.command("run"))
     assert process.stderr
-    assert b"serves on" in process.stderr.readline()
+    assert process.stderr.readline().startswith(b"INFO pychatd serves on ")
     assert idle_line.pid() == process.pid
-    idle_line.greeted().close()
+    caller = idle_line.greeted()
+    caller.send("Client1> Hi!", "\\quit")
+    caller.rest()
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
-    assert b"has stopped" in process.stderr.read()
+    assert re.sub(r"127.0.0.1:[0-9]+", "HERE", process.stderr.read().decode()).splitlines() == [
+        "INFO conversation 1: Client1 from HERE has the seat",
+        "INFO conversation 1: ended by the peer",
+        "INFO SIGTERM: stopping",
+        "INFO pychatd has stopped",
+    ]
+    assert process.stdout
+    assert process.stdout.read() == b""
     assert not idle_line.log()
 
 
