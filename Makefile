@@ -6,8 +6,8 @@ BIN := .venv/bin
 # Tests wait more than they work: twice as many at once as there are processors.
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
-.PHONY: run check test test-debian12 system-test terminals pictures deb man faults \
-	bench bench-docs bench-units bench-quick clean
+.PHONY: run check test test-debian12 system-test terminals pictures deb dist release man \
+	faults bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
@@ -36,6 +36,15 @@ pictures: .venv/ready   ## the README's picture of both terminals, from a real t
 
 deb:                    ## the Debian packages, in build/deb; says what it lacks
 	packaging/make-deb
+
+dist: .venv/ready       ## the source archive and the wheel of the last commit, in dist/
+	rm -rf build/dist dist
+	mkdir -p build/dist
+	git archive HEAD | tar --extract --directory=build/dist
+	$(BIN)/python -m build --outdir dist build/dist
+
+release:                ## checks, builds into dist/ and tags: make release VERSION=X.Y.Z (RELEASING.md)
+	packaging/release $(VERSION)
 
 man:                    ## how the man pages read: make man PAGE=pychat.1
 	man --local-file packaging/man/$(or $(PAGE),pychatd.8)

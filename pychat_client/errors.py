@@ -24,7 +24,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The exit statuses of all three programs; the README's table lists them."""
+    """The exit statuses of all three programs; docs/use.md lists them."""
 
     OK = 0
     FAILED = 1

@@ -1,4 +1,5 @@
-"""What users are told to type works: commands and keys of the help and its page, every hint in the programs."""
+"""What users are told to type works: commands and keys of the help and its page, every hint in the programs, every
+example and link of the pages."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import ast
 import dataclasses
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +21,13 @@ from pychat_client.chat import Chat
 from pychat_client.commands import Commands
 from pychat_client.conversation import Endpoint
 from pychat_client.editing import KEYS
-from pychat_client.errors import Refused, UsageError
+from pychat_client.errors import Exit, Refused, UsageError
 from pychat_client.ledger import Role
 from pychat_client.preferences import Line, load
+from pychatd import config
 from tests.aio import in_loop
 from tests.client.test_redial import Notes
+from tests.packaging.programs import difference
 
 ROOT = Path(__file__).parent.parent
 USE = (ROOT / "docs" / "use.md").read_text()
@@ -64,6 +68,11 @@ async def test_the_page_has_all_commands_in_the_words_of_the_help() -> None:
 @in_loop
 async def test_the_page_has_all_keys_in_the_words_of_the_help() -> None:
     assert rows("Keys") == [*KEYS]
+
+
+def test_the_page_has_all_exit_statuses() -> None:
+    listed = {status for status, _ in rows("Exit statuses")}
+    assert difference("docs/use.md, Exit statuses,", listed, {str(int(status)) for status in Exit}) == ""
 
 
 @pytest.mark.parametrize("role", Role)
@@ -142,7 +151,10 @@ def test_every_command_that_is_named_in_a_hint_is_one(name: str) -> None:
         pytest.fail(f"\\{name} is no command")
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# ------------------------------------------------------------------ pages
+
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 _EXAMPLE = re.compile(r"    (?:\$ |\S.* \| )?((?:pychat|pychatd|pychatd-console) [^#<|]*)")
 
 
@@ -160,13 +172,62 @@ def test_a_command_line_of_a_page_is_one_of_the_program(page: str, line: str) ->
 
 
 def test_the_pages_have_command_lines() -> None:
-    assert {page for page, _ in examples()} >= {"README.md", "quickstart.md", "scripts.md"}
+    assert {page for page, _ in examples()} >= {"README.md", "quickstart.md", "use.md", "scripts.md"}
 
 
-def test_the_configuration_of_the_readme_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    section = (ROOT / "README.md").read_text().split("### Names for lines\n")[1].split("\n## ")[0]
-    lines = [line.removeprefix("    ") for line in section.splitlines() if line.startswith("    ")]
-    text = "\n".join(lines).replace("SHA256:…", "SHA256:" + "A" * 43)
+def test_the_readme_has_the_two_commands() -> None:
+    shown = (ROOT / "README.md").read_text().split("\n## Two commands\n")[1].split("\n## ")[0]
+    commands = [line.partition("#")[0].strip() for line in shown.splitlines() if line.startswith("    ")]
+    assert commands == ["make run", ".venv/bin/pychat localhost 7000"]
+    assert re.search(r"^run:", (ROOT / "Makefile").read_text(), re.M)
+    parse(commands[1].removeprefix(".venv/bin/").split())
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link may name behind the #: the headings, as repository hosts spell them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" not in target:
+            file, _, anchor = target.partition("#")
+            other = page.parent / file if file else page
+            assert other.exists(), target
+            assert not anchor or anchor in anchors(other), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_module_that_a_page_names_exists(page: Path) -> None:
+    modules = {file.name for package in ("pychat_client", "pychatd") for file in (ROOT / package).rglob("*.py")}
+    for name in re.findall(r"`([\w/]+\.py)`", page.read_text()):
+        assert (ROOT / name).exists() if "/" in name else name in modules, name
+
+
+def settings(heading: str) -> str:
+    """The first file of settings in a section of docs/configuration.md."""
+    section = (ROOT / "docs" / "configuration.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    shown = re.search(r"^    .*\n(?:(?:    .*)?\n)*", section, re.M)
+    assert shown
+    return re.sub(r"^    ", "", shown[0], flags=re.M)
+
+
+def test_the_settings_of_the_daemon_on_the_page_are_all_there_are(tmp_path: Path) -> None:
+    text = settings("The daemon")
+    file = tmp_path / "pychatd.toml"
+    file.write_text(text)
+    assert config.load(7001, {}, config=file).turns is not config.load(7000, {}, config=file).turns
+    shown = tomllib.loads(text)
+    shown.pop("line")
+    assert difference("docs/configuration.md, The daemon,", set(shown), set(config._KEYS)) == ""
+
+
+def test_the_settings_of_the_programs_on_the_page_are_all_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = settings("The programs").replace("SHA256:…", "SHA256:" + "A" * 43)
     (tmp_path / "pychat").mkdir()
     (tmp_path / "pychat" / "config.toml").write_text(text)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

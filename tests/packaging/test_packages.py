@@ -1,4 +1,4 @@
-"""What is built for users: the wheel, and the Debian packages as far as it takes no Debian to tell."""
+"""What is built for users: the wheel, the source archive, and Debian's packages as far as it takes no Debian."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -63,6 +64,21 @@ def test_the_wheel_has_both_packages_and_no_more(wheel: Path) -> None:
     assert {name for name in names if ".dist-info/" not in name} == code
     assert {"pychat_client/py.typed", "pychatd/py.typed"} <= names
     assert any(name.endswith("/LICENSE") for name in names)
+
+
+def test_the_source_archive_has_all_that_the_repository_has(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is no checkout, or there is no git: 'apt-get install git'")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    tracked = {name for name in listed.decode().split("\0") if name and (ROOT / name).exists()}
+    for name in tracked:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run([sys.executable, "-m", "build", "--sdist"], cwd=tmp_path, stdout=subprocess.DEVNULL, check=True)
+    with tarfile.open(tmp_path / f"dist/pychat-{__version__}.tar.gz") as archive:
+        names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    generated = {name for name in names - tracked if ".egg-info/" in name or name in ("PKG-INFO", "setup.cfg")}
+    assert names - generated == tracked
 
 
 def test_installed_its_programs_run(wheel: Path, tmp_path: Path) -> None:
