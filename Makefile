@@ -12,10 +12,11 @@ PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
 	$(BIN)/python tests/demo.py
 
-check: .venv/ready      ## linters and types
+check: .venv/ready      ## linters, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
 
 test: .venv/ready       ## all tests
 	$(BIN)/pytest $(PARALLEL)

@@ -8,8 +8,8 @@ from pychat_client.errors import UsageError
 
 TYPE_CHECKING = False  # as typing's, see cli
 if TYPE_CHECKING:
-    from pychat_client.classic_server import ServerCodec
-    from pychat_client.conversation import Endpoint
+    from pychat_client.classic.server_codec import ServerCodec
+    from pychat_client.protocol.endpoint import Endpoint
 
 WORDS_MAX = 100
 """Characters of an option's words; the seed's handle and prefix have fewer."""
@@ -44,8 +44,10 @@ def check(args: argparse.Namespace) -> None:
 
 def codec(args: argparse.Namespace, end: Endpoint) -> ServerCodec:
     """What speaks with the server; tells `end` what such a server cannot do."""
-    from pychat_client.classic_server import Habits, ServerCodec
+    from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
 
-    made = ServerCodec(Habits("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or ""))
+    made = ServerCodec(
+        ServerQuirks("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or "")
+    )
     end.classic, end.room = True, made.room(end.handle)
     return made

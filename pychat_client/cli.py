@@ -12,17 +12,24 @@ from contextlib import suppress
 from pathlib import Path
 
 from pychat_client import __version__, classic_options
-from pychat_client.errors import Absent, Exit, HandleError, PychatError, Untrusted, UsageError
-from pychat_client.places import history_file, key_file, known_hosts_file
+from pychat_client.config.paths import history_file, key_file, known_hosts_file
+from pychat_client.errors import (
+    ExitStatus,
+    HandleError,
+    PychatError,
+    UnreachableError,
+    UntrustedHostError,
+    UsageError,
+)
 from pychat_client.text import check_handle, printable
 
 TYPE_CHECKING = False  # as typing's, which takes a tenth of the time of `pychat --version` to load
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from pychat_client.log import Log
-    from pychat_client.preferences import Preferences
-    from pychat_client.view import View
+    from pychat_client.config.preferences import Preferences
+    from pychat_client.session.transcript import Transcript
+    from pychat_client.session.view import View
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,14 +49,14 @@ def guarded(program: str, run: Callable[[], int]) -> int:
         print(f"{program}: {error}", file=sys.stderr)
         return error.status
     except (KeyboardInterrupt, EOFError):
-        return Exit.INTERRUPTED
+        return ExitStatus.INTERRUPTED
 
 
 def reporting(args: argparse.Namespace, run: Callable[[argparse.Namespace], int]) -> int:
     """Runs a conversation; with --json its end is an object too."""
     if not args.json:
         return run(args)
-    from pychat_client.objects import reported
+    from pychat_client.ui.json_objects import reported
 
     return reported(lambda: run(args))
 
@@ -143,16 +150,16 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     if args.show_certificate:
         return _show_certificate()
-    from pychat_client import lines
-    from pychat_client.preferences import load
+    from pychat_client.config import targets
+    from pychat_client.config.preferences import load
 
     preferences = load()
     if args.list_lines:
-        for words in lines.listed(preferences):
+        for words in targets.listed(preferences):
             print(words)
-        return Exit.OK
+        return ExitStatus.OK
     called = [word for word in (args.host, args.port) if word is not None]
-    lines.use(lines.find(called, preferences.lines), preferences, args)
+    targets.use(targets.find(called, preferences.lines), preferences, args)
     if args.forget:
         return _forget(args.host, args.port)
     plain = args.json or wants_plain(args.plain)
@@ -172,18 +179,18 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _send(args: argparse.Namespace) -> int:
-    from pychat_client import lines
-    from pychat_client.preferences import load
-    from pychat_client.send import Sender, text_of
+    from pychat_client.config import targets
+    from pychat_client.config.preferences import load
+    from pychat_client.ui.one_shot import OneShot, text_of
 
     preferences = load()
-    line, words = lines.find_before_text(args.words, preferences.lines)
-    lines.use(line, preferences, args)
-    handle = lines.login_handle() if args.handle is None else check_handle(args.handle)
+    line, words = targets.find_before_text(args.words, preferences.lines)
+    targets.use(line, preferences, args)
+    handle = targets.login_handle() if args.handle is None else check_handle(args.handle)
     if handle is None:
         raise HandleError("Who are you? Your user's name is no handle: --handle NAME has to say it.")
     text = text_of(words)
-    view = Sender(text, expect_reply=args.expect_reply, seconds=args.timeout)
+    view = OneShot(text, expect_reply=args.expect_reply, seconds=args.timeout)
     for number in (signal.SIGTERM, signal.SIGHUP):  # until the chat takes them
         signal.signal(number, signal.default_int_handler)
     try:
@@ -196,7 +203,7 @@ def _send(args: argparse.Namespace) -> int:
     import asyncio
 
     status = asyncio.run(_talk(args, args.port, handle, view, context=context, key=key))
-    if status is not Exit.OK:
+    if status is not ExitStatus.OK:
         view.report()
     return status
 
@@ -205,16 +212,16 @@ def _trusted_context(
     args: argparse.Namespace, preferences: Preferences, seconds: float | None
 ) -> tuple[SSLContext, str | None]:
     """hosts.trusted_context; with --wait again and again until the host answers, or `seconds` are over."""
-    from pychat_client.dial import DIAL_SECONDS
-    from pychat_client.hosts import trusted_context
-    from pychat_client.redial import PAUSE_FIRST, PAUSE_MAX
+    from pychat_client.session.reconnect import PAUSE_FIRST, PAUSE_MAX
+    from pychat_client.transport.connect import DIAL_SECONDS
+    from pychat_client.transport.verify_host import trusted_context
 
     end = float("inf") if seconds is None else time.monotonic() + seconds
     pause, call = PAUSE_FIRST, None
     while True:
         try:
             return trusted_context(args, args.port, min(DIAL_SECONDS, max(end - time.monotonic(), 0.1)), call)
-        except Absent as error:
+        except UnreachableError as error:
             if not args.wait or time.monotonic() + pause > end:
                 raise
             if pause == PAUSE_FIRST:
@@ -228,7 +235,7 @@ def _caller(args: argparse.Namespace, preferences: Preferences) -> Callable[[str
     """What calls the user while there is no view yet."""
     from dataclasses import replace
 
-    from pychat_client.alerts import Alerts
+    from pychat_client.ui.alerts import Alerts
 
     if wants_plain(args.plain):
         preferences = replace(preferences, notify="off")  # which would be an escape sequence
@@ -248,27 +255,27 @@ async def _talk(
     *,
     context: SSLContext | None,
     key: str | None,
-    log: Log | None = None,
-) -> Exit:
+    log: Transcript | None = None,
+) -> ExitStatus:
     import asyncio
 
-    from pychat_client.chat import Chat
-    from pychat_client.conversation import Endpoint
-    from pychat_client.dial import dial
-    from pychat_client.hosts import explain_change
-    from pychat_client.ledger import Role
-    from pychat_client.link import Link
-    from pychat_client.redial import converse
+    from pychat_client.protocol.endpoint import Endpoint
+    from pychat_client.protocol.turns import Role
+    from pychat_client.session.reconnect import converse
+    from pychat_client.session.session import Session
+    from pychat_client.transport.connect import dial
+    from pychat_client.transport.connection import Connection
+    from pychat_client.transport.verify_host import explain_change
 
     end = Endpoint(Role.PEER, handle)
     codec = classic_options.codec(args, end) if args.classic else None
-    chat = Chat(end, view, f"{printable(args.host)} port {port}", wait=args.wait, log=log)
+    chat = Session(end, view, f"{printable(args.host)} port {port}", wait=args.wait, log=log)
     chat.key = key
 
-    async def connect() -> Link:
+    async def connect() -> Connection:
         try:
             return await dial(args.host, port, chat, context, codec)
-        except Untrusted as error:
+        except UntrustedHostError as error:
             if key is None:
                 raise
             raise await asyncio.to_thread(explain_change, args.host, port, key, error) from None
@@ -276,25 +283,26 @@ async def _talk(
     return await converse(chat, view, connect, args.retry_for)
 
 
-def _show_certificate() -> Exit:
+def _show_certificate() -> ExitStatus:
     """Prints this user's certificate; makes the key at the first time."""
-    from pychat_client import trust
+    from pychat_client import files
+    from pychat_client.trust import certificates
 
     path = key_file()
     if path.exists():
-        trust.make_sure(path)
+        files.make_sure(path)
     else:
-        trust.make_certificate(path, "pychat")
-    print(trust.pem(trust.certificate_der(path)), end="")
-    return Exit.OK
+        certificates.make_certificate(path, "pychat")
+    print(certificates.pem(certificates.certificate_der(path)), end="")
+    return ExitStatus.OK
 
 
-def _forget(host: str, port: int) -> Exit:
-    from pychat_client.trust import KnownHosts
+def _forget(host: str, port: int) -> ExitStatus:
+    from pychat_client.trust.known_hosts import KnownHosts
 
     if not KnownHosts(known_hosts_file()).forget(host, port):
         raise UsageError(f"No key of {printable(host)} port {port} has been accepted.")
-    return Exit.OK
+    return ExitStatus.OK
 
 
 def open_standard_streams() -> None:
@@ -313,35 +321,35 @@ def wants_plain(asked: bool) -> bool:
     return asked or not terminal or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
 
 
-def open_log(args: argparse.Namespace) -> Log:
+def open_log(args: argparse.Namespace) -> Transcript:
     """The transcript that --log asks for; one that goes nowhere without it. Raises UsageError."""
-    from pychat_client.log import Log
+    from pychat_client.session.transcript import Transcript
 
-    return Log(args.log)
+    return Transcript(args.log)
 
 
 def make_view(program: str, args: argparse.Namespace) -> View:
     """The view that `args` and this terminal want, with `program`'s own history. Loads prompt_toolkit only
     for a screen."""
     if args.json:
-        from pychat_client.jsonl import Jsonl
+        from pychat_client.ui.json_lines import JsonLines
 
-        return Jsonl()
-    from pychat_client.preferences import load
+        return JsonLines()
+    from pychat_client.config.preferences import load
 
     preferences = load()
     if wants_plain(args.plain):
-        from pychat_client.plain import Plain
+        from pychat_client.ui.plain import Plain
 
         return Plain(program, preferences)
-    from pychat_client.screen import open_screen
+    from pychat_client.ui.screen import open_screen
 
     return open_screen(history_file(program) if preferences.history and not args.no_history else None, preferences)
 
 
 def _ask_handle(plain: bool) -> str:
     if plain:
-        from pychat_client.plain import ask_handle as ask
+        from pychat_client.ui.plain import ask_handle as ask
     else:
-        from pychat_client.screen import ask_handle as ask
+        from pychat_client.ui.screen import ask_handle as ask
     return ask()

@@ -5,17 +5,17 @@
     +-- TextError          a handle or a message that cannot be sent, before it is sent
     |   +-- HandleError
     |   +-- MessageError
-    +-- Refused            what the user asked for is against the rules now; nothing was changed
+    +-- NotAllowedError    what the user asked for is against the rules now; nothing was changed
     +-- ProtocolError      the other program broke a rule of docs/protocol.md; carries a code
-    +-- LinkError          no connection, or not any more
-    |   +-- Absent         nobody answers there
-    |   +-- Taken          somebody else has the seat, the console, the port or the pidfile
-    |   +-- NotPermitted   the system or the other side does not let us
-    |   +-- Untrusted      the other end's key is not known, or not the one that was accepted
-    +-- JournalError       the journal cannot be written or read (raised by pychatd.journal)
+    +-- TransportError     no connection, or not any more
+    |   +-- UnreachableError       nobody answers there
+    |   +-- BusyError              somebody else has the seat, the console, the port or the pidfile
+    |   +-- PermissionDeniedError  the system or the other side does not let us
+    |   +-- UntrustedHostError     the other end's key is not known, or not the one that was accepted
+    +-- JournalError       the journal cannot be written or read (raised by the daemon alone)
 
-OSError, ssl.SSLError and sqlite3.Error become one of these where they happen (link, server, process,
-journal), so that no traceback reaches a user.
+OSError, ssl.SSLError and sqlite3.Error become one of these in the module where they happen, so that no
+traceback reaches a user.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 
-class Exit(IntEnum):
+class ExitStatus(IntEnum):
     """The exit statuses of all three programs; docs/use.md lists them."""
 
     OK = 0
@@ -42,19 +42,19 @@ class Exit(IntEnum):
 class PychatError(Exception):
     """Something a user has to be told; `str()` of it is the sentence to tell."""
 
-    status = Exit.FAILED
+    status = ExitStatus.FAILED
 
 
 class UsageError(PychatError):
     """The command line or a setting is wrong."""
 
-    status = Exit.USAGE
+    status = ExitStatus.USAGE
 
 
 class TextError(PychatError):
     """A handle or a message that cannot be sent."""
 
-    status = Exit.USAGE
+    status = ExitStatus.USAGE
 
 
 class HandleError(TextError):
@@ -65,10 +65,10 @@ class MessageError(TextError):
     """Not a message: 1 to 500 characters, none of them a control character."""
 
 
-class Refused(PychatError):
+class NotAllowedError(PychatError):
     """What was asked for is against the rules of the conversation now; nothing was changed."""
 
-    status = Exit.REFUSED
+    status = ExitStatus.REFUSED
 
 
 class ProtocolError(PychatError):
@@ -77,39 +77,39 @@ class ProtocolError(PychatError):
     `code` is the word for programs that travels in `\\error`; `str()` is the sentence for people.
     """
 
-    status = Exit.REFUSED
+    status = ExitStatus.REFUSED
 
     def __init__(self, code: str, words: str) -> None:
         super().__init__(words)
         self.code = code
 
 
-class LinkError(PychatError):
+class TransportError(PychatError):
     """There is no connection, or not any more."""
 
 
-class Absent(LinkError):
+class UnreachableError(TransportError):
     """Nobody answers there."""
 
-    status = Exit.ABSENT
+    status = ExitStatus.ABSENT
 
 
-class Taken(LinkError):
+class BusyError(TransportError):
     """Somebody else has the seat, the console, the port or the pidfile."""
 
-    status = Exit.TAKEN
+    status = ExitStatus.TAKEN
 
 
-class NotPermitted(LinkError):
+class PermissionDeniedError(TransportError):
     """The system or the other side does not let us."""
 
-    status = Exit.REFUSED
+    status = ExitStatus.REFUSED
 
 
-class Untrusted(LinkError):
+class UntrustedHostError(TransportError):
     """The other end's key is not known, or not the one that was accepted."""
 
-    status = Exit.UNTRUSTED
+    status = ExitStatus.UNTRUSTED
 
 
 class JournalError(PychatError):

@@ -9,8 +9,8 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec
 
-from pychat_client import codec, wire
-from pychat_client.link import Link
+from pychat_client.protocol import codec, wire
+from pychat_client.transport.connection import Connection
 
 P = ParamSpec("P")
 
@@ -96,12 +96,12 @@ class Raw:
         self.sock.close()
 
 
-async def attach(link: Link) -> Raw:
+async def attach(link: Connection) -> Raw:
     """Connects `link` as a server does with an accepted socket; returns the other end."""
     return Raw(await connected(link))
 
 
-async def connected(link: Link) -> socket.socket:
+async def connected(link: Connection) -> socket.socket:
     """The other end's socket of a link that has just been connected."""
     ours, theirs = socket.socketpair()
     await asyncio.get_running_loop().connect_accepted_socket(lambda: link, ours)

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, NoReturn
 
-from pychat_client.errors import Exit
+from pychat_client.errors import ExitStatus
 
 BIN = Path(sys.executable).parent
 PORT = 7000
@@ -55,7 +55,7 @@ def _start(places: list[str]) -> int:
     for port in (PORT, _free_port()):
         words = [str(BIN / "pychatd"), "start", str(port), *places]
         started = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
-        if started.returncode != Exit.TAKEN:
+        if started.returncode != ExitStatus.TAKEN:
             break
     if started.returncode != 0:
         sys.exit(started.stderr.rstrip())

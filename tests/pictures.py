@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 from prompt_toolkit.utils import get_cwidth
 
-from pychat_client.palette import COLOURS
+from pychat_client.ui.theme import COLOURS
 from tests.e2e.ends import wait_for
 from tests.e2e.harness import Line, Terminal
 from tests.scene import play, prefer, steady

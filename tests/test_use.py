@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 import pychat_client.cli
-import pychatd.cli
-import pychatd.console
-from pychat_client import lines
-from pychat_client.chat import Chat
-from pychat_client.commands import Commands
-from pychat_client.conversation import Endpoint
-from pychat_client.editing import KEYS
-from pychat_client.errors import Exit, Refused, UsageError
-from pychat_client.ledger import Role
-from pychat_client.preferences import Line, load
-from pychatd import config
+import pychatd.console_cli
+import pychatd.daemon_cli
+from pychat_client.config import targets
+from pychat_client.config.preferences import Line, load
+from pychat_client.errors import ExitStatus, NotAllowedError, UsageError
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.turns import Role
+from pychat_client.session.commands import Commands
+from pychat_client.session.session import Session
+from pychat_client.ui.key_bindings import KEYS
+from pychatd import settings
 from tests.aio import in_loop
 from tests.client.test_redial import Notes
 from tests.packaging.programs import difference
@@ -34,8 +34,8 @@ USE = (ROOT / "docs" / "use.md").read_text()
 
 PARSERS = {
     "pychat": pychat_client.cli._parser,
-    "pychatd": pychatd.cli._parser,
-    "pychatd-console": pychatd.console._parser,
+    "pychatd": pychatd.daemon_cli._parser,
+    "pychatd-console": pychatd.console_cli._parser,
 }
 
 
@@ -45,9 +45,9 @@ class Helped(Notes):
     keys = KEYS
 
 
-def chat(role: Role) -> tuple[Chat, Helped]:
+def chat(role: Role) -> tuple[Session, Helped]:
     view = Helped()
-    return Chat(Endpoint(role, "Bob"), view, "the test"), view
+    return Session(Endpoint(role, "Bob"), view, "the test"), view
 
 
 def rows(heading: str) -> list[tuple[str, str]]:
@@ -72,7 +72,7 @@ async def test_the_page_has_all_keys_in_the_words_of_the_help() -> None:
 
 def test_the_page_has_all_exit_statuses() -> None:
     listed = {status for status, _ in rows("Exit statuses")}
-    assert difference("docs/use.md, Exit statuses,", listed, {str(int(status)) for status in Exit}) == ""
+    assert difference("docs/use.md, Exit statuses,", listed, {str(int(status)) for status in ExitStatus}) == ""
 
 
 @pytest.mark.parametrize("role", Role)
@@ -134,7 +134,7 @@ def parse(words: list[str]) -> None:
         else:
             args = PARSERS[program]().parse_args(options)
             if program == "pychat" and not args.show_certificate:
-                lines.find([word for word in (args.host, args.port) if word], {"alice": Line("localhost", 7000)})
+                targets.find([word for word in (args.host, args.port) if word], {"alice": Line("localhost", 7000)})
     except UsageError as error:
         pytest.fail(f"{words} is no command line: {error}")
     except SystemExit as end:  # --help ends it too
@@ -147,7 +147,7 @@ def test_every_command_that_is_named_in_a_hint_is_one(name: str) -> None:
     one, _ = chat(Role.OPERATOR)
     try:
         assert Commands(one).find(f"\\{name}") is not None
-    except Refused:
+    except NotAllowedError:
         pytest.fail(f"\\{name} is no command")
 
 
@@ -206,7 +206,7 @@ def test_every_module_that_a_page_names_exists(page: Path) -> None:
         assert (ROOT / name).exists() if "/" in name else name in modules, name
 
 
-def settings(heading: str) -> str:
+def shown_settings(heading: str) -> str:
     """The first file of settings in a section of docs/configuration.md."""
     section = (ROOT / "docs" / "configuration.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     shown = re.search(r"^    .*\n(?:(?:    .*)?\n)*", section, re.M)
@@ -215,19 +215,19 @@ def settings(heading: str) -> str:
 
 
 def test_the_settings_of_the_daemon_on_the_page_are_all_there_are(tmp_path: Path) -> None:
-    text = settings("The daemon")
+    text = shown_settings("The daemon")
     file = tmp_path / "pychatd.toml"
     file.write_text(text)
-    assert config.load(7001, {}, config=file).turns is not config.load(7000, {}, config=file).turns
+    assert settings.load(7001, {}, config=file).turns is not settings.load(7000, {}, config=file).turns
     shown = tomllib.loads(text)
     shown.pop("line")
-    assert difference("docs/configuration.md, The daemon,", set(shown), set(config._KEYS)) == ""
+    assert difference("docs/configuration.md, The daemon,", set(shown), set(settings._KEYS)) == ""
 
 
 def test_the_settings_of_the_programs_on_the_page_are_all_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = settings("The programs").replace("SHA256:…", "SHA256:" + "A" * 43)
+    text = shown_settings("The programs").replace("SHA256:…", "SHA256:" + "A" * 43)
     (tmp_path / "pychat").mkdir()
     (tmp_path / "pychat" / "config.toml").write_text(text)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

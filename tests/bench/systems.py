@@ -57,7 +57,7 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Emphasis:
     """How a server is measured, and what a reader has to know to compare."""
 
     name: str
@@ -73,16 +73,16 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("pychat", "pychat", True, "power loss: synced before the ack"),
-        Kind("pychat, durability process", "pychat", True, "a killed daemon"),
-        Kind("pychat, durability process, plain TCP", "pychat", False, "a killed daemon"),
-        Kind("bare C relay", "relay", False, "power loss: synced before the ack"),
-        Kind("mosquitto, autosave", "mqtt", False, "a killed broker; not synced for each message", 500, 3_000),
-        Kind("mosquitto", "mqtt", False, "nothing"),
-        Kind("prosody, MAM", "xmpp", False, "power loss: synced, in an archive", 150, 500),
-        Kind("prosody", "xmpp", True, "nothing", 1000, 20_000),
-        Kind("ngircd", "irc", False, "nothing, and nothing is confirmed", 1000, 20_000),
-        Kind("socat", "raw", False, "nothing, and nothing is confirmed", 1000, 100_000),
+        Emphasis("pychat", "pychat", True, "power loss: synced before the ack"),
+        Emphasis("pychat, durability process", "pychat", True, "a killed daemon"),
+        Emphasis("pychat, durability process, plain TCP", "pychat", False, "a killed daemon"),
+        Emphasis("bare C relay", "relay", False, "power loss: synced before the ack"),
+        Emphasis("mosquitto, autosave", "mqtt", False, "a killed broker; not synced for each message", 500, 3_000),
+        Emphasis("mosquitto", "mqtt", False, "nothing"),
+        Emphasis("prosody, MAM", "xmpp", False, "power loss: synced, in an archive", 150, 500),
+        Emphasis("prosody", "xmpp", True, "nothing", 1000, 20_000),
+        Emphasis("ngircd", "irc", False, "nothing, and nothing is confirmed", 1000, 20_000),
+        Emphasis("socat", "raw", False, "nothing, and nothing is confirmed", 1000, 100_000),
     )
 }
 QUICK = ("pychat", "pychat, durability process", "bare C relay")
@@ -91,7 +91,7 @@ QUICK = ("pychat", "pychat, durability process", "bare C relay")
 class Server:
     """One running server, and the addresses of its two ends."""
 
-    def __init__(self, kind: Kind, tools: Tools, directory: Path, within: Sequence[str] = ()) -> None:
+    def __init__(self, kind: Emphasis, tools: Tools, directory: Path, within: Sequence[str] = ()) -> None:
         """Starts it in `directory`, which is made, and waits until it accepts. Raises Missing.
 
         within: a command that runs it, such as a profiler.

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from tests.e2e.ends import PATIENCE, wait_for
 
-Sender = Callable[[socket.socket, bytes], None]
+OneShot = Callable[[socket.socket, bytes], None]
 
 GAP = 0.03
 """Seconds between two pieces of a message: under the silence that ends one."""
@@ -30,7 +30,7 @@ def in_pieces(sock: socket.socket, data: bytes) -> None:
 class Fake:
     """One end of a connection."""
 
-    def __init__(self, sock: socket.socket, send: Sender = at_once) -> None:
+    def __init__(self, sock: socket.socket, send: OneShot = at_once) -> None:
         sock.settimeout(PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock

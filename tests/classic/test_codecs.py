@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import pytest
 
-from pychat_client import wire
-from pychat_client.burst import SILENCE, WRITE_MAX
-from pychat_client.classic import GreetingCodec
-from pychat_client.classic_server import Habits, ServerCodec
-from pychat_client.link import Codec
+from pychat_client.classic.detecting_codec import DetectingCodec
+from pychat_client.classic.framing import SILENCE, WRITE_MAX
+from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
+from pychat_client.protocol import wire
+from pychat_client.transport.connection import Codec
 from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
 
 Split = Callable[[bytes], Iterable[bytes]]
@@ -44,9 +44,9 @@ def hear(codec: Codec, data: bytes, split: Split = whole) -> Iterator[wire.Frame
         yield from codec.silence()
 
 
-def opened(case: Client, split: Split = whole) -> tuple[GreetingCodec, list[wire.Frame]]:
+def opened(case: Client, split: Split = whole) -> tuple[DetectingCodec, list[wire.Frame]]:
     """A client's codec after its opening, which got the answers it waits for."""
-    codec, frames = GreetingCodec(), []
+    codec, frames = DetectingCodec(), []
     for sent, got in case.opening:
         new = list(hear(codec, octets(sent), split))
         answer: wire.Frame = wire.Pong() if wire.Ping() in new else wire.Hello(1, "Bob")
@@ -149,7 +149,7 @@ def test_programs_take_turns_and_people_may_be_free(case: Client) -> None:
     ],
 )
 def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[str]) -> None:
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     frames: list[wire.Frame] = []
     for burst in sent:
         frames += hear(codec, burst)
@@ -158,29 +158,29 @@ def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[
 
 
 def test_a_word_and_the_end_are_a_message_and_no_handshake() -> None:
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     assert list(codec.feed(b"hello")) == []
     assert list(codec.eof())[1:] == [wire.Message("guest", "hello"), wire.Quit()]
 
 
 def test_digits_and_the_end_are_a_message_too() -> None:
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     list(codec.feed(b"12345"))
     assert list(codec.eof())[1:] == [wire.Message("guest", "12345"), wire.Quit()]
 
 
 def test_a_persons_lines_that_never_pause_are_shown_all_the_same() -> None:
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     assert list(codec.feed(b"one\n")) == []
     assert list(codec.feed(b"two\n"))[1:] == [wire.Message("guest", "one"), wire.Message("guest", "two")]
     assert list(codec.feed(b"three\n")) == [wire.Message("guest", "three")]
 
 
 def test_ctrl_c_at_telnet_before_the_first_line_is_a_quit() -> None:
-    assert list(hear(GreetingCodec(), b"\xff\xf4"))[1:] == [wire.Quit()]
+    assert list(hear(DetectingCodec(), b"\xff\xf4"))[1:] == [wire.Quit()]
 
 
-@pytest.mark.parametrize("codec", [GreetingCodec(), ServerCodec(Habits())])
+@pytest.mark.parametrize("codec", [DetectingCodec(), ServerCodec(ServerQuirks())])
 def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
     tracemalloc.start()
     try:
@@ -194,7 +194,7 @@ def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
 @pytest.mark.parametrize("start", [b"\0" + b"\n" * 4000, b"@@@\n@@@\n" * 500])
 def test_bytes_that_drip_in_are_not_looked_at_again_for_each_one(start: bytes) -> None:
     """A fraction of a second; if each line were looked at for each byte, half a minute of the daemon's time."""
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     begun = time.process_time()
     for byte in single(start):
         list(codec.feed(byte))
@@ -202,20 +202,20 @@ def test_bytes_that_drip_in_are_not_looked_at_again_for_each_one(start: bytes) -
 
 
 def test_an_over_long_burst_is_refused_once() -> None:
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     list(hear(codec, b"Ann> hi"))
     frames = list(hear(codec, b"Ann> " + b"x" * 100_000, single))
-    assert [type(frame) for frame in frames] == [wire.Unfit]
+    assert [type(frame) for frame in frames] == [wire.Rejected]
     assert codec.encode(frames[0]).startswith(b"\\error too-long Not delivered: ")
     assert list(hear(codec, b"Ann> hi")) == [wire.Message("Ann", "hi")]
 
 
 def test_silence_counts_only_while_it_can_mean_something() -> None:
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     assert codec.patience is None
     list(codec.feed(b"\\hel"))  # it may become a hello, however slow the way is
     assert codec.patience is None
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     list(codec.feed(b"Ann"))
     assert codec.patience == SILENCE
     list(codec.silence())
@@ -225,10 +225,10 @@ def test_silence_counts_only_while_it_can_mean_something() -> None:
 # ------------------------------------------------------------------ pychat --classic
 
 
-def habits(case: Server) -> Habits:
+def habits(case: Server) -> ServerQuirks:
     words = dict(pairwise([*case.options, ""]))
     hello = "" if "--no-hello" in words else words.get("--hello")
-    return Habits(hello, words.get("--end-mark", ""), words.get("--quit-word", ""))
+    return ServerQuirks(hello, words.get("--end-mark", ""), words.get("--quit-word", ""))
 
 
 def connected(case: Server, split: Split = whole) -> ServerCodec:
@@ -286,25 +286,25 @@ def test_several_lines_of_a_person_are_one_answer() -> None:
 
 
 def test_a_pychatd_that_wants_no_classic_peer_is_understood() -> None:
-    codec = ServerCodec(Habits())
+    codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(hear(codec, b"\\error plaintext TLS is required.\n")) == [
         wire.Error("plaintext", "TLS is required.")
     ]
-    codec = ServerCodec(Habits())
+    codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(hear(codec, b"\\busy The line is taken.\0")) == [wire.Busy("The line is taken.")]
 
 
 def test_a_banner_is_shown() -> None:
-    codec = ServerCodec(Habits())
+    codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     frames = list(hear(codec, b"Welcome to the chat server"))
     assert [type(frame) for frame in frames] == [wire.Hello, wire.Notice]
 
 
 def test_a_handle_that_comes_late_is_still_a_handshake() -> None:
-    codec = ServerCodec(Habits())
+    codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(hear(codec, b"")) == [wire.Hello(1, "server", session="", turns="alternate")]
     assert list(hear(codec, b"Bob")) == [wire.Here("Bob")]
@@ -349,6 +349,6 @@ def test_the_end_without_an_answer_is_an_accident_but_for_servers_that_shake_han
 
 
 def test_a_server_that_closes_at_once_has_quit() -> None:
-    codec = ServerCodec(Habits())
+    codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(codec.eof())[-1] == wire.Quit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pychat_client import burst, classic_server
+from pychat_client.classic import framing, server_codec
 from tests.classic.cases import CLIENTS, SERVERS
 
 DOCS = (Path(__file__).parents[2] / "docs" / "classic.md").read_text()
@@ -23,8 +23,8 @@ def test_the_tables_are_those_of_the_data() -> None:
 
 def test_the_numbers_are_those_of_the_code() -> None:
     for number in (
-        f"{burst.SILENCE * 1000:.0f} ms",
-        f"{burst.WRITE_MAX} bytes",
-        f"{classic_server.GREETING_SECONDS} s",
+        f"{framing.SILENCE * 1000:.0f} ms",
+        f"{framing.WRITE_MAX} bytes",
+        f"{server_codec.GREETING_SECONDS} s",
     ):
         assert number in DOCS

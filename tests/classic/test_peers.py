@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from pychat_client.link import FINISH_SECONDS
-from pychatd.caller import BUSY
+from pychat_client.transport.connection import FINISH_SECONDS
+from pychatd.conversation.peer_session import BUSY
 from tests.classic.cases import CLIENTS, Client, octets
-from tests.classic.fakes import Fake, Sender, at_once, in_pieces
+from tests.classic.fakes import Fake, OneShot, at_once, in_pieces
 from tests.e2e.harness import PATIENCE, Line, Piped
 
 clients = pytest.mark.parametrize("case", CLIENTS, ids=lambda case: case.family)
@@ -26,7 +26,7 @@ def console(line: Line) -> Piped:
 
 
 @pytest.fixture
-def ann(line: Line, send: Sender) -> Iterator[Fake]:
+def ann(line: Line, send: OneShot) -> Iterator[Fake]:
     fake = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE), send)
     yield fake
     fake.close()

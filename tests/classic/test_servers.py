@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.classic.cases import SERVERS, Server, octets
-from tests.classic.fakes import Fake, Sender, at_once, in_pieces
+from tests.classic.fakes import Fake, OneShot, at_once, in_pieces
 from tests.e2e.harness import BIN, PATIENCE, Line, Piped
 
 servers = pytest.mark.parametrize("case", SERVERS, ids=lambda case: case.family)
@@ -29,7 +29,7 @@ def call(line: Line, listener: socket.socket, *options: str) -> Piped:
     return Piped(line.popen(words))
 
 
-def answered(case: Server, listener: socket.socket, send: Sender = at_once) -> Fake:
+def answered(case: Server, listener: socket.socket, send: OneShot = at_once) -> Fake:
     """The fake server's end, after its opening."""
     bob = Fake(listener.accept()[0], send)
     bob.gets(case.hello())
@@ -47,7 +47,7 @@ def test_a_program_is_told_that_nothing_is_encrypted(idle_line: Line, listener: 
 @networks
 @servers
 def test_two_turns_and_the_servers_quit(
-    case: Server, send: Sender, idle_line: Line, listener: socket.socket
+    case: Server, send: OneShot, idle_line: Line, listener: socket.socket
 ) -> None:
     ann = call(idle_line, listener, *case.options)
     bob = answered(case, listener, send)

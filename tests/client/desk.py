@@ -13,14 +13,14 @@ import pyte
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import PipeInput, create_pipe_input
 
-from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint
-from pychat_client.ledger import Role
-from pychat_client.link import Link
-from pychat_client.palette import Name
-from pychat_client.preferences import Preferences
-from pychat_client.screen import Screen
-from pychat_client.terminal import Terminal
+from pychat_client.config.preferences import Preferences
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.turns import Role
+from pychat_client.session.session import Session
+from pychat_client.transport.connection import Connection
+from pychat_client.ui.screen import Screen
+from pychat_client.ui.terminal import Terminal
+from pychat_client.ui.theme import Name
 from tests.aio import Raw, attach
 
 HELLO = "\\hello 1 alice session=5f0c turns="
@@ -33,7 +33,7 @@ CTRL_C, CTRL_D, CTRL_E, CTRL_R, CTRL_U, CTRL_X = "\x03", "\x04", "\x05", "\x12",
 class Desk:
     """A screen, its keyboard, and the daemon's end of its link."""
 
-    def __init__(self, screen: Screen, keyboard: PipeInput, written: io.StringIO, chat: Chat, raw: Raw) -> None:
+    def __init__(self, screen: Screen, keyboard: PipeInput, written: io.StringIO, chat: Session, raw: Raw) -> None:
         self.screen = screen
         self.chat = chat
         self.raw = raw
@@ -50,7 +50,7 @@ class Desk:
     @property
     def line(self) -> str:
         """What is being typed."""
-        return self.screen._session.default_buffer.text
+        return self.screen._prompt_session.default_buffer.text
 
     @property
     def written(self) -> str:
@@ -62,7 +62,7 @@ class Desk:
 
     def menu(self) -> list[tuple[str, str]]:
         """The completions that are shown, each with its help."""
-        state = self.screen._session.default_buffer.complete_state
+        state = self.screen._prompt_session.default_buffer.complete_state
         return [] if state is None else [(one.text, one.display_meta_text) for one in state.completions]
 
     def rows(self) -> list[str]:
@@ -78,7 +78,7 @@ class Desk:
 
     async def history_is_there(self) -> None:
         """After a line was sent, the toolkit reads the history again, a moment later than a person sees."""
-        await self.until(lambda: len(self.screen._session.default_buffer._working_lines) > 1)
+        await self.until(lambda: len(self.screen._prompt_session.default_buffer._working_lines) > 1)
 
     async def line_is(self, text: str) -> None:
         await self.until(lambda: self.line == text)
@@ -101,8 +101,8 @@ async def desk(
     with create_pipe_input() as keyboard:
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")
         screen = Screen(Preferences(**preferences), history, colours, terminal, keyboard)
-        chat = Chat(Endpoint(Role.PEER, "Bob"), screen, "the test")
-        link = Link(chat)
+        chat = Session(Endpoint(Role.PEER, "Bob"), screen, "the test")
+        link = Connection(chat)
         raw = await attach(link)
         chat.link_made(link)
         running = asyncio.create_task(screen.run(chat))

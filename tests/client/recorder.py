@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from pychat_client import wire
 from pychat_client.errors import ProtocolError
-from pychat_client.link import Link
+from pychat_client.protocol import wire
+from pychat_client.transport.connection import Connection
 
 
 class Recorder:
@@ -19,17 +19,17 @@ class Recorder:
         self.writable = 0
         self.heard = asyncio.Event()
 
-    def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+    def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
         assert not self.lost
         self.reads.append(frames)
         self.heard.set()
 
-    def link_broken(self, link: Link, error: ProtocolError) -> None:
+    def link_broken(self, link: Connection, error: ProtocolError) -> None:
         self.broken.append(error.code)
         link.finish([wire.Error(error.code, str(error))])
 
-    def link_writable(self, link: Link) -> None:
+    def link_writable(self, link: Connection) -> None:
         self.writable += 1
 
-    def link_lost(self, link: Link, why: str) -> None:
+    def link_lost(self, link: Connection, why: str) -> None:
         self.lost.append(why)

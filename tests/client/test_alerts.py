@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pychat_client.alerts import BELL, BELL_EVERY, HOOKS_MAX, IDLE_SECONDS, Alerts
-from pychat_client.preferences import Preferences
+from pychat_client.config.preferences import Preferences
+from pychat_client.ui.alerts import BELL, BELL_EVERY, HOOKS_MAX, IDLE_SECONDS, Alerts
 from tests.e2e.ends import wait_for
 
 

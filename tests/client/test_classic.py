@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pychat_client import codec, wire
-from pychat_client.burst import GUEST, VERSION
-from pychat_client.classic import GreetingCodec, PersonCodec
-from pychat_client.codec import LINE_MAX
+from pychat_client.classic.detecting_codec import DetectingCodec, PersonCodec
+from pychat_client.classic.framing import GUEST, VERSION
 from pychat_client.errors import ProtocolError
+from pychat_client.protocol import codec, wire
+from pychat_client.protocol.codec import LINE_MAX
 from pychat_client.text import MESSAGE_MAX
 
 thorough = settings(max_examples=300)
@@ -30,7 +30,7 @@ streams = st.lists(st.one_of(pieces, st.binary(max_size=20), overlong), max_size
 
 
 def decode(
-    codec: PersonCodec | GreetingCodec, chunks: Iterable[bytes], *, eof: bool = True
+    codec: PersonCodec | DetectingCodec, chunks: Iterable[bytes], *, eof: bool = True
 ) -> tuple[list[wire.Frame], str | None]:
     """The frames of a stream that comes in `chunks` and then ends, and the error that ended it before."""
     got: list[wire.Frame] = []
@@ -58,7 +58,7 @@ def classic(*chunks: bytes) -> list[wire.Frame]:
 # ------------------------------------------------------------------ the stream
 
 
-@pytest.mark.parametrize("kind", [PersonCodec, GreetingCodec])
+@pytest.mark.parametrize("kind", [PersonCodec, DetectingCodec])
 @thorough
 @given(stream=streams, cuts=st.lists(st.integers(0, 10_000)))
 @example(stream=b"\\hello 1 Bob\nBob> hi\nbroken\n", cuts=[])
@@ -67,7 +67,7 @@ def classic(*chunks: bytes) -> list[wire.Frame]:
 @example(stream=b"x" * LINE_MAX + b"\n", cuts=[])
 @example(stream=b"Ann> hi" + b"\0" * LINE_MAX + b"\n", cuts=[])
 def test_how_a_stream_is_split_makes_no_difference(
-    kind: type[PersonCodec | GreetingCodec], stream: bytes, cuts: list[int]
+    kind: type[PersonCodec | DetectingCodec], stream: bytes, cuts: list[int]
 ) -> None:
     whole = decode(kind(), [stream])
     assert decode(kind(), (bytes([byte]) for byte in stream)) == whole
@@ -87,7 +87,7 @@ def test_a_classic_caller_is_greeted_once_and_says_only_what_can_travel(stream: 
         if isinstance(frame, wire.Message):
             assert list(codec.LineCodec().feed(codec.LineCodec().encode(frame))) == [frame]
         else:
-            assert isinstance(frame, wire.Hello | wire.Quit | wire.Unfit | wire.Ping)
+            assert isinstance(frame, wire.Hello | wire.Quit | wire.Rejected | wire.Ping)
 
 
 # ------------------------------------------------------------------ what a classic caller means
@@ -138,13 +138,13 @@ def test_a_message_of_more_than_500_characters_is_unfit_and_the_conversation_goe
     fit = "é" * MESSAGE_MAX
     got = classic(f"Ann> {fit}\nAnn> {fit}x\nAnn> hi\n".encode())
     unfit = "Not delivered: 501 characters, and at most 500 can be sent."
-    assert got == [ANN, wire.Message("Ann", fit), wire.Unfit("too-long", unfit), wire.Message("Ann", "hi")]
+    assert got == [ANN, wire.Message("Ann", fit), wire.Rejected("too-long", unfit), wire.Message("Ann", "hi")]
 
 
 def test_an_endless_line_is_refused_once_and_passed_over() -> None:
     codec = PersonCodec()
     assert list(codec.feed(b"x" * (LINE_MAX - 1))) == []
-    refusal = wire.Unfit("too-long", "Not delivered: at most 500 characters can be sent.")
+    refusal = wire.Rejected("too-long", "Not delivered: at most 500 characters can be sent.")
     assert list(codec.feed(b"x")) == [NOBODY, refusal]
     for _ in range(3):
         assert list(codec.feed(b"x" * LINE_MAX)) == []
@@ -173,7 +173,7 @@ def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> 
 @pytest.mark.parametrize("sent", [b"", b"\n", b"\0\0"])
 def test_a_caller_that_said_nothing_leaves_nothing(sent: bytes) -> None:
     assert decode(PersonCodec(), [sent]) == ([], None)
-    assert decode(GreetingCodec(), [sent]) == ([], None)
+    assert decode(DetectingCodec(), [sent]) == ([], None)
 
 
 # ------------------------------------------------------------------ what it is sent
@@ -185,7 +185,7 @@ def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
     assert codec.encode(wire.Quit()) == b"\\quit\n"
     assert codec.encode(wire.Busy("Try later.")) == b"\\busy Try later.\n"
     assert codec.encode(wire.Error("waiting", "Too many.")) == b"\\error waiting Too many.\n"
-    assert codec.encode(wire.Unfit("too-long", "Cut it.")) == b"\\error too-long Cut it.\n"
+    assert codec.encode(wire.Rejected("too-long", "Cut it.")) == b"\\error too-long Cut it.\n"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ BOB = b"\\hello 1 Bob\nBob> hi\n"
 
 @pytest.mark.parametrize("cut", range(len(BOB) + 1))
 def test_a_hello_is_known_wherever_it_is_split(cut: int) -> None:
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     got = [*codec.feed(BOB[:cut]), *codec.feed(BOB[cut:])]
     assert got == [wire.Hello(1, "Bob"), wire.Message("Bob", "hi")]
     assert codec.encode(wire.Ack(1)) == b"\\ack 1\n"
@@ -222,25 +222,25 @@ def test_a_hello_is_known_wherever_it_is_split(cut: int) -> None:
     "line", [b"\\hello", b"\\hell", b"\\hello\t1", b"\\Hello 1 Bob", b" \\hello 1 Bob", b"hello 1"]
 )
 def test_whoever_begins_otherwise_is_classic(line: bytes) -> None:
-    codec = GreetingCodec()
+    codec = DetectingCodec()
     got = [*codec.feed(line + b"\n"), *codec.silence()]
     assert got == [NOBODY, wire.Message(GUEST, line.decode().replace("\t", "\ufffd"))]
     assert codec.encode(wire.Ack(1)) == b""
 
 
 def test_a_beginning_of_a_hello_and_no_more_is_a_classic_callers_last_line() -> None:
-    got, error = decode(GreetingCodec(), [b"\\hel"])
+    got, error = decode(DetectingCodec(), [b"\\hel"])
     assert error is None
     assert got[1:] == [wire.Message(GUEST, "\\hel"), wire.Quit()]
 
 
 def test_a_version_1_caller_is_held_to_the_rules() -> None:
     with pytest.raises(ProtocolError, match="not UTF-8"):
-        list(GreetingCodec().feed(b"\\hello 1 Bob\n\xff\n"))
+        list(DetectingCodec().feed(b"\\hello 1 Bob\n\xff\n"))
 
 
 def test_a_version_1_caller_that_hangs_up_has_not_quit() -> None:
-    assert decode(GreetingCodec(), [BOB + b"Bob> half a li"])[0] == [
+    assert decode(DetectingCodec(), [BOB + b"Bob> half a li"])[0] == [
         wire.Hello(1, "Bob"),
         wire.Message("Bob", "hi"),
     ]

@@ -7,11 +7,23 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pychat_client import wire
-from pychat_client.conversation import HELD_MAX, OUTBOX_MAX, Endpoint
-from pychat_client.errors import MessageError, ProtocolError, Refused
-from pychat_client.events import Complaint, Event, Held, Left, Met, Over, Presence, Renamed, Returned, Said, Told
-from pychat_client.ledger import Ledger, Role, Turns
+from pychat_client.errors import MessageError, NotAllowedError, ProtocolError
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import HELD_MAX, OUTBOX_MAX, Endpoint
+from pychat_client.protocol.events import (
+    Connected,
+    Ended,
+    Event,
+    Leftovers,
+    MessageQueued,
+    MessageShown,
+    Notice,
+    Presence,
+    RemoteError,
+    Renamed,
+    TextsReturned,
+)
+from pychat_client.protocol.turns import Role, Turns, TurnState
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -79,7 +91,7 @@ def test_the_ledger_lets_each_legal_history_happen_and_no_other(turns: Turns) ->
     legal = [""]
     for before in legal:
         for who, role in (("p", PEER), ("o", OPERATOR)):
-            ledger = Ledger(turns, before.count("p"), before.count("o"))
+            ledger = TurnState(turns, before.count("p"), before.count("o"))
             allowed = is_legal(before + who, turns)
             assert ledger.may_speak(role) == allowed
             if allowed:
@@ -97,7 +109,7 @@ def test_the_ledger_lets_each_legal_history_happen_and_no_other(turns: Turns) ->
 
 @pytest.mark.parametrize("role", Role)
 def test_the_ledger_counts_what_was_allowed_elsewhere(role: Role) -> None:
-    ledger = Ledger(Turns.ALTERNATE)
+    ledger = TurnState(Turns.ALTERNATE)
     assert [ledger.add(role, in_turn=False) for _ in range(3)] == [1, 2, 3]
     assert (ledger.count(role), ledger.count(OTHER[role])) == (3, 0)
 
@@ -171,7 +183,7 @@ INPUTS: dict[str, Input] = {
     "ack 9": arrives(wire.Ack(9)),
     "stored": arrives(wire.Stored(1)),
     "read": arrives(wire.Read(1)),
-    "at": arrives(wire.At(NOON)),
+    "at": arrives(wire.Timestamp(NOON)),
     "away": arrives(wire.Away()),
     "here": arrives(wire.Here()),
     "ready": arrives(wire.Ready()),
@@ -271,10 +283,24 @@ def end_in(role: Role, state: str) -> Endpoint:
     return end
 
 
+def _short(thing: object) -> str:
+    """How the table calls an event or a frame."""
+    name = type(thing).__name__
+    return {
+        "MessageShown": "Said",
+        "MessageQueued": "Held",
+        "Connected": "Met",
+        "Ended": "Over",
+        "RemoteError": "Complaint",
+        "Notice": "Told",
+        "TextsReturned": "Returned",
+    }.get(name, name)
+
+
 def outcome_of(end: Endpoint, given: str) -> str:
     try:
         result = INPUTS[given](end)
-    except Refused:
+    except NotAllowedError:
         return "refused"
     except ProtocolError as error:
         return f"!{error.code}"
@@ -282,7 +308,7 @@ def outcome_of(end: Endpoint, given: str) -> str:
         return "text"
     events = result if isinstance(result, list) else []
     end.shown()
-    shown, sent = ("+".join(type(thing).__name__ for thing in things) for things in (events, end.frames()))
+    shown, sent = ("+".join(_short(thing) for thing in things) for things in (events, end.frames()))
     return f"{shown or '-'}/{sent}".removesuffix("/")
 
 
@@ -306,24 +332,27 @@ def test_in_each_state_each_input_has_its_outcome(role: Role, state: str, given:
 def test_what_is_said_early_goes_in_order_one_a_turn() -> None:
     end = begin(PEER)
     assert [end.say(text) for text in ("one", "two", "three")] == [
-        Said(says(PEER, "one"), own=True),
-        Held("two"),
-        Held("three"),
+        MessageShown(says(PEER, "one"), own=True),
+        MessageQueued("two"),
+        MessageQueued("three"),
     ]
     assert end.frames() == [says(PEER, "one")]
     for reply, text in (("a", "two"), ("b", "three")):
         events = told(end, wire.Ack(end.own), says(OPERATOR, reply))
-        assert events == [Said(says(OPERATOR, reply), own=False), Said(says(PEER, text), own=True)]
+        assert events == [MessageShown(says(OPERATOR, reply), own=False), MessageShown(says(PEER, text), own=True)]
         assert end.frames() == [says(PEER, text), wire.Ack(end.received)]
 
 
 def test_with_free_turns_all_that_was_held_goes_at_once() -> None:
     end = Endpoint(PEER, "Client1")
     for text in ("one", "two"):
-        assert end.say(text) == Held(text)
+        assert end.say(text) == MessageQueued(text)
     end.greet()
     events = told(end, hello(turns=Turns.FREE))
-    assert events == [Met("alice", resumed=False), *(Said(says(PEER, text), own=True) for text in ("one", "two"))]
+    assert events == [
+        Connected("alice", resumed=False),
+        *(MessageShown(says(PEER, text), own=True) for text in ("one", "two")),
+    ]
     assert end.frames()[1:] == [says(PEER, "one"), says(PEER, "two")]
 
 
@@ -331,8 +360,8 @@ def test_only_so_many_texts_are_on_their_way_at_once() -> None:
     end = begin(PEER, Turns.FREE)
     for n in range(OUTBOX_MAX):
         end.say(str(n))
-    assert end.say("more") == Held("more")
-    assert told(end, wire.Ack(1)) == [Said(says(PEER, "more"), own=True)]
+    assert end.say("more") == MessageQueued("more")
+    assert told(end, wire.Ack(1)) == [MessageShown(says(PEER, "more"), own=True)]
     assert end.frames()[-1] == says(PEER, "more")
 
 
@@ -348,11 +377,11 @@ def test_only_so_many_texts_may_wait() -> None:
     end = Endpoint(PEER, "Client1")
     for n in range(HELD_MAX):
         end.say(str(n))
-    with pytest.raises(Refused, match=f"{HELD_MAX} messages are waiting"):
+    with pytest.raises(NotAllowedError, match=f"{HELD_MAX} messages are waiting"):
         end.say("one too many")
     assert list(end.held) == [str(n) for n in range(HELD_MAX)]
     end.recall()
-    assert end.say("now") == Held("now")
+    assert end.say("now") == MessageQueued("now")
 
 
 def test_what_is_no_message_changes_nothing() -> None:
@@ -437,22 +466,22 @@ def test_a_resumed_peer_sends_again_what_the_daemon_has_not_got() -> None:
     for text in ("one", "two", "three"):
         end.say(text)
     events, sent = again(end, hello(got=2, turns=Turns.FREE))
-    assert events == [Met("alice", resumed=True)]
+    assert events == [Connected("alice", resumed=True)]
     assert sent == [says(PEER, "three")]
     assert end.stored == 2
 
 
 def test_a_peer_that_has_said_nothing_has_nothing_to_resume() -> None:
     events, _ = again(begin(PEER), hello())
-    assert events == [Met("alice", resumed=False)]
+    assert events == [Connected("alice", resumed=False)]
 
 
 def test_what_was_said_while_cut_off_follows_behind() -> None:
     end = begin(PEER)
     end.say("one")
     end.lost()
-    assert end.say("two") == Held("two")
-    assert again(end, hello(got=0)) == ([Met("alice", resumed=True)], [says(PEER, "one")])
+    assert end.say("two") == MessageQueued("two")
+    assert again(end, hello(got=0)) == ([Connected("alice", resumed=True)], [says(PEER, "one")])
     assert again(end, hello(got=1), says(OPERATOR, "a"))[1] == [says(PEER, "two"), wire.Ack(1)]
 
 
@@ -471,12 +500,17 @@ def test_a_resumed_console_is_repeated_what_was_stored_and_shows_it_no_second_ti
     end.lost()
     end.greet()
     assert end.frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0)]
-    repeated = (wire.At(NOON, own=True, mine=True), says(OPERATOR, "two"), wire.At(NOON), says(PEER, "three"))
+    repeated = (
+        wire.Timestamp(NOON, own=True, mine=True),
+        says(OPERATOR, "two"),
+        wire.Timestamp(NOON),
+        says(PEER, "three"),
+    )
     heading = conversation(got=1, heard=1)
     events = told(end, wire.Hello(1, "alice"), heading, *repeated)
     assert events == [
-        Met("Client1", resumed=True, detail=heading),
-        Said(says(PEER, "three"), False, NOON),
+        Connected("Client1", resumed=True, detail=heading),
+        MessageShown(says(PEER, "three"), False, NOON),
     ]
     assert end.frames() == [wire.Ack(1), wire.Ack(2)]
     assert (end.stored, end.own, end.received) == (1, 1, 2)
@@ -493,14 +527,14 @@ def test_a_console_acks_a_conversation_as_soon_as_it_is_told_of_it() -> None:
 def test_a_fresh_console_is_shown_both_sides() -> None:
     end = Endpoint(OPERATOR, "alice")
     end.greet()
-    repeated = (says(PEER, "one"), wire.At(NOON, own=True), says(OPERATOR, "two"), says(PEER, "three"))
+    repeated = (says(PEER, "one"), wire.Timestamp(NOON, own=True), says(OPERATOR, "two"), says(PEER, "three"))
     events = told(end, wire.Hello(1, "alice"), conversation(got=1), *repeated)
-    assert [(event.message.text, event.own) for event in events if isinstance(event, Said)] == [
+    assert [(event.message.text, event.own) for event in events if isinstance(event, MessageShown)] == [
         ("one", False),
         ("two", True),
         ("three", False),
     ]
-    assert end.say("four") == Said(says(OPERATOR, "four"), own=True)
+    assert end.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
 
 
 def test_a_console_counts_on_from_where_it_is_told_to_begin() -> None:
@@ -509,11 +543,11 @@ def test_a_console_counts_on_from_where_it_is_told_to_begin() -> None:
     heading = conversation(got=2, heard=3, told=2)
     (over, met), sent = again(end, wire.Hello(1, "alice"), heading)
     assert sent == [wire.Ack(3)]
-    assert isinstance(over, Over)
-    assert over.left == Left(not_confirmed=("lost?",))
-    assert met == Met("Client1", resumed=False, detail=heading)
+    assert isinstance(over, Ended)
+    assert over.left == Leftovers(not_confirmed=("lost?",))
+    assert met == Connected("Client1", resumed=False, detail=heading)
     assert (end.received, end.own) == (3, 2)
-    assert end.say("four") == Said(says(OPERATOR, "four"), own=True)
+    assert end.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
 
 
 def test_nothing_is_sent_before_the_repetition_has_told_all() -> None:
@@ -521,16 +555,19 @@ def test_nothing_is_sent_before_the_repetition_has_told_all() -> None:
     end.greet()
     told(end, wire.Hello(1, "alice"), conversation(got=1, turns=Turns.FREE), says(PEER, "one"))
     end.frames()
-    assert end.say("mine") == Held("mine")
-    events = told(end, wire.At(NOON, own=True), says(OPERATOR, "two"))
-    assert events == [Said(says(OPERATOR, "two"), True, NOON), Said(says(OPERATOR, "mine"), own=True)]
+    assert end.say("mine") == MessageQueued("mine")
+    events = told(end, wire.Timestamp(NOON, own=True), says(OPERATOR, "two"))
+    assert events == [
+        MessageShown(says(OPERATOR, "two"), True, NOON),
+        MessageShown(says(OPERATOR, "mine"), own=True),
+    ]
     assert end.frames() == [says(OPERATOR, "mine")]
 
 
 def test_an_own_text_whose_words_are_gone_counts_as_arrived() -> None:
     end = begin(OPERATOR)
     end.say("two")
-    gone = (wire.At(NOON, own=True, mine=True, gone=True), says(OPERATOR, "?"))
+    gone = (wire.Timestamp(NOON, own=True, mine=True, gone=True), says(OPERATOR, "?"))
     events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *gone)
     assert (events[1:], sent) == ([], [wire.Ack(1)])
     assert (end.stored, list(end.outbox)) == (1, [])
@@ -540,9 +577,9 @@ def test_what_another_console_has_said_comes_first_and_the_own_text_waits() -> N
     end = begin(OPERATOR)
     for text in ("mine", "mine too"):
         end.say(text)
-    repeated = (wire.At(NOON, own=True), says(OPERATOR, "another's"))
+    repeated = (wire.Timestamp(NOON, own=True), says(OPERATOR, "another's"))
     events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *repeated)
-    assert events[1:] == [Said(says(OPERATOR, "another's"), True, NOON), Held("mine")]
+    assert events[1:] == [MessageShown(says(OPERATOR, "another's"), True, NOON), MessageQueued("mine")]
     assert says(OPERATOR, "mine") not in sent
     assert list(end.held) == ["mine", "mine too"]
     told(end, says(PEER, "two"))
@@ -553,8 +590,8 @@ def test_another_console_may_have_had_several_turns() -> None:
     end = begin(OPERATOR)
     end.say("mine")
     talk = (
-        *(wire.At(NOON, own=True), says(OPERATOR, "another's"), says(PEER, "two")),
-        *(wire.At(NOON, own=True), says(OPERATOR, "another's too"), says(PEER, "three")),
+        *(wire.Timestamp(NOON, own=True), says(OPERATOR, "another's"), says(PEER, "two")),
+        *(wire.Timestamp(NOON, own=True), says(OPERATOR, "another's too"), says(PEER, "three")),
     )
     _, sent = again(end, wire.Hello(1, "alice"), conversation(got=2, heard=1), *talk)
     assert sent == [wire.Ack(1), says(OPERATOR, "mine"), wire.Ack(3)]
@@ -619,15 +656,15 @@ def test_another_console_brings_its_own_handle() -> None:
 
 def test_a_time_is_that_of_the_next_message_only() -> None:
     end = begin(PEER, Turns.FREE)
-    events = told(end, wire.At(NOON), wire.Read(0), says(OPERATOR, "then"), says(OPERATOR, "now"))
-    assert [event.time for event in events if isinstance(event, Said)] == [NOON, None]
+    events = told(end, wire.Timestamp(NOON), wire.Read(0), says(OPERATOR, "then"), says(OPERATOR, "now"))
+    assert [event.time for event in events if isinstance(event, MessageShown)] == [NOON, None]
 
 
 def test_a_time_without_its_message_is_lost_with_the_link() -> None:
     end = begin(PEER)
-    told(end, wire.At(NOON))
+    told(end, wire.Timestamp(NOON))
     events, _ = again(end, hello(), says(OPERATOR, "now"))
-    assert events[1:] == [Said(says(OPERATOR, "now"), own=False)]
+    assert events[1:] == [MessageShown(says(OPERATOR, "now"), own=False)]
 
 
 # ------------------------------------------------------------------ the end
@@ -637,25 +674,25 @@ def test_the_others_quit_gives_back_what_did_not_arrive() -> None:
     end = begin(PEER)
     for text in ("one", "two"):
         end.say(text)
-    assert told(end, wire.Quit("bye")) == [Over("alice", True, "bye", Left(not_sent=("one", "two")))]
-    assert end.take_back() == Left()
+    assert told(end, wire.Quit("bye")) == [Ended("alice", True, "bye", Leftovers(not_sent=("one", "two")))]
+    assert end.take_back() == Leftovers()
 
 
 def test_after_the_own_quit_what_is_on_its_way_may_still_be_acked() -> None:
     end = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
         end.say(text)
-    assert end.quit("bye") == Over("alice", False, "bye")
+    assert end.quit("bye") == Ended("alice", False, "bye")
     assert end.frames() == [says(PEER, "one"), says(PEER, "two"), wire.Quit("bye")]
     told(end, wire.Ack(1))
-    assert end.take_back() == Left(not_confirmed=("two",))
+    assert end.take_back() == Leftovers(not_confirmed=("two",))
 
 
 def test_the_own_quit_gives_back_what_was_held() -> None:
     end = begin(PEER)
     for text in ("one", "two"):
         end.say(text)
-    assert end.quit() == Over("alice", False, "", Left(not_sent=("two",)))
+    assert end.quit() == Ended("alice", False, "", Leftovers(not_sent=("two",)))
     assert list(end.held) == []
 
 
@@ -663,7 +700,7 @@ def test_after_the_own_quit_what_was_stored_before_is_shown_and_nothing_goes() -
     end = begin(OPERATOR)
     end.quit()
     end.frames()
-    assert told(end, says(PEER, "crossed")) == [Said(says(PEER, "crossed"), own=False)]
+    assert told(end, says(PEER, "crossed")) == [MessageShown(says(PEER, "crossed"), own=False)]
     assert end.frames() == [wire.Ack(2)]
 
 
@@ -673,8 +710,8 @@ def test_a_daemon_that_has_forgotten_the_conversation_ends_it() -> None:
     told(end, wire.Ack(1), says(OPERATOR, "a"))
     end.say("two")
     events, sent = again(end, hello(session="new"))
-    lost = Left(not_confirmed=("two",))
-    assert events == [Over("alice", True, "The other side does not know this conversation any more.", lost)]
+    lost = Leftovers(not_confirmed=("two",))
+    assert events == [Ended("alice", True, "The other side does not know this conversation any more.", lost)]
     assert sent == []
 
 
@@ -684,9 +721,12 @@ def test_a_new_conversation_at_the_console_starts_from_nothing_and_gives_old_tex
         end.say(text)
     new = conversation(number="8")
     over, met, said = told(end, new, says(PEER, "one"))
-    assert isinstance(over, Over)
-    assert over.left == Left(not_sent=("early",), not_confirmed=("two",))
-    assert (met, said) == (Met("Client1", resumed=False, detail=new), Said(says(PEER, "one"), own=False))
+    assert isinstance(over, Ended)
+    assert over.left == Leftovers(not_sent=("early",), not_confirmed=("two",))
+    assert (met, said) == (
+        Connected("Client1", resumed=False, detail=new),
+        MessageShown(says(PEER, "one"), own=False),
+    )
     assert (end.stored, end.own, end.received) == (0, 0, 1)
     assert end.my_turn
 
@@ -696,7 +736,7 @@ def test_the_next_conversation_is_a_new_one_after_the_others_quit() -> None:
     end.say("two")
     told(end, wire.Ack(1), wire.Read(1), wire.Quit(), conversation(number="8"), says(PEER, "one"))
     assert (end.stored, end.read, end.received) == (0, 0, 1)
-    assert end.say("two") == Said(says(OPERATOR, "two"), own=True)
+    assert end.say("two") == MessageShown(says(OPERATOR, "two"), own=True)
 
 
 def test_an_end_that_has_quit_calls_again_to_say_so_and_one_that_was_left_does_not() -> None:
@@ -730,7 +770,7 @@ def test_what_the_answer_says_is_stored_is_not_given_back_after_a_quit() -> None
     end.greet()
     end.quit()
     told(end, hello(got=1))
-    assert end.take_back() == Left()
+    assert end.take_back() == Leftovers()
 
 
 def test_what_no_link_was_given_is_not_sent_and_the_rest_is_not_confirmed() -> None:
@@ -738,7 +778,7 @@ def test_what_no_link_was_given_is_not_sent_and_the_rest_is_not_confirmed() -> N
     end.say("given")
     end.lost()
     end.say("kept here")
-    assert end.take_back() == Left(("kept here",), ("given",))
+    assert end.take_back() == Leftovers(("kept here",), ("given",))
 
 
 def test_what_a_new_link_was_given_again_is_not_confirmed() -> None:
@@ -747,7 +787,7 @@ def test_what_a_new_link_was_given_again_is_not_confirmed() -> None:
     end.lost()
     end.say("two")
     again(end, hello(turns=Turns.FREE))
-    assert end.take_back() == Left(not_confirmed=("one", "two"))
+    assert end.take_back() == Leftovers(not_confirmed=("one", "two"))
 
 
 def test_what_a_refused_console_has_said_is_stored_or_not_sent() -> None:
@@ -758,14 +798,14 @@ def test_what_a_refused_console_has_said_is_stored_or_not_sent() -> None:
     end.lost()
     end.greet()
     told(end, wire.Stored(2))
-    assert end.take_back() == Left(not_sent=("three",))
+    assert end.take_back() == Leftovers(not_sent=("three",))
 
 
 def test_what_a_caller_said_that_is_sent_away_is_not_sent() -> None:
     end = begin(PEER)
     end.say("one")
     told(end, wire.Busy())
-    assert end.take_back() == Left(not_sent=("one",))
+    assert end.take_back() == Leftovers(not_sent=("one",))
 
 
 def test_a_console_that_quits_while_cut_off_gets_all_back_at_once() -> None:
@@ -773,14 +813,14 @@ def test_a_console_that_quits_while_cut_off_gets_all_back_at_once() -> None:
     end.say("given")
     end.lost()
     end.say("kept here")
-    assert end.quit().left == Left(("kept here",), ("given",))
+    assert end.quit().left == Leftovers(("kept here",), ("given",))
 
 
 def test_what_crossed_the_others_quit_is_given_back_to_a_console() -> None:
     end = begin(OPERATOR)
     end.say("two")
     end.quit()
-    assert told(end, wire.Quit()) == [Returned(Left(not_sent=("two",)))]
+    assert told(end, wire.Quit()) == [TextsReturned(Leftovers(not_sent=("two",)))]
 
 
 def test_the_end_tells_how_many_own_messages_were_not_shown() -> None:
@@ -788,22 +828,22 @@ def test_the_end_tells_how_many_own_messages_were_not_shown() -> None:
     for text in ("one", "two", "three"):
         end.say(text)
     told(end, wire.Ack(3), wire.Read(1))
-    assert told(end, wire.Quit()) == [Over("alice", True, "", unread=2)]
+    assert told(end, wire.Quit()) == [Ended("alice", True, "", unread=2)]
 
 
 def test_an_equal_text_of_another_console_is_not_taken_for_an_own_one() -> None:
     end = begin(OPERATOR, Turns.FREE)
     end.say("two")
-    repeated = (wire.At(NOON, own=True), says(OPERATOR, "two"))
+    repeated = (wire.Timestamp(NOON, own=True), says(OPERATOR, "two"))
     events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *repeated)
-    assert events[1:] == [Said(says(OPERATOR, "two"), True, NOON)]
+    assert events[1:] == [MessageShown(says(OPERATOR, "two"), True, NOON)]
     assert sent == [wire.Ack(1), says(OPERATOR, "two")]
 
 
 def test_another_consoles_message_whose_words_are_gone_is_not_an_own_one() -> None:
     end = begin(OPERATOR, Turns.FREE)
     end.say("two")
-    gone = (wire.At(NOON, own=True, gone=True), says(OPERATOR, "?"))
+    gone = (wire.Timestamp(NOON, own=True, gone=True), says(OPERATOR, "?"))
     _, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *gone)
     assert sent == [wire.Ack(1), says(OPERATOR, "two")]
 
@@ -825,7 +865,7 @@ def test_a_console_with_another_handle_is_told_of_once() -> None:
     al2 = wire.Message("Al2", "Hello")
     assert told(end, wire.Here("Al2"), wire.Here("Al2")) == [Renamed("alice", "Al2")]
     end.say("Hi!")
-    assert told(end, al2) == [Said(al2, False)]
+    assert told(end, al2) == [MessageShown(al2, False)]
     assert end.other == "Al2"
 
 
@@ -839,7 +879,7 @@ def test_who_comes_to_an_empty_console_has_no_other_name_but_is_there() -> None:
 def test_a_message_under_another_handle_tells_of_it_first(role: Role) -> None:
     end = begin(role, Turns.FREE)
     message = wire.Message("Other", "Hello")
-    assert told(end, message) == [Renamed(HANDLES[OTHER[role]], "Other"), Said(message, False)]
+    assert told(end, message) == [Renamed(HANDLES[OTHER[role]], "Other"), MessageShown(message, False)]
 
 
 def test_who_comes_back_is_told_who_is_there_by_what_follows_the_hello() -> None:
@@ -847,13 +887,13 @@ def test_who_comes_back_is_told_who_is_there_by_what_follows_the_hello() -> None
     end.say("Hi!")
     told(end, wire.Ack(1))
     back = wire.Hello(1, "operator", session="5f0c", got=1, turns="free")  # nobody is: a daemon that was restarted
-    assert again(end, back, wire.Away())[0] == [Met("alice", True), Presence(here=False)]
-    at, before = wire.At(NOON), says(OPERATOR, "before")
+    assert again(end, back, wire.Away())[0] == [Connected("alice", True), Presence(here=False)]
+    at, before = wire.Timestamp(NOON), says(OPERATOR, "before")
     back = wire.Hello(1, "Al2", session="5f0c", got=1, turns="free")
     assert again(end, back, wire.Here("Al2"), at, before)[0] == [
-        Met("alice", True),
+        Connected("alice", True),
         Renamed("alice", "Al2"),
-        Said(before, False, NOON),
+        MessageShown(before, False, NOON),
     ]
     assert end.other == "Al2"
 
@@ -890,9 +930,9 @@ def test_what_the_daemon_says_is_passed_on() -> None:
     end = begin(PEER)
     words = (wire.Busy("later"), wire.Error("turn", "wait"), wire.Notice("hello all"), wire.Away(), wire.Here())
     assert told(end, *words) == [
-        Complaint("busy", "later"),
-        Complaint("turn", "wait"),
-        Told("hello all"),
+        RemoteError("busy", "later"),
+        RemoteError("turn", "wait"),
+        Notice("hello all"),
         Presence(here=False),
         Presence(here=True),
     ]

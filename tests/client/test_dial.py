@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client import dial as dial_module
-from pychat_client import wire
-from pychat_client.dial import dial, dial_unix
-from pychat_client.errors import Absent
+from pychat_client.errors import UnreachableError
+from pychat_client.protocol import wire
+from pychat_client.transport import connect as dial_module
+from pychat_client.transport.connect import dial, dial_unix
 from tests.aio import Raw, in_loop
 from tests.client.recorder import Recorder
 
@@ -53,10 +53,10 @@ async def test_a_refused_port_is_a_sentence() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        with pytest.raises(Absent) as absent:
+        with pytest.raises(UnreachableError) as absent:
             await dial("127.0.0.1", port, Recorder())
         assert str(absent.value) == f"Nobody answers at 127.0.0.1 port {port}: connection refused."
-        with pytest.raises(Absent) as absent:
+        with pytest.raises(UnreachableError) as absent:
             await dial("localhost", port, Recorder())  # several addresses: one sentence
         assert str(absent.value) == f"Nobody answers at localhost port {port}: connection refused."
 
@@ -68,7 +68,9 @@ async def test_an_unknown_host_is_a_sentence() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", unknown)  # a resolver that answers, which a test has not
-        with pytest.raises(Absent, match=r"^There is no host 'nowhere\.invalid': Name or service not known\.$"):
+        with pytest.raises(
+            UnreachableError, match=r"^There is no host 'nowhere\.invalid': Name or service not known\.$"
+        ):
             await dial("nowhere.invalid", 7000, Recorder())
 
 
@@ -76,7 +78,7 @@ async def test_an_unknown_host_is_a_sentence() -> None:
 def test_a_name_that_cannot_be_a_hosts_is_a_sentence(host: str) -> None:
     @in_loop
     async def check() -> None:
-        with pytest.raises(Absent, match=f"^There is no host '{host}': "):
+        with pytest.raises(UnreachableError, match=f"^There is no host '{host}': "):
             await dial(host, 7000, Recorder())
 
     check()
@@ -90,7 +92,7 @@ async def test_a_host_that_is_silent_is_given_up_with_a_sentence() -> None:
         for sock in waiting:
             sock.setblocking(False)
             sock.connect_ex(full.getsockname())
-        with pytest.raises(Absent, match=r"does not answer on port [0-9]+: no reply within 0 s\.$"):
+        with pytest.raises(UnreachableError, match=r"does not answer on port [0-9]+: no reply within 0 s\.$"):
             await dial("127.0.0.1", full.getsockname()[1], Recorder())
         for sock in waiting:
             sock.close()
@@ -98,6 +100,6 @@ async def test_a_host_that_is_silent_is_given_up_with_a_sentence() -> None:
 
 @in_loop
 async def test_a_missing_console_socket_is_a_sentence() -> None:
-    with pytest.raises(Absent) as absent:
+    with pytest.raises(UnreachableError) as absent:
         await dial_unix(Path("/nonexistent/console.sock"), Recorder())
     assert str(absent.value) == "No daemon answers at /nonexistent/console.sock: no such file or directory."

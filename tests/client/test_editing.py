@@ -10,9 +10,9 @@ from unittest.mock import ANY
 import pytest
 from prompt_toolkit.key_binding.vi_state import InputMode
 
-from pychat_client import history
-from pychat_client.errors import Exit
-from pychat_client.history import HISTORY_MAX, open_history, trim_history
+from pychat_client.errors import ExitStatus
+from pychat_client.ui import input_history
+from pychat_client.ui.input_history import HISTORY_MAX, open_history, trim_history
 from tests.aio import in_loop
 from tests.client.desk import (
     ALT_ENTER,
@@ -141,7 +141,7 @@ async def test_ctrl_c_clears_the_line_and_on_an_empty_one_leaves() -> None:
         assert not one.chat.done
         one.press(CTRL_C)
         await one.until(lambda: one.chat.done)
-        assert one.chat.status is Exit.INTERRUPTED
+        assert one.chat.status is ExitStatus.INTERRUPTED
 
 
 @in_loop
@@ -236,7 +236,7 @@ async def test_up_ctrl_r_and_the_suggestion_bring_back_what_was_typed() -> None:
         one.press(CTRL_U, CTRL_R, "fir", "\x1b")
         await one.line_is("the first")
         one.press(CTRL_E, CTRL_U, "ano")
-        await one.until(lambda: one.screen._session.default_buffer.suggestion)
+        await one.until(lambda: one.screen._prompt_session.default_buffer.suggestion)
         one.press(RIGHT)
         await one.line_is("another")
 
@@ -302,7 +302,7 @@ def test_without_a_place_for_it_the_history_is_kept_in_memory(tmp_path: Path) ->
 
 
 def test_a_full_disk_costs_the_line_and_nothing_else() -> None:
-    full = history._OwnHistory("/dev/full")
+    full = input_history._OwnHistory("/dev/full")
     full.append_string("one")
     assert full.get_strings() == ["one"]
 
@@ -314,7 +314,7 @@ def test_a_full_disk_costs_the_line_and_nothing_else() -> None:
 async def test_vis_keys_move_and_change() -> None:
     async with desk(keys="vi") as one:
         one.press("hello wrold", "\x1b")
-        await one.until(lambda: one.screen._session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press("bxp")
         await one.line_is("hello rwold")
         one.press("0x$i-")
@@ -325,11 +325,11 @@ async def test_vis_keys_move_and_change() -> None:
 async def test_with_vis_keys_each_line_begins_in_insert_mode() -> None:
     async with desk(keys="vi") as one:
         one.press("hello", "\x1b")
-        await one.until(lambda: one.screen._session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press("\r", "jokes")
         await one.line_is("jokes")
         one.press("\x1b")
-        await one.until(lambda: one.screen._session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press(CTRL_C, "jokes")
         await one.line_is("jokes")
 

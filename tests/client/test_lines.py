@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client.config.preferences import Line, Preferences
+from pychat_client.config.targets import find, find_before_text, listed, use
 from pychat_client.errors import UsageError
-from pychat_client.lines import find, find_before_text, listed, use
-from pychat_client.preferences import Line, Preferences
-from pychat_client.trust import KnownHosts
+from pychat_client.trust.known_hosts import KnownHosts
 
 ALICE = Line("chat.example.net", 7001, "SHA256:pin", "Bobby")
 NAMED = {"alice": ALICE}

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pychat_client import codec, wire
-from pychat_client import link as link_module
-from pychat_client.classic import PersonCodec
-from pychat_client.link import UNSENT_MAX, Codec, Link, reason
+from pychat_client.classic.detecting_codec import PersonCodec
+from pychat_client.protocol import codec, wire
+from pychat_client.transport import connection as link_module
+from pychat_client.transport.connection import UNSENT_MAX, Codec, Connection, reason
 from tests.aio import Raw, attach, in_loop
 from tests.client.recorder import Recorder
 
@@ -22,10 +22,10 @@ HI = wire.Message("Bob", "Hi!")
 @asynccontextmanager
 async def linked(
     *, codec: Codec | None = None, liveness: bool = False
-) -> AsyncIterator[tuple[Recorder, Link, Raw]]:
+) -> AsyncIterator[tuple[Recorder, Connection, Raw]]:
     """An owner, its link, and the raw other end."""
     owner = Recorder()
-    link = Link(owner, codec)
+    link = Connection(owner, codec)
     raw = await attach(link)
     if liveness:
         link.watch()
@@ -51,13 +51,13 @@ async def test_the_frames_of_one_read_are_handed_on_together() -> None:
 @in_loop
 async def test_all_that_is_sent_because_of_one_read_goes_out_behind_it_in_one_write() -> None:
     class Answering(Recorder):
-        def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
             link.send([wire.Ack(1)])
             link.send([HI])
             self.early = raw.waiting()
 
     owner = Answering()
-    link = Link(owner)
+    link = Connection(owner)
     raw = await attach(link)
     await raw.say("Bob> Hi!")
     assert await raw.news() == ["\\ack 1", "Bob> Hi!"]
@@ -90,11 +90,11 @@ async def test_an_error_comes_behind_the_good_frames_before_it_and_nothing_comes
 @in_loop
 async def test_an_owner_that_finishes_with_the_good_frames_hears_of_no_error_behind_them() -> None:
     class Finishing(Recorder):
-        def link_frames(self, link: Link, frames: list[wire.Frame]) -> None:
+        def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
             link.finish([wire.Quit()])
 
     owner = Finishing()
-    link = Link(owner)
+    link = Connection(owner)
     raw = await attach(link)
     await raw.say("Bob> Hi!", "nonsense")
     assert await raw.rest() == ["\\quit"]
@@ -152,7 +152,7 @@ async def test_the_last_line_arrives_although_the_other_side_is_still_sending() 
     client = Raw(socket.create_connection(listener.getsockname()))
     accepted, _ = listener.accept()
     owner = Recorder()
-    link = Link(owner)
+    link = Connection(owner)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: link, accepted)
     await client.say(*1000 * ["Bob> Hi!"])
     link.finish([wire.Quit("enough")])

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pychat_client.background import Colour, LateAnswers, ask_background, contrast
-from pychat_client.palette import COLOURS, Name, choose
+from pychat_client.ui.background import Colour, LateAnswers, ask_background, contrast
+from pychat_client.ui.theme import COLOURS, Name, choose
 
 AA = 4.5
 """WCAG 2.1, success criterion 1.4.3: text of normal size."""

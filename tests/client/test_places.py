@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.places import make_directory, sync_directory
+from pychat_client.files import make_directory, sync_directory
 from tests.daemon.nobody import as_nobody, public_directory
 from tests.disk import Disk
 

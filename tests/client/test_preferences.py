@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client import preferences
+from pychat_client.config import preferences
+from pychat_client.config.preferences import Line, Preferences, load
 from pychat_client.errors import UsageError
-from pychat_client.preferences import Line, Preferences, load
 
 PIN = "SHA256:" + 43 * "A"
 

@@ -9,14 +9,15 @@ from datetime import datetime
 
 import pytest
 
-from pychat_client import redial, wire
-from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint
-from pychat_client.errors import Absent, Exit
-from pychat_client.ledger import Role
-from pychat_client.link import Link
-from pychat_client.redial import converse
-from pychat_client.view import View
+from pychat_client.errors import ExitStatus, UnreachableError
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.turns import Role
+from pychat_client.session import reconnect
+from pychat_client.session.reconnect import converse
+from pychat_client.session.session import Session
+from pychat_client.session.view import View
+from pychat_client.transport.connection import Connection
 from tests.aio import Raw, attach, in_loop
 
 HELLO = "\\hello 1 alice session=5f0c turns=free"
@@ -48,7 +49,7 @@ class Notes(View):
 
     def refresh(self) -> None: ...
 
-    async def run(self, chat: Chat) -> None:
+    async def run(self, chat: Session) -> None:
         await self._stopped.wait()
 
     def stop(self) -> None:
@@ -60,16 +61,16 @@ class Calls:
 
     def __init__(self, *, wait: bool = False) -> None:
         self.view = Notes()
-        self.chat = Chat(Endpoint(Role.PEER, "Bob"), self.view, "the test", wait=wait)
+        self.chat = Session(Endpoint(Role.PEER, "Bob"), self.view, "the test", wait=wait)
         self.times: list[float] = []
         self._up = True
         self._answered: asyncio.Queue[Raw] = asyncio.Queue()
 
-    async def connect(self) -> Link:
+    async def connect(self) -> Connection:
         self.times.append(asyncio.get_running_loop().time())
         if not self._up:
-            raise Absent("Nobody answers.")
-        link = Link(self.chat)
+            raise UnreachableError("Nobody answers.")
+        link = Connection(self.chat)
         self._answered.put_nowait(await attach(link))
         return link
 
@@ -88,15 +89,15 @@ class Calls:
             await asyncio.sleep(0)
         self._up = True
 
-    def start(self, retry_for: float | None = None) -> Awaitable[Exit]:
+    def start(self, retry_for: float | None = None) -> Awaitable[ExitStatus]:
         return asyncio.create_task(converse(self.chat, self.view, self.connect, retry_for))
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of 10, 20, 40, 40, ... milliseconds, with nothing left to chance."""
-    monkeypatch.setattr(redial, "PAUSE_FIRST", 0.01)
-    monkeypatch.setattr(redial, "PAUSE_MAX", 0.04)
+    monkeypatch.setattr(reconnect, "PAUSE_FIRST", 0.01)
+    monkeypatch.setattr(reconnect, "PAUSE_MAX", 0.04)
     uniform: Callable[[float, float], float] = lambda low, high: high  # noqa: E731 -- the type of both
     monkeypatch.setattr(random, "uniform", uniform)
 
@@ -107,7 +108,7 @@ async def test_a_chat_that_ends_is_not_called_again() -> None:
     status = calls.start()
     raw = await calls.answered()
     await raw.say("\\quit bye")
-    assert await status == Exit.OK
+    assert await status == ExitStatus.OK
     assert len(calls.times) == 1
     raw.hang_up()
 
@@ -116,7 +117,7 @@ async def test_a_chat_that_ends_is_not_called_again() -> None:
 async def test_a_first_call_that_fails_is_the_end() -> None:
     calls = Calls()
     calls.go_down()
-    assert await calls.start() == Exit.ABSENT
+    assert await calls.start() == ExitStatus.ABSENT
     assert (calls.view.sentences, len(calls.times)) == (["Nobody answers."], 1)
 
 
@@ -134,7 +135,7 @@ async def test_a_cut_connection_is_made_again_with_growing_pauses_up_to_the_long
         assert pause >= least * 0.99
     assert pauses[3] < 0.08 * 4  # no longer doubled; a busy machine may be late
     await raw.say("\\quit")
-    assert await status == Exit.OK
+    assert await status == ExitStatus.OK
     raw.hang_up()
 
 
@@ -156,7 +157,7 @@ async def test_after_a_good_call_the_pauses_begin_small_again() -> None:
         raw = await calls.answered()
     assert waits == [0.01, 0.01]
     await raw.say("\\quit")
-    assert await status == Exit.OK
+    assert await status == ExitStatus.OK
     raw.hang_up()
 
 
@@ -173,7 +174,7 @@ async def test_what_was_not_acked_is_said_again_on_the_next_call() -> None:
     raw = await calls.answered()
     assert await raw.hear() == "Bob> Hi!"
     await raw.say("\\ack 1", "\\quit")
-    assert await status == Exit.OK
+    assert await status == ExitStatus.OK
     assert calls.view.messages == ["Hi!"]
     raw.hang_up()
 
@@ -185,7 +186,7 @@ async def test_retry_for_gives_up_after_that_time_with_a_sentence() -> None:
     raw = await calls.answered()
     calls.go_down()
     raw.hang_up()
-    assert await status == Exit.ABSENT
+    assert await status == ExitStatus.ABSENT
     assert calls.view.sentences[-1] == "Nobody answered for 0 s; giving up."
     assert calls.times[-1] - calls.times[1] <= 0.1
     assert len(calls.times) > 2
@@ -199,13 +200,13 @@ async def test_the_time_of_retry_for_counts_from_the_last_good_call() -> None:
         (await calls.answered()).hang_up()
     raw = await calls.answered()
     await raw.say("\\quit")
-    assert await status == Exit.OK
+    assert await status == ExitStatus.OK
     assert calls.times[-1] - calls.times[0] > 0.05
     raw.hang_up()
 
 
-@pytest.mark.parametrize(("wait", "status"), [(False, Exit.TAKEN), (True, Exit.OK)])
-def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: Exit) -> None:
+@pytest.mark.parametrize(("wait", "status"), [(False, ExitStatus.TAKEN), (True, ExitStatus.OK)])
+def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: ExitStatus) -> None:
     @in_loop
     async def check() -> None:
         calls = Calls(wait=wait)

@@ -6,7 +6,7 @@ import pytest
 from prompt_toolkit.data_structures import Point, Size
 from prompt_toolkit.layout.screen import Char, Screen
 
-from pychat_client.renderer import Drawing
+from pychat_client.ui.resize import Drawing
 
 SIZE = Size(rows=24, columns=80)
 AT_BOTTOM = 20

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prompt_toolkit.utils import get_cwidth
 
-from pychat_client import wire
-from pychat_client.screen import _fit
+from pychat_client.protocol import wire
+from pychat_client.ui.screen import _fit
 from tests.aio import in_loop
 from tests.client.desk import CTRL_U, desk
 

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from pychat_client import attention, wire
-from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint
-from pychat_client.errors import Refused
-from pychat_client.ledger import Role
-from pychat_client.link import Link
-from pychat_client.signs import RING_EVERY, TYPING_EVERY, TYPING_SHOWN, Sign, Signs
+from pychat_client.errors import NotAllowedError
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.rate_limit import RING_EVERY, TYPING_EVERY, TYPING_SHOWN, Sign, Signs
+from pychat_client.protocol.turns import Role
+from pychat_client.session import typing_indicator
+from pychat_client.session.session import Session
+from pychat_client.transport.connection import Connection
 from tests.aio import Raw, attach, in_loop
 from tests.client.test_redial import Notes
 
@@ -59,11 +60,11 @@ def test_a_sign_that_is_given_in_time_is_shown_without_a_break() -> None:
 
 
 @asynccontextmanager
-async def talking() -> AsyncIterator[tuple[Chat, Watcher, Raw]]:
+async def talking() -> AsyncIterator[tuple[Session, Watcher, Raw]]:
     """A peer's chat after the first message, its view, and the daemon's end of the link."""
     view = Watcher()
-    one = Chat(Endpoint(Role.PEER, "Bob"), view, "the test")
-    link = Link(one)
+    one = Session(Endpoint(Role.PEER, "Bob"), view, "the test")
+    link = Connection(one)
     raw = await attach(link)
     one.link_made(link)
     await raw.say(HELLO)
@@ -110,7 +111,7 @@ async def test_who_is_away_is_told_nothing_and_cannot_be_rung() -> None:
         await raw.say("\\away")
         await raw.news()
         one.attention.line_changed("thought")
-        with pytest.raises(Refused, match="Nobody is there"):
+        with pytest.raises(NotAllowedError, match="Nobody is there"):
             one.typed("\\ring")
         assert await raw.news() == []
 
@@ -118,7 +119,7 @@ async def test_who_is_away_is_told_nothing_and_cannot_be_rung() -> None:
 @in_loop
 async def test_the_others_typing_is_shown_until_nothing_more_is_heard_of_it() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "TYPING_SHOWN", 0.05)
+        patch.setattr(typing_indicator, "TYPING_SHOWN", 0.05)
         async with talking() as (one, _, raw):
             await raw.say("\\typing")
             await raw.news()
@@ -153,7 +154,7 @@ async def test_a_ring_is_sent_and_the_next_one_has_to_wait() -> None:
     async with talking() as (one, view, raw):
         one.typed("\\ring")
         assert view.sentences[-1] == "You ring alice."
-        with pytest.raises(Refused, match="You have just rung; again in 10 s"):
+        with pytest.raises(NotAllowedError, match="You have just rung; again in 10 s"):
             one.typed("\\ring")
         assert await raw.news() == ["\\ring"]
 
@@ -178,16 +179,16 @@ async def test_a_message_that_arrives_is_an_alert_in_printable_words() -> None:
 @in_loop
 async def test_before_the_first_message_nothing_can_be_rung() -> None:
     view = Watcher()
-    one = Chat(Endpoint(Role.OPERATOR, "alice"), view, "the test")
-    with pytest.raises(Refused, match="Nobody is there"):
+    one = Session(Endpoint(Role.OPERATOR, "alice"), view, "the test")
+    with pytest.raises(NotAllowedError, match="Nobody is there"):
         one.typed("\\ring")
 
 
 @in_loop
 async def test_what_a_new_console_is_told_of_before_is_no_alert() -> None:
     view = Watcher()
-    one = Chat(Endpoint(Role.OPERATOR, "alice"), view, "the test")
-    link = Link(one)
+    one = Session(Endpoint(Role.OPERATOR, "alice"), view, "the test")
+    link = Connection(one)
     raw = await attach(link)
     one.link_made(link)
     peer = "\\peer Bob session=1 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=::1"

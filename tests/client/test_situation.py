@@ -9,17 +9,17 @@ from itertools import product
 
 import pytest
 
-from pychat_client import wire
-from pychat_client.conversation import Endpoint
-from pychat_client.ledger import Role, Turns
-from pychat_client.situation import Situation
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.turns import Role, Turns
+from pychat_client.session.status import Status
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NAMES = {PEER: "Bob", OPERATOR: "alice"}
 KEY = "SHA256:" + "A" * 43
 
 Step = Callable[[Endpoint], object]
-Sentence = Callable[[re.Match[str], Situation], str]
+Sentence = Callable[[re.Match[str], Status], str]
 
 
 def frame(frame: wire.Frame) -> Step:
@@ -58,7 +58,7 @@ def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
             yield OPERATOR, False, peer, [*greeted, lambda end: end.quit()]
 
 
-def situations() -> list[Situation]:
+def situations() -> list[Status]:
     """Every moment of every story: with a connection and without one, and so on."""
     found = []
     for role, classic, peer, steps in stories():
@@ -73,11 +73,11 @@ def situations() -> list[Situation]:
                 linked = calls is None
                 if (linked and (not count or taken)) or (typing and not (linked and end.open and end.here)):
                     continue  # so it cannot be
-                found.append(Situation(end, "the test", known, calls, key, typing, taken))
+                found.append(Status(end, "the test", known, calls, key, typing, taken))
     return found
 
 
-def _counted(situation: Situation, stored: int, read: int) -> str:
+def _counted(situation: Status, stored: int, read: int) -> str:
     end = situation.end
     words = f"Sent {end.own}, of which {stored} stored"
     return words if end.classic else f"{words} and {read} read"
@@ -148,7 +148,7 @@ def test_nothing_is_told_of_a_connection_that_never_was() -> None:
     for classic, key in product((False, True), (None, KEY)):
         end = Endpoint(PEER, "Bob")
         end.classic = classic
-        told = "\n".join(Situation(end, "the test", None, 1, key, False, False).status_lines())
+        told = "\n".join(Status(end, "the test", None, 1, key, False, False).status_lines())
         assert "There is no connection: calling again (1)." in told
         assert "ncrypted" not in told
         assert "ENCRYPTED" not in told
@@ -169,7 +169,7 @@ def test_the_last_connection_is_told_of_as_what_is_over(turns: Turns) -> None:
     end = Endpoint(PEER, "Bob")
     end.greet()
     end.receive(wire.Hello(1, "alice", session="5f0c", turns=turns.value))
-    lines = Situation(end, "the test", None, 2, KEY, False, False).status_lines()
+    lines = Status(end, "the test", None, 2, KEY, False, False).status_lines()
     assert lines[1:3] == ["There is no connection: calling again (2).", "The last connection was with alice."]
     assert "The last connection was encrypted with TLS 1.3." in lines
     assert f"The host's key was {KEY}:" in lines

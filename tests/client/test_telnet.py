@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pychat_client.telnet import SUBNEGOTIATION_MAX, Telnet, speaks
+from pychat_client.classic.telnet import SUBNEGOTIATION_MAX, Telnet, speaks
 
 STREAM = b"a\xff\xfd\x03b\xff\xfb\x18c\xff\xfa\x18\x00xterm\xff\xff\xff\xf0"
 STREAM += b"d\xff\xf1e\xff\xfe\x01\xff\xfc\x01f\xff\xffg\r\0h\r\n"

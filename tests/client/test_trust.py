@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client import trust
 from pychat_client.cli import main
 from pychat_client.errors import PychatError
-from pychat_client.trust import KnownHosts, changed_key, fingerprint, safety_number, write_private
+from pychat_client.files import write_private
+from pychat_client.trust import tls
+from pychat_client.trust.fingerprint import fingerprint, safety_number
+from pychat_client.trust.known_hosts import KnownHosts, changed_key
 from tests.disk import Disk
 from tests.security.certificates import Made, make
 from tests.security.hosts import server_context
@@ -26,7 +28,7 @@ WRITERS, EACH = 6, 20
 _WRITER = """
 import sys
 from pathlib import Path
-from pychat_client.trust import KnownHosts
+from pychat_client.trust.known_hosts import KnownHosts
 path, name, count = sys.argv[1:]
 print(flush=True)
 sys.stdin.readline()
@@ -119,7 +121,7 @@ def _takes(client: ssl.SSLContext, host: Made) -> bool:
 
 
 def test_the_settings_for_a_pinned_host_are_these(tmp_path: Path) -> None:
-    context = trust.pinned_context(make(tmp_path, "host").der, None)
+    context = tls.pinned_context(make(tmp_path, "host").der, None)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
     # X509_V_FLAG_PARTIAL_CHAIN and _NO_CHECK_TIME, as openssl/x509_vfy.h has them, and no other
@@ -129,7 +131,7 @@ def test_the_settings_for_a_pinned_host_are_these(tmp_path: Path) -> None:
 
 def test_the_settings_for_the_authorities_are_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(make(tmp_path, "Test CA", authority=True).certificate))
-    context = trust.authority_context(None)
+    context = tls.authority_context(None)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
     assert context.verify_flags == ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).verify_flags
@@ -137,7 +139,7 @@ def test_the_settings_for_the_authorities_are_these(tmp_path: Path, monkeypatch:
 
 
 def test_the_settings_for_looking_at_a_key_are_these() -> None:
-    context = trust.looking_context()
+    context = tls.looking_context()
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
     assert context.cert_store_stats() == {"x509": 0, "crl": 0, "x509_ca": 0}
@@ -146,19 +148,19 @@ def test_the_settings_for_looking_at_a_key_are_these() -> None:
 @pytest.mark.parametrize("ends", [1, -1])
 def test_the_accepted_certificate_is_taken_also_after_its_end(tmp_path: Path, ends: int) -> None:
     host = make(tmp_path, "host", ends=ends)
-    assert _takes(trust.pinned_context(host.der, None), host)
+    assert _takes(tls.pinned_context(host.der, None), host)
 
 
 def test_another_certificate_of_the_same_name_is_refused(tmp_path: Path) -> None:
     accepted, other = make(tmp_path / "1", "host"), make(tmp_path / "2", "host")
     assert accepted.name == other.name
-    assert not _takes(trust.pinned_context(accepted.der, None), other)
+    assert not _takes(tls.pinned_context(accepted.der, None), other)
 
 
 def test_another_certificate_of_the_same_authority_is_refused(tmp_path: Path) -> None:
     authority = make(tmp_path / "0", "Test CA", authority=True)
     accepted, other = (make(tmp_path / number, "host", by=authority) for number in ("1", "2"))
-    context = trust.pinned_context(accepted.der, None)
+    context = tls.pinned_context(accepted.der, None)
     assert _takes(context, accepted)  # whose authority is not known here
     assert not _takes(context, other)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pychat_client import wire
-from pychat_client.codec import LINE_MAX, LineCodec, parse
 from pychat_client.errors import HandleError, ProtocolError
+from pychat_client.protocol import wire
+from pychat_client.protocol.codec import LINE_MAX, LineCodec, parse
 from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, check_handle, nfc
 
 thorough = settings(max_examples=300)
@@ -70,7 +70,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Ack: st.builds(wire.Ack, counts),
     wire.Stored: st.builds(wire.Stored, counts),
     wire.Read: st.builds(wire.Read, counts),
-    wire.At: st.builds(wire.At, times, st.booleans(), st.booleans(), st.booleans()),
+    wire.Timestamp: st.builds(wire.Timestamp, times, st.booleans(), st.booleans(), st.booleans()),
     wire.Quit: st.builds(wire.Quit, sentences),
     wire.Busy: st.builds(wire.Busy, sentences),
     wire.Error: st.builds(wire.Error, codes, sentences),
@@ -120,7 +120,7 @@ def decode(chunks: Iterable[bytes]) -> tuple[list[wire.Frame], tuple[str, str] |
 
 
 def test_every_frame_is_put_to_the_round_trip() -> None:
-    assert set(FRAMES) == set(get_args(wire.Frame)) - {wire.Unfit}
+    assert set(FRAMES) == set(get_args(wire.Frame)) - {wire.Rejected}
 
 
 @pytest.mark.parametrize("kind", FRAMES, ids=lambda kind: kind.__name__)
@@ -136,7 +136,7 @@ def test_a_frame_comes_back_as_it_was_sent(kind: type[wire.Frame], data: st.Data
 
 
 def test_an_unfit_message_is_told_as_an_error() -> None:
-    assert parse(LineCodec().encode(wire.Unfit("too-long", "Not delivered.")).rstrip()) == wire.Error(
+    assert parse(LineCodec().encode(wire.Rejected("too-long", "Not delivered.")).rstrip()) == wire.Error(
         "too-long", "Not delivered."
     )
 
@@ -160,9 +160,9 @@ def test_an_unfit_message_is_told_as_an_error() -> None:
         ),
         (wire.Ack(3), r"\ack 3"),
         (wire.Read(3), r"\read 3"),
-        (wire.At(NOON), r"\at 2024-05-01T12:00:00.000Z"),
-        (wire.At(NOON, own=True), r"\at 2024-05-01T12:00:00.000Z own"),
-        (wire.At(NOON, own=True, gone=True), r"\at 2024-05-01T12:00:00.000Z own gone"),
+        (wire.Timestamp(NOON), r"\at 2024-05-01T12:00:00.000Z"),
+        (wire.Timestamp(NOON, own=True), r"\at 2024-05-01T12:00:00.000Z own"),
+        (wire.Timestamp(NOON, own=True, gone=True), r"\at 2024-05-01T12:00:00.000Z own gone"),
         (wire.Here("alice"), r"\here alice"),
         (wire.Quit(), r"\quit"),
         (wire.Quit("see you"), r"\quit see you"),
@@ -186,7 +186,7 @@ def test_a_frame_is_the_line_that_the_protocol_says(frame: wire.Frame, line: str
 def test_times_travel_in_utc_with_milliseconds() -> None:
     east = NOON.astimezone(timezone(timedelta(hours=2))) + timedelta(microseconds=1999)
     assert wire.timestamp(east) == "2024-05-01T12:00:00.001Z"
-    assert parse(rb"\at 2024-05-01T14:00:00+02:00") == wire.At(NOON)
+    assert parse(rb"\at 2024-05-01T14:00:00+02:00") == wire.Timestamp(NOON)
 
 
 @pytest.mark.parametrize("frame", [wire.Quit("x" * 300), wire.Notice("x" * 300), wire.Error("t", "x" * 300)])
@@ -291,13 +291,13 @@ def test_an_unknown_verb_is_ignored(line: bytes) -> None:
             wire.Peer("Bob", "7", 0, 1, 2, "free", NOON, "::"),
         ),
         (r"\hello 1 got=5", wire.Hello(1, "got=5")),  # a handle, if a strange one
-        (r"\at 2024-05-01T12:00Z x=y", wire.At(NOON)),
-        (r"\at 2024-05-01T12:00Z owner", wire.At(NOON)),
+        (r"\at 2024-05-01T12:00Z x=y", wire.Timestamp(NOON)),
+        (r"\at 2024-05-01T12:00Z owner", wire.Timestamp(NOON)),
         (r"\history x=y", wire.History()),
-        (r"\at 2024-05-01T12:00Z x=y own", wire.At(NOON, own=True)),
+        (r"\at 2024-05-01T12:00Z x=y own", wire.Timestamp(NOON, own=True)),
         (r"\ping x=y", wire.Ping()),
         (r"\away since=2024-05-01T12:00Z", wire.Away()),
-        (r"\at 2024-05-01T12:00Z gone own x=y", wire.At(NOON, own=True, gone=True)),
+        (r"\at 2024-05-01T12:00Z gone own x=y", wire.Timestamp(NOON, own=True, gone=True)),
         (r"\here alice x=y", wire.Here("alice")),
         (r"\ack 1 x=y", wire.Ack(1)),
         (r"\read 1 x=y", wire.Read(1)),
@@ -390,6 +390,6 @@ def test_a_peer_line_names_the_word_that_it_lacks(missing: str) -> None:
 def test_a_time_is_refused_or_can_be_shown_in_every_zone(time: str) -> None:
     got, _ = decode([f"\\at {time}\n".encode()])
     for frame in got:
-        assert isinstance(frame, wire.At)
+        assert isinstance(frame, wire.Timestamp)
         for hours in (-12, 0, 14):
             assert frame.time.astimezone(timezone(timedelta(hours=hours))) == frame.time

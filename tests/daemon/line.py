@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pychat_client import wire
-from pychat_client.ledger import Ledger, Role, Turns
-from pychat_client.link import Link
-from pychatd.caller import Caller
-from pychatd.config import Settings
-from pychatd.journal import Conversation, Journal, entry, hash_token
-from pychatd.operator_end import OperatorEnd
-from pychatd.switchboard import Switchboard
+from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.transport.connection import Connection
+from pychatd.conversation.console_session import ConsoleSession
+from pychatd.conversation.journal import Conversation, Journal, entry, hash_token
+from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.switchboard import Switchboard
+from pychatd.settings import Settings
 from tests.aio import Raw, attach, connected, in_loop
 
 R = TypeVar("R", bound=Raw)
@@ -40,7 +40,7 @@ class Line:
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
         self.file = directory / "journal.db"
         self._settings = Settings(7000, **settings)
-        self._links: list[Link] = []
+        self._links: list[Connection] = []
         self._raws: list[Raw] = []
         self._open()
 
@@ -62,17 +62,17 @@ class Line:
         await self.close()
         self._open()
 
-    async def connect(self, owner: Caller | OperatorEnd) -> Raw:
+    async def connect(self, owner: PeerSession | ConsoleSession) -> Raw:
         return self._remember(owner.link, await attach(owner.link))
 
-    def _remember(self, link: Link, raw: R) -> R:
+    def _remember(self, link: Connection, raw: R) -> R:
         self._links.append(link)
         self._raws.append(raw)
         return raw
 
     async def call(self, *lines: str) -> Raw:
         """A connection from outside, which says `lines`."""
-        raw = await self.connect(Caller(self.board, ADDRESS, lambda _: None, secure=True))
+        raw = await self.connect(PeerSession(self.board, ADDRESS, lambda _: None, secure=True))
         if lines:
             await raw.say(*lines)
         return raw
@@ -102,7 +102,7 @@ class Line:
 
     async def console(self, words: str = "") -> RawConsole:
         """An attached console that has read its hello, and nothing more."""
-        link = OperatorEnd(self.board, "alice (pid 7)").link
+        link = ConsoleSession(self.board, "alice (pid 7)").link
         raw = self._remember(link, RawConsole(await connected(link)))
         await raw.say(f"\\hello 1 alice{words}")
         assert (await raw.hear()).startswith("\\hello 1 alice")
@@ -123,8 +123,8 @@ class Line:
     def fill(self, role: Role, texts: list[str]) -> Conversation:
         """Stores a first message and `texts` as a running conversation, and makes it the line's."""
         start = datetime(2024, 5, 1, tzinfo=UTC)
-        conversation = Conversation("Bob", ADDRESS, hash_token(TOKEN), Ledger(Turns.FREE), start)
-        ledger = Ledger(Turns.FREE)
+        conversation = Conversation("Bob", ADDRESS, hash_token(TOKEN), TurnState(Turns.FREE), start)
+        ledger = TurnState(Turns.FREE)
         entries = [entry(ledger, Role.PEER, wire.Message("Bob", "Hi"), start)]
         handle = "Bob" if role is Role.PEER else "alice"
         entries += [entry(ledger, role, wire.Message(handle, text), start) for text in texts]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pychatd import caller
+from pychatd.conversation import peer_session
 from tests.aio import Raw
 from tests.daemon.line import Line, on_a_line
 
@@ -16,14 +16,14 @@ LONG = 60.0
 
 @pytest.fixture
 def short_hello(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller, "HELLO_SECONDS", SHORT)
-    monkeypatch.setattr(caller, "FIRST_MESSAGE_SECONDS", LONG)
+    monkeypatch.setattr(peer_session, "HELLO_SECONDS", SHORT)
+    monkeypatch.setattr(peer_session, "FIRST_MESSAGE_SECONDS", LONG)
 
 
 @pytest.fixture
 def short_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller, "HELLO_SECONDS", LONG)
-    monkeypatch.setattr(caller, "FIRST_MESSAGE_SECONDS", SHORT)
+    monkeypatch.setattr(peer_session, "HELLO_SECONDS", LONG)
+    monkeypatch.setattr(peer_session, "FIRST_MESSAGE_SECONDS", SHORT)
 
 
 async def _is_too_slow(raw: Raw) -> None:

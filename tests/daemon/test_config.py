@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pychat_client.errors import UsageError
-from pychat_client.ledger import Turns
-from pychatd import config
-from pychatd.config import SOCKET_PATH_MAX, Settings, load, running_lines, runtime_bases, state_base
+from pychat_client.protocol.turns import Turns
+from pychatd import settings
+from pychatd.settings import SOCKET_PATH_MAX, Settings, load, running_lines, runtime_bases, state_base
 from tests.daemon.nobody import as_nobody, public_directory
 
 PLACES = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY")
@@ -150,7 +150,7 @@ BAD = [
 
 
 def test_every_key_has_good_and_bad_examples_here() -> None:
-    assert {key for key, _, _ in GOOD} == {key for key, _ in BAD} == set(config._KEYS)
+    assert {key for key, _, _ in GOOD} == {key for key, _ in BAD} == set(settings._KEYS)
 
 
 @pytest.mark.parametrize(("key", "value", "meaning"), GOOD)
@@ -205,7 +205,7 @@ def test_an_error_in_a_table_is_found_also_in_that_of_another_port(tmp_path: Pat
 def test_an_unknown_key_is_refused_with_the_keys_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"pychatd.toml, line 2: there is no setting 'grase'") as refused:
         read(tmp_path, "\ngrase = 1")
-    assert all(key in str(refused.value) for key in config._KEYS)
+    assert all(key in str(refused.value) for key in settings._KEYS)
 
 
 def test_what_an_error_repeats_is_printable(tmp_path: Path) -> None:

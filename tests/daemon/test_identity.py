@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import PychatError
-from pychat_client.trust import make_certificate
-from pychatd import identity
-from pychatd.config import Settings
+from pychat_client.trust.certificates import make_certificate
+from pychatd.network import identity
+from pychatd.settings import Settings
 from tests.disk import Disk
 
 

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pychat_client.errors import JournalError, ProtocolError
-from pychat_client.ledger import Ledger, Role, Turns
-from pychat_client.wire import Message
-from pychatd.journal import (
+from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.protocol.wire import Message
+from pychatd.conversation.journal import (
     _MIGRATIONS,
     _SCHEMA_1,
     Conversation,
@@ -53,7 +53,7 @@ def journal(file: Path) -> Iterator[Journal]:
 def begun(token: str | None = TOKEN) -> Conversation:
     """A conversation that is not in the journal yet; a classic one without a token."""
     hashed = None if token is None else hash_token(token)
-    return Conversation("Bob", "[::1]:40000", hashed, Ledger(Turns.FREE), NOON)
+    return Conversation("Bob", "[::1]:40000", hashed, TurnState(Turns.FREE), NOON)
 
 
 def said(journal: Journal, conversation: Conversation, *texts: str) -> list[Entry]:
@@ -111,10 +111,10 @@ def test_entries_are_read_from_a_place_on_up_to_a_limit_and_of_one_role(journal:
 
 
 def test_a_message_out_of_turn_gets_no_place_unless_its_sender_has_gone() -> None:
-    ledger = Ledger(Turns.ALTERNATE, 1, 0)
+    ledger = TurnState(Turns.ALTERNATE, 1, 0)
     with pytest.raises(ProtocolError):
         entry(ledger, Role.PEER, Message("Bob", "b"), NOON)
-    assert ledger == Ledger(Turns.ALTERNATE, 1, 0)
+    assert ledger == TurnState(Turns.ALTERNATE, 1, 0)
     assert entry(ledger, Role.PEER, Message("Bob", "b"), NOON, in_turn=False).n == 2
 
 
@@ -175,7 +175,7 @@ def test_the_next_unseen_is_one_that_runs_or_in_which_the_peer_said_more_than_wa
 def test_the_next_since_is_one_in_which_something_was_said_since(journal: Journal) -> None:
     for day in range(3):
         conversation = begun(str(day))
-        ledger = Ledger(Turns.FREE)
+        ledger = TurnState(Turns.FREE)
         journal.append(
             conversation, [entry(ledger, Role.PEER, Message("Bob", "b"), NOON + timedelta(days=day))], ledger
         )
@@ -324,8 +324,8 @@ def test_what_is_read_back_is_what_was_stored(
     why: str,
 ) -> None:
     journal, token = shared_journal, secrets.token_hex()
-    conversation = Conversation(handle, address, hash_token(token), Ledger(turns), started)
-    ledger = Ledger(turns)
+    conversation = Conversation(handle, address, hash_token(token), TurnState(turns), started)
+    ledger = TurnState(turns)
     entries = [entry(ledger, role, Message(who, text), time, in_turn=False) for role, who, text, time in messages]
     journal.append(conversation, entries, ledger)
     assert journal.entries(conversation.id, 0, limit=100) == entries
@@ -377,9 +377,9 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from pychat_client.ledger import Ledger, Role, Turns
-from pychat_client.wire import Message
-from pychatd.journal import Conversation, Journal, entry, hash_token
+from pychat_client.protocol.turns import Ledger, Role, Turns
+from pychat_client.protocol.wire import Message
+from pychatd.conversation.journal import Conversation, Journal, entry, hash_token
 
 journal = Journal(Path(sys.argv[1]), full=sys.argv[2] == "full")
 conversation = Conversation("Bob", "here", hash_token("5f0c11d2"), Ledger(Turns.FREE), datetime.now(UTC))

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pychat_client.errors import LinkError, NotPermitted, Taken, UsageError
-from pychatd.config import Settings
-from pychatd.listeners import Listeners, bind_console, bind_tcp, make_directory, sort
+from pychat_client.errors import BusyError, PermissionDeniedError, TransportError, UsageError
+from pychatd.network.listeners import Listeners, bind_console, bind_tcp, make_directory, sort
+from pychatd.settings import Settings
 from tests.daemon.nobody import as_nobody, public_directory
 from tests.disk import Disk
 from tests.e2e.harness import free_port
@@ -55,7 +55,7 @@ def test_only_the_addresses_that_were_asked_for_are_listened_on(sockets: ExitSta
 def test_a_port_in_use_is_taken_and_nothing_stays_bound(sockets: ExitStack) -> None:
     port = free_port()
     (other,) = bound(sockets, Settings(port, ("::",)))
-    with pytest.raises(Taken, match=rf"^Port {port} is in use by another program \(on ::\)\.$"):
+    with pytest.raises(BusyError, match=rf"^Port {port} is in use by another program \(on ::\)\.$"):
         bind_tcp(Settings(port))
     other.close()
     bound(sockets, Settings(port))
@@ -82,7 +82,7 @@ def test_a_low_port_is_not_permitted_to_everybody() -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 2:
         pytest.skip("here every port is for everybody")
     words = as_nobody(lambda: bind_tcp(Settings(1)))
-    assert words == "NotPermitted: Port 1 cannot be opened: ports below 1024 are root's."
+    assert words == "PermissionDeniedError: Port 1 cannot be opened: ports below 1024 are root's."
 
 
 def without_ipv6(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -109,7 +109,7 @@ def test_a_machine_without_ipv6_serves_on_ipv4(
 def test_ipv6_that_was_asked_for_and_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     without_ipv6(monkeypatch, errno.EAFNOSUPPORT)
-    with pytest.raises(LinkError, match=f"^Port {port} cannot be opened on ::: Address family not supported"):
+    with pytest.raises(TransportError, match=f"^Port {port} cannot be opened on ::: Address family not supported"):
         bind_tcp(Settings(port, ("::",)))
 
 
@@ -157,7 +157,7 @@ def test_what_a_dead_daemon_left_is_replaced(tmp_path: Path, sockets: ExitStack)
 
 def test_a_console_socket_that_cannot_be_made_is_not_permitted(tmp_path: Path) -> None:
     path = tmp_path / "none" / "console.sock"
-    with pytest.raises(NotPermitted) as refused:
+    with pytest.raises(PermissionDeniedError) as refused:
         bind_console(path)
     assert str(refused.value) == f"The console socket {path} cannot be made: No such file or directory."
 
@@ -238,7 +238,7 @@ def test_directories_that_are_there_keep_their_modes(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_made_is_not_permitted(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NotPermitted, match=r"^The directory .*/file/7000 cannot be made: "):
+    with pytest.raises(PermissionDeniedError, match=r"^The directory .*/file/7000 cannot be made: "):
         make_directory(tmp_path / "file/7000")
 
 
@@ -246,4 +246,5 @@ def test_a_directory_of_somebody_else_is_not_permitted() -> None:
     with public_directory() as directory:
         directory.chmod(0o555)
         words = as_nobody(lambda: make_directory(directory))
-    assert words == f"NotPermitted: The directory {directory} cannot be written: it is not yours, or read-only."
+    why = "it is not yours, or read-only"
+    assert words == f"PermissionDeniedError: The directory {directory} cannot be written: {why}."

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.errors import NotPermitted, Taken
-from pychatd import process
-from pychatd.process import Pidfile, read_pid
+from pychat_client.errors import BusyError, PermissionDeniedError
+from pychatd.process import daemonize
+from pychatd.process.daemonize import Pidfile, read_pid
 from tests.daemon.nobody import as_nobody, public_directory
 from tests.daemon.passing import passing
 
@@ -45,7 +45,7 @@ def test_a_second_one_is_refused_with_the_pid_of_the_first(path: Path) -> None:
     first = Pidfile(path)
     first.acquire()
     with first:
-        with pytest.raises(Taken, match=f"^pychatd runs already, with pid {os.getpid()}.$"):
+        with pytest.raises(BusyError, match=f"^pychatd runs already, with pid {os.getpid()}.$"):
             Pidfile(path).acquire()
         assert read_pid(path) == os.getpid()
 
@@ -53,7 +53,7 @@ def test_a_second_one_is_refused_with_the_pid_of_the_first(path: Path) -> None:
 def test_a_second_one_is_refused_also_before_the_first_has_written_its_pid(path: Path) -> None:
     first = Pidfile(path)
     first.acquire()
-    with pytest.raises(Taken, match="with pid unknown"):
+    with pytest.raises(BusyError, match="with pid unknown"):
         Pidfile(path).acquire()
     with first:
         pass
@@ -95,7 +95,7 @@ def test_the_lock_is_on_the_file_that_lies_there_not_on_one_that_was_removed_mea
         patch.setattr(fcntl, "flock", removed_before_the_lock)
         second.acquire()
     assert os.path.samestat(os.fstat(second.fileno()), path.stat())
-    with pytest.raises(Taken):
+    with pytest.raises(BusyError):
         Pidfile(path).acquire()
     with second:
         assert read_pid(path) == os.getpid()
@@ -104,14 +104,14 @@ def test_the_lock_is_on_the_file_that_lies_there_not_on_one_that_was_removed_mea
 HOLDER = """
 import sys
 from pathlib import Path
-from pychat_client.errors import Taken
-from pychatd.process import Pidfile
+from pychat_client.errors import BusyError
+from pychatd.process.daemonize import Pidfile
 
 pidfile = Pidfile(Path(sys.argv[1]))
 sys.stdin.readline()
 try:
     pidfile.acquire()
-except Taken as error:
+except BusyError as error:
     print(error, flush=True)
 else:
     with pidfile:
@@ -202,11 +202,11 @@ def test_the_lock_survives_a_fork_of_who_took_it(path: Path) -> None:
 
 
 def test_a_pidfile_that_cannot_be_written_is_not_permitted(tmp_path: Path) -> None:
-    with pytest.raises(NotPermitted, match=r"The pidfile .*/none/pid cannot be written: No such file"):
+    with pytest.raises(PermissionDeniedError, match=r"The pidfile .*/none/pid cannot be written: No such file"):
         Pidfile(tmp_path / "none" / "pid").acquire()
     with public_directory() as directory:
         words = as_nobody(Pidfile(directory / "pid").acquire)
-    assert words == f"NotPermitted: The pidfile {directory}/pid cannot be written: Permission denied."
+    assert words == f"PermissionDeniedError: The pidfile {directory}/pid cannot be written: Permission denied."
 
 
 def test_a_pidfile_is_not_inherited_by_programs_that_are_started(path: Path) -> None:
@@ -233,7 +233,7 @@ def test_systemd_is_told_in_one_datagram(
 ) -> None:
     listener.bind(str(tmp_path / "notify"))
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    process.notify("READY=1", "STATUS=Waiting for a peer.")
+    daemonize.notify("READY=1", "STATUS=Waiting for a peer.")
     assert listener.recv(1000) == b"READY=1\nSTATUS=Waiting for a peer."
 
 
@@ -241,7 +241,7 @@ def test_systemd_is_told_at_an_abstract_address(listener: socket.socket, monkeyp
     name = f"pychat-test-{secrets.token_hex(8)}"
     listener.bind(f"\0{name}")
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
-    process.notify("STOPPING=1")
+    daemonize.notify("STOPPING=1")
     assert listener.recv(1000) == b"STOPPING=1"
 
 
@@ -253,13 +253,13 @@ def test_without_systemd_nothing_is_told_and_nothing_fails(
         monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     else:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-    process.notify("READY=1")
+    daemonize.notify("READY=1")
 
 
 RECEIVER = """
 import os
 from pychat_client.errors import UsageError
-from pychatd.process import passed_sockets
+from pychatd.process.daemonize import passed_sockets
 try:
     for sock in passed_sockets():
         print(sock.fileno(), sock.getsockname()[1], sock.get_inheritable())
@@ -329,7 +329,7 @@ def test_the_watchdog_is_fed_only_if_it_waits_for_us(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, str(os.getpid()) if value == "own" else value)
-    assert process.watchdog_seconds() == seconds
+    assert daemonize.watchdog_seconds() == seconds
 
 
 # ------------------------------------------------------------------ logs
@@ -350,7 +350,7 @@ def test_the_system_log_gets_a_datagram_with_priority_program_and_pid(
     tmp_path: Path, listener: socket.socket, log: logging.Logger
 ) -> None:
     listener.bind(str(tmp_path / "log"))
-    process.log_to_syslog(tmp_path / "log", 7000)
+    daemonize.log_to_syslog(tmp_path / "log", 7000)
     log.warning("A connection was lost: %s", "no room")
     who = f"pychatd@7000[{os.getpid()}]: "
     assert listener.recv(1000).decode() == f"<{3 * 8 + 4}>{who}A connection was lost: no room"
@@ -362,7 +362,7 @@ def test_the_system_log_gets_a_datagram_with_priority_program_and_pid(
 def test_a_machine_without_a_system_log_is_no_reason_not_to_serve(
     tmp_path: Path, log: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    process.log_to_syslog(tmp_path / "none", 7000)
+    daemonize.log_to_syslog(tmp_path / "none", 7000)
     log.error("nobody hears this")
     assert capfd.readouterr() == ("", "")
 
@@ -373,7 +373,7 @@ def test_a_system_log_that_goes_away_costs_its_lines_and_comes_back(
     path = tmp_path / "log"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as first:
         first.bind(str(path))
-        process.log_to_syslog(path, 7000)
+        daemonize.log_to_syslog(path, 7000)
     path.unlink()
     log.error("nobody hears this")
     assert capfd.readouterr() == ("", "")
@@ -408,6 +408,6 @@ def test_a_line_on_stderr_has_systemds_priority_where_systemd_reads_it(
         ("", plain),
     ):
         monkeypatch.setenv("JOURNAL_STREAM", stream)
-        process.log_to_stderr()
+        daemonize.log_to_stderr()
         log.log(level, "words")
         assert capfd.readouterr().err == logged

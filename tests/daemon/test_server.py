@@ -9,11 +9,11 @@ from pathlib import Path
 KEEPER = r"""
 import asyncio, logging, select, socket, sys, threading
 from pathlib import Path
-from pychatd.config import Settings
-from pychatd.identity import load
-from pychatd.journal import Journal
-from pychatd.listeners import Listeners
-from pychatd.server import Server
+from pychatd.settings import Settings
+from pychatd.network.identity import load
+from pychatd.conversation.journal import Journal
+from pychatd.network.listeners import Listeners
+from pychatd.network.server import Server
 
 directory = Path(sys.argv[1])
 settings = Settings(7000, state=directory, exit_idle=0.01)

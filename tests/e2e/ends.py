@@ -35,7 +35,7 @@ def wait_for(
         time.sleep(0.01)
 
 
-class Caller:
+class RawPeer:
     """A bare TCP connection: lines out, lines in."""
 
     def __init__(self, sock: socket.socket) -> None:

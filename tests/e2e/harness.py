@@ -22,9 +22,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.ends import PATIENCE, Caller, Piped, Terminal, wait_for
+from tests.e2e.ends import PATIENCE, Piped, RawPeer, Terminal, wait_for
 
-__all__ = ["BIN", "PATIENCE", "Caller", "Line", "Piped", "Terminal", "free_port", "wait_for"]
+__all__ = ["BIN", "PATIENCE", "Line", "Piped", "RawPeer", "Terminal", "free_port", "wait_for"]
 
 BIN = Path(sys.executable).parent
 
@@ -77,7 +77,7 @@ class Line:
         self._reader.start()
         self._terminals: list[Terminal] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._callers: list[Caller] = []
+        self._callers: list[RawPeer] = []
         self.env = {
             **os.environ,
             "HOME": str(directory),
@@ -220,13 +220,13 @@ class Line:
         self._processes.append(process)
         return process
 
-    def connect(self) -> Caller:
+    def connect(self) -> RawPeer:
         """A bare TCP connection, as nc makes it."""
-        caller = Caller(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE))
+        caller = RawPeer(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE))
         self._callers.append(caller)
         return caller
 
-    def greeted(self, handle: str = "Client1") -> Caller:
+    def greeted(self, handle: str = "Client1") -> RawPeer:
         """A bare version-1 connection that has said hello and read the answer."""
         caller = self.connect()
         caller.send(f"\\hello 1 {handle}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.errors import Exit
+from pychat_client.errors import ExitStatus
 from tests.daemon.passing import passing
 from tests.e2e.harness import BIN, PATIENCE, Line, wait_for
 
@@ -127,7 +127,7 @@ def test_a_console_that_is_attached_keeps_it_there(manager: Manager) -> None:
 def test_where_nobody_keeps_the_sockets_it_does_not_leave(idle_line: Line, command: str) -> None:
     file = idle_line.configure("exit_idle = 60")
     result = idle_line.pychatd(command, "--config", file)
-    assert result.returncode == Exit.USAGE
+    assert result.returncode == ExitStatus.USAGE
     assert result.stderr.startswith("pychatd: exit_idle is for a line whose port and console socket systemd keeps")
     assert len(result.stderr.splitlines()) == 1
 
@@ -135,7 +135,7 @@ def test_where_nobody_keeps_the_sockets_it_does_not_leave(idle_line: Line, comma
 def test_stop_tells_who_can_stop_a_line_of_systemd(manager: Manager) -> None:
     manager.start()
     result = manager.line.pychatd("stop")
-    assert result.returncode == Exit.FAILED
+    assert result.returncode == ExitStatus.FAILED
     port = manager.line.port
     assert result.stderr == (
         f"pychatd: The line on port {port} is systemd's: 'systemctl stop pychatd@{port}.socket' stops it.\n"
@@ -199,5 +199,5 @@ def test_seconds_that_are_too_few_are_refused(idle_line: Line) -> None:
     result = subprocess.run(
         words, env=idle_line.env, text=True, capture_output=True, check=False, timeout=PATIENCE
     )
-    assert result.returncode == Exit.USAGE
+    assert result.returncode == ExitStatus.USAGE
     assert "exit_idle: at least 2 seconds are needed" in result.stderr

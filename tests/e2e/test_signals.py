@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.link import FINISH_SECONDS
+from pychat_client.transport.connection import FINISH_SECONDS
 from tests.e2e.harness import PATIENCE, Line, wait_for
 
 STOPS = [signal.SIGINT, signal.SIGTERM]

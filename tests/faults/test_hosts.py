@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.dial import DIAL_SECONDS
-from pychat_client.link import PING_AFTER, PONG_WITHIN
-from pychat_client.redial import PAUSE_MAX
+from pychat_client.session.reconnect import PAUSE_MAX
+from pychat_client.transport.connect import DIAL_SECONDS
+from pychat_client.transport.connection import PING_AFTER, PONG_WITHIN
 from tests.e2e.harness import Piped, wait_for
 from tests.faults.hosts import DAEMON, HostLine, Hosts, Unavailable
 

@@ -7,15 +7,15 @@ import re
 from pathlib import Path
 
 import pychat_client.cli
-import pychatd.cli
-import pychatd.console
+import pychatd.console_cli
+import pychatd.daemon_cli
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 
 PARSERS = {
     "pychat": pychat_client.cli._parser,
-    "pychatd": pychatd.cli._parser,
-    "pychatd-console": pychatd.console._parser,
+    "pychatd": pychatd.daemon_cli._parser,
+    "pychatd-console": pychatd.console_cli._parser,
 }
 
 

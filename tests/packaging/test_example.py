@@ -6,9 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
-from pychat_client.ledger import Turns
-from pychatd import config
-from pychatd.config import Settings
+from pychat_client.protocol.turns import Turns
+from pychatd import settings
+from pychatd.settings import Settings
 from tests.packaging.programs import PACKAGING, difference
 
 EXAMPLE = (PACKAGING / "pychatd.toml").read_text()
@@ -20,21 +20,21 @@ def test_as_it_is_it_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "pychatd.toml"
     file.write_text(EXAMPLE)
     assert tomllib.loads(EXAMPLE) == {}
-    assert config._read(file, 7000) == {}
+    assert settings._read(file, 7000) == {}
 
 
 def test_it_has_every_setting() -> None:
     shown = tomllib.loads(SETTING.sub("", EXAMPLE))
     shown.pop("line")
-    assert difference("packaging/pychatd.toml", set(shown), set(config._KEYS)) == ""
+    assert difference("packaging/pychatd.toml", set(shown), set(settings._KEYS)) == ""
 
 
 def test_uncommented_it_is_read_and_is_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "pychatd.toml"
     file.write_text(SETTING.sub("", EXAMPLE))
-    settings = config.load(7000, {}, config=file)
+    read = settings.load(7000, {}, config=file)
     default = Settings(7000)
-    for key in config._KEYS:
+    for key in settings._KEYS:
         if getattr(default, key) is not None:  # where there is no default stands an example
-            assert getattr(settings, key) == getattr(default, key), key
-    assert config.load(7001, {}, config=file).turns is Turns.FREE
+            assert getattr(read, key) == getattr(default, key), key
+    assert settings.load(7001, {}, config=file).turns is Turns.FREE

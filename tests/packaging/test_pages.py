@@ -16,15 +16,15 @@ import pytest
 
 import pychat_client
 import pychatd
-from pychat_client import preferences
-from pychat_client.chat import Chat
-from pychat_client.conversation import Endpoint
-from pychat_client.errors import Exit
-from pychat_client.ledger import Role
-from pychat_client.plain import Plain
-from pychat_client.preferences import Preferences
-from pychatd import config
-from pychatd.server import FIXED
+from pychat_client.config import preferences
+from pychat_client.config.preferences import Preferences
+from pychat_client.errors import ExitStatus
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.turns import Role
+from pychat_client.session.session import Session
+from pychat_client.ui.plain import Plain
+from pychatd import settings
+from pychatd.network.server import FIXED
 from tests.packaging.programs import PACKAGING, commands, difference, options, parser, statuses
 
 MAN = PACKAGING / "man"
@@ -96,11 +96,11 @@ def test_the_commands_of_pychatd_are_described() -> None:
 def test_exit_statuses_are_those_of_the_program(program: str) -> None:
     listed = set(re.findall(r"^\.It (\d+)$", section(text(program), "EXIT STATUS"), re.MULTILINE))
     assert difference(PAGES[program], listed, set(map(str, statuses(program)))) == ""
-    assert listed <= {str(int(status)) for status in Exit}
+    assert listed <= {str(int(status)) for status in ExitStatus}
 
 
 def test_every_exit_status_is_on_some_page() -> None:
-    assert set().union(*map(statuses, PAGES)) == {int(status) for status in Exit}
+    assert set().union(*map(statuses, PAGES)) == {int(status) for status in ExitStatus}
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_every_exit_status_is_on_some_page() -> None:
 )
 def test_the_commands_of_a_conversation_are_described(pages: list[str], role: Role) -> None:
     described = set(re.findall(r"^\.It Ic \\e(\w+)", "".join(map(text, pages)), re.MULTILINE))
-    real = set(Chat(Endpoint(role, "Client1"), Plain("pychat", Preferences()), "here").commands)
+    real = set(Session(Endpoint(role, "Client1"), Plain("pychat", Preferences()), "here").commands)
     assert difference(" and ".join(PAGES[page] for page in pages), described, real) == ""
 
 
 def test_settings_are_those_of_the_daemon() -> None:
     page = (MAN / "pychatd.toml.5").read_text()
     described = set(re.findall(r"^\.It Va (\w+)", section(page, "SETTINGS"), re.MULTILINE))
-    assert difference("pychatd.toml.5", described, set(config._KEYS)) == ""
+    assert difference("pychatd.toml.5", described, set(settings._KEYS)) == ""
 
 
 def test_settings_that_a_reload_does_not_change_are_those_of_the_daemon() -> None:
@@ -182,4 +182,4 @@ def test_the_example_of_settings_is_one(tmp_path: Path) -> None:
     shown = re.search(r"^\.Bd [^\n]*\n(.*?)^\.Ed", section(page, "EXAMPLES"), re.MULTILINE | re.DOTALL)
     assert shown
     (tmp_path / "pychatd.toml").write_text(shown[1])
-    assert config.load(7001, {}, config=tmp_path / "pychatd.toml").keep_days == 30
+    assert settings.load(7001, {}, config=tmp_path / "pychatd.toml").keep_days == 30

@@ -17,11 +17,11 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pychat_client import codec, wire
-from pychat_client.conversation import Endpoint
-from pychat_client.errors import Refused
-from pychat_client.events import Event, Held, Left, Over, Returned, Said
-from pychat_client.ledger import Ledger, Role, Turns
+from pychat_client.errors import NotAllowedError
+from pychat_client.protocol import codec, wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.events import Ended, Event, Leftovers, MessageQueued, MessageShown, TextsReturned
+from pychat_client.protocol.turns import Role, Turns, TurnState
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 OTHER = {PEER: OPERATOR, OPERATOR: PEER}
@@ -62,7 +62,7 @@ class Daemon:
     """A journal in a list, and the rules of docs/protocol.md, "A conversation"."""
 
     def __init__(self, turns: Turns, *, keeps_text: bool) -> None:
-        self.ledger = Ledger(turns)
+        self.ledger = TurnState(turns)
         self.journal: list[Stored] = []
         self.shown = {PEER: 0, OPERATOR: 0}
         self.over = False
@@ -151,7 +151,7 @@ class Daemon:
         gone = own and not self._keeps_text
         mine = own and self.console is not None and message.console == self.console.console
         text = NOT_KEPT if gone else message.text
-        return wire.At(NOON, own=own, mine=mine, gone=gone), wire.Message(HANDLES[message.role], text)
+        return wire.Timestamp(NOON, own=own, mine=mine, gone=gone), wire.Message(HANDLES[message.role], text)
 
     def store(self, role: Role, text: str, line: Line | None) -> None:
         """line: it came from; None for another console, of which this machine knows nothing more."""
@@ -221,7 +221,7 @@ class TwoEnds(RuleBasedStateMachine):
         end, text = self.ends[role], f"{role.value} {len(self.said[role])}"
         try:
             event = end.say(text)
-        except Refused:
+        except NotAllowedError:
             assert end.over or (role is OPERATOR and not end.open)
             return
         self.said[role].append(text)
@@ -390,11 +390,13 @@ class TwoEnds(RuleBasedStateMachine):
     def _show(self, role: Role, events: Iterable[Event]) -> None:
         for event in events:
             match event:
-                case Held(text):  # it may have been shown already: another console was faster, and it waits again
+                case MessageQueued(
+                    text
+                ):  # it may have been shown already: another console was faster, and it waits again
                     self._take_from_screen(role, text)
-                case Said(message, own):
+                case MessageShown(message, own):
                     self.screens[role].append((role if own else OTHER[role], message.text))
-                case Over(left=left) | Returned(left):
+                case Ended(left=left) | TextsReturned(left):
                     self._note(role, left)
                 case _:
                     pass
@@ -411,7 +413,7 @@ class TwoEnds(RuleBasedStateMachine):
         if (role, text) in self.screens[role]:
             self.screens[role].remove((role, text))
 
-    def _note(self, role: Role, left: Left) -> None:
+    def _note(self, role: Role, left: Leftovers) -> None:
         for text in (*left.not_sent, *left.not_confirmed):
             self._take_from_screen(role, text)
         self.not_sent.update(left.not_sent)

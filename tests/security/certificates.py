@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pychat_client import trust
+from pychat_client.trust import fingerprint
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Made:
 
     @property
     def fingerprint(self) -> str:
-        return trust.fingerprint(self.der)
+        return fingerprint.fingerprint(self.der)
 
 
 def make(directory: Path, name: str, *, by: Made | None = None, ends: int = 1, authority: bool = False) -> Made:

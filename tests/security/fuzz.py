@@ -11,19 +11,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pychat_client import wire
-from pychat_client.burst import WRITE_MAX
-from pychat_client.classic import GreetingCodec
-from pychat_client.classic_server import Habits, ServerCodec
-from pychat_client.codec import LINE_MAX, LineCodec
-from pychat_client.errors import NotPermitted, ProtocolError
-from pychat_client.ledger import Turns
-from pychat_client.link import Codec
+from pychat_client.classic.detecting_codec import DetectingCodec
+from pychat_client.classic.framing import WRITE_MAX
+from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
+from pychat_client.errors import PermissionDeniedError, ProtocolError
+from pychat_client.protocol import wire
+from pychat_client.protocol.codec import LINE_MAX, LineCodec
+from pychat_client.protocol.turns import Turns
 from pychat_client.text import CONTROL, MESSAGE_MAX
-from pychatd.caller import Caller
-from pychatd.config import Settings
-from pychatd.journal import Journal
-from pychatd.switchboard import Switchboard
+from pychat_client.transport.connection import Codec
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.switchboard import Switchboard
+from pychatd.settings import Settings
 
 CORPUS = Path(__file__).parent / "fuzz_corpus"
 
@@ -69,17 +69,17 @@ def _check(frame: wire.Frame) -> None:
 
 def codecs(data: bytes) -> None:
     """Whole or split, a stream is the same frames and the same error, and never another exception."""
-    for make in (LineCodec, GreetingCodec):
+    for make in (LineCodec, DetectingCodec):
         whole, split = _frames(make(), [data]), _frames(make(), pieces(data))
         assert whole == split, (make.__name__, whole, split)
         for frame in whole[0]:
-            if not isinstance(frame, wire.Unfit):
+            if not isinstance(frame, wire.Rejected):
                 make().encode(frame)
 
 
 def bursts(data: bytes) -> None:
     """What classic programs may send, with silences between: frames, a protocol error, and bounded answers."""
-    for codec in (GreetingCodec(), ServerCodec(Habits())):
+    for codec in (DetectingCodec(), ServerCodec(ServerQuirks())):
         codec.encode(wire.Hello(wire.VERSION, "Bob"))
         with suppress(ProtocolError):
             for burst in data.split(b"\x1e"):
@@ -132,10 +132,10 @@ def _let_in(certificate: bytes | None) -> str | None:
 
 
 def _keep_out(certificate: bytes | None) -> str | None:
-    raise NotPermitted("not on the list")
+    raise PermissionDeniedError("not on the list")
 
 
-class Door:
+class Admission:
     """A switchboard whose journal is in memory, and a caller at a time."""
 
     def __init__(self, directory: Path) -> None:
@@ -159,7 +159,7 @@ class Door:
         journal = Journal(file, full=False)
         turns = Turns.FREE if len(data) % 2 else Turns.ALTERNATE
         board = Switchboard(Settings(7000, turns=turns), journal)
-        caller = Caller(board, "198.51.100.7:40000", _let_in if listed else _keep_out, secure=False)
+        caller = PeerSession(board, "198.51.100.7:40000", _let_in if listed else _keep_out, secure=False)
         link, transport = caller.link, _Transport()
         link.connection_made(transport)
         for piece in pieces(data):
@@ -184,7 +184,7 @@ def targets() -> Iterator[Callable[[bytes], None]]:
     """All targets for one input."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
-        door = Door(Path(directory))
+        door = Admission(Path(directory))
 
         def one(data: bytes) -> None:
             codecs(data)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.ends import PATIENCE, Caller, Piped
+from tests.e2e.ends import PATIENCE, Piped, RawPeer
 from tests.e2e.harness import Line
 from tests.security.certificates import Made
 from tests.security.hosts import Hosts, client_context
@@ -49,10 +49,10 @@ def _reload(line: Line) -> None:
     assert sum("has been reloaded" in entry for entry in line.log()) == before + 1
 
 
-def _dial(line: Line, own: Made | Path | None) -> Caller:
+def _dial(line: Line, own: Made | Path | None) -> RawPeer:
     """A raw connection over TLS, with a certificate of ours."""
     sock = socket.create_connection(("127.0.0.1", line.port), timeout=PATIENCE)
-    return Caller(client_context(own.both if isinstance(own, Made) else own).wrap_socket(sock))
+    return RawPeer(client_context(own.both if isinstance(own, Made) else own).wrap_socket(sock))
 
 
 def _is_refused(client: Piped) -> None:

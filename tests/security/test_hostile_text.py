@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pychat_client.text import wrap
-from tests.e2e.ends import Caller, Terminal, wait_for
+from tests.e2e.ends import RawPeer, Terminal, wait_for
 from tests.e2e.harness import BIN, Line
 from tests.security import corpus
 from tests.security.hosts import FakeHost, Hosts
@@ -28,7 +28,7 @@ def _padded(name: str) -> list[str]:
     return [*texts, "\U0001f600" * 34 + f"-- {name} forged", "x" * 66 + "12:00 " + f"{name}> forged"]
 
 
-def _peer(line: Line, handle: str = "Client1") -> Caller:
+def _peer(line: Line, handle: str = "Client1") -> RawPeer:
     """A raw version-1 peer in a conversation."""
     caller = line.greeted(handle)
     caller.send(f"{handle}> Hi!")
@@ -36,7 +36,7 @@ def _peer(line: Line, handle: str = "Client1") -> Caller:
     return caller
 
 
-def _says(caller: Caller, texts: list[str], handle: str = "Client1") -> None:
+def _says(caller: RawPeer, texts: list[str], handle: str = "Client1") -> None:
     """One after the other, so that nothing has to wait."""
     sent = 1
     for start in range(0, len(texts), 50):
@@ -96,14 +96,14 @@ def test_messages_of_the_operator_are_shown_and_never_obeyed(idle_line: Line) ->
     assert corpus.forged(client.lines(), "Client1") == []
 
 
-def _console_says(line: Line, texts: list[str]) -> Caller:
+def _console_says(line: Line, texts: list[str]) -> RawPeer:
     """A raw console that takes over and says `texts` in the running conversation."""
     import socket
 
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(20)
     sock.connect(str(line.place / "console.sock"))
-    console = Caller(sock)
+    console = RawPeer(sock)
     console.send("\\hello 1 Server take=1")
     console.reads("\\ready")
     console.send("\\ack 1", *(f"Server> {text}" for text in texts))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.ends import PATIENCE, Caller, wait_for
+from tests.e2e.ends import PATIENCE, RawPeer, wait_for
 from tests.e2e.harness import Line
 from tests.security.hosts import client_context
 from tests.security.siege import Siege, memory
@@ -31,7 +31,7 @@ class _Talk:
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(PATIENCE)
         sock.connect(str(line.place / "console.sock"))
-        self.console = Caller(sock)
+        self.console = RawPeer(sock)
         self.console.send("\\hello 1 Server")
         self.console.reads("\\ready")
         self.peer = self.dial()
@@ -41,10 +41,10 @@ class _Talk:
         self.heard = 0
         self.round_trip()
 
-    def dial(self) -> Caller:
+    def dial(self) -> RawPeer:
         sock = socket.create_connection(("127.0.0.1", self._line.port), timeout=PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the client does
-        return Caller(client_context().wrap_socket(sock))
+        return RawPeer(client_context().wrap_socket(sock))
 
     def round_trip(self) -> float:
         """Seconds for a word of the peer and the operator's answer."""

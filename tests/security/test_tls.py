@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client import trust
+from pychat_client.trust import certificates
 from tests.e2e.ends import Terminal, wait_for
 from tests.e2e.harness import Line
 from tests.security.hosts import Hosts, server_context
@@ -320,7 +320,7 @@ def test_who_poses_as_a_known_host_gets_no_byte_and_no_certificate(idle_line: Li
     known_hosts(idle_line).accept("localhost", host.port, false.der)
     client = on_pipes(idle_line, port=host.port)
     wait_for(lambda: b"\\hello 1 Client1" in host.told, "the hello arrives")
-    assert host.visits[-1].certificate == trust.certificate_der(own)
+    assert host.visits[-1].certificate == certificates.certificate_der(own)
     client.end_input()
 
 

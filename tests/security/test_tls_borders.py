@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pychatd.config import Settings
-from pychatd.door import Door
-from pychatd.identity import Identity
+from pychatd.network.admission import Admission
+from pychatd.network.identity import Identity
+from pychatd.settings import Settings
 from tests.daemon.line import Line as Board
 from tests.daemon.line import on_a_line
 from tests.e2e.ends import PATIENCE
@@ -246,7 +246,7 @@ def test_plain_is_taken_from_where_it_may_come(
 
     @on_a_line()
     async def call(board: Board) -> None:
-        door = Door(board.board, settings, Identity(server_context(identity), identity.fingerprint, names))
+        door = Admission(board.board, settings, Identity(server_context(identity), identity.fingerprint, names))
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         far = _From(fileno=ours.detach())

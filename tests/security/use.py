@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from pychat_client.trust import KnownHosts
+from pychat_client.trust.known_hosts import KnownHosts
 from tests.e2e.ends import PATIENCE, Piped, Terminal
 from tests.e2e.harness import BIN, Line
 

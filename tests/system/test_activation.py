@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pychat_client.errors import Exit
+from pychat_client.errors import ExitStatus
 from tests.e2e.ends import wait_for
 from tests.system.line import SystemLine
 from tests.system.machine import BUILD_SECONDS
@@ -31,7 +31,7 @@ def test_a_console_wakes_a_line_and_finds_it_without_its_port(idle_line: SystemL
 def test_an_outsider_does_not_wake_it_by_its_console(idle_line: SystemLine) -> None:
     idle_line.listen()
     outsider = idle_line.machine.run(f"pychatd-console {idle_line.port}", user="bob", check=False)
-    assert outsider.returncode == Exit.REFUSED
+    assert outsider.returncode == ExitStatus.REFUSED
     assert idle_line.has_left()
 
 
@@ -40,7 +40,7 @@ def test_when_nobody_is_there_it_leaves_until_the_next_one_comes(idle_line: Syst
         idle_line.start()
         console, client = idle_line.talk()
         client.enter("\\quit")
-        assert client.exit_status() == Exit.OK
+        assert client.exit_status() == ExitStatus.OK
         console.notes("Client1 ended the conversation.")
         assert idle_line.is_active()
         console.end_input()
@@ -73,7 +73,7 @@ def test_stopped_it_takes_no_calls(line: SystemLine) -> None:
     line.stop()
     assert not line.machine.exists(line.runtime)
     words = f"pychat --plain --accept-new --handle Client1 127.0.0.1 {line.port} </dev/null"
-    assert line.machine.run(words, check=False).returncode == Exit.ABSENT
+    assert line.machine.run(words, check=False).returncode == ExitStatus.ABSENT
     assert line.has_left()
 
 
@@ -99,7 +99,9 @@ def test_a_line_that_root_has_started_is_left_alone(idle_line: SystemLine) -> No
 def test_after_a_line_of_root_members_of_the_group_may_use_the_console(idle_line: SystemLine, end: str) -> None:
     machine, port = idle_line.machine, idle_line.port
     machine.run(f"pychatd start {port}; {end.format(port=port, runtime=idle_line.runtime)}")
-    wait_for(lambda: machine.run(f"pychatd status {port}", check=False).returncode == Exit.ABSENT, "it is gone")
+    wait_for(
+        lambda: machine.run(f"pychatd status {port}", check=False).returncode == ExitStatus.ABSENT, "it is gone"
+    )
     idle_line.start()
     assert "Nobody is talking." in machine.run(f"pychatd status {port}", user="alice").stdout
     idle_line.stop()
@@ -108,7 +110,7 @@ def test_after_a_line_of_root_members_of_the_group_may_use_the_console(idle_line
 
 def test_pychatd_stop_tells_what_stops_it(line: SystemLine) -> None:
     refused = line.machine.run(f"pychatd stop {line.port}", check=False)
-    assert refused.returncode == Exit.FAILED
+    assert refused.returncode == ExitStatus.FAILED
     words = f"systemctl stop pychatd@{line.port}.socket"
     assert f"The line on port {line.port} is systemd's: '{words}' stops it." in refused.stderr
     line.machine.run(words)
@@ -161,14 +163,14 @@ def test_a_drop_in_gives_the_console_to_another_group(idle_line: SystemLine) -> 
         idle_line.start()
         status = f"pychatd status {idle_line.port}"
         assert "Nobody is talking." in idle_line.machine.run(status, user="bob").stdout
-        assert idle_line.machine.run(status, user="alice", check=False).returncode == Exit.REFUSED
+        assert idle_line.machine.run(status, user="alice", check=False).returncode == ExitStatus.REFUSED
         idle_line.stop()
 
 
 def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: SystemLine) -> None:
     idle_line.listen()
     with idle_line.configured('turn = "free"'):
-        assert idle_line.client().exit_status() in (Exit.FAILED, Exit.ABSENT)
+        assert idle_line.client().exit_status() in (ExitStatus.FAILED, ExitStatus.ABSENT)
         wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is closed")
     idle_line.logs("pychatd.toml, line 1: there is no setting 'turn'", "-p err")
     idle_line.machine.run(f"systemctl reset-failed 'pychatd@{idle_line.port}.*'; systemctl start {idle_line.unit}")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client import __version__
-from pychat_client.errors import Exit
+from pychat_client.errors import ExitStatus
 from tests.system.conftest import booted
 from tests.system.line import SystemLine
 from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, SUITES, Machine
@@ -117,12 +117,12 @@ def test_installed_two_people_talk(line: SystemLine) -> None:
     line.machine.run(f"systemd-analyze verify --man=no {line.unit}")
     line.machine.run(f"systemctl enable --now {line.unit}")
     refused = line.machine.run(f"pychatd-console {line.port}", user="bob", check=False)
-    assert refused.returncode == Exit.REFUSED
+    assert refused.returncode == ExitStatus.REFUSED
     console, client = line.talk()
     console.enter("Hello, Client1")
     client.says("alice> Hello, Client1")
     client.enter("\\quit")
-    assert client.exit_status() == Exit.OK
+    assert client.exit_status() == ExitStatus.OK
 
 
 def test_an_upgrade_keeps_the_conversation(line: SystemLine, next_packages: str) -> None:
@@ -153,7 +153,7 @@ def test_an_upgrade_keeps_the_conversation(line: SystemLine, next_packages: str)
     assert waiting.has_left()
     waiting.client().notes("You speak first")
     client.enter("\\quit")
-    assert client.exit_status() == Exit.OK
+    assert client.exit_status() == ExitStatus.OK
 
 
 def test_removed_the_lines_stop_and_what_was_said_stays(line: SystemLine, packages: str) -> None:

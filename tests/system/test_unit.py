@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pychat_client.errors import Exit
+from pychat_client.errors import ExitStatus
 from tests.e2e.ends import wait_for
 from tests.system.line import SystemLine
 from tests.system.machine import BUILD_SECONDS, Machine
@@ -57,7 +57,7 @@ def test_two_people_talk(line: SystemLine, host: str) -> None:
     console.enter("Hello, Client1")
     client.says("alice> Hello, Client1")
     client.enter("\\quit")
-    assert client.exit_status() == Exit.OK
+    assert client.exit_status() == ExitStatus.OK
     console.notes("Client1 ended the conversation.")
     line.has_status("Waiting for a peer.")
     line.logs("console: alice")
@@ -66,7 +66,7 @@ def test_two_people_talk(line: SystemLine, host: str) -> None:
 def test_the_console_is_for_members_of_the_group(line: SystemLine) -> None:
     for command in ("pychatd-console", "pychatd status"):
         outsider = line.machine.run(f"{command} {line.port}", user="bob", check=False)
-        assert outsider.returncode == Exit.REFUSED
+        assert outsider.returncode == ExitStatus.REFUSED
         sentence = f"{line.runtime}/console.sock is not yours to use: join the group pychat, and log in again."
         assert sentence in outsider.stderr
     member = line.machine.run(f"pychatd status {line.port}", user="alice")

@@ -1,0 +1,1 @@
+"""One user's conversation: joins the rules, a connection and a view. No terminal, no socket."""

@@ -1,0 +1,68 @@
+"""Keeps one chat connected: calls, and calls again with growing pauses when the link is cut.
+
+Knows neither terminals nor the rules; what a lost link means to the user is chat's to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Awaitable, Callable
+
+from pychat_client.errors import ExitStatus, TransportError
+from pychat_client.session.session import Session
+from pychat_client.session.view import View
+from pychat_client.transport.connection import Connection
+
+PAUSE_FIRST = 0.5
+"""Seconds before the second call: a daemon that restarts needs about as long."""
+
+PAUSE_MAX = 15.0
+"""The longest pause, so that a user whose network is back is not kept waiting."""
+
+
+async def converse(
+    chat: Session, view: View, connect: Callable[[], Awaitable[Connection]], retry_for: float | None = None
+) -> ExitStatus:
+    """Lets the two talk until the chat is done; returns the exit status.
+
+    connect: opens a link or raises TransportError; retry_for: seconds without an answer after which to
+    give up, None for never.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal is put back in order first
+        loop.add_signal_handler(number, chat.interrupt)
+    calling = asyncio.create_task(_keep_connected(chat, connect, retry_for))
+    try:
+        await view.run(chat)
+    except asyncio.CancelledError:  # Ctrl-C outside of a screen
+        chat.interrupt()
+    finally:
+        calling.cancel()
+    return chat.status if chat.status is not None else ExitStatus.FAILED
+
+
+async def _keep_connected(
+    chat: Session, connect: Callable[[], Awaitable[Connection]], retry_for: float | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    pause, cut_off = PAUSE_FIRST, loop.time()
+    while True:
+        try:
+            chat.link_made(await connect())
+        except TransportError as error:
+            chat.unreachable(error)
+        await chat.gone.wait()
+        if chat.done:
+            return
+        if chat.greeted:
+            chat.greeted = False
+            pause, cut_off = PAUSE_FIRST, loop.time()
+        chat.attempt += 1
+        if retry_for is not None and loop.time() - cut_off + pause > retry_for:
+            chat.give_up(retry_for)
+            return
+        # A random part, so that all who were cut off together do not come back together.
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
+        pause = min(pause * 2, PAUSE_MAX)

@@ -1,0 +1,74 @@
+"""`--log FILE`: a transcript of what was said, appended to a file of the user's own.
+
+The other side is told nothing of it. The words in it are printable, so that the file can be shown with cat.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pychat_client.errors import UsageError
+from pychat_client.text import printable, printable_lines
+
+_INDENT = " " * 30
+
+
+class Transcript:
+    """A transcript that is open for appending. Each entry is in the file when the method returns."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Opens `path`, or makes it; it is 0600 from then on. None: nothing is written. Raises UsageError."""
+        self.report: Callable[[str], None] = lambda _: None  # who is told that the file cannot be written
+        self._path = path
+        self._fd = None if path is None else _open(path)
+
+    def said(self, handle: str, text: str, time: datetime) -> None:
+        """Appends a message."""
+        self._append(entry(handle, text, time))
+
+    def note(self, sentence: str) -> None:
+        """Appends a sentence about the conversation."""
+        self._append(f"-- {local(datetime.now(UTC))} {printable(sentence)}")
+
+    def _append(self, line: str) -> None:
+        """A failure is told once and ends the log, so that it has no gap; the conversation goes on."""
+        if self._fd is None:
+            return
+        rest = f"{line}\n".encode()
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            os.close(self._fd)
+            self._fd = None
+            self.report(f"The log {self._path} ends here: {error.strerror}. The conversation goes on.")
+
+
+def _open(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o600)
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            raise UsageError(f"The log {path} has to be a file of your own.")
+        os.fchmod(fd, 0o600)
+    except OSError as error:
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise UsageError(f"The log {path} cannot be written: {why}.") from None
+    return fd
+
+
+def entry(handle: str, text: str, time: datetime) -> str:
+    """A message as it stands in a transcript."""
+    body = f"\n{_INDENT}".join(printable_lines(text))
+    return f"{local(time)} {printable(handle)}> {body}"
+
+
+def local(time: datetime) -> str:
+    """A time as people read it: local, with its offset from UTC, so that it says the same everywhere."""
+    return time.astimezone().isoformat(" ", "seconds")

@@ -1,0 +1,1 @@
+"""Opens, keeps and closes connections. Knows no conversation."""

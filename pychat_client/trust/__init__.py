@@ -1,0 +1,1 @@
+"""Keys and certificates: whose they are, and which are accepted. Knows no connection."""

@@ -1,0 +1,1 @@
+"""The ways to show a session. No layer below imports it."""

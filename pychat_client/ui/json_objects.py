@@ -1,0 +1,51 @@
+"""The JSON objects that scripts read, one a line; docs/scripts.md describes each.
+
+The text of a message is data here, exact as it was said; all that is not ASCII travels as \\u escapes, so
+that no control character reaches a terminal that the lines are shown on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from pychat_client.errors import ExitStatus, PychatError
+from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Role
+from pychat_client.text import BREAK
+
+VERSION = 1
+"""Of the objects: it grows when one of them loses a key, or a key its meaning; new keys and types may come."""
+
+
+def encoded(kind: str, **fields: Any) -> str:
+    """An object of a type, as a line without its line feed."""
+    return json.dumps({"v": VERSION, "type": kind, **fields}).replace("\x7f", "\\u007f")
+
+
+def message_fields(message: wire.Message, role: Role, time: datetime) -> dict[str, str]:
+    """What tells who said what, and when; the same in a conversation and in the history."""
+    text = message.text.replace(BREAK, "\n")
+    return {"time": wire.timestamp(time), "from": role.value, "handle": message.handle, "text": text}
+
+
+def reported(run: Callable[[], int]) -> int:
+    """Runs a conversation; the last object tells its exit status, also when it ends with an exception."""
+    try:
+        status = run()
+    except PychatError as error:
+        _last(error.status, encoded("error", text=str(error), input=None))
+        raise
+    except (KeyboardInterrupt, EOFError):
+        _last(ExitStatus.INTERRUPTED)
+        raise
+    _last(status)
+    return status
+
+
+def _last(status: int, *before: str) -> None:
+    with suppress(OSError, ValueError):  # nobody reads any more
+        print(*before, encoded("end", status=int(status)), sep="\n", flush=True)

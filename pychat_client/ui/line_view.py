@@ -1,0 +1,190 @@
+"""What the views without a screen have in common: lines come in on a file descriptor, lines go out.
+
+The reading, the order and the end are here; what a line means, and how things are written, is for
+plain.Plain and jsonl.Jsonl. Knows no sockets and no rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+import threading
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import TextIO
+
+from pychat_client.errors import ExitStatus, PychatError
+from pychat_client.session.session import Session
+from pychat_client.session.view import View
+
+LINE_MAX = 1 << 16
+"""Bytes read of one input line: far over a message, so that its length can still be told."""
+
+LEFTOVERS_MAX = 10
+"""Lines of the input that are shown as not sent when the chat has ended; of more, the number is told."""
+
+
+class HeadlessView(View):
+    """A view that draws nothing: it waits until something has changed."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+        self._chat: Session | None = None
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        """The line that is written anyway is all there is."""
+
+    def refresh(self) -> None:
+        self._changed.set()
+
+    def stop(self) -> None:
+        self._changed.set()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Waits for `condition`, or the end of the chat."""
+        assert self._chat is not None
+        while not (condition() or self._chat.done):
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class LineView(HeadlessView):
+    """A view of lines; see chat.View for the contract.
+
+    A line of input is taken once the one before it has been dealt with, so a long file waits where it
+    is and not in memory. At the end of the input the chat is left when all has been confirmed.
+    """
+
+    def __init__(self, source: int = 0) -> None:
+        """source: the file descriptor to read."""
+        super().__init__()
+        self._source = source
+        for stream in (sys.stdout, sys.stderr):  # a character that does not fit ends nothing
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        self._refused = False
+
+    @abstractmethod
+    def take(self, chat: Session, line: bytes) -> None:
+        """Does what a line of input, its line feed included, says. Raises PychatError when it is refused."""
+
+    @abstractmethod
+    def refused(self, line: bytes, error: PychatError) -> None:
+        """Tells why `line` was refused."""
+
+    @abstractmethod
+    def leftovers(self, lines: Sequence[bytes]) -> bool:
+        """The chat has ended before these lines of the input could be taken; whether that matters."""
+
+    @abstractmethod
+    def may_go_on(self, chat: Session) -> bool:
+        """Whether the next line may be taken."""
+
+    # -------------------------------------------------------------- chat.View
+
+    async def run(self, chat: Session) -> None:
+        self._chat = chat
+        lines = _Lines(self._source, self._changed.set)
+        await self._until(lambda: chat.end.ready)
+        while not chat.done:
+            await self._until(lambda: lines.arrived)
+            if chat.done:
+                break
+            if line := lines.take():
+                self._take(chat, line)
+                await self._until(lambda: self.may_go_on(chat))
+            else:
+                await self._until(chat.idle)
+                chat.leave()
+            if chat.leaving:
+                await self._until(lambda: chat.done)
+        if self.leftovers(lines.rest()) or self._refused:
+            chat.status = ExitStatus.NOT_SENT if chat.status is ExitStatus.OK else chat.status
+
+    # -------------------------------------------------------------- inside
+
+    def _take(self, chat: Session, line: bytes) -> None:
+        try:
+            self.take(chat, line)
+        except PychatError as error:
+            self._refused = True
+            self.refused(line, error)
+
+    def write(self, stream: TextIO, line: str) -> None:
+        """Writes a line; nobody there to read stdout ends the chat."""
+        try:
+            print(line, file=stream, flush=True)
+        except (OSError, ValueError) as error:
+            if self._chat is not None and not self._chat.done:
+                self._chat.finish(ExitStatus.FAILED)
+                if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+                    self.notice(f"What arrives cannot be written: {error}.")
+
+
+class _Lines:
+    """The lines of a file descriptor, as far as they have been read.
+
+    A thread reads them, because a regular file cannot be waited for; it reads on when all have been taken, and
+    ends with the process.
+    """
+
+    def __init__(self, fd: int, changed: Callable[[], None]) -> None:
+        """changed: called when more lines have arrived, or the end."""
+        self._lines: deque[bytes] = deque()
+        self._changed = changed
+        self._all_taken = threading.Semaphore(0)
+        threading.Thread(target=self._read, args=(fd, asyncio.get_running_loop()), daemon=True).start()
+
+    @property
+    def arrived(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._lines)
+
+    def take(self) -> bytes:
+        """The next line; empty at the end of the input."""
+        line = self._lines.popleft()
+        if not self._lines:
+            self._all_taken.release()
+        return line
+
+    def rest(self) -> list[bytes]:
+        """The lines that were not taken."""
+        return [line for line in self._lines if line]
+
+    def _read(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is interested any more
+            for lines in read_lines(fd):
+                loop.call_soon_threadsafe(self._add, lines)
+                self._all_taken.acquire()
+            loop.call_soon_threadsafe(self._add, [b""])
+
+    def _add(self, lines: list[bytes]) -> None:
+        self._lines.extend(lines)
+        self._changed()
+
+
+def read_lines(fd: int) -> Iterator[list[bytes]]:
+    """The lines of a file descriptor, those that each read has completed, each with its line feed; the last one
+    may have none. Of a line longer than LINE_MAX the beginning is kept, so that memory stays bounded.
+
+    Not through sys.stdin: a thread that waits in its buffer aborts Python's shutdown.
+    """
+    rest = b""
+    while data := _read(fd):
+        *lines, rest = (rest + data).split(b"\n")
+        if lines:
+            yield [line + b"\n" for line in lines]
+        rest = rest[:LINE_MAX]
+    if rest:
+        yield [rest]
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, LINE_MAX)
+    except OSError:  # a terminal that went away
+        return b""

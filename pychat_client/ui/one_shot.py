@@ -1,0 +1,141 @@
+"""`pychat send`: one message, and perhaps its answer: a view with nobody at it.
+
+Quiet when all goes well: the answer is on stdout, and what was noticed on the way is told only when
+something went wrong. Knows no sockets and no rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from pychat_client.errors import ExitStatus, MessageError
+from pychat_client.protocol import wire
+from pychat_client.session.session import Session
+from pychat_client.text import check_message, printable_lines
+from pychat_client.ui.line_view import HeadlessView
+from pychat_client.ui.plain import fit
+
+INPUT_MAX = 1 << 16
+"""Bytes read from stdin: far over a message, so that its length can still be told."""
+
+
+def text_of(words: Sequence[str]) -> str:
+    """The message: `words`, or all of stdin where there are none, or only `-`. Raises MessageError."""
+    text = _input() if list(words) in ([], ["-"]) else " ".join(words)
+    return check_message(text)
+
+
+def _input() -> str:
+    data = sys.stdin.buffer.read(INPUT_MAX)
+    try:  # a character that the limit has torn is no mistake of the input's
+        text = codecs.getincrementaldecoder("utf-8")().decode(data, final=len(data) < INPUT_MAX)
+    except UnicodeDecodeError:
+        raise MessageError("Not sent: the input is not UTF-8.") from None
+    return text.rstrip("\r\n")
+
+
+class OneShot(HeadlessView):
+    """Says one message; see chat.View for the contract."""
+
+    def __init__(self, text: str, *, expect_reply: bool, seconds: float | None) -> None:
+        """text: as it is sent; seconds: from now, after which to give up, None for never."""
+        super().__init__()
+        self._text = text
+        self._expect_reply = expect_reply
+        self._seconds = seconds
+        self._start = time.monotonic()
+        self._notices: list[str] = []
+        self._reply: str | None = None
+        self._said = self._late = self._unwritten = False
+
+    # -------------------------------------------------------------- chat.View
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        if not own and self._reply is None:
+            self._reply = message.text
+
+    def held(self, text: str) -> None:
+        """The first message is never held."""
+
+    def notice(self, sentence: str) -> None:
+        self._notices.append(sentence)
+
+    def news(self, sentence: str) -> None:
+        """Says nothing about what went wrong."""
+
+    def rung(self, handle: str) -> None:
+        """Nobody is here to be called."""
+
+    async def run(self, chat: Session) -> None:
+        self._chat = chat
+        timer = None
+        if self._seconds is not None:
+            left = max(self._start + self._seconds - time.monotonic(), 0.0)
+            timer = asyncio.get_running_loop().call_later(left, self._give_up, chat)
+        try:
+            await self._converse(chat)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if not self._said:
+                self.not_sent(self._text)
+        chat.status = self._status(chat)
+
+    def report(self) -> None:
+        """Tells what was noticed: for an end that is not the wanted one."""
+        for sentence in self._notices:
+            with suppress(OSError):
+                print(fit(sys.stderr, f"pychat: {sentence}"), file=sys.stderr)
+
+    # -------------------------------------------------------------- inside
+
+    async def _converse(self, chat: Session) -> None:
+        await self._until(lambda: chat.end.ready)
+        if chat.done:
+            return
+        chat.say(self._text)
+        self._said = True
+        await self._until(chat.idle)
+        if self._expect_reply:
+            await self._until(lambda: self._reply is not None)
+            if self._reply is not None:
+                self._print("\n".join(printable_lines(self._reply)))
+        if not chat.done:
+            chat.leave()
+            await self._until(lambda: False)
+
+    def _give_up(self, chat: Session) -> None:
+        assert self._seconds is not None
+        if not self._said:
+            chat.give_up(self._seconds)
+        elif not chat.done:
+            self._late = True
+            stored = "It is stored on the other host, but was not answered"
+            self.notice(f"{stored if chat.idle() else 'It was not confirmed'} in time.")
+            chat.interrupt()
+
+    def _status(self, chat: Session) -> ExitStatus:
+        """The status of the chat, or what this message has missed."""
+        status = ExitStatus.FAILED if chat.status is None else chat.status
+        if self._late:
+            status = ExitStatus.OK if chat.end.stored else ExitStatus.NOT_CONFIRMED
+        if status is not ExitStatus.OK:
+            return status
+        if self._expect_reply and self._reply is None:
+            return ExitStatus.UNANSWERED
+        return ExitStatus.FAILED if self._unwritten else ExitStatus.OK
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries again when it ends
+            self._unwritten = True
+            self.notice(f"The answer came, and cannot be written: {error.strerror}.")

@@ -1,0 +1,133 @@
+"""The same chat without a screen: messages on stdout, notices on stderr, what is typed on stdin.
+
+For pipes, TERM=dumb and screen readers: nothing is ever redrawn and no escape sequence is written. A
+person at a terminal is called by the bell and the hook.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import TextIO
+
+from pychat_client.config.preferences import Preferences
+from pychat_client.errors import HandleError, MessageError, PychatError
+from pychat_client.protocol import wire
+from pychat_client.session.commands import is_command, unescaped
+from pychat_client.session.session import Session
+from pychat_client.text import check_handle, printable, printable_lines, wrap
+from pychat_client.ui.alerts import Alerts
+from pychat_client.ui.line_view import LEFTOVERS_MAX, LineView
+
+_INDENT = "    "
+_COLUMNS = 80  # of a terminal that does not tell
+
+
+class Plain(LineView):
+    """The view of a pipe, a plain terminal or a screen reader."""
+
+    def __init__(self, program: str, preferences: Preferences, source: int = 0) -> None:
+        """program: whose name stands in front of notices; source: the file descriptor to read."""
+        super().__init__(source)
+        self._program = program
+        bell = preferences.bell if sys.stderr.isatty() else "off"
+        calls = replace(preferences, bell=bell, notify="off")  # which would be an escape sequence
+        self._alerts = Alerts(calls, self._ring, self.notice) if os.isatty(source) else None
+        self._taking = False  # what is said now has just been typed
+
+    # -------------------------------------------------------------- chat.View
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        text = "\n".join(printable_lines(message.text))
+        if not own:
+            self.write(sys.stdout, fit(sys.stdout, f"{printable(message.handle)}> {text}"))
+        elif replayed:
+            self.notice(f"said earlier: {text}")
+        elif not self._taking and os.isatty(self._source):  # a person has gone on meanwhile, and a file has not
+            self.notice(f"your turn; sent now: {text}")
+
+    def held(self, text: str) -> None:
+        self.notice(f"held until your turn: {' '.join(printable_lines(text))}")
+
+    def notice(self, sentence: str) -> None:
+        self.write(sys.stderr, fit(sys.stderr, f"{self._program}: {sentence}"))
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        if self._alerts is not None:
+            self._alerts.alert(words, ring=ring)
+
+    def recalled(self, text: str) -> None:
+        self.notice(f"taken back: {' '.join(printable_lines(text))}")
+
+    # -------------------------------------------------------------- pipe.Pipe
+
+    def take(self, chat: Session, line: bytes) -> None:
+        if self._alerts is not None:
+            self._alerts.touched()
+        try:
+            text = line.decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise MessageError("Not sent: a line of the input is not UTF-8.") from None
+        self._taking = True
+        try:
+            chat.typed(text)
+        finally:
+            self._taking = False
+
+    def refused(self, line: bytes, error: PychatError) -> None:
+        self.notice(str(error))
+
+    def leftovers(self, lines: Sequence[bytes]) -> bool:
+        texts = [line.decode(errors="replace").rstrip("\r\n") for line in lines]
+        texts = [unescaped(text) for text in texts if text.strip() and not is_command(text)]
+        for text in texts[:LEFTOVERS_MAX]:
+            self.not_sent(text)
+        if more := len(texts[LEFTOVERS_MAX:]):
+            self.notice(f"Not sent: {more} more lines of the input.")
+        return bool(texts)
+
+    def may_go_on(self, chat: Session) -> bool:
+        """A file goes at the pace of the turns; a person may want to recall what is held."""
+        return os.isatty(self._source) or not chat.end.held
+
+    # -------------------------------------------------------------- inside
+
+    def _ring(self, bell: str) -> None:
+        with suppress(OSError, ValueError):
+            print(bell, end="", file=sys.stderr, flush=True)
+
+
+def fit(stream: TextIO, text: str) -> str:
+    """`text` as it is written to `stream`, its later lines indented. A terminal would break a long line where
+    another's could begin, so for one it is broken here."""
+    lines = text.split("\n")
+    if stream.isatty():
+        columns = _columns(stream)
+        room = columns - len(_INDENT)
+        lines = [piece for i, line in enumerate(lines) for piece in wrap(line, room, room if i else columns)]
+    return f"\n{_INDENT}".join(lines)
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide the terminal behind `stream` is, which need not be that of stdout."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except OSError:  # it went away
+        return _COLUMNS
+
+
+def ask_handle() -> str:
+    """Asks for a handle on stderr until there is a good one. Raises EOFError."""
+    while True:
+        print("Your handle: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.buffer.readline()
+        if not line:
+            raise EOFError
+        try:
+            return check_handle(line.decode(errors="replace").strip())
+        except HandleError as error:
+            print(error, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Who gets in: listening sockets, limits, TLS or plain, certificates, signals."""

@@ -1,0 +1,131 @@
+"""The daemon's key and certificate, and the allowlist of client certificates: TLS settings of a line.
+
+The key is made once, in a process of its own, because the library for it would stay in the daemon's
+memory. Knows no connections; `server` wraps them in what it finds here.
+"""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pychat_client import files
+from pychat_client.errors import PermissionDeniedError, PychatError, UsageError
+from pychat_client.text import printable
+from pychat_client.trust import certificates, fingerprint
+from pychatd.settings import Settings
+
+_MAKE = """
+import pathlib, sys
+from pychat_client import errors
+from pychat_client.trust import certificates
+try:
+    certificates.make_certificate(pathlib.Path(sys.argv[1]), "pychatd")
+except errors.PychatError as error:
+    sys.exit(str(error))
+"""
+
+MAKING_SECONDS = 60.0
+"""How long making a key may take: far over what a starved machine needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a line shows to callers, and whom it lets in."""
+
+    context: ssl.SSLContext
+    fingerprint: str
+    names: dict[bytes, str] | None = field(default=None)
+    """DER certificates of who may call, with their names; None lets everybody in."""
+
+    complaints: tuple[str, ...] = ()
+    """What is wrong with the allowlist, for the log."""
+
+    def name_of(self, certificate: bytes | None) -> str | None:
+        """Whose client certificate (DER) it is; None on a line that lets everybody in.
+
+        Raises PermissionDeniedError for one that is not on the allowlist.
+        """
+        if self.names is None:
+            return None
+        if certificate is None or certificate not in self.names:
+            raise PermissionDeniedError("Your certificate is not on the list of who may call here.")
+        return self.names[certificate]
+
+
+def load(settings: Settings, *, make: bool = False) -> Identity:
+    """The identity of a line. make: makes a key and certificate where there is none yet: at a first start.
+
+    Raises PychatError with a sentence when a configured file is of no use.
+    """
+    path = settings.identity
+    if make and settings.certificate is None:
+        if path.exists():
+            files.make_sure(path)
+        else:
+            _make(path)
+    if settings.key is not None and settings.certificate is None:
+        raise UsageError(f"The key {settings.key} has no certificate: say which is its (certificate).")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0  # a resumed TLS session would show no certificate
+    try:
+        context.load_cert_chain(path, settings.key, password=lambda: "")  # or OpenSSL asks on the terminal
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"The key and certificate in {path} cannot be used: {_words(error)}.") from None
+    complaints: list[str] = []
+    names = None if settings.authorized is None else _load_names(settings.authorized, complaints)
+    if names is not None:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the listed one counts, not who signed it
+        context.verify_mode = ssl.CERT_REQUIRED
+        for certificate in names:
+            context.load_verify_locations(cadata=certificate)
+    return Identity(context, fingerprint.fingerprint(certificates.certificate_der(path)), names, tuple(complaints))
+
+
+def _load_names(directory: Path, complaints: list[str]) -> dict[bytes, str]:
+    """The certificates in `authorized/NAME.pem`. What cannot be read lets nobody in, and is told."""
+    names: dict[bytes, str] = {}
+    try:
+        files = sorted(file for file in directory.iterdir() if file.suffix == ".pem")
+    except OSError as error:
+        complaints.append(f"The allowlist {directory} cannot be read: {error.strerror}; nobody is let in.")
+        return names
+    for file in files:
+        try:
+            if not file.is_file():
+                raise PychatError(f"{file} is no file.")
+            certificate = certificates.certificate_der(file)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
+            names[certificate] = "_".join(printable(file.stem).split())
+        except (PychatError, ssl.SSLError) as error:
+            complaints.append(f"Not on the allowlist: {printable(str(error))}")
+    if not names:
+        complaints.append(f"The allowlist {directory} has no certificate: nobody is let in.")
+    return names
+
+
+def _make(path: Path) -> None:
+    try:
+        result = subprocess.run(  # noqa: S603 -- our own interpreter, our own module, a path of ours
+            [sys.executable, "-P", "-c", _MAKE, str(path)],  # -P: nothing is imported from here
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=MAKING_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PychatError(f"The line's key cannot be made: {error}.") from None
+    if result.returncode != 0:
+        raise PychatError(f"The line's key cannot be made: {result.stderr.strip()[-200:]}")
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"{error.reason or error}".lower().replace("_", " ")
+    return error.strerror or str(error)

@@ -1,0 +1,1 @@
+"""The daemon as a process of its system: pidfile, detaching, logs, systemd."""

@@ -1,0 +1,51 @@
+"""What a program loads at its start. Which module may import which is in pyproject.toml: `lint-imports`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def loaded_by(module: str) -> set[str]:
+    """The modules in a fresh interpreter that has imported only `module`."""
+    program = f"import sys, {module}; print(*sys.modules)"
+    return set(
+        subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        (
+            "pychatd.network.server",
+            {"prompt_toolkit", "daemon", "cryptography", "importlib.metadata", "pychat_client.protocol.events"},
+        ),
+        (
+            "pychatd.daemon_cli",
+            {
+                "prompt_toolkit",
+                "daemon",
+                "cryptography",
+                "asyncio",
+                "pychat_client.protocol.wire",
+                "logging.handlers",
+            },
+        ),
+        (
+            "pychatd.console_cli",
+            {"prompt_toolkit", "asyncio", "sqlite3", "pychatd.network.server", "pychatd.conversation.journal"},
+        ),
+        ("pychat_client.cli", {"prompt_toolkit", "asyncio", "pychatd", "importlib.metadata"}),
+        ("pychat_client.session.reconnect", {"prompt_toolkit", "pychatd", "pychat_client.ui.screen"}),
+        ("pychat_client.ui.plain", {"prompt_toolkit", "pychatd"}),
+        ("pychat_client.ui.json_lines", {"prompt_toolkit", "pychatd"}),
+        ("pychatd.print_history", {"prompt_toolkit", "asyncio", "sqlite3"}),
+    ],
+)
+def test_a_program_loads_only_what_it_uses(module: str, without: set[str]) -> None:
+    loaded = loaded_by(module)
+    assert module in loaded
+    assert loaded & without == set()
