@@ -42,12 +42,12 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError(f"What a server wants has at most {WORDS_MAX} characters, all of them visible.")
 
 
-def codec(args: argparse.Namespace, end: Endpoint) -> ServerCodec:
+def codec(args: argparse.Namespace, endpoint: Endpoint) -> ServerCodec:
     """What speaks with the server; tells `end` what such a server cannot do."""
     from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
 
     made = ServerCodec(
         ServerQuirks("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or "")
     )
-    end.classic, end.room = True, made.room(end.handle)
+    endpoint.classic, endpoint.max_text_bytes = True, made.room(endpoint.handle)
     return made

@@ -261,7 +261,7 @@ async def _talk(
 
     from pychat_client.protocol.endpoint import Endpoint
     from pychat_client.protocol.turns import Role
-    from pychat_client.session.reconnect import converse
+    from pychat_client.session.reconnect import run_session
     from pychat_client.session.session import Session
     from pychat_client.transport.connect import dial
     from pychat_client.transport.connection import Connection
@@ -269,18 +269,18 @@ async def _talk(
 
     end = Endpoint(Role.PEER, handle)
     codec = classic_options.codec(args, end) if args.classic else None
-    chat = Session(end, view, f"{printable(args.host)} port {port}", wait=args.wait, log=log)
-    chat.key = key
+    session = Session(end, view, f"{printable(args.host)} port {port}", wait=args.wait, log=log)
+    session.key = key
 
     async def connect() -> Connection:
         try:
-            return await dial(args.host, port, chat, context, codec)
+            return await dial(args.host, port, session, context, codec)
         except UntrustedHostError as error:
             if key is None:
                 raise
             raise await asyncio.to_thread(explain_change, args.host, port, key, error) from None
 
-    return await converse(chat, view, connect, args.retry_for)
+    return await run_session(session, view, connect, args.retry_for)
 
 
 def _show_certificate() -> ExitStatus:

@@ -74,14 +74,14 @@ def _run(args: argparse.Namespace) -> int:
 async def _attend(path: Path, port: int, handle: str | None, view: View, args: argparse.Namespace) -> ExitStatus:
     from pychat_client.protocol.endpoint import Endpoint
     from pychat_client.protocol.turns import Role
-    from pychat_client.session.reconnect import converse
+    from pychat_client.session.reconnect import run_session
     from pychat_client.session.session import Session
     from pychat_client.transport.connect import dial_unix
 
-    end = Endpoint(Role.OPERATOR, handle or login_handle() or "operator", console=os.urandom(8).hex())
-    end.suggested, end.take = handle is None, args.take_over
-    chat = Session(end, view, f"the line on port {port}", log=open_log(args))
-    return await converse(chat, view, lambda: dial_unix(path, chat), args.retry_for)
+    endpoint = Endpoint(Role.OPERATOR, handle or login_handle() or "operator", console=os.urandom(8).hex())
+    endpoint.handle_is_default, endpoint.take_over = handle is None, args.take_over
+    session = Session(endpoint, view, f"the line on port {port}", log=open_log(args))
+    return await run_session(session, view, lambda: dial_unix(path, session), args.retry_for)
 
 
 def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:

@@ -96,13 +96,13 @@ class Raw:
         self.sock.close()
 
 
-async def attach(link: Connection) -> Raw:
+async def attach(connection: Connection) -> Raw:
     """Connects `link` as a server does with an accepted socket; returns the other end."""
-    return Raw(await connected(link))
+    return Raw(await connected(connection))
 
 
-async def connected(link: Connection) -> socket.socket:
+async def connected(connection: Connection) -> socket.socket:
     """The other end's socket of a link that has just been connected."""
     ours, theirs = socket.socketpair()
-    await asyncio.get_running_loop().connect_accepted_socket(lambda: link, ours)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, ours)
     return theirs

@@ -26,7 +26,7 @@ from pychat_client.session.session import Session
 from pychat_client.ui.key_bindings import KEYS
 from pychatd import settings
 from tests.aio import in_loop
-from tests.client.test_redial import Notes
+from tests.client.test_reconnect import Notes
 from tests.packaging.programs import difference
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +45,7 @@ class Helped(Notes):
     keys = KEYS
 
 
-def chat(role: Role) -> tuple[Session, Helped]:
+def session(role: Role) -> tuple[Session, Helped]:
     view = Helped()
     return Session(Endpoint(role, "Bob"), view, "the test"), view
 
@@ -59,8 +59,8 @@ def rows(heading: str) -> list[tuple[str, str]]:
 
 @in_loop
 async def test_the_page_has_all_commands_in_the_words_of_the_help() -> None:
-    one, view = chat(Role.OPERATOR)
-    one.typed("\\help")
+    one, view = session(Role.OPERATOR)
+    one.submit("\\help")
     told = [tuple(re.split(r"  +", sentence, maxsplit=1)) for sentence in view.sentences]
     assert told == rows("Commands") + rows("Keys")
 
@@ -79,12 +79,12 @@ def test_the_page_has_all_exit_statuses() -> None:
 def test_every_command_of_the_help_is_one(role: Role) -> None:
     @in_loop
     async def check() -> None:
-        one, view = chat(role)
-        one.typed("\\help")
+        one, view = session(role)
+        one.submit("\\help")
         named = [sentence.split()[0] for sentence in view.sentences if re.match(r"\\\w", sentence)]
         assert named == [f"\\{name}" for name in one.commands]
         for command in named:
-            one.check(command)  # raises Refused for what is none
+            one.validate(command)  # raises Refused for what is none
 
     check()
 
@@ -137,14 +137,14 @@ def parse(words: list[str]) -> None:
                 targets.find([word for word in (args.host, args.port) if word], {"alice": Line("localhost", 7000)})
     except UsageError as error:
         pytest.fail(f"{words} is no command line: {error}")
-    except SystemExit as end:  # --help ends it too
-        if end.code != 0:
+    except SystemExit as endpoint:  # --help ends it too
+        if endpoint.code != 0:
             pytest.fail(f"{words} is no command line")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_that_is_named_in_a_hint_is_one(name: str) -> None:
-    one, _ = chat(Role.OPERATOR)
+    one, _ = session(Role.OPERATOR)
     try:
         assert Commands(one).find(f"\\{name}") is not None
     except NotAllowedError:

@@ -21,18 +21,18 @@ _DOUBLED = ("\\\\text", "sends 'text' with one backslash in front")
 class Commands:
     """The commands of one user's side."""
 
-    def __init__(self, chat: Session) -> None:
-        self._chat = chat
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._actions: dict[str, tuple[str, Callable[[str], None]]] = {
             "help": ("show this list", lambda _: self._help()),
             "status": ("tell who is there, whose turn it is, what waits", lambda _: self._status()),
             "held": ("list what is held until your turn", lambda _: self._list_held()),
-            "recall": ("take the newest held message back into the line", lambda _: chat.recall()),
-            "ring": ("ask the other side for attention", lambda _: chat.attention.ring()),
-            "quit": ("end the conversation; words after it are sent as the reason", chat.quit),
+            "recall": ("take the newest held message back into the line", lambda _: session.recall()),
+            "ring": ("ask the other side for attention", lambda _: session.typing_indicator.ring()),
+            "quit": ("end the conversation; words after it are sent as the reason", session.quit),
         }
-        if chat.end.role is Role.OPERATOR:
-            self._actions["detach"] = ("leave the console; the conversation goes on", lambda _: chat.leave())
+        if session.endpoint.role is Role.OPERATOR:
+            self._actions["detach"] = ("leave the console; the conversation goes on", lambda _: session.leave())
 
     @property
     def helps(self) -> dict[str, str]:
@@ -55,21 +55,21 @@ class Commands:
 
     def _help(self) -> None:
         rows = [(f"\\{name}", help_line) for name, help_line in self.helps.items()]
-        rows += [_DOUBLED, *self._chat.view.keys]
+        rows += [_DOUBLED, *self._session.view.keys]
         width = max(len(what) for what, _ in rows)
         for what, help_line in rows:
             beside = f"{what:{width}}  {help_line}"
-            self._chat.view.notice(f"{what}{BREAK}{help_line}" if self._chat.view.narrow else beside)
+            self._session.view.notice(f"{what}{BREAK}{help_line}" if self._session.view.narrow else beside)
 
     def _status(self) -> None:
-        for line in self._chat.situation.status_lines():
-            self._chat.view.notice(line)
+        for line in self._session.status.status_lines():
+            self._session.view.notice(line)
 
     def _list_held(self) -> None:
-        if not self._chat.end.held:
-            self._chat.view.notice("Nothing is held.")
-        for text in self._chat.end.held:
-            self._chat.view.held(text)
+        if not self._session.endpoint.held:
+            self._session.view.notice("Nothing is held.")
+        for text in self._session.endpoint.held:
+            self._session.view.held(text)
 
 
 def is_command(line: str) -> bool:

@@ -22,8 +22,8 @@ PAUSE_MAX = 15.0
 """The longest pause, so that a user whose network is back is not kept waiting."""
 
 
-async def converse(
-    chat: Session, view: View, connect: Callable[[], Awaitable[Connection]], retry_for: float | None = None
+async def run_session(
+    session: Session, view: View, connect: Callable[[], Awaitable[Connection]], retry_for: float | None = None
 ) -> ExitStatus:
     """Lets the two talk until the chat is done; returns the exit status.
 
@@ -32,36 +32,36 @@ async def converse(
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal is put back in order first
-        loop.add_signal_handler(number, chat.interrupt)
-    calling = asyncio.create_task(_keep_connected(chat, connect, retry_for))
+        loop.add_signal_handler(number, session.interrupt)
+    calling = asyncio.create_task(_keep_connected(session, connect, retry_for))
     try:
-        await view.run(chat)
+        await view.run(session)
     except asyncio.CancelledError:  # Ctrl-C outside of a screen
-        chat.interrupt()
+        session.interrupt()
     finally:
         calling.cancel()
-    return chat.status if chat.status is not None else ExitStatus.FAILED
+    return session.exit_status if session.exit_status is not None else ExitStatus.FAILED
 
 
 async def _keep_connected(
-    chat: Session, connect: Callable[[], Awaitable[Connection]], retry_for: float | None
+    session: Session, connect: Callable[[], Awaitable[Connection]], retry_for: float | None
 ) -> None:
     loop = asyncio.get_running_loop()
     pause, cut_off = PAUSE_FIRST, loop.time()
     while True:
         try:
-            chat.link_made(await connect())
+            session.connection_made(await connect())
         except TransportError as error:
-            chat.unreachable(error)
-        await chat.gone.wait()
-        if chat.done:
+            session.call_failed(error)
+        await session.gone.wait()
+        if session.done:
             return
-        if chat.greeted:
-            chat.greeted = False
+        if session.greeted:
+            session.greeted = False
             pause, cut_off = PAUSE_FIRST, loop.time()
-        chat.attempt += 1
+        session.attempt += 1
         if retry_for is not None and loop.time() - cut_off + pause > retry_for:
-            chat.give_up(retry_for)
+            session.give_up(retry_for)
             return
         # A random part, so that all who were cut off together do not come back together.
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret

@@ -60,13 +60,13 @@ class Session:
     """One user's side of the talk."""
 
     def __init__(
-        self, end: Endpoint, view: View, place: str, *, wait: bool = False, log: Transcript | None = None
+        self, endpoint: Endpoint, view: View, place: str, *, wait: bool = False, log: Transcript | None = None
     ) -> None:
         """place: what the line is called ("host port 7000"); wait: a taken line, or one where nobody answers,
         is called again; log: where what is said is also written."""
-        self.end = end
-        self.place = place
-        self.status: ExitStatus | None = None  # set when the chat is done
+        self.endpoint = endpoint
+        self.title = place
+        self.exit_status: ExitStatus | None = None  # set when the chat is done
         self.gone = asyncio.Event()  # set while there is no link
         self.greeted = False  # whether the newest link got as far as the other end's hello
         self.key: str | None = None  # the fingerprint of the daemon's key, verified or our own daemon's
@@ -77,21 +77,21 @@ class Session:
         self._taken = False  # the line was, when we called last
         self._known = False  # whether the other end has ever answered: then we call again when cut off
         self.view = view
-        self._link: Connection | None = None
+        self._connection: Connection | None = None
         self._leaving = False  # on purpose, as soon as the last acks are there
         self._loss = ExitStatus.OK  # what has become of own words that are not stored, at the worst
         self._ending: ExitStatus | None = None  # done, once what came with the end has been acked
         self._peer: wire.Peer | None = None
         self._untold = False  # this user has been warned that nobody knows of the end yet
         self._trouble = ""  # why the other end cut us off last, until it has taken something again
-        self.attention = TypingIndicator(self)
+        self.typing_indicator = TypingIndicator(self)
         self._commands = Commands(self)
 
     # -------------------------------------------------------------- from the view
 
     @property
     def done(self) -> bool:
-        return self.status is not None
+        return self.exit_status is not None
 
     @property
     def leaving(self) -> bool:
@@ -104,23 +104,23 @@ class Session:
         return self.greeted and not self.gone.is_set()
 
     @property
-    def situation(self) -> Status:
+    def status(self) -> Status:
         """Where the conversation stands now."""
-        calls, typing = None if self._linked else self.attempt, self.attention.typing
-        return Status(self.end, self.place, self._peer, calls, self.key, typing, self._taken)
+        calls, typing = None if self._linked else self.attempt, self.typing_indicator.typing
+        return Status(self.endpoint, self.title, self._peer, calls, self.key, typing, self._taken)
 
     @property
     def commands(self) -> dict[str, str]:
         """Each command's name (without its backslash) and what it does."""
         return self._commands.helps
 
-    def check(self, line: str) -> None:
+    def validate(self, line: str) -> None:
         """Raises a PychatError if `typed(line)` would be refused; changes nothing."""
         if not self._commands.find(line):
             self._check_there()
-            self.end.check(unescaped(line))
+            self.endpoint.validate(unescaped(line))
 
-    def typed(self, line: str) -> None:
+    def submit(self, line: str) -> None:
         """Does what the user typed: sends, holds, or obeys a command. Raises a PychatError if it is
         refused; then nothing has changed."""
         if self.done:
@@ -134,7 +134,7 @@ class Session:
     def say(self, text: str) -> None:
         """Sends or holds `text`, whatever it begins with. Raises a PychatError if it is refused."""
         self._check_there()
-        self._show([self.end.say(text)])
+        self._show([self.endpoint.say(text)])
         self._flush()
 
     def leave(self) -> None:
@@ -142,52 +142,54 @@ class Session:
         once, without waiting for the last acks."""
         if self._leaving:
             self.finish(ExitStatus.OK)
-        elif self.end.role is Role.PEER:
+        elif self.endpoint.role is Role.PEER:
             self.quit("")
             self._flush()
         else:
             self._detach()
 
     def _detach(self) -> None:
-        goes_on = " The conversation goes on; 'pychatd-console' comes back to it." if self.end.open else ""
+        goes_on = " The conversation goes on; 'pychatd-console' comes back to it." if self.endpoint.is_open else ""
         self.view.notice(f"Detached.{goes_on}")
         self._leaving = True
-        if self.end.outbox and self._linked:
+        if self.endpoint.outbox and self._linked:
             asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.finish, ExitStatus.OK)
         else:
             self.finish(ExitStatus.OK)
 
     def interrupt(self) -> None:
         """Leaves at once, waiting for nothing. The client's conversation ends with it: nobody could resume."""
-        if not self.done and self.end.role is Role.PEER and not self.end.over:
-            self._give_back(self.end.quit().left)
+        if not self.done and self.endpoint.role is Role.PEER and not self.endpoint.ended:
+            self._give_back(self.endpoint.quit().left)
             self._flush()
         self.finish(ExitStatus.INTERRUPTED)
 
     @property
     def can_sign(self) -> bool:
         """Whether the other user is there to see a sign."""
-        return self._link is not None and self.greeted and self.end.open and self.end.here
+        return (
+            self._connection is not None and self.greeted and self.endpoint.is_open and self.endpoint.other_present
+        )
 
     def send_sign(self, sign: Sign) -> None:
-        if self._link is not None:
-            self._link.send([sign])
+        if self._connection is not None:
+            self._connection.send([sign])
 
-    def idle(self) -> bool:
+    def all_stored(self) -> bool:
         """Whether all that was typed has been stored: nothing is held, nothing waits for its ack."""
-        return not self.end.held and not self.end.outbox
+        return not self.endpoint.held and not self.endpoint.outbox
 
     # -------------------------------------------------------------- from the link (link.Owner)
 
-    def link_made(self, link: Connection) -> None:
+    def connection_made(self, connection: Connection) -> None:
         """A link is up; says hello on it."""
-        self._link = link
+        self._connection = connection
         self.greeted = False
         self.gone.clear()
-        self.end.greet()
+        self.endpoint.greet()
         self._flush()
 
-    def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
         if self.done:
             return
         try:
@@ -198,50 +200,50 @@ class Session:
                     peer = replace(self._peer, address=frame.address, plain=frame.plain, name=frame.name)
                     self._peer = peer
                 elif isinstance(frame, wire.Typing | wire.Ring):
-                    self.attention.take(frame)
+                    self.typing_indicator.take(frame)
                 elif isinstance(frame, wire.Ack) and self._trouble:
                     self._trouble = ""
                     self.view.news("What you sent is stored now.")
-                self._show(self.end.receive(frame))
+                self._show(self.endpoint.receive(frame))
         except ProtocolError as error:
-            self.link_broken(link, error)
+            self.protocol_error(connection, error)
             return
         if self.done:  # the view failed: what it could not show is not acked
             return
-        if self._untold and not self.end.unsaid:
+        if self._untold and not self.endpoint.quit_unconfirmed:
             self._untold = False
             self._tell("The conversation is over on the line, too.", self.view.notice)
-        self.end.shown()
+        self.endpoint.mark_displayed()
         self._flush()
         if self._ending is not None:
             self.finish(self._ending)
-        elif self._leaving and self.end.role is Role.OPERATOR and not self.end.outbox:
+        elif self._leaving and self.endpoint.role is Role.OPERATOR and not self.endpoint.outbox:
             self.finish(ExitStatus.OK)
 
-    def link_broken(self, link: Connection, error: ProtocolError) -> None:
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         self.view.notice(f"The other side broke the protocol: {printable(str(error))}")
-        link.finish([wire.Error(error.code, str(error))])
+        connection.close([wire.Error(error.code, str(error))])
         self.finish(ExitStatus.REFUSED)
 
-    def link_writable(self, link: Connection) -> None:
+    def resume_writing(self, connection: Connection) -> None:
         """Nothing waits here: the transport keeps what it could not send."""
 
-    def link_lost(self, link: Connection, why: str) -> None:
-        self._link = None
-        self.attention.typing_is_over()
-        self.end.lost()
+    def connection_lost(self, connection: Connection, why: str) -> None:
+        self._connection = None
+        self.typing_indicator.typing_is_over()
+        self.endpoint.connection_lost()
         self.gone.set()
         if self.done:
             return
         if self._leaving:
             self.finish(ExitStatus.OK)
-        elif link.refused:
+        elif connection.refused:
             self.view.notice(f"Refused: {why}.")
             self.view.notice("Its operator needs what 'pychat --show-certificate' prints.")
             self.finish(ExitStatus.REFUSED)
-        elif self.end.classic and self.end.role is Role.PEER:
+        elif self.endpoint.classic and self.endpoint.role is Role.PEER:
             self.view.notice(f"The connection is gone: {why}.")
-            if self.end.open and not self.end.my_turn:
+            if self.endpoint.is_open and not self.endpoint.my_turn:
                 self.view.notice("Whether your last message has arrived is not known.")
             self.finish(ExitStatus.FAILED)
         elif not self._known and not self._wait:
@@ -252,7 +254,7 @@ class Session:
         self._warn_untold()
         self.view.refresh()
 
-    def unreachable(self, error: TransportError) -> None:
+    def call_failed(self, error: TransportError) -> None:
         """A call failed: the end of it for the first call, unless we are to wait; a later one is tried again."""
         self.gone.set()
         patient = self._known or (self._wait and isinstance(error, UnreachableError))
@@ -270,12 +272,12 @@ class Session:
         self.finish(ExitStatus.ABSENT)
 
     def _greet(self, hello: wire.Hello) -> None:
-        if self.end.role is Role.OPERATOR:
+        if self.endpoint.role is Role.OPERATOR:
             self.key = hello.key
-        if self.end.role is Role.OPERATOR and not self.end.session:
-            self.view.notice(f"This is {self.place}. Whoever calls speaks first.")
+        if self.endpoint.role is Role.OPERATOR and not self.endpoint.session:
+            self.view.notice(f"This is {self.title}. Whoever calls speaks first.")
         if self._wait and self.attempt and not self._known:  # who waits for this may look elsewhere
-            self.view.alert(f"{self.place} answers.", ring=True)
+            self.view.alert(f"{self.title} answers.", ring=True)
         self.greeted = self._known = True
         self._taken = False
         self.attempt = 0
@@ -284,7 +286,7 @@ class Session:
 
     def recall(self) -> None:
         """The newest held message comes back into the line. Raises NotAllowedError when nothing is held."""
-        text = self.end.recall()
+        text = self.endpoint.recall()
         if text is None:
             raise NotAllowedError("Nothing is held.")
         self.view.recalled(text)
@@ -292,12 +294,12 @@ class Session:
 
     def quit(self, reason: str) -> None:
         """Ends the conversation. Raises NotAllowedError when there is none."""
-        if self.end.role is Role.OPERATOR and (self.end.over or not self.end.open):
+        if self.endpoint.role is Role.OPERATOR and (self.endpoint.ended or not self.endpoint.is_open):
             raise NotAllowedError("No conversation is open. \\detach leaves the console.")
         if self._leaving:
             return
-        over = self.end.quit(printable(reason))
-        if self.end.role is Role.PEER:
+        over = self.endpoint.quit(printable(reason))
+        if self.endpoint.role is Role.PEER:
             self._log.note("You ended the conversation.")
             self._give_back(over.left)
             self._leave_after_acks()
@@ -307,7 +309,7 @@ class Session:
 
     def _warn_untold(self) -> None:
         """A console's quit waits for a connection, as messages do, but only while the console is there."""
-        if self.end.unsaid and not self._linked and not self._untold and not self.done:
+        if self.endpoint.quit_unconfirmed and not self._linked and not self._untold and not self.done:
             self._untold = True
             words = "the other side is told as soon as there is one, if this console is still open then"
             self._tell(f"There is no connection now: {words}.", self.view.notice)
@@ -315,8 +317,8 @@ class Session:
     def _leave_after_acks(self) -> None:
         """The daemon closes once it has stored what we sent; that, or the time limit, is the end."""
         self._leaving = True
-        if self._link is None:
-            if self.end.open or self.end.own:
+        if self._connection is None:
+            if self.endpoint.is_open or self.endpoint.sent_count:
                 self.view.notice("There is no connection now, so the other side is not told.")
             self.finish(ExitStatus.OK)
         else:
@@ -330,15 +332,15 @@ class Session:
         self.view.refresh()
 
     def _show_one(self, event: Event) -> None:  # noqa: PLR0912 -- a table, a few lines an event
-        other = printable(self.end.other)
+        other = printable(self.endpoint.other_handle)
         match event:
             case MessageShown(message, own, time):
                 when = (time or datetime.now(UTC)).astimezone()
                 self.view.message(message, own=own, time=when, replayed=time is not None)
                 self._log.said(message.handle, message.text, when)
                 if not own:
-                    self.attention.typing_is_over()
-                    if self.end.ready:  # and not what a new console is told of before
+                    self.typing_indicator.typing_is_over()
+                    if self.endpoint.ready:  # and not what a new console is told of before
                         words = " ".join(printable_lines(message.text))
                         self.view.alert(f"{printable(message.handle)}> {words}", ring=False)
             case MessageQueued(text):
@@ -346,22 +348,22 @@ class Session:
             case Connected(_, resumed, detail):
                 self._peer = detail
                 if not self._trouble:
-                    self._tell(self.situation.met(resumed=resumed), self.view.news)
+                    self._tell(self.status.met(resumed=resumed), self.view.news)
             case Presence(here):
                 self.view.news(f"{other or 'The other side'} is {'here' if here else 'away'}.")
             case Renamed(old, new):
                 self._tell(f"{printable(old)} is called {printable(new)} now.", self.view.news)
             case Ended(name, by_other, reason, left, unread):
-                self.attention.typing_is_over()
+                self.typing_indicator.typing_is_over()
                 who = (printable(name) or "The other side") if by_other else "You"
                 because = f": {printable(reason)}" if reason else ""
                 self._tell(f"{who} ended the conversation{because}.", self.view.notice)
                 if unread:
                     self._tell(_unread(unread, who), self.view.notice)
                 self._give_back(left)
-                if left.not_sent and self.end.role is Role.OPERATOR:  # whose console goes on
+                if left.not_sent and self.endpoint.role is Role.OPERATOR:  # whose console goes on
                     self.view.restore(left.not_sent[-1])
-                if by_other and self.end.role is Role.PEER:
+                if by_other and self.endpoint.role is Role.PEER:
                     self._ending = ExitStatus.OK
             case TextsReturned(left):
                 self._give_back(left)
@@ -401,7 +403,7 @@ class Session:
     def _check_there(self) -> None:
         """Raises NotAllowedError when nothing more can be said: nobody would send it."""
         if self.done or self._leaving:
-            over = self.end.over and self.end.role is Role.PEER
+            over = self.endpoint.ended and self.endpoint.role is Role.PEER
             raise NotAllowedError(
                 f"Not sent: {'the conversation is over' if over else 'this program is leaving'}."
             )
@@ -417,23 +419,30 @@ class Session:
         """The chat is done; only the first call counts."""
         if self.done:
             return
-        self._give_back(self.end.take_back())
-        if self._leaving and self.end.role is Role.PEER and not self.end.here and self.end.unread:
-            self._tell(_unread(self.end.unread, printable(self.end.other)), self.view.notice)
-        if self.end.unsaid and not self._linked:
+        self._give_back(self.endpoint.take_back())
+        if (
+            self._leaving
+            and self.endpoint.role is Role.PEER
+            and not self.endpoint.other_present
+            and self.endpoint.unread_count
+        ):
+            self._tell(
+                _unread(self.endpoint.unread_count, printable(self.endpoint.other_handle)), self.view.notice
+            )
+        if self.endpoint.quit_unconfirmed and not self._linked:
             words = "If so, 'pychatd-console' comes back to the conversation."
             self._tell(f"The other side may not have been told of the end. {words}", self.view.notice)
-        self.status = self._loss if status is ExitStatus.OK else status
+        self.exit_status = self._loss if status is ExitStatus.OK else status
         self.view.stop()
-        if self._link is not None:
-            self._link.finish()
+        if self._connection is not None:
+            self._connection.close()
 
     def _flush(self) -> None:
-        frames = self.end.frames()
-        if frames and self._link is not None:
-            self._link.send(frames)
-            if self._leaving and self.end.classic:  # it confirms nothing; the end of what we send is our quit
-                self._link.finish()
+        frames = self.endpoint.take_frames()
+        if frames and self._connection is not None:
+            self._connection.send(frames)
+            if self._leaving and self.endpoint.classic:  # it confirms nothing; the end of what we send is our quit
+                self._connection.close()
         self.view.refresh()
 
 

@@ -40,7 +40,7 @@ class Status:
     other user is typing now; taken: the line was, when it was called last.
     """
 
-    end: Endpoint
+    endpoint: Endpoint
     place: str
     peer: wire.Peer | None
     calls: int | None
@@ -51,39 +51,42 @@ class Status:
     @property
     def reached(self) -> bool:
         """Whether the two hosts are connected now, as far as is known here."""
-        end = self.end
-        return self.calls is None and (end.role is Role.PEER or (bool(end.other) and not end.over and end.here))
+        endpoint = self.endpoint
+        return self.calls is None and (
+            endpoint.role is Role.PEER
+            or (bool(endpoint.other_handle) and not endpoint.ended and endpoint.other_present)
+        )
 
     @property
     def my_turn(self) -> bool:
         """Whether what this user says now goes at once."""
-        return self.end.my_turn and self.calls is None
+        return self.endpoint.my_turn and self.calls is None
 
     def parts(self) -> list[ToolbarItem]:
         """The state in a few words each, the most important first; all of it is also in `status_lines`."""
-        end = self.end
+        endpoint = self.endpoint
         calling = [ToolbarItem(words)] if (words := self._calling()) else []
-        if end.over and end.role is Role.OPERATOR:
+        if endpoint.ended and endpoint.role is Role.OPERATOR:
             return calling or [ToolbarItem("waiting for the next caller")]
-        who = ToolbarItem(printable(end.other) or ("taken" if self.taken else "nobody there yet"))
+        who = ToolbarItem(printable(endpoint.other_handle) or ("taken" if self.taken else "nobody there yet"))
         parts = [who, *calling]
-        if end.open or not calling:
+        if endpoint.is_open or not calling:
             parts.append(ToolbarItem(self.turn(), Emphasis.TURN if self.my_turn else Emphasis.PLAIN))
         if self.typing:
             parts.append(ToolbarItem("typing"))
-        if not end.here and end.open and not calling:
+        if not endpoint.other_present and endpoint.is_open and not calling:
             parts.append(ToolbarItem("away"))
         if self.reached:
             parts.append(self._trust())
-        if end.held:
-            parts.append(ToolbarItem(f"{len(end.held)} held"))
-        if end.outbox and not self._unconfirmed:
-            parts.append(ToolbarItem(f"{len(end.outbox)} not confirmed"))
-        elif end.classic and end.own:
+        if endpoint.held:
+            parts.append(ToolbarItem(f"{len(endpoint.held)} held"))
+        if endpoint.outbox and not self._unconfirmed:
+            parts.append(ToolbarItem(f"{len(endpoint.outbox)} not confirmed"))
+        elif endpoint.classic and endpoint.sent_count:
             parts.append(ToolbarItem("sent"))  # its program does not tell whether they are read
-        elif end.read < end.stored:
+        elif endpoint.read_count < endpoint.stored_count:
             parts += [] if calling else [ToolbarItem("not read")]  # while there is no connection they may be
-        elif end.stored:
+        elif endpoint.stored_count:
             parts.append(ToolbarItem("read"))
         return parts
 
@@ -99,58 +102,64 @@ class Status:
 
     def status_lines(self) -> list[str]:
         """All there is to know, a sentence a line."""
-        end = self.end
-        other = printable(end.other)
-        lines = [f"You are {printable(end.handle)}, on {self.place}."]
+        endpoint = self.endpoint
+        other = printable(endpoint.other_handle)
+        lines = [f"You are {printable(endpoint.handle)}, on {self.place}."]
         if words := self._calling():
             lines.append(f"There is no connection: {words}.")
         lines.append(self._other_side())
         if self.taken:
             lines.append("The line was taken when it was called last.")
-        if other and not end.here and not end.over and self.calls is None:
+        if other and not endpoint.other_present and not endpoint.ended and self.calls is None:
             lines.append(f"{other} is away: messages are kept and shown on return.")
         if self.typing:
             lines.append(f"{other} is typing.")
-        turns = "take turns" if end.turns is Turns.ALTERNATE else "speak freely"
+        turns = "take turns" if endpoint.turns is Turns.ALTERNATE else "speak freely"
         known = "as far as is known here"  # the other side may have gone on since
-        lines.append(f"You {turns}; {'now' if self.calls is None or end.over else known}: {self.turn()}.")
+        lines.append(f"You {turns}; {'now' if self.calls is None or endpoint.ended else known}: {self.turn()}.")
         lines += self._security_lines()
-        if end.keep is not None:
-            lines.append(f"What is said is kept on the host of this line {kept(end.keep)}.")
-        classic = end.classic and bool(end.other)
-        arrived = "" if self._unconfirmed else f", of which {end.stored} stored"
-        arrived += "" if classic else f" and {min(end.read, end.own)} read"
+        if endpoint.retention is not None:
+            lines.append(f"What is said is kept on the host of this line {kept(endpoint.retention)}.")
+        classic = endpoint.classic and bool(endpoint.other_handle)
+        arrived = "" if self._unconfirmed else f", of which {endpoint.stored_count} stored"
+        arrived += "" if classic else f" and {min(endpoint.read_count, endpoint.sent_count)} read"
         arrived += "" if self._unconfirmed or self.calls is None else f" ({known})"
-        lines.append(f"Sent {end.own}{arrived}; received {end.received}; held {len(end.held)}.")
+        lines.append(
+            f"Sent {endpoint.sent_count}{arrived}; received {endpoint.received_count}; held {len(endpoint.held)}."
+        )
         if classic:
             lines.append("Its program does not tell what has arrived, and cannot go on after a cut.")
-        most = f", and of {end.room} bytes" if end.open and end.room is not None else ""
+        most = (
+            f", and of {endpoint.max_text_bytes} bytes"
+            if endpoint.is_open and endpoint.max_text_bytes is not None
+            else ""
+        )
         lines.append(f"A message has at most {MESSAGE_MAX} characters{most}.")
         return lines
 
     def _other_side(self) -> str:
         """Who is there, or was at the last connection."""
-        end, other = self.end, printable(self.end.other)
+        endpoint, other = self.endpoint, printable(self.endpoint.other_handle)
         if not other:
             return "Nobody is there yet."
-        if end.unsaid and self.calls is not None:
+        if endpoint.quit_unconfirmed and self.calls is not None:
             return f"You ended the conversation with {other}, who may not know it yet."
-        if end.role is Role.OPERATOR and end.over:
+        if endpoint.role is Role.OPERATOR and endpoint.ended:
             waiting = ": waiting for the next caller" if self.calls is None else ""
             return f"The conversation with {other} is over{waiting}."
-        kind = _CLASSIC if end.classic else "pychat"
+        kind = _CLASSIC if endpoint.classic else "pychat"
         if self.peer is not None:
             return (
                 f"{other} {'calls' if self.reached else 'called'} from {printable(self.peer.address)} with {kind}."
             )
-        who = f"{other}, {_CLASSIC}" if end.classic else other
+        who = f"{other}, {_CLASSIC}" if endpoint.classic else other
         return f"The other side is {who}." if self.reached else f"The last connection was with {who}."
 
     def _security_lines(self) -> list[str]:
         """How the talk is protected, with the number that both sides can compare."""
         lines = []
         if not self.reached:  # nothing travels; of a caller's last connection a new console knows nothing
-            if self.end.role is Role.PEER and self.end.other:
+            if self.endpoint.role is Role.PEER and self.endpoint.other_handle:
                 how = "NOT ENCRYPTED" if self.plaintext else "encrypted with TLS 1.3"
                 lines.append(f"The last connection was {how}.")
         elif self.plaintext:
@@ -173,14 +182,14 @@ class Status:
     @property
     def _unconfirmed(self) -> bool:
         """Whether nobody tells what has arrived: a classic program at the other end, and no daemon between."""
-        return self.end.classic and self.end.role is Role.PEER
+        return self.endpoint.classic and self.endpoint.role is Role.PEER
 
     @property
     def plaintext(self) -> bool:
         """Whether there is no TLS between the two hosts."""
-        if self.end.role is Role.PEER:
-            return self.end.classic
-        return self.peer is not None and self.peer.plain and self.end.open
+        if self.endpoint.role is Role.PEER:
+            return self.endpoint.classic
+        return self.peer is not None and self.peer.plain and self.endpoint.is_open
 
     def _calling(self) -> str:
         """What is done while there is no connection; empty while there is one."""
@@ -190,24 +199,28 @@ class Status:
 
     def turn(self) -> str:
         """Whose turn it is, or why nobody's."""
-        end = self.end
-        if end.over:
+        endpoint = self.endpoint
+        if endpoint.ended:
             return "over"
-        if not end.open:
-            return "you speak first" if end.role is Role.PEER else "waiting for the first message"
-        if end.turns is Turns.FREE:
+        if not endpoint.is_open:
+            return "you speak first" if endpoint.role is Role.PEER else "waiting for the first message"
+        if endpoint.turns is Turns.FREE:
             return "speak freely"
-        return "your turn" if end.my_turn else f"{printable(end.other)}'s turn"
+        return "your turn" if endpoint.my_turn else f"{printable(endpoint.other_handle)}'s turn"
 
     def met(self, *, resumed: bool) -> str:
         """What is said when the other end is known, or is back."""
-        other = printable(self.end.other)
+        other = printable(self.endpoint.other_handle)
         if resumed:
             return f"Connected to {other} again."
-        if self.end.classic and self.peer is None:
+        if self.endpoint.classic and self.peer is None:
             return f"Connected to {other}, {_CLASSIC}, NOT ENCRYPTED. You speak first."
         if self.peer is None:
-            rule = "" if self.end.keep is None else f" What is said is kept there {kept(self.end.keep)}."
+            rule = (
+                ""
+                if self.endpoint.retention is None
+                else f" What is said is kept there {kept(self.endpoint.retention)}."
+            )
             return f"Connected to {other}. You speak first.{rule}"
         named = f", with the certificate of {printable(self.peer.name)}" if self.peer.name is not None else ""
         kind = f", with {_CLASSIC}" if self.peer.classic else ""

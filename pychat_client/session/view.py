@@ -74,7 +74,7 @@ class View(Protocol):
     def refresh(self) -> None:
         """The state that `Chat.situation` tells has changed."""
 
-    async def run(self, chat: Session) -> None:
+    async def run(self, session: Session) -> None:
         """Reads what the user types until the chat is done."""
 
     def stop(self) -> None:

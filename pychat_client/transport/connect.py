@@ -32,18 +32,18 @@ async def dial(
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(DIAL_SECONDS):
-            _, link = await loop.create_connection(
+            _, connection = await loop.create_connection(
                 lambda: Connection(owner, codec), host, port, ssl=context, happy_eyeballs_delay=0.25
             )
         if codec is None:
-            link.watch()
+            connection.start_keepalive()
     except TimeoutError:
         raise UnreachableError(
             f"{printable(host)} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s."
         ) from None
     except (OSError, UnicodeError) as error:
         raise dial_error(error, host, port) from None
-    return link
+    return connection
 
 
 def look(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS) -> bytes:
@@ -95,9 +95,9 @@ async def dial_unix(path: Path, owner: Owner) -> Connection:
     """A link to a daemon on this machine. Raises UnreachableError or PermissionDeniedError, with a sentence."""
     loop = asyncio.get_running_loop()
     try:
-        _, link = await loop.create_unix_connection(lambda: Connection(owner), str(path))
+        _, connection = await loop.create_unix_connection(lambda: Connection(owner), str(path))
     except PermissionError:
         raise not_yours(path) from None
     except OSError as error:
         raise UnreachableError(f"No daemon answers at {path}: {reason(error)}.") from None
-    return link
+    return connection

@@ -59,16 +59,16 @@ class Codec(Protocol):
 class Owner(Protocol):
     """Who is told what happens on a link. Nothing is called after `link_lost`."""
 
-    def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
         """All the frames of one read, in order; pings and pongs are not among them."""
 
-    def link_broken(self, link: Connection, error: ProtocolError) -> None:
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         """What came next breaks the protocol; nothing more will be read from this link."""
 
-    def link_writable(self, link: Connection) -> None:
+    def resume_writing(self, connection: Connection) -> None:
         """The transport takes more again, after `writable` was False."""
 
-    def link_lost(self, link: Connection, why: str) -> None:
+    def connection_lost(self, connection: Connection, why: str) -> None:
         """The connection is gone; `why` is a clause fit for a user ("closed by the other side")."""
 
 
@@ -83,11 +83,11 @@ class Connection(asyncio.BufferedProtocol):
         self.refused = False  # the other side's TLS did not want us
         self._buffer = memoryview(b"")  # made with the connection
         self._unsent: list[bytes] = []  # the lines that `send` was given during the present read
-        self._held = 0  # their bytes
+        self._unsent_bytes = 0  # their bytes
         self._transport: asyncio.Transport | None = None
-        self._deaf = False  # what still comes is thrown away: broken, or on its way out
-        self._why = "closed by the other side"
-        self._heard = 0.0
+        self._ignore_input = False  # what still comes is thrown away: broken, or on its way out
+        self._close_reason = "closed by the other side"
+        self._last_received = 0.0
         self._pinged = False
         self._timer: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
@@ -97,35 +97,35 @@ class Connection(asyncio.BufferedProtocol):
     def send(self, frames: Iterable[wire.Frame]) -> None:
         """Writes `frames`; drops the link when too much waits unread."""
         transport = self._transport
-        if transport is None or self._deaf or transport.is_closing():
+        if transport is None or self._ignore_input or transport.is_closing():
             return
         lines = [self.codec.encode(frame) for frame in frames]
         self._unsent += lines
-        self._held += sum(map(len, lines))
+        self._unsent_bytes += sum(map(len, lines))
         self._await_silence()
-        if not _outgoing.held or self._held > HELD_MAX:
+        if not _outgoing.held or self._unsent_bytes > HELD_MAX:
             self.flush()
         else:
-            _outgoing.links[self] = None
+            _outgoing.connections[self] = None
 
-    def watch(self) -> None:
+    def start_keepalive(self) -> None:
         """From now on pings after silence, and ends when nothing answers: for an end that knows pings."""
-        self._heard = asyncio.get_running_loop().time()
+        self._last_received = asyncio.get_running_loop().time()
         self._set_timer(PING_AFTER, self._check_alive)
 
-    def finish(self, frames: Iterable[wire.Frame] = (), seconds: float = FINISH_SECONDS) -> None:
+    def close(self, frames: Iterable[wire.Frame] = (), seconds: float = FINISH_SECONDS) -> None:
         """Sends the last frames, and closes once they are read, or after `seconds`.
 
         What the other side is still sending is read and thrown away meanwhile: closing on unread
         data would reset the connection, and the last line could be lost.
         """
         transport = self._transport
-        if transport is None or self._deaf:
+        if transport is None or self._ignore_input:
             return
         self.send(frames)
         self.flush()
-        self._deaf = True
-        self._why = "closed from here"
+        self._ignore_input = True
+        self._close_reason = "closed from here"
         self._set_timer(seconds, transport.abort)
         if transport.can_write_eof():
             with suppress(OSError):  # reset by the other side: the loss is reported soon
@@ -140,10 +140,10 @@ class Connection(asyncio.BufferedProtocol):
             transport.pause_reading()
             asyncio.get_running_loop().call_later(seconds, transport.resume_reading)
 
-    def drop(self, why: str) -> None:
+    def abort(self, why: str) -> None:
         """Ends the connection at once."""
-        self._deaf = True
-        self._why = why
+        self._ignore_input = True
+        self._close_reason = why
         if self._transport is not None:
             self._transport.abort()
 
@@ -175,12 +175,12 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if not self._deaf:
-            self._heard = asyncio.get_running_loop().time()
+        if not self._ignore_input:
+            self._last_received = asyncio.get_running_loop().time()
             self._read(lambda: self.codec.feed(bytes(self._buffer[:nbytes])))
 
     def eof_received(self) -> bool:
-        if not self._deaf:
+        if not self._ignore_input:
             self._read(self.codec.eof)
         return False
 
@@ -189,45 +189,45 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.writable = True
-        if not self._deaf:
-            self.owner.link_writable(self)
+        if not self._ignore_input:
+            self.owner.resume_writing(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._deaf and self.codec.patience is not None:  # a last burst has come
+        if not self._ignore_input and self.codec.patience is not None:  # a last burst has come
             self._read(self.codec.silence)
         for timer in (self._timer, self._silence):
             if timer is not None:
                 timer.cancel()
         self._transport = None
         self._buffer = memoryview(b"")
-        self._deaf = True
+        self._ignore_input = True
         self.writable = False
-        why = reason(exc) if isinstance(exc, OSError) else self._why
+        why = reason(exc) if isinstance(exc, OSError) else self._close_reason
         self.refused = why == _NOT_LISTED
-        self.owner.link_lost(self, why)
+        self.owner.connection_lost(self, why)
         self.closed.set_result(None)
 
     # -------------------------------------------------------------- inside
 
     def flush(self) -> None:
         """Writes what `send` was given; it does so itself, but while a read is being handled."""
-        data, self._unsent, self._held = b"".join(self._unsent), [], 0
+        data, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
         transport = self._transport
         if data and transport is not None and not transport.is_closing():
             transport.write(data)
             if transport.get_write_buffer_size() > UNSENT_MAX:
-                self.drop("it did not read what it was sent")
+                self.abort("it did not read what it was sent")
 
     def _read(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
         """Hands on the frames of one read; all that is sent because of them goes out behind it, in one write
         to each link."""
         _outgoing.held = True
         try:
-            self._hand_on(source)
+            self._deliver(source)
         finally:
             _outgoing.release()
 
-    def _hand_on(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
+    def _deliver(self, source: Callable[[], Iterator[wire.Frame]]) -> None:
         """Hands on the frames of one read; then, if it comes to that, the error behind them."""
         frames: list[wire.Frame] = []
         broken: ProtocolError | None = None
@@ -240,9 +240,9 @@ class Connection(asyncio.BufferedProtocol):
         except ProtocolError as error:
             broken = error
         if frames:
-            self.owner.link_frames(self, frames)
-        if broken is not None and not self._deaf:
-            self.owner.link_broken(self, broken)
+            self.owner.frames_received(self, frames)
+        if broken is not None and not self._ignore_input:
+            self.owner.protocol_error(self, broken)
         self._await_silence()
 
     def _await_silence(self) -> None:
@@ -251,18 +251,18 @@ class Connection(asyncio.BufferedProtocol):
             self._silence.cancel()
             self._silence = None
         patience = self.codec.patience
-        if patience is not None and not self._deaf:
+        if patience is not None and not self._ignore_input:
             patience += 2 * _round_trip(self.socket()) if patience else 0
             self._silence = asyncio.get_running_loop().call_later(patience, self._silent)
 
     def _silent(self) -> None:
         self._silence = None
-        if not self._deaf:
+        if not self._ignore_input:
             self._read(self.codec.silence)
 
     def _check_alive(self) -> None:
         loop = asyncio.get_running_loop()
-        silence = loop.time() - self._heard
+        silence = loop.time() - self._last_received
         if silence < PING_AFTER:
             self._pinged = False
             self._set_timer(PING_AFTER - silence, self._check_alive)
@@ -271,7 +271,7 @@ class Connection(asyncio.BufferedProtocol):
             self.send([wire.Ping()])
             self._set_timer(PONG_WITHIN, self._check_alive)
         else:
-            self.drop("the other side does not answer any more")
+            self.abort("the other side does not answer any more")
 
     def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
         if self._timer is not None:
@@ -284,15 +284,15 @@ class _Outgoing:
 
     def __init__(self) -> None:
         self.held = False
-        self.links: dict[Connection, None] = {}
+        self.connections: dict[Connection, None] = {}
 
     def release(self) -> None:
         """The read has been handled."""
         self.held = False
-        links = list(self.links)
-        self.links.clear()
-        for link in links:
-            link.flush()
+        connections = list(self.connections)
+        self.connections.clear()
+        for connection in connections:
+            connection.flush()
 
 
 _outgoing = _Outgoing()

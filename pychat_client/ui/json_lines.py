@@ -30,8 +30,8 @@ class JsonLines(LineView):
     # -------------------------------------------------------------- chat.View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        assert self._chat is not None
-        role = self._chat.end.role if own else self._chat.end.role.other
+        assert self._session is not None
+        role = self._session.endpoint.role if own else self._session.endpoint.role.other
         fields = message_fields(message, role, time)
         self._emit("message", **fields, own=own, replayed=replayed)
 
@@ -42,8 +42,8 @@ class JsonLines(LineView):
         self._emit("notice", text=sentence)
 
     def rung(self, handle: str) -> None:
-        assert self._chat is not None
-        self._emit("ring", **{"from": self._chat.end.role.other.value}, handle=handle)
+        assert self._session is not None
+        self._emit("ring", **{"from": self._session.endpoint.role.other.value}, handle=handle)
 
     def recalled(self, text: str) -> None:
         self._emit("recalled", text=text.replace(BREAK, "\n"))
@@ -66,16 +66,16 @@ class JsonLines(LineView):
 
     # -------------------------------------------------------------- pipe.Pipe
 
-    def take(self, chat: Session, line: bytes) -> None:
+    def take(self, session: Session, line: bytes) -> None:
         line = line.strip()
         if not line:
             return
         try:
             match json.loads(line):
                 case {"text": str(text), **others} if "command" not in others:
-                    chat.say(text)
+                    session.say(text)
                 case {"command": str(command), **others} if "text" not in others:
-                    _obey(chat, command)
+                    _obey(session, command)
                 case _:
                     raise UsageError('A line of the input is {"text": "…"} or {"command": "…"}.')
         except (ValueError, RecursionError) as error:
@@ -89,16 +89,16 @@ class JsonLines(LineView):
             self.refused(line, NotAllowedError("Not sent: the conversation is over."))
         return bool(lines)
 
-    def may_go_on(self, chat: Session) -> bool:
-        return len(chat.end.held) < HELD_MAX
+    def may_go_on(self, session: Session) -> bool:
+        return len(session.endpoint.held) < HELD_MAX
 
     # -------------------------------------------------------------- inside
 
     def _tell_state(self) -> None:
         """Tells where the conversation stands, if that has changed and is known."""
         self._telling = False
-        if self._chat is not None and self._chat.end.ready:
-            state = _state(self._chat.situation)
+        if self._session is not None and self._session.endpoint.ready:
+            state = _state(self._session.status)
             if state != self._state:
                 self._state = state
                 self._emit("state", **state)
@@ -107,31 +107,31 @@ class JsonLines(LineView):
         self.write(sys.stdout, encoded(kind, **fields))
 
 
-def _obey(chat: Session, command: str) -> None:
-    if command.partition(" ")[0] not in chat.commands or "\n" in command:
-        known = ", ".join(chat.commands)
+def _obey(session: Session, command: str) -> None:
+    if command.partition(" ")[0] not in session.commands or "\n" in command:
+        known = ", ".join(session.commands)
         raise UsageError(f"There is no command '{printable(command[:40])}'; there are {known}.")
-    chat.typed(f"\\{command}")
+    session.submit(f"\\{command}")
 
 
-def _state(situation: Status) -> dict[str, Any]:
-    end, peer = situation.end, situation.peer
-    caller = peer if end.open else None
+def _state(status: Status) -> dict[str, Any]:
+    endpoint, peer = status.endpoint, status.peer
+    caller = peer if endpoint.is_open else None
     return {
-        "connected": situation.calls is None,
-        "open": end.open,
-        "your_turn": end.my_turn,
-        "turns": end.turns.value,
-        "handle": end.handle,
-        "other": end.other or None,
-        "here": end.here,
-        "typing": situation.typing,
-        "sent": end.own,
-        "stored": end.stored,
-        "read": min(end.read, end.own),
-        "received": end.received,
-        "held": len(end.held),
+        "connected": status.calls is None,
+        "open": endpoint.is_open,
+        "your_turn": endpoint.my_turn,
+        "turns": endpoint.turns.value,
+        "handle": endpoint.handle,
+        "other": endpoint.other_handle or None,
+        "here": endpoint.other_present,
+        "typing": status.typing,
+        "sent": endpoint.sent_count,
+        "stored": endpoint.stored_count,
+        "read": min(endpoint.read_count, endpoint.sent_count),
+        "received": endpoint.received_count,
+        "held": len(endpoint.held),
         "address": None if caller is None else caller.address,
         "name": None if caller is None else caller.name,
-        "plaintext": situation.plaintext,
+        "plaintext": status.plaintext,
     }

@@ -51,7 +51,7 @@ class ScreenActions(Protocol):
     """What a key can do to the screen."""
 
     @property
-    def chat(self) -> Session | None:
+    def session(self) -> Session | None:
         """None before the chat begins."""
 
     @property
@@ -90,8 +90,8 @@ def _keys_of_the_line(hands: ScreenActions) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         try:
-            if hands.chat is not None and buffer.text.strip():
-                hands.chat.check(buffer.text)
+            if hands.session is not None and buffer.text.strip():
+                hands.session.validate(buffer.text)
         except PychatError as error:
             hands.notice(str(error))  # and the text stays in the line
         else:
@@ -139,15 +139,15 @@ def _keys_of_the_chat(hands: ScreenActions) -> KeyBindings:
         if event.current_buffer.text:
             event.current_buffer.reset()
             event.app.vi_state.reset()
-        elif hands.chat is not None:
-            hands.chat.interrupt()
+        elif hands.session is not None:
+            hands.session.interrupt()
 
     @keys.add("c-d", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.delete()
-        elif hands.chat is not None:
-            hands.chat.leave()
+        elif hands.session is not None:
+            hands.session.leave()
 
     @keys.add("escape", "up", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
@@ -156,8 +156,8 @@ def _keys_of_the_chat(hands: ScreenActions) -> KeyBindings:
                 raise NotAllowedError(
                     "Something stands in the line: send it or clear it before you take more into it."
                 )
-            if hands.chat is not None:
-                hands.chat.recall()
+            if hands.session is not None:
+                hands.session.recall()
         except PychatError as error:
             hands.notice(str(error))
 
@@ -195,8 +195,8 @@ class CommandCompleter(Completer):
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
-        if self._hands.chat is not None and is_command(text) and " " not in text:
-            for name, help_line in self._hands.chat.commands.items():
+        if self._hands.session is not None and is_command(text) and " " not in text:
+            for name, help_line in self._hands.session.commands.items():
                 if name.startswith(text[1:]):
                     beside = None if self._hands.narrow else help_line  # then the toolbar tells it
                     yield Completion(f"\\{name}", -len(text), display_meta=beside)

@@ -33,7 +33,7 @@ class HeadlessView(View):
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
-        self._chat: Session | None = None
+        self._session: Session | None = None
 
     def alert(self, words: str, *, ring: bool) -> None:
         """The line that is written anyway is all there is."""
@@ -46,8 +46,8 @@ class HeadlessView(View):
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Waits for `condition`, or the end of the chat."""
-        assert self._chat is not None
-        while not (condition() or self._chat.done):
+        assert self._session is not None
+        while not (condition() or self._session.done):
             self._changed.clear()
             await self._changed.wait()
 
@@ -69,7 +69,7 @@ class LineView(HeadlessView):
         self._refused = False
 
     @abstractmethod
-    def take(self, chat: Session, line: bytes) -> None:
+    def take(self, session: Session, line: bytes) -> None:
         """Does what a line of input, its line feed included, says. Raises PychatError when it is refused."""
 
     @abstractmethod
@@ -81,35 +81,37 @@ class LineView(HeadlessView):
         """The chat has ended before these lines of the input could be taken; whether that matters."""
 
     @abstractmethod
-    def may_go_on(self, chat: Session) -> bool:
+    def may_go_on(self, session: Session) -> bool:
         """Whether the next line may be taken."""
 
     # -------------------------------------------------------------- chat.View
 
-    async def run(self, chat: Session) -> None:
-        self._chat = chat
+    async def run(self, session: Session) -> None:
+        self._session = session
         lines = _Lines(self._source, self._changed.set)
-        await self._until(lambda: chat.end.ready)
-        while not chat.done:
+        await self._until(lambda: session.endpoint.ready)
+        while not session.done:
             await self._until(lambda: lines.arrived)
-            if chat.done:
+            if session.done:
                 break
             if line := lines.take():
-                self._take(chat, line)
-                await self._until(lambda: self.may_go_on(chat))
+                self._take(session, line)
+                await self._until(lambda: self.may_go_on(session))
             else:
-                await self._until(chat.idle)
-                chat.leave()
-            if chat.leaving:
-                await self._until(lambda: chat.done)
+                await self._until(session.all_stored)
+                session.leave()
+            if session.leaving:
+                await self._until(lambda: session.done)
         if self.leftovers(lines.rest()) or self._refused:
-            chat.status = ExitStatus.NOT_SENT if chat.status is ExitStatus.OK else chat.status
+            session.exit_status = (
+                ExitStatus.NOT_SENT if session.exit_status is ExitStatus.OK else session.exit_status
+            )
 
     # -------------------------------------------------------------- inside
 
-    def _take(self, chat: Session, line: bytes) -> None:
+    def _take(self, session: Session, line: bytes) -> None:
         try:
-            self.take(chat, line)
+            self.take(session, line)
         except PychatError as error:
             self._refused = True
             self.refused(line, error)
@@ -119,8 +121,8 @@ class LineView(HeadlessView):
         try:
             print(line, file=stream, flush=True)
         except (OSError, ValueError) as error:
-            if self._chat is not None and not self._chat.done:
-                self._chat.finish(ExitStatus.FAILED)
+            if self._session is not None and not self._session.done:
+                self._session.finish(ExitStatus.FAILED)
                 if stream is sys.stdout and not isinstance(error, BrokenPipeError):
                     self.notice(f"What arrives cannot be written: {error}.")
 

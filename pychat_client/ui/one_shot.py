@@ -73,20 +73,20 @@ class OneShot(HeadlessView):
     def rung(self, handle: str) -> None:
         """Nobody is here to be called."""
 
-    async def run(self, chat: Session) -> None:
-        self._chat = chat
+    async def run(self, session: Session) -> None:
+        self._session = session
         timer = None
         if self._seconds is not None:
             left = max(self._start + self._seconds - time.monotonic(), 0.0)
-            timer = asyncio.get_running_loop().call_later(left, self._give_up, chat)
+            timer = asyncio.get_running_loop().call_later(left, self._give_up, session)
         try:
-            await self._converse(chat)
+            await self._converse(session)
         finally:
             if timer is not None:
                 timer.cancel()
             if not self._said:
                 self.not_sent(self._text)
-        chat.status = self._status(chat)
+        session.exit_status = self._status(session)
 
     def report(self) -> None:
         """Tells what was noticed: for an end that is not the wanted one."""
@@ -96,36 +96,36 @@ class OneShot(HeadlessView):
 
     # -------------------------------------------------------------- inside
 
-    async def _converse(self, chat: Session) -> None:
-        await self._until(lambda: chat.end.ready)
-        if chat.done:
+    async def _converse(self, session: Session) -> None:
+        await self._until(lambda: session.endpoint.ready)
+        if session.done:
             return
-        chat.say(self._text)
+        session.say(self._text)
         self._said = True
-        await self._until(chat.idle)
+        await self._until(session.all_stored)
         if self._expect_reply:
             await self._until(lambda: self._reply is not None)
             if self._reply is not None:
                 self._print("\n".join(printable_lines(self._reply)))
-        if not chat.done:
-            chat.leave()
+        if not session.done:
+            session.leave()
             await self._until(lambda: False)
 
-    def _give_up(self, chat: Session) -> None:
+    def _give_up(self, session: Session) -> None:
         assert self._seconds is not None
         if not self._said:
-            chat.give_up(self._seconds)
-        elif not chat.done:
+            session.give_up(self._seconds)
+        elif not session.done:
             self._late = True
             stored = "It is stored on the other host, but was not answered"
-            self.notice(f"{stored if chat.idle() else 'It was not confirmed'} in time.")
-            chat.interrupt()
+            self.notice(f"{stored if session.all_stored() else 'It was not confirmed'} in time.")
+            session.interrupt()
 
-    def _status(self, chat: Session) -> ExitStatus:
+    def _status(self, session: Session) -> ExitStatus:
         """The status of the chat, or what this message has missed."""
-        status = ExitStatus.FAILED if chat.status is None else chat.status
+        status = ExitStatus.FAILED if session.exit_status is None else session.exit_status
         if self._late:
-            status = ExitStatus.OK if chat.end.stored else ExitStatus.NOT_CONFIRMED
+            status = ExitStatus.OK if session.endpoint.stored_count else ExitStatus.NOT_CONFIRMED
         if status is not ExitStatus.OK:
             return status
         if self._expect_reply and self._reply is None:

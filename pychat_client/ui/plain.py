@@ -65,7 +65,7 @@ class Plain(LineView):
 
     # -------------------------------------------------------------- pipe.Pipe
 
-    def take(self, chat: Session, line: bytes) -> None:
+    def take(self, session: Session, line: bytes) -> None:
         if self._alerts is not None:
             self._alerts.touched()
         try:
@@ -74,7 +74,7 @@ class Plain(LineView):
             raise MessageError("Not sent: a line of the input is not UTF-8.") from None
         self._taking = True
         try:
-            chat.typed(text)
+            session.submit(text)
         finally:
             self._taking = False
 
@@ -90,9 +90,9 @@ class Plain(LineView):
             self.notice(f"Not sent: {more} more lines of the input.")
         return bool(texts)
 
-    def may_go_on(self, chat: Session) -> bool:
+    def may_go_on(self, session: Session) -> bool:
         """A file goes at the pace of the turns; a person may want to recall what is held."""
-        return os.isatty(self._source) or not chat.end.held
+        return os.isatty(self._source) or not session.endpoint.held
 
     # -------------------------------------------------------------- inside
 

@@ -82,7 +82,7 @@ class Screen(View):
         input: Input,
     ) -> None:
         """history: a file of ours, or None for this run only."""
-        self._chat: Session | None = None
+        self._session: Session | None = None
         self._terminal = terminal
         self._task: asyncio.Task[None] | None = None  # that of `run`
         self._alerts = Alerts(preferences, terminal.raw, self.notice)
@@ -130,8 +130,8 @@ class Screen(View):
         self._line.on_text_changed += self._changed
 
     @property
-    def chat(self) -> Session | None:
-        return self._chat
+    def session(self) -> Session | None:
+        return self._session
 
     @property
     def _line(self) -> Buffer:
@@ -173,15 +173,15 @@ class Screen(View):
         if self._prompt_session.app.is_running:
             self._prompt_session.app.invalidate()
 
-    async def run(self, chat: Session) -> None:
-        self._chat = chat
-        if not chat.done:
+    async def run(self, session: Session) -> None:
+        self._session = session
+        if not session.done:
             self._terminal.take(focus=self._alerts.wanted)
             self._task = asyncio.current_task()
             try:
                 await self._prompt_session.prompt_async(pre_run=self._watch_size)
             except (EOFError, KeyboardInterrupt):  # a SIGINT from elsewhere
-                chat.interrupt()
+                session.interrupt()
             finally:
                 with suppress(OSError):  # there is no terminal any more
                     self._terminal.leave()
@@ -235,16 +235,16 @@ class Screen(View):
         loop.call_soon(loop.add_signal_handler, signal.SIGWINCH, lambda: self._renderer.resized(app))
 
     def _changed(self, buffer: Buffer) -> None:
-        if self._chat is not None and not self._accepting:
-            self._chat.attention.line_changed(buffer.text)
+        if self._session is not None and not self._accepting:
+            self._session.typing_indicator.line_changed(buffer.text)
 
     def _accept(self, buffer: Buffer) -> bool:
         """Enter, after validation: True keeps the text in the line."""
-        if self._chat is None or not buffer.text.strip():
+        if self._session is None or not buffer.text.strip():
             return False
         self._restored, self._accepting = None, True
         try:
-            self._chat.typed(buffer.text)
+            self._session.submit(buffer.text)
         except PychatError as error:
             self.notice(str(error))
             return True
@@ -258,18 +258,18 @@ class Screen(View):
     # -------------------------------------------------------------- drawing
 
     def _prompt(self) -> FormattedText:
-        if self._chat is None:
+        if self._session is None:
             return FormattedText([("", "> ")])
-        mine = self._chat.situation.my_turn
+        mine = self._session.status.my_turn
         style = "class:prompt class:prompt.turn" if mine else "class:prompt"
-        return FormattedText([(style, f"{steady(printable(self._chat.end.handle))}> ")])
+        return FormattedText([(style, f"{steady(printable(self._session.endpoint.handle))}> ")])
 
     def _toolbar(self) -> FormattedText:
-        if self._chat is None:
+        if self._session is None:
             return FormattedText([])
-        parts = [(_KINDS[part.kind], steady(part.words)) for part in self._chat.situation.parts()]
-        if self.narrow and is_command(self._line.text) and self._line.text[1:] in self._chat.commands:
-            parts.insert(0, ("", self._chat.commands[self._line.text[1:]]))  # a low window has no room for all
+        parts = [(_KINDS[part.kind], steady(part.words)) for part in self._session.status.parts()]
+        if self.narrow and is_command(self._line.text) and self._line.text[1:] in self._session.commands:
+            parts.insert(0, ("", self._session.commands[self._line.text[1:]]))  # a low window has no room for all
         left = MESSAGE_MAX - len(as_sent(unescaped(self._line.text)))
         if left < 0:
             parts.append(("class:warning", f"{-left} too many"))

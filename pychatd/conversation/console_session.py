@@ -41,12 +41,12 @@ log = logging.getLogger("pychatd")
 class ConsoleSession:
     """The owner of one console's link."""
 
-    def __init__(self, board: Switchboard, user: str) -> None:
+    def __init__(self, switchboard: Switchboard, user: str) -> None:
         """user: who the system says is at the other end of the socket, for the log and for others."""
         self.user = user
         self.conversation: Conversation | None = None  # the one this console is being told
-        self.link = Connection(self)
-        self._board = board
+        self.connection = Connection(self)
+        self._switchboard = switchboard
         self._greeted = False
         self.console: str | None = None  # its program's id
         self._handle = ""  # the one our hello gave it, and its messages begin with
@@ -59,7 +59,9 @@ class ConsoleSession:
         self._acked = 0
         self._in_step = False  # it has acked the \\peer line of `conversation`
         self._signs = Signs(slack=LATE)
-        self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self.link.drop, "no hello in time")
+        self._deadline = asyncio.get_running_loop().call_later(
+            HELLO_SECONDS, self.connection.abort, "no hello in time"
+        )
 
     @property
     def number(self) -> int:
@@ -69,7 +71,7 @@ class ConsoleSession:
 
     # -------------------------------------------------------------- from the link (link.Owner)
 
-    def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
         try:
             messages: list[wire.Message] = []
             for frame in frames:
@@ -87,20 +89,20 @@ class ConsoleSession:
                     self._obey(frame)
             self._say(messages)
         except ProtocolError as error:
-            self.link_broken(link, error)
+            self.protocol_error(connection, error)
         except JournalError as error:
             self._journal_failed(error)
 
-    def link_broken(self, link: Connection, error: ProtocolError) -> None:
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         log.warning("console of %s: broke the protocol (%s)", self.user, error.code)
-        link.finish([wire.Error(error.code, str(error))])
+        connection.close([wire.Error(error.code, str(error))])
 
-    def link_writable(self, link: Connection) -> None:
+    def resume_writing(self, connection: Connection) -> None:
         self.pump()
 
-    def link_lost(self, link: Connection, why: str) -> None:
+    def connection_lost(self, connection: Connection, why: str) -> None:
         self._deadline.cancel()
-        self._board.detach(self)
+        self._switchboard.detach(self)
 
     # -------------------------------------------------------------- from the switchboard
 
@@ -108,40 +110,40 @@ class ConsoleSession:
         """What this console said has been stored."""
         if self._seq == entries[0].seq - 1:
             self._seq = entries[-1].seq
-        self.link.send([wire.Ack(entries[-1].n)])
+        self.connection.send([wire.Ack(entries[-1].n)])
 
     def forward(self, entries: Sequence[Entry]) -> None:
         """Messages that the peer has just said."""
-        live = self.conversation is not None and self.conversation is self._board.conversation
-        if live and self.link.writable and self._seq == entries[0].seq - 1:
+        live = self.conversation is not None and self.conversation is self._switchboard.conversation
+        if live and self.connection.writable and self._seq == entries[0].seq - 1:
             self._seq = entries[-1].seq
-            self.link.send([wire.Message(e.handle, e.text) for e in entries])
+            self.connection.send([wire.Message(e.handle, e.text) for e in entries])
         else:
             self.pump()
 
     def read(self, count: int) -> None:
-        self.link.send([wire.Read(count)])
+        self.connection.send([wire.Read(count)])
 
     def peer_presence(self) -> None:
         """The peer has come back (and how), or is away."""
-        conversation, peer = self.conversation, self._board.peer
-        if conversation is None or conversation is not self._board.conversation:
+        conversation, peer = self.conversation, self._switchboard.peer
+        if conversation is None or conversation is not self._switchboard.conversation:
             return
         if peer is None:
-            self.link.send([wire.Away()])
+            self.connection.send([wire.Away()])
         else:
             here = wire.Here(conversation.handle, address=peer.address, plain=not peer.secure, name=peer.name)
-            self.link.send([here])
+            self.connection.send([here])
 
     def pump(self) -> None:
         """Tells this console what it does not know yet, as far as it reads."""
         try:
-            while self._greeted and self.link.writable and self._tell_some():
+            while self._greeted and self.connection.writable and self._tell_some():
                 pass
             behind = self.conversation is not None and self.conversation.ended is not None
-            if self._greeted and self.link.writable and not self._ready and not behind:
+            if self._greeted and self.connection.writable and not self._ready and not behind:
                 self._ready = True
-                self.link.send([wire.Ready()])
+                self.connection.send([wire.Ready()])
         except JournalError as error:
             self._journal_failed(error)
 
@@ -149,43 +151,49 @@ class ConsoleSession:
         try:
             stored = self._stored(self.conversation)
         except JournalError as error:  # then its program does not know it of what it has sent last
-            self._board.journal_failed(error)
+            self._switchboard.journal_failed(error)
             stored = []
-        self.link.finish([*stored, wire.Error("taken-over", f"{user} has taken over the console.")])
+        self.connection.close([*stored, wire.Error("taken-over", f"{user} has taken over the console.")])
 
     def _stored(self, conversation: Conversation | None) -> list[wire.Frame]:
         """What this console is told when it is refused: how many of its own messages are stored."""
         if conversation is None or self.console is None:
             return []
-        return [wire.Stored(self._board.journal.said_by(conversation.id, self.console))]
+        return [wire.Stored(self._switchboard.journal.said_by(conversation.id, self.console))]
 
     # -------------------------------------------------------------- the hello
 
     def _greet(self, frame: wire.Frame) -> None:
         self._deadline.cancel()
-        board = self._board
+        switchboard = self._switchboard
         if isinstance(frame, wire.Status):
             log.info("console: %s asked for the status", self.user)
-            self.link.finish([wire.Status(report(board))])
+            self.connection.close([wire.Status(report(switchboard))])
             return
         if isinstance(frame, wire.History):
             log.info("console: %s reads the history", self.user)
-            self.link.owner = HistoryReader(board, self.link, frame.since)
+            self.connection.owner = HistoryReader(switchboard, self.connection, frame.since)
             return
         if not isinstance(frame, wire.Hello):
             raise ProtocolError("hello", "The first line has to be a hello.")
         if frame.version != wire.VERSION:
             raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
         self.console = frame.console
-        board.refresh()
-        if board.operator is not None and not frame.take:
-            words = f"The console is held by {board.operator.user}; '--take-over' takes it over."
-            self.link.finish([*self._stored(self._known_to(frame)), wire.Error("held", words)])
+        switchboard.refresh()
+        if switchboard.operator is not None and not frame.take:
+            words = f"The console is held by {switchboard.operator.user}; '--take-over' takes it over."
+            self.connection.close([*self._stored(self._known_to(frame)), wire.Error("held", words)])
             return
-        handle = (board.settings.handle or frame.handle) if frame.suggested else frame.handle
+        handle = (switchboard.settings.handle or frame.handle) if frame.suggested else frame.handle
         self._greeted, self._handle = True, handle
-        board.attach(self, handle)
-        self.link.send([wire.Hello(wire.VERSION, board.handle, keep=board.settings.keep, key=board.fingerprint)])
+        switchboard.attach(self, handle)
+        self.connection.send(
+            [
+                wire.Hello(
+                    wire.VERSION, switchboard.handle, keep=switchboard.settings.keep, key=switchboard.fingerprint
+                )
+            ]
+        )
         if (known := self._known_to(frame)) is not None:
             self._begin(known, frame.got or 0, frame.sent or 0)
         self.pump()
@@ -194,9 +202,11 @@ class ConsoleSession:
         """The conversation a console that comes back was in, if its counts make sense."""
         if hello.session is None or not hello.session.isdecimal():
             return None
-        running = self._board.conversation
+        running = self._switchboard.conversation
         number = int(hello.session[:NUMBER_DIGITS])
-        known = running if running is not None and running.id == number else self._board.journal.by_id(number)
+        known = (
+            running if running is not None and running.id == number else self._switchboard.journal.by_id(number)
+        )
         if known is None or (hello.got or 0) > known.ledger.peer or (hello.sent or 0) > known.ledger.operator:
             return None
         return known
@@ -210,7 +220,7 @@ class ConsoleSession:
         self._seq = min(heard, told)  # a message with a number over n has a seq over n as well
         self._acked = -1  # until it acks this very line, an ack may be for the conversation before
         self._in_step = False
-        peer = self._board.peer if conversation is self._board.conversation else None
+        peer = self._switchboard.peer if conversation is self._switchboard.conversation else None
         frames: list[wire.Frame] = [
             wire.Peer(
                 conversation.handle,
@@ -229,9 +239,9 @@ class ConsoleSession:
         ]
         if conversation.shown[Role.PEER]:
             frames.append(wire.Read(conversation.shown[Role.PEER]))
-        if conversation is self._board.conversation and peer is None:
+        if conversation is self._switchboard.conversation and peer is None:
             frames.append(wire.Away())
-        self.link.send(frames)
+        self.connection.send(frames)
 
     def _tell_some(self) -> bool:
         """Sends the next piece; False when there is nothing more to tell now."""
@@ -240,28 +250,28 @@ class ConsoleSession:
             following = self._following()
             if following is None:
                 return False
-            if following.ended is None and self._board.settings.keep != "none":
+            if following.ended is None and self._switchboard.settings.keep != "none":
                 self._begin(following, 0, 0)
             else:  # only what was missed; and what was seen is not kept
                 self._begin(following, following.shown[Role.OPERATOR], following.ledger.operator)
             return True
         ledger = conversation.ledger
         if self._seq < ledger.peer + ledger.operator:
-            entries = self._board.journal.entries(conversation.id, self._seq)
+            entries = self._switchboard.journal.entries(conversation.id, self._seq)
             self._seq = entries[-1].seq if entries else ledger.peer + ledger.operator  # pruned meanwhile
-            self.link.send([frame for e in entries for frame in self._lines_of(e)])
+            self.connection.send([frame for e in entries for frame in self._lines_of(e)])
             return True
         # Not before its last ack: an ack names no conversation, so it must not be taken for the next one's.
         if conversation.ended is None or self._acked < ledger.peer:
             return False
-        self.link.send([wire.Quit(conversation.reason)])
+        self.connection.send([wire.Quit(conversation.reason)])
         self.conversation, self._last = None, conversation.id
         return True
 
     def _following(self) -> Conversation | None:
         """The next conversation with something new for the operator; the running one as the live object."""
-        following = self._board.journal.next_unseen(self._last)
-        running = self._board.conversation
+        following = self._switchboard.journal.next_unseen(self._last)
+        running = self._switchboard.conversation
         if following is not None and running is not None and running.id == following.id:
             return running
         return following
@@ -275,7 +285,7 @@ class ConsoleSession:
             return [at, message] if self._told < e.n <= self._own_until else []
         if e.n <= self._heard:
             return []
-        is_now = timedelta(0) <= self._board.now() - e.time < NOW
+        is_now = timedelta(0) <= self._switchboard.now() - e.time < NOW
         return [message] if is_now else [wire.Timestamp(e.time), message]
 
     # -------------------------------------------------------------- what it says
@@ -289,28 +299,28 @@ class ConsoleSession:
                 check_room(message.text, self._room() if self._is_of_running() else None)
             except MessageError as error:
                 raise ProtocolError("too-long", str(error)) from None
-        if messages and self._board.operator is self:
-            self._board.operator_says(self, messages)
+        if messages and self._switchboard.operator is self:
+            self._switchboard.operator_says(self, messages)
 
     def _is_of_running(self) -> bool:
         """Whether what this console says is for the conversation that runs."""
-        return self._board.conversation is not None and self._board.conversation.id == self.number
+        return self._switchboard.conversation is not None and self._switchboard.conversation.id == self.number
 
     def _room(self) -> int | None:
         """Bytes of text that the peer's program takes at once."""
-        board = self._board
-        if board.peer is None or board.conversation is None:
+        switchboard = self._switchboard
+        if switchboard.peer is None or switchboard.conversation is None:
             return None
-        return board.peer.link.codec.room(board.handle)
+        return switchboard.peer.connection.codec.room(switchboard.handle)
 
     def _obey(self, frame: wire.Frame) -> None:
         match frame:
             case wire.Quit(reason):
                 if self._is_of_running():
-                    self._board.end(reason, "the operator")
+                    self._switchboard.end_conversation(reason, "the operator")
             case wire.Typing() | wire.Ring():
                 if self._in_step and self._signs.give(frame, asyncio.get_running_loop().time()):
-                    self._board.pass_on(self, frame)
+                    self._switchboard.pass_on(self, frame)
             case wire.Hello():
                 raise ProtocolError("hello", "There has been a hello already.")
             case _:  # what a later version may send
@@ -321,11 +331,11 @@ class ConsoleSession:
         if conversation is None:
             return
         self._in_step = True
-        self._board.shown(conversation, Role.OPERATOR, count)
+        self._switchboard.shown(conversation, Role.OPERATOR, count)
         self._acked = max(self._acked, count)
         self.pump()
 
     def _journal_failed(self, error: JournalError) -> None:
         """Nothing was acked; the console keeps what it said, and comes back until it can be stored."""
-        self._board.journal_failed(error)
-        self.link.finish([wire.Error("journal", f"{error} What you send is kept here until then.")])
+        self._switchboard.journal_failed(error)
+        self.connection.close([wire.Error("journal", f"{error} What you send is kept here until then.")])

@@ -18,33 +18,33 @@ PATIENCE = 3600.0
 class HistoryReader:
     """The owner of one history reader's link; closes it behind the last message."""
 
-    def __init__(self, board: Switchboard, link: Connection, since: datetime | None) -> None:
+    def __init__(self, switchboard: Switchboard, connection: Connection, since: datetime | None) -> None:
         """since: leaves out what was said before; None for everything."""
-        self._board = board
-        self._journal = board.journal
-        self._link = link
+        self._switchboard = switchboard
+        self._journal = switchboard.journal
+        self._connection = connection
         self._since = since or datetime.fromtimestamp(0, UTC)
         self._conversation: Conversation | None = None
         self._last = 0
         self._seq = 0
-        self.link_writable(link)
+        self.resume_writing(connection)
 
-    def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
         """A reader has nothing to say."""
 
-    def link_broken(self, link: Connection, error: ProtocolError) -> None:
-        link.finish([wire.Error(error.code, str(error))])
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
+        connection.close([wire.Error(error.code, str(error))])
 
-    def link_lost(self, link: Connection, why: str) -> None:
+    def connection_lost(self, connection: Connection, why: str) -> None:
         """Nothing is left behind."""
 
-    def link_writable(self, link: Connection) -> None:
+    def resume_writing(self, connection: Connection) -> None:
         try:
-            while self._link.writable and self._tell_some():
+            while self._connection.writable and self._tell_some():
                 pass
         except JournalError as error:
-            self._board.journal_failed(error)
-            self._link.finish([wire.Error("journal", str(error))])
+            self._switchboard.journal_failed(error)
+            self._connection.close([wire.Error("journal", str(error))])
 
     def _tell_some(self) -> bool:
         """Sends the next piece; False behind the last one."""
@@ -52,22 +52,22 @@ class HistoryReader:
         if conversation is None:
             conversation = self._journal.next_since(self._last, self._since)
             if conversation is None:
-                self._link.finish([wire.Ready()], seconds=PATIENCE)
+                self._connection.close([wire.Ready()], seconds=PATIENCE)
                 return False
             self._conversation, self._last, self._seq = conversation, conversation.id, 0
-            self._link.send([_heading(conversation)])
+            self._connection.send([_heading(conversation)])
         entries = self._journal.entries(conversation.id, self._seq)
         if not entries:
             self._conversation = None
             if conversation.ended is not None:
-                self._link.send([wire.Timestamp(conversation.ended), wire.Quit(conversation.reason)])
+                self._connection.send([wire.Timestamp(conversation.ended), wire.Quit(conversation.reason)])
             return True
         self._seq = entries[-1].seq
         frames: list[wire.Frame] = []
         for e in entries:
             if e.time >= self._since and e.text:
                 frames += [wire.Timestamp(e.time, own=e.role is Role.OPERATOR), wire.Message(e.handle, e.text)]
-        self._link.send(frames)
+        self._connection.send(frames)
         return True
 
 

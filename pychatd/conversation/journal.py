@@ -112,7 +112,7 @@ class Conversation:
         return self.token is None
 
 
-class JournalDamaged(JournalError):
+class JournalDamagedError(JournalError):
     """The file was corrupt; it has been set aside under another name, and a new one takes its place."""
 
 
@@ -130,7 +130,7 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         try:
             self._one("id = 0")
-        except JournalDamaged as damage:
+        except JournalDamagedError as damage:
             log.error("%s", damage)
             self._one("id = 0")
 
@@ -154,7 +154,7 @@ class Journal:
             conversation.id = new
         conversation.ledger = ledger
 
-    def end(self, conversation: Conversation, reason: str, now: datetime) -> None:
+    def end_conversation(self, conversation: Conversation, reason: str, now: datetime) -> None:
         """The conversation is over for good. Raises JournalError, nothing changed."""
         if conversation.id:
             with self._transaction():
@@ -363,7 +363,7 @@ class Journal:
             self.close()
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise JournalDamaged(f"The journal was damaged ({error}). {self._set_aside()}") from error
+                raise JournalDamagedError(f"The journal was damaged ({error}). {self._set_aside()}") from error
             raise JournalError(f"The journal {self._path} cannot be used: {error}.") from error
         except OSError as error:
             raise JournalError(f"The journal {self._path} cannot be used: {error.strerror}.") from error

@@ -53,7 +53,12 @@ class PeerSession:
     """The owner of one caller's link."""
 
     def __init__(
-        self, board: Switchboard, address: str, name_of: Callable[[bytes | None], str | None], *, secure: bool
+        self,
+        switchboard: Switchboard,
+        address: str,
+        name_of: Callable[[bytes | None], str | None],
+        *,
+        secure: bool,
     ) -> None:
         """name_of: whose certificate it is, on a line with an allowlist; secure: it calls over TLS."""
         self.address = address
@@ -61,8 +66,8 @@ class PeerSession:
         self.name: str | None = None
         self._name_of = name_of
         self.conversation: Conversation | None = None
-        self.link = Connection(self, DetectingCodec())
-        self._board = board
+        self.connection = Connection(self, DetectingCodec())
+        self._switchboard = switchboard
         self._hello: wire.Hello | None = None
         self.token: str | None = None
         self._certificate: bytes | None = None  # hashed
@@ -76,7 +81,7 @@ class PeerSession:
 
     # -------------------------------------------------------------- from the link (link.Owner)
 
-    def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
         """All messages of one read go into one transaction, so that a burst costs one commit."""
         try:
             messages: list[wire.Message] = []
@@ -96,24 +101,24 @@ class PeerSession:
             self._say(messages)
             self._shown(acked)
         except ProtocolError as error:
-            self.link_broken(link, error)
+            self.protocol_error(connection, error)
         except JournalError as error:
             self._journal_failed(error)
 
-    def link_broken(self, link: Connection, error: ProtocolError) -> None:
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         log.warning("%s: broke the protocol (%s)", self.address, error.code)
-        link.finish([wire.Error(error.code, str(error))])
+        connection.close([wire.Error(error.code, str(error))])
 
-    def link_writable(self, link: Connection) -> None:
+    def resume_writing(self, connection: Connection) -> None:
         self.pump()
 
-    def link_lost(self, link: Connection, why: str) -> None:
+    def connection_lost(self, connection: Connection, why: str) -> None:
         self._deadline.cancel()
-        for step in (self._say_late, lambda: self._board.peer_lost(self, why)):
+        for step in (self._say_late, lambda: self._switchboard.peer_lost(self, why)):
             try:
                 step()
             except JournalError as error:
-                self._board.journal_failed(error)
+                self._switchboard.journal_failed(error)
 
     # -------------------------------------------------------------- from the switchboard
 
@@ -135,24 +140,24 @@ class PeerSession:
         assert self._hello is not None
         token = None if self.token is None else hash_token(self.token)
         ledger = TurnState(self._turns())
-        conversation = Conversation(self._hello.handle, self.address, token, ledger, self._board.now())
+        conversation = Conversation(self._hello.handle, self.address, token, ledger, self._switchboard.now())
         conversation.certificate = self._certificate
         return conversation
 
     def stored(self, count: int) -> None:
         self._deadline.cancel()
-        self.link.send([wire.Ack(count)])
+        self.connection.send([wire.Ack(count)])
 
     def forward(self, entries: Sequence[Entry]) -> None:
         """Messages that the operator has just said."""
-        if self.link.writable and self._sent == entries[0].n - 1:
+        if self.connection.writable and self._sent == entries[0].n - 1:
             self._sent = entries[-1].n
-            self.link.send([wire.Message(e.handle, e.text) for e in entries])
+            self.connection.send([wire.Message(e.handle, e.text) for e in entries])
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._next_waiting)
 
     def read(self, count: int) -> None:
-        self.link.send([wire.Read(count)])
+        self.connection.send([wire.Read(count)])
 
     def pump(self) -> None:
         """Sends what the operator said and this link has not had, and then the end, if it is over."""
@@ -160,10 +165,10 @@ class PeerSession:
         if conversation is None:
             return
         try:
-            while self.link.writable and self._sent < conversation.ledger.operator:
-                entries = self._board.journal.entries(conversation.id, self._sent, Role.OPERATOR)
+            while self.connection.writable and self._sent < conversation.ledger.operator:
+                entries = self._switchboard.journal.entries(conversation.id, self._sent, Role.OPERATOR)
                 self._sent = entries[-1].n if entries else conversation.ledger.operator  # pruned meanwhile
-                self.link.send(
+                self.connection.send(
                     [f for e in entries for f in (wire.Timestamp(e.time), wire.Message(e.handle, e.text))]
                 )
         except JournalError as error:
@@ -176,18 +181,18 @@ class PeerSession:
         """The conversation is over and all of it is sent: closes with the last ack, or soon without it."""
         if self._quit or conversation.classic or conversation.shown[Role.PEER] == conversation.ledger.operator:
             linger = CLASSIC_SECONDS if conversation.classic and not self._quit else FINISH_SECONDS
-            self.link.finish([] if self._quit or self._told_end else [wire.Quit(conversation.reason)], linger)
+            self.connection.close([] if self._quit or self._told_end else [wire.Quit(conversation.reason)], linger)
         elif not self._told_end:
             self._told_end = True
-            self.link.send([wire.Quit(conversation.reason)])
-            self._deadline = asyncio.get_running_loop().call_later(FINISH_SECONDS, self.link.finish)
+            self.connection.send([wire.Quit(conversation.reason)])
+            self._deadline = asyncio.get_running_loop().call_later(FINISH_SECONDS, self.connection.close)
 
     def busy(self) -> None:
-        self.link.finish([wire.Busy(BUSY)])
+        self.connection.close([wire.Busy(BUSY)])
 
     def displaced(self) -> None:
         """The same peer has called again; this connection is its ghost."""
-        self.link.finish([wire.Error("displaced", "This conversation goes on over a newer connection.")])
+        self.connection.close([wire.Error("displaced", "This conversation goes on over a newer connection.")])
 
     # -------------------------------------------------------------- the hello
 
@@ -196,7 +201,7 @@ class PeerSession:
             raise ProtocolError("hello", "The first line has to be a hello.")
         if frame.version not in (wire.VERSION, framing.VERSION):
             raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
-        certificate = self.link.certificate()
+        certificate = self.connection.certificate()
         try:
             self.name = self._name_of(certificate)
         except PermissionDeniedError as error:
@@ -204,17 +209,17 @@ class PeerSession:
         self._hello = frame
         self._deadline.cancel()
         self._certificate = None if certificate is None else hash_certificate(certificate)
-        self._board.refresh()
+        self._switchboard.refresh()
         if frame.version == wire.VERSION:
-            self.link.watch()
-        found = None if frame.session is None else self._board.find(frame.session)
+            self.connection.start_keepalive()
+        found = None if frame.session is None else self._switchboard.find(frame.session)
         # A stolen token is of no use without the key that goes with it.
         if found is not None and found.certificate == self._certificate:
             if self._is_older_than(found.call):
                 self.displaced()
             else:
                 self._resume(frame, found)
-        elif not self._board.seat_is_free():
+        elif not self._switchboard.seat_is_free():
             self.busy()
         else:
             self._welcome(frame)
@@ -225,24 +230,24 @@ class PeerSession:
 
     def _welcome(self, hello: wire.Hello) -> None:
         """A new caller, or one that was cut off before its first message: it may speak first."""
-        before = None if hello.session is None else self._board.greeted_as(hello.session, self._certificate)
+        before = None if hello.session is None else self._switchboard.greeted_as(hello.session, self._certificate)
         if before is not None and self._is_older_than(before.call):
             self.displaced()
             return
         if before is not None:  # its first message may be on the way still, over the dead link
-            self._board.greeted.discard(before)
+            self._switchboard.greeted.discard(before)
             before.displaced()
             self.token = before.token
         elif hello.version == wire.VERSION:
             self.token = os.urandom(16).hex()
         self._deadline = asyncio.get_running_loop().call_later(FIRST_MESSAGE_SECONDS, self._too_slow)
-        self._board.greeted.add(self)
+        self._switchboard.greeted.add(self)
         self._answer(None)
 
     def _turns(self) -> Turns:
         """How a new conversation goes: as the line is set, but for a peer that can only take turns."""
         strict = self._hello is not None and self._hello.turns == Turns.ALTERNATE.value
-        return Turns.ALTERNATE if strict else self._board.settings.turns
+        return Turns.ALTERNATE if strict else self._switchboard.settings.turns
 
     def _resume(self, hello: wire.Hello, conversation: Conversation) -> None:
         """The peer is back: what it has not got is sent again, what we have it need not send."""
@@ -251,40 +256,45 @@ class PeerSession:
         self.conversation, self.token, self._sent = conversation, hello.session, got
         self._answer(conversation)
         if conversation.ended is None:
-            self._board.take_seat(self, conversation)
-        self._board.shown(conversation, Role.PEER, got)
+            self._switchboard.take_seat(self, conversation)
+        self._switchboard.shown(conversation, Role.PEER, got)
         self.pump()
 
     def _answer(self, conversation: Conversation | None) -> None:
-        board = self._board
+        switchboard = self._switchboard
         turns = self._turns().value if conversation is None else conversation.ledger.turns.value
         got = None if conversation is None else conversation.ledger.peer
         frames: list[wire.Frame] = [
             wire.Hello(
-                wire.VERSION, board.handle, session=self.token, got=got, turns=turns, keep=board.settings.keep
+                wire.VERSION,
+                switchboard.handle,
+                session=self.token,
+                got=got,
+                turns=turns,
+                keep=switchboard.settings.keep,
             )
         ]
         if conversation is not None and conversation.shown[Role.OPERATOR]:
             frames.append(wire.Read(conversation.shown[Role.OPERATOR]))
-        if board.operator is None:
+        if switchboard.operator is None:
             frames.append(wire.Away())
         elif conversation is not None:
-            frames.append(wire.Here(board.handle))
-        self.link.send(frames)
+            frames.append(wire.Here(switchboard.handle))
+        self.connection.send(frames)
 
     # -------------------------------------------------------------- what it says
 
     def _throttle(self, count: int) -> None:
         """Lets a peer that says more than `rate` messages a second wait: what it sends stays in its socket,
         and neither the disk nor the other side is flooded."""
-        board = self._board
-        rate = board.settings.rate
+        switchboard = self._switchboard
+        rate = switchboard.settings.rate
         if rate and count:
             now = asyncio.get_running_loop().time()
-            board.credit = min(rate, board.credit + (now - board.credited) * rate) - count
-            board.credited = now
-            if board.credit < 0:
-                self.link.pause_reading(min(-board.credit / rate, PAUSE_MAX))
+            switchboard.credit = min(rate, switchboard.credit + (now - switchboard.credited) * rate) - count
+            switchboard.credited = now
+            if switchboard.credit < 0:
+                self.connection.pause_reading(min(-switchboard.credit / rate, PAUSE_MAX))
 
     def _say(self, messages: Sequence[wire.Message]) -> None:
         self._throttle(len(messages))
@@ -300,7 +310,7 @@ class PeerSession:
         for message in messages:
             if message.handle != self._hello.handle:
                 raise ProtocolError("handle", "The handle is not that of the hello.")
-        self._board.peer_says(self, messages)
+        self._switchboard.peer_says(self, messages)
 
     def _next_waiting(self) -> None:
         """A classic peer's next messages, as far as it is its turn."""
@@ -310,7 +320,7 @@ class PeerSession:
                 turns = self._turns() if self.conversation is None else self.conversation.ledger.turns
                 free = turns is Turns.FREE
                 messages = list(self._waiting) if free else [self._waiting[0]]
-                self._board.peer_says(self, messages)
+                self._switchboard.peer_says(self, messages)
                 self._drop_stored()
         except JournalError as error:
             self._journal_failed(error)
@@ -324,17 +334,17 @@ class PeerSession:
 
     def _say_late(self) -> None:
         """A classic peer leaves: what still waited for its turn is delivered all the same."""
-        self._board.refresh()
+        self._switchboard.refresh()
         self._drop_stored()
         if self._waiting and self.conversation is not None and self.conversation.ended is None:
             messages, self._waiting = list(self._waiting), deque()
-            self._board.peer_says(self, messages, in_turn=False)
+            self._switchboard.peer_says(self, messages, in_turn=False)
 
     def _allowed(self) -> bool:
         """Whether a message of this caller may be said now: in its conversation, or as its first."""
         conversation = self.conversation
         if conversation is None:
-            return self in self._board.greeted
+            return self in self._switchboard.greeted
         return conversation.ended is None and conversation.ledger.may_speak(Role.PEER)
 
     def _obey(self, frame: wire.Frame) -> None:
@@ -343,24 +353,24 @@ class PeerSession:
                 self._hang_up(reason)
             case wire.Typing() | wire.Ring():
                 if self._signs.give(frame, asyncio.get_running_loop().time()):
-                    self._board.pass_on(self, frame)
+                    self._switchboard.pass_on(self, frame)
             case wire.Rejected():
-                self.link.send([frame])
+                self.connection.send([frame])
             case wire.Hello():
                 raise ProtocolError("hello", "There has been a hello already.")
             case wire.Error(code):
                 log.warning("%s: says that we broke the protocol (%s)", self.address, printable(code[:20]))
-                self.link.drop("it reported an error")
+                self.connection.abort("it reported an error")
             case _:  # what a later version may send
                 pass
 
     def _hang_up(self, reason: str) -> None:
         self._quit = True
         self._say_late()
-        if self.conversation is not None and self._board.conversation is self.conversation:
-            self._board.end(reason, "the peer")
+        if self.conversation is not None and self._switchboard.conversation is self.conversation:
+            self._switchboard.end_conversation(reason, "the peer")
         else:
-            self.link.finish()
+            self.connection.close()
 
     def _shown(self, count: int) -> None:
         conversation = self.conversation
@@ -368,7 +378,7 @@ class PeerSession:
             return
         if conversation is None:
             raise ProtocolError("ack", "Nothing was sent that could be acked.")
-        self._board.shown(conversation, Role.PEER, count)
+        self._switchboard.shown(conversation, Role.PEER, count)
         if conversation.ended is not None:
             self.pump()
 
@@ -376,10 +386,10 @@ class PeerSession:
 
     def _too_slow(self) -> None:
         log.info("%s: said nothing in time", self.address)
-        self.link.finish([wire.Error("slow", "Nothing was said in time; call again when you are ready.")])
+        self.connection.close([wire.Error("slow", "Nothing was said in time; call again when you are ready.")])
 
     def _journal_failed(self, error: JournalError) -> None:
         """Nothing was acked; the peer keeps what it said, and calls again until it can be stored."""
-        self._board.journal_failed(error)
+        self._switchboard.journal_failed(error)
         words = "The other side cannot store messages now. What you send is kept here until it can."
-        self.link.finish([wire.Error("journal", words)])
+        self.connection.close([wire.Error("journal", words)])

@@ -9,41 +9,41 @@ from pychat_client.text import printable
 from pychatd.conversation.switchboard import Switchboard
 
 
-def state_words(board: Switchboard) -> str:
+def state_words(switchboard: Switchboard) -> str:
     """What the line does now, in a sentence."""
-    conversation = board.conversation
+    conversation = switchboard.conversation
     if conversation is None:
         return "Waiting for a peer."
     name = printable(conversation.handle)
-    if board.peer is None:
+    if switchboard.peer is None:
         return f"Waiting for {name} to come back."
-    return f"Talking with {name} from {board.peer.address}."
+    return f"Talking with {name} from {switchboard.peer.address}."
 
 
-def report(board: Switchboard) -> str:
+def report(switchboard: Switchboard) -> str:
     """The state as one JSON object, ASCII only: what `pychatd status --json` prints."""
     import json
 
-    conversation, operator = board.conversation, board.operator
+    conversation, operator = switchboard.conversation, switchboard.operator
     peer = conversation and {
         "handle": conversation.handle,
         "address": conversation.address,
         "since": wire.timestamp(conversation.started),
-        "connected": board.peer is not None,
+        "connected": switchboard.peer is not None,
         "classic": conversation.classic,
-        "encrypted": board.peer.secure if board.peer is not None else None,
-        "certificate": board.peer.name if board.peer is not None else None,
+        "encrypted": switchboard.peer.secure if switchboard.peer is not None else None,
+        "certificate": switchboard.peer.name if switchboard.peer is not None else None,
         "received": conversation.ledger.peer,
         "sent": conversation.ledger.operator,
     }
     return json.dumps(
         {
-            "port": board.settings.port,
+            "port": switchboard.settings.port,
             "pid": os.getpid(),
-            "since": wire.timestamp(board.started),
-            "turns": board.turns_word,
-            "key": board.fingerprint,
+            "since": wire.timestamp(switchboard.started),
+            "turns": switchboard.turns_word,
+            "key": switchboard.fingerprint,
             "peer": peer,
-            "console": operator and {"user": operator.user, "handle": board.handle},
+            "console": operator and {"user": operator.user, "handle": switchboard.handle},
         }
     )

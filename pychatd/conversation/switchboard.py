@@ -20,7 +20,15 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role, TurnState
 from pychat_client.text import printable
-from pychatd.conversation.journal import Conversation, Entry, Journal, JournalDamaged, copy_of, entry, hash_token
+from pychatd.conversation.journal import (
+    Conversation,
+    Entry,
+    Journal,
+    JournalDamagedError,
+    copy_of,
+    entry,
+    hash_token,
+)
 from pychatd.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,7 +73,7 @@ class Switchboard:
         """After a restart: the conversation goes on where it was, if its peer can come back."""
         running = self.journal.running()
         if running is not None and running.classic:
-            self.journal.end(running, "the daemon was stopped", self.now())
+            self.journal.end_conversation(running, "the daemon was stopped", self.now())
             running = None
         self.conversation = running
         if running is not None and running.ledger.operator:
@@ -198,19 +206,19 @@ class Switchboard:
 
     # -------------------------------------------------------------- the journal's health
 
-    def pass_on(self, end: PeerSession | ConsoleSession, sign: Sign) -> None:
+    def pass_on(self, endpoint: PeerSession | ConsoleSession, sign: Sign) -> None:
         """Forwards a sign to the other end of the running conversation, if it is there and reads what it
         is sent; a sign is not worth keeping."""
-        other = self.operator if end is self.peer else self.peer if end is self.operator else None
-        if other is not None and other.link.writable and end.conversation is other.conversation:
-            other.link.send([sign])
+        other = self.operator if endpoint is self.peer else self.peer if endpoint is self.operator else None
+        if other is not None and other.connection.writable and endpoint.conversation is other.conversation:
+            other.connection.send([sign])
 
     def journal_failed(self, error: JournalError) -> None:
         """Nothing was acked; both ends are told, once. The end concerned then loses its connection, and
         comes back with what it keeps."""
         log.error("%s", error)
         self._stale = True
-        if isinstance(error, JournalDamaged):
+        if isinstance(error, JournalDamagedError):
             self._drop_damaged(error)
         if not self._journal_broken:
             self._journal_broken = True
@@ -236,9 +244,9 @@ class Switchboard:
             log.info("conversation %d: ended, as the journal has it", ours.id)
             self.conversation, self.peer = held, None
             self._changed()
-        for end in (peer, self.operator):
-            if end is not None:
-                end.pump()
+        for endpoint in (peer, self.operator):
+            if endpoint is not None:
+                endpoint.pump()
 
     def _journal_works(self) -> None:
         if self._journal_broken:
@@ -246,20 +254,20 @@ class Switchboard:
             log.info("The journal can be written again")
             self._tell(wire.Notice("Messages are stored again."))
 
-    def _drop_damaged(self, damage: JournalDamaged) -> None:
+    def _drop_damaged(self, damage: JournalDamagedError) -> None:
         """The conversation's journal is gone from under it: both ends are told that it is over."""
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
             conversation.ended, conversation.reason = self.now(), "the journal was damaged"
             log.error("conversation %d: ended, for its journal was damaged", conversation.id)
-        for end in (self.peer, self.operator):
-            if end is not None:
-                end.link.finish([wire.Notice(str(damage)), wire.Quit("the journal was damaged")])
+        for endpoint in (self.peer, self.operator):
+            if endpoint is not None:
+                endpoint.connection.close([wire.Notice(str(damage)), wire.Quit("the journal was damaged")])
         self.peer = None
 
     # -------------------------------------------------------------- comings and goings
 
-    def end(self, reason: str, who: str) -> None:
+    def end_conversation(self, reason: str, who: str) -> None:
         """The running conversation is over for good; both ends are told. Raises JournalError."""
         self.refresh()
         conversation = self.conversation
@@ -269,7 +277,7 @@ class Switchboard:
             mark_shown(conversation, Role.PEER, conversation.ledger.operator)
             if self.settings.keep == "none":
                 self.journal.forget_text(conversation, Role.OPERATOR, conversation.ledger.operator)
-        self.journal.end(conversation, reason, self.now())
+        self.journal.end_conversation(conversation, reason, self.now())
         unread = "".join(f", {n} of the {r.value} not shown" for r in Role if (n := conversation.unread(r)))
         log.info("conversation %d: ended by %s%s", conversation.id, who, unread)
         self.prune()
@@ -292,7 +300,7 @@ class Switchboard:
             return
         log.info("conversation %d: the connection is gone: %s", conversation.id, why)
         if conversation.classic:
-            self.end("the connection is gone", "the connection")
+            self.end_conversation("the connection is gone", "the connection")
             return
         self._keep_seat()
         self._save_shown(conversation)
@@ -326,15 +334,15 @@ class Switchboard:
         if conversation is not None:
             try:
                 if conversation.classic:
-                    self.end("the daemon was stopped", "the daemon's stop")
+                    self.end_conversation("the daemon was stopped", "the daemon's stop")
                 else:
                     self.journal.save_shown(conversation)
             except JournalError as error:
                 log.error("%s", error)
         words = "The daemon is stopping. The conversation is kept, and goes on when it is back."
-        for end in (self.peer, self.operator, *self.greeted):
-            if end is not None:
-                end.link.finish([wire.Error("stopping", words)])
+        for endpoint in (self.peer, self.operator, *self.greeted):
+            if endpoint is not None:
+                endpoint.connection.close([wire.Error("stopping", words)])
 
     def prune(self) -> None:
         """Removes conversations that ended longer ago than `keep` says."""
@@ -359,20 +367,20 @@ class Switchboard:
     def _abandon(self) -> None:
         """The seat goes to somebody else: the peer that did not come back has lost its conversation."""
         if self.conversation is not None:
-            self.end("the connection was lost, and somebody else has called since", "a new caller")
+            self.end_conversation("the connection was lost, and somebody else has called since", "a new caller")
 
     def _keep_seat(self) -> None:
         self._seat_kept_until = asyncio.get_running_loop().time() + self.settings.grace
 
     def _tell(self, frame: wire.Notice) -> None:
-        for end in (self.peer, self.operator):
-            if end is not None:
-                end.link.send([frame])
+        for endpoint in (self.peer, self.operator):
+            if endpoint is not None:
+                endpoint.connection.send([frame])
 
     def _tell_presence(self, frame: wire.Away | wire.Here) -> None:
         for caller in (self.peer, *self.greeted):
             if caller is not None:
-                caller.link.send([frame])
+                caller.connection.send([frame])
 
     def _save_shown(self, conversation: Conversation) -> None:
         try:

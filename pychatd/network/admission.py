@@ -45,8 +45,8 @@ class _Pending:
     caller: PeerSession | None = None
 
     def put_out(self) -> None:
-        if self.caller is not None and self.caller.link.live:
-            self.caller.link.drop("others want to call")
+        if self.caller is not None and self.caller.connection.live:
+            self.caller.connection.abort("others want to call")
         elif self.task is not None:
             self.task.cancel()
 
@@ -54,8 +54,8 @@ class _Pending:
 class Admission:
     """Lets callers in."""
 
-    def __init__(self, board: Switchboard, settings: Settings, identity: Identity) -> None:
-        self._board = board
+    def __init__(self, switchboard: Switchboard, settings: Settings, identity: Identity) -> None:
+        self._switchboard = switchboard
         self._visits: dict[_Pending, None] = {}  # in the order of their coming
         self.use(settings, identity)
 
@@ -63,17 +63,21 @@ class Admission:
         """Takes new settings; a caller whose certificate is not on the allowlist any more is put out."""
         self._settings = settings
         self._identity = identity
-        for link in self.links:
+        for connection in self.connections:
             try:
-                identity.name_of(link.certificate())
+                identity.name_of(connection.certificate())
             except PermissionDeniedError as error:
                 log.warning("A caller is not on the allowlist any more")
-                link.finish([wire.Error("not-authorized", str(error))])
+                connection.close([wire.Error("not-authorized", str(error))])
 
     @property
-    def links(self) -> set[Connection]:
+    def connections(self) -> set[Connection]:
         """Those of the callers that are in."""
-        return {visit.caller.link for visit in self._visits if visit.caller is not None and visit.caller.link.live}
+        return {
+            visit.caller.connection
+            for visit in self._visits
+            if visit.caller is not None and visit.caller.connection.live
+        }
 
     async def admit(self, sock: socket.socket) -> None:
         """Looks after one connection until it is closed."""
@@ -107,7 +111,7 @@ class Admission:
         strangers = [
             visit
             for visit in self._visits
-            if visit.host == crowded and (visit.caller is None or visit.caller is not self._board.peer)
+            if visit.host == crowded and (visit.caller is None or visit.caller is not self._switchboard.peer)
         ]
         if not strangers:
             return False
@@ -130,28 +134,28 @@ class Admission:
             return
         address = address_of(sock.getpeername())
         # Whose certificate it is, is asked of the list as it is then: a reload may come before the hello.
-        caller = PeerSession(self._board, address, self._name_of, secure=secure)
+        caller = PeerSession(self._switchboard, address, self._name_of, secure=secure)
         visit.caller = caller
         try:
             if secure:
-                await self._shake_hands(sock, caller.link)
+                await self._shake_hands(sock, caller.connection)
             else:
-                await asyncio.get_running_loop().connect_accepted_socket(lambda: caller.link, sock)
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: caller.connection, sock)
         except BaseException:
             caller.abandon()
             raise
-        await caller.link.closed
+        await caller.connection.closed
 
     def _name_of(self, certificate: bytes | None) -> str | None:
         return self._identity.name_of(certificate)
 
-    async def _shake_hands(self, sock: socket.socket, link: Connection) -> None:
+    async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
         """The TLS handshake. Who fails it is told why: asyncio drops the alert that says so."""
         context = _RememberingContext(self._identity.context)
         with sock.dup() as spare:
             try:
                 await asyncio.get_running_loop().connect_accepted_socket(
-                    lambda: link, sock, ssl=cast(ssl.SSLContext, context), ssl_handshake_timeout=TLS_SECONDS
+                    lambda: connection, sock, ssl=cast(ssl.SSLContext, context), ssl_handshake_timeout=TLS_SECONDS
                 )
             except ssl.SSLError:
                 await _send_last(spare, context.alert)

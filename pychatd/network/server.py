@@ -63,8 +63,8 @@ class Server:
         self._identity = identity
         self._listeners = listeners
         self._journal = journal
-        self._board = Switchboard(settings, journal, identity.fingerprint, self._tell_state)
-        self._door = Admission(self._board, settings, identity)
+        self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._tell_state)
+        self._door = Admission(self._switchboard, settings, identity)
         self._inside: set[asyncio.Task[None]] = set()  # one for each connection
         self._consoles: set[Connection] = set()
         self._idle: asyncio.TimerHandle | None = None  # until the line leaves, while nobody is here
@@ -107,7 +107,7 @@ class Server:
     async def _prune_daily(self) -> None:
         while True:
             await asyncio.sleep(PRUNE_SECONDS)
-            self._board.prune()
+            self._switchboard.prune()
 
     async def _feed_watchdog(self) -> None:
         """Tells systemd, from this event loop and so only while it runs, that we are not hung."""
@@ -118,11 +118,11 @@ class Server:
 
     async def _finish(self) -> None:
         """Tells both ends, and gives them a moment to read it."""
-        self._board.stop()
-        for link in self._door.links | self._consoles:
-            link.finish()
+        self._switchboard.stop()
+        for connection in self._door.connections | self._consoles:
+            connection.close()
         self._listeners.close()
-        if closing := [link.closed for link in self._door.links | self._consoles]:
+        if closing := [connection.closed for connection in self._door.connections | self._consoles]:
             await asyncio.wait(closing, timeout=FINISH_SECONDS + 1)
         for task in self._inside:
             task.cancel()
@@ -185,14 +185,14 @@ class Server:
                 raise TransportError("there are too many")
             if not may_use(uid, gid, self._listeners.console_path):
                 raise TransportError("not permitted")
-            link = ConsoleSession(self._board, user).link
-            self._consoles.add(link)
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: link, sock)
-            await link.closed
+            connection = ConsoleSession(self._switchboard, user).connection
+            self._consoles.add(connection)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+            await connection.closed
         except (OSError, TransportError) as error:
             log.warning("console: %s was not let in: %s", user, error)
         finally:
-            self._consoles -= {link for link in self._consoles if link.closed.done()}
+            self._consoles -= {connection for connection in self._consoles if connection.closed.done()}
             sock.close()
 
     # -------------------------------------------------------------- signals
@@ -217,7 +217,7 @@ class Server:
             self._door.use(settings, identity)
             if changed := self._later(settings):
                 log.warning("Changed settings hold from the next start on: %s", ", ".join(changed))
-            self._board.reload(settings, identity.fingerprint)
+            self._switchboard.reload(settings, identity.fingerprint)
             log.info("The configuration has been reloaded")
         daemonize.notify("READY=1")
 
@@ -235,7 +235,7 @@ class Server:
             log.warning("The setting listen changes nothing: systemd opens the port, at its unit's ListenStream=")
 
     def _tell_state(self) -> None:
-        daemonize.notify(f"STATUS={state_words(self._board)}")
+        daemonize.notify(f"STATUS={state_words(self._switchboard)}")
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

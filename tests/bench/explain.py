@@ -61,9 +61,9 @@ AREAS = (
     ("_ssl", "OpenSSL, in C"),
     ("of '_socket.socket'", "system calls of sockets, in C"),
     ("asyncio/", "asyncio"),
-    ("pychat_client/link.py", "pychat_client/link.py"),
+    ("pychat_client/transport/connection.py", "pychat_client/transport/connection.py"),
     ("pychat_client/", "the rest of pychat_client"),
-    ("pychatd/journal.py", "pychatd/journal.py"),
+    ("pychatd/conversation/journal.py", "pychatd/conversation/journal.py"),
     ("pychatd/", "the rest of pychatd"),
     ("", "Python's library, and functions in C that are called from all of them"),
 )

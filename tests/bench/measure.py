@@ -19,7 +19,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench.systems import KINDS, LINE, PATIENCE, SERVER_CPU, WINDOW, Missing, Server, Tools, ended, on_cpus
+from tests.bench.systems import (
+    KINDS,
+    LINE,
+    PATIENCE,
+    SERVER_CPU,
+    WINDOW,
+    MissingError,
+    Server,
+    Tools,
+    ended,
+    on_cpus,
+)
 from tests.e2e.harness import Line, free_port
 
 Running = tuple[dict[str, Server], dict[str, str]]
@@ -108,7 +119,7 @@ def servers(tools: Tools, names: Sequence[str], directory: Path) -> Iterator[Run
         for number, name in enumerate(names):
             try:
                 running[name] = Server(KINDS[name], tools, directory / str(number))
-            except Missing as error:
+            except MissingError as error:
                 missing[name] = str(error)
                 say(f"left out: {name}: {error}")
         yield running, missing

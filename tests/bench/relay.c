@@ -2,7 +2,7 @@
  *
  * What a line of pychat costs at least in C: lines from a peer (TCP on 127.0.0.1, no TLS) and an operator
  * (UNIX socket); what one read brought is committed to SQLite, in the schema and with the settings of
- * pychatd/journal.py, then confirmed, then forwarded. It checks nothing, has no sessions, no resume and no
+ * pychatd/conversation/journal.py, then confirmed, then forwarded. It checks nothing, has no sessions, no resume and no
  * presence, and serves one pair of connections after the other until it is killed.
  */
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.bench import explain, measure, report
 from tests.bench.measure import say
-from tests.bench.systems import KINDS, QUICK, Missing, Tools, build
+from tests.bench.systems import KINDS, QUICK, MissingError, Tools, build
 
 ROOT = Path(__file__).parents[2]
 LAST = Path(__file__).parent / "last.json"
@@ -44,7 +44,7 @@ def main() -> int:
     output = args.output or ROOT / "build/bench" / ("quick.json" if args.quick else "bench.json")
     try:
         tools = build(ROOT / "build/bench", ROOT)
-    except Missing as error:
+    except MissingError as error:
         say(f"bench: {error}")
         return 1
     if (kind := measure.file_system(args.directory)) in ("tmpfs", "ramfs"):

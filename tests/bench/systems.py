@@ -36,7 +36,7 @@ durability = "{durability}"
 """
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """A server that is not installed, or not all it needs; `str()` says what."""
 
 
@@ -92,7 +92,7 @@ class Server:
     """One running server, and the addresses of its two ends."""
 
     def __init__(self, kind: Emphasis, tools: Tools, directory: Path, within: Sequence[str] = ()) -> None:
-        """Starts it in `directory`, which is made, and waits until it accepts. Raises Missing.
+        """Starts it in `directory`, which is made, and waits until it accepts. Raises MissingError.
 
         within: a command that runs it, such as a profiler.
         """
@@ -104,7 +104,7 @@ class Server:
         self.peer = self.operator = f"{'tls' if kind.tls else 'tcp'}:{self.port}"
         words = self._command()
         if shutil.which(words[0]) is None:
-            raise Missing(f"{words[0]} is not installed")
+            raise MissingError(f"{words[0]} is not installed")
         self._log = (directory / "output").open("wb")
         self.process = subprocess.Popen(
             [*on_cpus({SERVER_CPU}), *within, *words],
@@ -204,7 +204,7 @@ class Server:
     def _check_archive(self) -> None:
         """That a talk is archived, where it is to be: without its driver prosody goes on all the same.
 
-        Raises Missing.
+        Raises MissingError.
         """
         if "MAM" not in self.kind.name:
             return
@@ -214,7 +214,7 @@ class Server:
         with suppress(sqlite3.OperationalError), closing(sqlite3.connect(self.directory / "prosody.sqlite")) as db:
             kept = db.execute("SELECT count(*) FROM prosodyarchive").fetchone()[0]
         if kept == 0:
-            raise Missing("prosody archives nothing: 'apt-get install lua-dbi-sqlite3'")
+            raise MissingError("prosody archives nothing: 'apt-get install lua-dbi-sqlite3'")
 
     def close(self) -> None:
         """Ends it, by its pid."""
@@ -256,14 +256,14 @@ def _listens(port: int) -> bool:
 def build(directory: Path, repository: Path | None) -> Tools:
     """Compiles the programs in C with the system's compiler, and installs pychat as a user would.
 
-    repository: where it is installed from; None for the pychat of this very environment. Raises Missing.
+    repository: where it is installed from; None for the pychat of this very environment. Raises MissingError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     env = Path(sys.prefix) if repository is None else directory / "env"
     tools = Tools(directory / "load", directory / "relay", directory / "sync.so", env)
     compiler = os.environ.get("CC", "cc")
     if shutil.which(compiler) is None:
-        raise Missing("no C compiler: 'apt-get install gcc libc6-dev libssl-dev libsqlite3-dev'")
+        raise MissingError("no C compiler: 'apt-get install gcc libc6-dev libssl-dev libsqlite3-dev'")
     sources = sorted(str(file) for file in (HERE / "load").glob("*.c"))
     for words in (
         [compiler, *FLAGS, "-o", str(tools.load), *sources, "-lssl", "-lcrypto", "-lutil"],
@@ -288,4 +288,4 @@ FLAGS = ("-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror")
 def _run(words: Sequence[str]) -> None:
     result = subprocess.run(words, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise Missing(f"'{' '.join(words[:3])} …' failed: {(result.stderr or result.stdout)[-2000:]}")
+        raise MissingError(f"'{' '.join(words[:3])} …' failed: {(result.stderr or result.stdout)[-2000:]}")

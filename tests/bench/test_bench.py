@@ -17,7 +17,7 @@ from tests.bench import measure, report, systems
 from tests.bench.goals import Figures, Goal, fixed, judge
 from tests.bench.measure import load
 from tests.bench.report import LAST, PAGE
-from tests.bench.systems import KINDS, Missing, Server, Tools, build
+from tests.bench.systems import KINDS, MissingError, Server, Tools, build
 from tests.e2e.ends import wait_for
 from tests.e2e.harness import free_port
 
@@ -27,7 +27,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
     """The programs in C, with the pychat of this environment."""
     try:
         return build(tmp_path_factory.mktemp("bench"), None)
-    except Missing as error:
+    except MissingError as error:
         pytest.skip(str(error))
 
 
@@ -36,7 +36,7 @@ def test_the_generator_talks_to(name: str, tools: Tools, tmp_path: Path) -> None
     kind = KINDS[name]
     try:
         server = Server(kind, tools, tmp_path / "server")
-    except Missing as error:
+    except MissingError as error:
         pytest.skip(str(error))
     try:
         found = load(tools, "rtt", kind.protocol, server.peer, server.operator, 5)
@@ -78,7 +78,7 @@ def test_a_server_that_archives_nothing_is_missing(
     config = (systems.HERE / "peers/prosody.cfg.lua").read_text()
     (tmp_path / "peers/prosody.cfg.lua").write_text(config.replace('"SQLite3"', '"Nothing"'))
     monkeypatch.setattr(systems, "HERE", tmp_path)
-    with pytest.raises(Missing, match="archives nothing: 'apt-get install lua-dbi-sqlite3'"):
+    with pytest.raises(MissingError, match="archives nothing: 'apt-get install lua-dbi-sqlite3'"):
         Server(KINDS["prosody, MAM"], tools, tmp_path / "server")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tests.bench.measure import say
 from tests.bench.report import dumped
 from tests.system.conftest import INSTALL
-from tests.system.machine import SUITES, Machine, Unavailable
+from tests.system.machine import SUITES, Machine, UnavailableError
 
 OUTPUT = Path(__file__).parents[2] / "build/bench/units.json"
 COUNTS = (200, 1000)
@@ -75,7 +75,7 @@ def _first_call(machine: Machine, port: int) -> float:
 def main() -> int:
     try:
         machine = Machine(SUITES[0])
-    except Unavailable as error:
+    except UnavailableError as error:
         say(f"not measured: {error}")
         return 1
     try:

@@ -33,9 +33,11 @@ CTRL_C, CTRL_D, CTRL_E, CTRL_R, CTRL_U, CTRL_X = "\x03", "\x04", "\x05", "\x12",
 class Desk:
     """A screen, its keyboard, and the daemon's end of its link."""
 
-    def __init__(self, screen: Screen, keyboard: PipeInput, written: io.StringIO, chat: Session, raw: Raw) -> None:
+    def __init__(
+        self, screen: Screen, keyboard: PipeInput, written: io.StringIO, session: Session, raw: Raw
+    ) -> None:
         self.screen = screen
-        self.chat = chat
+        self.session = session
         self.raw = raw
         self._keyboard = keyboard
         self._written = written
@@ -101,20 +103,20 @@ async def desk(
     with create_pipe_input() as keyboard:
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")
         screen = Screen(Preferences(**preferences), history, colours, terminal, keyboard)
-        chat = Session(Endpoint(Role.PEER, "Bob"), screen, "the test")
-        link = Connection(chat)
-        raw = await attach(link)
-        chat.link_made(link)
-        running = asyncio.create_task(screen.run(chat))
-        one = Desk(screen, keyboard, written, chat, raw)
+        session = Session(Endpoint(Role.PEER, "Bob"), screen, "the test")
+        connection = Connection(session)
+        raw = await attach(connection)
+        session.connection_made(connection)
+        running = asyncio.create_task(screen.run(session))
+        one = Desk(screen, keyboard, written, session, raw)
         await one.says(HELLO + turns)
         try:
             yield one
         finally:
-            chat.interrupt()
+            session.interrupt()
             with suppress(asyncio.CancelledError):
                 await running
             one.final = one.written
-            link.drop("the test is over")
+            connection.abort("the test is over")
             raw.hang_up()
-            await link.closed
+            await connection.closed

@@ -19,17 +19,17 @@ class Recorder:
         self.writable = 0
         self.heard = asyncio.Event()
 
-    def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
         assert not self.lost
         self.reads.append(frames)
         self.heard.set()
 
-    def link_broken(self, link: Connection, error: ProtocolError) -> None:
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         self.broken.append(error.code)
-        link.finish([wire.Error(error.code, str(error))])
+        connection.close([wire.Error(error.code, str(error))])
 
-    def link_writable(self, link: Connection) -> None:
+    def resume_writing(self, connection: Connection) -> None:
         self.writable += 1
 
-    def link_lost(self, link: Connection, why: str) -> None:
+    def connection_lost(self, connection: Connection, why: str) -> None:
         self.lost.append(why)

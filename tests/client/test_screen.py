@@ -80,9 +80,9 @@ async def test_notices_are_dim_and_the_prompt_is_bold_while_it_is_ones_turn() ->
 @in_loop
 async def test_the_toolbar_of_one_who_calls_a_classic_program_says_plaintext() -> None:
     async with desk() as one:
-        one.chat.end.classic = True
+        one.session.endpoint.classic = True
         assert "PLAINTEXT" in one.toolbar()
-        assert "PLAINTEXT, NOT ENCRYPTED" in " ".join(one.chat.situation.status_lines())
+        assert "PLAINTEXT, NOT ENCRYPTED" in " ".join(one.session.status.status_lines())
 
 
 @in_loop
@@ -150,10 +150,10 @@ async def test_the_toolbar_is_all_that_the_situation_has() -> None:
         await one.says("\\typing")
         state = "alice | alice's turn | typing | an authority vouches | 2 held | 1 not confirmed"
         assert one.toolbar().replace("\n", " | ") == state
-        assert [part.words for part in one.chat.situation.parts()] == state.split(" | ")
+        assert [part.words for part in one.session.status.parts()] == state.split(" | ")
         one.press("x" * 300)
         await one.until(lambda: one.toolbar().endswith("200 left"))
-        assert "A message has at most 500 characters." in one.chat.situation.status_lines()
+        assert "A message has at most 500 characters." in one.session.status.status_lines()
 
 
 # ------------------------------------------------------------------ signs, focus, the terminal's modes

@@ -40,21 +40,21 @@ class Line:
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
         self.file = directory / "journal.db"
         self._settings = Settings(7000, **settings)
-        self._links: list[Connection] = []
+        self._connections: list[Connection] = []
         self._raws: list[Raw] = []
         self._open()
 
     def _open(self) -> None:
         self.journal = Journal(self.file, full=False)
-        self.board = Switchboard(self._settings, self.journal)
+        self.switchboard = Switchboard(self._settings, self.journal)
 
     async def close(self) -> None:
         for raw in self._raws:
             raw.hang_up()
-        for link in self._links:
-            link.drop("the test is over")
-            await link.closed
-        self._links, self._raws = [], []
+        for connection in self._connections:
+            connection.abort("the test is over")
+            await connection.closed
+        self._connections, self._raws = [], []
         self.journal.close()
 
     async def restart(self) -> None:
@@ -63,16 +63,16 @@ class Line:
         self._open()
 
     async def connect(self, owner: PeerSession | ConsoleSession) -> Raw:
-        return self._remember(owner.link, await attach(owner.link))
+        return self._remember(owner.connection, await attach(owner.connection))
 
-    def _remember(self, link: Connection, raw: R) -> R:
-        self._links.append(link)
+    def _remember(self, connection: Connection, raw: R) -> R:
+        self._connections.append(connection)
         self._raws.append(raw)
         return raw
 
     async def call(self, *lines: str) -> Raw:
         """A connection from outside, which says `lines`."""
-        raw = await self.connect(PeerSession(self.board, ADDRESS, lambda _: None, secure=True))
+        raw = await self.connect(PeerSession(self.switchboard, ADDRESS, lambda _: None, secure=True))
         if lines:
             await raw.say(*lines)
         return raw
@@ -96,14 +96,14 @@ class Line:
     async def classic(self, *lines: str) -> Raw:
         """A peer at nc, whose first line has been heard: it takes a silence to know what it is."""
         raw = await self.call(*lines)
-        while self.board.conversation is None:
+        while self.switchboard.conversation is None:
             await asyncio.sleep(0.01)
         return raw
 
     async def console(self, words: str = "") -> RawConsole:
         """An attached console that has read its hello, and nothing more."""
-        link = ConsoleSession(self.board, "alice (pid 7)").link
-        raw = self._remember(link, RawConsole(await connected(link)))
+        connection = ConsoleSession(self.switchboard, "alice (pid 7)").connection
+        raw = self._remember(connection, RawConsole(await connected(connection)))
         await raw.say(f"\\hello 1 alice{words}")
         assert (await raw.hear()).startswith("\\hello 1 alice")
         return raw
@@ -111,12 +111,12 @@ class Line:
     async def lose(self, raw: Raw) -> None:
         """Cuts the connection, and lets the daemon notice."""
         raw.hang_up()
-        link = self._links[self._raws.index(raw)]
-        await link.closed
+        connection = self._connections[self._raws.index(raw)]
+        await connection.closed
 
     def transport(self, raw: Raw) -> asyncio.Transport:
         """The daemon's end of a connection."""
-        transport = self._links[self._raws.index(raw)]._transport
+        transport = self._connections[self._raws.index(raw)]._transport
         assert transport is not None
         return transport
 
@@ -129,7 +129,7 @@ class Line:
         handle = "Bob" if role is Role.PEER else "alice"
         entries += [entry(ledger, role, wire.Message(handle, text), start) for text in texts]
         self.journal.append(conversation, entries, ledger)
-        self.board.conversation = conversation
+        self.switchboard.conversation = conversation
         return conversation
 
     def break_journal(self) -> None:
@@ -142,8 +142,8 @@ class Line:
         return [] if running is None else [e.text for e in self.journal.entries(running.id, 0, limit=1000)]
 
     def counts(self) -> tuple[int, int]:
-        assert self.board.conversation is not None
-        ledger = self.board.conversation.ledger
+        assert self.switchboard.conversation is not None
+        ledger = self.switchboard.conversation.ledger
         return ledger.peer, ledger.operator
 
 

@@ -28,7 +28,7 @@ from pychatd.conversation.journal import (
     Conversation,
     Entry,
     Journal,
-    JournalDamaged,
+    JournalDamagedError,
     copy_of,
     entry,
     hash_token,
@@ -121,7 +121,7 @@ def test_a_message_out_of_turn_gets_no_place_unless_its_sender_has_gone() -> Non
 def test_an_ended_conversation_does_not_run_and_is_known_by_its_token(journal: Journal) -> None:
     conversation = begun()
     said(journal, conversation, "b1")
-    journal.end(conversation, "bye", NOON)
+    journal.end_conversation(conversation, "bye", NOON)
     assert journal.running() is None
     found = journal.by_token(TOKEN)
     assert found == conversation
@@ -130,7 +130,7 @@ def test_an_ended_conversation_does_not_run_and_is_known_by_its_token(journal: J
 
 def test_a_conversation_without_a_message_ends_without_a_trace(journal: Journal) -> None:
     conversation = begun()
-    journal.end(conversation, "bye", NOON)
+    journal.end_conversation(conversation, "bye", NOON)
     assert conversation.ended == NOON
     assert journal.by_id(1) is None
 
@@ -147,7 +147,7 @@ def test_what_each_side_has_seen_is_kept(file: Path, ended: bool) -> None:
     said(journal, conversation, "b1", "a1", "b2")
     conversation.shown = {Role.PEER: 1, Role.OPERATOR: 2}
     if ended:
-        journal.end(conversation, "", NOON)
+        journal.end_conversation(conversation, "", NOON)
     else:
         journal.save_shown(conversation)
     journal.close()
@@ -161,7 +161,7 @@ def test_the_next_unseen_is_one_that_runs_or_in_which_the_peer_said_more_than_wa
         conversation = begun(str(number))
         said(journal, conversation, "b1", "a1", "b2")
         conversation.shown[Role.OPERATOR] = shown
-        journal.end(conversation, "", NOON)
+        journal.end_conversation(conversation, "", NOON)
     running = begun("running")
     said(journal, running, "b1")
     running.shown[Role.OPERATOR] = 1
@@ -199,7 +199,7 @@ def test_who_has_seen_what_is_kept_with_forgotten_words(file: Path, ended: bool)
     conversation = begun()
     said(journal, conversation, "b1", "a1", "b2", "a2")
     if ended:
-        journal.end(conversation, "bye", NOON)
+        journal.end_conversation(conversation, "bye", NOON)
     conversation.shown = {Role.PEER: 1, Role.OPERATOR: 2}
     journal.forget_text(conversation, Role.PEER, 2)
     journal.close()
@@ -217,7 +217,7 @@ def test_of_removed_words_not_a_byte_stays_in_the_file(journal: Journal, file: P
     conversation = begun()
     said(journal, conversation, *(f"b{n:04} swordfish" for n in range(500)))
     conversation.shown[Role.OPERATOR] = 500
-    journal.end(conversation, "", NOON)
+    journal.end_conversation(conversation, "", NOON)
     said(journal, begun("another"), "b jellyfish")
     journal.close()
     assert file.read_bytes().count(b"swordfish") == 500
@@ -243,7 +243,7 @@ def test_conversations_that_ended_before_a_time_are_pruned_with_their_messages(j
         conversation = begun(str(day))
         said(journal, conversation, "b1")
         conversation.shown[Role.OPERATOR] = 1
-        journal.end(conversation, "", NOON + timedelta(days=day))
+        journal.end_conversation(conversation, "", NOON + timedelta(days=day))
     said(journal, begun("running"), "b1")
     assert journal.prune(NOON + timedelta(days=2)) == 2
     assert (
@@ -258,7 +258,7 @@ def test_what_one_side_has_not_seen_is_not_pruned(journal: Journal, shown: dict[
     conversation = begun()
     said(journal, conversation, "b1", "a1", "b2")
     conversation.shown.update(shown)
-    journal.end(conversation, "", NOON)
+    journal.end_conversation(conversation, "", NOON)
     assert journal.prune(NOON + timedelta(days=1)) == 0
     assert [e.text for e in journal.entries(1, 0)] == ["b1", "a1", "b2"]
     conversation.shown.update({Role.OPERATOR: 2, Role.PEER: 1})
@@ -330,7 +330,7 @@ def test_what_is_read_back_is_what_was_stored(
     journal.append(conversation, entries, ledger)
     assert journal.entries(conversation.id, 0, limit=100) == entries
     assert journal.by_token(token) == conversation
-    journal.end(conversation, why, started)
+    journal.end_conversation(conversation, why, started)
     assert journal.by_id(conversation.id) == conversation
 
 
@@ -360,7 +360,7 @@ def test_an_end_that_fails_leaves_the_conversation_running(journal: Journal) -> 
     said(journal, conversation, "b1")
     journal._db.execute("PRAGMA query_only = ON")
     with pytest.raises(JournalError, match="cannot be used: attempt to write a readonly database"):
-        journal.end(conversation, "bye", NOON)
+        journal.end_conversation(conversation, "bye", NOON)
     assert conversation.ended is None
     assert journal.running() == conversation
 
@@ -455,7 +455,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(journal: Journal, f
         f"The journal {file} was written by a newer pychatd (version {newer}): "
         "install that one again, or move the file away."
     )
-    assert not isinstance(refused.value, JournalDamaged)
+    assert not isinstance(refused.value, JournalDamagedError)
     assert file.exists()
 
 
@@ -494,7 +494,7 @@ def test_damage_found_while_it_runs_is_told_and_a_new_file_begins(journal: Journ
     with file.open("r+b") as data:
         data.seek(4096)
         data.write((pages - 1) * 4096 * b"\xff")
-    with pytest.raises(JournalDamaged, match="The journal was damaged"):
+    with pytest.raises(JournalDamagedError, match="The journal was damaged"):
         journal.entries(1, 0, limit=100)
     assert journal.running() is None
     said(journal, begun(), "b1")

@@ -38,7 +38,7 @@ def without_times(lines: list[str]) -> list[str]:
 async def test_the_first_message_and_not_the_hello_takes_the_seat(line: Line) -> None:
     first, _ = await line.greeted("First")
     second, _ = await line.greeted("Second")
-    assert line.board.peer is None
+    assert line.switchboard.peer is None
     await second.say("Second> Hi!")
     assert await second.news() == ["\\ack 1"]
     assert [line.split()[0] for line in await first.rest()] == ["\\busy"]
@@ -75,7 +75,7 @@ async def test_the_seat_is_kept_by_a_clock_that_nobody_sets(line: Line) -> None:
     await line.lose(peer)
     for hours in (2, -2):
         now = datetime.now(UTC) + timedelta(hours=hours)
-        line.board.now = lambda now=now: now  # type: ignore[method-assign, misc]
+        line.switchboard.now = lambda now=now: now  # type: ignore[method-assign, misc]
         assert (await (await line.call("\\hello 1 Eve")).rest())[-1].startswith("\\busy")
 
 
@@ -83,7 +83,7 @@ async def test_the_seat_is_kept_by_a_clock_that_nobody_sets(line: Line) -> None:
 async def test_a_clock_set_back_keeps_nobody_out(line: Line) -> None:
     peer, _ = await line.peer("Hi!")
     await line.lose(peer)
-    line.board.now = lambda: datetime.now(UTC) - timedelta(hours=2)  # type: ignore[method-assign]
+    line.switchboard.now = lambda: datetime.now(UTC) - timedelta(hours=2)  # type: ignore[method-assign]
     await line.peer("Hi!", handle="Eve")
 
 
@@ -141,7 +141,7 @@ async def test_a_refused_console_is_told_what_of_its_words_is_stored(line: Line)
     other = await line.console(" session=1 got=1 sent=2 console=c2")
     await other.say("alice> three")
     await other.news()
-    refused = await line.connect(ConsoleSession(line.board, "alice (pid 8)"))
+    refused = await line.connect(ConsoleSession(line.switchboard, "alice (pid 8)"))
     await refused.say("\\hello 1 alice session=1 got=1 sent=0 console=c1")
     assert (await refused.hear(), (await refused.hear())[:11]) == ("\\stored 2", "\\error held")
 
@@ -178,13 +178,13 @@ async def test_a_console_is_told_which_of_the_repeated_messages_are_its_own(line
 @on_a_line()
 async def test_a_console_that_cannot_attach_renames_nobody(line: Line) -> None:
     await line.peer("Hi!")
-    line.board.journal_failed(JournalError("broken"))
-    before = line.board.handle
-    refused = await line.connect(ConsoleSession(line.board, "alice (pid 8)"))
+    line.switchboard.journal_failed(JournalError("broken"))
+    before = line.switchboard.handle
+    refused = await line.connect(ConsoleSession(line.switchboard, "alice (pid 8)"))
     line.journal.running = _fails  # type: ignore[method-assign]
     await refused.say("\\hello 1 mallory")
     assert (await refused.rest())[-1].startswith("\\error journal")
-    assert line.board.handle == before
+    assert line.switchboard.handle == before
 
 
 @on_a_line(grace=0.0)
@@ -288,7 +288,7 @@ async def test_a_first_message_that_cannot_be_stored_takes_no_seat(line: Line) -
     line.break_journal()
     await caller.say("Bob> Hi!")
     assert (await caller.rest())[-1].startswith("\\error journal")
-    assert line.board.seat_is_free()
+    assert line.switchboard.seat_is_free()
     assert line.stored() == []
     await line.peer("Hi!")
 
@@ -306,14 +306,14 @@ async def test_a_quit_that_cannot_be_stored_leaves_the_conversation_open(line: L
 
 def _end_in_doubt(line: Line) -> None:
     """The next end is durable, and yet is told to have failed, as when a sync fails behind the write."""
-    end, patch = line.journal.end, pytest.MonkeyPatch()
+    end, patch = line.journal.end_conversation, pytest.MonkeyPatch()
 
     def fail(conversation: Conversation, reason: str, now: datetime) -> None:
         patch.undo()
         end(replace(conversation), reason, now)
         raise JournalError("The journal cannot be used: disk I/O error.")
 
-    patch.setattr(line.journal, "end", fail)
+    patch.setattr(line.journal, "end_conversation", fail)
 
 
 def _quits(lines: list[str]) -> list[str]:
@@ -335,7 +335,7 @@ async def test_a_peers_quit_that_was_stored_in_doubt_is_an_end(line: Line) -> No
     again = await line.call(f"\\hello 1 Bob session={token} got=0")
     assert without_times(await again.rest())[-1:] == ["\\quit bye"]
     assert _quits(await console.news()) == ["\\quit bye"]
-    assert (line.board.conversation, line.board.peer, line.stored()) == (None, None, [])
+    assert (line.switchboard.conversation, line.switchboard.peer, line.stored()) == (None, None, [])
     await line.peer("Next", handle="Carol")
     assert _quits(await console.news()) == []
 
@@ -356,7 +356,7 @@ async def test_an_operators_quit_that_was_stored_in_doubt_is_an_end(line: Line) 
     assert _quits(await peer.rest()) == ["\\quit bye"]
     await console.say("\\ack 1")
     assert _quits(await console.news()) == ["\\quit bye"]
-    assert (line.board.conversation, line.board.peer, line.stored()) == (None, None, [])
+    assert (line.switchboard.conversation, line.switchboard.peer, line.stored()) == (None, None, [])
     assert _quits(await console.news()) == []
 
 
@@ -419,7 +419,7 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(line: Line) -> None:
 @on_a_line()
 async def test_an_end_that_the_journal_has_is_told_to_systemd(line: Line) -> None:
     changes: list[bool] = []
-    line.board._changed = lambda: changes.append(line.board.conversation is None)
+    line.switchboard._changed = lambda: changes.append(line.switchboard.conversation is None)
     peer, _ = await line.peer("Hi!")
     _end_in_doubt(line)
     await peer.say("\\quit")
@@ -521,7 +521,7 @@ def test_a_caller_that_breaks_a_rule_is_told_which_and_closed(
 def test_a_console_that_breaks_a_rule_is_told_which_and_closed(tmp_path: Path, said: list[str], code: str) -> None:
     @on_a_line()
     async def check(line: Line) -> None:
-        console = await line.connect(ConsoleSession(line.board, "alice"))
+        console = await line.connect(ConsoleSession(line.switchboard, "alice"))
         await console.say(*said)
         assert [line.split()[1] for line in await console.rest() if line.startswith("\\error")] == [code]
 
@@ -604,7 +604,7 @@ async def test_a_valid_token_displaces_the_ghost_that_still_holds_the_seat(line:
     await ghost.say("Bob> from beyond")
     assert await ghost.rest() == []
     await line.lose(ghost)
-    assert line.board.peer is not None
+    assert line.switchboard.peer is not None
     await console.say("alice> Hello")
     assert (await again.news())[-1] == "alice> Hello"
     assert line.stored() == ["Hi!", "Hello"]
@@ -627,7 +627,7 @@ async def test_the_token_of_an_ended_conversation_gets_the_rest_and_then_the_qui
     await line.lose(peer)
     await console.say("alice> one", "alice> two", "\\quit bye")
     await console.news()
-    assert line.board.conversation is None
+    assert line.switchboard.conversation is None
     again = await line.call(f"\\hello 1 Bob session={token} got=1", "Bob> too late")
     lines = await again.rest()
     assert without_times(lines)[-2:] == ["alice> two", "\\quit bye"]
@@ -697,7 +697,7 @@ async def test_when_the_daemon_stops_both_ends_are_told_and_the_conversation_goe
     console = await line.console()
     peer, token = await line.peer("Hi!")
     await console.news()
-    line.board.stop()
+    line.switchboard.stop()
     assert [line.split()[1] for line in await peer.rest()] == ["stopping"]
     assert [line.split()[1] for line in await console.rest()] == ["stopping"]
     await line.restart()
@@ -871,23 +871,23 @@ async def test_a_second_console_is_turned_away_unless_it_takes_over(line: Line) 
     first = await line.console()
     await line.peer("Hi!")
     await first.news()
-    second = await line.connect(ConsoleSession(line.board, "carol"))
+    second = await line.connect(ConsoleSession(line.switchboard, "carol"))
     await second.say("\\hello 1 carol")
     assert [line.split()[1] for line in await second.rest()] == ["held"]
     third = await line.console(" take=1")
     assert [line.split()[1] for line in await first.rest()] == ["taken-over"]
     assert "Bob> Hi!" in await third.news()
     await line.lose(first)
-    assert line.board.operator is not None
+    assert line.switchboard.operator is not None
 
 
 @on_a_line(handle="sysop")
 async def test_a_handle_from_the_settings_goes_before_a_suggested_one_only(line: Line) -> None:
-    console = await line.connect(ConsoleSession(line.board, "alice"))
+    console = await line.connect(ConsoleSession(line.switchboard, "alice"))
     await console.say("\\hello 1 alice suggested=1")
     assert (await console.hear()).split()[2] == "sysop"
     await line.lose(console)
-    console = await line.connect(ConsoleSession(line.board, "alice"))
+    console = await line.connect(ConsoleSession(line.switchboard, "alice"))
     await console.say("\\hello 1 alice")
     assert (await console.hear()).split()[2] == "alice"
 
@@ -895,7 +895,7 @@ async def test_a_handle_from_the_settings_goes_before_a_suggested_one_only(line:
 @on_a_line()
 async def test_asking_for_the_status_attaches_no_console(line: Line) -> None:
     await line.peer("Hi!")
-    console = await line.connect(ConsoleSession(line.board, "alice"))
+    console = await line.connect(ConsoleSession(line.switchboard, "alice"))
     await console.say("\\status")
     answer = await console.frame()
     assert isinstance(answer, wire.Status)
@@ -980,7 +980,7 @@ async def test_a_classic_peers_messages_wait_for_their_turn(line: Line) -> None:
     assert await console.hear() == "Bob> three"  # its turn never came, and it is not lost
     await console.say("\\ack 3")
     assert (await console.hear()).startswith("\\quit")
-    assert line.board.conversation is None
+    assert line.switchboard.conversation is None
 
 
 @on_a_line()
@@ -1008,7 +1008,7 @@ async def test_a_classic_peers_waiting_message_is_not_lost_when_the_journal_fail
         patch.setattr(line.journal, "append", fail_second)
         await peer.rest()
         peer.hang_up()
-        while line.board.conversation is not None:
+        while line.switchboard.conversation is not None:
             await asyncio.sleep(0)
     assert [e.text for e in line.journal.entries(1, 0, limit=10)] == ["one", "answer", "two", "three"]
 
@@ -1018,9 +1018,9 @@ async def test_a_classic_conversation_does_not_outlive_the_daemon(line: Line) ->
     await line.classic("Bob> Hi!")
     console = await line.console()
     await console.news()
-    line.board.stop()
+    line.switchboard.stop()
     await line.restart()
-    assert line.board.conversation is None
+    assert line.switchboard.conversation is None
 
 
 # ------------------------------------------------------------------ what is kept

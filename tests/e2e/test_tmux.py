@@ -73,11 +73,11 @@ def test_ctrl_z_gives_the_shell_back_at_the_question_for_a_handle_too(line: Line
 
 def test_a_suspended_chat_does_not_outlive_its_window(window: Tmux, console: Terminal) -> None:
     """The toolkit would wait for ever to put the terminal, which is gone, back in order; and spin meanwhile."""
-    (chat,) = children(window.shell())
+    (session,) = children(window.shell())
     window.press("C-z")
     window.sees("Stopped")
     window.close()
-    wait_for(lambda: not chat.exists(), "the client ends")
+    wait_for(lambda: not session.exists(), "the client ends")
     console.sees("Bob ended the conversation")
 
 

@@ -14,7 +14,7 @@ from tests.faults import wire
 DAEMON, CLIENT = "10.212.7.1", "10.212.7.2"
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """This machine does not let us; `str()` of it says why."""
 
 
@@ -31,27 +31,27 @@ class Hosts:
                 _ip("-n", name, "link", "set", "lo", "up")
         except (OSError, subprocess.SubprocessError) as error:
             self.close()
-            raise Unavailable(f"network namespaces cannot be made: {error}") from None
+            raise UnavailableError(f"network namespaces cannot be made: {error}") from None
 
     def cable(self, *netem: str) -> None:
-        """A veth cable; netem: what tc(8) does to each direction. Raises Unavailable."""
+        """A veth cable; netem: what tc(8) does to each direction. Raises UnavailableError."""
         try:
             _ip("-n", self.a, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", self.b)
             self._address("eth0")
             for name in (self.a, self.b) if netem else ():
                 _run("tc", "-n", name, "qdisc", "add", "dev", "eth0", "root", "netem", *netem)
         except (OSError, subprocess.SubprocessError) as error:
-            raise Unavailable(f"there is no veth, or no netem: {error}") from None
+            raise UnavailableError(f"there is no veth, or no netem: {error}") from None
         self._set_cable = lambda how: _ip("-n", self.a, "link", "set", "eth0", how)
 
     def bad_wire(self, seed: int, loss: float, delay: float) -> None:
-        """A wire that loses and delays, of our own making. Raises Unavailable."""
+        """A wire that loses and delays, of our own making. Raises UnavailableError."""
         try:
             for name in (self.a, self.b):
                 _ip("-n", name, "tuntap", "add", "dev", wire.DEVICE, "mode", "tun")
             self._address(wire.DEVICE)
         except (OSError, subprocess.SubprocessError) as error:
-            raise Unavailable(f"there is no TUN device: {error}") from None
+            raise UnavailableError(f"there is no TUN device: {error}") from None
         words = [sys.executable, str(Path(wire.__file__)), self.a, self.b, str(seed), str(loss), str(delay)]
         self._wire = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._wire.stdout

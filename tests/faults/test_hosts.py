@@ -15,7 +15,7 @@ from pychat_client.session.reconnect import PAUSE_MAX
 from pychat_client.transport.connect import DIAL_SECONDS
 from pychat_client.transport.connection import PING_AFTER, PONG_WITHIN
 from tests.e2e.harness import Piped, wait_for
-from tests.faults.hosts import DAEMON, HostLine, Hosts, Unavailable
+from tests.faults.hosts import DAEMON, HostLine, Hosts, UnavailableError
 
 NOTICE = PING_AFTER + PONG_WITHIN + 5
 """Seconds in which a dead link is noticed, and a little for a loaded machine."""
@@ -30,7 +30,7 @@ SEED = int.from_bytes(os.urandom(4))
 def hosts() -> Iterator[Hosts]:
     try:
         made = Hosts()
-    except Unavailable as reason:
+    except UnavailableError as reason:
         pytest.skip(str(reason))
     yield made
     made.close()
@@ -46,7 +46,7 @@ def line(tmp_path: Path, hosts: Hosts) -> Iterator[HostLine]:
 def _lay(lay: Callable[[], None]) -> None:
     try:
         lay()
-    except Unavailable as reason:
+    except UnavailableError as reason:
         pytest.skip(str(reason))
 
 

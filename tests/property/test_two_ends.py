@@ -90,8 +90,8 @@ class Daemon:
                 self._has_shown(line.role, count)
             case wire.Quit() if not self.over:
                 self.over = True
-                for end in Role:
-                    self._send(end, wire.Quit())
+                for endpoint in Role:
+                    self._send(endpoint, wire.Quit())
             case _:
                 assert self.over, f"an end sends {frame}"
 
@@ -211,23 +211,23 @@ class TwoEnds(RuleBasedStateMachine):
         """Undisturbed, each says something as soon as the other's words have arrived."""
         for _ in range(count):
             self.all_arrives()
-            for role, end in self.ends.items():
-                if end.my_turn:
+            for role, endpoint in self.ends.items():
+                if endpoint.my_turn:
                     self.user_speaks(role)
         self.all_arrives()
 
     @rule(role=roles)
     def user_speaks(self, role: Role) -> None:
-        end, text = self.ends[role], f"{role.value} {len(self.said[role])}"
+        endpoint, text = self.ends[role], f"{role.value} {len(self.said[role])}"
         try:
-            event = end.say(text)
+            event = endpoint.say(text)
         except NotAllowedError:
-            assert end.over or (role is OPERATOR and not end.open)
+            assert endpoint.ended or (role is OPERATOR and not endpoint.is_open)
             return
         self.said[role].append(text)
         self._show(role, [event])
 
-    @precondition(lambda self: any(end.held for end in self.ends.values()))
+    @precondition(lambda self: any(endpoint.held for endpoint in self.ends.values()))
     @rule(role=roles)
     def user_recalls(self, role: Role) -> None:
         text = self.ends[role].recall()
@@ -237,14 +237,14 @@ class TwoEnds(RuleBasedStateMachine):
     @precondition(lambda self: len(self.daemon.journal) > 5)
     @rule(role=roles)
     def user_quits(self, role: Role) -> None:
-        end, line = self.ends[role], self.lines.get(role)
-        if end.open and line is not None and (line.answered or role is PEER):
-            self._show(role, [end.quit()])
+        endpoint, line = self.ends[role], self.lines.get(role)
+        if endpoint.is_open and line is not None and (line.answered or role is PEER):
+            self._show(role, [endpoint.quit()])
 
     @precondition(lambda self: len(self.lines) < 2)
     @rule(role=roles)
     def link_comes_up(self, role: Role) -> None:
-        if role not in self.lines and not self.ends[role].over:
+        if role not in self.lines and not self.ends[role].ended:
             self.lines[role] = Line(role)
             self.ends[role].greet()
             self._flush(role)
@@ -261,8 +261,8 @@ class TwoEnds(RuleBasedStateMachine):
             self.dead.append(line)
         elif self.daemon.console is line:
             self.daemon.console = None
-        self.ends[role].lost()
-        if self.ends[role].over:
+        self.ends[role].connection_lost()
+        if self.ends[role].ended:
             self._take_back(role)
         elif again:
             self.link_comes_up(role)
@@ -274,11 +274,11 @@ class TwoEnds(RuleBasedStateMachine):
         for _ in range(min(count, len(line.up))):
             self.daemon.receive(line, line.up.popleft())
 
-    @precondition(lambda self: any(end.my_turn for end in self.ends.values()))
+    @precondition(lambda self: any(endpoint.my_turn for endpoint in self.ends.values()))
     @rule(arrived=few, again=st.booleans())
     def link_is_cut_while_somebody_speaks(self, arrived: int, again: bool) -> None:
-        for role, end in self.ends.items():
-            if end.my_turn and role in self.lines:
+        for role, endpoint in self.ends.items():
+            if endpoint.my_turn and role in self.lines:
                 self.user_speaks(role)
                 self.link_is_cut(role, arrived, again)
 
@@ -308,7 +308,7 @@ class TwoEnds(RuleBasedStateMachine):
             frame = line.down.popleft()
             line.answered = line.answered or isinstance(frame, wire.Hello)
             self._show(role, self.ends[role].receive(frame))
-        self.ends[role].shown()
+        self.ends[role].mark_displayed()
         self._flush(role)
 
     @precondition(lambda self: len(self.lines) == 2)
@@ -328,15 +328,15 @@ class TwoEnds(RuleBasedStateMachine):
         for role, screen in self.screens.items():
             shown = [text for who, text in screen if who is not role]
             assert shown == self.daemon.stored(OTHER[role])[: len(shown)]
-            assert len(shown) == self.ends[role].received
+            assert len(shown) == self.ends[role].received_count
 
     @invariant()
     def each_end_has_shown_its_own_messages_once_and_in_order(self) -> None:
         for role, screen in self.screens.items():
-            end = self.ends[role]
-            if not end.over:
+            endpoint = self.ends[role]
+            if not endpoint.ended:
                 shown = [text for who, text in screen if who is role]
-                expected = [*self.daemon.stored(role)[: end.stored], *end.outbox]
+                expected = [*self.daemon.stored(role)[: endpoint.stored_count], *endpoint.outbox]
                 assert len(shown) == len(expected)
                 for another in (True, False):  # another console's words come when this one is told of them
                     on_screen, in_order = (
@@ -355,11 +355,11 @@ class TwoEnds(RuleBasedStateMachine):
 
     @invariant()
     def nobodys_text_disappears(self) -> None:
-        for role, end in self.ends.items():
+        for role, endpoint in self.ends.items():
             stored = [text for text in self.daemon.stored(role) if not text.startswith("another")]
             away = self.recalled | ((self.not_sent | self.not_confirmed) - set(stored))
-            waiting = [text for text in end.outbox if text not in stored]
-            assert [text for text in self.said[role] if text not in away] == [*stored, *waiting, *end.held]
+            waiting = [text for text in endpoint.outbox if text not in stored]
+            assert [text for text in self.said[role] if text not in away] == [*stored, *waiting, *endpoint.held]
 
     @invariant()
     def what_was_told_to_be_not_sent_is_never_stored(self) -> None:
@@ -376,14 +376,16 @@ class TwoEnds(RuleBasedStateMachine):
         self.each_end_has_shown_its_own_messages_once_and_in_order()
         self.nobodys_text_disappears()
         for role in self.lines:
-            end = self.ends[role]
-            assert end.received == self.daemon.ledger.count(OTHER[role])
-            assert end.over == self.daemon.over
-            if not end.over:
-                assert not end.outbox
-                assert not end.held or not end.my_turn
-                assert end.stored == self.daemon.ledger.count(role)
-                assert end.read == (end.stored if OTHER[role] in self.lines else self.daemon.shown[OTHER[role]])
+            endpoint = self.ends[role]
+            assert endpoint.received_count == self.daemon.ledger.count(OTHER[role])
+            assert endpoint.ended == self.daemon.over
+            if not endpoint.ended:
+                assert not endpoint.outbox
+                assert not endpoint.held or not endpoint.my_turn
+                assert endpoint.stored_count == self.daemon.ledger.count(role)
+                assert endpoint.read_count == (
+                    endpoint.stored_count if OTHER[role] in self.lines else self.daemon.shown[OTHER[role]]
+                )
 
     # -------------------------------------------------------------- inside
 
@@ -420,7 +422,7 @@ class TwoEnds(RuleBasedStateMachine):
         self.not_confirmed.update(left.not_confirmed)
 
     def _flush(self, role: Role) -> None:
-        frames = self.ends[role].frames()
+        frames = self.ends[role].take_frames()
         assert role in self.lines or not frames
         for frame in frames:
             carried = codec.parse(str(frame).encode())

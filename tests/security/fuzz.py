@@ -158,19 +158,19 @@ class Admission:
             old.unlink()
         journal = Journal(file, full=False)
         turns = Turns.FREE if len(data) % 2 else Turns.ALTERNATE
-        board = Switchboard(Settings(7000, turns=turns), journal)
-        caller = PeerSession(board, "198.51.100.7:40000", _let_in if listed else _keep_out, secure=False)
-        link, transport = caller.link, _Transport()
-        link.connection_made(transport)
+        switchboard = Switchboard(Settings(7000, turns=turns), journal)
+        caller = PeerSession(switchboard, "198.51.100.7:40000", _let_in if listed else _keep_out, secure=False)
+        connection, transport = caller.connection, _Transport()
+        connection.connection_made(transport)
         for piece in pieces(data):
-            buffer = link.get_buffer(len(piece))
+            buffer = connection.get_buffer(len(piece))
             buffer[: len(piece)] = piece
-            link.buffer_updated(len(piece))
+            connection.buffer_updated(len(piece))
             await asyncio.sleep(0)
-        link.eof_received()
-        link.connection_lost(None)
+        connection.eof_received()
+        connection.connection_lost(None)
         await asyncio.sleep(0)
-        assert board.peer is None
+        assert switchboard.peer is None
         assert listed or journal.by_id(1) is None, "a stranger was put before the operator"
         assert transport.written <= 256 * (len(data) + 16)  # no word is answered by many
         journal.close()

@@ -245,8 +245,10 @@ def test_plain_is_taken_from_where_it_may_come(
     settings = Settings(7000, plaintext="always" if plaintext == "authorized" else plaintext)
 
     @on_a_line()
-    async def call(board: Board) -> None:
-        door = Admission(board.board, settings, Identity(server_context(identity), identity.fingerprint, names))
+    async def call(switchboard: Board) -> None:
+        door = Admission(
+            switchboard.switchboard, settings, Identity(server_context(identity), identity.fingerprint, names)
+        )
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         far = _From(fileno=ours.detach())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.system.line import SystemLine
-from tests.system.machine import SOURCE, SUITES, Machine, Unavailable
+from tests.system.machine import SOURCE, SUITES, Machine, UnavailableError
 
 INSTALL = f"""
 source=$(mktemp -d)
@@ -44,7 +44,7 @@ def booted(suite: str, script: str) -> Iterator[Machine]:
     """A machine on which `script` has run; skips, with the reason, where none can be had."""
     try:
         machine = Machine(suite)
-    except Unavailable as error:
+    except UnavailableError as error:
         pytest.skip(f"no machine: {error}")
     try:
         machine.run(script)

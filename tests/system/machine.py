@@ -89,7 +89,7 @@ test ! -d /sys/fs/cgroup/"$1" || find /sys/fs/cgroup/"$1" -depth -type d -exec r
 _numbers = itertools.count()
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """No machine can be had here; `str()` of it says why."""
 
 
@@ -97,7 +97,7 @@ class Machine:
     """One booted machine, with the programs of this repository installed."""
 
     def __init__(self, suite: str = SUITES[0]) -> None:
-        """Builds what is not cached, and boots. Raises Unavailable where this host does not let us."""
+        """Builds what is not cached, and boots. Raises UnavailableError where this host does not let us."""
         self.suite = suite
         self._group = f"pychat-system-test.{os.getpid()}.{next(_numbers)}"
         self._check_host()
@@ -120,13 +120,13 @@ class Machine:
 
     def _check_host(self) -> None:
         if sys.platform != "linux" or os.geteuid() != 0:
-            raise Unavailable("it takes root on Linux")
+            raise UnavailableError("it takes root on Linux")
         if missing := [name for name in ("systemd-nspawn", "mmdebstrap", "nsenter") if not shutil.which(name)]:
-            raise Unavailable(f"no {', '.join(missing)}: 'apt-get install systemd-container mmdebstrap'")
+            raise UnavailableError(f"no {', '.join(missing)}: 'apt-get install systemd-container mmdebstrap'")
         try:
             _run(_alone(_PROBE, self._group, private="--mount --uts --ipc --net --pid --fork"), timeout=20)
         except subprocess.CalledProcessError as error:
-            raise Unavailable(f"no namespaces or no cgroup2 for us: {error.stderr.strip()}") from None
+            raise UnavailableError(f"no namespaces or no cgroup2 for us: {error.stderr.strip()}") from None
 
     def _is_up(self) -> bool:
         assert self._boot.poll() is None, "systemd-nspawn has ended"
@@ -233,7 +233,7 @@ def _rootfs(suite: str) -> Path:
             new.rename(rootfs)
         except subprocess.CalledProcessError as error:
             told = f"mmdebstrap cannot build {suite}: {error.stderr[-2000:]}"
-            raise (AssertionError if suite == SUITES[0] else Unavailable)(told) from None
+            raise (AssertionError if suite == SUITES[0] else UnavailableError)(told) from None
         finally:
             shutil.rmtree(new, ignore_errors=True)
     return rootfs

@@ -25,16 +25,16 @@ async def linked(
 ) -> AsyncIterator[tuple[Recorder, Connection, Raw]]:
     """An owner, its link, and the raw other end."""
     owner = Recorder()
-    link = Connection(owner, codec)
-    raw = await attach(link)
+    connection = Connection(owner, codec)
+    raw = await attach(connection)
     if liveness:
-        link.watch()
+        connection.start_keepalive()
     try:
-        yield owner, link, raw
+        yield owner, connection, raw
     finally:
         raw.hang_up()
-        link.drop("the test is over")
-        await link.closed
+        connection.abort("the test is over")
+        await connection.closed
 
 
 # ------------------------------------------------------------------ reading
@@ -51,19 +51,19 @@ async def test_the_frames_of_one_read_are_handed_on_together() -> None:
 @in_loop
 async def test_all_that_is_sent_because_of_one_read_goes_out_behind_it_in_one_write() -> None:
     class Answering(Recorder):
-        def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
-            link.send([wire.Ack(1)])
-            link.send([HI])
+        def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
+            connection.send([wire.Ack(1)])
+            connection.send([HI])
             self.early = raw.waiting()
 
     owner = Answering()
-    link = Connection(owner)
-    raw = await attach(link)
+    connection = Connection(owner)
+    raw = await attach(connection)
     await raw.say("Bob> Hi!")
     assert await raw.news() == ["\\ack 1", "Bob> Hi!"]
     assert owner.early == b""
     raw.hang_up()
-    await link.closed
+    await connection.closed
 
 
 @in_loop
@@ -78,28 +78,28 @@ async def test_a_line_that_comes_byte_by_byte_is_one_frame() -> None:
 
 @in_loop
 async def test_an_error_comes_behind_the_good_frames_before_it_and_nothing_comes_after_it() -> None:
-    async with linked() as (owner, link, raw):
+    async with linked() as (owner, connection, raw):
         await raw.say("Bob> Hi!", "nonsense", "Bob> too late")
         assert [line.split()[:2] for line in await raw.rest()] == [["\\error", "syntax"]]
         await raw.say("Bob> later still")
         raw.hang_up()
-        await link.closed
+        await connection.closed
         assert (owner.reads, owner.broken) == ([[HI]], ["syntax"])
 
 
 @in_loop
 async def test_an_owner_that_finishes_with_the_good_frames_hears_of_no_error_behind_them() -> None:
     class Finishing(Recorder):
-        def link_frames(self, link: Connection, frames: list[wire.Frame]) -> None:
-            link.finish([wire.Quit()])
+        def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
+            connection.close([wire.Quit()])
 
     owner = Finishing()
-    link = Connection(owner)
-    raw = await attach(link)
+    connection = Connection(owner)
+    raw = await attach(connection)
     await raw.say("Bob> Hi!", "nonsense")
     assert await raw.rest() == ["\\quit"]
     raw.hang_up()
-    await link.closed
+    await connection.closed
     assert owner.broken == []
 
 
@@ -114,10 +114,10 @@ async def test_an_endless_line_is_an_error_as_soon_as_it_is_too_long() -> None:
 @in_loop
 async def test_an_unfinished_last_line_counts_only_for_the_codec_that_says_so() -> None:
     for kind, reads in ((None, []), (PersonCodec(), [[wire.Hello(0, "Bob"), HI, wire.Quit()]])):
-        async with linked(codec=kind) as (owner, link, raw):
+        async with linked(codec=kind) as (owner, connection, raw):
             await asyncio.get_running_loop().sock_sendall(raw.sock, b"Bob> Hi!")
             raw.sock.shutdown(socket.SHUT_WR)
-            await link.closed
+            await connection.closed
             assert owner.reads == reads
 
 
@@ -126,22 +126,22 @@ async def test_an_unfinished_last_line_counts_only_for_the_codec_that_says_so() 
 
 @in_loop
 async def test_the_end_is_told_once_with_a_clause() -> None:
-    async with linked() as (owner, link, raw):
+    async with linked() as (owner, connection, raw):
         raw.hang_up()
-        await link.closed
+        await connection.closed
         assert owner.lost == ["closed by the other side"]
-        link.send([HI])
-        link.finish([HI])
-        link.drop("again")
-        assert link.socket() is None
+        connection.send([HI])
+        connection.close([HI])
+        connection.abort("again")
+        assert connection.socket() is None
     assert owner.lost == ["closed by the other side"]
 
 
 @in_loop
 async def test_a_dropped_link_says_why() -> None:
-    async with linked() as (owner, link, raw):
-        link.drop("it was too slow")
-        await link.closed
+    async with linked() as (owner, connection, raw):
+        connection.abort("it was too slow")
+        await connection.closed
         assert owner.lost == ["it was too slow"]
         assert await raw.rest() == []
 
@@ -152,14 +152,14 @@ async def test_the_last_line_arrives_although_the_other_side_is_still_sending() 
     client = Raw(socket.create_connection(listener.getsockname()))
     accepted, _ = listener.accept()
     owner = Recorder()
-    link = Connection(owner)
-    await asyncio.get_running_loop().connect_accepted_socket(lambda: link, accepted)
+    connection = Connection(owner)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
     await client.say(*1000 * ["Bob> Hi!"])
-    link.finish([wire.Quit("enough")])
+    connection.close([wire.Quit("enough")])
     await client.say(*1000 * ["Bob> Hi!"])  # a close on unread data would reset the connection
     assert await client.rest() == ["\\quit enough"]
     client.hang_up()
-    await link.closed
+    await connection.closed
     assert (owner.reads, owner.lost) == ([], ["closed from here"])
     listener.close()
 
@@ -168,18 +168,18 @@ async def test_the_last_line_arrives_although_the_other_side_is_still_sending() 
 async def test_who_never_closes_after_the_last_line_is_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(link_module, "FINISH_SECONDS", 0.01)
-        async with linked() as (owner, link, _):
-            link.finish([wire.Quit()])
-            await link.closed
+        async with linked() as (owner, connection, _):
+            connection.close([wire.Quit()])
+            await connection.closed
             assert owner.lost == ["closed from here"]
 
 
 @in_loop
 async def test_nothing_is_sent_behind_the_last_line() -> None:
-    async with linked() as (_, link, raw):
-        link.finish([wire.Quit("first")])
-        link.send([HI])
-        link.finish([wire.Quit("second")])
+    async with linked() as (_, connection, raw):
+        connection.close([wire.Quit("first")])
+        connection.send([HI])
+        connection.close([wire.Quit("second")])
         assert await raw.rest() == ["\\quit first"]
 
 
@@ -212,9 +212,9 @@ async def test_after_an_unanswered_ping_the_link_is_dead() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(link_module, "PING_AFTER", 0.01)
         patch.setattr(link_module, "PONG_WITHIN", 0.02)
-        async with linked(liveness=True) as (owner, link, raw):
+        async with linked(liveness=True) as (owner, connection, raw):
             began = asyncio.get_running_loop().time()
-            await link.closed
+            await connection.closed
             assert asyncio.get_running_loop().time() - began >= 0.029
             assert owner.lost == ["the other side does not answer any more"]
             assert await raw.rest() == ["\\ping"]
@@ -233,28 +233,31 @@ async def test_without_liveness_nobody_is_asked() -> None:
 
 @in_loop
 async def test_a_full_transport_is_told_and_so_is_room_in_it() -> None:
-    async with linked() as (owner, link, raw):
+    async with linked() as (owner, connection, raw):
         sent = 0
-        while link.writable:
-            link.send([HI])
+        while connection.writable:
+            connection.send([HI])
             sent += 1
         assert owner.writable == 0
         heard = 0
         while heard < sent:
             assert await raw.frame() == HI
             heard += 1
-        assert link.writable
+        assert connection.writable
         assert owner.writable == 1
 
 
 @in_loop
 async def test_what_waits_for_who_does_not_read_is_bounded() -> None:
     piece = [wire.Message("Bob", "x" * 500)] * 100
-    async with linked() as (owner, link, _):
+    async with linked() as (owner, connection, _):
         for _ in range(2 * UNSENT_MAX // 50_000 + 20):
-            link.send(piece)
-            assert link._transport is None or link._transport.get_write_buffer_size() <= UNSENT_MAX + 60_000
-        await link.closed
+            connection.send(piece)
+            assert (
+                connection._transport is None
+                or connection._transport.get_write_buffer_size() <= UNSENT_MAX + 60_000
+            )
+        await connection.closed
         assert owner.lost == ["it did not read what it was sent"]
 
 

@@ -48,31 +48,31 @@ def conversation(
     return wire.Peer("Client1", number, got, heard, told, turns.value, NOON, "192.0.2.7")
 
 
-def told(end: Endpoint, *frames: wire.Frame) -> list[Event]:
+def told(endpoint: Endpoint, *frames: wire.Frame) -> list[Event]:
     """What the user sees of `frames`."""
-    events = [event for frame in frames for event in end.receive(frame)]
-    end.shown()
+    events = [event for frame in frames for event in endpoint.receive(frame)]
+    endpoint.mark_displayed()
     return events
 
 
 def begin(role: Role, turns: Turns = Turns.ALTERNATE) -> Endpoint:
     """An end whose user may speak: a peer that has been greeted, an operator with a first message."""
-    end = Endpoint(role, HANDLES[role])
-    end.greet()
+    endpoint = Endpoint(role, HANDLES[role])
+    endpoint.greet()
     if role is PEER:
-        told(end, hello(turns=turns))
+        told(endpoint, hello(turns=turns))
     else:
-        told(end, wire.Hello(1, "alice"), conversation(turns=turns), says(PEER, "one"))
-    end.frames()
-    return end
+        told(endpoint, wire.Hello(1, "alice"), conversation(turns=turns), says(PEER, "one"))
+    endpoint.take_frames()
+    return endpoint
 
 
-def again(end: Endpoint, *frames: wire.Frame) -> tuple[list[Event], list[wire.Frame]]:
+def again(endpoint: Endpoint, *frames: wire.Frame) -> tuple[list[Event], list[wire.Frame]]:
     """The link is cut, a new one comes up, and `frames` arrive: what is shown, and sent behind the hello."""
-    end.lost()
-    end.greet()
-    end.frames()
-    return told(end, *frames), end.frames()
+    endpoint.connection_lost()
+    endpoint.greet()
+    endpoint.take_frames()
+    return told(endpoint, *frames), endpoint.take_frames()
 
 
 # ------------------------------------------------------------------ Ledger
@@ -120,64 +120,68 @@ Input = Callable[[Endpoint], object]
 
 
 def arrives(frame: wire.Frame) -> Input:
-    return lambda end: end.receive(frame)
+    return lambda endpoint: endpoint.receive(frame)
 
 
-def other_speaks(end: Endpoint) -> object:
-    return end.receive(says(OTHER[end.role], "x"))
+def other_speaks(endpoint: Endpoint) -> object:
+    return endpoint.receive(says(OTHER[endpoint.role], "x"))
 
 
-def reconnects(end: Endpoint, name: str | None = None) -> object:
+def reconnects(endpoint: Endpoint, name: str | None = None) -> object:
     """A new link comes up; the daemon tells of the conversation `name`, or of the one this end was in."""
-    end.lost()
-    end.greet()
-    if end.role is PEER:
-        return end.receive(hello(session=name or end.session or "5f0c", got=end.stored))
-    name = name or end.session
+    endpoint.connection_lost()
+    endpoint.greet()
+    if endpoint.role is PEER:
+        return endpoint.receive(hello(session=name or endpoint.session or "5f0c", got=endpoint.stored_count))
+    name = name or endpoint.session
     answers: list[wire.Frame] = [wire.Hello(1, "alice")]
     if name is not None:
-        heard, told = (end.received, end.stored) if name == end.session and not end.over else (0, 0)
-        answers.append(conversation(number=name, got=end.stored, heard=heard, told=told))
-    return [event for frame in answers for event in end.receive(frame)]
+        heard, told = (
+            (endpoint.received_count, endpoint.stored_count)
+            if name == endpoint.session and not endpoint.ended
+            else (0, 0)
+        )
+        answers.append(conversation(number=name, got=endpoint.stored_count, heard=heard, told=told))
+    return [event for frame in answers for event in endpoint.receive(frame)]
 
 
 WAYS: dict[Role, dict[str, Input]] = {
     PEER: {
-        "offline": lambda end: None,
-        "calling": lambda end: end.greet(),
+        "offline": lambda endpoint: None,
+        "calling": lambda endpoint: endpoint.greet(),
         "met": arrives(hello()),
-        "unacked": lambda end: end.say("one"),
+        "unacked": lambda endpoint: endpoint.say("one"),
         "theirs": arrives(wire.Ack(1)),
         "mine": other_speaks,
     },
     OPERATOR: {
-        "offline": lambda end: None,
-        "calling": lambda end: end.greet(),
+        "offline": lambda endpoint: None,
+        "calling": lambda endpoint: endpoint.greet(),
         "waiting": arrives(wire.Hello(1, "alice")),
         "met": arrives(conversation()),
         "mine": other_speaks,
-        "unacked": lambda end: end.say("one"),
+        "unacked": lambda endpoint: endpoint.say("one"),
         "theirs": arrives(wire.Ack(1)),
     },
 }
 """The states that one conversation goes through, and the input that leads to each."""
 
 BRANCHES: dict[str, tuple[str, Input]] = {
-    "held": ("theirs", lambda end: end.say("early")),
-    "cut": ("unacked", lambda end: end.lost()),
+    "held": ("theirs", lambda endpoint: endpoint.say("early")),
+    "cut": ("unacked", lambda endpoint: endpoint.connection_lost()),
     "over": ("mine", arrives(wire.Quit())),
-    "left": ("unacked", lambda end: end.quit()),
+    "left": ("unacked", lambda endpoint: endpoint.quit()),
 }
 """The states beside that way: from where, and how."""
 
 INPUTS: dict[str, Input] = {
-    "say": lambda end: [end.say("hi")],
-    "recall": lambda end: end.recall(),
-    "quit": lambda end: [end.quit()],
-    "lost": lambda end: end.lost(),
+    "say": lambda endpoint: [endpoint.say("hi")],
+    "recall": lambda endpoint: endpoint.recall(),
+    "quit": lambda endpoint: [endpoint.quit()],
+    "lost": lambda endpoint: endpoint.connection_lost(),
     "reconnect": reconnects,
     "hello": arrives(hello()),
-    "stranger": lambda end: reconnects(end, "99"),
+    "stranger": lambda endpoint: reconnects(endpoint, "99"),
     "message": other_speaks,
     "ack 1": arrives(wire.Ack(1)),
     "ack 9": arrives(wire.Ack(9)),
@@ -271,16 +275,16 @@ def cells() -> Iterator[tuple[Role, str, str, str]]:
 
 
 def end_in(role: Role, state: str) -> Endpoint:
-    end = Endpoint(role, HANDLES[role])
+    endpoint = Endpoint(role, HANDLES[role])
     start, branch = BRANCHES.get(state, (state, WAYS[role]["offline"]))
     for name, step in WAYS[role].items():
-        step(end)
+        step(endpoint)
         if name == start:
             break
-    branch(end)
-    end.shown()
-    end.frames()
-    return end
+    branch(endpoint)
+    endpoint.mark_displayed()
+    endpoint.take_frames()
+    return endpoint
 
 
 def _short(thing: object) -> str:
@@ -297,9 +301,9 @@ def _short(thing: object) -> str:
     }.get(name, name)
 
 
-def outcome_of(end: Endpoint, given: str) -> str:
+def outcome_of(endpoint: Endpoint, given: str) -> str:
     try:
-        result = INPUTS[given](end)
+        result = INPUTS[given](endpoint)
     except NotAllowedError:
         return "refused"
     except ProtocolError as error:
@@ -307,8 +311,8 @@ def outcome_of(end: Endpoint, given: str) -> str:
     if isinstance(result, str):
         return "text"
     events = result if isinstance(result, list) else []
-    end.shown()
-    shown, sent = ("+".join(_short(thing) for thing in things) for things in (events, end.frames()))
+    endpoint.mark_displayed()
+    shown, sent = ("+".join(_short(thing) for thing in things) for things in (events, endpoint.take_frames()))
     return f"{shown or '-'}/{sent}".removesuffix("/")
 
 
@@ -330,131 +334,131 @@ def test_in_each_state_each_input_has_its_outcome(role: Role, state: str, given:
 
 
 def test_what_is_said_early_goes_in_order_one_a_turn() -> None:
-    end = begin(PEER)
-    assert [end.say(text) for text in ("one", "two", "three")] == [
+    endpoint = begin(PEER)
+    assert [endpoint.say(text) for text in ("one", "two", "three")] == [
         MessageShown(says(PEER, "one"), own=True),
         MessageQueued("two"),
         MessageQueued("three"),
     ]
-    assert end.frames() == [says(PEER, "one")]
+    assert endpoint.take_frames() == [says(PEER, "one")]
     for reply, text in (("a", "two"), ("b", "three")):
-        events = told(end, wire.Ack(end.own), says(OPERATOR, reply))
+        events = told(endpoint, wire.Ack(endpoint.sent_count), says(OPERATOR, reply))
         assert events == [MessageShown(says(OPERATOR, reply), own=False), MessageShown(says(PEER, text), own=True)]
-        assert end.frames() == [says(PEER, text), wire.Ack(end.received)]
+        assert endpoint.take_frames() == [says(PEER, text), wire.Ack(endpoint.received_count)]
 
 
 def test_with_free_turns_all_that_was_held_goes_at_once() -> None:
-    end = Endpoint(PEER, "Client1")
+    endpoint = Endpoint(PEER, "Client1")
     for text in ("one", "two"):
-        assert end.say(text) == MessageQueued(text)
-    end.greet()
-    events = told(end, hello(turns=Turns.FREE))
+        assert endpoint.say(text) == MessageQueued(text)
+    endpoint.greet()
+    events = told(endpoint, hello(turns=Turns.FREE))
     assert events == [
         Connected("alice", resumed=False),
         *(MessageShown(says(PEER, text), own=True) for text in ("one", "two")),
     ]
-    assert end.frames()[1:] == [says(PEER, "one"), says(PEER, "two")]
+    assert endpoint.take_frames()[1:] == [says(PEER, "one"), says(PEER, "two")]
 
 
 def test_only_so_many_texts_are_on_their_way_at_once() -> None:
-    end = begin(PEER, Turns.FREE)
+    endpoint = begin(PEER, Turns.FREE)
     for n in range(OUTBOX_MAX):
-        end.say(str(n))
-    assert end.say("more") == MessageQueued("more")
-    assert told(end, wire.Ack(1)) == [MessageShown(says(PEER, "more"), own=True)]
-    assert end.frames()[-1] == says(PEER, "more")
+        endpoint.say(str(n))
+    assert endpoint.say("more") == MessageQueued("more")
+    assert told(endpoint, wire.Ack(1)) == [MessageShown(says(PEER, "more"), own=True)]
+    assert endpoint.take_frames()[-1] == says(PEER, "more")
 
 
 def test_the_newest_held_text_is_recalled_first() -> None:
-    end = begin(PEER)
+    endpoint = begin(PEER)
     for text in ("one", "two", "three"):
-        end.say(text)
-    assert [end.recall() for _ in range(3)] == ["three", "two", None]
-    assert end.own == 1  # what has gone is not recalled
+        endpoint.say(text)
+    assert [endpoint.recall() for _ in range(3)] == ["three", "two", None]
+    assert endpoint.sent_count == 1  # what has gone is not recalled
 
 
 def test_only_so_many_texts_may_wait() -> None:
-    end = Endpoint(PEER, "Client1")
+    endpoint = Endpoint(PEER, "Client1")
     for n in range(HELD_MAX):
-        end.say(str(n))
+        endpoint.say(str(n))
     with pytest.raises(NotAllowedError, match=f"{HELD_MAX} messages are waiting"):
-        end.say("one too many")
-    assert list(end.held) == [str(n) for n in range(HELD_MAX)]
-    end.recall()
-    assert end.say("now") == MessageQueued("now")
+        endpoint.say("one too many")
+    assert list(endpoint.held) == [str(n) for n in range(HELD_MAX)]
+    endpoint.recall()
+    assert endpoint.say("now") == MessageQueued("now")
 
 
 def test_what_is_no_message_changes_nothing() -> None:
-    end = begin(PEER)
+    endpoint = begin(PEER)
     for text in ("", "a\x1bb", "x" * 501):
         with pytest.raises(MessageError):
-            end.say(text)
-    assert (end.own, len(end.held), end.frames()) == (0, 0, [])
+            endpoint.say(text)
+    assert (endpoint.sent_count, len(endpoint.held), endpoint.take_frames()) == (0, 0, [])
 
 
 def test_checking_a_text_says_what_would_be_sent_and_sends_nothing() -> None:
-    end = begin(PEER)
-    assert end.check("e\u0301\n") == "é\u2028"
-    assert (end.own, len(end.held), end.frames()) == (0, 0, [])
+    endpoint = begin(PEER)
+    assert endpoint.validate("e\u0301\n") == "é\u2028"
+    assert (endpoint.sent_count, len(endpoint.held), endpoint.take_frames()) == (0, 0, [])
 
 
 # ------------------------------------------------------------------ acks
 
 
 def test_a_text_is_kept_until_it_is_acked() -> None:
-    end = begin(PEER, Turns.FREE)
+    endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
-        end.say(text)
-    told(end, wire.Ack(2))
-    assert (end.stored, list(end.outbox)) == (2, ["three"])
-    told(end, wire.Ack(1))  # old news
-    assert (end.stored, list(end.outbox)) == (2, ["three"])
+        endpoint.say(text)
+    told(endpoint, wire.Ack(2))
+    assert (endpoint.stored_count, list(endpoint.outbox)) == (2, ["three"])
+    told(endpoint, wire.Ack(1))  # old news
+    assert (endpoint.stored_count, list(endpoint.outbox)) == (2, ["three"])
 
 
 def test_nothing_can_be_acked_that_was_not_sent() -> None:
-    end = begin(PEER)
-    end.say("one")
+    endpoint = begin(PEER)
+    endpoint.say("one")
     with pytest.raises(ProtocolError, match="2 messages were acked, and 1 were sent"):
-        end.receive(wire.Ack(2))
-    end.lost()
-    end.greet()
+        endpoint.receive(wire.Ack(2))
+    endpoint.connection_lost()
+    endpoint.greet()
     with pytest.raises(ProtocolError, match="has 2 messages, and 1 were sent"):
-        end.receive(hello(got=2))
-    assert list(end.outbox) == ["one"]
+        endpoint.receive(hello(got=2))
+    assert list(endpoint.outbox) == ["one"]
 
 
 def test_what_is_shown_is_acked_once() -> None:
-    end = begin(OPERATOR)
-    assert end.frames() == []
-    end.receive(says(PEER, "two"))
-    assert end.frames() == []  # not before it is shown
-    end.shown()
-    end.shown()
-    assert end.frames() == [wire.Ack(2)]
+    endpoint = begin(OPERATOR)
+    assert endpoint.take_frames() == []
+    endpoint.receive(says(PEER, "two"))
+    assert endpoint.take_frames() == []  # not before it is shown
+    endpoint.mark_displayed()
+    endpoint.mark_displayed()
+    assert endpoint.take_frames() == [wire.Ack(2)]
 
 
 def test_what_is_shown_without_a_link_is_told_to_the_next() -> None:
     peer, operator = begin(PEER), begin(OPERATOR)
     peer.say("one")
-    for end in (peer, operator):
-        end.receive(says(OTHER[end.role], "news"))
-        end.lost()
-        end.shown()
-        end.greet()
-    assert peer.frames() == [wire.Hello(1, "Client1", session="5f0c", got=1, call=2)]
-    assert operator.frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0)]
+    for endpoint in (peer, operator):
+        endpoint.receive(says(OTHER[endpoint.role], "news"))
+        endpoint.connection_lost()
+        endpoint.mark_displayed()
+        endpoint.greet()
+    assert peer.take_frames() == [wire.Hello(1, "Client1", session="5f0c", got=1, call=2)]
+    assert operator.take_frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0)]
     told(operator, wire.Hello(1, "alice"), conversation(heard=2))
-    assert operator.frames() == [wire.Ack(2)]
+    assert operator.take_frames() == [wire.Ack(2)]
 
 
 def test_read_counts_only_grow() -> None:
-    end = begin(PEER, Turns.FREE)
+    endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
-        end.say(text)
+        endpoint.say(text)
     seen = []
     for count in (1, 0, 2):
-        end.receive(wire.Read(count))
-        seen.append(end.read)
+        endpoint.receive(wire.Read(count))
+        seen.append(endpoint.read_count)
     assert seen == [1, 1, 2]
 
 
@@ -462,13 +466,13 @@ def test_read_counts_only_grow() -> None:
 
 
 def test_a_resumed_peer_sends_again_what_the_daemon_has_not_got() -> None:
-    end = begin(PEER, Turns.FREE)
+    endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
-        end.say(text)
-    events, sent = again(end, hello(got=2, turns=Turns.FREE))
+        endpoint.say(text)
+    events, sent = again(endpoint, hello(got=2, turns=Turns.FREE))
     assert events == [Connected("alice", resumed=True)]
     assert sent == [says(PEER, "three")]
-    assert end.stored == 2
+    assert endpoint.stored_count == 2
 
 
 def test_a_peer_that_has_said_nothing_has_nothing_to_resume() -> None:
@@ -477,29 +481,29 @@ def test_a_peer_that_has_said_nothing_has_nothing_to_resume() -> None:
 
 
 def test_what_was_said_while_cut_off_follows_behind() -> None:
-    end = begin(PEER)
-    end.say("one")
-    end.lost()
-    assert end.say("two") == MessageQueued("two")
-    assert again(end, hello(got=0)) == ([Connected("alice", resumed=True)], [says(PEER, "one")])
-    assert again(end, hello(got=1), says(OPERATOR, "a"))[1] == [says(PEER, "two"), wire.Ack(1)]
+    endpoint = begin(PEER)
+    endpoint.say("one")
+    endpoint.connection_lost()
+    assert endpoint.say("two") == MessageQueued("two")
+    assert again(endpoint, hello(got=0)) == ([Connected("alice", resumed=True)], [says(PEER, "one")])
+    assert again(endpoint, hello(got=1), says(OPERATOR, "a"))[1] == [says(PEER, "two"), wire.Ack(1)]
 
 
 def test_stricter_turns_of_a_new_conversation_hold_what_they_do_not_allow() -> None:
-    end = begin(PEER, Turns.FREE)
+    endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
-        end.say(text)
-    _, sent = again(end, hello(session="new", turns=Turns.ALTERNATE))
+        endpoint.say(text)
+    _, sent = again(endpoint, hello(session="new", turns=Turns.ALTERNATE))
     assert sent == [says(PEER, "one")]
-    assert list(end.held) == ["two"]
+    assert list(endpoint.held) == ["two"]
 
 
 def test_a_resumed_console_is_repeated_what_was_stored_and_shows_it_no_second_time() -> None:
-    end = begin(OPERATOR)
-    end.say("two")
-    end.lost()
-    end.greet()
-    assert end.frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0)]
+    endpoint = begin(OPERATOR)
+    endpoint.say("two")
+    endpoint.connection_lost()
+    endpoint.greet()
+    assert endpoint.take_frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0)]
     repeated = (
         wire.Timestamp(NOON, own=True, mine=True),
         says(OPERATOR, "two"),
@@ -507,123 +511,123 @@ def test_a_resumed_console_is_repeated_what_was_stored_and_shows_it_no_second_ti
         says(PEER, "three"),
     )
     heading = conversation(got=1, heard=1)
-    events = told(end, wire.Hello(1, "alice"), heading, *repeated)
+    events = told(endpoint, wire.Hello(1, "alice"), heading, *repeated)
     assert events == [
         Connected("Client1", resumed=True, detail=heading),
         MessageShown(says(PEER, "three"), False, NOON),
     ]
-    assert end.frames() == [wire.Ack(1), wire.Ack(2)]
-    assert (end.stored, end.own, end.received) == (1, 1, 2)
+    assert endpoint.take_frames() == [wire.Ack(1), wire.Ack(2)]
+    assert (endpoint.stored_count, endpoint.sent_count, endpoint.received_count) == (1, 1, 2)
 
 
 def test_a_console_acks_a_conversation_as_soon_as_it_is_told_of_it() -> None:
-    end = Endpoint(OPERATOR, "alice")
-    end.greet()
-    end.frames()
-    told(end, wire.Hello(1, "alice"), conversation())
-    assert end.frames() == [wire.Ack(0)]
+    endpoint = Endpoint(OPERATOR, "alice")
+    endpoint.greet()
+    endpoint.take_frames()
+    told(endpoint, wire.Hello(1, "alice"), conversation())
+    assert endpoint.take_frames() == [wire.Ack(0)]
 
 
 def test_a_fresh_console_is_shown_both_sides() -> None:
-    end = Endpoint(OPERATOR, "alice")
-    end.greet()
+    endpoint = Endpoint(OPERATOR, "alice")
+    endpoint.greet()
     repeated = (says(PEER, "one"), wire.Timestamp(NOON, own=True), says(OPERATOR, "two"), says(PEER, "three"))
-    events = told(end, wire.Hello(1, "alice"), conversation(got=1), *repeated)
+    events = told(endpoint, wire.Hello(1, "alice"), conversation(got=1), *repeated)
     assert [(event.message.text, event.own) for event in events if isinstance(event, MessageShown)] == [
         ("one", False),
         ("two", True),
         ("three", False),
     ]
-    assert end.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
+    assert endpoint.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
 
 
 def test_a_console_counts_on_from_where_it_is_told_to_begin() -> None:
-    end = begin(OPERATOR)
-    end.say("lost?")
+    endpoint = begin(OPERATOR)
+    endpoint.say("lost?")
     heading = conversation(got=2, heard=3, told=2)
-    (over, met), sent = again(end, wire.Hello(1, "alice"), heading)
+    (over, met), sent = again(endpoint, wire.Hello(1, "alice"), heading)
     assert sent == [wire.Ack(3)]
     assert isinstance(over, Ended)
     assert over.left == Leftovers(not_confirmed=("lost?",))
     assert met == Connected("Client1", resumed=False, detail=heading)
-    assert (end.received, end.own) == (3, 2)
-    assert end.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
+    assert (endpoint.received_count, endpoint.sent_count) == (3, 2)
+    assert endpoint.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
 
 
 def test_nothing_is_sent_before_the_repetition_has_told_all() -> None:
-    end = Endpoint(OPERATOR, "alice")
-    end.greet()
-    told(end, wire.Hello(1, "alice"), conversation(got=1, turns=Turns.FREE), says(PEER, "one"))
-    end.frames()
-    assert end.say("mine") == MessageQueued("mine")
-    events = told(end, wire.Timestamp(NOON, own=True), says(OPERATOR, "two"))
+    endpoint = Endpoint(OPERATOR, "alice")
+    endpoint.greet()
+    told(endpoint, wire.Hello(1, "alice"), conversation(got=1, turns=Turns.FREE), says(PEER, "one"))
+    endpoint.take_frames()
+    assert endpoint.say("mine") == MessageQueued("mine")
+    events = told(endpoint, wire.Timestamp(NOON, own=True), says(OPERATOR, "two"))
     assert events == [
         MessageShown(says(OPERATOR, "two"), True, NOON),
         MessageShown(says(OPERATOR, "mine"), own=True),
     ]
-    assert end.frames() == [says(OPERATOR, "mine")]
+    assert endpoint.take_frames() == [says(OPERATOR, "mine")]
 
 
 def test_an_own_text_whose_words_are_gone_counts_as_arrived() -> None:
-    end = begin(OPERATOR)
-    end.say("two")
+    endpoint = begin(OPERATOR)
+    endpoint.say("two")
     gone = (wire.Timestamp(NOON, own=True, mine=True, gone=True), says(OPERATOR, "?"))
-    events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *gone)
+    events, sent = again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1), *gone)
     assert (events[1:], sent) == ([], [wire.Ack(1)])
-    assert (end.stored, list(end.outbox)) == (1, [])
+    assert (endpoint.stored_count, list(endpoint.outbox)) == (1, [])
 
 
 def test_what_another_console_has_said_comes_first_and_the_own_text_waits() -> None:
-    end = begin(OPERATOR)
+    endpoint = begin(OPERATOR)
     for text in ("mine", "mine too"):
-        end.say(text)
+        endpoint.say(text)
     repeated = (wire.Timestamp(NOON, own=True), says(OPERATOR, "another's"))
-    events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1), *repeated)
+    events, sent = again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1), *repeated)
     assert events[1:] == [MessageShown(says(OPERATOR, "another's"), True, NOON), MessageQueued("mine")]
     assert says(OPERATOR, "mine") not in sent
-    assert list(end.held) == ["mine", "mine too"]
-    told(end, says(PEER, "two"))
-    assert end.frames() == [says(OPERATOR, "mine"), wire.Ack(2)]
+    assert list(endpoint.held) == ["mine", "mine too"]
+    told(endpoint, says(PEER, "two"))
+    assert endpoint.take_frames() == [says(OPERATOR, "mine"), wire.Ack(2)]
 
 
 def test_another_console_may_have_had_several_turns() -> None:
-    end = begin(OPERATOR)
-    end.say("mine")
+    endpoint = begin(OPERATOR)
+    endpoint.say("mine")
     talk = (
         *(wire.Timestamp(NOON, own=True), says(OPERATOR, "another's"), says(PEER, "two")),
         *(wire.Timestamp(NOON, own=True), says(OPERATOR, "another's too"), says(PEER, "three")),
     )
-    _, sent = again(end, wire.Hello(1, "alice"), conversation(got=2, heard=1), *talk)
+    _, sent = again(endpoint, wire.Hello(1, "alice"), conversation(got=2, heard=1), *talk)
     assert sent == [wire.Ack(1), says(OPERATOR, "mine"), wire.Ack(3)]
-    assert (end.stored, end.own, end.received) == (2, 3, 3)
+    assert (endpoint.stored_count, endpoint.sent_count, endpoint.received_count) == (2, 3, 3)
 
 
 def test_a_console_may_be_given_another_handle_and_asks_for_things_once() -> None:
-    end = Endpoint(OPERATOR, "root")
-    end.suggested = end.take = True
-    end.greet()
-    assert end.frames() == [wire.Hello(1, "root", suggested=True, take=True)]
-    told(end, wire.Hello(1, "alice"))
-    end.greet()
-    assert end.frames() == [wire.Hello(1, "alice")]
+    endpoint = Endpoint(OPERATOR, "root")
+    endpoint.handle_is_default = endpoint.take_over = True
+    endpoint.greet()
+    assert endpoint.take_frames() == [wire.Hello(1, "root", suggested=True, take=True)]
+    told(endpoint, wire.Hello(1, "alice"))
+    endpoint.greet()
+    assert endpoint.take_frames() == [wire.Hello(1, "alice")]
 
 
 def test_a_text_between_hello_and_peer_goes_behind_the_ack_that_makes_it_count() -> None:
-    end = begin(OPERATOR)
-    end.lost()
-    end.greet()
-    end.receive(wire.Hello(1, "alice"))
-    end.say("two")
-    end.receive(conversation(heard=1))
-    assert end.frames()[1:] == [wire.Ack(1), says(OPERATOR, "two")]
+    endpoint = begin(OPERATOR)
+    endpoint.connection_lost()
+    endpoint.greet()
+    endpoint.receive(wire.Hello(1, "alice"))
+    endpoint.say("two")
+    endpoint.receive(conversation(heard=1))
+    assert endpoint.take_frames()[1:] == [wire.Ack(1), says(OPERATOR, "two")]
 
 
 @pytest.mark.parametrize("role", Role)
 def test_on_a_new_link_the_other_end_is_here_until_it_is_said_to_be_away(role: Role) -> None:
-    end = begin(role)
-    told(end, wire.Away())
-    again(end, *([hello()] if role is PEER else [wire.Hello(1, "alice"), conversation(heard=1)]))
-    assert end.here
+    endpoint = begin(role)
+    told(endpoint, wire.Away())
+    again(endpoint, *([hello()] if role is PEER else [wire.Hello(1, "alice"), conversation(heard=1)]))
+    assert endpoint.other_present
 
 
 def test_an_end_is_ready_when_all_has_been_told_to_it() -> None:
@@ -639,31 +643,31 @@ def test_an_end_is_ready_when_all_has_been_told_to_it() -> None:
 
 def test_an_end_knows_how_long_the_daemon_keeps_what_is_said() -> None:
     for role in Role:
-        end = Endpoint(role, HANDLES[role])
-        told(end, wire.Hello(1, "alice", session="5f0c", keep="30d"))
-        assert end.keep == "30d"
+        endpoint = Endpoint(role, HANDLES[role])
+        told(endpoint, wire.Hello(1, "alice", session="5f0c", keep="30d"))
+        assert endpoint.retention == "30d"
 
 
 def test_another_console_brings_its_own_handle() -> None:
-    end = begin(PEER)
+    endpoint = begin(PEER)
     for frame, handle in ((wire.Here("bob"), "bob"), (wire.Here(), "bob"), (wire.Message("carol", "hi"), "carol")):
-        told(end, frame)
-        assert end.other == handle
+        told(endpoint, frame)
+        assert endpoint.other_handle == handle
 
 
 # ------------------------------------------------------------------ times
 
 
 def test_a_time_is_that_of_the_next_message_only() -> None:
-    end = begin(PEER, Turns.FREE)
-    events = told(end, wire.Timestamp(NOON), wire.Read(0), says(OPERATOR, "then"), says(OPERATOR, "now"))
+    endpoint = begin(PEER, Turns.FREE)
+    events = told(endpoint, wire.Timestamp(NOON), wire.Read(0), says(OPERATOR, "then"), says(OPERATOR, "now"))
     assert [event.time for event in events if isinstance(event, MessageShown)] == [NOON, None]
 
 
 def test_a_time_without_its_message_is_lost_with_the_link() -> None:
-    end = begin(PEER)
-    told(end, wire.Timestamp(NOON))
-    events, _ = again(end, hello(), says(OPERATOR, "now"))
+    endpoint = begin(PEER)
+    told(endpoint, wire.Timestamp(NOON))
+    events, _ = again(endpoint, hello(), says(OPERATOR, "now"))
     assert events[1:] == [MessageShown(says(OPERATOR, "now"), own=False)]
 
 
@@ -671,72 +675,72 @@ def test_a_time_without_its_message_is_lost_with_the_link() -> None:
 
 
 def test_the_others_quit_gives_back_what_did_not_arrive() -> None:
-    end = begin(PEER)
+    endpoint = begin(PEER)
     for text in ("one", "two"):
-        end.say(text)
-    assert told(end, wire.Quit("bye")) == [Ended("alice", True, "bye", Leftovers(not_sent=("one", "two")))]
-    assert end.take_back() == Leftovers()
+        endpoint.say(text)
+    assert told(endpoint, wire.Quit("bye")) == [Ended("alice", True, "bye", Leftovers(not_sent=("one", "two")))]
+    assert endpoint.take_back() == Leftovers()
 
 
 def test_after_the_own_quit_what_is_on_its_way_may_still_be_acked() -> None:
-    end = begin(PEER, Turns.FREE)
+    endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
-        end.say(text)
-    assert end.quit("bye") == Ended("alice", False, "bye")
-    assert end.frames() == [says(PEER, "one"), says(PEER, "two"), wire.Quit("bye")]
-    told(end, wire.Ack(1))
-    assert end.take_back() == Leftovers(not_confirmed=("two",))
+        endpoint.say(text)
+    assert endpoint.quit("bye") == Ended("alice", False, "bye")
+    assert endpoint.take_frames() == [says(PEER, "one"), says(PEER, "two"), wire.Quit("bye")]
+    told(endpoint, wire.Ack(1))
+    assert endpoint.take_back() == Leftovers(not_confirmed=("two",))
 
 
 def test_the_own_quit_gives_back_what_was_held() -> None:
-    end = begin(PEER)
+    endpoint = begin(PEER)
     for text in ("one", "two"):
-        end.say(text)
-    assert end.quit() == Ended("alice", False, "", Leftovers(not_sent=("two",)))
-    assert list(end.held) == []
+        endpoint.say(text)
+    assert endpoint.quit() == Ended("alice", False, "", Leftovers(not_sent=("two",)))
+    assert list(endpoint.held) == []
 
 
 def test_after_the_own_quit_what_was_stored_before_is_shown_and_nothing_goes() -> None:
-    end = begin(OPERATOR)
-    end.quit()
-    end.frames()
-    assert told(end, says(PEER, "crossed")) == [MessageShown(says(PEER, "crossed"), own=False)]
-    assert end.frames() == [wire.Ack(2)]
+    endpoint = begin(OPERATOR)
+    endpoint.quit()
+    endpoint.take_frames()
+    assert told(endpoint, says(PEER, "crossed")) == [MessageShown(says(PEER, "crossed"), own=False)]
+    assert endpoint.take_frames() == [wire.Ack(2)]
 
 
 def test_a_daemon_that_has_forgotten_the_conversation_ends_it() -> None:
-    end = begin(PEER)
-    end.say("one")
-    told(end, wire.Ack(1), says(OPERATOR, "a"))
-    end.say("two")
-    events, sent = again(end, hello(session="new"))
+    endpoint = begin(PEER)
+    endpoint.say("one")
+    told(endpoint, wire.Ack(1), says(OPERATOR, "a"))
+    endpoint.say("two")
+    events, sent = again(endpoint, hello(session="new"))
     lost = Leftovers(not_confirmed=("two",))
     assert events == [Ended("alice", True, "The other side does not know this conversation any more.", lost)]
     assert sent == []
 
 
 def test_a_new_conversation_at_the_console_starts_from_nothing_and_gives_old_texts_back() -> None:
-    end = begin(OPERATOR)
+    endpoint = begin(OPERATOR)
     for text in ("two", "early"):
-        end.say(text)
+        endpoint.say(text)
     new = conversation(number="8")
-    over, met, said = told(end, new, says(PEER, "one"))
+    over, met, said = told(endpoint, new, says(PEER, "one"))
     assert isinstance(over, Ended)
     assert over.left == Leftovers(not_sent=("early",), not_confirmed=("two",))
     assert (met, said) == (
         Connected("Client1", resumed=False, detail=new),
         MessageShown(says(PEER, "one"), own=False),
     )
-    assert (end.stored, end.own, end.received) == (0, 0, 1)
-    assert end.my_turn
+    assert (endpoint.stored_count, endpoint.sent_count, endpoint.received_count) == (0, 0, 1)
+    assert endpoint.my_turn
 
 
 def test_the_next_conversation_is_a_new_one_after_the_others_quit() -> None:
-    end = begin(OPERATOR)
-    end.say("two")
-    told(end, wire.Ack(1), wire.Read(1), wire.Quit(), conversation(number="8"), says(PEER, "one"))
-    assert (end.stored, end.read, end.received) == (0, 0, 1)
-    assert end.say("two") == MessageShown(says(OPERATOR, "two"), own=True)
+    endpoint = begin(OPERATOR)
+    endpoint.say("two")
+    told(endpoint, wire.Ack(1), wire.Read(1), wire.Quit(), conversation(number="8"), says(PEER, "one"))
+    assert (endpoint.stored_count, endpoint.read_count, endpoint.received_count) == (0, 0, 1)
+    assert endpoint.say("two") == MessageShown(says(OPERATOR, "two"), own=True)
 
 
 def test_an_end_that_has_quit_calls_again_to_say_so_and_one_that_was_left_does_not() -> None:
@@ -744,165 +748,167 @@ def test_an_end_that_has_quit_calls_again_to_say_so_and_one_that_was_left_does_n
         left, over = begin(role), begin(role)
         left.quit()
         told(over, wire.Quit())
-        for end in (left, over):
-            end.lost()
-            end.greet()
-        (call,) = left.frames()
+        for endpoint in (left, over):
+            endpoint.connection_lost()
+            endpoint.greet()
+        (call,) = left.take_frames()
         assert isinstance(call, wire.Hello)
         assert call.session == session
-        assert over.frames() == [wire.Hello(1, HANDLES[role], call=2 if role is PEER else None)]
+        assert over.take_frames() == [wire.Hello(1, HANDLES[role], call=2 if role is PEER else None)]
 
 
 def test_a_peers_quit_during_the_call_is_told_once_the_call_is_answered() -> None:
-    end = begin(PEER)
-    end.say("one")
-    end.lost()
-    end.greet()
-    end.quit()
-    told(end, hello(got=1))
-    assert end.frames()[-1] == wire.Quit()
+    endpoint = begin(PEER)
+    endpoint.say("one")
+    endpoint.connection_lost()
+    endpoint.greet()
+    endpoint.quit()
+    told(endpoint, hello(got=1))
+    assert endpoint.take_frames()[-1] == wire.Quit()
 
 
 def test_what_the_answer_says_is_stored_is_not_given_back_after_a_quit() -> None:
-    end = begin(PEER)
-    end.say("one")
-    end.lost()
-    end.greet()
-    end.quit()
-    told(end, hello(got=1))
-    assert end.take_back() == Leftovers()
+    endpoint = begin(PEER)
+    endpoint.say("one")
+    endpoint.connection_lost()
+    endpoint.greet()
+    endpoint.quit()
+    told(endpoint, hello(got=1))
+    assert endpoint.take_back() == Leftovers()
 
 
 def test_what_no_link_was_given_is_not_sent_and_the_rest_is_not_confirmed() -> None:
-    end = begin(PEER, Turns.FREE)
-    end.say("given")
-    end.lost()
-    end.say("kept here")
-    assert end.take_back() == Leftovers(("kept here",), ("given",))
+    endpoint = begin(PEER, Turns.FREE)
+    endpoint.say("given")
+    endpoint.connection_lost()
+    endpoint.say("kept here")
+    assert endpoint.take_back() == Leftovers(("kept here",), ("given",))
 
 
 def test_what_a_new_link_was_given_again_is_not_confirmed() -> None:
-    end = begin(PEER, Turns.FREE)
-    end.say("one")
-    end.lost()
-    end.say("two")
-    again(end, hello(turns=Turns.FREE))
-    assert end.take_back() == Leftovers(not_confirmed=("one", "two"))
+    endpoint = begin(PEER, Turns.FREE)
+    endpoint.say("one")
+    endpoint.connection_lost()
+    endpoint.say("two")
+    again(endpoint, hello(turns=Turns.FREE))
+    assert endpoint.take_back() == Leftovers(not_confirmed=("one", "two"))
 
 
 def test_what_a_refused_console_has_said_is_stored_or_not_sent() -> None:
-    end = begin(OPERATOR, Turns.FREE)
+    endpoint = begin(OPERATOR, Turns.FREE)
     for text in ("one", "two", "three"):
-        end.say(text)
-    told(end, wire.Ack(1))
-    end.lost()
-    end.greet()
-    told(end, wire.Stored(2))
-    assert end.take_back() == Leftovers(not_sent=("three",))
+        endpoint.say(text)
+    told(endpoint, wire.Ack(1))
+    endpoint.connection_lost()
+    endpoint.greet()
+    told(endpoint, wire.Stored(2))
+    assert endpoint.take_back() == Leftovers(not_sent=("three",))
 
 
 def test_what_a_caller_said_that_is_sent_away_is_not_sent() -> None:
-    end = begin(PEER)
-    end.say("one")
-    told(end, wire.Busy())
-    assert end.take_back() == Leftovers(not_sent=("one",))
+    endpoint = begin(PEER)
+    endpoint.say("one")
+    told(endpoint, wire.Busy())
+    assert endpoint.take_back() == Leftovers(not_sent=("one",))
 
 
 def test_a_console_that_quits_while_cut_off_gets_all_back_at_once() -> None:
-    end = begin(OPERATOR, Turns.FREE)
-    end.say("given")
-    end.lost()
-    end.say("kept here")
-    assert end.quit().left == Leftovers(("kept here",), ("given",))
+    endpoint = begin(OPERATOR, Turns.FREE)
+    endpoint.say("given")
+    endpoint.connection_lost()
+    endpoint.say("kept here")
+    assert endpoint.quit().left == Leftovers(("kept here",), ("given",))
 
 
 def test_what_crossed_the_others_quit_is_given_back_to_a_console() -> None:
-    end = begin(OPERATOR)
-    end.say("two")
-    end.quit()
-    assert told(end, wire.Quit()) == [TextsReturned(Leftovers(not_sent=("two",)))]
+    endpoint = begin(OPERATOR)
+    endpoint.say("two")
+    endpoint.quit()
+    assert told(endpoint, wire.Quit()) == [TextsReturned(Leftovers(not_sent=("two",)))]
 
 
 def test_the_end_tells_how_many_own_messages_were_not_shown() -> None:
-    end = begin(PEER, Turns.FREE)
+    endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
-        end.say(text)
-    told(end, wire.Ack(3), wire.Read(1))
-    assert told(end, wire.Quit()) == [Ended("alice", True, "", unread=2)]
+        endpoint.say(text)
+    told(endpoint, wire.Ack(3), wire.Read(1))
+    assert told(endpoint, wire.Quit()) == [Ended("alice", True, "", unread=2)]
 
 
 def test_an_equal_text_of_another_console_is_not_taken_for_an_own_one() -> None:
-    end = begin(OPERATOR, Turns.FREE)
-    end.say("two")
+    endpoint = begin(OPERATOR, Turns.FREE)
+    endpoint.say("two")
     repeated = (wire.Timestamp(NOON, own=True), says(OPERATOR, "two"))
-    events, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *repeated)
+    events, sent = again(
+        endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *repeated
+    )
     assert events[1:] == [MessageShown(says(OPERATOR, "two"), True, NOON)]
     assert sent == [wire.Ack(1), says(OPERATOR, "two")]
 
 
 def test_another_consoles_message_whose_words_are_gone_is_not_an_own_one() -> None:
-    end = begin(OPERATOR, Turns.FREE)
-    end.say("two")
+    endpoint = begin(OPERATOR, Turns.FREE)
+    endpoint.say("two")
     gone = (wire.Timestamp(NOON, own=True, gone=True), says(OPERATOR, "?"))
-    _, sent = again(end, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *gone)
+    _, sent = again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *gone)
     assert sent == [wire.Ack(1), says(OPERATOR, "two")]
 
 
 def test_an_operators_quit_while_cut_off_is_told_to_the_next_link() -> None:
-    end = begin(OPERATOR)
-    end.lost()
-    end.quit("bye")
-    _, sent = again(end, wire.Hello(1, "alice"), conversation(heard=1))
+    endpoint = begin(OPERATOR)
+    endpoint.connection_lost()
+    endpoint.quit("bye")
+    _, sent = again(endpoint, wire.Hello(1, "alice"), conversation(heard=1))
     assert sent == [wire.Ack(1), wire.Quit("bye")]
-    assert end.over
+    assert endpoint.ended
 
 
 # ------------------------------------------------------------------ another handle
 
 
 def test_a_console_with_another_handle_is_told_of_once() -> None:
-    end = begin(PEER)
+    endpoint = begin(PEER)
     al2 = wire.Message("Al2", "Hello")
-    assert told(end, wire.Here("Al2"), wire.Here("Al2")) == [Renamed("alice", "Al2")]
-    end.say("Hi!")
-    assert told(end, al2) == [MessageShown(al2, False)]
-    assert end.other == "Al2"
+    assert told(endpoint, wire.Here("Al2"), wire.Here("Al2")) == [Renamed("alice", "Al2")]
+    endpoint.say("Hi!")
+    assert told(endpoint, al2) == [MessageShown(al2, False)]
+    assert endpoint.other_handle == "Al2"
 
 
 def test_who_comes_to_an_empty_console_has_no_other_name_but_is_there() -> None:
-    end = begin(PEER)
-    assert told(end, wire.Away(), wire.Here("Al2")) == [Presence(here=False), Presence(here=True)]
-    assert end.other == "Al2"
+    endpoint = begin(PEER)
+    assert told(endpoint, wire.Away(), wire.Here("Al2")) == [Presence(here=False), Presence(here=True)]
+    assert endpoint.other_handle == "Al2"
 
 
 @pytest.mark.parametrize("role", Role)
 def test_a_message_under_another_handle_tells_of_it_first(role: Role) -> None:
-    end = begin(role, Turns.FREE)
+    endpoint = begin(role, Turns.FREE)
     message = wire.Message("Other", "Hello")
-    assert told(end, message) == [Renamed(HANDLES[OTHER[role]], "Other"), MessageShown(message, False)]
+    assert told(endpoint, message) == [Renamed(HANDLES[OTHER[role]], "Other"), MessageShown(message, False)]
 
 
 def test_who_comes_back_is_told_who_is_there_by_what_follows_the_hello() -> None:
-    end = begin(PEER, Turns.FREE)
-    end.say("Hi!")
-    told(end, wire.Ack(1))
+    endpoint = begin(PEER, Turns.FREE)
+    endpoint.say("Hi!")
+    told(endpoint, wire.Ack(1))
     back = wire.Hello(1, "operator", session="5f0c", got=1, turns="free")  # nobody is: a daemon that was restarted
-    assert again(end, back, wire.Away())[0] == [Connected("alice", True), Presence(here=False)]
+    assert again(endpoint, back, wire.Away())[0] == [Connected("alice", True), Presence(here=False)]
     at, before = wire.Timestamp(NOON), says(OPERATOR, "before")
     back = wire.Hello(1, "Al2", session="5f0c", got=1, turns="free")
-    assert again(end, back, wire.Here("Al2"), at, before)[0] == [
+    assert again(endpoint, back, wire.Here("Al2"), at, before)[0] == [
         Connected("alice", True),
         Renamed("alice", "Al2"),
         MessageShown(before, False, NOON),
     ]
-    assert end.other == "Al2"
+    assert endpoint.other_handle == "Al2"
 
 
 def test_the_first_name_of_a_classic_program_is_not_another_one() -> None:
-    end = begin(PEER)
-    end.classic = True
-    assert told(end, wire.Here("Ann")) == []
-    assert end.other == "Ann"
+    endpoint = begin(PEER)
+    endpoint.classic = True
+    assert told(endpoint, wire.Here("Ann")) == []
+    assert endpoint.other_handle == "Ann"
 
 
 # ------------------------------------------------------------------ what the daemon may not say
@@ -910,9 +916,9 @@ def test_the_first_name_of_a_classic_program_is_not_another_one() -> None:
 
 def test_only_version_1_is_spoken() -> None:
     for role in Role:
-        end = Endpoint(role, HANDLES[role])
+        endpoint = Endpoint(role, HANDLES[role])
         with pytest.raises(ProtocolError, match="speaks version 2") as broken:
-            end.receive(wire.Hello(2, "alice"))
+            endpoint.receive(wire.Hello(2, "alice"))
         assert broken.value.code == "version"
 
 
@@ -921,15 +927,15 @@ def test_turns_are_alternate_or_free() -> None:
         (PEER, wire.Hello(1, "alice", session="5f0c", turns="chess")),
         (OPERATOR, wire.Peer("Bob", "7", 0, 0, 0, "chess", NOON, "::")),
     ):
-        end = Endpoint(role, HANDLES[role])
+        endpoint = Endpoint(role, HANDLES[role])
         with pytest.raises(ProtocolError, match="'alternate' or 'free'"):
-            end.receive(frame)
+            endpoint.receive(frame)
 
 
 def test_what_the_daemon_says_is_passed_on() -> None:
-    end = begin(PEER)
+    endpoint = begin(PEER)
     words = (wire.Busy("later"), wire.Error("turn", "wait"), wire.Notice("hello all"), wire.Away(), wire.Here())
-    assert told(end, *words) == [
+    assert told(endpoint, *words) == [
         RemoteError("busy", "later"),
         RemoteError("turn", "wait"),
         Notice("hello all"),

@@ -69,7 +69,7 @@ async def test_a_caller_that_never_says_its_first_message_is_closed(line: Line) 
     raw, _ = await line.greeted()
     await _is_too_slow(raw)
     await line.lose(raw)
-    assert not line.board.greeted
+    assert not line.switchboard.greeted
 
 
 @pytest.mark.usefixtures("short_first_message")
@@ -116,6 +116,6 @@ async def test_a_classic_caller_refused_for_its_length_has_time_to_say_it_shorte
     assert (await raw.hear()).startswith("\\error too-long ")
     await asyncio.sleep(SHORT * 2)
     await raw.say("shorter")
-    while line.board.conversation is None:
+    while line.switchboard.conversation is None:
         await asyncio.sleep(0.01)
     assert line.counts() == (1, 0)

@@ -44,7 +44,7 @@ def test_enter_sends_and_alt_enter_is_a_line_break(keys: str) -> None:
     async def check() -> None:
         async with desk(keys=keys) as one:
             one.press("one", ALT_ENTER, "two", "\r")
-            await one.until(lambda: one.chat.end.own)
+            await one.until(lambda: one.session.endpoint.sent_count)
             assert await _sent(one) == ["Bob> one\u2028two"]
             assert one.line == ""
 
@@ -60,7 +60,7 @@ async def test_emoji_are_drawn_in_parts_and_sent_as_they_were_typed() -> None:
         await one.line_is(emoji)
         await one.until(lambda: "\uff24\uff25" in one.written)  # the flag
         one.press("\r")
-        await one.until(lambda: one.chat.end.own)
+        await one.until(lambda: one.session.endpoint.sent_count)
         assert await _sent(one) == [f"Bob> {emoji}"]
 
 
@@ -89,7 +89,7 @@ async def test_what_is_drawn_otherwise_is_sent_as_it_was_pasted() -> None:
         one.paste("a\u202eb\u200b")
         await one.until(lambda: "a\ufffdb\ufffd" in one.written)
         one.press("\r")
-        await one.until(lambda: one.chat.end.own)
+        await one.until(lambda: one.session.endpoint.sent_count)
         assert await _sent(one) == ["Bob> a\u202eb\u200b"]
 
 
@@ -100,7 +100,7 @@ async def test_a_paste_waits_in_the_line_with_its_line_breaks_until_enter() -> N
         await one.line_is("one\ntwo\n\\quit")
         assert await _sent(one) == []
         one.press("\r")
-        await one.until(lambda: one.chat.end.own)
+        await one.until(lambda: one.session.endpoint.sent_count)
         assert await _sent(one) == ["Bob> one\u2028two\u2028\\quit"]
 
 
@@ -138,10 +138,10 @@ async def test_ctrl_c_clears_the_line_and_on_an_empty_one_leaves() -> None:
     async with desk() as one:
         one.press("half", CTRL_C)
         await one.line_is("")
-        assert not one.chat.done
+        assert not one.session.done
         one.press(CTRL_C)
-        await one.until(lambda: one.chat.done)
-        assert one.chat.status is ExitStatus.INTERRUPTED
+        await one.until(lambda: one.session.done)
+        assert one.session.exit_status is ExitStatus.INTERRUPTED
 
 
 @in_loop
@@ -152,7 +152,7 @@ async def test_ctrl_d_deletes_a_character_and_on_an_empty_line_ends_the_conversa
         one.press(CTRL_D)
         await one.line_is("")
         one.press(CTRL_D)
-        await one.until(lambda: one.chat.end.over)
+        await one.until(lambda: one.session.endpoint.ended)
         assert await _sent(one) == ["\\quit"]
 
 
@@ -164,7 +164,7 @@ async def test_alt_up_takes_the_newest_held_message_back_one_after_the_other() -
     async with desk(turns="alternate") as one:
         for text in ("Hi!", "first", "\\\\second"):
             one.press(text, "\r")
-        await one.until(lambda: len(one.chat.end.held) == 2)
+        await one.until(lambda: len(one.session.endpoint.held) == 2)
         one.press(ALT_UP)
         await one.line_is("\\\\second")
         one.press(ALT_UP)  # something stands in the line: it is not disturbed
@@ -193,7 +193,7 @@ async def test_a_backslash_opens_a_menu_of_all_commands_with_their_help() -> Non
     async with desk() as one:
         one.press("\\")
         await one.until(one.menu)
-        assert one.menu() == [(f"\\{name}", words) for name, words in one.chat.commands.items()]
+        assert one.menu() == [(f"\\{name}", words) for name, words in one.session.commands.items()]
         one.press("h")
         await one.until(lambda: len(one.menu()) == 2)
         assert one.menu() == [("\\help", ANY), ("\\held", ANY)]
@@ -229,7 +229,7 @@ async def test_up_ctrl_r_and_the_suggestion_bring_back_what_was_typed() -> None:
     async with desk() as one:
         for text in ("the first", "another", "the last"):
             one.press(text, "\r")
-        await one.until(lambda: one.chat.end.own == 3)
+        await one.until(lambda: one.session.endpoint.sent_count == 3)
         await one.history_is_there()
         one.press(UP)
         await one.line_is("the last")
@@ -247,7 +247,7 @@ async def test_equal_lines_are_shown_once_and_one_behind_a_space_never(tmp_path:
     async with desk(file) as one:
         for text in ("one", "two", " a secret", "one"):
             one.press(text, "\r")
-        await one.until(lambda: one.chat.end.own == 4)
+        await one.until(lambda: one.session.endpoint.sent_count == 4)
         await one.history_is_there()
         one.press(UP)
         await one.line_is("one")

@@ -23,11 +23,11 @@ Sentence = Callable[[re.Match[str], Status], str]
 
 
 def frame(frame: wire.Frame) -> Step:
-    return lambda end: end.receive(frame)
+    return lambda endpoint: endpoint.receive(frame)
 
 
 def says(*texts: str) -> Step:
-    return lambda end: [end.say(text) for text in texts]
+    return lambda endpoint: [endpoint.say(text) for text in texts]
 
 
 def _caller(turns: str, *, classic: bool = False, plain: bool = False, name: str | None = None) -> wire.Peer:
@@ -55,7 +55,7 @@ def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
             rest = [frame(wire.Ack(1)), frame(wire.Message("Bob", "Yes?")), frame(wire.Away())]
             rest[1:1] = [] if peer.classic else [frame(wire.Read(1))]
             yield OPERATOR, False, peer, [*greeted, says("Hello", "and", "so on"), *rest, frame(wire.Quit())]
-            yield OPERATOR, False, peer, [*greeted, lambda end: end.quit()]
+            yield OPERATOR, False, peer, [*greeted, lambda endpoint: endpoint.quit()]
 
 
 def situations() -> list[Status]:
@@ -63,24 +63,26 @@ def situations() -> list[Status]:
     found = []
     for role, classic, peer, steps in stories():
         for count in range(len(steps) + 1):
-            end = Endpoint(role, NAMES[role])
-            end.classic = classic
-            end.greet()
+            endpoint = Endpoint(role, NAMES[role])
+            endpoint.classic = classic
+            endpoint.greet()
             for step in steps[:count]:
-                step(end)
-            known = peer if end.other else None
+                step(endpoint)
+            known = peer if endpoint.other_handle else None
             for calls, key, typing, taken in product((None, 0, 2), (None, KEY), (False, True), (False, True)):
                 linked = calls is None
-                if (linked and (not count or taken)) or (typing and not (linked and end.open and end.here)):
+                if (linked and (not count or taken)) or (
+                    typing and not (linked and endpoint.is_open and endpoint.other_present)
+                ):
                     continue  # so it cannot be
-                found.append(Status(end, "the test", known, calls, key, typing, taken))
+                found.append(Status(endpoint, "the test", known, calls, key, typing, taken))
     return found
 
 
-def _counted(situation: Status, stored: int, read: int) -> str:
-    end = situation.end
-    words = f"Sent {end.own}, of which {stored} stored"
-    return words if end.classic else f"{words} and {read} read"
+def _counted(status: Status, stored: int, read: int) -> str:
+    endpoint = status.endpoint
+    words = f"Sent {endpoint.sent_count}, of which {stored} stored"
+    return words if endpoint.classic else f"{words} and {read} read"
 
 
 # For each part of the toolbar, the words of the sentence that tells the same.
@@ -88,36 +90,38 @@ SENTENCES: dict[str, Sentence] = {
     "nobody there yet": lambda _, s: "Nobody is there yet.",
     "taken": lambda _, s: "The line was taken when it was called last.",
     "alice": lambda _, s: "The other side is alice" if s.calls is None else "The last connection was with alice",
-    "Bob": lambda _, s: f"Bob {'calls' if s.calls is None and s.end.here else 'called'} from 192.0.2.7 with ",
+    "Bob": lambda _, s: (
+        f"Bob {'calls' if s.calls is None and s.endpoint.other_present else 'called'} from 192.0.2.7 with "
+    ),
     "waiting for the next caller": lambda m, s: f"The conversation with Bob is over: {m[0]}.",
     r"calling|calling again \(\d+\)": lambda m, s: f"There is no connection: {m[0]}.",
     "your turn|.*'s turn|speak freely|you speak first|waiting for the first message|over": lambda m, s: (
         f"{'now' if s.calls is None or m[0] == 'over' else 'as far as is known here'}: {m[0]}."
     ),
-    "typing": lambda _, s: f"{s.end.other} is typing.",
-    "away": lambda _, s: f"{s.end.other} is away: messages are kept",
+    "typing": lambda _, s: f"{s.endpoint.other_handle} is typing.",
+    "away": lambda _, s: f"{s.endpoint.other_handle} is away: messages are kept",
     "key accepted": lambda _, s: "The host has proved to have the accepted key.",
     "an authority vouches": lambda _, s: "A certificate authority of this system vouches for the host's name.",
     "PLAINTEXT": lambda _, s: "PLAINTEXT, NOT ENCRYPTED",
     "not verified": lambda _, s: "Whose key that is has not been verified",
     "verified as (.*)": lambda m, s: f"Encrypted; the certificate is that of {m[1]}.",
     r"(\d+) held": lambda m, s: f"; held {m[1]}.",
-    r"(\d+) not confirmed": lambda m, s: _counted(s, s.end.own - int(m[1]), s.end.read),
-    "not read": lambda _, s: _counted(s, s.end.own, s.end.read),
-    "read": lambda _, s: _counted(s, s.end.own, s.end.own),
+    r"(\d+) not confirmed": lambda m, s: _counted(s, s.endpoint.sent_count - int(m[1]), s.endpoint.read_count),
+    "not read": lambda _, s: _counted(s, s.endpoint.sent_count, s.endpoint.read_count),
+    "read": lambda _, s: _counted(s, s.endpoint.sent_count, s.endpoint.sent_count),
     "sent": lambda _, s: "Its program does not tell what has arrived",
 }
 
 
 def test_everything_in_the_toolbar_is_in_the_status_too() -> None:
     seen = set()
-    for situation in situations():
-        status = "\n".join(situation.status_lines())
-        for part in situation.parts():
+    for status in situations():
+        lines = "\n".join(status.status_lines())
+        for part in status.parts():
             found = [(one, match) for one in SENTENCES if (match := re.fullmatch(one, part.words))]
             assert len(found) == 1, f"a part without a sentence of its own: {part.words!r}"
             ((pattern, match),) = found
-            assert SENTENCES[pattern](match, situation) in status, (part.words, status)
+            assert SENTENCES[pattern](match, status) in lines, (part.words, lines)
             seen.add(pattern)
     assert seen == set(SENTENCES)
 
@@ -139,16 +143,16 @@ OF_NOW += ("vouches", "verified", "key is")
 def test_without_a_connection_nothing_is_told_of_the_present() -> None:
     without = [one for one in situations() if one.calls is not None]
     assert without
-    for situation in without:
-        told = "\n".join([*situation.status_lines(), *(part.words for part in situation.parts())])
+    for status in without:
+        told = "\n".join([*status.status_lines(), *(part.words for part in status.parts())])
         assert [words for words in OF_NOW if words in told.replace("now: over", "")] == [], told
 
 
 def test_nothing_is_told_of_a_connection_that_never_was() -> None:
     for classic, key in product((False, True), (None, KEY)):
-        end = Endpoint(PEER, "Bob")
-        end.classic = classic
-        told = "\n".join(Status(end, "the test", None, 1, key, False, False).status_lines())
+        endpoint = Endpoint(PEER, "Bob")
+        endpoint.classic = classic
+        told = "\n".join(Status(endpoint, "the test", None, 1, key, False, False).status_lines())
         assert "There is no connection: calling again (1)." in told
         assert "ncrypted" not in told
         assert "ENCRYPTED" not in told
@@ -156,20 +160,24 @@ def test_nothing_is_told_of_a_connection_that_never_was() -> None:
 
 
 def test_a_caller_that_is_away_or_has_quit_is_not_told_to_be_there() -> None:
-    gone = [one for one in situations() if one.end.role is OPERATOR and (one.end.over or not one.end.here)]
+    gone = [
+        one
+        for one in situations()
+        if one.endpoint.role is OPERATOR and (one.endpoint.ended or not one.endpoint.other_present)
+    ]
     assert gone
-    for situation in gone:
-        told = "\n".join(situation.status_lines())
+    for status in gone:
+        told = "\n".join(status.status_lines())
         untrue = ("calls from", "ncrypted", "ENCRYPTED", "verified")
         assert [words for words in untrue if words in told] == [], told
 
 
 @pytest.mark.parametrize("turns", Turns)
 def test_the_last_connection_is_told_of_as_what_is_over(turns: Turns) -> None:
-    end = Endpoint(PEER, "Bob")
-    end.greet()
-    end.receive(wire.Hello(1, "alice", session="5f0c", turns=turns.value))
-    lines = Status(end, "the test", None, 2, KEY, False, False).status_lines()
+    endpoint = Endpoint(PEER, "Bob")
+    endpoint.greet()
+    endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=turns.value))
+    lines = Status(endpoint, "the test", None, 2, KEY, False, False).status_lines()
     assert lines[1:3] == ["There is no connection: calling again (2).", "The last connection was with alice."]
     assert "The last connection was encrypted with TLS 1.3." in lines
     assert f"The host's key was {KEY}:" in lines

@@ -20,17 +20,17 @@ HI = wire.Message("Bob", "Hi!")
 @in_loop
 async def test_a_dialled_link_speaks_with_who_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        link = await dial("127.0.0.1", listener.getsockname()[1], Recorder())
+        connection = await dial("127.0.0.1", listener.getsockname()[1], Recorder())
         accepted, _ = listener.accept()
         raw = Raw(accepted)
-        sock = link.socket()
+        sock = connection.socket()
         assert sock is not None
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        link.finish([HI])
+        connection.close([HI])
         assert await raw.rest() == ["Bob> Hi!"]
         raw.hang_up()
-        await link.closed
+        await connection.closed
 
 
 @in_loop
@@ -38,9 +38,9 @@ async def test_every_address_of_a_name_is_tried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(socket, "getaddrinfo", lambda *_, **__: _addresses(listener.getsockname()[1]))
-            link = await dial("pychat.test", listener.getsockname()[1], Recorder())
-        link.drop("the test is over")
-        await link.closed
+            connection = await dial("pychat.test", listener.getsockname()[1], Recorder())
+        connection.abort("the test is over")
+        await connection.closed
 
 
 def _addresses(port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:

@@ -14,7 +14,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
 from pychat_client.session import reconnect
-from pychat_client.session.reconnect import converse
+from pychat_client.session.reconnect import run_session
 from pychat_client.session.session import Session
 from pychat_client.session.view import View
 from pychat_client.transport.connection import Connection
@@ -49,7 +49,7 @@ class Notes(View):
 
     def refresh(self) -> None: ...
 
-    async def run(self, chat: Session) -> None:
+    async def run(self, session: Session) -> None:
         await self._stopped.wait()
 
     def stop(self) -> None:
@@ -61,7 +61,7 @@ class Calls:
 
     def __init__(self, *, wait: bool = False) -> None:
         self.view = Notes()
-        self.chat = Session(Endpoint(Role.PEER, "Bob"), self.view, "the test", wait=wait)
+        self.session = Session(Endpoint(Role.PEER, "Bob"), self.view, "the test", wait=wait)
         self.times: list[float] = []
         self._up = True
         self._answered: asyncio.Queue[Raw] = asyncio.Queue()
@@ -70,9 +70,9 @@ class Calls:
         self.times.append(asyncio.get_running_loop().time())
         if not self._up:
             raise UnreachableError("Nobody answers.")
-        link = Connection(self.chat)
-        self._answered.put_nowait(await attach(link))
-        return link
+        connection = Connection(self.session)
+        self._answered.put_nowait(await attach(connection))
+        return connection
 
     async def answered(self) -> Raw:
         """The other end of the next call, greeted."""
@@ -90,7 +90,7 @@ class Calls:
         self._up = True
 
     def start(self, retry_for: float | None = None) -> Awaitable[ExitStatus]:
-        return asyncio.create_task(converse(self.chat, self.view, self.connect, retry_for))
+        return asyncio.create_task(run_session(self.session, self.view, self.connect, retry_for))
 
 
 @pytest.fixture(autouse=True)
@@ -166,9 +166,9 @@ async def test_what_was_not_acked_is_said_again_on_the_next_call() -> None:
     calls = Calls()
     status = calls.start()
     raw = await calls.answered()
-    while not calls.chat.greeted:
+    while not calls.session.greeted:
         await asyncio.sleep(0)
-    calls.chat.typed("Hi!")
+    calls.session.submit("Hi!")
     assert await raw.hear() == "Bob> Hi!"
     raw.hang_up()
     raw = await calls.answered()

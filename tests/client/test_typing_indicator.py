@@ -17,7 +17,7 @@ from pychat_client.session import typing_indicator
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
 from tests.aio import Raw, attach, in_loop
-from tests.client.test_redial import Notes
+from tests.client.test_reconnect import Notes
 
 HELLO = "\\hello 1 alice session=5f0c turns=free"
 
@@ -64,21 +64,21 @@ async def talking() -> AsyncIterator[tuple[Session, Watcher, Raw]]:
     """A peer's chat after the first message, its view, and the daemon's end of the link."""
     view = Watcher()
     one = Session(Endpoint(Role.PEER, "Bob"), view, "the test")
-    link = Connection(one)
-    raw = await attach(link)
-    one.link_made(link)
+    connection = Connection(one)
+    raw = await attach(connection)
+    one.connection_made(connection)
     await raw.say(HELLO)
     await raw.news()
-    one.typed("Hi!")
+    one.submit("Hi!")
     assert await raw.hear() == "Bob> Hi!"
     await raw.say("\\ack 1")
     await raw.news()
     try:
         yield one, view, raw
     finally:
-        link.drop("the test is over")
+        connection.abort("the test is over")
         with suppress(asyncio.CancelledError):
-            await link.closed
+            await connection.closed
         raw.hang_up()
 
 
@@ -86,7 +86,7 @@ async def talking() -> AsyncIterator[tuple[Session, Watcher, Raw]]:
 async def test_typing_is_told_once_in_a_while_and_not_for_each_key() -> None:
     async with talking() as (one, _, raw):
         for length in range(1, 8):
-            one.attention.line_changed("thought"[:length])
+            one.typing_indicator.line_changed("thought"[:length])
         assert await raw.news() == ["\\typing"]
 
 
@@ -94,14 +94,14 @@ async def test_typing_is_told_once_in_a_while_and_not_for_each_key() -> None:
 async def test_an_empty_line_and_a_command_are_no_typing() -> None:
     async with talking() as (one, _, raw):
         for line in ("", "   ", "\\", "\\status", "\\quit I am off"):
-            one.attention.line_changed(line)
+            one.typing_indicator.line_changed(line)
         assert await raw.news() == []
 
 
 @in_loop
 async def test_a_message_that_begins_with_a_backslash_is_typing() -> None:
     async with talking() as (one, _, raw):
-        one.attention.line_changed("\\\\o/")
+        one.typing_indicator.line_changed("\\\\o/")
         assert await raw.news() == ["\\typing"]
 
 
@@ -110,9 +110,9 @@ async def test_who_is_away_is_told_nothing_and_cannot_be_rung() -> None:
     async with talking() as (one, _, raw):
         await raw.say("\\away")
         await raw.news()
-        one.attention.line_changed("thought")
+        one.typing_indicator.line_changed("thought")
         with pytest.raises(NotAllowedError, match="Nobody is there"):
-            one.typed("\\ring")
+            one.submit("\\ring")
         assert await raw.news() == []
 
 
@@ -123,12 +123,12 @@ async def test_the_others_typing_is_shown_until_nothing_more_is_heard_of_it() ->
         async with talking() as (one, _, raw):
             await raw.say("\\typing")
             await raw.news()
-            assert one.situation.typing
-            assert "alice is typing." in one.situation.status_lines()
-            assert "typing" in [part.words for part in one.situation.parts()]
-            while one.situation.typing:
+            assert one.status.typing
+            assert "alice is typing." in one.status.status_lines()
+            assert "typing" in [part.words for part in one.status.parts()]
+            while one.status.typing:
                 await asyncio.sleep(0.01)
-            assert "alice is typing." not in one.situation.status_lines()
+            assert "alice is typing." not in one.status.status_lines()
 
 
 @in_loop
@@ -136,7 +136,7 @@ async def test_a_message_ends_the_sign_of_typing() -> None:
     async with talking() as (one, _, raw):
         await raw.say("\\typing", "alice> Hello")
         await raw.news()
-        assert not one.situation.typing
+        assert not one.status.typing
 
 
 @in_loop
@@ -146,16 +146,16 @@ async def test_a_lost_link_ends_the_sign_of_typing() -> None:
         await raw.news()
         raw.hang_up()
         await one.gone.wait()
-        assert not one.situation.typing
+        assert not one.status.typing
 
 
 @in_loop
 async def test_a_ring_is_sent_and_the_next_one_has_to_wait() -> None:
     async with talking() as (one, view, raw):
-        one.typed("\\ring")
+        one.submit("\\ring")
         assert view.sentences[-1] == "You ring alice."
         with pytest.raises(NotAllowedError, match="You have just rung; again in 10 s"):
-            one.typed("\\ring")
+            one.submit("\\ring")
         assert await raw.news() == ["\\ring"]
 
 
@@ -181,16 +181,16 @@ async def test_before_the_first_message_nothing_can_be_rung() -> None:
     view = Watcher()
     one = Session(Endpoint(Role.OPERATOR, "alice"), view, "the test")
     with pytest.raises(NotAllowedError, match="Nobody is there"):
-        one.typed("\\ring")
+        one.submit("\\ring")
 
 
 @in_loop
 async def test_what_a_new_console_is_told_of_before_is_no_alert() -> None:
     view = Watcher()
     one = Session(Endpoint(Role.OPERATOR, "alice"), view, "the test")
-    link = Connection(one)
-    raw = await attach(link)
-    one.link_made(link)
+    connection = Connection(one)
+    raw = await attach(connection)
+    one.connection_made(connection)
     peer = "\\peer Bob session=1 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=::1"
     await raw.say("\\hello 1 alice", peer, "\\at 2024-05-01T12:00Z", "Bob> before", "\\ready", "Bob> now")
     await raw.news()
