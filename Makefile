@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Tests wait more than they work: twice as many at once as there are processors.
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
-.PHONY: run check test test-debian12 system-test terminals pictures deb dist release man \
+.PHONY: run check test test-debian12 system-test terminals pictures structure deb dist release man \
 	faults bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
@@ -34,6 +34,9 @@ terminals: .venv/ready  ## resizing in the terminal emulators of X that are inst
 
 pictures: .venv/ready   ## the README's picture of both terminals, from a real talk
 	$(BIN)/python -m tests.pictures
+
+structure: .venv/ready  ## figures of the code's structure: imports, circles, the largest classes, lines
+	$(BIN)/python packaging/tools/structure.py
 
 deb:                    ## the Debian packages, in build/deb; says what it lacks
 	packaging/make-deb
