@@ -1,7 +1,8 @@
 """A TCP proxy that is a bad network: random pieces, stalls and cuts, all drawn from one seed.
 
 It runs in a thread of its own, so that a test can drive programs meanwhile. It forwards faithfully
-until it is armed; armed, it cuts at random byte positions, a given number of times at most.
+until it is armed; armed, it cuts at random byte positions, a given number of times at most. A test that
+needs a certain line to be late holds it back with `hold` instead, and lets it go when it likes.
 """
 
 from __future__ import annotations
@@ -13,17 +14,30 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+
+ENCRYPTED = 0x17
+"""The type of a TLS record that is encrypted. The client's first one ends its handshake; then each line that it
+says at once (its hello, messages, acks) is one."""
+
+LATE_LINES = (1, 4)
+"""So many lines the client has said in a newer call when those of a LATE one arrive: from its hello itself to
+what only a client says that has been answered."""
+
+LATE_SECONDS = 0.2
+"""The longest time a client goes on in a call whose words are late already: to end a handshake, to say hello."""
 
 
 class Cut(Enum):
-    """What happens to a connection at a random byte; what is behind that byte is lost."""
+    """What happens to a connection at a random byte; what is behind that byte is lost, but where it is late."""
 
     RESET = "both sides get an RST"
     CLOSE = "both sides get a FIN"
     HALF = "the receiver of that byte gets a FIN, the other direction goes on"
     GHOST = "the client gets an RST, the daemon is told nothing and keeps a dead connection"
+    LATE = "the client gets an RST; what it said last arrives when it has called again already"
+    LATE_HELLO = "both sides get an RST, and then the next call is LATE from its hello on"
 
 
 @dataclass(frozen=True)
@@ -41,14 +55,107 @@ class Weather:
     kinds: tuple[Cut, ...] = tuple(Cut)
 
 
+class _Records:
+    """Counts the encrypted records of one direction; a record may come in any pieces."""
+
+    def __init__(self) -> None:
+        self.encrypted = 0
+        self._header = b""
+        self._left = 0  # bytes until the next header
+
+    def take(self, data: bytes, most: int | None = None) -> int:
+        """Counts on; how many bytes of `data` come before the encrypted record after the first `most`."""
+        for place, byte in enumerate(data):
+            if self._left:
+                self._left -= 1
+                continue
+            if not self._header and byte == ENCRYPTED:
+                if self.encrypted == most:
+                    return place
+                self.encrypted += 1
+            self._header += bytes([byte])
+            if len(self._header) == 5:
+                self._left, self._header = int.from_bytes(self._header[3:]), b""
+        return len(data)
+
+
 @dataclass(eq=False)
 class _Pair:
     """The two connections of one call: the client's, and ours to the daemon."""
 
     client: asyncio.StreamWriter
     daemon: asyncio.StreamWriter
+    number: int
     cut: bool = False  # nothing is forwarded any more
     ghost: bool = False  # the client's is gone, and the daemon is not to know
+    said: _Records = field(default_factory=_Records)  # by the client
+    kept: bytes | None = None  # what the client says from now on waits here
+    answers: int = 0  # of the daemon; its end is one
+
+    @property
+    def lines(self) -> int:
+        """How many the client has said; what ends its handshake is none."""
+        return self.said.encrypted - 1
+
+    def part(self) -> None:
+        """The client is cut off; the daemon is told nothing."""
+        self.cut = self.ghost = True
+        _reset(self.client)
+
+    def let_go(self) -> None:
+        """What was kept arrives; a client that is still there can go on."""
+        kept, self.kept = self.kept, None
+        if kept is not None and not self.daemon.is_closing():
+            self.daemon.write(kept)
+            if self.cut:
+                self.daemon.write_eof()
+
+
+class Hold:
+    """One call that is held back: the first that wants to say more than `lines` lines.
+
+    For the thread of the test.
+    """
+
+    def __init__(self, lines: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.lines = lines
+        self.pair: _Pair | None = None  # set by the proxy, once something is held
+        self._loop = loop
+        self._answers = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the client has said something that the daemon has not got."""
+        return self.pair is not None
+
+    def cut(self) -> None:
+        """The client gets an RST, the daemon is told nothing."""
+        self._do(lambda pair: pair.part())
+
+    def let_go(self) -> None:
+        """What is held arrives, and what the client says from now on if it has not been cut off."""
+
+        def go(pair: _Pair) -> None:
+            self._answers = pair.answers
+            pair.let_go()
+
+        self._do(go)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the daemon has dealt with what was let go: it said something, or ended the connection,
+        which it may have done before."""
+        assert self.pair
+        return self.pair.answers > self._answers or self.pair.daemon.is_closing()
+
+    def _do(self, action: Callable[[_Pair], None]) -> None:
+        pair = self.pair
+        assert pair, "nothing is held yet"
+
+        async def act() -> None:
+            action(pair)
+
+        asyncio.run_coroutine_threadsafe(act(), self._loop).result(10)
 
 
 class Proxy:
@@ -63,6 +170,11 @@ class Proxy:
         self._strike: Callable[[], None] | None = None
         self._left = 0  # bytes until the next cut
         self._pairs: set[_Pair] = set()
+        self._calls = 0
+        self._late: list[tuple[_Pair, int]] = []  # what waits for so many lines of a newer call
+        self._hold: Hold | None = None  # asked for, and there has been no such call yet
+        self._late_hello = False  # the next call is late
+        self.late_arrivals = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
         self._loop = asyncio.new_event_loop()
@@ -87,6 +199,20 @@ class Proxy:
     def strike(self, action: Callable[[], None]) -> None:
         """Does `action` as soon as the daemon says something more, before it is forwarded."""
         self._strike = action
+
+    def hold(self, lines: int) -> Hold:
+        """Holds back what a call says to the daemon after so many lines (its hello is the first); only one."""
+        self._hold = Hold(lines, self._loop)
+        return self._hold
+
+    def cut(self) -> None:
+        """Resets both ends of every call."""
+
+        async def act() -> None:
+            for pair in self._pairs:
+                _break(pair)
+
+        asyncio.run_coroutine_threadsafe(act(), self._loop).result(10)
 
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
@@ -114,7 +240,8 @@ class Proxy:
         except OSError:  # the daemon is down: so is this connection
             _reset(client)
             return
-        pair = _Pair(client, daemon)
+        self._calls += 1
+        pair = _Pair(client, daemon, self._calls)
         self._pairs.add(pair)
         with suppress(asyncio.CancelledError):  # this proxy ends
             await asyncio.gather(self._forward(pair, reader, daemon), self._forward(pair, back, client))
@@ -122,33 +249,71 @@ class Proxy:
         self._pairs.discard(pair)
 
     async def _forward(self, pair: _Pair, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_daemon = writer is pair.daemon
         try:
             while data := await reader.read(1 << 16):
-                if writer is pair.client and (strike := self._strike) is not None:
-                    self._strike = None
-                    strike()
-                if not (pair.cut or await self._send(pair, data, writer) or pair.ghost):
+                goes = self._heard(pair, data) if to_daemon else self._answered(pair, data)
+                if not (pair.cut or await self._send(pair, data[:goes], writer) or pair.ghost):
                     return
-            if not pair.ghost and writer.can_write_eof():
+                if goes < len(data):
+                    self._keep(pair, data[goes:])
+                self._deliver_late(pair)
+            if not pair.ghost and pair.kept is None and writer.can_write_eof():
                 writer.write_eof()
         except OSError:  # one side has reset: so does the other
             if not pair.ghost:
-                _reset(pair.client)
-                _reset(pair.daemon)
+                _break(pair)
+        finally:
+            pair.answers += not to_daemon  # by its end
+
+    def _answered(self, pair: _Pair, data: bytes) -> int:
+        pair.answers += 1
+        if (strike := self._strike) is not None:
+            self._strike = None
+            strike()
+        return len(data)
+
+    def _heard(self, pair: _Pair, data: bytes) -> int:
+        """Counts what the client says; how many bytes of it go on now."""
+        if pair.kept is not None or (self._hold is None and not self._late_hello):
+            return pair.said.take(data)
+        return pair.said.take(data, 1 if self._hold is None else self._hold.lines + 1)
+
+    def _keep(self, pair: _Pair, data: bytes) -> None:
+        """This is the call that is to be held back, or late, from here on."""
+        if pair.kept is not None:  # it is late already, since a moment ago
+            pair.kept += data
+        elif self._hold is not None:
+            pair.kept, self._hold.pair, self._hold = data, pair, None
+        else:
+            self._late_hello = False
+            self._make_late(pair, data)
+
+    def _deliver_late(self, newer: _Pair) -> None:
+        """What waits for this call to have come so far arrives."""
+        for late in [(pair, lines) for pair, lines in self._late if pair.number < newer.number]:
+            pair, lines = late
+            if newer.lines >= lines:
+                self._late.remove(late)
+                self.late_arrivals += 1
+                pair.let_go()
 
     async def _send(self, pair: _Pair, data: bytes, writer: asyncio.StreamWriter) -> bool:
         """Forwards `data` in pieces; False when it has cut before the end."""
         weather, rng = self._weather, self._rng
         while data:
+            if pair.kept is not None and writer is pair.daemon:
+                pair.kept += data
+                return True
             size = rng.randint(1, weather.piece)
             piece, data = data[:size], data[size:]
             if rng.random() < weather.stall:
                 await asyncio.sleep(rng.uniform(0, weather.stall_seconds))
-            if self._armed and self._left < len(piece):
-                writer.write(piece[: self._left])
-                self._cut(pair, writer, rng.choice(weather.kinds))
-                return False
-            self._left -= len(piece)
+            if self._armed and pair.kept is None:
+                if self._left < len(piece):
+                    writer.write(piece[: self._left])
+                    return self._cut(pair, writer, rng.choice(weather.kinds), piece[self._left :] + data)
+                self._left -= len(piece)
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
@@ -156,23 +321,41 @@ class Proxy:
                 return False
         return True
 
-    def _cut(self, pair: _Pair, receiver: asyncio.StreamWriter, kind: Cut) -> None:
+    def _cut(self, pair: _Pair, receiver: asyncio.StreamWriter, kind: Cut, rest: bytes) -> bool:
+        """rest: what was to be sent to the receiver; whether the connection goes on for the sender."""
         self.cuts[kind] += 1
         self._left = self._rng.randint(*self._weather.between)
         self._armed = self.cuts_made < self._weather.cuts
-        pair.cut = kind is not Cut.HALF
+        pair.cut = kind not in (Cut.HALF, Cut.LATE)
         match kind:
             case Cut.RESET:
-                _reset(pair.client)
-                _reset(pair.daemon)
+                _break(pair)
             case Cut.CLOSE:
                 _close(pair)
             case Cut.HALF:
                 with suppress(OSError):
                     receiver.write_eof()
             case Cut.GHOST:  # what the daemon still sends is read, and thrown away
-                pair.ghost = True
-                _reset(pair.client)
+                pair.part()
+            case Cut.LATE:
+                self._make_late(pair, rest if receiver is pair.daemon else b"")
+                return True
+            case Cut.LATE_HELLO:
+                self._late_hello = True
+                _break(pair)
+        return False
+
+    def _make_late(self, pair: _Pair, said: bytes) -> None:
+        """said: what the client has said and the daemon has not got."""
+        pair.kept = said
+        self._late.append((pair, self._rng.randint(*LATE_LINES)))
+        self._loop.call_later(self._rng.uniform(0, LATE_SECONDS), pair.part)
+
+
+def _break(pair: _Pair) -> None:
+    """Ends both connections with an RST."""
+    _reset(pair.client)
+    _reset(pair.daemon)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,110 @@
+"""What a client has said on a connection that is dead for it arrives after its next call: the daemon is to
+know that it is old, and the call that lives is not to suffer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.harness import BIN, Line, Piped, wait_for
+from tests.faults.proxy import Hold, Proxy, Weather
+
+FAIR = Weather(cuts=0, stall=0)
+BEFORE_HELLO, AFTER_HELLO = 0, 1
+
+
+@pytest.fixture
+def proxy(line_free: Line) -> Iterator[Proxy]:
+    """On the way to a line where both may speak at any time."""
+    between = Proxy(line_free.port, 1, FAIR)
+    yield between
+    between.close()
+
+
+def _console(line: Line) -> Piped:
+    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("Whoever calls speaks first")
+    return console
+
+
+def _client(line: Line, proxy: Proxy) -> Piped:
+    words = [str(BIN / "pychat"), "--accept-new", "127.0.0.1", str(proxy.port), "--plain", "--handle", "Client1"]
+    client = Piped(line.popen(words))
+    client.notes("Connected to")
+    return client
+
+
+def _is_held(hold: Hold) -> None:
+    wait_for(lambda: hold.holds, "the client says what is held back")
+
+
+def _arrives(hold: Hold) -> None:
+    """Lets it go, and waits until the daemon has dealt with it."""
+    hold.let_go()
+    wait_for(lambda: hold.answered, "the daemon answers what was late, or ends its connection")
+
+
+def _goes_on(line: Line, client: Piped, console: Piped, said: list[str]) -> None:
+    """Both still reach each other, what the client said is on the console and in the journal once, and both
+    end well."""
+    client.enter("and on")
+    ended = client.process.poll
+    wait_for(lambda: "Client1> and on\n" in console.out() or ended() is not None, "the live call goes on")
+    assert ended() is None, client.notices()
+    console.enter("an answer")
+    client.says("Server> an answer\n")
+    assert console.out() == "".join(f"Client1> {text}\n" for text in [*said, "and on"])
+    assert client.out() == "Server> an answer\n"
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    console.notes("Client1 ended the conversation.")
+    history = line.plain("pychatd-console", "--history", "--json")
+    assert history.exit_status() == 0
+    assert [history.out().count(f'"{text}"') for text in [*said, "and on"]] == [1] * (len(said) + 1)
+
+
+def test_a_hello_that_comes_after_that_of_a_newer_call_displaces_nobody(line_free: Line, proxy: Proxy) -> None:
+    console, client = _console(line_free), _client(line_free, proxy)
+    client.enter("one")
+    console.says("Client1> one\n")
+    second = proxy.hold(BEFORE_HELLO)
+    proxy.cut()
+    _is_held(second)
+    second.cut()
+    client.enter("two")  # by the third call
+    console.says("Client1> two\n")
+    _arrives(second)
+    _goes_on(line_free, client, console, ["one", "two"])
+
+
+def test_a_first_message_that_comes_after_a_newer_call_was_greeted_is_stored_once(
+    line_free: Line, proxy: Proxy
+) -> None:
+    console, client = _console(line_free), _client(line_free, proxy)
+    first = proxy.hold(AFTER_HELLO)
+    client.enter("one")
+    _is_held(first)
+    second = proxy.hold(AFTER_HELLO)
+    first.cut()
+    _is_held(second)  # so it was greeted, and says the message again
+    _arrives(first)
+    second.let_go()
+    console.says("Client1> one\n")
+    _goes_on(line_free, client, console, ["one"])
+
+
+def test_messages_that_come_after_a_newer_call_said_them_again_are_stored_once(
+    line_free: Line, proxy: Proxy
+) -> None:
+    console, client = _console(line_free), _client(line_free, proxy)
+    client.enter("one")
+    console.says("Client1> one\n")
+    second = proxy.hold(AFTER_HELLO)
+    proxy.cut()
+    client.enter("two\nthree")
+    _is_held(second)
+    second.cut()
+    console.says("Client1> three\n")
+    _arrives(second)
+    _goes_on(line_free, client, console, ["one", "two", "three"])
