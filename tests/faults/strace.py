@@ -19,15 +19,20 @@ _CALL = re.compile(r"[0-9]+ +(?P<name>\w+)\([0-9]+<(?P<file>.*?)>(?:, (?P<rest>.
 
 @dataclass(frozen=True)
 class Call:
-    """One system call on a file: its name, the file as strace names it, and the rest of its line."""
+    """One system call on a file: its name, the file as strace names it, its other arguments and its result."""
 
     name: str
     file: str
     rest: str
+    result: str
+
+    @property
+    def syncs(self) -> bool:
+        return self.name in SYNCS.split(",")
 
     @property
     def syncs_wal(self) -> bool:
-        return self.name in SYNCS.split(",") and self.file.endswith("-wal")
+        return self.syncs and self.file.endswith("-wal")
 
     @property
     def writes_wal(self) -> bool:
@@ -55,6 +60,16 @@ def why_not(directory: Path) -> str:
     return "" if "attached" in said else f"strace cannot attach: {said.strip()}"
 
 
+def calls_in(trace: Path) -> list[Call]:
+    """All successful calls, in order; one in which the program was killed is none."""
+    found = (_CALL.match(line) for line in trace.read_text(errors="replace").splitlines())
+    return [
+        Call(f["name"], f["file"], f["rest"] or "", f["result"])
+        for f in found
+        if f and f["result"] not in ("-1", "?")
+    ]
+
+
 class Trace:
     """A strace that runs."""
 
@@ -64,8 +79,7 @@ class Trace:
 
     def calls(self) -> list[Call]:
         """All successful calls so far, in order."""
-        found = (_CALL.match(line) for line in self._file.read_text(errors="replace").splitlines())
-        return [Call(f["name"], f["file"], f["rest"] or "") for f in found if f and f["result"] != "-1"]
+        return calls_in(self._file)
 
     def waits_for(self, family: str, words: str) -> None:
         """Until the traced program has sent `words`."""

@@ -1,0 +1,208 @@
+"""What a power loss leaves of a daemon's files: its writes and syncs, as strace saw them, are played back, and
+those that no sync had come behind are lost, each alone and all together.
+
+A sync of a file makes all earlier writes to it durable. That a name is in its directory is taken for granted,
+and a write is there as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pychat_client.protocol.turns import Role
+from pychatd.conversation.journal import Journal
+from tests.e2e.harness import PATIENCE, Line, wait_for
+from tests.faults.strace import SYNCS, WRITES, Call, calls_in
+
+TRACED = f"trace={WRITES},{SYNCS},ftruncate"
+POINTS = 15
+"""At so many moments of a run the power fails."""
+
+SINGLE_MAX = 8
+"""So many of the writes that are not synced are lost alone, one an image."""
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_COUNT = re.compile(r"\\\\(?:ack |(?:hello|peer) [^\\]* got=)([0-9]+)")
+_SHOWN = re.compile(r"Client1> ([^\\]+)\\n")
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A write, or, without data, a new length."""
+
+    place: int
+    data: bytes | None
+
+    def apply(self, content: bytearray) -> None:
+        if self.data is None:
+            del content[self.place :]
+        content.extend(bytes(max(0, self.place - len(content))))
+        if self.data is not None:
+            content[self.place : self.place + len(self.data)] = self.data
+
+
+@dataclass
+class _File:
+    durable: bytearray = field(default_factory=bytearray)
+    pending: list[_Change] = field(default_factory=list)
+
+    def content(self, lost: Iterable[_Change] = ()) -> bytes:
+        content = bytearray(self.durable)
+        gone = {id(change) for change in lost}
+        for change in self.pending:
+            if id(change) not in gone:
+                change.apply(content)
+        return bytes(content)
+
+    def sync(self) -> None:
+        self.durable, self.pending = bytearray(self.content()), []
+
+
+class Disk:
+    """The files of a journal, and what of them is durable."""
+
+    def __init__(self, journal: Path, *, empty: bool = False) -> None:
+        """Begins with what is there now, as if it were durable; empty: before there was anything."""
+        self.journal = journal
+        self._files: dict[str, _File] = {}
+        for suffix in ("", "-wal"):
+            path = journal.with_name(journal.name + suffix)
+            there = path.exists() and not empty
+            self._files[str(path)] = _File(bytearray(path.read_bytes() if there else b""))
+
+    def play(self, call: Call) -> None:
+        """One system call of the daemon; those on other files change nothing."""
+        file = self._files.get(call.file)
+        if file is None:
+            return
+        if call.syncs:
+            file.sync()
+        elif call.name == "ftruncate":
+            file.pending.append(_Change(int(call.rest), None))
+        else:
+            assert call.name == "pwrite64", f"SQLite writes in another way: {call.name}"
+            quoted = _QUOTED.match(call.rest)
+            assert quoted
+            data, place = ast.literal_eval("b" + quoted[0]), int(call.rest.rsplit(", ", 1)[1])
+            assert isinstance(data, bytes)
+            assert len(data) == int(call.result), "strace has shortened it"
+            file.pending.append(_Change(place, data))
+
+    def is_real(self) -> bool:
+        """Whether the files are as they were played back."""
+        return all(
+            file.content() == (Path(path).read_bytes() if Path(path).exists() else b"")
+            for path, file in self._files.items()
+        )
+
+    def images(self) -> Iterator[dict[str, bytes]]:
+        """What the power may leave now: without all that is not synced, and without each single write of it."""
+        pending = [change for file in self._files.values() for change in file.pending]
+        yield self._image(pending)
+        for change in pending[-SINGLE_MAX:] if len(pending) > 1 else []:
+            yield self._image([change])
+
+    def _image(self, lost: list[_Change]) -> dict[str, bytes]:
+        return {Path(path).name: file.content(lost) for path, file in self._files.items()}
+
+
+@dataclass
+class Confirmed:
+    """What the daemon has told somebody of: how many of the operator's messages, and which of the peer's."""
+
+    operator: int = 0
+    peer: set[str] = field(default_factory=set)
+
+    def hear(self, call: Call) -> None:
+        """The console is sent messages and counts; of a peer's counts those without TLS are seen here, and its
+        messages have to be "p1", "p2", ... then."""
+        counts = [int(count) for count in _COUNT.findall(call.rest)]
+        if call.sends("UNIX", ""):
+            self.peer |= set(_SHOWN.findall(call.rest))
+            self.operator = max([self.operator, *counts])
+        elif call.sends("TCP", ""):
+            self.peer |= {f"p{n}" for n in range(1, max(counts, default=0) + 1)}
+
+    def missing(self, image: dict[str, bytes]) -> int:
+        """How many of them are not there in a journal of this image, as pychatd reads it."""
+        with tempfile.TemporaryDirectory() as directory:
+            for name, content in image.items():
+                (Path(directory) / name).write_bytes(content)
+            (path,) = (Path(directory) / name for name in image if not name.endswith("-wal"))
+            said = _said(path)
+        return len(self.peer - set(said[Role.PEER])) + max(0, self.operator - len(said[Role.OPERATOR]))
+
+
+def _said(path: Path) -> dict[Role, list[str]]:
+    """The texts of the first conversation."""
+    journal = Journal(path)
+    try:
+        return {role: [e.text for e in journal.entries(1, 0, role, 1 << 20)] for role in Role}
+    finally:
+        journal.close()
+
+
+def lost(disk: Disk, calls: list[Call], rng: random.Random, points: int = POINTS) -> int:
+    """Plays `calls` back with the power failing at some moments (the last is one), each time as if it were
+    the first; the most confirmed messages that are gone then."""
+    moments = {len(calls) - 1, *rng.sample(range(len(calls)), min(points, len(calls)))}
+    confirmed, worst = Confirmed(), 0
+    for moment, call in enumerate(calls):
+        disk.play(call)
+        confirmed.hear(call)
+        if moment in moments:
+            worst = max(worst, *(confirmed.missing(image) for image in disk.images()))
+    return worst
+
+
+class TracedLine(Line):
+    """A line whose daemons are traced from their first instant."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.traces: list[Path] = []
+
+    def start(self, *options: str) -> None:
+        trace = self.directory / f"trace-{len(self.traces)}"
+        words = ["strace", "-D", "-f", "-yy", "-s", str(1 << 18), "-e", TRACED, "-o", str(trace)]
+        output = self.directory / "start"  # no pipe: strace would hold it for as long as the daemon runs
+        with output.open("wb") as file:
+            done = subprocess.run(
+                [*words, *self.command("start", *options)],
+                env=self.env,
+                stdout=file,
+                stderr=file,
+                timeout=PATIENCE * 2,
+                check=False,
+            )
+        assert done.returncode == 0, output.read_text()
+        self.traces.append(trace)
+
+    @property
+    def journal(self) -> Path:
+        return self.state / str(self.port) / "journal.db"
+
+    def tells(self, family: str, words: str) -> None:
+        """Waits until the daemon has sent `words`: what it is killed in is not seen as done."""
+        trace = self.traces[-1]
+        wait_for(lambda: any(call.sends(family, words) for call in calls_in(trace)), f"{words!r} in the trace")
+
+    def calls(self) -> list[Call]:
+        """Those of all daemons, which have ended."""
+        for trace in self.traces:
+            wait_for(lambda trace=trace: _is_complete(trace), "the trace is complete")  # type: ignore[misc]
+        return [call for trace in self.traces for call in calls_in(trace)]
+
+
+def _is_complete(trace: Path) -> bool:
+    """Whether each process in it has ended."""
+    lines = trace.read_text(errors="replace").splitlines()
+    ended = {line.split()[0] for line in lines if " +++ " in line}
+    return bool(lines) and ended == {line.split()[0] for line in lines}
