@@ -3,9 +3,13 @@
     pychat --plain  <->  proxy that cuts  <->  pychatd  <->  pychatd-console --plain
 
 Both ends say numbered messages (p1, p2, ... and o1, o2, ...); the proxy cuts the connection at random
-bytes, daemon and console are killed with -9 at random moments and started again. At the end each
-message has to be on the other screen once, in order, and in the journal. `python -m tests.faults.run`
-runs it by hand; the seed of every run is printed, and `--seed` repeats its choices (not its timing).
+bytes, or delivers them late; daemon and console are killed with -9 at random moments and started again, and
+the operator leaves the console, or it is ended, right behind a message. At the end each message has to be on the
+other screen once, in order, and in the journal, and what a console that was not killed said of its messages has
+to be true. `python -m tests.faults.run` runs it by hand; the seed of every run is printed, and `--seed` repeats
+its choices (not its timing).
+
+What is typed again, into a later console, has its number behind it: o7, o7.1, o7.2.
 """
 
 from __future__ import annotations
@@ -23,19 +27,25 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pychat_client.errors import PychatError
 from tests.e2e.harness import PATIENCE, Line, Piped, wait_for
+from tests.faults.power import Disk, TracedLine, lost
 from tests.faults.proxy import Proxy, Weather
+from tests.faults.strace import why_not
 
 HANDSHAKE = 2500
 """Bytes of a TLS handshake, about; each call begins with one."""
 
 STUCK = 60.0
 """Seconds without any progress that end a run: four times the longest pause between two calls."""
+
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_NOT_SENT, _NOT_CONFIRMED = "Not sent:", "Not confirmed; it may have arrived:"
 
 TICK = 0.02
 """Seconds until the driver looks up when no program writes anything."""
@@ -51,6 +61,9 @@ class Plan:
     daemon_kills: int
     console_kills: int
     both_kills: int  # daemon and console at the same moment
+    leaves: int  # the operator says \\detach, right behind a message
+    terms: int  # the console gets a SIGTERM then
+    power: bool = False  # its disk is looked at, as a power loss would leave it
 
     def __str__(self) -> str:
         return f"{self.turns}, {self.messages} each way"
@@ -65,15 +78,23 @@ class Result:
     lost: int = 0
     doubled: int = 0
     disordered: int = 0
+    sent_after_all: int = 0  # told not sent, and stored
+    untold: int = 0  # told nothing: neither stored, nor given back, nor shown anywhere
+    gone: int = 0  # confirmed, and gone after power loss
     cuts: int = 0
     daemon_kills: int = 0
     console_kills: int = 0
+    leaves: int = 0
+    terms: int = 0
+    late: int = 0  # bytes of old calls that arrived behind those of newer ones
+    power: bool = False  # it was looked at
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
-        return not (self.lost or self.doubled or self.disordered or self.problems)
+        untrue = self.sent_after_all or self.untold or self.gone
+        return not (self.lost or self.doubled or self.disordered or untrue or self.problems)
 
     def count(self, numbers: list[int], last: int) -> None:
         """Compares what was shown with 1, 2, ... last."""
@@ -84,8 +105,11 @@ class Result:
     def __str__(self) -> str:
         line = (
             f"seed {self.seed} ({self.plan}): {self.lost} lost, {self.doubled} doubled, "
-            f"{self.disordered} out of order; {self.cuts} cuts, {self.daemon_kills} daemon kills, "
-            f"{self.console_kills} console kills; {self.seconds:.1f} s"
+            f"{self.disordered} out of order, {self.sent_after_all} told not sent and stored, "
+            f"{self.untold} told nothing, {self.gone} confirmed and gone after power loss"
+            f"{'' if self.power else ' (not looked at)'}; {self.cuts} cuts, {self.late} late arrivals, "
+            f"{self.daemon_kills} daemon kills, {self.console_kills} console kills, {self.leaves} detached, "
+            f"{self.terms} terminated; {self.seconds:.1f} s"
         )
         return "\n  ".join([line, *self.problems])
 
@@ -97,34 +121,68 @@ def fault_run(directory: Path, plan: Plan, seed: int) -> Result:
     driver = _Driver(directory, plan, seed, result)
     try:
         driver.run()
-    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+    except (AssertionError, OSError, subprocess.SubprocessError, PychatError) as error:
         result.problems += [f"{type(error).__name__}: {error}", *driver.state()]
         driver.compare()
+        driver.account()
     finally:
         driver.close()
     result.seconds = time.monotonic() - started
     return result
 
 
-class _End:
-    """One program on pipes, and the numbers it has shown."""
+def _number(words: str) -> int:
+    """That of a message; how often it was typed before is behind the point."""
+    return int(words.partition(".")[0])
 
-    def __init__(self, program: Piped, theirs: str, own: str) -> None:
-        """theirs, own: how a message of the other and of this end begins, before its number."""
+
+class _End:
+    """One program on pipes, what was typed into it, and the numbers it has shown."""
+
+    def __init__(self, program: Piped, theirs: str, own: str, attempt: int = 0) -> None:
+        """theirs, own: how a message of the other and of this end begins, before its number; attempt: how many
+        programs were this end before."""
         self.program = program
-        self._theirs = re.compile(rf"{theirs}([0-9]+)")
-        self._own = re.compile(rf"[a-z-]+: said earlier: {own}([0-9]+)")
+        self.typed: list[str] = []
+        self.killed = False  # with -9: it could tell nothing
+        self.left_well = False  # the operator has detached, and it had nothing to complain of
+        self.unread = b""  # of what was typed, when it ended
+        self._attempt = attempt
+        self._own_start = own
+        self._theirs = re.compile(rf"{theirs}({_NUMBER})")
+        self._own = re.compile(rf"[a-z-]+: said earlier: {own}({_NUMBER})")
+
+    def type(self, numbers: Iterable[int], *then: str) -> None:
+        """Types the messages of these numbers, and then `then`, in one write."""
+        again = f".{self._attempt}" if self._attempt else ""
+        texts = [f"{self._own_start}{n}{again}" for n in numbers]
+        self.typed += texts
+        self.program.enter("\n".join([*texts, *then]))
 
     def lines(self) -> list[str]:
         return self.program.out().split("\n")[:-1]
 
     def shown(self) -> list[int]:
-        return [int(found[1]) for line in self.lines() if (found := self._theirs.fullmatch(line))]
+        return [_number(found[1]) for line in self.lines() if (found := self._theirs.fullmatch(line))]
 
     def said_earlier(self) -> list[int]:
         return [
-            int(found[1]) for line in self.program.notices().split("\n") if (found := self._own.fullmatch(line))
+            _number(found[1])
+            for line in self.program.notices().split("\n")
+            if (found := self._own.fullmatch(line))
         ]
+
+    def given_back(self) -> tuple[list[str], list[str]]:
+        """The texts that it has told not to be sent, and not to be confirmed."""
+        told: dict[str, list[str]] = {}
+        here: list[str] = []
+        for line in self.program.notices().split("\n"):
+            words = line.partition(": ")[2]
+            if words.startswith("    "):
+                here.append(words.strip())
+            else:
+                here = told.setdefault(words, [])
+        return told.get(_NOT_SENT, []), told.get(_NOT_CONFIRMED, [])
 
     def others(self) -> list[str]:
         """What is on stdout and no message: nothing should be."""
@@ -134,24 +192,43 @@ class _End:
         process = self.program.process
         return [stream.fileno() for stream in (process.stdout, process.stderr) if stream is not None]
 
+    @property
+    def ended(self) -> bool:
+        return self.program.process.poll() is not None
+
     def kill(self) -> None:
+        self.killed = True
         self.program.process.kill()
         self.program.process.wait()
 
+    def terminate(self) -> int:
+        """Ends it by SIGTERM; its exit status."""
+        pipe = os.open(f"/proc/{self.program.process.pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            self.program.process.terminate()
+            status = self.program.exit_status()
+            with suppress(BlockingIOError):
+                self.unread = os.read(pipe, 1 << 16)
+        finally:
+            os.close(pipe)
+        return status
+
 
 class _Driver:
-    """Types, kills and restarts."""
+    """Types, kills, ends and restarts."""
 
     def __init__(self, directory: Path, plan: Plan, seed: int, result: Result) -> None:
         self._plan = plan
         self._result = result
         self._rng = random.Random(seed)
-        self._line = Line(directory)
+        result.power = plan.power and not why_not(directory)
+        self._line = TracedLine(directory) if result.power else Line(directory)
         traffic = plan.messages * 50  # bytes that cross the proxy, about
         # With room for a handshake: cut off in each of them, a client calls ever more rarely, as it should.
         between = (1, 2 * traffic // (plan.cuts + 1) + 2 * HANDSHAKE)
         self._proxy = Proxy(self._line.port, self._rng.getrandbits(32), Weather(plan.cuts, between))
         kinds = ["daemon"] * plan.daemon_kills + ["console"] * plan.console_kills + ["both"] * plan.both_kills
+        kinds += ["leave"] * plan.leaves + ["terminate"] * plan.terms
         self._rng.shuffle(kinds)
         places = sorted(self._rng.randint(2, 2 * plan.messages - 4) for _ in kinds)
         self._kills = list(zip(places, kinds, strict=True))  # after how many messages shown, what
@@ -159,6 +236,7 @@ class _Driver:
         self._typed = {"p": 0, "o": 0}
         self._client: _End | None = None
         self._console: _End | None = None
+        self._ends: list[_End] = []  # and those of before
 
     def close(self) -> None:
         self._proxy.close()
@@ -180,6 +258,7 @@ class _Driver:
         words = [str(Path(sys.executable).parent / "pychat"), "--accept-new", "127.0.0.1", str(self._proxy.port)]
         client = Piped(self._line.popen([*words, "--plain", "--handle", "Client1"]))
         self._client = _End(client, "Server> o", "p")
+        self._ends.append(self._client)
         client.notes("Connected to")
         self._proxy.arm()
         self._type(self.client, "p", 1)
@@ -191,6 +270,8 @@ class _Driver:
         self._read()
         self._quit()
         self._compare_journal()
+        self.account()
+        self._lose_power()
 
     @property
     def client(self) -> _End:
@@ -204,12 +285,13 @@ class _Driver:
 
     # -------------------------------------------------------------- talking
 
-    def _until(self, done: Callable[[], bool]) -> None:
-        """Repeats `done` with whatever comes from the programs, until it holds or nothing moves."""
+    def _until(self, done: Callable[[], bool], *, leaving: bool = False) -> None:
+        """Repeats `done` with whatever comes from the programs, until it holds or nothing moves. leaving: the
+        console may end."""
         before, since = (-1, -1), time.monotonic()
         while not done():
             for name, end in (("client", self.client), ("console", self.console)):
-                assert end.program.process.poll() is None, f"the {name} has ended"
+                assert not end.ended or (leaving and end is self._console), f"the {name} has ended"
             select.select([*self.client.files(), *self.console.files()], [], [], TICK)
             now = (len(self.client.program.out()), len(self.console.program.out()))
             if now != before:
@@ -218,20 +300,27 @@ class _Driver:
 
     def _talk(self, last: int) -> bool:
         """Types what may be typed, kills what is due; True when all has been shown on both sides."""
-        heard, told = len(self.console.shown()), len(self.client.shown())
-        for end, who, arrived in ((self.client, "p", heard), (self.console, "o", told)):
-            room = min(self._window - (self._typed[who] - arrived), last - self._typed[who])
-            if room > 0:
-                self._type(end, who, self._rng.randint(1, min(room, 12)))
+        heard, told = self._progress()
+        self._type_more(self.client, "p", heard, last)
+        self._type_more(self.console, "o", told, last)
         if self._kills and heard + told >= self._kills[0][0]:
             self._kill(self._kills.pop(0)[1])
             return False
         return heard >= last and told >= last and not self._kills
 
-    def _type(self, end: _End, who: str, count: int) -> None:
+    def _progress(self) -> tuple[int, int]:
+        """How many messages the console and the client have shown."""
+        return len(self.console.shown()), len(self.client.shown())
+
+    def _type_more(self, end: _End, who: str, arrived: int, last: int) -> None:
+        room = min(self._window - (self._typed[who] - arrived), last - self._typed[who])
+        if room > 0:
+            self._type(end, who, self._rng.randint(1, min(room, 12)))
+
+    def _type(self, end: _End, who: str, count: int, *then: str) -> None:
         first = self._typed[who] + 1
         self._typed[who] += count
-        end.program.enter("\n".join(f"{who}{n}" for n in range(first, first + count)))
+        end.type(range(first, first + count), *then)
 
     def _last_words(self) -> None:
         """The last message of each side goes through a connection that is not cut any more."""
@@ -244,21 +333,63 @@ class _Driver:
     # -------------------------------------------------------------- killing
 
     def _kill(self, what: str) -> None:
+        if what == "leave":
+            self._leave()
+        elif what == "terminate":
+            self._terminate()
         if what in ("daemon", "both"):
             self._kill_daemon()
             self._result.daemon_kills += 1
         if what in ("console", "both"):
             self.console.kill()
             self._result.console_kills += 1
-            self._compare_console()
         if what in ("daemon", "both"):
             self._line.start("--turns", self._plan.turns)
-        if what in ("console", "both"):
-            wait_for(lambda: self._line.status()["console"] is None, "the daemon sees that its console is gone")
-            stored = self._stored()
-            self._start_console(stored)
-            self._ready(stored)
-            self._typed["o"] = stored  # the rest is typed again
+        if what != "daemon":
+            self._next_console()
+
+    def _next_console(self) -> None:
+        """The one before has ended, in whatever way."""
+        self._compare_console()
+        wait_for(lambda: self._line.status()["console"] is None, "the daemon sees that its console is gone")
+        stored = self._stored()
+        if self.console.left_well and stored < self._typed["o"]:
+            self._result.problems.append(f"detached with status 0: {self._typed['o']} typed, {stored} stored")
+        self._start_console(stored)
+        self._ready(stored)
+        self._typed["o"] = stored  # the rest is typed again
+
+    def _behind_a_message(self, *then: str) -> None:
+        """Types a few of the operator's messages, and `then` with them, into a console that is connected."""
+        wait_for(lambda: self._line.status()["console"] is not None, "the console is back")
+        room = self._plan.messages - 1 - self._typed["o"]
+        self._type(self.console, "o", self._rng.randint(min(room, 1), min(room, 3)), *then)
+
+    def _leave(self) -> None:
+        """The operator detaches. Where they take turns, the client has to go on meanwhile."""
+        self._behind_a_message("\\detach")
+        last = self._plan.messages - 1
+
+        def gone() -> bool:
+            self._type_more(self.client, "p", self._progress()[0], last)
+            return self.console.ended
+
+        self._until(gone, leaving=True)
+        self._result.leaves += 1
+        self._ends_with(self.console.program.exit_status(), 0)
+        self.console.left_well = True
+
+    def _terminate(self) -> None:
+        """The console is ended by a signal, perhaps before it has read or sent what was typed."""
+        self._behind_a_message()
+        time.sleep(self._rng.choice([0, 1]) * self._rng.uniform(0, 0.005))
+        self._result.terms += 1
+        self._ends_with(self.console.terminate(), 130)
+
+    def _ends_with(self, status: int, expected: int) -> None:
+        if status != expected:
+            self._result.problems.append(f"the console's exit status is {status}, not {expected}")
+            self._result.problems += [f"  {line}" for line in self.console.program.notices().splitlines()[-5:]]
 
     def _kill_daemon(self) -> None:
         """In the middle of what was just typed: at its next answer, or after a few milliseconds."""
@@ -285,11 +416,16 @@ class _Driver:
 
     def _start_console(self, stored: int) -> None:
         console = self._line.plain("pychatd-console", "--plain", "--handle", "Server")
-        self._console = _End(console, "Client1> p", "o")
+        before = sum(end is not self._client for end in self._ends)
+        self._console = _End(console, "Client1> p", "o", before)
+        self._ends.append(self._console)
 
     def _ready(self, stored: int) -> None:
         """Waits until a new console knows the conversation, with all that was stored of its user's."""
-        self.console.program.notes(f"said earlier: o{stored}\n" if stored else "calls from")
+        if stored:
+            wait_for(lambda: stored in self.console.said_earlier(), f"o{stored} is repeated")
+        else:
+            self.console.program.notes("calls from")
 
     # -------------------------------------------------------------- comparing
 
@@ -303,7 +439,7 @@ class _Driver:
 
     def compare(self) -> None:
         """What has been shown, at the end of the run."""
-        self._result.cuts = self._proxy.cuts_made
+        self._result.cuts, self._result.late = self._proxy.cuts_made, self._proxy.late_arrivals
         if self._console is not None:
             self._compare_console(self._plan.messages)
         if self._client is not None:
@@ -339,30 +475,63 @@ class _Driver:
             status = end.program.exit_status()
             assert status == 0, f"the {name}'s exit status is {status}"
 
-    def _compare_journal(self) -> None:
+    def _journal(self) -> list[dict[str, str]]:
         words = [str(Path(sys.executable).parent / "pychatd-console"), str(self._line.port)]
         words += ["--runtime-directory", str(self._line.runtime), "--history", "--json"]
         done = subprocess.run(words, env=self._line.env, capture_output=True, timeout=PATIENCE, check=True)
-        messages = [json.loads(line) for line in done.stdout.splitlines()]
-        said = [message["text"] for message in messages]
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def _compare_journal(self) -> None:
+        messages = self._journal()
+        said = [(message["text"][0], _number(message["text"][1:])) for message in messages]
         last = self._plan.messages
         for who in "po":
-            numbers = [int(text[1:]) for text in said if text[0] == who]
+            numbers = [n for side, n in said if side == who]
             assert numbers == list(range(1, last + 1)), f"the journal has {who}: {numbers}"
         if self._plan.turns == "alternate":
-            assert said == [f"{who}{n}" for n in range(1, last + 1) for who in "po"], "the turns in the journal"
+            assert said == [(who, n) for n in range(1, last + 1) for who in "po"], "the turns in the journal"
         assert len({message["conversation"] for message in messages}) == 1, "one conversation became several"
+
+    def account(self) -> None:
+        """Whether what the programs said of their messages is true, now that all is stored that will be."""
+        try:
+            stored = {message["text"] for message in self._journal()}
+        except (OSError, subprocess.SubprocessError) as error:
+            self._result.problems.append(f"the journal cannot be asked: {error}")
+            return
+        shown = {line.partition("> ")[2] for end in self._ends for line in end.lines()}
+        for end in self._ends:
+            not_sent, not_confirmed = end.given_back()
+            wrong = [text for text in not_sent if text in stored]
+            self._result.sent_after_all += len(wrong)
+            self._result.problems += [f"told not sent, and stored: {text}" for text in wrong]
+            if end.ended and not end.killed:
+                told = {*stored, *shown, *not_sent, *not_confirmed, *end.unread.decode().split("\n")}
+                untold = [text for text in end.typed if text not in told]
+                self._result.untold += len(untold)
+                self._result.problems += [f"told nothing: {text}" for text in untold]
+                if untold:
+                    lines = end.program.notices().splitlines()[-6:]
+                    self._result.problems += [f"  by the program that said: {line}" for line in lines]
+
+    def _lose_power(self) -> None:
+        """Looks at what would be left if the power had failed at some moments of the run."""
+        if isinstance(self._line, TracedLine):
+            self._line.kill()
+            disk = Disk(self._line.journal, empty=True)
+            self._result.gone = lost(disk, self._line.calls(), self._rng)
 
 
 # ------------------------------------------------------------------ by hand
 
 LONG = (
-    Plan("free", 2000, cuts=60, daemon_kills=8, console_kills=8, both_kills=4),
-    Plan("alternate", 300, cuts=30, daemon_kills=5, console_kills=5, both_kills=3),
+    Plan("free", 2000, cuts=60, daemon_kills=8, console_kills=8, both_kills=4, leaves=8, terms=8),
+    Plan("alternate", 300, cuts=30, daemon_kills=5, console_kills=5, both_kills=3, leaves=5, terms=5),
+    Plan("free", 200, cuts=5, daemon_kills=8, console_kills=4, both_kills=4, leaves=4, terms=4, power=True),
 )
 SHORT = (
-    Plan("free", 200, cuts=5, daemon_kills=2, console_kills=2, both_kills=1),
-    Plan("alternate", 30, cuts=3, daemon_kills=1, console_kills=1, both_kills=0),
+    Plan("free", 200, cuts=5, daemon_kills=2, console_kills=2, both_kills=1, leaves=2, terms=2, power=True),
+    Plan("alternate", 30, cuts=3, daemon_kills=1, console_kills=1, both_kills=0, leaves=1, terms=1, power=True),
 )
 SEEDS = (1, 2, 3, 4)
 

@@ -21,5 +21,5 @@ def test_all_that_is_said_arrives_once_and_in_order_whatever_is_cut_or_killed(
     result = fault_run(tmp_path, plan, seed)
     print(result)
     assert result.good, str(result)
-    faults = (result.cuts, result.daemon_kills, result.console_kills)
+    faults = (result.cuts, result.daemon_kills, result.console_kills, result.leaves, result.terms)
     assert all(faults), "a run in which nothing fails proves nothing"
