@@ -361,6 +361,7 @@ class Endpoint:
         while self.outbox and self._own_stored < count:
             self._confirm_next()
         self._transmitted = 0
+        self._synced = False  # the daemon reads nothing more: what is said from now on is not sent
 
     def _confirm_next(self) -> None:
         """The first message of the outbox is stored."""

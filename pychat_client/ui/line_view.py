@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import sys
-import threading
 from abc import abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from pychat_client.errors import ExitStatus, PychatError
 from pychat_client.session.session import Session
 from pychat_client.session.view import View
-
-LINE_MAX = 1 << 16
-"""Bytes read of one input line: far over a message, so that its length can still be told."""
+from pychat_client.ui.input_lines import InputLines
 
 LEFTOVERS_MAX = 10
 """Lines of the input that are shown as not sent when the chat has ended; of more, the number is told."""
@@ -88,7 +82,7 @@ class LineView(HeadlessView):
 
     async def run(self, session: Session) -> None:
         self._session = session
-        lines = _Lines(self._source, self._changed.set)
+        lines = InputLines(self._source, self._changed.set)
         await self._until(lambda: session.endpoint.ready)
         while not session.done:
             await self._until(lambda: lines.arrived)
@@ -102,7 +96,7 @@ class LineView(HeadlessView):
                 session.leave()
             if session.leaving:
                 await self._until(lambda: session.done)
-        if self.leftovers(lines.rest()) or self._refused:
+        if self.leftovers(lines.close()) or self._refused:
             session.exit_status = (
                 ExitStatus.NOT_SENT if session.exit_status is ExitStatus.OK else session.exit_status
             )
@@ -125,68 +119,3 @@ class LineView(HeadlessView):
                 self._session.finish(ExitStatus.FAILED)
                 if stream is sys.stdout and not isinstance(error, BrokenPipeError):
                     self.notice(f"What arrives cannot be written: {error}.")
-
-
-class _Lines:
-    """The lines of a file descriptor, as far as they have been read.
-
-    A thread reads them, because a regular file cannot be waited for; it reads on when all have been taken, and
-    ends with the process.
-    """
-
-    def __init__(self, fd: int, changed: Callable[[], None]) -> None:
-        """changed: called when more lines have arrived, or the end."""
-        self._lines: deque[bytes] = deque()
-        self._changed = changed
-        self._all_taken = threading.Semaphore(0)
-        threading.Thread(target=self._read, args=(fd, asyncio.get_running_loop()), daemon=True).start()
-
-    @property
-    def arrived(self) -> bool:
-        """Whether there is something to take."""
-        return bool(self._lines)
-
-    def take(self) -> bytes:
-        """The next line; empty at the end of the input."""
-        line = self._lines.popleft()
-        if not self._lines:
-            self._all_taken.release()
-        return line
-
-    def rest(self) -> list[bytes]:
-        """The lines that were not taken."""
-        return [line for line in self._lines if line]
-
-    def _read(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody is interested any more
-            for lines in read_lines(fd):
-                loop.call_soon_threadsafe(self._add, lines)
-                self._all_taken.acquire()
-            loop.call_soon_threadsafe(self._add, [b""])
-
-    def _add(self, lines: list[bytes]) -> None:
-        self._lines.extend(lines)
-        self._changed()
-
-
-def read_lines(fd: int) -> Iterator[list[bytes]]:
-    """The lines of a file descriptor, those that each read has completed, each with its line feed; the last one
-    may have none. Of a line longer than LINE_MAX the beginning is kept, so that memory stays bounded.
-
-    Not through sys.stdin: a thread that waits in its buffer aborts Python's shutdown.
-    """
-    rest = b""
-    while data := _read(fd):
-        *lines, rest = (rest + data).split(b"\n")
-        if lines:
-            yield [line + b"\n" for line in lines]
-        rest = rest[:LINE_MAX]
-    if rest:
-        yield [rest]
-
-
-def _read(fd: int) -> bytes:
-    try:
-        return os.read(fd, LINE_MAX)
-    except OSError:  # a terminal that went away
-        return b""

@@ -805,6 +805,14 @@ def test_what_a_refused_console_has_said_is_stored_or_not_sent() -> None:
     assert endpoint.take_back() == Leftovers(not_sent=("three",))
 
 
+def test_what_a_refused_console_says_then_is_not_sent() -> None:
+    endpoint = begin(OPERATOR, Turns.FREE)
+    told(endpoint, wire.Stored(0))
+    endpoint.say("late")
+    assert endpoint.take_frames() == []
+    assert endpoint.take_back() == Leftovers(not_sent=("late",))
+
+
 def test_what_a_caller_said_that_is_sent_away_is_not_sent() -> None:
     endpoint = begin(PEER)
     endpoint.say("one")

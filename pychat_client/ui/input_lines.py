@@ -1,0 +1,89 @@
+"""The lines of an input that is no screen, so read that none of them vanishes when the program ends.
+
+Knows nothing of what the lines mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+LINE_MAX = 1 << 16
+"""Bytes that are read at once, and kept of one line: far over a message, so that its length can still be told."""
+
+READ_SECONDS = 0.5
+"""How long the end waits for a read that has begun. Only where another program reads the input too, it takes longer."""
+
+
+class InputLines:
+    """The lines of a file descriptor, each with its line feed; the last one may have none.
+
+    A thread reads them, because an event loop cannot wait for a regular file; it reads on when all have been taken,
+    and ends with the process. Not through sys.stdin: a thread that waits in its buffer aborts Python's shutdown.
+    """
+
+    def __init__(self, fd: int, changed: Callable[[], None]) -> None:
+        """changed: called in the event loop when more lines have arrived, or the end."""
+        self._fd = fd
+        self._changed = changed
+        self._lines: deque[bytes] = deque()
+        self._begun = b""  # a line without its end
+        self._closed = False  # nothing is read any more
+        self._reading = threading.Lock()
+        self._all_taken = threading.Semaphore(0)
+        threading.Thread(target=self._run, args=(asyncio.get_running_loop(),), daemon=True).start()
+
+    @property
+    def arrived(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._lines)
+
+    def take(self) -> bytes:
+        """The next line; empty at the end of the input."""
+        line = self._lines.popleft()
+        if not self._lines:
+            self._all_taken.release()
+        return line
+
+    def close(self) -> list[bytes]:
+        """Reads nothing more; returns the lines that were read and not taken."""
+        held = self._reading.acquire(timeout=READ_SECONDS)
+        self._closed = True
+        if held:
+            self._reading.release()
+        return [line for line in (*self._lines, self._begun) if line]
+
+    # -------------------------------------------------------------- in the thread
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            while self._read():
+                if self._lines:
+                    loop.call_soon_threadsafe(self._changed)
+                    self._all_taken.acquire()
+            loop.call_soon_threadsafe(self._changed)
+
+    def _read(self) -> bool:
+        """Reads once; False when there is nothing more to read. What was read is in `_lines` before anybody can
+        ask whether something was left."""
+        with suppress(OSError, ValueError):  # a terminal that went away: the read finds its end
+            select.select([self._fd], [], [])
+        with self._reading:
+            if self._closed:
+                return False
+            try:
+                data = os.read(self._fd, LINE_MAX)
+            except OSError:
+                data = b""
+            *lines, begun = (self._begun + data).split(b"\n")
+            self._lines.extend(line + b"\n" for line in lines)
+            self._begun = begun[:LINE_MAX]  # so that memory stays bounded
+            if not data:
+                self._lines.extend([self._begun, b""] if self._begun else [b""])
+                self._begun = b""
+            return bool(data)

@@ -1,0 +1,106 @@
+"""The lines of an input: each is taken or left over, whenever the program ends."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import struct
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pychat_client.ui.input_lines import LINE_MAX, InputLines
+from tests.aio import PATIENCE, in_loop
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """The two ends of a pipe, to read and to write."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        with suppress(OSError):
+            os.close(end)
+
+
+async def _taken(fd: int, count: int) -> list[bytes]:
+    """The first lines of an input, as they arrive."""
+    changed = asyncio.Event()
+    lines = InputLines(fd, changed.set)
+    found: list[bytes] = []
+    while len(found) < count:
+        while not lines.arrived:
+            changed.clear()
+            await changed.wait()
+        found.append(lines.take())
+    return found
+
+
+def _wait_until_read(fd: int) -> None:
+    """Until the pipe is empty; the event loop does not run meanwhile."""
+    end = time.monotonic() + PATIENCE
+    while struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]:
+        assert time.monotonic() < end
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", [b""]),
+        (b"one", [b"one", b""]),
+        (b"one\n", [b"one\n", b""]),
+        (b"one\n\ntwo", [b"one\n", b"\n", b"two", b""]),
+        (b"x" * (LINE_MAX + 5) + b"\nnext\n", [b"x" * LINE_MAX + b"xxxxx\n", b"next\n", b""]),
+    ],
+)
+@in_loop
+async def test_a_file_is_read_line_by_line(tmp_path: Path, data: bytes, lines: list[bytes]) -> None:
+    file = tmp_path / "input"
+    file.write_bytes(data)
+    with file.open("rb") as opened:
+        assert await _taken(opened.fileno(), len(lines)) == lines
+
+
+@in_loop
+async def test_of_an_endless_line_only_the_beginning_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "input"
+    file.write_bytes(b"x" * (10 * LINE_MAX) + b"\nnext\n")
+    with file.open("rb") as opened:
+        first, second = await _taken(opened.fileno(), 2)
+    assert len(first) <= 2 * LINE_MAX
+    assert second == b"next\n"
+
+
+@in_loop
+async def test_what_was_read_is_left_over_before_the_loop_runs(pipe: tuple[int, int]) -> None:
+    source, sink = pipe
+    lines = InputLines(source, lambda: None)
+    os.write(sink, b"one\ntwo\nbegun")
+    _wait_until_read(source)
+    assert lines.close() == [b"one\n", b"two\n", b"begun"]
+
+
+@in_loop
+async def test_after_the_close_nothing_is_read(pipe: tuple[int, int]) -> None:
+    source, sink = pipe
+    lines = InputLines(source, lambda: None)
+    assert lines.close() == []
+    os.write(sink, b"too late\n")
+    await asyncio.sleep(0.05)  # a read would be done by then
+    assert os.read(source, 100) == b"too late\n"
+
+
+@in_loop
+async def test_what_was_taken_is_not_left_over(pipe: tuple[int, int]) -> None:
+    source, sink = pipe
+    changed = asyncio.Event()
+    lines = InputLines(source, changed.set)
+    os.write(sink, b"one\ntwo\n")
+    await changed.wait()
+    assert lines.take() == b"one\n"
+    assert lines.close() == [b"two\n"]
