@@ -1,0 +1,273 @@
+"""What must hold, whatever happened: looks at histories and at the journal's file, and knows nothing else.
+
+A word is said once in a run, so where it turns up, and how often, tells all.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+
+ABANDONED = "the connection was lost, and somebody else has called since"
+TAKEN = "The line is taken"
+DISPLACED = "This conversation goes on over a newer connection"
+NOT_KEPT = "(not kept)"
+"""Shown in the place of another console's word where none are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a user did (typed, command), saw or was told (shown, held, recalled, not_sent,
+    not_confirmed, refused, notice, alert, status), or that happened to them: killed; seated and cut off, in
+    the eyes of the daemon; rest, when all has settled."""
+
+    time: float
+    kind: str
+    text: str = ""
+
+
+@dataclass(slots=True)
+class History:
+    """All that happened to one process of a user's program."""
+
+    name: str
+    peer: bool
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message that a daemon has committed."""
+
+    time: float
+    conversation: int
+    peer: bool
+    text: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All there is to judge a run by. ended: when which conversation was; grace: seconds that the seat is
+    kept."""
+
+    histories: Sequence[History]
+    stored: Sequence[Stored]
+    ended: dict[int, float]
+    file: Path
+    keep: str
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message as it is in the file."""
+
+    conversation: int
+    peer: bool
+    text: str
+
+
+class Words:
+    """What became of the words that a user typed into one process."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.killed = any(event.kind == "killed" for event in history.events)
+        self._by_kind: dict[str, list[str]] = {}
+        for event in history.events:
+            if event.text != NOT_KEPT:
+                self._by_kind.setdefault(event.kind, []).append(event.text)
+
+    def of(self, kind: str) -> list[str]:
+        return self._by_kind.get(kind, [])
+
+    @property
+    def said(self) -> list[str]:
+        """Typed and not refused, in order."""
+        refused = set(self.of("refused"))
+        return [word for word in self.of("typed") if word not in refused]
+
+    @property
+    def given_back(self) -> set[str]:
+        return {*self.of("not_sent"), *self.of("not_confirmed"), *self.of("recalled")}
+
+    def shown_by(self, moment: float) -> set[str]:
+        return {event.text for event in self.history.events if event.kind == "shown" and event.time <= moment}
+
+    def settled_by(self, time: float) -> bool:
+        return self.rested is not None and self.rested <= time
+
+    @property
+    def rested(self) -> float | None:
+        """When all had settled, if this process saw that."""
+        return next((event.time for event in self.history.events if event.kind == "rest"), None)
+
+
+def check(outcome: Outcome) -> list[str]:
+    """What is wrong, in sentences; none when all is well."""
+    return [*_problems(outcome)]
+
+
+def _problems(outcome: Outcome) -> Iterator[str]:
+    rows, reasons = read(outcome.file)
+    words = [Words(history) for history in outcome.histories]
+    yield from _journal_is_as_committed(outcome, rows)
+    order = {s.text: place for place, s in enumerate(outcome.stored)}
+    yield from _once(Counter(s.text for s in outcome.stored), "the journal")
+    for one in words:
+        yield from _shown_once(one)
+        yield from _in_order(one, outcome, order)
+        yield from _fates(one, order)
+        yield from _statuses(one)
+        yield from _not_taken_by_himself(one, outcome)
+        yield from _only_who_leaves_is_in_doubt(one)
+    yield from _all_is_shown(words, outcome, reasons)
+    yield from _seat_is_kept(words, outcome, reasons)
+
+
+def read(file: Path) -> tuple[list[Row], dict[int, str]]:
+    """The messages in the file, and why each conversation has ended ("" while it has not)."""
+    with sqlite3.connect(file) as db:
+        rows = [
+            Row(conversation, role == "peer", text)
+            for conversation, role, text in db.execute(
+                "SELECT conversation, role, text FROM message ORDER BY conversation, seq"
+            )
+        ]
+        reasons = dict(db.execute("SELECT id, reason FROM conversation").fetchall())
+    db.close()
+    return rows, reasons
+
+
+def _journal_is_as_committed(outcome: Outcome, rows: list[Row]) -> Iterator[str]:
+    left = {row.conversation for row in rows}
+    committed = [Row(s.conversation, s.peer, s.text) for s in outcome.stored]
+    if outcome.keep not in ("forever", "none"):  # old conversations go as a whole
+        yield from _only_what_was_seen_is_gone(outcome, left)
+        committed = [row for row in committed if row.conversation in left]
+    if outcome.keep == "none":  # words go, and their places stay
+        if [(r.conversation, r.peer) for r in rows] != [(r.conversation, r.peer) for r in committed]:
+            yield "places in the journal are not those that were committed"
+        texts = [(ours, r.text) for ours, r in zip(committed, rows, strict=False)]
+        yield from (f"{ours.text} is {text} in the journal" for ours, text in texts if text not in ("", ours.text))
+    elif rows != committed:
+        yield f"the journal has {[r.text for r in rows]}, and {[r.text for r in committed]} were committed"
+
+
+def _once(count: Counter[str], where: str) -> Iterator[str]:
+    yield from (f"{word} is {n} times in {where}" for word, n in count.items() if n > 1)
+
+
+def _only_what_was_seen_is_gone(outcome: Outcome, left: set[int]) -> Iterator[str]:
+    """A conversation that is not kept any more is over, and all of it was shown on the other side."""
+    seen = {(history.peer, e.text) for history in outcome.histories for e in history.events if e.kind == "shown"}
+    for s in outcome.stored:
+        may_go = s.conversation in outcome.ended and (not s.peer, s.text) in seen
+        if s.conversation not in left and not may_go:
+            yield f"{s.text} is removed from the journal too early"
+
+
+def _shown_once(one: Words) -> Iterator[str]:
+    """A word of one's own is shown again only behind the news that it waits after all, or may be lost."""
+    shown: set[str] = set()
+    for event in one.history.events:
+        if event.kind in ("held", "not_confirmed"):
+            shown.discard(event.text)
+        elif event.kind == "shown" and event.text != NOT_KEPT:
+            if event.text in shown:
+                yield f"{event.text} was shown to {one.history.name} again"
+            shown.add(event.text)
+
+
+def _in_order(one: Words, outcome: Outcome, order: dict[str, int]) -> Iterator[str]:
+    """The other side's words are shown as the journal has them, own ones are stored as they were typed."""
+    other = {s.text for s in outcome.stored if s.peer is not one.history.peer}
+    shown = [order[word] for word in one.of("shown") if word in other]
+    own = [order[word] for word in one.said if word in order]
+    if shown != sorted(shown):
+        yield f"{one.history.name} was shown words out of order"
+    if own != sorted(own):
+        yield f"words of {one.history.name} were stored out of order"
+    if invented := [word for word in one.of("shown") if word not in order and word not in one.said]:
+        yield f"{one.history.name} was shown {invented}, which nobody has stored"
+
+
+def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
+    name = one.history.name
+    for word in one.said:
+        if word in one.of("not_sent") and word in order:
+            yield f"{name} was told that {word} was not sent, and it is stored"
+        if word in one.of("recalled") and word in order:
+            yield f"{name} has taken {word} back, and it is stored"
+        if word not in order and word not in one.given_back and not one.killed:
+            yield f"{word} of {name} is lost"
+    yield from _once(Counter([*one.of("not_sent"), *one.of("not_confirmed")]), f"what {name} was given back")
+    yield from (f"{name} was refused {word}, and it is stored" for word in one.of("refused") if word in order)
+
+
+def _statuses(one: Words) -> Iterator[str]:
+    """The exit status tells of what was given back, unless something worse happened."""
+    for status in one.of("status"):
+        given = "9" if one.of("not_confirmed") else "6" if one.of("not_sent") else "0"
+        if status in ("0", "6", "9") and status != given:
+            yield f"{one.history.name} left with {status} instead of {given}"
+        if status == "5":  # nobody here does what is against the rules
+            yield f"{one.history.name} was refused"
+
+
+def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
+    said = set(one.said)
+    for event in one.history.events:
+        if event.kind != "notice":
+            continue
+        if event.text.startswith(TAKEN) and any(s.text in said and s.time <= event.time for s in outcome.stored):
+            yield f"{one.history.name} was told that the line is taken, and has it"
+        if event.text.startswith(DISPLACED):
+            yield f"the newest call of {one.history.name} was displaced"
+        if event.text.startswith(f"The console is held by {one.history.name} "):
+            yield f"{one.history.name} was told that the console is held, and holds it"
+
+
+def _only_who_leaves_is_in_doubt(one: Words) -> Iterator[str]:
+    """Whether a word has arrived is open only for those who leave by themselves, before all has settled."""
+    leaves = False
+    for event in one.history.events:
+        leaves = leaves or event.text in ("\\quit", "\\detach")
+        if event.kind == "not_confirmed" and (not leaves or one.settled_by(event.time)):
+            yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
+
+
+def _all_is_shown(words: list[Words], outcome: Outcome, ends: dict[int, str]) -> Iterator[str]:
+    """All the peers' words have been seen at some console: when all had settled, and in the end, for one came
+    last. A client has seen all of the operator's, unless it was killed or lost the seat: when all had settled,
+    and in the end, if it did not leave by itself."""
+    consoles = [one for one in words if not one.history.peer]
+    for moment in {inf, *(one.rested for one in consoles if one.rested is not None)}:
+        seen = {word for one in consoles for word in one.shown_by(moment)}
+        missed = [s.text for s in outcome.stored if s.peer and s.time < moment and s.text not in seen]
+        yield from (f"{word} was shown at no console" for word in missed)
+    abandoned = {number for number, reason in ends.items() if reason == ABANDONED}
+    for one in (one for one in words if one.history.peer and not one.killed):
+        talks = {s.conversation for s in outcome.stored if s.peer and s.text in one.said} - abandoned
+        moments = (one.rested, None if "\\quit" in one.of("command") else inf)
+        for moment in (moment for moment in moments if moment is not None):
+            missed = [s.text for s in outcome.stored if s.conversation in talks and not s.peer and s.time < moment]
+            seen = one.shown_by(moment)
+            yield from (f"{word} was not shown to {one.history.name}" for word in missed if word not in seen)
+
+
+def _seat_is_kept(words: list[Words], outcome: Outcome, ends: dict[int, str]) -> Iterator[str]:
+    """Who was cut off lost the conversation only after the grace."""
+    for number in (number for number, reason in ends.items() if reason == ABANDONED):
+        first = next(s for s in outcome.stored if s.conversation == number)
+        loser = next(one.history for one in words if first.text in one.of("typed"))
+        taken, last = outcome.ended[number], Event(first.time, "cut off")  # if it never heard that it has the seat
+        for event in loser.events:
+            if event.kind in ("seated", "cut off") and event.time <= taken:
+                last = event
+        if last.kind == "seated" or taken - last.time < outcome.grace - 0.001:
+            yield f"{loser.name} was {last.kind} at {last.time:.3f}, and lost the seat at {taken:.3f}"

@@ -1,0 +1,148 @@
+"""Who uses a line: people at a client or a console, and what they do, see and are told.
+
+Session, Endpoint and reconnect are the real ones; the screen is a list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pychat_client.errors import PychatError
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.turns import Role
+from pychat_client.session import reconnect
+from pychat_client.session.session import Session
+from pychat_client.session.view import View
+from tests.simulation.cable import Cable
+from tests.simulation.checker import Event, History
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Person(View):
+    """Somebody at a program of their own: a client, or a console. Sees no screen, and records everything."""
+
+    def __init__(
+        self, world: World, name: str, *, console: bool = False, wait: bool = False, take: bool = False
+    ) -> None:
+        self.world, self.name = world, name
+        self.role = Role.OPERATOR if console else Role.PEER
+        self.history = History(name, not console)
+        self.cable: Cable | None = None
+        self.running = True
+        self.unreachable = False  # no call gets through
+        end = Endpoint(self.role, name, console=f"{len(world.people):016x}" if console else None)
+        end.take_over = take
+        self.session = Session(end, self, "the line", wait=wait)
+        world.people.append(self)
+        self._calling = asyncio.get_running_loop().create_task(
+            reconnect._keep_connected(self.session, lambda: world.connect(self), None)
+        )
+
+    # -------------------------------------------------------------- what they do
+
+    def types(self, line: str) -> None:
+        """A line: a message of one word, or a command."""
+        if not self.running:
+            return
+        self._record("command" if line.startswith("\\") else "typed", line)
+        try:
+            self.session.submit(line)
+        except PychatError as refusal:
+            self._record("refused", line)
+            self._record("notice", str(refusal))
+
+    def kill(self) -> None:
+        """The program is gone; the system closes what it had open."""
+        if self.running:
+            self._record("killed")
+            self._exit()
+
+    # -------------------------------------------------------------- what is known of them
+
+    def seated(self) -> None:
+        """The daemon has found out that this is who talks."""
+        self._record("seated")
+
+    def cut_off(self) -> None:
+        """The daemon has lost the connection of who had the seat, or begins to wait for them anew."""
+        if self.role is Role.PEER:
+            self._record("cut off")
+
+    def rest(self) -> None:
+        """All has settled, as far as this process can know."""
+        if self.running:
+            self._record("rest")
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, once there is one."""
+        return None if self.session.exit_status is None else int(self.session.exit_status)
+
+    def knows(self, kind: str, text: str) -> bool:
+        return any(event.kind == kind and text in event.text for event in self.history.events)
+
+    def texts(self, kind: str) -> list[str]:
+        return [event.text for event in self.history.events if event.kind == kind]
+
+    # -------------------------------------------------------------- what they see (chat.View)
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        self._record("shown", message.text)
+
+    def held(self, text: str) -> None:
+        self._record("held", text)
+
+    def notice(self, sentence: str) -> None:
+        self._record("notice", sentence)
+
+    def recalled(self, text: str) -> None:
+        self._record("recalled", text)
+
+    def not_sent(self, text: str) -> None:
+        self._record("not_sent", text)
+
+    def not_confirmed(self, text: str) -> None:
+        self._record("not_confirmed", text)
+
+    def alert(self, words: str, *, ring: bool) -> None:
+        self._record("alert", words)
+
+    def refresh(self) -> None:
+        """There is no toolbar."""
+        return
+
+    async def run(self, session: Session) -> None:
+        """What is typed comes from the test."""
+        return
+
+    def stop(self) -> None:
+        """The chat is done: so is the program, as soon as this is dealt with."""
+        self._record("status", str(self.status))
+        asyncio.get_running_loop().call_soon(self._exit)
+
+    # -------------------------------------------------------------- inside
+
+    def _exit(self) -> None:
+        self.running = False
+        self._calling.cancel()
+        if self.cable is not None:
+            self.cable.user.die()
+
+    def _record(self, kind: str, text: str = "") -> None:
+        self.history.events.append(Event(self.world.now, kind, text))
+        self.world.tell(f"{self.name}: {kind} {text}")
+
+
+async def until(condition: Callable[[], object], seconds: float = 200.0) -> None:
+    """Waits, on virtual time, in small steps."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not condition():
+        assert loop.time() < end, "it does not come about"
+        await asyncio.sleep(0.001)

@@ -1,0 +1,88 @@
+"""How a run is made: a world, what is done in it, its end in good order, and the judgement.
+
+Used by the random runs (test_simulation) and by the short stories (test_stories).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from pychat_client.session import reconnect
+from tests.simulation import clock
+from tests.simulation.checker import Outcome, check
+from tests.simulation.people import Person
+from tests.simulation.world import World
+
+Play = Callable[[World], Awaitable[None]]
+
+SETTLED = 200.0
+"""Seconds in which all comes to rest: a dead connection is noticed (45), and its user calls again (15)."""
+
+
+def simulate(directory: Path, play: Play, seed: int = 0, **settings: Any) -> World:
+    """Plays `play` in a world of its own, and judges it. Raises AssertionError with the story."""
+    told: list[World] = []
+
+    async def main() -> None:
+        world = World(directory, seed, **settings)
+        told.append(world)
+        try:
+            await play(world)
+            await _end(world)
+        finally:
+            world.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconnect, "random", Random(seed))  # the pauses between calls
+        try:
+            clock.run(main())
+            problems = _judge(told[0], settings)
+        except Exception as error:
+            problems = [f"{type(error).__name__}: {error}"]
+            if not told:
+                raise
+    world = told[0]
+    if problems:
+        raise AssertionError("\n".join([f"PYCHAT_SEED={seed} {settings}", *world.story, "WRONG:", *problems]))
+    return world
+
+
+def _judge(world: World, settings: dict[str, Any]) -> list[str]:
+    histories = [person.history for person in world.people]
+    keep, grace = settings.get("keep", "forever"), settings.get("grace", 60.0)
+    return check(Outcome(histories, world.stored, world.ended, world.file, keep, grace))
+
+
+async def _end(world: World) -> None:
+    """All faults are over: everything settles. Then all leave, and a last console looks at what is left."""
+    world.tell("all is well from here on")
+    world.dies = world.fails = ""
+    world.on_call = lambda person: None
+    if not any(person.running and not person.history.peer for person in world.people):
+        Person(world, "evening", console=True)
+    await asyncio.sleep(SETTLED)
+    for person in world.people:
+        person.rest()
+    if world.rng.random() < 0.5:  # the operator ends it, or the peer does
+        _everybody(world, False, "\\quit")
+        await asyncio.sleep(10)
+    _everybody(world, True, "\\quit")
+    _everybody(world, False, "\\detach")
+    await asyncio.sleep(10)
+    last = Person(world, "last", console=True)
+    await asyncio.sleep(5)
+    last.types("\\detach")
+    await asyncio.sleep(10)
+    assert not any(person.running for person in world.people), "somebody cannot leave"
+
+
+def _everybody(world: World, peer: bool, line: str) -> None:
+    for person in world.people:
+        if person.history.peer is peer:
+            person.types(line)

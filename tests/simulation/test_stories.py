@@ -1,0 +1,198 @@
+"""Short stories that once went wrong, or nearly did, each step in its place; judged as the random runs are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pychat_client.protocol.turns import Turns
+from tests.simulation.cable import Cable
+from tests.simulation.people import Person, until
+from tests.simulation.runs import Play, simulate
+from tests.simulation.world import World
+
+HOURS = timedelta(hours=2)
+
+
+def story(**settings: Any) -> Callable[[Play], Callable[[Path], None]]:
+    """Makes a test of a play on a line with these settings."""
+
+    def decorate(play: Play) -> Callable[[Path], None]:
+        def test(tmp_path: Path) -> None:
+            simulate(tmp_path, play, **settings)
+
+        return test
+
+    return decorate
+
+
+async def meet(world: World) -> tuple[Person, Person]:
+    """Bob has called, and alice has read his first word."""
+    alice, bob = Person(world, "alice", console=True), Person(world, "Bob")
+    bob.types("hi")
+    await until(lambda: "hi" in alice.texts("shown"))
+    await asyncio.sleep(1)
+    return bob, alice
+
+
+async def next_call(person: Person) -> Cable:
+    """The next call of this person, as soon as its hello is under way."""
+    before = person.cable
+    await until(lambda: person.cable is not before and person.cable is not None and person.cable.up.under_way)
+    assert person.cable is not None
+    return person.cable
+
+
+def cable(person: Person) -> Cable:
+    assert person.cable is not None
+    return person.cable
+
+
+# ---------------------------------------------------------------- late bytes of dead calls
+
+
+@story()
+async def test_a_hello_that_arrives_behind_a_later_one_displaces_nobody(world: World) -> None:
+    bob, _ = await meet(world)
+    cable(bob).cut()
+    second = await next_call(bob)
+    second.ghost(late=inf)
+    third = await next_call(bob)
+    await until(lambda: bob.history.events[-1].kind == "notice" and third.down.under_way == 0)
+    second.up.release()
+    bob.types("still here")
+    await asyncio.sleep(20)
+    assert bob.cable is third
+    assert third.live
+
+
+@story()
+async def test_a_first_message_that_arrives_late_is_stored_once_and_takes_no_seat(
+    world: World,
+) -> None:
+    alice, bob = Person(world, "alice", console=True), Person(world, "Bob")
+    await until(lambda: bob.session.greeted)
+    first = cable(bob)
+    bob.types("hi")
+    first.ghost(late=inf)
+    second = await next_call(bob)
+    second.down.hold(5)
+    await until(lambda: second.down.under_way)  # the daemon has greeted it
+    first.up.release()
+    await until(lambda: "hi" in alice.texts("shown"))
+    await asyncio.sleep(20)
+    assert [stored.text for stored in world.stored] == ["hi"]
+    assert bob.running
+    assert not bob.texts("not_sent") + bob.texts("not_confirmed")
+
+
+# ---------------------------------------------------------------- words that are not kept
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("other_speaks", [False, True])
+def test_of_two_consoles_and_a_daemon_that_dies_at_a_commit_each_word_arrives_once(
+    tmp_path: Path, moment: str, other_speaks: bool
+) -> None:
+    """The repeated words are gone, so which of them were its own a console can tell only by what it is told."""
+
+    async def play(world: World) -> None:
+        bob, alice = await meet(world)
+        world.dies, alice.unreachable = moment, True
+        alice.types("from alice")
+        await until(lambda: world.board is None)
+        carol = Person(world, "carol", console=True, wait=True)
+        await until(lambda: bob.session.greeted and carol.session.greeted and carol.session.endpoint.ready)
+        if other_speaks:
+            carol.types("from carol")
+            await until(lambda: "from carol" in bob.texts("shown"))
+        await asyncio.sleep(2)
+        carol.types("\\detach")
+        alice.unreachable = False
+        await until(lambda: "from alice" in bob.texts("shown"))
+
+    world = simulate(tmp_path, play, keep="none", turns=Turns.FREE)
+    ours = [stored.text for stored in world.stored if not stored.peer]
+    assert sorted(ours) == ["from alice", "from carol"][: len(ours)]
+    assert len(ours) == 1 + other_speaks
+
+
+@story()
+async def test_a_console_that_is_refused_is_told_what_of_its_words_is_stored(world: World) -> None:
+    bob, alice = await meet(world)
+    world.dies, alice.unreachable = "after", True
+    alice.types("from alice")
+    alice.types("too early")
+    await until(lambda: world.board is None)
+    carol = Person(world, "carol", console=True, wait=True)
+    await until(lambda: carol.session.greeted)
+    alice.unreachable = False
+    await until(lambda: not alice.running)
+    assert alice.knows("notice", "The console is held by carol")
+    assert alice.texts("not_sent") == ["too early"]
+    assert not alice.texts("not_confirmed")
+    assert bob.texts("shown") == ["hi", "from alice"]
+
+
+# ---------------------------------------------------------------- the clock on the wall
+
+
+async def cut_off(world: World) -> None:
+    bob, _ = await meet(world)
+    bob.unreachable = True
+    cable(bob).cut()
+    await asyncio.sleep(5)
+
+
+@story()
+async def test_a_clock_that_is_set_on_gives_the_seat_to_nobody(world: World) -> None:
+    await cut_off(world)
+    world.clock_is_off += HOURS
+    stranger = Person(world, "Eve")
+    stranger.types("me")
+    await asyncio.sleep(5)
+    assert stranger.status == 4
+    world.by_name("Bob").unreachable = False
+
+
+@story()
+async def test_a_clock_that_is_set_back_keeps_the_seat_no_longer(world: World) -> None:
+    await cut_off(world)
+    world.clock_is_off -= HOURS
+    await asyncio.sleep(56)
+    stranger = Person(world, "Eve")
+    stranger.types("me")
+    await asyncio.sleep(5)
+    assert "me" in world.by_name("alice").texts("shown")
+    world.by_name("Bob").unreachable = False
+
+
+# ---------------------------------------------------------------- leaving
+
+
+@story()
+async def test_detach_right_behind_a_message_waits_until_it_is_stored(world: World) -> None:
+    bob, alice = await meet(world)
+    alice.types("bye")
+    alice.types("\\detach")
+    await until(lambda: "bye" in bob.texts("shown"))
+    await asyncio.sleep(5)
+    assert alice.status == 0
+    assert not alice.texts("not_sent") + alice.texts("not_confirmed")
+
+
+@story()
+async def test_detach_behind_a_message_that_cannot_arrive_waits_no_longer_than_it_says(world: World) -> None:
+    _, alice = await meet(world)
+    cable(alice).stall(30)
+    alice.types("bye")
+    alice.types("\\detach")
+    await asyncio.sleep(5.1)
+    assert alice.texts("not_confirmed") == ["bye"]
+    assert alice.status == 9

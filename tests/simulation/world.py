@@ -1,0 +1,216 @@
+"""The world of one run: the line with its daemons, one after the other, and their connections.
+
+Switchboard, Journal, PeerSession and ConsoleSession are the real ones; what is replaced is what they stand on: the
+event loop (clock), the connections (cable) and the wall clock. A daemon that is killed is thrown away with
+its ends, and the next one finds the file as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from pychat_client.errors import UnreachableError
+from pychat_client.protocol.turns import Role, TurnState
+from pychat_client.transport.connection import Connection
+from pychatd.conversation.console_session import ConsoleSession
+from pychatd.conversation.journal import Conversation, Entry, Journal
+from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.switchboard import Switchboard
+from pychatd.settings import Settings
+from tests.simulation.cable import Cable
+from tests.simulation.checker import Stored
+from tests.simulation.clock import START, Killed
+from tests.simulation.people import Person
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+class World:
+    """A line, its people, and the story of what was done to them."""
+
+    def __init__(self, directory: Path, seed: int = 0, **settings: Any) -> None:
+        self.rng = Random(seed)
+        self.slowest = 0.02  # seconds that a piece of bytes takes at most
+        self.clock_is_off = timedelta()
+        self.file = directory / "journal.db"
+        self.people: list[Person] = []
+        self.stored: list[Stored] = []
+        self.ended: dict[int, float] = {}  # when which conversation was
+        self.on_call: Callable[[Person], None] = lambda person: None  # somebody has just been connected
+        self.story: list[str] = []
+        self.board: Switchboard | None = None
+        self.dies = self.fails = ""  # the daemon, or its disk: "before" or "after" the next commit
+        self.down_for = 0.5  # seconds until there is a daemon again
+        self._settings = Settings(7000, **settings)
+        self._journal: Journal | None = None
+        self._cables: list[Cable] = []
+        self._over = False
+        self.start()
+
+    @property
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> datetime:
+        """What the clock on the daemon's wall shows."""
+        return NOON + timedelta(seconds=self.now - START) + self.clock_is_off
+
+    def by_name(self, name: str) -> Person:
+        return next(person for person in self.people if person.name == name)
+
+    def tell(self, words: str) -> None:
+        """Adds to the story."""
+        self.story.append(f"{self.now - START:8.3f}  {words}")
+
+    # -------------------------------------------------------------- the daemon
+
+    def start(self) -> None:
+        """A daemon runs. It keeps the seat from now on, for whoever had it."""
+        if self.board is None and not self._over:
+            self._journal = WatchedJournal(self)
+            self.board = Board(self, self._settings, self._journal)
+            for person in self.people:
+                person.cut_off()
+
+    def kill(self) -> None:
+        """The daemon is gone, and the file is as it was at that moment: a journal that is closed would be
+        tidied up."""
+        if self.board is None:
+            return
+        self.tell("the daemon dies")
+        self.board = None
+        for cable in self._cables:
+            cable.daemon.die()
+        log = self.file.with_name("journal.db-wal")
+        left = [path for path in (self.file, log) if path.exists()]
+        for path in left:
+            shutil.copy(path, path.with_suffix(f"{path.suffix}.left"))
+        self._close_journal()
+        for path in left:
+            path.with_suffix(f"{path.suffix}.left").replace(path)
+        asyncio.get_running_loop().call_later(self.down_for, self.start)
+
+    def stop(self) -> None:
+        """The daemon stops in order, as server does it."""
+        if self.board is not None:
+            self.tell("the daemon stops")
+            self.board.stop()
+            self.board = None
+            for cable in self._cables:
+                cable.daemon.connection.close()
+            asyncio.get_running_loop().call_later(1.0, self._stopped)
+
+    def _stopped(self) -> None:
+        for cable in self._cables:
+            cable.daemon.die()
+        self._close_journal()
+        asyncio.get_running_loop().call_later(self.down_for, self.start)
+
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def committed(self, conversation: Conversation, entries: Sequence[Entry]) -> None:
+        """The daemon has stored something."""
+        for e in entries:
+            self.stored.append(Stored(self.now, conversation.id, e.role is Role.PEER, e.text))
+
+    def at_commit(self, moment: str) -> None:
+        """The daemon is at this moment of a commit. Raises what is to go wrong at it."""
+        if self.dies == moment:
+            self.dies = ""
+            self.kill()
+            raise Killed
+        if self.fails == moment:
+            self.fails = ""
+            self.tell(f"the disk fails {moment} a commit")
+            raise sqlite3.OperationalError("disk I/O error")
+
+    # -------------------------------------------------------------- its connections
+
+    async def connect(self, person: Person) -> Connection:
+        """Calls the daemon. Raises UnreachableError while there is none."""
+        rng = Random(self.rng.random())  # of its own: what this cable does changes nothing for others
+        await asyncio.sleep(rng.uniform(0.0, self.slowest))
+        if (board := self.board) is None or person.unreachable:
+            raise UnreachableError("Nobody answers.")
+        connection, end = Connection(person.session), self._daemons_end(board, person)
+
+        def lost() -> None:
+            if end is board.peer:
+                person.cut_off()
+
+        local = person.role is Role.OPERATOR
+        person.cable = Cable(rng, self.slowest, connection, end.connection, local=local, lost=lost)
+        self._cables = [*(cable for cable in self._cables if not cable.daemon.dead), person.cable]
+        if not local:
+            connection.start_keepalive()
+        self.on_call(person)
+        return connection
+
+    def _daemons_end(self, board: Switchboard, person: Person) -> PeerSession | ConsoleSession:
+        if person.role is Role.OPERATOR:
+            return ConsoleSession(board, f"{person.name} (pid 7)")
+        return PeerSession(board, person.name, lambda _: None, secure=True)
+
+    def close(self) -> None:
+        """The run is over: nothing goes on, and the file can be read."""
+        self._over = True
+        for person in self.people:
+            person.kill()
+        self.kill()
+
+
+class Board(Switchboard):
+    """A switchboard that looks at the world's clock."""
+
+    def __init__(self, world: World, settings: Settings, journal: Journal) -> None:
+        self._world = world
+        super().__init__(settings, journal)
+
+    def now(self) -> datetime:
+        return self._world.wall()
+
+    def take_seat(self, caller: PeerSession, conversation: Conversation) -> None:
+        super().take_seat(caller, conversation)
+        self._world.by_name(caller.address).seated()
+
+
+class WatchedJournal(Journal):
+    """A journal whose daemon can die at a commit, and whose commits are noted down."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        super().__init__(world.file, full=False)
+        self._db.execute("PRAGMA synchronous = OFF")  # no power is lost here, and each sync costs a moment
+
+    def append(self, conversation: Conversation, entries: Sequence[Entry], ledger: TurnState) -> None:
+        with self._commit():
+            super().append(conversation, entries, ledger)
+            self._world.committed(conversation, entries)
+
+    def end_conversation(self, conversation: Conversation, reason: str, now: datetime) -> None:
+        with self._commit():
+            super().end_conversation(conversation, reason, now)
+            self._world.ended[conversation.id] = self._world.now
+
+    def forget_text(self, conversation: Conversation, role: Role, count: int) -> None:
+        with self._commit():
+            super().forget_text(conversation, role, count)
+
+    @contextmanager
+    def _commit(self) -> Iterator[None]:
+        with self._border():  # which makes our own error of the system's, as it does of any
+            self._world.at_commit("before")
+        yield
+        with self._border():
+            self._world.at_commit("after")
