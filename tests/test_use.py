@@ -94,7 +94,7 @@ def test_every_command_of_the_help_is_one(role: Role) -> None:
 
 def sentences() -> Iterator[str]:
     """Every text in the programs, with 7000 for what is put into it; but no docstrings, and not the wire's."""
-    for file in (*ROOT.glob("pychat_client/*.py"), *ROOT.glob("pychatd/*.py")):
+    for file in (*ROOT.glob("pychat_client/**/*.py"), *ROOT.glob("pychatd/**/*.py")):
         tree = ast.parse(file.read_bytes() if file.name not in ("wire.py", "journal.py") else b"")
         passed = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):

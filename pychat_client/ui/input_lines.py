@@ -17,14 +17,15 @@ LINE_MAX = 1 << 16
 """Bytes that are read at once, and kept of one line: far over a message, so that its length can still be told."""
 
 READ_SECONDS = 0.5
-"""How long the end waits for a read that has begun. Only where another program reads the input too, it takes longer."""
+"""How long the end waits for a read that has begun; only where another program reads too can that be longer."""
 
 
 class InputLines:
     """The lines of a file descriptor, each with its line feed; the last one may have none.
 
-    A thread reads them, because an event loop cannot wait for a regular file; it reads on when all have been taken,
-    and ends with the process. Not through sys.stdin: a thread that waits in its buffer aborts Python's shutdown.
+    A thread reads them, because an event loop cannot wait for a regular file. It reads on when all have been
+    taken, and ends with the process. Not through sys.stdin: a thread that waits in its buffer aborts Python's
+    shutdown.
     """
 
     def __init__(self, fd: int, changed: Callable[[], None]) -> None:

@@ -377,13 +377,13 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from pychat_client.protocol.turns import Ledger, Role, Turns
+from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
 from pychatd.conversation.journal import Conversation, Journal, entry, hash_token
 
 journal = Journal(Path(sys.argv[1]), full=sys.argv[2] == "full")
-conversation = Conversation("Bob", "here", hash_token("5f0c11d2"), Ledger(Turns.FREE), datetime.now(UTC))
-ledger = Ledger(Turns.FREE)
+conversation = Conversation("Bob", "here", hash_token("5f0c11d2"), TurnState(Turns.FREE), datetime.now(UTC))
+ledger = TurnState(Turns.FREE)
 while True:
     texts = [f"number {ledger.peer + n}" for n in (1, 2, 3)]
     batch = [entry(ledger, Role.PEER, Message("Bob", text), datetime.now(UTC)) for text in texts]

@@ -278,7 +278,7 @@ def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_line: Line) -> None
     assert process.wait(PATIENCE) == 0
     assert re.sub(r"127.0.0.1:[0-9]+", "HERE", process.stderr.read().decode()).splitlines() == [
         "INFO conversation 1: Client1 from HERE has the seat",
-        "INFO conversation 1: ended by the peer",
+        "INFO conversation 1: ended by the peer, 1 of the peer not shown",
         "INFO SIGTERM: stopping",
         "INFO pychatd has stopped",
     ]

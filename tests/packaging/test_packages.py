@@ -58,7 +58,7 @@ def test_the_wheel_has_both_packages_and_no_more(wheel: Path) -> None:
     code = {
         str(file.relative_to(ROOT))
         for package in ("pychat_client", "pychatd")
-        for file in (ROOT / package).iterdir()
+        for file in (ROOT / package).rglob("*")
         if file.suffix == ".py" or file.name == "py.typed"
     }
     assert {name for name in names if ".dist-info/" not in name} == code

@@ -145,7 +145,7 @@ def test_defaults_of_preferences_are_those_of_the_client() -> None:
 
 def strings(directory: str) -> Iterator[str]:
     """Every string in the code of a package."""
-    for file in Path(directory).glob("*.py"):
+    for file in Path(directory).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
@@ -160,7 +160,7 @@ def test_environment_variables_are_those_of_the_programs() -> None:
 
 def test_signals_are_those_that_the_daemon_handles() -> None:
     described = set(re.findall(r"SIG[A-Z]+", section(text("pychatd"), "DESCRIPTION")))
-    server = Path(pychatd.__path__[0], "server.py").read_text()
+    server = Path(pychatd.__path__[0], "network/server.py").read_text()
     assert difference("pychatd.8", described, set(re.findall(r"signal\.(SIG[A-Z]+)", server))) == ""
 
 
