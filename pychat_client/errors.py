@@ -12,7 +12,6 @@
     |   +-- BusyError              somebody else has the seat, the console, the port or the pidfile
     |   +-- PermissionDeniedError  the system or the other side does not let us
     |   +-- UntrustedHostError     the other end's key is not known, or not the one that was accepted
-    +-- JournalError       the journal cannot be written or read (raised by the daemon alone)
 
 OSError, ssl.SSLError and sqlite3.Error become one of these in the module where they happen, so that no
 traceback reaches a user.
@@ -110,7 +109,3 @@ class UntrustedHostError(TransportError):
     """The other end's key is not known, or not the one that was accepted."""
 
     status = ExitStatus.UNTRUSTED
-
-
-class JournalError(PychatError):
-    """The journal cannot be written or read."""

@@ -1,133 +1,99 @@
-"""One connection of a console: the daemon's end of the UNIX socket.
+"""One connection of a console, over the UNIX socket.
 
-Owns the link and the place in the journal up to which this console has been told. A console reads
-the journal forward: conversations that came and ended while nobody was here, then the running one,
-each from its start; so a slow or a new console needs no queue.
+Owns the connection and the place in the journal up to which the console has been told. The console is told the
+journal forward: first what it missed of conversations that are over, then the running one. So a slow or new
+console needs no queue.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from enum import Enum
 
-from pychat_client.errors import JournalError, MessageError, ProtocolError
+from pychat_client.errors import MessageError, ProtocolError
 from pychat_client.protocol import wire
-from pychat_client.protocol.rate_limit import LATE, Signs
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room
 from pychat_client.transport.connection import Connection
+from pychatd.conversation.cursor import Cursor
+from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
-from pychatd.conversation.journal import Conversation, Entry
-from pychatd.conversation.service_status import report
+from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.switchboard import Switchboard
 
 HELLO_SECONDS = 10.0
-"""Until a console's first line: programs on this machine, that have nothing to think about."""
+"""Time for a console's first line: the programs are on this host, and send it at once."""
 
-NOT_KEPT = "(not kept)"
-"""Stands for a message whose words have been removed, where its place still counts."""
+TEXT_REMOVED = "(not kept)"
+"""Stands for a message whose text has been removed, where its place still counts."""
 
 NUMBER_DIGITS = 15
-"""Of a conversation's number: SQLite takes no more than 18."""
+"""Of a conversation's number; SQLite takes up to 18."""
 
-NOW = timedelta(seconds=1)
+RECENT = timedelta(seconds=1)
 """A message younger than this is sent without its time."""
 
 log = logging.getLogger("pychatd")
 
 
-class ConsoleSession:
-    """The owner of one console's link."""
+class ConsoleState(Enum):
+    """What a console's connection has come to."""
 
-    def __init__(self, switchboard: Switchboard, user: str) -> None:
-        """user: who the system says is at the other end of the socket, for the log and for others."""
+    CONNECTED = "connected"  # it has not attached
+    CATCHING_UP = "catching up"  # it is being told what it missed
+    READY = "ready"  # it has been told that it is up to date
+
+
+class ConsoleSession(EndpointSession):
+    """Owns one console's connection."""
+
+    def __init__(self, switchboard: Switchboard, user: str, status: Callable[[], str]) -> None:
+        """user: the system's name for the user at the other end of the socket; status: gives the service's state
+        as JSON."""
+        super().__init__(switchboard, f"console of {user}")
         self.user = user
-        self.conversation: Conversation | None = None  # the one this console is being told
-        self.connection = Connection(self)
-        self._switchboard = switchboard
-        self._greeted = False
-        self.console: str | None = None  # its program's id
-        self._handle = ""  # the one our hello gave it, and its messages begin with
-        self._ready = False  # it has been told that it is up to date
-        self._last = 0  # the number of the conversation told last
-        self._seq = 0  # messages told of `conversation`, both sides
-        self._heard = 0  # peer's messages that are not repeated to it
-        self._told = 0  # operator's messages that are not repeated to it
-        self._own_until = 0  # operator's messages that are repeated to it; later ones are its own
-        self._acked = 0
-        self._in_step = False  # it has acked the \\peer line of `conversation`
-        self._signs = Signs(slack=LATE)
-        self._deadline = asyncio.get_running_loop().call_later(
-            HELLO_SECONDS, self.connection.abort, "no hello in time"
-        )
+        self.console: str | None = None  # the id of its program
+        self._status = status
+        self._state = ConsoleState.CONNECTED
+        self._handle = ""  # of its hello, and of its messages
+        self._cursor = Cursor()
+        self._set_deadline(HELLO_SECONDS, lambda: self.connection.abort("no hello in time"))
+
+    # -------------------------------------------------------------- from the connection
+
+    def connection_lost(self, connection: Connection, why: str) -> None:
+        self._cancel_deadline()
+        self._switchboard.detach(self)
+
+    # -------------------------------------------------------------- from the switchboard (ports.ConsolePort)
+
+    @property
+    def conversation(self) -> Conversation | None:
+        return self._cursor.conversation
 
     @property
     def number(self) -> int:
-        """The conversation that this console's words are for; 0 for none, or while it may not yet know
-        that another one has begun."""
-        return self.conversation.id if self.conversation is not None and self._in_step else 0
+        conversation = self._cursor.conversation
+        return conversation.id if conversation is not None and self._cursor.in_step else 0
 
-    # -------------------------------------------------------------- from the link (link.Owner)
-
-    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
-        try:
-            messages: list[wire.Message] = []
-            for frame in frames:
-                if not self._greeted:
-                    self._greet(frame)
-                elif isinstance(frame, wire.Message):
-                    messages.append(frame)
-                elif isinstance(frame, wire.Ack):
-                    self._say(messages)  # what was said before it may be for the conversation before
-                    messages = []
-                    self._shown(frame.count)
-                else:
-                    self._say(messages)
-                    messages = []
-                    self._obey(frame)
-            self._say(messages)
-        except ProtocolError as error:
-            self.protocol_error(connection, error)
-        except JournalError as error:
-            self._journal_failed(error)
-
-    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
-        log.warning("console of %s: broke the protocol (%s)", self.user, error.code)
-        connection.close([wire.Error(error.code, str(error))])
-
-    def resume_writing(self, connection: Connection) -> None:
-        self.pump()
-
-    def connection_lost(self, connection: Connection, why: str) -> None:
-        self._deadline.cancel()
-        self._switchboard.detach(self)
-
-    # -------------------------------------------------------------- from the switchboard
-
-    def stored(self, entries: Sequence[Entry]) -> None:
-        """What this console said has been stored."""
-        if self._seq == entries[0].seq - 1:
-            self._seq = entries[-1].seq
+    def acknowledge(self, entries: Sequence[Entry]) -> None:
+        if self._cursor.seq == entries[0].seq - 1:
+            self._cursor = self._cursor.told_to(entries[-1].seq)
         self.connection.send([wire.Ack(entries[-1].n)])
 
-    def forward(self, entries: Sequence[Entry]) -> None:
-        """Messages that the peer has just said."""
-        live = self.conversation is not None and self.conversation is self._switchboard.conversation
-        if live and self.connection.writable and self._seq == entries[0].seq - 1:
-            self._seq = entries[-1].seq
-            self.connection.send([wire.Message(e.handle, e.text) for e in entries])
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        if self._is_told_running() and self.connection.writable and self._cursor.seq == entries[0].seq - 1:
+            self._cursor = self._cursor.told_to(entries[-1].seq)
+            self.connection.send([wire.Message(entry.handle, entry.text) for entry in entries])
         else:
-            self.pump()
+            self.send_backlog()
 
-    def read(self, count: int) -> None:
-        self.connection.send([wire.Read(count)])
-
-    def peer_presence(self) -> None:
-        """The peer has come back (and how), or is away."""
+    def send_presence(self) -> None:
         conversation, peer = self.conversation, self._switchboard.peer
-        if conversation is None or conversation is not self._switchboard.conversation:
+        if conversation is None or not self._is_told_running():
             return
         if peer is None:
             self.connection.send([wire.Away()])
@@ -135,207 +101,195 @@ class ConsoleSession:
             here = wire.Here(conversation.handle, address=peer.address, plain=not peer.secure, name=peer.name)
             self.connection.send([here])
 
-    def pump(self) -> None:
-        """Tells this console what it does not know yet, as far as it reads."""
+    def send_backlog(self) -> None:
+        """Tells the console what it does not know yet, as far as it reads."""
+        if not self._greeted:
+            return
         try:
-            while self._greeted and self.connection.writable and self._tell_some():
+            while self.connection.writable and self._send_batch():
                 pass
             behind = self.conversation is not None and self.conversation.ended is not None
-            if self._greeted and self.connection.writable and not self._ready and not behind:
-                self._ready = True
+            if self.connection.writable and self._state is ConsoleState.CATCHING_UP and not behind:
+                self._state = ConsoleState.READY
                 self.connection.send([wire.Ready()])
         except JournalError as error:
             self._journal_failed(error)
 
-    def taken_over(self, user: str) -> None:
+    def close_taken_over(self, user: str) -> None:
         try:
-            stored = self._stored(self.conversation)
-        except JournalError as error:  # then its program does not know it of what it has sent last
+            stored = self._stored_in(self.conversation)
+        except JournalError as error:  # its program cannot know then what has become of its last messages
             self._switchboard.journal_failed(error)
             stored = []
         self.connection.close([*stored, wire.Error("taken-over", f"{user} has taken over the console.")])
 
-    def _stored(self, conversation: Conversation | None) -> list[wire.Frame]:
-        """What this console is told when it is refused: how many of its own messages are stored."""
+    def _is_told_running(self) -> bool:
+        """Whether the console is being told the running conversation."""
+        return self.conversation is not None and self.conversation is self._switchboard.conversation
+
+    def _stored_in(self, conversation: Conversation | None) -> list[wire.Frame]:
+        """Tells a console that is refused how many of its own messages are stored."""
         if conversation is None or self.console is None:
             return []
-        return [wire.Stored(self._switchboard.journal.said_by(conversation.id, self.console))]
+        return [wire.Stored(self._switchboard.journal.sent_by(conversation.id, self.console))]
 
-    # -------------------------------------------------------------- the hello
+    # -------------------------------------------------------------- the first line
+
+    @property
+    def _greeted(self) -> bool:
+        return self._state is not ConsoleState.CONNECTED
 
     def _greet(self, frame: wire.Frame) -> None:
-        self._deadline.cancel()
-        switchboard = self._switchboard
-        if isinstance(frame, wire.Status):
-            log.info("console: %s asked for the status", self.user)
-            self.connection.close([wire.Status(report(switchboard))])
-            return
-        if isinstance(frame, wire.History):
-            log.info("console: %s reads the history", self.user)
-            self.connection.owner = HistoryReader(switchboard, self.connection, frame.since)
-            return
-        if not isinstance(frame, wire.Hello):
-            raise ProtocolError("hello", "The first line has to be a hello.")
-        if frame.version != wire.VERSION:
-            raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
-        self.console = frame.console
-        switchboard.refresh()
-        if switchboard.operator is not None and not frame.take:
-            words = f"The console is held by {switchboard.operator.user}; '--take-over' takes it over."
-            self.connection.close([*self._stored(self._known_to(frame)), wire.Error("held", words)])
-            return
-        handle = (switchboard.settings.handle or frame.handle) if frame.suggested else frame.handle
-        self._greeted, self._handle = True, handle
-        switchboard.attach(self, handle)
-        self.connection.send(
-            [
-                wire.Hello(
-                    wire.VERSION, switchboard.handle, keep=switchboard.settings.keep, key=switchboard.fingerprint
+        self._cancel_deadline()
+        match frame:
+            case wire.Status():
+                log.info("console: %s asked for the status", self.user)
+                self.connection.close([wire.Status(self._status())])
+            case wire.History(since):
+                log.info("console: %s reads the history", self.user)
+                switchboard = self._switchboard
+                self.connection.owner = HistoryReader(
+                    switchboard.journal, self.connection, since, switchboard.journal_failed
                 )
-            ]
-        )
-        if (known := self._known_to(frame)) is not None:
-            self._begin(known, frame.got or 0, frame.sent or 0)
-        self.pump()
+            case _:
+                self._attach(self._check_hello(frame, wire.VERSION))
+
+    def _attach(self, hello: wire.Hello) -> None:
+        switchboard = self._switchboard
+        self.console = hello.console
+        switchboard.reload_from_journal()
+        if switchboard.operator is not None and not hello.take:
+            words = f"{switchboard.operator.user} is using the console. Use --take-over to take it over."
+            self.connection.close([*self._stored_in(self._known_to(hello)), wire.Error("held", words)])
+            return
+        handle = (switchboard.settings.handle or hello.handle) if hello.suggested else hello.handle
+        self._state, self._handle = ConsoleState.CATCHING_UP, handle
+        switchboard.attach(self, handle)
+        keep, key = switchboard.settings.keep, switchboard.fingerprint
+        self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
+        if (known := self._known_to(hello)) is not None:
+            self._begin(known, hello.got or 0, hello.sent or 0)
+        self.send_backlog()
 
     def _known_to(self, hello: wire.Hello) -> Conversation | None:
-        """The conversation a console that comes back was in, if its counts make sense."""
+        """The conversation that a console which comes back was in, if its counts are possible."""
         if hello.session is None or not hello.session.isdecimal():
             return None
-        running = self._switchboard.conversation
-        number = int(hello.session[:NUMBER_DIGITS])
-        known = (
-            running if running is not None and running.id == number else self._switchboard.journal.by_id(number)
-        )
-        if known is None or (hello.got or 0) > known.ledger.peer or (hello.sent or 0) > known.ledger.operator:
+        known = self._find(int(hello.session[:NUMBER_DIGITS]))
+        if known is None:
             return None
-        return known
+        turn_state = known.turn_state
+        possible = (hello.got or 0) <= turn_state.peer and (hello.sent or 0) <= turn_state.operator
+        return known if possible else None
 
-    # -------------------------------------------------------------- telling
+    def _find(self, number: int) -> Conversation | None:
+        running = self._switchboard.conversation
+        if running is not None and running.id == number:
+            return running
+        return self._switchboard.journal.by_id(number)
 
-    def _begin(self, conversation: Conversation, heard: int, told: int) -> None:
-        """From here on this console is told of `conversation`, but for the first messages of each side."""
-        self.conversation = conversation
-        self._heard, self._told, self._own_until = heard, told, conversation.ledger.operator
-        self._seq = min(heard, told)  # a message with a number over n has a seq over n as well
-        self._acked = -1  # until it acks this very line, an ack may be for the conversation before
-        self._in_step = False
-        peer = self._switchboard.peer if conversation is self._switchboard.conversation else None
-        frames: list[wire.Frame] = [
-            wire.Peer(
-                conversation.handle,
-                session=str(conversation.id),
-                got=conversation.ledger.operator,
-                heard=heard,
-                told=told,
-                turns=conversation.ledger.turns.value,
-                since=conversation.started,
-                address=conversation.address,
-                classic=conversation.classic,
-                room=None if peer is None else self._room(),
-                plain=peer is not None and not peer.secure,
-                name=None if peer is None else peer.name,
-            )
-        ]
+    # -------------------------------------------------------------- what it is told
+
+    def _begin(self, conversation: Conversation, peer_offset: int, operator_offset: int) -> None:
+        """From here on the console is told `conversation`, without the first messages of each side."""
+        self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset)
+        heading = conversation.heading(peer_offset, operator_offset)
+        running, peer = self._is_told_running(), self._switchboard.peer
+        if running and peer is not None:
+            room = self._switchboard.max_text_bytes()
+            heading = replace(heading, room=room, plain=not peer.secure, name=peer.name)
+        frames: list[wire.Frame] = [heading]
         if conversation.shown[Role.PEER]:
             frames.append(wire.Read(conversation.shown[Role.PEER]))
-        if conversation is self._switchboard.conversation and peer is None:
+        if running and peer is None:
             frames.append(wire.Away())
         self.connection.send(frames)
 
-    def _tell_some(self) -> bool:
-        """Sends the next piece; False when there is nothing more to tell now."""
+    def _send_batch(self) -> bool:
+        """Sends the next piece. Returns False when there is nothing more to tell now."""
         conversation = self.conversation
         if conversation is None:
-            following = self._following()
-            if following is None:
-                return False
-            if following.ended is None and self._switchboard.settings.keep != "none":
-                self._begin(following, 0, 0)
-            else:  # only what was missed; and what was seen is not kept
-                self._begin(following, following.shown[Role.OPERATOR], following.ledger.operator)
+            return self._begin_next()
+        turn_state, cursor = conversation.turn_state, self._cursor
+        if cursor.seq < turn_state.peer + turn_state.operator:
+            entries = self._switchboard.journal.entries(conversation.id, cursor.seq)
+            seq = entries[-1].seq if entries else turn_state.peer + turn_state.operator  # none: pruned meanwhile
+            self._cursor = cursor.told_to(seq)
+            self.connection.send([frame for entry in entries for frame in self._frames_for(entry)])
             return True
-        ledger = conversation.ledger
-        if self._seq < ledger.peer + ledger.operator:
-            entries = self._switchboard.journal.entries(conversation.id, self._seq)
-            self._seq = entries[-1].seq if entries else ledger.peer + ledger.operator  # pruned meanwhile
-            self.connection.send([frame for e in entries for frame in self._lines_of(e)])
-            return True
-        # Not before its last ack: an ack names no conversation, so it must not be taken for the next one's.
-        if conversation.ended is None or self._acked < ledger.peer:
+        # Not before its last ack: an ack names no conversation, and could be taken for one of the next.
+        if conversation.ended is None or cursor.acked is None or cursor.acked < turn_state.peer:
             return False
         self.connection.send([wire.Quit(conversation.reason)])
-        self.conversation, self._last = None, conversation.id
+        self._cursor = cursor.finish()
         return True
 
-    def _following(self) -> Conversation | None:
-        """The next conversation with something new for the operator; the running one as the live object."""
-        following = self._switchboard.journal.next_unseen(self._last)
+    def _begin_next(self) -> bool:
+        """Begins the next conversation with something new for the operator. Returns False if there is none."""
+        following = self._next_conversation()
+        if following is None:
+            return False
+        if following.ended is None and self._switchboard.settings.keep != "none":
+            self._begin(following, 0, 0)
+        else:  # only what was missed: the operator knows the rest, or it has been removed
+            self._begin(following, following.shown[Role.OPERATOR], following.turn_state.operator)
+        return True
+
+    def _next_conversation(self) -> Conversation | None:
+        following = self._switchboard.journal.next_unseen(self._cursor.previous)
         running = self._switchboard.conversation
         if following is not None and running is not None and running.id == following.id:
-            return running
+            return running  # the live object: its counts go on
         return following
 
-    def _lines_of(self, e: Entry) -> list[wire.Frame]:
-        """The lines of one message; none for what this console has, or has said itself since."""
-        message = wire.Message(e.handle, e.text or NOT_KEPT)
-        if e.role is Role.OPERATOR:
-            mine = e.console is not None and e.console == self.console
-            at = wire.Timestamp(e.time, own=True, mine=mine, gone=not e.text)
-            return [at, message] if self._told < e.n <= self._own_until else []
-        if e.n <= self._heard:
+    def _frames_for(self, entry: Entry) -> list[wire.Frame]:
+        """The lines of one message; none if the console has it, or has sent it since."""
+        if not self._cursor.repeats(entry):
             return []
-        is_now = timedelta(0) <= self._switchboard.now() - e.time < NOW
-        return [message] if is_now else [wire.Timestamp(e.time), message]
+        message = wire.Message(entry.handle, entry.text or TEXT_REMOVED)
+        if entry.role is Role.OPERATOR:
+            mine = entry.console is not None and entry.console == self.console
+            return [wire.Timestamp(entry.time, own=True, mine=mine, gone=not entry.text), message]
+        is_recent = timedelta(0) <= self._switchboard.now() - entry.time < RECENT
+        return [message] if is_recent else [wire.Timestamp(entry.time), message]
 
-    # -------------------------------------------------------------- what it says
+    # -------------------------------------------------------------- what it sends
 
     def _say(self, messages: Sequence[wire.Message]) -> None:
+        # Text for the conversation before is not subject to the limit of this peer's program.
+        limit = self._switchboard.max_text_bytes() if self._is_for_running() else None
         for message in messages:
-            if message.handle != self._handle:
-                raise ProtocolError("handle", "The handle is not that of the hello.")
+            self._check_handle(message, self._handle)
             try:
-                # What is meant for the conversation before is not measured by this one.
-                check_room(message.text, self._room() if self._is_of_running() else None)
+                check_room(message.text, limit)
             except MessageError as error:
                 raise ProtocolError("too-long", str(error)) from None
-        if messages and self._switchboard.operator is self:
+        if self._switchboard.operator is self:
             self._switchboard.operator_says(self, messages)
 
-    def _is_of_running(self) -> bool:
-        """Whether what this console says is for the conversation that runs."""
+    def _is_for_running(self) -> bool:
+        """Whether what the console sends is for the running conversation."""
         return self._switchboard.conversation is not None and self._switchboard.conversation.id == self.number
 
-    def _room(self) -> int | None:
-        """Bytes of text that the peer's program takes at once."""
-        switchboard = self._switchboard
-        if switchboard.peer is None or switchboard.conversation is None:
-            return None
-        return switchboard.peer.connection.codec.room(switchboard.handle)
-
-    def _obey(self, frame: wire.Frame) -> None:
+    def _handle_control(self, frame: wire.Frame) -> None:
         match frame:
+            case wire.Ack(count):
+                self._on_ack(count)
             case wire.Quit(reason):
-                if self._is_of_running():
+                if self._is_for_running():
                     self._switchboard.end_conversation(reason, "the operator")
-            case wire.Typing() | wire.Ring():
-                if self._in_step and self._signs.give(frame, asyncio.get_running_loop().time()):
-                    self._switchboard.pass_on(self, frame)
-            case wire.Hello():
-                raise ProtocolError("hello", "There has been a hello already.")
-            case _:  # what a later version may send
-                pass
+            case wire.Typing() | wire.Ring() if not self._cursor.in_step:
+                pass  # it may be meant for the conversation before
+            case _:
+                super()._handle_control(frame)
 
-    def _shown(self, count: int) -> None:
+    def _on_ack(self, count: int) -> None:
         conversation = self.conversation
         if conversation is None:
             return
-        self._in_step = True
-        self._switchboard.shown(conversation, Role.OPERATOR, count)
-        self._acked = max(self._acked, count)
-        self.pump()
+        self._switchboard.mark_shown(conversation, Role.OPERATOR, count)
+        self._cursor = self._cursor.acked_to(count)
+        self.send_backlog()
 
-    def _journal_failed(self, error: JournalError) -> None:
-        """Nothing was acked; the console keeps what it said, and comes back until it can be stored."""
-        self._switchboard.journal_failed(error)
-        self.connection.close([wire.Error("journal", f"{error} What you send is kept here until then.")])
+    def _journal_words(self, error: JournalError) -> str:
+        return f"{error} Your program keeps your messages until they can be stored."

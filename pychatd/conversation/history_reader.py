@@ -1,31 +1,38 @@
-"""What `pychatd-console --history` reads: the journal, told forward, as fast as the reader takes it."""
+"""`pychatd-console --history`: sends the journal from its start, as fast as the reader takes it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.transport.connection import Connection
-from pychatd.conversation.journal import Conversation
-from pychatd.conversation.switchboard import Switchboard
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.model import Conversation, Entry, JournalError
 
-PATIENCE = 3600.0
-"""Seconds for the last piece to be read: somebody may be paging through it."""
+READ_SECONDS = 3600.0
+"""Time to read the last messages: the reader may be a pager."""
 
 
 class HistoryReader:
-    """The owner of one history reader's link; closes it behind the last message."""
+    """Owns the connection of one history reader; closes it behind the last message."""
 
-    def __init__(self, switchboard: Switchboard, connection: Connection, since: datetime | None) -> None:
-        """since: leaves out what was said before; None for everything."""
-        self._switchboard = switchboard
-        self._journal = switchboard.journal
+    def __init__(
+        self,
+        journal: Journal,
+        connection: Connection,
+        since: datetime | None,
+        on_failure: Callable[[JournalError], None],
+    ) -> None:
+        """since: leaves out the messages before it; None for all messages."""
+        self._journal = journal
         self._connection = connection
         self._since = since or datetime.fromtimestamp(0, UTC)
-        self._conversation: Conversation | None = None
-        self._last = 0
+        self._on_failure = on_failure
+        self._conversation: Conversation | None = None  # the one that is being sent
+        self._previous = 0  # the number of the conversation that was begun last
         self._seq = 0
         self.resume_writing(connection)
 
@@ -36,26 +43,26 @@ class HistoryReader:
         connection.close([wire.Error(error.code, str(error))])
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        """Nothing is left behind."""
+        """There is nothing to clean up."""
 
     def resume_writing(self, connection: Connection) -> None:
         try:
-            while self._connection.writable and self._tell_some():
+            while self._connection.writable and self._send_batch():
                 pass
         except JournalError as error:
-            self._switchboard.journal_failed(error)
+            self._on_failure(error)
             self._connection.close([wire.Error("journal", str(error))])
 
-    def _tell_some(self) -> bool:
-        """Sends the next piece; False behind the last one."""
+    def _send_batch(self) -> bool:
+        """Sends the next messages. Returns False behind the last one."""
         conversation = self._conversation
         if conversation is None:
-            conversation = self._journal.next_since(self._last, self._since)
+            conversation = self._journal.next_since(self._previous, self._since)
             if conversation is None:
-                self._connection.close([wire.Ready()], seconds=PATIENCE)
+                self._connection.close([wire.Ready()], seconds=READ_SECONDS)
                 return False
-            self._conversation, self._last, self._seq = conversation, conversation.id, 0
-            self._connection.send([_heading(conversation)])
+            self._conversation, self._previous, self._seq = conversation, conversation.id, 0
+            self._connection.send([conversation.heading()])
         entries = self._journal.entries(conversation.id, self._seq)
         if not entries:
             self._conversation = None
@@ -63,24 +70,12 @@ class HistoryReader:
                 self._connection.send([wire.Timestamp(conversation.ended), wire.Quit(conversation.reason)])
             return True
         self._seq = entries[-1].seq
-        frames: list[wire.Frame] = []
-        for e in entries:
-            if e.time >= self._since and e.text:
-                frames += [wire.Timestamp(e.time, own=e.role is Role.OPERATOR), wire.Message(e.handle, e.text)]
-        self._connection.send(frames)
+        self._connection.send([frame for entry in entries for frame in self._frames_for(entry)])
         return True
 
-
-def _heading(conversation: Conversation) -> wire.Peer:
-    ledger = conversation.ledger
-    return wire.Peer(
-        conversation.handle,
-        session=str(conversation.id),
-        got=ledger.operator,
-        heard=0,
-        told=0,
-        turns=ledger.turns.value,
-        since=conversation.started,
-        address=conversation.address,
-        classic=conversation.classic,
-    )
+    def _frames_for(self, entry: Entry) -> list[wire.Frame]:
+        """The lines of one message; none if it is too old, or its text has been removed."""
+        if entry.time < self._since or not entry.text:
+            return []
+        own = entry.role is Role.OPERATOR
+        return [wire.Timestamp(entry.time, own=own), wire.Message(entry.handle, entry.text)]

@@ -1,7 +1,6 @@
-"""One TCP connection from host B: first a caller, with its first message (or its session) the peer.
+"""One TCP connection of a caller. With its first message, or its session token, it becomes the peer.
 
-Owns the link and what this connection has been sent; the seat and the conversation are the
-switchboard's.
+Owns the connection and what has been sent over it. The seat and the conversation belong to the switchboard.
 """
 
 from __future__ import annotations
@@ -9,48 +8,64 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Sequence
+from enum import Enum
 
 from pychat_client.classic import framing
 from pychat_client.classic.detecting_codec import DetectingCodec
-from pychat_client.errors import JournalError, PermissionDeniedError, ProtocolError
+from pychat_client.errors import PermissionDeniedError, ProtocolError
 from pychat_client.protocol import wire
-from pychat_client.protocol.rate_limit import LATE, Signs
-from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import printable
 from pychat_client.transport.connection import FINISH_SECONDS, Connection
-from pychatd.conversation.journal import Conversation, Entry, hash_certificate, hash_token
-from pychatd.conversation.switchboard import Switchboard, check_count
+from pychatd.conversation.classic_queue import ClassicQueue
+from pychatd.conversation.endpoint_session import EndpointSession
+from pychatd.conversation.model import (
+    Conversation,
+    Entry,
+    JournalError,
+    Opening,
+    hash_certificate,
+    hash_token,
+)
+from pychatd.conversation.switchboard import Switchboard
 
 HELLO_SECONDS = 120.0
-"""Until the first line: a person with nc has to think and type; a program that drips bytes has not longer."""
+"""Time for the first line: enough for a person who types into nc. Slow senders get no extension."""
 
 FIRST_MESSAGE_SECONDS = 600.0
-"""From the hello to the first message: time to find words, not to keep a connection for nothing."""
+"""Time from the hello to the first message: enough to think, but no connection is kept for nothing."""
 
 PAUSE_MAX = 5.0
-"""Seconds that a peer which says too much is not read: far under those after which a link is dead."""
-
-WAITING_MAX = 100
-"""Messages of a classic peer that may wait for their turn, as they did in the seed's socket buffer."""
+"""Seconds for which a peer that sends too much is not read: far less than what makes a connection dead."""
 
 CLASSIC_SECONDS = 600.0
-"""Until a classic program may take to read that it is over: it reads only when its user has said something,
-and dies of a connection that is gone."""
-
-BUSY = (
-    "The line is taken: a conversation has it, or it is kept for one that was cut off. "
-    "Try again later, or call with --wait."
-)
-"""The same for everybody: whose conversation it is, a line without an allowlist does not know (it asks for no
-certificate), and others are not to learn. It may be the caller's own, whose program was killed."""
+"""How long a classic program's connection stays open after the end. The program reads only after its user has
+typed something, and crashes if the connection is closed by then."""
 
 log = logging.getLogger("pychatd")
 
 
-class PeerSession:
-    """The owner of one caller's link."""
+class PeerState(Enum):
+    """What a caller's connection has come to."""
+
+    CONNECTED = "connected"  # it has not said hello
+    WAITING = "waiting"  # it has our hello, and may send the first message
+    TALKING = "talking"  # it takes part in its conversation
+    END_SENT = "end sent"  # it has been told that the conversation is over, and may still ack
+    LEFT = "left"  # it has said \quit
+    REJECTED = "rejected"  # it has been told that it is not, or no longer, wanted
+
+
+def busy_words(grace: float) -> str:
+    """What a caller is told when the seat is taken. It is the same for everybody: it does not say who talks, or
+    whether anybody does. A caller whose own program was killed reads it too."""
+    dropped = f", or a dropped caller may come back within {grace:g} s" if grace else ""
+    return f"Busy: somebody else is talking{dropped}. Try later or use --wait."
+
+
+class PeerSession(EndpointSession):
+    """Owns one caller's connection."""
 
     def __init__(
         self,
@@ -60,217 +75,195 @@ class PeerSession:
         *,
         secure: bool,
     ) -> None:
-        """name_of: whose certificate it is, on a line with an allowlist; secure: it calls over TLS."""
+        """name_of: gives the name of a certificate, where a list says who may call; secure: it calls over TLS."""
+        super().__init__(switchboard, address, DetectingCodec())
         self.address = address
         self.secure = secure
         self.name: str | None = None
+        self._conversation: Conversation | None = None
         self._name_of = name_of
-        self.conversation: Conversation | None = None
-        self.connection = Connection(self, DetectingCodec())
-        self._switchboard = switchboard
-        self._hello: wire.Hello | None = None
-        self.token: str | None = None
-        self._certificate: bytes | None = None  # hashed
-        self._sent = 0  # the operator's messages sent on this link, or known to have arrived before
-        self._waiting: deque[wire.Message] = deque()  # a classic peer's, until its turn
-        self._taken = 0  # how many of them have been stored
-        self._signs = Signs(slack=LATE)
-        self._quit = False  # this peer has said it
-        self._told_end = False  # this peer has been told it
-        self._deadline = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._too_slow)
+        self._state = PeerState.CONNECTED
+        self._opening: Opening | None = None
+        self._sent = 0  # the operator's messages sent over this connection, or received by the peer before
+        self._queue = ClassicQueue()
+        self._set_deadline(HELLO_SECONDS, self._on_timeout)
 
-    # -------------------------------------------------------------- from the link (link.Owner)
+    # -------------------------------------------------------------- from the connection
 
     def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
-        """All messages of one read go into one transaction, so that a burst costs one commit."""
-        try:
-            messages: list[wire.Message] = []
-            acked = 0
-            for frame in frames:
-                if self._hello is None:
-                    self._greet(frame)
-                elif isinstance(frame, wire.Message):
-                    messages.append(frame)
-                elif isinstance(frame, wire.Ack):
-                    acked = max(acked, frame.count)
-                else:
-                    self._say(messages)
-                    self._shown(acked)
-                    messages, acked = [], 0
-                    self._obey(frame)
-            self._say(messages)
-            self._shown(acked)
-        except ProtocolError as error:
-            self.protocol_error(connection, error)
-        except JournalError as error:
-            self._journal_failed(error)
-
-    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
-        log.warning("%s: broke the protocol (%s)", self.address, error.code)
-        connection.close([wire.Error(error.code, str(error))])
-
-    def resume_writing(self, connection: Connection) -> None:
-        self.pump()
+        """An ack does not separate messages here: all messages of one read go into one transaction."""
+        super().frames_received(connection, frames if len(frames) == 1 else _acks_last(frames))
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        self._deadline.cancel()
-        for step in (self._say_late, lambda: self._switchboard.peer_lost(self, why)):
+        self._cancel_deadline()
+        for step in (self._deliver_leftovers, lambda: self._switchboard.peer_lost(self, why)):
             try:
                 step()
             except JournalError as error:
                 self._switchboard.journal_failed(error)
 
-    # -------------------------------------------------------------- from the switchboard
+    # -------------------------------------------------------------- from admission
 
     def abandon(self) -> None:
-        """The connection did not come about: nothing of it is to stay."""
-        self._deadline.cancel()
+        """There will be no connection."""
+        self._cancel_deadline()
+
+    # -------------------------------------------------------------- from the switchboard (ports.PeerPort)
 
     @property
-    def call(self) -> int:
-        """The number that its program has given this call; 0 for one that does not count."""
-        return 0 if self._hello is None else self._hello.call or 0
+    def conversation(self) -> Conversation | None:
+        return self._conversation
 
-    def is_of(self, token: str, certificate: bytes | None) -> bool:
-        """Whether this caller has been given `token`, and has shown the same certificate (hashed)."""
-        return self.token == token and self._certificate == certificate
+    @property
+    def opening(self) -> Opening:
+        assert self._opening is not None, "not greeted yet"
+        return self._opening
 
-    def new_conversation(self) -> Conversation:
-        """What this caller's first message starts."""
-        assert self._hello is not None
-        token = None if self.token is None else hash_token(self.token)
-        ledger = TurnState(self._turns())
-        conversation = Conversation(self._hello.handle, self.address, token, ledger, self._switchboard.now())
-        conversation.certificate = self._certificate
-        return conversation
+    def max_text_bytes(self, handle: str) -> int | None:
+        return self.connection.codec.room(handle)
 
-    def stored(self, count: int) -> None:
-        self._deadline.cancel()
-        self.connection.send([wire.Ack(count)])
+    def join(self, conversation: Conversation) -> None:
+        self._conversation, self._state = conversation, PeerState.TALKING
 
-    def forward(self, entries: Sequence[Entry]) -> None:
-        """Messages that the operator has just said."""
+    def acknowledge(self, entries: Sequence[Entry]) -> None:
+        self._cancel_deadline()
+        self.connection.send([wire.Ack(entries[-1].n)])
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
         if self.connection.writable and self._sent == entries[0].n - 1:
             self._sent = entries[-1].n
-            self.connection.send([wire.Message(e.handle, e.text) for e in entries])
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._next_waiting)
+            self.connection.send([wire.Message(entry.handle, entry.text) for entry in entries])
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._release_waiting)
 
-    def read(self, count: int) -> None:
-        self.connection.send([wire.Read(count)])
-
-    def pump(self) -> None:
-        """Sends what the operator said and this link has not had, and then the end, if it is over."""
-        conversation = self.conversation
+    def send_backlog(self) -> None:
+        """Sends the operator's messages that this connection has not had, and then the end, if it has come."""
+        conversation = self._conversation
         if conversation is None:
             return
         try:
-            while self.connection.writable and self._sent < conversation.ledger.operator:
-                entries = self._switchboard.journal.entries(conversation.id, self._sent, Role.OPERATOR)
-                self._sent = entries[-1].n if entries else conversation.ledger.operator  # pruned meanwhile
-                self.connection.send(
-                    [f for e in entries for f in (wire.Timestamp(e.time), wire.Message(e.handle, e.text))]
-                )
+            while self.connection.writable and self._sent < conversation.turn_state.operator:
+                self._send_batch(conversation)
         except JournalError as error:
             self._journal_failed(error)
             return
-        if conversation.ended is not None and self._sent == conversation.ledger.operator:
-            self._close_ended(conversation)
+        if conversation.ended is not None and self._sent == conversation.turn_state.operator:
+            self._send_end(conversation)
 
-    def _close_ended(self, conversation: Conversation) -> None:
-        """The conversation is over and all of it is sent: closes with the last ack, or soon without it."""
-        if self._quit or conversation.classic or conversation.shown[Role.PEER] == conversation.ledger.operator:
-            linger = CLASSIC_SECONDS if conversation.classic and not self._quit else FINISH_SECONDS
-            self.connection.close([] if self._quit or self._told_end else [wire.Quit(conversation.reason)], linger)
-        elif not self._told_end:
-            self._told_end = True
-            self.connection.send([wire.Quit(conversation.reason)])
-            self._deadline = asyncio.get_running_loop().call_later(FINISH_SECONDS, self.connection.close)
+    def _send_batch(self, conversation: Conversation) -> None:
+        entries = self._switchboard.journal.entries(conversation.id, self._sent, Role.OPERATOR)
+        self._sent = entries[-1].n if entries else conversation.turn_state.operator  # none: pruned meanwhile
+        frames: list[wire.Frame] = []
+        for entry in entries:
+            frames += [wire.Timestamp(entry.time), wire.Message(entry.handle, entry.text)]
+        self.connection.send(frames)
 
-    def busy(self) -> None:
-        self.connection.close([wire.Busy(BUSY)])
+    def _send_end(self, conversation: Conversation) -> None:
+        """The conversation is over, and all messages are sent: waits a moment for the last ack, then closes."""
+        last: list[wire.Frame] = [wire.Quit(conversation.reason)]
+        if self._state is PeerState.LEFT:
+            self.connection.close()
+        elif conversation.classic:
+            self.connection.close(last, CLASSIC_SECONDS)
+        elif conversation.shown[Role.PEER] == conversation.turn_state.operator:
+            self.connection.close([] if self._state is PeerState.END_SENT else last)
+        elif self._state is not PeerState.END_SENT:
+            self._state = PeerState.END_SENT
+            self.connection.send(last)
+            self._set_deadline(FINISH_SECONDS, self.connection.close)
 
-    def displaced(self) -> None:
-        """The same peer has called again; this connection is its ghost."""
-        self.connection.close([wire.Error("displaced", "This conversation goes on over a newer connection.")])
+    def reject_busy(self) -> None:
+        self._reject(wire.Busy(busy_words(self._switchboard.settings.grace)))
+
+    def close_displaced(self) -> None:
+        self._reject(wire.Error("displaced", "This conversation continues over a newer connection."))
+
+    def _reject(self, frame: wire.Frame) -> None:
+        self._state = PeerState.REJECTED
+        self.connection.close([frame])
 
     # -------------------------------------------------------------- the hello
 
+    @property
+    def _greeted(self) -> bool:
+        return self._state is not PeerState.CONNECTED
+
     def _greet(self, frame: wire.Frame) -> None:
-        if not isinstance(frame, wire.Hello):
-            raise ProtocolError("hello", "The first line has to be a hello.")
-        if frame.version not in (wire.VERSION, framing.VERSION):
-            raise ProtocolError("version", f"Version {wire.VERSION} is spoken here, not {frame.version}.")
+        hello = self._check_hello(frame, wire.VERSION, framing.VERSION)
         certificate = self.connection.certificate()
         try:
             self.name = self._name_of(certificate)
         except PermissionDeniedError as error:
             raise ProtocolError("not-authorized", str(error)) from None
-        self._hello = frame
-        self._deadline.cancel()
-        self._certificate = None if certificate is None else hash_certificate(certificate)
-        self._switchboard.refresh()
-        if frame.version == wire.VERSION:
+        self._cancel_deadline()
+        certificate_hash = None if certificate is None else hash_certificate(certificate)
+        self._switchboard.reload_from_journal()
+        if hello.version == wire.VERSION:
             self.connection.start_keepalive()
-        found = None if frame.session is None else self._switchboard.find(frame.session)
-        # A stolen token is of no use without the key that goes with it.
-        if found is not None and found.certificate == self._certificate:
-            if self._is_older_than(found.call):
-                self.displaced()
+        found = None if hello.session is None else self._switchboard.find_conversation(hello.session)
+        # A stolen token is of no use without the certificate that goes with it.
+        if found is not None and found.certificate_hash == certificate_hash:
+            if _is_older(hello, found.call):
+                self.close_displaced()
             else:
-                self._resume(frame, found)
+                self._resume(hello, found)
         elif not self._switchboard.seat_is_free():
-            self.busy()
+            self.reject_busy()
         else:
-            self._welcome(frame)
+            self._welcome(hello, certificate_hash)
 
-    def _is_older_than(self, call: int) -> bool:
-        """Whether this hello was overtaken: its program has called again since, and is that newer call's."""
-        return 0 < self.call < call
-
-    def _welcome(self, hello: wire.Hello) -> None:
-        """A new caller, or one that was cut off before its first message: it may speak first."""
-        before = None if hello.session is None else self._switchboard.greeted_as(hello.session, self._certificate)
-        if before is not None and self._is_older_than(before.call):
-            self.displaced()
+    def _welcome(self, hello: wire.Hello, certificate_hash: bytes | None) -> None:
+        """A new caller, or one that was cut off before its first message."""
+        switchboard = self._switchboard
+        before = None if hello.session is None else switchboard.find_waiting(hello.session, certificate_hash)
+        if before is not None and _is_older(hello, before.opening.call):
+            self.close_displaced()
             return
-        if before is not None:  # its first message may be on the way still, over the dead link
-            self._switchboard.greeted.discard(before)
-            before.displaced()
-            self.token = before.token
-        elif hello.version == wire.VERSION:
-            self.token = os.urandom(16).hex()
-        self._deadline = asyncio.get_running_loop().call_later(FIRST_MESSAGE_SECONDS, self._too_slow)
-        self._switchboard.greeted.add(self)
-        self._answer(None)
+        if before is not None:
+            switchboard.replace_waiting(before)
+            token = hello.session
+        else:
+            token = os.urandom(16).hex() if hello.version == wire.VERSION else None
+        self._state = PeerState.WAITING
+        self._opening = self._opened(hello, token, certificate_hash)
+        self._set_deadline(FIRST_MESSAGE_SECONDS, self._on_timeout)
+        switchboard.add_waiting(self)
+        self._answer(token, None, self._opening.turns)
 
-    def _turns(self) -> Turns:
-        """How a new conversation goes: as the line is set, but for a peer that can only take turns."""
-        strict = self._hello is not None and self._hello.turns == Turns.ALTERNATE.value
-        return Turns.ALTERNATE if strict else self._switchboard.settings.turns
+    def _opened(self, hello: wire.Hello, token: str | None, certificate_hash: bytes | None) -> Opening:
+        """The conversation goes as the service is set, but always in turns for a peer that knows nothing else."""
+        only_turns = hello.turns == Turns.ALTERNATE.value
+        return Opening(
+            hello.handle,
+            self.address,
+            None if token is None else hash_token(token),
+            certificate_hash,
+            Turns.ALTERNATE if only_turns else self._switchboard.settings.turns,
+            hello.call or 0,
+        )
 
     def _resume(self, hello: wire.Hello, conversation: Conversation) -> None:
-        """The peer is back: what it has not got is sent again, what we have it need not send."""
+        """The peer is back: sends again what it has not received, and tells it what it need not send again."""
         got = hello.got or 0
-        check_count(conversation.ledger, Role.OPERATOR, got)
-        self.conversation, self.token, self._sent = conversation, hello.session, got
-        self._answer(conversation)
+        conversation.check_count(Role.OPERATOR, got)
+        self._opening = self._opened(hello, hello.session, conversation.certificate_hash)
+        self.join(conversation)
+        self._sent = got
+        self._answer(hello.session, conversation, conversation.turn_state.turns)
         if conversation.ended is None:
             self._switchboard.take_seat(self, conversation)
-        self._switchboard.shown(conversation, Role.PEER, got)
-        self.pump()
+        self._switchboard.mark_shown(conversation, Role.PEER, got)
+        self.send_backlog()
 
-    def _answer(self, conversation: Conversation | None) -> None:
+    def _answer(self, token: str | None, conversation: Conversation | None, turns: Turns) -> None:
         switchboard = self._switchboard
-        turns = self._turns().value if conversation is None else conversation.ledger.turns.value
-        got = None if conversation is None else conversation.ledger.peer
         frames: list[wire.Frame] = [
             wire.Hello(
                 wire.VERSION,
                 switchboard.handle,
-                session=self.token,
-                got=got,
-                turns=turns,
+                session=token,
+                got=None if conversation is None else conversation.turn_state.peer,
+                turns=turns.value,
                 keep=switchboard.settings.keep,
             )
         ]
@@ -282,114 +275,108 @@ class PeerSession:
             frames.append(wire.Here(switchboard.handle))
         self.connection.send(frames)
 
-    # -------------------------------------------------------------- what it says
-
-    def _throttle(self, count: int) -> None:
-        """Lets a peer that says more than `rate` messages a second wait: what it sends stays in its socket,
-        and neither the disk nor the other side is flooded."""
-        switchboard = self._switchboard
-        rate = switchboard.settings.rate
-        if rate and count:
-            now = asyncio.get_running_loop().time()
-            switchboard.credit = min(rate, switchboard.credit + (now - switchboard.credited) * rate) - count
-            switchboard.credited = now
-            if switchboard.credit < 0:
-                self.connection.pause_reading(min(-switchboard.credit / rate, PAUSE_MAX))
+    # -------------------------------------------------------------- what it sends
 
     def _say(self, messages: Sequence[wire.Message]) -> None:
-        self._throttle(len(messages))
-        assert self._hello is not None or not messages
-        if not messages or self._quit or self._hello is None:
+        if pause := self._switchboard.throttle(len(messages)):  # what it sends stays in its socket meanwhile
+            self.connection.pause_reading(min(pause, PAUSE_MAX))
+        if self._state in (PeerState.LEFT, PeerState.REJECTED):
             return
-        if self._hello.version == framing.VERSION:
-            self._waiting.extend(messages)
-            self._next_waiting()
-            if len(self._waiting) > WAITING_MAX:
-                raise ProtocolError("waiting", f"More than {WAITING_MAX} messages wait for their turn.")
-            return
-        for message in messages:
-            if message.handle != self._hello.handle:
-                raise ProtocolError("handle", "The handle is not that of the hello.")
-        self._switchboard.peer_says(self, messages)
+        if self.opening.classic:
+            self._queue.add(messages)
+            self._release_waiting()
+            self._queue.check_length()
+        else:
+            for message in messages:
+                self._check_handle(message, self.opening.handle)
+            self._switchboard.peer_says(self, messages)
 
-    def _next_waiting(self) -> None:
-        """A classic peer's next messages, as far as it is its turn."""
+    def _release_waiting(self) -> None:
+        """Sends the next messages of a classic peer, as far as it is its turn."""
         try:
-            self._drop_stored()
-            while self._waiting and self._allowed():
-                turns = self._turns() if self.conversation is None else self.conversation.ledger.turns
-                free = turns is Turns.FREE
-                messages = list(self._waiting) if free else [self._waiting[0]]
-                self._switchboard.peer_says(self, messages)
-                self._drop_stored()
+            self._remove_stored()
+            while self._queue and self._may_speak():
+                turns = self.opening.turns if self._conversation is None else self._conversation.turn_state.turns
+                self._switchboard.peer_says(self, self._queue.next(turns))
+                self._remove_stored()
         except JournalError as error:
             self._journal_failed(error)
 
-    def _drop_stored(self) -> None:
-        """What the journal has does not wait any more; so it may be when storing it has failed, too."""
-        stored = 0 if self.conversation is None else self.conversation.ledger.peer
-        while self._taken < stored and self._waiting:
-            self._waiting.popleft()
-            self._taken += 1
+    def _deliver_leftovers(self) -> None:
+        """A classic peer leaves: what still waits for its turn is delivered all the same."""
+        self._switchboard.reload_from_journal()
+        self._remove_stored()
+        if self._queue and self._conversation is not None and self._conversation.ended is None:
+            self._switchboard.peer_says(self, self._queue.take_all(), in_turn=False)
 
-    def _say_late(self) -> None:
-        """A classic peer leaves: what still waited for its turn is delivered all the same."""
-        self._switchboard.refresh()
-        self._drop_stored()
-        if self._waiting and self.conversation is not None and self.conversation.ended is None:
-            messages, self._waiting = list(self._waiting), deque()
-            self._switchboard.peer_says(self, messages, in_turn=False)
+    def _remove_stored(self) -> None:
+        """A message that could not be stored may be in the journal all the same."""
+        if self._conversation is not None:
+            self._queue.remove_stored(self._conversation.turn_state.peer)
 
-    def _allowed(self) -> bool:
-        """Whether a message of this caller may be said now: in its conversation, or as its first."""
-        conversation = self.conversation
-        if conversation is None:
-            return self in self._switchboard.greeted
-        return conversation.ended is None and conversation.ledger.may_speak(Role.PEER)
+    def _may_speak(self) -> bool:
+        """Whether a message of this caller may be stored now: in its conversation, or as its first."""
+        if self._conversation is None:
+            return self._state is PeerState.WAITING
+        return self._conversation.ended is None and self._conversation.turn_state.may_speak(Role.PEER)
 
-    def _obey(self, frame: wire.Frame) -> None:
+    def _handle_control(self, frame: wire.Frame) -> None:
         match frame:
+            case wire.Ack(count):
+                self._on_ack(count)
             case wire.Quit(reason):
-                self._hang_up(reason)
-            case wire.Typing() | wire.Ring():
-                if self._signs.give(frame, asyncio.get_running_loop().time()):
-                    self._switchboard.pass_on(self, frame)
+                self._on_quit(reason)
             case wire.Rejected():
                 self.connection.send([frame])
-            case wire.Hello():
-                raise ProtocolError("hello", "There has been a hello already.")
             case wire.Error(code):
                 log.warning("%s: says that we broke the protocol (%s)", self.address, printable(code[:20]))
                 self.connection.abort("it reported an error")
-            case _:  # what a later version may send
-                pass
+            case _:
+                super()._handle_control(frame)
 
-    def _hang_up(self, reason: str) -> None:
-        self._quit = True
-        self._say_late()
-        if self.conversation is not None and self._switchboard.conversation is self.conversation:
+    def _on_quit(self, reason: str) -> None:
+        self._state = PeerState.LEFT
+        self._deliver_leftovers()
+        if self._conversation is not None and self._switchboard.conversation is self._conversation:
             self._switchboard.end_conversation(reason, "the peer")
         else:
             self.connection.close()
 
-    def _shown(self, count: int) -> None:
-        conversation = self.conversation
+    def _on_ack(self, count: int) -> None:
+        conversation = self._conversation
         if not count:
             return
         if conversation is None:
             raise ProtocolError("ack", "Nothing was sent that could be acked.")
-        self._switchboard.shown(conversation, Role.PEER, count)
+        self._switchboard.mark_shown(conversation, Role.PEER, count)
         if conversation.ended is not None:
-            self.pump()
+            self.send_backlog()
 
     # -------------------------------------------------------------- trouble
 
-    def _too_slow(self) -> None:
+    def _on_timeout(self) -> None:
         log.info("%s: said nothing in time", self.address)
-        self.connection.close([wire.Error("slow", "Nothing was said in time; call again when you are ready.")])
+        self.connection.close([wire.Error("slow", "You did not write in time. Call again when you are ready.")])
 
-    def _journal_failed(self, error: JournalError) -> None:
-        """Nothing was acked; the peer keeps what it said, and calls again until it can be stored."""
-        self._switchboard.journal_failed(error)
-        words = "The other side cannot store messages now. What you send is kept here until it can."
-        self.connection.close([wire.Error("journal", words)])
+    def _journal_words(self, error: JournalError) -> str:
+        return "The other side cannot store messages now. Your program keeps your messages until it can."
+
+
+def _is_older(hello: wire.Hello, call: int) -> bool:
+    """Whether the same program has made a newer call, number `call`, which overtook this one."""
+    return 0 < (hello.call or 0) < call
+
+
+def _acks_last(frames: list[wire.Frame]) -> list[wire.Frame]:
+    """The frames with one ack, the highest, behind the messages that come before the next other frame."""
+    sorted_: list[wire.Frame] = []
+    acked = 0
+    for frame in frames:
+        if isinstance(frame, wire.Ack):
+            acked = max(acked, frame.count)
+            continue
+        if acked and not isinstance(frame, wire.Message):
+            sorted_.append(wire.Ack(acked))
+            acked = 0
+        sorted_.append(frame)
+    return [*sorted_, wire.Ack(acked)] if acked else sorted_

@@ -1,10 +1,10 @@
 """The seat and the conversation: joins the peer, the journal and the console.
 
-    peer -> frames -> may it be said? -> journal COMMIT -> ack the sender -> forward to the other end
+    peer -> frames -> may it be sent now? -> journal COMMIT -> ack the sender -> deliver to the other end
 
-Commit, then tell anyone: neither the ack nor the other side comes before the journal has it. What
-the two ends have not got yet is read back from the journal when they come back, so no queue of
-messages exists in memory. Knows no sockets; the ends (caller, operator) own the links.
+Commit first: the ack and the delivery come after the journal has the message. What an end has not received yet
+is read back from the journal when it comes back, so there is no queue of messages in memory. The switchboard
+knows no connections; the ends own them (ports).
 """
 
 from __future__ import annotations
@@ -13,35 +13,34 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
-from pychat_client.protocol.turns import Role, TurnState
+from pychat_client.protocol.turns import Role
 from pychat_client.text import printable
-from pychatd.conversation.journal import (
-    Conversation,
-    Entry,
-    Journal,
-    JournalDamagedError,
-    copy_of,
-    entry,
-    hash_token,
-)
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.journal_health import JournalHealth
+from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
+from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort
+from pychatd.conversation.token_bucket import TokenBucket
 from pychatd.settings import Settings
 
-if TYPE_CHECKING:
-    from pychatd.conversation.console_session import ConsoleSession
-    from pychatd.conversation.peer_session import PeerSession
-
 FALLBACK_HANDLE = "operator"
+
+CONNECTION_LOST = "the connection was lost"
+DAEMON_STOPPED = "the daemon was stopped"
+JOURNAL_DAMAGED = "the journal was damaged"
+REPLACED = "no reconnection in time; a new call took over"
+"""Why the daemon itself ends a conversation. Both users read it behind "NAME ended the conversation: "."""
+
+STOPPING = "The daemon is stopping. The conversation is kept, and continues when the daemon is back."
 
 log = logging.getLogger("pychatd")
 
 
 class Switchboard:
-    """One line: at most one conversation, one peer in the seat, one console."""
+    """One service: at most one conversation, one peer in the seat, one console."""
 
     def __init__(
         self,
@@ -50,35 +49,33 @@ class Switchboard:
         fingerprint: str | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """fingerprint: of the key that callers see; changed: called when `report.state_words` has changed."""
+        """fingerprint: of the key that callers see; changed: called when the state in service_status changes."""
         self.settings = settings
         self.fingerprint = fingerprint
         self.journal = journal
         self.handle = settings.handle or FALLBACK_HANDLE
         self.conversation: Conversation | None = None
-        self.peer: PeerSession | None = None  # who has the seat; its link is live
-        self.operator: ConsoleSession | None = None  # the attached console
-        self.greeted: set[PeerSession] = set()  # callers that have our hello and have not spoken yet
+        self.peer: PeerPort | None = None  # it has the seat, and is connected
+        self.operator: ConsolePort | None = None  # the attached console
+        self.waiting_callers: set[PeerPort] = set()  # they have our hello, and have sent no message yet
         self.started = datetime.now(UTC)
         self._seat_kept_until = 0.0  # by the loop's clock
         self._changed = changed
-        self.credit = 0.0  # messages that peers may still say at once, see Caller
-        self.credited = 0.0  # when that was counted
-        self._journal_broken = False  # both ends have been told
-        self._stale = False  # an error has left open what the journal holds
+        self._tokens = TokenBucket()  # one for all peers: a new connection gains nothing
+        self._health = JournalHealth(self.broadcast)
         self.prune()
         self._resume_running()
 
     def _resume_running(self) -> None:
-        """After a restart: the conversation goes on where it was, if its peer can come back."""
+        """After a restart the conversation continues, if its peer can come back."""
         running = self.journal.running()
         if running is not None and running.classic:
-            self.journal.end_conversation(running, "the daemon was stopped", self.now())
+            self.journal.end_conversation(running, DAEMON_STOPPED, self.now())
             running = None
         self.conversation = running
-        if running is not None and running.ledger.operator:
-            last = self.journal.entries(running.id, running.ledger.operator - 1, Role.OPERATOR)
-            self.handle = last[0].handle  # what the peer knows the operator by
+        if running is not None and running.turn_state.operator:
+            last = self.journal.entries(running.id, running.turn_state.operator - 1, Role.OPERATOR)
+            self.handle = last[0].handle  # the peer knows the operator by this one
         self._keep_seat()
 
     # -------------------------------------------------------------- what the ends ask
@@ -86,36 +83,46 @@ class Switchboard:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    @property
-    def turns_word(self) -> str:
-        return self.settings.turns.value
-
     def seat_is_free(self) -> bool:
-        """Whether a first message may start a conversation: nobody talks, and nobody is waited for."""
+        """Whether a first message may start a conversation: no peer is there, and none is expected back."""
         if self.conversation is None:
             return True
         return self.peer is None and asyncio.get_running_loop().time() >= self._seat_kept_until
 
-    def find(self, token: str) -> Conversation | None:
-        """The conversation of a session token, running or over. Raises JournalError."""
-        if self.conversation is not None and self.conversation.token == hash_token(token):
+    def find_conversation(self, token: str) -> Conversation | None:
+        """The conversation of a session token, running or ended. Raises JournalError."""
+        if self.conversation is not None and self.conversation.token_hash == hash_token(token):
             return self.conversation
         return self.journal.by_token(token)
 
-    def greeted_as(self, token: str, certificate: bytes | None) -> PeerSession | None:
-        """The caller that was given a session token and has not spoken yet."""
-        return next((caller for caller in self.greeted if caller.is_of(token, certificate)), None)
+    def find_waiting(self, token: str, certificate_hash: bytes | None) -> PeerPort | None:
+        """The waiting caller that was given `token`, and has shown the same certificate."""
+        token_hash = hash_token(token)
+        for caller in self.waiting_callers:
+            if (caller.opening.token_hash, caller.opening.certificate_hash) == (token_hash, certificate_hash):
+                return caller
+        return None
 
-    def take_seat(self, caller: PeerSession, conversation: Conversation) -> None:
-        """`caller` becomes the peer of `conversation`; whoever held the seat for it is a ghost."""
-        ghost, self.peer = self.peer, caller
-        if ghost is not None:
-            ghost.displaced()
+    def add_waiting(self, caller: PeerPort) -> None:
+        """`caller` has our hello, and may send the first message."""
+        self.waiting_callers.add(caller)
+
+    def replace_waiting(self, caller: PeerPort) -> None:
+        """The program of `caller` has called again. Its first message may still arrive over the dead connection,
+        and does not count then."""
+        self.waiting_callers.discard(caller)
+        caller.close_displaced()
+
+    def take_seat(self, caller: PeerPort, conversation: Conversation) -> None:
+        """`caller` becomes the peer of `conversation`. An older connection of the same peer is closed."""
+        older, self.peer = self.peer, caller
+        if older is not None:
+            older.close_displaced()
         self.conversation = conversation
-        conversation.call = max(conversation.call, caller.call)
-        self.greeted.discard(caller)
-        for other in list(self.greeted):
-            other.busy()
+        conversation.note_call(caller.opening.call)
+        self.waiting_callers.discard(caller)
+        for other in list(self.waiting_callers):
+            other.reject_busy()
         log.info(
             "conversation %d: %s from %s has the seat",
             conversation.id,
@@ -123,48 +130,66 @@ class Switchboard:
             caller.address,
         )
         if self.operator is not None:
-            self.operator.peer_presence()
+            self.operator.send_presence()
         self._changed()
 
-    # -------------------------------------------------------------- what is said
+    def throttle(self, count: int) -> float:
+        """Counts `count` messages of a peer. Returns for how many seconds the peer should not be read."""
+        rate = self.settings.rate
+        return self._tokens.spend(count, rate, asyncio.get_running_loop().time()) if rate else 0.0
 
-    def peer_says(self, caller: PeerSession, messages: Sequence[wire.Message], *, in_turn: bool = True) -> None:
-        """Messages of the peer, or of a caller: the first one takes the seat. Raises ProtocolError
-        behind the last good one (not so with in_turn False), JournalError if nothing could be stored."""
-        self.refresh()
-        conversation = caller.conversation
-        if conversation is not self.conversation or conversation is None:
-            if caller is self.peer or (conversation is not None and conversation.ended is not None):
-                return  # it crossed the end of the conversation: never acked, so never lost
-            if caller not in self.greeted:  # refused: what came with its hello does not count
-                return
-            if not self.seat_is_free():
-                caller.busy()
-                return
-            self._abandon()
-            conversation = caller.new_conversation()
+    def max_text_bytes(self) -> int | None:
+        """How many bytes of text the peer's program takes in one message; None for any number."""
+        return None if self.peer is None else self.peer.max_text_bytes(self.handle)
+
+    # -------------------------------------------------------------- messages
+
+    def peer_says(self, caller: PeerPort, messages: Sequence[wire.Message], *, in_turn: bool = True) -> None:
+        """Messages of the peer, or of a waiting caller, whose first message takes the seat.
+
+        Raises ProtocolError behind the last message that was in turn, unless `in_turn` is False; JournalError
+        if nothing could be stored.
+        """
+        self.reload_from_journal()
+        conversation = self._conversation_for(caller)
+        if conversation is None:
+            return
         entries, error = self._store(conversation, Role.PEER, messages, in_turn)
         if entries:
             if self.peer is not caller:
-                caller.conversation = conversation
+                caller.join(conversation)
                 self.take_seat(caller, conversation)
-            caller.stored(conversation.ledger.peer)
+            caller.acknowledge(entries)
             if self.operator is not None:
-                self.operator.forward(entries)
+                self.operator.deliver(entries)
         if error is not None:
             raise error
 
-    def operator_says(self, operator: ConsoleSession, messages: Sequence[wire.Message]) -> None:
-        """Messages of the operator. Raises ProtocolError behind the last good one, JournalError."""
-        self.refresh()
+    def _conversation_for(self, caller: PeerPort) -> Conversation | None:
+        """The conversation that a message of `caller` belongs to, a new one if it is the first. None if the
+        message does not count: it is not acked, so the caller's program gives it back to its user."""
+        if caller.conversation is not None and caller.conversation is self.conversation:
+            return self.conversation
+        if caller not in self.waiting_callers:  # rejected, or it has not heard of the end yet
+            return None
+        if not self.seat_is_free():
+            caller.reject_busy()
+            return None
+        self.end_abandoned()
+        return Conversation.opened(caller.opening, self.now())
+
+    def operator_says(self, operator: ConsolePort, messages: Sequence[wire.Message]) -> None:
+        """Messages of the operator. Raises ProtocolError behind the last one that was in turn, JournalError if
+        nothing could be stored."""
+        self.reload_from_journal()
         conversation = self.conversation
         if conversation is None or operator.number != conversation.id:
-            return  # it crossed the end of the conversation
+            return  # the console has not heard of the end yet; without an ack its user gets the text back
         entries, error = self._store(conversation, Role.OPERATOR, messages, console=operator.console)
         if entries:
-            operator.stored(entries)
+            operator.acknowledge(entries)
             if self.peer is not None:
-                self.peer.forward(entries)
+                self.peer.deliver(entries)
         if error is not None:
             raise error
 
@@ -177,121 +202,119 @@ class Switchboard:
         console: str | None = None,
     ) -> tuple[list[Entry], ProtocolError | None]:
         """Stores as many of `messages` as the rules allow, in one transaction."""
-        ledger = copy_of(conversation.ledger)
+        turn_state = conversation.turn_state.copy()  # it becomes the conversation's when the entries are durable
         entries: list[Entry] = []
         error: ProtocolError | None = None
         now = self.now()
         try:
             for message in messages:
-                entries.append(entry(ledger, role, message, now, in_turn=in_turn, console=console))
+                entries.append(Entry.numbered(turn_state, role, message, now, in_turn=in_turn, console=console))
         except ProtocolError as broken:
             error = broken
         if entries:
-            self.journal.append(conversation, entries, ledger)
-            self._journal_works()
+            self.journal.append(conversation, entries, turn_state)
+            self._health.stored()
         return entries, error
 
-    def shown(self, conversation: Conversation, role: Role, count: int) -> None:
-        """The user of `role` has seen the first `count` messages of the other. Raises ProtocolError,
+    def mark_shown(self, conversation: Conversation, role: Role, count: int) -> None:
+        """The user of `role` has seen the first `count` messages of the other side. Raises ProtocolError,
         JournalError."""
-        if not mark_shown(conversation, role, count):
+        if not conversation.mark_shown(role, count):
             return
         if self.settings.keep == "none":
             self.journal.forget_text(conversation, role.other, count)
         elif conversation.ended is not None:
             self.journal.save_shown(conversation)
-        other = self.operator if role is Role.PEER else self.peer
+        other: EndPort | None = self.operator if role is Role.PEER else self.peer
         if other is not None and other.conversation is conversation:
-            other.read(count)
+            other.send_read_mark(count)
 
-    # -------------------------------------------------------------- the journal's health
+    def forward_signal(self, sender: EndPort, signal: Sign) -> None:
+        """Passes a signal on to the other end of the running conversation, if it is there. Signals are not
+        stored."""
+        other: EndPort | None = None
+        if sender is self.peer:
+            other = self.operator
+        elif sender is self.operator:
+            other = self.peer
+        if other is not None and other.conversation is sender.conversation:
+            other.send_signal(signal)
 
-    def pass_on(self, endpoint: PeerSession | ConsoleSession, sign: Sign) -> None:
-        """Forwards a sign to the other end of the running conversation, if it is there and reads what it
-        is sent; a sign is not worth keeping."""
-        other = self.operator if endpoint is self.peer else self.peer if endpoint is self.operator else None
-        if other is not None and other.connection.writable and endpoint.conversation is other.conversation:
-            other.connection.send([sign])
+    # -------------------------------------------------------------- when the journal fails
 
     def journal_failed(self, error: JournalError) -> None:
-        """Nothing was acked; both ends are told, once. The end concerned then loses its connection, and
-        comes back with what it keeps."""
+        """Both ends are told. The end that caused it then loses its connection, and comes back with what was
+        not acked."""
         log.error("%s", error)
-        self._stale = True
         if isinstance(error, JournalDamagedError):
-            self._drop_damaged(error)
-        if not self._journal_broken:
-            self._journal_broken = True
-            words = "Messages cannot be stored on the host of this line now; nothing is sent on until they can."
-            self._tell(wire.Notice(words))
+            self._end_damaged(error)
+        self._health.failed()
 
-    def refresh(self) -> None:
-        """After an error the journal may hold more than we were told was stored (a commit whose fsync
-        failed): what it holds is the truth. Raises JournalError while it cannot be read."""
-        if not self._stale:
+    def reload_from_journal(self) -> None:
+        """After an error, takes over what the journal holds: it may be more than it has confirmed. Raises
+        JournalError while it cannot be read."""
+        if not self._health.needs_reload:
             return
-        held = self.journal.running()
-        self._stale = False
+        running = self.journal.running()
+        self._health.reloaded()
         peer = self.peer
         if self.conversation is None:
-            self.conversation = held
+            self.conversation = running
             self._keep_seat()
-        elif held is not None and held.id == self.conversation.id:
-            self.conversation.ledger = held.ledger
+        elif running is not None and running.id == self.conversation.id:
+            self.conversation.adopt(running)
         elif (ours := self.journal.by_id(self.conversation.id)) is not None and ours.ended is not None:
-            self.conversation.ledger = ours.ledger
-            self.conversation.ended, self.conversation.reason = ours.ended, ours.reason
-            log.info("conversation %d: ended, as the journal has it", ours.id)
-            self.conversation, self.peer = held, None
+            self.conversation.adopt(ours)
+            log.info("conversation %d: the journal says that it has ended", ours.id)
+            self.conversation, self.peer = running, None
             self._changed()
-        for endpoint in (peer, self.operator):
-            if endpoint is not None:
-                endpoint.pump()
+        for end in (peer, self.operator):
+            if end is not None:
+                end.send_backlog()
 
-    def _journal_works(self) -> None:
-        if self._journal_broken:
-            self._journal_broken = False
-            log.info("The journal can be written again")
-            self._tell(wire.Notice("Messages are stored again."))
-
-    def _drop_damaged(self, damage: JournalDamagedError) -> None:
-        """The conversation's journal is gone from under it: both ends are told that it is over."""
+    def _end_damaged(self, damage: JournalDamagedError) -> None:
+        """The journal has lost the running conversation: tells both ends that it is over."""
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
-            conversation.ended, conversation.reason = self.now(), "the journal was damaged"
-            log.error("conversation %d: ended, for its journal was damaged", conversation.id)
-        for endpoint in (self.peer, self.operator):
-            if endpoint is not None:
-                endpoint.connection.close([wire.Notice(str(damage)), wire.Quit("the journal was damaged")])
+            conversation.end(JOURNAL_DAMAGED, self.now())
+            log.error("conversation %d: ended, because the journal was damaged", conversation.id)
+        for end in self._both_ends():
+            end.close([wire.Notice(str(damage)), wire.Quit(JOURNAL_DAMAGED)])
         self.peer = None
 
-    # -------------------------------------------------------------- comings and goings
+    # -------------------------------------------------------------- who comes and goes
 
-    def end_conversation(self, reason: str, who: str) -> None:
-        """The running conversation is over for good; both ends are told. Raises JournalError."""
-        self.refresh()
+    def end_conversation(self, reason: str, by: str) -> None:
+        """Ends the running conversation for good, and tells both ends. by: who ended it, for the log. Raises
+        JournalError."""
+        self.reload_from_journal()
         conversation = self.conversation
         if conversation is None:
             return
-        if conversation.classic:  # it acked nothing and cannot come back: what was sent is delivered
-            mark_shown(conversation, Role.PEER, conversation.ledger.operator)
+        if conversation.classic:  # it acks nothing and cannot come back, so what was sent counts as shown
+            conversation.mark_shown(Role.PEER, conversation.turn_state.operator)
             if self.settings.keep == "none":
-                self.journal.forget_text(conversation, Role.OPERATOR, conversation.ledger.operator)
+                self.journal.forget_text(conversation, Role.OPERATOR, conversation.turn_state.operator)
         self.journal.end_conversation(conversation, reason, self.now())
         unread = "".join(f", {n} of the {r.value} not shown" for r in Role if (n := conversation.unread(r)))
-        log.info("conversation %d: ended by %s%s", conversation.id, who, unread)
+        log.info("conversation %d: ended by %s%s", conversation.id, by, unread)
         self.prune()
         self.conversation = None
         peer, self.peer = self.peer, None
         if peer is not None:
-            peer.pump()
+            peer.send_backlog()
         if self.operator is not None:
-            self.operator.pump()
+            self.operator.send_backlog()
         self._changed()
 
-    def peer_lost(self, caller: PeerSession, why: str) -> None:
-        """A caller's link is gone. The conversation is not, unless its peer is a classic one."""
-        self.greeted.discard(caller)
+    def end_abandoned(self) -> None:
+        """Another caller takes the seat: the conversation of the peer that did not come back is over."""
+        if self.conversation is not None:
+            self.end_conversation(REPLACED, "a new caller")
+
+    def peer_lost(self, caller: PeerPort, why: str) -> None:
+        """The connection of a caller is gone. Only a classic peer's conversation ends with it."""
+        self.waiting_callers.discard(caller)
         if self.peer is not caller:
             return
         self.peer = None
@@ -300,52 +323,50 @@ class Switchboard:
             return
         log.info("conversation %d: the connection is gone: %s", conversation.id, why)
         if conversation.classic:
-            self.end_conversation("the connection is gone", "the connection")
+            self.end_conversation(CONNECTION_LOST, "the connection")
             return
         self._keep_seat()
         self._save_shown(conversation)
         if self.operator is not None:
-            self.operator.peer_presence()
+            self.operator.send_presence()
         self._changed()
 
-    def attach(self, operator: ConsoleSession, handle: str) -> None:
-        """A console takes over the operator's side; its user is called `handle`."""
+    def attach(self, operator: ConsolePort, handle: str) -> None:
+        """A console takes the operator's side. Its user is called `handle`."""
         old, self.operator, self.handle = self.operator, operator, handle
         log.info("console: %s attached", operator.user)
         if old is not None:
-            old.taken_over(operator.user)
-        self._tell_presence(wire.Here(self.handle))
+            old.close_taken_over(operator.user)
+        self._notify_callers(wire.Here(self.handle))
         self._changed()
 
-    def detach(self, operator: ConsoleSession) -> None:
-        """A console's link is gone."""
+    def detach(self, operator: ConsolePort) -> None:
+        """The connection of a console is gone."""
         if self.operator is not operator:
             return
         self.operator = None
         log.info("console: %s detached", operator.user)
         if self.conversation is not None:
             self._save_shown(self.conversation)
-        self._tell_presence(wire.Away())
+        self._notify_callers(wire.Away())
         self._changed()
 
     def stop(self) -> None:
-        """The daemon stops: both ends are told. A classic peer's conversation ends with it."""
+        """The daemon stops: tells all ends. Only a classic peer's conversation ends with it."""
         conversation = self.conversation
         if conversation is not None:
             try:
                 if conversation.classic:
-                    self.end_conversation("the daemon was stopped", "the daemon's stop")
+                    self.end_conversation(DAEMON_STOPPED, "the daemon's stop")
                 else:
                     self.journal.save_shown(conversation)
             except JournalError as error:
                 log.error("%s", error)
-        words = "The daemon is stopping. The conversation is kept, and goes on when it is back."
-        for endpoint in (self.peer, self.operator, *self.greeted):
-            if endpoint is not None:
-                endpoint.connection.close([wire.Error("stopping", words)])
+        for end in (*self._both_ends(), *self.waiting_callers):
+            end.close([wire.Error("stopping", STOPPING)])
 
     def prune(self) -> None:
-        """Removes conversations that ended longer ago than `keep` says."""
+        """Removes the conversations that ended longer ago than `keep` says."""
         if (days := self.settings.keep_days) is None:
             return
         try:
@@ -355,7 +376,7 @@ class Switchboard:
             self.journal_failed(error)
 
     def reload(self, settings: Settings, fingerprint: str) -> None:
-        """Takes over what can change while the line runs."""
+        """Takes the settings that can change while the service runs."""
         self.fingerprint = fingerprint
         if settings.handle is not None and settings.handle != self.settings.handle:
             self.handle = settings.handle
@@ -364,42 +385,26 @@ class Switchboard:
 
     # -------------------------------------------------------------- inside
 
-    def _abandon(self) -> None:
-        """The seat goes to somebody else: the peer that did not come back has lost its conversation."""
-        if self.conversation is not None:
-            self.end_conversation("the connection was lost, and somebody else has called since", "a new caller")
+    def broadcast(self, notice: wire.Notice) -> None:
+        """Shows a sentence at both ends."""
+        for end in self._both_ends():
+            end.notify(notice)
+
+    def _both_ends(self) -> list[EndPort]:
+        """Those that are connected."""
+        return [end for end in (self.peer, self.operator) if end is not None]
+
+    def _notify_callers(self, presence: wire.Away | wire.Here) -> None:
+        """Tells the peer and all waiting callers whether a console is attached."""
+        for caller in (self.peer, *self.waiting_callers):
+            if caller is not None:
+                caller.notify(presence)
 
     def _keep_seat(self) -> None:
         self._seat_kept_until = asyncio.get_running_loop().time() + self.settings.grace
-
-    def _tell(self, frame: wire.Notice) -> None:
-        for endpoint in (self.peer, self.operator):
-            if endpoint is not None:
-                endpoint.connection.send([frame])
-
-    def _tell_presence(self, frame: wire.Away | wire.Here) -> None:
-        for caller in (self.peer, *self.greeted):
-            if caller is not None:
-                caller.connection.send([frame])
 
     def _save_shown(self, conversation: Conversation) -> None:
         try:
             self.journal.save_shown(conversation)
         except JournalError as error:
             self.journal_failed(error)
-
-
-def mark_shown(conversation: Conversation, role: Role, count: int) -> bool:
-    """Notes an ack of an end; whether it says anything new. Raises ProtocolError for more than was said."""
-    check_count(conversation.ledger, role.other, count)
-    new = count > conversation.shown[role]
-    if new:
-        conversation.shown[role] = count
-    return new
-
-
-def check_count(ledger: TurnState, role: Role, count: int) -> None:
-    """Raises ProtocolError when an end speaks of more messages of `role` than there are."""
-    said = ledger.count(role)
-    if count > said:
-        raise ProtocolError("ack", f"{count} messages cannot have arrived: {said} were sent.")

@@ -16,6 +16,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pychat_client.errors import PychatError, TransportError
 from pychat_client.transport.connection import FINISH_SECONDS, Connection
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import Journal
-from pychatd.conversation.service_status import state_words
+from pychatd.conversation.service_status import state_sentence, status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.admission import Admission, address_of
 from pychatd.network.identity import Identity
@@ -64,6 +65,7 @@ class Server:
         self._listeners = listeners
         self._journal = journal
         self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._tell_state)
+        self._status = partial(status_json, self._switchboard)
         self._door = Admission(self._switchboard, settings, identity)
         self._inside: set[asyncio.Task[None]] = set()  # one for each connection
         self._consoles: set[Connection] = set()
@@ -185,7 +187,7 @@ class Server:
                 raise TransportError("there are too many")
             if not may_use(uid, gid, self._listeners.console_path):
                 raise TransportError("not permitted")
-            connection = ConsoleSession(self._switchboard, user).connection
+            connection = ConsoleSession(self._switchboard, user, self._status).connection
             self._consoles.add(connection)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
             await connection.closed
@@ -235,7 +237,7 @@ class Server:
             log.warning("The setting listen changes nothing: systemd opens the port, at its unit's ListenStream=")
 
     def _tell_state(self) -> None:
-        daemonize.notify(f"STATUS={state_words(self._switchboard)}")
+        daemonize.notify(f"STATUS={state_sentence(self._switchboard)}")
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

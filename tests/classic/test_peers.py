@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pychat_client.transport.connection import FINISH_SECONDS
-from pychatd.conversation.peer_session import BUSY
+from pychatd.conversation.peer_session import busy_words
 from tests.classic.cases import CLIENTS, Client, octets
 from tests.classic.fakes import Fake, OneShot, at_once, in_pieces
 from tests.e2e.harness import PATIENCE, Line, Piped
@@ -105,7 +105,7 @@ def test_a_busy_line_says_so_to_a_program_too(line: Line, ann: Fake, console: Pi
     open_and_talk(CLIENTS[0], ann, console)
     other = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE))
     other.says(b"Eve")
-    other.sees_the_end(f"\\busy {BUSY}\0".encode())
+    other.sees_the_end(f"\\busy {busy_words(60)}\0".encode())
     other.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,8 +13,10 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
-from pychatd.conversation.journal import Conversation, Journal, entry, hash_token
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.model import Conversation, Entry, hash_token
 from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.service_status import status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
 from tests.aio import Raw, attach, connected, in_loop
@@ -100,10 +103,13 @@ class Line:
             await asyncio.sleep(0.01)
         return raw
 
+    def console_session(self, user: str = "alice") -> ConsoleSession:
+        return ConsoleSession(self.switchboard, user, partial(status_json, self.switchboard))
+
     async def console(self, words: str = "") -> RawConsole:
         """An attached console that has read its hello, and nothing more."""
-        connection = ConsoleSession(self.switchboard, "alice (pid 7)").connection
-        raw = self._remember(connection, RawConsole(await connected(connection)))
+        session = self.console_session("alice (pid 7)")
+        raw = self._remember(session.connection, RawConsole(await connected(session.connection)))
         await raw.say(f"\\hello 1 alice{words}")
         assert (await raw.hear()).startswith("\\hello 1 alice")
         return raw
@@ -124,11 +130,11 @@ class Line:
         """Stores a first message and `texts` as a running conversation, and makes it the line's."""
         start = datetime(2024, 5, 1, tzinfo=UTC)
         conversation = Conversation("Bob", ADDRESS, hash_token(TOKEN), TurnState(Turns.FREE), start)
-        ledger = TurnState(Turns.FREE)
-        entries = [entry(ledger, Role.PEER, wire.Message("Bob", "Hi"), start)]
+        turn_state = TurnState(Turns.FREE)
+        entries = [Entry.numbered(turn_state, Role.PEER, wire.Message("Bob", "Hi"), start)]
         handle = "Bob" if role is Role.PEER else "alice"
-        entries += [entry(ledger, role, wire.Message(handle, text), start) for text in texts]
-        self.journal.append(conversation, entries, ledger)
+        entries += [Entry.numbered(turn_state, role, wire.Message(handle, text), start) for text in texts]
+        self.journal.append(conversation, entries, turn_state)
         self.switchboard.conversation = conversation
         return conversation
 
@@ -143,8 +149,8 @@ class Line:
 
     def counts(self) -> tuple[int, int]:
         assert self.switchboard.conversation is not None
-        ledger = self.switchboard.conversation.ledger
-        return ledger.peer, ledger.operator
+        turn_state = self.switchboard.conversation.turn_state
+        return turn_state.peer, turn_state.operator
 
 
 def on_a_line(**settings: Any) -> Callable[[Callable[[Line], Coroutine[Any, Any, None]]], Callable[[Path], None]]:

@@ -19,20 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pychat_client.errors import JournalError, ProtocolError
+from pychat_client.errors import ProtocolError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
-from pychatd.conversation.journal import (
-    _MIGRATIONS,
-    _SCHEMA_1,
-    Conversation,
-    Entry,
-    Journal,
-    JournalDamagedError,
-    copy_of,
-    entry,
-    hash_token,
-)
+from pychatd.conversation.journal import _MIGRATIONS, _SCHEMA_1, Journal
+from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 TOKEN = "5f0c11d2"
@@ -58,12 +49,12 @@ def begun(token: str | None = TOKEN) -> Conversation:
 
 def said(journal: Journal, conversation: Conversation, *texts: str) -> list[Entry]:
     """Appends messages, the operator's where they begin with `a`."""
-    ledger = copy_of(conversation.ledger)
+    turn_state = conversation.turn_state.copy()
     entries = []
     for text in texts:
         role, handle = (Role.OPERATOR, "alice") if text.startswith("a") else (Role.PEER, "Bob")
-        entries.append(entry(ledger, role, Message(handle, text), NOON))
-    journal.append(conversation, entries, ledger)
+        entries.append(Entry.numbered(turn_state, role, Message(handle, text), NOON))
+    journal.append(conversation, entries, turn_state)
     return entries
 
 
@@ -85,7 +76,7 @@ def test_the_first_append_gives_the_conversation_its_number_and_its_counts(journ
     assert conversation.id == 0
     said(journal, conversation, "b1", "a1", "b2")
     assert conversation.id == 1
-    assert (conversation.ledger.peer, conversation.ledger.operator) == (2, 1)
+    assert (conversation.turn_state.peer, conversation.turn_state.operator) == (2, 1)
     assert journal.by_id(1) == journal.running() == journal.by_token(TOKEN) == conversation
 
 
@@ -111,11 +102,11 @@ def test_entries_are_read_from_a_place_on_up_to_a_limit_and_of_one_role(journal:
 
 
 def test_a_message_out_of_turn_gets_no_place_unless_its_sender_has_gone() -> None:
-    ledger = TurnState(Turns.ALTERNATE, 1, 0)
+    turn_state = TurnState(Turns.ALTERNATE, 1, 0)
     with pytest.raises(ProtocolError):
-        entry(ledger, Role.PEER, Message("Bob", "b"), NOON)
-    assert ledger == TurnState(Turns.ALTERNATE, 1, 0)
-    assert entry(ledger, Role.PEER, Message("Bob", "b"), NOON, in_turn=False).n == 2
+        Entry.numbered(turn_state, Role.PEER, Message("Bob", "b"), NOON)
+    assert turn_state == TurnState(Turns.ALTERNATE, 1, 0)
+    assert Entry.numbered(turn_state, Role.PEER, Message("Bob", "b"), NOON, in_turn=False).n == 2
 
 
 def test_an_ended_conversation_does_not_run_and_is_known_by_its_token(journal: Journal) -> None:
@@ -175,9 +166,11 @@ def test_the_next_unseen_is_one_that_runs_or_in_which_the_peer_said_more_than_wa
 def test_the_next_since_is_one_in_which_something_was_said_since(journal: Journal) -> None:
     for day in range(3):
         conversation = begun(str(day))
-        ledger = TurnState(Turns.FREE)
+        turn_state = TurnState(Turns.FREE)
         journal.append(
-            conversation, [entry(ledger, Role.PEER, Message("Bob", "b"), NOON + timedelta(days=day))], ledger
+            conversation,
+            [Entry.numbered(turn_state, Role.PEER, Message("Bob", "b"), NOON + timedelta(days=day))],
+            turn_state,
         )
     found = journal.next_since(0, NOON + timedelta(days=1))
     assert found is not None
@@ -269,12 +262,14 @@ def test_what_one_side_has_not_seen_is_not_pruned(journal: Journal, shown: dict[
 def test_each_console_is_known_by_what_it_has_said(journal: Journal) -> None:
     conversation = begun()
     said(journal, conversation, "b1")
-    ledger = copy_of(conversation.ledger)
+    turn_state = conversation.turn_state.copy()
     texts = [("c1", "one"), ("c2", "two"), ("c1", "three"), (None, "four")]
     message = partial(Message, "alice")
-    entries = [entry(ledger, Role.OPERATOR, message(text), NOON, console=console) for console, text in texts]
-    journal.append(conversation, entries, ledger)
-    assert [journal.said_by(1, console) for console in ("c1", "c2", "c3")] == [2, 1, 0]
+    entries = [
+        Entry.numbered(turn_state, Role.OPERATOR, message(text), NOON, console=console) for console, text in texts
+    ]
+    journal.append(conversation, entries, turn_state)
+    assert [journal.sent_by(1, console) for console in ("c1", "c2", "c3")] == [2, 1, 0]
     assert [e.console for e in journal.entries(1, 0)] == [None, "c1", "c2", "c1", None]
 
 
@@ -325,9 +320,12 @@ def test_what_is_read_back_is_what_was_stored(
 ) -> None:
     journal, token = shared_journal, secrets.token_hex()
     conversation = Conversation(handle, address, hash_token(token), TurnState(turns), started)
-    ledger = TurnState(turns)
-    entries = [entry(ledger, role, Message(who, text), time, in_turn=False) for role, who, text, time in messages]
-    journal.append(conversation, entries, ledger)
+    turn_state = TurnState(turns)
+    entries = [
+        Entry.numbered(turn_state, role, Message(who, text), time, in_turn=False)
+        for role, who, text, time in messages
+    ]
+    journal.append(conversation, entries, turn_state)
     assert journal.entries(conversation.id, 0, limit=100) == entries
     assert journal.by_token(token) == conversation
     journal.end_conversation(conversation, why, started)
@@ -344,10 +342,10 @@ def test_a_batch_that_fails_in_the_middle_leaves_nothing(journal: Journal, new: 
         said(journal, conversation, "b1")
     before = replace(conversation)
     stored = journal.entries(1, 0, limit=10)
-    ledger = copy_of(conversation.ledger)
-    good = entry(ledger, Role.PEER, Message("Bob", "good"), NOON)
+    turn_state = conversation.turn_state.copy()
+    good = Entry.numbered(turn_state, Role.PEER, Message("Bob", "good"), NOON)
     with pytest.raises(JournalError, match="UNIQUE constraint failed"):
-        journal.append(conversation, [good, good], ledger)
+        journal.append(conversation, [good, good], turn_state)
     assert conversation == before
     assert journal.entries(1, 0, limit=10) == stored
     assert (journal.by_id(1) is None) == new
@@ -379,16 +377,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
-from pychatd.conversation.journal import Conversation, Journal, entry, hash_token
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.model import Conversation, Entry, hash_token
 
 journal = Journal(Path(sys.argv[1]), full=sys.argv[2] == "full")
 conversation = Conversation("Bob", "here", hash_token("5f0c11d2"), TurnState(Turns.FREE), datetime.now(UTC))
-ledger = TurnState(Turns.FREE)
+turn_state = TurnState(Turns.FREE)
 while True:
-    texts = [f"number {ledger.peer + n}" for n in (1, 2, 3)]
-    batch = [entry(ledger, Role.PEER, Message("Bob", text), datetime.now(UTC)) for text in texts]
-    journal.append(conversation, batch, ledger)
-    print(ledger.peer, flush=True)  # the ack
+    texts = [f"number {turn_state.peer + n}" for n in (1, 2, 3)]
+    batch = [Entry.numbered(turn_state, Role.PEER, Message("Bob", text), datetime.now(UTC)) for text in texts]
+    journal.append(conversation, batch, turn_state)
+    print(turn_state.peer, flush=True)  # the ack
 """
 
 
@@ -408,7 +407,7 @@ def test_what_was_acked_survives_kill_9_of_the_writer(file: Path, durability: st
     assert [e.text for e in entries] == [f"number {n}" for n in range(1, len(entries) + 1)]
     assert len(entries) in (acked, acked + 3)  # the next batch, whole or not at all
     assert found is not None
-    assert found.ledger.peer == len(entries)
+    assert found.turn_state.peer == len(entries)
 
 
 # ------------------------------------------------------------------ the file
@@ -452,8 +451,8 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(journal: Journal, f
     with pytest.raises(JournalError) as refused:
         Journal(file)
     assert str(refused.value) == (
-        f"The journal {file} was written by a newer pychatd (version {newer}): "
-        "install that one again, or move the file away."
+        f"The journal {file} was written by a newer pychatd (version {newer}). "
+        "Install that one again, or move the file away."
     )
     assert not isinstance(refused.value, JournalDamagedError)
     assert file.exists()
@@ -484,7 +483,7 @@ def test_a_corrupt_file_is_set_aside_with_a_sentence_and_a_new_one_begins(
     (aside,) = file.parent.glob("journal.db.damaged-*")
     assert aside.read_bytes() == b"no database" * 1000
     (sentence,) = caplog.messages
-    assert sentence.endswith(f"(file is not a database). It has been set aside as {aside}, and a new one begins.")
+    assert sentence.endswith(f"(file is not a database). It has been renamed to {aside}, and a new journal begins.")
 
 
 def test_damage_found_while_it_runs_is_told_and_a_new_file_begins(journal: Journal, file: Path) -> None:

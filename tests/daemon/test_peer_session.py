@@ -29,7 +29,7 @@ def short_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
 async def _is_too_slow(raw: Raw) -> None:
     """The next line tells that the time is over, and it is the last."""
     (answer,) = await raw.rest()
-    assert answer.startswith("\\error slow Nothing was said in time")
+    assert answer.startswith("\\error slow You did not write in time")
 
 
 async def _drip(raw: Raw, text: str) -> None:
@@ -69,7 +69,7 @@ async def test_a_caller_that_never_says_its_first_message_is_closed(line: Line) 
     raw, _ = await line.greeted()
     await _is_too_slow(raw)
     await line.lose(raw)
-    assert not line.switchboard.greeted
+    assert not line.switchboard.waiting_callers
 
 
 @pytest.mark.usefixtures("short_first_message")

@@ -233,8 +233,8 @@ def test_systemd_is_told_in_one_datagram(
 ) -> None:
     listener.bind(str(tmp_path / "notify"))
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    daemonize.notify("READY=1", "STATUS=Waiting for a peer.")
-    assert listener.recv(1000) == b"READY=1\nSTATUS=Waiting for a peer."
+    daemonize.notify("READY=1", "STATUS=Waiting for a caller.")
+    assert listener.recv(1000) == b"READY=1\nSTATUS=Waiting for a caller."
 
 
 def test_systemd_is_told_at_an_abstract_address(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,11 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pychat_client.errors import JournalError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import UNSENT_MAX
-from pychatd.conversation.console_session import ConsoleSession
-from pychatd.conversation.journal import Conversation, Entry
-from pychatd.conversation.peer_session import WAITING_MAX
+from pychatd.conversation.classic_queue import WAITING_MAX
+from pychatd.conversation.model import Conversation, Entry, JournalError
 from tests.daemon.line import ADDRESS, TOKEN, Line, on_a_line
 
 
@@ -141,7 +139,7 @@ async def test_a_refused_console_is_told_what_of_its_words_is_stored(line: Line)
     other = await line.console(" session=1 got=1 sent=2 console=c2")
     await other.say("alice> three")
     await other.news()
-    refused = await line.connect(ConsoleSession(line.switchboard, "alice (pid 8)"))
+    refused = await line.connect(line.console_session("alice (pid 8)"))
     await refused.say("\\hello 1 alice session=1 got=1 sent=0 console=c1")
     assert (await refused.hear(), (await refused.hear())[:11]) == ("\\stored 2", "\\error held")
 
@@ -180,7 +178,7 @@ async def test_a_console_that_cannot_attach_renames_nobody(line: Line) -> None:
     await line.peer("Hi!")
     line.switchboard.journal_failed(JournalError("broken"))
     before = line.switchboard.handle
-    refused = await line.connect(ConsoleSession(line.switchboard, "alice (pid 8)"))
+    refused = await line.connect(line.console_session("alice (pid 8)"))
     line.journal.running = _fails  # type: ignore[method-assign]
     await refused.say("\\hello 1 mallory")
     assert (await refused.rest())[-1].startswith("\\error journal")
@@ -205,7 +203,7 @@ async def test_after_the_grace_time_another_first_message_ends_the_conversation(
     await line.peer("Me now", handle="Eve")
     assert line.stored() == ["Me now"]
     late = await line.call(f"\\hello 1 Bob session={token} got=0", "Bob> still there?")
-    assert (await late.rest())[-1].startswith("\\quit the connection was lost, and somebody else has called")
+    assert (await late.rest())[-1].startswith("\\quit no reconnection in time; a new call took over")
     assert line.stored() == ["Me now"]
 
 
@@ -382,9 +380,9 @@ def _append_in_doubt(line: Line) -> None:
     """The next message is durable, and yet is told to have failed."""
     append, patch = line.journal.append, pytest.MonkeyPatch()
 
-    def fail(conversation: Conversation, entries: Sequence[Entry], ledger: TurnState) -> None:
+    def fail(conversation: Conversation, entries: Sequence[Entry], turn_state: TurnState) -> None:
         patch.undo()
-        append(replace(conversation), entries, ledger)
+        append(replace(conversation), entries, turn_state)
         raise JournalError("The journal cannot be used: disk I/O error.")
 
     patch.setattr(line.journal, "append", fail)
@@ -521,7 +519,7 @@ def test_a_caller_that_breaks_a_rule_is_told_which_and_closed(
 def test_a_console_that_breaks_a_rule_is_told_which_and_closed(tmp_path: Path, said: list[str], code: str) -> None:
     @on_a_line()
     async def check(line: Line) -> None:
-        console = await line.connect(ConsoleSession(line.switchboard, "alice"))
+        console = await line.connect(line.console_session())
         await console.say(*said)
         assert [line.split()[1] for line in await console.rest() if line.startswith("\\error")] == [code]
 
@@ -871,7 +869,7 @@ async def test_a_second_console_is_turned_away_unless_it_takes_over(line: Line) 
     first = await line.console()
     await line.peer("Hi!")
     await first.news()
-    second = await line.connect(ConsoleSession(line.switchboard, "carol"))
+    second = await line.connect(line.console_session("carol"))
     await second.say("\\hello 1 carol")
     assert [line.split()[1] for line in await second.rest()] == ["held"]
     third = await line.console(" take=1")
@@ -883,11 +881,11 @@ async def test_a_second_console_is_turned_away_unless_it_takes_over(line: Line) 
 
 @on_a_line(handle="sysop")
 async def test_a_handle_from_the_settings_goes_before_a_suggested_one_only(line: Line) -> None:
-    console = await line.connect(ConsoleSession(line.switchboard, "alice"))
+    console = await line.connect(line.console_session())
     await console.say("\\hello 1 alice suggested=1")
     assert (await console.hear()).split()[2] == "sysop"
     await line.lose(console)
-    console = await line.connect(ConsoleSession(line.switchboard, "alice"))
+    console = await line.connect(line.console_session())
     await console.say("\\hello 1 alice")
     assert (await console.hear()).split()[2] == "alice"
 
@@ -895,7 +893,7 @@ async def test_a_handle_from_the_settings_goes_before_a_suggested_one_only(line:
 @on_a_line()
 async def test_asking_for_the_status_attaches_no_console(line: Line) -> None:
     await line.peer("Hi!")
-    console = await line.connect(ConsoleSession(line.switchboard, "alice"))
+    console = await line.connect(line.console_session())
     await console.say("\\status")
     answer = await console.frame()
     assert isinstance(answer, wire.Status)

@@ -153,7 +153,7 @@ def test_addresses_that_systemd_did_not_ask_for_are_told_to_change_nothing(manag
 def test_systemd_is_told_how_the_line_fares(manager: Manager) -> None:
     line = manager.line
     process = manager.start()
-    manager.hears("STATUS=Waiting for a peer.")
+    manager.hears("STATUS=Waiting for a caller.")
     caller = line.greeted()
     caller.send("Client1> Hi!")
     manager.hears("STATUS=Talking with Client1 from 127.0.0.1:")

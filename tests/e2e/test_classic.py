@@ -123,7 +123,7 @@ def test_a_classic_caller_is_told_that_the_line_is_busy(line: Line) -> None:
     peer = line.connect()
     peer.send("Client2> Hi!")
     (answer,) = peer.rest()
-    assert answer.startswith("\\busy The line is taken")
+    assert answer.startswith("\\busy Busy: somebody else is talking")
 
 
 def test_an_empty_line_is_no_message(line: Line) -> None:

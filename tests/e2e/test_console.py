@@ -66,7 +66,7 @@ def test_a_second_console_is_told_who_holds_the_first(line: Line) -> None:
     console, client = line.talk()
     second = line.console()
     assert second.exit_status() == 4
-    second.sees("The console is held by")
+    second.sees("is using the console")
     second.sees(f"(pid {console.child.pid})")
     second.sees("--take-over")
     console.enter("still mine")

@@ -246,7 +246,7 @@ def test_a_line_that_is_taken_is_a_notice_and_an_end(line: Line, console: Progra
     console.tells("message", text="Hi!")
     other = Program(line, "pychat", "--handle", "Client2")
     other.tells("end", status=4)
-    assert any("The line is taken" in told["text"] for told in other.told("notice"))
+    assert any("somebody else is talking" in told["text"] for told in other.told("notice"))
 
 
 def test_an_interrupt_is_an_end_too(client: Program) -> None:

@@ -111,7 +111,7 @@ def test_a_console_that_finds_another_one_knows_what_is_stored(free_line: Line) 
     other.notes("said earlier: stored")
     console.process.send_signal(signal.SIGCONT)
     assert console.exit_status() == 4
-    assert "stored\n" not in console.notices().partition("held by")[2]
+    assert "stored\n" not in console.notices().partition("is using the console")[2]
 
 
 def test_lines_of_the_input_behind_the_end_are_given_back(free_line: Line) -> None:

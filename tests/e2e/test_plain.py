@@ -99,7 +99,7 @@ def test_a_busy_line_is_an_exit_status_and_a_sentence(line: Line) -> None:
     line.talk()
     result = _pychat(line, "Hi!\n", "--handle", "Client2")
     assert (result.returncode, result.stdout) == (4, b"")
-    assert b"The line is taken" in result.stderr
+    assert b"somebody else is talking" in result.stderr
 
 
 def test_nobody_answers(idle_line: Line) -> None:

@@ -7,14 +7,14 @@ import time
 
 from tests.e2e.harness import Line
 
-TAKEN = "The line is taken: a conversation has it, or it is kept for one that was cut off."
-"""The whole of it, whoever calls: who talks, and whether anybody does, is told to nobody."""
+BUSY = "Busy: somebody else is talking, or a dropped caller may come back within 60 s."
+"""The same for each caller: it does not say who talks, or whether anybody does."""
 
 
 def test_a_caller_is_told_clearly_that_two_are_talking(line: Line) -> None:
     console, client = line.talk()
     third = line.client("Client3", columns=200)
-    third.sees(TAKEN)
+    third.sees(BUSY)
     assert third.exit_status() == 4
     console.enter("undisturbed")
     client.sees("Server> undisturbed")
@@ -32,7 +32,7 @@ def test_whoever_was_connected_before_the_first_message_is_told_at_once(line: Li
     quick.enter("First!")
     console.sees("Quick> First!")
     assert slow.exit_status() == 4
-    slow.sees("The line is taken")
+    slow.sees("Busy: somebody else is talking")
 
 
 def test_two_first_messages_at_once_make_one_peer(line: Line) -> None:
@@ -65,7 +65,7 @@ def test_the_seat_is_kept_for_a_peer_that_was_cut_off(line: Line) -> None:
         line.client("Client1", columns=200),
         line.client("Client3", columns=200),
     ):  # without a token, Client1 is anybody
-        caller.sees(TAKEN)
+        caller.sees(BUSY)
         assert caller.exit_status() == 4
 
 
@@ -82,7 +82,7 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_line: Line) 
     assert time.monotonic() - cut_off >= grace
     patient.enter("Is it free now?")
     console.sees("Patient> Is it free now?")
-    console.sees("Client1 ended the conversation: the connection was lost")
+    console.sees("Client1 ended the conversation: no reconnection in time")
 
 
 def test_a_client_that_loses_its_connection_keeps_its_conversation(line: Line) -> None:

@@ -167,7 +167,7 @@ def test_a_line_that_is_taken(line: Line) -> None:
     line.talk()
     result = _send(line, "Hi!")
     assert result.returncode == 4
-    assert b"The line is taken" in result.stderr
+    assert b"somebody else is talking" in result.stderr
     assert b"Hi!" in result.stderr
 
 

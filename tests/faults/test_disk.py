@@ -19,7 +19,7 @@ from tests.faults.strace import attached, why_not
 AGAIN = 60.0
 """Seconds in which a client has called again: four times its longest pause."""
 
-TO_CLIENT = "cannot store messages now. What you send is kept here"
+TO_CLIENT = "cannot store messages now. Your program keeps your messages"
 TO_CONSOLE = "cannot be used: database or disk is full"
 ORDER = re.compile(r"^\w+> ([po][0-9]+)\b", re.MULTILINE)
 

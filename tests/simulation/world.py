@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,8 +22,11 @@ from pychat_client.errors import UnreachableError
 from pychat_client.protocol.turns import Role, TurnState
 from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
-from pychatd.conversation.journal import Conversation, Entry, Journal
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.model import Conversation, Entry
 from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.ports import PeerPort
+from pychatd.conversation.service_status import status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
 from tests.simulation.cable import Cable
@@ -159,7 +163,7 @@ class World:
 
     def _daemons_end(self, board: Switchboard, person: Person) -> PeerSession | ConsoleSession:
         if person.role is Role.OPERATOR:
-            return ConsoleSession(board, f"{person.name} (pid 7)")
+            return ConsoleSession(board, f"{person.name} (pid 7)", partial(status_json, board))
         return PeerSession(board, person.name, lambda _: None, secure=True)
 
     def close(self) -> None:
@@ -180,7 +184,7 @@ class Board(Switchboard):
     def now(self) -> datetime:
         return self._world.wall()
 
-    def take_seat(self, caller: PeerSession, conversation: Conversation) -> None:
+    def take_seat(self, caller: PeerPort, conversation: Conversation) -> None:
         super().take_seat(caller, conversation)
         self._world.by_name(caller.address).seated()
 
@@ -193,9 +197,9 @@ class WatchedJournal(Journal):
         super().__init__(world.file, full=False)
         self._db.execute("PRAGMA synchronous = OFF")  # no power is lost here, and each sync costs a moment
 
-    def append(self, conversation: Conversation, entries: Sequence[Entry], ledger: TurnState) -> None:
+    def append(self, conversation: Conversation, entries: Sequence[Entry], turn_state: TurnState) -> None:
         with self._commit():
-            super().append(conversation, entries, ledger)
+            super().append(conversation, entries, turn_state)
             self._world.committed(conversation, entries)
 
     def end_conversation(self, conversation: Conversation, reason: str, now: datetime) -> None:
@@ -209,8 +213,8 @@ class WatchedJournal(Journal):
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
-        with self._border():  # which makes our own error of the system's, as it does of any
+        with self._translate_errors():  # which makes our own error of the system's, as it does of any
             self._world.at_commit("before")
         yield
-        with self._border():
+        with self._translate_errors():
             self._world.at_commit("after")

@@ -38,7 +38,7 @@ def test_its_file_says_so(machine: Machine) -> None:
 
 def test_started_it_serves_and_says_so(line: SystemLine) -> None:
     assert line.show("ActiveState") == "active"
-    assert line.show("StatusText") == "Waiting for a peer."
+    assert line.show("StatusText") == "Waiting for a caller."
     assert f"serves on 0.0.0.0:{line.port}, [::]:{line.port}" in "\n".join(line.journal())
     assert line.machine.run(f"stat -c '%a %U %G' {line.runtime}/console.sock {line.state}").stdout == (
         f"660 root pychat\n700 pychatd-{line.port} pychat\n"
@@ -59,7 +59,7 @@ def test_two_people_talk(line: SystemLine, host: str) -> None:
     client.enter("\\quit")
     assert client.exit_status() == ExitStatus.OK
     console.notes("Client1 ended the conversation.")
-    line.has_status("Waiting for a peer.")
+    line.has_status("Waiting for a caller.")
     line.logs("console: alice")
 
 

@@ -1,0 +1,75 @@
+"""How far a console has been told of the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pychat_client.protocol.turns import Role
+from pychatd.conversation.model import Conversation, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the journal, read forward: one conversation after the other, each from its first message.
+
+    previous: the number of the conversation that was told before
+    conversation: the one that is being told; None between two
+    seq: how many of its messages, of both sides, have been told or left out
+    peer_offset, operator_offset: the first messages of each side, which are not repeated
+    own_until: the operator's messages up to this one are repeated; this console has sent the later ones itself
+    acked: the console's last ack; None before it has acked the line that begins the conversation
+    """
+
+    previous: int = 0
+    conversation: Conversation | None = None
+    seq: int = 0
+    peer_offset: int = 0
+    operator_offset: int = 0
+    own_until: int = 0
+    acked: int | None = None
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the console knows which conversation it is being told. Until then an ack, a message or a
+        `\\quit` may be for the one before."""
+        return self.acked is not None
+
+    def begin(self, conversation: Conversation, peer_offset: int, operator_offset: int) -> Cursor:
+        """The start of `conversation`, without the first messages of each side."""
+        return Cursor(
+            self.previous,
+            conversation,
+            min(peer_offset, operator_offset),  # seq >= n for each message, so this leaves out nothing else
+            peer_offset,
+            operator_offset,
+            conversation.turn_state.operator,
+        )
+
+    def told_to(self, seq: int) -> Cursor:
+        return self._with(seq, self.acked)
+
+    def acked_to(self, count: int) -> Cursor:
+        return self._with(self.seq, count if self.acked is None else max(self.acked, count))
+
+    def _with(self, seq: int, acked: int | None) -> Cursor:
+        """Twice for each message, and dataclasses.replace takes three times as long."""
+        return Cursor(
+            self.previous,
+            self.conversation,
+            seq,
+            self.peer_offset,
+            self.operator_offset,
+            self.own_until,
+            acked,
+        )
+
+    def finish(self) -> Cursor:
+        """The place behind the conversation."""
+        assert self.conversation is not None
+        return Cursor(self.conversation.id)
+
+    def repeats(self, entry: Entry) -> bool:
+        """Whether the console has to be told a message, because it neither has it nor has sent it since."""
+        if entry.role is Role.OPERATOR:
+            return self.operator_offset < entry.n <= self.own_until
+        return entry.n > self.peer_offset

@@ -1,0 +1,148 @@
+"""One connection of an end, a peer or a console: what the daemon does with both of them alike."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+
+from pychat_client.errors import ProtocolError
+from pychat_client.protocol import wire
+from pychat_client.protocol.rate_limit import LATE, Sign, Signs
+from pychat_client.transport.connection import Codec, Connection
+from pychatd.conversation.model import Conversation, Entry, JournalError
+from pychatd.conversation.switchboard import Switchboard
+
+log = logging.getLogger("pychatd")
+
+
+class EndpointSession(ABC):
+    """Owns a connection, and hands what it receives to the switchboard."""
+
+    def __init__(self, switchboard: Switchboard, log_name: str, codec: Codec | None = None) -> None:
+        """log_name: what the log calls this end."""
+        self.connection = Connection(self, codec)
+        self._switchboard = switchboard
+        self._log_name = log_name
+        self._signals = Signs(slack=LATE)
+        self._deadline: asyncio.TimerHandle | None = None
+
+    # -------------------------------------------------------------- from the connection (connection.Owner)
+
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
+        """Handles the frames of one read. Messages that follow each other are stored in one transaction."""
+        try:
+            messages: list[wire.Message] = []
+            for frame in frames:
+                if not self._greeted:
+                    self._greet(frame)
+                elif isinstance(frame, wire.Message):
+                    messages.append(frame)
+                else:
+                    if messages:
+                        self._say(messages)
+                        messages = []
+                    self._handle_control(frame)
+            if messages:
+                self._say(messages)
+        except ProtocolError as error:
+            self.protocol_error(connection, error)
+        except JournalError as error:
+            self._journal_failed(error)
+
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
+        log.warning("%s: broke the protocol (%s)", self._log_name, error.code)
+        connection.close([wire.Error(error.code, str(error))])
+
+    def resume_writing(self, connection: Connection) -> None:
+        self.send_backlog()
+
+    @abstractmethod
+    def connection_lost(self, connection: Connection, why: str) -> None: ...
+
+    # -------------------------------------------------------------- from the switchboard (ports.EndPort)
+
+    @property
+    @abstractmethod
+    def conversation(self) -> Conversation | None: ...
+
+    @abstractmethod
+    def acknowledge(self, entries: Sequence[Entry]) -> None: ...
+
+    @abstractmethod
+    def deliver(self, entries: Sequence[Entry]) -> None: ...
+
+    @abstractmethod
+    def send_backlog(self) -> None: ...
+
+    def send_read_mark(self, count: int) -> None:
+        self.connection.send([wire.Read(count)])
+
+    def send_signal(self, signal: Sign) -> None:
+        if self.connection.writable:
+            self.connection.send([signal])
+
+    def notify(self, frame: wire.Notice | wire.Away | wire.Here) -> None:
+        self.connection.send([frame])
+
+    def close(self, frames: Iterable[wire.Frame]) -> None:
+        self.connection.close(frames)
+
+    # -------------------------------------------------------------- what differs
+
+    @property
+    @abstractmethod
+    def _greeted(self) -> bool:
+        """Whether the hello has come."""
+
+    @abstractmethod
+    def _greet(self, frame: wire.Frame) -> None:
+        """The first frame."""
+
+    @abstractmethod
+    def _say(self, messages: Sequence[wire.Message]) -> None:
+        """Messages, one or more."""
+
+    @abstractmethod
+    def _journal_words(self, error: JournalError) -> str:
+        """What this end is told when the journal fails."""
+
+    def _handle_control(self, frame: wire.Frame) -> None:
+        """A frame that is no message."""
+        match frame:
+            case wire.Typing() | wire.Ring():
+                if self._signals.give(frame, asyncio.get_running_loop().time()):
+                    self._switchboard.forward_signal(self, frame)
+            case wire.Hello():
+                raise ProtocolError("hello", "There has been a hello already.")
+            case _:  # a later version may send others
+                pass
+
+    # -------------------------------------------------------------- for the sessions
+
+    def _check_hello(self, frame: wire.Frame, *versions: int) -> wire.Hello:
+        """Raises ProtocolError if `frame` is not a hello with one of `versions`."""
+        if not isinstance(frame, wire.Hello):
+            raise ProtocolError("hello", "The first line has to be a hello.")
+        if frame.version not in versions:
+            raise ProtocolError("version", f"This daemon speaks version {wire.VERSION}, not {frame.version}.")
+        return frame
+
+    def _check_handle(self, message: wire.Message, handle: str) -> None:
+        if message.handle != handle:
+            raise ProtocolError("handle", "The handle is not that of the hello.")
+
+    def _set_deadline(self, seconds: float, action: Callable[[], None]) -> None:
+        self._cancel_deadline()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, action)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _journal_failed(self, error: JournalError) -> None:
+        """Nothing was acked. The other program keeps its messages, and comes back until they can be stored."""
+        self._switchboard.journal_failed(error)
+        self.connection.close([wire.Error("journal", self._journal_words(error))])

@@ -1,0 +1,172 @@
+"""What a conversation is: its messages with their places, whose they are, and what each side has seen.
+
+Values and rules only: no I/O, no clock, no connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pychat_client.errors import ProtocolError, PychatError
+from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.protocol.wire import Message, Peer
+
+
+class JournalError(PychatError):
+    """The journal cannot be written or read."""
+
+
+class JournalDamagedError(JournalError):
+    """The file was corrupt. It has been renamed, and a new one takes its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a caller's hello fixes for the conversation that its first message starts.
+
+    token_hash: None for a classic peer; certificate_hash: None without a client certificate; call: the number
+    that the caller's program gives to this call, 0 if it does not count its calls.
+    """
+
+    handle: str
+    address: str
+    token_hash: bytes | None
+    certificate_hash: bytes | None
+    turns: Turns
+    call: int = 0
+
+    @property
+    def classic(self) -> bool:
+        """Whether the peer does not speak version 1: it has no token, and cannot come back."""
+        return self.token_hash is None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message with its place: `seq` counts both sides, `n` counts those of its role, both from 1.
+
+    console: the id of the console that sent it; None for the peer's messages.
+    """
+
+    role: Role
+    seq: int
+    n: int
+    handle: str
+    text: str
+    time: datetime
+    console: str | None = None
+
+    @classmethod
+    def numbered(
+        cls,
+        turn_state: TurnState,
+        role: Role,
+        message: Message,
+        now: datetime,
+        *,
+        in_turn: bool = True,
+        console: str | None = None,
+    ) -> Entry:
+        """Counts a message of `role` in `turn_state`, and gives it its place. Raises ProtocolError out of turn."""
+        n = turn_state.add(role, in_turn=in_turn)
+        return cls(role, turn_state.peer + turn_state.operator, n, message.handle, message.text, now, console)
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One conversation and its counts. `id` is 0 until the first message is stored."""
+
+    handle: str
+    address: str
+    token_hash: bytes | None
+    turn_state: TurnState
+    started: datetime
+    id: int = 0
+    ended: datetime | None = None
+    reason: str = ""
+    certificate_hash: bytes | None = None
+    """A caller that resumes has to show the same certificate."""
+
+    shown: dict[Role, int] = field(default_factory=lambda: {Role.PEER: 0, Role.OPERATOR: 0})
+    """How many of the other side's messages the user of each role has seen."""
+
+    call: int = 0
+    """The number of the peer's newest call that this daemon has seen. An older call may still arrive."""
+
+    @classmethod
+    def opened(cls, opening: Opening, now: datetime) -> Conversation:
+        """A new conversation, of which nothing is stored yet."""
+        return cls(
+            opening.handle,
+            opening.address,
+            opening.token_hash,
+            TurnState(opening.turns),
+            now,
+            certificate_hash=opening.certificate_hash,
+        )
+
+    @property
+    def classic(self) -> bool:
+        """Whether the peer does not speak version 1: it has no token, and cannot come back."""
+        return self.token_hash is None
+
+    def unread(self, role: Role) -> int:
+        """How many messages of `role` the other user has not seen."""
+        return self.turn_state.count(role) - self.shown[role.other]
+
+    def check_count(self, role: Role, count: int) -> None:
+        """Raises ProtocolError when one side counts more messages of `role` than there are."""
+        sent = self.turn_state.count(role)
+        if count > sent:
+            raise ProtocolError("ack", f"{count} messages cannot have arrived: {sent} were sent.")
+
+    def mark_shown(self, role: Role, count: int) -> bool:
+        """Notes that the user of `role` has seen `count` messages. Returns whether that is new.
+
+        Raises ProtocolError for more messages than there are."""
+        self.check_count(role.other, count)
+        new = count > self.shown[role]
+        if new:
+            self.shown[role] = count
+        return new
+
+    def mark_stored(self, number: int, turn_state: TurnState) -> None:
+        """The journal has all messages that `turn_state` counts, as conversation `number`."""
+        self.id, self.turn_state = number, turn_state
+
+    def end(self, reason: str, now: datetime) -> None:
+        self.ended, self.reason = now, reason
+
+    def note_call(self, call: int) -> None:
+        self.call = max(self.call, call)
+
+    def adopt(self, stored: Conversation) -> None:
+        """Takes over the counts and the end that the journal has."""
+        self.turn_state, self.ended, self.reason = stored.turn_state, stored.ended, stored.reason
+
+    def heading(self, peer_offset: int = 0, operator_offset: int = 0) -> Peer:
+        """The line that tells a console that what follows belongs to this conversation.
+
+        The offsets are the numbers of messages of each side that are not repeated."""
+        return Peer(
+            self.handle,
+            session=str(self.id),
+            got=self.turn_state.operator,
+            heard=peer_offset,
+            told=operator_offset,
+            turns=self.turn_state.turns.value,
+            since=self.started,
+            address=self.address,
+            classic=self.classic,
+        )
+
+
+def hash_token(token: str) -> bytes:
+    """What is stored of a session token, so that a copied journal lets nobody resume."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def hash_certificate(der: bytes) -> bytes:
+    return hashlib.sha256(der).digest()

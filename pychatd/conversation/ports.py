@@ -1,0 +1,92 @@
+"""What the switchboard asks of the two ends of a conversation. The sessions implement it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from pychat_client.protocol import wire
+from pychat_client.protocol.rate_limit import Sign
+from pychatd.conversation.model import Conversation, Entry, Opening
+
+
+class EndPort(Protocol):
+    """What a peer and a console have in common."""
+
+    @property
+    def conversation(self) -> Conversation | None:
+        """The conversation that this end is being told."""
+
+    def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Messages that this end has sent are stored."""
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        """Messages that the other end has just sent, and that are stored."""
+
+    def send_backlog(self) -> None:
+        """Sends what this end has not received yet, from the journal, as far as it reads."""
+
+    def send_read_mark(self, count: int) -> None:
+        """The other user has seen the first `count` messages of this end."""
+
+    def send_signal(self, signal: Sign) -> None:
+        """Passes a signal on if this end reads what it is sent."""
+
+    def notify(self, frame: wire.Notice | wire.Away | wire.Here) -> None:
+        """Tells this end something that does not change the conversation."""
+
+    def close(self, frames: Iterable[wire.Frame]) -> None:
+        """Sends the last frames, and closes the connection."""
+
+
+class PeerPort(EndPort, Protocol):
+    """A connection of a caller. With its first message it becomes the peer."""
+
+    @property
+    def opening(self) -> Opening:
+        """What its hello says. Only a caller that has been greeted has one."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def secure(self) -> bool:
+        """Whether it calls over TLS."""
+
+    @property
+    def name(self) -> str | None:
+        """The name of its certificate in the list of callers."""
+
+    def max_text_bytes(self, handle: str) -> int | None:
+        """How many bytes the text of a message from `handle` may have; None for any number."""
+
+    def join(self, conversation: Conversation) -> None:
+        """Its first message has started `conversation`."""
+
+    def reject_busy(self) -> None:
+        """Somebody else has the seat: tells this caller, and closes."""
+
+    def close_displaced(self) -> None:
+        """The same program has called again: tells this older connection, and closes it."""
+
+
+class ConsolePort(EndPort, Protocol):
+    """An attached console."""
+
+    @property
+    def user(self) -> str:
+        """The system's name for the user at the other end of the socket."""
+
+    @property
+    def console(self) -> str | None:
+        """The id that the console's program has given itself."""
+
+    @property
+    def number(self) -> int:
+        """The number of the conversation that the console's messages are for; 0 for none."""
+
+    def send_presence(self) -> None:
+        """Tells the console whether the peer is connected, and how."""
+
+    def close_taken_over(self, user: str) -> None:
+        """`user` has taken over: tells this console, and closes."""
