@@ -1,4 +1,4 @@
-"""A switchboard with its two ends on real sockets and a real journal, for a test that speaks raw lines."""
+"""A switchboard with its two ends on real sockets and a real journal, for tests that send raw lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOKEN = "5f0c"
 
 
 class RawConsole(Raw):
-    """A console that acks what it has been told before it speaks; `say_blindly` does not."""
+    """A console. `say` acks first what the console has been told; `say_blindly` does not."""
 
     async def say(self, *lines: str) -> None:
         speaks = any(line.startswith(("alice> ", "\\quit")) for line in lines)
@@ -38,7 +38,7 @@ class RawConsole(Raw):
 
 
 class Line:
-    """A switchboard on a real journal, and the raw ends of the links that the test makes to it."""
+    """A switchboard on a real journal, and the raw ends of the connections that the test makes to it."""
 
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
         self.file = directory / "journal.db"
@@ -74,30 +74,34 @@ class Line:
         return raw
 
     async def call(self, *lines: str) -> Raw:
-        """A connection from outside, which says `lines`."""
+        """A caller's connection that sends `lines`."""
         raw = await self.connect(PeerSession(self.switchboard, ADDRESS, lambda _: None, secure=True))
         if lines:
             await raw.say(*lines)
         return raw
 
+    async def resume(self, token: str, *lines: str, got: int = 0, call: int | None = None) -> Raw:
+        """The peer's next call: it has received `got` messages, and says `lines` behind its hello."""
+        number = "" if call is None else f" call={call}"
+        return await self.call(f"\\hello 1 Bob session={token} got={got}{number}", *lines)
+
     async def greeted(self, handle: str = "Bob") -> tuple[Raw, str]:
-        """A caller that has got its hello; and its token."""
+        """A caller that has read its hello; and its token."""
         raw = await self.call(f"\\hello 1 {handle}")
-        hello = await raw.frame()
-        assert isinstance(hello, wire.Hello)
+        hello = await hello_of(raw)
         assert hello.session is not None
         await raw.news()
         return raw, hello.session
 
     async def peer(self, *texts: str, handle: str = "Bob") -> tuple[Raw, str]:
-        """A peer that has said `texts` and has got the acks for them; and its token."""
+        """A peer that has sent `texts` and has read the acks; and its token."""
         raw, token = await self.greeted(handle)
         await raw.say(*(f"{handle}> {text}" for text in texts))
         assert f"\\ack {len(texts)}" in await raw.news()
         return raw, token
 
     async def classic(self, *lines: str) -> Raw:
-        """A peer at nc, whose first line has been heard: it takes a silence to know what it is."""
+        """A peer at nc, after its first message. The daemon waits for a pause before it knows what calls."""
         raw = await self.call(*lines)
         while self.switchboard.conversation is None:
             await asyncio.sleep(0.01)
@@ -114,8 +118,19 @@ class Line:
         assert (await raw.hear()).startswith("\\hello 1 alice")
         return raw
 
+    async def talk(self, *, acked: bool = False) -> tuple[RawConsole, Raw, str]:
+        """A console and a peer that has said "Hi!", which the console has read; and the peer's token.
+
+        acked: the console has also acked it."""
+        console = await self.console()
+        peer, token = await self.peer("Hi!")
+        if acked:
+            await console.say("\\ack 1")
+        await console.news()
+        return console, peer, token
+
     async def lose(self, raw: Raw) -> None:
-        """Cuts the connection, and lets the daemon notice."""
+        """Cuts the connection, and waits until the daemon has noticed."""
         raw.hang_up()
         connection = self._connections[self._raws.index(raw)]
         await connection.closed
@@ -127,7 +142,7 @@ class Line:
         return transport
 
     def fill(self, role: Role, texts: list[str]) -> Conversation:
-        """Stores a first message and `texts` as a running conversation, and makes it the line's."""
+        """Stores a first message and `texts` of `role` as the running conversation."""
         start = datetime(2024, 5, 1, tzinfo=UTC)
         conversation = Conversation("Bob", ADDRESS, hash_token(TOKEN), TurnState(Turns.FREE), start)
         turn_state = TurnState(Turns.FREE)
@@ -139,7 +154,7 @@ class Line:
         return conversation
 
     def break_journal(self) -> None:
-        """The next transaction fails in SQLite itself; the journal mends that by opening the file again."""
+        """Makes the next transaction fail in SQLite. The journal then opens the file again, which repairs it."""
         self.journal._db.execute("PRAGMA query_only = ON")
 
     def stored(self) -> list[str]:
@@ -153,8 +168,15 @@ class Line:
         return turn_state.peer, turn_state.operator
 
 
+async def hello_of(raw: Raw) -> wire.Hello:
+    """The daemon's answer to a hello, which is the next line."""
+    hello = await raw.frame()
+    assert isinstance(hello, wire.Hello)
+    return hello
+
+
 def on_a_line(**settings: Any) -> Callable[[Callable[[Line], Coroutine[Any, Any, None]]], Callable[[Path], None]]:
-    """Runs an async test with a line of its own."""
+    """Runs an async test with a service of its own."""
 
     def decorate(test: Callable[[Line], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
         async def run(tmp_path: Path) -> None:

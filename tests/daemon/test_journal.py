@@ -71,7 +71,7 @@ def raw(file: Path, sql: str) -> list[tuple[object, ...]]:
 # ------------------------------------------------------------------ writing and reading
 
 
-def test_the_first_append_gives_the_conversation_its_number_and_its_counts(journal: Journal) -> None:
+def test_the_first_append_sets_the_number_and_the_counts(journal: Journal) -> None:
     conversation = begun()
     assert conversation.id == 0
     said(journal, conversation, "b1", "a1", "b2")
@@ -80,7 +80,7 @@ def test_the_first_append_gives_the_conversation_its_number_and_its_counts(journ
     assert journal.by_id(1) == journal.running() == journal.by_token(TOKEN) == conversation
 
 
-def test_entries_are_numbered_within_their_role_and_in_order_over_both(journal: Journal) -> None:
+def test_entries_are_numbered_by_role_and_over_both_roles(journal: Journal) -> None:
     entries = said(journal, begun(), "b1", "b2", "a1", "b3", "a2")
     assert [(e.role, e.n, e.seq) for e in entries] == [
         (Role.PEER, 1, 1),
@@ -92,7 +92,7 @@ def test_entries_are_numbered_within_their_role_and_in_order_over_both(journal: 
     assert journal.entries(1, 0, limit=10) == entries
 
 
-def test_entries_are_read_from_a_place_on_up_to_a_limit_and_of_one_role(journal: Journal) -> None:
+def test_entries_are_read_from_a_place_with_a_limit_and_a_role(journal: Journal) -> None:
     entries = said(journal, begun(), "b1", "b2", "a1", "b3", "a2", "b4")
     said(journal, begun("another"), "b of another conversation")
     assert journal.entries(1, 2, limit=2) == entries[2:4]
@@ -101,7 +101,7 @@ def test_entries_are_read_from_a_place_on_up_to_a_limit_and_of_one_role(journal:
     assert journal.entries(1, 6, limit=10) == journal.entries(3, 0, limit=10) == []
 
 
-def test_a_message_out_of_turn_gets_no_place_unless_its_sender_has_gone() -> None:
+def test_a_message_out_of_turn_gets_a_place_only_if_asked() -> None:
     turn_state = TurnState(Turns.ALTERNATE, 1, 0)
     with pytest.raises(ProtocolError):
         Entry.numbered(turn_state, Role.PEER, Message("Bob", "b"), NOON)
@@ -109,7 +109,7 @@ def test_a_message_out_of_turn_gets_no_place_unless_its_sender_has_gone() -> Non
     assert Entry.numbered(turn_state, Role.PEER, Message("Bob", "b"), NOON, in_turn=False).n == 2
 
 
-def test_an_ended_conversation_does_not_run_and_is_known_by_its_token(journal: Journal) -> None:
+def test_an_ended_conversation_is_found_by_its_token(journal: Journal) -> None:
     conversation = begun()
     said(journal, conversation, "b1")
     journal.end_conversation(conversation, "bye", NOON)
@@ -119,7 +119,7 @@ def test_an_ended_conversation_does_not_run_and_is_known_by_its_token(journal: J
     assert (found.ended, found.reason) == (NOON, "bye")
 
 
-def test_a_conversation_without_a_message_ends_without_a_trace(journal: Journal) -> None:
+def test_a_conversation_without_a_message_leaves_no_trace(journal: Journal) -> None:
     conversation = begun()
     journal.end_conversation(conversation, "bye", NOON)
     assert conversation.ended == NOON
@@ -147,7 +147,7 @@ def test_what_each_side_has_seen_is_kept(file: Path, ended: bool) -> None:
     again.close()
 
 
-def test_the_next_unseen_is_one_that_runs_or_in_which_the_peer_said_more_than_was_shown(journal: Journal) -> None:
+def test_the_next_unseen_runs_or_has_messages_not_shown(journal: Journal) -> None:
     for number, shown in enumerate((2, 1, 2, 0), 1):
         conversation = begun(str(number))
         said(journal, conversation, "b1", "a1", "b2")
@@ -163,7 +163,7 @@ def test_the_next_unseen_is_one_that_runs_or_in_which_the_peer_said_more_than_wa
     assert numbers == [2, 4, 5]
 
 
-def test_the_next_since_is_one_in_which_something_was_said_since(journal: Journal) -> None:
+def test_the_next_since_has_a_message_since_that_time(journal: Journal) -> None:
     for day in range(3):
         conversation = begun(str(day))
         turn_state = TurnState(Turns.FREE)
@@ -178,7 +178,7 @@ def test_the_next_since_is_one_in_which_something_was_said_since(journal: Journa
     assert journal.next_since(3, NOON) is None
 
 
-def test_forgotten_words_leave_their_places(journal: Journal) -> None:
+def test_removed_texts_leave_their_places(journal: Journal) -> None:
     conversation = begun()
     said(journal, conversation, "b1", "a1", "b2")
     journal.forget_text(conversation, Role.PEER, 1)
@@ -186,7 +186,7 @@ def test_forgotten_words_leave_their_places(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize("ended", [False, True])
-def test_who_has_seen_what_is_kept_with_forgotten_words(file: Path, ended: bool) -> None:
+def test_what_was_shown_is_stored_when_texts_are_removed(file: Path, ended: bool) -> None:
     """Words are removed because they were seen: a new console would be told of them again as missed."""
     journal = Journal(file, full=False)
     conversation = begun()
@@ -206,7 +206,7 @@ def test_who_has_seen_what_is_kept_with_forgotten_words(file: Path, ended: bool)
 
 
 @pytest.mark.parametrize("how", ["forgotten", "pruned"])
-def test_of_removed_words_not_a_byte_stays_in_the_file(journal: Journal, file: Path, how: str) -> None:
+def test_removed_texts_leave_no_byte_in_the_file(journal: Journal, file: Path, how: str) -> None:
     conversation = begun()
     said(journal, conversation, *(f"b{n:04} swordfish" for n in range(500)))
     conversation.shown[Role.OPERATOR] = 500
@@ -224,14 +224,14 @@ def test_of_removed_words_not_a_byte_stays_in_the_file(journal: Journal, file: P
     assert b"jellyfish" in data
 
 
-def test_of_removed_words_not_a_byte_stays_in_the_log_of_a_running_daemon(journal: Journal, file: Path) -> None:
+def test_removed_texts_leave_no_byte_in_the_log(journal: Journal, file: Path) -> None:
     conversation = begun()
     said(journal, conversation, "b swordfish")
     journal.forget_text(conversation, Role.PEER, 1)
     assert b"swordfish" not in b"".join(path.read_bytes() for path in file.parent.iterdir())
 
 
-def test_conversations_that_ended_before_a_time_are_pruned_with_their_messages(journal: Journal) -> None:
+def test_old_conversations_are_pruned_with_their_messages(journal: Journal) -> None:
     for day in range(3):
         conversation = begun(str(day))
         said(journal, conversation, "b1")
@@ -247,7 +247,7 @@ def test_conversations_that_ended_before_a_time_are_pruned_with_their_messages(j
 
 
 @pytest.mark.parametrize("shown", [{Role.OPERATOR: 1}, {Role.OPERATOR: 2}, {Role.PEER: 1}, {}])
-def test_what_one_side_has_not_seen_is_not_pruned(journal: Journal, shown: dict[Role, int]) -> None:
+def test_messages_that_were_not_shown_are_not_pruned(journal: Journal, shown: dict[Role, int]) -> None:
     conversation = begun()
     said(journal, conversation, "b1", "a1", "b2")
     conversation.shown.update(shown)
@@ -259,7 +259,7 @@ def test_what_one_side_has_not_seen_is_not_pruned(journal: Journal, shown: dict[
     assert journal.prune(NOON + timedelta(days=1)) == 1
 
 
-def test_each_console_is_known_by_what_it_has_said(journal: Journal) -> None:
+def test_messages_are_counted_for_each_console(journal: Journal) -> None:
     conversation = begun()
     said(journal, conversation, "b1")
     turn_state = conversation.turn_state.copy()
@@ -273,7 +273,7 @@ def test_each_console_is_known_by_what_it_has_said(journal: Journal) -> None:
     assert [e.console for e in journal.entries(1, 0)] == [None, "c1", "c2", "c1", None]
 
 
-def test_a_file_of_the_first_version_is_taken_over(file: Path) -> None:
+def test_a_file_of_the_first_version_is_migrated(file: Path) -> None:
     file.touch()
     raw(file, "PRAGMA journal_mode = WAL")
     database = sqlite3.connect(file)
@@ -309,7 +309,7 @@ moments = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)).map(  # noqa:
     why=texts,
 )
 @settings(max_examples=100)
-def test_what_is_read_back_is_what_was_stored(
+def test_messages_are_read_back_as_they_were_stored(
     shared_journal: Journal,
     handle: str,
     address: str,
@@ -336,7 +336,7 @@ def test_what_is_read_back_is_what_was_stored(
 
 
 @pytest.mark.parametrize("new", [False, True])
-def test_a_batch_that_fails_in_the_middle_leaves_nothing(journal: Journal, new: bool) -> None:
+def test_a_batch_that_fails_in_the_middle_changes_nothing(journal: Journal, new: bool) -> None:
     conversation = begun()
     if not new:
         said(journal, conversation, "b1")
@@ -363,7 +363,7 @@ def test_an_end_that_fails_leaves_the_conversation_running(journal: Journal) -> 
     assert journal.running() == conversation
 
 
-def test_after_an_error_the_file_is_opened_again_with_the_next_use(journal: Journal) -> None:
+def test_the_next_use_opens_the_file_again_after_an_error(journal: Journal) -> None:
     journal._db.execute("PRAGMA query_only = ON")
     with pytest.raises(JournalError):
         said(journal, begun(), "b1")
@@ -392,7 +392,7 @@ while True:
 
 
 @pytest.mark.parametrize("durability", ["full", "process"])
-def test_what_was_acked_survives_kill_9_of_the_writer(file: Path, durability: str) -> None:
+def test_acked_messages_survive_a_kill_of_the_writer(file: Path, durability: str) -> None:
     command = [sys.executable, "-c", WRITER, str(file), durability]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
@@ -430,13 +430,13 @@ def test_a_commit_reaches_the_disk_when_power_loss_matters(file: Path, full: boo
     journal.close()
 
 
-def test_the_file_and_its_log_are_only_for_the_owner(journal: Journal, file: Path) -> None:
+def test_only_the_owner_can_read_the_file_and_its_log(journal: Journal, file: Path) -> None:
     said(journal, begun(), "b1")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()}
     assert modes == {"journal.db": 0o600, "journal.db-wal": 0o600}
 
 
-def test_of_a_token_only_the_hash_is_in_the_file(journal: Journal, file: Path) -> None:
+def test_the_file_has_only_the_hash_of_a_token(journal: Journal, file: Path) -> None:
     said(journal, begun(), "b1")
     journal.close()
     data = file.read_bytes()
@@ -444,7 +444,7 @@ def test_of_a_token_only_the_hash_is_in_the_file(journal: Journal, file: Path) -
     assert hashlib.sha256(TOKEN.encode()).digest() in data
 
 
-def test_a_file_of_a_newer_version_is_refused_and_left_alone(journal: Journal, file: Path) -> None:
+def test_a_file_of_a_newer_version_is_refused_unchanged(journal: Journal, file: Path) -> None:
     journal.close()
     newer = len(_MIGRATIONS) + 1
     raw(file, f"PRAGMA user_version = {newer}")
@@ -458,14 +458,14 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(journal: Journal, f
     assert file.exists()
 
 
-def test_a_second_opener_is_refused_with_a_sentence(journal: Journal, file: Path) -> None:
+def test_a_file_in_use_is_refused_with_a_sentence(journal: Journal, file: Path) -> None:
     said(journal, begun(), "b1")
     with pytest.raises(JournalError) as refused:
         Journal(file)
     assert str(refused.value) == f"The journal {file} cannot be used: database is locked."
 
 
-def test_a_file_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError) as refused:
         Journal(tmp_path / "none" / "journal.db")
     assert (
@@ -473,9 +473,7 @@ def test_a_file_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path) -
     )
 
 
-def test_a_corrupt_file_is_set_aside_with_a_sentence_and_a_new_one_begins(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_corrupt_file_is_renamed_and_a_new_one_begins(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     file.write_bytes(b"no database" * 1000)
     journal = Journal(file)
     assert journal.running() is None
@@ -483,10 +481,10 @@ def test_a_corrupt_file_is_set_aside_with_a_sentence_and_a_new_one_begins(
     (aside,) = file.parent.glob("journal.db.damaged-*")
     assert aside.read_bytes() == b"no database" * 1000
     (sentence,) = caplog.messages
-    assert sentence.endswith(f"(file is not a database). It has been renamed to {aside}, and a new journal begins.")
+    assert sentence.endswith(f"a database). It has been renamed to {aside}, and a new journal begins.")
 
 
-def test_damage_found_while_it_runs_is_told_and_a_new_file_begins(journal: Journal, file: Path) -> None:
+def test_damage_found_later_is_reported_and_a_new_file_begins(journal: Journal, file: Path) -> None:
     said(journal, begun(), *(f"b{n:0400}" for n in range(100)))
     journal.close()  # into the file, out of the log
     pages = file.stat().st_size // 4096
@@ -499,7 +497,7 @@ def test_damage_found_while_it_runs_is_told_and_a_new_file_begins(journal: Journ
     said(journal, begun(), "b1")
 
 
-def test_a_file_that_was_set_aside_is_never_replaced(file: Path) -> None:
+def test_a_renamed_corrupt_file_is_never_replaced(file: Path) -> None:
     for content in (b"one" * 1000, b"two" * 1000, b"three" * 1000):
         file.write_bytes(content)
         Journal(file).close()

@@ -47,25 +47,25 @@ async def _drip(raw: Raw, text: str) -> None:
 
 @pytest.mark.usefixtures("short_hello")
 @on_a_line()
-async def test_a_connection_that_says_nothing_is_closed(line: Line) -> None:
+async def test_a_silent_connection_is_closed(line: Line) -> None:
     await _is_too_slow(await line.call())
 
 
 @pytest.mark.usefixtures("short_hello")
 @on_a_line()
-async def test_a_hello_that_drips_gains_no_time(line: Line) -> None:
+async def test_a_dripping_hello_gets_no_extra_time(line: Line) -> None:
     await _drip(await line.call(), "\\hello 1 Bob")
 
 
 @pytest.mark.usefixtures("short_hello")
 @on_a_line()
-async def test_a_classic_line_that_drips_gains_no_time(line: Line) -> None:
+async def test_a_dripping_classic_line_gets_no_extra_time(line: Line) -> None:
     await _drip(await line.call(), "Bob> Hi")
 
 
 @pytest.mark.usefixtures("short_first_message")
 @on_a_line()
-async def test_a_caller_that_never_says_its_first_message_is_closed(line: Line) -> None:
+async def test_a_caller_without_a_first_message_is_closed(line: Line) -> None:
     raw, _ = await line.greeted()
     await _is_too_slow(raw)
     await line.lose(raw)
@@ -74,14 +74,14 @@ async def test_a_caller_that_never_says_its_first_message_is_closed(line: Line) 
 
 @pytest.mark.usefixtures("short_first_message")
 @on_a_line()
-async def test_a_first_message_that_drips_gains_no_time(line: Line) -> None:
+async def test_a_dripping_first_message_gets_no_extra_time(line: Line) -> None:
     raw, _ = await line.greeted()
     await _drip(raw, "Bob> Hi")
 
 
 @pytest.mark.usefixtures("short_first_message")
 @on_a_line()
-async def test_control_lines_and_pings_gain_no_time(line: Line) -> None:
+async def test_control_lines_and_pings_get_no_extra_time(line: Line) -> None:
     raw, _ = await line.greeted()
     start = asyncio.get_running_loop().time()
     while (answer := await raw.news())[-1:] == []:
@@ -93,7 +93,7 @@ async def test_control_lines_and_pings_gain_no_time(line: Line) -> None:
 
 @pytest.mark.usefixtures("short_first_message")
 @on_a_line()
-async def test_a_peer_that_has_spoken_may_be_silent_for_as_long_as_it_likes(line: Line) -> None:
+async def test_a_peer_can_be_silent_after_its_first_message(line: Line) -> None:
     raw, _ = await line.peer("Hi")
     await asyncio.sleep(SHORT * 2)
     assert await raw.news() == []
@@ -102,7 +102,7 @@ async def test_a_peer_that_has_spoken_may_be_silent_for_as_long_as_it_likes(line
 
 @pytest.mark.usefixtures("short_hello")
 @on_a_line()
-async def test_a_caller_that_has_said_hello_has_more_time_for_its_first_message(line: Line) -> None:
+async def test_a_hello_gives_more_time_for_the_first_message(line: Line) -> None:
     raw, _ = await line.greeted()
     await asyncio.sleep(SHORT * 2)
     await raw.say("Bob> Hi")
@@ -111,7 +111,7 @@ async def test_a_caller_that_has_said_hello_has_more_time_for_its_first_message(
 
 @pytest.mark.usefixtures("short_hello")
 @on_a_line()
-async def test_a_classic_caller_refused_for_its_length_has_time_to_say_it_shorter(line: Line) -> None:
+async def test_a_classic_caller_can_shorten_a_refused_message(line: Line) -> None:
     raw = await line.call("x" * 501)
     assert (await raw.hear()).startswith("\\error too-long ")
     await asyncio.sleep(SHORT * 2)

@@ -1,4 +1,4 @@
-"""Signs of typing and rings: passed on to who is there, never stored, and not too often."""
+"""Typing and ring signals: passed on if the other end is there, never stored, and limited in rate."""
 
 from __future__ import annotations
 
@@ -6,41 +6,37 @@ import pytest
 
 from tests.daemon.line import Line, on_a_line
 
-SIGNS = ["\\typing", "\\ring"]
+SIGNALS = ["\\typing", "\\ring"]
 
 
-@pytest.mark.parametrize("sign", SIGNS)
-def test_a_sign_goes_to_the_other_side_and_not_into_the_journal(
-    sign: str, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_a_signal_reaches_the_other_end_and_is_not_stored(
+    signal: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     @on_a_line()
     async def check(line: Line) -> None:
-        console = await line.console()
-        peer, _ = await line.peer("Hi!")
-        await console.news()
-        await peer.say(sign)
+        console, peer, _ = await line.talk()
+        await peer.say(signal)
         await peer.news()
-        assert await console.news() == [sign]
-        await console.say_blindly("\\ack 1", sign)
+        assert await console.news() == [signal]
+        await console.say_blindly("\\ack 1", signal)
         await console.news()
-        assert await peer.news() == ["\\read 1", sign]
+        assert await peer.news() == ["\\read 1", signal]
         assert line.stored() == ["Hi!"]
 
     check(tmp_path_factory.mktemp("line"))
 
 
 @on_a_line()
-async def test_the_second_sign_of_a_kind_comes_too_early_and_goes_nowhere(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
+async def test_a_signal_too_soon_after_another_is_dropped(line: Line) -> None:
+    console, peer, _ = await line.talk()
     await peer.say("\\typing", "\\ring", "\\typing", "\\ring", "\\typing")
     await peer.news()
     assert await console.news() == ["\\typing", "\\ring"]
 
 
 @on_a_line()
-async def test_a_caller_without_the_seat_gives_no_signs(line: Line) -> None:
+async def test_a_waiting_caller_cannot_send_signals(line: Line) -> None:
     console = await line.console()
     caller, _ = await line.greeted()
     await caller.say("\\typing", "\\ring")
@@ -49,7 +45,7 @@ async def test_a_caller_without_the_seat_gives_no_signs(line: Line) -> None:
 
 
 @on_a_line()
-async def test_a_sign_without_a_console_is_dropped(line: Line) -> None:
+async def test_a_signal_without_a_console_is_dropped(line: Line) -> None:
     peer, _ = await line.peer("Hi!")
     await peer.say("\\ring")
     await peer.news()
@@ -58,7 +54,7 @@ async def test_a_sign_without_a_console_is_dropped(line: Line) -> None:
 
 
 @on_a_line()
-async def test_a_console_that_is_not_in_step_gives_no_signs(line: Line) -> None:
+async def test_a_console_that_is_not_in_step_cannot_send_signals(line: Line) -> None:
     console = await line.console()
     peer, _ = await line.peer("Hi!")
     await console.say_blindly("\\ring")
@@ -67,7 +63,7 @@ async def test_a_console_that_is_not_in_step_gives_no_signs(line: Line) -> None:
 
 
 @on_a_line()
-async def test_a_console_that_is_still_told_the_conversation_before_gets_no_signs_of_this_one(line: Line) -> None:
+async def test_a_console_gets_no_signals_of_the_next_conversation(line: Line) -> None:
     console = await line.console()
     first, _ = await line.peer("Hi!")
     await console.news()
@@ -80,7 +76,7 @@ async def test_a_console_that_is_still_told_the_conversation_before_gets_no_sign
 
 
 @on_a_line()
-async def test_a_classic_peer_gets_no_signs(line: Line) -> None:
+async def test_a_classic_peer_gets_no_signals(line: Line) -> None:
     console = await line.console()
     peer = await line.classic("Bob> Hi!")
     await console.news()

@@ -18,7 +18,7 @@ from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation.classic_queue import WAITING_MAX
 from pychatd.conversation.model import Conversation, Entry, JournalError
-from tests.daemon.line import ADDRESS, TOKEN, Line, on_a_line
+from tests.daemon.line import ADDRESS, TOKEN, Line, hello_of, on_a_line
 
 
 def _fails() -> NoReturn:
@@ -33,7 +33,7 @@ def without_times(lines: list[str]) -> list[str]:
 
 
 @on_a_line()
-async def test_the_first_message_and_not_the_hello_takes_the_seat(line: Line) -> None:
+async def test_the_first_message_takes_the_seat_not_the_hello(line: Line) -> None:
     first, _ = await line.greeted("First")
     second, _ = await line.greeted("Second")
     assert line.switchboard.peer is None
@@ -44,14 +44,14 @@ async def test_the_first_message_and_not_the_hello_takes_the_seat(line: Line) ->
 
 
 @on_a_line()
-async def test_hello_and_first_message_may_come_in_one_read(line: Line) -> None:
+async def test_hello_and_first_message_can_come_in_one_read(line: Line) -> None:
     caller = await line.call("\\hello 1 Bob", "Bob> Hi!")
     assert (await caller.hear()).startswith("\\hello 1 operator session=")
     assert await caller.news() == ["\\away", "\\ack 1"]
 
 
 @on_a_line()
-async def test_while_the_seat_is_taken_a_caller_is_told_busy_and_closed(line: Line) -> None:
+async def test_a_caller_gets_busy_while_the_seat_is_taken(line: Line) -> None:
     peer, _ = await line.peer("Hi!")
     caller = await line.call("\\hello 1 Eve", "Eve> let me in")
     assert [line.split()[0] for line in await caller.rest()] == ["\\busy"]
@@ -60,7 +60,7 @@ async def test_while_the_seat_is_taken_a_caller_is_told_busy_and_closed(line: Li
 
 
 @on_a_line()
-async def test_within_the_grace_time_the_seat_is_kept_for_the_peer_that_was_cut_off(line: Line) -> None:
+async def test_the_seat_is_kept_for_a_lost_peer_during_the_grace_time(line: Line) -> None:
     peer, _ = await line.peer("Hi!")
     await line.lose(peer)
     caller = await line.call("\\hello 1 Eve")
@@ -68,7 +68,7 @@ async def test_within_the_grace_time_the_seat_is_kept_for_the_peer_that_was_cut_
 
 
 @on_a_line()
-async def test_the_seat_is_kept_by_a_clock_that_nobody_sets(line: Line) -> None:
+async def test_setting_the_clock_does_not_free_the_seat(line: Line) -> None:
     peer, _ = await line.peer("Hi!")
     await line.lose(peer)
     for hours in (2, -2):
@@ -78,7 +78,7 @@ async def test_the_seat_is_kept_by_a_clock_that_nobody_sets(line: Line) -> None:
 
 
 @on_a_line(grace=0.0)
-async def test_a_clock_set_back_keeps_nobody_out(line: Line) -> None:
+async def test_a_clock_set_back_does_not_keep_the_seat_longer(line: Line) -> None:
     peer, _ = await line.peer("Hi!")
     await line.lose(peer)
     line.switchboard.now = lambda: datetime.now(UTC) - timedelta(hours=2)  # type: ignore[method-assign]
@@ -86,11 +86,11 @@ async def test_a_clock_set_back_keeps_nobody_out(line: Line) -> None:
 
 
 @on_a_line()
-async def test_a_call_that_was_overtaken_does_not_displace_the_newer_one(line: Line) -> None:
+async def test_an_older_call_does_not_displace_a_newer_one(line: Line) -> None:
     _, token = await line.peer("Hi!")
-    third = await line.call(f"\\hello 1 Bob session={token} got=0 call=3")
+    third = await line.resume(token, call=3)
     await third.news()
-    second = await line.call(f"\\hello 1 Bob session={token} got=0 call=2", "Bob> stale", "\\quit")
+    second = await line.resume(token, "Bob> stale", "\\quit", call=2)
     assert (await second.rest())[-1].startswith("\\error displaced")
     assert line.stored() == ["Hi!"]
     await line.console("")
@@ -98,18 +98,18 @@ async def test_a_call_that_was_overtaken_does_not_displace_the_newer_one(line: L
 
 
 @on_a_line()
-async def test_a_call_that_does_not_count_is_the_newest(line: Line) -> None:
+async def test_a_call_without_a_number_is_the_newest(line: Line) -> None:
     _, token = await line.peer("Hi!")
-    third = await line.call(f"\\hello 1 Bob session={token} got=0 call=3")
+    third = await line.resume(token, call=3)
     await third.news()
-    await (await line.call(f"\\hello 1 Bob session={token} got=0")).news()
+    await (await line.resume(token)).news()
     assert (await third.rest())[-1].startswith("\\error displaced")
 
 
 @on_a_line()
-async def test_a_caller_that_calls_again_before_its_first_message_keeps_its_token(line: Line) -> None:
+async def test_a_second_call_before_the_first_message_keeps_the_token(line: Line) -> None:
     first, token = await line.greeted()
-    second = await line.call(f"\\hello 1 Bob session={token} got=0 call=2")
+    second = await line.resume(token, call=2)
     assert f"session={token}" in (await second.news())[0]
     await first.say("Bob> late")
     assert (await first.rest())[-1].startswith("\\error displaced")
@@ -119,18 +119,18 @@ async def test_a_caller_that_calls_again_before_its_first_message_keeps_its_toke
 
 
 @on_a_line()
-async def test_a_hello_overtaken_before_the_first_message_puts_nobody_out(line: Line) -> None:
+async def test_an_older_hello_does_not_displace_a_waiting_caller(line: Line) -> None:
     _, token = await line.greeted()
-    third = await line.call(f"\\hello 1 Bob session={token} got=0 call=3")
+    third = await line.resume(token, call=3)
     await third.news()
-    second = await line.call(f"\\hello 1 Bob session={token} got=0 call=2", "Bob> stale")
+    second = await line.resume(token, "Bob> stale", call=2)
     assert (await second.rest())[-1].startswith("\\error displaced")
     await third.say("Bob> Hi!")
     assert "\\ack 1" in await third.news()
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_a_refused_console_is_told_what_of_its_words_is_stored(line: Line) -> None:
+async def test_a_refused_console_learns_how_many_messages_are_stored(line: Line) -> None:
     console = await line.console(" console=c1")
     await line.peer("Hi!")
     await console.say("alice> one", "alice> two")
@@ -145,7 +145,7 @@ async def test_a_refused_console_is_told_what_of_its_words_is_stored(line: Line)
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_a_console_that_is_taken_over_is_told_what_of_its_words_is_stored(line: Line) -> None:
+async def test_a_displaced_console_learns_how_many_messages_are_stored(line: Line) -> None:
     console = await line.console(" console=c1")
     await line.peer("Hi!")
     await console.say("alice> one")
@@ -155,13 +155,13 @@ async def test_a_console_that_is_taken_over_is_told_what_of_its_words_is_stored(
 
 
 @on_a_line(keep="none", turns=Turns.FREE)
-async def test_a_console_is_told_which_of_the_repeated_messages_are_its_own(line: Line) -> None:
+async def test_repeated_messages_are_marked_as_the_consoles_own(line: Line) -> None:
     console = await line.console(" console=c1")
     peer, token = await line.peer("Hi!")
     await console.say("\\ack 1", "alice> one")
     await console.news()
     await line.restart()
-    peer = await line.call(f"\\hello 1 Bob session={token} got=1")
+    peer = await line.resume(token, got=1)
     other = await line.console(" session=1 got=1 sent=1 console=c2")
     await other.say("alice> two")
     await other.news()
@@ -174,7 +174,7 @@ async def test_a_console_is_told_which_of_the_repeated_messages_are_its_own(line
 
 
 @on_a_line()
-async def test_a_console_that_cannot_attach_renames_nobody(line: Line) -> None:
+async def test_a_console_that_cannot_attach_changes_no_handle(line: Line) -> None:
     await line.peer("Hi!")
     line.switchboard.journal_failed(JournalError("broken"))
     before = line.switchboard.handle
@@ -186,34 +186,33 @@ async def test_a_console_that_cannot_attach_renames_nobody(line: Line) -> None:
 
 
 @on_a_line(grace=0.0)
-async def test_after_the_grace_time_the_token_resumes_while_nobody_else_has_spoken(line: Line) -> None:
+async def test_a_token_resumes_after_the_grace_time_if_the_seat_is_free(line: Line) -> None:
     peer, token = await line.peer("Hi!")
     await line.lose(peer)
     await line.greeted("Eve")  # a hello is not enough to take the seat
-    peer = await line.call(f"\\hello 1 Bob session={token} got=0")
-    hello = await peer.frame()
-    assert isinstance(hello, wire.Hello)
+    peer = await line.resume(token)
+    hello = await hello_of(peer)
     assert (hello.session, hello.got) == (token, 1)
 
 
 @on_a_line(grace=0.0)
-async def test_after_the_grace_time_another_first_message_ends_the_conversation(line: Line) -> None:
+async def test_a_new_caller_ends_the_conversation_after_the_grace_time(line: Line) -> None:
     peer, token = await line.peer("Hi!")
     await line.lose(peer)
     await line.peer("Me now", handle="Eve")
     assert line.stored() == ["Me now"]
-    late = await line.call(f"\\hello 1 Bob session={token} got=0", "Bob> still there?")
+    late = await line.resume(token, "Bob> still there?")
     assert (await late.rest())[-1].startswith("\\quit no reconnection in time; a new call took over")
     assert line.stored() == ["Me now"]
 
 
 @on_a_line()
-async def test_after_a_restart_the_seat_is_kept_too(line: Line) -> None:
+async def test_the_seat_is_kept_after_a_restart(line: Line) -> None:
     _, token = await line.peer("Hi!")
     await line.restart()
     caller = await line.call("\\hello 1 Eve")
     assert (await caller.hear()).startswith("\\busy")
-    peer = await line.call(f"\\hello 1 Bob session={token} got=0", "Bob> back")
+    peer = await line.resume(token, "Bob> back")
     assert any(line.startswith("\\error turn") for line in await peer.rest())  # known, and not its turn
 
 
@@ -221,10 +220,8 @@ async def test_after_a_restart_the_seat_is_kept_too(line: Line) -> None:
 
 
 @on_a_line()
-async def test_nobody_is_told_of_a_message_before_its_commit(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
+async def test_acks_and_messages_are_sent_after_the_commit(line: Line) -> None:
+    console, peer, _ = await line.talk()
     append, early = line.journal.append, []
 
     def spy(*args: Any) -> None:
@@ -243,7 +240,7 @@ async def test_nobody_is_told_of_a_message_before_its_commit(line: Line) -> None
 
 
 @on_a_line()
-async def test_what_of_the_peer_cannot_be_stored_is_neither_acked_nor_forwarded_nor_counted(line: Line) -> None:
+async def test_a_peers_message_that_is_not_stored_does_not_count(line: Line) -> None:
     console = await line.console()
     peer, token = await line.peer("Hi!")
     await console.say("alice> Hello")
@@ -255,19 +252,17 @@ async def test_what_of_the_peer_cannot_be_stored_is_neither_acked_nor_forwarded_
     assert "Bob> How are you?" not in await console.news()
     assert line.counts() == (1, 1)
     assert line.stored() == ["Hi!", "Hello"]
-    again = await line.call(f"\\hello 1 Bob session={token} got=1", "Bob> How are you?")
+    again = await line.resume(token, "Bob> How are you?", got=1)
     assert "\\ack 2" in await again.news()
     assert "Bob> How are you?" in await console.news()
     assert line.stored() == ["Hi!", "Hello", "How are you?"]
 
 
 @on_a_line()
-async def test_what_of_the_operator_cannot_be_stored_is_neither_acked_nor_forwarded_nor_counted(
+async def test_an_operators_message_that_is_not_stored_does_not_count(
     line: Line,
 ) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
+    console, peer, _ = await line.talk()
     line.break_journal()
     await console.say("alice> Hello")
     assert (await console.rest())[-1].startswith("\\error journal")
@@ -292,13 +287,13 @@ async def test_a_first_message_that_cannot_be_stored_takes_no_seat(line: Line) -
 
 
 @on_a_line()
-async def test_a_quit_that_cannot_be_stored_leaves_the_conversation_open(line: Line) -> None:
+async def test_a_quit_that_is_not_stored_does_not_end_the_conversation(line: Line) -> None:
     peer, token = await line.peer("Hi!")
     line.break_journal()
     await peer.say("\\quit")
     assert (await peer.rest())[-1].startswith("\\error journal")
-    again = await line.call(f"\\hello 1 Bob session={token} got=0")
-    assert isinstance(hello := await again.frame(), wire.Hello)
+    again = await line.resume(token)
+    hello = await hello_of(again)
     assert hello.session == token
 
 
@@ -319,18 +314,15 @@ def _quits(lines: list[str]) -> list[str]:
 
 
 @on_a_line()
-async def test_a_peers_quit_that_was_stored_in_doubt_is_an_end(line: Line) -> None:
+async def test_a_peers_quit_in_doubt_is_an_end(line: Line) -> None:
     """Each is told of it once, with its reason, when the journal can be asked."""
-    console = await line.console()
-    peer, token = await line.peer("Hi!")
-    await console.say("\\ack 1")
-    await console.news()
+    console, peer, token = await line.talk(acked=True)
     _end_in_doubt(line)
     await peer.say("\\quit bye")
     told = await peer.rest()
     assert told[-1].startswith("\\error journal")
     assert _quits([*told, *await console.news()]) == []
-    again = await line.call(f"\\hello 1 Bob session={token} got=0")
+    again = await line.resume(token)
     assert without_times(await again.rest())[-1:] == ["\\quit bye"]
     assert _quits(await console.news()) == ["\\quit bye"]
     assert (line.switchboard.conversation, line.switchboard.peer, line.stored()) == (None, None, [])
@@ -339,11 +331,8 @@ async def test_a_peers_quit_that_was_stored_in_doubt_is_an_end(line: Line) -> No
 
 
 @on_a_line()
-async def test_an_operators_quit_that_was_stored_in_doubt_is_an_end(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.say("\\ack 1")
-    await console.news()
+async def test_an_operators_quit_in_doubt_is_an_end(line: Line) -> None:
+    console, peer, _ = await line.talk(acked=True)
     _end_in_doubt(line)
     await console.say("\\quit bye")
     told = await console.rest()
@@ -359,11 +348,8 @@ async def test_an_operators_quit_that_was_stored_in_doubt_is_an_end(line: Line) 
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_what_is_said_behind_an_end_in_doubt_is_not_stored(line: Line) -> None:
-    console = await line.console()
-    peer, token = await line.peer("Hi!")
-    await console.say("\\ack 1")
-    await console.news()
+async def test_a_message_after_an_end_in_doubt_is_not_stored(line: Line) -> None:
+    console, peer, token = await line.talk(acked=True)
     _end_in_doubt(line)
     await peer.say("\\quit bye")
     await peer.rest()
@@ -371,7 +357,7 @@ async def test_what_is_said_behind_an_end_in_doubt_is_not_stored(line: Line) -> 
     lines = await console.news()
     assert _quits(lines) == ["\\quit bye"]
     assert not any(line.startswith("\\ack") for line in lines)
-    again = await line.call(f"\\hello 1 Bob session={token} got=0", "Bob> more")
+    again = await line.resume(token, "Bob> more")
     assert _quits(await again.rest()) == ["\\quit bye"]
     assert [e.text for e in line.journal.entries(1, 0)] == ["Hi!"]
 
@@ -403,10 +389,7 @@ async def test_a_classic_peers_message_in_doubt_is_stored_once(line: Line) -> No
 
 @on_a_line(turns=Turns.FREE)
 async def test_a_message_in_doubt_reaches_a_peer_that_quits(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.say("\\ack 1")
-    await console.news()
+    console, peer, _ = await line.talk(acked=True)
     _append_in_doubt(line)
     await console.say("alice> in doubt")
     await console.rest()
@@ -415,7 +398,7 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(line: Line) -> None:
 
 
 @on_a_line()
-async def test_an_end_that_the_journal_has_is_told_to_systemd(line: Line) -> None:
+async def test_an_end_found_in_the_journal_is_reported_to_systemd(line: Line) -> None:
     changes: list[bool] = []
     line.switchboard._changed = lambda: changes.append(line.switchboard.conversation is None)
     peer, _ = await line.peer("Hi!")
@@ -428,9 +411,7 @@ async def test_an_end_that_the_journal_has_is_told_to_systemd(line: Line) -> Non
 
 @on_a_line(turns=Turns.FREE)
 async def test_the_messages_of_one_read_are_stored_in_one_transaction(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
+    console, peer, _ = await line.talk()
     statements: list[str] = []
     line.journal._db.set_trace_callback(statements.append)
     await peer.say(*(f"Bob> {n}" for n in range(100)))
@@ -443,7 +424,7 @@ async def test_the_messages_of_one_read_are_stored_in_one_transaction(line: Line
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_a_classic_peers_messages_of_one_read_are_stored_in_one_transaction(line: Line) -> None:
+async def test_a_classic_peers_read_is_stored_in_one_transaction(line: Line) -> None:
     peer = await line.classic("Bob> Hi!")
     console = await line.console()
     await console.news()
@@ -459,23 +440,21 @@ async def test_a_classic_peers_messages_of_one_read_are_stored_in_one_transactio
 
 
 @on_a_line()
-async def test_a_peer_out_of_turn_gets_an_error_behind_the_ack_of_what_was_in_turn(line: Line) -> None:
+async def test_a_peer_out_of_turn_gets_the_ack_then_an_error(line: Line) -> None:
     peer, token = await line.greeted()
     await peer.say("Bob> one", "Bob> two", "Bob> three")
     lines = await peer.rest()
     assert lines[0] == "\\ack 1"
     assert [line.split()[:2] for line in lines[1:]] == [["\\error", "turn"]]
     assert line.stored() == ["one"]
-    again = await line.call(f"\\hello 1 Bob session={token} got=0")
-    assert isinstance(hello := await again.frame(), wire.Hello)
+    again = await line.resume(token)
+    hello = await hello_of(again)
     assert hello.got == 1
 
 
 @on_a_line()
-async def test_an_operator_out_of_turn_gets_an_error_behind_the_ack_of_what_was_in_turn(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
+async def test_an_operator_out_of_turn_gets_the_ack_then_an_error(line: Line) -> None:
+    console, peer, _ = await line.talk()
     await console.say("\\ack 1", "alice> one", "alice> two")
     lines = await console.rest()
     assert lines[0] == "\\ack 1"
@@ -495,9 +474,7 @@ async def test_an_operator_out_of_turn_gets_an_error_behind_the_ack_of_what_was_
         (["\\hello 1 Bob", "Bob> Hi!", "no message"], "syntax"),
     ],
 )
-def test_a_caller_that_breaks_a_rule_is_told_which_and_closed(
-    tmp_path: Path, said: list[str], code: str | None
-) -> None:
+def test_a_caller_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[str], code: str | None) -> None:
     @on_a_line()
     async def check(line: Line) -> None:
         caller = await line.call(*said)
@@ -516,7 +493,7 @@ def test_a_caller_that_breaks_a_rule_is_told_which_and_closed(
         (["\\hello 1 alice", "bob> Hi!"], "handle"),
     ],
 )
-def test_a_console_that_breaks_a_rule_is_told_which_and_closed(tmp_path: Path, said: list[str], code: str) -> None:
+def test_a_console_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[str], code: str) -> None:
     @on_a_line()
     async def check(line: Line) -> None:
         console = await line.connect(line.console_session())
@@ -527,14 +504,14 @@ def test_a_console_that_breaks_a_rule_is_told_which_and_closed(tmp_path: Path, s
 
 
 @on_a_line()
-async def test_a_peer_cannot_say_that_version_0_is_spoken(line: Line) -> None:
+async def test_a_peer_cannot_ask_for_version_0(line: Line) -> None:
     """0 is only what the daemon calls a classic peer."""
     caller = await line.call("\\hello 0 Bob", "Bob> Hi!")
     assert (await caller.hear()).startswith("\\error version")
 
 
 @on_a_line()
-async def test_a_wrong_ack_behind_a_message_in_one_read_does_not_lose_the_message(line: Line) -> None:
+async def test_a_wrong_ack_does_not_lose_the_message_before_it(line: Line) -> None:
     caller, _ = await line.greeted()
     await caller.say("Bob> Hi!", "\\ack 9")
     lines = await caller.rest()
@@ -543,9 +520,9 @@ async def test_a_wrong_ack_behind_a_message_in_one_read_does_not_lose_the_messag
 
 
 @on_a_line()
-async def test_an_ack_of_more_than_was_said_is_an_error(line: Line) -> None:
+async def test_an_ack_of_more_than_was_sent_is_an_error(line: Line) -> None:
     peer, token = await line.peer("Hi!")
-    again = await line.call(f"\\hello 1 Bob session={token} got=1")
+    again = await line.resume(token, got=1)
     assert (await again.hear()).startswith("\\error ack")
     await peer.say("\\ack 1")
     assert (await peer.hear()).startswith("\\error ack")
@@ -555,7 +532,7 @@ async def test_an_ack_of_more_than_was_said_is_an_error(line: Line) -> None:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_peer_that_comes_back_gets_what_it_has_not_got_in_order(tmp_path: Path, restarted: bool) -> None:
+def test_a_peer_that_comes_back_gets_the_missed_messages_in_order(tmp_path: Path, restarted: bool) -> None:
     @on_a_line(turns=Turns.FREE)
     async def check(line: Line) -> None:
         peer, token = await line.peer("Hi!")
@@ -568,9 +545,8 @@ def test_a_peer_that_comes_back_gets_what_it_has_not_got_in_order(tmp_path: Path
         assert await console.news() == ["\\away", "\\ack 4"]
         if restarted:
             await line.restart()
-        again = await line.call(f"\\hello 1 Bob session={token} got=1")
-        hello = await again.frame()
-        assert isinstance(hello, wire.Hello)
+        again = await line.resume(token, got=1)
+        hello = await hello_of(again)
         assert (hello.session, hello.got, hello.turns) == (token, 1, "free")
         lines = await again.news()
         assert without_times(lines) == [
@@ -586,18 +562,18 @@ def test_a_peer_that_comes_back_gets_what_it_has_not_got_in_order(tmp_path: Path
 
 
 @on_a_line()
-async def test_what_is_sent_again_has_its_time(line: Line) -> None:
+async def test_messages_sent_again_have_their_time(line: Line) -> None:
     line.fill(Role.OPERATOR, ["Hello"])
-    again = await line.call(f"\\hello 1 Bob session={TOKEN} got=0")
+    again = await line.resume(TOKEN)
     assert (await again.news())[-2:] == ["\\at 2024-05-01T00:00:00.000Z", "alice> Hello"]
 
 
 @on_a_line()
-async def test_a_valid_token_displaces_the_ghost_that_still_holds_the_seat(line: Line) -> None:
+async def test_a_valid_token_displaces_a_dead_connection(line: Line) -> None:
     console = await line.console()
     ghost, token = await line.peer("Hi!")
     await console.news()
-    again = await line.call(f"\\hello 1 Bob session={token} got=0")
+    again = await line.resume(token)
     assert (await ghost.hear()).startswith("\\error displaced")
     await ghost.say("Bob> from beyond")
     assert await ghost.rest() == []
@@ -609,16 +585,15 @@ async def test_a_valid_token_displaces_the_ghost_that_still_holds_the_seat(line:
 
 
 @on_a_line()
-async def test_an_unknown_token_makes_a_new_caller_with_a_token_of_its_own(line: Line) -> None:
+async def test_a_caller_with_an_unknown_token_gets_a_new_one(line: Line) -> None:
     caller = await line.call("\\hello 1 Bob session=0123 got=3")
-    hello = await caller.frame()
-    assert isinstance(hello, wire.Hello)
+    hello = await hello_of(caller)
     assert hello.session != "0123"
     assert hello.got is None
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_the_token_of_an_ended_conversation_gets_the_rest_and_then_the_quit(line: Line) -> None:
+async def test_an_ended_conversations_token_gets_the_rest_and_quit(line: Line) -> None:
     peer, token = await line.peer("Hi!")
     console = await line.console()
     await console.news()
@@ -626,7 +601,7 @@ async def test_the_token_of_an_ended_conversation_gets_the_rest_and_then_the_qui
     await console.say("alice> one", "alice> two", "\\quit bye")
     await console.news()
     assert line.switchboard.conversation is None
-    again = await line.call(f"\\hello 1 Bob session={token} got=1", "Bob> too late")
+    again = await line.resume(token, "Bob> too late", got=1)
     lines = await again.rest()
     assert without_times(lines)[-2:] == ["alice> two", "\\quit bye"]
     assert not any(line.startswith("\\ack") for line in lines)
@@ -636,7 +611,7 @@ async def test_the_token_of_an_ended_conversation_gets_the_rest_and_then_the_qui
 
 
 @on_a_line()
-async def test_a_quit_ends_the_conversation_for_both_and_frees_the_seat(line: Line) -> None:
+async def test_a_quit_ends_the_conversation_and_frees_the_seat(line: Line) -> None:
     console = await line.console()
     peer, _ = await line.peer("Hi!")
     await console.say("\\ack 1")
@@ -647,10 +622,8 @@ async def test_a_quit_ends_the_conversation_for_both_and_frees_the_seat(line: Li
 
 
 @on_a_line()
-async def test_what_a_peer_says_across_the_end_of_its_conversation_is_not_acked(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
+async def test_a_message_that_crosses_the_end_is_not_acked(line: Line) -> None:
+    console, peer, _ = await line.talk()
     await console.say("\\ack 1", "alice> Bye", "\\quit")
     await console.news()
     await peer.say("Bob> But")
@@ -659,12 +632,8 @@ async def test_what_a_peer_says_across_the_end_of_its_conversation_is_not_acked(
 
 
 @on_a_line()
-async def test_what_the_operator_said_to_the_last_peer_is_not_taken_for_the_next_one(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
-    await console.say("\\ack 1")
-    await console.news()
+async def test_a_message_for_the_last_peer_does_not_reach_the_next(line: Line) -> None:
+    console, peer, _ = await line.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
     eve, _ = await line.peer("Me now", handle="Eve")
@@ -675,12 +644,8 @@ async def test_what_the_operator_said_to_the_last_peer_is_not_taken_for_the_next
 
 
 @on_a_line()
-async def test_a_quit_for_the_last_conversation_does_not_end_the_next_one(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
-    await console.say("\\ack 1")
-    await console.news()
+async def test_a_quit_for_the_last_conversation_does_not_end_the_next(line: Line) -> None:
+    console, peer, _ = await line.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
     eve, _ = await line.peer("Me now", handle="Eve")
@@ -691,16 +656,14 @@ async def test_a_quit_for_the_last_conversation_does_not_end_the_next_one(line: 
 
 
 @on_a_line()
-async def test_when_the_daemon_stops_both_ends_are_told_and_the_conversation_goes_on_later(line: Line) -> None:
-    console = await line.console()
-    peer, token = await line.peer("Hi!")
-    await console.news()
+async def test_a_stop_is_told_to_both_ends_and_the_conversation_stays(line: Line) -> None:
+    console, peer, token = await line.talk()
     line.switchboard.stop()
     assert [line.split()[1] for line in await peer.rest()] == ["stopping"]
     assert [line.split()[1] for line in await console.rest()] == ["stopping"]
     await line.restart()
-    again = await line.call(f"\\hello 1 Bob session={token} got=0")
-    assert isinstance(hello := await again.frame(), wire.Hello)
+    again = await line.resume(token)
+    hello = await hello_of(again)
     assert hello.got == 1
 
 
@@ -709,9 +672,7 @@ async def test_when_the_daemon_stops_both_ends_are_told_and_the_conversation_goe
 
 @on_a_line()
 async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.news()
+    console, peer, _ = await line.talk()
     await console.say("\\ack 1", "alice> Hello")
     assert await console.news() == ["\\ack 1"]
     assert await peer.news() == ["\\read 1", "alice> Hello"]
@@ -721,7 +682,7 @@ async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(line: Line) -> Non
 
 
 @on_a_line()
-async def test_read_marks_are_told_again_to_ends_that_come_back_also_after_a_restart(line: Line) -> None:
+async def test_read_marks_are_sent_again_after_a_restart(line: Line) -> None:
     console = await line.console()
     peer, token = await line.peer("Hi!")
     await console.say("\\ack 1", "alice> Hello")
@@ -729,26 +690,26 @@ async def test_read_marks_are_told_again_to_ends_that_come_back_also_after_a_res
     await peer.say("\\ack 1")
     await peer.news()
     await line.restart()
-    again = await line.call(f"\\hello 1 Bob session={token} got=1")
+    again = await line.resume(token, got=1)
     assert (await again.news())[1:] == ["\\read 1", "\\away"]
     console = await line.console()
     assert "\\read 1" in await console.news()
 
 
 @on_a_line()
-async def test_what_a_peer_has_got_when_it_comes_back_is_a_read_mark_for_the_console(line: Line) -> None:
+async def test_the_count_of_a_resume_is_a_read_mark_for_the_console(line: Line) -> None:
     console = await line.console()
     peer, token = await line.peer("Hi!")
     await console.say("alice> Hello")
     await console.news()
     await line.lose(peer)
     assert await console.news() == ["\\away"]
-    await (await line.call(f"\\hello 1 Bob session={token} got=1")).news()
+    await (await line.resume(token, got=1)).news()
     assert sorted(await console.news()) == [f"\\here Bob address={ADDRESS}", "\\read 1"]
 
 
 @on_a_line()
-async def test_callers_and_the_peer_are_told_whether_a_console_is_attached(line: Line) -> None:
+async def test_callers_are_told_whether_a_console_is_attached(line: Line) -> None:
     peer, _ = await line.greeted()
     other, _ = await line.greeted()
     console = await line.console()
@@ -770,7 +731,7 @@ async def test_the_console_is_told_whether_the_peer_is_connected(line: Line) -> 
     await line.lose(console)
     console = await line.console()
     assert "\\away" in await console.news()
-    await line.call(f"\\hello 1 Bob session={token} got=0")
+    await line.resume(token)
     assert await console.hear() == f"\\here Bob address={ADDRESS}"
 
 
@@ -778,9 +739,9 @@ async def test_the_console_is_told_whether_the_peer_is_connected(line: Line) -> 
 
 
 @on_a_line()
-async def test_a_new_console_is_told_the_running_conversation_with_the_operators_own_words(line: Line) -> None:
+async def test_a_new_console_gets_the_whole_running_conversation(line: Line) -> None:
     conversation = line.fill(Role.OPERATOR, ["Hello"])
-    await line.call(f"\\hello 1 Bob session={TOKEN} got=1")
+    await line.resume(TOKEN, got=1)
     console = await line.console()
     peer = await console.frame()
     assert isinstance(peer, wire.Peer)
@@ -795,7 +756,7 @@ async def test_a_new_console_is_told_the_running_conversation_with_the_operators
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_a_console_that_comes_back_is_told_only_what_it_has_not(line: Line) -> None:
+async def test_a_console_that_comes_back_gets_only_what_it_missed(line: Line) -> None:
     console = await line.console()
     peer, _ = await line.peer("p1")
     await console.say("alice> a1", "alice> a2")
@@ -813,21 +774,21 @@ async def test_a_console_that_comes_back_is_told_only_what_it_has_not(line: Line
 
 
 @on_a_line()
-async def test_a_console_with_impossible_counts_is_told_everything(line: Line) -> None:
+async def test_a_console_with_impossible_counts_gets_everything(line: Line) -> None:
     await line.peer("Hi!")
     console = await line.console(" session=1 got=5 sent=0")
     assert "Bob> Hi!" in await console.news()
 
 
 @on_a_line()
-async def test_a_console_that_names_a_conversation_out_of_range_is_told_everything(line: Line) -> None:
+async def test_a_console_with_a_number_out_of_range_gets_everything(line: Line) -> None:
     await line.peer("Hi!")
     console = await line.console(f" session={64 * '9'} got=0 sent=0")
     assert "Bob> Hi!" in await console.news()
 
 
 @on_a_line()
-async def test_conversations_that_were_missed_are_told_in_order_each_with_its_quit(line: Line) -> None:
+async def test_missed_conversations_come_in_order_each_with_its_quit(line: Line) -> None:
     for handle in ("Ann", "Ben", "Cid"):
         peer, _ = await line.peer(f"I am {handle}", handle=handle)
         await peer.say(f"\\quit from {handle}")
@@ -849,7 +810,7 @@ async def test_conversations_that_were_missed_are_told_in_order_each_with_its_qu
 
 
 @on_a_line()
-async def test_an_ack_of_a_console_is_never_counted_for_the_next_conversation(line: Line) -> None:
+async def test_a_consoles_ack_does_not_count_for_the_next_conversation(line: Line) -> None:
     console = await line.console()
     bob, _ = await line.peer("Hi!")
     await bob.say("\\quit")
@@ -865,7 +826,7 @@ async def test_an_ack_of_a_console_is_never_counted_for_the_next_conversation(li
 
 
 @on_a_line()
-async def test_a_second_console_is_turned_away_unless_it_takes_over(line: Line) -> None:
+async def test_a_second_console_is_refused_unless_it_takes_over(line: Line) -> None:
     first = await line.console()
     await line.peer("Hi!")
     await first.news()
@@ -880,7 +841,7 @@ async def test_a_second_console_is_turned_away_unless_it_takes_over(line: Line) 
 
 
 @on_a_line(handle="sysop")
-async def test_a_handle_from_the_settings_goes_before_a_suggested_one_only(line: Line) -> None:
+async def test_the_settings_handle_replaces_a_suggested_one_only(line: Line) -> None:
     console = await line.connect(line.console_session())
     await console.say("\\hello 1 alice suggested=1")
     assert (await console.hear()).split()[2] == "sysop"
@@ -909,10 +870,10 @@ TEXTS = [f"{n:04} {'x' * 395}" for n in range(5000)]  # twice what may wait unse
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_a_slow_peer_gets_everything_in_order_without_a_queue_in_memory(line: Line) -> None:
+async def test_a_slow_peer_gets_everything_in_order_without_a_queue(line: Line) -> None:
     line.fill(Role.OPERATOR, TEXTS)
-    peer = await line.call(f"\\hello 1 Bob session={TOKEN} got=0")
-    assert isinstance(await peer.frame(), wire.Hello)
+    peer = await line.resume(TOKEN)
+    await hello_of(peer)
     console = await line.console(" session=1 got=1 sent=5000")
     await console.say("alice> live")  # behind what the peer has not read yet
     await console.news()
@@ -929,9 +890,9 @@ async def test_a_slow_peer_gets_everything_in_order_without_a_queue_in_memory(li
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_a_slow_console_gets_everything_in_order_without_a_queue_in_memory(line: Line) -> None:
+async def test_a_slow_console_gets_everything_in_order_without_a_queue(line: Line) -> None:
     line.fill(Role.PEER, TEXTS)
-    peer = await line.call(f"\\hello 1 Bob session={TOKEN} got=0")
+    peer = await line.resume(TOKEN)
     await peer.news()
     console = await line.console()
     await peer.say("Bob> live")
@@ -949,10 +910,10 @@ async def test_a_slow_console_gets_everything_in_order_without_a_queue_in_memory
 
 
 @on_a_line(turns=Turns.FREE)
-async def test_a_peer_that_reads_slowly_gets_the_quit_behind_the_last_message(line: Line) -> None:
+async def test_a_slow_peer_gets_the_quit_after_the_last_message(line: Line) -> None:
     line.fill(Role.OPERATOR, TEXTS)
-    peer = await line.call(f"\\hello 1 Bob session={TOKEN} got=0")
-    assert isinstance(await peer.frame(), wire.Hello)
+    peer = await line.resume(TOKEN)
+    await hello_of(peer)
     console = await line.console(" session=1 got=1 sent=5000")
     await console.say("\\quit enough")
     await console.news()
@@ -982,13 +943,13 @@ async def test_a_classic_peers_messages_wait_for_their_turn(line: Line) -> None:
 
 
 @on_a_line()
-async def test_a_classic_peer_with_too_many_messages_waiting_is_told_and_closed(line: Line) -> None:
+async def test_a_classic_peer_with_too_many_waiting_messages_is_closed(line: Line) -> None:
     peer = await line.call("Bob> Hi!", *(f"Bob> {n}" for n in range(WAITING_MAX + 1)))
     assert [line.split()[:2] for line in await peer.rest()] == [["\\error", "waiting"]]
 
 
 @on_a_line()
-async def test_a_classic_peers_waiting_message_is_not_lost_when_the_journal_fails_once(line: Line) -> None:
+async def test_a_waiting_classic_message_survives_a_journal_failure(line: Line) -> None:
     peer = await line.classic("Bob> one", "Bob> two", "Bob> three")
     console = await line.console()
     await console.news()
@@ -1025,7 +986,7 @@ async def test_a_classic_conversation_does_not_outlive_the_daemon(line: Line) ->
 
 
 @on_a_line(keep="none")
-async def test_with_keep_none_words_are_gone_once_the_other_user_has_seen_them(line: Line) -> None:
+async def test_keep_none_removes_texts_that_were_shown(line: Line) -> None:
     console = await line.console()
     peer, _ = await line.peer("a secret")
     await console.news()
@@ -1039,11 +1000,8 @@ async def test_with_keep_none_words_are_gone_once_the_other_user_has_seen_them(l
 
 
 @on_a_line(keep="30d")
-async def test_with_keep_in_days_old_conversations_are_removed_at_the_next_start(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
-    await console.say("\\ack 1")
-    await console.news()
+async def test_keep_in_days_removes_old_conversations_at_the_start(line: Line) -> None:
+    _, peer, _ = await line.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
     await line.restart()

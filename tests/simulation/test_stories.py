@@ -134,7 +134,7 @@ async def test_a_console_that_is_refused_is_told_what_of_its_words_is_stored(wor
     await until(lambda: carol.session.greeted)
     alice.unreachable = False
     await until(lambda: not alice.running)
-    assert alice.knows("notice", "The console is held by carol")
+    assert alice.knows("notice", "carol (pid 7) is using the console")
     assert alice.texts("not_sent") == ["too early"]
     assert not alice.texts("not_confirmed")
     assert bob.texts("shown") == ["hi", "from alice"]

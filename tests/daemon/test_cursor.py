@@ -1,0 +1,45 @@
+"""How far a console has been told of the journal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychatd.conversation.cursor import Cursor
+from pychatd.conversation.model import Conversation, Entry
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def conversation() -> Conversation:
+    return Conversation("Bob", "[::1]:40000", None, TurnState(Turns.FREE, 3, 4), NOON, id=7)
+
+
+def test_a_cursor_begins_behind_the_messages_that_are_left_out(conversation: Conversation) -> None:
+    cursor = Cursor().begin(conversation, 2, 1)
+    assert (cursor.conversation, cursor.seq, cursor.own_until) == (conversation, 1, 4)
+
+
+def test_only_missing_messages_are_repeated(conversation: Conversation) -> None:
+    cursor = Cursor().begin(conversation, 2, 1)
+
+    def repeated(role: Role) -> list[int]:
+        return [n for n in range(1, 7) if cursor.repeats(Entry(role, 0, n, "", "", NOON))]
+
+    assert repeated(Role.PEER) == [3, 4, 5, 6]
+    assert repeated(Role.OPERATOR) == [2, 3, 4]  # the console has sent the later ones itself
+
+
+def test_a_console_is_in_step_after_its_first_ack(conversation: Conversation) -> None:
+    cursor = Cursor().begin(conversation, 0, 0).told_to(2)
+    assert not cursor.in_step
+    assert cursor.acked_to(0).in_step
+    assert cursor.acked_to(2).acked_to(1).acked == 2
+    assert not cursor.acked_to(2).finish().begin(conversation, 0, 0).in_step
+
+
+def test_the_place_behind_a_conversation_has_its_number(conversation: Conversation) -> None:
+    assert Cursor().begin(conversation, 0, 0).finish() == Cursor(previous=7)
