@@ -259,7 +259,7 @@ class Switchboard:
         self._health.reloaded()
         peer = self.peer
         if self.conversation is None:
-            self.conversation = running
+            self.conversation = self._as_told(running)
             self._keep_seat()
         elif running is not None and running.id == self.conversation.id:
             self.conversation.adopt(running)
@@ -271,6 +271,14 @@ class Switchboard:
         for end in (peer, self.operator):
             if end is not None:
                 end.send_backlog()
+
+    def _as_told(self, running: Conversation | None) -> Conversation | None:
+        """The running conversation, as the object that the console already has if it has been told of it."""
+        told = None if self.operator is None else self.operator.conversation
+        if running is None or told is None or told.id != running.id:
+            return running
+        told.adopt(running)
+        return told
 
     def _end_damaged(self, damage: JournalDamagedError) -> None:
         """The journal has lost the running conversation: tells both ends that it is over."""

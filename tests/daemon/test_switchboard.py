@@ -398,6 +398,36 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(line: Line) -> None:
 
 
 @on_a_line()
+async def test_a_first_message_in_doubt_rejects_a_waiting_classic_caller(line: Line) -> None:
+    classic = await line.call("x" * 501)
+    assert (await classic.hear()).startswith("\\error too-long ")
+    caller, _ = await line.greeted("Eve")
+    _append_in_doubt(line)
+    await caller.say("Eve> Hi!")
+    await caller.rest()
+    await classic.say("shorter")
+    assert (await classic.rest())[-1].startswith("\\busy ")
+    assert line.stored() == ["Hi!"]
+
+
+@on_a_line(turns=Turns.FREE)
+async def test_a_console_follows_a_conversation_that_began_in_doubt(line: Line) -> None:
+    console, peer, _ = await line.talk()
+    await peer.say("\\quit")
+    await peer.rest()
+    caller, token = await line.greeted("Eve")
+    _append_in_doubt(line)
+    await caller.say("Eve> Hi!")
+    await caller.rest()
+    await console.say("\\ack 1")  # only now it is told of the end, and of the next conversation
+    assert (await console.news())[-1] == "Eve> Hi!"
+    again = await line.call(f"\\hello 1 Eve session={token} got=0")
+    await again.say("Eve> Hello?")
+    await again.news()
+    assert (await console.news())[-1] == "Eve> Hello?"
+
+
+@on_a_line()
 async def test_an_end_found_in_the_journal_is_reported_to_systemd(line: Line) -> None:
     changes: list[bool] = []
     line.switchboard._changed = lambda: changes.append(line.switchboard.conversation is None)
