@@ -1,4 +1,4 @@
-"""The journal: what is appended is there whatever dies, and nothing is there in part."""
+"""The journal: what was appended survives any crash, and no batch is stored in part."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def journal(file: Path) -> Iterator[Journal]:
 
 
 def begun(token: str | None = TOKEN) -> Conversation:
-    """A conversation that is not in the journal yet; a classic one without a token."""
+    """A conversation that is not in the journal yet. Without a token it is a classic one."""
     hashed = None if token is None else hash_token(token)
     return Conversation("Bob", "[::1]:40000", hashed, TurnState(Turns.FREE), NOON)
 
 
 def said(journal: Journal, conversation: Conversation, *texts: str) -> list[Entry]:
-    """Appends messages, the operator's where they begin with `a`."""
+    """Appends messages; those that begin with `a` are the operator's."""
     turn_state = conversation.turn_state.copy()
     entries = []
     for text in texts:
@@ -59,7 +59,7 @@ def said(journal: Journal, conversation: Conversation, *texts: str) -> list[Entr
 
 
 def raw(file: Path, sql: str) -> list[tuple[object, ...]]:
-    """Looks into the file, or changes it, behind the journal's back; the journal has to be closed."""
+    """Reads or changes the file directly. The journal has to be closed."""
     database = sqlite3.connect(file)
     try:
         with database:
@@ -187,7 +187,7 @@ def test_removed_texts_leave_their_places(journal: Journal) -> None:
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_what_was_shown_is_stored_when_texts_are_removed(file: Path, ended: bool) -> None:
-    """Words are removed because they were seen: a new console would be told of them again as missed."""
+    """Texts are removed because they were shown. Without the counts a new console would get them as missed."""
     journal = Journal(file, full=False)
     conversation = begun()
     said(journal, conversation, "b1", "a1", "b2", "a2")
@@ -288,7 +288,7 @@ def test_a_file_of_the_first_version_is_migrated(file: Path) -> None:
 
 @pytest.fixture(scope="module")
 def shared_journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
-    """One for all of Hypothesis's examples."""
+    """One journal for all examples of Hypothesis."""
     journal = Journal(tmp_path_factory.mktemp("journal") / "journal.db", full=False)
     yield journal
     journal.close()
@@ -349,7 +349,7 @@ def test_a_batch_that_fails_in_the_middle_changes_nothing(journal: Journal, new:
     assert conversation == before
     assert journal.entries(1, 0, limit=10) == stored
     assert (journal.by_id(1) is None) == new
-    said(journal, conversation, "b2")  # and it goes on
+    said(journal, conversation, "b2")  # the journal still works
     assert [e.text for e in journal.entries(1, 0, limit=10)] == [e.text for e in stored] + ["b2"]
 
 
@@ -486,7 +486,7 @@ def test_a_corrupt_file_is_renamed_and_a_new_one_begins(file: Path, caplog: pyte
 
 def test_damage_found_later_is_reported_and_a_new_file_begins(journal: Journal, file: Path) -> None:
     said(journal, begun(), *(f"b{n:0400}" for n in range(100)))
-    journal.close()  # into the file, out of the log
+    journal.close()  # moves the log into the file
     pages = file.stat().st_size // 4096
     with file.open("r+b") as data:
         data.seek(4096)

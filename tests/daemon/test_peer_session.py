@@ -1,4 +1,4 @@
-"""How long a caller may take: the deadlines of one connection from outside."""
+"""The deadlines of a caller's connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from pychatd.conversation import peer_session
 from tests.aio import Raw
-from tests.daemon.line import Line, on_a_line
+from tests.daemon.service import Service, with_service
 
 SHORT = 0.3
 LONG = 60.0
@@ -27,13 +27,13 @@ def short_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def _is_too_slow(raw: Raw) -> None:
-    """The next line tells that the time is over, and it is the last."""
+    """The next line is the last, and says that the time is over."""
     (answer,) = await raw.rest()
     assert answer.startswith("\\error slow You did not write in time")
 
 
 async def _drip(raw: Raw, text: str) -> None:
-    """Sends one character after the other until the connection is closed: far longer than the deadline."""
+    """Sends one character after the other until the connection is closed, for much longer than the deadline."""
     loop = asyncio.get_running_loop()
     start, closed = loop.time(), asyncio.ensure_future(_is_too_slow(raw))
     for char in text * 100:
@@ -46,43 +46,43 @@ async def _drip(raw: Raw, text: str) -> None:
 
 
 @pytest.mark.usefixtures("short_hello")
-@on_a_line()
-async def test_a_silent_connection_is_closed(line: Line) -> None:
-    await _is_too_slow(await line.call())
+@with_service()
+async def test_a_silent_connection_is_closed(service: Service) -> None:
+    await _is_too_slow(await service.call())
 
 
 @pytest.mark.usefixtures("short_hello")
-@on_a_line()
-async def test_a_dripping_hello_gets_no_extra_time(line: Line) -> None:
-    await _drip(await line.call(), "\\hello 1 Bob")
+@with_service()
+async def test_a_dripping_hello_gets_no_extra_time(service: Service) -> None:
+    await _drip(await service.call(), "\\hello 1 Bob")
 
 
 @pytest.mark.usefixtures("short_hello")
-@on_a_line()
-async def test_a_dripping_classic_line_gets_no_extra_time(line: Line) -> None:
-    await _drip(await line.call(), "Bob> Hi")
+@with_service()
+async def test_a_dripping_classic_line_gets_no_extra_time(service: Service) -> None:
+    await _drip(await service.call(), "Bob> Hi")
 
 
 @pytest.mark.usefixtures("short_first_message")
-@on_a_line()
-async def test_a_caller_without_a_first_message_is_closed(line: Line) -> None:
-    raw, _ = await line.greeted()
+@with_service()
+async def test_a_caller_without_a_first_message_is_closed(service: Service) -> None:
+    raw, _ = await service.greeted()
     await _is_too_slow(raw)
-    await line.lose(raw)
-    assert not line.switchboard.waiting_callers
+    await service.lose(raw)
+    assert not service.switchboard.waiting_callers
 
 
 @pytest.mark.usefixtures("short_first_message")
-@on_a_line()
-async def test_a_dripping_first_message_gets_no_extra_time(line: Line) -> None:
-    raw, _ = await line.greeted()
+@with_service()
+async def test_a_dripping_first_message_gets_no_extra_time(service: Service) -> None:
+    raw, _ = await service.greeted()
     await _drip(raw, "Bob> Hi")
 
 
 @pytest.mark.usefixtures("short_first_message")
-@on_a_line()
-async def test_control_lines_and_pings_get_no_extra_time(line: Line) -> None:
-    raw, _ = await line.greeted()
+@with_service()
+async def test_control_lines_and_pings_get_no_extra_time(service: Service) -> None:
+    raw, _ = await service.greeted()
     start = asyncio.get_running_loop().time()
     while (answer := await raw.news())[-1:] == []:
         await raw.say("\\typing")
@@ -92,30 +92,30 @@ async def test_control_lines_and_pings_get_no_extra_time(line: Line) -> None:
 
 
 @pytest.mark.usefixtures("short_first_message")
-@on_a_line()
-async def test_a_peer_can_be_silent_after_its_first_message(line: Line) -> None:
-    raw, _ = await line.peer("Hi")
+@with_service()
+async def test_a_peer_can_be_silent_after_its_first_message(service: Service) -> None:
+    raw, _ = await service.peer("Hi")
     await asyncio.sleep(SHORT * 2)
     assert await raw.news() == []
-    assert line.counts() == (1, 0)
+    assert service.counts() == (1, 0)
 
 
 @pytest.mark.usefixtures("short_hello")
-@on_a_line()
-async def test_a_hello_gives_more_time_for_the_first_message(line: Line) -> None:
-    raw, _ = await line.greeted()
+@with_service()
+async def test_a_hello_gives_more_time_for_the_first_message(service: Service) -> None:
+    raw, _ = await service.greeted()
     await asyncio.sleep(SHORT * 2)
     await raw.say("Bob> Hi")
     assert "\\ack 1" in await raw.news()
 
 
 @pytest.mark.usefixtures("short_hello")
-@on_a_line()
-async def test_a_classic_caller_can_shorten_a_refused_message(line: Line) -> None:
-    raw = await line.call("x" * 501)
+@with_service()
+async def test_a_classic_caller_can_shorten_a_refused_message(service: Service) -> None:
+    raw = await service.call("x" * 501)
     assert (await raw.hear()).startswith("\\error too-long ")
     await asyncio.sleep(SHORT * 2)
     await raw.say("shorter")
-    while line.switchboard.conversation is None:
+    while service.switchboard.conversation is None:
         await asyncio.sleep(0.01)
-    assert line.counts() == (1, 0)
+    assert service.counts() == (1, 0)

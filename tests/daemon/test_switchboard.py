@@ -1,4 +1,4 @@
-"""The switchboard with its two ends on real sockets: who gets the seat, what is told to whom, and when."""
+"""The switchboard with its two ends on real sockets: who gets the seat, and who is sent what, and when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation.classic_queue import WAITING_MAX
 from pychatd.conversation.model import Conversation, Entry, JournalError
-from tests.daemon.line import ADDRESS, TOKEN, Line, hello_of, on_a_line
+from tests.daemon.service import ADDRESS, TOKEN, Service, hello_of, with_service
 
 
 def _fails() -> NoReturn:
@@ -32,204 +32,206 @@ def without_times(lines: list[str]) -> list[str]:
 # ------------------------------------------------------------------ the seat
 
 
-@on_a_line()
-async def test_the_first_message_takes_the_seat_not_the_hello(line: Line) -> None:
-    first, _ = await line.greeted("First")
-    second, _ = await line.greeted("Second")
-    assert line.switchboard.peer is None
+@with_service()
+async def test_the_first_message_takes_the_seat_not_the_hello(service: Service) -> None:
+    first, _ = await service.greeted("First")
+    second, _ = await service.greeted("Second")
+    assert service.switchboard.peer is None
     await second.say("Second> Hi!")
     assert await second.news() == ["\\ack 1"]
     assert [line.split()[0] for line in await first.rest()] == ["\\busy"]
-    assert line.stored() == ["Hi!"]
+    assert service.stored() == ["Hi!"]
 
 
-@on_a_line()
-async def test_hello_and_first_message_can_come_in_one_read(line: Line) -> None:
-    caller = await line.call("\\hello 1 Bob", "Bob> Hi!")
+@with_service()
+async def test_hello_and_first_message_can_come_in_one_read(service: Service) -> None:
+    caller = await service.call("\\hello 1 Bob", "Bob> Hi!")
     assert (await caller.hear()).startswith("\\hello 1 operator session=")
     assert await caller.news() == ["\\away", "\\ack 1"]
 
 
-@on_a_line()
-async def test_a_caller_gets_busy_while_the_seat_is_taken(line: Line) -> None:
-    peer, _ = await line.peer("Hi!")
-    caller = await line.call("\\hello 1 Eve", "Eve> let me in")
+@with_service()
+async def test_a_caller_gets_busy_while_the_seat_is_taken(service: Service) -> None:
+    peer, _ = await service.peer("Hi!")
+    caller = await service.call("\\hello 1 Eve", "Eve> let me in")
     assert [line.split()[0] for line in await caller.rest()] == ["\\busy"]
-    assert line.stored() == ["Hi!"]
+    assert service.stored() == ["Hi!"]
     assert await peer.news() == []
 
 
-@on_a_line()
-async def test_the_seat_is_kept_for_a_lost_peer_during_the_grace_time(line: Line) -> None:
-    peer, _ = await line.peer("Hi!")
-    await line.lose(peer)
-    caller = await line.call("\\hello 1 Eve")
+@with_service()
+async def test_the_seat_is_kept_for_a_lost_peer_during_the_grace_time(service: Service) -> None:
+    peer, _ = await service.peer("Hi!")
+    await service.lose(peer)
+    caller = await service.call("\\hello 1 Eve")
     assert [line.split()[0] for line in await caller.rest()] == ["\\busy"]
 
 
-@on_a_line()
-async def test_setting_the_clock_does_not_free_the_seat(line: Line) -> None:
-    peer, _ = await line.peer("Hi!")
-    await line.lose(peer)
+@with_service()
+async def test_setting_the_clock_does_not_free_the_seat(service: Service) -> None:
+    peer, _ = await service.peer("Hi!")
+    await service.lose(peer)
     for hours in (2, -2):
         now = datetime.now(UTC) + timedelta(hours=hours)
-        line.switchboard.now = lambda now=now: now  # type: ignore[method-assign, misc]
-        assert (await (await line.call("\\hello 1 Eve")).rest())[-1].startswith("\\busy")
+        service.switchboard.now = lambda now=now: now  # type: ignore[method-assign, misc]
+        assert (await (await service.call("\\hello 1 Eve")).rest())[-1].startswith("\\busy")
 
 
-@on_a_line(grace=0.0)
-async def test_a_clock_set_back_does_not_keep_the_seat_longer(line: Line) -> None:
-    peer, _ = await line.peer("Hi!")
-    await line.lose(peer)
-    line.switchboard.now = lambda: datetime.now(UTC) - timedelta(hours=2)  # type: ignore[method-assign]
-    await line.peer("Hi!", handle="Eve")
+@with_service(grace=0.0)
+async def test_a_clock_set_back_does_not_keep_the_seat_longer(service: Service) -> None:
+    peer, _ = await service.peer("Hi!")
+    await service.lose(peer)
+    service.switchboard.now = lambda: datetime.now(UTC) - timedelta(hours=2)  # type: ignore[method-assign]
+    await service.peer("Hi!", handle="Eve")
 
 
-@on_a_line()
-async def test_an_older_call_does_not_displace_a_newer_one(line: Line) -> None:
-    _, token = await line.peer("Hi!")
-    third = await line.resume(token, call=3)
+@with_service()
+async def test_an_older_call_does_not_displace_a_newer_one(service: Service) -> None:
+    _, token = await service.peer("Hi!")
+    third = await service.resume(token, call=3)
     await third.news()
-    second = await line.resume(token, "Bob> stale", "\\quit", call=2)
+    second = await service.resume(token, "Bob> stale", "\\quit", call=2)
     assert (await second.rest())[-1].startswith("\\error displaced")
-    assert line.stored() == ["Hi!"]
-    await line.console("")
+    assert service.stored() == ["Hi!"]
+    await service.console("")
     assert "\\here alice" in await third.news()
 
 
-@on_a_line()
-async def test_a_call_without_a_number_is_the_newest(line: Line) -> None:
-    _, token = await line.peer("Hi!")
-    third = await line.resume(token, call=3)
+@with_service()
+async def test_a_call_without_a_number_is_the_newest(service: Service) -> None:
+    _, token = await service.peer("Hi!")
+    third = await service.resume(token, call=3)
     await third.news()
-    await (await line.resume(token)).news()
+    await (await service.resume(token)).news()
     assert (await third.rest())[-1].startswith("\\error displaced")
 
 
-@on_a_line()
-async def test_a_second_call_before_the_first_message_keeps_the_token(line: Line) -> None:
-    first, token = await line.greeted()
-    second = await line.resume(token, call=2)
+@with_service()
+async def test_a_second_call_before_the_first_message_keeps_the_token(service: Service) -> None:
+    first, token = await service.greeted()
+    second = await service.resume(token, call=2)
     assert f"session={token}" in (await second.news())[0]
     await first.say("Bob> late")
     assert (await first.rest())[-1].startswith("\\error displaced")
     await second.say("Bob> Hi!")
     assert "\\ack 1" in await second.news()
-    assert line.stored() == ["Hi!"]
+    assert service.stored() == ["Hi!"]
 
 
-@on_a_line()
-async def test_an_older_hello_does_not_displace_a_waiting_caller(line: Line) -> None:
-    _, token = await line.greeted()
-    third = await line.resume(token, call=3)
+@with_service()
+async def test_an_older_hello_does_not_displace_a_waiting_caller(service: Service) -> None:
+    _, token = await service.greeted()
+    third = await service.resume(token, call=3)
     await third.news()
-    second = await line.resume(token, "Bob> stale", call=2)
+    second = await service.resume(token, "Bob> stale", call=2)
     assert (await second.rest())[-1].startswith("\\error displaced")
     await third.say("Bob> Hi!")
     assert "\\ack 1" in await third.news()
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_refused_console_learns_how_many_messages_are_stored(line: Line) -> None:
-    console = await line.console(" console=c1")
-    await line.peer("Hi!")
+@with_service(turns=Turns.FREE)
+async def test_a_refused_console_learns_how_many_messages_are_stored(service: Service) -> None:
+    console = await service.console(" console=c1")
+    await service.peer("Hi!")
     await console.say("alice> one", "alice> two")
     await console.news()
-    await line.restart()
-    other = await line.console(" session=1 got=1 sent=2 console=c2")
+    await service.restart()
+    other = await service.console(" session=1 got=1 sent=2 console=c2")
     await other.say("alice> three")
     await other.news()
-    refused = await line.connect(line.console_session("alice (pid 8)"))
+    refused = await service.connect(service.console_session("alice (pid 8)"))
     await refused.say("\\hello 1 alice session=1 got=1 sent=0 console=c1")
     assert (await refused.hear(), (await refused.hear())[:11]) == ("\\stored 2", "\\error held")
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_displaced_console_learns_how_many_messages_are_stored(line: Line) -> None:
-    console = await line.console(" console=c1")
-    await line.peer("Hi!")
+@with_service(turns=Turns.FREE)
+async def test_a_displaced_console_learns_how_many_messages_are_stored(service: Service) -> None:
+    console = await service.console(" console=c1")
+    await service.peer("Hi!")
     await console.say("alice> one")
     await console.news()
-    await line.console(" take=1 console=c2")
+    await service.console(" take=1 console=c2")
     assert "\\stored 1" in await console.rest()
 
 
-@on_a_line(keep="none", turns=Turns.FREE)
-async def test_repeated_messages_are_marked_as_the_consoles_own(line: Line) -> None:
-    console = await line.console(" console=c1")
-    peer, token = await line.peer("Hi!")
+@with_service(keep="none", turns=Turns.FREE)
+async def test_repeated_messages_are_marked_as_the_consoles_own(service: Service) -> None:
+    console = await service.console(" console=c1")
+    peer, token = await service.peer("Hi!")
     await console.say("\\ack 1", "alice> one")
     await console.news()
-    await line.restart()
-    peer = await line.resume(token, got=1)
-    other = await line.console(" session=1 got=1 sent=1 console=c2")
+    await service.restart()
+    peer = await service.resume(token, got=1)
+    other = await service.console(" session=1 got=1 sent=1 console=c2")
     await other.say("alice> two")
     await other.news()
     await peer.say("\\ack 2")
     await peer.news()
-    await line.lose(other)
-    back = await line.console(" session=1 got=1 sent=0 console=c1")
+    await service.lose(other)
+    back = await service.console(" session=1 got=1 sent=0 console=c1")
     flags = [at.split(" ", 2)[2] for at in await back.news() if at.startswith("\\at ")]
     assert flags == ["own mine gone", "own gone"]
 
 
-@on_a_line()
-async def test_a_console_that_cannot_attach_changes_no_handle(line: Line) -> None:
-    await line.peer("Hi!")
-    line.switchboard.journal_failed(JournalError("broken"))
-    before = line.switchboard.handle
-    refused = await line.connect(line.console_session("alice (pid 8)"))
-    line.journal.running = _fails  # type: ignore[method-assign]
+@with_service()
+async def test_a_console_that_cannot_attach_changes_no_handle(service: Service) -> None:
+    await service.peer("Hi!")
+    service.switchboard.journal_failed(JournalError("broken"))
+    before = service.switchboard.handle
+    refused = await service.connect(service.console_session("alice (pid 8)"))
+    service.journal.running = _fails  # type: ignore[method-assign]
     await refused.say("\\hello 1 mallory")
     assert (await refused.rest())[-1].startswith("\\error journal")
-    assert line.switchboard.handle == before
+    assert service.switchboard.handle == before
 
 
-@on_a_line(grace=0.0)
-async def test_a_token_resumes_after_the_grace_time_if_the_seat_is_free(line: Line) -> None:
-    peer, token = await line.peer("Hi!")
-    await line.lose(peer)
-    await line.greeted("Eve")  # a hello is not enough to take the seat
-    peer = await line.resume(token)
+@with_service(grace=0.0)
+async def test_a_token_resumes_after_the_grace_time_if_the_seat_is_free(service: Service) -> None:
+    peer, token = await service.peer("Hi!")
+    await service.lose(peer)
+    await service.greeted("Eve")  # a hello is not enough to take the seat
+    peer = await service.resume(token)
     hello = await hello_of(peer)
     assert (hello.session, hello.got) == (token, 1)
 
 
-@on_a_line(grace=0.0)
-async def test_a_new_caller_ends_the_conversation_after_the_grace_time(line: Line) -> None:
-    peer, token = await line.peer("Hi!")
-    await line.lose(peer)
-    await line.peer("Me now", handle="Eve")
-    assert line.stored() == ["Me now"]
-    late = await line.resume(token, "Bob> still there?")
+@with_service(grace=0.0)
+async def test_a_new_caller_ends_the_conversation_after_the_grace_time(service: Service) -> None:
+    peer, token = await service.peer("Hi!")
+    await service.lose(peer)
+    await service.peer("Me now", handle="Eve")
+    assert service.stored() == ["Me now"]
+    late = await service.resume(token, "Bob> still there?")
     assert (await late.rest())[-1].startswith("\\quit no reconnection in time; a new call took over")
-    assert line.stored() == ["Me now"]
+    assert service.stored() == ["Me now"]
 
 
-@on_a_line()
-async def test_the_seat_is_kept_after_a_restart(line: Line) -> None:
-    _, token = await line.peer("Hi!")
-    await line.restart()
-    caller = await line.call("\\hello 1 Eve")
+@with_service()
+async def test_the_seat_is_kept_after_a_restart(service: Service) -> None:
+    _, token = await service.peer("Hi!")
+    await service.restart()
+    caller = await service.call("\\hello 1 Eve")
     assert (await caller.hear()).startswith("\\busy")
-    peer = await line.resume(token, "Bob> back")
-    assert any(line.startswith("\\error turn") for line in await peer.rest())  # known, and not its turn
+    peer = await service.resume(token, "Bob> back")
+    assert any(
+        line.startswith("\\error turn") for line in await peer.rest()
+    )  # it is known, and it is not its turn
 
 
-# ------------------------------------------------------------------ commit, then tell
+# ------------------------------------------------------------------ commit first
 
 
-@on_a_line()
-async def test_acks_and_messages_are_sent_after_the_commit(line: Line) -> None:
-    console, peer, _ = await line.talk()
-    append, early = line.journal.append, []
+@with_service()
+async def test_acks_and_messages_are_sent_after_the_commit(service: Service) -> None:
+    console, peer, _ = await service.talk()
+    append, early = service.journal.append, []
 
     def spy(*args: Any) -> None:
         append(*args)
         early.append(peer.waiting() + console.waiting())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(line.journal, "append", spy)
+        patch.setattr(service.journal, "append", spy)
         await console.say("alice> Hello")
         assert await console.hear() == "\\ack 1"
         assert await peer.hear() == "alice> Hello"
@@ -239,211 +241,211 @@ async def test_acks_and_messages_are_sent_after_the_commit(line: Line) -> None:
     assert early == [b"", b""]
 
 
-@on_a_line()
-async def test_a_peers_message_that_is_not_stored_does_not_count(line: Line) -> None:
-    console = await line.console()
-    peer, token = await line.peer("Hi!")
+@with_service()
+async def test_a_peers_message_that_is_not_stored_does_not_count(service: Service) -> None:
+    console = await service.console()
+    peer, token = await service.peer("Hi!")
     await console.say("alice> Hello")
     await console.news()
     await peer.news()
-    line.break_journal()
+    service.break_journal()
     await peer.say("Bob> How are you?")
     assert (await peer.rest())[-1].startswith("\\error journal")
     assert "Bob> How are you?" not in await console.news()
-    assert line.counts() == (1, 1)
-    assert line.stored() == ["Hi!", "Hello"]
-    again = await line.resume(token, "Bob> How are you?", got=1)
+    assert service.counts() == (1, 1)
+    assert service.stored() == ["Hi!", "Hello"]
+    again = await service.resume(token, "Bob> How are you?", got=1)
     assert "\\ack 2" in await again.news()
     assert "Bob> How are you?" in await console.news()
-    assert line.stored() == ["Hi!", "Hello", "How are you?"]
+    assert service.stored() == ["Hi!", "Hello", "How are you?"]
 
 
-@on_a_line()
+@with_service()
 async def test_an_operators_message_that_is_not_stored_does_not_count(
-    line: Line,
+    service: Service,
 ) -> None:
-    console, peer, _ = await line.talk()
-    line.break_journal()
+    console, peer, _ = await service.talk()
+    service.break_journal()
     await console.say("alice> Hello")
     assert (await console.rest())[-1].startswith("\\error journal")
     assert "alice> Hello" not in await peer.news()
-    assert line.counts() == (1, 0)
-    await line.lose(console)
-    console = await line.console(" session=1 got=1 sent=0")
+    assert service.counts() == (1, 0)
+    await service.lose(console)
+    console = await service.console(" session=1 got=1 sent=0")
     await console.say("alice> Hello")
     assert "\\ack 1" in await console.news()
     assert "alice> Hello" in await peer.news()
 
 
-@on_a_line()
-async def test_a_first_message_that_cannot_be_stored_takes_no_seat(line: Line) -> None:
-    caller, _ = await line.greeted()
-    line.break_journal()
+@with_service()
+async def test_a_first_message_that_cannot_be_stored_takes_no_seat(service: Service) -> None:
+    caller, _ = await service.greeted()
+    service.break_journal()
     await caller.say("Bob> Hi!")
     assert (await caller.rest())[-1].startswith("\\error journal")
-    assert line.switchboard.seat_is_free()
-    assert line.stored() == []
-    await line.peer("Hi!")
+    assert service.switchboard.seat_is_free()
+    assert service.stored() == []
+    await service.peer("Hi!")
 
 
-@on_a_line()
-async def test_a_quit_that_is_not_stored_does_not_end_the_conversation(line: Line) -> None:
-    peer, token = await line.peer("Hi!")
-    line.break_journal()
+@with_service()
+async def test_a_quit_that_is_not_stored_does_not_end_the_conversation(service: Service) -> None:
+    peer, token = await service.peer("Hi!")
+    service.break_journal()
     await peer.say("\\quit")
     assert (await peer.rest())[-1].startswith("\\error journal")
-    again = await line.resume(token)
+    again = await service.resume(token)
     hello = await hello_of(again)
     assert hello.session == token
 
 
-def _end_in_doubt(line: Line) -> None:
-    """The next end is durable, and yet is told to have failed, as when a sync fails behind the write."""
-    end, patch = line.journal.end_conversation, pytest.MonkeyPatch()
+def _end_in_doubt(service: Service) -> None:
+    """Makes the next end durable, and yet report an error, as when a sync fails after the write."""
+    end, patch = service.journal.end_conversation, pytest.MonkeyPatch()
 
     def fail(conversation: Conversation, reason: str, now: datetime) -> None:
         patch.undo()
         end(replace(conversation), reason, now)
         raise JournalError("The journal cannot be used: disk I/O error.")
 
-    patch.setattr(line.journal, "end_conversation", fail)
+    patch.setattr(service.journal, "end_conversation", fail)
 
 
 def _quits(lines: list[str]) -> list[str]:
     return [line for line in lines if line.startswith("\\quit")]
 
 
-@on_a_line()
-async def test_a_peers_quit_in_doubt_is_an_end(line: Line) -> None:
-    """Each is told of it once, with its reason, when the journal can be asked."""
-    console, peer, token = await line.talk(acked=True)
-    _end_in_doubt(line)
+@with_service()
+async def test_a_peers_quit_in_doubt_is_an_end(service: Service) -> None:
+    """Each end is told once, with the reason, as soon as the journal can be read."""
+    console, peer, token = await service.talk(acked=True)
+    _end_in_doubt(service)
     await peer.say("\\quit bye")
     told = await peer.rest()
     assert told[-1].startswith("\\error journal")
     assert _quits([*told, *await console.news()]) == []
-    again = await line.resume(token)
+    again = await service.resume(token)
     assert without_times(await again.rest())[-1:] == ["\\quit bye"]
     assert _quits(await console.news()) == ["\\quit bye"]
-    assert (line.switchboard.conversation, line.switchboard.peer, line.stored()) == (None, None, [])
-    await line.peer("Next", handle="Carol")
+    assert (service.switchboard.conversation, service.switchboard.peer, service.stored()) == (None, None, [])
+    await service.peer("Next", handle="Carol")
     assert _quits(await console.news()) == []
 
 
-@on_a_line()
-async def test_an_operators_quit_in_doubt_is_an_end(line: Line) -> None:
-    console, peer, _ = await line.talk(acked=True)
-    _end_in_doubt(line)
+@with_service()
+async def test_an_operators_quit_in_doubt_is_an_end(service: Service) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    _end_in_doubt(service)
     await console.say("\\quit bye")
     told = await console.rest()
     assert told[-1].startswith("\\error journal")
     assert _quits([*told, *await peer.news()]) == []
-    await line.lose(console)
-    console = await line.console(" session=1 got=1 sent=0")
+    await service.lose(console)
+    console = await service.console(" session=1 got=1 sent=0")
     assert _quits(await peer.rest()) == ["\\quit bye"]
     await console.say("\\ack 1")
     assert _quits(await console.news()) == ["\\quit bye"]
-    assert (line.switchboard.conversation, line.switchboard.peer, line.stored()) == (None, None, [])
+    assert (service.switchboard.conversation, service.switchboard.peer, service.stored()) == (None, None, [])
     assert _quits(await console.news()) == []
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_message_after_an_end_in_doubt_is_not_stored(line: Line) -> None:
-    console, peer, token = await line.talk(acked=True)
-    _end_in_doubt(line)
+@with_service(turns=Turns.FREE)
+async def test_a_message_after_an_end_in_doubt_is_not_stored(service: Service) -> None:
+    console, peer, token = await service.talk(acked=True)
+    _end_in_doubt(service)
     await peer.say("\\quit bye")
     await peer.rest()
     await console.say("alice> But")
     lines = await console.news()
     assert _quits(lines) == ["\\quit bye"]
     assert not any(line.startswith("\\ack") for line in lines)
-    again = await line.resume(token, "Bob> more")
+    again = await service.resume(token, "Bob> more")
     assert _quits(await again.rest()) == ["\\quit bye"]
-    assert [e.text for e in line.journal.entries(1, 0)] == ["Hi!"]
+    assert [e.text for e in service.journal.entries(1, 0)] == ["Hi!"]
 
 
-def _append_in_doubt(line: Line) -> None:
-    """The next message is durable, and yet is told to have failed."""
-    append, patch = line.journal.append, pytest.MonkeyPatch()
+def _append_in_doubt(service: Service) -> None:
+    """Makes the next message durable, and yet report an error."""
+    append, patch = service.journal.append, pytest.MonkeyPatch()
 
     def fail(conversation: Conversation, entries: Sequence[Entry], turn_state: TurnState) -> None:
         patch.undo()
         append(replace(conversation), entries, turn_state)
         raise JournalError("The journal cannot be used: disk I/O error.")
 
-    patch.setattr(line.journal, "append", fail)
+    patch.setattr(service.journal, "append", fail)
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_classic_peers_message_in_doubt_is_stored_once(line: Line) -> None:
-    console = await line.console()
-    peer = await line.classic("Bob> Hi!")
+@with_service(turns=Turns.FREE)
+async def test_a_classic_peers_message_in_doubt_is_stored_once(service: Service) -> None:
+    console = await service.console()
+    peer = await service.classic("Bob> Hi!")
     await console.news()
-    _append_in_doubt(line)
+    _append_in_doubt(service)
     await peer.say("more")
     await peer.rest()
-    await line.lose(peer)
-    assert [e.text for e in line.journal.entries(1, 0)] == ["Hi!", "more"]
+    await service.lose(peer)
+    assert [e.text for e in service.journal.entries(1, 0)] == ["Hi!", "more"]
     assert [text for text in await console.news() if text.startswith("Bob> ")] == ["Bob> more"]
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_message_in_doubt_reaches_a_peer_that_quits(line: Line) -> None:
-    console, peer, _ = await line.talk(acked=True)
-    _append_in_doubt(line)
+@with_service(turns=Turns.FREE)
+async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: Service) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    _append_in_doubt(service)
     await console.say("alice> in doubt")
     await console.rest()
     await peer.say("\\quit")
     assert "alice> in doubt" in await peer.rest()
 
 
-@on_a_line()
-async def test_a_first_message_in_doubt_rejects_a_waiting_classic_caller(line: Line) -> None:
-    classic = await line.call("x" * 501)
+@with_service()
+async def test_a_first_message_in_doubt_rejects_a_waiting_classic_caller(service: Service) -> None:
+    classic = await service.call("x" * 501)
     assert (await classic.hear()).startswith("\\error too-long ")
-    caller, _ = await line.greeted("Eve")
-    _append_in_doubt(line)
+    caller, _ = await service.greeted("Eve")
+    _append_in_doubt(service)
     await caller.say("Eve> Hi!")
     await caller.rest()
     await classic.say("shorter")
     assert (await classic.rest())[-1].startswith("\\busy ")
-    assert line.stored() == ["Hi!"]
+    assert service.stored() == ["Hi!"]
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_console_follows_a_conversation_that_began_in_doubt(line: Line) -> None:
-    console, peer, _ = await line.talk()
+@with_service(turns=Turns.FREE)
+async def test_a_console_follows_a_conversation_that_began_in_doubt(service: Service) -> None:
+    console, peer, _ = await service.talk()
     await peer.say("\\quit")
     await peer.rest()
-    caller, token = await line.greeted("Eve")
-    _append_in_doubt(line)
+    caller, token = await service.greeted("Eve")
+    _append_in_doubt(service)
     await caller.say("Eve> Hi!")
     await caller.rest()
-    await console.say("\\ack 1")  # only now it is told of the end, and of the next conversation
+    await console.say("\\ack 1")  # only then the daemon tells it the end, and the next conversation
     assert (await console.news())[-1] == "Eve> Hi!"
-    again = await line.call(f"\\hello 1 Eve session={token} got=0")
+    again = await service.call(f"\\hello 1 Eve session={token} got=0")
     await again.say("Eve> Hello?")
     await again.news()
     assert (await console.news())[-1] == "Eve> Hello?"
 
 
-@on_a_line()
-async def test_an_end_found_in_the_journal_is_reported_to_systemd(line: Line) -> None:
+@with_service()
+async def test_an_end_found_in_the_journal_is_reported_to_systemd(service: Service) -> None:
     changes: list[bool] = []
-    line.switchboard._changed = lambda: changes.append(line.switchboard.conversation is None)
-    peer, _ = await line.peer("Hi!")
-    _end_in_doubt(line)
+    service.switchboard._changed = lambda: changes.append(service.switchboard.conversation is None)
+    peer, _ = await service.peer("Hi!")
+    _end_in_doubt(service)
     await peer.say("\\quit")
     await peer.rest()
-    await line.greeted("Carol")
+    await service.greeted("Carol")
     assert changes[-1]
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_the_messages_of_one_read_are_stored_in_one_transaction(line: Line) -> None:
-    console, peer, _ = await line.talk()
+@with_service(turns=Turns.FREE)
+async def test_the_messages_of_one_read_are_stored_in_one_transaction(service: Service) -> None:
+    console, peer, _ = await service.talk()
     statements: list[str] = []
-    line.journal._db.set_trace_callback(statements.append)
+    service.journal._db.set_trace_callback(statements.append)
     await peer.say(*(f"Bob> {n}" for n in range(100)))
     assert await peer.news() == ["\\ack 101"]
     assert statements.count("COMMIT") == 1
@@ -453,38 +455,38 @@ async def test_the_messages_of_one_read_are_stored_in_one_transaction(line: Line
     assert statements.count("COMMIT") == 2
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_classic_peers_read_is_stored_in_one_transaction(line: Line) -> None:
-    peer = await line.classic("Bob> Hi!")
-    console = await line.console()
+@with_service(turns=Turns.FREE)
+async def test_a_classic_peers_read_is_stored_in_one_transaction(service: Service) -> None:
+    peer = await service.classic("Bob> Hi!")
+    console = await service.console()
     await console.news()
     statements: list[str] = []
-    line.journal._db.set_trace_callback(statements.append)
+    service.journal._db.set_trace_callback(statements.append)
     await peer.say(*(f"Bob> {n}" for n in range(50)))
     while await console.hear() != "Bob> 49":
         pass
     assert statements.count("COMMIT") == 1
 
 
-# ------------------------------------------------------------------ rules that are broken
+# ------------------------------------------------------------------ broken rules
 
 
-@on_a_line()
-async def test_a_peer_out_of_turn_gets_the_ack_then_an_error(line: Line) -> None:
-    peer, token = await line.greeted()
+@with_service()
+async def test_a_peer_out_of_turn_gets_the_ack_then_an_error(service: Service) -> None:
+    peer, token = await service.greeted()
     await peer.say("Bob> one", "Bob> two", "Bob> three")
     lines = await peer.rest()
     assert lines[0] == "\\ack 1"
     assert [line.split()[:2] for line in lines[1:]] == [["\\error", "turn"]]
-    assert line.stored() == ["one"]
-    again = await line.resume(token)
+    assert service.stored() == ["one"]
+    again = await service.resume(token)
     hello = await hello_of(again)
     assert hello.got == 1
 
 
-@on_a_line()
-async def test_an_operator_out_of_turn_gets_the_ack_then_an_error(line: Line) -> None:
-    console, peer, _ = await line.talk()
+@with_service()
+async def test_an_operator_out_of_turn_gets_the_ack_then_an_error(service: Service) -> None:
+    console, peer, _ = await service.talk()
     await console.say("\\ack 1", "alice> one", "alice> two")
     lines = await console.rest()
     assert lines[0] == "\\ack 1"
@@ -505,9 +507,9 @@ async def test_an_operator_out_of_turn_gets_the_ack_then_an_error(line: Line) ->
     ],
 )
 def test_a_caller_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[str], code: str | None) -> None:
-    @on_a_line()
-    async def check(line: Line) -> None:
-        caller = await line.call(*said)
+    @with_service()
+    async def check(service: Service) -> None:
+        caller = await service.call(*said)
         errors = [line.split()[1] for line in await caller.rest() if line.startswith("\\error")]
         assert errors == ([] if code is None else [code])
 
@@ -524,35 +526,35 @@ def test_a_caller_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[st
     ],
 )
 def test_a_console_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[str], code: str) -> None:
-    @on_a_line()
-    async def check(line: Line) -> None:
-        console = await line.connect(line.console_session())
+    @with_service()
+    async def check(service: Service) -> None:
+        console = await service.connect(service.console_session())
         await console.say(*said)
         assert [line.split()[1] for line in await console.rest() if line.startswith("\\error")] == [code]
 
     check(tmp_path)
 
 
-@on_a_line()
-async def test_a_peer_cannot_ask_for_version_0(line: Line) -> None:
-    """0 is only what the daemon calls a classic peer."""
-    caller = await line.call("\\hello 0 Bob", "Bob> Hi!")
+@with_service()
+async def test_a_peer_cannot_ask_for_version_0(service: Service) -> None:
+    """Inside the daemon, version 0 stands for a classic peer."""
+    caller = await service.call("\\hello 0 Bob", "Bob> Hi!")
     assert (await caller.hear()).startswith("\\error version")
 
 
-@on_a_line()
-async def test_a_wrong_ack_does_not_lose_the_message_before_it(line: Line) -> None:
-    caller, _ = await line.greeted()
+@with_service()
+async def test_a_wrong_ack_does_not_lose_the_message_before_it(service: Service) -> None:
+    caller, _ = await service.greeted()
     await caller.say("Bob> Hi!", "\\ack 9")
     lines = await caller.rest()
     assert lines[0] == "\\ack 1"
     assert lines[1].startswith("\\error ack")
 
 
-@on_a_line()
-async def test_an_ack_of_more_than_was_sent_is_an_error(line: Line) -> None:
-    peer, token = await line.peer("Hi!")
-    again = await line.resume(token, got=1)
+@with_service()
+async def test_an_ack_of_more_than_was_sent_is_an_error(service: Service) -> None:
+    peer, token = await service.peer("Hi!")
+    again = await service.resume(token, got=1)
     assert (await again.hear()).startswith("\\error ack")
     await peer.say("\\ack 1")
     assert (await peer.hear()).startswith("\\error ack")
@@ -563,19 +565,19 @@ async def test_an_ack_of_more_than_was_sent_is_an_error(line: Line) -> None:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_peer_that_comes_back_gets_the_missed_messages_in_order(tmp_path: Path, restarted: bool) -> None:
-    @on_a_line(turns=Turns.FREE)
-    async def check(line: Line) -> None:
-        peer, token = await line.peer("Hi!")
-        console = await line.console()
+    @with_service(turns=Turns.FREE)
+    async def check(service: Service) -> None:
+        peer, token = await service.peer("Hi!")
+        console = await service.console()
         await console.news()
         await console.say("alice> one", "alice> two", "alice> three")
         await console.news()
-        await line.lose(peer)
+        await service.lose(peer)
         await console.say("alice> four")
         assert await console.news() == ["\\away", "\\ack 4"]
         if restarted:
-            await line.restart()
-        again = await line.resume(token, got=1)
+            await service.restart()
+        again = await service.resume(token, got=1)
         hello = await hello_of(again)
         assert (hello.session, hello.got, hello.turns) == (token, 1, "free")
         lines = await again.news()
@@ -591,47 +593,47 @@ def test_a_peer_that_comes_back_gets_the_missed_messages_in_order(tmp_path: Path
     check(tmp_path)
 
 
-@on_a_line()
-async def test_messages_sent_again_have_their_time(line: Line) -> None:
-    line.fill(Role.OPERATOR, ["Hello"])
-    again = await line.resume(TOKEN)
+@with_service()
+async def test_messages_sent_again_have_their_time(service: Service) -> None:
+    service.fill(Role.OPERATOR, ["Hello"])
+    again = await service.resume(TOKEN)
     assert (await again.news())[-2:] == ["\\at 2024-05-01T00:00:00.000Z", "alice> Hello"]
 
 
-@on_a_line()
-async def test_a_valid_token_displaces_a_dead_connection(line: Line) -> None:
-    console = await line.console()
-    ghost, token = await line.peer("Hi!")
+@with_service()
+async def test_a_valid_token_displaces_a_dead_connection(service: Service) -> None:
+    console = await service.console()
+    ghost, token = await service.peer("Hi!")
     await console.news()
-    again = await line.resume(token)
+    again = await service.resume(token)
     assert (await ghost.hear()).startswith("\\error displaced")
     await ghost.say("Bob> from beyond")
     assert await ghost.rest() == []
-    await line.lose(ghost)
-    assert line.switchboard.peer is not None
+    await service.lose(ghost)
+    assert service.switchboard.peer is not None
     await console.say("alice> Hello")
     assert (await again.news())[-1] == "alice> Hello"
-    assert line.stored() == ["Hi!", "Hello"]
+    assert service.stored() == ["Hi!", "Hello"]
 
 
-@on_a_line()
-async def test_a_caller_with_an_unknown_token_gets_a_new_one(line: Line) -> None:
-    caller = await line.call("\\hello 1 Bob session=0123 got=3")
+@with_service()
+async def test_a_caller_with_an_unknown_token_gets_a_new_one(service: Service) -> None:
+    caller = await service.call("\\hello 1 Bob session=0123 got=3")
     hello = await hello_of(caller)
     assert hello.session != "0123"
     assert hello.got is None
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_an_ended_conversations_token_gets_the_rest_and_quit(line: Line) -> None:
-    peer, token = await line.peer("Hi!")
-    console = await line.console()
+@with_service(turns=Turns.FREE)
+async def test_an_ended_conversations_token_gets_the_rest_and_quit(service: Service) -> None:
+    peer, token = await service.peer("Hi!")
+    console = await service.console()
     await console.news()
-    await line.lose(peer)
+    await service.lose(peer)
     await console.say("alice> one", "alice> two", "\\quit bye")
     await console.news()
-    assert line.switchboard.conversation is None
-    again = await line.resume(token, "Bob> too late", got=1)
+    assert service.switchboard.conversation is None
+    again = await service.resume(token, "Bob> too late", got=1)
     lines = await again.rest()
     assert without_times(lines)[-2:] == ["alice> two", "\\quit bye"]
     assert not any(line.startswith("\\ack") for line in lines)
@@ -640,59 +642,59 @@ async def test_an_ended_conversations_token_gets_the_rest_and_quit(line: Line) -
 # ------------------------------------------------------------------ the end
 
 
-@on_a_line()
-async def test_a_quit_ends_the_conversation_and_frees_the_seat(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("Hi!")
+@with_service()
+async def test_a_quit_ends_the_conversation_and_frees_the_seat(service: Service) -> None:
+    console = await service.console()
+    peer, _ = await service.peer("Hi!")
     await console.say("\\ack 1")
     await peer.say("\\quit I have to go")
     await peer.rest()
     assert (await console.news())[-1] == "\\quit I have to go"
-    await line.peer("Next", handle="Carol")
+    await service.peer("Next", handle="Carol")
 
 
-@on_a_line()
-async def test_a_message_that_crosses_the_end_is_not_acked(line: Line) -> None:
-    console, peer, _ = await line.talk()
+@with_service()
+async def test_a_message_that_crosses_the_end_is_not_acked(service: Service) -> None:
+    console, peer, _ = await service.talk()
     await console.say("\\ack 1", "alice> Bye", "\\quit")
     await console.news()
     await peer.say("Bob> But")
     assert await peer.rest() == ["\\read 1", "alice> Bye", "\\quit"]
-    assert line.journal.running() is None
+    assert service.journal.running() is None
 
 
-@on_a_line()
-async def test_a_message_for_the_last_peer_does_not_reach_the_next(line: Line) -> None:
-    console, peer, _ = await line.talk(acked=True)
+@with_service()
+async def test_a_message_for_the_last_peer_does_not_reach_the_next(service: Service) -> None:
+    console, peer, _ = await service.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
-    eve, _ = await line.peer("Me now", handle="Eve")
-    await console.say_blindly("alice> for Bob only")  # typed before it was told of the end
+    eve, _ = await service.peer("Me now", handle="Eve")
+    await console.say_blindly("alice> for Bob only")  # sent before the daemon told it the end
     await console.news()
     assert await eve.news() == []
-    assert line.stored() == ["Me now"]
+    assert service.stored() == ["Me now"]
 
 
-@on_a_line()
-async def test_a_quit_for_the_last_conversation_does_not_end_the_next(line: Line) -> None:
-    console, peer, _ = await line.talk(acked=True)
+@with_service()
+async def test_a_quit_for_the_last_conversation_does_not_end_the_next(service: Service) -> None:
+    console, peer, _ = await service.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
-    eve, _ = await line.peer("Me now", handle="Eve")
+    eve, _ = await service.peer("Me now", handle="Eve")
     await console.say_blindly("\\quit")
     await console.news()
     assert await eve.news() == []
-    assert line.stored() == ["Me now"]
+    assert service.stored() == ["Me now"]
 
 
-@on_a_line()
-async def test_a_stop_is_told_to_both_ends_and_the_conversation_stays(line: Line) -> None:
-    console, peer, token = await line.talk()
-    line.switchboard.stop()
+@with_service()
+async def test_a_stop_is_told_to_both_ends_and_the_conversation_stays(service: Service) -> None:
+    console, peer, token = await service.talk()
+    service.switchboard.stop()
     assert [line.split()[1] for line in await peer.rest()] == ["stopping"]
     assert [line.split()[1] for line in await console.rest()] == ["stopping"]
-    await line.restart()
-    again = await line.resume(token)
+    await service.restart()
+    again = await service.resume(token)
     hello = await hello_of(again)
     assert hello.got == 1
 
@@ -700,9 +702,9 @@ async def test_a_stop_is_told_to_both_ends_and_the_conversation_stays(line: Line
 # ------------------------------------------------------------------ read marks, away and here
 
 
-@on_a_line()
-async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(line: Line) -> None:
-    console, peer, _ = await line.talk()
+@with_service()
+async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(service: Service) -> None:
+    console, peer, _ = await service.talk()
     await console.say("\\ack 1", "alice> Hello")
     assert await console.news() == ["\\ack 1"]
     assert await peer.news() == ["\\read 1", "alice> Hello"]
@@ -711,68 +713,68 @@ async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(line: Line) -> Non
     assert await console.news() == ["\\read 1"]
 
 
-@on_a_line()
-async def test_read_marks_are_sent_again_after_a_restart(line: Line) -> None:
-    console = await line.console()
-    peer, token = await line.peer("Hi!")
+@with_service()
+async def test_read_marks_are_sent_again_after_a_restart(service: Service) -> None:
+    console = await service.console()
+    peer, token = await service.peer("Hi!")
     await console.say("\\ack 1", "alice> Hello")
     await console.news()
     await peer.say("\\ack 1")
     await peer.news()
-    await line.restart()
-    again = await line.resume(token, got=1)
+    await service.restart()
+    again = await service.resume(token, got=1)
     assert (await again.news())[1:] == ["\\read 1", "\\away"]
-    console = await line.console()
+    console = await service.console()
     assert "\\read 1" in await console.news()
 
 
-@on_a_line()
-async def test_the_count_of_a_resume_is_a_read_mark_for_the_console(line: Line) -> None:
-    console = await line.console()
-    peer, token = await line.peer("Hi!")
+@with_service()
+async def test_the_count_of_a_resume_is_a_read_mark_for_the_console(service: Service) -> None:
+    console = await service.console()
+    peer, token = await service.peer("Hi!")
     await console.say("alice> Hello")
     await console.news()
-    await line.lose(peer)
+    await service.lose(peer)
     assert await console.news() == ["\\away"]
-    await (await line.resume(token, got=1)).news()
+    await (await service.resume(token, got=1)).news()
     assert sorted(await console.news()) == [f"\\here Bob address={ADDRESS}", "\\read 1"]
 
 
-@on_a_line()
-async def test_callers_are_told_whether_a_console_is_attached(line: Line) -> None:
-    peer, _ = await line.greeted()
-    other, _ = await line.greeted()
-    console = await line.console()
+@with_service()
+async def test_callers_are_told_whether_a_console_is_attached(service: Service) -> None:
+    peer, _ = await service.greeted()
+    other, _ = await service.greeted()
+    console = await service.console()
     assert await peer.news() == ["\\here alice"]
     assert await other.news() == ["\\here alice"]
     await peer.say("Bob> Hi!")
     assert await peer.news() == ["\\ack 1"]
-    await line.lose(console)
+    await service.lose(console)
     assert await peer.news() == ["\\away"]
 
 
-@on_a_line()
-async def test_the_console_is_told_whether_the_peer_is_connected(line: Line) -> None:
-    console = await line.console()
-    peer, token = await line.peer("Hi!")
+@with_service()
+async def test_the_console_is_told_whether_the_peer_is_connected(service: Service) -> None:
+    console = await service.console()
+    peer, token = await service.peer("Hi!")
     assert "\\away" not in await console.news()
-    await line.lose(peer)
+    await service.lose(peer)
     assert await console.news() == ["\\away"]
-    await line.lose(console)
-    console = await line.console()
+    await service.lose(console)
+    console = await service.console()
     assert "\\away" in await console.news()
-    await line.resume(token)
+    await service.resume(token)
     assert await console.hear() == f"\\here Bob address={ADDRESS}"
 
 
 # ------------------------------------------------------------------ consoles
 
 
-@on_a_line()
-async def test_a_new_console_gets_the_whole_running_conversation(line: Line) -> None:
-    conversation = line.fill(Role.OPERATOR, ["Hello"])
-    await line.resume(TOKEN, got=1)
-    console = await line.console()
+@with_service()
+async def test_a_new_console_gets_the_whole_running_conversation(service: Service) -> None:
+    conversation = service.fill(Role.OPERATOR, ["Hello"])
+    await service.resume(TOKEN, got=1)
+    console = await service.console()
     peer = await console.frame()
     assert isinstance(peer, wire.Peer)
     assert (peer.handle, peer.session, peer.got) == ("Bob", str(conversation.id), 1)
@@ -785,46 +787,46 @@ async def test_a_new_console_gets_the_whole_running_conversation(line: Line) -> 
     ]
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_console_that_comes_back_gets_only_what_it_missed(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("p1")
+@with_service(turns=Turns.FREE)
+async def test_a_console_that_comes_back_gets_only_what_it_missed(service: Service) -> None:
+    console = await service.console()
+    peer, _ = await service.peer("p1")
     await console.say("alice> a1", "alice> a2")
     await console.news()
     await peer.say("Bob> p2")
     await peer.news()
-    await line.lose(console)
+    await service.lose(console)
     await peer.say("Bob> p3")
     await peer.news()
-    console = await line.console(" session=1 got=1 sent=1")
+    console = await service.console(" session=1 got=1 sent=1")
     lines = without_times(await console.news())
     assert [line for line in lines if not line.startswith("\\")] == ["alice> a2", "Bob> p2", "Bob> p3"]
     await console.say("alice> a3")
     assert await console.news() == ["\\ack 3"]
 
 
-@on_a_line()
-async def test_a_console_with_impossible_counts_gets_everything(line: Line) -> None:
-    await line.peer("Hi!")
-    console = await line.console(" session=1 got=5 sent=0")
+@with_service()
+async def test_a_console_with_impossible_counts_gets_everything(service: Service) -> None:
+    await service.peer("Hi!")
+    console = await service.console(" session=1 got=5 sent=0")
     assert "Bob> Hi!" in await console.news()
 
 
-@on_a_line()
-async def test_a_console_with_a_number_out_of_range_gets_everything(line: Line) -> None:
-    await line.peer("Hi!")
-    console = await line.console(f" session={64 * '9'} got=0 sent=0")
+@with_service()
+async def test_a_console_with_a_number_out_of_range_gets_everything(service: Service) -> None:
+    await service.peer("Hi!")
+    console = await service.console(f" session={64 * '9'} got=0 sent=0")
     assert "Bob> Hi!" in await console.news()
 
 
-@on_a_line()
-async def test_missed_conversations_come_in_order_each_with_its_quit(line: Line) -> None:
+@with_service()
+async def test_missed_conversations_come_in_order_each_with_its_quit(service: Service) -> None:
     for handle in ("Ann", "Ben", "Cid"):
-        peer, _ = await line.peer(f"I am {handle}", handle=handle)
+        peer, _ = await service.peer(f"I am {handle}", handle=handle)
         await peer.say(f"\\quit from {handle}")
         await peer.rest()
-    await line.peer("I am here", handle="Dan")
-    console = await line.console()
+    await service.peer("I am here", handle="Dan")
+    console = await service.console()
     for handle in ("Ann", "Ben", "Cid"):
         assert isinstance(peer_line := await console.frame(), wire.Peer)
         assert peer_line.handle == handle
@@ -833,19 +835,19 @@ async def test_missed_conversations_come_in_order_each_with_its_quit(line: Line)
         assert await console.hear() == f"\\quit from {handle}"
     assert isinstance(peer_line := await console.frame(), wire.Peer)
     assert peer_line.handle == "Dan"
-    await line.lose(console)
-    console = await line.console()
+    await service.lose(console)
+    console = await service.console()
     assert isinstance(peer_line := await console.frame(), wire.Peer)
-    assert peer_line.handle == "Dan"  # the others have been seen
+    assert peer_line.handle == "Dan"  # the console has acked the others
 
 
-@on_a_line()
-async def test_a_consoles_ack_does_not_count_for_the_next_conversation(line: Line) -> None:
-    console = await line.console()
-    bob, _ = await line.peer("Hi!")
+@with_service()
+async def test_a_consoles_ack_does_not_count_for_the_next_conversation(service: Service) -> None:
+    console = await service.console()
+    bob, _ = await service.peer("Hi!")
     await bob.say("\\quit")
     await bob.rest()
-    eve, _ = await line.peer("Me now", handle="Eve")
+    eve, _ = await service.peer("Me now", handle="Eve")
     assert "Eve> Me now" not in await console.news()
     await console.say("\\ack 1")
     assert (await console.news())[-1] == "Eve> Me now"
@@ -855,36 +857,36 @@ async def test_a_consoles_ack_does_not_count_for_the_next_conversation(line: Lin
     assert await eve.news() == ["\\read 1"]
 
 
-@on_a_line()
-async def test_a_second_console_is_refused_unless_it_takes_over(line: Line) -> None:
-    first = await line.console()
-    await line.peer("Hi!")
+@with_service()
+async def test_a_second_console_is_refused_unless_it_takes_over(service: Service) -> None:
+    first = await service.console()
+    await service.peer("Hi!")
     await first.news()
-    second = await line.connect(line.console_session("carol"))
+    second = await service.connect(service.console_session("carol"))
     await second.say("\\hello 1 carol")
     assert [line.split()[1] for line in await second.rest()] == ["held"]
-    third = await line.console(" take=1")
+    third = await service.console(" take=1")
     assert [line.split()[1] for line in await first.rest()] == ["taken-over"]
     assert "Bob> Hi!" in await third.news()
-    await line.lose(first)
-    assert line.switchboard.operator is not None
+    await service.lose(first)
+    assert service.switchboard.operator is not None
 
 
-@on_a_line(handle="sysop")
-async def test_the_settings_handle_replaces_a_suggested_one_only(line: Line) -> None:
-    console = await line.connect(line.console_session())
+@with_service(handle="sysop")
+async def test_the_settings_handle_replaces_a_suggested_one_only(service: Service) -> None:
+    console = await service.connect(service.console_session())
     await console.say("\\hello 1 alice suggested=1")
     assert (await console.hear()).split()[2] == "sysop"
-    await line.lose(console)
-    console = await line.connect(line.console_session())
+    await service.lose(console)
+    console = await service.connect(service.console_session())
     await console.say("\\hello 1 alice")
     assert (await console.hear()).split()[2] == "alice"
 
 
-@on_a_line()
-async def test_asking_for_the_status_attaches_no_console(line: Line) -> None:
-    await line.peer("Hi!")
-    console = await line.connect(line.console_session())
+@with_service()
+async def test_asking_for_the_status_attaches_no_console(service: Service) -> None:
+    await service.peer("Hi!")
+    console = await service.connect(service.console_session())
     await console.say("\\status")
     answer = await console.frame()
     assert isinstance(answer, wire.Status)
@@ -896,55 +898,55 @@ async def test_asking_for_the_status_attaches_no_console(line: Line) -> None:
 
 # ------------------------------------------------------------------ slow readers
 
-TEXTS = [f"{n:04} {'x' * 395}" for n in range(5000)]  # twice what may wait unsent
+TEXTS = [f"{n:04} {'x' * 395}" for n in range(5000)]  # twice as much as may wait unsent
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_slow_peer_gets_everything_in_order_without_a_queue(line: Line) -> None:
-    line.fill(Role.OPERATOR, TEXTS)
-    peer = await line.resume(TOKEN)
+@with_service(turns=Turns.FREE)
+async def test_a_slow_peer_gets_everything_in_order_without_a_queue(service: Service) -> None:
+    service.fill(Role.OPERATOR, TEXTS)
+    peer = await service.resume(TOKEN)
     await hello_of(peer)
-    console = await line.console(" session=1 got=1 sent=5000")
-    await console.say("alice> live")  # behind what the peer has not read yet
+    console = await service.console(" session=1 got=1 sent=5000")
+    await console.say("alice> live")  # comes after what the peer has not read yet
     await console.news()
-    biggest = line.transport(peer).get_write_buffer_size()
+    biggest = service.transport(peer).get_write_buffer_size()
     assert 0 < biggest < UNSENT_MAX / 4
     heard: list[str] = []
     while len(heard) <= len(TEXTS):
         frame = await peer.frame()
         if isinstance(frame, wire.Message):
             heard.append(frame.text)
-            biggest = max(biggest, line.transport(peer).get_write_buffer_size())
+            biggest = max(biggest, service.transport(peer).get_write_buffer_size())
     assert heard == [*TEXTS, "live"]
     assert biggest < UNSENT_MAX / 4
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_slow_console_gets_everything_in_order_without_a_queue(line: Line) -> None:
-    line.fill(Role.PEER, TEXTS)
-    peer = await line.resume(TOKEN)
+@with_service(turns=Turns.FREE)
+async def test_a_slow_console_gets_everything_in_order_without_a_queue(service: Service) -> None:
+    service.fill(Role.PEER, TEXTS)
+    peer = await service.resume(TOKEN)
     await peer.news()
-    console = await line.console()
+    console = await service.console()
     await peer.say("Bob> live")
     await peer.news()
-    biggest = line.transport(console).get_write_buffer_size()
+    biggest = service.transport(console).get_write_buffer_size()
     assert 0 < biggest < UNSENT_MAX / 4
     heard: list[str] = []
     while len(heard) <= len(TEXTS) + 1:
         frame = await console.frame()
         if isinstance(frame, wire.Message):
             heard.append(frame.text)
-            biggest = max(biggest, line.transport(console).get_write_buffer_size())
+            biggest = max(biggest, service.transport(console).get_write_buffer_size())
     assert heard == ["Hi", *TEXTS, "live"]
     assert biggest < UNSENT_MAX / 4
 
 
-@on_a_line(turns=Turns.FREE)
-async def test_a_slow_peer_gets_the_quit_after_the_last_message(line: Line) -> None:
-    line.fill(Role.OPERATOR, TEXTS)
-    peer = await line.resume(TOKEN)
+@with_service(turns=Turns.FREE)
+async def test_a_slow_peer_gets_the_quit_after_the_last_message(service: Service) -> None:
+    service.fill(Role.OPERATOR, TEXTS)
+    peer = await service.resume(TOKEN)
     await hello_of(peer)
-    console = await line.console(" session=1 got=1 sent=5000")
+    console = await service.console(" session=1 got=1 sent=5000")
     await console.say("\\quit enough")
     await console.news()
     lines = without_times(await peer.rest())
@@ -955,10 +957,10 @@ async def test_a_slow_peer_gets_the_quit_after_the_last_message(line: Line) -> N
 # ------------------------------------------------------------------ classic peers
 
 
-@on_a_line()
-async def test_a_classic_peers_messages_wait_for_their_turn(line: Line) -> None:
-    peer = await line.classic("Bob> one", "Bob> two", "Bob> three")
-    console = await line.console()
+@with_service()
+async def test_a_classic_peers_messages_wait_for_their_turn(service: Service) -> None:
+    peer = await service.classic("Bob> one", "Bob> two", "Bob> three")
+    console = await service.console()
     assert isinstance(heading := await console.frame(), wire.Peer)
     assert heading.classic
     assert [line for line in await console.news() if line.startswith("Bob")] == ["Bob> one"]
@@ -966,80 +968,80 @@ async def test_a_classic_peers_messages_wait_for_their_turn(line: Line) -> None:
     assert await peer.hear() == "alice> answer"
     assert await console.news() == ["\\ack 1", "Bob> two"]
     peer.hang_up()
-    assert await console.hear() == "Bob> three"  # its turn never came, and it is not lost
+    assert await console.hear() == "Bob> three"  # delivered although its turn never came
     await console.say("\\ack 3")
     assert (await console.hear()).startswith("\\quit")
-    assert line.switchboard.conversation is None
+    assert service.switchboard.conversation is None
 
 
-@on_a_line()
-async def test_a_classic_peer_with_too_many_waiting_messages_is_closed(line: Line) -> None:
-    peer = await line.call("Bob> Hi!", *(f"Bob> {n}" for n in range(WAITING_MAX + 1)))
+@with_service()
+async def test_a_classic_peer_with_too_many_waiting_messages_is_closed(service: Service) -> None:
+    peer = await service.call("Bob> Hi!", *(f"Bob> {n}" for n in range(WAITING_MAX + 1)))
     assert [line.split()[:2] for line in await peer.rest()] == [["\\error", "waiting"]]
 
 
-@on_a_line()
-async def test_a_waiting_classic_message_survives_a_journal_failure(line: Line) -> None:
-    peer = await line.classic("Bob> one", "Bob> two", "Bob> three")
-    console = await line.console()
+@with_service()
+async def test_a_waiting_classic_message_survives_a_journal_failure(service: Service) -> None:
+    peer = await service.classic("Bob> one", "Bob> two", "Bob> three")
+    console = await service.console()
     await console.news()
     await console.say("alice> answer")
-    append, calls = line.journal.append, 0
+    append, calls = service.journal.append, 0
 
     def fail_second(*args: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == 2:
-            line.break_journal()
+            service.break_journal()
         append(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(line.journal, "append", fail_second)
+        patch.setattr(service.journal, "append", fail_second)
         await peer.rest()
         peer.hang_up()
-        while line.switchboard.conversation is not None:
+        while service.switchboard.conversation is not None:
             await asyncio.sleep(0)
-    assert [e.text for e in line.journal.entries(1, 0, limit=10)] == ["one", "answer", "two", "three"]
+    assert [e.text for e in service.journal.entries(1, 0, limit=10)] == ["one", "answer", "two", "three"]
 
 
-@on_a_line()
-async def test_a_classic_conversation_does_not_outlive_the_daemon(line: Line) -> None:
-    await line.classic("Bob> Hi!")
-    console = await line.console()
+@with_service()
+async def test_a_classic_conversation_does_not_outlive_the_daemon(service: Service) -> None:
+    await service.classic("Bob> Hi!")
+    console = await service.console()
     await console.news()
-    line.switchboard.stop()
-    await line.restart()
-    assert line.switchboard.conversation is None
+    service.switchboard.stop()
+    await service.restart()
+    assert service.switchboard.conversation is None
 
 
 # ------------------------------------------------------------------ what is kept
 
 
-@on_a_line(keep="none")
-async def test_keep_none_removes_texts_that_were_shown(line: Line) -> None:
-    console = await line.console()
-    peer, _ = await line.peer("a secret")
+@with_service(keep="none")
+async def test_keep_none_removes_texts_that_were_shown(service: Service) -> None:
+    console = await service.console()
+    peer, _ = await service.peer("a secret")
     await console.news()
-    assert line.stored() == ["a secret"]
+    assert service.stored() == ["a secret"]
     await console.say("\\ack 1", "alice> another")
     await console.news()
-    assert line.stored() == ["", "another"]
+    assert service.stored() == ["", "another"]
     await peer.say("\\ack 1")
     await peer.news()
-    assert line.stored() == ["", ""]
+    assert service.stored() == ["", ""]
 
 
-@on_a_line(keep="30d")
-async def test_keep_in_days_removes_old_conversations_at_the_start(line: Line) -> None:
-    _, peer, _ = await line.talk(acked=True)
+@with_service(keep="30d")
+async def test_keep_in_days_removes_old_conversations_at_the_start(service: Service) -> None:
+    _, peer, _ = await service.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
-    await line.restart()
-    assert line.journal.by_id(1) is not None
-    line.journal.close()
-    with sqlite3.connect(line.file) as database:
+    await service.restart()
+    assert service.journal.by_id(1) is not None
+    service.journal.close()
+    with sqlite3.connect(service.file) as database:
         database.execute("UPDATE conversation SET ended = ended - 31 * 86400000")
     database.close()
-    await line.restart()
-    assert line.journal.by_id(1) is None
-    assert line.journal.entries(1, 0, limit=10) == []
+    await service.restart()
+    assert service.journal.by_id(1) is None
+    assert service.journal.entries(1, 0, limit=10) == []

@@ -14,8 +14,7 @@ import pytest
 from pychatd.network.admission import Admission
 from pychatd.network.identity import Identity
 from pychatd.settings import Settings
-from tests.daemon.line import Line as Board
-from tests.daemon.line import on_a_line
+from tests.daemon.service import Service, with_service
 from tests.e2e.ends import PATIENCE
 from tests.e2e.harness import Line
 from tests.security.certificates import Made
@@ -244,10 +243,10 @@ def test_plain_is_taken_from_where_it_may_come(
     names = {identity.der: "x"} if plaintext == "authorized" else None
     settings = Settings(7000, plaintext="always" if plaintext == "authorized" else plaintext)
 
-    @on_a_line()
-    async def call(switchboard: Board) -> None:
+    @with_service()
+    async def call(service: Service) -> None:
         door = Admission(
-            switchboard.switchboard, settings, Identity(server_context(identity), identity.fingerprint, names)
+            service.switchboard, settings, Identity(server_context(identity), identity.fingerprint, names)
         )
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)

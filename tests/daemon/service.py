@@ -37,7 +37,7 @@ class RawConsole(Raw):
         await super().say(*lines)
 
 
-class Line:
+class Service:
     """A switchboard on a real journal, and the raw ends of the connections that the test makes to it."""
 
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class Line:
         return await self.call(f"\\hello 1 Bob session={token} got={got}{number}", *lines)
 
     async def greeted(self, handle: str = "Bob") -> tuple[Raw, str]:
-        """A caller that has read its hello; and its token."""
+        """A caller that has read the daemon's hello; and its token."""
         raw = await self.call(f"\\hello 1 {handle}")
         hello = await hello_of(raw)
         assert hello.session is not None
@@ -158,7 +158,7 @@ class Line:
         self.journal._db.execute("PRAGMA query_only = ON")
 
     def stored(self) -> list[str]:
-        """What the journal holds of the running conversation."""
+        """The texts that the journal has of the running conversation."""
         running = self.journal.running()
         return [] if running is None else [e.text for e in self.journal.entries(running.id, 0, limit=1000)]
 
@@ -169,22 +169,25 @@ class Line:
 
 
 async def hello_of(raw: Raw) -> wire.Hello:
-    """The daemon's answer to a hello, which is the next line."""
+    """The daemon's answer to a hello, which is the next service."""
     hello = await raw.frame()
     assert isinstance(hello, wire.Hello)
     return hello
 
 
-def on_a_line(**settings: Any) -> Callable[[Callable[[Line], Coroutine[Any, Any, None]]], Callable[[Path], None]]:
+ServiceTest = Callable[[Service], Coroutine[Any, Any, None]]
+
+
+def with_service(**settings: Any) -> Callable[[ServiceTest], Callable[[Path], None]]:
     """Runs an async test with a service of its own."""
 
-    def decorate(test: Callable[[Line], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
+    def decorate(test: ServiceTest) -> Callable[[Path], None]:
         async def run(tmp_path: Path) -> None:
-            line = Line(tmp_path, settings)
+            service = Service(tmp_path, settings)
             try:
-                await test(line)
+                await test(service)
             finally:
-                await line.close()
+                await service.close()
 
         return in_loop(run)
 
