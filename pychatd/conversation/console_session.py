@@ -92,7 +92,7 @@ class ConsoleSession(EndpointSession):
             self.send_backlog()
 
     def send_presence(self) -> None:
-        conversation, peer = self.conversation, self._switchboard.peer
+        conversation, peer = self._cursor.conversation, self._switchboard.peer
         if conversation is None or not self._is_told_running():
             return
         if peer is None:
@@ -108,8 +108,7 @@ class ConsoleSession(EndpointSession):
         try:
             while self.connection.writable and self._send_batch():
                 pass
-            behind = self.conversation is not None and self.conversation.ended is not None
-            if self.connection.writable and self._state is ConsoleState.CATCHING_UP and not behind:
+            if self._state is ConsoleState.CATCHING_UP and self.connection.writable and self._is_up_to_date():
                 self._state = ConsoleState.READY
                 self.connection.send([wire.Ready()])
         except JournalError as error:
@@ -117,15 +116,21 @@ class ConsoleSession(EndpointSession):
 
     def close_taken_over(self, user: str) -> None:
         try:
-            stored = self._stored_in(self.conversation)
+            stored = self._stored_in(self._cursor.conversation)
         except JournalError as error:  # its program cannot know then what has become of its last messages
             self._switchboard.journal_failed(error)
             stored = []
         self.connection.close([*stored, wire.Error("taken-over", f"{user} has taken over the console.")])
 
+    def _is_up_to_date(self) -> bool:
+        """Whether the console has been told all that it missed of conversations that are over."""
+        conversation = self._cursor.conversation
+        return conversation is None or conversation.ended is None
+
     def _is_told_running(self) -> bool:
         """Whether the console is being told the running conversation."""
-        return self.conversation is not None and self.conversation is self._switchboard.conversation
+        conversation = self._cursor.conversation
+        return conversation is not None and conversation is self._switchboard.conversation
 
     def _stored_in(self, conversation: Conversation | None) -> list[wire.Frame]:
         """Tells a console that is refused how many of its own messages are stored."""
@@ -207,7 +212,7 @@ class ConsoleSession(EndpointSession):
 
     def _send_batch(self) -> bool:
         """Sends the next piece. Returns False when there is nothing more to tell now."""
-        conversation = self.conversation
+        conversation = self._cursor.conversation
         if conversation is None:
             return self._begin_next()
         turn_state, cursor = conversation.turn_state, self._cursor
@@ -258,8 +263,8 @@ class ConsoleSession(EndpointSession):
     def _say(self, messages: Sequence[wire.Message]) -> None:
         # Text for the conversation before is not subject to the limit of this peer's program.
         limit = self._switchboard.max_text_bytes() if self._is_for_running() else None
+        self._check_handles(messages, self._handle)
         for message in messages:
-            self._check_handle(message, self._handle)
             try:
                 check_room(message.text, limit)
             except MessageError as error:
@@ -284,7 +289,7 @@ class ConsoleSession(EndpointSession):
                 super()._handle_control(frame)
 
     def _on_ack(self, count: int) -> None:
-        conversation = self.conversation
+        conversation = self._cursor.conversation
         if conversation is None:
             return
         self._switchboard.mark_shown(conversation, Role.OPERATOR, count)

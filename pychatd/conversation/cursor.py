@@ -46,13 +46,12 @@ class Cursor:
         )
 
     def told_to(self, seq: int) -> Cursor:
-        return self._with(seq, self.acked)
+        return self._moved(seq, self.acked)
 
     def acked_to(self, count: int) -> Cursor:
-        return self._with(self.seq, count if self.acked is None else max(self.acked, count))
+        return self._moved(self.seq, count if self.acked is None else max(self.acked, count))
 
-    def _with(self, seq: int, acked: int | None) -> Cursor:
-        """Twice for each message, and dataclasses.replace takes three times as long."""
+    def _moved(self, seq: int, acked: int | None) -> Cursor:
         return Cursor(
             self.previous,
             self.conversation,

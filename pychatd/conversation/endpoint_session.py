@@ -34,10 +34,8 @@ class EndpointSession(ABC):
         """Handles the frames of one read. Messages that follow each other are stored in one transaction."""
         try:
             messages: list[wire.Message] = []
-            for frame in frames:
-                if not self._greeted:
-                    self._greet(frame)
-                elif isinstance(frame, wire.Message):
+            for frame in frames if self._greeted else self._greet_first(frames):
+                if isinstance(frame, wire.Message):
                     messages.append(frame)
                 else:
                     if messages:
@@ -50,6 +48,14 @@ class EndpointSession(ABC):
             self.protocol_error(connection, error)
         except JournalError as error:
             self._journal_failed(error)
+
+    def _greet_first(self, frames: list[wire.Frame]) -> list[wire.Frame]:
+        """Handles the hello; returns the frames behind it."""
+        for index, frame in enumerate(frames, 1):
+            self._greet(frame)
+            if self._greeted:
+                return frames[index:]
+        return []
 
     def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         log.warning("%s: broke the protocol (%s)", self._log_name, error.code)
@@ -129,9 +135,10 @@ class EndpointSession(ABC):
             raise ProtocolError("version", f"This daemon speaks version {wire.VERSION}, not {frame.version}.")
         return frame
 
-    def _check_handle(self, message: wire.Message, handle: str) -> None:
-        if message.handle != handle:
-            raise ProtocolError("handle", "The handle is not that of the hello.")
+    def _check_handles(self, messages: Sequence[wire.Message], handle: str) -> None:
+        for message in messages:
+            if message.handle != handle:
+                raise ProtocolError("handle", "The handle is not that of the hello.")
 
     def _set_deadline(self, seconds: float, action: Callable[[], None]) -> None:
         self._cancel_deadline()

@@ -126,7 +126,8 @@ class PeerSession(EndpointSession):
         self._conversation, self._state = conversation, PeerState.TALKING
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
-        self._cancel_deadline()
+        if self._deadline is not None:
+            self._cancel_deadline()
         self.connection.send([wire.Ack(entries[-1].n)])
 
     def deliver(self, entries: Sequence[Entry]) -> None:
@@ -282,13 +283,13 @@ class PeerSession(EndpointSession):
             self.connection.pause_reading(min(pause, PAUSE_MAX))
         if self._state in (PeerState.LEFT, PeerState.REJECTED):
             return
-        if self.opening.classic:
+        opening = self.opening
+        if opening.classic:
             self._queue.add(messages)
             self._release_waiting()
             self._queue.check_length()
         else:
-            for message in messages:
-                self._check_handle(message, self.opening.handle)
+            self._check_handles(messages, opening.handle)
             self._switchboard.peer_says(self, messages)
 
     def _release_waiting(self) -> None:
