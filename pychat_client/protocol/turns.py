@@ -37,9 +37,6 @@ class TurnState:
     peer: int = 0
     operator: int = 0
 
-    def copy(self) -> TurnState:
-        return TurnState(self.turns, self.peer, self.operator)  # dataclasses.replace takes ten times as long
-
     def may_speak(self, role: Role) -> bool:
         """The first message is the peer's; then they alternate, or are free."""
         if self.peer == 0:
@@ -62,3 +59,7 @@ class TurnState:
 
     def count(self, role: Role) -> int:
         return self.peer if role is Role.PEER else self.operator
+
+    def copy(self) -> TurnState:
+        """Counts to try on: the conversation takes them over when its journal has the messages."""
+        return TurnState(self.turns, self.peer, self.operator)  # dataclasses.replace takes ten times as long
