@@ -22,8 +22,8 @@ from prompt_toolkit.layout.processors import Processor, Transformation, Transfor
 from pychat_client.errors import NotAllowedError, PychatError
 from pychat_client.session.commands import is_command
 from pychat_client.session.session import Session
-from pychat_client.text import steady
 from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY
+from pychat_client.ui.width import fixed_width
 
 PASTE_MAX = 5000
 """Characters of a paste: ten messages can be cut to one by hand; a file pasted by mistake is not drawn."""
@@ -183,7 +183,7 @@ class FixedWidthProcessor(Processor):
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         parts = transformation_input.fragments
-        drawn = iter(steady("".join(text for _, text, *_ in parts)))
+        drawn = iter(fixed_width("".join(text for _, text, *_ in parts)))
         return Transformation([(style, "".join(islice(drawn, len(text)))) for style, text, *_ in parts])
 
 

@@ -26,7 +26,6 @@ from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.input import Input
 from prompt_toolkit.layout import Dimension, SearchBufferControl
 from prompt_toolkit.renderer import print_formatted_text
-from prompt_toolkit.utils import get_cwidth
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.errors import HandleError, PychatError
@@ -35,13 +34,15 @@ from pychat_client.session.commands import escaped, is_command, unescaped
 from pychat_client.session.session import Session
 from pychat_client.session.status import Emphasis
 from pychat_client.session.view import View
-from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines, steady, wrap
+from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines
 from pychat_client.ui import key_bindings, theme
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.background import Colour, LateAnswers, ask_background
 from pychat_client.ui.input_history import open_history
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import Output, Terminal, open_keyboard
+from pychat_client.ui.width import columns as width
+from pychat_client.ui.width import fixed_width, most_columns, wrap
 
 HANGUP_SECONDS = 0.5
 """How long prompt_toolkit may take to end when the terminal is gone."""
@@ -146,7 +147,7 @@ class Screen(View):
             self._day = time.date()
         when, name = time.strftime(_TIME), f"{printable(message.handle)}> "
         style = "class:own" if own else "class:other"
-        used = get_cwidth(when + name)
+        used = most_columns(when + name)
         self._print(lambda: [("class:time", when), (style, name), ("", self._body(message.text, used))])
 
     def held(self, text: str) -> None:
@@ -262,12 +263,12 @@ class Screen(View):
             return FormattedText([("", "> ")])
         mine = self._session.status.my_turn
         style = "class:prompt class:prompt.turn" if mine else "class:prompt"
-        return FormattedText([(style, f"{steady(printable(self._session.endpoint.handle))}> ")])
+        return FormattedText([(style, f"{fixed_width(printable(self._session.endpoint.handle))}> ")])
 
     def _toolbar(self) -> FormattedText:
         if self._session is None:
             return FormattedText([])
-        parts = [(_KINDS[part.kind], steady(part.words)) for part in self._session.status.parts()]
+        parts = [(_KINDS[part.kind], fixed_width(part.words)) for part in self._session.status.parts()]
         if self.narrow and is_command(self._line.text) and self._line.text[1:] in self._session.commands:
             parts.insert(0, ("", self._session.commands[self._line.text[1:]]))  # a low window has no room for all
         left = MESSAGE_MAX - len(as_sent(unescaped(self._line.text)))
@@ -351,11 +352,11 @@ def _fit(parts: Sequence[tuple[str, str]], columns: int) -> StyleAndTextTuples:
     used = 0
     for style, words in parts:
         before = " | " if used else ""
-        if used and used + len(before) + get_cwidth(words) > columns:
+        if used and used + len(before) + width(words) > columns:
             before, used = "\n", 0
         pieces = wrap(words, columns, columns)
         fitted += [("", before), (style, "\n".join(pieces))]
-        used = used + len(before.strip("\n")) + get_cwidth(words) if len(pieces) == 1 else get_cwidth(pieces[-1])
+        used = used + len(before.strip("\n")) + width(words) if len(pieces) == 1 else width(pieces[-1])
     return fitted
 
 

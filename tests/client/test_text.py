@@ -14,15 +14,12 @@ from pychat_client.errors import HandleError, MessageError, TextError
 from pychat_client.text import (
     BREAK,
     COMBINING_MAX,
-    CONTROL,
     HANDLE_MAX,
     MESSAGE_MAX,
     check_handle,
     check_message,
     printable,
     printable_lines,
-    steady,
-    wrap,
 )
 
 thorough = settings(max_examples=400)
@@ -293,27 +290,6 @@ def test_an_emoji_joined_with_an_arrow_stays_whole() -> None:
     assert printable(f"🙂{ZWJ}↔{VS16}") == f"🙂{ZWJ}↔{VS16}"  # shaking its head
 
 
-@given(st.one_of(st.text(), hostile))
-def test_what_is_drawn_in_the_line_has_a_character_for_each_that_was_typed(typed: str) -> None:
-    assert len(steady(typed)) == len(typed)
-
-
-@thorough
-@given(hostile)
-def test_what_is_drawn_in_the_line_is_what_a_message_may_show_but_for_controls(typed: str) -> None:
-    drawn = CONTROL.sub("x", steady(typed).replace("\u2060", "x"))
-    assert printable(drawn) == drawn
-
-
 def test_a_message_is_shown_line_by_line() -> None:
     assert printable_lines("") == [""]
     assert printable_lines(f"a{BREAK}{BREAK}\x1bb") == ["a", "", "<U+001B>b"]
-
-
-@pytest.mark.parametrize("line", ["", "a", "two words here ", "fifteen letters", "zwölf", "日本語"])
-def test_a_line_that_has_room_stays_in_one_piece(line: str) -> None:
-    assert wrap(line, 80, 15) == [line]
-
-
-def test_a_line_that_is_too_long_is_broken_at_a_space() -> None:
-    assert wrap("sixteen  letters", 80, 15) == ["sixteen  ", "letters"]
