@@ -23,7 +23,7 @@ from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, to_filter
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
-from prompt_toolkit.input import Input
+from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.layout import Dimension, SearchBufferControl
 from prompt_toolkit.renderer import print_formatted_text
 
@@ -37,10 +37,9 @@ from pychat_client.session.view import View
 from pychat_client.text import MESSAGE_MAX, as_sent, check_handle, printable, printable_lines
 from pychat_client.ui import key_bindings, theme
 from pychat_client.ui.alerts import Alerts
-from pychat_client.ui.background import Colour, LateAnswers, ask_background
 from pychat_client.ui.input_history import open_history
 from pychat_client.ui.resize import ResizableRenderer
-from pychat_client.ui.terminal import Output, Terminal, open_keyboard
+from pychat_client.ui.terminal import Output, Terminal
 from pychat_client.ui.width import columns as width
 from pychat_client.ui.width import fixed_width, most_columns, wrap
 
@@ -78,7 +77,7 @@ class Screen(View):
         self,
         preferences: Preferences,
         history: Path | None,
-        colours: theme.Name,
+        colours: theme.Theme,
         terminal: Terminal,
         input: Input,
     ) -> None:
@@ -92,8 +91,8 @@ class Screen(View):
         self._restored: str | None = None
         self._waiting: list[Callable[[], StyleAndTextTuples]] = []  # printed together
         self._day = date.min  # of the newest message shown
-        self._style = theme.style(colours)
-        self._depth = theme.depth(colours, os.environ)
+        self._style = colours.style
+        self._depth = colours.depth
         vi = preferences.keys == "vi"
         self._prompt_session: PromptSession[str] = PromptSession(
             message=self._prompt,
@@ -362,16 +361,8 @@ def _fit(parts: Sequence[tuple[str, str]], columns: int) -> StyleAndTextTuples:
 
 def open_screen(history: Path | None, preferences: Preferences) -> Screen:
     """The screen of this program's terminal."""
-    typed, late = "", False
-
-    def ask() -> Colour | None:
-        nonlocal typed, late
-        background, typed, late = ask_background()
-        return background
-
-    colours = theme.choose(preferences.palette, os.environ, ask)
-    keyboard = open_keyboard(typed, LateAnswers() if late else None)
-    return Screen(preferences, history, colours, Terminal.on_stdout(), keyboard)
+    colours = theme.choose(os.environ, theme.terminal_has_colours)
+    return Screen(preferences, history, colours, Terminal.on_stdout(), create_input())
 
 
 def ask_handle() -> str:

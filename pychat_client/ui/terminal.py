@@ -11,17 +11,9 @@ import select
 import sys
 from typing import Self
 
-from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
-from prompt_toolkit.input.posix_utils import PosixStdinReader
-from prompt_toolkit.input.typeahead import store_typeahead
-from prompt_toolkit.input.vt100 import Vt100Input
-from prompt_toolkit.input.vt100_parser import Vt100Parser
-from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.vt100 import Vt100_Output
-
-from pychat_client.ui.background import LateAnswers
 
 FOCUS_KEY = Keys.ControlF24
 """What a report of the focus comes as: a key that no keyboard has. Its data is one of the two below."""
@@ -83,26 +75,3 @@ class Terminal(Output):
         """Writes `text`, which the terminal obeys, at once."""
         self.write_raw(text)
         self.flush()
-
-
-class _Reader(PosixStdinReader):
-    """The toolkit's, which would hand on an answer that it did not ask for as something typed."""
-
-    def __init__(self, fd: int, encoding: str, late: LateAnswers) -> None:
-        super().__init__(fd, encoding=encoding)
-        self._late = late
-
-    def read(self, count: int = 1024) -> str:
-        return self._late.without(super().read(count))
-
-
-def open_keyboard(typed: str, late: LateAnswers | None) -> Input:
-    """The keyboard on standard input. typed: what was typed before; late: if the terminal may still answer."""
-    keyboard = create_input()
-    if late is not None and isinstance(keyboard, Vt100Input):
-        keyboard.stdin_reader = _Reader(keyboard.fileno(), keyboard.stdin.encoding, late)
-        typed = late.without(typed)
-    presses: list[KeyPress] = []
-    Vt100Parser(presses.append).feed(typed)
-    store_typeahead(keyboard, presses)
-    return keyboard

@@ -20,7 +20,7 @@ from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
 from pychat_client.ui.screen import Screen
 from pychat_client.ui.terminal import Terminal
-from pychat_client.ui.theme import Name
+from pychat_client.ui.theme import UNCOLOURED, Theme
 from tests.aio import Raw, attach
 
 HELLO = "\\hello 1 alice session=5f0c turns="
@@ -96,13 +96,13 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    history: Path | None = None, *, turns: str = "free", colours: Name = "none", **preferences: Any
+    history: Path | None = None, *, turns: str = "free", theme: Theme = UNCOLOURED, **preferences: Any
 ) -> AsyncIterator[Desk]:
     """A peer's screen that is connected and has said nothing."""
     written = io.StringIO()
     with create_pipe_input() as keyboard:
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")
-        screen = Screen(Preferences(**preferences), history, colours, terminal, keyboard)
+        screen = Screen(Preferences(**preferences), history, theme, terminal, keyboard)
         session = Session(Endpoint(Role.PEER, "Bob"), screen, "the test")
         connection = Connection(session)
         raw = await attach(connection)

@@ -32,10 +32,6 @@ def emulator(request: pytest.FixtureRequest, idle_line: Line, tmp_path: Path) ->
     if missing := kind.missing():
         pytest.skip(f"not installed: {missing}")
     idle_line.start("--turns", "free")
-    # as in a terminal that tells its background: in colours, of which blanks are written, too
-    preferences = Path(idle_line.env["XDG_CONFIG_HOME"], "pychat", "config.toml")
-    preferences.parent.mkdir(parents=True)
-    preferences.write_text('palette = "dark"\n')
     directory = tmp_path / "window"
     directory.mkdir()
     one = kind(directory, idle_line.env)
