@@ -18,6 +18,7 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
+from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.screen import Screen
 from pychat_client.ui.terminal import Terminal
 from pychat_client.ui.theme import UNCOLOURED, Theme
@@ -34,14 +35,27 @@ class Desk:
     """A screen, its keyboard, and the daemon's end of its link."""
 
     def __init__(
-        self, screen: Screen, keyboard: PipeInput, written: io.StringIO, session: Session, raw: Raw
+        self,
+        screen: Screen,
+        terminal: Terminal,
+        keyboard: PipeInput,
+        written: io.StringIO,
+        session: Session,
+        raw: Raw,
     ) -> None:
         self.screen = screen
+        self.terminal = terminal
         self.session = session
         self.raw = raw
         self._keyboard = keyboard
         self._written = written
         self.final = ""  # all that went to the terminal, when the chat is over
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the screen has from the beginning of the chat on."""
+        assert self.screen._prompt is not None
+        return self.screen._prompt
 
     def press(self, *keys: str) -> None:
         self._keyboard.send_text("".join(keys))
@@ -52,7 +66,7 @@ class Desk:
     @property
     def line(self) -> str:
         """What is being typed."""
-        return self.screen._prompt_session.default_buffer.text
+        return self.prompt.line.text
 
     @property
     def written(self) -> str:
@@ -60,11 +74,11 @@ class Desk:
         return self._written.getvalue()
 
     def toolbar(self) -> str:
-        return "".join(words for _, words, *_ in self.screen._toolbar())
+        return "".join(words for _, words, *_ in self.prompt.toolbar())
 
     def menu(self) -> list[tuple[str, str]]:
         """The completions that are shown, each with its help."""
-        state = self.screen._prompt_session.default_buffer.complete_state
+        state = self.prompt.line.complete_state
         return [] if state is None else [(one.text, one.display_meta_text) for one in state.completions]
 
     def rows(self) -> list[str]:
@@ -80,7 +94,7 @@ class Desk:
 
     async def history_is_there(self) -> None:
         """After a line was sent, the toolkit reads the history again, a moment later than a person sees."""
-        await self.until(lambda: len(self.screen._prompt_session.default_buffer._working_lines) > 1)
+        await self.until(lambda: len(self.prompt.line._working_lines) > 1)
 
     async def line_is(self, text: str) -> None:
         await self.until(lambda: self.line == text)
@@ -108,7 +122,7 @@ async def desk(
         raw = await attach(connection)
         session.connection_made(connection)
         running = asyncio.create_task(screen.run(session))
-        one = Desk(screen, keyboard, written, session, raw)
+        one = Desk(screen, terminal, keyboard, written, session, raw)
         await one.says(HELLO + turns)
         try:
             yield one

@@ -168,7 +168,7 @@ async def test_alt_up_takes_the_newest_held_message_back_one_after_the_other() -
         one.press(ALT_UP)
         await one.line_is("\\\\second")
         one.press(ALT_UP)  # something stands in the line: it is not disturbed
-        await one.sees("Something stands in the line")
+        await one.sees("The line is not empty")
         assert one.line == "\\\\second"
         one.press(CTRL_U, ALT_UP)
         await one.line_is("first")
@@ -236,7 +236,7 @@ async def test_up_ctrl_r_and_the_suggestion_bring_back_what_was_typed() -> None:
         one.press(CTRL_U, CTRL_R, "fir", "\x1b")
         await one.line_is("the first")
         one.press(CTRL_E, CTRL_U, "ano")
-        await one.until(lambda: one.screen._prompt_session.default_buffer.suggestion)
+        await one.until(lambda: one.prompt.line.suggestion)
         one.press(RIGHT)
         await one.line_is("another")
 
@@ -314,7 +314,7 @@ def test_a_full_disk_costs_the_line_and_nothing_else() -> None:
 async def test_vis_keys_move_and_change() -> None:
     async with desk(keys="vi") as one:
         one.press("hello wrold", "\x1b")
-        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.prompt._app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press("bxp")
         await one.line_is("hello rwold")
         one.press("0x$i-")
@@ -325,11 +325,11 @@ async def test_vis_keys_move_and_change() -> None:
 async def test_with_vis_keys_each_line_begins_in_insert_mode() -> None:
     async with desk(keys="vi") as one:
         one.press("hello", "\x1b")
-        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.prompt._app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press("\r", "jokes")
         await one.line_is("jokes")
         one.press("\x1b")
-        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.prompt._app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press(CTRL_C, "jokes")
         await one.line_is("jokes")
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from prompt_toolkit.utils import get_cwidth
 
 from pychat_client.protocol import wire
-from pychat_client.ui.screen import _fit
+from pychat_client.session.status import Emphasis, ToolbarItem
+from pychat_client.ui.terminal import Holder
 from pychat_client.ui.theme import COLOURED
+from pychat_client.ui.toolbar import fit
 from tests.aio import in_loop
 from tests.client.desk import CTRL_U, desk
 
@@ -96,6 +100,42 @@ async def test_what_arrives_never_disturbs_the_line() -> None:
         await one.sees("alice> 199")
 
 
+@in_loop
+async def test_a_lent_terminal_stays_lent_until_its_guest_ends() -> None:
+    """asyncio has only weak references to tasks: one that nobody keeps can end at any time."""
+    ended = []
+
+    async def use() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append(True)
+
+    async with desk() as one:
+        one.screen._lend(use)
+        await one.until(lambda: one.terminal.holder is Holder.GUEST)
+        gc.collect()
+        one.screen.notice("meanwhile")
+        await asyncio.sleep(0.05)
+        assert ended == []
+        assert "meanwhile" not in one.written
+        assert one.screen._lending is not None
+        one.screen._lending.cancel()
+        await one.sees("-- meanwhile")
+        assert one.terminal.holder is Holder.CHAT
+
+
+@in_loop
+async def test_a_refused_line_is_asked_for_again_at_the_next_enter() -> None:
+    """The toolkit would remember the answer for the same text, but it changes with the conversation."""
+    async with desk() as one:
+        one.paste("x" * 501)
+        for times in (1, 2):
+            one.press("\r")
+            await one.until(lambda: one.written.count("501 characters") == times)  # noqa: B023
+        assert len(one.line) == 501
+
+
 # ------------------------------------------------------------------ the toolbar
 
 
@@ -127,19 +167,19 @@ async def test_the_doubled_backslash_counts_once() -> None:
 
 
 PARTS = [
-    ("", "Tencharact"),
-    ("class:turn", "your turn"),
-    ("", "not verified"),
-    ("", "100 held"),
-    ("", "12 too many"),
+    ToolbarItem("Tencharact"),
+    ToolbarItem("your turn", Emphasis.TURN),
+    ToolbarItem("not verified"),
+    ToolbarItem("100 held"),
+    ToolbarItem("12 too many"),
 ]
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 300])
 def test_the_toolbar_is_complete_on_every_width(columns: int) -> None:
-    fitted = "".join(words for _, words, *_ in _fit(PARTS, columns))
+    fitted = "".join(words for _, words, *_ in fit(PARTS, columns))
     assert all(get_cwidth(row) <= columns for row in fitted.split("\n"))
-    assert fitted.replace(" | ", "\n").replace(" ", "\n").split() == " ".join(words for _, words in PARTS).split()
+    assert fitted.replace(" | ", "\n").replace(" ", "\n").split() == " ".join(item.words for item in PARTS).split()
 
 
 @in_loop

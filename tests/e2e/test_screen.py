@@ -54,7 +54,7 @@ def test_what_was_held_when_the_peer_left_comes_back_into_the_operators_line(lin
 def test_a_terminal_that_does_not_tell_where_its_cursor_is_is_told_why_there_is_no_toolbar(line: Line) -> None:
     client = line.client(answers=False)
     client.sees("You speak first")
-    client.sees("-- This terminal does not tell where its cursor is, so there is no toolbar:")
+    client.sees("-- This terminal does not report its cursor position, so there is no toolbar.")
     client.enter("\\status")
     client.sees("now: you speak first.")
     client.line_is("Client1>")
