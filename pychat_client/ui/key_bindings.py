@@ -25,19 +25,19 @@ PASTE_MAX = 5000
 """Characters of a paste. Ten messages can be cut to one by hand; a file that is pasted by mistake is not drawn."""
 
 KEYS = (
-    ("Enter", "send the line; a paste is one message, and waits for it"),
-    ("Alt-Enter", "a line break inside a message"),
+    ("Enter", "send the line; pasted text is one message, and waits for Enter"),
+    ("Alt-Enter", "start a new line in the message"),
     ("Alt-Up", "take the newest held message back into the line"),
     ("Tab", "complete a command"),
-    ("Up, Down", "lines typed before; one that begins with a space is not kept"),
-    ("Ctrl-R", "search in them"),
-    ("Right", "take what is suggested from them"),
-    ("Ctrl-X Ctrl-E", "write the message in $EDITOR"),
+    ("Up, Down", "earlier lines; a line that begins with a space is not saved"),
+    ("Ctrl-R", "search the earlier lines"),
+    ("Right", "accept the suggestion"),
+    ("Ctrl-X Ctrl-E", "edit the message in $EDITOR"),
     ("Ctrl-Z", "suspend; 'fg' comes back"),
-    ("Ctrl-C", "clear the line; on an empty one, leave at once"),
+    ("Ctrl-C", "clear the line; on an empty line, leave at once"),
     ("Ctrl-D", "on an empty line, leave"),
 )
-"""The keys worth knowing, for \\help and for docs/use.md."""
+"""The keys that \\help and docs/use.md list."""
 
 
 Notice = Callable[[str], None]

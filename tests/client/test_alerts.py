@@ -175,4 +175,4 @@ def test_the_hook_has_no_terminal_and_a_session_of_its_own(tmp_path: Path) -> No
 def test_a_hook_that_cannot_be_started_is_told() -> None:
     desk = Desk(hook=("/nonexistent/hook",))
     desk.ring()
-    assert desk.sentences == ["The hook /nonexistent/hook cannot be started: no such file or directory."]
+    assert desk.sentences == ["Cannot start the hook /nonexistent/hook: no such file or directory."]
