@@ -30,14 +30,14 @@ def test_the_environment_decides_before_the_terminal(
     assert choose(environ, lambda: has_colours) is chosen
 
 
-def test_all_colours_have_names_so_the_terminal_decides() -> None:
+def test_all_colours_are_named_ones() -> None:
     for _, style in COLOURED.style.style_rules:
         for word in style.split():
             name = word.removeprefix("bg:").removeprefix("fg:")
             assert re.fullmatch("ansi[a-z]+|default|bold|underline|(no)?reverse", name), style
 
 
-def test_nothing_is_told_by_colour_alone() -> None:
+def test_nothing_is_said_by_colour_alone() -> None:
     """What has a colour and says more than who speaks looks different without colours as well."""
     plain = dict(UNCOLOURED.style.style_rules)
     told = {"prompt.turn", "auto-suggestion", "bottom-toolbar.text turn", "bottom-toolbar.text warning"}

@@ -41,7 +41,7 @@ WIDTHS = [
 
 
 @pytest.mark.parametrize(("text", "joined", "most"), WIDTHS)
-def test_text_takes_as_many_columns_as_terminals_give_it(text: str, joined: int, most: int) -> None:
+def test_text_takes_the_columns_that_terminals_give_it(text: str, joined: int, most: int) -> None:
     assert columns(text) == joined
     # The flag letters are narrow in older tables, and wide in newer ones.
     assert most_columns(text) in (most, most - sum(char in "🇩🇪🇫🇷" for char in text))
@@ -55,7 +55,7 @@ def test_no_text_takes_more_than_the_most(text: str) -> None:
 
 @thorough
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], exclude_characters="\u1160")))
-def test_what_is_not_joined_has_the_width_that_is_drawn(text: str) -> None:
+def test_the_line_has_the_width_that_is_drawn(text: str) -> None:
     assert columns(fixed_width(text)) == get_cwidth(fixed_width(text))
 
 

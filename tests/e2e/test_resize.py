@@ -13,7 +13,7 @@ def words(terminal: Terminal) -> str:
     return "".join(terminal.text().split())
 
 
-def test_in_a_terminal_that_cuts_rows_everything_is_there_once(idle_line: Line) -> None:
+def test_a_terminal_that_cuts_rows_shows_everything_once(idle_line: Line) -> None:
     idle_line.start("--turns", "free")
     client = idle_line.client()
     client.sees("You speak first")

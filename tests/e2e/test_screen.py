@@ -15,7 +15,7 @@ COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?([34][0-8]|9[0-7]|10[0-7])[;m]")
 """The colours of text and background, but not the terminal's own ones (39 and 49)."""
 
 
-def test_what_arrives_while_the_editor_is_open_is_shown_behind_it(line: Line, tmp_path: Path) -> None:
+def test_messages_during_the_editor_are_shown_after_it(line: Line, tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     wait = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
     editor.write_text(f'#!/bin/sh\necho in the editor\n{wait}\nprintf ", edited" >>"$1"\n')
@@ -40,7 +40,7 @@ def test_what_arrives_while_the_editor_is_open_is_shown_behind_it(line: Line, tm
     console.sees("Client1> half, edited")
 
 
-def test_what_was_held_when_the_peer_left_comes_back_into_the_operators_line(line: Line) -> None:
+def test_a_held_message_comes_back_when_the_caller_leaves(line: Line) -> None:
     console, client = line.talk()
     console.enter("an answer")
     client.sees("Server> an answer")
@@ -51,7 +51,7 @@ def test_what_was_held_when_the_peer_left_comes_back_into_the_operators_line(lin
     console.line_is("Server> and one more thing")
 
 
-def test_a_terminal_that_does_not_tell_where_its_cursor_is_is_told_why_there_is_no_toolbar(line: Line) -> None:
+def test_without_cursor_reports_there_is_no_toolbar(line: Line) -> None:
     client = line.client(answers=False)
     client.sees("You speak first")
     client.sees("-- This terminal does not report its cursor position, so there is no toolbar.")
@@ -62,7 +62,7 @@ def test_a_terminal_that_does_not_tell_where_its_cursor_is_is_told_why_there_is_
     assert "Server |" not in client.text()
 
 
-def test_in_a_narrow_window_the_menu_has_names_and_the_toolbar_tells_what_the_chosen_one_does(line: Line) -> None:
+def test_in_a_narrow_window_the_toolbar_explains_a_command(line: Line) -> None:
     client = line.client(columns=20, lines=10)
     client.sees("key accepted")
     client.type("\\")
@@ -81,7 +81,7 @@ def test_in_a_narrow_window_the_menu_has_names_and_the_toolbar_tells_what_the_ch
     assert words not in client.text()
 
 
-def test_who_waits_for_a_taken_line_sees_that_it_is_taken(line: Line) -> None:
+def test_a_waiting_caller_sees_that_the_service_is_busy(line: Line) -> None:
     _, first = line.talk()
     client = line.client("Client2", "--wait")
     client.sees("taken | calling again (1)")
@@ -90,7 +90,7 @@ def test_who_waits_for_a_taken_line_sees_that_it_is_taken(line: Line) -> None:
     client.sees("Server | you speak first")
 
 
-def test_the_other_sides_typing_is_shown_and_goes_with_its_message(line: Line) -> None:
+def test_typing_is_shown_until_the_message_arrives(line: Line) -> None:
     console, client = line.talk()
     console.type("an answ")
     client.sees(" | typing | ")
@@ -99,7 +99,7 @@ def test_the_other_sides_typing_is_shown_and_goes_with_its_message(line: Line) -
     wait_for(lambda: "typing" not in client.text(), "the sign is gone")
 
 
-def test_what_is_half_typed_when_the_other_side_ends_the_conversation_can_still_be_read(line: Line) -> None:
+def test_an_unsent_line_is_shown_at_the_end(line: Line) -> None:
     console, client = line.talk()
     client.type("half a thought")
     client.line_is("Client1> half a thought")
@@ -108,7 +108,7 @@ def test_what_is_half_typed_when_the_other_side_ends_the_conversation_can_still_
     client.sees("This was not sent: half a thought")
 
 
-def test_an_idle_screen_does_nothing_at_all(line: Line) -> None:
+def test_an_idle_screen_does_nothing(line: Line) -> None:
     _, client = line.talk()
     status = Path(f"/proc/{client.child.pid}/status")
 
@@ -128,7 +128,7 @@ def _switches(status: Path) -> list[str]:
 # ------------------------------------------------------------------ alerts
 
 
-def test_a_ring_sounds_at_the_other_side(line: Line) -> None:
+def test_a_ring_rings_at_the_other_side(line: Line) -> None:
     console, client = line.talk()
     client.enter("\\ring")
     client.sees("You ring Server.")
@@ -140,7 +140,7 @@ def test_a_ring_sounds_at_the_other_side(line: Line) -> None:
     assert b"\a" not in _raw(client)
 
 
-def test_with_the_bell_off_a_ring_is_a_line_and_the_focus_is_not_asked_for(idle_line: Line) -> None:
+def test_with_the_bell_off_a_ring_is_silent(idle_line: Line) -> None:
     prefer(idle_line, 'bell = "off"')
     idle_line.start()
     console, client = idle_line.talk()
@@ -150,9 +150,7 @@ def test_with_the_bell_off_a_ring_is_a_line_and_the_focus_is_not_asked_for(idle_
     assert b"\x1b[?1004h" not in _raw(console)
 
 
-def test_a_first_message_to_a_terminal_nobody_looks_at_is_a_notification_and_starts_the_hook(
-    idle_line: Line, tmp_path: Path
-) -> None:
+def test_a_first_unseen_message_notifies_and_starts_the_hook(idle_line: Line, tmp_path: Path) -> None:
     hook = tmp_path / "hook"
     hook.write_text(f'#!/bin/sh\necho "$PYCHAT_EVENT $PYCHAT_WORDS" >>{tmp_path}/out\n')
     hook.chmod(0o700)
@@ -191,7 +189,7 @@ def _raw(terminal: Terminal) -> bytes:
         ({"TERM": "vt100", "FORCE_COLOR": "1"}, True),
     ],
 )
-def test_colours_are_those_of_the_terminal_if_it_has_any(line: Line, env: dict[str, str], coloured: bool) -> None:
+def test_colours_are_the_named_ones_if_there_are_any(line: Line, env: dict[str, str], coloured: bool) -> None:
     console = line.console(env={"NO_COLOR": "", "FORCE_COLOR": "", **env})
     console.sees("This is the line")
     client = line.client()
@@ -207,7 +205,7 @@ def test_colours_are_those_of_the_terminal_if_it_has_any(line: Line, env: dict[s
 # ------------------------------------------------------------------ history
 
 
-def test_no_history_keeps_no_line_and_offers_none(line: Line) -> None:
+def test_no_history_saves_no_line_and_suggests_none(line: Line) -> None:
     console, client = line.talk()
     client.enter("\\quit")
     assert client.exit_status() == 0
@@ -225,7 +223,7 @@ def test_no_history_keeps_no_line_and_offers_none(line: Line) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_dumb_terminal_gets_lines_and_no_sequence_at_all(line: Line) -> None:
+def test_a_dumb_terminal_gets_no_escape_sequences(line: Line) -> None:
     console = line.console()
     console.sees("This is the line")
     client = line.client(env={"TERM": "dumb"})

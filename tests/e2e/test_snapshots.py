@@ -21,7 +21,7 @@ WRITE = os.environ.get("PYCHAT_SNAPSHOTS") == "write"
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 300])
-def test_both_screens_are_as_they_were(line: Line, columns: int) -> None:
+def test_both_screens_are_those_of_the_snapshots(line: Line, columns: int) -> None:
     for name, terminal in zip(("console", "client"), play(line, columns, 24), strict=True):
         file = SNAPSHOTS / f"{name}-{columns}.txt"
         if WRITE:
