@@ -89,6 +89,9 @@ class Prompt:
         )
         self._app = self._prompt_session.app
         self._renderer = ResizableRenderer(self._app.renderer, os.environ.get("TERM", ""))
+        self._window = (
+            self._prompt_session.layout.current_window
+        )  # of the line; during a search another is current
         self._adapt_toolkit(editing)
 
     def _adapt_toolkit(self, editing: EditingMode) -> None:
@@ -99,7 +102,7 @@ class Prompt:
         self._app.terminal_size_polling_interval = None
         if editing is EditingMode.VI:
             self._app.timeoutlen = self._app.ttimeoutlen = VI_ESCAPE_SECONDS
-        self._prompt_session.layout.current_window.height = self._height
+        self._window.height = self._height
         self.line.accept_handler = self._accept
         self.line.on_text_changed += lambda line: self._session.typing_indicator.line_changed(line.text)
         _mend_search(self._prompt_session)
@@ -185,7 +188,7 @@ class Prompt:
         toolbar = "".join(words for _, words, *_ in self.toolbar())
         room = max(size.rows - toolbar.count("\n") - 1, 0)
         menu = min(_MENU_ROWS, room) if is_command(self.line.text) else 0
-        window = self._prompt_session.layout.current_window
+        window = self._window
         rows = window.content.preferred_height(
             size.columns, max(room - _MESSAGE_ROWS, 1), True, window.get_line_prefix
         )

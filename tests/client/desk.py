@@ -1,4 +1,4 @@
-"""A user's screen without a terminal: keys through a pipe, the line and what was printed to look at."""
+"""A screen without a terminal: keys come through a pipe, and tests look at the line and the output."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CTRL_C, CTRL_D, CTRL_E, CTRL_R, CTRL_U, CTRL_X = "\x03", "\x04", "\x05", "\x12",
 
 
 class Desk:
-    """A screen, its keyboard, and the daemon's end of its link."""
+    """A screen, its keyboard, and the daemon's end of its connection."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class Desk:
         self.raw = raw
         self._keyboard = keyboard
         self._written = written
-        self.final = ""  # all that went to the terminal, when the chat is over
+        self.final = ""  # everything that was written, when the chat is over
 
     @property
     def prompt(self) -> Prompt:
-        """What the screen has from the beginning of the chat on."""
+        """The prompt, which exists once the chat has begun."""
         assert self.screen._prompt is not None
         return self.screen._prompt
 
@@ -65,19 +65,19 @@ class Desk:
 
     @property
     def line(self) -> str:
-        """What is being typed."""
+        """The line being typed."""
         return self.prompt.line.text
 
     @property
     def written(self) -> str:
-        """All that went to the terminal."""
+        """Everything that was written to the terminal."""
         return self._written.getvalue()
 
     def toolbar(self) -> str:
         return "".join(words for _, words, *_ in self.prompt.toolbar())
 
     def menu(self) -> list[tuple[str, str]]:
-        """The completions that are shown, each with its help."""
+        """The commands in the menu, each with its help."""
         state = self.prompt.line.complete_state
         return [] if state is None else [(one.text, one.display_meta_text) for one in state.completions]
 
@@ -88,12 +88,12 @@ class Desk:
         return [row.rstrip() for row in screen.display]
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Waits; the test's own time limit is the bound."""
+        """Waits; the time limit of the test is the limit."""
         while not condition():
             await asyncio.sleep(0.005)
 
     async def history_is_there(self) -> None:
-        """After a line was sent, the toolkit reads the history again, a moment later than a person sees."""
+        """Waits until prompt_toolkit has read the history again, which it does after each line."""
         await self.until(lambda: len(self.prompt.line._working_lines) > 1)
 
     async def line_is(self, text: str) -> None:
@@ -103,7 +103,7 @@ class Desk:
         await self.until(lambda: any(words in row for row in self.rows()))
 
     async def says(self, *lines: str) -> None:
-        """The other side says `lines`, and all of it has been dealt with."""
+        """The other side sends `lines`; waits until the session has handled them."""
         await self.raw.say(*lines)
         await self.raw.news()
 
@@ -112,7 +112,7 @@ class Desk:
 async def desk(
     history: Path | None = None, *, turns: str = "free", theme: Theme = UNCOLOURED, **preferences: Any
 ) -> AsyncIterator[Desk]:
-    """A peer's screen that is connected and has said nothing."""
+    """The screen of a caller who is connected and has sent nothing."""
     written = io.StringIO()
     with create_pipe_input() as keyboard:
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")

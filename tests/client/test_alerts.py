@@ -1,4 +1,4 @@
-"""Calling a user who looks elsewhere: when, how, and that no words of others can do more than be shown."""
+"""Alerts: when, how, and that a message in one can do nothing but be shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.ends import wait_for
 
 
 class Desk:
-    """Alerts on a clock of the test's."""
+    """Alerts with a clock that the test sets."""
 
     def __init__(self, **preferences: Any) -> None:
         self.now = 1000.0

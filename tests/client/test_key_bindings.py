@@ -1,4 +1,4 @@
-"""The keys of the screen, pressed through a pipe: what they do to the line, and what is sent."""
+"""The keys of the screen: what they do to the line, and what is sent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.client.desk import (
 
 
 async def _sent(one: Desk) -> list[str]:
-    """What has been sent, but for signs."""
+    """What was sent, except \\typing."""
     return [line for line in await one.raw.news() if line != "\\typing"]
 
 
@@ -53,7 +53,7 @@ def test_enter_sends_and_alt_enter_is_a_line_break(keys: str) -> None:
 
 @in_loop
 async def test_emoji_are_drawn_in_parts_and_sent_whole() -> None:
-    """How a terminal shows them: tests/e2e/test_tmux.py."""
+    """How a terminal shows them is in tests/e2e/test_tmux.py."""
     emoji = "\U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469 \U0001f1e9\U0001f1ea"
     async with desk() as one:
         one.press(emoji)
@@ -65,7 +65,7 @@ async def test_emoji_are_drawn_in_parts_and_sent_whole() -> None:
 
 
 HOSTILE = "a\u202eb\u2066c\u200bd\ue000e\u2028f" + "\u0301" * 10 + "é\x1b[31m\x9b1m"
-"""Turns the direction of writing, hides, floods and colours."""
+"""Changes the direction of writing, hides, floods and colours."""
 
 
 @in_loop

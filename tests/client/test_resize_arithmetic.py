@@ -1,4 +1,4 @@
-"""How far above the cursor the first row is, once the window has another size."""
+"""How far above the cursor the first row is when the window has another size."""
 
 from __future__ import annotations
 

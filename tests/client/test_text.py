@@ -1,4 +1,4 @@
-"""Handles, messages, and what of a stranger's text a terminal is shown."""
+"""Handles, messages, and what printable() makes of hostile text."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ visible = st.characters(categories=["L", "M", "N", "P", "S"])
 
 
 def accepted(check: Callable[[str], str], text: str) -> str:
-    """What `check` makes of `text`; other examples are passed over."""
+    """What `check` makes of `text`; rejects other examples."""
     try:
         return check(text)
     except TextError:

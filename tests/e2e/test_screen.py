@@ -1,4 +1,4 @@
-"""The screens of the real programs: the editor, what is held and comes back, rings, colours, history."""
+"""The screens of the real programs: editor, held messages, rings, colours, history."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_idle_screen_does_nothing(line: Line) -> None:
     status = Path(f"/proc/{client.child.pid}/status")
 
     def quiet() -> bool:
-        """Whether the program has not run for a second and a half: no switch to or from it."""
+        """Whether the program has not run for a second and a half: there was no context switch."""
         before = _switches(status)
         time.sleep(1.5)
         return _switches(status) == before

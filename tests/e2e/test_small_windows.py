@@ -1,4 +1,4 @@
-"""Windows with few rows and columns: what has to be seen is seen there too."""
+"""Windows with few rows and columns: everything important is visible there too."""
 
 from __future__ import annotations
 

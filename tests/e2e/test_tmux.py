@@ -1,4 +1,4 @@
-"""Suspending, pasting and resizing in a terminal that people use."""
+"""Suspending, pasting and resizing in tmux."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_ctrl_z_suspends_the_question_for_a_handle(line: Line, tmp_path: Path) -
 
 
 def test_a_suspended_chat_ends_with_its_window(window: Tmux, console: Terminal) -> None:
-    """The toolkit would wait for ever to put the terminal, which is gone, back in order; and spin meanwhile."""
+    """prompt_toolkit would wait for ever to restore a terminal that is gone, and use all of a processor."""
     (session,) = children(window.shell())
     window.press("C-z")
     window.sees("Stopped")
@@ -102,7 +102,7 @@ SIZES = [(60, 20), (40, 24), (100, 10), (300, 30), (20, 24), (80, 24)]
 """Of windows, one after the other, in columns and rows."""
 
 DRAG = [(columns, 24) for columns in [79, *range(78, 39, -3), *range(41, 81, 3)]]
-"""A window drawn narrow and wide again by the mouse, slowly; tests/terminals does it fast."""
+"""Sizes while somebody drags an edge slowly; tests/terminals does it fast."""
 
 DRAFTS = {
     "short": "w00 is half a thought",
@@ -111,7 +111,7 @@ DRAFTS = {
     "lines": "\n".join(" ".join(f"w{line}{number}" for number in range(10)) for line in range(3)),
     "wide": " ".join(f"w{number:02} 日本語" for number in range(14)),
 }
-"""Lines still being typed; of each, every word that begins with w and goes on with digits is to be there once."""
+"""Lines being typed. Each word of w and digits has to be on the screen once."""
 
 
 @pytest.mark.parametrize("sizes", [SIZES, DRAG], ids=["sizes", "drag"])
@@ -193,7 +193,7 @@ def test_a_line_that_fills_the_window_leaves_no_copies(window: Tmux, console: Te
     ids=["family", "flag", "heart", "skin"],
 )
 def test_the_cursor_is_right_among_emoji(window: Tmux, emoji: str, drawn: str) -> None:
-    """Which terminals join in columns of their own."""
+    """Terminals give joined emoji different numbers of columns."""
     window.type(f"{emoji}{emoji} tail")
     window.press("C-a")
     window.type("X")
