@@ -117,7 +117,9 @@ def _most(char: str) -> int:
         return 1  # it makes a narrow character a wide emoji
     if _is_mark(char):
         return 0
-    return max(1, _character(char), 2 * (unicodedata.east_asian_width(char) in "WF"))
+    if unicodedata.east_asian_width(char) in "WF" or ord(char) in _FLAG_LETTERS:
+        return 2
+    return max(_character(char), 1)
 
 
 @lru_cache(maxsize=4096)

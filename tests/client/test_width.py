@@ -43,8 +43,7 @@ WIDTHS = [
 @pytest.mark.parametrize(("text", "joined", "most"), WIDTHS)
 def test_text_takes_the_columns_that_terminals_give_it(text: str, joined: int, most: int) -> None:
     assert columns(text) == joined
-    # The flag letters are narrow in older tables, and wide in newer ones.
-    assert most_columns(text) in (most, most - sum(char in "🇩🇪🇫🇷" for char in text))
+    assert most_columns(text) == most
 
 
 @thorough
@@ -82,6 +81,15 @@ def test_nothing_that_is_drawn_as_one_is_torn(emoji: str) -> None:
 def test_an_emoji_of_many_parts_has_a_row_of_its_own() -> None:
     crowd = "\u200d".join("👩" * 30)
     assert wrap(f"a {crowd} 12:00 Server> forged", 20, 20) == ["a ", crowd, " 12:00 Server> ", "forged"]
+
+
+@pytest.mark.parametrize("emoji", ["👩‍👩‍👧", "🇩🇪", "👍🏽", "\u0903"])
+@pytest.mark.parametrize("number", range(1, 40))
+def test_no_terminal_wraps_a_row_itself(emoji: str, number: int) -> None:
+    """A terminal that draws each part alone would put the text after the emoji into its first column."""
+    for piece in wrap(emoji * number + "Server> forged", 65, 65):
+        alone = [2 if char >= "\U0001f000" else char != "\u200d" for char in piece]
+        assert sum(alone) <= 65
 
 
 @thorough

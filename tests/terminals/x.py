@@ -151,7 +151,7 @@ class Xterm(XWindow):
 
 
 class Urxvt(XWindow):
-    """Before it has scrolled once, it loses the rows that do not fit in a lower window, even that of the cursor."""
+    """Before it has scrolled once, it loses the rows that do not fit in a lower window, even the cursor's."""
 
     NAME = "urxvt"
     COPIES = True
