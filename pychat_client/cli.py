@@ -351,5 +351,5 @@ def _ask_handle(plain: bool) -> str:
     if plain:
         from pychat_client.ui.plain import ask_handle as ask
     else:
-        from pychat_client.ui.screen import ask_handle as ask
+        from pychat_client.ui.prompt import ask_handle as ask
     return ask()

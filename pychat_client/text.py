@@ -33,18 +33,15 @@ _TAB = "    "  # a pasted tab: a control character cannot travel, but nobody mea
 EMOJI_STYLE = "\ufe0f"
 """The variation selector that asks for an emoji where there is also a plain character."""
 
-_ZWJ = "\u200d"
+ZWJ = "\u200d"
+"""The zero-width joiner, which makes one emoji of two."""
+
 _ARROWS = "\u2194\u2195"  # the two of the arrows in emoji that are mathematical symbols
 _VARIATIONS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 _BLACK_FLAG = "\U0001f3f4"  # the only base that emoji tag sequences (flags of regions) stand on
 _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
 # Drawn as nothing although their category is a letter's or a mark's (Default_Ignorable_Code_Point).
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
-_NOTHING = "\u2060"  # has no width anywhere, and joins nothing
-_UNSEEN = "\N{REPLACEMENT CHARACTER}"
-_STEADY = dict.fromkeys([ord(_ZWJ), ord(EMOJI_STYLE), *range(0x1F3FB, 0x1F400)], _NOTHING) | {
-    0x1F1E6 + letter: chr(ord("\uff21") + letter) for letter in range(26)
-}
 
 
 def nfc(text: str) -> str:
@@ -136,10 +133,10 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char if shown else f"<U+{ord(char):04X}>" for char, shown in _shown(text))
+    return "".join(char if shown else f"<U+{ord(char):04X}>" for char, shown in with_visibility(text))
 
 
-def _shown(text: str) -> Iterator[tuple[str, bool]]:
+def with_visibility(text: str) -> Iterator[tuple[str, bool]]:
     """Each character, and whether a terminal may get it."""
     marks = 0
     for index, char in enumerate(text):
@@ -147,7 +144,7 @@ def _shown(text: str) -> Iterator[tuple[str, bool]]:
         if category in ("Mn", "Me"):
             marks += 1
             visible = marks <= COMBINING_MAX and char not in _INVISIBLE and index > 0
-        elif char == _ZWJ:
+        elif char == ZWJ:
             visible = _joins_emoji(text, index)
         else:
             marks = 0
@@ -158,50 +155,6 @@ def _shown(text: str) -> Iterator[tuple[str, bool]]:
 def printable_lines(message: str) -> list[str]:
     """The lines of a message (at least one), each fit for a terminal."""
     return [printable(line) for line in message.split(BREAK)]
-
-
-def wrap(line: str, room: int, first: int) -> list[str]:
-    """`line` in pieces of at most `room` columns (`first`: the first piece), broken at spaces where
-    that can be. At least one piece. Characters of no width stay with the one before them."""
-    if len(line) <= first and line.isascii():  # most lines: a column each
-        return [line]
-    pieces: list[str] = []
-    start, width, space, limit = 0, 0, -1, max(first, 2)
-    for index, char in enumerate(line):
-        size = cells(line, index)
-        # inside an emoji sequence: too wide is better than torn
-        if size and width + size > limit and char != EMOJI_STYLE and line[index - 1] != _ZWJ:
-            cut = space + 1 if space >= start else index
-            pieces.append(line[start:cut])
-            width = sum(cells(line, i) for i in range(cut, index))
-            start, space, limit = cut, -1, max(room, 2)
-        if char == " ":
-            space = index
-        width += size
-    return [*pieces, line[start:]]
-
-
-def cells(line: str, index: int) -> int:
-    """How many columns of a terminal the character at `index` adds."""
-    char = line[index]
-    if char == EMOJI_STYLE:  # makes the character before it an emoji, which takes two
-        return int(index > 0 and cells(line, index - 1) == 1)
-    if char.isascii():
-        return 1
-    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def steady(text: str) -> str:
-    """`text` as it is drawn where the cursor has to find its way in it, character for character: the parts of
-    joined emoji, without the colour of a skin, and the letters of a flag. Terminals disagree on how many columns
-    the whole ones take. What printable() shows as a code is U+FFFD, but for control characters: those are left to
-    what draws the line."""
-    if text.isascii():
-        return text
-    drawn = (char if shown or CONTROL.match(char) else _UNSEEN for char, shown in _shown(text))
-    return "".join(drawn).translate(_STEADY)
 
 
 def _named(char: str) -> str:

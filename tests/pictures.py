@@ -1,7 +1,7 @@
 """`make pictures`: the picture in the README, drawn from two real terminals in a real talk.
 
-A terminal emulator's cells become an SVG whose colours follow the reader's: the dark palette, or the light
-one where a browser asks for it.
+A terminal emulator's cells become an SVG. Its colours are those of a dark terminal, or of a light one where the
+browser prefers light pages.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from xml.sax.saxutils import escape
 
 from prompt_toolkit.utils import get_cwidth
 
-from pychat_client.ui.theme import COLOURS
 from tests.e2e.ends import wait_for
 from tests.e2e.harness import Line, Terminal
-from tests.scene import play, prefer, steady
+from tests.scene import play, steady
 
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "talk.svg"
 COLUMNS, ROWS = 60, 14
@@ -29,13 +28,17 @@ _WIDTH = COLUMNS * _CELL + 2 * _PAD
 _HEIGHT = ROWS * _ROW + _BAR + 2 * _PAD
 
 _GROUNDS = {"dark": ("#1e1e1e", "#333333", "#e4e4e4"), "light": ("#ffffff", "#e4e4e4", "#1c1c1c")}
-_ROLES = {code.removeprefix("#"): role for role, code in COLOURS["dark"].items()}
+_COLOURS = {
+    "dark": {"brightblack": "#a8a8a8", "green": "#87d787", "cyan": "#5fd7ff", "red": "#ffaf87"},
+    "light": {"brightblack": "#585858", "green": "#005f00", "cyan": "#005f87", "red": "#af0000"},
+}
+"""How the two terminals show the colours of pychat_client.ui.theme."""
 
 
-def _rules(palette: Any) -> str:
-    ground, bar, text = _GROUNDS[palette]
+def _rules(terminal: str) -> str:
+    ground, bar, text = _GROUNDS[terminal]
     rules = [f".ground{{fill:{ground}}}.bar{{fill:{bar}}}text{{fill:{text}}}.cursor{{fill:{text}}}"]
-    rules += [f"text.{role}{{fill:{code}}}" for role, code in COLOURS[palette].items()]
+    rules += [f"text.{name}{{fill:{code}}}" for name, code in _COLOURS[terminal].items()]
     return "".join(rules)
 
 
@@ -51,7 +54,7 @@ def _runs(row: dict[int, Any]) -> Iterator[tuple[int, str, str]]:
 
     def look(column: int) -> str:
         cell = row[column]
-        return f"{_ROLES.get(cell.fg, '')} {'bold' if cell.bold else ''}".strip()
+        return f"{cell.fg if cell.fg in _COLOURS['dark'] else ''} {'bold' if cell.bold else ''}".strip()
 
     for classes, columns in groupby(range(COLUMNS), look):
         first, *others = columns
@@ -100,7 +103,6 @@ def draw(console: Terminal, client: Terminal) -> str:
 
 def pose(line: Line) -> tuple[Terminal, Terminal]:
     """The talk of the picture. The line has to be one that does not run yet."""
-    prefer(line, 'palette = "dark"\n')
     line.start()
     console, client = play(line, COLUMNS, ROWS)
     return console, client

@@ -21,7 +21,14 @@ def loaded_by(module: str) -> set[str]:
     [
         (
             "pychatd.network.server",
-            {"prompt_toolkit", "daemon", "cryptography", "importlib.metadata", "pychat_client.protocol.events"},
+            {
+                "prompt_toolkit",
+                "daemon",
+                "cryptography",
+                "importlib.metadata",
+                "pychat_client.protocol.events",
+                "wcwidth",
+            },
         ),
         (
             "pychatd.daemon_cli",
@@ -32,6 +39,7 @@ def loaded_by(module: str) -> set[str]:
                 "asyncio",
                 "pychat_client.protocol.wire",
                 "logging.handlers",
+                "wcwidth",
             },
         ),
         (
@@ -40,7 +48,7 @@ def loaded_by(module: str) -> set[str]:
         ),
         ("pychat_client.cli", {"prompt_toolkit", "asyncio", "pychatd", "importlib.metadata"}),
         ("pychat_client.session.reconnect", {"prompt_toolkit", "pychatd", "pychat_client.ui.screen"}),
-        ("pychat_client.ui.plain", {"prompt_toolkit", "pychatd"}),
+        ("pychat_client.ui.plain", {"prompt_toolkit", "pychatd", "wcwidth"}),
         ("pychat_client.ui.json_lines", {"prompt_toolkit", "pychatd"}),
         ("pychatd.print_history", {"prompt_toolkit", "asyncio", "sqlite3"}),
     ],

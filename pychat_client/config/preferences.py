@@ -45,7 +45,6 @@ class Preferences:
     bell: Literal["off", "unfocused", "all"] = "unfocused"
     notify: Literal["off", "osc9", "osc777"] = "off"
     hook: tuple[str, ...] = ()  # a program and its arguments, started for an alert; never through a shell
-    palette: Literal["auto", "dark", "light", "none"] = "auto"
     history: bool = True
     lines: Mapping[str, Line] = field(default_factory=dict)
 
@@ -56,6 +55,8 @@ def load(file: Path | None = None) -> Preferences:
     if not config_file.is_there(file):
         return Preferences()
     document = config_file.read(file)
+    if "palette" in document.tables:
+        raise document.error("", "palette", "delete 'palette': the colours now follow those of your terminal.")
     values = document.check_table("", document.tables, _KEYS)
     values["lines"] = {name: _line(document, name, table) for name, table in values.get("lines", {}).items()}
     return Preferences(**values)
@@ -121,7 +122,6 @@ _KEYS: config_file.Keys = {
     "bell": config_file.choice("off", "unfocused", "all"),
     "notify": config_file.choice("off", "osc9", "osc777"),
     "hook": _hook,
-    "palette": config_file.choice("auto", "dark", "light", "none"),
     "history": _history,
     "lines": _lines,
 }

@@ -1,7 +1,6 @@
-"""Calling for a user who looks elsewhere: the bell, a notification of the desktop, a command.
+"""Alerts a user who looks elsewhere: by the bell, a notification of the desktop, or a command.
 
-Which of them, and when, the user's preferences say. Knows no screen: what a terminal is to obey goes out
-through the function that it is given.
+The user's preferences say which of them, and when. Escape sequences go to the function that Alerts is given.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from pychat_client.text import printable
 from pychat_client.transport.connection import reason
 
 IDLE_SECONDS = 120.0
-"""Without a key for so long, nobody sits there, whatever has the focus."""
+"""After so long without a key the user is taken to be away, even if the terminal has the focus."""
 
 BELL_EVERY = 1.0
-"""Seconds between two bells: a burst of messages is one noise."""
+"""Seconds between two bells, so that many messages at once ring only once."""
 
 HOOKS_MAX = 4
-"""Commands that run at once; more of them are hanging, and are not helped by another one."""
+"""Hooks that run at the same time. If so many run, they hang, and another one would not help."""
 
 WORDS_MAX = 200
-"""Characters of a notification; desktops cut them much earlier."""
+"""Characters of a notification. Desktops show fewer."""
 
 BELL = "\a"
 
 
 class Alerts:
-    """When this user is called, and how."""
+    """Decides when to alert the user, and does it."""
 
     def __init__(
         self,
@@ -41,44 +40,44 @@ class Alerts:
         complain: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """write: to the terminal, as it is; complain: shows a sentence to the user."""
+        """write: sends an escape sequence to the terminal; complain: shows a sentence to the user."""
         self._preferences = preferences
         self._write = write
         self._complain = complain
         self._clock = clock
-        self._focused = True  # until the terminal says something else; many say nothing
+        self._focused = True  # until the terminal reports something else; many report nothing
         self._touched = clock()
-        self._called = False  # since the user was last seen
+        self._alerted = False  # since the user was last here
         self._bell_due = 0.0
         self._hooks: list[subprocess.Popen[bytes]] = []
 
     @property
     def wanted(self) -> bool:
-        """Whether it matters where the user looks."""
+        """Whether any alert is switched on, so that the focus of the terminal matters."""
         wants = self._preferences
         return wants.bell != "off" or wants.notify != "off" or bool(wants.hook)
 
     def touched(self) -> None:
         """The user has pressed a key."""
         self._touched = self._clock()
-        self._called = False
+        self._alerted = False
 
     def focus(self, focused: bool) -> None:
-        """The terminal has got the focus, or has lost it."""
+        """The terminal has got or lost the focus."""
         self._focused = focused
-        self._called = False
+        self._alerted = False
 
     def unattended(self) -> bool:
-        """Whether nobody seems to look at the terminal."""
+        """Whether the user seems to look elsewhere."""
         return not self._focused or self._clock() - self._touched > IDLE_SECONDS
 
     def alert(self, words: str, *, ring: bool) -> None:
-        """Something has come: a ring calls always, a message the first time nobody looks. words: printable."""
-        calls = ring or (self.unattended() and not self._called)
-        if self._preferences.bell == "all" or (calls and self._preferences.bell == "unfocused"):
+        """Alerts for each ring, and for the first message that the user does not see. words: printable."""
+        due = ring or (self.unattended() and not self._alerted)
+        if self._preferences.bell == "all" or (due and self._preferences.bell == "unfocused"):
             self._ring_bell()
-        if calls:
-            self._called = True
+        if due:
+            self._alerted = True
             self._notify(words[:WORDS_MAX])
             self._start_hook(words[:WORDS_MAX], "ring" if ring else "message")
 
@@ -89,16 +88,20 @@ class Alerts:
             self._write(BELL)
 
     def _notify(self, words: str) -> None:
-        """xterm's OSC 9 or rxvt's OSC 777. The title comes first, so that no words can pose as a number: to
-        some terminals "9;4;" is a command."""
+        """Sends OSC 9 (iTerm2) or OSC 777 (rxvt).
+
+        The title comes first, because some terminals take "9;4;" for a command, and a message could begin with 4.
+        """
         if self._preferences.notify == "osc9":
             self._write(f"\x1b]9;pychat: {words}\a")
         elif self._preferences.notify == "osc777":
             self._write(f"\x1b]777;notify;pychat;{words}\a")
 
     def _start_hook(self, words: str, event: str) -> None:
-        """The command as it is, no shell; what happened is in its environment, where no word of it can be
-        taken for an option, and other users cannot read it."""
+        """Starts the user's command, without a shell.
+
+        What happened is in its environment. There it cannot be taken for an option, nor read by other users.
+        """
         self._hooks = [hook for hook in self._hooks if hook.poll() is None]
         if not self._preferences.hook or len(self._hooks) >= HOOKS_MAX:
             return
@@ -111,11 +114,11 @@ class Alerts:
                 stdin=nowhere,
                 stdout=nowhere,
                 stderr=nowhere,
-                start_new_session=True,  # it goes on when the chat ends, and Ctrl-C is not for it
+                start_new_session=True,  # it goes on when the chat ends, and gets no Ctrl-C
             )
         except OSError as error:
             name = printable(self._preferences.hook[0])
-            self._complain(f"The hook {name} cannot be started: {reason(error)}.")
+            self._complain(f"Cannot start the hook {name}: {reason(error)}.")
             return
         self._hooks.append(hook)
-        threading.Thread(target=hook.wait, daemon=True).start()  # leaves no zombie, and nobody waits
+        threading.Thread(target=hook.wait, daemon=True).start()  # so that it leaves no zombie

@@ -1,6 +1,6 @@
-"""What was typed before: a file of the user's own, its newest lines, each once.
+"""The lines that the user has typed before, in a file that only the user can read.
 
-The file has the toolkit's format: a comment with the time, then the lines of an entry, each behind a `+`.
+The file has prompt_toolkit's format: a comment with the time, then the lines of an entry, each after a `+`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 HISTORY_MAX = 1000
-"""Entries kept: years of talk, read in a few milliseconds."""
+"""Entries in the file. So many are read in a few milliseconds."""
 
 
 def open_history(path: Path | None) -> History:
-    """A history in `path`, made 0600 and cut to its newest entries; in memory for None, or if that fails."""
+    """The history in `path`, with mode 0600 and only its newest entries. In memory for None, or if that fails."""
     if path is None:
         return _MemoryHistory()
     try:
@@ -31,7 +31,7 @@ def open_history(path: Path | None) -> History:
 
 
 class _Sparing(History):
-    """A line that begins with a space is not kept, and of equal lines only the newest is shown."""
+    """Does not save a line that begins with a space, and shows only the newest of equal lines."""
 
     def append_string(self, string: str) -> None:
         if not string.startswith(" "):
@@ -46,11 +46,11 @@ class _Sparing(History):
 
 
 class _MemoryHistory(_Sparing, InMemoryHistory):
-    """For this run only."""
+    """Is lost when the program ends."""
 
 
 class _OwnHistory(_Sparing, FileHistory):
-    """A disk that is full costs the line in the file, and nothing on the screen."""
+    """If the disk is full, a line is not saved, and the user is not disturbed."""
 
     def store_string(self, string: str) -> None:
         with suppress(OSError):
@@ -58,7 +58,7 @@ class _OwnHistory(_Sparing, FileHistory):
 
 
 def trim_history(path: Path) -> None:
-    """Keeps the newest HISTORY_MAX entries, and of equal ones the newest."""
+    """Keeps the newest HISTORY_MAX entries, and only the newest of equal ones."""
     before = path.read_bytes()
     entries = [entry for entry in before.split(b"\n# ")[1:] if b"\n+" in entry]
     newest: dict[bytes, bytes] = {}

@@ -19,9 +19,10 @@ from pychat_client.errors import HandleError, MessageError, PychatError
 from pychat_client.protocol import wire
 from pychat_client.session.commands import is_command, unescaped
 from pychat_client.session.session import Session
-from pychat_client.text import check_handle, printable, printable_lines, wrap
+from pychat_client.text import check_handle, printable, printable_lines
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.line_view import LEFTOVERS_MAX, LineView
+from pychat_client.ui.width import wrap
 
 _INDENT = "    "
 _COLUMNS = 80  # of a terminal that does not tell

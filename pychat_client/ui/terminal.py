@@ -1,7 +1,7 @@
-"""The terminal as the screen writes to it and reads it, and the modes it is in while a chat owns it.
+"""The terminal as the screen writes to it, who uses it, and its modes while the chat does.
 
-prompt_toolkit leaves bracketed paste at each drawing that begins anew; a paste that falls into that moment
-would come as typed lines, and send itself. Here the modes last from `take` to `leave`.
+prompt_toolkit switches bracketed paste off and on again whenever it starts a new drawing. A paste at that moment
+would arrive as typed lines, and be sent. Here the modes last from `take` to `leave`.
 """
 
 from __future__ import annotations
@@ -9,34 +9,39 @@ from __future__ import annotations
 import os
 import select
 import sys
+from enum import Enum
 from typing import Self
 
-from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
-from prompt_toolkit.input.posix_utils import PosixStdinReader
-from prompt_toolkit.input.typeahead import store_typeahead
-from prompt_toolkit.input.vt100 import Vt100Input
-from prompt_toolkit.input.vt100_parser import Vt100Parser
-from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from pychat_client.ui.background import LateAnswers
-
 FOCUS_KEY = Keys.ControlF24
-"""What a report of the focus comes as: a key that no keyboard has. Its data is one of the two below."""
+"""The key that stands for a report of the focus; no keyboard has it. Its data is one of the two below."""
 
 FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
 
 _ERASE_DOWN = "\x1b[K\x1b[C\x1b[J\x1b[D"
-"""From the first column to the end, but not all at once: what is erased from a window's first place on, tmux
-keeps in its scrollback, as if a person had cleared the window."""
+"""Erases from the first column to the end, in two steps: if a program erases everything from the first place of
+the window on, tmux keeps it in the scrollback, as if a person had cleared the window."""
 
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
 _FOCUS_ON, _FOCUS_OFF = "\x1b[?1004h", "\x1b[?1004l"
 
-# The table is the toolkit's, for everybody; these two are in it for nothing else.
+# The toolkit has one table for the whole process, in which these two have no other meaning.
 ANSI_SEQUENCES[FOCUS_IN] = ANSI_SEQUENCES[FOCUS_OUT] = FOCUS_KEY
+
+
+_NARROW = 40
+"""With fewer columns, the menu shows only names and text is indented less."""
+
+
+class Holder(Enum):
+    """Who uses the terminal."""
+
+    SHELL = "the shell, before and after the chat"
+    CHAT = "the chat"
+    GUEST = "an editor, or the shell while the chat is suspended"
 
 
 class Output(Vt100_Output):
@@ -49,12 +54,26 @@ class Output(Vt100_Output):
         return output
 
     def erase_down(self) -> None:
-        """What has been drawn; the toolkit's renderer goes to the first column before."""
+        """Erases what has been drawn; the toolkit has moved the cursor to the first column before."""
         self.write_raw(_ERASE_DOWN)
 
 
 class Terminal(Output):
-    """The same for the chat, which owns it."""
+    """The same for the chat."""
+
+    _holder = Holder.SHELL
+
+    @property
+    def holder(self) -> Holder:
+        return self._holder
+
+    @property
+    def columns(self) -> int:
+        return self.get_size().columns
+
+    @property
+    def narrow(self) -> bool:
+        return self.columns < _NARROW
 
     def enable_bracketed_paste(self) -> None:
         """See `take`."""
@@ -63,46 +82,30 @@ class Terminal(Output):
         """See `leave`."""
 
     def take(self, *, focus: bool) -> None:
-        """From now on a paste comes in one piece, and, if wanted, the terminal reports its focus."""
-        self.raw(_PASTE_ON + _FOCUS_ON * focus)
+        """The chat uses the terminal. A paste comes in one piece; with `focus` the terminal reports its focus."""
+        self._holder = Holder.CHAT
+        self.write_escape(_PASTE_ON + _FOCUS_ON * focus)
+
+    def lend(self) -> None:
+        """A guest uses the terminal, with the modes that it had before the chat."""
+        self._holder = Holder.GUEST
+        self.write_escape(_PASTE_OFF + _FOCUS_OFF)
 
     def leave(self) -> None:
-        """Nobody here reads the terminal now: it is as it was before."""
-        self.raw(_PASTE_OFF + _FOCUS_OFF)
+        """The chat is over, and the terminal has the modes that it had before."""
+        self._holder = Holder.SHELL
+        self.write_escape(_PASTE_OFF + _FOCUS_OFF)
 
     def hung_up(self) -> bool:
-        """Whether there is no terminal any more: its window or its connection is closed."""
+        """Whether the terminal is gone: its window or its connection is closed."""
         try:
             poll = select.poll()
-            poll.register(self.fileno(), 0)  # a hang-up is told unasked
+            poll.register(self.fileno(), 0)  # poll reports a hang-up without being asked
             return bool(poll.poll(0))
-        except (OSError, ValueError):  # no file at all
+        except (OSError, ValueError):  # not a file
             return False
 
-    def raw(self, text: str) -> None:
-        """Writes `text`, which the terminal obeys, at once."""
+    def write_escape(self, text: str) -> None:
+        """Writes at once what the terminal is to obey."""
         self.write_raw(text)
         self.flush()
-
-
-class _Reader(PosixStdinReader):
-    """The toolkit's, which would hand on an answer that it did not ask for as something typed."""
-
-    def __init__(self, fd: int, encoding: str, late: LateAnswers) -> None:
-        super().__init__(fd, encoding=encoding)
-        self._late = late
-
-    def read(self, count: int = 1024) -> str:
-        return self._late.without(super().read(count))
-
-
-def open_keyboard(typed: str, late: LateAnswers | None) -> Input:
-    """The keyboard on standard input. typed: what was typed before; late: if the terminal may still answer."""
-    keyboard = create_input()
-    if late is not None and isinstance(keyboard, Vt100Input):
-        keyboard.stdin_reader = _Reader(keyboard.fileno(), keyboard.stdin.encoding, late)
-        typed = late.without(typed)
-    presses: list[KeyPress] = []
-    Vt100Parser(presses.append).feed(typed)
-    store_typeahead(keyboard, presses)
-    return keyboard

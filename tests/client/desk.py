@@ -1,4 +1,4 @@
-"""A user's screen without a terminal: keys through a pipe, the line and what was printed to look at."""
+"""A screen without a terminal: keys come through a pipe, and tests look at the line and the output."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
+from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.screen import Screen
 from pychat_client.ui.terminal import Terminal
-from pychat_client.ui.theme import Name
+from pychat_client.ui.theme import UNCOLOURED, Theme
 from tests.aio import Raw, attach
 
 HELLO = "\\hello 1 alice session=5f0c turns="
@@ -31,17 +32,30 @@ CTRL_C, CTRL_D, CTRL_E, CTRL_R, CTRL_U, CTRL_X = "\x03", "\x04", "\x05", "\x12",
 
 
 class Desk:
-    """A screen, its keyboard, and the daemon's end of its link."""
+    """A screen, its keyboard, and the daemon's end of its connection."""
 
     def __init__(
-        self, screen: Screen, keyboard: PipeInput, written: io.StringIO, session: Session, raw: Raw
+        self,
+        screen: Screen,
+        terminal: Terminal,
+        keyboard: PipeInput,
+        written: io.StringIO,
+        session: Session,
+        raw: Raw,
     ) -> None:
         self.screen = screen
+        self.terminal = terminal
         self.session = session
         self.raw = raw
         self._keyboard = keyboard
         self._written = written
-        self.final = ""  # all that went to the terminal, when the chat is over
+        self.final = ""  # everything that was written, when the chat is over
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt, which exists once the chat has begun."""
+        assert self.screen._prompt is not None
+        return self.screen._prompt
 
     def press(self, *keys: str) -> None:
         self._keyboard.send_text("".join(keys))
@@ -51,20 +65,20 @@ class Desk:
 
     @property
     def line(self) -> str:
-        """What is being typed."""
-        return self.screen._prompt_session.default_buffer.text
+        """The line being typed."""
+        return self.prompt.line.text
 
     @property
     def written(self) -> str:
-        """All that went to the terminal."""
+        """Everything that was written to the terminal."""
         return self._written.getvalue()
 
     def toolbar(self) -> str:
-        return "".join(words for _, words, *_ in self.screen._toolbar())
+        return "".join(words for _, words, *_ in self.prompt.toolbar())
 
     def menu(self) -> list[tuple[str, str]]:
-        """The completions that are shown, each with its help."""
-        state = self.screen._prompt_session.default_buffer.complete_state
+        """The commands in the menu, each with its help."""
+        state = self.prompt.line.complete_state
         return [] if state is None else [(one.text, one.display_meta_text) for one in state.completions]
 
     def rows(self) -> list[str]:
@@ -74,13 +88,13 @@ class Desk:
         return [row.rstrip() for row in screen.display]
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Waits; the test's own time limit is the bound."""
+        """Waits; the time limit of the test is the limit."""
         while not condition():
             await asyncio.sleep(0.005)
 
     async def history_is_there(self) -> None:
-        """After a line was sent, the toolkit reads the history again, a moment later than a person sees."""
-        await self.until(lambda: len(self.screen._prompt_session.default_buffer._working_lines) > 1)
+        """Waits until prompt_toolkit has read the history again, which it does after each line."""
+        await self.until(lambda: len(self.prompt.line._working_lines) > 1)
 
     async def line_is(self, text: str) -> None:
         await self.until(lambda: self.line == text)
@@ -89,26 +103,26 @@ class Desk:
         await self.until(lambda: any(words in row for row in self.rows()))
 
     async def says(self, *lines: str) -> None:
-        """The other side says `lines`, and all of it has been dealt with."""
+        """The other side sends `lines`; waits until the session has handled them."""
         await self.raw.say(*lines)
         await self.raw.news()
 
 
 @asynccontextmanager
 async def desk(
-    history: Path | None = None, *, turns: str = "free", colours: Name = "none", **preferences: Any
+    history: Path | None = None, *, turns: str = "free", theme: Theme = UNCOLOURED, **preferences: Any
 ) -> AsyncIterator[Desk]:
-    """A peer's screen that is connected and has said nothing."""
+    """The screen of a caller who is connected and has sent nothing."""
     written = io.StringIO()
     with create_pipe_input() as keyboard:
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")
-        screen = Screen(Preferences(**preferences), history, colours, terminal, keyboard)
+        screen = Screen(Preferences(**preferences), history, theme, terminal, keyboard)
         session = Session(Endpoint(Role.PEER, "Bob"), screen, "the test")
         connection = Connection(session)
         raw = await attach(connection)
         session.connection_made(connection)
         running = asyncio.create_task(screen.run(session))
-        one = Desk(screen, keyboard, written, session, raw)
+        one = Desk(screen, terminal, keyboard, written, session, raw)
         await one.says(HELLO + turns)
         try:
             yield one

@@ -1,4 +1,4 @@
-"""Calling a user who looks elsewhere: when, how, and that no words of others can do more than be shown."""
+"""Alerts: when, how, and that a message in one can do nothing but be shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.ends import wait_for
 
 
 class Desk:
-    """Alerts on a clock of the test's."""
+    """Alerts with a clock that the test sets."""
 
     def __init__(self, **preferences: Any) -> None:
         self.now = 1000.0
@@ -34,13 +34,13 @@ class Desk:
 # ------------------------------------------------------------------ when
 
 
-def test_who_sits_there_is_not_called_for_a_message() -> None:
+def test_a_message_does_not_alert_an_attentive_user() -> None:
     desk = Desk(bell="unfocused")
     desk.message()
     assert desk.written == []
 
 
-def test_the_first_message_to_a_terminal_without_the_focus_rings_the_bell_and_the_next_do_not() -> None:
+def test_only_the_first_message_without_the_focus_rings() -> None:
     desk = Desk(bell="unfocused")
     desk.alerts.focus(False)
     for _ in range(3):
@@ -50,7 +50,7 @@ def test_the_first_message_to_a_terminal_without_the_focus_rings_the_bell_and_th
 
 
 @pytest.mark.parametrize("comes_back", [lambda a: a.touched(), lambda a: a.focus(False)])
-def test_after_the_user_was_there_the_next_message_calls_again(comes_back: Any) -> None:
+def test_after_the_user_was_there_a_message_rings_again(comes_back: Any) -> None:
     desk = Desk(bell="unfocused")
     desk.alerts.focus(False)
     desk.message()
@@ -60,7 +60,7 @@ def test_after_the_user_was_there_the_next_message_calls_again(comes_back: Any) 
     assert desk.written == [BELL, BELL]
 
 
-def test_a_terminal_that_nobody_has_touched_for_long_is_unattended_whatever_it_says_of_its_focus() -> None:
+def test_without_keys_for_long_the_user_is_taken_to_be_away() -> None:
     desk = Desk(bell="unfocused")
     desk.alerts.focus(True)
     desk.now += IDLE_SECONDS + 1
@@ -69,13 +69,13 @@ def test_a_terminal_that_nobody_has_touched_for_long_is_unattended_whatever_it_s
 
 
 @pytest.mark.parametrize(("bell", "rung"), [("off", []), ("unfocused", [BELL]), ("all", [BELL])])
-def test_a_ring_calls_also_who_sits_there_unless_the_bell_is_off(bell: str, rung: list[str]) -> None:
+def test_a_ring_always_rings_unless_the_bell_is_off(bell: str, rung: list[str]) -> None:
     desk = Desk(bell=bell)
     desk.ring()
     assert desk.written == rung
 
 
-def test_with_all_every_message_rings_but_a_burst_is_one_noise() -> None:
+def test_with_all_each_message_rings_but_a_burst_only_once() -> None:
     desk = Desk(bell="all")
     for _ in range(200):
         desk.message()
@@ -89,7 +89,7 @@ def test_with_all_every_message_rings_but_a_burst_is_one_noise() -> None:
     ("preferences", "wanted"),
     [({"bell": "off"}, False), ({"bell": "all"}, True), ({"notify": "osc9"}, True), ({"hook": ("true",)}, True)],
 )
-def test_the_focus_matters_only_where_something_is_to_be_done(preferences: dict[str, Any], wanted: bool) -> None:
+def test_the_focus_matters_only_if_an_alert_is_switched_on(preferences: dict[str, Any], wanted: bool) -> None:
     assert Desk(**{"bell": "off", **preferences}).alerts.wanted is wanted
 
 
@@ -100,16 +100,14 @@ def test_the_focus_matters_only_where_something_is_to_be_done(preferences: dict[
     ("notify", "sequence"),
     [("osc9", "\x1b]9;pychat: Bob> 4;1;50\a"), ("osc777", "\x1b]777;notify;pychat;Bob> 4;1;50\a")],
 )
-def test_a_notification_has_its_title_first_so_that_no_words_can_pose_as_a_command(
-    notify: str, sequence: str
-) -> None:
+def test_a_notification_begins_with_its_title(notify: str, sequence: str) -> None:
     desk = Desk(bell="off", notify=notify)
     desk.alerts.focus(False)
     desk.message("Bob> 4;1;50")
     assert desk.written == [sequence]
 
 
-def test_a_long_message_is_a_short_notification() -> None:
+def test_a_notification_is_short() -> None:
     desk = Desk(bell="off", notify="osc9")
     desk.alerts.focus(False)
     desk.message("x" * 500)
@@ -126,7 +124,7 @@ def _hook(tmp_path: Path, *lines: str) -> tuple[str, ...]:
     return (str(script), "--an argument; $(touch pwned)")
 
 
-def test_the_hook_gets_its_own_arguments_and_what_happened_in_its_environment(tmp_path: Path) -> None:
+def test_the_hook_gets_arguments_and_environment(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write = 'printf "%s\\n" "$1" "$PYCHAT_EVENT" "$PYCHAT_WORDS"'
     desk = Desk(hook=_hook(tmp_path, f"{write} > {out}.new", f"mv {out}.new {out}"))
@@ -140,7 +138,7 @@ def test_the_hook_gets_its_own_arguments_and_what_happened_in_its_environment(tm
     assert out.read_text().splitlines()[1:] == ["message", "Bob> $(reboot) `reboot` ü"]
 
 
-def test_a_hook_that_hangs_blocks_nothing_and_only_a_few_run_at_once(tmp_path: Path) -> None:
+def test_only_a_few_hooks_that_hang_run_at_once(tmp_path: Path) -> None:
     desk = Desk(hook=_hook(tmp_path, f"echo $$ >> {tmp_path}/pids", "exec sleep 60"))
     start = time.monotonic()
     for _ in range(HOOKS_MAX + 3):
@@ -154,7 +152,7 @@ def test_a_hook_that_hangs_blocks_nothing_and_only_a_few_run_at_once(tmp_path: P
     assert len(pids.read_text().split()) == HOOKS_MAX
 
 
-def test_a_hook_that_has_ended_is_no_zombie(tmp_path: Path) -> None:
+def test_a_hook_that_has_ended_is_not_a_zombie(tmp_path: Path) -> None:
     desk = Desk(hook=_hook(tmp_path, "exit 3"))
     desk.ring()
     pid = desk.alerts._hooks[0].pid
@@ -172,7 +170,7 @@ def test_the_hook_has_no_terminal_and_a_session_of_its_own(tmp_path: Path) -> No
     assert not any("/dev/pts" in fd or "/dev/tty" in fd for fd in fds)
 
 
-def test_a_hook_that_cannot_be_started_is_told() -> None:
+def test_a_hook_that_cannot_start_is_reported() -> None:
     desk = Desk(hook=("/nonexistent/hook",))
     desk.ring()
-    assert desk.sentences == ["The hook /nonexistent/hook cannot be started: no such file or directory."]
+    assert desk.sentences == ["Cannot start the hook /nonexistent/hook: no such file or directory."]

@@ -1,4 +1,4 @@
-"""The keys of the screen, pressed through a pipe: what they do to the line, and what is sent."""
+"""The keys of the screen: what they do to the line, and what is sent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.client.desk import (
 
 
 async def _sent(one: Desk) -> list[str]:
-    """What has been sent, but for signs."""
+    """What was sent, except \\typing."""
     return [line for line in await one.raw.news() if line != "\\typing"]
 
 
@@ -52,8 +52,8 @@ def test_enter_sends_and_alt_enter_is_a_line_break(keys: str) -> None:
 
 
 @in_loop
-async def test_emoji_are_drawn_in_parts_and_sent_as_they_were_typed() -> None:
-    """How a terminal shows them: tests/e2e/test_tmux.py."""
+async def test_emoji_are_drawn_in_parts_and_sent_whole() -> None:
+    """How a terminal shows them is in tests/e2e/test_tmux.py."""
     emoji = "\U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469 \U0001f1e9\U0001f1ea"
     async with desk() as one:
         one.press(emoji)
@@ -65,11 +65,11 @@ async def test_emoji_are_drawn_in_parts_and_sent_as_they_were_typed() -> None:
 
 
 HOSTILE = "a\u202eb\u2066c\u200bd\ue000e\u2028f" + "\u0301" * 10 + "é\x1b[31m\x9b1m"
-"""Turns the direction of writing, hides, floods and colours."""
+"""Changes the direction of writing, hides, floods and colours."""
 
 
 @in_loop
-async def test_what_is_pasted_never_gets_to_the_terminal_as_something_it_would_obey() -> None:
+async def test_the_terminal_obeys_nothing_in_pasted_text() -> None:
     async with desk() as one:
         one.paste(HOSTILE)
         await one.line_is(HOSTILE)
@@ -84,7 +84,7 @@ async def test_what_is_pasted_never_gets_to_the_terminal_as_something_it_would_o
 
 
 @in_loop
-async def test_what_is_drawn_otherwise_is_sent_as_it_was_pasted() -> None:
+async def test_pasted_text_is_sent_unchanged() -> None:
     async with desk() as one:
         one.paste("a\u202eb\u200b")
         await one.until(lambda: "a\ufffdb\ufffd" in one.written)
@@ -94,7 +94,7 @@ async def test_what_is_drawn_otherwise_is_sent_as_it_was_pasted() -> None:
 
 
 @in_loop
-async def test_a_paste_waits_in_the_line_with_its_line_breaks_until_enter() -> None:
+async def test_pasted_lines_wait_for_enter() -> None:
     async with desk() as one:
         one.paste("one\r\ntwo\n\\quit\n")
         await one.line_is("one\ntwo\n\\quit")
@@ -105,7 +105,7 @@ async def test_a_paste_waits_in_the_line_with_its_line_breaks_until_enter() -> N
 
 
 @in_loop
-async def test_a_file_pasted_by_mistake_is_refused_and_leaves_the_line_alone() -> None:
+async def test_a_huge_paste_is_refused_and_changes_nothing() -> None:
     async with desk() as one:
         one.press("half a thought")
         one.paste("x" * 50_000 + "\n")  # a pipe holds no more
@@ -114,7 +114,7 @@ async def test_a_file_pasted_by_mistake_is_refused_and_leaves_the_line_alone() -
 
 
 @in_loop
-async def test_what_is_refused_stays_in_the_line_and_out_of_the_history_until_it_is_right() -> None:
+async def test_a_refused_line_stays_and_is_not_in_the_history() -> None:
     async with desk() as one:
         one.paste("x" * 501)
         one.press("\r")
@@ -134,7 +134,7 @@ async def test_what_is_refused_stays_in_the_line_and_out_of_the_history_until_it
 
 
 @in_loop
-async def test_ctrl_c_clears_the_line_and_on_an_empty_one_leaves() -> None:
+async def test_ctrl_c_clears_the_line_or_leaves() -> None:
     async with desk() as one:
         one.press("half", CTRL_C)
         await one.line_is("")
@@ -145,7 +145,7 @@ async def test_ctrl_c_clears_the_line_and_on_an_empty_one_leaves() -> None:
 
 
 @in_loop
-async def test_ctrl_d_deletes_a_character_and_on_an_empty_line_ends_the_conversation() -> None:
+async def test_ctrl_d_deletes_a_character_or_leaves() -> None:
     async with desk() as one:
         one.press("ab", "\x01", CTRL_D)
         await one.line_is("b")
@@ -160,7 +160,7 @@ async def test_ctrl_d_deletes_a_character_and_on_an_empty_line_ends_the_conversa
 
 
 @in_loop
-async def test_alt_up_takes_the_newest_held_message_back_one_after_the_other() -> None:
+async def test_alt_up_takes_held_messages_back_newest_first() -> None:
     async with desk(turns="alternate") as one:
         for text in ("Hi!", "first", "\\\\second"):
             one.press(text, "\r")
@@ -168,7 +168,7 @@ async def test_alt_up_takes_the_newest_held_message_back_one_after_the_other() -
         one.press(ALT_UP)
         await one.line_is("\\\\second")
         one.press(ALT_UP)  # something stands in the line: it is not disturbed
-        await one.sees("Something stands in the line")
+        await one.sees("The line is not empty")
         assert one.line == "\\\\second"
         one.press(CTRL_U, ALT_UP)
         await one.line_is("first")
@@ -177,7 +177,7 @@ async def test_alt_up_takes_the_newest_held_message_back_one_after_the_other() -
 
 
 @in_loop
-async def test_text_that_comes_back_goes_into_an_empty_line_only() -> None:
+async def test_restored_text_goes_only_into_an_empty_line() -> None:
     async with desk(turns="alternate") as one:
         one.screen.restore("not delivered")
         await one.line_is("not delivered")
@@ -189,7 +189,7 @@ async def test_text_that_comes_back_goes_into_an_empty_line_only() -> None:
 
 
 @in_loop
-async def test_a_backslash_opens_a_menu_of_all_commands_with_their_help() -> None:
+async def test_a_backslash_opens_a_menu_of_all_commands() -> None:
     async with desk() as one:
         one.press("\\")
         await one.until(one.menu)
@@ -225,7 +225,7 @@ def test_there_is_no_menu_for_a_message(line: str) -> None:
 
 
 @in_loop
-async def test_up_ctrl_r_and_the_suggestion_bring_back_what_was_typed() -> None:
+async def test_up_ctrl_r_and_suggestions_bring_lines_back() -> None:
     async with desk() as one:
         for text in ("the first", "another", "the last"):
             one.press(text, "\r")
@@ -236,13 +236,13 @@ async def test_up_ctrl_r_and_the_suggestion_bring_back_what_was_typed() -> None:
         one.press(CTRL_U, CTRL_R, "fir", "\x1b")
         await one.line_is("the first")
         one.press(CTRL_E, CTRL_U, "ano")
-        await one.until(lambda: one.screen._prompt_session.default_buffer.suggestion)
+        await one.until(lambda: one.prompt.line.suggestion)
         one.press(RIGHT)
         await one.line_is("another")
 
 
 @in_loop
-async def test_equal_lines_are_shown_once_and_one_behind_a_space_never(tmp_path: Path) -> None:
+async def test_history_has_equal_lines_once_and_no_indented_ones(tmp_path: Path) -> None:
     file = tmp_path / "pychat" / "history"
     async with desk(file) as one:
         for text in ("one", "two", " a secret", "one"):
@@ -267,7 +267,7 @@ def _write(file: Path, entries: list[str]) -> None:
         made.append_string(entry)
 
 
-def test_at_the_next_start_the_file_has_each_line_once_and_only_the_newest(tmp_path: Path) -> None:
+def test_opening_the_history_keeps_only_the_newest_lines(tmp_path: Path) -> None:
     file = tmp_path / "history"
     _write(file, ["again\nand again", *map(str, range(HISTORY_MAX)), "again\nand again"])
     kept = list(open_history(file).load_history_strings())
@@ -277,7 +277,7 @@ def test_at_the_next_start_the_file_has_each_line_once_and_only_the_newest(tmp_p
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_file_that_needs_no_trimming_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_short_history_file_is_not_written_again(tmp_path: Path) -> None:
     file = tmp_path / "history"
     _write(file, ["one", "two"])
     before = file.stat().st_ino
@@ -285,14 +285,14 @@ def test_a_file_that_needs_no_trimming_is_left_as_it_is(tmp_path: Path) -> None:
     assert file.stat().st_ino == before
 
 
-def test_a_history_that_others_could_read_is_made_private(tmp_path: Path) -> None:
+def test_a_readable_history_file_is_made_private(tmp_path: Path) -> None:
     file = tmp_path / "history"
     file.touch(mode=0o644)
     open_history(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_without_a_place_for_it_the_history_is_kept_in_memory(tmp_path: Path) -> None:
+def test_without_a_file_the_history_is_in_memory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (None, tmp_path / "file" / "history"):
         made = open_history(path)
@@ -301,7 +301,7 @@ def test_without_a_place_for_it_the_history_is_kept_in_memory(tmp_path: Path) ->
         assert made.get_strings() == ["one"]
 
 
-def test_a_full_disk_costs_the_line_and_nothing_else() -> None:
+def test_a_full_disk_does_not_disturb_the_user() -> None:
     full = input_history._OwnHistory("/dev/full")
     full.append_string("one")
     assert full.get_strings() == ["one"]
@@ -311,10 +311,10 @@ def test_a_full_disk_costs_the_line_and_nothing_else() -> None:
 
 
 @in_loop
-async def test_vis_keys_move_and_change() -> None:
+async def test_vi_keys_move_and_change() -> None:
     async with desk(keys="vi") as one:
         one.press("hello wrold", "\x1b")
-        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.prompt._app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press("bxp")
         await one.line_is("hello rwold")
         one.press("0x$i-")
@@ -322,20 +322,20 @@ async def test_vis_keys_move_and_change() -> None:
 
 
 @in_loop
-async def test_with_vis_keys_each_line_begins_in_insert_mode() -> None:
+async def test_in_vi_mode_each_line_begins_in_insert_mode() -> None:
     async with desk(keys="vi") as one:
         one.press("hello", "\x1b")
-        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.prompt._app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press("\r", "jokes")
         await one.line_is("jokes")
         one.press("\x1b")
-        await one.until(lambda: one.screen._prompt_session.app.vi_state.input_mode is InputMode.NAVIGATION)
+        await one.until(lambda: one.prompt._app.vi_state.input_mode is InputMode.NAVIGATION)
         one.press(CTRL_C, "jokes")
         await one.line_is("jokes")
 
 
 @pytest.mark.parametrize(("mode", "keys"), [("emacs", CTRL_X + CTRL_E), ("vi", CTRL_X + CTRL_E), ("vi", "\x1bv")])
-def test_the_editor_gets_the_line_and_what_it_leaves_comes_back(
+def test_the_editor_gets_the_line_and_its_result_comes_back(
     mode: str, keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     editor = tmp_path / "editor"

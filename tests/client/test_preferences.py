@@ -21,7 +21,7 @@ def read(tmp_path: Path, text: str) -> Preferences:
 
 def test_without_a_file_the_defaults_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert load() == Preferences(None, "emacs", "unfocused", "off", (), "auto", True, {})
+    assert load() == Preferences(None, "emacs", "unfocused", "off", (), True, {})
 
 
 def test_the_file_is_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -42,10 +42,6 @@ GOOD: list[tuple[str, str, object]] = [
     ("notify", '"osc777"', "osc777"),
     ("notify", '"off"', "off"),
     ("hook", '["notify-send", "pychat", "a b"]', ("notify-send", "pychat", "a b")),
-    ("palette", '"light"', "light"),
-    ("palette", '"dark"', "dark"),
-    ("palette", '"none"', "none"),
-    ("palette", '"auto"', "auto"),
     ("history", "false", False),
     ("lines", '{ alice = { host = "::1", port = 7 } }', {"alice": Line("::1", 7)}),
 ]
@@ -60,7 +56,6 @@ BAD = [
     ("hook", "[]"),
     ("hook", '["notify-send", 7]'),
     ("hook", '["nul\\u0000"]'),
-    ("palette", '"pink"'),
     ("history", '"no"'),
     ("history", "0"),
     ("lines", "[]"),
@@ -82,6 +77,12 @@ def test_a_bad_value_is_refused_with_file_line_and_key(tmp_path: Path, key: str,
     with pytest.raises(UsageError) as refused:
         read(tmp_path, f"# a comment\n\n{key} = {value}\n")
     assert str(refused.value).startswith(f"{tmp_path}/config.toml, line 3: {key}: ")
+
+
+def test_the_old_palette_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="line 2: delete 'palette': the colours now follow") as refused:
+        read(tmp_path, '# a comment\npalette = "dark"\n')
+    assert str(refused.value).startswith(f"{tmp_path}/config.toml, ")
 
 
 # ------------------------------------------------------------------ lines

@@ -1,4 +1,4 @@
-"""How far above the cursor the first row is, once the window has another size."""
+"""How far above the cursor the first row is when the window has another size."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def long_line() -> Drawing:
         (80, Point(25, AT_BOTTOM), None, (2, None)),
     ],
 )
-def test_in_doubt_no_message_is_taken_for_a_row_of_the_line(
+def test_in_doubt_no_row_of_a_message_is_erased(
     columns: int, at: Point | None, known: bool | None, above: tuple[int, bool | None]
 ) -> None:
     assert long_line().rows_above(Size(rows=24, columns=columns), at, breaks=known) == above
 
 
-def test_the_row_tells_nothing_when_the_height_is_another_too() -> None:
+def test_with_another_height_the_row_says_nothing() -> None:
     assert long_line().rows_above(Size(rows=20, columns=40), Point(25, 10), breaks=None) == (2, None)
 
 
-def test_a_character_of_two_columns_is_not_broken() -> None:
+def test_a_wide_character_is_not_broken() -> None:
     screen = Screen()
     for x in range(0, 80, 2):
         screen.data_buffer[0][x] = Char("\N{CJK UNIFIED IDEOGRAPH-65E5}")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from prompt_toolkit.utils import get_cwidth
 
 from pychat_client.protocol import wire
-from pychat_client.ui.screen import _fit
+from pychat_client.session.status import Emphasis, ToolbarItem
+from pychat_client.ui.terminal import Holder
+from pychat_client.ui.theme import COLOURED
+from pychat_client.ui.toolbar import fit
 from tests.aio import in_loop
 from tests.client.desk import CTRL_U, desk
 
@@ -20,7 +25,7 @@ FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
 
 
 @in_loop
-async def test_a_message_has_its_time_and_name_and_is_indented_below() -> None:
+async def test_a_message_has_time_and_name_and_is_indented() -> None:
     async with desk() as one:
         text = "one\u2028" + "word " * 30
         one.screen.message(wire.Message("alice", text.strip()), own=False, time=NOON, replayed=True)
@@ -32,7 +37,7 @@ async def test_a_message_has_its_time_and_name_and_is_indented_below() -> None:
 
 
 @in_loop
-async def test_a_change_of_the_day_is_told_once_in_front_of_its_first_message() -> None:
+async def test_a_new_day_is_announced_before_its_first_message() -> None:
     async with desk() as one:
         for time in (NOON, NOON + timedelta(hours=1), NOON + timedelta(days=1)):
             one.screen.message(wire.Message("alice", f"at {time:%d %H}"), own=False, time=time, replayed=True)
@@ -48,7 +53,7 @@ async def test_a_change_of_the_day_is_told_once_in_front_of_its_first_message() 
 
 
 @in_loop
-async def test_a_talk_of_today_begins_without_its_date() -> None:
+async def test_a_conversation_of_today_begins_without_a_date() -> None:
     async with desk() as one:
         await one.says("alice> Hello")
         await one.sees("alice> Hello")
@@ -56,8 +61,8 @@ async def test_a_talk_of_today_begins_without_its_date() -> None:
 
 
 @in_loop
-async def test_own_and_others_words_are_told_apart_without_colour() -> None:
-    async with desk(colours="none") as one:
+async def test_own_and_other_messages_differ_without_colours() -> None:
+    async with desk() as one:
         one.press("mine\r")
         await one.says("alice> theirs")
         await one.sees("theirs")
@@ -67,10 +72,9 @@ async def test_own_and_others_words_are_told_apart_without_colour() -> None:
 
 
 @in_loop
-async def test_notices_are_dim_and_the_prompt_is_bold_while_it_is_ones_turn() -> None:
-    async with desk(colours="dark", turns="alternate") as one:
-        await one.until(lambda: "\x1b[0;38;5;248m-- Connected to alice." in one.written)
-        await one.until(lambda: one.written.rfind(";1mBob> ") > one.written.rfind("-- Connected"))
+async def test_the_prompt_is_bold_while_it_is_your_turn() -> None:
+    async with desk(theme=COLOURED, turns="alternate") as one:
+        await one.until(lambda: one.written.rfind("\x1b[0;32;1mBob> ") > one.written.rfind("-- Connected"))
         one.press("Hi!\r")
         await one.says("\\ack 1")
         await one.until(lambda: one.written.rfind("mBob> \x1b[5D") > one.written.rfind("Hi!"))
@@ -78,7 +82,7 @@ async def test_notices_are_dim_and_the_prompt_is_bold_while_it_is_ones_turn() ->
 
 
 @in_loop
-async def test_the_toolbar_of_one_who_calls_a_classic_program_says_plaintext() -> None:
+async def test_the_toolbar_says_plaintext_with_a_classic_program() -> None:
     async with desk() as one:
         one.session.endpoint.classic = True
         assert "PLAINTEXT" in one.toolbar()
@@ -86,7 +90,7 @@ async def test_the_toolbar_of_one_who_calls_a_classic_program_says_plaintext() -
 
 
 @in_loop
-async def test_what_arrives_never_disturbs_the_line() -> None:
+async def test_messages_that_arrive_do_not_disturb_the_line() -> None:
     async with desk() as one:
         one.press("half a thou")
         await one.line_is("half a thou")
@@ -96,11 +100,47 @@ async def test_what_arrives_never_disturbs_the_line() -> None:
         await one.sees("alice> 199")
 
 
+@in_loop
+async def test_the_task_that_lends_the_terminal_is_kept() -> None:
+    """asyncio has only weak references to tasks: one that nobody keeps can end at any time."""
+    ended = []
+
+    async def use() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append(True)
+
+    async with desk() as one:
+        one.screen._lend(use)
+        await one.until(lambda: one.terminal.holder is Holder.GUEST)
+        gc.collect()
+        one.screen.notice("meanwhile")
+        await asyncio.sleep(0.05)
+        assert ended == []
+        assert "meanwhile" not in one.written
+        assert one.screen._lending is not None
+        one.screen._lending.cancel()
+        await one.sees("-- meanwhile")
+        assert one.terminal.holder is Holder.CHAT
+
+
+@in_loop
+async def test_a_refused_line_is_checked_again_at_the_next_enter() -> None:
+    """The toolkit would remember the answer for the same text, but it changes with the conversation."""
+    async with desk() as one:
+        one.paste("x" * 501)
+        for times in (1, 2):
+            one.press("\r")
+            await one.until(lambda: one.written.count("501 characters") == times)  # noqa: B023
+        assert len(one.line) == 501
+
+
 # ------------------------------------------------------------------ the toolbar
 
 
 @in_loop
-async def test_the_toolbar_counts_what_is_typed_as_it_will_be_sent() -> None:
+async def test_the_toolbar_counts_characters_as_they_are_sent() -> None:
     async with desk() as one:
         await one.until(lambda: "you speak first" in one.toolbar())
         one.paste("e\u0301" * 251 + "\t\n")
@@ -119,7 +159,7 @@ async def test_the_toolbar_counts_what_is_typed_as_it_will_be_sent() -> None:
 
 
 @in_loop
-async def test_the_doubled_backslash_counts_once() -> None:
+async def test_a_doubled_backslash_counts_once() -> None:
     async with desk() as one:
         one.paste("\\\\" + "x" * 299)
         await one.until(lambda: one.line)
@@ -127,23 +167,23 @@ async def test_the_doubled_backslash_counts_once() -> None:
 
 
 PARTS = [
-    ("", "Tencharact"),
-    ("class:turn", "your turn"),
-    ("", "not verified"),
-    ("", "100 held"),
-    ("", "12 too many"),
+    ToolbarItem("Tencharact"),
+    ToolbarItem("your turn", Emphasis.TURN),
+    ToolbarItem("not verified"),
+    ToolbarItem("100 held"),
+    ToolbarItem("12 too many"),
 ]
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 300])
-def test_the_toolbar_is_complete_on_every_width(columns: int) -> None:
-    fitted = "".join(words for _, words, *_ in _fit(PARTS, columns))
+def test_the_toolbar_is_complete_at_every_width(columns: int) -> None:
+    fitted = "".join(words for _, words, *_ in fit(PARTS, columns))
     assert all(get_cwidth(row) <= columns for row in fitted.split("\n"))
-    assert fitted.replace(" | ", "\n").replace(" ", "\n").split() == " ".join(words for _, words in PARTS).split()
+    assert fitted.replace(" | ", "\n").replace(" ", "\n").split() == " ".join(item.words for item in PARTS).split()
 
 
 @in_loop
-async def test_the_toolbar_is_all_that_the_situation_has() -> None:
+async def test_the_toolbar_shows_all_items_of_the_status() -> None:
     async with desk(turns="alternate") as one:
         for text in ("Hi!", "held", "this too"):
             one.press(text, "\r")
@@ -160,7 +200,7 @@ async def test_the_toolbar_is_all_that_the_situation_has() -> None:
 
 
 @in_loop
-async def test_typing_is_told_to_the_other_side_and_a_command_is_not() -> None:
+async def test_typing_is_reported_but_not_for_a_command() -> None:
     async with desk() as one:
         one.press("Hi!\r")
         await one.says("\\ack 1")
@@ -173,7 +213,7 @@ async def test_typing_is_told_to_the_other_side_and_a_command_is_not() -> None:
 
 
 @in_loop
-async def test_a_message_rings_while_the_terminal_has_not_the_focus() -> None:
+async def test_a_message_rings_while_the_terminal_has_no_focus() -> None:
     async with desk(bell="unfocused") as one:
         await one.says("alice> one")
         assert "\a" not in one.written

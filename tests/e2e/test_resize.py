@@ -1,19 +1,19 @@
-"""Another size of the window, in a terminal that cuts rows. Those that break them anew are in tests/terminals."""
+"""Changes the size of a terminal that cuts rows. Terminals that wrap them again are in tests/terminals."""
 
 from __future__ import annotations
 
 from tests.e2e.harness import Line, Terminal, wait_for
 
 LONG = [f"w{number:02}" for number in range(36)]
-"""Words of a line that takes three rows of 80 columns."""
+"""Words of a line with three rows of 80 columns."""
 
 
 def words(terminal: Terminal) -> str:
-    """What it shows without blanks: words are broken at the edge."""
+    """What it shows, without blanks, because the edge breaks words."""
     return "".join(terminal.text().split())
 
 
-def test_in_a_terminal_that_cuts_rows_everything_is_there_once(idle_line: Line) -> None:
+def test_a_terminal_that_cuts_rows_shows_everything_once(idle_line: Line) -> None:
     idle_line.start("--turns", "free")
     client = idle_line.client()
     client.sees("You speak first")

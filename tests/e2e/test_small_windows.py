@@ -1,4 +1,4 @@
-"""Windows with few rows and columns: what has to be seen is seen there too."""
+"""Windows with few rows and columns: everything important is visible there too."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ def _shows(terminal: Terminal, rows: int, *words: str) -> None:
         raise AssertionError(f"{error}; it shows:\n{seen()}") from None
 
 
-def test_the_toolbar_is_whole_below_the_menu(line: Line) -> None:
+def test_the_toolbar_is_complete_below_the_menu(line: Line) -> None:
     client = line.client(columns=20, lines=10)
     client.sees("key accepted")
     client.type("\\")
     _shows(client, 10, "Client1> \\", "\\help", "you speak first", "key accepted")
 
 
-def test_in_a_narrow_window_the_help_of_each_command_is_below_it(line: Line) -> None:
+def test_in_a_narrow_window_help_is_below_its_command(line: Line) -> None:
     client = line.client(columns=20, lines=10)
     client.sees("key accepted")
     client.enter("\\help")
     client.sees("leave\n")
     text = client.text()
     assert "-- \\help\n   show this list\n-- \\status\n   tell who is\n" in text
-    assert "-- Alt-Enter\n   a line break\n" in text
+    assert "-- Alt-Enter\n   start a new line\n" in text
 
 
-def test_a_search_shows_what_it_has_found(line: Line) -> None:
+def test_a_search_shows_what_it_finds(line: Line) -> None:
     client = line.client(columns=20, lines=10)
     client.sees("key accepted")
     client.enter("\\status")
@@ -45,7 +45,7 @@ def test_a_search_shows_what_it_has_found(line: Line) -> None:
     client.line_is("Client1> \\status")
 
 
-def test_a_refusal_is_seen_while_the_line_is_long(line: Line) -> None:
+def test_a_refusal_is_visible_above_a_long_line(line: Line) -> None:
     client = line.client(columns=40, lines=15)
     client.sees("key accepted")
     client.type("\x1b[200~" + "word " * 120 + "\x1b[201~")
@@ -54,7 +54,7 @@ def test_a_refusal_is_seen_while_the_line_is_long(line: Line) -> None:
     _shows(client, 15, "-- Not sent: 600 characters, and at", "   most 500 can be sent.", "100 too many")
 
 
-def test_what_arrives_is_seen_while_the_line_is_long_and_nothing_is_spoilt(line: Line) -> None:
+def test_a_message_is_visible_above_a_long_line(line: Line) -> None:
     console = line.console()
     console.sees("This is the line")
     client = line.client(columns=20, lines=10)

@@ -1,6 +1,6 @@
-"""What both users see at several widths, as text that a person can read: tests/snapshots/.
+"""What both users see at several widths, as text in tests/snapshots/.
 
-`PYCHAT_SNAPSHOTS=write pytest tests/e2e/test_snapshots.py` writes them anew; look at the difference.
+`PYCHAT_SNAPSHOTS=write pytest tests/e2e/test_snapshots.py` writes them again. Then look at the difference.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WRITE = os.environ.get("PYCHAT_SNAPSHOTS") == "write"
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 300])
-def test_both_screens_are_as_they_were(line: Line, columns: int) -> None:
+def test_both_screens_are_those_of_the_snapshots(line: Line, columns: int) -> None:
     for name, terminal in zip(("console", "client"), play(line, columns, 24), strict=True):
         file = SNAPSHOTS / f"{name}-{columns}.txt"
         if WRITE:
@@ -31,7 +31,7 @@ def test_both_screens_are_as_they_were(line: Line, columns: int) -> None:
 
 
 def _becomes(terminal: Terminal, file: Path) -> None:
-    """Waits until the screen is that of the file: what is still on its way is no difference."""
+    """Waits until the screen is that of the file, because some of it may still be on its way."""
     expected = file.read_text()
     end = time.monotonic() + PATIENCE
     while (shown := screen(terminal)) != expected:

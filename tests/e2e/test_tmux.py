@@ -1,4 +1,4 @@
-"""Suspending, pasting and resizing in a terminal that people use."""
+"""Suspending, pasting and resizing in tmux."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def console(window: Tmux, idle_line: Line) -> Terminal:
     return terminal
 
 
-def test_ctrl_z_gives_the_shell_back_and_fg_the_line_and_what_came_meanwhile(
-    window: Tmux, console: Terminal
-) -> None:
+def test_after_ctrl_z_fg_brings_the_line_and_new_messages(window: Tmux, console: Terminal) -> None:
     window.type("half a thou")
     window.line_is("Bob> half a thou")
     window.press("C-z")
@@ -58,7 +56,7 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_line_and_what_came_meanwhile(
     console.sees("Bob> half a thought")
 
 
-def test_ctrl_z_gives_the_shell_back_at_the_question_for_a_handle_too(line: Line, tmp_path: Path) -> None:
+def test_ctrl_z_suspends_the_question_for_a_handle(line: Line, tmp_path: Path) -> None:
     with tmux(tmp_path, line.env) as one:
         one.type(f"{BIN}/pychat localhost {line.port} --accept-new")
         one.press("Enter")
@@ -71,8 +69,8 @@ def test_ctrl_z_gives_the_shell_back_at_the_question_for_a_handle_too(line: Line
         one.line_is("Your handle:")
 
 
-def test_a_suspended_chat_does_not_outlive_its_window(window: Tmux, console: Terminal) -> None:
-    """The toolkit would wait for ever to put the terminal, which is gone, back in order; and spin meanwhile."""
+def test_a_suspended_chat_ends_with_its_window(window: Tmux, console: Terminal) -> None:
+    """prompt_toolkit would wait for ever to restore a terminal that is gone, and use all of a processor."""
     (session,) = children(window.shell())
     window.press("C-z")
     window.sees("Stopped")
@@ -91,7 +89,7 @@ def test_a_paste_of_several_lines_waits_for_enter(window: Tmux, console: Termina
     assert idle_line.status()["peer"]["received"] == 2
 
 
-def test_a_paste_of_100_kilobytes_leaves_everything_as_it_was(window: Tmux, console: Terminal) -> None:
+def test_a_paste_of_100_kilobytes_changes_nothing(window: Tmux, console: Terminal) -> None:
     window.type("half a thought")
     window.paste("wörd " * 20_480)
     window.sees("Not pasted: 102,400 characters")
@@ -104,7 +102,7 @@ SIZES = [(60, 20), (40, 24), (100, 10), (300, 30), (20, 24), (80, 24)]
 """Of windows, one after the other, in columns and rows."""
 
 DRAG = [(columns, 24) for columns in [79, *range(78, 39, -3), *range(41, 81, 3)]]
-"""A window drawn narrow and wide again by the mouse, slowly; tests/terminals does it fast."""
+"""Sizes while somebody drags an edge slowly; tests/terminals does it fast."""
 
 DRAFTS = {
     "short": "w00 is half a thought",
@@ -113,7 +111,7 @@ DRAFTS = {
     "lines": "\n".join(" ".join(f"w{line}{number}" for number in range(10)) for line in range(3)),
     "wide": " ".join(f"w{number:02} 日本語" for number in range(14)),
 }
-"""Lines still being typed; of each, every word that begins with w and goes on with digits is to be there once."""
+"""Lines being typed. Each word of w and digits has to be on the screen once."""
 
 
 @pytest.mark.parametrize("sizes", [SIZES, DRAG], ids=["sizes", "drag"])
@@ -151,9 +149,7 @@ def test_ctrl_z_just_after_a_change_of_size_leaves_no_copy(window: Tmux) -> None
     window.sees("w00")
 
 
-def test_where_the_encoding_lacks_what_marks_the_edge_nothing_stands_there(
-    idle_line: Line, tmp_path: Path
-) -> None:
+def test_an_encoding_without_the_edge_character_shows_none(idle_line: Line, tmp_path: Path) -> None:
     idle_line.start("--turns", "free")
     with tmux(tmp_path, {**idle_line.env, "PYTHONIOENCODING": "latin-1:replace"}) as one:
         one.type(f"{BIN}/pychat localhost {idle_line.port} --accept-new --handle Bob")
@@ -163,7 +159,7 @@ def test_where_the_encoding_lacks_what_marks_the_edge_nothing_stands_there(
         assert "?" not in "\n".join(one.lines())
 
 
-def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -> None:
+def test_a_burst_of_messages_leaves_one_toolbar(window: Tmux, console: Terminal) -> None:
     window.type("half a thought")
     console.type("".join(f"{number}\r" for number in range(200)))
     window.sees("Server> 199")
@@ -173,9 +169,7 @@ def test_a_burst_leaves_no_old_toolbar_behind(window: Tmux, console: Terminal) -
     assert len([line for line in lines if "speak freely" in line]) == 1
 
 
-def test_a_line_that_fills_the_window_is_in_the_scrollback_once_it_is_sent_and_not_before(
-    window: Tmux, console: Terminal
-) -> None:
+def test_a_line_that_fills_the_window_leaves_no_copies(window: Tmux, console: Terminal) -> None:
     """tmux keeps what is erased from the first place of its window on, as if a person had cleared it."""
     window.resize(20, 10)
     window.type("so long a line " * 12 + "end")
@@ -198,8 +192,8 @@ def test_a_line_that_fills_the_window_is_in_the_scrollback_once_it_is_sent_and_n
     ],
     ids=["family", "flag", "heart", "skin"],
 )
-def test_the_cursor_finds_its_way_among_emoji(window: Tmux, emoji: str, drawn: str) -> None:
-    """Which terminals join in columns of their own."""
+def test_the_cursor_is_right_among_emoji(window: Tmux, emoji: str, drawn: str) -> None:
+    """Terminals give joined emoji different numbers of columns."""
     window.type(f"{emoji}{emoji} tail")
     window.press("C-a")
     window.type("X")
@@ -208,7 +202,7 @@ def test_the_cursor_finds_its_way_among_emoji(window: Tmux, emoji: str, drawn: s
     window.line_is(f"Bob> X{drawn}{drawn} tailY")
 
 
-def test_a_chat_that_begins_in_an_empty_window_leaves_no_old_line_there(idle_line: Line, tmp_path: Path) -> None:
+def test_an_empty_window_shows_one_prompt_at_the_start(idle_line: Line, tmp_path: Path) -> None:
     idle_line.start("--turns", "free")
     with tmux(tmp_path, idle_line.env) as one:
         call = f"localhost {idle_line.port} --handle Bob"

@@ -1,4 +1,4 @@
-"""tmux: a real terminal with job control, a clipboard, and windows that change their size and break lines anew."""
+"""tmux: a real terminal with job control, a clipboard, and lines that it wraps again in another size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.e2e.ends import wait_for
 
 
 class Tmux:
-    """A server of its own, with one program in it: a shell, unless told otherwise."""
+    """A tmux server with one program in it, by default a shell."""
 
     def __init__(self, directory: Path, env: dict[str, str], *words: str) -> None:
         self._socket = directory / "tmux"
@@ -35,12 +35,12 @@ class Tmux:
         self.tmux("send-keys", *keys)
 
     def paste(self, text: str) -> None:
-        """As from a clipboard: in brackets, if the program has asked for them."""
+        """Pastes `text`: in brackets, if the program has asked for them."""
         self.tmux("load-buffer", "-", text=text)
         self.tmux("paste-buffer", "-p")
 
     def resize(self, columns: int, rows: int) -> None:
-        """Returns when the program has been told, which tmux does for a drag four times a second."""
+        """Returns when the program can know the size; tmux reports sizes at most four times a second."""
         self.tmux("resize-window", "-x", str(columns), "-y", str(rows))
         terminal = os.open(self.tmux("display-message", "-p", "#{pane_tty}").strip(), os.O_RDONLY | os.O_NOCTTY)
         try:
@@ -49,21 +49,21 @@ class Tmux:
             os.close(terminal)
 
     def lines(self) -> list[str]:
-        """Scrollback and screen; lines that the terminal has broken are whole again."""
+        """Scrollback and screen, with the lines that the terminal has wrapped joined again."""
         return self.tmux("capture-pane", "-p", "-J", "-S", "-500").rstrip("\n").split("\n")
 
     def sees(self, words: str) -> None:
         wait_for(lambda: any(words in line for line in self.lines()), f"{words!r} in tmux", shown=self._text)
 
     def line_is(self, words: str) -> None:
-        """Waits until the line that the cursor is on is `words`."""
+        """Waits until the line with the cursor is `words`."""
         wait_for(lambda: self._cursor_line() == words, f"{words!r} in the line", shown=self._text)
 
     def _text(self) -> str:
         return "\n".join(self.lines())
 
     def redrawn(self) -> None:
-        """Waits until the program draws again after another size: until then it keeps what is typed."""
+        """Waits until the program draws again after a change of size. Before, it draws no typed text."""
         self.type("#")
         wait_for(lambda: "#" in self._window(), "what is typed is drawn")
         self.press("BSpace")
@@ -85,7 +85,7 @@ class Tmux:
 
 
 def children(pid: int) -> list[Path]:
-    """What a process has started, by their directories in /proc, which last as long as they do."""
+    """The children of a process: their directories in /proc, which exist as long as they do."""
     return [Path("/proc", child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

@@ -83,7 +83,6 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u
 _MEANT = re.compile(  # what the screen writes: colours, erasing, moving by steps, modes, where is the cursor
     r"\x1b\[[0-9;]*[ABCDHJKm]|\x1b\[\?(?:1|7|12|25|1004|2004)[hl]|\x1b\[6n|\x1b\[\d q|\r|\n|\x08"
     r"|\x1b[78]"  # the cursor is saved, and restored
-    r"|\x1b\]11;\?\x1b\\\x1b\[c"  # and what colour is the background?
 )
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pychat_client.text import wrap
+from pychat_client.ui.width import wrap
 from tests.e2e.ends import RawPeer, Terminal, wait_for
 from tests.e2e.harness import BIN, Line
 from tests.security import corpus

@@ -1,7 +1,6 @@
-"""What every terminal emulator here can do, and what none of them does differently.
+"""The interface of the terminal emulators in these tests, and what they have in common.
 
-A test runs a program in one of them, changes the size of its window, and reads the text as a person could who
-scrolls back.
+A test runs a program in an emulator, changes the size of its window, and reads the text, including the scrollback.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from tests.e2e.ends import wait_for
 Seen = TypeVar("Seen")
 
 QUIET = REST_SECONDS + 0.3
-"""Seconds without a change after which what is looked at is taken to be at rest: the programs have drawn anew."""
+"""Seconds without a change after which the screen counts as settled: the programs have drawn again."""
 
 
 def settled(look: Callable[[], Seen]) -> Seen:
-    """What `look` sees once it has seen the same for a while."""
+    """What `look` returns as soon as it returns the same for a while."""
     seen, since = look(), time.monotonic()
     while time.monotonic() - since < QUIET:
         time.sleep(0.02)
@@ -41,11 +40,11 @@ class Emulator(ABC):
 
     NAME: ClassVar[str]
     PROGRAMS: ClassVar[tuple[str, ...]]
-    """What has to be installed."""
+    """The programs that have to be installed."""
     SCROLLBACK: ClassVar[bool] = True
-    """All that has left the window can be read."""
+    """Whether the text that has left the window can be read."""
     COPIES: ClassVar[bool] = False
-    """Copies of a line of several rows are left: where it has put its cursor does not tell where that line is."""
+    """Whether it leaves copies of a long line, because the place of its cursor does not tell where the line is."""
 
     def __init__(self, directory: Path, env: dict[str, str], columns: int = 80, rows: int = 24) -> None:
         """directory: an empty one, for what this window needs."""
@@ -55,7 +54,7 @@ class Emulator(ABC):
 
     @classmethod
     def missing(cls) -> str:
-        """The programs that are not installed here."""
+        """The programs that are not installed."""
         return " ".join(program for program in cls.PROGRAMS if shutil.which(program) is None)
 
     @abstractmethod
@@ -70,7 +69,7 @@ class Emulator(ABC):
 
     @abstractmethod
     def lines(self) -> list[str]:
-        """Scrollback and screen. Rows that belong together may have been joined."""
+        """Scrollback and screen. Rows of one line may be joined."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -79,7 +78,7 @@ class Emulator(ABC):
     def _ask_size(self, columns: int, rows: int) -> None: ...
 
     def resize(self, columns: int, rows: int) -> None:
-        """Waits until the program can know of it."""
+        """Returns when the program can know the size."""
         self._ask_size(columns, rows)
         wait_for(lambda: self.size()[:2] == (columns, rows), f"{self.NAME} has {columns} columns, {rows} rows")
         self.columns, self.rows = columns, rows
@@ -97,7 +96,7 @@ class Emulator(ABC):
         wait_for(lambda: words in self.text(), f"{words!r} in {self.NAME}", shown=self.text)
 
     def _in_window(self, words: tuple[str, ...]) -> list[str]:
-        """What a window runs: it tells which terminal it was given before it becomes the program."""
+        """The command for a window: writes the name of its terminal to a file, then becomes the program."""
         return ["sh", "-c", 'tty >"$0.new"; mv "$0.new" "$0"; exec "$@"', str(self.directory / "tty"), *words]
 
     def _wait_until_open(self) -> None:

@@ -1,4 +1,4 @@
-"""A line for each test, as in tests/e2e; the emulators of X only when asked for (`-m terminals`)."""
+"""A service for each test, as in tests/e2e. The emulators of X run only on request (`-m terminals`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tmux and GNU screen: terminals that need no display. Both break their lines anew when the width changes."""
+"""tmux and GNU screen: terminals without a display. Both wrap their lines again when the width changes."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Tmux(Emulator):
 
 
 class GnuScreen(Emulator):
-    """Attached to a pseudo-terminal, whose size is that of its window.
+    """GNU screen on a pseudo-terminal that has the size of the window.
 
-    What a lower window has moved into its scrollback can only be read when the window is higher again.
+    Rows that a lower window has moved into the scrollback can only be read when the window is higher again.
     """
 
     NAME = "screen"
@@ -72,7 +72,7 @@ class GnuScreen(Emulator):
         self._wait_until_open()
 
     def _read(self) -> None:
-        """What it draws is of no interest; but it stops when nobody reads."""
+        """Reads what it draws, because it stops otherwise."""
         with suppress(OSError):
             while os.read(self._child.child_fd, 65536):
                 pass
@@ -87,7 +87,7 @@ class GnuScreen(Emulator):
         self._child.setwinsize(rows, columns)
 
     def lines(self) -> list[str]:
-        """By its copy mode: from the first character to the last, and into a file."""
+        """Copies everything into a file, in copy mode."""
         self._copy.unlink(missing_ok=True)
         self._child.send("\x01[g G$ \x01w")
         wait_for(self._copy.exists, "screen writes what was copied")

@@ -1,4 +1,4 @@
-"""However the window's size changes, what is typed and the toolbar are there once, and so is each message."""
+"""After any change of size, the line, the toolbar and each message are on the screen once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ON_X = (Xterm, Vte, Kitty, Alacritty, Urxvt, Mlterm, St)
 
 SHORT = ["zq01", "zq02"]
 LONG = [f"zq{number:02}" for number in range(1, 37)]
-"""180 characters: several rows at each width but the widest; fewer rows than the lowest window has."""
+"""180 characters: several rows at each width except the widest, and fewer rows than the lowest window has."""
 
 TOOLBAR = "freely"
-"""A word that is in the toolbar, and nowhere else."""
+"""A word that is only in the toolbar."""
 
 WINDOWS = [(60, 20), (40, 24), (100, 10), (300, 30), (20, 24), (80, 24)]
 DRAG = [(columns, 24) for columns in (*range(79, 39, -1), *range(41, 81))]
@@ -32,10 +32,6 @@ def emulator(request: pytest.FixtureRequest, idle_line: Line, tmp_path: Path) ->
     if missing := kind.missing():
         pytest.skip(f"not installed: {missing}")
     idle_line.start("--turns", "free")
-    # as in a terminal that tells its background: in colours, of which blanks are written, too
-    preferences = Path(idle_line.env["XDG_CONFIG_HOME"], "pychat", "config.toml")
-    preferences.parent.mkdir(parents=True)
-    preferences.write_text('palette = "dark"\n')
     directory = tmp_path / "window"
     directory.mkdir()
     one = kind(directory, idle_line.env)
@@ -73,7 +69,7 @@ def type_line(emulator: Emulator, words: list[str]) -> None:
 
 
 def faults(emulator: Emulator, words: list[str], messages: list[str]) -> list[str]:
-    """What is not there exactly once, when the screen has come to rest."""
+    """The words that are not on the settled screen exactly once."""
     text = "".join(settled(emulator.text).split())  # a word that is broken at the edge goes on behind an indent
     gone = 0
     while not emulator.SCROLLBACK and gone < len(messages) and messages[gone] not in text:
@@ -105,7 +101,7 @@ def test_other_windows(emulator: Emulator, console: Terminal, words: list[str]) 
 @pytest.mark.parametrize("words", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("sizes", [DRAG, LOWER], ids=["edge", "lower"])
 def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: list[tuple[int, int]]) -> None:
-    """As a person does it: faster than anybody redraws."""
+    """As a person does it: faster than a program can draw."""
     type_line(emulator, words)
     for columns, rows in sizes:
         emulator.resize(columns, rows)
@@ -114,7 +110,7 @@ def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: li
 
 
 def test_console(emulator: Emulator, idle_line: Line) -> None:
-    """The same screen; this is to see that the other program has it."""
+    """The console has the same screen."""
     runtime = ["--runtime-directory", str(idle_line.runtime)]
     emulator.start(str(BIN / "pychatd-console"), str(idle_line.port), *runtime, "--handle", "Server")
     emulator.sees("This is the line")

@@ -1,4 +1,4 @@
-"""A window with VTE in it, the terminal of GNOME and Xfce. Runs under the system's Python: its bindings are there.
+"""A window with VTE in it, the terminal of GNOME and Xfce. Runs under the system's Python, which has the bindings.
 
 Usage: vte.py COLUMNS ROWS HISTORY FILE COMMAND...; a line on stdin writes the text, row by row, to FILE.
 """

@@ -1,7 +1,7 @@
-"""Terminal emulators of X, each on a display of its own that nobody sees (Xvfb).
+"""Terminal emulators of X, each on an invisible display (Xvfb).
 
-Keys and sizes come from the X server, as from a person's hands and a window manager. The text comes in the way
-that each emulator has for it: printed, by remote control, or copied.
+The X server sends keys and sizes, as a keyboard and a window manager would. Each emulator has its own way to give
+its text: it prints it, has a remote control, or copies it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.e2e.ends import wait_for
 from tests.terminals.base import Emulator, settled
 
 DISPLAY = "4000x1600x24"
-"""Pixels: room for 300 columns in the font of any of them."""
+"""Pixels, for 300 columns in the font of each emulator."""
 
 HISTORY = "5000"
 
@@ -32,7 +32,7 @@ class XWindow(Emulator):
         return " ".join(program for program in (*cls.PROGRAMS, *cls.TOOLS) if shutil.which(program) is None)
 
     def _command(self) -> list[str]:
-        """What starts the emulator; the words of the program in it follow."""
+        """The command that starts the emulator; the program in it and its arguments follow."""
         raise NotImplementedError
 
     def start(self, *words: str) -> None:
@@ -73,7 +73,7 @@ class XWindow(Emulator):
         ).stdout.strip()
 
     def _find(self) -> bool:
-        """The largest window is the terminal's, but for the root."""
+        """The window of the terminal: the largest one, except the root."""
         root = tuple(int(word) for word in self._xdotool("getdisplaygeometry").split())
         sizes = {w: self._pixels(w) for w in self._xdotool("search", "--onlyvisible", "--name", ".*").split()}
         sizes = {window: size for window, size in sizes.items() if size != root}
@@ -86,7 +86,7 @@ class XWindow(Emulator):
         return int(found.get("WIDTH", 0)), int(found.get("HEIGHT", 0))
 
     def _learn_cell(self) -> None:
-        """What a column and a row take: the program is told, or two sizes of the window tell."""
+        """The pixels of a column and a row: from what the program is told, or from two sizes of the window."""
         width, height = settled(lambda: self._pixels(self._window))
         columns, rows, x, y = settled(self.size)
         if not x:
@@ -114,7 +114,7 @@ class XWindow(Emulator):
         self._xdotool("key", *keys)
 
     def _write(self, sequence: str) -> None:
-        """To the terminal, as the program in it could."""
+        """Writes to the terminal, as the program in it could."""
         with self.tty.open("wb", buffering=0) as tty:
             tty.write(sequence.encode())
 
@@ -131,7 +131,7 @@ class XWindow(Emulator):
 
 
 class Xterm(XWindow):
-    """Cuts what is too long, as the emulators of DEC's terminals do."""
+    """Cuts rows that are too long, as emulators of DEC terminals do."""
 
     NAME = "xterm"
     PROGRAMS = ("xterm",)
@@ -151,7 +151,7 @@ class Xterm(XWindow):
 
 
 class Urxvt(XWindow):
-    """Until it has scrolled once, it forgets what a lower window has no room for, even the line of the cursor."""
+    """Before it has scrolled once, it loses the rows that do not fit in a lower window, even the cursor's."""
 
     NAME = "urxvt"
     COPIES = True
@@ -183,7 +183,7 @@ class St(XWindow):
         return ["st", "-g", f"{self.columns}x{self.rows}", "-o", str(self._printed), "-e"]
 
     def lines(self) -> list[str]:
-        """It keeps a log of all that is written, and prints the screen there: the rows at its end."""
+        """Prints the screen into its log of everything that is written: the last rows of the log."""
         before = settled(lambda: self._printed.stat().st_size)
         self._write("\x1b[0i")
         wait_for(lambda: self._printed.stat().st_size > before, "st prints")
@@ -263,7 +263,7 @@ class Kitty(XWindow):
 
 
 class Alacritty(XWindow):
-    """Tells its text only to who copies it: by its vi mode, with keys that work in whatever state it is."""
+    """Gives its text only by copying, in its vi mode, with keys that work in every state."""
 
     NAME = "alacritty"
     PROGRAMS = ("alacritty", "xclip")
@@ -293,11 +293,11 @@ class Alacritty(XWindow):
         return self._clipboard().decode(errors="replace").splitlines()
 
     def _copies(self) -> bool:
-        """Not when something is written meanwhile: that undoes the selection."""
+        """Fails when something is written meanwhile, because that undoes the selection."""
         self._press(*self._KEYS)
         return bool(settled(self._clipboard))
 
     def _clipboard(self) -> bytes:
-        """Empty until something has been copied."""
+        """The clipboard; empty until something is copied."""
         command = [*self._CLIPBOARD, "-o"]
         return subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, timeout=20).stdout

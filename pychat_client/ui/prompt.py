@@ -1,0 +1,261 @@
+"""The line being typed, with its menu and the toolbar: prompt_toolkit's prompt, with what a chat needs besides."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
+from prompt_toolkit.document import Document
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition, to_filter
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import History
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindingsBase
+from prompt_toolkit.layout import Dimension, SearchBufferControl
+from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
+from prompt_toolkit.validation import ValidationError, Validator
+
+from pychat_client.errors import HandleError, PychatError
+from pychat_client.session.commands import is_command
+from pychat_client.session.session import Session
+from pychat_client.text import check_handle, printable
+from pychat_client.ui.resize import ResizableRenderer
+from pychat_client.ui.terminal import Output, Terminal
+from pychat_client.ui.theme import Theme
+from pychat_client.ui.toolbar import fit, toolbar_items
+from pychat_client.ui.width import fixed_width
+
+VI_ESCAPE_SECONDS = 0.1
+"""How long Escape may be the beginning of another key in vi mode; terminals send all parts of a key at once."""
+
+_MENU_ROWS = 8
+"""Rows of the line together with its menu, where the window has as many."""
+
+_MESSAGE_ROWS = 3
+"""Rows of the window that a long line leaves free, so that the user sees why it is refused."""
+
+_NO_TOOLBAR = "This terminal does not report its cursor position, so there is no toolbar. Use \\status instead."
+
+
+class Prompt:
+    """The prompt of one chat."""
+
+    def __init__(
+        self,
+        session: Session,
+        terminal: Terminal,
+        *,
+        keyboard: Input,
+        theme: Theme,
+        history: History,
+        bindings: KeyBindingsBase,
+        editing: EditingMode,
+        notice: Callable[[str], None],
+    ) -> None:
+        """notice: shows a sentence above the line."""
+        self._session = session
+        self._terminal = terminal
+        self._notice = notice
+        self._prompt_session: PromptSession[str] = PromptSession(
+            message=self._message,
+            history=history,
+            auto_suggest=AutoSuggestFromHistory(),
+            bottom_toolbar=self.toolbar,
+            completer=CommandCompleter(session, terminal),
+            complete_while_typing=Condition(lambda: is_command(self.line.text)),
+            validator=LineValidator(session),
+            validate_while_typing=False,
+            key_bindings=bindings,
+            input_processors=[FixedWidthProcessor()],
+            editing_mode=editing,
+            cursor=ModalCursorShapeConfig() if editing is EditingMode.VI else None,
+            prompt_continuation=lambda width, line, wrapped: " " * width,
+            tempfile_suffix=".txt",
+            style=theme.style,
+            color_depth=theme.depth,
+            erase_when_done=True,
+            input=keyboard,
+            output=terminal,
+        )
+        self._app = self._prompt_session.app
+        self._renderer = ResizableRenderer(self._app.renderer, os.environ.get("TERM", ""))
+        self._window = (
+            self._prompt_session.layout.current_window
+        )  # of the line; during a search another is current
+        self._adapt_toolkit(editing)
+
+    def _adapt_toolkit(self, editing: EditingMode) -> None:
+        """Sets what the toolkit has no parameters for."""
+        self._app.renderer = self._renderer
+        self._renderer.cpr_not_supported_callback = lambda: self._notice(_NO_TOOLBAR)
+        # The toolkit would ask for the size twice a second, and keep an idle machine awake. SIGWINCH is enough.
+        self._app.terminal_size_polling_interval = None
+        if editing is EditingMode.VI:
+            self._app.timeoutlen = self._app.ttimeoutlen = VI_ESCAPE_SECONDS
+        self._window.height = self._height
+        self.line.accept_handler = self._accept
+        self.line.on_text_changed += lambda line: self._session.typing_indicator.line_changed(line.text)
+        _mend_search(self._prompt_session)
+
+    # -------------------------------------------------------------- the screen's side
+
+    @property
+    def line(self) -> Buffer:
+        return self._prompt_session.default_buffer
+
+    @property
+    def is_running(self) -> bool:
+        return self._app.is_running
+
+    async def run(self, touched: Callable[[], None]) -> None:
+        """Reads what the user types until `exit`. touched: is called for each key."""
+        self._app.key_processor.before_key_press += lambda _: touched()
+        await self._prompt_session.prompt_async(pre_run=self._watch_size)
+
+    def exit(self) -> None:
+        if self._app.is_running and not self._app.is_done:
+            self._app.exit(result="")
+
+    def redraw(self) -> None:
+        if self._app.is_running:
+            self._app.invalidate()
+
+    async def settled(self) -> None:
+        """Waits until the terminal has told where its cursor is. A later answer would be about another place."""
+        await self._renderer.settled(self._app)
+
+    def when_settled(self, act: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await self.settled()
+            act()
+
+        self._app.create_background_task(wait())
+
+    @contextmanager
+    def erased(self) -> Iterator[None]:
+        """While the line is not on the screen, so that something can be printed in its place."""
+        if self._app.is_running:
+            self._renderer.erase()
+        yield
+        if self._app.is_running:
+            self._renderer.request_absolute_cursor_position()
+            self._app.invalidate()
+
+    # -------------------------------------------------------------- the toolkit's side
+
+    def _watch_size(self) -> None:
+        """Replaces the toolkit's own reaction to a new size, which would erase rows of messages.
+
+        The toolkit calls this shortly before it sets its own handler.
+        """
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.add_signal_handler, signal.SIGWINCH, lambda: self._renderer.resized(self._app))
+
+    def _accept(self, line: Buffer) -> bool:
+        """Submits a line that LineValidator has let pass. Tells the toolkit to keep what is in the line then."""
+        typed = line.document
+        line.append_to_history()
+        line.reset()  # \recall puts a message into an empty line
+        try:
+            if typed.text.strip():
+                self._session.submit(typed.text)
+        except PychatError as error:
+            line.document = typed
+            self._notice(str(error))
+        return True
+
+    def _message(self) -> FormattedText:
+        style = "class:prompt.turn" if self._session.status.my_turn else "class:prompt"
+        return FormattedText([(style, f"{fixed_width(printable(self._session.endpoint.handle))}> ")])
+
+    def toolbar(self) -> FormattedText:
+        narrow = self._terminal.narrow
+        return fit(toolbar_items(self._session, self.line.text, narrow=narrow), self._terminal.columns)
+
+    def _height(self) -> Dimension:
+        """The rows of the line and its menu: what the toolbar leaves, and without a menu a few messages."""
+        size = self._terminal.get_size()
+        toolbar = "".join(words for _, words, *_ in self.toolbar())
+        room = max(size.rows - toolbar.count("\n") - 1, 0)
+        menu = min(_MENU_ROWS, room) if is_command(self.line.text) else 0
+        window = self._window
+        rows = window.content.preferred_height(
+            size.columns, max(room - _MESSAGE_ROWS, 1), True, window.get_line_prefix
+        )
+        return Dimension(min=menu, preferred=rows)
+
+
+class LineValidator(Validator):
+    """Asks the session whether a line can be submitted, before the toolkit accepts it.
+
+    The toolkit puts each line that it has accepted into the history. A refused line must not be there.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def validate(self, document: Document) -> None:
+        try:
+            if document.text.strip():
+                self._session.validate(document.text)
+        except PychatError as error:
+            raise ValidationError(document.cursor_position, str(error)) from error
+
+
+class CommandCompleter(Completer):
+    """After a backslash, the commands and what each does."""
+
+    def __init__(self, session: Session, terminal: Terminal) -> None:
+        self._session = session
+        self._terminal = terminal
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        if is_command(text) and " " not in text:
+            for name, help_line in self._session.commands.items():
+                if name.startswith(text[1:]):
+                    beside = None if self._terminal.narrow else help_line  # else the toolbar shows it
+                    yield Completion(f"\\{name}", -len(text), display_meta=beside)
+
+
+class FixedWidthProcessor(Processor):
+    """Draws the line so that a terminal obeys nothing in it and finds its cursor. The text itself stays."""
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        parts = transformation_input.fragments
+        drawn = iter(fixed_width("".join(text for _, text, *_ in parts)))
+        return Transformation([(style, "".join(islice(drawn, len(text)))) for style, text, *_ in parts])
+
+
+def _mend_search(session: PromptSession[str]) -> None:
+    """Draws what is pasted into a search (Ctrl-R) as safely as the line, in as many rows as it needs."""
+    for window in session.layout.find_all_windows():
+        if isinstance(window.content, SearchBufferControl):
+            window.content.input_processors = [FixedWidthProcessor(), *(window.content.input_processors or [])]
+            window.wrap_lines = to_filter(True)
+
+
+def ask_handle() -> str:
+    """Asks for a handle until it is valid. Raises EOFError or KeyboardInterrupt."""
+    question: PromptSession[str] = PromptSession(
+        "Your handle: ",
+        enable_suspend=True,
+        input_processors=[FixedWidthProcessor()],
+        output=Output.on_stdout(),
+    )
+    _mend_search(question)
+    while True:
+        try:
+            return check_handle(question.prompt().strip())
+        except HandleError as error:
+            print(error)
