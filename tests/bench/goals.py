@@ -84,8 +84,8 @@ def _goals() -> list[Goal]:
             Goal("durable messages a second, split", rate, limit, speed(other, "split", "rate"), other, "/s", True)
             for other, limit in (("mosquitto", 1.0), (SAVING, 25.0), (ARCHIVE, 100.0))
         ),
-        Goal("its time a message, pipelined", speed("pychat", "split", "stream_cpu"), 1, fixed(12), "12 us"),
-        Goal("memory of a talking line", rss("pychat"), 1.4, rss(ARCHIVE), ARCHIVE, "MiB"),
+        Goal("CPU time per message, pipelined", speed("pychat", "split", "stream_cpu"), 1, fixed(12), "12 us"),
+        Goal("memory of a service while two talk", rss("pychat"), 1.4, rss(ARCHIVE), ARCHIVE, "MiB"),
         Goal("exec to accepting", start("accepting"), 2.0, start("pass"), "python3 -c pass"),
         Goal("exec to the first round trip", start("answered"), 6.5, start("pass"), "python3 -c pass"),
         Goal("pychat --version", start("version"), 3.0, start("pass"), "python3 -c pass"),
@@ -93,10 +93,17 @@ def _goals() -> list[Goal]:
         Goal("wake-ups in 60 s, daemon", wakeups("pychatd"), 1, fixed(8), "the pings: 8", ""),
         Goal("wake-ups in 60 s, client", wakeups("pychat"), 1, fixed(8), "the pings: 8", ""),
         Goal("wake-ups in 60 s, console", wakeups("pychatd-console"), 1, fixed(0), "none", ""),
-        Goal("round trip behind 100,000 messages", grown("rtt", True), 1.1, grown("rtt", False), "behind one"),
+        Goal("round trip after 100,000 messages", grown("rtt", True), 1.1, grown("rtt", False), "after one"),
         Goal("console attach, 10,000 messages", attach(("screen", "plain")), 1, fixed(0.5), "0.5 s", "s"),
-        Goal("round trip beside 199 other lines", of_lines("rtt", True), 1.1, of_lines("rtt", False), "alone"),
-        Goal("memory a line, 200 lines (Pss)", of_lines("pss", True), 1.0, of_lines("pss", False), "alone", "KiB"),
+        Goal("round trip beside 199 other services", of_lines("rtt", True), 1.1, of_lines("rtt", False), "alone"),
+        Goal(
+            "memory per service, 200 services (Pss)",
+            of_lines("pss", True),
+            1.0,
+            of_lines("pss", False),
+            "alone",
+            "KiB",
+        ),
     ]
 
 

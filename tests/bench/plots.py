@@ -115,7 +115,7 @@ def growth(figures: dict[str, Any]) -> str:
     """What a long history costs."""
     at = figures["growth"]
     curves: dict[str, list[Point]] = {
-        "a console is told all": [(row["history"], row["attach"]) for row in at],
+        "a console gets all": [(row["history"], row["attach"]) for row in at],
         "a round trip": [(row["history"], row["rtt"]) for row in at],
     }
     axes = Axes(

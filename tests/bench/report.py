@@ -27,7 +27,7 @@ LAST = Path(__file__).parent / "last.json"
 def speed_table(figures: Figures) -> list[list[str]]:
     """Every server with what it promises, so that unlike things are not compared in silence."""
     head = ["", "TLS", "a confirmed message survives", "round trip p50 (p99), same core", "two cores"]
-    rows = [[*head, "to ack", "messages/s, two cores", "same core", "its time a message"]]
+    rows = [[*head, "to ack", "messages/s, two cores", "same core", "CPU time per message"]]
     for name, found in figures["speed"].items():
         kind = KINDS[name]
         same, split = found["same"], found["split"]
@@ -93,7 +93,7 @@ def syncs_table(figures: Figures) -> list[list[str]]:
 
 
 def floor_table(figures: Figures) -> list[list[str]]:
-    """Where a talking line's memory goes, by what has been loaded."""
+    """Where the memory of a service goes during a conversation, by what has been loaded."""
     found = {**figures["floor"], "pychatd while two talk": figures["talking"]["pychat"]}
     rows, before = [["process", "memory (RSS)", "more than before"]], 0.0
     for words, values in found.items():
@@ -113,7 +113,7 @@ def profile_table(figures: Figures) -> list[list[str]]:
 
 
 def growth_table(figures: Figures) -> list[list[str]]:
-    rows = [["messages before", "round trip", "a console is told all of them in"]]
+    rows = [["messages before", "round trip", "a console gets all of them in"]]
     for at in figures["growth"]:
         rows.append([f"{at['history']:,}", with_unit(at["rtt"], "us"), with_unit(at["attach"], "us")])
     return rows
@@ -126,7 +126,7 @@ def console_table(figures: Figures) -> list[list[str]]:
 
 
 def lines_table(figures: Figures) -> list[list[str]]:
-    head = ["lines", "memory a line (Pss)", "round trip on one of them", "processor time of a start"]
+    head = ["services", "memory per service (Pss)", "round trip on one of them", "CPU time of a start"]
     rows = [[*head, "wake-ups of all in 5 s"]]
     for at in figures["lines"]:
         begun = "" if at["start_cpu"] is None else with_unit(at["start_cpu"], "us")
@@ -236,7 +236,7 @@ def _against(figures: Figures, last: Figures) -> list[list[str]]:
     for name in figures["speed"]:
         for what, mode, key, unit in (
             ("round trip", "same", "rtt", "us"),
-            ("time a message", "split", "stream_cpu", "us"),
+            ("CPU time per message", "split", "stream_cpu", "us"),
         ):
             try:
                 now, kept = speed(name, mode, key)(figures), speed(name, mode, key)(last)
