@@ -48,6 +48,25 @@ CREATE INDEX message_n ON message (conversation, role, n);
 """
 _SCHEMA_2 = """
 ALTER TABLE message ADD COLUMN console TEXT; -- the operator's: which console said it; NULL if it was not told
+CREATE TABLE conversation_2 (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: a console may come back with an old one
+    token BLOB UNIQUE,
+    certificate BLOB,
+    handle TEXT NOT NULL,
+    address TEXT NOT NULL,
+    turns TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ended INTEGER,
+    reason TEXT NOT NULL DEFAULT '',
+    peer_shown INTEGER NOT NULL DEFAULT 0,
+    operator_shown INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO conversation_2 (id, token, certificate, handle, address, turns, started, ended, reason,
+    peer_shown, operator_shown)
+    SELECT id, token, certificate, handle, address, turns, started, ended, reason, peer_shown, operator_shown
+    FROM conversation;
+DROP TABLE conversation;
+ALTER TABLE conversation_2 RENAME TO conversation;
 """
 _MIGRATIONS = (_SCHEMA_1, _SCHEMA_2)
 """Script i changes a file of user_version i to i + 1."""
@@ -225,7 +244,9 @@ class Journal:
 
     def _update_shown(self, conversation: Conversation) -> None:
         self._db.execute(
-            "UPDATE conversation SET peer_shown = ?, operator_shown = ? WHERE id = ?",
+            # Two ends of one conversation that is over may each have read it for themselves.
+            "UPDATE conversation SET peer_shown = max(peer_shown, ?), operator_shown = max(operator_shown, ?)"
+            " WHERE id = ?",
             (conversation.shown[Role.PEER], conversation.shown[Role.OPERATOR], conversation.id),
         )
 
@@ -288,11 +309,11 @@ class Journal:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")
-            db.execute("PRAGMA foreign_keys = ON")
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             db.execute("PRAGMA secure_delete = ON")  # removed text does not stay in free pages
             self._recover_wal(db)
             self._migrate()
+            db.execute("PRAGMA foreign_keys = ON")  # a migration may have to replace a table
         return self._connection
 
     def _recover_wal(self, db: sqlite3.Connection) -> None:

@@ -70,7 +70,7 @@ class Switchboard:
         """After a restart the conversation continues, if its peer can come back."""
         running = self.journal.running()
         if running is not None and running.classic:
-            self.journal.end_conversation(running, DAEMON_STOPPED, self.now())
+            self._store_end(running, DAEMON_STOPPED)
             running = None
         self.conversation = running
         if running is not None and running.turn_state.operator:
@@ -299,11 +299,7 @@ class Switchboard:
         conversation = self.conversation
         if conversation is None:
             return
-        if conversation.classic:  # it acks nothing and cannot come back, so what was sent counts as shown
-            conversation.mark_shown(Role.PEER, conversation.turn_state.operator)
-            if self.settings.keep == "none":
-                self.journal.forget_text(conversation, Role.OPERATOR, conversation.turn_state.operator)
-        self.journal.end_conversation(conversation, reason, self.now())
+        self._store_end(conversation, reason)
         unread = "".join(f", {n} of the {r.value} not shown" for r in Role if (n := conversation.unread(r)))
         log.info("conversation %d: ended by %s%s", conversation.id, by, unread)
         self.prune()
@@ -314,6 +310,14 @@ class Switchboard:
         if self.operator is not None:
             self.operator.send_backlog()
         self._changed()
+
+    def _store_end(self, conversation: Conversation, reason: str) -> None:
+        """A classic peer acks nothing and cannot come back, so what was sent to it counts as shown."""
+        if conversation.classic:
+            conversation.mark_shown(Role.PEER, conversation.turn_state.operator)
+            if self.settings.keep == "none":
+                self.journal.forget_text(conversation, Role.OPERATOR, conversation.turn_state.operator)
+        self.journal.end_conversation(conversation, reason, self.now())
 
     def end_abandoned(self) -> None:
         """Another caller takes the seat: the conversation of the peer that did not come back is over."""

@@ -205,6 +205,30 @@ def test_what_was_shown_is_stored_when_texts_are_removed(file: Path, ended: bool
     assert texts == ["", "a1", "", "a2"]
 
 
+def test_what_was_seen_never_becomes_less(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1", "a1")
+    journal.end_conversation(conversation, "", NOON)
+    for role, copy in [(role, journal.by_id(1)) for role in (Role.OPERATOR, Role.PEER)]:
+        assert copy
+        copy.mark_shown(role, 1)
+        journal.save_shown(copy)
+    stored = journal.by_id(1)
+    assert stored
+    assert stored.shown == {Role.PEER: 1, Role.OPERATOR: 1}
+
+
+def test_the_number_of_a_removed_conversation_is_not_reused(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1")
+    conversation.mark_shown(Role.OPERATOR, 1)
+    journal.end_conversation(conversation, "", NOON)
+    assert journal.prune(NOON + timedelta(days=1)) == 1
+    following = begun("another")
+    said(journal, following, "b1")
+    assert following.id == 2
+
+
 @pytest.mark.parametrize("how", ["forgotten", "pruned"])
 def test_removed_texts_leave_no_byte_in_the_file(journal: Journal, file: Path, how: str) -> None:
     conversation = begun()

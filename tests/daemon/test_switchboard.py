@@ -18,6 +18,8 @@ from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation.classic_queue import WAITING_MAX
 from pychatd.conversation.model import Conversation, Entry, JournalError
+from pychatd.conversation.peer_session import PeerSession
+from tests.aio import Raw
 from tests.daemon.service import ADDRESS, TOKEN, Service, hello_of, with_service
 
 
@@ -1045,3 +1047,63 @@ async def test_keep_in_days_removes_old_conversations_at_the_start(service: Serv
     await service.restart()
     assert service.journal.by_id(1) is None
     assert service.journal.entries(1, 0, limit=10) == []
+
+
+# ------------------------------------------------------------------ whose is what
+
+
+async def _caller_with(service: Service, certificate: bytes, *lines: str) -> Raw:
+    """A caller that has shown a client certificate."""
+    session = PeerSession(service.switchboard, ADDRESS, lambda _: None, secure=True)
+    session.connection.certificate = lambda: certificate  # type: ignore[method-assign]
+    raw = await service.connect(session)
+    await raw.say(*lines)
+    return raw
+
+
+@with_service()
+async def test_a_token_alone_takes_no_callers_place(service: Service) -> None:
+    own = await _caller_with(service, b"own", "\\hello 1 Bob")
+    token = (await hello_of(own)).session
+    thief = await _caller_with(service, b"stolen", f"\\hello 1 Bob session={token} got=0 call=9")
+    assert (await hello_of(thief)).session != token
+    await own.say("Bob> Hi!")
+    assert "\\ack 1" in await own.news()
+
+
+@with_service()
+async def test_a_call_without_a_number_forgets_no_newer_one(service: Service) -> None:
+    _, token = await service.peer("Hi!")
+    await (await service.resume(token, call=3)).news()
+    await (await service.resume(token)).news()
+    late = await service.resume(token, call=2)
+    assert (await late.rest())[-1].startswith("\\error displaced")
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_refused_console_hears_of_the_conversation_it_names(service: Service) -> None:
+    console = await service.console(" console=c1")
+    peer, _ = await service.peer("Hi!")
+    await console.say("\\ack 1", "alice> one", "alice> two")
+    await console.news()
+    await peer.say("\\ack 2", "\\quit")
+    await peer.rest()
+    await service.lose(console)
+    holder = await service.console(" console=c2")
+    await service.peer("Hi!", handle="Eve")
+    await holder.news()
+    refused = await service.connect(service.console_session())
+    await refused.say("\\hello 1 alice session=1 got=1 sent=0 console=c1")
+    assert await refused.hear() == "\\stored 2"
+
+
+@with_service(keep="1d")
+async def test_a_classic_end_after_a_crash_is_pruned_one_day(service: Service) -> None:
+    console = await service.console()
+    await service.classic("Bob> Hi!")
+    await console.news()
+    await console.say("\\ack 1", "alice> Hello")
+    await console.news()
+    await service.restart()
+    later = datetime.now(UTC) + timedelta(days=2)
+    assert service.journal.prune(later) == 1
