@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pychat_client.classic import framing
 from pychat_client.classic.framing import BURST_MAX, GUEST, MARKS, SILENCE, VERSION
 from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Turns
 from pychat_client.text import is_handle, nfc
 
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -135,7 +136,7 @@ class ProgramCodec:
     def _hello(self) -> Iterator[wire.Frame]:
         if not self._greeted:
             self._greeted = True
-            yield wire.Hello(VERSION, self._handle, turns="alternate")
+            yield wire.Hello(VERSION, self._handle, turns=Turns.ALTERNATE)
 
 
 def _is_word(data: bytes) -> bool:

@@ -14,6 +14,7 @@ from pychat_client.classic.framing import BURST_MAX, MARKS, SILENCE
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import parse
+from pychat_client.protocol.turns import Turns
 from pychat_client.text import MESSAGE_MAX, is_handle
 
 GREETING_SECONDS = 0.7
@@ -123,7 +124,7 @@ class ServerCodec:
             yield refusal
             return
         self._shake(text)
-        yield wire.Hello(wire.VERSION, self._handle, session=NO_SESSION, turns="alternate")
+        yield wire.Hello(wire.VERSION, self._handle, session=NO_SESSION, turns=Turns.ALTERNATE)
         if framing.is_quit(text):
             yield wire.Quit()
         elif text and not self._shook:

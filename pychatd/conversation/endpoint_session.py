@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
+from pychat_client.protocol.codec import Codec
 from pychat_client.protocol.rate_limit import LATE, Sign, Signs
-from pychat_client.transport.connection import Codec, Connection
+from pychat_client.transport.connection import Connection
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.switchboard import Switchboard
 

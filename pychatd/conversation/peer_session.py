@@ -233,7 +233,7 @@ class PeerSession(EndpointSession):
 
     def _opened(self, hello: wire.Hello, token: str | None, certificate_hash: bytes | None) -> Opening:
         """The conversation goes as the service is set, but always in turns for a peer that knows nothing else."""
-        only_turns = hello.turns == Turns.ALTERNATE.value
+        only_turns = hello.turns is Turns.ALTERNATE
         return Opening(
             hello.handle,
             self.address,
@@ -264,7 +264,7 @@ class PeerSession(EndpointSession):
                 switchboard.handle,
                 session=token,
                 got=None if conversation is None else conversation.turn_state.peer,
-                turns=turns.value,
+                turns=turns,
                 keep=switchboard.settings.keep,
             )
         ]

@@ -13,7 +13,8 @@ from pychat_client.classic.detecting_codec import DetectingCodec
 from pychat_client.classic.framing import SILENCE, WRITE_MAX
 from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
 from pychat_client.protocol import wire
-from pychat_client.transport.connection import Codec
+from pychat_client.protocol.codec import Codec
+from pychat_client.protocol.turns import Turns
 from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
 
 Split = Callable[[bytes], Iterable[bytes]]
@@ -114,7 +115,7 @@ def test_programs_take_turns_and_people_may_be_free(case: Client) -> None:
     codec, frames = opened(case)
     hello = [*frames, *hear(codec, octets(case.says))][0]
     assert isinstance(hello, wire.Hello)
-    assert hello.turns == (None if "a person" in case.family else "alternate")
+    assert hello.turns == (None if "a person" in case.family else Turns.ALTERNATE)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def connected(case: Server, split: Split = whole) -> ServerCodec:
     assert codec.encode(wire.Hello(1, "Ann")) == case.hello()
     (hello,) = hear(codec, octets(case.opening), split)
     name = case.name if case.opening else "server"
-    assert hello == wire.Hello(1, name, session="", turns="alternate")
+    assert hello == wire.Hello(1, name, session="", turns=Turns.ALTERNATE)
     assert codec.encode(wire.Message("Ann", "hello")) == octets(case.hears)
     assert list(hear(codec, b"")) == [wire.Ack(1)]
     return codec
@@ -306,7 +307,7 @@ def test_a_banner_is_shown() -> None:
 def test_a_handle_that_comes_late_is_still_a_handshake() -> None:
     codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
-    assert list(hear(codec, b"")) == [wire.Hello(1, "server", session="", turns="alternate")]
+    assert list(hear(codec, b"")) == [wire.Hello(1, "server", session="", turns=Turns.ALTERNATE)]
     assert list(hear(codec, b"Bob")) == [wire.Here("Bob")]
     codec.encode(wire.Message("Ann", "hello"))
     assert list(hear(codec, b"Bob> hi there")) == [wire.Ack(1), wire.Message("Bob", "hi there")]

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import codec, wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import Ended, Event, Leftovers, MessageQueued, MessageShown, TextsReturned
 from pychat_client.protocol.turns import Role, Turns, TurnState
@@ -116,7 +117,7 @@ class Daemon:
             self._tokens += 1
             line.token = f"call-{self._tokens}"
         line.greeted = True
-        got, turns = (None if self.peer is None else self.ledger.peer), self.ledger.turns.value
+        got, turns = (None if self.peer is None else self.ledger.peer), self.ledger.turns
         line.down.append(wire.Hello(1, HANDLES[OPERATOR], session=line.token, got=got, turns=turns))
         if self.peer is None:
             self._callers.append(line)
@@ -169,8 +170,8 @@ class Daemon:
         """Tells the console of the conversation; what it says counts from its ack of that on."""
         if (line := self.console) is not None:
             line.in_step = False
-            got, turns = self.ledger.operator, self.ledger.turns.value
-            line.down.append(wire.Peer(HANDLES[PEER], "7", got, heard, told, turns, NOON, "192.0.2.7"))
+            got, turns = self.ledger.operator, self.ledger.turns
+            line.down.append(wire.Peer(HANDLES[PEER], 7, got, heard, told, turns, NOON, "192.0.2.7"))
 
     def _send(self, role: Role, *frames: wire.Frame) -> None:
         line = self.peer if role is PEER else self.console
@@ -190,7 +191,7 @@ class TwoEnds(RuleBasedStateMachine):
         self.dead: list[Line] = []  # cut, and the daemon may still get what was under way on them
         self.daemon = Daemon(self.turns, keeps_text=self.keeps_text)
         self.consoles = 0
-        self.ends = {PEER: Endpoint(PEER, HANDLES[PEER]), OPERATOR: self._new_console()}
+        self.ends = {PEER: Endpoint(HANDLES[PEER]), OPERATOR: self._new_console()}
         self.screens: dict[Role, list[tuple[Role, str]]] = {role: [] for role in Role}
         self.said: dict[Role, list[str]] = {role: [] for role in Role}
         self.recalled: set[str] = set()
@@ -406,7 +407,7 @@ class TwoEnds(RuleBasedStateMachine):
 
     def _new_console(self) -> Endpoint:
         self.consoles += 1
-        return Endpoint(OPERATOR, HANDLES[OPERATOR], console=f"c{self.consoles}")
+        return ConsoleEndpoint(HANDLES[OPERATOR], console=f"c{self.consoles}")
 
     def _take_back(self, role: Role) -> None:
         self._note(role, self.ends[role].take_back())

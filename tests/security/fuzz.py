@@ -16,10 +16,9 @@ from pychat_client.classic.framing import WRITE_MAX
 from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
 from pychat_client.errors import PermissionDeniedError, ProtocolError
 from pychat_client.protocol import wire
-from pychat_client.protocol.codec import LINE_MAX, LineCodec
+from pychat_client.protocol.codec import LINE_MAX, Codec, LineCodec
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import CONTROL, MESSAGE_MAX
-from pychat_client.transport.connection import Codec
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.switchboard import Switchboard
