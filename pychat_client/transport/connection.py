@@ -91,6 +91,10 @@ class Connection(asyncio.BufferedProtocol):
         else:
             _outgoing.connections[self] = None
 
+    def use_codec(self, codec: Codec) -> None:
+        """From now on `codec` reads and writes on this connection."""
+        self.codec = codec
+
     def start_keepalive(self) -> None:
         """From now on pings after silence, and ends when nothing answers: for an end that knows pings."""
         self._last_received = asyncio.get_running_loop().time()

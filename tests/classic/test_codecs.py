@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from pychat_client.classic.detecting_codec import DetectingCodec
 from pychat_client.classic.framing import SILENCE, WRITE_MAX
+from pychat_client.classic.person_codec import PersonCodec
+from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
 from pychat_client.protocol import wire
-from pychat_client.protocol.codec import Codec
+from pychat_client.protocol.codec import Codec, LineCodec
 from pychat_client.protocol.turns import Turns
+from pychatd.conversation.peer_session import PeerSession
 from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
+from tests.classic.detected import Detected
+from tests.daemon.service import ADDRESS, Service, with_service
 
 Split = Callable[[bytes], Iterable[bytes]]
 
@@ -45,9 +52,9 @@ def hear(codec: Codec, data: bytes, split: Split = whole) -> Iterator[wire.Frame
         yield from codec.silence()
 
 
-def opened(case: Client, split: Split = whole) -> tuple[DetectingCodec, list[wire.Frame]]:
+def opened(case: Client, split: Split = whole) -> tuple[Detected, list[wire.Frame]]:
     """A client's codec after its opening, which got the answers it waits for."""
-    codec, frames = DetectingCodec(), []
+    codec, frames = Detected(), []
     for sent, got in case.opening:
         new = list(hear(codec, octets(sent), split))
         answer: wire.Frame = wire.Pong() if wire.Ping() in new else wire.Hello(1, "Bob")
@@ -150,7 +157,7 @@ def test_programs_take_turns_and_people_may_be_free(case: Client) -> None:
     ],
 )
 def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[str]) -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     frames: list[wire.Frame] = []
     for burst in sent:
         frames += hear(codec, burst)
@@ -159,29 +166,29 @@ def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[
 
 
 def test_a_word_and_the_end_are_a_message_and_no_handshake() -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     assert list(codec.feed(b"hello")) == []
     assert list(codec.eof())[1:] == [wire.Message("guest", "hello"), wire.Quit()]
 
 
 def test_digits_and_the_end_are_a_message_too() -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     list(codec.feed(b"12345"))
     assert list(codec.eof())[1:] == [wire.Message("guest", "12345"), wire.Quit()]
 
 
 def test_a_persons_lines_that_never_pause_are_shown_all_the_same() -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     assert list(codec.feed(b"one\n")) == []
     assert list(codec.feed(b"two\n"))[1:] == [wire.Message("guest", "one"), wire.Message("guest", "two")]
     assert list(codec.feed(b"three\n")) == [wire.Message("guest", "three")]
 
 
 def test_ctrl_c_at_telnet_before_the_first_line_is_a_quit() -> None:
-    assert list(hear(DetectingCodec(), b"\xff\xf4"))[1:] == [wire.Quit()]
+    assert list(hear(Detected(), b"\xff\xf4"))[1:] == [wire.Quit()]
 
 
-@pytest.mark.parametrize("codec", [DetectingCodec(), ServerCodec(ServerQuirks())])
+@pytest.mark.parametrize("codec", [Detected(), ServerCodec(ServerQuirks())])
 def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
     tracemalloc.start()
     try:
@@ -195,7 +202,7 @@ def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
 @pytest.mark.parametrize("start", [b"\0" + b"\n" * 4000, b"@@@\n@@@\n" * 500])
 def test_bytes_that_drip_in_are_not_looked_at_again_for_each_one(start: bytes) -> None:
     """A fraction of a second; if each line were looked at for each byte, half a minute of the daemon's time."""
-    codec = DetectingCodec()
+    codec = Detected()
     begun = time.process_time()
     for byte in single(start):
         list(codec.feed(byte))
@@ -203,7 +210,7 @@ def test_bytes_that_drip_in_are_not_looked_at_again_for_each_one(start: bytes) -
 
 
 def test_an_over_long_burst_is_refused_once() -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     list(hear(codec, b"Ann> hi"))
     frames = list(hear(codec, b"Ann> " + b"x" * 100_000, single))
     assert [type(frame) for frame in frames] == [wire.Rejected]
@@ -212,11 +219,11 @@ def test_an_over_long_burst_is_refused_once() -> None:
 
 
 def test_silence_counts_only_while_it_can_mean_something() -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     assert codec.patience is None
     list(codec.feed(b"\\hel"))  # it may become a hello, however slow the way is
     assert codec.patience is None
-    codec = DetectingCodec()
+    codec = Detected()
     list(codec.feed(b"Ann"))
     assert codec.patience == SILENCE
     list(codec.silence())
@@ -353,3 +360,36 @@ def test_a_server_that_closes_at_once_has_quit() -> None:
     codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(codec.eof())[-1] == wire.Quit()
+
+
+# ------------------------------------------------------------------ the hand-over
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [(b"\\hello 1 Ann\n", LineCodec), (b"hello\n", PersonCodec), (b"Ann> hello\0", ProgramCodec)],
+)
+def test_the_detecting_codec_hands_over_once(start: bytes, kind: type[Codec]) -> None:
+    chosen: list[Codec] = []
+    codec = DetectingCodec(chosen.append)
+    list(codec.feed(start[:3]))
+    assert chosen == []
+    list(codec.feed(start[3:]))
+    if not chosen:
+        list(codec.silence())
+    assert [type(codec) for codec in chosen] == [kind]
+
+
+@pytest.mark.parametrize(("start", "kind"), [("\\hello 1 Ann", LineCodec), ("hello", PersonCodec)])
+def test_a_connection_uses_the_chosen_codec(start: str, kind: type[Codec], tmp_path: Path) -> None:
+    @with_service()
+    async def run(service: Service) -> None:
+        caller = PeerSession(service.switchboard, ADDRESS, lambda _: None, secure=False)
+        assert type(caller.connection.codec) is DetectingCodec
+        raw = await service.connect(caller)
+        await raw.say(start, f"{start}, again")
+        while type(caller.connection.codec) is DetectingCodec:
+            await asyncio.sleep(0.01)
+        assert type(caller.connection.codec) is kind
+
+    run(tmp_path)

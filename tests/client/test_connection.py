@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pychat_client.classic.detecting_codec import PersonCodec
+from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.protocol import codec, wire
 from pychat_client.protocol.codec import Codec
 from pychat_client.transport import connection as link_module

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pychat_client.classic.telnet import SUBNEGOTIATION_MAX, Telnet, speaks
+from pychat_client.classic.telnet import SUBNEGOTIATION_MAX, Telnet, has_commands
 
 STREAM = b"a\xff\xfd\x03b\xff\xfb\x18c\xff\xfa\x18\x00xterm\xff\xff\xff\xf0"
 STREAM += b"d\xff\xf1e\xff\xfe\x01\xff\xfc\x01f\xff\xffg\r\0h\r\n"
@@ -15,7 +15,7 @@ STREAM += b"d\xff\xf1e\xff\xfe\x01\xff\xfc\x01f\xff\xffg\r\0h\r\n"
 def test_commands_go_and_text_stays() -> None:
     telnet = Telnet()
     assert telnet.feed(STREAM) == b"abcdefg\r\nh\r\n"
-    assert telnet.refusals == b"\xff\xfc\x03\xff\xfe\x18"
+    assert telnet.take_refusals() == b"\xff\xfc\x03\xff\xfe\x18"
     assert not telnet.interrupted
 
 
@@ -24,7 +24,7 @@ def test_wherever_it_is_split(cut: int) -> None:
     telnet = Telnet()
     text = telnet.feed(STREAM[:cut]) + telnet.feed(STREAM[cut:])
     assert text == b"abcdefg\r\nh\r\n"
-    assert telnet.refusals == b"\xff\xfc\x03\xff\xfe\x18"
+    assert telnet.take_refusals() == b"\xff\xfc\x03\xff\xfe\x18"
 
 
 @pytest.mark.parametrize("command", [b"\xf4", b"\xec"])
@@ -36,8 +36,8 @@ def test_ctrl_c_and_the_end_of_the_input_are_told(command: bytes) -> None:
 
 def test_bytes_of_other_encodings_are_text() -> None:
     assert Telnet().feed(b"a\rb\xffc") == b"a\rb\xffc"
-    assert not speaks(b"\xff\xe9t\xe9")
-    assert speaks(b"a\xff\xfd\x03")
+    assert not has_commands(b"\xff\xe9t\xe9")
+    assert has_commands(b"a\xff\xfd\x03")
 
 
 def test_an_unfinished_command_is_given_up() -> None:

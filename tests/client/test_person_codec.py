@@ -1,4 +1,4 @@
-"""People at nc and telnet, and how callers are told apart: whatever they send becomes frames."""
+"""People at nc and telnet: whatever they send becomes frames."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pychat_client.classic.detecting_codec import DetectingCodec, PersonCodec
-from pychat_client.classic.framing import GUEST, VERSION
+from pychat_client.classic.framing import CLASSIC_VERSION, GUEST
+from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import codec, wire
 from pychat_client.protocol.codec import LINE_MAX
 from pychat_client.text import MESSAGE_MAX
+from tests.classic.detected import Detected
 
 thorough = settings(max_examples=300)
 
-ANN = wire.Hello(VERSION, "Ann")
-NOBODY = wire.Hello(VERSION, GUEST)
+ANN = wire.Hello(CLASSIC_VERSION, "Ann")
+NOBODY = wire.Hello(CLASSIC_VERSION, GUEST)
 
 ODD = [b"\0", b"\r", b"\t", b"\xff", b"\xe2\x80", b"\x1b[2J", "e\u0301".encode(), "\u2028".encode(), b"x" * 499]
 SAID = [b"\n", b"\r\n", b" ", b"Ann> ", b"> ", b"a b> ", b"hello", b"hi\n", b"\\quit", b"/quit\n"]
@@ -30,7 +31,7 @@ streams = st.lists(st.one_of(pieces, st.binary(max_size=20), overlong), max_size
 
 
 def decode(
-    codec: PersonCodec | DetectingCodec, chunks: Iterable[bytes], *, eof: bool = True
+    codec: PersonCodec | Detected, chunks: Iterable[bytes], *, eof: bool = True
 ) -> tuple[list[wire.Frame], str | None]:
     """The frames of a stream that comes in `chunks` and then ends, and the error that ended it before."""
     got: list[wire.Frame] = []
@@ -58,7 +59,7 @@ def classic(*chunks: bytes) -> list[wire.Frame]:
 # ------------------------------------------------------------------ the stream
 
 
-@pytest.mark.parametrize("kind", [PersonCodec, DetectingCodec])
+@pytest.mark.parametrize("kind", [PersonCodec, Detected])
 @thorough
 @given(stream=streams, cuts=st.lists(st.integers(0, 10_000)))
 @example(stream=b"\\hello 1 Bob\nBob> hi\nbroken\n", cuts=[])
@@ -67,7 +68,7 @@ def classic(*chunks: bytes) -> list[wire.Frame]:
 @example(stream=b"x" * LINE_MAX + b"\n", cuts=[])
 @example(stream=b"Ann> hi" + b"\0" * LINE_MAX + b"\n", cuts=[])
 def test_how_a_stream_is_split_makes_no_difference(
-    kind: type[PersonCodec | DetectingCodec], stream: bytes, cuts: list[int]
+    kind: type[PersonCodec | Detected], stream: bytes, cuts: list[int]
 ) -> None:
     whole = decode(kind(), [stream])
     assert decode(kind(), (bytes([byte]) for byte in stream)) == whole
@@ -173,7 +174,7 @@ def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> 
 @pytest.mark.parametrize("sent", [b"", b"\n", b"\0\0"])
 def test_a_caller_that_said_nothing_leaves_nothing(sent: bytes) -> None:
     assert decode(PersonCodec(), [sent]) == ([], None)
-    assert decode(DetectingCodec(), [sent]) == ([], None)
+    assert decode(Detected(), [sent]) == ([], None)
 
 
 # ------------------------------------------------------------------ what it is sent
@@ -203,44 +204,3 @@ def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
 )
 def test_a_classic_peer_gets_no_other_control_line(frame: wire.Frame) -> None:
     assert PersonCodec().encode(frame) == b""
-
-
-# ------------------------------------------------------------------ which of the two
-
-BOB = b"\\hello 1 Bob\nBob> hi\n"
-
-
-@pytest.mark.parametrize("cut", range(len(BOB) + 1))
-def test_a_hello_is_known_wherever_it_is_split(cut: int) -> None:
-    codec = DetectingCodec()
-    got = [*codec.feed(BOB[:cut]), *codec.feed(BOB[cut:])]
-    assert got == [wire.Hello(1, "Bob"), wire.Message("Bob", "hi")]
-    assert codec.encode(wire.Ack(1)) == b"\\ack 1\n"
-
-
-@pytest.mark.parametrize(
-    "line", [b"\\hello", b"\\hell", b"\\hello\t1", b"\\Hello 1 Bob", b" \\hello 1 Bob", b"hello 1"]
-)
-def test_whoever_begins_otherwise_is_classic(line: bytes) -> None:
-    codec = DetectingCodec()
-    got = [*codec.feed(line + b"\n"), *codec.silence()]
-    assert got == [NOBODY, wire.Message(GUEST, line.decode().replace("\t", "\ufffd"))]
-    assert codec.encode(wire.Ack(1)) == b""
-
-
-def test_a_beginning_of_a_hello_and_no_more_is_a_classic_callers_last_line() -> None:
-    got, error = decode(DetectingCodec(), [b"\\hel"])
-    assert error is None
-    assert got[1:] == [wire.Message(GUEST, "\\hel"), wire.Quit()]
-
-
-def test_a_version_1_caller_is_held_to_the_rules() -> None:
-    with pytest.raises(ProtocolError, match="not UTF-8"):
-        list(DetectingCodec().feed(b"\\hello 1 Bob\n\xff\n"))
-
-
-def test_a_version_1_caller_that_hangs_up_has_not_quit() -> None:
-    assert decode(DetectingCodec(), [BOB + b"Bob> half a li"])[0] == [
-        wire.Hello(1, "Bob"),
-        wire.Message("Bob", "hi"),
-    ]
