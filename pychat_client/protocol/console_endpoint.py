@@ -66,7 +66,7 @@ class ConsoleEndpoint(Endpoint):
 
     def _check_open(self) -> None:
         if not self.is_open:
-            raise NotAllowedError("Not sent yet: the other side speaks first.")
+            raise NotAllowedError("Not sent: the caller sends the first message.")
         super()._check_open()
 
     def _leftovers_at_quit(self) -> Leftovers:
@@ -126,7 +126,7 @@ class ConsoleEndpoint(Endpoint):
     def _start_another(self, peer: wire.Peer) -> list[Event]:
         """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""
         left = self.take_back()
-        ended = Ended(self.other_handle, True, "it was over while we were away", left)
+        ended = Ended(self.other_handle, True, "it ended while this console was not connected", left)
         self._start_conversation(peer.turns, received=peer.heard, stored=peer.told)
         return [] if left == Leftovers() else [ended]
 

@@ -143,7 +143,7 @@ class Endpoint:
         self._check_open()
         check_room(message, self.max_text_bytes)
         if not self._can_send_now() and not self._outbox.can_hold:
-            raise NotAllowedError(f"Not sent: {HELD_MAX} messages are waiting for their turn already.")
+            raise NotAllowedError(f"Not sent: {HELD_MAX} messages already wait for their turn.")
         return message
 
     def _check_open(self) -> None:

@@ -68,7 +68,7 @@ def opened(case: Client, split: Split = whole) -> tuple[Detected, list[wire.Fram
 
 @splits
 @clients
-def test_a_clients_words_arrive_exactly_and_bobs_in_its_own_style(case: Client, split: Split) -> None:
+def test_messages_of_each_client_go_both_ways(case: Client, split: Split) -> None:
     codec, frames = opened(case, split)
     frames += hear(codec, octets(case.says), split)
     assert [type(frame) for frame in frames] == [wire.Hello, wire.Message]
@@ -79,7 +79,7 @@ def test_a_clients_words_arrive_exactly_and_bobs_in_its_own_style(case: Client, 
 
 
 @clients
-def test_utf_8_goes_through_untouched(case: Client) -> None:
+def test_utf_8_is_not_changed(case: Client) -> None:
     codec, _ = opened(case)
     said = octets(case.says).replace(b"hello", "Grüße, 世界 👋".encode())
     assert wire.Message(case.name, "Grüße, 世界 👋") in list(hear(codec, said))
@@ -105,7 +105,7 @@ def test_a_client_sees_bobs_quit(case: Client) -> None:
 
 
 @clients
-def test_what_fits_is_never_more_than_a_client_takes(case: Client) -> None:
+def test_a_text_that_fits_is_not_too_long_for_a_client(case: Client) -> None:
     codec, _ = opened(case)
     list(hear(codec, octets(case.says)))
     for handle in ("Bob", "ж" * 10):
@@ -118,7 +118,7 @@ def test_what_fits_is_never_more_than_a_client_takes(case: Client) -> None:
 
 
 @clients
-def test_programs_take_turns_and_people_may_be_free(case: Client) -> None:
+def test_programs_take_turns_and_people_can_be_free(case: Client) -> None:
     codec, frames = opened(case)
     hello = [*frames, *hear(codec, octets(case.says))][0]
     assert isinstance(hello, wire.Hello)
@@ -165,7 +165,7 @@ def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[
     assert [frame.text for frame in frames if isinstance(frame, wire.Message)] == said
 
 
-def test_a_word_and_the_end_are_a_message_and_no_handshake() -> None:
+def test_a_word_and_the_end_are_a_message_not_a_handshake() -> None:
     codec = Detected()
     assert list(codec.feed(b"hello")) == []
     assert list(codec.eof())[1:] == [wire.Message("guest", "hello"), wire.Quit()]
@@ -177,7 +177,7 @@ def test_digits_and_the_end_are_a_message_too() -> None:
     assert list(codec.eof())[1:] == [wire.Message("guest", "12345"), wire.Quit()]
 
 
-def test_a_persons_lines_that_never_pause_are_shown_all_the_same() -> None:
+def test_lines_of_a_person_without_pauses_are_shown() -> None:
     codec = Detected()
     assert list(codec.feed(b"one\n")) == []
     assert list(codec.feed(b"two\n"))[1:] == [wire.Message("guest", "one"), wire.Message("guest", "two")]
@@ -189,7 +189,7 @@ def test_ctrl_c_at_telnet_before_the_first_line_is_a_quit() -> None:
 
 
 @pytest.mark.parametrize("codec", [Detected(), ServerCodec(ServerQuirks())])
-def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
+def test_an_endless_burst_takes_no_memory(codec: Codec) -> None:
     tracemalloc.start()
     try:
         for _ in range(1000):
@@ -200,7 +200,7 @@ def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("start", [b"\0" + b"\n" * 4000, b"@@@\n@@@\n" * 500])
-def test_bytes_that_drip_in_are_not_looked_at_again_for_each_one(start: bytes) -> None:
+def test_slow_bytes_are_examined_once(start: bytes) -> None:
     """A fraction of a second; if each line were looked at for each byte, half a minute of the daemon's time."""
     codec = Detected()
     begun = time.process_time()
@@ -218,7 +218,7 @@ def test_an_over_long_burst_is_refused_once() -> None:
     assert list(hear(codec, b"Ann> hi")) == [wire.Message("Ann", "hi")]
 
 
-def test_silence_counts_only_while_it_can_mean_something() -> None:
+def test_silence_counts_only_where_it_decides_something() -> None:
     codec = Detected()
     assert codec.patience is None
     list(codec.feed(b"\\hel"))  # it may become a hello, however slow the way is
@@ -252,7 +252,7 @@ def connected(case: Server, split: Split = whole) -> ServerCodec:
 
 @splits
 @servers
-def test_a_servers_words_arrive_exactly_and_ours_as_it_takes_them(case: Server, split: Split) -> None:
+def test_messages_of_each_server_go_both_ways(case: Server, split: Split) -> None:
     codec = connected(case, split)
     for number in range(2, 5):
         assert list(hear(codec, octets(case.says), split)) == [wire.Message(case.name, "hi there")]
@@ -275,14 +275,14 @@ def test_a_server_sees_anns_quit(case: Server) -> None:
 
 
 @servers
-def test_what_fits_is_never_more_than_a_server_takes(case: Server) -> None:
+def test_a_text_that_fits_is_not_too_long_for_a_server(case: Server) -> None:
     codec = connected(case)
     for handle in ("Ann", "ж" * 10):
         frame = codec.encode(wire.Message(handle, "x" * codec.room(handle)))
         assert WRITE_MAX - 20 <= len(frame) <= WRITE_MAX
 
 
-def test_what_nobody_asked_for_is_shown_and_is_no_turn() -> None:
+def test_an_unexpected_message_is_a_notice_not_a_turn() -> None:
     codec = connected(SERVERS[0])
     assert list(hear(codec, b"Bob> one")) == [wire.Message("Bob", "one")]
     assert list(hear(codec, b"Bob> two")) == [wire.Notice("Bob> two")]
@@ -293,7 +293,7 @@ def test_several_lines_of_a_person_are_one_answer() -> None:
     assert list(hear(codec, b"one\ntwo\n")) == [wire.Message("server", "one\u2028two")]
 
 
-def test_a_pychatd_that_wants_no_classic_peer_is_understood() -> None:
+def test_the_refusal_of_a_pychatd_is_understood() -> None:
     codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(hear(codec, b"\\error plaintext TLS is required.\n")) == [
@@ -311,7 +311,7 @@ def test_a_banner_is_shown() -> None:
     assert [type(frame) for frame in frames] == [wire.Hello, wire.Notice]
 
 
-def test_a_handle_that_comes_late_is_still_a_handshake() -> None:
+def test_a_late_handle_is_still_a_handshake() -> None:
     codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(hear(codec, b"")) == [wire.Hello(1, "server", session="", turns=Turns.ALTERNATE)]
@@ -322,12 +322,12 @@ def test_a_handle_that_comes_late_is_still_a_handshake() -> None:
     assert codec.encode(wire.Quit()) == b""
 
 
-def test_a_shaken_servers_words_are_no_name() -> None:
+def test_after_a_handshake_only_the_handle_is_a_name() -> None:
     codec = connected(SERVERS[0])
     assert list(hear(codec, b"see> here")) == [wire.Message("Bob", "see> here")]
 
 
-def test_a_notice_does_not_settle_how_a_server_speaks() -> None:
+def test_a_notice_does_not_decide_the_style_of_a_server() -> None:
     codec = connected(SERVERS[0])
     list(hear(codec, b"Bob> one"))
     codec = connected(SERVERS[-1])
@@ -335,23 +335,23 @@ def test_a_notice_does_not_settle_how_a_server_speaks() -> None:
     assert list(hear(codec, b"wait")) == [wire.Notice("HAL> wait")]
 
 
-def test_several_marked_messages_in_a_segment_are_several() -> None:
+def test_several_marked_messages_in_one_segment() -> None:
     (case,) = [case for case in SERVERS if "marked" in case.family]
     codec = connected(case)
     assert list(hear(codec, b"one@@@two@@@")) == [wire.Message("Bob", "one"), wire.Notice("Bob> two")]
 
 
-def test_words_about_errors_are_words() -> None:
+def test_a_text_about_errors_is_a_message() -> None:
     codec = connected(SERVERS[-1])
     assert list(hear(codec, b"\\error in line 3")) == [wire.Message("server", "\\error in line 3")]
 
 
-def test_a_pychatd_that_stops_is_understood() -> None:
+def test_a_stopping_pychatd_is_understood() -> None:
     codec = connected(SERVERS[0])
     assert list(hear(codec, b"\\error stopping It stops.\0")) == [wire.Error("stopping", "It stops.")]
 
 
-def test_the_end_without_an_answer_is_an_accident_but_for_servers_that_shake_hands() -> None:
+def test_the_end_is_a_quit_only_after_a_handshake() -> None:
     assert list(connected(SERVERS[0]).eof()) == [wire.Quit()]
     assert list(connected(SERVERS[-1]).eof()) == []
 

@@ -1,4 +1,4 @@
-"""The line protocol: every frame survives the wire, and nothing on the wire survives breaking it."""
+"""Bytes to frames and back: each frame survives the wire, and each broken line is an error."""
 
 from __future__ import annotations
 
@@ -138,14 +138,14 @@ def decode(chunks: Iterable[bytes]) -> tuple[list[wire.Frame], tuple[str, str] |
 # ------------------------------------------------------------------ round trips
 
 
-def test_every_frame_is_put_to_the_round_trip() -> None:
+def test_every_frame_has_a_round_trip() -> None:
     assert set(FRAMES) == set(get_args(wire.Frame)) - {wire.Rejected}
 
 
 @pytest.mark.parametrize("kind", FRAMES, ids=lambda kind: kind.__name__)
 @brief
 @given(data=st.data())
-def test_a_frame_comes_back_as_it_was_sent(kind: type[wire.Frame], data: st.DataObject) -> None:
+def test_a_frame_survives_the_wire(kind: type[wire.Frame], data: st.DataObject) -> None:
     frame = data.draw(FRAMES[kind])
     line = LineCodec().encode(frame)
     assert line.endswith(b"\n")
@@ -154,7 +154,7 @@ def test_a_frame_comes_back_as_it_was_sent(kind: type[wire.Frame], data: st.Data
     assert list(LineCodec().feed(line)) == [frame]
 
 
-def test_an_unfit_message_is_told_as_an_error() -> None:
+def test_a_rejected_message_becomes_an_error_line() -> None:
     assert parse(LineCodec().encode(wire.Rejected("too-long", "Not delivered.")).rstrip()) == wire.Error(
         "too-long", "Not delivered."
     )
@@ -197,7 +197,7 @@ def test_an_unfit_message_is_told_as_an_error() -> None:
         ],
     ],
 )
-def test_a_frame_is_the_line_that_the_protocol_says(frame: wire.Frame, line: str) -> None:
+def test_each_frame_has_the_line_of_the_protocol(frame: wire.Frame, line: str) -> None:
     assert str(frame) == line
     assert parse(line.encode()) == frame
 
@@ -209,7 +209,7 @@ def test_times_travel_in_utc_with_milliseconds() -> None:
 
 
 @pytest.mark.parametrize("frame", [wire.Quit("x" * 300), wire.Notice("x" * 300), wire.Error("t", "x" * 300)])
-def test_overlong_words_are_cut_when_they_are_sent(frame: wire.Frame) -> None:
+def test_long_sentences_are_cut(frame: wire.Frame) -> None:
     assert str(frame).partition("x")[2] == "x" * (WORDS_MAX - 2) + "…"
 
 
@@ -230,14 +230,14 @@ def test_how_a_stream_is_split_makes_no_difference(stream: bytes, cuts: list[int
 
 @thorough
 @given(st.lists(words, max_size=10).map(" ".join))
-def test_whatever_was_understood_can_be_written_again(line: str) -> None:
+def test_a_frame_that_was_read_can_be_written_again(line: str) -> None:
     got, _ = decode([f"{line}\n".encode()])
     assert [parse(str(frame).encode()) for frame in got] == got
 
 
 @given(st.lists(frames, min_size=1, max_size=5))
 @brief
-def test_what_came_before_a_broken_line_is_yielded_and_nothing_behind_it(before: list[wire.Frame]) -> None:
+def test_frames_before_a_broken_line_count_and_none_behind_it(before: list[wire.Frame]) -> None:
     stream = b"".join(map(LineCodec().encode, before))
     for rest, code in ((b"not a line\n\\ping\n", "syntax"), (b"x" * (LINE_MAX + 1), "too-long")):
         got, error = decode([stream + rest])
@@ -268,14 +268,14 @@ def test_the_longest_legal_message_travels() -> None:
     assert list(LineCodec().feed(LineCodec().encode(message))) == [message]
 
 
-def test_a_message_of_501_characters_is_too_long_and_nfc_does_the_counting() -> None:
+def test_a_message_is_counted_in_nfc() -> None:
     accents = "e\u0301" * MESSAGE_MAX
     assert parse(f"Bob> {accents}".encode()) == wire.Message("Bob", "é" * MESSAGE_MAX)
     with pytest.raises(ProtocolError, match="has 501 characters"):
         parse(f"Bob> {accents}x".encode())
 
 
-def test_a_line_of_exactly_the_limit_is_read_and_one_byte_more_is_not() -> None:
+def test_a_line_can_be_as_long_as_the_limit() -> None:
     reason = "x" * (LINE_MAX - len("\\quit \n"))
     assert decode([f"\\quit {reason}\n".encode()]) == ([wire.Quit(reason)], None)
     _, error = decode([f"\\quit {reason}x\n".encode()])
@@ -283,7 +283,7 @@ def test_a_line_of_exactly_the_limit_is_read_and_one_byte_more_is_not() -> None:
     assert error[0] == "too-long"
 
 
-def test_an_endless_line_is_an_error_as_soon_as_it_is_too_long() -> None:
+def test_an_endless_line_is_an_error_early() -> None:
     codec = LineCodec()
     assert list(codec.feed(b"x" * LINE_MAX)) == []
     with pytest.raises(ProtocolError, match="more than 4096 bytes"):
@@ -322,7 +322,7 @@ def test_an_unknown_verb_is_ignored(line: bytes) -> None:
         (r"\read 1 x=y", wire.Read(1)),
     ],
 )
-def test_unknown_words_are_ignored_and_known_ones_come_in_any_order(line: str, frame: wire.Frame) -> None:
+def test_unknown_words_are_ignored_and_any_order_is_read(line: str, frame: wire.Frame) -> None:
     assert parse(line.encode()) == frame
 
 
@@ -400,7 +400,7 @@ def test_a_broken_line_is_an_error_with_its_code(code: str, line: bytes) -> None
 
 
 @pytest.mark.parametrize("missing", ["session", "got", "heard", "told", "turns", "since", "address"])
-def test_a_peer_line_names_the_word_that_it_lacks(missing: str) -> None:
+def test_the_error_names_the_missing_word(missing: str) -> None:
     line = " ".join(word for word in PEER.split() if not word.startswith(f"{missing}="))
     with pytest.raises(ProtocolError, match=f"{missing}= is missing"):
         parse(line.encode())
@@ -409,7 +409,7 @@ def test_a_peer_line_names_the_word_that_it_lacks(missing: str) -> None:
 @pytest.mark.parametrize(
     "time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
 )
-def test_a_time_is_refused_or_can_be_shown_in_every_zone(time: str) -> None:
+def test_every_accepted_time_exists_in_every_zone(time: str) -> None:
     got, _ = decode([f"\\at {time}\n".encode()])
     for frame in got:
         assert isinstance(frame, wire.Timestamp)
@@ -429,7 +429,7 @@ def test_turns_are_alternate_or_free(line: str) -> None:
 @pytest.mark.parametrize(
     ("session", "number"), [("7", 7), ("5f0c", None), ("1" * 64, None), ("٣", None), (None, None), ("", None)]
 )
-def test_a_consoles_session_is_a_number_of_a_conversation(session: str | None, number: int | None) -> None:
+def test_a_consoles_session_is_the_number_of_a_conversation(session: str | None, number: int | None) -> None:
     assert wire.Hello(1, "alice", session=session).conversation == number
 
 

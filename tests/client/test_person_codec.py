@@ -78,7 +78,7 @@ def test_how_a_stream_is_split_makes_no_difference(
 
 @thorough
 @given(streams)
-def test_a_classic_caller_is_greeted_once_and_says_only_what_can_travel(stream: bytes) -> None:
+def test_a_person_is_greeted_once_and_all_frames_can_travel(stream: bytes) -> None:
     got, error = decode(PersonCodec(), [stream])
     assert error is None
     kinds = [type(frame) for frame in got]
@@ -128,21 +128,21 @@ def test_a_line_means_what_its_writer_meant(sent: bytes, frames: list[wire.Frame
     assert classic(sent) == frames
 
 
-def test_padding_behind_a_line_feed_is_no_part_of_the_next_line() -> None:
+def test_padding_is_not_part_of_the_next_line() -> None:
     assert classic(b"Ann> a\n\0\0Ann> b\n") == [ANN, wire.Message("Ann", "a"), wire.Message("Ann", "b")]
 
 
 # ------------------------------------------------------------------ limits
 
 
-def test_a_message_of_more_than_500_characters_is_unfit_and_the_conversation_goes_on() -> None:
+def test_a_long_message_is_rejected_and_the_next_one_is_not() -> None:
     fit = "é" * MESSAGE_MAX
     got = classic(f"Ann> {fit}\nAnn> {fit}x\nAnn> hi\n".encode())
     unfit = "Not delivered: 501 characters, and at most 500 can be sent."
     assert got == [ANN, wire.Message("Ann", fit), wire.Rejected("too-long", unfit), wire.Message("Ann", "hi")]
 
 
-def test_an_endless_line_is_refused_once_and_passed_over() -> None:
+def test_an_endless_line_is_rejected_once_and_skipped() -> None:
     codec = PersonCodec()
     assert list(codec.feed(b"x" * (LINE_MAX - 1))) == []
     refusal = wire.Rejected("too-long", "Not delivered: at most 500 characters can be sent.")
@@ -152,7 +152,7 @@ def test_an_endless_line_is_refused_once_and_passed_over() -> None:
     assert list(codec.feed(b"the end of it\nAnn> hi\n")) == [wire.Message("Ann", "hi")]
 
 
-def test_nothing_of_an_endless_line_is_kept() -> None:
+def test_an_endless_line_takes_no_memory() -> None:
     codec = PersonCodec()
     for _ in range(3):
         list(codec.feed(b"x" * (LINE_MAX + 1)))
@@ -162,7 +162,7 @@ def test_nothing_of_an_endless_line_is_kept() -> None:
 # ------------------------------------------------------------------ the end
 
 
-def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> None:
+def test_the_last_line_needs_no_end_and_the_close_is_a_quit() -> None:
     assert decode(PersonCodec(), [b"Ann> hi\nbye"])[0] == [
         ANN,
         wire.Message("Ann", "hi"),
@@ -172,7 +172,7 @@ def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> 
 
 
 @pytest.mark.parametrize("sent", [b"", b"\n", b"\0\0"])
-def test_a_caller_that_said_nothing_leaves_nothing(sent: bytes) -> None:
+def test_a_silent_caller_gives_no_frames(sent: bytes) -> None:
     assert decode(PersonCodec(), [sent]) == ([], None)
     assert decode(Detected(), [sent]) == ([], None)
 
@@ -180,7 +180,7 @@ def test_a_caller_that_said_nothing_leaves_nothing(sent: bytes) -> None:
 # ------------------------------------------------------------------ what it is sent
 
 
-def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
+def test_a_person_gets_messages_and_readable_control_lines() -> None:
     codec = PersonCodec()
     assert codec.encode(wire.Message("alice", "a\u2028b")) == b"alice> a b\n"
     assert codec.encode(wire.Quit()) == b"\\quit\n"
@@ -202,5 +202,5 @@ def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
         wire.Ring(),
     ],
 )
-def test_a_classic_peer_gets_no_other_control_line(frame: wire.Frame) -> None:
+def test_a_person_gets_no_other_control_line(frame: wire.Frame) -> None:
     assert PersonCodec().encode(frame) == b""
