@@ -514,11 +514,11 @@ def test_texts_typed_offline_follow_the_resent_ones() -> None:
 
 def test_stricter_turns_of_a_new_conversation_hold_texts() -> None:
     endpoint = begin(PEER, Turns.FREE)
-    for text in ("one", "two"):
+    for text in ("one", "two", "three"):
         endpoint.say(text)
     _, sent = again(endpoint, hello(session="new", turns=Turns.ALTERNATE))
     assert sent == [says(PEER, "one")]
-    assert list(endpoint.held) == ["two"]
+    assert list(endpoint.held) == ["two", "three"]
 
 
 def test_a_resumed_console_shows_a_repeated_message_once() -> None:
