@@ -811,6 +811,16 @@ def test_only_transmitted_messages_are_not_confirmed() -> None:
     assert endpoint.take_back() == Leftovers(("kept here",), ("given",))
 
 
+def test_an_ack_leaves_the_later_messages_as_they_are() -> None:
+    endpoint = begin(PEER, Turns.FREE)
+    for text in ("one", "two"):
+        endpoint.say(text)
+    told(endpoint, wire.Ack(1))
+    endpoint.connection_lost()
+    endpoint.say("three")
+    assert endpoint.take_back() == Leftovers(("three",), ("two",))
+
+
 def test_messages_sent_again_are_not_confirmed() -> None:
     endpoint = begin(PEER, Turns.FREE)
     endpoint.say("one")
