@@ -260,14 +260,13 @@ async def _talk(
     import asyncio
 
     from pychat_client.protocol.endpoint import Endpoint
-    from pychat_client.protocol.turns import Role
     from pychat_client.session.reconnect import run_session
     from pychat_client.session.session import Session
     from pychat_client.transport.connect import dial
     from pychat_client.transport.connection import Connection
     from pychat_client.transport.verify_host import explain_change
 
-    end = Endpoint(Role.PEER, handle)
+    end = Endpoint(handle)
     codec = classic_options.codec(args, end) if args.classic else None
     session = Session(end, view, f"{printable(args.host)} port {port}", wait=args.wait, log=log)
     session.key = key

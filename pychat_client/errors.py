@@ -12,6 +12,7 @@
     |   +-- BusyError              somebody else has the seat, the console, the port or the pidfile
     |   +-- PermissionDeniedError  the system or the other side does not let us
     |   +-- UntrustedHostError     the other end's key is not known, or not the one that was accepted
+    MisuseError            a bug of this program, never the other one's fault; no user should see it
 
 OSError, ssl.SSLError and sqlite3.Error become one of these in the module where they happen, so that no
 traceback reaches a user.
@@ -81,6 +82,10 @@ class ProtocolError(PychatError):
     def __init__(self, code: str, words: str) -> None:
         super().__init__(words)
         self.code = code
+
+
+class MisuseError(Exception):
+    """This program has used one of its own objects in a way that is not allowed: a bug."""
 
 
 class TransportError(PychatError):

@@ -72,14 +72,17 @@ def _run(args: argparse.Namespace) -> int:
 
 
 async def _attend(path: Path, port: int, handle: str | None, view: View, args: argparse.Namespace) -> ExitStatus:
-    from pychat_client.protocol.endpoint import Endpoint
-    from pychat_client.protocol.turns import Role
+    from pychat_client.protocol.console_endpoint import ConsoleEndpoint
     from pychat_client.session.reconnect import run_session
     from pychat_client.session.session import Session
     from pychat_client.transport.connect import dial_unix
 
-    endpoint = Endpoint(Role.OPERATOR, handle or login_handle() or "operator", console=os.urandom(8).hex())
-    endpoint.handle_is_default, endpoint.take_over = handle is None, args.take_over
+    endpoint = ConsoleEndpoint(
+        handle or login_handle() or "operator",
+        console=os.urandom(8).hex(),
+        handle_is_default=handle is None,
+        take_over=args.take_over,
+    )
     session = Session(endpoint, view, f"the line on port {port}", log=open_log(args))
     return await run_session(session, view, lambda: dial_unix(path, session), args.retry_for)
 

@@ -69,4 +69,4 @@ def parse_time(word: str, now: datetime) -> datetime:
 
 def _json(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
     role = Role.OPERATOR if at.own else Role.PEER
-    return encoded("message", conversation=int(peer.session), **message_fields(message, role, at.time))
+    return encoded("message", conversation=peer.session, **message_fields(message, role, at.time))

@@ -19,7 +19,6 @@ import pychatd.daemon_cli
 from pychat_client.config import targets
 from pychat_client.config.preferences import Line, load
 from pychat_client.errors import ExitStatus, NotAllowedError, UsageError
-from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import Commands
 from pychat_client.session.session import Session
@@ -27,6 +26,7 @@ from pychat_client.ui.key_bindings import KEYS
 from pychatd import settings
 from tests.aio import in_loop
 from tests.client.test_reconnect import Notes
+from tests.endpoints import make_endpoint
 from tests.packaging.programs import difference
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +47,7 @@ class Helped(Notes):
 
 def session(role: Role) -> tuple[Session, Helped]:
     view = Helped()
-    return Session(Endpoint(role, "Bob"), view, "the test"), view
+    return Session(make_endpoint(role, "Bob"), view, "the test"), view
 
 
 def rows(heading: str) -> list[tuple[str, str]]:

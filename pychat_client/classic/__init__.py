@@ -1,1 +1,1 @@
-"""The formats of classic programs, without I/O, in both roles; they yield the frames of the protocol."""
+"""The formats of classic programs, in both roles, without I/O. Their codecs yield frames of the protocol."""

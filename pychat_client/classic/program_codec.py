@@ -1,7 +1,7 @@
-"""A classic program as a peer: the seed's client and its siblings (docs/classic.md).
+"""A classic client as a caller (docs/classic.md).
 
-A codec that yields the frames of the line protocol. Such a program shows what one read brings and
-then waits for its user, so it is sent one write for each message of its own, and nothing else.
+Such a program shows what one read brings, and then waits for its user. So it gets one write for each message that
+it has sent, and nothing else.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ import re
 from collections.abc import Iterator
 
 from pychat_client.classic import framing
-from pychat_client.classic.framing import BURST_MAX, GUEST, MARKS, SILENCE, VERSION
+from pychat_client.classic.caller_codec import CallerCodec
+from pychat_client.classic.framing import BURST_MAX, MARKS, SILENCE
 from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Turns
 from pychat_client.text import is_handle, nfc
 
 _PORT = re.compile(r"[0-9]{1,5}")
-_PORT_AND_NAME = re.compile(r"[0-9]{4,5}(?=[^\W\d]\w*(?: ?>|: ))")  # the two writes in one segment
+_PORT_AND_NAME = re.compile(r"[0-9]{4,5}(?=[^\W\d]\w*(?: ?>|: ))")  # two writes that TCP has joined
 
 
-class ProgramCodec:
+class ProgramCodec(CallerCodec):
     """Bursts in, single writes out."""
 
+    turns = Turns.ALTERNATE  # it reads only when its user has said something
+
     def __init__(self) -> None:
-        self._rest = b""
-        self._handle = GUEST
-        self._own = ""  # the operator's handle, which the answer to a handshake has told it
-        self._name: str | None = None  # what its messages begin with, empty for nothing; None until the first
+        super().__init__()
+        self._own = ""  # the operator's handle, if the program was told it in a handshake
+        self._name: str | None = None  # what its messages begin with, "" for nothing; None before the first
         self._first = True  # nothing has come yet
         self._shook = False  # it began with its bare handle, and waits for ours
-        self._greeted = False
-        self._mark = b""  # what it ends messages with
-        self._unanswered: str | None = None  # its last message, until it has had an answer
+        self._mark = b""  # what its messages end with
+        self._unanswered: str | None = None  # its last message, until it gets an answer
 
     @property
     def patience(self) -> float | None:
@@ -38,7 +40,7 @@ class ProgramCodec:
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
         self._rest = (self._rest + data)[:BURST_MAX]
-        if self._mark:  # no need to wait
+        if self._mark:  # it ends a message without a silence
             whole, mark, rest = self._rest.rpartition(self._mark)
             self._rest = rest.lstrip(b"\0\r\n")
             yield from self._burst(whole + mark)
@@ -48,14 +50,14 @@ class ProgramCodec:
         yield from self._burst(data)
 
     def eof(self) -> Iterator[wire.Frame]:
-        """The end of what it sends is its quit."""
+        """When a program sends nothing more, that is its quit."""
         data, self._rest = self._rest, b""
         yield from self._burst(data, last=True)
         if self._greeted:
             yield wire.Quit()
 
     def encode(self, frame: wire.Frame) -> bytes:
-        """One write: the handle that it waits for, a message in its own style, the end."""
+        """One write: the handle that it waits for, a message in its own style, or the end."""
         end = (self._mark or b"\0").decode()
         match frame:
             case wire.Hello(_, handle) if self._shook:
@@ -64,9 +66,9 @@ class ProgramCodec:
             case wire.Message(handle, text):
                 self._unanswered = None
                 name = f"{handle}> " if self._name else ""
-                return f"{name}{framing.flat(text)}{end}".encode()
+                return f"{name}{framing.single_line(text)}{end}".encode()
             case wire.Quit():
-                # Without names and marks it knows no quit either: the end of the connection has to do.
+                # A program without names and marks knows no quit: it notices the end of the connection.
                 return b"" if self._shook and not self._name and not self._mark else f"\\quit{end}".encode()
             case wire.Busy() | wire.Error() | wire.Rejected():
                 return f"{frame}{end}".encode()
@@ -79,13 +81,13 @@ class ProgramCodec:
     # -------------------------------------------------------------- what a burst means
 
     def _burst(self, data: bytes, *, last: bool = False) -> Iterator[wire.Frame]:
-        if not data.strip(b"\0"):  # padding that came late
+        if not data.strip(b"\0"):  # late padding
             return
         if self._first:
             self._first = False
             opening, _, rest = data.partition(b"\0")
             if _PORT.fullmatch(opening.decode(errors="replace")) and not last:
-                # A port for something else; the message may be behind it.
+                # Some programs first send a port for something else. A message can follow it.
                 yield from self._burst(rest.lstrip(b"\0"))
                 return
             if not last and _is_word(opening) and not rest.strip(b"\0"):
@@ -101,8 +103,8 @@ class ProgramCodec:
             yield from self._say(framing.clean_lines(message))
 
     def _unpadded(self, data: bytes) -> list[bytes]:
-        """What is before the first NUL or line feed; behind padding only what begins with a name is a message
-        of its own, which a segment has joined, and no rest of an older one."""
+        """What is before the first NUL or line feed. Behind the padding there can be the rest of an older message,
+        or another message that TCP has joined: that one begins with the name."""
         first, *others = re.split(rb"\0+", data)
         name = self._name or framing.split_name(framing.clean(first))[0]
         joined = [piece for piece in others if name and framing.split_name(framing.clean(piece))[0] == name]
@@ -113,29 +115,24 @@ class ProgramCodec:
         if self._name is None:
             self._name = self._learn(name)
         elif self._name and text == self._unanswered:
-            return  # the seed's text once more, which the network has torn off
+            return  # the second copy of a text that the original client sends twice
         if name != self._name:
             body = text
         yield from self._hello()
-        frame = framing.meaning(self._handle, body)
+        frame = framing.classify(self._handle, body)
         if isinstance(frame, wire.Message):
             self._unanswered = body
         yield frame
 
     def _learn(self, name: str) -> str:
-        """From the first message: the name in front of all of them, or nothing."""
+        """The name in front of every message, or nothing, as the first message tells it."""
         if not self._shook:
             if not is_handle(name):
                 return ""
             self._handle = name
             return name
-        # The seed's client has no room for the NUL of a handle of ten: ours follows it.
+        # A handle of 10 characters has no NUL behind it in the original client, which appends our handle to it.
         return name if name in (self._handle, self._handle + self._own) else ""
-
-    def _hello(self) -> Iterator[wire.Frame]:
-        if not self._greeted:
-            self._greeted = True
-            yield wire.Hello(VERSION, self._handle, turns="alternate")
 
 
 def _is_word(data: bytes) -> bool:

@@ -1,17 +1,14 @@
-"""What a telnet client puts between a person's lines (RFC 854, 855 and 1184): taken out, and refused.
-
-Knows bytes only; classic uses it for peers that send lines.
-"""
+"""Takes out what a telnet client puts between a person's lines, and refuses it (RFC 854, 855 and 1184)."""
 
 from __future__ import annotations
 
 import re
 
 SUBNEGOTIATION_MAX = 500
-"""Bytes of a subnegotiation; the longest that telnet clients send is under 100. More is taken for text."""
+"""Bytes of a subnegotiation. Telnet clients send less than 100. More than this counts as text."""
 
 _DO, _DONT, _WILL, _WONT = b"\xfd", b"\xfe", b"\xfb", b"\xfc"
-_REFUSAL = {_DO: _WONT, _WILL: _DONT}  # a refusal itself is never answered (RFC 854), so nothing loops
+_REFUSAL = {_DO: _WONT, _WILL: _DONT}  # a refusal gets no answer (RFC 854), so there is no loop
 _INTERRUPT, _END_OF_FILE = b"\xf4", b"\xec"
 
 _INSIDE = rb"\xfa(?:[^\xff]|\xff\xff){0,%d}" % SUBNEGOTIATION_MAX
@@ -19,35 +16,45 @@ _COMMAND = re.compile(
     rb"\xff(?:([\xfb-\xfe])(.)|%s\xff\xf0|([\xec-\xf9\xff])|((?:[\xfb-\xfe]?|%s\xff?)\Z))" % (_INSIDE, _INSIDE),
     re.DOTALL,
 )
-"""A verb and its option, a subnegotiation, a plain command; or, as the last group, the beginning of one."""
+"""A verb and its option, a subnegotiation, or a plain command. The last group is an unfinished one."""
 
 _BEGINNING = re.compile(rb"\xff[\xec-\xfe]")
 
 
-def speaks(data: bytes) -> bool:
-    """Whether there is the beginning of a command in `data`."""
+def has_commands(data: bytes) -> bool:
+    """Whether a command begins in `data`."""
     return _BEGINNING.search(data) is not None
 
 
 class Telnet:
-    """Takes telnet's commands out of a stream."""
+    """Takes the commands out of one stream."""
 
     def __init__(self) -> None:
-        self.refusals = b""  # what has to be sent in answer; whoever sends it empties it
-        self.interrupted = False  # Ctrl-C, or the end of the input, was typed: nothing counts after it
+        self.interrupted = False  # by Ctrl-C or the end of the input: nothing counts after it
+        self._refusals = b""
         self._rest = b""  # an unfinished command
         self._end = b""  # a carriage return, until it is known what follows it
 
     def feed(self, data: bytes) -> bytes:
-        """`data` without the commands, and each line end as CR LF or LF: CR NUL is one too."""
+        """`data` without the commands. A line ends with CR LF or LF; CR NUL becomes CR LF."""
         if self.interrupted:
             return b""
         text = self._end + b"".join(self._pieces(self._rest + data))
         self._end = b"\r" if text.endswith(b"\r") else b""
         return text.removesuffix(b"\r").replace(b"\r\0", b"\r\n")
 
+    @property
+    def has_refusals(self) -> bool:
+        """Whether the client waits for an answer."""
+        return self._refusals != b""
+
+    def take_refusals(self) -> bytes:
+        """The answer to send now."""
+        refusals, self._refusals = self._refusals, b""
+        return refusals
+
     def _pieces(self, data: bytes) -> list[bytes]:
-        """What is between the commands; obeys them, and keeps an unfinished one."""
+        """What is between the commands. Obeys them, and keeps an unfinished one."""
         pieces = []
         start, self._rest = 0, b""
         for found in _COMMAND.finditer(data):
@@ -57,7 +64,7 @@ class Telnet:
             if unfinished is not None:
                 self._rest = found[0]
             elif verb in _REFUSAL:
-                self.refusals += b"\xff" + _REFUSAL[verb] + option
+                self._refusals += b"\xff" + _REFUSAL[verb] + option
             elif plain in (_INTERRUPT, _END_OF_FILE):
                 self.interrupted = True
                 return pieces

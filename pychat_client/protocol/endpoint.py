@@ -1,22 +1,22 @@
-"""The rules of a conversation, without IO, clocks or screens (docs/protocol.md, "A conversation").
+"""One end of a conversation with a user at it, without I/O, clock or screen (docs/protocol.md, "A conversation").
 
-`Endpoint` is one end with a user at it, for both roles: the peer's client and the operator's console
-differ in who must speak first and in who starts the conversation, and in nothing else.
+`Endpoint` has what both ends share, and the caller's half. `console_endpoint` adds the operator's half.
 
-    say()      what the user typed          -> Said or Held, or raises Refused
-    take_back()  own texts that nobody will confirm any more
-    receive()  a frame from the link        -> the events a user has to see
-    greet()    a link is up: what to say first        lost()  the link is gone
-    frames()   what has to be sent now, in order (empties the list)
+    greet()            there is a connection: this end says hello
+    receive(frame)     a frame has arrived; returns the events that the user has to see
+    connection_lost()  the connection is lost; the conversation is not
+    say(text)          the user has typed a text: it is sent or held, or refused by an exception
+    quit(reason)       the user ends the conversation
+    take_back()        gives the user back the texts that are not stored
+    take_frames()      the frames to send now, in order; call it after each of the others
 
-Every method that can lead to sending leaves the frames in `frames()`; whoever drives the endpoint
-fetches them after each call. "Connected" is never saved: a conversation outlives its links, and
-what was sent and not acked waits in the outbox for the next one.
+A conversation outlives its connections. A message that the daemon has not acked is sent again on the next one.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from typing import ClassVar
 
 from pychat_client.errors import NotAllowedError, ProtocolError
 from pychat_client.protocol import wire
@@ -31,65 +31,53 @@ from pychat_client.protocol.events import (
     Presence,
     RemoteError,
     Renamed,
-    TextsReturned,
 )
+from pychat_client.protocol.outbox import HELD_MAX, Outbox
+from pychat_client.protocol.phase import Phase, Trigger, next_phase
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.text import check_message, check_room
 
-OUTBOX_MAX = 100
-"""Messages that may be on their way unacked; further ones are held, so that a slow link is not flooded."""
-
-HELD_MAX = 100
-"""Messages typed early that may wait for their turn; more is a paste gone wrong, not a conversation."""
-
 
 class Endpoint:
-    """One end of a conversation, with a user at it."""
+    """The caller's end of a conversation; ConsoleEndpoint is the operator's."""
 
-    def __init__(
-        self, role: Role, handle: str, turns: Turns = Turns.ALTERNATE, console: str | None = None
-    ) -> None:
-        """console: the id of an operator's program, by which the daemon knows its messages from another's."""
-        self.role = role
+    role: ClassVar[Role] = Role.PEER
+
+    def __init__(self, handle: str, *, classic: bool = False, max_text_bytes: int | None = None) -> None:
+        """classic: the other program is a classic one, which confirms nothing and resumes nothing;
+        max_text_bytes: the bytes of a text that it takes, None for any number."""
         self.handle = handle
-        self._console = console
-        self._calls = 0  # how often a link has come up
-        self.handle_is_default = False  # operator only: the daemon may know a better handle
-        self.take_over = False  # operator only: displace the console that is attached
-        self.ready = False  # what there is to know of before has been told
-        self.retention: str | None = None  # how long the daemon keeps what is said
-        self.classic = False  # the other end is a classic program: it tells nothing, and resumes nothing
-        self.max_text_bytes: int | None = None  # bytes of text that it takes at once
+        self.classic = classic
+        self.max_text_bytes = max_text_bytes
+        self.ready = False  # all that happened before has been told, so what follows happens now
+        self.retention: str | None = None  # how long the daemon keeps the messages
+        self._phase = Phase.OFFLINE
+        self._calls = 0  # connections so far
         self._frames: list[wire.Frame] = []
-        self._connected = False  # the other end has said hello on this link
-        self._synced = False  # and the counts agree, so that what is said can be sent at once
-        self._reset(turns)
+        self._start_conversation(Turns.ALTERNATE)
 
-    def _reset(self, turns: Turns) -> None:
-        """No conversation yet."""
+    def _start_conversation(self, turns: Turns, received: int = 0, stored: int = 0) -> None:
+        """Begins anew with the counts of messages that the daemon has already."""
         self.turns = turns
-        self.other_handle = ""  # the other side's handle
-        self.session: str | None = None
-        self.stored_count = 0  # own messages acked: the daemon has them for good
-        self.read_count = 0  # own messages shown to the other user
-        self.received_count = 0  # the other's messages
+        self.session: str | int | None = None  # a peer's token, or the number of a console's conversation
+        self.other_handle = ""
         self.other_present = True
-        self.ended = False
-        self._quit: wire.Quit | None = None  # what this user said to end it
-        self.outbox: deque[str] = deque()  # own messages stored+1, stored+2, ... not acked yet
-        self._transmitted = 0  # so many of them, from the first, were given to a link: they may have arrived
-        self._own_stored = 0  # own messages of this program that are known to be stored
-        self.held: deque[str] = deque()
-        self._acked = 0  # how many of `received` we have acked
-        self._replay_until = 0  # own messages the daemon is about to repeat to us (operator)
-        self._time: wire.Timestamp | None = None
+        self.received_count = received
+        self._outbox = Outbox(stored)
+        self._acked_count = received  # received messages that this end has acked
+        self._time: wire.Timestamp | None = None  # of the next message
+        self._quit_reason = ""
 
     # -------------------------------------------------------------- what can be asked
 
     @property
-    def sent_count(self) -> int:
-        """Own messages that have their number: stored, or on their way."""
-        return self.stored_count + len(self.outbox)
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def ended(self) -> bool:
+        """Whether either side has ended the conversation."""
+        return self._phase.has_ended
 
     @property
     def is_open(self) -> bool:
@@ -97,324 +85,278 @@ class Endpoint:
         return not self.ended and self.sent_count + self.received_count > 0
 
     @property
-    def unread_count(self) -> int:
-        """Own messages that are stored, and not shown to the other user as far as is known here."""
-        return 0 if self.classic else self.stored_count - self.read_count
+    def my_turn(self) -> bool:
+        """Whether the rules let this user speak now, with a connection or without."""
+        return not self.ended and self._turn_state().may_speak(self.role)
 
     @property
     def quit_unconfirmed(self) -> bool:
-        """Whether the operator has ended the conversation, and the daemon has not said yet that it is over."""
-        return self.role is Role.OPERATOR and self._quit is not None
+        """Whether this user has ended the conversation, and has to stay until the daemon confirms that."""
+        return False
 
     @property
-    def my_turn(self) -> bool:
-        """Whether the rules let this user speak now (the link may be down)."""
-        return not self.ended and self._ledger().may_speak(self.role)
+    def held(self) -> deque[str]:
+        """Own texts that wait for their turn."""
+        return self._outbox.held
 
-    def _ledger(self) -> TurnState:
-        if self.role is Role.PEER:
-            return TurnState(self.turns, self.sent_count, self.received_count)
-        return TurnState(self.turns, self.received_count, self.sent_count)
+    @property
+    def outbox(self) -> deque[str]:
+        """Own messages that are not acked yet."""
+        return self._outbox.unacked
+
+    @property
+    def sent_count(self) -> int:
+        """Own messages that have their number: stored or not acked yet."""
+        return self._outbox.numbered
+
+    @property
+    def stored_count(self) -> int:
+        """Own messages that the daemon has stored."""
+        return self._outbox.stored
+
+    @property
+    def read_count(self) -> int:
+        """Own messages that the other user has seen."""
+        return self._outbox.read
+
+    @property
+    def unread_count(self) -> int:
+        """Own messages that are stored, and that the other user has not seen as far as this end knows."""
+        return 0 if self.classic else self.stored_count - self.read_count
+
+    def _turn_state(self) -> TurnState:
+        return TurnState(self.turns, peer=self.sent_count, operator=self.received_count)
+
+    def _known_count(self) -> int:
+        """Own messages that the daemon can know."""
+        return self.sent_count
 
     def _can_send_now(self) -> bool:
-        """Whether a message can get its number: its turn, in a conversation whose counts we know."""
-        return (
-            self.my_turn
-            and self.session is not None
-            and self.stored_count >= self._replay_until
-            and len(self.outbox) < OUTBOX_MAX
-        )
+        """Whether a text can get its number now."""
+        return self.my_turn and self.session is not None and not self._outbox.is_full
 
     # -------------------------------------------------------------- from the user
 
     def validate(self, text: str) -> str:
-        """The text as it would be sent. Raises MessageError or NotAllowedError; changes nothing."""
+        """The text as it would be sent. Raises MessageError or NotAllowedError. Changes nothing."""
         message = check_message(text)
-        if self.role is Role.OPERATOR and not self.is_open:
-            raise NotAllowedError("Not sent yet: the other side speaks first.")
-        if self.ended:
-            raise NotAllowedError("Not sent: the conversation is over.")
+        self._check_open()
         check_room(message, self.max_text_bytes)
-        if not self._can_send_now() and len(self.held) >= HELD_MAX:
-            raise NotAllowedError(f"Not sent: {HELD_MAX} messages are waiting for their turn already.")
+        if not self._can_send_now() and not self._outbox.can_hold:
+            raise NotAllowedError(f"Not sent: {HELD_MAX} messages already wait for their turn.")
         return message
 
+    def _check_open(self) -> None:
+        if self.ended:
+            raise NotAllowedError("Not sent: the conversation is over.")
+
     def say(self, text: str) -> MessageShown | MessageQueued:
-        """Sends `text`, or holds it until its turn. Raises MessageError or NotAllowedError, text unused."""
+        """Sends `text`, or holds it until its turn. Raises MessageError or NotAllowedError, nothing changed."""
         message = self.validate(text)
         if self.held or not self._can_send_now():
-            self.held.append(message)
+            self._outbox.hold(message)
             return MessageQueued(message)
         return self._send(message)
 
     def recall(self) -> str | None:
-        """Takes the newest held message back; None when nothing is held."""
-        return self.held.pop() if self.held else None
+        """Takes the newest held text back; None when nothing is held."""
+        return self._outbox.recall()
 
     def quit(self, reason: str = "") -> Ended:
-        """Ends the conversation from this side. What is on its way may still be acked; ask `take_back` when
-        the link has closed. A console without a link waits for no ack: all is given back at once."""
-        self.ended = True
-        self._quit = wire.Quit(reason)
-        if self._connected:
-            self._frames.append(self._quit)
-        if self.role is Role.OPERATOR and not self._synced:
-            left = self.take_back()
-        else:
-            left = Leftovers(not_sent=tuple(self.held))
-            self.held.clear()
+        """Ends the conversation. The daemon can still ack what was sent before; call `take_back` when the
+        connection is closed."""
+        self._quit_reason = reason
+        left = self._leftovers_at_quit()
+        self._advance(Trigger.QUIT)
+        if self._phase.is_greeted:
+            self._frames.append(wire.Quit(reason))
         return Ended(self.other_handle, False, reason, left)
 
-    def take_back(self) -> Leftovers:
-        """Own texts that were not stored as far as is known here, given back for good."""
-        outbox = tuple(self.outbox)
-        left = Leftovers((*outbox[self._transmitted :], *self.held), outbox[: self._transmitted])
-        self.outbox.clear()
-        self.held.clear()
-        self._transmitted = 0
-        return left
+    def _leftovers_at_quit(self) -> Leftovers:
+        return self._outbox.give_back_held()
 
-    # -------------------------------------------------------------- from the link
+    def take_back(self) -> Leftovers:
+        """Own texts that are not stored as far as this end knows, given back for good."""
+        return self._outbox.give_back()
+
+    # -------------------------------------------------------------- from the connection
 
     def greet(self) -> None:
-        """A link is up: leaves this end's hello."""
+        """There is a new connection: this end says hello on it."""
+        self._advance(Trigger.CALL)
         self._calls += 1
-        resume = self.session if not self.ended or self._quit is not None else None
-        self._frames = [
-            wire.Hello(
-                wire.VERSION,
-                self.handle,
-                session=resume,
-                got=self.received_count if resume else None,
-                sent=self.stored_count if resume and self.role is Role.OPERATOR else None,
-                call=self._calls if self.role is Role.PEER else None,
-                console=self._console,
-                suggested=self.handle_is_default,
-                take=self.take_over,
-            )
-        ]
+        self._frames = [self._hello()]
+
+    def _hello(self) -> wire.Hello:
+        session = self._session_to_resume()
+        return wire.Hello(
+            wire.VERSION,
+            self.handle,
+            session=session,
+            got=None if session is None else self.received_count,
+            call=self._calls,
+        )
+
+    def _session_to_resume(self) -> str | None:
+        """None after the other side's quit. After this user's quit the daemon still has to learn of it."""
+        return None if self.session is None or self._phase is Phase.OVER_CUT else str(self.session)
 
     def connection_lost(self) -> None:
-        """The link is gone; the conversation is not."""
-        self._connected = self._synced = False
+        """The connection is lost; the conversation is not."""
+        self._advance(Trigger.LOSE)
         self._frames = []
         self._time = None
 
     def mark_displayed(self) -> None:
-        """The user has seen all that was received: leaves the ack for it."""
-        if self._acked < self.received_count:
-            self._acked = self.received_count
-            if self._connected:
+        """The user has seen all that has arrived: acks it."""
+        if self._acked_count < self.received_count:
+            self._acked_count = self.received_count
+            if self._phase.is_greeted:
                 self._frames.append(wire.Ack(self.received_count))
 
     def take_frames(self) -> list[wire.Frame]:
-        """What has to be sent now, in order; the list is handed over."""
+        """The frames to send now, in order. The caller has to send them."""
         frames, self._frames = self._frames, []
         return frames
 
-    def receive(self, frame: wire.Frame) -> list[Event]:  # noqa: PLR0912 -- a table, a line or two a frame
-        """The events that `frame` leads to. Raises ProtocolError when the daemon broke a rule."""
+    def receive(self, frame: wire.Frame) -> list[Event]:
+        """What the user has to see of `frame`. Raises ProtocolError when the daemon has broken a rule."""
         match frame:
             case wire.Message():
-                return self._on_message(frame)
+                at, self._time = self._time, None
+                return self._on_message(frame, at)
             case wire.Ack(count):
-                self._on_ack(count)
-                return self._release()
-            case wire.Stored(count):
-                self._on_stored(count)
+                return self._on_ack(count)
             case wire.Read(count):
-                self.read_count = max(self.read_count, min(count, max(self.sent_count, self._replay_until)))
+                self._outbox.mark_read(count, self._known_count())
             case wire.Timestamp():
                 self._time = frame
             case wire.Hello():
                 return self._on_hello(frame)
-            case wire.Peer() if self.role is Role.OPERATOR:
-                return self._on_peer(frame)
             case wire.Away():
                 return self._on_presence(here=False)
             case wire.Here(handle):
-                renamed = self._update_other_handle(
-                    handle or self.other_handle
-                )  # who comes may be somebody else: no other name
-                return [*(renamed if self.other_present else []), *self._on_presence(here=True)]
-            case wire.Quit(reason) if not self.ended:
-                self.ended = True
-                return [self._ended_by_other(reason)]
-            case wire.Quit():
-                self._quit = None  # it has arrived, or crossed the other's
-                self._transmitted = 0
-                return self._returned() if self.role is Role.OPERATOR else []
-            case wire.Ready():
-                self.ready = True
+                return self._on_here(handle)
+            case wire.Quit(reason):
+                return self._on_quit(reason)
             case wire.Busy(words):
-                self._transmitted = 0  # what a caller says that is sent away is not stored
+                self._outbox.nothing_more_arrives()
                 return [RemoteError("busy", words)]
             case wire.Error(code, words):
                 return [RemoteError(code, words)]
             case wire.Notice(words):
                 return [Notice(words)]
-            case _:  # signs are for chat; pings for link; and what a later version may send
+            case _:  # typing, ring, ping and pong are for others, and a later version can send more
                 pass
         return []
 
-    # -------------------------------------------------------------- one frame each
+    def _advance(self, trigger: Trigger) -> None:
+        self._phase = next_phase(self._phase, trigger)
+
+    # -------------------------------------------------------------- hello
 
     def _on_hello(self, hello: wire.Hello) -> list[Event]:
-        if self._connected:
-            raise ProtocolError("hello", "There has been a hello already.")
+        self._advance(Trigger.ANSWER)
         if hello.version != wire.VERSION:
             raise ProtocolError("version", f"The other side speaks version {hello.version}, not {wire.VERSION}.")
-        self._connected, self.other_present = True, True
+        self.other_present = True
         self.retention = hello.keep
-        if self.role is Role.OPERATOR:  # the conversation follows with \peer, if there is one
-            self.handle, self.handle_is_default, self.take_over = hello.handle, False, False
-            return []
-        self._synced = True
+        return self._on_answer(hello)
+
+    def _on_answer(self, hello: wire.Hello) -> list[Event]:
+        """The hello also says which conversation goes on."""
         if self.ended:
-            self._drop_acked(hello.got or 0 if hello.session == self.session else 0)
-            self._frames += [] if self._quit is None else [self._quit]
+            self._confirm((hello.got or 0) if hello.session == self.session else 0)
+            self._frames += [wire.Quit(self._quit_reason)] if self._phase.is_left else []
             return []
         if hello.session is None:
             raise ProtocolError("hello", "The daemon's hello names no session.")
-        known = self.session
-        resumed = known is not None and hello.session == known and (hello.got or 0) >= self.stored_count
-        if known is not None and not resumed and self.stored_count + self.received_count > 0:
-            self.ended = True
+        resumed = hello.session == self.session and (hello.got or 0) >= self.stored_count
+        if self.session is not None and not resumed and self.stored_count + self.received_count > 0:
+            self._advance(Trigger.OTHER_QUIT)
             reason = "The other side does not know this conversation any more."
             return [Ended(self.other_handle, True, reason, self.take_back())]
-        self.session = hello.session
-        if not (resumed and self.is_open):  # who is there now is told by what follows; perhaps it is nobody
+        return self._meet(hello, hello.session, resumed=resumed and self.is_open)
+
+    def _meet(self, hello: wire.Hello, session: str, *, resumed: bool) -> list[Event]:
+        self._advance(Trigger.MEET)
+        self.session, self.turns = session, hello.turns or Turns.ALTERNATE
+        if not resumed:  # the frames behind a resuming hello tell who is at the console now
             self.other_handle = hello.handle
-        self.turns = _turns(hello.turns)
-        self._drop_acked(hello.got or 0)
+        self._confirm(hello.got or 0)
         self.ready = True
-        met = Connected(self.other_handle, resumed and self.is_open)
-        return [met, *self._resend()]
+        return [Connected(self.other_handle, resumed), *self._resend()]
 
-    def _on_peer(self, peer: wire.Peer) -> list[Event]:
-        events: list[Event] = []
-        if self._quit is not None and peer.session == self.session:
-            self._frames += [wire.Ack(self.received_count), self._quit]  # said while there was no link
-            return []
-        same = peer.session == self.session and not self.ended
-        resumed = same and (peer.heard, peer.told) == (self.received_count, self.stored_count)
-        if not resumed:
-            if self.outbox or self.held:
-                events.append(Ended(self.other_handle, True, "it was over while we were away", self.take_back()))
-            self._reset(_turns(peer.turns))
-        self.session, self.other_handle, self.turns = peer.session, peer.handle, _turns(peer.turns)
-        self._synced = False
-        self.received_count, self.stored_count, self._replay_until = peer.heard, peer.told, peer.got
-        self.classic, self.max_text_bytes = peer.classic, peer.room
-        self._acked = self.received_count
-        self._frames.append(wire.Ack(self.received_count))  # tells the daemon which conversation our words are for
-        self.other_present = True
-        return [*events, Connected(peer.handle, resumed, peer), *self._resend()]
+    # -------------------------------------------------------------- the other frames
 
-    def _on_message(self, message: wire.Message) -> list[Event]:
-        # Also after this user's quit: what was stored before the quit arrived is shown.
-        at, self._time = self._time, None
+    def _on_message(self, message: wire.Message, at: wire.Timestamp | None) -> list[Event]:
+        """Shown also after this user's quit: the daemon had stored it before that arrived."""
         time = None if at is None else at.time
-        if at is not None and at.own:
-            return self._on_own(message, at)
-        # What was said some time ago does not tell what an operator is called now.
-        renamed = self._update_other_handle(message.handle) if time is None or self.role is Role.OPERATOR else []
-        self.received_count += 1  # whether it was their turn is for the daemon to say, and it has said yes
+        # A message from some time ago does not tell the operator's present handle.
+        renamed = self._update_other_handle(message.handle) if time is None else []
+        self.received_count += 1  # the daemon has checked that it was their turn
         return [*renamed, MessageShown(message, False, time), *self._release()]
 
-    def _on_own(self, message: wire.Message, at: wire.Timestamp) -> list[Event]:
-        """The daemon repeats an operator's message: sent from here and not acked, or by another console."""
-        shown: list[Event] = []
-        if at.mine and self.outbox:
-            self._confirm_next()
-        else:
-            self.stored_count += 1
-            shown.append(MessageShown(message, True, at.time))
-        return [*shown, *self._resend()] if self.stored_count == self._replay_until else shown
+    def _on_ack(self, count: int) -> list[Event]:
+        if count > self.sent_count:
+            raise ProtocolError("ack", f"{count} messages were acked, and {self.sent_count} were sent.")
+        self._confirm(count)
+        return self._release()
 
-    def _update_other_handle(self, handle: str) -> list[Event]:
-        """The other side's handle as it is now: another console, say, has set another one."""
-        old, self.other_handle = self.other_handle, handle
-        # A classic program has none until it has said something.
-        return [Renamed(old, handle)] if old not in ("", handle) and not self.classic else []
+    def _on_here(self, handle: str) -> list[Event]:
+        was_present = self.other_present
+        renamed = self._update_other_handle(handle or self.other_handle)
+        # After an absence it can be another person, so that is not a new handle of the same one.
+        return [*(renamed if was_present else []), *self._on_presence(here=True)]
 
     def _on_presence(self, *, here: bool) -> list[Event]:
         changed = here is not self.other_present
         self.other_present = here
         return [Presence(here)] if changed else []
 
-    def _on_ack(self, count: int) -> None:
-        if count > self.sent_count:
-            raise ProtocolError("ack", f"{count} messages were acked, and {self.sent_count} were sent.")
-        self._drop_acked(count)
+    def _on_quit(self, reason: str) -> list[Event]:
+        """The daemon acks in order, so it stores nothing that it has not acked by now."""
+        was_over = self.ended
+        self._advance(Trigger.OTHER_QUIT)
+        self._outbox.nothing_more_arrives()
+        if was_over:
+            return self._on_quit_confirmed()
+        return [Ended(self.other_handle, True, reason, self.take_back(), self.unread_count)]
+
+    def _on_quit_confirmed(self) -> list[Event]:
+        return []
+
+    def _update_other_handle(self, handle: str) -> list[Event]:
+        old, self.other_handle = self.other_handle, handle
+        # A classic program has no handle before its first message.
+        return [Renamed(old, handle)] if old not in ("", handle) and not self.classic else []
 
     # -------------------------------------------------------------- sending
 
-    def _drop_acked(self, count: int) -> None:
+    def _confirm(self, count: int) -> None:
         if count > self.sent_count:
             raise ProtocolError("ack", f"The other side has {count} messages, and {self.sent_count} were sent.")
-        while self.stored_count < count:
-            self._confirm_next()
-
-    def _on_stored(self, count: int) -> None:
-        """This console is refused: so many of its messages are stored, and the others are not."""
-        while self.outbox and self._own_stored < count:
-            self._confirm_next()
-        self._transmitted = 0
-        self._synced = False  # the daemon reads nothing more: what is said from now on is not sent
-
-    def _confirm_next(self) -> None:
-        """The first message of the outbox is stored."""
-        self.outbox.popleft()
-        self.stored_count += 1
-        self._own_stored += 1
-        self._transmitted = max(self._transmitted - 1, 0)
-
-    def _ended_by_other(self, reason: str) -> Ended:
-        """The daemon says that it is over. It acks in order, so what is not acked by now is not stored."""
-        self._transmitted = 0
-        return Ended(self.other_handle, True, reason, self.take_back(), self.unread_count)
-
-    def _returned(self) -> list[Event]:
-        left = self.take_back()
-        return [TextsReturned(left)] if left != Leftovers() else []
+        self._outbox.confirm(count)
 
     def _resend(self) -> list[Event]:
-        """After a resume, once the counts agree: the outbox again, then what was held."""
-        if self.stored_count < self._replay_until:
-            return []
-        self._synced = True
-        waiting = self._requeue()
-        self._transmitted = len(self.outbox)
+        """Both ends know the counts: sends the unacked messages again, and then the held ones."""
+        waiting = [MessageQueued(text) for text in self._outbox.requeue(lambda: self.my_turn)]
+        self._outbox.transmit()
         self._frames += [wire.Message(self.handle, text) for text in self.outbox]
         return [*waiting, *self._release()]
 
-    def _requeue(self) -> list[Event]:
-        """Another console has spoken meanwhile: what is out of turn now waits with the held ones."""
-        waiting, self.outbox = self.outbox, deque()
-        while waiting and self.my_turn:
-            self.outbox.append(waiting.popleft())
-        self.held.extendleft(reversed(waiting))
-        return [MessageQueued(text) for text in waiting]
-
     def _release(self) -> list[Event]:
-        """Held messages whose turn has come."""
+        """Sends the held messages whose turn has come."""
         events: list[Event] = []
         while self.held and self._can_send_now():
             events.append(self._send(self.held.popleft()))
         return events
 
     def _send(self, text: str) -> MessageShown:
-        self.outbox.append(text)
+        """Gives `text` its number, and sends it; without a connection, the next one sends it."""
+        self._outbox.number(text)
         message = wire.Message(self.handle, text)
-        if self._synced:
-            self._transmitted = len(self.outbox)
+        if self._phase is Phase.MET:
+            self._outbox.transmit()
             self._frames.append(message)
         return MessageShown(message, True)
-
-
-def _turns(word: str | None) -> Turns:
-    try:
-        return Turns(word or "alternate")
-    except ValueError:
-        raise ProtocolError("syntax", "Turns are 'alternate' or 'free'.") from None

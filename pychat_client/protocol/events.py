@@ -1,4 +1,4 @@
-"""What a conversation tells its user: the events of Endpoint.receive and Endpoint.say."""
+"""What the user of an endpoint has to see: the events of `receive`, `say` and `quit`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pychat_client.protocol import wire
 
 @dataclass(frozen=True, slots=True)
 class MessageShown:
-    """A message to show. own: this user's; time: None for now."""
+    """A message to show. own: this user has sent it; time: None for now."""
 
     message: wire.Message
     own: bool
@@ -19,14 +19,14 @@ class MessageShown:
 
 @dataclass(frozen=True, slots=True)
 class MessageQueued:
-    """A message typed early; it goes when the turn comes."""
+    """A message that was typed early. It goes when its turn comes."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The other end is known: at the start (resumed False), or again after a lost link."""
+    """Both ends know the conversation: for the first time, or again after a lost connection (resumed)."""
 
     handle: str
     resumed: bool
@@ -35,10 +35,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """Own texts that are given back to the user, in the order in which they were typed.
+    """Own texts that the user gets back, in the order in which they were typed.
 
-    not_sent: those that are not stored and never will be; not_confirmed: those that were sent, and whose ack
-    did not come: they may have arrived.
+    not_sent: texts that are not stored, and never will be
+    not_confirmed: texts that were sent and not acked, so they may have arrived
     """
 
     not_sent: tuple[str, ...] = ()
@@ -47,8 +47,8 @@ class Leftovers:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The conversation with `other` has ended. unread: how many own messages are stored, and not shown to the
-    other user as far as is known here."""
+    """The conversation with `other` has ended. unread: own messages that are stored, and that the other user has
+    not seen as far as this end knows."""
 
     other: str
     by_other: bool
@@ -59,14 +59,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class TextsReturned:
-    """Own texts that crossed the end of the conversation, which this user has been told of."""
+    """Own texts that crossed the end of the conversation. The user knows already that it has ended."""
 
     left: Leftovers
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Whether the other end has a screen attached."""
+    """Whether the other user has a screen attached."""
 
     here: bool
 
@@ -81,7 +81,7 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True)
 class RemoteError:
-    """The other end's busy or error line: why the connection will close."""
+    """The daemon's busy or error line: why it closes the connection."""
 
     code: str
     words: str
@@ -89,7 +89,7 @@ class RemoteError:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence of the daemon's."""
+    """A sentence of the daemon to show."""
 
     words: str
 

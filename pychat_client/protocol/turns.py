@@ -1,6 +1,6 @@
-"""Whose turn it is: two counts (docs/protocol.md, "A conversation"); both programs and the daemon keep them.
+"""Whose turn it is follows from two counts (docs/protocol.md, "A conversation").
 
-All that the daemon needs of the rules, and so all of them that it loads.
+Both ends and the daemon keep these counts. They are all that the daemon needs of the rules of a conversation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pychat_client.errors import ProtocolError
 
 
 class Role(Enum):
-    """Whose words: the remote user's, or those of the person on host A."""
+    """Who said something: the caller (the daemon's peer), or the operator at the console."""
 
     PEER = "peer"
     OPERATOR = "operator"
@@ -23,7 +23,7 @@ class Role(Enum):
 
 
 class Turns(Enum):
-    """Whether the two take turns, or may both speak at any time after the first message."""
+    """Whether the two take turns, or can both speak at any time after the first message."""
 
     ALTERNATE = "alternate"
     FREE = "free"
@@ -31,7 +31,7 @@ class Turns(Enum):
 
 @dataclass(slots=True)
 class TurnState:
-    """How many messages each role has said; who may speak now follows from that alone."""
+    """How many messages each role has said. Who may speak now follows from that alone."""
 
     turns: Turns
     peer: int = 0
@@ -46,8 +46,11 @@ class TurnState:
         return (role is Role.PEER) == (self.peer == self.operator)
 
     def add(self, role: Role, *, in_turn: bool = True) -> int:
-        """Counts one message of `role` and returns its number. Raises ProtocolError out of turn, unless
-        in_turn is False: a classic peer that has gone left messages which waited for their turn."""
+        """Counts a message of `role` that another program has sent, and returns its number. Raises ProtocolError
+        if it was not its turn.
+
+        in_turn: False for messages of a classic peer that has gone; they had waited for their turn.
+        """
         if in_turn and not self.may_speak(role):
             words = "The peer speaks first." if self.peer == 0 else "It is the other side's turn."
             raise ProtocolError("turn", words)

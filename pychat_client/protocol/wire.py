@@ -1,25 +1,27 @@
 """The frames of the line protocol, version 1 (docs/protocol.md, "Verbs").
 
-A frame is a frozen dataclass whose `str()` is its line without the line feed; `codec` makes frames
-of bytes. Knows nothing of turns, counts or who may say what: that is conversation.
+A frame is a frozen dataclass. `str()` writes its line without the line feed; `parse` reads what follows the verb.
+Frames know nothing of turns, of counts, and of who can say what.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import ClassVar, Self
 
-from pychat_client.text import CONTROL
+from pychat_client.errors import ProtocolError
+from pychat_client.protocol import grammar
+from pychat_client.protocol.turns import Turns
+from pychat_client.text import MESSAGE_MAX, nfc
 
 VERSION = 1
-
-WORDS_MAX = 200
-"""Characters of a reason or of an error's sentence; more is cut when it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a person said. `text` may hold U+2028 for a line break, and no other control."""
+    """What a person said. In `text`, U+2028 stands for a line break; there is no other control character."""
 
     handle: str
     text: str
@@ -27,18 +29,34 @@ class Message:
     def __str__(self) -> str:
         return f"{self.handle}> {self.text}"
 
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        handle, mark, text = line.partition("> ")
+        if not mark:
+            raise ProtocolError("syntax", "A message is a line 'HANDLE> TEXT'.")
+        text = nfc(text)
+        if not text:
+            raise ProtocolError("empty", "The message is empty.")
+        if len(text) > MESSAGE_MAX:
+            sentence = f"The message has {len(text)} characters, and at most {MESSAGE_MAX} can be sent."
+            raise ProtocolError("too-long", sentence)
+        return cls(grammar.handle(handle), text)
+
 
 @dataclass(frozen=True, slots=True)
 class Hello:
     """The first line of a version-1 endpoint, and the daemon's answer.
 
-    session: the conversation's token; got: messages received so far; sent (console only): own
-    messages known to be stored; turns: "alternate" or "free", a peer's only if it cannot do otherwise;
-    call (peer only): how many calls this program has made, so that an older one which arrives late is told from a
-    newer; keep (daemon only): how long the journal keeps what is said; key (daemon to console): the fingerprint
-    that callers see; console (console only): this program's id, by which its messages are known as its own;
-    suggested (console only): a handle the daemon has for the operator goes before this one; take
-    (console only): take the place of the console that is attached.
+    session: a peer's token, or the number of a console's conversation
+    got: messages received so far
+    sent (console only): own messages that the console knows to be stored
+    turns: a peer says it only if it can do nothing but take turns
+    call (peer only): how many calls this program has made; an older one can arrive late
+    keep (daemon only): how long the journal keeps the messages
+    key (daemon to console): the fingerprint that callers see
+    console (console only): the id of this program, by which the daemon knows its messages
+    suggested (console only): a handle that the daemon is configured with goes before this one
+    take (console only): take the place of the console that is attached
     """
 
     version: int
@@ -46,7 +64,7 @@ class Hello:
     session: str | None = None
     got: int | None = None
     sent: int | None = None
-    turns: str | None = None
+    turns: Turns | None = None
     call: int | None = None
     keep: str | None = None
     key: str | None = None
@@ -54,31 +72,60 @@ class Hello:
     suggested: bool = False
     take: bool = False
 
+    KEYS: ClassVar[grammar.Keys] = {
+        "session": grammar.session,
+        "got": grammar.number,
+        "sent": grammar.number,
+        "turns": grammar.turns,
+        "call": grammar.number,
+        "keep": str,
+        "key": str,
+        "console": grammar.session,
+        "suggested": grammar.flag,
+        "take": grammar.flag,
+    }
+
     def __str__(self) -> str:
-        words = _optional(session=self.session, got=self.got, sent=self.sent, turns=self.turns, call=self.call)
-        words += _optional(keep=self.keep, key=self.key, console=self.console)
-        flags = _optional(suggested=self.suggested or None, take=self.take or None)
-        return f"\\hello {self.version} {self.handle}{words}{flags}"
+        return f"\\hello {self.version} {self.handle}{grammar.write_keys(self)}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        version, *others = rest.split(" ")
+        if not others:
+            raise ProtocolError("syntax", "A hello is '\\hello VERSION HANDLE'.")
+        if grammar.number(version) == 0:
+            raise ProtocolError("version", "There is no version 0.")
+        return cls(int(version), grammar.handle(others[0]), **grammar.read_keys(cls, others[1:]))
+
+    @property
+    def conversation(self) -> int | None:
+        """The session of a console: the number of the conversation that it knows. None if there is none."""
+        try:
+            return None if self.session is None else grammar.number(self.session)
+        except ProtocolError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Daemon to console: the messages that follow are of this conversation.
 
-    session: the conversation's number in the journal (no secret, unlike the peer's token); got: how
-    many of the operator's messages are stored in it; heard, told: how many messages of the peer and
-    of the operator come before those that follow, and are not repeated; address: where the peer
-    called from; classic: it speaks no version 1, so nothing is acked by it; room: how many bytes of
-    text its program takes, None for any number; plain: it calls without TLS; name: whose certificate
-    it has shown, on a line with an allowlist.
+    session: the number of the conversation in the journal; unlike the peer's token it is no secret
+    got: how many of the operator's messages are stored in it
+    heard, told: how many messages of the peer and of the operator the daemon does not repeat now
+    address: where the peer called from
+    classic: its program is a classic one, which acks nothing
+    room: how many bytes of text its program takes, None for any number
+    plain: it calls without TLS
+    name: whose certificate it has shown, where the service has a list of callers
     """
 
     handle: str
-    session: str
+    session: int
     got: int
     heard: int
     told: int
-    turns: str
+    turns: Turns
     since: datetime
     address: str
     classic: bool = False
@@ -86,37 +133,63 @@ class Peer:
     plain: bool = False
     name: str | None = None
 
+    KEYS: ClassVar[grammar.Keys] = {
+        "session": grammar.number,
+        "got": grammar.number,
+        "heard": grammar.number,
+        "told": grammar.number,
+        "turns": grammar.turns,
+        "since": grammar.time,
+        "address": str,
+        "classic": grammar.flag,
+        "room": grammar.number,
+        "plain": grammar.flag,
+        "name": str,
+    }
+
     def __str__(self) -> str:
-        counts = _optional(session=self.session, got=self.got, heard=self.heard, told=self.told)
-        words = _optional(turns=self.turns, since=timestamp(self.since), address=self.address)
-        flags = _optional(classic=self.classic or None, room=self.room, plain=self.plain or None, name=self.name)
-        return f"\\peer {self.handle}{counts}{words}{flags}"
+        return f"\\peer {self.handle}{grammar.write_keys(self)}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        handle, *others = rest.split(" ")
+        return cls(grammar.handle(handle), **grammar.read_keys(cls, others))
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
+class _Count:
+    """A line with one count."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"\\{type(self).__name__.lower()} {self.count}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        return cls(grammar.number(rest.partition(" ")[0]))
+
+
+class Ack(_Count):
     """The first `count` of your messages are stored (from the daemon) or shown (from an endpoint)."""
 
-    count: int
 
-    def __str__(self) -> str:
-        return f"\\ack {self.count}"
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(_Count):
     """The first `count` of your messages have been shown at the other end."""
 
-    count: int
 
-    def __str__(self) -> str:
-        return f"\\read {self.count}"
+class Stored(_Count):
+    """Daemon to a console that it refuses: so many messages of this console are stored, in the conversation of its
+    hello or the one that it is being told of. The others are not stored, and will not be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """The time of the next message line, where that is not now. own: it is the operator's own message;
-    mine: the console that is told has said it; gone: the daemon does not have its words any more."""
+    """The time of the next message line, where that is not now.
+
+    own: it is the operator's own message; mine: this very console has sent it; gone: the daemon does not have its
+    text any more.
+    """
 
     time: datetime
     own: bool = False
@@ -124,18 +197,15 @@ class Timestamp:
     gone: bool = False
 
     def __str__(self) -> str:
-        return f"\\at {timestamp(self.time)}" + " own" * self.own + " mine" * self.mine + " gone" * self.gone
+        return (
+            f"\\at {grammar.timestamp(self.time)}" + " own" * self.own + " mine" * self.mine + " gone" * self.gone
+        )
 
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Daemon to a console that it refuses: so many messages which this console has said are stored in the
-    conversation that its hello names, or that it is being told of; the others are not, and will not be."""
-
-    count: int
-
-    def __str__(self) -> str:
-        return f"\\stored {self.count}"
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        time, _, more = rest.partition(" ")
+        flags = more.split()
+        return cls(grammar.time(time), own="own" in flags, mine="mine" in flags, gone="gone" in flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,28 +215,33 @@ class Quit:
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"\\quit {_cut(self.reason)}".rstrip()
+        return f"\\quit {grammar.cut(self.reason)}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """The seat is taken; the connection closes."""
+    """Somebody else has the seat. The daemon closes the connection."""
 
     words: str = ""
 
     def __str__(self) -> str:
-        return f"\\busy {_cut(self.words)}".rstrip()
+        return f"\\busy {grammar.cut(self.words)}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """A rule was broken, or the daemon cannot go on: `code` for programs, `words` for people."""
+    """A rule was broken, or the daemon cannot go on: `code` is for programs, `words` are for people."""
 
     code: str
     words: str = ""
 
     def __str__(self) -> str:
-        return f"\\error {self.code} {_cut(self.words)}".rstrip()
+        return f"\\error {self.code} {grammar.cut(self.words)}".rstrip()
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        code, _, sentence = rest.partition(" ")
+        return cls(code, sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,24 +251,32 @@ class Notice:
     words: str
 
     def __str__(self) -> str:
-        return f"\\notice {_cut(self.words)}"
+        return f"\\notice {grammar.cut(self.words)}"
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Console socket only: what the journal has of all conversations, since a time or from the start.
-    Answered with a `\\peer` line, the messages with their times, and a `\\quit` if it is over, for each."""
+    """Console socket only: asks for what the journal has of all conversations, since a time or from the start.
+
+    The daemon answers with a `\\peer` line, the messages with their times, and a `\\quit` if it is over, for each.
+    """
 
     since: datetime | None = None
 
+    KEYS: ClassVar[grammar.Keys] = {"since": grammar.time}
+
     def __str__(self) -> str:
-        return "\\history" + _optional(since=None if self.since is None else timestamp(self.since))
+        return f"\\history{grammar.write_keys(self)}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        return cls(**grammar.read_keys(cls, rest.split()))
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """What a lenient codec makes of a message that cannot be delivered; it goes back as an error
-    line, and the conversation goes on. Only ever between a codec and the switchboard."""
+    """A message of a classic program that cannot be delivered. Its sender gets an error line, and the conversation
+    goes on. No codec reads it: it goes only from a classic codec to the session of the peer, and back."""
 
     code: str
     words: str
@@ -204,7 +287,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Console socket only. Asked without words; answered with one JSON object."""
+    """Console socket only. The question has no report; the answer has one JSON object."""
 
     report: str = ""
 
@@ -213,20 +296,10 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class _NoArguments:
-    def __str__(self) -> str:
-        return f"\\{type(self).__name__.lower()}"
-
-
-class Away(_NoArguments):
-    """The other end has no screen attached."""
-
-
-@dataclass(frozen=True, slots=True)
 class Here:
-    """The other end has a screen attached; its user is called `handle`.
+    """The other end has a screen attached; its user's handle is `handle`.
 
-    To a console also where the peer calls from now, whether without TLS, and with whose certificate.
+    A console also learns where the peer calls from now, whether without TLS, and with whose certificate.
     """
 
     handle: str = ""
@@ -234,13 +307,35 @@ class Here:
     plain: bool = False
     name: str | None = None
 
+    KEYS: ClassVar[grammar.Keys] = {"address": str, "plain": grammar.flag, "name": str}
+
     def __str__(self) -> str:
-        words = _optional(address=self.address, plain=self.plain or None, name=self.name)
-        return f"\\here {self.handle}{words}".rstrip()
+        return f"\\here {self.handle}{grammar.write_keys(self)}".rstrip()
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        handle, *others = rest.split(" ")
+        return cls(grammar.handle(handle) if handle else "", **grammar.read_keys(cls, others))
+
+
+@dataclass(frozen=True, slots=True)
+class _NoArguments:
+    """A line that is only its verb."""
+
+    def __str__(self) -> str:
+        return f"\\{type(self).__name__.lower()}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        return cls()
+
+
+class Away(_NoArguments):
+    """The other end has no screen attached."""
 
 
 class Ready(_NoArguments):
-    """Daemon to console: what there was to tell has been told; what follows happens now."""
+    """Daemon to console: you know all that happened before; what follows happens now."""
 
 
 class Typing(_NoArguments):
@@ -283,17 +378,25 @@ Frame = (
     | Pong
 )
 
-
-def timestamp(time: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _optional(**words: object) -> str:
-    """` key=value` for each that is not None; a flag (True) travels as 1."""
-    return "".join(f" {key}={int(v) if v is True else v}" for key, v in words.items() if v is not None)
-
-
-def _cut(words: str) -> str:
-    words = CONTROL.sub(" ", words)  # nothing in a sentence can begin another line
-    return words if len(words) <= WORDS_MAX else words[: WORDS_MAX - 1] + "…"
+READERS: dict[str, Callable[[str], Frame]] = {
+    "hello": Hello.parse,
+    "peer": Peer.parse,
+    "ack": Ack.parse,
+    "stored": Stored.parse,
+    "read": Read.parse,
+    "at": Timestamp.parse,
+    "quit": Quit,
+    "busy": Busy,
+    "error": Error.parse,
+    "notice": Notice,
+    "history": History.parse,
+    "status": Status,
+    "away": Away.parse,
+    "here": Here.parse,
+    "ready": Ready.parse,
+    "typing": Typing.parse,
+    "ring": Ring.parse,
+    "ping": Ping.parse,
+    "pong": Pong.parse,
+}
+"""What makes a frame of the words behind each verb."""

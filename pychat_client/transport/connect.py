@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from pychat_client.errors import PermissionDeniedError, TransportError, UnreachableError, UntrustedHostError
+from pychat_client.protocol.codec import Codec
 from pychat_client.text import printable
-from pychat_client.transport.connection import Codec, Connection, Owner, reason
+from pychat_client.transport.connection import Connection, Owner, reason
 
 DIAL_SECONDS = 20.0
 """Until a connection is given up: a SYN lost four times is sent again within 15 s."""

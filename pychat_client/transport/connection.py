@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
-from pychat_client.protocol.codec import LineCodec
+from pychat_client.protocol.codec import Codec, LineCodec
 
 PING_AFTER = 30.0
 """Silence after which a link is asked whether it lives; two wake-ups a minute on an idle line."""
@@ -37,23 +37,6 @@ HELD_MAX = 1 << 16
 """Bytes that wait for the end of a read at most, so that `writable` says in time that there are too many."""
 
 _READ_SIZE = 1 << 16
-
-
-class Codec(Protocol):
-    """Bytes to frames and back: codec.LineCodec, or one for a classic program.
-
-    encode: the bytes of a frame, asked for once, when it is sent; patience: seconds without a byte after
-    which `silence` is to be called, None while it is not; room: how many bytes the text of a message by
-    `handle` may have, None for no such limit.
-    """
-
-    @property
-    def patience(self) -> float | None: ...
-    def feed(self, data: bytes) -> Iterator[wire.Frame]: ...
-    def silence(self) -> Iterator[wire.Frame]: ...
-    def eof(self) -> Iterator[wire.Frame]: ...
-    def encode(self, frame: wire.Frame) -> bytes: ...
-    def room(self, handle: str) -> int | None: ...
 
 
 class Owner(Protocol):
@@ -107,6 +90,10 @@ class Connection(asyncio.BufferedProtocol):
             self.flush()
         else:
             _outgoing.connections[self] = None
+
+    def use_codec(self, codec: Codec) -> None:
+        """From now on `codec` reads and writes on this connection."""
+        self.codec = codec
 
     def start_keepalive(self) -> None:
         """From now on pings after silence, and ends when nothing answers: for an end that knows pings."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from pychat_client.errors import NotAllowedError, PychatError, UsageError
 from pychat_client.protocol import wire
-from pychat_client.protocol.endpoint import HELD_MAX
+from pychat_client.protocol.outbox import HELD_MAX
 from pychat_client.session.session import Session
 from pychat_client.session.status import Status
 from pychat_client.text import BREAK, printable

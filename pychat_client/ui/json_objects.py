@@ -14,6 +14,7 @@ from typing import Any
 
 from pychat_client.errors import ExitStatus, PychatError
 from pychat_client.protocol import wire
+from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Role
 from pychat_client.text import BREAK
 
@@ -29,7 +30,7 @@ def encoded(kind: str, **fields: Any) -> str:
 def message_fields(message: wire.Message, role: Role, time: datetime) -> dict[str, str]:
     """What tells who said what, and when; the same in a conversation and in the history."""
     text = message.text.replace(BREAK, "\n")
-    return {"time": wire.timestamp(time), "from": role.value, "handle": message.handle, "text": text}
+    return {"time": timestamp(time), "from": role.value, "handle": message.handle, "text": text}
 
 
 def reported(run: Callable[[], int]) -> int:

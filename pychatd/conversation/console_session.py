@@ -30,9 +30,6 @@ HELLO_SECONDS = 10.0
 TEXT_REMOVED = "(not kept)"
 """Stands for a message whose text has been removed, where its place still counts."""
 
-NUMBER_DIGITS = 15
-"""Of a conversation's number; SQLite takes up to 18."""
-
 RECENT = timedelta(seconds=1)
 """A message younger than this is sent without its time."""
 
@@ -178,9 +175,7 @@ class ConsoleSession(EndpointSession):
 
     def _known_to(self, hello: wire.Hello) -> Conversation | None:
         """The conversation that a console which comes back was in, if its counts are possible."""
-        if hello.session is None or not hello.session.isdecimal():
-            return None
-        known = self._find(int(hello.session[:NUMBER_DIGITS]))
+        known = None if hello.conversation is None else self._find(hello.conversation)
         if known is None:
             return None
         turn_state = known.turn_state

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import LATE, Sign, Signs
-from pychat_client.transport.connection import Codec, Connection
+from pychat_client.transport.connection import Connection
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.switchboard import Switchboard
 
@@ -20,9 +20,9 @@ log = logging.getLogger("pychatd")
 class EndpointSession(ABC):
     """Owns a connection, and hands what it receives to the switchboard."""
 
-    def __init__(self, switchboard: Switchboard, log_name: str, codec: Codec | None = None) -> None:
+    def __init__(self, switchboard: Switchboard, log_name: str) -> None:
         """log_name: what the log calls this end."""
-        self.connection = Connection(self, codec)
+        self.connection = Connection(self)
         self._switchboard = switchboard
         self._log_name = log_name
         self._signals = Signs(slack=LATE)

@@ -152,11 +152,11 @@ class Conversation:
         The offsets are the numbers of messages of each side that are not repeated."""
         return Peer(
             self.handle,
-            session=str(self.id),
+            session=self.id,
             got=self.turn_state.operator,
             heard=peer_offset,
             told=operator_offset,
-            turns=self.turn_state.turns.value,
+            turns=self.turn_state.turns,
             since=self.started,
             address=self.address,
             classic=self.classic,

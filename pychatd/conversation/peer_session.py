@@ -76,7 +76,8 @@ class PeerSession(EndpointSession):
         secure: bool,
     ) -> None:
         """name_of: gives the name of a certificate, where a list says who may call; secure: it calls over TLS."""
-        super().__init__(switchboard, address, DetectingCodec())
+        super().__init__(switchboard, address)
+        self.connection.use_codec(DetectingCodec(self.connection.use_codec))
         self.address = address
         self.secure = secure
         self.name: str | None = None
@@ -190,7 +191,7 @@ class PeerSession(EndpointSession):
         return self._state is not PeerState.CONNECTED
 
     def _greet(self, frame: wire.Frame) -> None:
-        hello = self._check_hello(frame, wire.VERSION, framing.VERSION)
+        hello = self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
         certificate = self.connection.certificate()
         try:
             self.name = self._name_of(certificate)
@@ -233,7 +234,7 @@ class PeerSession(EndpointSession):
 
     def _opened(self, hello: wire.Hello, token: str | None, certificate_hash: bytes | None) -> Opening:
         """The conversation goes as the service is set, but always in turns for a peer that knows nothing else."""
-        only_turns = hello.turns == Turns.ALTERNATE.value
+        only_turns = hello.turns is Turns.ALTERNATE
         return Opening(
             hello.handle,
             self.address,
@@ -264,7 +265,7 @@ class PeerSession(EndpointSession):
                 switchboard.handle,
                 session=token,
                 got=None if conversation is None else conversation.turn_state.peer,
-                turns=turns.value,
+                turns=turns,
                 keep=switchboard.settings.keep,
             )
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pychat_client.protocol import wire
+from pychat_client.protocol.grammar import timestamp
 from pychat_client.text import printable
 from pychatd.conversation.switchboard import Switchboard
 
@@ -28,7 +28,7 @@ def status_json(switchboard: Switchboard) -> str:
     peer = conversation and {
         "handle": conversation.handle,
         "address": conversation.address,
-        "since": wire.timestamp(conversation.started),
+        "since": timestamp(conversation.started),
         "connected": switchboard.peer is not None,
         "classic": conversation.classic,
         "encrypted": switchboard.peer.secure if switchboard.peer is not None else None,
@@ -40,7 +40,7 @@ def status_json(switchboard: Switchboard) -> str:
         {
             "port": switchboard.settings.port,
             "pid": os.getpid(),
-            "since": wire.timestamp(switchboard.started),
+            "since": timestamp(switchboard.started),
             "turns": switchboard.settings.turns.value,
             "key": switchboard.fingerprint,
             "peer": peer,

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from pychat_client.classic.detecting_codec import DetectingCodec
 from pychat_client.classic.framing import SILENCE, WRITE_MAX
+from pychat_client.classic.person_codec import PersonCodec
+from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
 from pychat_client.protocol import wire
-from pychat_client.transport.connection import Codec
+from pychat_client.protocol.codec import Codec, LineCodec
+from pychat_client.protocol.turns import Turns
+from pychatd.conversation.peer_session import PeerSession
 from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
+from tests.classic.detected import Detected
+from tests.daemon.service import ADDRESS, Service, with_service
 
 Split = Callable[[bytes], Iterable[bytes]]
 
@@ -44,9 +52,9 @@ def hear(codec: Codec, data: bytes, split: Split = whole) -> Iterator[wire.Frame
         yield from codec.silence()
 
 
-def opened(case: Client, split: Split = whole) -> tuple[DetectingCodec, list[wire.Frame]]:
+def opened(case: Client, split: Split = whole) -> tuple[Detected, list[wire.Frame]]:
     """A client's codec after its opening, which got the answers it waits for."""
-    codec, frames = DetectingCodec(), []
+    codec, frames = Detected(), []
     for sent, got in case.opening:
         new = list(hear(codec, octets(sent), split))
         answer: wire.Frame = wire.Pong() if wire.Ping() in new else wire.Hello(1, "Bob")
@@ -60,7 +68,7 @@ def opened(case: Client, split: Split = whole) -> tuple[DetectingCodec, list[wir
 
 @splits
 @clients
-def test_a_clients_words_arrive_exactly_and_bobs_in_its_own_style(case: Client, split: Split) -> None:
+def test_messages_of_each_client_go_both_ways(case: Client, split: Split) -> None:
     codec, frames = opened(case, split)
     frames += hear(codec, octets(case.says), split)
     assert [type(frame) for frame in frames] == [wire.Hello, wire.Message]
@@ -71,7 +79,7 @@ def test_a_clients_words_arrive_exactly_and_bobs_in_its_own_style(case: Client, 
 
 
 @clients
-def test_utf_8_goes_through_untouched(case: Client) -> None:
+def test_utf_8_is_not_changed(case: Client) -> None:
     codec, _ = opened(case)
     said = octets(case.says).replace(b"hello", "Grüße, 世界 👋".encode())
     assert wire.Message(case.name, "Grüße, 世界 👋") in list(hear(codec, said))
@@ -97,7 +105,7 @@ def test_a_client_sees_bobs_quit(case: Client) -> None:
 
 
 @clients
-def test_what_fits_is_never_more_than_a_client_takes(case: Client) -> None:
+def test_a_text_that_fits_is_not_too_long_for_a_client(case: Client) -> None:
     codec, _ = opened(case)
     list(hear(codec, octets(case.says)))
     for handle in ("Bob", "ж" * 10):
@@ -110,11 +118,11 @@ def test_what_fits_is_never_more_than_a_client_takes(case: Client) -> None:
 
 
 @clients
-def test_programs_take_turns_and_people_may_be_free(case: Client) -> None:
+def test_programs_take_turns_and_people_can_be_free(case: Client) -> None:
     codec, frames = opened(case)
     hello = [*frames, *hear(codec, octets(case.says))][0]
     assert isinstance(hello, wire.Hello)
-    assert hello.turns == (None if "a person" in case.family else "alternate")
+    assert hello.turns == (None if "a person" in case.family else Turns.ALTERNATE)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +157,7 @@ def test_programs_take_turns_and_people_may_be_free(case: Client) -> None:
     ],
 )
 def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[str]) -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     frames: list[wire.Frame] = []
     for burst in sent:
         frames += hear(codec, burst)
@@ -157,31 +165,31 @@ def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[
     assert [frame.text for frame in frames if isinstance(frame, wire.Message)] == said
 
 
-def test_a_word_and_the_end_are_a_message_and_no_handshake() -> None:
-    codec = DetectingCodec()
+def test_a_word_and_the_end_are_a_message_not_a_handshake() -> None:
+    codec = Detected()
     assert list(codec.feed(b"hello")) == []
     assert list(codec.eof())[1:] == [wire.Message("guest", "hello"), wire.Quit()]
 
 
 def test_digits_and_the_end_are_a_message_too() -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     list(codec.feed(b"12345"))
     assert list(codec.eof())[1:] == [wire.Message("guest", "12345"), wire.Quit()]
 
 
-def test_a_persons_lines_that_never_pause_are_shown_all_the_same() -> None:
-    codec = DetectingCodec()
+def test_lines_of_a_person_without_pauses_are_shown() -> None:
+    codec = Detected()
     assert list(codec.feed(b"one\n")) == []
     assert list(codec.feed(b"two\n"))[1:] == [wire.Message("guest", "one"), wire.Message("guest", "two")]
     assert list(codec.feed(b"three\n")) == [wire.Message("guest", "three")]
 
 
 def test_ctrl_c_at_telnet_before_the_first_line_is_a_quit() -> None:
-    assert list(hear(DetectingCodec(), b"\xff\xf4"))[1:] == [wire.Quit()]
+    assert list(hear(Detected(), b"\xff\xf4"))[1:] == [wire.Quit()]
 
 
-@pytest.mark.parametrize("codec", [DetectingCodec(), ServerCodec(ServerQuirks())])
-def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
+@pytest.mark.parametrize("codec", [Detected(), ServerCodec(ServerQuirks())])
+def test_an_endless_burst_takes_no_memory(codec: Codec) -> None:
     tracemalloc.start()
     try:
         for _ in range(1000):
@@ -192,9 +200,9 @@ def test_an_endless_burst_is_not_kept(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("start", [b"\0" + b"\n" * 4000, b"@@@\n@@@\n" * 500])
-def test_bytes_that_drip_in_are_not_looked_at_again_for_each_one(start: bytes) -> None:
+def test_slow_bytes_are_examined_once(start: bytes) -> None:
     """A fraction of a second; if each line were looked at for each byte, half a minute of the daemon's time."""
-    codec = DetectingCodec()
+    codec = Detected()
     begun = time.process_time()
     for byte in single(start):
         list(codec.feed(byte))
@@ -202,7 +210,7 @@ def test_bytes_that_drip_in_are_not_looked_at_again_for_each_one(start: bytes) -
 
 
 def test_an_over_long_burst_is_refused_once() -> None:
-    codec = DetectingCodec()
+    codec = Detected()
     list(hear(codec, b"Ann> hi"))
     frames = list(hear(codec, b"Ann> " + b"x" * 100_000, single))
     assert [type(frame) for frame in frames] == [wire.Rejected]
@@ -210,12 +218,12 @@ def test_an_over_long_burst_is_refused_once() -> None:
     assert list(hear(codec, b"Ann> hi")) == [wire.Message("Ann", "hi")]
 
 
-def test_silence_counts_only_while_it_can_mean_something() -> None:
-    codec = DetectingCodec()
+def test_silence_counts_only_where_it_decides_something() -> None:
+    codec = Detected()
     assert codec.patience is None
     list(codec.feed(b"\\hel"))  # it may become a hello, however slow the way is
     assert codec.patience is None
-    codec = DetectingCodec()
+    codec = Detected()
     list(codec.feed(b"Ann"))
     assert codec.patience == SILENCE
     list(codec.silence())
@@ -236,7 +244,7 @@ def connected(case: Server, split: Split = whole) -> ServerCodec:
     assert codec.encode(wire.Hello(1, "Ann")) == case.hello()
     (hello,) = hear(codec, octets(case.opening), split)
     name = case.name if case.opening else "server"
-    assert hello == wire.Hello(1, name, session="", turns="alternate")
+    assert hello == wire.Hello(1, name, session="", turns=Turns.ALTERNATE)
     assert codec.encode(wire.Message("Ann", "hello")) == octets(case.hears)
     assert list(hear(codec, b"")) == [wire.Ack(1)]
     return codec
@@ -244,7 +252,7 @@ def connected(case: Server, split: Split = whole) -> ServerCodec:
 
 @splits
 @servers
-def test_a_servers_words_arrive_exactly_and_ours_as_it_takes_them(case: Server, split: Split) -> None:
+def test_messages_of_each_server_go_both_ways(case: Server, split: Split) -> None:
     codec = connected(case, split)
     for number in range(2, 5):
         assert list(hear(codec, octets(case.says), split)) == [wire.Message(case.name, "hi there")]
@@ -267,14 +275,14 @@ def test_a_server_sees_anns_quit(case: Server) -> None:
 
 
 @servers
-def test_what_fits_is_never_more_than_a_server_takes(case: Server) -> None:
+def test_a_text_that_fits_is_not_too_long_for_a_server(case: Server) -> None:
     codec = connected(case)
     for handle in ("Ann", "ж" * 10):
         frame = codec.encode(wire.Message(handle, "x" * codec.room(handle)))
         assert WRITE_MAX - 20 <= len(frame) <= WRITE_MAX
 
 
-def test_what_nobody_asked_for_is_shown_and_is_no_turn() -> None:
+def test_an_unexpected_message_is_a_notice_not_a_turn() -> None:
     codec = connected(SERVERS[0])
     assert list(hear(codec, b"Bob> one")) == [wire.Message("Bob", "one")]
     assert list(hear(codec, b"Bob> two")) == [wire.Notice("Bob> two")]
@@ -285,7 +293,7 @@ def test_several_lines_of_a_person_are_one_answer() -> None:
     assert list(hear(codec, b"one\ntwo\n")) == [wire.Message("server", "one\u2028two")]
 
 
-def test_a_pychatd_that_wants_no_classic_peer_is_understood() -> None:
+def test_the_refusal_of_a_pychatd_is_understood() -> None:
     codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(hear(codec, b"\\error plaintext TLS is required.\n")) == [
@@ -303,10 +311,10 @@ def test_a_banner_is_shown() -> None:
     assert [type(frame) for frame in frames] == [wire.Hello, wire.Notice]
 
 
-def test_a_handle_that_comes_late_is_still_a_handshake() -> None:
+def test_a_late_handle_is_still_a_handshake() -> None:
     codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
-    assert list(hear(codec, b"")) == [wire.Hello(1, "server", session="", turns="alternate")]
+    assert list(hear(codec, b"")) == [wire.Hello(1, "server", session="", turns=Turns.ALTERNATE)]
     assert list(hear(codec, b"Bob")) == [wire.Here("Bob")]
     codec.encode(wire.Message("Ann", "hello"))
     assert list(hear(codec, b"Bob> hi there")) == [wire.Ack(1), wire.Message("Bob", "hi there")]
@@ -314,12 +322,12 @@ def test_a_handle_that_comes_late_is_still_a_handshake() -> None:
     assert codec.encode(wire.Quit()) == b""
 
 
-def test_a_shaken_servers_words_are_no_name() -> None:
+def test_after_a_handshake_only_the_handle_is_a_name() -> None:
     codec = connected(SERVERS[0])
     assert list(hear(codec, b"see> here")) == [wire.Message("Bob", "see> here")]
 
 
-def test_a_notice_does_not_settle_how_a_server_speaks() -> None:
+def test_a_notice_does_not_decide_the_style_of_a_server() -> None:
     codec = connected(SERVERS[0])
     list(hear(codec, b"Bob> one"))
     codec = connected(SERVERS[-1])
@@ -327,23 +335,23 @@ def test_a_notice_does_not_settle_how_a_server_speaks() -> None:
     assert list(hear(codec, b"wait")) == [wire.Notice("HAL> wait")]
 
 
-def test_several_marked_messages_in_a_segment_are_several() -> None:
+def test_several_marked_messages_in_one_segment() -> None:
     (case,) = [case for case in SERVERS if "marked" in case.family]
     codec = connected(case)
     assert list(hear(codec, b"one@@@two@@@")) == [wire.Message("Bob", "one"), wire.Notice("Bob> two")]
 
 
-def test_words_about_errors_are_words() -> None:
+def test_a_text_about_errors_is_a_message() -> None:
     codec = connected(SERVERS[-1])
     assert list(hear(codec, b"\\error in line 3")) == [wire.Message("server", "\\error in line 3")]
 
 
-def test_a_pychatd_that_stops_is_understood() -> None:
+def test_a_stopping_pychatd_is_understood() -> None:
     codec = connected(SERVERS[0])
     assert list(hear(codec, b"\\error stopping It stops.\0")) == [wire.Error("stopping", "It stops.")]
 
 
-def test_the_end_without_an_answer_is_an_accident_but_for_servers_that_shake_hands() -> None:
+def test_the_end_is_a_quit_only_after_a_handshake() -> None:
     assert list(connected(SERVERS[0]).eof()) == [wire.Quit()]
     assert list(connected(SERVERS[-1]).eof()) == []
 
@@ -352,3 +360,36 @@ def test_a_server_that_closes_at_once_has_quit() -> None:
     codec = ServerCodec(ServerQuirks())
     codec.encode(wire.Hello(1, "Ann"))
     assert list(codec.eof())[-1] == wire.Quit()
+
+
+# ------------------------------------------------------------------ the hand-over
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [(b"\\hello 1 Ann\n", LineCodec), (b"hello\n", PersonCodec), (b"Ann> hello\0", ProgramCodec)],
+)
+def test_the_detecting_codec_hands_over_once(start: bytes, kind: type[Codec]) -> None:
+    chosen: list[Codec] = []
+    codec = DetectingCodec(chosen.append)
+    list(codec.feed(start[:3]))
+    assert chosen == []
+    list(codec.feed(start[3:]))
+    if not chosen:
+        list(codec.silence())
+    assert [type(codec) for codec in chosen] == [kind]
+
+
+@pytest.mark.parametrize(("start", "kind"), [("\\hello 1 Ann", LineCodec), ("hello", PersonCodec)])
+def test_a_connection_uses_the_chosen_codec(start: str, kind: type[Codec], tmp_path: Path) -> None:
+    @with_service()
+    async def run(service: Service) -> None:
+        caller = PeerSession(service.switchboard, ADDRESS, lambda _: None, secure=False)
+        assert type(caller.connection.codec) is DetectingCodec
+        raw = await service.connect(caller)
+        await raw.say(start, f"{start}, again")
+        while type(caller.connection.codec) is DetectingCodec:
+            await asyncio.sleep(0.01)
+        assert type(caller.connection.codec) is kind
+
+    run(tmp_path)

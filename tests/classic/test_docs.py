@@ -16,12 +16,12 @@ def rows(heading: str) -> list[str]:
     return [line for line in section.splitlines() if line.startswith("|")][2:]
 
 
-def test_the_tables_are_those_of_the_data() -> None:
+def test_the_tables_have_the_rows_of_the_cases() -> None:
     assert rows("Classic clients") == [case.row() for case in CLIENTS]
     assert rows("Classic servers") == [case.row() for case in SERVERS]
 
 
-def test_the_numbers_are_those_of_the_code() -> None:
+def test_the_page_has_the_numbers_of_the_code() -> None:
     for number in (
         f"{framing.SILENCE * 1000:.0f} ms",
         f"{framing.WRITE_MAX} bytes",

@@ -77,7 +77,7 @@ def test_anns_quit(case: Client, ann: Fake, console: Piped) -> None:
 
 
 @pytest.mark.parametrize("send", [at_once])
-def test_a_too_long_answer_is_refused_with_the_number_and_not_cut(ann: Fake, console: Piped) -> None:
+def test_a_long_answer_is_refused_with_its_length(ann: Fake, console: Piped) -> None:
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("ж" * 246)
     console.notes("Not sent: 492 bytes, and the other side's classic program takes at most 491.")
@@ -85,7 +85,7 @@ def test_a_too_long_answer_is_refused_with_the_number_and_not_cut(ann: Fake, con
     ann.gets(f"Bob> {'ж' * 245}x\0".encode())
 
 
-def test_on_a_free_line_a_program_still_takes_turns(idle_line: Line) -> None:
+def test_a_program_takes_turns_at_a_free_service(idle_line: Line) -> None:
     idle_line.start("--turns", "free")
     console = idle_line.plain("pychatd-console", "--handle", "Bob")
     console.notes("This is the line")
@@ -101,7 +101,7 @@ def test_on_a_free_line_a_program_still_takes_turns(idle_line: Line) -> None:
 
 
 @pytest.mark.parametrize("send", [at_once])
-def test_a_busy_line_says_so_to_a_program_too(line: Line, ann: Fake, console: Piped) -> None:
+def test_a_program_is_told_that_the_service_is_busy(line: Line, ann: Fake, console: Piped) -> None:
     open_and_talk(CLIENTS[0], ann, console)
     other = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE))
     other.says(b"Eve")
@@ -111,9 +111,7 @@ def test_a_busy_line_says_so_to_a_program_too(line: Line, ann: Fake, console: Pi
 
 @pytest.mark.parametrize("send", [at_once])
 @pytest.mark.parametrize("case", [CLIENTS[0], CLIENTS[-3]], ids=lambda case: case.family)
-def test_a_last_message_arrives_although_the_connection_breaks_behind_it(
-    case: Client, ann: Fake, console: Piped
-) -> None:
+def test_a_last_message_before_a_break_arrives(case: Client, ann: Fake, console: Piped) -> None:
     open_and_talk(case, ann, console)
     console.enter("hi there")
     ann.gets(octets(case.gets))
@@ -124,7 +122,7 @@ def test_a_last_message_arrives_although_the_connection_breaks_behind_it(
 
 
 @pytest.mark.parametrize("send", [at_once])
-def test_a_client_that_is_at_its_prompt_can_still_read_the_quit(ann: Fake, console: Piped) -> None:
+def test_a_client_at_its_prompt_can_still_read_the_quit(ann: Fake, console: Piped) -> None:
     """It writes before it reads, and name and text apart: the connection has to be there for both."""
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("\\quit")
@@ -135,7 +133,7 @@ def test_a_client_that_is_at_its_prompt_can_still_read_the_quit(ann: Fake, conso
     ann.says(b"hello")  # would raise
 
 
-def test_a_console_that_does_not_count_is_held_to_the_limit(line: Line) -> None:
+def test_the_daemon_checks_the_length_of_an_answer(line: Line) -> None:
     ann = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE))
     ann.says(b"Ann> hello")
     console = socket.socket(socket.AF_UNIX)

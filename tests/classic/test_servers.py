@@ -38,7 +38,7 @@ def answered(case: Server, listener: socket.socket, send: OneShot = at_once) -> 
     return bob
 
 
-def test_a_program_is_told_that_nothing_is_encrypted(idle_line: Line, listener: socket.socket) -> None:
+def test_the_user_is_told_that_nothing_is_encrypted(idle_line: Line, listener: socket.socket) -> None:
     ann = call(idle_line, listener, *SERVERS[0].options, "--json")
     answered(SERVERS[0], listener)
     ann.says('"plaintext": true')
@@ -85,7 +85,7 @@ def test_anns_quit(case: Server, idle_line: Line, listener: socket.socket) -> No
     assert ann.exit_status() == 0
 
 
-def test_a_too_long_message_is_refused_with_the_number(idle_line: Line, listener: socket.socket) -> None:
+def test_a_long_message_is_refused_with_its_length(idle_line: Line, listener: socket.socket) -> None:
     ann = call(idle_line, listener)
     bob = answered(SERVERS[0], listener)
     ann.enter("ж" * 250)
@@ -108,7 +108,7 @@ def test_a_second_message_waits_for_the_answer(idle_line: Line, listener: socket
     bob.close()
 
 
-def test_a_connection_that_breaks_is_told_with_what_is_not_known(idle_line: Line, listener: socket.socket) -> None:
+def test_a_broken_connection_says_what_is_not_known(idle_line: Line, listener: socket.socket) -> None:
     ann = call(idle_line, listener)
     bob = answered(SERVERS[0], listener)
     ann.enter("hello")
@@ -119,7 +119,7 @@ def test_a_connection_that_breaks_is_told_with_what_is_not_known(idle_line: Line
     assert ann.exit_status() == 1
 
 
-def test_a_server_that_dies_of_our_message_is_no_clean_end(idle_line: Line, listener: socket.socket) -> None:
+def test_a_server_that_dies_is_not_a_clean_end(idle_line: Line, listener: socket.socket) -> None:
     ann = call(idle_line, listener, "--no-hello")
     bob = Fake(listener.accept()[0])
     ann.enter("Grüße")
@@ -129,7 +129,7 @@ def test_a_server_that_dies_of_our_message_is_no_clean_end(idle_line: Line, list
     assert ann.exit_status() == 1
 
 
-def test_nobody_there_is_said(idle_line: Line, listener: socket.socket) -> None:
+def test_a_missing_server_is_reported(idle_line: Line, listener: socket.socket) -> None:
     listener.close()
     port = str(idle_line.port)
     ann = Piped(idle_line.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
@@ -137,7 +137,7 @@ def test_nobody_there_is_said(idle_line: Line, listener: socket.socket) -> None:
     assert ann.exit_status() == 3
 
 
-def test_our_own_daemon_is_a_classic_server_too(line: Line) -> None:
+def test_our_own_daemon_is_a_classic_server(line: Line) -> None:
     console = line.plain("pychatd-console", "--handle", "Bob")
     console.notes("This is the line")
     port = str(line.port)

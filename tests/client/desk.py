@@ -15,7 +15,6 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
 from pychat_client.ui.prompt import Prompt
@@ -117,7 +116,7 @@ async def desk(
     with create_pipe_input() as keyboard:
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")
         screen = Screen(Preferences(**preferences), history, theme, terminal, keyboard)
-        session = Session(Endpoint(Role.PEER, "Bob"), screen, "the test")
+        session = Session(Endpoint("Bob"), screen, "the test")
         connection = Connection(session)
         raw = await attach(connection)
         session.connection_made(connection)

@@ -1,12 +1,13 @@
-"""The line protocol: every frame survives the wire, and nothing on the wire survives breaking it."""
+"""Bytes to frames and back: each frame survives the wire, and each broken line is an error."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Iterable
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from pychat_client.errors import HandleError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX, LineCodec, parse
+from pychat_client.protocol.grammar import WORDS_MAX, timestamp
+from pychat_client.protocol.turns import Turns
 from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, check_handle, nfc
 
 thorough = settings(max_examples=300)
@@ -40,13 +43,13 @@ texts = (
     .map(nfc)
     .filter(lambda text: len(text) <= MESSAGE_MAX)
 )
-sentences = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=wire.WORDS_MAX).map(str.rstrip)
+sentences = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=WORDS_MAX).map(str.rstrip)
 codes = _one_of_letters(string.ascii_lowercase + "-")
 addresses = _one_of_letters(string.hexdigits + ".:%[]")
 sessions = _one_of_letters(string.ascii_letters + string.digits + "-_")
 counts = st.integers(0, 10**15 - 1)
 times = st.integers(0, 10**14).map(lambda millis: datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=millis))
-turns = st.sampled_from(["alternate", "free"])
+turns = st.sampled_from(Turns)
 
 FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Message: st.builds(wire.Message, handles, texts),
@@ -60,12 +63,22 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         turns=st.none() | turns,
         call=st.none() | counts,
         keep=st.none() | codes,
+        key=st.none() | codes,
         console=st.none() | sessions,
         suggested=st.booleans(),
         take=st.booleans(),
     ),
     wire.Peer: st.builds(
-        wire.Peer, handles, sessions, counts, counts, counts, turns, times, addresses, st.booleans()
+        wire.Peer,
+        handles,
+        *[counts] * 4,
+        turns,
+        times,
+        addresses,
+        st.booleans(),
+        room=st.none() | counts,
+        plain=st.booleans(),
+        name=st.none() | codes,
     ),
     wire.Ack: st.builds(wire.Ack, counts),
     wire.Stored: st.builds(wire.Stored, counts),
@@ -78,7 +91,13 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.History: st.builds(wire.History, st.none() | times),
     wire.Status: st.builds(wire.Status, sentences),
     wire.Away: st.builds(wire.Away),
-    wire.Here: st.builds(wire.Here, st.just("") | handles),
+    wire.Here: st.builds(
+        wire.Here,
+        st.just("") | handles,
+        address=st.none() | addresses,
+        plain=st.booleans(),
+        name=st.none() | codes,
+    ),
     wire.Ready: st.builds(wire.Ready),
     wire.Typing: st.builds(wire.Typing),
     wire.Ring: st.builds(wire.Ring),
@@ -119,14 +138,14 @@ def decode(chunks: Iterable[bytes]) -> tuple[list[wire.Frame], tuple[str, str] |
 # ------------------------------------------------------------------ round trips
 
 
-def test_every_frame_is_put_to_the_round_trip() -> None:
+def test_every_frame_has_a_round_trip() -> None:
     assert set(FRAMES) == set(get_args(wire.Frame)) - {wire.Rejected}
 
 
 @pytest.mark.parametrize("kind", FRAMES, ids=lambda kind: kind.__name__)
 @brief
 @given(data=st.data())
-def test_a_frame_comes_back_as_it_was_sent(kind: type[wire.Frame], data: st.DataObject) -> None:
+def test_a_frame_survives_the_wire(kind: type[wire.Frame], data: st.DataObject) -> None:
     frame = data.draw(FRAMES[kind])
     line = LineCodec().encode(frame)
     assert line.endswith(b"\n")
@@ -135,7 +154,7 @@ def test_a_frame_comes_back_as_it_was_sent(kind: type[wire.Frame], data: st.Data
     assert list(LineCodec().feed(line)) == [frame]
 
 
-def test_an_unfit_message_is_told_as_an_error() -> None:
+def test_a_rejected_message_becomes_an_error_line() -> None:
     assert parse(LineCodec().encode(wire.Rejected("too-long", "Not delivered.")).rstrip()) == wire.Error(
         "too-long", "Not delivered."
     )
@@ -149,12 +168,12 @@ def test_an_unfit_message_is_told_as_an_error() -> None:
         (wire.Hello(2, "Bob"), r"\hello 2 Bob"),
         (wire.Hello(1, "Bob", session="5f0c", got=0), r"\hello 1 Bob session=5f0c got=0"),
         (
-            wire.Hello(1, "alice", session="5f0c", got=2, turns="free", keep="30d"),
+            wire.Hello(1, "alice", session="5f0c", got=2, turns=Turns.FREE, keep="30d"),
             r"\hello 1 alice session=5f0c got=2 turns=free keep=30d",
         ),
         (wire.Hello(1, "alice", sent=3, suggested=True, take=True), r"\hello 1 alice sent=3 suggested=1 take=1"),
         (
-            wire.Peer("Bob", "7", 3, 1, 2, "free", NOON, "::1", classic=True),
+            wire.Peer("Bob", 7, 3, 1, 2, Turns.FREE, NOON, "::1", classic=True),
             r"\peer Bob session=7 got=3 heard=1 told=2 turns=free since=2024-05-01T12:00:00.000Z address=::1 "
             "classic=1",
         ),
@@ -178,20 +197,20 @@ def test_an_unfit_message_is_told_as_an_error() -> None:
         ],
     ],
 )
-def test_a_frame_is_the_line_that_the_protocol_says(frame: wire.Frame, line: str) -> None:
+def test_each_frame_has_the_line_of_the_protocol(frame: wire.Frame, line: str) -> None:
     assert str(frame) == line
     assert parse(line.encode()) == frame
 
 
 def test_times_travel_in_utc_with_milliseconds() -> None:
     east = NOON.astimezone(timezone(timedelta(hours=2))) + timedelta(microseconds=1999)
-    assert wire.timestamp(east) == "2024-05-01T12:00:00.001Z"
+    assert timestamp(east) == "2024-05-01T12:00:00.001Z"
     assert parse(rb"\at 2024-05-01T14:00:00+02:00") == wire.Timestamp(NOON)
 
 
 @pytest.mark.parametrize("frame", [wire.Quit("x" * 300), wire.Notice("x" * 300), wire.Error("t", "x" * 300)])
-def test_overlong_words_are_cut_when_they_are_sent(frame: wire.Frame) -> None:
-    assert str(frame).partition("x")[2] == "x" * (wire.WORDS_MAX - 2) + "…"
+def test_long_sentences_are_cut(frame: wire.Frame) -> None:
+    assert str(frame).partition("x")[2] == "x" * (WORDS_MAX - 2) + "…"
 
 
 # ------------------------------------------------------------------ the stream
@@ -211,14 +230,14 @@ def test_how_a_stream_is_split_makes_no_difference(stream: bytes, cuts: list[int
 
 @thorough
 @given(st.lists(words, max_size=10).map(" ".join))
-def test_whatever_was_understood_can_be_written_again(line: str) -> None:
+def test_a_frame_that_was_read_can_be_written_again(line: str) -> None:
     got, _ = decode([f"{line}\n".encode()])
     assert [parse(str(frame).encode()) for frame in got] == got
 
 
 @given(st.lists(frames, min_size=1, max_size=5))
 @brief
-def test_what_came_before_a_broken_line_is_yielded_and_nothing_behind_it(before: list[wire.Frame]) -> None:
+def test_frames_before_a_broken_line_count_and_none_behind_it(before: list[wire.Frame]) -> None:
     stream = b"".join(map(LineCodec().encode, before))
     for rest, code in ((b"not a line\n\\ping\n", "syntax"), (b"x" * (LINE_MAX + 1), "too-long")):
         got, error = decode([stream + rest])
@@ -249,14 +268,14 @@ def test_the_longest_legal_message_travels() -> None:
     assert list(LineCodec().feed(LineCodec().encode(message))) == [message]
 
 
-def test_a_message_of_501_characters_is_too_long_and_nfc_does_the_counting() -> None:
+def test_a_message_is_counted_in_nfc() -> None:
     accents = "e\u0301" * MESSAGE_MAX
     assert parse(f"Bob> {accents}".encode()) == wire.Message("Bob", "é" * MESSAGE_MAX)
     with pytest.raises(ProtocolError, match="has 501 characters"):
         parse(f"Bob> {accents}x".encode())
 
 
-def test_a_line_of_exactly_the_limit_is_read_and_one_byte_more_is_not() -> None:
+def test_a_line_can_be_as_long_as_the_limit() -> None:
     reason = "x" * (LINE_MAX - len("\\quit \n"))
     assert decode([f"\\quit {reason}\n".encode()]) == ([wire.Quit(reason)], None)
     _, error = decode([f"\\quit {reason}x\n".encode()])
@@ -264,7 +283,7 @@ def test_a_line_of_exactly_the_limit_is_read_and_one_byte_more_is_not() -> None:
     assert error[0] == "too-long"
 
 
-def test_an_endless_line_is_an_error_as_soon_as_it_is_too_long() -> None:
+def test_an_endless_line_is_an_error_early() -> None:
     codec = LineCodec()
     assert list(codec.feed(b"x" * LINE_MAX)) == []
     with pytest.raises(ProtocolError, match="more than 4096 bytes"):
@@ -288,7 +307,7 @@ def test_an_unknown_verb_is_ignored(line: bytes) -> None:
         (r"\hello 1 Bob colour=blue got=2 word", wire.Hello(1, "Bob", got=2)),
         (
             r"\peer Bob x=y address=:: since=2024-05-01T12:00Z turns=free told=2 heard=1 got=0 session=7 word",
-            wire.Peer("Bob", "7", 0, 1, 2, "free", NOON, "::"),
+            wire.Peer("Bob", 7, 0, 1, 2, Turns.FREE, NOON, "::"),
         ),
         (r"\hello 1 got=5", wire.Hello(1, "got=5")),  # a handle, if a strange one
         (r"\at 2024-05-01T12:00Z x=y", wire.Timestamp(NOON)),
@@ -303,13 +322,13 @@ def test_an_unknown_verb_is_ignored(line: bytes) -> None:
         (r"\read 1 x=y", wire.Read(1)),
     ],
 )
-def test_unknown_words_are_ignored_and_known_ones_come_in_any_order(line: str, frame: wire.Frame) -> None:
+def test_unknown_words_are_ignored_and_any_order_is_read(line: str, frame: wire.Frame) -> None:
     assert parse(line.encode()) == frame
 
 
 # ------------------------------------------------------------------ errors
 
-PEER = str(wire.Peer("Bob", "7", 0, 0, 0, "free", NOON, "::"))
+PEER = str(wire.Peer("Bob", 7, 0, 0, 0, Turns.FREE, NOON, "::"))
 BROKEN = {
     "utf-8": [b"Bob> \xff", b"Bob> caf\xe9", b"\\quit \xed\xa0\x80", b"\xf4\x90\x80\x80"],
     "control": [
@@ -351,6 +370,7 @@ BROKEN = {
         b"\\hello 1 Bob session=",
         b"\\hello 1 Bob session=a/b",
         b"\\hello 1 Bob session=" + b"a" * 65,
+        b"\\hello 1 Bob turns=chess",
         b"\\ack",
         b"\\ack x",
         b"\\ack -1",
@@ -366,6 +386,8 @@ BROKEN = {
         b"\\history since=noon",
         PEER.replace("2024-05", "2024-13").encode(),
         PEER.replace("heard=0", "heard=x").encode(),
+        PEER.replace("session=7", "session=5f0c").encode(),
+        PEER.replace("turns=free", "turns=chess").encode(),
     ],
 }
 
@@ -378,7 +400,7 @@ def test_a_broken_line_is_an_error_with_its_code(code: str, line: bytes) -> None
 
 
 @pytest.mark.parametrize("missing", ["session", "got", "heard", "told", "turns", "since", "address"])
-def test_a_peer_line_names_the_word_that_it_lacks(missing: str) -> None:
+def test_the_error_names_the_missing_word(missing: str) -> None:
     line = " ".join(word for word in PEER.split() if not word.startswith(f"{missing}="))
     with pytest.raises(ProtocolError, match=f"{missing}= is missing"):
         parse(line.encode())
@@ -387,9 +409,31 @@ def test_a_peer_line_names_the_word_that_it_lacks(missing: str) -> None:
 @pytest.mark.parametrize(
     "time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
 )
-def test_a_time_is_refused_or_can_be_shown_in_every_zone(time: str) -> None:
+def test_every_accepted_time_exists_in_every_zone(time: str) -> None:
     got, _ = decode([f"\\at {time}\n".encode()])
     for frame in got:
         assert isinstance(frame, wire.Timestamp)
         for hours in (-12, 0, 14):
             assert frame.time.astimezone(timezone(timedelta(hours=hours))) == frame.time
+
+
+# ------------------------------------------------------------------ values
+
+
+@pytest.mark.parametrize("line", [r"\hello 1 Bob turns=chess", PEER.replace("turns=free", "turns=chess")])
+def test_turns_are_alternate_or_free(line: str) -> None:
+    with pytest.raises(ProtocolError, match="'alternate' or 'free'"):
+        parse(line.encode())
+
+
+@pytest.mark.parametrize(
+    ("session", "number"), [("7", 7), ("5f0c", None), ("1" * 64, None), ("٣", None), (None, None), ("", None)]
+)
+def test_a_consoles_session_is_the_number_of_a_conversation(session: str | None, number: int | None) -> None:
+    assert wire.Hello(1, "alice", session=session).conversation == number
+
+
+@pytest.mark.parametrize("kind", [wire.Hello, wire.Peer, wire.Here, wire.History])
+def test_each_key_is_an_attribute_of_its_frame(kind: Any) -> None:
+    names = [field.name for field in fields(kind)]
+    assert list(kind.KEYS) == names[-len(kind.KEYS) :]

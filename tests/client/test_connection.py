@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pychat_client.classic.detecting_codec import PersonCodec
+from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.protocol import codec, wire
+from pychat_client.protocol.codec import Codec
 from pychat_client.transport import connection as link_module
-from pychat_client.transport.connection import UNSENT_MAX, Codec, Connection, reason
+from pychat_client.transport.connection import UNSENT_MAX, Connection, reason
 from tests.aio import Raw, attach, in_loop
 from tests.client.recorder import Recorder
 

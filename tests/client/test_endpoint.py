@@ -1,4 +1,4 @@
-"""The rules of a conversation: whose turn it is, and what each end does with whatever happens."""
+"""What each end of a conversation does with everything that can happen to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from pychat_client.errors import MessageError, NotAllowedError, ProtocolError
 from pychat_client.protocol import wire
-from pychat_client.protocol.endpoint import HELD_MAX, OUTBOX_MAX, Endpoint
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
+from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
     Ended,
@@ -23,7 +24,10 @@ from pychat_client.protocol.events import (
     Renamed,
     TextsReturned,
 )
+from pychat_client.protocol.outbox import HELD_MAX, OUTBOX_MAX
+from pychat_client.protocol.phase import Phase
 from pychat_client.protocol.turns import Role, Turns, TurnState
+from tests.endpoints import make_endpoint
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -38,14 +42,14 @@ def says(role: Role, text: str) -> wire.Message:
 
 def hello(*, session: str = "5f0c", got: int | None = None, turns: Turns = Turns.ALTERNATE) -> wire.Hello:
     """The daemon's answer to a peer's hello."""
-    return wire.Hello(1, "alice", session=session, got=got, turns=turns.value)
+    return wire.Hello(1, "alice", session=session, got=got, turns=turns)
 
 
 def conversation(
-    *, number: str = "7", got: int = 0, heard: int = 0, told: int = 0, turns: Turns = Turns.ALTERNATE
+    *, number: int = 7, got: int = 0, heard: int = 0, told: int = 0, turns: Turns = Turns.ALTERNATE
 ) -> wire.Peer:
     """What tells a console which conversation follows, and from where on."""
-    return wire.Peer("Client1", number, got, heard, told, turns.value, NOON, "192.0.2.7")
+    return wire.Peer("Client1", number, got, heard, told, turns, NOON, "192.0.2.7")
 
 
 def told(endpoint: Endpoint, *frames: wire.Frame) -> list[Event]:
@@ -57,7 +61,7 @@ def told(endpoint: Endpoint, *frames: wire.Frame) -> list[Event]:
 
 def begin(role: Role, turns: Turns = Turns.ALTERNATE) -> Endpoint:
     """An end whose user may speak: a peer that has been greeted, an operator with a first message."""
-    endpoint = Endpoint(role, HANDLES[role])
+    endpoint = make_endpoint(role, HANDLES[role])
     endpoint.greet()
     if role is PEER:
         told(endpoint, hello(turns=turns))
@@ -75,7 +79,7 @@ def again(endpoint: Endpoint, *frames: wire.Frame) -> tuple[list[Event], list[wi
     return told(endpoint, *frames), endpoint.take_frames()
 
 
-# ------------------------------------------------------------------ Ledger
+# ------------------------------------------------------------------ turns
 
 
 def is_legal(history: str, turns: Turns) -> bool:
@@ -87,31 +91,31 @@ def is_legal(history: str, turns: Turns) -> bool:
 
 
 @pytest.mark.parametrize("turns", Turns)
-def test_the_ledger_lets_each_legal_history_happen_and_no_other(turns: Turns) -> None:
+def test_turns_allow_each_legal_history_and_no_other(turns: Turns) -> None:
     legal = [""]
     for before in legal:
         for who, role in (("p", PEER), ("o", OPERATOR)):
-            ledger = TurnState(turns, before.count("p"), before.count("o"))
+            counts = TurnState(turns, before.count("p"), before.count("o"))
             allowed = is_legal(before + who, turns)
-            assert ledger.may_speak(role) == allowed
+            assert counts.may_speak(role) == allowed
             if allowed:
-                assert ledger.add(role) == ledger.count(role) == before.count(who) + 1
+                assert counts.add(role) == counts.count(role) == before.count(who) + 1
                 legal += [before + who] if len(before) < 8 else []
                 continue
             with pytest.raises(
                 ProtocolError, match="speaks first" if not before else "other side's turn"
             ) as broken:
-                ledger.add(role)
+                counts.add(role)
             assert broken.value.code == "turn"
-            assert (ledger.peer, ledger.operator) == (before.count("p"), before.count("o"))
+            assert (counts.peer, counts.operator) == (before.count("p"), before.count("o"))
     assert len(legal) == (9 if turns is Turns.ALTERNATE else 2**8)
 
 
 @pytest.mark.parametrize("role", Role)
-def test_the_ledger_counts_what_was_allowed_elsewhere(role: Role) -> None:
-    ledger = TurnState(Turns.ALTERNATE)
-    assert [ledger.add(role, in_turn=False) for _ in range(3)] == [1, 2, 3]
-    assert (ledger.count(role), ledger.count(OTHER[role])) == (3, 0)
+def test_late_messages_of_a_classic_peer_count_out_of_turn(role: Role) -> None:
+    counts = TurnState(Turns.ALTERNATE)
+    assert [counts.add(role, in_turn=False) for _ in range(3)] == [1, 2, 3]
+    assert (counts.count(role), counts.count(OTHER[role])) == (3, 0)
 
 
 # ------------------------------------------------------------------ every state, every input
@@ -127,21 +131,22 @@ def other_speaks(endpoint: Endpoint) -> object:
     return endpoint.receive(says(OTHER[endpoint.role], "x"))
 
 
-def reconnects(endpoint: Endpoint, name: str | None = None) -> object:
-    """A new link comes up; the daemon tells of the conversation `name`, or of the one this end was in."""
+def _token(endpoint: Endpoint) -> str:
+    return endpoint.session if isinstance(endpoint.session, str) else "5f0c"
+
+
+def reconnects(endpoint: Endpoint, *, stranger: bool = False) -> object:
+    """A new connection: the daemon tells of the conversation that this end was in, or of a `stranger`'s."""
     endpoint.connection_lost()
     endpoint.greet()
     if endpoint.role is PEER:
-        return endpoint.receive(hello(session=name or endpoint.session or "5f0c", got=endpoint.stored_count))
-    name = name or endpoint.session
+        return endpoint.receive(hello(session="99" if stranger else _token(endpoint), got=endpoint.stored_count))
+    number = 99 if stranger else endpoint.session
     answers: list[wire.Frame] = [wire.Hello(1, "alice")]
-    if name is not None:
-        heard, told = (
-            (endpoint.received_count, endpoint.stored_count)
-            if name == endpoint.session and not endpoint.ended
-            else (0, 0)
-        )
-        answers.append(conversation(number=name, got=endpoint.stored_count, heard=heard, told=told))
+    if isinstance(number, int):
+        goes_on = number == endpoint.session and not endpoint.ended
+        heard, told = (endpoint.received_count, endpoint.stored_count) if goes_on else (0, 0)
+        answers.append(conversation(number=number, got=endpoint.stored_count, heard=heard, told=told))
     return [event for frame in answers for event in endpoint.receive(frame)]
 
 
@@ -181,7 +186,7 @@ INPUTS: dict[str, Input] = {
     "lost": lambda endpoint: endpoint.connection_lost(),
     "reconnect": reconnects,
     "hello": arrives(hello()),
-    "stranger": lambda endpoint: reconnects(endpoint, "99"),
+    "stranger": lambda endpoint: reconnects(endpoint, stranger=True),
     "message": other_speaks,
     "ack 1": arrives(wire.Ack(1)),
     "ack 9": arrives(wire.Ack(9)),
@@ -191,7 +196,7 @@ INPUTS: dict[str, Input] = {
     "away": arrives(wire.Away()),
     "here": arrives(wire.Here()),
     "ready": arrives(wire.Ready()),
-    "peer": arrives(conversation(number="99")),
+    "peer": arrives(conversation(number=99)),
     "goodbye": arrives(wire.Quit()),
     "busy": arrives(wire.Busy()),
     "error": arrives(wire.Error("stopping")),
@@ -201,19 +206,27 @@ INPUTS: dict[str, Input] = {
     "status": arrives(wire.Status()),
 }
 
-# Input | the events shown / the frames sent, or what is raised: in which states | ...
+# A row is an input, and then each outcome with the states that have it:
+#
+#     say       | Queued: calling held | Shown/Message: met mine | refused: over
+#
+# In the states "calling" and "held", `say` gives the event MessageQueued, and nothing is sent. In "met" and "mine"
+# it gives MessageShown, and a Message is sent. In "over" it raises NotAllowedError. `-` is no event. `+` joins
+# several. `!ack` is a ProtocolError with the code "ack". `text` is a string. `never`: it cannot happen there.
 TABLE = {
     PEER: """
-say       | Held: offline calling unacked theirs held cut | Said/Message: met mine | refused: over left
+say       | Queued: offline calling unacked theirs held cut | Shown/Message: met mine | refused: over left
 recall    | -: offline calling met unacked theirs mine cut over left | text: held
-quit      | Over: offline calling cut | Over/Quit: met unacked theirs mine held over left
+quit      | Ended: offline calling cut | Ended/Quit: met unacked theirs mine held over left
 lost      | -: offline calling met unacked theirs mine held cut over left
-reconnect | Met/Hello: offline calling met theirs mine held | Met/Hello+Message: unacked cut | -/Hello: over
+reconnect | Connected/Hello: offline calling met theirs mine held | Connected/Hello+Message: unacked cut
+reconnect | -/Hello: over
 reconnect | -/Hello+Quit: left
-stranger  | Met/Hello: offline calling met | Met/Hello+Message: unacked cut | Over/Hello: theirs mine held
+stranger  | Connected/Hello: offline calling met | Connected/Hello+Message: unacked cut
+stranger  | Ended/Hello: theirs mine held
 stranger  | -/Hello: over | -/Hello+Quit: left
-hello     | Met: calling | !hello: met unacked theirs mine held over left | never: offline cut
-message   | Said/Ack: met unacked theirs mine over left | Said+Said/Message+Ack: held | Said: calling
+hello     | Connected: calling | !hello: met unacked theirs mine held over left | never: offline cut
+message   | Shown/Ack: met unacked theirs mine over left | Shown+Shown/Message+Ack: held | Shown: calling
 message   | never: offline cut
 ack 1     | -: unacked theirs mine held over left | !ack: calling met | never: offline cut
 ack 9     | !ack: calling met unacked theirs mine held over left | never: offline cut
@@ -224,25 +237,25 @@ here      | -: calling met unacked theirs mine held over left | never: offline c
 ready     | -: calling met unacked theirs mine held over left | never: offline cut
 peer      | -: calling met unacked theirs mine held over left | never: offline cut
 stored    | -: calling met unacked theirs mine held over left | never: offline cut
-goodbye   | Over: calling met unacked theirs mine held | -: over left | never: offline cut
-busy      | Complaint: calling met unacked theirs mine held over left | never: offline cut
-error     | Complaint: calling met unacked theirs mine held over left | never: offline cut
-notice    | Told: calling met unacked theirs mine held over left | never: offline cut
+goodbye   | Ended: calling met unacked theirs mine held | -: over left | never: offline cut
+busy      | RemoteError: calling met unacked theirs mine held over left | never: offline cut
+error     | RemoteError: calling met unacked theirs mine held over left | never: offline cut
+notice    | Notice: calling met unacked theirs mine held over left | never: offline cut
 typing    | -: calling met unacked theirs mine held over left | never: offline cut
 ring      | -: calling met unacked theirs mine held over left | never: offline cut
 status    | -: calling met unacked theirs mine held over left | never: offline cut
 """,
     OPERATOR: """
-say       | Held: unacked theirs held cut | Said/Message: mine | refused: offline calling waiting met over left
+say       | Queued: unacked theirs held cut | Shown/Message: mine | refused: offline calling waiting met over left
 recall    | -: offline calling waiting met mine unacked theirs cut over left | text: held
-quit      | Over: offline calling cut | Over/Quit: waiting met mine unacked theirs held over left
+quit      | Ended: offline calling cut | Ended/Quit: waiting met mine unacked theirs held over left
 lost      | -: offline calling waiting met mine unacked theirs held cut over left
-reconnect | -/Hello: offline calling waiting | Met/Hello+Ack: met mine theirs held over
-reconnect | Met/Hello+Ack+Message: unacked cut | -/Hello+Ack+Quit: left
-stranger  | Met/Hello+Ack: offline calling waiting met mine theirs over
-stranger  | Over+Met/Hello+Ack: unacked held cut left
+reconnect | -/Hello: offline calling waiting | Connected/Hello+Ack: met mine theirs held over
+reconnect | Connected/Hello+Ack+Message: unacked cut | -/Hello+Ack+Quit: left
+stranger  | Connected/Hello+Ack: offline calling waiting met mine theirs over
+stranger  | Ended+Connected/Hello+Ack: unacked held cut left
 hello     | -: calling | !hello: waiting met mine unacked theirs held over left | never: offline cut
-message   | Said/Ack: waiting met mine unacked theirs over left | Said+Said/Message+Ack: held | Said: calling
+message   | Shown/Ack: waiting met mine unacked theirs over left | Shown+Shown/Message+Ack: held | Shown: calling
 message   | never: offline cut
 ack 1     | -: unacked theirs held left | !ack: calling waiting met mine over | never: offline cut
 ack 9     | !ack: calling waiting met mine unacked theirs held over left | never: offline cut
@@ -251,13 +264,14 @@ at        | -: calling waiting met mine unacked theirs held over left | never: o
 away      | Presence: calling waiting met mine unacked theirs held over left | never: offline cut
 here      | -: calling waiting met mine unacked theirs held over left | never: offline cut
 ready     | -: calling waiting met mine unacked theirs held over left | never: offline cut
-peer      | Met/Ack: calling waiting met mine theirs over | Over+Met/Ack: unacked held left
+peer      | Connected/Ack: calling waiting met mine theirs over | Ended+Connected/Ack: unacked held left
 peer      | never: offline cut
 stored    | -: calling waiting met mine unacked theirs held over left | never: offline cut
-goodbye   | Over: calling waiting met mine unacked theirs held | -: over | Returned: left | never: offline cut
-busy      | Complaint: calling waiting met mine unacked theirs held over left | never: offline cut
-error     | Complaint: calling waiting met mine unacked theirs held over left | never: offline cut
-notice    | Told: calling waiting met mine unacked theirs held over left | never: offline cut
+goodbye   | Ended: calling waiting met mine unacked theirs held | -: over | TextsReturned: left
+goodbye   | never: offline cut
+busy      | RemoteError: calling waiting met mine unacked theirs held over left | never: offline cut
+error     | RemoteError: calling waiting met mine unacked theirs held over left | never: offline cut
+notice    | Notice: calling waiting met mine unacked theirs held over left | never: offline cut
 typing    | -: calling waiting met mine unacked theirs held over left | never: offline cut
 ring      | -: calling waiting met mine unacked theirs held over left | never: offline cut
 status    | -: calling waiting met mine unacked theirs held over left | never: offline cut
@@ -275,7 +289,7 @@ def cells() -> Iterator[tuple[Role, str, str, str]]:
 
 
 def end_in(role: Role, state: str) -> Endpoint:
-    endpoint = Endpoint(role, HANDLES[role])
+    endpoint = make_endpoint(role, HANDLES[role])
     start, branch = BRANCHES.get(state, (state, WAYS[role]["offline"]))
     for name, step in WAYS[role].items():
         step(endpoint)
@@ -290,15 +304,7 @@ def end_in(role: Role, state: str) -> Endpoint:
 def _short(thing: object) -> str:
     """How the table calls an event or a frame."""
     name = type(thing).__name__
-    return {
-        "MessageShown": "Said",
-        "MessageQueued": "Held",
-        "Connected": "Met",
-        "Ended": "Over",
-        "RemoteError": "Complaint",
-        "Notice": "Told",
-        "TextsReturned": "Returned",
-    }.get(name, name)
+    return name.removeprefix("Message") or name
 
 
 def outcome_of(endpoint: Endpoint, given: str) -> str:
@@ -316,7 +322,7 @@ def outcome_of(endpoint: Endpoint, given: str) -> str:
     return f"{shown or '-'}/{sent}".removesuffix("/")
 
 
-def test_the_table_has_each_state_and_input_exactly_once() -> None:
+def test_the_table_has_each_state_and_input_once() -> None:
     every = [(role, state, given) for role in Role for state in [*WAYS[role], *BRANCHES] for given in INPUTS]
     key = str
     assert sorted((cell[:3] for cell in cells()), key=key) == sorted(every, key=key)
@@ -326,14 +332,31 @@ def test_the_table_has_each_state_and_input_exactly_once() -> None:
     ("role", "state", "given", "outcome"),
     [pytest.param(*cell, id="-".join(cell[1:])) for cell in cells() if cell[3] != "never"],
 )
-def test_in_each_state_each_input_has_its_outcome(role: Role, state: str, given: str, outcome: str) -> None:
+def test_each_input_in_each_state_has_its_outcome(role: Role, state: str, given: str, outcome: str) -> None:
     assert outcome_of(end_in(role, state), given) == outcome
+
+
+PHASES: dict[Phase, set[str]] = {
+    Phase.OFFLINE: {"offline", "cut"},
+    Phase.CALLING: {"calling"},
+    Phase.WAITING: {"waiting"},
+    Phase.MET: {"met", "mine", "unacked", "theirs", "held"},  # apart by the counts
+    Phase.OVER: {"over"},
+    Phase.LEFT: {"left"},
+}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_state_of_the_table_is_in_a_phase(role: Role) -> None:
+    for phase, states in PHASES.items():
+        for state in states & {*WAYS[role], *BRANCHES}:
+            assert end_in(role, state).phase is phase
 
 
 # ------------------------------------------------------------------ what the user says
 
 
-def test_what_is_said_early_goes_in_order_one_a_turn() -> None:
+def test_early_texts_go_in_order_one_each_turn() -> None:
     endpoint = begin(PEER)
     assert [endpoint.say(text) for text in ("one", "two", "three")] == [
         MessageShown(says(PEER, "one"), own=True),
@@ -347,8 +370,8 @@ def test_what_is_said_early_goes_in_order_one_a_turn() -> None:
         assert endpoint.take_frames() == [says(PEER, text), wire.Ack(endpoint.received_count)]
 
 
-def test_with_free_turns_all_that_was_held_goes_at_once() -> None:
-    endpoint = Endpoint(PEER, "Client1")
+def test_with_free_turns_all_held_texts_go_at_once() -> None:
+    endpoint = Endpoint("Client1")
     for text in ("one", "two"):
         assert endpoint.say(text) == MessageQueued(text)
     endpoint.greet()
@@ -360,7 +383,7 @@ def test_with_free_turns_all_that_was_held_goes_at_once() -> None:
     assert endpoint.take_frames()[1:] == [says(PEER, "one"), says(PEER, "two")]
 
 
-def test_only_so_many_texts_are_on_their_way_at_once() -> None:
+def test_the_number_of_unacked_messages_is_limited() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for n in range(OUTBOX_MAX):
         endpoint.say(str(n))
@@ -369,7 +392,7 @@ def test_only_so_many_texts_are_on_their_way_at_once() -> None:
     assert endpoint.take_frames()[-1] == says(PEER, "more")
 
 
-def test_the_newest_held_text_is_recalled_first() -> None:
+def test_recall_takes_back_the_newest_held_text() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two", "three"):
         endpoint.say(text)
@@ -377,18 +400,18 @@ def test_the_newest_held_text_is_recalled_first() -> None:
     assert endpoint.sent_count == 1  # what has gone is not recalled
 
 
-def test_only_so_many_texts_may_wait() -> None:
-    endpoint = Endpoint(PEER, "Client1")
+def test_the_number_of_held_texts_is_limited() -> None:
+    endpoint = Endpoint("Client1")
     for n in range(HELD_MAX):
         endpoint.say(str(n))
-    with pytest.raises(NotAllowedError, match=f"{HELD_MAX} messages are waiting"):
+    with pytest.raises(NotAllowedError, match=f"{HELD_MAX} messages already wait"):
         endpoint.say("one too many")
     assert list(endpoint.held) == [str(n) for n in range(HELD_MAX)]
     endpoint.recall()
     assert endpoint.say("now") == MessageQueued("now")
 
 
-def test_what_is_no_message_changes_nothing() -> None:
+def test_an_invalid_message_changes_nothing() -> None:
     endpoint = begin(PEER)
     for text in ("", "a\x1bb", "x" * 501):
         with pytest.raises(MessageError):
@@ -396,7 +419,7 @@ def test_what_is_no_message_changes_nothing() -> None:
     assert (endpoint.sent_count, len(endpoint.held), endpoint.take_frames()) == (0, 0, [])
 
 
-def test_checking_a_text_says_what_would_be_sent_and_sends_nothing() -> None:
+def test_validate_returns_the_message_and_sends_nothing() -> None:
     endpoint = begin(PEER)
     assert endpoint.validate("e\u0301\n") == "é\u2028"
     assert (endpoint.sent_count, len(endpoint.held), endpoint.take_frames()) == (0, 0, [])
@@ -405,7 +428,7 @@ def test_checking_a_text_says_what_would_be_sent_and_sends_nothing() -> None:
 # ------------------------------------------------------------------ acks
 
 
-def test_a_text_is_kept_until_it_is_acked() -> None:
+def test_a_message_is_kept_until_it_is_acked() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
         endpoint.say(text)
@@ -415,7 +438,7 @@ def test_a_text_is_kept_until_it_is_acked() -> None:
     assert (endpoint.stored_count, list(endpoint.outbox)) == (2, ["three"])
 
 
-def test_nothing_can_be_acked_that_was_not_sent() -> None:
+def test_an_ack_of_more_than_was_sent_is_an_error() -> None:
     endpoint = begin(PEER)
     endpoint.say("one")
     with pytest.raises(ProtocolError, match="2 messages were acked, and 1 were sent"):
@@ -427,7 +450,7 @@ def test_nothing_can_be_acked_that_was_not_sent() -> None:
     assert list(endpoint.outbox) == ["one"]
 
 
-def test_what_is_shown_is_acked_once() -> None:
+def test_a_displayed_message_is_acked_once() -> None:
     endpoint = begin(OPERATOR)
     assert endpoint.take_frames() == []
     endpoint.receive(says(PEER, "two"))
@@ -437,7 +460,7 @@ def test_what_is_shown_is_acked_once() -> None:
     assert endpoint.take_frames() == [wire.Ack(2)]
 
 
-def test_what_is_shown_without_a_link_is_told_to_the_next() -> None:
+def test_the_next_hello_counts_what_was_displayed_offline() -> None:
     peer, operator = begin(PEER), begin(OPERATOR)
     peer.say("one")
     for endpoint in (peer, operator):
@@ -465,7 +488,7 @@ def test_read_counts_only_grow() -> None:
 # ------------------------------------------------------------------ resume
 
 
-def test_a_resumed_peer_sends_again_what_the_daemon_has_not_got() -> None:
+def test_a_resumed_peer_sends_again_what_was_not_stored() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
         endpoint.say(text)
@@ -475,12 +498,12 @@ def test_a_resumed_peer_sends_again_what_the_daemon_has_not_got() -> None:
     assert endpoint.stored_count == 2
 
 
-def test_a_peer_that_has_said_nothing_has_nothing_to_resume() -> None:
+def test_without_a_message_there_is_nothing_to_resume() -> None:
     events, _ = again(begin(PEER), hello())
     assert events == [Connected("alice", resumed=False)]
 
 
-def test_what_was_said_while_cut_off_follows_behind() -> None:
+def test_texts_typed_offline_follow_the_resent_ones() -> None:
     endpoint = begin(PEER)
     endpoint.say("one")
     endpoint.connection_lost()
@@ -489,16 +512,16 @@ def test_what_was_said_while_cut_off_follows_behind() -> None:
     assert again(endpoint, hello(got=1), says(OPERATOR, "a"))[1] == [says(PEER, "two"), wire.Ack(1)]
 
 
-def test_stricter_turns_of_a_new_conversation_hold_what_they_do_not_allow() -> None:
+def test_stricter_turns_of_a_new_conversation_hold_texts() -> None:
     endpoint = begin(PEER, Turns.FREE)
-    for text in ("one", "two"):
+    for text in ("one", "two", "three"):
         endpoint.say(text)
     _, sent = again(endpoint, hello(session="new", turns=Turns.ALTERNATE))
     assert sent == [says(PEER, "one")]
-    assert list(endpoint.held) == ["two"]
+    assert list(endpoint.held) == ["two", "three"]
 
 
-def test_a_resumed_console_is_repeated_what_was_stored_and_shows_it_no_second_time() -> None:
+def test_a_resumed_console_shows_a_repeated_message_once() -> None:
     endpoint = begin(OPERATOR)
     endpoint.say("two")
     endpoint.connection_lost()
@@ -520,16 +543,16 @@ def test_a_resumed_console_is_repeated_what_was_stored_and_shows_it_no_second_ti
     assert (endpoint.stored_count, endpoint.sent_count, endpoint.received_count) == (1, 1, 2)
 
 
-def test_a_console_acks_a_conversation_as_soon_as_it_is_told_of_it() -> None:
-    endpoint = Endpoint(OPERATOR, "alice")
+def test_a_console_acks_a_conversation_at_once() -> None:
+    endpoint = ConsoleEndpoint("alice")
     endpoint.greet()
     endpoint.take_frames()
     told(endpoint, wire.Hello(1, "alice"), conversation())
     assert endpoint.take_frames() == [wire.Ack(0)]
 
 
-def test_a_fresh_console_is_shown_both_sides() -> None:
-    endpoint = Endpoint(OPERATOR, "alice")
+def test_a_new_console_shows_both_sides() -> None:
+    endpoint = ConsoleEndpoint("alice")
     endpoint.greet()
     repeated = (says(PEER, "one"), wire.Timestamp(NOON, own=True), says(OPERATOR, "two"), says(PEER, "three"))
     events = told(endpoint, wire.Hello(1, "alice"), conversation(got=1), *repeated)
@@ -541,7 +564,7 @@ def test_a_fresh_console_is_shown_both_sides() -> None:
     assert endpoint.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
 
 
-def test_a_console_counts_on_from_where_it_is_told_to_begin() -> None:
+def test_a_console_counts_from_where_the_daemon_begins() -> None:
     endpoint = begin(OPERATOR)
     endpoint.say("lost?")
     heading = conversation(got=2, heard=3, told=2)
@@ -554,8 +577,8 @@ def test_a_console_counts_on_from_where_it_is_told_to_begin() -> None:
     assert endpoint.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
 
 
-def test_nothing_is_sent_before_the_repetition_has_told_all() -> None:
-    endpoint = Endpoint(OPERATOR, "alice")
+def test_a_console_sends_nothing_during_the_replay() -> None:
+    endpoint = ConsoleEndpoint("alice")
     endpoint.greet()
     told(endpoint, wire.Hello(1, "alice"), conversation(got=1, turns=Turns.FREE), says(PEER, "one"))
     endpoint.take_frames()
@@ -568,7 +591,7 @@ def test_nothing_is_sent_before_the_repetition_has_told_all() -> None:
     assert endpoint.take_frames() == [says(OPERATOR, "mine")]
 
 
-def test_an_own_text_whose_words_are_gone_counts_as_arrived() -> None:
+def test_a_repeated_message_without_its_text_counts_as_stored() -> None:
     endpoint = begin(OPERATOR)
     endpoint.say("two")
     gone = (wire.Timestamp(NOON, own=True, mine=True, gone=True), says(OPERATOR, "?"))
@@ -577,7 +600,7 @@ def test_an_own_text_whose_words_are_gone_counts_as_arrived() -> None:
     assert (endpoint.stored_count, list(endpoint.outbox)) == (1, [])
 
 
-def test_what_another_console_has_said_comes_first_and_the_own_text_waits() -> None:
+def test_another_consoles_message_comes_before_the_own_text() -> None:
     endpoint = begin(OPERATOR)
     for text in ("mine", "mine too"):
         endpoint.say(text)
@@ -590,7 +613,7 @@ def test_what_another_console_has_said_comes_first_and_the_own_text_waits() -> N
     assert endpoint.take_frames() == [says(OPERATOR, "mine"), wire.Ack(2)]
 
 
-def test_another_console_may_have_had_several_turns() -> None:
+def test_another_console_can_have_had_several_turns() -> None:
     endpoint = begin(OPERATOR)
     endpoint.say("mine")
     talk = (
@@ -602,17 +625,17 @@ def test_another_console_may_have_had_several_turns() -> None:
     assert (endpoint.stored_count, endpoint.sent_count, endpoint.received_count) == (2, 3, 3)
 
 
-def test_a_console_may_be_given_another_handle_and_asks_for_things_once() -> None:
-    endpoint = Endpoint(OPERATOR, "root")
-    endpoint.handle_is_default = endpoint.take_over = True
+def test_a_console_takes_the_daemons_handle_and_asks_once() -> None:
+    endpoint = ConsoleEndpoint("root", handle_is_default=True, take_over=True)
     endpoint.greet()
     assert endpoint.take_frames() == [wire.Hello(1, "root", suggested=True, take=True)]
     told(endpoint, wire.Hello(1, "alice"))
+    endpoint.connection_lost()
     endpoint.greet()
     assert endpoint.take_frames() == [wire.Hello(1, "alice")]
 
 
-def test_a_text_between_hello_and_peer_goes_behind_the_ack_that_makes_it_count() -> None:
+def test_a_text_before_the_peer_line_goes_behind_its_ack() -> None:
     endpoint = begin(OPERATOR)
     endpoint.connection_lost()
     endpoint.greet()
@@ -623,15 +646,17 @@ def test_a_text_between_hello_and_peer_goes_behind_the_ack_that_makes_it_count()
 
 
 @pytest.mark.parametrize("role", Role)
-def test_on_a_new_link_the_other_end_is_here_until_it_is_said_to_be_away(role: Role) -> None:
+def test_on_a_new_connection_the_other_end_is_present(role: Role) -> None:
     endpoint = begin(role)
     told(endpoint, wire.Away())
     again(endpoint, *([hello()] if role is PEER else [wire.Hello(1, "alice"), conversation(heard=1)]))
     assert endpoint.other_present
 
 
-def test_an_end_is_ready_when_all_has_been_told_to_it() -> None:
-    peer, operator = Endpoint(PEER, "Client1"), Endpoint(OPERATOR, "alice")
+def test_an_endpoint_is_ready_when_it_knows_what_was_before() -> None:
+    peer, operator = Endpoint("Client1"), ConsoleEndpoint("alice")
+    peer.greet()
+    operator.greet()
     told(operator, wire.Hello(1, "alice"), conversation())
     assert not peer.ready
     assert not operator.ready
@@ -641,9 +666,10 @@ def test_an_end_is_ready_when_all_has_been_told_to_it() -> None:
     assert peer.ready
 
 
-def test_an_end_knows_how_long_the_daemon_keeps_what_is_said() -> None:
+def test_an_endpoint_knows_how_long_messages_are_kept() -> None:
     for role in Role:
-        endpoint = Endpoint(role, HANDLES[role])
+        endpoint = make_endpoint(role, HANDLES[role])
+        endpoint.greet()
         told(endpoint, wire.Hello(1, "alice", session="5f0c", keep="30d"))
         assert endpoint.retention == "30d"
 
@@ -658,13 +684,13 @@ def test_another_console_brings_its_own_handle() -> None:
 # ------------------------------------------------------------------ times
 
 
-def test_a_time_is_that_of_the_next_message_only() -> None:
+def test_a_time_is_for_the_next_message_only() -> None:
     endpoint = begin(PEER, Turns.FREE)
     events = told(endpoint, wire.Timestamp(NOON), wire.Read(0), says(OPERATOR, "then"), says(OPERATOR, "now"))
     assert [event.time for event in events if isinstance(event, MessageShown)] == [NOON, None]
 
 
-def test_a_time_without_its_message_is_lost_with_the_link() -> None:
+def test_a_time_without_its_message_is_lost_at_a_cut() -> None:
     endpoint = begin(PEER)
     told(endpoint, wire.Timestamp(NOON))
     events, _ = again(endpoint, hello(), says(OPERATOR, "now"))
@@ -674,7 +700,7 @@ def test_a_time_without_its_message_is_lost_with_the_link() -> None:
 # ------------------------------------------------------------------ the end
 
 
-def test_the_others_quit_gives_back_what_did_not_arrive() -> None:
+def test_the_others_quit_gives_back_what_is_not_stored() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two"):
         endpoint.say(text)
@@ -682,7 +708,7 @@ def test_the_others_quit_gives_back_what_did_not_arrive() -> None:
     assert endpoint.take_back() == Leftovers()
 
 
-def test_after_the_own_quit_what_is_on_its_way_may_still_be_acked() -> None:
+def test_after_the_own_quit_acks_can_still_come() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
         endpoint.say(text)
@@ -692,7 +718,7 @@ def test_after_the_own_quit_what_is_on_its_way_may_still_be_acked() -> None:
     assert endpoint.take_back() == Leftovers(not_confirmed=("two",))
 
 
-def test_the_own_quit_gives_back_what_was_held() -> None:
+def test_the_own_quit_gives_back_held_texts() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two"):
         endpoint.say(text)
@@ -700,7 +726,7 @@ def test_the_own_quit_gives_back_what_was_held() -> None:
     assert list(endpoint.held) == []
 
 
-def test_after_the_own_quit_what_was_stored_before_is_shown_and_nothing_goes() -> None:
+def test_a_message_that_crossed_the_own_quit_is_shown() -> None:
     endpoint = begin(OPERATOR)
     endpoint.quit()
     endpoint.take_frames()
@@ -708,7 +734,7 @@ def test_after_the_own_quit_what_was_stored_before_is_shown_and_nothing_goes() -
     assert endpoint.take_frames() == [wire.Ack(2)]
 
 
-def test_a_daemon_that_has_forgotten_the_conversation_ends_it() -> None:
+def test_a_daemon_that_forgot_the_conversation_ends_it() -> None:
     endpoint = begin(PEER)
     endpoint.say("one")
     told(endpoint, wire.Ack(1), says(OPERATOR, "a"))
@@ -719,11 +745,11 @@ def test_a_daemon_that_has_forgotten_the_conversation_ends_it() -> None:
     assert sent == []
 
 
-def test_a_new_conversation_at_the_console_starts_from_nothing_and_gives_old_texts_back() -> None:
+def test_a_new_conversation_gives_the_texts_for_the_old_one_back() -> None:
     endpoint = begin(OPERATOR)
     for text in ("two", "early"):
         endpoint.say(text)
-    new = conversation(number="8")
+    new = conversation(number=8)
     over, met, said = told(endpoint, new, says(PEER, "one"))
     assert isinstance(over, Ended)
     assert over.left == Leftovers(not_sent=("early",), not_confirmed=("two",))
@@ -735,15 +761,15 @@ def test_a_new_conversation_at_the_console_starts_from_nothing_and_gives_old_tex
     assert endpoint.my_turn
 
 
-def test_the_next_conversation_is_a_new_one_after_the_others_quit() -> None:
+def test_after_the_others_quit_the_next_conversation_is_new() -> None:
     endpoint = begin(OPERATOR)
     endpoint.say("two")
-    told(endpoint, wire.Ack(1), wire.Read(1), wire.Quit(), conversation(number="8"), says(PEER, "one"))
+    told(endpoint, wire.Ack(1), wire.Read(1), wire.Quit(), conversation(number=8), says(PEER, "one"))
     assert (endpoint.stored_count, endpoint.read_count, endpoint.received_count) == (0, 0, 1)
     assert endpoint.say("two") == MessageShown(says(OPERATOR, "two"), own=True)
 
 
-def test_an_end_that_has_quit_calls_again_to_say_so_and_one_that_was_left_does_not() -> None:
+def test_only_an_own_quit_is_resumed_to_say_so() -> None:
     for role, session in ((PEER, "5f0c"), (OPERATOR, "7")):
         left, over = begin(role), begin(role)
         left.quit()
@@ -757,7 +783,7 @@ def test_an_end_that_has_quit_calls_again_to_say_so_and_one_that_was_left_does_n
         assert over.take_frames() == [wire.Hello(1, HANDLES[role], call=2 if role is PEER else None)]
 
 
-def test_a_peers_quit_during_the_call_is_told_once_the_call_is_answered() -> None:
+def test_a_quit_while_calling_is_sent_after_the_answer() -> None:
     endpoint = begin(PEER)
     endpoint.say("one")
     endpoint.connection_lost()
@@ -767,7 +793,7 @@ def test_a_peers_quit_during_the_call_is_told_once_the_call_is_answered() -> Non
     assert endpoint.take_frames()[-1] == wire.Quit()
 
 
-def test_what_the_answer_says_is_stored_is_not_given_back_after_a_quit() -> None:
+def test_what_the_hello_confirms_is_not_given_back() -> None:
     endpoint = begin(PEER)
     endpoint.say("one")
     endpoint.connection_lost()
@@ -777,7 +803,7 @@ def test_what_the_answer_says_is_stored_is_not_given_back_after_a_quit() -> None
     assert endpoint.take_back() == Leftovers()
 
 
-def test_what_no_link_was_given_is_not_sent_and_the_rest_is_not_confirmed() -> None:
+def test_only_transmitted_messages_are_not_confirmed() -> None:
     endpoint = begin(PEER, Turns.FREE)
     endpoint.say("given")
     endpoint.connection_lost()
@@ -785,7 +811,17 @@ def test_what_no_link_was_given_is_not_sent_and_the_rest_is_not_confirmed() -> N
     assert endpoint.take_back() == Leftovers(("kept here",), ("given",))
 
 
-def test_what_a_new_link_was_given_again_is_not_confirmed() -> None:
+def test_an_ack_leaves_the_later_messages_as_they_are() -> None:
+    endpoint = begin(PEER, Turns.FREE)
+    for text in ("one", "two"):
+        endpoint.say(text)
+    told(endpoint, wire.Ack(1))
+    endpoint.connection_lost()
+    endpoint.say("three")
+    assert endpoint.take_back() == Leftovers(("three",), ("two",))
+
+
+def test_messages_sent_again_are_not_confirmed() -> None:
     endpoint = begin(PEER, Turns.FREE)
     endpoint.say("one")
     endpoint.connection_lost()
@@ -794,7 +830,7 @@ def test_what_a_new_link_was_given_again_is_not_confirmed() -> None:
     assert endpoint.take_back() == Leftovers(not_confirmed=("one", "two"))
 
 
-def test_what_a_refused_console_has_said_is_stored_or_not_sent() -> None:
+def test_messages_of_a_refused_console_are_stored_or_not_sent() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     for text in ("one", "two", "three"):
         endpoint.say(text)
@@ -805,7 +841,7 @@ def test_what_a_refused_console_has_said_is_stored_or_not_sent() -> None:
     assert endpoint.take_back() == Leftovers(not_sent=("three",))
 
 
-def test_what_a_refused_console_says_then_is_not_sent() -> None:
+def test_a_text_after_the_refusal_is_not_sent() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     told(endpoint, wire.Stored(0))
     endpoint.say("late")
@@ -813,14 +849,14 @@ def test_what_a_refused_console_says_then_is_not_sent() -> None:
     assert endpoint.take_back() == Leftovers(not_sent=("late",))
 
 
-def test_what_a_caller_said_that_is_sent_away_is_not_sent() -> None:
+def test_messages_of_a_busy_call_are_not_sent() -> None:
     endpoint = begin(PEER)
     endpoint.say("one")
     told(endpoint, wire.Busy())
     assert endpoint.take_back() == Leftovers(not_sent=("one",))
 
 
-def test_a_console_that_quits_while_cut_off_gets_all_back_at_once() -> None:
+def test_a_console_that_quits_offline_gets_all_texts_back() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     endpoint.say("given")
     endpoint.connection_lost()
@@ -828,14 +864,14 @@ def test_a_console_that_quits_while_cut_off_gets_all_back_at_once() -> None:
     assert endpoint.quit().left == Leftovers(("kept here",), ("given",))
 
 
-def test_what_crossed_the_others_quit_is_given_back_to_a_console() -> None:
+def test_a_console_gets_back_what_crossed_the_others_quit() -> None:
     endpoint = begin(OPERATOR)
     endpoint.say("two")
     endpoint.quit()
     assert told(endpoint, wire.Quit()) == [TextsReturned(Leftovers(not_sent=("two",)))]
 
 
-def test_the_end_tells_how_many_own_messages_were_not_shown() -> None:
+def test_the_end_counts_the_unread_messages() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
         endpoint.say(text)
@@ -843,7 +879,7 @@ def test_the_end_tells_how_many_own_messages_were_not_shown() -> None:
     assert told(endpoint, wire.Quit()) == [Ended("alice", True, "", unread=2)]
 
 
-def test_an_equal_text_of_another_console_is_not_taken_for_an_own_one() -> None:
+def test_an_equal_text_of_another_console_is_not_the_own_one() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     endpoint.say("two")
     repeated = (wire.Timestamp(NOON, own=True), says(OPERATOR, "two"))
@@ -854,7 +890,7 @@ def test_an_equal_text_of_another_console_is_not_taken_for_an_own_one() -> None:
     assert sent == [wire.Ack(1), says(OPERATOR, "two")]
 
 
-def test_another_consoles_message_whose_words_are_gone_is_not_an_own_one() -> None:
+def test_another_consoles_message_without_text_is_not_own() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     endpoint.say("two")
     gone = (wire.Timestamp(NOON, own=True, gone=True), says(OPERATOR, "?"))
@@ -862,7 +898,7 @@ def test_another_consoles_message_whose_words_are_gone_is_not_an_own_one() -> No
     assert sent == [wire.Ack(1), says(OPERATOR, "two")]
 
 
-def test_an_operators_quit_while_cut_off_is_told_to_the_next_link() -> None:
+def test_a_quit_offline_is_sent_on_the_next_connection() -> None:
     endpoint = begin(OPERATOR)
     endpoint.connection_lost()
     endpoint.quit("bye")
@@ -874,7 +910,7 @@ def test_an_operators_quit_while_cut_off_is_told_to_the_next_link() -> None:
 # ------------------------------------------------------------------ another handle
 
 
-def test_a_console_with_another_handle_is_told_of_once() -> None:
+def test_a_new_handle_is_reported_once() -> None:
     endpoint = begin(PEER)
     al2 = wire.Message("Al2", "Hello")
     assert told(endpoint, wire.Here("Al2"), wire.Here("Al2")) == [Renamed("alice", "Al2")]
@@ -883,27 +919,28 @@ def test_a_console_with_another_handle_is_told_of_once() -> None:
     assert endpoint.other_handle == "Al2"
 
 
-def test_who_comes_to_an_empty_console_has_no_other_name_but_is_there() -> None:
+def test_after_an_absence_a_new_handle_is_not_reported() -> None:
     endpoint = begin(PEER)
     assert told(endpoint, wire.Away(), wire.Here("Al2")) == [Presence(here=False), Presence(here=True)]
     assert endpoint.other_handle == "Al2"
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_message_under_another_handle_tells_of_it_first(role: Role) -> None:
+def test_a_message_under_a_new_handle_reports_it_first(role: Role) -> None:
     endpoint = begin(role, Turns.FREE)
     message = wire.Message("Other", "Hello")
     assert told(endpoint, message) == [Renamed(HANDLES[OTHER[role]], "Other"), MessageShown(message, False)]
 
 
-def test_who_comes_back_is_told_who_is_there_by_what_follows_the_hello() -> None:
+def test_after_a_resume_the_handle_comes_behind_the_hello() -> None:
     endpoint = begin(PEER, Turns.FREE)
     endpoint.say("Hi!")
     told(endpoint, wire.Ack(1))
-    back = wire.Hello(1, "operator", session="5f0c", got=1, turns="free")  # nobody is: a daemon that was restarted
+    # The daemon was restarted, so there is no console.
+    back = wire.Hello(1, "operator", session="5f0c", got=1, turns=Turns.FREE)
     assert again(endpoint, back, wire.Away())[0] == [Connected("alice", True), Presence(here=False)]
     at, before = wire.Timestamp(NOON), says(OPERATOR, "before")
-    back = wire.Hello(1, "Al2", session="5f0c", got=1, turns="free")
+    back = wire.Hello(1, "Al2", session="5f0c", got=1, turns=Turns.FREE)
     assert again(endpoint, back, wire.Here("Al2"), at, before)[0] == [
         Connected("alice", True),
         Renamed("alice", "Al2"),
@@ -912,7 +949,7 @@ def test_who_comes_back_is_told_who_is_there_by_what_follows_the_hello() -> None
     assert endpoint.other_handle == "Al2"
 
 
-def test_the_first_name_of_a_classic_program_is_not_another_one() -> None:
+def test_the_first_handle_of_a_classic_program_is_not_reported() -> None:
     endpoint = begin(PEER)
     endpoint.classic = True
     assert told(endpoint, wire.Here("Ann")) == []
@@ -922,25 +959,16 @@ def test_the_first_name_of_a_classic_program_is_not_another_one() -> None:
 # ------------------------------------------------------------------ what the daemon may not say
 
 
-def test_only_version_1_is_spoken() -> None:
+def test_another_version_is_an_error() -> None:
     for role in Role:
-        endpoint = Endpoint(role, HANDLES[role])
+        endpoint = make_endpoint(role, HANDLES[role])
+        endpoint.greet()
         with pytest.raises(ProtocolError, match="speaks version 2") as broken:
             endpoint.receive(wire.Hello(2, "alice"))
         assert broken.value.code == "version"
 
 
-def test_turns_are_alternate_or_free() -> None:
-    for role, frame in (
-        (PEER, wire.Hello(1, "alice", session="5f0c", turns="chess")),
-        (OPERATOR, wire.Peer("Bob", "7", 0, 0, 0, "chess", NOON, "::")),
-    ):
-        endpoint = Endpoint(role, HANDLES[role])
-        with pytest.raises(ProtocolError, match="'alternate' or 'free'"):
-            endpoint.receive(frame)
-
-
-def test_what_the_daemon_says_is_passed_on() -> None:
+def test_words_of_the_daemon_become_events() -> None:
     endpoint = begin(PEER)
     words = (wire.Busy("later"), wire.Error("turn", "wait"), wire.Notice("hello all"), wire.Away(), wire.Here())
     assert told(endpoint, *words) == [

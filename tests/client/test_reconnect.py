@@ -12,7 +12,6 @@ import pytest
 from pychat_client.errors import ExitStatus, UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.turns import Role
 from pychat_client.session import reconnect
 from pychat_client.session.reconnect import run_session
 from pychat_client.session.session import Session
@@ -61,7 +60,7 @@ class Calls:
 
     def __init__(self, *, wait: bool = False) -> None:
         self.view = Notes()
-        self.session = Session(Endpoint(Role.PEER, "Bob"), self.view, "the test", wait=wait)
+        self.session = Session(Endpoint("Bob"), self.view, "the test", wait=wait)
         self.times: list[float] = []
         self._up = True
         self._answered: asyncio.Queue[Raw] = asyncio.Queue()

@@ -13,6 +13,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.session.status import Status
+from tests.endpoints import make_endpoint
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NAMES = {PEER: "Bob", OPERATOR: "alice"}
@@ -30,17 +31,15 @@ def says(*texts: str) -> Step:
     return lambda endpoint: [endpoint.say(text) for text in texts]
 
 
-def _caller(turns: str, *, classic: bool = False, plain: bool = False, name: str | None = None) -> wire.Peer:
+def _caller(turns: Turns, *, classic: bool = False, plain: bool = False, name: str | None = None) -> wire.Peer:
     since = datetime(2024, 5, 1, 12, tzinfo=UTC)
-    return wire.Peer(
-        "Bob", "7", 0, 0, 0, turns, since, "192.0.2.7", classic, 200 if classic else None, plain, name
-    )
+    return wire.Peer("Bob", 7, 0, 0, 0, turns, since, "192.0.2.7", classic, 200 if classic else None, plain, name)
 
 
 def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
     """What happens to an end, one step after the other: its role, whether it is the client of a classic
     program, what it is told of its caller, and the steps."""
-    for turns in ("alternate", "free"):
+    for turns in Turns:
         hello = frame(wire.Hello(1, "alice", session="5f0c", turns=turns, keep="7d"))
         rest = [frame(wire.Ack(1)), frame(wire.Read(1)), frame(wire.Message("alice", "Hello")), frame(wire.Away())]
         yield PEER, False, None, [hello, says("Hi!", "and", "so on"), *rest, frame(wire.Quit())]
@@ -63,7 +62,7 @@ def situations() -> list[Status]:
     found = []
     for role, classic, peer, steps in stories():
         for count in range(len(steps) + 1):
-            endpoint = Endpoint(role, NAMES[role])
+            endpoint = make_endpoint(role, NAMES[role])
             endpoint.classic = classic
             endpoint.greet()
             for step in steps[:count]:
@@ -150,7 +149,7 @@ def test_without_a_connection_nothing_is_told_of_the_present() -> None:
 
 def test_nothing_is_told_of_a_connection_that_never_was() -> None:
     for classic, key in product((False, True), (None, KEY)):
-        endpoint = Endpoint(PEER, "Bob")
+        endpoint = Endpoint("Bob")
         endpoint.classic = classic
         told = "\n".join(Status(endpoint, "the test", None, 1, key, False, False).status_lines())
         assert "There is no connection: calling again (1)." in told
@@ -174,9 +173,9 @@ def test_a_caller_that_is_away_or_has_quit_is_not_told_to_be_there() -> None:
 
 @pytest.mark.parametrize("turns", Turns)
 def test_the_last_connection_is_told_of_as_what_is_over(turns: Turns) -> None:
-    endpoint = Endpoint(PEER, "Bob")
+    endpoint = Endpoint("Bob")
     endpoint.greet()
-    endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=turns.value))
+    endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=turns))
     lines = Status(endpoint, "the test", None, 2, KEY, False, False).status_lines()
     assert lines[1:3] == ["There is no connection: calling again (2).", "The last connection was with alice."]
     assert "The last connection was encrypted with TLS 1.3." in lines

@@ -10,9 +10,9 @@ import pytest
 
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.rate_limit import RING_EVERY, TYPING_EVERY, TYPING_SHOWN, Sign, Signs
-from pychat_client.protocol.turns import Role
 from pychat_client.session import typing_indicator
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
@@ -63,7 +63,7 @@ def test_a_sign_that_is_given_in_time_is_shown_without_a_break() -> None:
 async def talking() -> AsyncIterator[tuple[Session, Watcher, Raw]]:
     """A peer's chat after the first message, its view, and the daemon's end of the link."""
     view = Watcher()
-    one = Session(Endpoint(Role.PEER, "Bob"), view, "the test")
+    one = Session(Endpoint("Bob"), view, "the test")
     connection = Connection(one)
     raw = await attach(connection)
     one.connection_made(connection)
@@ -179,7 +179,7 @@ async def test_a_message_that_arrives_is_an_alert_in_printable_words() -> None:
 @in_loop
 async def test_before_the_first_message_nothing_can_be_rung() -> None:
     view = Watcher()
-    one = Session(Endpoint(Role.OPERATOR, "alice"), view, "the test")
+    one = Session(ConsoleEndpoint("alice"), view, "the test")
     with pytest.raises(NotAllowedError, match="Nobody is there"):
         one.submit("\\ring")
 
@@ -187,7 +187,7 @@ async def test_before_the_first_message_nothing_can_be_rung() -> None:
 @in_loop
 async def test_what_a_new_console_is_told_of_before_is_no_alert() -> None:
     view = Watcher()
-    one = Session(Endpoint(Role.OPERATOR, "alice"), view, "the test")
+    one = Session(ConsoleEndpoint("alice"), view, "the test")
     connection = Connection(one)
     raw = await attach(connection)
     one.connection_made(connection)

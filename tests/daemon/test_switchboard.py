@@ -581,7 +581,7 @@ def test_a_peer_that_comes_back_gets_the_missed_messages_in_order(tmp_path: Path
             await service.restart()
         again = await service.resume(token, got=1)
         hello = await hello_of(again)
-        assert (hello.session, hello.got, hello.turns) == (token, 1, "free")
+        assert (hello.session, hello.got, hello.turns) == (token, 1, Turns.FREE)
         lines = await again.news()
         assert without_times(lines) == [
             "\\away" if restarted else "\\here alice",
@@ -779,8 +779,8 @@ async def test_a_new_console_gets_the_whole_running_conversation(service: Servic
     console = await service.console()
     peer = await console.frame()
     assert isinstance(peer, wire.Peer)
-    assert (peer.handle, peer.session, peer.got) == ("Bob", str(conversation.id), 1)
-    assert (peer.address, peer.turns, peer.since) == (ADDRESS, "free", conversation.started)
+    assert (peer.handle, peer.session, peer.got) == ("Bob", conversation.id, 1)
+    assert (peer.address, peer.turns, peer.since) == (ADDRESS, Turns.FREE, conversation.started)
     assert [line for line in await console.news() if line[1:] not in ("away", "here", "read 1", "ready")] == [
         "\\at 2024-05-01T00:00:00.000Z",
         "Bob> Hi",

@@ -104,7 +104,7 @@ def test_the_operator_cannot_speak_first_and_keeps_what_was_typed(line: Line) ->
     console = line.console()
     console.sees("This is the line")
     console.enter("Is anybody there?")
-    console.sees("the other side speaks first.")
+    console.sees("the caller sends the first message.")
     console.line_is("Server> Is anybody there?")
     client = line.client()
     client.sees("You speak first")

@@ -19,12 +19,12 @@ import pychatd
 from pychat_client.config import preferences
 from pychat_client.config.preferences import Preferences
 from pychat_client.errors import ExitStatus
-from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
 from pychat_client.ui.plain import Plain
 from pychatd import settings
 from pychatd.network.server import FIXED
+from tests.endpoints import make_endpoint
 from tests.packaging.programs import PACKAGING, commands, difference, options, parser, statuses
 
 MAN = PACKAGING / "man"
@@ -110,7 +110,7 @@ def test_every_exit_status_is_on_some_page() -> None:
 )
 def test_the_commands_of_a_conversation_are_described(pages: list[str], role: Role) -> None:
     described = set(re.findall(r"^\.It Ic \\e(\w+)", "".join(map(text, pages)), re.MULTILINE))
-    real = set(Session(Endpoint(role, "Client1"), Plain("pychat", Preferences()), "here").commands)
+    real = set(Session(make_endpoint(role, "Client1"), Plain("pychat", Preferences()), "here").commands)
     assert difference(" and ".join(PAGES[page] for page in pages), described, real) == ""
 
 

@@ -1,9 +1,9 @@
-"""Two ends and the plainest honest daemon between them: whatever is cut, nothing is lost, doubled or reordered.
+"""Two endpoints and a simple, honest daemon between them: no message is lost, doubled or reordered.
 
-The machine says, recalls and quits at both ends, carries frames one by one, cuts links with all that
-is under way on them, delivers the bytes of dead links late, and replaces the console, or lets another one speak
-meanwhile. What docs/protocol.md promises is checked after each step; in the end every link is up, everything has
-arrived, and nobody has to wait for anything.
+The state machine types, recalls and quits at both ends, carries the frames one by one, cuts connections with all
+that is under way on them, delivers the bytes of dead connections late, replaces the console, and lets another one
+speak. After each step it checks what docs/protocol.md promises. At the end all connections are up, everything has
+arrived, and nobody waits.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import codec, wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import Ended, Event, Leftovers, MessageQueued, MessageShown, TextsReturned
 from pychat_client.protocol.turns import Role, Turns, TurnState
@@ -34,7 +35,7 @@ few = st.integers(0, 4)
 
 
 @dataclass(eq=False)
-class Line:
+class Connection:
     """A connection, and what is under way on it."""
 
     role: Role
@@ -43,7 +44,7 @@ class Line:
     console: str | None = None  # of a console: its id
     token: str = ""  # of a peer: the session that the daemon has given it
     call: int = 0
-    refused: bool = False  # the daemon reads no more of it
+    refused: bool = False  # the daemon reads nothing more on it
     greeted: bool = False  # the daemon has answered this end's hello
     answered: bool = False  # and the answer has arrived
     in_step: bool = True  # what comes up is for the conversation that this end has been told of
@@ -51,7 +52,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Stored:
-    """A message in the journal. console: which one has said it."""
+    """A message in the journal. console: the id of the one that has sent it."""
 
     role: Role
     text: str
@@ -62,32 +63,32 @@ class Daemon:
     """A journal in a list, and the rules of docs/protocol.md, "A conversation"."""
 
     def __init__(self, turns: Turns, *, keeps_text: bool) -> None:
-        self.ledger = TurnState(turns)
+        self.counts = TurnState(turns)
         self.journal: list[Stored] = []
         self.shown = {PEER: 0, OPERATOR: 0}
         self.over = False
-        self.peer: Line | None = None  # whose first message was stored, or that has resumed
-        self.console: Line | None = None
-        self._callers: list[Line] = []  # greeted, and nothing said yet
+        self.peer: Connection | None = None  # whose first message was stored, or that has resumed
+        self.console: Connection | None = None
+        self._callers: list[Connection] = []  # greeted, and nothing said yet
         self._keeps_text = keeps_text
         self._tokens = 0
 
     def stored(self, role: Role) -> list[str]:
         return [message.text for message in self.journal if message.role is role]
 
-    def receive(self, line: Line, frame: wire.Frame) -> None:
-        line.in_step = line.in_step or isinstance(frame, wire.Ack)
-        if line.refused or not line.in_step:
+    def receive(self, connection: Connection, frame: wire.Frame) -> None:
+        connection.in_step = connection.in_step or isinstance(frame, wire.Ack)
+        if connection.refused or not connection.in_step:
             return
         match frame:
-            case wire.Hello() if line.role is PEER:
-                self._greet_peer(line, frame)
+            case wire.Hello() if connection.role is PEER:
+                self._greet_peer(connection, frame)
             case wire.Hello():
-                self._greet_console(line, frame)
+                self._greet_console(connection, frame)
             case wire.Message() if not self.over:
-                self.store(line.role, frame.text, line)
+                self.store(connection.role, frame.text, connection)
             case wire.Ack(count):
-                self._has_shown(line.role, count)
+                self._has_shown(connection.role, count)
             case wire.Quit() if not self.over:
                 self.over = True
                 for endpoint in Role:
@@ -95,41 +96,41 @@ class Daemon:
             case _:
                 assert self.over, f"an end sends {frame}"
 
-    def _greet_console(self, line: Line, hello: wire.Hello) -> None:
-        self.console, line.greeted, line.console = line, True, hello.console
-        line.down.append(wire.Hello(1, HANDLES[OPERATOR]))
+    def _greet_console(self, connection: Connection, hello: wire.Hello) -> None:
+        self.console, connection.greeted, connection.console = connection, True, hello.console
+        connection.down.append(wire.Hello(1, HANDLES[OPERATOR]))
         if self.journal:
             self._resume(OPERATOR, hello.sent or 0, hello.got or 0)
 
-    def _greet_peer(self, line: Line, hello: wire.Hello) -> None:
-        """A session is taken up by the newest call only, before the first message too."""
-        line.call = hello.call or 0
+    def _greet_peer(self, connection: Connection, hello: wire.Hello) -> None:
+        """Only the newest call takes a session up, also before the first message."""
+        connection.call = hello.call or 0
         before = self.peer or next((c for c in self._callers if c.token == hello.session), None)
         same = before is not None and before.token == hello.session
-        if (self.peer is not None and not same) or (before is not None and same and line.call < before.call):
-            line.refused = True
+        if (self.peer is not None and not same) or (before is not None and same and connection.call < before.call):
+            connection.refused = True
             return
         if before is not None and same:
-            before.refused, line.token = True, before.token
+            before.refused, connection.token = True, before.token
             self._callers = [caller for caller in self._callers if caller is not before]
         else:
             self._tokens += 1
-            line.token = f"call-{self._tokens}"
-        line.greeted = True
-        got, turns = (None if self.peer is None else self.ledger.peer), self.ledger.turns.value
-        line.down.append(wire.Hello(1, HANDLES[OPERATOR], session=line.token, got=got, turns=turns))
+            connection.token = f"call-{self._tokens}"
+        connection.greeted = True
+        got, turns = (None if self.peer is None else self.counts.peer), self.counts.turns
+        connection.down.append(wire.Hello(1, HANDLES[OPERATOR], session=connection.token, got=got, turns=turns))
         if self.peer is None:
-            self._callers.append(line)
+            self._callers.append(connection)
         else:
-            self.peer = line
-            self._resume(PEER, self.ledger.peer, hello.got or 0)
+            self.peer = connection
+            self._resume(PEER, self.counts.peer, hello.got or 0)
 
     def _resume(self, role: Role, sent: int, got: int) -> None:
         self._has_shown(role, got)
         self._repeat(role, sent, got)
 
     def _repeat(self, role: Role, sent: int, got: int) -> None:
-        """What `role` has not got yet; a console is repeated its own messages too."""
+        """What `role` does not have yet; to a console also its own messages."""
         if role is OPERATOR:
             self._begin(got, sent)
         counts = {role: 0, OTHER[role]: 0}
@@ -142,7 +143,7 @@ class Daemon:
             self._send(role, wire.Quit())
 
     def _has_shown(self, role: Role, count: int) -> None:
-        assert count <= self.ledger.count(OTHER[role])
+        assert count <= self.counts.count(OTHER[role])
         self.shown[role] = max(self.shown[role], count)
         self._send(OTHER[role], wire.Read(self.shown[role]))
 
@@ -153,48 +154,48 @@ class Daemon:
         text = NOT_KEPT if gone else message.text
         return wire.Timestamp(NOON, own=own, mine=mine, gone=gone), wire.Message(HANDLES[message.role], text)
 
-    def store(self, role: Role, text: str, line: Line | None) -> None:
-        """line: it came from; None for another console, of which this machine knows nothing more."""
+    def store(self, role: Role, text: str, connection: Connection | None) -> None:
+        """connection: where the message came from; None for another console, which this machine does not have."""
         if role is PEER and self.peer is None:
-            self.peer = line
-        number = self.ledger.add(role)
-        self.journal.append(Stored(role, text, None if line is None else line.console))
-        if line is not None:
-            line.down.append(wire.Ack(number))
+            self.peer = connection
+        number = self.counts.add(role)
+        self.journal.append(Stored(role, text, None if connection is None else connection.console))
+        if connection is not None:
+            connection.down.append(wire.Ack(number))
         if len(self.journal) == 1:
             self._begin(0, 0)
         self._send(OTHER[role], wire.Message(HANDLES[role], text))
 
     def _begin(self, heard: int, told: int) -> None:
-        """Tells the console of the conversation; what it says counts from its ack of that on."""
-        if (line := self.console) is not None:
-            line.in_step = False
-            got, turns = self.ledger.operator, self.ledger.turns.value
-            line.down.append(wire.Peer(HANDLES[PEER], "7", got, heard, told, turns, NOON, "192.0.2.7"))
+        """Tells the console of the conversation. What it says counts from its ack of that on."""
+        if (connection := self.console) is not None:
+            connection.in_step = False
+            got, turns = self.counts.operator, self.counts.turns
+            connection.down.append(wire.Peer(HANDLES[PEER], 7, got, heard, told, turns, NOON, "192.0.2.7"))
 
     def _send(self, role: Role, *frames: wire.Frame) -> None:
-        line = self.peer if role is PEER else self.console
-        if line is not None:
-            line.down.extend(frames)
+        connection = self.peer if role is PEER else self.console
+        if connection is not None:
+            connection.down.extend(frames)
 
 
 class TwoEnds(RuleBasedStateMachine):
-    """Everything that can happen to two users, their programs and their links."""
+    """Everything that can happen to two users, their programs and their connections."""
 
     turns: Turns
     keeps_text: bool
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: dict[Role, Line] = {}
-        self.dead: list[Line] = []  # cut, and the daemon may still get what was under way on them
+        self.connections: dict[Role, Connection] = {}
+        self.dead: list[Connection] = []  # cut, and the daemon may still get what was under way on them
         self.daemon = Daemon(self.turns, keeps_text=self.keeps_text)
         self.consoles = 0
-        self.ends = {PEER: Endpoint(PEER, HANDLES[PEER]), OPERATOR: self._new_console()}
+        self.ends = {PEER: Endpoint(HANDLES[PEER]), OPERATOR: self._new_console()}
         self.screens: dict[Role, list[tuple[Role, str]]] = {role: [] for role in Role}
         self.said: dict[Role, list[str]] = {role: [] for role in Role}
         self.recalled: set[str] = set()
-        self.not_sent: set[str] = set()  # given back to the user
+        self.not_sent: set[str] = set()  # given back to its user
         self.not_confirmed: set[str] = set()
 
     # -------------------------------------------------------------- what happens
@@ -202,13 +203,13 @@ class TwoEnds(RuleBasedStateMachine):
     @initialize(count=few)
     def they_begin(self, count: int) -> None:
         for role in Role:
-            self.link_comes_up(role)
+            self.connection_comes_up(role)
         self.they_talk(count)
 
-    @precondition(lambda self: len(self.lines) == 2)
+    @precondition(lambda self: len(self.connections) == 2)
     @rule(count=few)
     def they_talk(self, count: int) -> None:
-        """Undisturbed, each says something as soon as the other's words have arrived."""
+        """Each says something as soon as the other's message has arrived."""
         for _ in range(count):
             self.all_arrives()
             for role, endpoint in self.ends.items():
@@ -237,89 +238,89 @@ class TwoEnds(RuleBasedStateMachine):
     @precondition(lambda self: len(self.daemon.journal) > 5)
     @rule(role=roles)
     def user_quits(self, role: Role) -> None:
-        endpoint, line = self.ends[role], self.lines.get(role)
-        if endpoint.is_open and line is not None and (line.answered or role is PEER):
+        endpoint, connection = self.ends[role], self.connections.get(role)
+        if endpoint.is_open and connection is not None and (connection.answered or role is PEER):
             self._show(role, [endpoint.quit()])
 
-    @precondition(lambda self: len(self.lines) < 2)
+    @precondition(lambda self: len(self.connections) < 2)
     @rule(role=roles)
-    def link_comes_up(self, role: Role) -> None:
-        if role not in self.lines and not self.ends[role].ended:
-            self.lines[role] = Line(role)
+    def connection_comes_up(self, role: Role) -> None:
+        if role not in self.connections and not self.ends[role].ended:
+            self.connections[role] = Connection(role)
             self.ends[role].greet()
             self._flush(role)
 
-    @precondition(lambda self: self.lines)
+    @precondition(lambda self: self.connections)
     @rule(role=roles, arrived=few, again=st.booleans())
-    def link_is_cut(self, role: Role, arrived: int, again: bool) -> None:
-        """The first frames on their way to the daemon arrive; those behind them may come late, or never."""
-        if role not in self.lines:
+    def connection_is_cut(self, role: Role, arrived: int, again: bool) -> None:
+        """The first frames on their way to the daemon arrive; the others come late, or never."""
+        if role not in self.connections:
             return
         self.some_frames_arrive(role, arrived, 0)
-        line = self.lines.pop(role)
+        connection = self.connections.pop(role)
         if role is PEER:  # a console's are gone: its socket is on the same host
-            self.dead.append(line)
-        elif self.daemon.console is line:
+            self.dead.append(connection)
+        elif self.daemon.console is connection:
             self.daemon.console = None
         self.ends[role].connection_lost()
         if self.ends[role].ended:
             self._take_back(role)
         elif again:
-            self.link_comes_up(role)
+            self.connection_comes_up(role)
 
-    @precondition(lambda self: any(line.up for line in self.dead))
+    @precondition(lambda self: any(connection.up for connection in self.dead))
     @rule(which=few, count=few)
-    def bytes_of_a_dead_link_arrive(self, which: int, count: int) -> None:
-        line = self.dead[which % len(self.dead)]
-        for _ in range(min(count, len(line.up))):
-            self.daemon.receive(line, line.up.popleft())
+    def bytes_of_a_dead_connection_arrive(self, which: int, count: int) -> None:
+        connection = self.dead[which % len(self.dead)]
+        for _ in range(min(count, len(connection.up))):
+            self.daemon.receive(connection, connection.up.popleft())
 
     @precondition(lambda self: any(endpoint.my_turn for endpoint in self.ends.values()))
     @rule(arrived=few, again=st.booleans())
-    def link_is_cut_while_somebody_speaks(self, arrived: int, again: bool) -> None:
+    def connection_is_cut_while_somebody_speaks(self, arrived: int, again: bool) -> None:
         for role, endpoint in self.ends.items():
-            if endpoint.my_turn and role in self.lines:
+            if endpoint.my_turn and role in self.connections:
                 self.user_speaks(role)
-                self.link_is_cut(role, arrived, again)
+                self.connection_is_cut(role, arrived, again)
 
     @rule(arrived=few)
     def console_is_replaced(self, arrived: int) -> None:
-        self.link_is_cut(OPERATOR, arrived, False)
+        self.connection_is_cut(OPERATOR, arrived, False)
         self._take_back(OPERATOR)
         self.ends[OPERATOR] = self._new_console()
         self.screens[OPERATOR] = []
-        self.link_comes_up(OPERATOR)
+        self.connection_comes_up(OPERATOR)
 
-    @precondition(lambda self: OPERATOR not in self.lines and self.daemon.ledger.may_speak(OPERATOR))
+    @precondition(lambda self: OPERATOR not in self.connections and self.daemon.counts.may_speak(OPERATOR))
     @rule(number=st.integers(0, 1000))
     def another_console_speaks(self, number: int) -> None:
         """It was attached while this one was cut off."""
         if not self.daemon.over:
             self.daemon.store(OPERATOR, f"another {number}", None)
 
-    @precondition(lambda self: self.lines)
+    @precondition(lambda self: self.connections)
     @rule(role=roles, up=few, down=few)
     def some_frames_arrive(self, role: Role, up: int, down: int) -> None:
-        if (line := self.lines.get(role)) is None:
+        if (connection := self.connections.get(role)) is None:
             return
-        for _ in range(min(up, len(line.up))):
-            self.daemon.receive(line, line.up.popleft())
-        for _ in range(min(down, len(line.down))):
-            frame = line.down.popleft()
-            line.answered = line.answered or isinstance(frame, wire.Hello)
+        for _ in range(min(up, len(connection.up))):
+            self.daemon.receive(connection, connection.up.popleft())
+        for _ in range(min(down, len(connection.down))):
+            frame = connection.down.popleft()
+            connection.answered = connection.answered or isinstance(frame, wire.Hello)
             self._show(role, self.ends[role].receive(frame))
         self.ends[role].mark_displayed()
         self._flush(role)
 
-    @precondition(lambda self: len(self.lines) == 2)
+    @precondition(lambda self: len(self.connections) == 2)
     @rule()
     def all_arrives(self) -> None:
         rounds = 0
-        while any(line.up or line.down for line in self.lines.values()):
+        while any(connection.up or connection.down for connection in self.connections.values()):
             rounds += 1
             assert rounds < 1000, "the talk never comes to rest"
-            for role, line in self.lines.items():
-                self.some_frames_arrive(role, len(line.up), len(line.down))
+            for role, connection in self.connections.items():
+                self.some_frames_arrive(role, len(connection.up), len(connection.down))
 
     # -------------------------------------------------------------- what must hold
 
@@ -366,25 +367,25 @@ class TwoEnds(RuleBasedStateMachine):
         assert not self.not_sent & {message.text for message in self.daemon.journal}
 
     def teardown(self) -> None:
-        for line in self.dead:
-            while line.up:
-                self.daemon.receive(line, line.up.popleft())
+        for connection in self.dead:
+            while connection.up:
+                self.daemon.receive(connection, connection.up.popleft())
         for role in Role:
-            self.link_comes_up(role)
+            self.connection_comes_up(role)
         self.all_arrives()
         self.each_end_has_shown_the_others_messages_once_and_in_order()
         self.each_end_has_shown_its_own_messages_once_and_in_order()
         self.nobodys_text_disappears()
-        for role in self.lines:
+        for role in self.connections:
             endpoint = self.ends[role]
-            assert endpoint.received_count == self.daemon.ledger.count(OTHER[role])
+            assert endpoint.received_count == self.daemon.counts.count(OTHER[role])
             assert endpoint.ended == self.daemon.over
             if not endpoint.ended:
                 assert not endpoint.outbox
                 assert not endpoint.held or not endpoint.my_turn
-                assert endpoint.stored_count == self.daemon.ledger.count(role)
+                assert endpoint.stored_count == self.daemon.counts.count(role)
                 assert endpoint.read_count == (
-                    endpoint.stored_count if OTHER[role] in self.lines else self.daemon.shown[OTHER[role]]
+                    endpoint.stored_count if OTHER[role] in self.connections else self.daemon.shown[OTHER[role]]
                 )
 
     # -------------------------------------------------------------- inside
@@ -406,7 +407,7 @@ class TwoEnds(RuleBasedStateMachine):
 
     def _new_console(self) -> Endpoint:
         self.consoles += 1
-        return Endpoint(OPERATOR, HANDLES[OPERATOR], console=f"c{self.consoles}")
+        return ConsoleEndpoint(HANDLES[OPERATOR], console=f"c{self.consoles}")
 
     def _take_back(self, role: Role) -> None:
         self._note(role, self.ends[role].take_back())
@@ -423,11 +424,11 @@ class TwoEnds(RuleBasedStateMachine):
 
     def _flush(self, role: Role) -> None:
         frames = self.ends[role].take_frames()
-        assert role in self.lines or not frames
+        assert role in self.connections or not frames
         for frame in frames:
             carried = codec.parse(str(frame).encode())
             assert carried == frame
-            self.lines[role].up.append(carried)
+            self.connections[role].up.append(carried)
 
 
 class TakingTurns(TwoEnds):

@@ -11,19 +11,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pychat_client.classic.detecting_codec import DetectingCodec
 from pychat_client.classic.framing import WRITE_MAX
 from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
 from pychat_client.errors import PermissionDeniedError, ProtocolError
 from pychat_client.protocol import wire
-from pychat_client.protocol.codec import LINE_MAX, LineCodec
+from pychat_client.protocol.codec import LINE_MAX, Codec, LineCodec
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import CONTROL, MESSAGE_MAX
-from pychat_client.transport.connection import Codec
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
+from tests.classic.detected import Detected
 
 CORPUS = Path(__file__).parent / "fuzz_corpus"
 
@@ -69,7 +68,7 @@ def _check(frame: wire.Frame) -> None:
 
 def codecs(data: bytes) -> None:
     """Whole or split, a stream is the same frames and the same error, and never another exception."""
-    for make in (LineCodec, DetectingCodec):
+    for make in (LineCodec, Detected):
         whole, split = _frames(make(), [data]), _frames(make(), pieces(data))
         assert whole == split, (make.__name__, whole, split)
         for frame in whole[0]:
@@ -79,7 +78,7 @@ def codecs(data: bytes) -> None:
 
 def bursts(data: bytes) -> None:
     """What classic programs may send, with silences between: frames, a protocol error, and bounded answers."""
-    for codec in (DetectingCodec(), ServerCodec(ServerQuirks())):
+    for codec in (Detected(), ServerCodec(ServerQuirks())):
         codec.encode(wire.Hello(wire.VERSION, "Bob"))
         with suppress(ProtocolError):
             for burst in data.split(b"\x1e"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pychat_client.errors import PychatError
 from pychat_client.protocol import wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
 from pychat_client.session import reconnect
@@ -36,8 +37,8 @@ class Person(View):
         self.cable: Cable | None = None
         self.running = True
         self.unreachable = False  # no call gets through
-        end = Endpoint(self.role, name, console=f"{len(world.people):016x}" if console else None)
-        end.take_over = take
+        number = f"{len(world.people):016x}"
+        end = ConsoleEndpoint(name, console=number, take_over=take) if console else Endpoint(name)
         self.session = Session(end, self, "the line", wait=wait)
         world.people.append(self)
         self._calling = asyncio.get_running_loop().create_task(

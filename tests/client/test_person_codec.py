@@ -1,4 +1,4 @@
-"""People at nc and telnet, and how callers are told apart: whatever they send becomes frames."""
+"""People at nc and telnet: whatever they send becomes frames."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pychat_client.classic.detecting_codec import DetectingCodec, PersonCodec
-from pychat_client.classic.framing import GUEST, VERSION
+from pychat_client.classic.framing import CLASSIC_VERSION, GUEST
+from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import codec, wire
 from pychat_client.protocol.codec import LINE_MAX
 from pychat_client.text import MESSAGE_MAX
+from tests.classic.detected import Detected
 
 thorough = settings(max_examples=300)
 
-ANN = wire.Hello(VERSION, "Ann")
-NOBODY = wire.Hello(VERSION, GUEST)
+ANN = wire.Hello(CLASSIC_VERSION, "Ann")
+NOBODY = wire.Hello(CLASSIC_VERSION, GUEST)
 
 ODD = [b"\0", b"\r", b"\t", b"\xff", b"\xe2\x80", b"\x1b[2J", "e\u0301".encode(), "\u2028".encode(), b"x" * 499]
 SAID = [b"\n", b"\r\n", b" ", b"Ann> ", b"> ", b"a b> ", b"hello", b"hi\n", b"\\quit", b"/quit\n"]
@@ -30,7 +31,7 @@ streams = st.lists(st.one_of(pieces, st.binary(max_size=20), overlong), max_size
 
 
 def decode(
-    codec: PersonCodec | DetectingCodec, chunks: Iterable[bytes], *, eof: bool = True
+    codec: PersonCodec | Detected, chunks: Iterable[bytes], *, eof: bool = True
 ) -> tuple[list[wire.Frame], str | None]:
     """The frames of a stream that comes in `chunks` and then ends, and the error that ended it before."""
     got: list[wire.Frame] = []
@@ -58,7 +59,7 @@ def classic(*chunks: bytes) -> list[wire.Frame]:
 # ------------------------------------------------------------------ the stream
 
 
-@pytest.mark.parametrize("kind", [PersonCodec, DetectingCodec])
+@pytest.mark.parametrize("kind", [PersonCodec, Detected])
 @thorough
 @given(stream=streams, cuts=st.lists(st.integers(0, 10_000)))
 @example(stream=b"\\hello 1 Bob\nBob> hi\nbroken\n", cuts=[])
@@ -67,7 +68,7 @@ def classic(*chunks: bytes) -> list[wire.Frame]:
 @example(stream=b"x" * LINE_MAX + b"\n", cuts=[])
 @example(stream=b"Ann> hi" + b"\0" * LINE_MAX + b"\n", cuts=[])
 def test_how_a_stream_is_split_makes_no_difference(
-    kind: type[PersonCodec | DetectingCodec], stream: bytes, cuts: list[int]
+    kind: type[PersonCodec | Detected], stream: bytes, cuts: list[int]
 ) -> None:
     whole = decode(kind(), [stream])
     assert decode(kind(), (bytes([byte]) for byte in stream)) == whole
@@ -77,7 +78,7 @@ def test_how_a_stream_is_split_makes_no_difference(
 
 @thorough
 @given(streams)
-def test_a_classic_caller_is_greeted_once_and_says_only_what_can_travel(stream: bytes) -> None:
+def test_a_person_is_greeted_once_and_all_frames_can_travel(stream: bytes) -> None:
     got, error = decode(PersonCodec(), [stream])
     assert error is None
     kinds = [type(frame) for frame in got]
@@ -127,21 +128,21 @@ def test_a_line_means_what_its_writer_meant(sent: bytes, frames: list[wire.Frame
     assert classic(sent) == frames
 
 
-def test_padding_behind_a_line_feed_is_no_part_of_the_next_line() -> None:
+def test_padding_is_not_part_of_the_next_line() -> None:
     assert classic(b"Ann> a\n\0\0Ann> b\n") == [ANN, wire.Message("Ann", "a"), wire.Message("Ann", "b")]
 
 
 # ------------------------------------------------------------------ limits
 
 
-def test_a_message_of_more_than_500_characters_is_unfit_and_the_conversation_goes_on() -> None:
+def test_a_long_message_is_rejected_and_the_next_one_is_not() -> None:
     fit = "é" * MESSAGE_MAX
     got = classic(f"Ann> {fit}\nAnn> {fit}x\nAnn> hi\n".encode())
     unfit = "Not delivered: 501 characters, and at most 500 can be sent."
     assert got == [ANN, wire.Message("Ann", fit), wire.Rejected("too-long", unfit), wire.Message("Ann", "hi")]
 
 
-def test_an_endless_line_is_refused_once_and_passed_over() -> None:
+def test_an_endless_line_is_rejected_once_and_skipped() -> None:
     codec = PersonCodec()
     assert list(codec.feed(b"x" * (LINE_MAX - 1))) == []
     refusal = wire.Rejected("too-long", "Not delivered: at most 500 characters can be sent.")
@@ -151,7 +152,7 @@ def test_an_endless_line_is_refused_once_and_passed_over() -> None:
     assert list(codec.feed(b"the end of it\nAnn> hi\n")) == [wire.Message("Ann", "hi")]
 
 
-def test_nothing_of_an_endless_line_is_kept() -> None:
+def test_an_endless_line_takes_no_memory() -> None:
     codec = PersonCodec()
     for _ in range(3):
         list(codec.feed(b"x" * (LINE_MAX + 1)))
@@ -161,7 +162,7 @@ def test_nothing_of_an_endless_line_is_kept() -> None:
 # ------------------------------------------------------------------ the end
 
 
-def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> None:
+def test_the_last_line_needs_no_end_and_the_close_is_a_quit() -> None:
     assert decode(PersonCodec(), [b"Ann> hi\nbye"])[0] == [
         ANN,
         wire.Message("Ann", "hi"),
@@ -171,15 +172,15 @@ def test_the_end_of_what_it_sends_is_its_quit_and_a_last_line_needs_no_end() -> 
 
 
 @pytest.mark.parametrize("sent", [b"", b"\n", b"\0\0"])
-def test_a_caller_that_said_nothing_leaves_nothing(sent: bytes) -> None:
+def test_a_silent_caller_gives_no_frames(sent: bytes) -> None:
     assert decode(PersonCodec(), [sent]) == ([], None)
-    assert decode(DetectingCodec(), [sent]) == ([], None)
+    assert decode(Detected(), [sent]) == ([], None)
 
 
 # ------------------------------------------------------------------ what it is sent
 
 
-def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
+def test_a_person_gets_messages_and_readable_control_lines() -> None:
     codec = PersonCodec()
     assert codec.encode(wire.Message("alice", "a\u2028b")) == b"alice> a b\n"
     assert codec.encode(wire.Quit()) == b"\\quit\n"
@@ -201,46 +202,5 @@ def test_a_classic_peer_gets_messages_and_what_a_person_can_read() -> None:
         wire.Ring(),
     ],
 )
-def test_a_classic_peer_gets_no_other_control_line(frame: wire.Frame) -> None:
+def test_a_person_gets_no_other_control_line(frame: wire.Frame) -> None:
     assert PersonCodec().encode(frame) == b""
-
-
-# ------------------------------------------------------------------ which of the two
-
-BOB = b"\\hello 1 Bob\nBob> hi\n"
-
-
-@pytest.mark.parametrize("cut", range(len(BOB) + 1))
-def test_a_hello_is_known_wherever_it_is_split(cut: int) -> None:
-    codec = DetectingCodec()
-    got = [*codec.feed(BOB[:cut]), *codec.feed(BOB[cut:])]
-    assert got == [wire.Hello(1, "Bob"), wire.Message("Bob", "hi")]
-    assert codec.encode(wire.Ack(1)) == b"\\ack 1\n"
-
-
-@pytest.mark.parametrize(
-    "line", [b"\\hello", b"\\hell", b"\\hello\t1", b"\\Hello 1 Bob", b" \\hello 1 Bob", b"hello 1"]
-)
-def test_whoever_begins_otherwise_is_classic(line: bytes) -> None:
-    codec = DetectingCodec()
-    got = [*codec.feed(line + b"\n"), *codec.silence()]
-    assert got == [NOBODY, wire.Message(GUEST, line.decode().replace("\t", "\ufffd"))]
-    assert codec.encode(wire.Ack(1)) == b""
-
-
-def test_a_beginning_of_a_hello_and_no_more_is_a_classic_callers_last_line() -> None:
-    got, error = decode(DetectingCodec(), [b"\\hel"])
-    assert error is None
-    assert got[1:] == [wire.Message(GUEST, "\\hel"), wire.Quit()]
-
-
-def test_a_version_1_caller_is_held_to_the_rules() -> None:
-    with pytest.raises(ProtocolError, match="not UTF-8"):
-        list(DetectingCodec().feed(b"\\hello 1 Bob\n\xff\n"))
-
-
-def test_a_version_1_caller_that_hangs_up_has_not_quit() -> None:
-    assert decode(DetectingCodec(), [BOB + b"Bob> half a li"])[0] == [
-        wire.Hello(1, "Bob"),
-        wire.Message("Bob", "hi"),
-    ]

@@ -1,0 +1,111 @@
+"""A person at `nc` or `telnet` as a caller (docs/classic.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pychat_client.classic.caller_codec import CallerCodec
+from pychat_client.classic.framing import classify, clean, single_line, split_name
+from pychat_client.classic.telnet import Telnet
+from pychat_client.errors import ProtocolError
+from pychat_client.protocol import wire
+from pychat_client.protocol.codec import LINE_MAX
+from pychat_client.text import MESSAGE_MAX, is_handle
+
+
+class PersonCodec(CallerCodec):
+    """Lines in, lines out: each line is a message at once.
+
+    It accepts what a person can send by accident. Control characters and bytes that are not UTF-8 become U+FFFD; a
+    line that is too long is refused and skipped.
+    """
+
+    patience: float | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._telnet = Telnet()
+        self._prefix: str | None = None  # what the first line began with: "Ann> ", or nothing
+        self._blank = 0  # bytes of empty lines in a row
+        self._over = False  # interrupted at telnet
+        self._skipping = False  # in a line that is too long, until its end
+
+    def feed(self, data: bytes) -> Iterator[wire.Frame]:
+        lines = (self._rest + self._telnet.feed(data)).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            if self._skipping:
+                self._skipping = False
+            elif len(line) >= LINE_MAX:
+                yield from self._too_long()
+            else:
+                yield from self._line(line)
+        if self._skipping:
+            self._rest = b""
+        elif len(self._rest) >= LINE_MAX:
+            self._rest = b""
+            self._skipping = True
+            yield from self._too_long()
+        if self._telnet.has_refusals:
+            yield wire.Ping()  # telnet asks for something; the pong of the connection carries the refusal
+        if self._telnet.interrupted:
+            self._rest = b""
+            yield from self._interrupt()
+
+    def silence(self) -> Iterator[wire.Frame]:
+        yield from ()
+
+    def eof(self) -> Iterator[wire.Frame]:
+        """When a person sends nothing more, that is their quit. The last line needs no line feed."""
+        rest, self._rest = self._rest, b""
+        if rest and not self._skipping:
+            yield from self._line(rest)
+        if self._greeted and not self._over:
+            yield wire.Quit()
+
+    def encode(self, frame: wire.Frame) -> bytes:
+        """Messages, and the control lines that a person can read. The others are left out."""
+        match frame:
+            case wire.Message(handle, text):
+                return f"{handle}> {single_line(text)}\n".encode()
+            case wire.Quit() | wire.Busy() | wire.Error() | wire.Rejected():
+                return f"{frame}\n".encode()
+            case wire.Pong():
+                return self._telnet.take_refusals()
+            case _:
+                return b""
+
+    def room(self, handle: str) -> int | None:
+        """A person reads texts of any length."""
+        return None
+
+    def _line(self, line: bytes) -> Iterator[wire.Frame]:
+        text = clean(line.strip(b"\0").removesuffix(b"\r"))
+        if not text.strip():
+            self._blank += len(line) + 1
+            if self._blank > LINE_MAX:
+                raise ProtocolError("empty", "There are only empty lines.")
+            return
+        self._blank = 0
+        if self._prefix is None:
+            self._learn(text)
+        yield from self._hello()
+        yield classify(self._handle, text.removeprefix(self._prefix or "") or text)
+
+    def _learn(self, text: str) -> None:
+        """The handle, if the first line begins with one, as `Ann> ` does. "note: milk" and "a>b" do not."""
+        name, body = split_name(text)
+        self._prefix = ""
+        if body and text == f"{name}> {body}" and is_handle(name):
+            self._handle, self._prefix = name, f"{name}> "
+
+    def _too_long(self) -> Iterator[wire.Frame]:
+        yield from self._hello()
+        yield wire.Rejected("too-long", f"Not delivered: at most {MESSAGE_MAX} characters can be sent.")
+
+    def _interrupt(self) -> Iterator[wire.Frame]:
+        """Ctrl-C at telnet: drops the unfinished line, and ends the conversation."""
+        if not self._over:
+            self._over = True
+            yield from self._hello()
+            yield wire.Quit()

@@ -1,0 +1,152 @@
+"""The operator's end of a conversation: what differs from the caller's (docs/protocol.md, "Console and daemon").
+
+The operator cannot speak first, and can have several consoles, one after the other. So the daemon tells a console
+which conversation goes on, and repeats the operator's own messages to it as well.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pychat_client.errors import NotAllowedError
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.events import Connected, Ended, Event, Leftovers, MessageShown, TextsReturned
+from pychat_client.protocol.phase import Phase, Trigger
+from pychat_client.protocol.turns import Role, Turns, TurnState
+
+
+class ConsoleEndpoint(Endpoint):
+    """The operator's end of a conversation."""
+
+    role: ClassVar[Role] = Role.OPERATOR
+
+    def __init__(
+        self,
+        handle: str,
+        *,
+        console: str | None = None,
+        handle_is_default: bool = False,
+        take_over: bool = False,
+    ) -> None:
+        """console: the id by which the daemon knows the messages of this program; handle_is_default: a handle
+        that the daemon is configured with goes before this one; take_over: take the place of the console that is
+        attached."""
+        super().__init__(handle)
+        self.handle_is_default = handle_is_default
+        self.take_over = take_over
+        self._console = console
+
+    def _start_conversation(self, turns: Turns, received: int = 0, stored: int = 0) -> None:
+        super()._start_conversation(turns, received, stored)
+        self._replay_until = stored  # own messages that the daemon has, and repeats
+
+    # -------------------------------------------------------------- what can be asked
+
+    @property
+    def quit_unconfirmed(self) -> bool:
+        """Whether this user has ended the conversation, and the daemon has not confirmed that yet."""
+        return self._phase.is_left
+
+    @property
+    def _is_replaying(self) -> bool:
+        """Whether the daemon still has to repeat own messages."""
+        return self.stored_count < self._replay_until
+
+    def _turn_state(self) -> TurnState:
+        return TurnState(self.turns, peer=self.received_count, operator=self.sent_count)
+
+    def _known_count(self) -> int:
+        return max(self.sent_count, self._replay_until)
+
+    def _can_send_now(self) -> bool:
+        return super()._can_send_now() and not self._is_replaying
+
+    # -------------------------------------------------------------- from the user
+
+    def _check_open(self) -> None:
+        if not self.is_open:
+            raise NotAllowedError("Not sent: the caller sends the first message.")
+        super()._check_open()
+
+    def _leftovers_at_quit(self) -> Leftovers:
+        """Only where messages are on their way can acks still come."""
+        acks_can_come = self._phase in (Phase.MET, Phase.LEFT) and not self._is_replaying
+        return super()._leftovers_at_quit() if acks_can_come else self.take_back()
+
+    # -------------------------------------------------------------- from the connection
+
+    def _hello(self) -> wire.Hello:
+        session = self._session_to_resume()
+        return wire.Hello(
+            wire.VERSION,
+            self.handle,
+            session=session,
+            got=None if session is None else self.received_count,
+            sent=None if session is None else self.stored_count,
+            console=self._console,
+            suggested=self.handle_is_default,
+            take=self.take_over,
+        )
+
+    def receive(self, frame: wire.Frame) -> list[Event]:
+        match frame:
+            case wire.Peer():
+                return self._on_peer(frame)
+            case wire.Stored(count):
+                self._outbox.confirm_from_here(count)
+                self._advance(Trigger.REFUSE)
+            case wire.Ready():
+                self.ready = True
+            case _:
+                return super().receive(frame)
+        return []
+
+    def _on_answer(self, hello: wire.Hello) -> list[Event]:
+        """The conversation follows with `\\peer`, if there is one."""
+        self.handle, self.handle_is_default, self.take_over = hello.handle, False, False
+        return []
+
+    def _on_peer(self, peer: wire.Peer) -> list[Event]:
+        if self.quit_unconfirmed and peer.session == self.session:  # the user has quit without a connection
+            self._frames += [wire.Ack(self.received_count), wire.Quit(self._quit_reason)]
+            return []
+        counts = (self.received_count, self.stored_count)
+        resumed = not self.ended and peer.session == self.session and (peer.heard, peer.told) == counts
+        lost = [] if resumed else self._start_another(peer)
+        self._advance(Trigger.MEET)
+        self.session, self.other_handle, self.turns = peer.session, peer.handle, peer.turns
+        self.classic, self.max_text_bytes = peer.classic, peer.room
+        self.other_present = True
+        self._replay_until = peer.got
+        self._acked_count = self.received_count
+        self._frames.append(wire.Ack(self.received_count))  # what follows is for this conversation
+        return [*lost, Connected(peer.handle, resumed, peer), *([] if self._is_replaying else self._resend())]
+
+    def _start_another(self, peer: wire.Peer) -> list[Event]:
+        """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""
+        left = self.take_back()
+        ended = Ended(self.other_handle, True, "it ended while this console was not connected", left)
+        self._start_conversation(peer.turns, received=peer.heard, stored=peer.told)
+        return [] if left == Leftovers() else [ended]
+
+    def _on_message(self, message: wire.Message, at: wire.Timestamp | None) -> list[Event]:
+        if at is not None and at.own:
+            return self._on_own(message, at)
+        renamed = self._update_other_handle(message.handle)  # a caller keeps the same handle, unlike a console
+        return [*renamed, *super()._on_message(message, at)]
+
+    def _on_own(self, message: wire.Message, at: wire.Timestamp) -> list[Event]:
+        """The daemon repeats an own message: one that this console has sent and that was not acked, or another
+        console's."""
+        shown: list[Event] = []
+        if at.mine and self.outbox:
+            self._outbox.confirm_next()
+        else:
+            self._outbox.count_another()
+            shown.append(MessageShown(message, True, at.time))
+        return [*shown, *self._resend()] if self.stored_count == self._replay_until else shown
+
+    def _on_quit_confirmed(self) -> list[Event]:
+        left = self.take_back()
+        return [] if left == Leftovers() else [TextsReturned(left)]

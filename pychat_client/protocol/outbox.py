@@ -1,0 +1,120 @@
+"""What becomes of one user's own texts: held, numbered, transmitted, stored, read, or given back.
+
+A text is *held* until its turn. Then it gets its number, and is *unacked* until the daemon has stored it. It is
+*transmitted* once a connection was given it: from then on it can arrive. The outbox knows no turns and no frames.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from pychat_client.protocol.events import Leftovers
+
+OUTBOX_MAX = 100
+"""Unacked messages at most; further ones are held, so that they do not flood a slow connection."""
+
+HELD_MAX = 100
+"""Held messages at most: more than these come from a wrong paste, not from a conversation."""
+
+
+class Outbox:
+    """The own messages of one conversation."""
+
+    def __init__(self, stored: int = 0) -> None:
+        """stored: own messages that the daemon has already."""
+        self.stored = stored
+        self.read = 0  # own messages that the other user has seen
+        self.unacked: deque[str] = deque()  # messages stored + 1, stored + 2, ...
+        self.held: deque[str] = deque()
+        self._transmitted = 0  # unacked messages, from the first, that a connection was given
+        self._stored_from_here = 0  # messages of this very program that are stored
+
+    @property
+    def numbered(self) -> int:
+        """Own messages that have their number: stored or unacked."""
+        return self.stored + len(self.unacked)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.unacked) >= OUTBOX_MAX
+
+    @property
+    def can_hold(self) -> bool:
+        return len(self.held) < HELD_MAX
+
+    # -------------------------------------------------------------- on their way
+
+    def hold(self, text: str) -> None:
+        self.held.append(text)
+
+    def recall(self) -> str | None:
+        """Takes the newest held text back; None when nothing is held."""
+        return self.held.pop() if self.held else None
+
+    def number(self, text: str) -> None:
+        """Gives `text` its number; no connection has it yet."""
+        self.unacked.append(text)
+
+    def transmit(self) -> None:
+        """A connection is given all unacked texts that it does not have."""
+        self._transmitted = len(self.unacked)
+
+    def requeue(self, may_send: Callable[[], bool]) -> list[str]:
+        """Numbers the unacked texts again, as long as `may_send`; holds and returns those that remain."""
+        waiting, self.unacked = self.unacked, deque()
+        while waiting and may_send():
+            self.unacked.append(waiting.popleft())
+        self.held.extendleft(reversed(waiting))
+        return list(waiting)
+
+    # -------------------------------------------------------------- what the daemon confirms
+
+    def confirm_next(self) -> None:
+        """The first unacked message is stored."""
+        self.unacked.popleft()
+        self.stored += 1
+        self._stored_from_here += 1
+        self._transmitted = max(self._transmitted - 1, 0)
+
+    def confirm(self, count: int) -> None:
+        """The first `count` messages are stored."""
+        while self.stored < count:
+            self.confirm_next()
+
+    def confirm_from_here(self, count: int) -> None:
+        """`count` messages of this very program are stored, and no other ones of it."""
+        while self.unacked and self._stored_from_here < count:
+            self.confirm_next()
+        self.nothing_more_arrives()
+
+    def count_another(self) -> None:
+        """A message of this user that another program has sent is stored."""
+        self.stored += 1
+
+    def mark_read(self, count: int, known: int) -> None:
+        """The other user has seen the first `count` messages. known: how many there can be."""
+        self.read = max(self.read, min(count, known))
+
+    # -------------------------------------------------------------- what is given back
+
+    def nothing_more_arrives(self) -> None:
+        """The daemon has said that it stores no unacked message."""
+        self._transmitted = 0
+
+    def give_back_held(self) -> Leftovers:
+        """The held texts, given back for good; an unacked one can still be acked."""
+        return Leftovers(not_sent=_emptied(self.held))
+
+    def give_back(self) -> Leftovers:
+        """All texts that are not stored as far as this end knows, given back for good."""
+        unacked, transmitted = _emptied(self.unacked), self._transmitted
+        self._transmitted = 0
+        return Leftovers((*unacked[transmitted:], *_emptied(self.held)), unacked[:transmitted])
+
+
+def _emptied(texts: deque[str]) -> tuple[str, ...]:
+    """What was in `texts`."""
+    all_of_them = tuple(texts)
+    texts.clear()
+    return all_of_them

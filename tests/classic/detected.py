@@ -1,0 +1,38 @@
+"""A codec that detects who calls and then changes, as the codec of a connection does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pychat_client.classic.detecting_codec import DetectingCodec
+from pychat_client.protocol import wire
+from pychat_client.protocol.codec import Codec
+
+
+class Detected:
+    """A DetectingCodec, and from its decision on the codec that it has chosen."""
+
+    def __init__(self) -> None:
+        self.codec: Codec = DetectingCodec(self._use_codec)
+
+    def _use_codec(self, codec: Codec) -> None:
+        self.codec = codec
+
+    @property
+    def patience(self) -> float | None:
+        return self.codec.patience
+
+    def feed(self, data: bytes) -> Iterator[wire.Frame]:
+        return self.codec.feed(data)
+
+    def silence(self) -> Iterator[wire.Frame]:
+        return self.codec.silence()
+
+    def eof(self) -> Iterator[wire.Frame]:
+        return self.codec.eof()
+
+    def encode(self, frame: wire.Frame) -> bytes:
+        return self.codec.encode(frame)
+
+    def room(self, handle: str) -> int | None:
+        return self.codec.room(handle)
