@@ -20,7 +20,7 @@ from pychat_client.text import check_handle, parse_port
 from pychatd import control, settings
 
 if TYPE_CHECKING:
-    from pychat_client.session.view import View
+    from pychat_client.ui.front_end import FrontEnd
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,17 +71,18 @@ def _run(args: argparse.Namespace) -> int:
     return asyncio.run(_attend(place / "console.sock", port, handle, view, args))
 
 
-async def _attend(path: Path, port: int, handle: str | None, view: View, args: argparse.Namespace) -> ExitStatus:
+async def _attend(
+    path: Path, port: int, handle: str | None, front_end: FrontEnd, args: argparse.Namespace
+) -> ExitStatus:
     from pychat_client.protocol.endpoint import Endpoint
     from pychat_client.protocol.turns import Role
-    from pychat_client.session.reconnect import run_session
-    from pychat_client.session.session import Session
+    from pychat_client.session.session import Session, run_session
     from pychat_client.transport.connect import dial_unix
 
     endpoint = Endpoint(Role.OPERATOR, handle or login_handle() or "operator", console=os.urandom(8).hex())
     endpoint.handle_is_default, endpoint.take_over = handle is None, args.take_over
-    session = Session(endpoint, view, f"the line on port {port}", log=open_log(args))
-    return await run_session(session, view, lambda: dial_unix(path, session), args.retry_for)
+    session = Session(endpoint, front_end, f"port {port}", transcript=open_log(args))
+    return await run_session(session, front_end.run, lambda: dial_unix(path, session), args.retry_for)
 
 
 def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:

@@ -131,7 +131,7 @@ class Endpoint:
         """The text as it would be sent. Raises MessageError or NotAllowedError; changes nothing."""
         message = check_message(text)
         if self.role is Role.OPERATOR and not self.is_open:
-            raise NotAllowedError("Not sent yet: the other side speaks first.")
+            raise NotAllowedError("Not sent: the caller has to send the first message.")
         if self.ended:
             raise NotAllowedError("Not sent: the conversation is over.")
         check_room(message, self.max_text_bytes)
@@ -141,7 +141,10 @@ class Endpoint:
 
     def say(self, text: str) -> MessageShown | MessageQueued:
         """Sends `text`, or holds it until its turn. Raises MessageError or NotAllowedError, text unused."""
-        message = self.validate(text)
+        return self.send(self.validate(text))
+
+    def send(self, message: str) -> MessageShown | MessageQueued:
+        """Sends a message that `validate` has returned just now, or holds it until its turn."""
         if self.held or not self._can_send_now():
             self.held.append(message)
             return MessageQueued(message)
