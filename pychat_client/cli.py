@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pychat_client.config.preferences import Preferences
     from pychat_client.session.transcript import Transcript
-    from pychat_client.session.view import View
+    from pychat_client.ui.front_end import FrontEnd
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -251,7 +251,7 @@ async def _talk(
     args: argparse.Namespace,
     port: int,
     handle: str,
-    view: View,
+    front_end: FrontEnd,
     *,
     context: SSLContext | None,
     key: str | None,
@@ -260,16 +260,15 @@ async def _talk(
     import asyncio
 
     from pychat_client.protocol.endpoint import Endpoint
-    from pychat_client.session.reconnect import run_session
-    from pychat_client.session.session import Session
+    from pychat_client.session.session import Session, run_session
     from pychat_client.transport.connect import dial
     from pychat_client.transport.connection import Connection
     from pychat_client.transport.verify_host import explain_change
 
     end = Endpoint(handle)
     codec = classic_options.codec(args, end) if args.classic else None
-    session = Session(end, view, f"{printable(args.host)} port {port}", wait=args.wait, log=log)
-    session.key = key
+    title = f"{printable(args.host)} port {port}"
+    session = Session(end, front_end, title, wait=args.wait, key=key, transcript=log)
 
     async def connect() -> Connection:
         try:
@@ -279,7 +278,7 @@ async def _talk(
                 raise
             raise await asyncio.to_thread(explain_change, args.host, port, key, error) from None
 
-    return await run_session(session, view, connect, args.retry_for)
+    return await run_session(session, front_end.run, connect, args.retry_for)
 
 
 def _show_certificate() -> ExitStatus:
@@ -327,7 +326,7 @@ def open_log(args: argparse.Namespace) -> Transcript:
     return Transcript(args.log)
 
 
-def make_view(program: str, args: argparse.Namespace) -> View:
+def make_view(program: str, args: argparse.Namespace) -> FrontEnd:
     """The view that `args` and this terminal want, with `program`'s own history. Loads prompt_toolkit only
     for a screen."""
     if args.json:

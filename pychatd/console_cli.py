@@ -20,7 +20,7 @@ from pychat_client.text import check_handle, parse_port
 from pychatd import control, settings
 
 if TYPE_CHECKING:
-    from pychat_client.session.view import View
+    from pychat_client.ui.front_end import FrontEnd
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,10 +71,11 @@ def _run(args: argparse.Namespace) -> int:
     return asyncio.run(_attend(place / "console.sock", port, handle, view, args))
 
 
-async def _attend(path: Path, port: int, handle: str | None, view: View, args: argparse.Namespace) -> ExitStatus:
+async def _attend(
+    path: Path, port: int, handle: str | None, front_end: FrontEnd, args: argparse.Namespace
+) -> ExitStatus:
     from pychat_client.protocol.console_endpoint import ConsoleEndpoint
-    from pychat_client.session.reconnect import run_session
-    from pychat_client.session.session import Session
+    from pychat_client.session.session import Session, run_session
     from pychat_client.transport.connect import dial_unix
 
     endpoint = ConsoleEndpoint(
@@ -83,8 +84,8 @@ async def _attend(path: Path, port: int, handle: str | None, view: View, args: a
         handle_is_default=handle is None,
         take_over=args.take_over,
     )
-    session = Session(endpoint, view, f"the line on port {port}", log=open_log(args))
-    return await run_session(session, view, lambda: dial_unix(path, session), args.retry_for)
+    session = Session(endpoint, front_end, f"port {port}", transcript=open_log(args))
+    return await run_session(session, front_end.run, lambda: dial_unix(path, session), args.retry_for)
 
 
 def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:

@@ -13,7 +13,7 @@ from tests.e2e.harness import BIN, Line, Terminal
 _UNSTEADY = (
     (re.compile(r"^\d\d:\d\d(?= |$)", re.MULTILINE), "17:04"),
     (re.compile(r"\b127\.0\.0\.1:\d{5}\b"), "127.0.0.1:50000"),
-    (re.compile(r"\bport \d{5}\b"), "port 40000"),
+    (re.compile(r"(\bport\s+)\d{5}\b"), r"\g<1>40000"),
 )
 
 

@@ -20,7 +20,6 @@ from pychat_client.config import targets
 from pychat_client.config.preferences import Line, load
 from pychat_client.errors import ExitStatus, NotAllowedError, UsageError
 from pychat_client.protocol.turns import Role
-from pychat_client.session.commands import Commands
 from pychat_client.session.session import Session
 from pychat_client.ui.key_bindings import KEYS
 from pychatd import settings
@@ -146,7 +145,7 @@ def parse(words: list[str]) -> None:
 def test_every_command_that_is_named_in_a_hint_is_one(name: str) -> None:
     one, _ = session(Role.OPERATOR)
     try:
-        assert Commands(one).find(f"\\{name}") is not None
+        assert one.validate(f"\\{name}").command is not None
     except NotAllowedError:
         pytest.fail(f"\\{name} is no command")
 

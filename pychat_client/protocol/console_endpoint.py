@@ -66,7 +66,7 @@ class ConsoleEndpoint(Endpoint):
 
     def _check_open(self) -> None:
         if not self.is_open:
-            raise NotAllowedError("Not sent: the caller sends the first message.")
+            raise NotAllowedError("Not sent: the caller has to send the first message.")
         super()._check_open()
 
     def _leftovers_at_quit(self) -> Leftovers:

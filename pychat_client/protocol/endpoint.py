@@ -152,7 +152,10 @@ class Endpoint:
 
     def say(self, text: str) -> MessageShown | MessageQueued:
         """Sends `text`, or holds it until its turn. Raises MessageError or NotAllowedError, nothing changed."""
-        message = self.validate(text)
+        return self.send(self.validate(text))
+
+    def send(self, message: str) -> MessageShown | MessageQueued:
+        """Sends a message that `validate` has returned just now, or holds it until its turn."""
         if self.held or not self._can_send_now():
             self._outbox.hold(message)
             return MessageQueued(message)

@@ -1,68 +1,207 @@
-"""Keeps one chat connected: calls, and calls again with growing pauses when the link is cut.
+"""The connection of one session: calls, and calls again with growing pauses after a connection is lost.
 
-Knows neither terminals nor the rules; what a lost link means to the user is chat's to say.
+The supervisor is the only one that knows whether there is a connection. It decides whether to call again; what
+that means to the user is the session's business. It knows no rules of a conversation and no view.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from typing import Protocol
 
-from pychat_client.errors import ExitStatus, TransportError
-from pychat_client.session.session import Session
-from pychat_client.session.view import View
+from pychat_client.errors import TransportError, UnreachableError, UntrustedHostError
+from pychat_client.protocol import wire
 from pychat_client.transport.connection import Connection
 
 PAUSE_FIRST = 0.5
 """Seconds before the second call: a daemon that restarts needs about as long."""
 
 PAUSE_MAX = 15.0
-"""The longest pause, so that a user whose network is back is not kept waiting."""
+"""The longest pause, so that a user whose network is back does not wait long."""
+
+RETRYABLE_CODES = ("stopping", "journal", "displaced")
+"""Codes of an error line after which the client calls again: the daemon keeps the conversation."""
+
+BUSY = "busy"
+"""The code of a \\busy line: somebody else has the seat."""
+
+Connect = Callable[[], Awaitable[Connection]]
+"""Opens a connection, or raises TransportError."""
 
 
-async def run_session(
-    session: Session, view: View, connect: Callable[[], Awaitable[Connection]], retry_for: float | None = None
-) -> ExitStatus:
-    """Lets the two talk until the chat is done; returns the exit status.
+class ConnectionState(Enum):
+    """Whether there is a connection, and how far it has got."""
 
-    connect: opens a link or raises TransportError; retry_for: seconds without an answer after which to
-    give up, None for never.
-    """
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal is put back in order first
-        loop.add_signal_handler(number, session.interrupt)
-    calling = asyncio.create_task(_keep_connected(session, connect, retry_for))
-    try:
-        await view.run(session)
-    except asyncio.CancelledError:  # Ctrl-C outside of a screen
-        session.interrupt()
-    finally:
-        calling.cancel()
-    return session.exit_status if session.exit_status is not None else ExitStatus.FAILED
+    DISCONNECTED = "disconnected"  # no connection; the next call follows after a pause
+    CONNECTING = "connecting"  # a call is under way
+    HANDSHAKE = "handshake"  # connected; the other end has not said hello yet
+    LIVE = "live"  # the other end has said hello
+    TURNED_AWAY = "turned away"  # the other end has said why it is about to close the connection
+    CLOSED = "closed"  # the session is done: no call follows
 
 
-async def _keep_connected(
-    session: Session, connect: Callable[[], Awaitable[Connection]], retry_for: float | None
-) -> None:
-    loop = asyncio.get_running_loop()
-    pause, cut_off = PAUSE_FIRST, loop.time()
-    while True:
+class Verdict(Enum):
+    """What follows when a call has failed or a connection is lost."""
+
+    RECONNECT = "reconnect"  # the supervisor calls again, and the user does not know that yet
+    RETRY = "retry"  # the supervisor calls again, as before
+    GIVE_UP = "give up"
+    REFUSED = "refused"  # the other side does not accept our certificate
+
+
+class Listener(Protocol):
+    """The session, as its supervisor sees it."""
+
+    def connection_made(self, connection: Connection) -> None:
+        """A call has succeeded."""
+
+    def call_failed(self, error: TransportError, verdict: Verdict) -> None:
+        """A call has failed."""
+
+    def give_up(self, seconds: float) -> None:
+        """The time in which a connection had to be made is over."""
+
+
+class ConnectionSupervisor:
+    """Makes the connections of one session, one after the other."""
+
+    def __init__(self, listener: Listener, *, wait: bool = False) -> None:
+        """wait: call until the other side answers and is free, also before there was ever a connection."""
+        self._listener = listener
+        self._wait = wait
+        self._state = ConnectionState.DISCONNECTED
+        self._connection: Connection | None = None
+        self._attempts = 0
+        self._reached = False  # there was a live connection at some time
+        self._last_code = ""  # why the other end turned us away last; empty since the last hello
+        self._pause = PAUSE_FIRST
+        self._down_since = 0.0  # loop time of the last live connection's end, or of the start
+
+    # -------------------------------------------------------------- what can be asked
+
+    @property
+    def state(self) -> ConnectionState:
+        return self._state
+
+    @property
+    def is_live(self) -> bool:
+        return self._state is ConnectionState.LIVE
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection, live or not."""
+        return self._connection is not None
+
+    @property
+    def attempts(self) -> int:
+        """How many calls in a row have failed; a connection that was lost counts as one."""
+        return self._attempts
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody else had the seat at the last call."""
+        return self._last_code == BUSY
+
+    # -------------------------------------------------------------- calling
+
+    async def run(self, connect: Connect, retry_for: float | None = None) -> None:
+        """Keeps the session connected until it is done. retry_for: seconds without a connection after which to
+        give up, None for never."""
+        loop = asyncio.get_running_loop()
+        self._down_since = loop.time()
+        while True:
+            await self._call(connect)
+            if self._state is ConnectionState.CLOSED:
+                return
+            if retry_for is not None and loop.time() - self._down_since + self._pause > retry_for:
+                self._listener.give_up(retry_for)
+                return
+            # A random part, so that clients that were cut off together do not come back together.
+            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
+            self._pause = min(self._pause * 2, PAUSE_MAX)
+
+    async def _call(self, connect: Connect) -> None:
+        """Makes one call, and returns when it has failed or its connection is lost."""
+        self._change(ConnectionState.CONNECTING)
         try:
-            session.connection_made(await connect())
+            connection = await connect()
         except TransportError as error:
-            session.call_failed(error)
-        await session.gone.wait()
-        if session.done:
+            self._change(ConnectionState.DISCONNECTED)
+            self._listener.call_failed(error, self._verdict_on(error))
+            self._attempts += 1
             return
-        if session.greeted:
-            session.greeted = False
-            pause, cut_off = PAUSE_FIRST, loop.time()
-        session.attempt += 1
-        if retry_for is not None and loop.time() - cut_off + pause > retry_for:
-            session.give_up(retry_for)
-            return
-        # A random part, so that all who were cut off together do not come back together.
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
-        pause = min(pause * 2, PAUSE_MAX)
+        if self._state is ConnectionState.CLOSED:
+            connection.close()
+        elif not connection.closed.done():
+            self._listener.connection_made(connection)
+        await asyncio.wait([connection.closed])
+
+    def _verdict_on(self, error: TransportError) -> Verdict:
+        patient = self._reached or (self._wait and isinstance(error, UnreachableError))
+        if not patient or isinstance(error, UntrustedHostError):
+            return Verdict.GIVE_UP
+        first = self._attempts == int(self._reached)  # a lost connection is an attempt already
+        return Verdict.RECONNECT if first else Verdict.RETRY
+
+    # -------------------------------------------------------------- for the session
+
+    def connected(self, connection: Connection) -> None:
+        """The session uses `connection` from now on."""
+        self._connection = connection
+        self._change(ConnectionState.HANDSHAKE)
+
+    def greeted(self) -> bool:
+        """The other end has said hello. Returns whether that ends a wait for the first answer."""
+        awaited = self._wait and self._attempts > 0 and not self._reached
+        self._change(ConnectionState.LIVE)
+        self._attempts = 0
+        self._reached = True
+        self._last_code = ""
+        return awaited
+
+    def turned_away(self, code: str) -> Verdict:
+        """The other end has said that it closes the connection, and why."""
+        repeated = code == self._last_code
+        self._last_code = code
+        self._change(ConnectionState.TURNED_AWAY)
+        if code not in RETRYABLE_CODES and not (code == BUSY and self._wait):
+            return Verdict.GIVE_UP
+        return Verdict.RETRY if repeated else Verdict.RECONNECT
+
+    def connection_lost(self, connection: Connection, *, resumable: bool) -> Verdict:
+        """The connection is lost. resumable: the other side can go on with the conversation later."""
+        was_live = self.is_live
+        if was_live:
+            self._pause = PAUSE_FIRST
+            self._down_since = asyncio.get_running_loop().time()
+        self._connection = None
+        self._attempts += 1
+        self._change(ConnectionState.DISCONNECTED)
+        if connection.refused:
+            return Verdict.REFUSED
+        if not resumable or not (self._reached or self._wait):
+            return Verdict.GIVE_UP
+        return Verdict.RECONNECT if was_live else Verdict.RETRY
+
+    def send(self, frames: Sequence[wire.Frame]) -> bool:
+        """Sends `frames`. Returns whether there is a connection."""
+        if self._connection is not None:
+            self._connection.send(frames)
+        return self._connection is not None
+
+    def hang_up(self) -> None:
+        """Closes the connection, once all frames are sent."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def close(self) -> None:
+        """The session is done: closes the connection, and calls no more."""
+        self._change(ConnectionState.CLOSED)
+        self.hang_up()
+
+    def _change(self, state: ConnectionState) -> None:
+        if self._state is not ConnectionState.CLOSED:
+            self._state = state

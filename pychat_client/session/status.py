@@ -1,8 +1,13 @@
-"""Where a conversation stands, in words: the toolbar's line, and what `\\status` says."""
+"""Where a conversation stands, as one list of facts.
+
+The toolbar, `\\status` and the JSON state are made from this list. A fact has a sentence, and may have a few words
+for the toolbar and keys for JSON. So whatever the toolbar shows, `\\status` tells in a sentence.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from pychat_client.protocol import wire
@@ -11,11 +16,15 @@ from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import MESSAGE_MAX, printable
 from pychat_client.trust.fingerprint import safety_number
 
-_CLASSIC = "a classic program"
+CLASSIC = "a classic program"
+
+_AS_FAR_AS_KNOWN = "as far as is known here"  # without a connection the other side may have gone on
+
+JsonValue = str | int | bool | None
 
 
 class Emphasis(Enum):
-    """How a part of the toolbar is to be seen."""
+    """How the toolbar shows an item."""
 
     PLAIN = "plain"
     TURN = "turn"  # it is this user's
@@ -31,205 +40,332 @@ class ToolbarItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """A moment of one user's side of the talk.
+class Fact:
+    """One thing to know. sentence: for `\\status`, empty when there is nothing to say now; item: for the toolbar;
+    keys: for JSON, the same ones at any time."""
 
-    place: what the line is called; peer: what the daemon told of the caller (operator's side only);
-    calls: how many calls in a row have failed, None while there is a connection; key: the fingerprint
-    of the daemon's key, as verified by the client or told by the operator's own daemon; typing: the
-    other user is typing now; taken: the line was, when it was called last.
+    sentence: str = ""
+    item: ToolbarItem | None = None
+    keys: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.item is not None and not self.sentence:
+            raise ValueError(f"The toolbar says {self.item.words!r}, and \\status does not.")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One user's side of a conversation at one moment.
+
+    title: what this service is called; caller: what the daemon told of the caller (console only);
+    attempts: how many calls in a row have failed, None while there is a connection; key: the fingerprint of
+    the daemon's key, which the client has verified, or which the console's own daemon has told; typing: the
+    other user is typing; busy: somebody else had the seat at the last call.
     """
 
     endpoint: Endpoint
-    place: str
-    peer: wire.Peer | None
-    calls: int | None
+    title: str
+    caller: wire.Peer | None
+    attempts: int | None
     key: str | None
     typing: bool
-    taken: bool
+    busy: bool
+
+    # -------------------------------------------------------------- for the views
+
+    def facts(self) -> list[Fact]:
+        """All there is to know, the most important for the toolbar first."""
+        return [fact(self) for fact in _FACTS]
+
+    def parts(self) -> list[ToolbarItem]:
+        """The toolbar."""
+        return [fact.item for fact in self.facts() if fact.item is not None]
+
+    def status_lines(self) -> list[str]:
+        """The lines of `\\status`."""
+        return [fact.sentence for fact in self.facts() if fact.sentence]
+
+    def state(self) -> dict[str, JsonValue]:
+        """The state as JSON has it; docs/scripts.md describes the keys."""
+        return {key: value for fact in self.facts() for key, value in fact.keys.items()}
+
+    # -------------------------------------------------------------- what the facts are made from
+
+    @property
+    def connected(self) -> bool:
+        """Whether this program is connected to the daemon."""
+        return self.attempts is None
 
     @property
     def reached(self) -> bool:
         """Whether the two hosts are connected now, as far as is known here."""
         endpoint = self.endpoint
-        return self.calls is None and (
+        return self.connected and (
             endpoint.role is Role.PEER
             or (bool(endpoint.other_handle) and not endpoint.ended and endpoint.other_present)
         )
 
     @property
     def my_turn(self) -> bool:
-        """Whether what this user says now goes at once."""
-        return self.endpoint.my_turn and self.calls is None
-
-    def parts(self) -> list[ToolbarItem]:
-        """The state in a few words each, the most important first; all of it is also in `status_lines`."""
-        endpoint = self.endpoint
-        calling = [ToolbarItem(words)] if (words := self._calling()) else []
-        if endpoint.ended and endpoint.role is Role.OPERATOR:
-            return calling or [ToolbarItem("waiting for the next caller")]
-        who = ToolbarItem(printable(endpoint.other_handle) or ("taken" if self.taken else "nobody there yet"))
-        parts = [who, *calling]
-        if endpoint.is_open or not calling:
-            parts.append(ToolbarItem(self.turn(), Emphasis.TURN if self.my_turn else Emphasis.PLAIN))
-        if self.typing:
-            parts.append(ToolbarItem("typing"))
-        if not endpoint.other_present and endpoint.is_open and not calling:
-            parts.append(ToolbarItem("away"))
-        if self.reached:
-            parts.append(self._trust())
-        if endpoint.held:
-            parts.append(ToolbarItem(f"{len(endpoint.held)} held"))
-        if endpoint.outbox and not self._unconfirmed:
-            parts.append(ToolbarItem(f"{len(endpoint.outbox)} not confirmed"))
-        elif endpoint.classic and endpoint.sent_count:
-            parts.append(ToolbarItem("sent"))  # its program does not tell whether they are read
-        elif endpoint.read_count < endpoint.stored_count:
-            parts += [] if calling else [ToolbarItem("not read")]  # while there is no connection they may be
-        elif endpoint.stored_count:
-            parts.append(ToolbarItem("read"))
-        return parts
-
-    def _trust(self) -> ToolbarItem:
-        """What is known of the key at the other end of the connection."""
-        if self.plaintext:
-            return ToolbarItem("PLAINTEXT", Emphasis.WARNING)
-        if self.peer is None:
-            return ToolbarItem("key accepted" if self.key is not None else "an authority vouches")
-        return ToolbarItem(
-            "not verified" if self.peer.name is None else f"verified as {printable(self.peer.name)}"
-        )
-
-    def status_lines(self) -> list[str]:
-        """All there is to know, a sentence a line."""
-        endpoint = self.endpoint
-        other = printable(endpoint.other_handle)
-        lines = [f"You are {printable(endpoint.handle)}, on {self.place}."]
-        if words := self._calling():
-            lines.append(f"There is no connection: {words}.")
-        lines.append(self._other_side())
-        if self.taken:
-            lines.append("The line was taken when it was called last.")
-        if other and not endpoint.other_present and not endpoint.ended and self.calls is None:
-            lines.append(f"{other} is away: messages are kept and shown on return.")
-        if self.typing:
-            lines.append(f"{other} is typing.")
-        turns = "take turns" if endpoint.turns is Turns.ALTERNATE else "speak freely"
-        known = "as far as is known here"  # the other side may have gone on since
-        lines.append(f"You {turns}; {'now' if self.calls is None or endpoint.ended else known}: {self.turn()}.")
-        lines += self._security_lines()
-        if endpoint.retention is not None:
-            lines.append(f"What is said is kept on the host of this line {kept(endpoint.retention)}.")
-        classic = endpoint.classic and bool(endpoint.other_handle)
-        arrived = "" if self._unconfirmed else f", of which {endpoint.stored_count} stored"
-        arrived += "" if classic else f" and {min(endpoint.read_count, endpoint.sent_count)} read"
-        arrived += "" if self._unconfirmed or self.calls is None else f" ({known})"
-        lines.append(
-            f"Sent {endpoint.sent_count}{arrived}; received {endpoint.received_count}; held {len(endpoint.held)}."
-        )
-        if classic:
-            lines.append("Its program does not tell what has arrived, and cannot go on after a cut.")
-        most = (
-            f", and of {endpoint.max_text_bytes} bytes"
-            if endpoint.is_open and endpoint.max_text_bytes is not None
-            else ""
-        )
-        lines.append(f"A message has at most {MESSAGE_MAX} characters{most}.")
-        return lines
-
-    def _other_side(self) -> str:
-        """Who is there, or was at the last connection."""
-        endpoint, other = self.endpoint, printable(self.endpoint.other_handle)
-        if not other:
-            return "Nobody is there yet."
-        if endpoint.quit_unconfirmed and self.calls is not None:
-            return f"You ended the conversation with {other}, who may not know it yet."
-        if endpoint.role is Role.OPERATOR and endpoint.ended:
-            waiting = ": waiting for the next caller" if self.calls is None else ""
-            return f"The conversation with {other} is over{waiting}."
-        kind = _CLASSIC if endpoint.classic else "pychat"
-        if self.peer is not None:
-            return (
-                f"{other} {'calls' if self.reached else 'called'} from {printable(self.peer.address)} with {kind}."
-            )
-        who = f"{other}, {_CLASSIC}" if endpoint.classic else other
-        return f"The other side is {who}." if self.reached else f"The last connection was with {who}."
-
-    def _security_lines(self) -> list[str]:
-        """How the talk is protected, with the number that both sides can compare."""
-        lines = []
-        if not self.reached:  # nothing travels; of a caller's last connection a new console knows nothing
-            if self.endpoint.role is Role.PEER and self.endpoint.other_handle:
-                how = "NOT ENCRYPTED" if self.plaintext else "encrypted with TLS 1.3"
-                lines.append(f"The last connection was {how}.")
-        elif self.plaintext:
-            lines.append("PLAINTEXT, NOT ENCRYPTED: there is no TLS between the two hosts.")
-        elif self.peer is not None and self.peer.name is not None:
-            lines.append(f"Encrypted; the certificate is that of {printable(self.peer.name)}.")
-        else:
-            lines.append("Encrypted with TLS 1.3.")
-            if self.peer is not None:
-                lines.append("Whose key that is has not been verified: this line has no list of who may call.")
-            elif self.key is None:
-                lines.append("A certificate authority of this system vouches for the host's name.")
-            else:
-                lines.append("The host has proved to have the accepted key.")
-        if self.key is not None and not self.plaintext:
-            lines.append(f"The host's key {'is' if self.calls is None else 'was'} {printable(self.key)}:")
-            lines.append(f"safety number {safety_number(self.key)}, the same on both sides.")
-        return lines
+        """Whether a message of this user goes at once."""
+        return self.endpoint.my_turn and self.connected
 
     @property
-    def _unconfirmed(self) -> bool:
-        """Whether nobody tells what has arrived: a classic program at the other end, and no daemon between."""
-        return self.endpoint.classic and self.endpoint.role is Role.PEER
+    def other(self) -> str:
+        """The other user's handle, printable; empty while it is not known."""
+        return printable(self.endpoint.other_handle)
+
+    @property
+    def between_callers(self) -> bool:
+        """Whether this is a console whose conversation has ended."""
+        return self.endpoint.role is Role.OPERATOR and self.endpoint.ended
 
     @property
     def plaintext(self) -> bool:
         """Whether there is no TLS between the two hosts."""
         if self.endpoint.role is Role.PEER:
             return self.endpoint.classic
-        return self.peer is not None and self.peer.plain and self.endpoint.is_open
+        return self.caller is not None and self.caller.plain and self.endpoint.is_open
 
-    def _calling(self) -> str:
-        """What is done while there is no connection; empty while there is one."""
-        if self.calls is None:
-            return ""
-        return f"calling again ({self.calls})" if self.calls else "calling"
-
-    def turn(self) -> str:
-        """Whose turn it is, or why nobody's."""
-        endpoint = self.endpoint
-        if endpoint.ended:
-            return "over"
-        if not endpoint.is_open:
-            return "you speak first" if endpoint.role is Role.PEER else "waiting for the first message"
-        if endpoint.turns is Turns.FREE:
-            return "speak freely"
-        return "your turn" if endpoint.my_turn else f"{printable(endpoint.other_handle)}'s turn"
-
-    def met(self, *, resumed: bool) -> str:
-        """What is said when the other end is known, or is back."""
-        other = printable(self.endpoint.other_handle)
-        if resumed:
-            return f"Connected to {other} again."
-        if self.endpoint.classic and self.peer is None:
-            return f"Connected to {other}, {_CLASSIC}, NOT ENCRYPTED. You speak first."
-        if self.peer is None:
-            rule = (
-                ""
-                if self.endpoint.retention is None
-                else f" What is said is kept there {kept(self.endpoint.retention)}."
-            )
-            return f"Connected to {other}. You speak first.{rule}"
-        named = f", with the certificate of {printable(self.peer.name)}" if self.peer.name is not None else ""
-        kind = f", with {_CLASSIC}" if self.peer.classic else ""
-        plain = ", NOT ENCRYPTED" if self.peer.plain else ""
-        return f"{other} calls from {printable(self.peer.address)}{named}{kind}{plain}."
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether nothing tells what has arrived: a classic program at the other end, and no daemon between."""
+        return self.endpoint.classic and self.endpoint.role is Role.PEER
 
 
-def kept(keep: str) -> str:
-    """The journal's rule, as it stands behind "is kept"."""
-    if keep == "none":
-        return "only until it is read"
-    return "for good" if keep == "forever" else f"for {printable(keep).removesuffix('d')} days"
+# ------------------------------------------------------------------ the facts
+
+
+def _own_side(status: Status) -> Fact:
+    handle = status.endpoint.handle
+    doing = "calling" if status.endpoint.role is Role.PEER else "answering calls on"
+    return Fact(f"You are {printable(handle)}, {doing} {status.title}.", keys={"handle": handle})
+
+
+def _other_side(status: Status) -> Fact:
+    endpoint, other = status.endpoint, status.other
+    keys = {"other": endpoint.other_handle or None}
+    if not other and endpoint.role is Role.PEER:
+        return Fact(keys=keys)
+    if not other:
+        return Fact("There is no caller yet.", ToolbarItem("no caller yet"), keys)
+    if status.between_callers and endpoint.quit_unconfirmed and not status.connected:
+        return Fact(f"You ended the conversation with {other}, who may not know it yet.", keys=keys)
+    if status.between_callers:
+        over = f"The conversation with {other} has ended."
+        if not status.connected:
+            return Fact(over, keys=keys)
+        return Fact(f"{over} Waiting for the next caller.", ToolbarItem("waiting for the next caller"), keys)
+    return Fact(_who(status), ToolbarItem(other), keys)
+
+
+def _who(status: Status) -> str:
+    """Who the other side is, or was at the last connection."""
+    other, kind = status.other, CLASSIC if status.endpoint.classic else "pychat"
+    if status.caller is not None:
+        calls = "calls" if status.reached else "called"
+        return f"{other} {calls} from {printable(status.caller.address)} with {kind}."
+    who = f"{other}, {CLASSIC}" if status.endpoint.classic else other
+    return f"The other side is {who}." if status.reached else f"The last connection was with {who}."
+
+
+def _caller(status: Status) -> Fact:
+    caller = status.caller if status.endpoint.is_open else None
+    address, name = (None, None) if caller is None else (caller.address, caller.name)
+    return Fact(keys={"address": address, "name": name})
+
+
+def _connection(status: Status) -> Fact:
+    keys = {"connected": status.connected}
+    if status.attempts is None:
+        return Fact(keys=keys)
+    words = f"calling again ({status.attempts})" if status.attempts else "calling"
+    return Fact(f"Not connected: {words}.", ToolbarItem(words), keys)
+
+
+def _busy(status: Status) -> Fact:
+    return Fact("Somebody else was talking at the last call.", ToolbarItem("busy")) if status.busy else Fact()
+
+
+def _turn(status: Status) -> Fact:
+    endpoint = status.endpoint
+    words, sentence = _turn_words(status)
+    rule = "You take turns." if endpoint.turns is Turns.ALTERNATE else "There are no turns."
+    keys = {"open": endpoint.is_open, "your_turn": endpoint.my_turn, "turns": endpoint.turns.value}
+    hidden = status.between_callers or not words or not (endpoint.is_open or status.connected)
+    emphasis = Emphasis.TURN if status.my_turn else Emphasis.PLAIN
+    item = None if hidden else ToolbarItem(words, emphasis)
+    return Fact(sentence if endpoint.ended else f"{rule} {sentence}", item, keys)
+
+
+def _turn_words(status: Status) -> tuple[str, str]:
+    """Whose turn it is, or why there is none: for the toolbar, and as a sentence."""
+    endpoint, other = status.endpoint, status.other
+    if endpoint.ended:
+        return "ended", "The conversation has ended."
+    if not endpoint.is_open and endpoint.role is Role.PEER:
+        return "you send first", "You send the first message."
+    if not endpoint.is_open and not other:
+        return "", "The caller sends the first message."
+    if not endpoint.is_open:
+        return f"waiting for {other}'s first message", f"{other} sends the first message."
+    if endpoint.turns is Turns.FREE:
+        return "no turns", "Both sides can send at any time."
+    whose = "your" if endpoint.my_turn else f"{other}'s"
+    unless_moved_on = "" if status.connected else f", {_AS_FAR_AS_KNOWN}"
+    return f"{whose} turn", f"It is {whose} turn{unless_moved_on}."
+
+
+def _typing(status: Status) -> Fact:
+    keys = {"typing": status.typing}
+    return Fact(f"{status.other} is typing.", ToolbarItem("typing"), keys) if status.typing else Fact(keys=keys)
+
+
+def _presence(status: Status) -> Fact:
+    endpoint = status.endpoint
+    keys = {"here": endpoint.other_present}
+    if endpoint.other_present or endpoint.ended or not status.other or not status.connected:
+        return Fact(keys=keys)
+    return Fact(away(endpoint.role, status.other), ToolbarItem("away"), keys)
+
+
+def _protection(status: Status) -> Fact:
+    keys = {"plaintext": status.plaintext}
+    if not status.reached:  # a new console knows nothing about the caller's last connection
+        if status.endpoint.role is Role.OPERATOR or not status.other:
+            return Fact(keys=keys)
+        how = "NOT ENCRYPTED" if status.plaintext else "encrypted with TLS 1.3"
+        return Fact(f"The last connection was {how}.", keys=keys)
+    if status.plaintext:
+        item = ToolbarItem("PLAINTEXT", Emphasis.WARNING)
+        return Fact("PLAINTEXT, NOT ENCRYPTED: there is no TLS between the two hosts.", item, keys)
+    sentence, words = _identity(status)
+    return Fact(f"Encrypted with TLS 1.3. {sentence}", ToolbarItem(words), keys)
+
+
+def _identity(status: Status) -> tuple[str, str]:
+    """What is known of the key at the other end of an encrypted connection, as a sentence and in a few words."""
+    if status.caller is None and status.key is not None:
+        return "The host has proved that it has the key that you trust.", "known host"
+    if status.caller is None:
+        return "A certificate authority of this system has certified the host's name.", "certificate valid"
+    if status.caller.name is None:
+        return "There is no caller list: anyone can call, and the caller is not verified.", "anyone can call"
+    name = printable(status.caller.name)
+    return f"The caller has the certificate of {name}.", f"verified as {name}"
+
+
+def _host_key(status: Status) -> Fact:
+    if status.key is None or status.plaintext:
+        return Fact()
+    return Fact(f"The host's key {'is' if status.connected else 'was'} {printable(status.key)}.")
+
+
+def _safety_number(status: Status) -> Fact:
+    if status.key is None or status.plaintext:
+        return Fact()
+    return Fact(f"Safety number {safety_number(status.key)}, the same on both sides.")
+
+
+def _retention(status: Status) -> Fact:
+    retention = status.endpoint.retention
+    host = "The other host" if status.endpoint.role is Role.PEER else "This host"
+    return Fact() if retention is None else Fact(kept(retention, host))
+
+
+def _held(status: Status) -> Fact:
+    count = len(status.endpoint.held)
+    keys = {"held": count}
+    if not count:
+        return Fact(keys=keys)
+    return Fact(
+        f"{count} {'message is' if count == 1 else 'messages are'} held until your turn.",
+        ToolbarItem(f"{count} held"),
+        keys,
+    )
+
+
+def _delivery(status: Status) -> Fact:
+    endpoint = status.endpoint
+    read = min(endpoint.read_count, endpoint.sent_count)
+    arrived = [] if status.unconfirmed else [f"{endpoint.stored_count} stored"]
+    arrived += [] if endpoint.classic and endpoint.other_handle else [f"{read} read"]
+    arrived += [] if status.unconfirmed or status.connected else [_AS_FAR_AS_KNOWN]
+    details = f" ({', '.join(arrived)})" if arrived else ""
+    words = "" if status.between_callers else _delivery_words(status)
+    return Fact(
+        f"Sent: {endpoint.sent_count}{details}. Received: {endpoint.received_count}.",
+        ToolbarItem(words) if words else None,
+        {
+            "sent": endpoint.sent_count,
+            "stored": endpoint.stored_count,
+            "read": read,
+            "received": endpoint.received_count,
+        },
+    )
+
+
+def _delivery_words(status: Status) -> str:
+    """What has become of this user's newest messages."""
+    endpoint = status.endpoint
+    if endpoint.outbox and not status.unconfirmed:
+        return f"{len(endpoint.outbox)} not confirmed yet"
+    if endpoint.classic:
+        return "sent" if endpoint.sent_count else ""  # a classic program does not tell whether they are read
+    if endpoint.read_count < endpoint.stored_count:
+        return "not read yet" if status.connected else ""  # without a connection they may have been read
+    return "read" if endpoint.stored_count else ""
+
+
+def _classic(status: Status) -> Fact:
+    if not (status.endpoint.classic and status.other):
+        return Fact()
+    return Fact(
+        f"{status.other}'s program is a classic one: it does not tell what it has received, "
+        "and cannot resume a lost connection."
+    )
+
+
+def _limit(status: Status) -> Fact:
+    endpoint = status.endpoint
+    limited = endpoint.is_open and endpoint.max_text_bytes is not None
+    most = f", and at most {endpoint.max_text_bytes} bytes" if limited else ""
+    return Fact(f"A message has at most {MESSAGE_MAX} characters{most}.")
+
+
+_FACTS: tuple[Callable[[Status], Fact], ...] = (
+    _own_side,
+    _other_side,
+    _caller,
+    _busy,
+    _connection,
+    _turn,
+    _typing,
+    _presence,
+    _protection,
+    _host_key,
+    _safety_number,
+    _retention,
+    _held,
+    _delivery,
+    _classic,
+    _limit,
+)
+
+
+# ------------------------------------------------------------------ sentences that notices have too
+
+
+def away(role: Role, other: str) -> str:
+    """That the other side is away, and when it gets the messages. role: this side's."""
+    if role is Role.PEER:
+        return f"{other} is not at the console, and will see your messages on returning."
+    return f"{other} is not connected, and will get your messages on reconnecting."
+
+
+def kept(retention: str, host: str) -> str:
+    """How long the daemon keeps the messages (`keep` of its hello)."""
+    if retention == "none":
+        return f"{host} deletes messages once they are read."
+    time = "" if retention == "forever" else f" for {printable(retention).removesuffix('d')} days"
+    return f"{host} keeps a copy of this conversation{time}."

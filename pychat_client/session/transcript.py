@@ -1,6 +1,6 @@
-"""`--log FILE`: a transcript of what was said, appended to a file of the user's own.
+"""`--log FILE`: a transcript of the conversation, appended to a file of the user's own.
 
-The other side is told nothing of it. The words in it are printable, so that the file can be shown with cat.
+The other side does not learn of it. All text in it is printable, so that `cat` can show the file.
 """
 
 from __future__ import annotations
@@ -8,22 +8,25 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pychat_client.errors import UsageError
+from pychat_client.errors import PychatError, UsageError
 from pychat_client.text import printable, printable_lines
 
 _INDENT = " " * 30
 
 
 class Transcript:
-    """A transcript that is open for appending. Each entry is in the file when the method returns."""
+    """A transcript that is open for appending. Each entry is in the file when the method returns.
+
+    The method that cannot write raises PychatError. That ends the transcript, so that it has no gap: later
+    calls do nothing.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Opens `path`, or makes it; it is 0600 from then on. None: nothing is written. Raises UsageError."""
-        self.report: Callable[[str], None] = lambda _: None  # who is told that the file cannot be written
+        """Opens `path`, or makes it, and sets its mode to 0600. Without a path nothing is written.
+        Raises UsageError."""
         self._path = path
         self._fd = None if path is None else _open(path)
 
@@ -36,7 +39,6 @@ class Transcript:
         self._append(f"-- {local(datetime.now(UTC))} {printable(sentence)}")
 
     def _append(self, line: str) -> None:
-        """A failure is told once and ends the log, so that it has no gap; the conversation goes on."""
         if self._fd is None:
             return
         rest = f"{line}\n".encode()
@@ -46,7 +48,9 @@ class Transcript:
         except OSError as error:
             os.close(self._fd)
             self._fd = None
-            self.report(f"The log {self._path} ends here: {error.strerror}. The conversation goes on.")
+            raise PychatError(
+                f"The log {self._path} ends here: {error.strerror}. The conversation goes on."
+            ) from None
 
 
 def _open(path: Path) -> int:
@@ -64,11 +68,11 @@ def _open(path: Path) -> int:
 
 
 def entry(handle: str, text: str, time: datetime) -> str:
-    """A message as it stands in a transcript."""
+    """A message as a transcript has it."""
     body = f"\n{_INDENT}".join(printable_lines(text))
     return f"{local(time)} {printable(handle)}> {body}"
 
 
 def local(time: datetime) -> str:
-    """A time as people read it: local, with its offset from UTC, so that it says the same everywhere."""
+    """A time for people: local, with its offset from UTC, so that it is clear in every time zone."""
     return time.astimezone().isoformat(" ", "seconds")

@@ -1,71 +1,69 @@
-"""The signs of one chat: those its user gives, and what becomes of those that come (see signs).
+"""Typing and ringing: which signs of its user a session sends, and which of the other's it believes.
 
-Knows whether the other user is typing, and for how long that is to be believed.
+Both kinds have a rate limit (see protocol/rate_limit). A sign of typing counts for a few seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import LATE, TYPING_SHOWN, Sign, Signs
 from pychat_client.session.commands import is_command
-from pychat_client.text import printable
-
-if TYPE_CHECKING:
-    from pychat_client.session.session import Session
 
 
 class TypingIndicator:
-    """What the two users notice of each other besides words."""
+    """The signs of both users."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._given = Signs()
-        self._taken = Signs(slack=LATE)
-        self._timer: asyncio.TimerHandle | None = None  # set while the other user is typing
+    def __init__(self, send: Callable[[Sign], bool], changed: Callable[[], None]) -> None:
+        """send: sends a sign, and returns whether the other user is there to see it; changed: `typing` is
+        different now."""
+        self._send = send
+        self._changed = changed
+        self._sent = Signs()
+        self._received = Signs(slack=LATE)
+        self._timer: asyncio.TimerHandle | None = None  # runs while the other user is typing
 
     @property
     def typing(self) -> bool:
-        """Whether the other user is typing now; nobody types who is away."""
-        return self._timer is not None and self._session.can_sign
+        """Whether the other user is typing now."""
+        return self._timer is not None
 
     def line_changed(self, line: str) -> None:
-        """What stands in the line is another: tells the other side that something is being typed."""
-        if line.strip() and not is_command(line) and self._session.can_sign:
-            self._give(wire.Typing())
+        """The user has changed the line: tells the other side, unless the line is a command."""
+        now = asyncio.get_running_loop().time()
+        if line.strip() and not is_command(line) and not self._sent.wait(wire.Typing(), now):
+            self._give(wire.Typing(), now)
 
     def ring(self) -> None:
-        """Asks the other user for attention. Raises NotAllowedError when nobody is there, or it is too soon."""
-        if not self._session.can_sign:
-            raise NotAllowedError("Nobody is there who could hear it.")
-        if wait := self._given.wait(wire.Ring(), asyncio.get_running_loop().time()):
-            raise NotAllowedError(f"You have just rung; again in {wait:.0f} s.")
-        self._give(wire.Ring())
-        self._session.view.notice(f"You ring {printable(self._session.endpoint.other_handle)}.")
+        """Asks the other user for attention. Raises NotAllowedError when that is too soon, or when the other
+        user is not there."""
+        now = asyncio.get_running_loop().time()
+        if wait := self._sent.wait(wire.Ring(), now):
+            raise NotAllowedError(f"You have just rung. Try again in {wait:.0f} s.")
+        if not self._give(wire.Ring(), now):
+            raise NotAllowedError("Not rung: the other side is not there.")
 
-    def take(self, sign: Sign) -> None:
-        """The other user types, or rings."""
-        if not self._session.endpoint.is_open:
-            return
-        if isinstance(sign, wire.Typing):
-            self._note(True)
-        elif self._taken.give(sign, asyncio.get_running_loop().time()):
-            self._session.view.rung(self._session.endpoint.other_handle)
+    def other_types(self) -> None:
+        """A sign of typing has arrived."""
+        self._set_timer(asyncio.get_running_loop().call_later(TYPING_SHOWN, self.typing_is_over))
+
+    def other_rings(self) -> bool:
+        """A ring has arrived. Returns whether to show it; one that comes too soon is not shown."""
+        return self._received.give(wire.Ring(), asyncio.get_running_loop().time())
 
     def typing_is_over(self) -> None:
-        """The message is there, or the one who typed is gone."""
-        self._note(False)
+        """The message has arrived, or the other user is not there any more."""
+        self._set_timer(None)
 
-    def _give(self, sign: Sign) -> None:
-        if self._given.give(sign, asyncio.get_running_loop().time()):
-            self._session.send_sign(sign)
+    def _give(self, sign: Sign, now: float) -> bool:
+        """A sign that cannot be sent now does not delay the next one."""
+        return self._send(sign) and self._sent.give(sign, now)
 
-    def _note(self, typing: bool) -> None:
+    def _set_timer(self, timer: asyncio.TimerHandle | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(TYPING_SHOWN, self._note, False) if typing else None
-        self._session.view.refresh()
+        self._timer = timer
+        self._changed()

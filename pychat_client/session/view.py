@@ -1,37 +1,45 @@
-"""What a chat asks of the view that shows it: a terminal's screen, plain lines, JSON lines, or nobody."""
+"""What a session asks of the view that shows it. A view shows; what it reads from the user, its `run` gives in."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
 
 from pychat_client.protocol import wire
 from pychat_client.text import printable, printable_lines
 
-if TYPE_CHECKING:
-    from pychat_client.session.session import Session
 
+class View(ABC):
+    """Shows one conversation. Sentences are printable already; texts of messages are as they were received."""
 
-class View(Protocol):
-    """What shows the conversation and reads what is typed: a Screen, Plain, Jsonl or a Sender."""
-
+    @abstractmethod
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        """A message that was said (its text as received: the view makes it printable)."""
+        """Shows a message. replayed: it was sent earlier, while this program was not there."""
+
+    @abstractmethod
+    def notice(self, sentence: str) -> None:
+        """Shows a sentence about the conversation."""
+
+    @abstractmethod
+    def refresh(self) -> None:
+        """`Session.status` has changed."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """The session is done: the front end's `run` has to return."""
 
     def held(self, text: str) -> None:
-        """An own message that waits for its turn."""
-
-    def notice(self, sentence: str) -> None:
-        """A sentence about the conversation, printable already."""
+        """Shows an own message that is held until it is this user's turn."""
+        self.notice(f"held until your turn: {' '.join(printable_lines(text))}")
 
     def news(self, sentence: str) -> None:
-        """A notice that nothing is wrong: for who watches."""
+        """Shows a notice about something that is as it should be. A view without a person can leave it out."""
         self.notice(sentence)
 
-    def alert(self, words: str, *, ring: bool) -> None:
-        """Something has happened now that a user who looks elsewhere may want to know; words: printable.
-        ring: a user who sits there is called too. Nothing more than what is shown anyway, by default."""
+    def alert(self, words: str, *, ring: bool) -> None:  # noqa: B027 -- a default, and not abstract
+        """Calls a user who looks elsewhere; the view shows the event itself in any case. words: printable;
+        ring: call the user also when the terminal has the focus."""
 
     def rung(self, handle: str) -> None:
         """The other user asks for attention."""
@@ -40,42 +48,31 @@ class View(Protocol):
         self.alert(words, ring=True)
 
     def recalled(self, text: str) -> None:
-        """An own message that the user has taken back before it went."""
+        """The user has taken back an own message that was held."""
         self.restore(text)
 
-    def restore(self, text: str) -> None:
-        """Puts an own message back into the line being typed, unless something stands there; nothing, by
-        default: not every view has such a line."""
-        return  # so that it is no abstract method
+    def restore(self, text: str) -> None:  # noqa: B027 -- a default, and not abstract
+        """Puts an own message back into the line being typed, if there is such a line and it is empty."""
 
     @property
     def keys(self) -> Sequence[tuple[str, str]]:
-        """The keys that do something here, and what; none, by default."""
+        """The keys of this view, each with what it does."""
         return ()
 
     @property
     def narrow(self) -> bool:
-        """Whether there is no room for its help beside a command; then a notice may have line breaks (U+2028)."""
+        """Whether there is no room for help beside a command. Then a notice can have line breaks (U+2028)."""
         return False
 
     def not_sent(self, text: str) -> None:
-        """An own message that is not stored and never will be, shown so that it can be copied."""
+        """Shows an own message that is not stored and will not be sent, so that the user can copy it."""
         self._give_back("Not sent:", text)
 
     def not_confirmed(self, text: str) -> None:
-        """An own message that was sent and not confirmed, shown so that it can be copied."""
+        """Shows an own message that was sent and not confirmed, so that the user can copy it."""
         self._give_back("Not confirmed; it may have arrived:", text)
 
     def _give_back(self, heading: str, text: str) -> None:
         self.notice(heading)
         for line in printable_lines(text):
             self.notice(f"    {line}")
-
-    def refresh(self) -> None:
-        """The state that `Chat.situation` tells has changed."""
-
-    async def run(self, session: Session) -> None:
-        """Reads what the user types until the chat is done."""
-
-    def stop(self) -> None:
-        """The chat is done: `run` returns."""

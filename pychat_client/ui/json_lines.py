@@ -1,4 +1,4 @@
-"""The same chat for programs: JSON objects, one a line, both ways; what is in them, objects.py says."""
+"""A conversation for programs: JSON objects, one a line, in both directions. json_objects makes them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from pychat_client.errors import NotAllowedError, PychatError, UsageError
 from pychat_client.protocol import wire
 from pychat_client.protocol.outbox import HELD_MAX
 from pychat_client.session.session import Session
-from pychat_client.session.status import Status
 from pychat_client.text import BREAK, printable
 from pychat_client.ui.json_objects import encoded, message_fields
 from pychat_client.ui.line_view import LineView
 
 
 class JsonLines(LineView):
-    """The view of a program."""
+    """The front end for a program."""
 
     def __init__(self, source: int = 0) -> None:
         super().__init__(source)
-        self._state: dict[str, Any] = {}
-        self._telling = False
+        self._state: dict[str, Any] = {}  # as it was written last
+        self._state_due = False
 
-    # -------------------------------------------------------------- chat.View
+    # -------------------------------------------------------------- View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         assert self._session is not None
@@ -56,17 +55,17 @@ class JsonLines(LineView):
 
     def refresh(self) -> None:
         super().refresh()
-        if not self._telling:  # once for all that came together
-            self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell_state)
+        if not self._state_due:  # one object for all that arrived together
+            self._state_due = True
+            asyncio.get_running_loop().call_soon(self._write_state)
 
     def stop(self) -> None:
         super().stop()
-        self._tell_state()
+        self._write_state()
 
-    # -------------------------------------------------------------- pipe.Pipe
+    # -------------------------------------------------------------- LineView
 
-    def take(self, session: Session, line: bytes) -> None:
+    def handle_line(self, session: Session, line: bytes) -> None:
         line = line.strip()
         if not line:
             return
@@ -89,16 +88,16 @@ class JsonLines(LineView):
             self.refused(line, NotAllowedError("Not sent: the conversation is over."))
         return bool(lines)
 
-    def may_go_on(self, session: Session) -> bool:
+    def ready_for_line(self, session: Session) -> bool:
         return len(session.endpoint.held) < HELD_MAX
 
     # -------------------------------------------------------------- inside
 
-    def _tell_state(self) -> None:
-        """Tells where the conversation stands, if that has changed and is known."""
-        self._telling = False
+    def _write_state(self) -> None:
+        """Writes where the conversation stands, if that is known and has changed."""
+        self._state_due = False
         if self._session is not None and self._session.endpoint.ready:
-            state = _state(self._session.status)
+            state = self._session.status.state()
             if state != self._state:
                 self._state = state
                 self._emit("state", **state)
@@ -112,26 +111,3 @@ def _obey(session: Session, command: str) -> None:
         known = ", ".join(session.commands)
         raise UsageError(f"There is no command '{printable(command[:40])}'; there are {known}.")
     session.submit(f"\\{command}")
-
-
-def _state(status: Status) -> dict[str, Any]:
-    endpoint, peer = status.endpoint, status.peer
-    caller = peer if endpoint.is_open else None
-    return {
-        "connected": status.calls is None,
-        "open": endpoint.is_open,
-        "your_turn": endpoint.my_turn,
-        "turns": endpoint.turns.value,
-        "handle": endpoint.handle,
-        "other": endpoint.other_handle or None,
-        "here": endpoint.other_present,
-        "typing": status.typing,
-        "sent": endpoint.sent_count,
-        "stored": endpoint.stored_count,
-        "read": min(endpoint.read_count, endpoint.sent_count),
-        "received": endpoint.received_count,
-        "held": len(endpoint.held),
-        "address": None if caller is None else caller.address,
-        "name": None if caller is None else caller.name,
-        "plaintext": status.plaintext,
-    }

@@ -1,7 +1,7 @@
 """The JSON objects that scripts read, one a line; docs/scripts.md describes each.
 
-The text of a message is data here, exact as it was said; all that is not ASCII travels as \\u escapes, so
-that no control character reaches a terminal that the lines are shown on.
+The text of a message is exactly as it was sent. All characters that are not ASCII are \\u escapes, so that no
+control character reaches a terminal that shows the lines.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from pychat_client.protocol.turns import Role
 from pychat_client.text import BREAK
 
 VERSION = 1
-"""Of the objects: it grows when one of them loses a key, or a key its meaning; new keys and types may come."""
+"""The version of the objects. It grows when one of them loses a key, or a key its meaning, but not for new keys
+and types."""
 
 
 def encoded(kind: str, **fields: Any) -> str:
-    """An object of a type, as a line without its line feed."""
+    """An object of the type `kind`, as a line without its line feed."""
     return json.dumps({"v": VERSION, "type": kind, **fields}).replace("\x7f", "\\u007f")
 
 
 def message_fields(message: wire.Message, role: Role, time: datetime) -> dict[str, str]:
-    """What tells who said what, and when; the same in a conversation and in the history."""
+    """Who said what, and when; the same in a conversation and in the history."""
     text = message.text.replace(BREAK, "\n")
     return {"time": timestamp(time), "from": role.value, "handle": message.handle, "text": text}
 
 
 def reported(run: Callable[[], int]) -> int:
-    """Runs a conversation; the last object tells its exit status, also when it ends with an exception."""
+    """Runs a conversation, and writes its exit status as the last object, also after an exception."""
     try:
         status = run()
     except PychatError as error:
@@ -48,5 +49,5 @@ def reported(run: Callable[[], int]) -> int:
 
 
 def _last(status: int, *before: str) -> None:
-    with suppress(OSError, ValueError):  # nobody reads any more
+    with suppress(OSError, ValueError):  # stdout has no reader any more
         print(*before, encoded("end", status=int(status)), sep="\n", flush=True)

@@ -1,7 +1,7 @@
-"""What the views without a screen have in common: lines come in on a file descriptor, lines go out.
+"""What the front ends without a screen share: they read lines from a file descriptor, and write lines.
 
-The reading, the order and the end are here; what a line means, and how things are written, is for
-plain.Plain and jsonl.Jsonl. Knows no sockets and no rules.
+This module reads the lines, keeps their order, and finds the end. What a line means, and how things are written,
+is in plain and json_lines.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import TextIO
 
 from pychat_client.errors import ExitStatus, PychatError
 from pychat_client.session.session import Session
-from pychat_client.session.view import View
+from pychat_client.ui.front_end import FrontEnd
 from pychat_client.ui.input_lines import InputLines
 
 LEFTOVERS_MAX = 10
-"""Lines of the input that are shown as not sent when the chat has ended; of more, the number is told."""
+"""Lines of the input that are shown as not sent after the end. Of further ones only the number is shown."""
 
 
-class HeadlessView(View):
-    """A view that draws nothing: it waits until something has changed."""
+class HeadlessView(FrontEnd):
+    """A front end that draws nothing: it waits until something has changed."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
         self._session: Session | None = None
 
     def alert(self, words: str, *, ring: bool) -> None:
-        """The line that is written anyway is all there is."""
+        """Writes nothing more than the line for the event itself."""
 
     def refresh(self) -> None:
         self._changed.set()
@@ -39,7 +39,7 @@ class HeadlessView(View):
         self._changed.set()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        """Waits for `condition`, or the end of the chat."""
+        """Waits for `condition`, or until the session is done."""
         assert self._session is not None
         while not (condition() or self._session.done):
             self._changed.clear()
@@ -47,38 +47,38 @@ class HeadlessView(View):
 
 
 class LineView(HeadlessView):
-    """A view of lines; see chat.View for the contract.
+    """A front end of lines.
 
-    A line of input is taken once the one before it has been dealt with, so a long file waits where it
-    is and not in memory. At the end of the input the chat is left when all has been confirmed.
+    It takes a line of input once the line before it is dealt with, so a long file waits on the disk and not in
+    memory. At the end of the input it leaves the session as soon as all messages are stored.
     """
 
     def __init__(self, source: int = 0) -> None:
         """source: the file descriptor to read."""
         super().__init__()
         self._source = source
-        for stream in (sys.stdout, sys.stderr):  # a character that does not fit ends nothing
+        for stream in (sys.stdout, sys.stderr):  # so that a character that does not fit raises nothing
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        self._refused = False
+        self._any_refused = False
 
     @abstractmethod
-    def take(self, session: Session, line: bytes) -> None:
-        """Does what a line of input, its line feed included, says. Raises PychatError when it is refused."""
+    def handle_line(self, session: Session, line: bytes) -> None:
+        """Does what a line of input, its line feed included, says. Raises PychatError if it is refused."""
 
     @abstractmethod
     def refused(self, line: bytes, error: PychatError) -> None:
-        """Tells why `line` was refused."""
+        """Shows why `line` was refused."""
 
     @abstractmethod
     def leftovers(self, lines: Sequence[bytes]) -> bool:
-        """The chat has ended before these lines of the input could be taken; whether that matters."""
+        """The session is done, and these lines of the input are left. Returns whether that is a loss."""
 
     @abstractmethod
-    def may_go_on(self, session: Session) -> bool:
-        """Whether the next line may be taken."""
+    def ready_for_line(self, session: Session) -> bool:
+        """Whether to take the next line."""
 
-    # -------------------------------------------------------------- chat.View
+    # -------------------------------------------------------------- FrontEnd
 
     async def run(self, session: Session) -> None:
         self._session = session
@@ -89,33 +89,31 @@ class LineView(HeadlessView):
             if session.done:
                 break
             if line := lines.take():
-                self._take(session, line)
-                await self._until(lambda: self.may_go_on(session))
+                self._handle(session, line)
+                await self._until(lambda: self.ready_for_line(session))
             else:
                 await self._until(session.all_stored)
                 session.leave()
             if session.leaving:
                 await self._until(lambda: session.done)
-        if self.leftovers(lines.close()) or self._refused:
-            session.exit_status = (
-                ExitStatus.NOT_SENT if session.exit_status is ExitStatus.OK else session.exit_status
-            )
+        if (self.leftovers(lines.close()) or self._any_refused) and session.exit_status is ExitStatus.OK:
+            session.conclude(ExitStatus.NOT_SENT)
 
     # -------------------------------------------------------------- inside
 
-    def _take(self, session: Session, line: bytes) -> None:
+    def _handle(self, session: Session, line: bytes) -> None:
         try:
-            self.take(session, line)
+            self.handle_line(session, line)
         except PychatError as error:
-            self._refused = True
+            self._any_refused = True
             self.refused(line, error)
 
     def write(self, stream: TextIO, line: str) -> None:
-        """Writes a line; nobody there to read stdout ends the chat."""
+        """Writes a line. If that fails, the session is done: the user would not see what arrives."""
         try:
             print(line, file=stream, flush=True)
         except (OSError, ValueError) as error:
             if self._session is not None and not self._session.done:
                 self._session.finish(ExitStatus.FAILED)
                 if stream is sys.stdout and not isinstance(error, BrokenPipeError):
-                    self.notice(f"What arrives cannot be written: {error}.")
+                    self.notice(f"Messages cannot be written: {error}.")

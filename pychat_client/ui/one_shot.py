@@ -1,7 +1,7 @@
-"""`pychat send`: one message, and perhaps its answer: a view with nobody at it.
+"""`pychat send`: sends one message, and can wait for the answer. No person is at this front end.
 
-Quiet when all goes well: the answer is on stdout, and what was noticed on the way is told only when
-something went wrong. Knows no sockets and no rules.
+It is quiet when all goes well. The answer goes to stdout; `report` writes the notices, for when something went
+wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pychat_client.ui.line_view import HeadlessView
 from pychat_client.ui.plain import fit
 
 INPUT_MAX = 1 << 16
-"""Bytes read from stdin: far over a message, so that its length can still be told."""
+"""Bytes read from stdin: far more than a message, so that the refusal can tell its length."""
 
 
 def text_of(words: Sequence[str]) -> str:
@@ -34,7 +34,7 @@ def text_of(words: Sequence[str]) -> str:
 
 def _input() -> str:
     data = sys.stdin.buffer.read(INPUT_MAX)
-    try:  # a character that the limit has torn is no mistake of the input's
+    try:  # a character that INPUT_MAX cuts in two is not an error of the input
         text = codecs.getincrementaldecoder("utf-8")().decode(data, final=len(data) < INPUT_MAX)
     except UnicodeDecodeError:
         raise MessageError("Not sent: the input is not UTF-8.") from None
@@ -42,10 +42,10 @@ def _input() -> str:
 
 
 class OneShot(HeadlessView):
-    """Says one message; see chat.View for the contract."""
+    """Sends one message."""
 
     def __init__(self, text: str, *, expect_reply: bool, seconds: float | None) -> None:
-        """text: as it is sent; seconds: from now, after which to give up, None for never."""
+        """text: the message; seconds: from now, after which to give up, None for never."""
         super().__init__()
         self._text = text
         self._expect_reply = expect_reply
@@ -53,25 +53,29 @@ class OneShot(HeadlessView):
         self._start = time.monotonic()
         self._notices: list[str] = []
         self._reply: str | None = None
-        self._said = self._late = self._unwritten = False
+        self._sent = False
+        self._late = False  # the time was over before all was done
+        self._unwritten = False  # the answer came, and stdout did not take it
 
-    # -------------------------------------------------------------- chat.View
+    # -------------------------------------------------------------- View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         if not own and self._reply is None:
             self._reply = message.text
 
     def held(self, text: str) -> None:
-        """The first message is never held."""
+        """Shows nothing: the first message is never held."""
 
     def notice(self, sentence: str) -> None:
         self._notices.append(sentence)
 
     def news(self, sentence: str) -> None:
-        """Says nothing about what went wrong."""
+        """Keeps nothing: it would not explain what went wrong."""
 
     def rung(self, handle: str) -> None:
-        """Nobody is here to be called."""
+        """Shows nothing: no person is here."""
+
+    # -------------------------------------------------------------- FrontEnd
 
     async def run(self, session: Session) -> None:
         self._session = session
@@ -80,28 +84,28 @@ class OneShot(HeadlessView):
             left = max(self._start + self._seconds - time.monotonic(), 0.0)
             timer = asyncio.get_running_loop().call_later(left, self._give_up, session)
         try:
-            await self._converse(session)
+            await self._talk(session)
         finally:
             if timer is not None:
                 timer.cancel()
-            if not self._said:
+            if not self._sent:
                 self.not_sent(self._text)
-        session.exit_status = self._status(session)
+        session.conclude(self._status(session))
 
     def report(self) -> None:
-        """Tells what was noticed: for an end that is not the wanted one."""
+        """Writes the notices to stderr: for an end that is not the wanted one."""
         for sentence in self._notices:
             with suppress(OSError):
                 print(fit(sys.stderr, f"pychat: {sentence}"), file=sys.stderr)
 
     # -------------------------------------------------------------- inside
 
-    async def _converse(self, session: Session) -> None:
+    async def _talk(self, session: Session) -> None:
         await self._until(lambda: session.endpoint.ready)
         if session.done:
             return
         session.say(self._text)
-        self._said = True
+        self._sent = True
         await self._until(session.all_stored)
         if self._expect_reply:
             await self._until(lambda: self._reply is not None)
@@ -113,17 +117,17 @@ class OneShot(HeadlessView):
 
     def _give_up(self, session: Session) -> None:
         assert self._seconds is not None
-        if not self._said:
+        if not self._sent:
             session.give_up(self._seconds)
         elif not session.done:
             self._late = True
-            stored = "It is stored on the other host, but was not answered"
-            self.notice(f"{stored if session.all_stored() else 'It was not confirmed'} in time.")
+            stored = "Stored on the other host, but not answered"
+            self.notice(f"{stored if session.all_stored() else 'Not confirmed'} in time.")
             session.interrupt()
 
     def _status(self, session: Session) -> ExitStatus:
-        """The status of the chat, or what this message has missed."""
-        status = ExitStatus.FAILED if session.exit_status is None else session.exit_status
+        """The session's exit status, or what has gone wrong with this message."""
+        status = session.exit_status
         if self._late:
             status = ExitStatus.OK if session.endpoint.stored_count else ExitStatus.NOT_CONFIRMED
         if status is not ExitStatus.OK:
@@ -138,4 +142,4 @@ class OneShot(HeadlessView):
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries again when it ends
             self._unwritten = True
-            self.notice(f"The answer came, and cannot be written: {error.strerror}.")
+            self.notice(f"The answer has arrived, but cannot be written: {error.strerror}.")

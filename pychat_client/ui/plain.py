@@ -1,7 +1,7 @@
-"""The same chat without a screen: messages on stdout, notices on stderr, what is typed on stdin.
+"""Plain lines instead of a screen: messages on stdout, notices on stderr, what the user types on stdin.
 
-For pipes, TERM=dumb and screen readers: nothing is ever redrawn and no escape sequence is written. A
-person at a terminal is called by the bell and the hook.
+For pipes, TERM=dumb and screen readers: it redraws nothing and writes no escape sequence. For a person at a
+terminal it rings the bell and runs the notification command.
 """
 
 from __future__ import annotations
@@ -25,34 +25,31 @@ from pychat_client.ui.line_view import LEFTOVERS_MAX, LineView
 from pychat_client.ui.width import wrap
 
 _INDENT = "    "
-_COLUMNS = 80  # of a terminal that does not tell
+_COLUMNS = 80  # of a terminal that does not tell its width
 
 
 class Plain(LineView):
-    """The view of a pipe, a plain terminal or a screen reader."""
+    """The front end for a pipe, a plain terminal or a screen reader."""
 
     def __init__(self, program: str, preferences: Preferences, source: int = 0) -> None:
-        """program: whose name stands in front of notices; source: the file descriptor to read."""
+        """program: its name is put in front of notices; source: the file descriptor to read."""
         super().__init__(source)
         self._program = program
         bell = preferences.bell if sys.stderr.isatty() else "off"
-        calls = replace(preferences, bell=bell, notify="off")  # which would be an escape sequence
+        calls = replace(preferences, bell=bell, notify="off")  # a notification would be an escape sequence
         self._alerts = Alerts(calls, self._ring, self.notice) if os.isatty(source) else None
-        self._taking = False  # what is said now has just been typed
+        self._handling = False  # a message that is sent now has just been typed
 
-    # -------------------------------------------------------------- chat.View
+    # -------------------------------------------------------------- View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         text = "\n".join(printable_lines(message.text))
         if not own:
             self.write(sys.stdout, fit(sys.stdout, f"{printable(message.handle)}> {text}"))
         elif replayed:
-            self.notice(f"said earlier: {text}")
-        elif not self._taking and os.isatty(self._source):  # a person has gone on meanwhile, and a file has not
+            self.notice(f"sent earlier: {text}")
+        elif not self._handling and os.isatty(self._source):  # it was held: a person may have forgotten it by now
             self.notice(f"your turn; sent now: {text}")
-
-    def held(self, text: str) -> None:
-        self.notice(f"held until your turn: {' '.join(printable_lines(text))}")
 
     def notice(self, sentence: str) -> None:
         self.write(sys.stderr, fit(sys.stderr, f"{self._program}: {sentence}"))
@@ -64,20 +61,20 @@ class Plain(LineView):
     def recalled(self, text: str) -> None:
         self.notice(f"taken back: {' '.join(printable_lines(text))}")
 
-    # -------------------------------------------------------------- pipe.Pipe
+    # -------------------------------------------------------------- LineView
 
-    def take(self, session: Session, line: bytes) -> None:
+    def handle_line(self, session: Session, line: bytes) -> None:
         if self._alerts is not None:
             self._alerts.touched()
         try:
             text = line.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
             raise MessageError("Not sent: a line of the input is not UTF-8.") from None
-        self._taking = True
+        self._handling = True
         try:
             session.submit(text)
         finally:
-            self._taking = False
+            self._handling = False
 
     def refused(self, line: bytes, error: PychatError) -> None:
         self.notice(str(error))
@@ -91,8 +88,8 @@ class Plain(LineView):
             self.notice(f"Not sent: {more} more lines of the input.")
         return bool(texts)
 
-    def may_go_on(self, session: Session) -> bool:
-        """A file goes at the pace of the turns; a person may want to recall what is held."""
+    def ready_for_line(self, session: Session) -> bool:
+        """Lines of a file wait for their turns. A person's do not: the next one can be \\recall."""
         return os.isatty(self._source) or not session.endpoint.held
 
     # -------------------------------------------------------------- inside
@@ -103,8 +100,8 @@ class Plain(LineView):
 
 
 def fit(stream: TextIO, text: str) -> str:
-    """`text` as it is written to `stream`, its later lines indented. A terminal would break a long line where
-    another's could begin, so for one it is broken here."""
+    """`text` for `stream`, with all lines but the first indented. For a terminal, long lines are wrapped here: the
+    terminal itself would continue them at the left edge, where a handle stands."""
     lines = text.split("\n")
     if stream.isatty():
         columns = _columns(stream)
@@ -114,7 +111,7 @@ def fit(stream: TextIO, text: str) -> str:
 
 
 def _columns(stream: TextIO) -> int:
-    """How wide the terminal behind `stream` is, which need not be that of stdout."""
+    """The width of the terminal behind `stream`; that of stdout can be another one."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
     except OSError:  # it went away
@@ -122,7 +119,7 @@ def _columns(stream: TextIO) -> int:
 
 
 def ask_handle() -> str:
-    """Asks for a handle on stderr until there is a good one. Raises EOFError."""
+    """Asks for a handle on stderr until it is a good one. Raises EOFError."""
     while True:
         print("Your handle: ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.buffer.readline()

@@ -26,7 +26,7 @@ from prompt_toolkit.layout.processors import Processor, Transformation, Transfor
 from prompt_toolkit.validation import ValidationError, Validator
 
 from pychat_client.errors import HandleError, PychatError
-from pychat_client.session.commands import is_command
+from pychat_client.session.commands import ParsedLine, is_command
 from pychat_client.session.session import Session
 from pychat_client.text import check_handle, printable
 from pychat_client.ui.resize import ResizableRenderer
@@ -66,6 +66,7 @@ class Prompt:
         self._session = session
         self._terminal = terminal
         self._notice = notice
+        self._validator = LineValidator(session)
         self._prompt_session: PromptSession[str] = PromptSession(
             message=self._message,
             history=history,
@@ -73,7 +74,7 @@ class Prompt:
             bottom_toolbar=self.toolbar,
             completer=CommandCompleter(session, terminal),
             complete_while_typing=Condition(lambda: is_command(self.line.text)),
-            validator=LineValidator(session),
+            validator=self._validator,
             validate_while_typing=False,
             key_bindings=bindings,
             input_processors=[FixedWidthProcessor()],
@@ -168,7 +169,7 @@ class Prompt:
         line.reset()  # \recall puts a message into an empty line
         try:
             if typed.text.strip():
-                self._session.submit(typed.text)
+                self._session.submit(self._validator.parsed)
         except PychatError as error:
             line.document = typed
             self._notice(str(error))
@@ -203,11 +204,17 @@ class LineValidator(Validator):
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._parsed = ParsedLine("")
+
+    @property
+    def parsed(self) -> ParsedLine:
+        """The line that was validated last."""
+        return self._parsed
 
     def validate(self, document: Document) -> None:
         try:
             if document.text.strip():
-                self._session.validate(document.text)
+                self._parsed = self._session.validate(document.text)
         except PychatError as error:
             raise ValidationError(document.cursor_position, str(error)) from error
 

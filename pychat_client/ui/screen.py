@@ -17,10 +17,10 @@ from pychat_client.config.preferences import Preferences
 from pychat_client.protocol import wire
 from pychat_client.session.commands import escaped
 from pychat_client.session.session import Session
-from pychat_client.session.view import View
 from pychat_client.text import as_sent
 from pychat_client.ui import key_bindings, theme
 from pychat_client.ui.alerts import Alerts
+from pychat_client.ui.front_end import FrontEnd
 from pychat_client.ui.input_history import open_history
 from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.scrollback import Scrollback
@@ -30,7 +30,7 @@ HANGUP_SECONDS = 0.5
 """How long prompt_toolkit has to end after the terminal is gone."""
 
 
-class Screen(View):
+class Screen(FrontEnd):
     """The view of a terminal."""
 
     def __init__(

@@ -21,7 +21,7 @@ networks = pytest.mark.parametrize("send", [at_once, in_pieces])
 @pytest.fixture
 def console(line: Line) -> Piped:
     console = line.plain("pychatd-console", "--handle", "Bob")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     return console
 
 
@@ -88,7 +88,7 @@ def test_a_long_answer_is_refused_with_its_length(ann: Fake, console: Piped) -> 
 def test_a_program_takes_turns_at_a_free_service(idle_line: Line) -> None:
     idle_line.start("--turns", "free")
     console = idle_line.plain("pychatd-console", "--handle", "Bob")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     ann = Fake(socket.create_connection(("127.0.0.1", idle_line.port), PATIENCE))
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("one")

@@ -139,7 +139,7 @@ def test_a_missing_server_is_reported(idle_line: Line, listener: socket.socket) 
 
 def test_our_own_daemon_is_a_classic_server(line: Line) -> None:
     console = line.plain("pychatd-console", "--handle", "Bob")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     port = str(line.port)
     ann = Piped(line.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
     ann.notes("Connected to Bob, a classic program")

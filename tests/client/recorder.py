@@ -1,4 +1,4 @@
-"""The owner of a link that keeps what it is told."""
+"""The owner of a connection that keeps what arrives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pychat_client.transport.connection import Connection
 
 
 class Recorder:
-    """An owner that keeps what it is told."""
+    """An owner that keeps what arrives."""
 
     def __init__(self) -> None:
         self.reads: list[list[wire.Frame]] = []

@@ -1,4 +1,4 @@
-"""Calling again: with growing pauses while nobody answers, at once less often, and not for ever if told so."""
+"""Calling again: after which close, with which pauses, and for how long."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import datetime
 
 import pytest
 
-from pychat_client.errors import ExitStatus, UnreachableError
+from pychat_client.errors import ExitStatus, PychatError, UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.session import reconnect
-from pychat_client.session.reconnect import run_session
-from pychat_client.session.session import Session
+from pychat_client.session.reconnect import ConnectionState
+from pychat_client.session.session import Session, run_session
 from pychat_client.session.view import View
 from pychat_client.transport.connection import Connection
 from tests.aio import Raw, attach, in_loop
@@ -23,7 +23,7 @@ HELLO = "\\hello 1 alice session=5f0c turns=free"
 
 
 class Notes(View):
-    """A view that keeps what it is told, and reads nothing."""
+    """A view that keeps what it is given, and reads nothing."""
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
@@ -34,15 +34,11 @@ class Notes(View):
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         self.messages.append(message.text)
 
-    def held(self, text: str) -> None: ...
-
     def notice(self, sentence: str) -> None:
         self.sentences.append(sentence)
 
     def alert(self, words: str, *, ring: bool) -> None:
         self.rings += [words] if ring else []
-
-    def restore(self, text: str) -> None: ...
 
     keys: Sequence[tuple[str, str]] = ()
 
@@ -56,7 +52,7 @@ class Notes(View):
 
 
 class Calls:
-    """What a chat calls: answers some calls with a link, and lets the others fail."""
+    """What a session calls: answers some calls with a connection, and lets the others fail."""
 
     def __init__(self, *, wait: bool = False) -> None:
         self.view = Notes()
@@ -68,7 +64,7 @@ class Calls:
     async def connect(self) -> Connection:
         self.times.append(asyncio.get_running_loop().time())
         if not self._up:
-            raise UnreachableError("Nobody answers.")
+            raise UnreachableError("No answer.")
         connection = Connection(self.session)
         self._answered.put_nowait(await attach(connection))
         return connection
@@ -89,12 +85,12 @@ class Calls:
         self._up = True
 
     def start(self, retry_for: float | None = None) -> Awaitable[ExitStatus]:
-        return asyncio.create_task(run_session(self.session, self.view, self.connect, retry_for))
+        return asyncio.create_task(run_session(self.session, self.view.run, self.connect, retry_for))
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses of 10, 20, 40, 40, ... milliseconds, with nothing left to chance."""
+    """Pauses of 10, 20, 40, 40, ... milliseconds, with no random part."""
     monkeypatch.setattr(reconnect, "PAUSE_FIRST", 0.01)
     monkeypatch.setattr(reconnect, "PAUSE_MAX", 0.04)
     uniform: Callable[[float, float], float] = lambda low, high: high  # noqa: E731 -- the type of both
@@ -102,7 +98,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @in_loop
-async def test_a_chat_that_ends_is_not_called_again() -> None:
+async def test_no_call_follows_the_end_of_a_conversation() -> None:
     calls = Calls()
     status = calls.start()
     raw = await calls.answered()
@@ -117,11 +113,11 @@ async def test_a_first_call_that_fails_is_the_end() -> None:
     calls = Calls()
     calls.go_down()
     assert await calls.start() == ExitStatus.ABSENT
-    assert (calls.view.sentences, len(calls.times)) == (["Nobody answers."], 1)
+    assert (calls.view.sentences, len(calls.times)) == (["No answer."], 1)
 
 
 @in_loop
-async def test_a_cut_connection_is_made_again_with_growing_pauses_up_to_the_longest() -> None:
+async def test_pauses_grow_up_to_the_longest_one() -> None:
     calls = Calls()
     status = calls.start()
     raw = await calls.answered()
@@ -139,7 +135,7 @@ async def test_a_cut_connection_is_made_again_with_growing_pauses_up_to_the_long
 
 
 @in_loop
-async def test_after_a_good_call_the_pauses_begin_small_again() -> None:
+async def test_pauses_start_small_again_after_a_good_call() -> None:
     calls = Calls()
     waits: list[float] = []
     sleep = asyncio.sleep
@@ -161,11 +157,11 @@ async def test_after_a_good_call_the_pauses_begin_small_again() -> None:
 
 
 @in_loop
-async def test_what_was_not_acked_is_said_again_on_the_next_call() -> None:
+async def test_the_next_call_sends_unacked_messages_again() -> None:
     calls = Calls()
     status = calls.start()
     raw = await calls.answered()
-    while not calls.session.greeted:
+    while calls.session.connection_state is not ConnectionState.LIVE:
         await asyncio.sleep(0)
     calls.session.submit("Hi!")
     assert await raw.hear() == "Bob> Hi!"
@@ -179,20 +175,20 @@ async def test_what_was_not_acked_is_said_again_on_the_next_call() -> None:
 
 
 @in_loop
-async def test_retry_for_gives_up_after_that_time_with_a_sentence() -> None:
+async def test_retry_for_gives_up_with_a_sentence() -> None:
     calls = Calls()
     status = calls.start(retry_for=0.1)
     raw = await calls.answered()
     calls.go_down()
     raw.hang_up()
     assert await status == ExitStatus.ABSENT
-    assert calls.view.sentences[-1] == "Nobody answered for 0 s; giving up."
+    assert calls.view.sentences[-1] == "No answer for 0 s; giving up."
     assert calls.times[-1] - calls.times[1] <= 0.1
     assert len(calls.times) > 2
 
 
 @in_loop
-async def test_the_time_of_retry_for_counts_from_the_last_good_call() -> None:
+async def test_retry_for_counts_from_the_last_good_call() -> None:
     calls = Calls()
     status = calls.start(retry_for=0.05)
     for _ in range(10):  # together longer than that
@@ -205,7 +201,7 @@ async def test_the_time_of_retry_for_counts_from_the_last_good_call() -> None:
 
 
 @pytest.mark.parametrize(("wait", "status"), [(False, ExitStatus.TAKEN), (True, ExitStatus.OK)])
-def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: ExitStatus) -> None:
+def test_only_wait_calls_a_busy_service_again(wait: bool, status: ExitStatus) -> None:
     @in_loop
     async def check() -> None:
         calls = Calls(wait=wait)
@@ -219,8 +215,77 @@ def test_a_taken_line_is_called_again_only_by_who_waits(wait: bool, status: Exit
             await raw.rest()
             raw.hang_up()
         assert await result == status
-        ours = "The line is taken. Calling again until it is free."
+        ours = "Busy: somebody else is talking. Calling again until you can talk."
         assert calls.view.sentences[0] == (ours if wait else "The line is taken: try --wait.")
-        assert calls.view.rings == (["the test answers."] if wait else [])  # who waits may look elsewhere
+        assert calls.view.rings == (["the test answers."] if wait else [])  # the user may look elsewhere meanwhile
 
     check()
+
+
+@in_loop
+async def test_an_unexpected_error_in_a_call_ends_the_program() -> None:
+    async def connect() -> Connection:
+        raise RuntimeError("a fault in connect")
+
+    view = Notes()
+    session = Session(Endpoint("Bob"), view, "the test", wait=True)
+    with pytest.raises(PychatError, match=r"The program has a fault \(RuntimeError: a fault in connect\)"):
+        await asyncio.wait_for(run_session(session, view.run, connect), 5)
+    assert session.done
+    assert session.connection_state is ConnectionState.CLOSED
+
+
+@in_loop
+async def test_an_error_of_the_front_end_reaches_the_caller_as_it_is() -> None:
+    async def run(session: Session) -> None:
+        raise UnreachableError("no group around it")
+
+    calls = Calls()
+    with pytest.raises(UnreachableError, match="no group around it"):
+        await run_session(calls.session, run, calls.connect)
+
+
+@in_loop
+async def test_after_an_unexpected_error_unsent_texts_are_shown() -> None:
+    calls = Calls()
+    calls.session.endpoint.say("not lost")
+
+    async def connect() -> Connection:
+        raise RuntimeError
+
+    with pytest.raises(PychatError):
+        await run_session(calls.session, calls.view.run, connect)
+    assert calls.view.sentences[-2:] == ["Not sent:", "    not lost"]
+
+
+@in_loop
+async def test_the_state_follows_the_connection() -> None:
+    calls = Calls()
+    session, states = calls.session, [calls.session.connection_state]
+
+    async def connect() -> Connection:
+        states.append(session.connection_state)
+        return await calls.connect()
+
+    status = asyncio.create_task(run_session(session, calls.view.run, connect))
+    raw = await calls._answered.get()
+    await raw.hear()
+    states.append(session.connection_state)
+    for line in (HELLO, "\\error stopping The service stops."):
+        await raw.say(line)
+        await raw.news()
+        states.append(session.connection_state)
+    raw.hang_up()
+    raw = await calls.answered()
+    await raw.say("\\quit")
+    assert await status == ExitStatus.OK
+    raw.hang_up()
+    assert [*states, session.connection_state] == [
+        ConnectionState.DISCONNECTED,
+        ConnectionState.CONNECTING,
+        ConnectionState.HANDSHAKE,
+        ConnectionState.LIVE,
+        ConnectionState.TURNED_AWAY,
+        ConnectionState.CONNECTING,
+        ConnectionState.CLOSED,
+    ]

@@ -42,7 +42,7 @@ async def test_a_new_day_is_announced_before_its_first_message() -> None:
         for time in (NOON, NOON + timedelta(hours=1), NOON + timedelta(days=1)):
             one.screen.message(wire.Message("alice", f"at {time:%d %H}"), own=False, time=time, replayed=True)
         await one.sees("at 02 12")
-        said = [row for row in one.rows() if row.startswith(("--", "1")) and "You speak first" not in row]
+        said = [row for row in one.rows() if row.startswith(("--", "1")) and "Send the first message" not in row]
         assert said == [
             "-- Wednesday, 01 May 2024",
             "12:00 alice> at 01 12",
@@ -142,7 +142,7 @@ async def test_a_refused_line_is_checked_again_at_the_next_enter() -> None:
 @in_loop
 async def test_the_toolbar_counts_characters_as_they_are_sent() -> None:
     async with desk() as one:
-        await one.until(lambda: "you speak first" in one.toolbar())
+        await one.until(lambda: "you send first" in one.toolbar())
         one.paste("e\u0301" * 251 + "\t\n")
         await one.until(lambda: one.line)
         one.paste("x")
@@ -169,7 +169,7 @@ async def test_a_doubled_backslash_counts_once() -> None:
 PARTS = [
     ToolbarItem("Tencharact"),
     ToolbarItem("your turn", Emphasis.TURN),
-    ToolbarItem("not verified"),
+    ToolbarItem("anyone can call"),
     ToolbarItem("100 held"),
     ToolbarItem("12 too many"),
 ]
@@ -188,7 +188,7 @@ async def test_the_toolbar_shows_all_items_of_the_status() -> None:
         for text in ("Hi!", "held", "this too"):
             one.press(text, "\r")
         await one.says("\\typing")
-        state = "alice | alice's turn | typing | an authority vouches | 2 held | 1 not confirmed"
+        state = "alice | alice's turn | typing | certificate valid | 2 held | 1 not confirmed yet"
         assert one.toolbar().replace("\n", " | ") == state
         assert [part.words for part in one.session.status.parts()] == state.split(" | ")
         one.press("x" * 300)
@@ -235,7 +235,7 @@ def test_the_terminal_is_left_as_it_was_found(bell: str, reports: bool) -> None:
     @in_loop
     async def check() -> None:
         async with desk(bell=bell) as one:
-            await one.sees("You speak first")
+            await one.sees("Send the first message")
             assert ("\x1b[?1004h" in one.written) is reports
             assert one.written.count("\x1b[?2004h") == 1
             assert "\x1b[?2004l" not in one.written

@@ -1,18 +1,19 @@
-"""Where a conversation stands: what the toolbar says is in `\\status` too, and both are true."""
+"""Where a conversation stands: in every situation `\\status` says what the toolbar says, and both are true."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.session.status import Status
+from pychat_client.session.status import Fact, Status, ToolbarItem
+from pychat_client.trust.fingerprint import safety_number
 from tests.endpoints import make_endpoint
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
@@ -20,7 +21,6 @@ NAMES = {PEER: "Bob", OPERATOR: "alice"}
 KEY = "SHA256:" + "A" * 43
 
 Step = Callable[[Endpoint], object]
-Sentence = Callable[[re.Match[str], Status], str]
 
 
 def frame(frame: wire.Frame) -> Step:
@@ -37,8 +37,8 @@ def _caller(turns: Turns, *, classic: bool = False, plain: bool = False, name: s
 
 
 def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
-    """What happens to an end, one step after the other: its role, whether it is the client of a classic
-    program, what it is told of its caller, and the steps."""
+    """What happens to an endpoint, step by step: its role, whether it is the client of a classic program, what the
+    daemon tells of its caller, and the steps."""
     for turns in Turns:
         hello = frame(wire.Hello(1, "alice", session="5f0c", turns=turns, keep="7d"))
         rest = [frame(wire.Ack(1)), frame(wire.Read(1)), frame(wire.Message("alice", "Hello")), frame(wire.Away())]
@@ -58,7 +58,7 @@ def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
 
 
 def situations() -> list[Status]:
-    """Every moment of every story: with a connection and without one, and so on."""
+    """Every moment of every story, with a connection and without one, and so on."""
     found = []
     for role, classic, peer, steps in stories():
         for count in range(len(steps) + 1):
@@ -68,97 +68,155 @@ def situations() -> list[Status]:
             for step in steps[:count]:
                 step(endpoint)
             known = peer if endpoint.other_handle else None
-            for calls, key, typing, taken in product((None, 0, 2), (None, KEY), (False, True), (False, True)):
-                linked = calls is None
-                if (linked and (not count or taken)) or (
-                    typing and not (linked and endpoint.is_open and endpoint.other_present)
+            for attempts, key, typing, busy in product((None, 0, 2), (None, KEY), (False, True), (False, True)):
+                connected = attempts is None
+                if (connected and (not count or busy)) or (
+                    typing and not (connected and endpoint.is_open and endpoint.other_present)
                 ):
-                    continue  # so it cannot be
-                found.append(Status(endpoint, "the test", known, calls, key, typing, taken))
+                    continue  # impossible
+                found.append(Status(endpoint, "the test", known, attempts, key, typing, busy))
     return found
 
 
-def _counted(status: Status, stored: int, read: int) -> str:
-    endpoint = status.endpoint
-    words = f"Sent {endpoint.sent_count}, of which {stored} stored"
-    return words if endpoint.classic else f"{words} and {read} read"
+def test_a_toolbar_item_needs_a_sentence() -> None:
+    """So no fact can be in the toolbar and not in `\\status`."""
+    with pytest.raises(ValueError, match="away"):
+        Fact("", ToolbarItem("away"))
 
 
-# For each part of the toolbar, the words of the sentence that tells the same.
-SENTENCES: dict[str, Sentence] = {
-    "nobody there yet": lambda _, s: "Nobody is there yet.",
-    "taken": lambda _, s: "The line was taken when it was called last.",
-    "alice": lambda _, s: "The other side is alice" if s.calls is None else "The last connection was with alice",
-    "Bob": lambda _, s: (
-        f"Bob {'calls' if s.calls is None and s.endpoint.other_present else 'called'} from 192.0.2.7 with "
-    ),
-    "waiting for the next caller": lambda m, s: f"The conversation with Bob is over: {m[0]}.",
-    r"calling|calling again \(\d+\)": lambda m, s: f"There is no connection: {m[0]}.",
-    "your turn|.*'s turn|speak freely|you speak first|waiting for the first message|over": lambda m, s: (
-        f"{'now' if s.calls is None or m[0] == 'over' else 'as far as is known here'}: {m[0]}."
-    ),
-    "typing": lambda _, s: f"{s.endpoint.other_handle} is typing.",
-    "away": lambda _, s: f"{s.endpoint.other_handle} is away: messages are kept",
-    "key accepted": lambda _, s: "The host has proved to have the accepted key.",
-    "an authority vouches": lambda _, s: "A certificate authority of this system vouches for the host's name.",
-    "PLAINTEXT": lambda _, s: "PLAINTEXT, NOT ENCRYPTED",
-    "not verified": lambda _, s: "Whose key that is has not been verified",
-    "verified as (.*)": lambda m, s: f"Encrypted; the certificate is that of {m[1]}.",
-    r"(\d+) held": lambda m, s: f"; held {m[1]}.",
-    r"(\d+) not confirmed": lambda m, s: _counted(s, s.endpoint.sent_count - int(m[1]), s.endpoint.read_count),
-    "not read": lambda _, s: _counted(s, s.endpoint.sent_count, s.endpoint.read_count),
-    "read": lambda _, s: _counted(s, s.endpoint.sent_count, s.endpoint.sent_count),
-    "sent": lambda _, s: "Its program does not tell what has arrived",
+TOOLBAR_WORDS = {
+    "1 held",
+    "1 not confirmed yet",
+    "2 held",
+    "2 not confirmed yet",
+    "3 not confirmed yet",
+    "Bob",
+    "Bob's turn",
+    "PLAINTEXT",
+    "alice",
+    "alice's turn",
+    "anyone can call",
+    "away",
+    "busy",
+    "calling",
+    "calling again (2)",
+    "certificate valid",
+    "ended",
+    "known host",
+    "no caller yet",
+    "no turns",
+    "not read yet",
+    "read",
+    "sent",
+    "typing",
+    "verified as bobs-laptop",
+    "waiting for Bob's first message",
+    "waiting for the next caller",
+    "you send first",
+    "your turn",
 }
 
 
-def test_everything_in_the_toolbar_is_in_the_status_too() -> None:
-    seen = set()
+def test_all_situations_together_have_all_toolbar_words() -> None:
+    """Each of them was made together with its sentence."""
+    assert {item.words for status in situations() for item in status.parts()} == TOOLBAR_WORDS
+
+
+def test_one_conversation_in_all_three_forms() -> None:
+    endpoint = Endpoint("Bob")
+    endpoint.greet()
+    endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=Turns.ALTERNATE, keep="7d"))
+    for text in ("Hi!", "and", "so on"):
+        endpoint.say(text)
+    endpoint.receive(wire.Ack(1))
+    status = Status(endpoint, "hostA port 7000", None, None, KEY, typing=True, busy=False)
+    assert [item.words for item in status.parts()] == [
+        "alice",
+        "alice's turn",
+        "typing",
+        "known host",
+        "2 held",
+        "not read yet",
+    ]
+    assert status.status_lines() == [
+        "You are Bob, calling hostA port 7000.",
+        "The other side is alice.",
+        "You take turns. It is alice's turn.",
+        "alice is typing.",
+        "Encrypted with TLS 1.3. The host has proved that it has the key that you trust.",
+        f"The host's key is {KEY}.",
+        f"Safety number {safety_number(KEY)}, the same on both sides.",
+        "The other host keeps a copy of this conversation for 7 days.",
+        "2 messages are held until your turn.",
+        "Sent: 1 (1 stored, 0 read). Received: 0.",
+        "A message has at most 500 characters.",
+    ]
+    assert status.state() == {
+        "connected": True,
+        "open": True,
+        "your_turn": False,
+        "turns": "alternate",
+        "handle": "Bob",
+        "other": "alice",
+        "here": True,
+        "typing": True,
+        "sent": 1,
+        "stored": 1,
+        "read": 0,
+        "received": 0,
+        "held": 2,
+        "address": None,
+        "name": None,
+        "plaintext": False,
+    }
+
+
+def test_the_state_has_the_same_keys_in_every_situation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "scripts.md").read_text()
+    table = page.split("#### state\n")[1].split("####")[0]
+    documented = {row.split("`")[1] for row in table.splitlines() if row.startswith("| `")}
     for status in situations():
-        lines = "\n".join(status.status_lines())
-        for part in status.parts():
-            found = [(one, match) for one in SENTENCES if (match := re.fullmatch(one, part.words))]
-            assert len(found) == 1, f"a part without a sentence of its own: {part.words!r}"
-            ((pattern, match),) = found
-            assert SENTENCES[pattern](match, status) in lines, (part.words, lines)
-            seen.add(pattern)
-    assert seen == set(SENTENCES)
+        assert set(status.state()) == documented
 
 
 # What can only be known, and can only be true, while the two hosts are connected.
-OF_NOW: tuple[str, ...] = (
+OF_NOW = (
     "Encrypted",
     "PLAINTEXT",
     "calls from",
     "The other side is",
     " is typing",
-    " is away",
+    " is not at the console",
+    " is not connected",
     "has proved",
-    "now:",
+    "It is your turn.",
+    "'s turn.",
+    "certif",
+    "verified",
+    "key is",
 )
-OF_NOW += ("vouches", "verified", "key is")
 
 
-def test_without_a_connection_nothing_is_told_of_the_present() -> None:
-    without = [one for one in situations() if one.calls is not None]
+def test_without_a_connection_nothing_is_said_of_now() -> None:
+    without = [one for one in situations() if one.attempts is not None]
     assert without
     for status in without:
         told = "\n".join([*status.status_lines(), *(part.words for part in status.parts())])
-        assert [words for words in OF_NOW if words in told.replace("now: over", "")] == [], told
+        assert [words for words in OF_NOW if words in told] == [], told
 
 
-def test_nothing_is_told_of_a_connection_that_never_was() -> None:
+def test_nothing_is_said_of_a_connection_that_never_was() -> None:
     for classic, key in product((False, True), (None, KEY)):
         endpoint = Endpoint("Bob")
         endpoint.classic = classic
         told = "\n".join(Status(endpoint, "the test", None, 1, key, False, False).status_lines())
-        assert "There is no connection: calling again (1)." in told
+        assert "Not connected: calling again (1)." in told
         assert "ncrypted" not in told
         assert "ENCRYPTED" not in told
         assert "last connection" not in told
 
 
-def test_a_caller_that_is_away_or_has_quit_is_not_told_to_be_there() -> None:
+def test_an_absent_caller_is_not_said_to_be_there() -> None:
     gone = [
         one
         for one in situations()
@@ -167,16 +225,16 @@ def test_a_caller_that_is_away_or_has_quit_is_not_told_to_be_there() -> None:
     assert gone
     for status in gone:
         told = "\n".join(status.status_lines())
-        untrue = ("calls from", "ncrypted", "ENCRYPTED", "verified")
+        untrue = ("calls from", "ncrypted", "ENCRYPTED", "verified", "certificate")
         assert [words for words in untrue if words in told] == [], told
 
 
 @pytest.mark.parametrize("turns", Turns)
-def test_the_last_connection_is_told_of_as_what_is_over(turns: Turns) -> None:
+def test_the_last_connection_is_in_the_past_tense(turns: Turns) -> None:
     endpoint = Endpoint("Bob")
     endpoint.greet()
     endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=turns))
     lines = Status(endpoint, "the test", None, 2, KEY, False, False).status_lines()
-    assert lines[1:3] == ["There is no connection: calling again (2).", "The last connection was with alice."]
+    assert lines[1:3] == ["The last connection was with alice.", "Not connected: calling again (2)."]
     assert "The last connection was encrypted with TLS 1.3." in lines
-    assert f"The host's key was {KEY}:" in lines
+    assert f"The host's key was {KEY}." in lines

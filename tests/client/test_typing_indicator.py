@@ -1,4 +1,4 @@
-"""Signs of one side of a chat to the other: how often they are given, how long they are shown."""
+"""Typing and ringing: how often a sign is sent, and how long one is shown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.rate_limit import RING_EVERY, TYPING_EVERY, TYPING_SHOWN, Sign, Signs
 from pychat_client.session import typing_indicator
+from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
 from tests.aio import Raw, attach, in_loop
@@ -23,7 +24,7 @@ HELLO = "\\hello 1 alice session=5f0c turns=free"
 
 
 class Watcher(Notes):
-    """A view that keeps its alerts too."""
+    """A view that keeps its alerts, too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +35,7 @@ class Watcher(Notes):
 
 
 @pytest.mark.parametrize(("sign", "pause"), [(wire.Typing(), TYPING_EVERY), (wire.Ring(), RING_EVERY)])
-def test_a_sign_has_to_wait_for_its_time(sign: Sign, pause: float) -> None:
+def test_a_sign_waits_for_its_time(sign: Sign, pause: float) -> None:
     signs = Signs()
     assert signs.give(sign, 100.0)
     assert signs.wait(sign, 101.0) == pause - 1
@@ -48,20 +49,20 @@ def test_the_two_kinds_do_not_wait_for_each_other() -> None:
     assert signs.give(wire.Ring(), 0.0)
 
 
-def test_slack_lets_a_sign_be_early_by_that_much() -> None:
+def test_slack_lets_a_sign_be_early() -> None:
     signs = Signs(slack=1.0)
     assert signs.give(wire.Ring(), 0.0)
     assert not signs.give(wire.Ring(), RING_EVERY - 1.1)
     assert signs.give(wire.Ring(), RING_EVERY - 0.9)
 
 
-def test_a_sign_that_is_given_in_time_is_shown_without_a_break() -> None:
+def test_repeated_typing_is_shown_without_a_gap() -> None:
     assert TYPING_SHOWN > 2 * TYPING_EVERY
 
 
 @asynccontextmanager
 async def talking() -> AsyncIterator[tuple[Session, Watcher, Raw]]:
-    """A peer's chat after the first message, its view, and the daemon's end of the link."""
+    """A caller's session after the first message, its view, and the daemon's end of the connection."""
     view = Watcher()
     one = Session(Endpoint("Bob"), view, "the test")
     connection = Connection(one)
@@ -83,7 +84,7 @@ async def talking() -> AsyncIterator[tuple[Session, Watcher, Raw]]:
 
 
 @in_loop
-async def test_typing_is_told_once_in_a_while_and_not_for_each_key() -> None:
+async def test_not_every_key_sends_a_sign_of_typing() -> None:
     async with talking() as (one, _, raw):
         for length in range(1, 8):
             one.typing_indicator.line_changed("thought"[:length])
@@ -91,7 +92,7 @@ async def test_typing_is_told_once_in_a_while_and_not_for_each_key() -> None:
 
 
 @in_loop
-async def test_an_empty_line_and_a_command_are_no_typing() -> None:
+async def test_an_empty_line_and_a_command_send_no_sign() -> None:
     async with talking() as (one, _, raw):
         for line in ("", "   ", "\\", "\\status", "\\quit I am off"):
             one.typing_indicator.line_changed(line)
@@ -99,25 +100,25 @@ async def test_an_empty_line_and_a_command_are_no_typing() -> None:
 
 
 @in_loop
-async def test_a_message_that_begins_with_a_backslash_is_typing() -> None:
+async def test_a_message_with_a_backslash_sends_a_sign() -> None:
     async with talking() as (one, _, raw):
         one.typing_indicator.line_changed("\\\\o/")
         assert await raw.news() == ["\\typing"]
 
 
 @in_loop
-async def test_who_is_away_is_told_nothing_and_cannot_be_rung() -> None:
+async def test_nothing_is_sent_to_a_user_who_is_away() -> None:
     async with talking() as (one, _, raw):
         await raw.say("\\away")
         await raw.news()
         one.typing_indicator.line_changed("thought")
-        with pytest.raises(NotAllowedError, match="Nobody is there"):
+        with pytest.raises(NotAllowedError, match="the other side is not there"):
             one.submit("\\ring")
         assert await raw.news() == []
 
 
 @in_loop
-async def test_the_others_typing_is_shown_until_nothing_more_is_heard_of_it() -> None:
+async def test_typing_is_shown_until_no_sign_follows() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typing_indicator, "TYPING_SHOWN", 0.05)
         async with talking() as (one, _, raw):
@@ -132,7 +133,7 @@ async def test_the_others_typing_is_shown_until_nothing_more_is_heard_of_it() ->
 
 
 @in_loop
-async def test_a_message_ends_the_sign_of_typing() -> None:
+async def test_a_message_ends_typing() -> None:
     async with talking() as (one, _, raw):
         await raw.say("\\typing", "alice> Hello")
         await raw.news()
@@ -140,27 +141,36 @@ async def test_a_message_ends_the_sign_of_typing() -> None:
 
 
 @in_loop
-async def test_a_lost_link_ends_the_sign_of_typing() -> None:
+async def test_a_lost_connection_ends_typing() -> None:
     async with talking() as (one, _, raw):
         await raw.say("\\typing")
         await raw.news()
         raw.hang_up()
-        await one.gone.wait()
+        while one.connection_state is not ConnectionState.DISCONNECTED:
+            await asyncio.sleep(0)
         assert not one.status.typing
 
 
 @in_loop
-async def test_a_ring_is_sent_and_the_next_one_has_to_wait() -> None:
+async def test_a_user_who_goes_away_is_not_typing() -> None:
+    async with talking() as (one, _, raw):
+        await raw.say("\\typing", "\\away")
+        await raw.news()
+        assert not one.status.typing
+
+
+@in_loop
+async def test_the_next_ring_has_to_wait() -> None:
     async with talking() as (one, view, raw):
         one.submit("\\ring")
         assert view.sentences[-1] == "You ring alice."
-        with pytest.raises(NotAllowedError, match="You have just rung; again in 10 s"):
+        with pytest.raises(NotAllowedError, match=r"You have just rung\. Try again in 10 s"):
             one.submit("\\ring")
         assert await raw.news() == ["\\ring"]
 
 
 @in_loop
-async def test_a_ring_that_arrives_is_told_and_calls_the_user_once() -> None:
+async def test_rings_that_arrive_call_the_user_once() -> None:
     async with talking() as (_, view, raw):
         await raw.say("\\ring", "\\ring", "\\ring")
         await raw.news()
@@ -169,7 +179,7 @@ async def test_a_ring_that_arrives_is_told_and_calls_the_user_once() -> None:
 
 
 @in_loop
-async def test_a_message_that_arrives_is_an_alert_in_printable_words() -> None:
+async def test_an_alert_of_a_message_is_printable() -> None:
     async with talking() as (_, view, raw):
         await raw.say("alice> one\u2028two \u202e!")
         await raw.news()
@@ -177,15 +187,15 @@ async def test_a_message_that_arrives_is_an_alert_in_printable_words() -> None:
 
 
 @in_loop
-async def test_before_the_first_message_nothing_can_be_rung() -> None:
+async def test_no_ring_before_the_first_message() -> None:
     view = Watcher()
     one = Session(ConsoleEndpoint("alice"), view, "the test")
-    with pytest.raises(NotAllowedError, match="Nobody is there"):
+    with pytest.raises(NotAllowedError, match="the other side is not there"):
         one.submit("\\ring")
 
 
 @in_loop
-async def test_what_a_new_console_is_told_of_before_is_no_alert() -> None:
+async def test_replayed_messages_are_no_alert() -> None:
     view = Watcher()
     one = Session(ConsoleEndpoint("alice"), view, "the test")
     connection = Connection(one)
@@ -197,4 +207,4 @@ async def test_what_a_new_console_is_told_of_before_is_no_alert() -> None:
     assert view.messages == ["before", "now"]
     assert view.alerts == [("Bob> now", False)]
     raw.hang_up()
-    await one.gone.wait()
+    await connection.closed

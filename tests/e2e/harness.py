@@ -183,9 +183,9 @@ class Line:
     def talk(self) -> tuple[Terminal, Terminal]:
         """A console and a client, after the first message, "Hi!"."""
         console = self.console()
-        console.sees("This is the line")  # it is attached: the client will know its handle
+        console.sees("Waiting for calls")  # it is attached: the client will know its handle
         client = self.client()
-        client.sees("You speak first")
+        client.sees("Send the first message")
         client.line_is("Client1>")
         client.enter("Hi!")
         console.sees("Client1> Hi!")

@@ -115,7 +115,7 @@ def test_a_console_that_is_attached_keeps_it_there(manager: Manager) -> None:
     caller = manager.line.connect()  # keeps it there until the console is
     process = manager.start("--exit-idle", IDLE)
     console = manager.line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     caller.close()
     time.sleep(float(IDLE) + 0.5)
     assert process.poll() is None

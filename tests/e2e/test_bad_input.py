@@ -61,7 +61,7 @@ def test_a_bad_hello_gets_its_code(line: Line, code: str, data: bytes) -> None:
 )
 def test_a_broken_rule_gets_its_code_and_loses_nothing_that_was_acked(line: Line, code: str, data: bytes) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     caller = line.connect()
     caller.send("\\hello 1 Client1")
     session = next(word for word in caller.line().split() if word.startswith("session="))
@@ -120,7 +120,7 @@ def test_a_reset_in_the_middle_of_a_line_harms_nobody(line: Line, data: bytes) -
 
 def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     caller = line.connect()
     caller.send("\\hello 1 Client1")
     session = next(word for word in caller.line().split() if word.startswith("session="))
@@ -131,7 +131,7 @@ def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(line: Line) -> None:
     caller.reads("Server> Go on")
     caller.raw(b"Client1> half a li")
     caller.reset()
-    console.sees("Client1 is away")
+    console.sees("Client1 is not connected")
     again = line.connect()
     again.send(f"\\hello 1 Client1 {session} got=1", "Client1> half a line no more")
     assert "got=1" in again.line().split()

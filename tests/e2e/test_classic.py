@@ -11,7 +11,7 @@ from tests.e2e.harness import Line, Terminal
 
 def _console(line: Line) -> Terminal:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     return console
 
 

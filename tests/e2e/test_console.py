@@ -22,12 +22,12 @@ def test_a_conversation_survives_the_kill_of_the_console(line: Line) -> None:
     client.enter("How are you?")
     console.sees("Client1> How are you?")
     console.child.kill(signal.SIGKILL)
-    client.sees("Server is away")
+    client.sees("Server is not at the console")
     client.enter("held meanwhile")
     client.sees("held until your turn")
     again = line.console()
     again.sees("Client1> How are you?")
-    client.sees("Server is here")
+    client.sees("Server is at the console now")
     again.enter("Fine")
     client.sees("Server> Fine")
     again.sees("Client1> held meanwhile")
@@ -38,21 +38,21 @@ def test_a_conversation_survives_the_kill_of_the_console(line: Line) -> None:
 
 def test_what_is_said_while_no_console_is_there_is_shown_when_one_comes(line: Line) -> None:
     client = line.client()
-    client.sees("is away")
+    client.sees("is not at the console")
     client.line_is("Client1>")
     client.enter("Anybody?")
     client.sees("Client1> Anybody?")
     wait_for(lambda: line.status()["peer"], "the message is stored")
     console = line.console()
     console.sees("Client1> Anybody?")
-    client.sees("is here")
+    client.sees("is at the console now")
     console.enter("Yes")
     client.sees("Server> Yes")
 
 
 def test_a_conversation_that_ended_unseen_is_shown_to_the_next_console(line: Line) -> None:
     client = line.client()
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.line_is("Client1>")
     client.enter("Call me back")
     client.enter("\\quit bye")
@@ -93,8 +93,8 @@ def test_detaching_leaves_the_conversation_running(line: Line, keys: str) -> Non
     console, client = line.talk()
     console.type(keys)
     assert console.exit_status() == 0
-    console.sees("The conversation goes on")
-    client.sees("Server is away")
+    console.sees("The conversation stays open")
+    client.sees("Server is not at the console")
     assert line.status()["peer"]["connected"] is True
     assert line.status()["console"] is None
     again = line.console()
@@ -105,7 +105,7 @@ def test_detaching_leaves_the_conversation_running(line: Line, keys: str) -> Non
 
 def test_quit_without_a_conversation_is_refused(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     console.enter("\\quit")
     console.sees("No conversation is open. \\detach leaves the console.")
     assert console.child.isalive()
@@ -113,7 +113,7 @@ def test_quit_without_a_conversation_is_refused(line: Line) -> None:
 
 def test_without_a_port_the_one_line_is_found(line: Line) -> None:
     console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
-    console.sees(f"This is the line on port {line.port}")
+    console.sees(f"Waiting for calls on port {line.port}")
 
 
 def test_without_a_port_several_lines_are_listed(line: Line, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_without_a_port_several_lines_are_listed(line: Line, tmp_path: Path) -> 
         console.sees(", ".join(map(str, sorted((line.port, other.port)))))
         other.kill()
         console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
-        console.sees(f"This is the line on port {line.port}")
+        console.sees(f"Waiting for calls on port {line.port}")
     finally:
         other.close()
 
@@ -154,7 +154,7 @@ def test_a_stopped_line_that_is_named_is_told_how_to_start(line: Line) -> None:
 def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
     console, client = line.talk()
     line.kill()
-    console.sees("The connection is gone")
+    console.sees("Connection lost")
     line.start()
     console.sees("Connected to Client1 again")
     client.sees(" again.")
@@ -169,17 +169,17 @@ def test_whose_turn_it_is_is_told_without_a_connection_too(line: Line) -> None:
     console.sees(") | your turn")  # behind: calling again (1
     client.sees(") | Server's turn")
     console.enter("\\status")
-    console.sees("-- There is no connection: calling again (")
-    console.sees("as far as is known here: your turn.")
+    console.sees("-- Not connected: calling again (")
+    console.sees("It is your turn, as far as is known here.")
     console.sees("-- Client1 called from ")
     client.enter("\\status")
     client.sees("-- The last connection was with Server.")
     for end in (console, client):
         assert "Encrypted with TLS" not in end.text()
-        assert " calls from " not in end.text().split("There is no connection")[1]
+        assert " calls from " not in end.text().split("Not connected")[1]
 
 
-NOT_YET = "the other side is told as soon as there is one"
+NOT_YET = "the other side learns of the end on the next connection"
 
 
 def _quits_while_the_daemon_is_down(line: Line) -> tuple[Terminal, Terminal]:
@@ -188,7 +188,7 @@ def _quits_while_the_daemon_is_down(line: Line) -> tuple[Terminal, Terminal]:
     console.sees("calling again (")
     console.enter("\\quit dinner is ready")
     console.sees("You ended the conversation: dinner is ready.")
-    console.sees("There is no connection now")
+    console.sees("-- Not connected: the other side")
     assert NOT_YET in console.text().replace("\n  ", "")
     console.enter("\\status")
     console.sees("You ended the conversation with Client1, who may not know it yet.")
@@ -200,19 +200,19 @@ def test_a_quit_waits_for_the_daemon_as_long_as_the_console_is_open(line: Line) 
     line.start()
     client.sees("Server ended the conversation: dinner is ready")
     assert client.exit_status() == 0
-    console.sees("-- The conversation is over on the line, too.")
+    console.sees("-- The other side knows of the end now.")
     console.sees("waiting for the next caller")
     assert line.status()["peer"] is None
     console.type("\x04")
     assert console.exit_status() == 0
-    assert "may not have been told" not in console.text()
+    assert "may not know of the end" not in console.text()
 
 
 def test_a_console_that_leaves_first_says_that_its_quit_may_be_lost_and_it_is(line: Line) -> None:
     console, client = _quits_while_the_daemon_is_down(line)
     console.type("\x04")
     assert console.exit_status() == 0
-    console.sees("The other side may not have been told of the end. If so, 'pychatd-console'")
+    console.sees("The other side may not know of the end. If so, 'pychatd-console' returns")
     line.start()
     client.sees(" again.")
     again = line.console()  # as the sentence says
@@ -238,24 +238,24 @@ def test_the_caller_is_told_when_another_console_has_another_handle(line: Line) 
     console, client = line.talk()
     console.type("\x04")
     assert console.exit_status() == 0
-    client.sees("Server is away.")
+    client.sees("Server is not at the console,")
     line.console(handle="Al2")
-    client.sees("-- Al2 is here.")
-    assert "is called" not in client.text()
+    client.sees("-- Al2 is at the console now.")
+    assert "is now called" not in client.text()
     line.console("--take-over", handle="Al3")  # nobody is away in between
-    client.sees("-- Al2 is called Al3 now.")
+    client.sees("-- Al2 is now called Al3.")
 
 
 def test_a_daemon_that_is_back_before_its_console_changes_nobodys_name(line: Line) -> None:
     console, client = line.talk()
     console.child.kill(signal.SIGKILL)
-    client.sees("Server is away.")
+    client.sees("Server is not at the console,")
     line.kill()
     line.start()
     client.sees("Connected to Server again.")
     line.console()
-    client.sees("Server is here.")
-    assert "is called" not in client.text()
+    client.sees("Server is at the console now.")
+    assert "is now called" not in client.text()
 
 
 def test_who_waits_for_a_caller_sees_that_there_is_no_connection(line: Line) -> None:
@@ -270,10 +270,10 @@ def test_who_waits_for_a_caller_sees_that_there_is_no_connection(line: Line) -> 
 def test_what_is_typed_while_the_daemon_is_down_goes_when_it_is_back(line: Line) -> None:
     console, client = line.talk()
     line.kill()
-    console.sees("The connection is gone")
+    console.sees("Connection lost")
     console.enter("still here")
     console.sees("Server> still here")
-    client.sees("The connection is gone")
+    client.sees("Connection lost")
     client.enter("me too")
     client.sees("held until your turn: me too")
     line.start()

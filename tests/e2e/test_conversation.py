@@ -11,11 +11,11 @@ from tests.e2e.harness import Line
 
 def test_the_seeds_own_conversation_works(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = line.client(None)
     client.sees("Your handle:")
     client.enter("Client1")
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     console.enter("Hello, Client1")
@@ -26,7 +26,7 @@ def test_the_seeds_own_conversation_works(line: Line) -> None:
     client.sees("Server ended the conversation")
     assert client.exit_status() == 0
     second = line.client("Client2")
-    second.sees("You speak first")
+    second.sees("Send the first message")
     second.enter("Me too")
     console.sees("Client2> Me too")
 
@@ -84,10 +84,10 @@ def test_ctrl_d_in_the_client_ends_the_conversation(line: Line) -> None:
 
 def test_three_peers_talk_one_after_another(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     for name in ("Anna", "Boris", "Çelik"):
         client = line.client(name)
-        client.sees("You speak first")
+        client.sees("Send the first message")
         client.enter(f"{name} was here")
         console.sees(f"{name}> {name} was here")
         console.enter(f"Hello, {name}")
@@ -102,12 +102,12 @@ def test_three_peers_talk_one_after_another(line: Line) -> None:
 
 def test_the_operator_cannot_speak_first_and_keeps_what_was_typed(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     console.enter("Is anybody there?")
-    console.sees("the caller sends the first message.")
+    console.sees("the caller has to send the first message.")
     console.line_is("Server> Is anybody there?")
     client = line.client()
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     console.enter()
@@ -161,7 +161,7 @@ def test_turns_free_lets_both_talk_at_any_time(idle_line: Line) -> None:
 
 def test_501_characters_are_refused_with_the_count_and_500_go_through(line: Line) -> None:
     console, client = line.console(columns=240), line.client(columns=240, lines=30)
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.type("x" * 499 + "yz")
     client.enter()
     client.sees("501 characters, and at most 500")
@@ -196,9 +196,9 @@ def test_a_paste_with_newlines_is_one_message(line: Line) -> None:
 
 def test_what_could_command_a_terminal_is_shown_and_not_obeyed(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = line.client("Ann")
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("abc\u202edef\u200b")
     console.sees("Ann> abc<U+202E>def<U+200B>")
 
@@ -217,13 +217,13 @@ def test_help_lists_the_commands(line: Line) -> None:
 def test_status_tells_who_is_there_and_whose_turn_it_is(line: Line) -> None:
     console, client = line.talk()
     client.enter("\\status")
-    client.sees(f"You are Client1, on localhost port {line.port}.")
+    client.sees(f"You are Client1, calling localhost port {line.port}.")
     client.sees("The other side is Server.")
-    client.sees("now: Server's turn.")
+    client.sees("It is Server's turn.")
     console.enter("\\status")
     console.sees("You are Server")
     console.sees("Client1 calls from 127.0.0.1" if "127.0.0.1" in line.status()["peer"]["address"] else "[::1]")
-    console.sees("now: your turn.")
+    console.sees("It is your turn.")
 
 
 def test_an_unknown_command_is_refused_and_stays_in_the_line(line: Line) -> None:
@@ -256,7 +256,7 @@ def test_wrong_handles_are_explained_and_asked_again(line: Line) -> None:
     client.sees("one word")
     client.enter()
     client.enter("Tencharact")
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.line_is("Tencharact>")
     client.enter("Hi!")
     console.sees("Tencharact> Hi!")
@@ -277,7 +277,7 @@ def test_up_brings_back_what_was_typed_in_an_earlier_run(line: Line) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     again = line.client()
-    again.sees("You speak first")
+    again.sees("Send the first message")
     again.type("\x1b[A")
     again.line_is("Client1> \\quit")
     again.type("\x1b[A")

@@ -45,7 +45,7 @@ def _cleaned_up(place: Path) -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_leaves_no_daemon_behind(idle_line: Line, place: Path, number: signal.Signals) -> None:
     terminal = idle_line.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
-    terminal.sees("This is the line")
+    terminal.sees("Waiting for calls")
     with _cleaned_up(place):
         terminal.child.kill(number)
     assert terminal.exit_status() == 128 + number
@@ -56,7 +56,7 @@ def test_a_port_that_is_taken_is_no_obstacle(idle_line: Line, place: Path) -> No
         with suppress(OSError):  # somebody else has it: that is as well
             taken.enter_context(socket.create_server(("", demo.PORT)))
         terminal = idle_line.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
-        terminal.sees("This is the line")
+        terminal.sees("Waiting for calls")
         terminal.type("\x04")
         assert terminal.exit_status() == 0
 
@@ -66,6 +66,6 @@ def test_a_window_that_is_closed_leaves_no_daemon_behind(idle_line: Line, place:
     with tmux(place, {**idle_line.env, "TMPDIR": str(place)}) as window:
         window.type(f"{sys.executable} {demo.__file__}")
         window.press("Enter")
-        window.sees("This is the line")
+        window.sees("Waiting for calls")
         with _cleaned_up(place):
             window.close()

@@ -1,4 +1,4 @@
-"""--json: what is told is as docs/scripts.md says, no words are taken for a command, and the bot there works."""
+"""--json: the objects are as docs/scripts.md says, no text is a command, and the bot of that page works."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def client(line: Line, console: Program) -> Program:
     return client
 
 
-def test_a_conversation_is_told_to_both_sides(console: Program, client: Program) -> None:
+def test_both_programs_get_the_conversation(console: Program, client: Program) -> None:
     client.say(text="Hi!")
     heard = console.tells("message", text="Hi!", own=False)
     assert (heard["from"], heard["handle"], heard["replayed"]) == ("peer", "Client1", False)
@@ -112,7 +112,7 @@ def test_a_conversation_is_told_to_both_sides(console: Program, client: Program)
     assert client.piped.notices().splitlines()[1:] == []  # the first is that of --accept-new
 
 
-def test_a_message_is_counted_as_stored_only_when_it_is(line: Line, console: Program, client: Program) -> None:
+def test_stored_counts_only_stored_messages(line: Line, console: Program, client: Program) -> None:
     client.say(text="Hi!")
     client.tells("state", stored=1)
     assert [(told["sent"], told["stored"]) for told in client.told("state")][:3] == [(0, 0), (1, 0), (1, 1)]
@@ -121,15 +121,13 @@ def test_a_message_is_counted_as_stored_only_when_it_is(line: Line, console: Pro
 @pytest.mark.parametrize(
     "text", ["\\quit", "\\\\", "\\", "\\help\nme", " x ", "-- not a notice", "\u009b\u202e"[1:]]
 )
-def test_no_text_is_taken_for_a_command_and_all_arrives_as_it_was(
-    console: Program, client: Program, text: str
-) -> None:
+def test_every_text_arrives_exactly_and_none_is_a_command(console: Program, client: Program, text: str) -> None:
     client.say(text=text)
     console.tells("message", text=text, own=False)
     client.tells("state", open=True, stored=1)
 
 
-def test_what_is_said_early_is_held_and_told_and_taken_back(console: Program, client: Program) -> None:
+def test_an_early_message_is_held_and_can_be_recalled(console: Program, client: Program) -> None:
     client.say(text="Hi!")
     client.say(text="two")
     client.say(text="three\nlines")
@@ -145,7 +143,7 @@ def test_what_is_said_early_is_held_and_told_and_taken_back(console: Program, cl
     assert client.piped.exit_status() == 6
 
 
-def test_what_is_taken_back_is_told_as_it_was_said(console: Program, client: Program) -> None:
+def test_a_recalled_text_is_exactly_the_typed_one(console: Program, client: Program) -> None:
     client.say(text="Hi!")
     console.tells("state", your_turn=True)
     console.say(text="an answer")
@@ -157,7 +155,7 @@ def test_what_is_taken_back_is_told_as_it_was_said(console: Program, client: Pro
         console.tells("state", held=0)
 
 
-def test_what_was_held_when_the_peer_left_is_not_sent_and_not_recalled(console: Program, client: Program) -> None:
+def test_messages_held_at_the_end_are_given_back(console: Program, client: Program) -> None:
     client.say(text="Hi!")
     console.tells("state", your_turn=True)
     console.say(text="an answer")
@@ -189,7 +187,7 @@ def test_what_was_held_when_the_peer_left_is_not_sent_and_not_recalled(console: 
         (b'{"text": "\xff"}', "not JSON"),
     ],
 )
-def test_a_line_that_is_refused_is_told_with_the_reason_and_changes_nothing(
+def test_a_refused_line_gets_a_reason_and_changes_nothing(
     console: Program, client: Program, bad: str | bytes, words: str
 ) -> None:
     client.piped.enter(bad)
@@ -218,7 +216,7 @@ def test_more_than_can_be_held_waits_in_the_pipe(console: Program, client: Progr
     assert client.told("error") == []
 
 
-def test_what_is_said_before_is_told_to_the_next_console_with_the_state_behind_it(line: Line) -> None:
+def test_a_new_console_gets_earlier_messages_then_the_state(line: Line) -> None:
     client = Program(line, "pychat", "--handle", "Client1")
     client.say(text="Anybody?")
     client.tells("state", stored=1, here=False)
@@ -241,7 +239,7 @@ def test_a_call_that_fails_is_an_error_and_an_end(idle_line: Line) -> None:
     assert [told["type"] for told in program.told()] == ["error", "end"]
 
 
-def test_a_line_that_is_taken_is_a_notice_and_an_end(line: Line, console: Program, client: Program) -> None:
+def test_a_busy_service_is_a_notice_and_an_end(line: Line, console: Program, client: Program) -> None:
     client.say(text="Hi!")
     console.tells("message", text="Hi!")
     other = Program(line, "pychat", "--handle", "Client2")
@@ -266,7 +264,7 @@ def test_a_reader_that_goes_away_ends_the_program_without_a_traceback(
     assert client.piped.process.stderr.read() in (b"", None)
 
 
-def test_the_history_is_told_as_the_page_says(line: Line, console: Program, client: Program) -> None:
+def test_the_history_is_as_the_page_says(line: Line, console: Program, client: Program) -> None:
     client.say(text="Hi!\nyou")
     console.tells("message", text="Hi!\nyou")
     console.say(text="\u202e")
@@ -277,7 +275,7 @@ def test_the_history_is_told_as_the_page_says(line: Line, console: Program, clie
     assert [(row["from"], row["text"]) for row in rows] == [("peer", "Hi!\nyou"), ("operator", "\u202e")]
 
 
-def test_who_rings_is_told_to_a_program_too(console: Program, client: Program) -> None:
+def test_a_program_gets_rings(console: Program, client: Program) -> None:
     client.say(text="Hi!")
     console.tells("state", here=True, open=True)
     client.say(command="ring")
@@ -287,7 +285,7 @@ def test_who_rings_is_told_to_a_program_too(console: Program, client: Program) -
     assert not any("rings" in told["text"] for told in client.told("notice"))  # not told twice
 
 
-def test_whether_the_other_user_types_is_part_of_the_state(line: Line, console: Program) -> None:
+def test_typing_is_part_of_the_state(line: Line, console: Program) -> None:
     client = line.client("Client1")
     client.line_is("Client1>")
     client.enter("Hi!")
@@ -303,7 +301,7 @@ def test_whether_the_other_user_types_is_part_of_the_state(line: Line, console: 
 
 @pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
 @pytest.mark.parametrize("wrong", [["--nothing"], ["--retry-for", "soon"]])
-def test_a_wrong_option_is_told_on_stderr_alone(idle_line: Line, program: str, wrong: list[str]) -> None:
+def test_a_wrong_option_writes_to_stderr_only(idle_line: Line, program: str, wrong: list[str]) -> None:
     piped = idle_line.plain(program, "--json", *wrong)
     assert piped.exit_status() == 2
     assert piped.out() == ""
@@ -322,7 +320,7 @@ def _bot(line: Line) -> Callable[[], subprocess.Popen[bytes]]:
     return lambda: line.popen(words)
 
 
-def test_the_bot_of_the_page_answers_one_caller_after_the_other(line: Line) -> None:
+def test_the_bot_of_the_page_answers_every_caller(line: Line) -> None:
     bot = _bot(line)()
     wait_for(lambda: line.status()["console"], "the bot is attached")
     for text in ("\\quit", "x" * 500):
@@ -336,7 +334,7 @@ def test_the_bot_of_the_page_answers_one_caller_after_the_other(line: Line) -> N
     assert bot.poll() is None
 
 
-def test_the_bot_of_the_page_answers_once_what_was_said_without_it(line: Line) -> None:
+def test_the_bot_of_the_page_answers_missed_messages_once(line: Line) -> None:
     start = _bot(line)
     client = Program(line, "pychat", "--handle", "Client1")
     client.say(text="one")

@@ -1,4 +1,4 @@
-"""How both programs leave: what they wait for, and what they say of words that are not stored."""
+"""How both programs leave: what they wait for, and what they say about messages that are not stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _stalled(line: Line) -> Iterator[None]:
 def _pair(line: Line) -> tuple[Piped, Piped]:
     """A client and a console that talk."""
     console = line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     client = line.plain("pychat", "--plain", "--handle", "Client1")
     client.enter("Hi!")
     console.says("Client1> Hi!\n")
@@ -41,7 +41,7 @@ def free_line(idle_line: Line) -> Line:
     return idle_line
 
 
-def test_detach_right_behind_a_message_waits_for_its_ack(free_line: Line) -> None:
+def test_detach_waits_for_the_last_ack(free_line: Line) -> None:
     client, console = _pair(free_line)
     console.enter("one\n\\detach")
     assert console.exit_status() == 0
@@ -49,7 +49,7 @@ def test_detach_right_behind_a_message_waits_for_its_ack(free_line: Line) -> Non
     client.says("Server> one\n")
 
 
-def test_a_message_typed_as_the_console_leaves_is_refused(free_line: Line) -> None:
+def test_a_leaving_console_refuses_messages(free_line: Line) -> None:
     _, console = _pair(free_line)
     with _stalled(free_line):
         console.enter("one\n\\detach\ntwo")
@@ -59,7 +59,7 @@ def test_a_message_typed_as_the_console_leaves_is_refused(free_line: Line) -> No
     assert f"{NOT_SENT}\npychatd-console:     two\n" in console.notices()
 
 
-def test_a_quit_in_a_stall_says_that_a_message_may_have_arrived(free_line: Line) -> None:
+def test_a_quit_in_a_stall_tells_of_unconfirmed_messages(free_line: Line) -> None:
     client, console = _pair(free_line)
     with _stalled(free_line):
         client.enter("two\n\\quit")
@@ -86,16 +86,16 @@ def test_a_signal_before_the_ack_never_says_not_sent(
     other.says("> two\n")
 
 
-def test_what_no_connection_was_given_is_not_sent(free_line: Line) -> None:
+def test_a_message_given_to_no_connection_is_not_sent(free_line: Line) -> None:
     _, console = _pair(free_line)
     free_line.kill()
-    console.notes("The connection is gone")
+    console.notes("Connection lost")
     console.enter("one\n\\detach")
     assert console.exit_status() == 6
     assert f"{NOT_SENT}\npychatd-console:     one\n" in console.notices()
 
 
-def test_a_console_that_finds_another_one_knows_what_is_stored(free_line: Line) -> None:
+def test_a_displaced_console_knows_what_is_stored(free_line: Line) -> None:
     client, console = _pair(free_line)
     with _stalled(free_line):
         console.enter("stored\n\\status")
@@ -104,19 +104,19 @@ def test_a_console_that_finds_another_one_knows_what_is_stored(free_line: Line) 
     console.process.send_signal(signal.SIGSTOP)  # it does not read the ack
     console.process.send_signal(signal.SIGCONT)
     free_line.kill()
-    console.notes("The connection is gone")
+    console.notes("Connection lost")
     console.process.send_signal(signal.SIGSTOP)
     free_line.start("--config", free_line.configure('turns = "free"'))
     other = free_line.plain("pychatd-console", "--plain", "--handle", "Other")
-    other.notes("said earlier: stored")
+    other.notes("sent earlier: stored")
     console.process.send_signal(signal.SIGCONT)
     assert console.exit_status() == 4
     assert "stored\n" not in console.notices().partition("is using the console")[2]
 
 
-def test_lines_of_the_input_behind_the_end_are_given_back(free_line: Line) -> None:
+def test_input_lines_after_the_end_are_given_back(free_line: Line) -> None:
     console = free_line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     client = free_line.plain("pychat", "--plain", "--handle", "Client1")
     client.notes("Connected to")
     client.enter("one\n\\quit\ntwo\n\n\\status\nthree")
@@ -126,24 +126,24 @@ def test_lines_of_the_input_behind_the_end_are_given_back(free_line: Line) -> No
 
 
 @pytest.mark.parametrize("who", ["the caller", "the operator"])
-def test_the_end_counts_what_was_stored_and_not_shown(free_line: Line, who: str) -> None:
+def test_the_end_counts_messages_that_were_not_seen(free_line: Line, who: str) -> None:
     client, console = _pair(free_line)
     if who == "the caller":
         console.enter("\\detach")
-        client.notes("is away")
+        client.notes("is not at the console")
         client.enter("one\ntwo\n\\quit")
     else:
         client.process.send_signal(signal.SIGSTOP)
         console.enter("one\ntwo")
         wait_for(lambda: free_line.status()["peer"]["sent"] == 2, "both are stored")
         client.process.kill()
-        console.notes("away")
+        console.notes("is not connected")
         free_line.greeted("Client2").send("Client2> Hi!")
     left, other = (client, "Server") if who == "the caller" else (console, "Client1")
-    left.notes(f"2 messages of yours were stored, but not shown to {other} before the end.")
+    left.notes(f"2 of your messages were stored, but {other} has not seen them.")
 
 
-def test_the_log_counts_what_was_not_shown(free_line: Line) -> None:
+def test_the_log_counts_messages_that_were_not_seen(free_line: Line) -> None:
     client = free_line.plain("pychat", "--plain", "--handle", "Client1")
     client.enter("one\ntwo\n\\quit")
     assert client.exit_status() == 0

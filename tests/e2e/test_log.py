@@ -1,4 +1,4 @@
-"""--log: a private transcript, whole, that never gets in the way of the conversation."""
+"""--log: a private and complete transcript, which never disturbs the conversation."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def _logged(log: Path) -> list[str]:
 def _ends(line: Line, log: Path) -> tuple[Piped, Piped]:
     """A console and a client that writes a log."""
     console = line.plain("pychatd-console", "--handle", "Server")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     client = line.plain("pychat", "--handle", "Client1", "--log", str(log))
-    client.notes("You speak first")
+    client.notes("Send the first message")
     return console, client
 
 
-def test_both_sides_write_what_was_said_as_it_is_said_for_their_users_alone(line: Line, tmp_path: Path) -> None:
+def test_both_sides_write_private_transcripts(line: Line, tmp_path: Path) -> None:
     logs = [tmp_path / "client.log", tmp_path / "console.log"]
     console = line.console("--log", str(logs[1]))
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = line.client("Client1", "--log", str(logs[0]))
     client.line_is("Client1>")
     client.enter("Hi!")
@@ -57,7 +57,7 @@ def test_both_sides_write_what_was_said_as_it_is_said_for_their_users_alone(line
     assert rest == [*said, "-- TIME Client1 ended the conversation: bye."]
 
 
-def test_times_have_their_offset_and_the_history_has_the_same(line: Line, tmp_path: Path) -> None:
+def test_transcript_and_history_have_the_same_times(line: Line, tmp_path: Path) -> None:
     line.env["TZ"] = "<+0530>-05:30"  # as POSIX writes it: needs no data of zones
     console, client = _ends(line, tmp_path / "transcript")
     client.enter("Hi!")
@@ -74,7 +74,7 @@ def test_times_have_their_offset_and_the_history_has_the_same(line: Line, tmp_pa
     assert "Hi!" not in run(line, [*words, "--since", str(later)], TZ="UTC").stdout
 
 
-def test_what_is_hostile_is_made_visible_in_the_log(line: Line, tmp_path: Path) -> None:
+def test_hostile_text_is_printable_in_the_transcript(line: Line, tmp_path: Path) -> None:
     console, client = _ends(line, tmp_path / "transcript")
     client.enter("Hi!")
     console.says("Hi!")
@@ -83,7 +83,7 @@ def test_what_is_hostile_is_made_visible_in_the_log(line: Line, tmp_path: Path) 
     assert "TIME Server> <U+202E>TIME Client1> forged" in _logged(tmp_path / "transcript")
 
 
-def test_a_log_is_appended_to_and_becomes_private(line: Line, tmp_path: Path) -> None:
+def test_a_transcript_is_appended_to_and_becomes_private(line: Line, tmp_path: Path) -> None:
     log = tmp_path / "transcript"
     log.write_text("before\n")
     log.chmod(0o644)
@@ -95,7 +95,7 @@ def test_a_log_is_appended_to_and_becomes_private(line: Line, tmp_path: Path) ->
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
-def test_what_was_not_delivered_is_marked(line: Line, tmp_path: Path) -> None:
+def test_undelivered_messages_are_marked(line: Line, tmp_path: Path) -> None:
     console, client = _ends(line, tmp_path / "transcript")
     client.enter("Hi!\nnever said")
     client.notes("held until your turn")
@@ -107,9 +107,7 @@ def test_what_was_not_delivered_is_marked(line: Line, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "missing directory"])
-def test_what_is_no_file_of_ones_own_is_refused_before_anybody_is_called(
-    idle_line: Line, tmp_path: Path, kind: str
-) -> None:
+def test_a_bad_transcript_file_is_refused_before_the_call(idle_line: Line, tmp_path: Path, kind: str) -> None:
     log = tmp_path / "transcript"
     if kind == "link":
         log.symlink_to(tmp_path / "elsewhere")
@@ -126,10 +124,10 @@ def test_what_is_no_file_of_ones_own_is_refused_before_anybody_is_called(
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="util-linux is not there")
-def test_a_full_disk_is_told_once_and_the_conversation_goes_on(line: Line, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_transcript_with_one_notice(line: Line, tmp_path: Path) -> None:
     log = tmp_path / "transcript"
     console = line.plain("pychatd-console", "--handle", "Server")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     known = line.plain("pychat", "--handle", "Client1")  # its key is accepted while there is room for it
     known.end_input()
     assert known.exit_status() == 0

@@ -23,7 +23,7 @@ def _calls_alice(line: Line, *options: str) -> Terminal:
 def test_a_line_with_a_name_and_a_key_is_called_without_a_question(line: Line) -> None:
     _configure(line, f'fingerprint = "{fingerprint(line)[0]}"', 'handle = "Bobby"')
     client = _calls_alice(line)
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.line_is("Bobby>")
     assert known_hosts(line).certificate_of("localhost", line.port)
 
@@ -38,7 +38,7 @@ def test_a_line_with_a_name_and_another_key_is_not_called(line: Line) -> None:
 def test_the_key_of_the_configuration_goes_before_one_that_was_accepted(line: Line) -> None:
     known_hosts(line).accept("localhost", line.port, b"another")
     _configure(line, f'fingerprint = "{fingerprint(line)[0]}"', 'handle = "Bobby"')
-    _calls_alice(line).sees("You speak first")
+    _calls_alice(line).sees("Send the first message")
 
 
 def test_without_a_key_the_first_call_asks_as_ever(line: Line) -> None:
@@ -76,6 +76,6 @@ def test_the_handle_of_the_configuration_is_the_operators_too(line: Line) -> Non
     file = _configure(line)
     file.write_text('handle = "Chief"')
     console = line.console(handle=None)
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     console.line_is("Chief>")
     assert line.console(handle="").exit_status() == 2

@@ -22,7 +22,7 @@ def _pychat(line: Line, text: str | bytes, *options: str) -> subprocess.Complete
 
 def _console(line: Line, *options: str) -> Piped:
     console = line.plain("pychatd-console", "--handle", "Server", *options)
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     return console
 
 
@@ -63,14 +63,14 @@ def test_several_lines_keep_the_turns(line: Line) -> None:
     assert console.out() == "Client1> one\nClient1> two\nClient1> three\n"
 
 
-def test_a_last_line_needs_no_line_feed_and_windows_ends_are_none_of_it(line: Line) -> None:
+def test_line_ends_of_windows_and_a_missing_one_are_fine(line: Line) -> None:
     assert _pychat(line, "Hi!\r\n", "--handle", "Client1").returncode == 0
     assert _pychat(line, "no line feed", "--handle", "Client2").returncode == 0
     console = _console(line)
     console.says("Client1> Hi!\nClient2> no line feed\n")
 
 
-def test_what_cannot_be_sent_is_refused_and_the_rest_goes_through(idle_line: Line) -> None:
+def test_a_refused_line_does_not_stop_the_others(idle_line: Line) -> None:
     idle_line.start("--turns", "free")
     text = b"first\nnot \xff UTF-8\n" + b"x" * 501 + b"\n" + b"y" * 200_000 + b"\n\\dance\nlast\n"
     result = _pychat(idle_line, text, "--handle", "Client1")
@@ -84,36 +84,36 @@ def test_what_cannot_be_sent_is_refused_and_the_rest_goes_through(idle_line: Lin
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"x" * 501, b"\\dance", b"a\0b"])
-def test_one_refused_line_is_an_exit_status(idle_line: Line, bad: bytes) -> None:
+def test_one_refused_line_changes_the_exit_status(idle_line: Line, bad: bytes) -> None:
     idle_line.start("--turns", "free")
     assert _pychat(idle_line, b"first\n" + bad + b"\nlast\n", "--handle", "Client1").returncode == 6
 
 
-def test_without_a_terminal_and_without_a_handle_it_says_what_is_missing(line: Line) -> None:
+def test_without_terminal_and_handle_it_says_what_is_missing(line: Line) -> None:
     result = _pychat(line, "Hi!\n")
     assert (result.returncode, result.stdout) == (2, b"")
     assert b"--handle" in result.stderr
 
 
-def test_a_busy_line_is_an_exit_status_and_a_sentence(line: Line) -> None:
+def test_a_busy_service_is_a_sentence_and_a_status(line: Line) -> None:
     line.talk()
     result = _pychat(line, "Hi!\n", "--handle", "Client2")
     assert (result.returncode, result.stdout) == (4, b"")
     assert b"somebody else is talking" in result.stderr
 
 
-def test_nobody_answers(idle_line: Line) -> None:
+def test_no_answer(idle_line: Line) -> None:
     result = _pychat(idle_line, "Hi!\n", "--handle", "Client1")
     assert (result.returncode, result.stdout) == (3, b"")
     (sentence,) = result.stderr.decode().splitlines()
     assert sentence == f"pychat: Nobody answers at localhost port {idle_line.port}: connection refused."
 
 
-def test_to_wait_is_to_call_until_somebody_answers_and_to_say_so(line: Line) -> None:
+def test_wait_calls_until_there_is_an_answer(line: Line) -> None:
     assert _pychat(line, "so that the key is known\n", "--handle", "Client1").returncode == 0
     line.kill()
     client = line.plain("pychat", "--handle", "Client1", "--wait")
-    client.notes("connection refused. Trying again until somebody answers.")
+    client.notes("connection refused. Trying again until there is an answer.")
     line.start()
     client.notes("Connected to ")
     client.enter("Hi!")
@@ -122,10 +122,10 @@ def test_to_wait_is_to_call_until_somebody_answers_and_to_say_so(line: Line) -> 
     assert client.notices().count("Trying again") == 1
 
 
-def test_to_wait_is_to_call_until_the_line_is_free_and_to_say_so(line: Line) -> None:
+def test_wait_calls_until_the_service_is_free(line: Line) -> None:
     _, first = line.talk()
     client = line.plain("pychat", "--handle", "Client2", "--wait")
-    client.notes("The line is taken. Calling again until it is free.\n")
+    client.notes("Busy: somebody else is talking. Calling again until you can talk.\n")
     assert "--wait" not in client.notices()
     first.enter("\\quit")
     client.notes("Connected to Server.")
@@ -133,7 +133,7 @@ def test_to_wait_is_to_call_until_the_line_is_free_and_to_say_so(line: Line) -> 
     assert client.exit_status() == 0
 
 
-def test_to_wait_is_no_reason_to_go_on_without_trust(line: Line) -> None:
+def test_wait_does_not_trust_an_unknown_host(line: Line) -> None:
     words = [str(BIN / "pychat"), "--wait", "--handle", "Client1", "localhost", str(line.port)]
     result = subprocess.run(words, env=line.env, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
     assert result.returncode == 7
@@ -152,7 +152,7 @@ def test_empty_input_ends_without_a_conversation(line: Line) -> None:
     assert line.status()["peer"] is None
 
 
-def test_the_operators_quit_ends_a_script_that_waits_for_its_turn(line: Line) -> None:
+def test_the_operators_quit_ends_a_waiting_script(line: Line) -> None:
     console = _console(line)
     client = line.plain("pychat", "--handle", "Client1")
     client.enter("Hi!\nnever delivered")
@@ -164,10 +164,10 @@ def test_the_operators_quit_ends_a_script_that_waits_for_its_turn(line: Line) ->
     assert "Not sent:" in client.notices()
 
 
-def test_a_person_is_told_when_what_was_held_is_sent(line: Line) -> None:
+def test_a_person_sees_when_a_held_message_is_sent(line: Line) -> None:
     console = _console(line)
     client = line.client(env={"TERM": "dumb"})
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     console.says("Client1> Hi!\n")
     client.enter("early")
@@ -178,12 +178,12 @@ def test_a_person_is_told_when_what_was_held_is_sent(line: Line) -> None:
     assert client.text().count("sent now") == 1
 
 
-def test_a_ring_calls_a_person_who_has_no_screen_and_writes_one_bell(idle_line: Line, tmp_path: Path) -> None:
+def test_a_ring_without_a_screen_writes_one_bell(idle_line: Line, tmp_path: Path) -> None:
     prefer(idle_line, f'hook = ["/bin/sh", "-c", "echo $PYCHAT_EVENT $PYCHAT_WORDS >>{tmp_path}/out"]')
     idle_line.start()
     console = idle_line.console("--plain")
-    console.sees("This is the line")
-    client = idle_line.plain("pychat", "--handle", "Client1")  # of which the hook is none: nobody sits there
+    console.sees("Waiting for calls")
+    client = idle_line.plain("pychat", "--handle", "Client1")  # on a pipe, so it calls nobody
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     client.enter("\\ring")
@@ -200,11 +200,11 @@ def test_a_ring_calls_a_person_who_has_no_screen_and_writes_one_bell(idle_line: 
     assert out.read_text() == "ring Client1 rings.\n"
 
 
-def test_with_the_bell_off_a_ring_is_a_line_without_a_screen_too(idle_line: Line) -> None:
+def test_with_the_bell_off_a_ring_is_only_a_line(idle_line: Line) -> None:
     prefer(idle_line, 'bell = "off"\nnotify = "osc777"')
     idle_line.start()
     console = idle_line.console("--plain")
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = idle_line.plain("pychat", "--handle", "Client1")
     client.enter("Hi!")
     client.enter("\\ring")
@@ -229,15 +229,15 @@ def test_a_reader_that_goes_away_gets_no_traceback(line: Line) -> None:
 
 
 @pytest.mark.parametrize(("options", "term"), [([], "dumb"), (["--plain"], "xterm-256color")])
-def test_without_a_screen_lines_are_only_ever_appended(line: Line, options: list[str], term: str) -> None:
+def test_plain_lines_are_only_appended(line: Line, options: list[str], term: str) -> None:
     console = line.console(*options, env={"TERM": term})
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = line.client(None, *options, env={"TERM": term})
     client.sees("Your handle:")
     client.enter("Elevenchars")
     client.sees("at most 10")
     client.enter("Client1")
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     console.enter("Hello \u202e")
@@ -284,7 +284,7 @@ def test_every_address_of_a_name_is_tried(idle_line: Line, address: str) -> None
     assert _pychat(idle_line, "Hi!\n", "--handle", "Client1").returncode == 0
 
 
-def test_the_daemon_listens_everywhere_unless_it_is_narrowed(idle_line: Line) -> None:
+def test_the_daemon_listens_on_all_addresses_by_default(idle_line: Line) -> None:
     if not _has_ipv6():
         pytest.skip("this machine has no IPv6")
     idle_line.start()

@@ -16,7 +16,7 @@ def words(terminal: Terminal) -> str:
 def test_a_terminal_that_cuts_rows_shows_everything_once(idle_line: Line) -> None:
     idle_line.start("--turns", "free")
     client = idle_line.client()
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     console = idle_line.console()
     console.sees("Client1> Hi!")

@@ -21,9 +21,9 @@ def test_messages_during_the_editor_are_shown_after_it(line: Line, tmp_path: Pat
     editor.write_text(f'#!/bin/sh\necho in the editor\n{wait}\nprintf ", edited" >>"$1"\n')
     editor.chmod(0o700)
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = line.client(env={"VISUAL": str(editor)})
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     client.type("half\x18\x05")
@@ -53,10 +53,10 @@ def test_a_held_message_comes_back_when_the_caller_leaves(line: Line) -> None:
 
 def test_without_cursor_reports_there_is_no_toolbar(line: Line) -> None:
     client = line.client(answers=False)
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.sees("-- This terminal does not report its cursor position, so there is no toolbar.")
     client.enter("\\status")
-    client.sees("now: you speak first.")
+    client.sees("You send the first message.")
     client.line_is("Client1>")
     assert "WARNING" not in client.text()
     assert "Server |" not in client.text()
@@ -64,13 +64,13 @@ def test_without_cursor_reports_there_is_no_toolbar(line: Line) -> None:
 
 def test_in_a_narrow_window_the_toolbar_explains_a_command(line: Line) -> None:
     client = line.client(columns=20, lines=10)
-    client.sees("key accepted")
+    client.sees("known host")
     client.type("\\")
     client.sees("\\recall")
     assert "..." not in client.text()
     for command, words in (
         ("help", "show this list"),
-        ("status", "tell who is there,"),
+        ("status", "show who is there,"),
         ("held", "list what is held"),
     ):
         client.type("\t")
@@ -84,10 +84,10 @@ def test_in_a_narrow_window_the_toolbar_explains_a_command(line: Line) -> None:
 def test_a_waiting_caller_sees_that_the_service_is_busy(line: Line) -> None:
     _, first = line.talk()
     client = line.client("Client2", "--wait")
-    client.sees("taken | calling again (1)")
+    client.sees("busy | calling again (1)")
     first.enter("\\quit")
     client.sees("-- Connected to Server.")
-    client.sees("Server | you speak first")
+    client.sees("Server | you send first")
 
 
 def test_typing_is_shown_until_the_message_arrives(line: Line) -> None:
@@ -135,7 +135,7 @@ def test_a_ring_rings_at_the_other_side(line: Line) -> None:
     console.sees("Client1 rings.")
     wait_for(lambda: b"\a" in _raw(console), "the bell")
     client.enter("\\ring")
-    client.sees("You have just rung; again in")
+    client.sees("You have just rung. Try again in")
     client.line_is("Client1> \\ring")
     assert b"\a" not in _raw(client)
 
@@ -191,9 +191,9 @@ def _raw(terminal: Terminal) -> bytes:
 )
 def test_colours_are_the_named_ones_if_there_are_any(line: Line, env: dict[str, str], coloured: bool) -> None:
     console = line.console(env={"NO_COLOR": "", "FORCE_COLOR": "", **env})
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = line.client()
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     console.type("\\")  # the menu too
@@ -212,7 +212,7 @@ def test_no_history_saves_no_line_and_suggests_none(line: Line) -> None:
     file = line.directory / "xdg-state/pychat/pychat-history"
     before = file.read_bytes()
     again = line.client("Client1", "--no-history")
-    again.sees("You speak first")
+    again.sees("Send the first message")
     again.enter("a secret")
     console.sees("Client1> a secret")
     again.type("\x1b[A")
@@ -225,13 +225,13 @@ def test_no_history_saves_no_line_and_suggests_none(line: Line) -> None:
 
 def test_a_dumb_terminal_gets_no_escape_sequences(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = line.client(env={"TERM": "dumb"})
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     console.enter("Hello")
     client.sees("Server> Hello")
     client.enter("\\status")
-    client.sees("now: your turn.")
+    client.sees("It is your turn.")
     assert b"\x1b" not in _raw(client)

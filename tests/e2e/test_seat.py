@@ -23,10 +23,10 @@ def test_a_caller_is_told_clearly_that_two_are_talking(line: Line) -> None:
 
 def test_whoever_was_connected_before_the_first_message_is_told_at_once(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     slow, quick = line.client("Slow"), line.client("Quick")
     for client in (slow, quick):
-        client.sees("You speak first")
+        client.sees("Send the first message")
     slow.type("I was about to say")
     slow.sees("I was about to say")
     quick.enter("First!")
@@ -47,11 +47,11 @@ def test_two_first_messages_at_once_make_one_peer(line: Line) -> None:
 def test_wait_gets_in_when_the_seat_is_free(line: Line) -> None:
     console, client = line.talk()
     patient = line.client("Patient", "--wait")
-    patient.sees("The line is taken")
+    patient.sees("Busy: somebody else")
     client.enter("\\quit")
     assert client.exit_status() == 0
-    patient.sees("You speak first")
-    assert patient.text().count("The line is taken") == 1
+    patient.sees("Send the first message")
+    assert patient.text().count("Busy: somebody else") == 1
     patient.enter("My turn")
     console.sees("Patient> My turn")
 
@@ -59,7 +59,7 @@ def test_wait_gets_in_when_the_seat_is_free(line: Line) -> None:
 def test_the_seat_is_kept_for_a_peer_that_was_cut_off(line: Line) -> None:
     console, client = line.talk()
     client.child.kill(signal.SIGKILL)
-    console.sees("Client1 is away")
+    console.sees("Client1 is not connected")
     assert line.status()["peer"]["connected"] is False
     for caller in (
         line.client("Client1", columns=200),
@@ -74,11 +74,11 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_line: Line) 
     idle_line.start("--config", idle_line.configure(f"grace = {grace}\n"))
     console, client = idle_line.talk()
     patient = idle_line.client("Patient", "--wait")
-    patient.sees("The line is taken")
+    patient.sees("Busy: somebody else")
     client.child.kill(signal.SIGKILL)
     cut_off = time.monotonic()
-    console.sees("Client1 is away")
-    patient.sees("You speak first")
+    console.sees("Client1 is not connected")
+    patient.sees("Send the first message")
     assert time.monotonic() - cut_off >= grace
     patient.enter("Is it free now?")
     console.sees("Patient> Is it free now?")
@@ -88,7 +88,7 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_line: Line) 
 def test_a_client_that_loses_its_connection_keeps_its_conversation(line: Line) -> None:
     console, client = line.talk()
     line.kill()
-    client.sees("The connection is gone")
+    client.sees("Connection lost")
     line.start()
     client.sees(" again.")
     console.enter("Still there?")

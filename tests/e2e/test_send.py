@@ -30,7 +30,7 @@ def _send(
 
 def _console(line: Line) -> Piped:
     console = line.plain("pychatd-console", "--handle", "Server")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     return console
 
 
@@ -41,7 +41,7 @@ def _said(line: Line) -> list[str]:
     return [json.loads(row)["text"] for row in done.stdout.splitlines()]
 
 
-def test_a_message_is_stored_before_it_ends_and_nothing_is_printed(line: Line) -> None:
+def test_send_ends_when_the_message_is_stored(line: Line) -> None:
     _send(line, "so that the key is known")
     result = _send(line, "The", "backup", "is done.")
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
@@ -49,7 +49,7 @@ def test_a_message_is_stored_before_it_ends_and_nothing_is_printed(line: Line) -
 
 
 @pytest.mark.parametrize("words", [[], ["-"]])
-def test_without_words_all_of_the_input_is_one_message(line: Line, words: list[str]) -> None:
+def test_the_whole_input_is_one_message(line: Line, words: list[str]) -> None:
     assert _send(line, *words, text=b"two\nlines\n").returncode == 0
     assert _said(line) == ["two\nlines"]
 
@@ -60,7 +60,7 @@ def test_nothing_in_the_text_is_a_command(line: Line, words: list[str]) -> None:
     assert _said(line) == words[-1:]
 
 
-def test_the_handle_is_given_or_configured_or_the_users_name(line: Line) -> None:
+def test_where_the_handle_comes_from(line: Line) -> None:
     console = _console(line)
     assert _send(line, "one").returncode == 0
     console.says(f"{getpass.getuser()[:10]}> one\n")
@@ -73,7 +73,7 @@ def test_the_handle_is_given_or_configured_or_the_users_name(line: Line) -> None
     console.says("Given> three\n")
 
 
-def test_the_answer_is_printed_and_can_be_read_safely(line: Line) -> None:
+def test_the_answer_is_printed_and_printable(line: Line) -> None:
     console = _console(line)
     sender = Piped(line.popen(_words(line, "--expect-reply", "May I reboot?")))
     console.says("May I reboot?")
@@ -87,7 +87,7 @@ def test_options_may_stand_behind_the_text(line: Line) -> None:
     _send(line, "so that the key is known")
     result = _send(line, "Anybody?", "--expect-reply", "--timeout", "0.5")
     assert result.returncode == 8
-    assert result.stderr == b"pychat: It is stored on the other host, but was not answered in time.\n"
+    assert result.stderr == b"pychat: Stored on the other host, but not answered in time.\n"
     assert _said(line)[1:] == ["Anybody?"]
     assert line.status()["peer"] is None  # the line is free for the next one
 
@@ -113,17 +113,17 @@ def silent(idle_line: Line) -> Iterator[FakeHost]:
     hosts.close()
 
 
-def test_what_was_not_confirmed_in_time_is_given_back_with_a_status(idle_line: Line, silent: FakeHost) -> None:
+def test_an_unconfirmed_message_is_given_back_at_the_timeout(idle_line: Line, silent: FakeHost) -> None:
     result = _send(idle_line, "--timeout", "2", "lost?", port=silent.port)
     assert (result.returncode, result.stdout) == (9, b"")
-    assert b"not confirmed in time" in result.stderr
+    assert b"Not confirmed in time" in result.stderr
     assert b"Not confirmed; it may have arrived:\npychat:     lost?\n" in result.stderr
     silent.idle()
     assert b"lost?\n" in silent.told
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_is_interrupted_gives_back_what_was_not_confirmed(
+def test_an_interrupt_gives_back_an_unconfirmed_message(
     idle_line: Line, silent: FakeHost, number: signal.Signals
 ) -> None:
     sender = Piped(idle_line.popen(_words(idle_line, "lost?", port=silent.port)))
@@ -134,7 +134,7 @@ def test_who_is_interrupted_gives_back_what_was_not_confirmed(
     assert "Traceback" not in sender.notices()
 
 
-def test_a_host_that_says_nothing_is_given_up(line: Line) -> None:
+def test_a_silent_host_is_given_up(line: Line) -> None:
     _send(line, "so that the key is known")
     line.send(signal.SIGSTOP)
     result = _send(line, "--timeout", "1", "not heard")
@@ -143,7 +143,7 @@ def test_a_host_that_says_nothing_is_given_up(line: Line) -> None:
     assert b"Not sent:\npychat:     not heard\n" in result.stderr
 
 
-def test_nobody_answers(idle_line: Line) -> None:
+def test_no_answer(idle_line: Line) -> None:
     result = _send(idle_line, text=b"two\nlines\n")
     assert (result.returncode, result.stdout) == (3, b"")
     assert b"Nobody answers" in result.stderr
@@ -151,9 +151,7 @@ def test_nobody_answers(idle_line: Line) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_is_interrupted_while_nobody_answers_gets_the_text_back(
-    idle_line: Line, number: signal.Signals
-) -> None:
+def test_an_interrupt_before_an_answer_gives_the_text_back(idle_line: Line, number: signal.Signals) -> None:
     sender = Piped(idle_line.popen(_words(idle_line, "--wait")))
     sender.enter("not lost")
     sender.end_input()
@@ -163,7 +161,7 @@ def test_who_is_interrupted_while_nobody_answers_gets_the_text_back(
     assert sender.notices().endswith("Not sent:\npychat:     not lost\n")
 
 
-def test_a_line_that_is_taken(line: Line) -> None:
+def test_a_busy_service(line: Line) -> None:
     line.talk()
     result = _send(line, "Hi!")
     assert result.returncode == 4
@@ -171,7 +169,7 @@ def test_a_line_that_is_taken(line: Line) -> None:
     assert b"Hi!" in result.stderr
 
 
-def test_to_wait_is_to_call_until_the_line_is_free(line: Line) -> None:
+def test_wait_calls_until_the_service_is_free(line: Line) -> None:
     _, client = line.talk()
     sender = Piped(line.popen(_words(line, "--wait", "my turn")))
     client.enter("\\quit")
@@ -179,7 +177,7 @@ def test_to_wait_is_to_call_until_the_line_is_free(line: Line) -> None:
     assert _said(line)[-1] == "my turn"
 
 
-def test_to_wait_is_also_to_call_until_somebody_answers(idle_line: Line) -> None:
+def test_wait_calls_until_there_is_an_answer(idle_line: Line) -> None:
     sender = Piped(idle_line.popen(_words(idle_line, "--wait", "first")))
     sender.notes("Calling until somebody answers.")
     idle_line.start()
@@ -187,7 +185,7 @@ def test_to_wait_is_also_to_call_until_somebody_answers(idle_line: Line) -> None
     assert _said(idle_line) == ["first"]
 
 
-def test_waiting_has_an_end(idle_line: Line) -> None:
+def test_wait_ends_at_the_timeout(idle_line: Line) -> None:
     assert _send(idle_line, "--wait", "--timeout", "1", "Hi!").returncode == 3
     idle_line.start()
     assert _send(idle_line, "so that the key is known").returncode == 0
@@ -233,7 +231,7 @@ def test_a_refused_caller(line: Line) -> None:
         (["--timeout", "nan", "x"], b"", "'nan' is no number of seconds"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_before_anybody_is_called(
+def test_a_bad_message_is_refused_before_the_call(
     idle_line: Line, words: list[str], text: bytes, sentence: str
 ) -> None:
     result = _send(idle_line, *words, text=text)
@@ -241,17 +239,17 @@ def test_what_cannot_be_sent_is_refused_before_anybody_is_called(
     assert sentence in result.stderr.decode()
 
 
-def test_an_answer_that_cannot_be_written_is_a_failure(line: Line) -> None:
+def test_an_unwritable_answer_is_a_failure(line: Line) -> None:
     console = _console(line)
     sender = Piped(line.popen(["sh", "-c", 'exec "$@" > /dev/full', "sh", *_words(line, "--expect-reply", "Hi!")]))
     console.says("Hi!")
     console.enter("Hello")
     assert sender.exit_status() == 1
-    assert "The answer came, and cannot be written: No space left on device." in sender.notices()
+    assert "The answer has arrived, but cannot be written: No space left on device." in sender.notices()
     assert "Traceback" not in sender.notices()
 
 
-def test_a_host_that_is_really_called_send_can_be_called(idle_line: Line) -> None:
+def test_a_host_named_send_can_be_called(idle_line: Line) -> None:
     result = subprocess.run(
         [str(BIN / "pychat"), "--handle", "Client1", "--", "send", str(free_port())],
         env=idle_line.env,

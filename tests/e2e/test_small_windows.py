@@ -19,14 +19,14 @@ def _shows(terminal: Terminal, rows: int, *words: str) -> None:
 
 def test_the_toolbar_is_complete_below_the_menu(line: Line) -> None:
     client = line.client(columns=20, lines=10)
-    client.sees("key accepted")
+    client.sees("known host")
     client.type("\\")
-    _shows(client, 10, "Client1> \\", "\\help", "you speak first", "key accepted")
+    _shows(client, 10, "Client1> \\", "\\help", "you send first", "known host")
 
 
 def test_in_a_narrow_window_help_is_below_its_command(line: Line) -> None:
     client = line.client(columns=20, lines=10)
-    client.sees("key accepted")
+    client.sees("known host")
     client.enter("\\help")
     client.sees("leave\n")
     text = client.text()
@@ -36,29 +36,29 @@ def test_in_a_narrow_window_help_is_below_its_command(line: Line) -> None:
 
 def test_a_search_shows_what_it_finds(line: Line) -> None:
     client = line.client(columns=20, lines=10)
-    client.sees("key accepted")
+    client.sees("known host")
     client.enter("\\status")
     client.sees("You are Client1")
     client.type("\x12stat")
-    _shows(client, 10, "(reverse-i-search)`s\ntat': \\status", "key accepted")
+    _shows(client, 10, "(reverse-i-search)`s\ntat': \\status", "known host")
     client.type("\x1b")
     client.line_is("Client1> \\status")
 
 
 def test_a_refusal_is_visible_above_a_long_line(line: Line) -> None:
     client = line.client(columns=40, lines=15)
-    client.sees("key accepted")
+    client.sees("known host")
     client.type("\x1b[200~" + "word " * 120 + "\x1b[201~")
-    _shows(client, 15, "100 too many", "key accepted")
+    _shows(client, 15, "100 too many", "known host")
     client.enter()
     _shows(client, 15, "-- Not sent: 600 characters, and at", "   most 500 can be sent.", "100 too many")
 
 
 def test_a_message_is_visible_above_a_long_line(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     client = line.client(columns=20, lines=10)
-    client.sees("You")
+    client.sees("Send the")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     client.type("so long a line " * 30 + "end")

@@ -22,7 +22,7 @@ def window(idle_line: Line, tmp_path: Path) -> Iterator[Tmux]:
     with tmux(tmp_path, idle_line.env) as one:
         one.type(f"{BIN}/pychat localhost {idle_line.port} --accept-new --handle Bob")
         one.press("Enter")
-        one.sees("You speak first")
+        one.sees("Send the first message")
         one.type("Hi!")
         one.press("Enter")
         one.sees("Bob> Hi!")
@@ -132,7 +132,7 @@ def test_resizing_leaves_one_of_everything(
             window.sees(f"Server> now-{step}-")
             window.redrawn()
     once = [f"> message {number} " for number in range(4)] + [f"> now-{step}-" for step in range(0, len(sizes), 3)]
-    once += [*re.findall(r"w\d+", draft), "speak freely"]
+    once += [*re.findall(r"w\d+", draft), "no turns"]
     text = "\n".join(window.lines())
     assert {words: count for words in once if (count := text.count(words)) != 1} == {}, text
 
@@ -154,7 +154,7 @@ def test_an_encoding_without_the_edge_character_shows_none(idle_line: Line, tmp_
     with tmux(tmp_path, {**idle_line.env, "PYTHONIOENCODING": "latin-1:replace"}) as one:
         one.type(f"{BIN}/pychat localhost {idle_line.port} --accept-new --handle Bob")
         one.press("Enter")
-        one.sees("you speak first")
+        one.sees("you send first")
         one.redrawn()
         assert "?" not in "\n".join(one.lines())
 
@@ -166,7 +166,7 @@ def test_a_burst_of_messages_leaves_one_toolbar(window: Tmux, console: Terminal)
     window.line_is("Bob> half a thought")
     lines = window.lines()
     assert [line.split("> ")[1] for line in lines if "Server> " in line] == [str(number) for number in range(200)]
-    assert len([line for line in lines if "speak freely" in line]) == 1
+    assert len([line for line in lines if "no turns" in line]) == 1
 
 
 def test_a_line_that_fills_the_window_leaves_no_copies(window: Tmux, console: Terminal) -> None:
@@ -208,7 +208,7 @@ def test_an_empty_window_shows_one_prompt_at_the_start(idle_line: Line, tmp_path
         call = f"localhost {idle_line.port} --handle Bob"
         one.type(f"{BIN}/pychat send --accept-new {call} Hi; clear; {BIN}/pychat {call}")
         one.press("Enter")
-        one.sees("You speak first")
+        one.sees("Send the first message")
         one.line_is("Bob>")
         assert len([line for line in one.lines() if line.startswith("Bob>")]) == 1
 
@@ -226,5 +226,5 @@ def test_the_question_for_a_handle_is_there_once(line: Line, tmp_path: Path) -> 
         one.press("BSpace", "BSpace", "C-u")
         one.type("Bob")
         one.press("Enter")
-        one.sees("You speak first")
+        one.sees("Send the first message")
         assert [row for row in one.lines() if "Your handle:" in row] == ["Your handle: Bob"]

@@ -150,7 +150,7 @@ class _End:
         self._attempt = attempt
         self._own_start = own
         self._theirs = re.compile(rf"{theirs}({_NUMBER})")
-        self._own = re.compile(rf"[a-z-]+: said earlier: {own}({_NUMBER})")
+        self._own = re.compile(rf"[a-z-]+: sent earlier: {own}({_NUMBER})")
 
     def type(self, numbers: Iterable[int], *then: str) -> None:
         """Types the messages of these numbers, and then `then`, in one write."""
@@ -449,7 +449,7 @@ class _Driver:
     def _read(self) -> None:
         """Each program's own count agrees, once the last acks are there."""
         last = self._plan.messages
-        words = f"Sent {last}, of which {last} stored and {last} read; received {last}; held 0."
+        words = f"Sent: {last} ({last} stored, {last} read). Received: {last}."
         for end in (self.client, self.console):
             self._status_is(end.program, words)
 

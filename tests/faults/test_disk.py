@@ -72,7 +72,7 @@ def disk(idle_line: Line) -> Iterator[SmallDisk]:
 def _pair(line: Line) -> tuple[Piped, Piped]:
     """A client and a console that talk."""
     console = line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Whoever calls speaks first")
+    console.notes("The caller sends the first message")
     client = line.plain("pychat", "--plain", "--handle", "Client1", host="127.0.0.1")
     client.enter("p1")
     console.says("Client1> p1\n")
@@ -140,7 +140,7 @@ def test_on_a_full_disk_nothing_is_acked_both_are_told_and_all_arrives_when_ther
     _all_arrives(line, client, console, last + 1)
     line.logs("The journal can be written again")
     for program in (client, console):
-        program.notes("stored")  # "What you sent is stored now", "Messages are stored again"
+        program.notes("stored")  # "Your messages are stored now", "Messages are stored again"
     assert line.pid() == pid
 
 

@@ -30,7 +30,7 @@ def _needs_strace(tmp_path: Path) -> None:
 
 def _console(line: Line) -> Piped:
     console = line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Whoever calls speaks first")
+    console.notes("The caller sends the first message")
     return console
 
 

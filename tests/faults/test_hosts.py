@@ -53,7 +53,7 @@ def _lay(lay: Callable[[], None]) -> None:
 def _talk(line: HostLine) -> tuple[Piped, Piped]:
     line.start("--turns", "free")
     console = line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Whoever calls speaks first")
+    console.notes("The caller sends the first message")
     client = line.remote()
     client.enter("p1")
     wait_for(lambda: "> p1" in console.out(), "the first message", BACK)
@@ -138,9 +138,9 @@ def _check_outage(hosts: Hosts, line: HostLine, seconds: float) -> None:
     _say(client, "p", 2, 4)
     _say(console, "o", 2, 4)
     if seconds > NOTICE:
-        wait_for(lambda: "The connection is gone" in client.notices(), "the client notices", NOTICE)
+        wait_for(lambda: "Connection lost" in client.notices(), "the client notices", NOTICE)
         rest = NOTICE - (time.monotonic() - gone)
-        wait_for(lambda: "Client1 is away" in console.notices(), "the daemon notices", rest)
+        wait_for(lambda: "Client1 is not connected" in console.notices(), "the daemon notices", rest)
     _say(client, "p", 5, 6)
     _say(console, "o", 5, 6)
     time.sleep(max(0.0, seconds - (time.monotonic() - gone)))  # the fault itself, not a wait for its end
@@ -160,8 +160,10 @@ def test_a_silent_line_that_is_dead_is_noticed_by_both_sides(hosts: Hosts, line:
     client, console = _talk(line)
     hosts.down()
     gone = time.monotonic()
-    wait_for(lambda: "The connection is gone" in client.notices(), "the client notices", NOTICE)
-    wait_for(lambda: "is away" in console.notices(), "the daemon notices", NOTICE - (time.monotonic() - gone))
+    wait_for(lambda: "Connection lost" in client.notices(), "the client notices", NOTICE)
+    wait_for(
+        lambda: "is not connected" in console.notices(), "the daemon notices", NOTICE - (time.monotonic() - gone)
+    )
     hosts.up()
     client.enter("p2")
     console.enter("o1")
@@ -185,7 +187,7 @@ def test_a_classic_message_that_a_slow_way_tears_apart_stays_one(hosts: Hosts, l
     _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.3))
     line.start("--config", line.configure('plaintext = "always"'))
     console = line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Whoever calls speaks first")
+    console.notes("The caller sends the first message")
     inside = ["ip", "netns", "exec", hosts.b, sys.executable, "-c", _TWO_WRITES, DAEMON, str(line.port)]
     ann = Piped(line.popen(inside))
     for number in range(3):

@@ -24,7 +24,7 @@ def proxy(line_free: Line) -> Iterator[Proxy]:
 
 def _console(line: Line) -> Piped:
     console = line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Whoever calls speaks first")
+    console.notes("The caller sends the first message")
     return console
 
 

@@ -15,7 +15,7 @@ MESSAGES = 15000
 
 def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order(line_free: Line) -> None:
     console = line_free.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Whoever calls speaks first")
+    console.notes("The caller sends the first message")
     peer = line_free.greeted()
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # so that the daemon feels it
     peer.send("Client1> p1")
@@ -36,7 +36,7 @@ def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order
 
 def test_a_console_that_is_stopped_for_a_while_gets_everything_once_and_in_order(line_free: Line) -> None:
     console = line_free.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Whoever calls speaks first")
+    console.notes("The caller sends the first message")
     peer = line_free.greeted()
     peer.send("Client1> p1")
     console.says("> p1")

@@ -65,7 +65,7 @@ def _is_refused(client: Piped) -> None:
 
 def _nobody_gets_in(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     before = console.text()
     _is_refused(on_pipes(line, "--accept-new"))
     plain = line.connect()
@@ -73,7 +73,7 @@ def _nobody_gets_in(line: Line) -> None:
     assert plain.line().startswith("\\error ")
     assert line.status()["peer"] is None
     console.enter("\\status")
-    console.sees("waiting for the first message")
+    console.sees("no caller yet")
     assert "Client1" not in console.text()
     assert "guest" not in console.text()
     assert before.strip()
@@ -99,7 +99,7 @@ def test_who_is_listed_gets_in_and_the_console_shows_the_verified_name(idle_line
     console.sees("with the certificate of alice-laptop")
     console.sees("verified as alice-laptop")
     console.enter("\\status")
-    console.sees("Encrypted; the certificate is that of alice-laptop.")
+    console.sees("The caller has the certificate of alice-laptop.")
 
 
 def test_who_is_not_listed_is_refused_in_words_and_the_operator_sees_nothing(
@@ -226,7 +226,7 @@ def test_who_is_taken_off_the_list_is_put_out_by_a_reload(idle_line: Line, hosts
     _reload(idle_line)
     assert client.exit_status() == 5, client.text()
     client.sees(REFUSED)
-    console.sees("Client1 is away.")
+    console.sees("Client1 is not connected,")
     _is_refused(on_pipes(idle_line))
 
 
@@ -257,7 +257,7 @@ def test_who_is_put_on_the_list_gets_in_after_a_reload(idle_line: Line, hosts: H
     (directory / "alice.pem").write_text(pem)
     _is_refused(on_pipes(idle_line))
     _reload(idle_line)
-    on_pipes(idle_line).notes("You speak first")
+    on_pipes(idle_line).notes("Send the first message")
 
 
 def test_a_list_that_comes_with_a_reload_puts_out_who_is_not_on_it(idle_line: Line) -> None:
@@ -315,7 +315,7 @@ def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(idle_line
     alice, mallory = hosts.identity("alice"), hosts.identity("mallory")
     _start(idle_line, *((who.both.stem, who.certificate.read_text()) for who in (alice, mallory)))
     console = idle_line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     peer = _dial(idle_line, alice)
     peer.send("\\hello 1 Alice")
     token = next(word for word in peer.line().split() if word.startswith("session="))
@@ -333,7 +333,7 @@ def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(idle_line
     assert peer.reads("\\pong")  # and she was not displaced
 
     peer.close()
-    console.sees("Alice is away.")
+    console.sees("Alice is not connected,")
     thief = _dial(idle_line, mallory)
     thief.send(f"\\hello 1 Alice {token} got=0")
     answers = thief.rest()

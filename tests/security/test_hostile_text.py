@@ -76,7 +76,7 @@ def test_the_check_finds_what_is_hostile() -> None:
 def test_messages_of_a_peer_are_shown_and_never_obeyed(idle_line: Line) -> None:
     line = _free(idle_line)
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     caller = _peer(line)
     _says(caller, [*corpus.LEGAL.values(), DONE])
     console.sees(DONE)
@@ -117,7 +117,7 @@ def test_a_padded_message_never_looks_like_anothers_line(idle_line: Line, column
     line = _free(idle_line)
     console = line.console()
     console.resize(columns, 24)
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     _says(_peer(line), [*_padded("Server"), DONE])
     console.sees(DONE)
     assert corpus.forged(console.lines(), "Server") == []
@@ -132,7 +132,7 @@ def test_a_padded_message_never_looks_like_anothers_line_in_plain_mode_on_a_term
     """Nothing is drawn there, but the terminal itself begins a new row when one is full."""
     line = _free(idle_line)
     console = line.console("--plain", columns=columns, handle="me")
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     _says(_peer(line, handle), [*_padded("me"), DONE], handle)
     console.sees(DONE)
     assert corpus.forged(console.lines(), "me") == []
@@ -143,7 +143,7 @@ def test_a_padded_reason_never_looks_like_anothers_line_in_plain_mode_on_a_termi
     line: Line, columns: int
 ) -> None:
     console = line.console("--plain", columns=columns)
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     before = "pychatd-console: Client1 ended the conversation: "
     free = -len(before) % columns
     for pad in ("x" * free, "\u3000" * (free // 2) + "x" * (free % 2)):
@@ -158,7 +158,7 @@ def test_a_padded_reason_never_looks_like_anothers_line_in_plain_mode_on_a_termi
 
 def test_a_padded_reason_never_looks_like_an_answer_that_was_sent_for(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     command = [str(BIN / "pychat"), "send", "--accept-new", "--expect-reply", "localhost", str(line.port), "Hi!"]
     sender = line.terminal(command, columns=40)
     console.sees("Hi!")
@@ -179,7 +179,7 @@ def test_emoji_that_some_terminals_draw_wide_do_not_fill_a_row_twice() -> None:
 def test_messages_in_plain_mode_are_shown_and_never_obeyed(idle_line: Line) -> None:
     line = _free(idle_line)
     console = line.plain("pychatd-console", "--handle", "Server")
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     _says(_peer(line), [*corpus.LEGAL.values(), DONE])
     console.says(DONE)
     rows = console.out().split("\n") + console.notices().split("\n")
@@ -190,7 +190,7 @@ def test_messages_in_plain_mode_are_shown_and_never_obeyed(idle_line: Line) -> N
 def test_what_a_classic_peer_sends_is_shown_and_never_obeyed(idle_line: Line) -> None:
     line = _free(idle_line)
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     nc = line.connect()
     nc.send("guest> Hi!")
     console.sees("guest> Hi!")  # somebody at nc, not a program: among what follows are NULs
@@ -215,7 +215,7 @@ def test_own_hostile_text_that_is_pasted_is_not_obeyed_and_arrives_visible(line:
 def test_what_plain_mode_takes_back_is_shown_and_never_obeyed(line: Line) -> None:
     line.talk()[1].enter("\\quit")
     console = line.console("--plain", "--take-over")
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     _peer(line)
     console.sees("Hi!")
     console.enter("first")
@@ -247,7 +247,7 @@ def test_a_hostile_handle_is_refused_in_clean_words(line: Line, name: str) -> No
 
 def test_a_hostile_reason_is_shown_and_never_obeyed(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     caller = _peer(line)
     caller.send(f"\\quit {corpus.SHORT}")
     console.sees("ended the conversation")
@@ -272,7 +272,7 @@ def _daemon(hosts: Hosts, line: Line, lines: list[str] | bytes) -> FakeHost:
 
 def _call(line: Line, host: FakeHost) -> Terminal:
     client = on_terminal(line, port=host.port)
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter("Hi!")
     return client
 
@@ -338,7 +338,7 @@ def test_a_hostile_host_name_is_shown_and_never_obeyed(idle_line: Line, name: st
 def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_line: Line) -> None:
     line = _free(idle_line)
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     caller = _peer(line)
     _says(caller, [*corpus.LEGAL.values(), *_padded("Server"), DONE])
     console.sees(DONE)
@@ -378,7 +378,7 @@ def test_a_hostile_name_on_the_allowlist_is_shown_and_never_obeyed(idle_line: Li
     line.start("--config", line.configure(f'authorized = "{place}"\n'))
     console, _client = line.talk()
     console.enter("\\status")
-    console.sees("Encrypted; the certificate is that of")
+    console.sees("The caller has the certificate of")
     console.sees("ev<U+001B>]0;owned<U+0007>il_<U+DCFF><U+202E>_name=x.")
     _clean(console)
     status = line.pychatd("status")
@@ -407,7 +407,7 @@ def test_a_hostile_history_of_lines_is_not_obeyed(line: Line) -> None:
     entry: Callable[[str], str] = lambda text: f"\n# 2026-01-01\n+{text}\n"  # noqa: E731
     file.write_text("".join(entry(text.replace("\n", "").replace("\r", "")) for text in corpus.SEQUENCES.values()))
     client = line.client()
-    client.sees("You speak first")
+    client.sees("Send the first message")
     for _ in corpus.SEQUENCES:
         client.type("\x1b[A")
     client.sees("^[[2J")

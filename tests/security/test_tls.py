@@ -45,15 +45,15 @@ def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None
     first.sees("(yes/no/[fingerprint])?")
     assert key in first.text()
     assert number in first.text()
-    assert "You speak first" not in first.text()
+    assert "Send the first message" not in first.text()
     first.enter("yes")
-    first.sees("You speak first")
+    first.sees("Send the first message")
     pins = known_hosts(line).path
     assert _mode(pins) == 0o600
     assert _mode(pins.parent) == 0o700
     assert _leaves(first) == 0
     again = on_terminal(line)
-    again.sees("You speak first")
+    again.sees("Send the first message")
     assert "(yes/no/" not in again.text()
 
 
@@ -90,7 +90,7 @@ def test_a_pasted_fingerprint_is_a_yes_if_it_is_the_hosts(line: Line) -> None:
     terminal = on_terminal(line)
     terminal.sees("(yes/no/[fingerprint])?")
     terminal.enter(f" {fingerprint(line)[0]} ")
-    terminal.sees("You speak first")
+    terminal.sees("Send the first message")
     assert known_hosts(line).certificate_of("localhost", line.port)
 
 
@@ -126,7 +126,7 @@ def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(lin
 
     wait_for(rung, "the bell")
     waiting.enter("yes")
-    waiting.sees("You speak first")
+    waiting.sees("Send the first message")
 
 
 def test_without_a_terminal_an_unknown_key_is_refused_with_the_words_that_help(line: Line) -> None:
@@ -139,7 +139,7 @@ def test_without_a_terminal_an_unknown_key_is_refused_with_the_words_that_help(l
     assert "--accept-new" in refused.stderr
     assert not known_hosts(line).path.exists()
     helped = on_pipes(line, "--fingerprint", key)
-    helped.notes("You speak first")
+    helped.notes("Send the first message")
 
 
 def test_without_a_terminal_an_unknown_host_is_told_nothing(idle_line: Line, hosts: Hosts) -> None:
@@ -151,7 +151,7 @@ def test_without_a_terminal_an_unknown_host_is_told_nothing(idle_line: Line, hos
 
 def test_accept_new_takes_an_unknown_key_and_says_which(line: Line) -> None:
     client = on_pipes(line, "--accept-new")
-    client.notes("You speak first")
+    client.notes("Send the first message")
     assert fingerprint(line)[0] in client.notices()
     assert known_hosts(line).certificate_of("localhost", line.port)
 
@@ -159,7 +159,7 @@ def test_accept_new_takes_an_unknown_key_and_says_which(line: Line) -> None:
 def test_a_key_that_cannot_be_kept_is_good_for_one_call(line: Line) -> None:
     line.env["XDG_DATA_HOME"] = "/proc"  # where nobody can make a directory, not even root
     client = on_pipes(line, "--accept-new")
-    client.notes("You speak first")
+    client.notes("Send the first message")
     key, _ = fingerprint(line)
     assert f"accepted the key of localhost port {line.port}: {key}" in client.notices()
     assert "/proc/pychat/known_hosts cannot be written: " in client.notices()
@@ -187,10 +187,10 @@ def test_a_full_disk_keeps_nobody_from_talking_but_another_key_has_to_be_written
 
 def test_the_right_fingerprint_is_accepted_without_asking(line: Line) -> None:
     terminal = on_terminal(line, "--fingerprint", fingerprint(line)[0])
-    terminal.sees("You speak first")
+    terminal.sees("Send the first message")
     assert "(yes/no/" not in terminal.text()
     assert _leaves(terminal) == 0
-    on_terminal(line).sees("You speak first")
+    on_terminal(line).sees("Send the first message")
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -258,7 +258,7 @@ def test_status_tells_the_same_number_on_both_sides(line: Line) -> None:
 
 def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line: Line) -> None:
     terminal = on_terminal(line, "--accept-new")
-    terminal.sees("You speak first")
+    terminal.sees("Send the first message")
     assert _leaves(terminal) == 0
     before = fingerprint(line)[0]
     _new_key(line)
@@ -276,7 +276,7 @@ def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line
     command = refused.line_with("pychat --forget").removeprefix("--").strip()
     assert run(line, command).returncode == 0
     helped = on_terminal(line, "--fingerprint", now)
-    helped.sees("You speak first")
+    helped.sees("Send the first message")
 
 
 def test_a_changed_key_is_refused_without_a_terminal_too(line: Line) -> None:
@@ -327,7 +327,7 @@ def test_who_poses_as_a_known_host_gets_no_byte_and_no_certificate(idle_line: Li
 def test_a_man_in_the_middle_of_a_conversation_ends_it(line: Line, hosts: Hosts) -> None:
     middle = hosts.middle(line.port)
     client = on_terminal(line, "--accept-new", port=middle.port)
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter(WORDS)
     line.console().sees(WORDS)
     middle.upward.clear()
@@ -342,7 +342,7 @@ def test_a_man_in_the_middle_of_a_conversation_ends_it(line: Line, hosts: Hosts)
 def test_what_is_said_cannot_be_read_on_the_way(line: Line, hosts: Hosts) -> None:
     middle = hosts.middle(line.port)
     client = on_terminal(line, "--accept-new", port=middle.port)
-    client.sees("You speak first")
+    client.sees("Send the first message")
     client.enter(WORDS)
     console = line.console()
     console.sees(WORDS)
@@ -357,7 +357,7 @@ def test_what_is_said_cannot_be_read_on_the_way(line: Line, hosts: Hosts) -> Non
 def test_what_is_said_cannot_be_changed_on_the_way(line: Line, hosts: Hosts) -> None:
     middle = hosts.middle(line.port)
     client = on_terminal(line, "--accept-new", port=middle.port)
-    client.sees("You speak first")
+    client.sees("Send the first message")
     changed: list[bytes] = []
 
     def change(data: bytes) -> bytes:

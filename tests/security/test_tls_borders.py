@@ -87,7 +87,7 @@ def test_a_configured_certificate_is_the_one_that_callers_see(idle_line: Line, h
     config = _start_with(idle_line, identity, apart=apart)
     assert fingerprint(idle_line, "--config", config)[0] == identity.fingerprint
     client = on_pipes(idle_line, "--fingerprint", identity.fingerprint)
-    client.notes("You speak first")
+    client.notes("Send the first message")
     assert not (idle_line.state / str(idle_line.port) / "identity.pem").exists()
 
 
@@ -186,12 +186,12 @@ def test_a_host_that_hangs_up_behind_the_handshake_does_not_leave_one_waiting(
     host = hosts.fake(hosts.identity(), hangs_up=True)
     result = run(idle_line, words(idle_line, "--accept-new", port=host.port))
     assert result.returncode == 1
-    assert "The connection is gone" in result.stderr
+    assert "Connection lost" in result.stderr
 
 
 def test_nc_gets_in_on_this_machine_and_the_console_says_that_it_is_plain(line: Line) -> None:
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     nc = line.connect()
     nc.send("guest> Hi from nc")
     console.sees("guest> Hi from nc")
@@ -208,7 +208,7 @@ def test_where_plain_is_never_taken_nc_reads_one_line_that_helps(idle_line: Line
     (answer,) = nc.rest()  # to its end: a reset could take the line away before it is read
     assert "encrypted" in answer
     assert "'pychat HOST PORT'" in answer
-    on_pipes(idle_line, "--accept-new").notes("You speak first")  # and what it names works
+    on_pipes(idle_line, "--accept-new").notes("Send the first message")  # and what it names works
 
 
 class _From(socket.socket):
@@ -269,7 +269,7 @@ def test_a_real_nc_talks_in_plain(line: Line) -> None:
     if nc is None:
         pytest.skip("there is no nc")
     console = line.console()
-    console.sees("This is the line")
+    console.sees("Waiting for calls")
     process = line.popen([nc, "127.0.0.1", str(line.port)])
     assert isinstance(process, subprocess.Popen)
     assert process.stdin

@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 
 ABANDONED = "the connection was lost, and somebody else has called since"
-TAKEN = "The line is taken"
+TAKEN = ("The line is taken", "Busy: somebody else")
 DISPLACED = "This conversation goes on over a newer connection"
 NOT_KEPT = "(not kept)"
 """Shown in the place of another console's word where none are kept."""

@@ -15,7 +15,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
-from pychat_client.session import reconnect
+from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
 from pychat_client.session.view import View
 from tests.simulation.cable import Cable
@@ -42,7 +42,7 @@ class Person(View):
         self.session = Session(end, self, "the line", wait=wait)
         world.people.append(self)
         self._calling = asyncio.get_running_loop().create_task(
-            reconnect._keep_connected(self.session, lambda: world.connect(self), None)
+            self.session.keep_connected(lambda: world.connect(self))
         )
 
     # -------------------------------------------------------------- what they do
@@ -83,7 +83,12 @@ class Person(View):
     @property
     def status(self) -> int | None:
         """The exit status, once there is one."""
-        return None if self.session.exit_status is None else int(self.session.exit_status)
+        return int(self.session.exit_status) if self.session.done else None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the daemon has answered on a connection that is still there, as far as is known here."""
+        return self.session.connection_state is ConnectionState.LIVE
 
     def knows(self, kind: str, text: str) -> bool:
         return any(event.kind == kind and text in event.text for event in self.history.events)
@@ -91,7 +96,7 @@ class Person(View):
     def texts(self, kind: str) -> list[str]:
         return [event.text for event in self.history.events if event.kind == kind]
 
-    # -------------------------------------------------------------- what they see (chat.View)
+    # -------------------------------------------------------------- what they see (View)
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         self._record("shown", message.text)
@@ -116,10 +121,6 @@ class Person(View):
 
     def refresh(self) -> None:
         """There is no toolbar."""
-        return
-
-    async def run(self, session: Session) -> None:
-        """What is typed comes from the test."""
         return
 
     def stop(self) -> None:

@@ -77,7 +77,7 @@ async def test_a_first_message_that_arrives_late_is_stored_once_and_takes_no_sea
     world: World,
 ) -> None:
     alice, bob = Person(world, "alice", console=True), Person(world, "Bob")
-    await until(lambda: bob.session.greeted)
+    await until(lambda: bob.connected)
     first = cable(bob)
     bob.types("hi")
     first.ghost(late=inf)
@@ -108,7 +108,7 @@ def test_of_two_consoles_and_a_daemon_that_dies_at_a_commit_each_word_arrives_on
         alice.types("from alice")
         await until(lambda: world.board is None)
         carol = Person(world, "carol", console=True, wait=True)
-        await until(lambda: bob.session.greeted and carol.session.greeted and carol.session.endpoint.ready)
+        await until(lambda: bob.connected and carol.connected and carol.session.endpoint.ready)
         if other_speaks:
             carol.types("from carol")
             await until(lambda: "from carol" in bob.texts("shown"))
@@ -131,7 +131,7 @@ async def test_a_console_that_is_refused_is_told_what_of_its_words_is_stored(wor
     alice.types("too early")
     await until(lambda: world.board is None)
     carol = Person(world, "carol", console=True, wait=True)
-    await until(lambda: carol.session.greeted)
+    await until(lambda: carol.connected)
     alice.unreachable = False
     await until(lambda: not alice.running)
     assert alice.knows("notice", "carol (pid 7) is using the console")

@@ -95,9 +95,9 @@ class SystemLine:
     def talk(self) -> tuple[Piped, Piped]:
         """A console and a client, after the first message, "Hi!"."""
         console = self.console()
-        console.notes("This is the line")
+        console.notes("Waiting for calls")
         client = self.client()
-        client.notes("You speak first")
+        client.notes("Send the first message")
         client.enter("Hi!")
         console.says("Client1> Hi!")
         return console, client

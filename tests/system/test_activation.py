@@ -17,14 +17,14 @@ def test_a_call_wakes_a_line(idle_line: SystemLine, host: str) -> None:
     idle_line.listen()
     assert idle_line.has_left()
     client = idle_line.client(host=host)
-    client.notes("You speak first")
+    client.notes("Send the first message")
     assert idle_line.is_active()
 
 
 def test_a_console_wakes_a_line_and_finds_it_without_its_port(idle_line: SystemLine) -> None:
     idle_line.listen()
     found = idle_line.machine.run("pychatd-console --plain </dev/null", user="alice")
-    assert f"This is the line on port {idle_line.port}." in found.stderr
+    assert f"Waiting for calls on port {idle_line.port}." in found.stderr
     assert idle_line.is_active()
 
 
@@ -80,7 +80,7 @@ def test_stopped_it_takes_no_calls(line: SystemLine) -> None:
 def test_its_service_stopped_alone_the_next_call_starts_it(line: SystemLine) -> None:
     line.machine.run(f"systemctl stop {line.unit}")
     assert line.has_left()
-    line.client().notes("You speak first")
+    line.client().notes("Send the first message")
     assert line.is_active()
 
 
@@ -122,7 +122,7 @@ def test_a_low_port_needs_no_privilege_of_the_daemon(idle_line: SystemLine) -> N
     low.start()
     try:
         client = low.client()
-        client.notes("You speak first")
+        client.notes("Send the first message")
         assert low.show("User") == "pychatd-99"
     finally:
         low.stop()
@@ -143,7 +143,7 @@ def test_without_ipv6_it_serves_on_ipv4(idle_line: SystemLine) -> None:
     idle_line.machine.run(f"{switch}1")
     try:
         idle_line.start()
-        idle_line.client(host="127.0.0.1").notes("You speak first")
+        idle_line.client(host="127.0.0.1").notes("Send the first message")
     finally:
         idle_line.machine.run(f"{switch}0")
 
@@ -174,7 +174,7 @@ def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: 
         wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is closed")
     idle_line.logs("pychatd.toml, line 1: there is no setting 'turn'", "-p err")
     idle_line.machine.run(f"systemctl reset-failed 'pychatd@{idle_line.port}.*'; systemctl start {idle_line.unit}")
-    idle_line.client().notes("You speak first")
+    idle_line.client().notes("Send the first message")
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_addresses_in_the_configuration_change_nothing_and_that_is_logged(idle_l
     with idle_line.configured('listen = "127.0.0.1"'):
         idle_line.start()
     idle_line.logs("The setting listen changes nothing: systemd opens the port", "-p warning")
-    idle_line.client(host="::1").notes("You speak first")
+    idle_line.client(host="::1").notes("Send the first message")
 
 
 def test_a_drop_in_narrows_who_may_call(idle_line: SystemLine) -> None:
     with idle_line.drop_in("socket", "[Socket]\nIPAddressDeny=any\nIPAddressAllow=127.0.0.0/8"):
         idle_line.start()
-        idle_line.client(host="127.0.0.1").notes("You speak first")
+        idle_line.client(host="127.0.0.1").notes("Send the first message")
         call = f"timeout 2 python3 -c \"import socket; socket.create_connection(('::1', {idle_line.port}))\""
         assert idle_line.machine.run(call, check=False).returncode == 124, "it hears nothing"
         idle_line.stop()

@@ -151,7 +151,7 @@ def test_an_upgrade_keeps_the_conversation(line: SystemLine, next_packages: str)
         assert numbers == [str(number + 1) for number in range(rounds)]
     assert "grace = 30" in line.machine.run("cat /etc/pychatd/pychatd.toml").stdout
     assert waiting.has_left()
-    waiting.client().notes("You speak first")
+    waiting.client().notes("Send the first message")
     client.enter("\\quit")
     assert client.exit_status() == ExitStatus.OK
 

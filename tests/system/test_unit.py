@@ -48,9 +48,9 @@ def test_started_it_serves_and_says_so(line: SystemLine) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_two_people_talk(line: SystemLine, host: str) -> None:
     console = line.console()
-    console.notes("This is the line")
+    console.notes("Waiting for calls")
     client = line.client(host=host)
-    client.notes("You speak first")
+    client.notes("Send the first message")
     client.enter("Hi!")
     console.says("Client1> Hi!")
     line.has_status("Talking with Client1 from ")
@@ -93,7 +93,7 @@ def test_who_calls_before_it_is_started_again_waits_and_is_greeted(idle_line: Sy
         wait_for(lambda: idle_line.show("SubState") == "auto-restart", "it is killed")
         client = idle_line.client()
         assert idle_line.show("SubState") == "auto-restart", "the call comes too late"
-        client.notes("You speak first")
+        client.notes("Send the first message")
         assert idle_line.is_active()
 
 
@@ -101,7 +101,7 @@ def test_restarted_its_sockets_stay_open(line: SystemLine) -> None:
     opened = line.show("ActiveEnterTimestampMonotonic", line.socket)
     line.machine.run(f"systemctl restart {line.unit}")
     assert line.show("ActiveEnterTimestampMonotonic", line.socket) == opened
-    line.client().notes("You speak first")
+    line.client().notes("Send the first message")
 
 
 def test_hung_it_is_killed_by_the_watchdog_and_started_again(idle_line: SystemLine) -> None:

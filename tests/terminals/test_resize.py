@@ -44,7 +44,7 @@ def console(emulator: Emulator, idle_line: Line) -> Terminal:
     """A client in the emulator, a console elsewhere, and some messages."""
     words = ["--accept-new", "--handle", "Bob", "localhost", str(idle_line.port)]
     emulator.start(str(BIN / "pychat"), *words)
-    emulator.sees("You speak first")
+    emulator.sees("Send the first message")
     emulator.type("Hi!")
     emulator.enter()
     emulator.sees("Bob> Hi!")
@@ -113,9 +113,9 @@ def test_console(emulator: Emulator, idle_line: Line) -> None:
     """The console has the same screen."""
     runtime = ["--runtime-directory", str(idle_line.runtime)]
     emulator.start(str(BIN / "pychatd-console"), str(idle_line.port), *runtime, "--handle", "Server")
-    emulator.sees("This is the line")
+    emulator.sees("Waiting for calls")
     client = idle_line.client()
-    client.sees("You speak first")
+    client.sees("Send the first message")
     for word in MESSAGES:
         client.enter(f"{word} is a message")
     emulator.sees(MESSAGES[-1])

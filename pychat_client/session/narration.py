@@ -1,0 +1,268 @@
+"""What the user is told about the conversation: each event as a sentence, a notice, a line of the transcript.
+
+Every sentence about a conversation is here, except the facts of `\\status`. The narrator remembers what it has
+said, so that it does not say it twice. It decides nothing, and sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from pychat_client.errors import PychatError, TransportError
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.events import (
+    Connected,
+    Ended,
+    Event,
+    Leftovers,
+    MessageQueued,
+    MessageShown,
+    Notice,
+    Presence,
+    Renamed,
+    TextsReturned,
+)
+from pychat_client.protocol.turns import Role
+from pychat_client.session.commands import DOUBLED
+from pychat_client.session.reconnect import BUSY, Verdict
+from pychat_client.session.status import CLASSIC, away, kept
+from pychat_client.session.transcript import Transcript
+from pychat_client.session.view import View
+from pychat_client.text import BREAK, printable, printable_lines
+
+_BUSY = "Busy: somebody else is talking."
+
+
+class Narrator:
+    """Tells one user about one session."""
+
+    def __init__(self, endpoint: Endpoint, view: View, title: str, transcript: Transcript) -> None:
+        """endpoint: is only asked; title: what the service is called."""
+        self._endpoint = endpoint
+        self._view = view
+        self._title = title
+        self._transcript = transcript
+        self._last_error = ""  # why the other end turned us away, until it has confirmed a message again
+        self._end_unconfirmed = False  # the user knows that the other side does not know of the end yet
+
+    @property
+    def _other(self) -> str:
+        return printable(self._endpoint.other_handle) or "The other side"
+
+    # -------------------------------------------------------------- events of the conversation
+
+    def event(self, event: Event) -> None:
+        """Tells about an event of the endpoint, except an error line: see `turned_away`."""
+        match event:
+            case MessageShown():
+                self._message(event)
+            case MessageQueued(text):
+                self._view.held(text)
+            case Connected(_, resumed, caller):
+                self._connected(caller, resumed=resumed)
+            case Presence(here):
+                self._presence(here=here)
+            case Renamed(old, new):
+                self._record(f"{printable(old)} is now called {printable(new)}.", self._view.news)
+            case Ended():
+                self._ended(event)
+            case TextsReturned(left):
+                self.give_back(left)
+            case Notice(words):
+                self._view.notice(printable(words))
+
+    def _message(self, event: MessageShown) -> None:
+        message, time = event.message, (event.time or datetime.now(UTC)).astimezone()
+        self._view.message(message, own=event.own, time=time, replayed=event.time is not None)
+        self._transcribe(lambda: self._transcript.said(message.handle, message.text, time))
+        if not event.own and self._endpoint.ready:  # not for what a new console is shown of before
+            words = " ".join(printable_lines(message.text))
+            self._view.alert(f"{printable(message.handle)}> {words}", ring=False)
+
+    def _connected(self, caller: wire.Peer | None, *, resumed: bool) -> None:
+        if self._last_error:  # the connection may be closed for the same reason again
+            return
+        if resumed:
+            sentence = f"Connected to {self._other} again."
+        elif caller is not None:
+            sentence = self._call_from(caller)
+        elif self._endpoint.classic:
+            sentence = f"Connected to {self._other}, {CLASSIC}, NOT ENCRYPTED. Send the first message."
+        else:
+            retention = self._endpoint.retention
+            copy = "" if retention is None else f" {kept(retention, 'The other host')}"
+            sentence = f"Connected to {self._other}. Send the first message.{copy}"
+        self._record(sentence, self._view.news)
+
+    def _call_from(self, caller: wire.Peer) -> str:
+        named = f", with the certificate of {printable(caller.name)}" if caller.name is not None else ""
+        kind = f", with {CLASSIC}" if caller.classic else ""
+        plain = ", NOT ENCRYPTED" if caller.plain else ""
+        return f"{self._other} calls from {printable(caller.address)}{named}{kind}{plain}."
+
+    def _presence(self, *, here: bool) -> None:
+        role = self._endpoint.role
+        if not here:
+            self._view.news(away(role, self._other))
+        else:
+            self._view.news(
+                f"{self._other} is {'at the console now' if role is Role.PEER else 'connected again'}."
+            )
+
+    def _ended(self, event: Ended) -> None:
+        who = (printable(event.other) or "The other side") if event.by_other else "You"
+        because = f": {printable(event.reason)}" if event.reason else ""
+        self._record(f"{who} ended the conversation{because}.")
+        self._unread(event.unread, who)
+        self.give_back(event.left)
+        if event.left.not_sent and self._endpoint.role is Role.OPERATOR:  # the console stays, and so does its line
+            self._view.restore(event.left.not_sent[-1])
+
+    def _unread(self, count: int, who: str) -> None:
+        if count:
+            were, them = ("message was", "it") if count == 1 else ("messages were", "them")
+            self._record(f"{count} of your {were} stored, but {who} has not seen {them}.")
+
+    def give_back(self, left: Leftovers) -> None:
+        """Shows own texts that are not stored, so that the user can copy them."""
+        for text in left.not_confirmed:
+            self._view.not_confirmed(text)
+            self._note(f"Not confirmed; it may have arrived: {' '.join(printable_lines(text))}")
+        for text in left.not_sent:
+            self._view.not_sent(text)
+            self._note(f"Not sent: {' '.join(printable_lines(text))}")
+
+    def rung(self) -> None:
+        """The other user asks for attention."""
+        self._view.rung(self._endpoint.other_handle)
+
+    def rang(self) -> None:
+        """This user has asked the other one for attention."""
+        self._view.notice(f"You ring {self._other}.")
+
+    # -------------------------------------------------------------- the connection
+
+    def waiting_for_calls(self) -> None:
+        """A console is connected to its daemon, and there is no conversation."""
+        self._view.notice(f"Waiting for calls on {self._title}. The caller sends the first message.")
+
+    def answered(self) -> None:
+        """The first answer after a wait: the user may look elsewhere."""
+        self._view.alert(f"{self._title} answers.", ring=True)
+
+    def call_failed(self, error: TransportError, verdict: Verdict) -> None:
+        if verdict is Verdict.RECONNECT:
+            self._view.notice(f"{error} Trying again until there is an answer.")
+        elif verdict is Verdict.GIVE_UP:
+            for line in str(error).split("\n"):
+                self._view.notice(line)
+
+    def connection_lost(self, why: str, verdict: Verdict) -> None:
+        """why: a clause, such as "closed by the other side"."""
+        match verdict:
+            case Verdict.REFUSED:
+                self._view.notice(f"Refused: {why}.")
+                self._view.notice("Send the operator what 'pychat --show-certificate' prints.")
+            case Verdict.RECONNECT:
+                later = "Reconnecting; messages you send will be delivered later."
+                self._view.notice(f"Connection lost ({why}). {later}")
+            case Verdict.GIVE_UP:
+                self._view.notice(f"Connection lost ({why}).")
+                if self._endpoint.classic and self._endpoint.is_open and not self._endpoint.my_turn:
+                    self._view.notice("It is not known whether your last message has arrived.")
+
+    def gave_up(self, seconds: float) -> None:
+        self._view.notice(f"No answer for {seconds:.0f} s; giving up.")
+
+    def broke_protocol(self, error: PychatError) -> None:
+        self._view.notice(f"The other side broke the protocol: {printable(str(error))}")
+
+    def turned_away(self, code: str, words: str, verdict: Verdict) -> None:
+        """The other end has said why it closes the connection, in its own words or in none."""
+        words = printable(words)
+        if verdict is Verdict.GIVE_UP:
+            self._view.notice(words or (_BUSY if code == BUSY else f"The other side refused: {printable(code)}."))
+        elif code == BUSY:
+            if verdict is Verdict.RECONNECT:  # its own words are for users who do not wait
+                self._view.notice(f"{_BUSY} Calling again until you can talk.")
+        elif words != self._last_error:
+            self._last_error = words
+            self._view.notice(words)
+
+    def message_confirmed(self) -> None:
+        """The other end has stored something: whatever it complained about is over."""
+        if self._last_error:
+            self._last_error = ""
+            self._view.news("Your messages are stored now.")
+
+    # -------------------------------------------------------------- leaving
+
+    def detached(self) -> None:
+        stays = " The conversation stays open; 'pychatd-console' returns to it."
+        self._view.notice(f"Detached.{stays if self._endpoint.is_open else ''}")
+
+    def you_ended(self) -> None:
+        self._note("You ended the conversation.")
+
+    def left_without_connection(self) -> None:
+        """The user has ended a conversation, and nothing tells the other side."""
+        self._view.notice("Not connected: the other side will not see that you ended the conversation.")
+
+    def unread_at_the_end(self) -> None:
+        """The user has ended the conversation while the other one was away."""
+        self._unread(self._endpoint.unread_count, self._other)
+
+    def end_is_unconfirmed(self) -> None:
+        """A console has ended the conversation, and has no connection to say so."""
+        if not self._end_unconfirmed:
+            self._end_unconfirmed = True
+            later = "the other side learns of the end on the next connection, if this console is still open"
+            self._record(f"Not connected: {later}.")
+
+    def end_is_confirmed(self) -> None:
+        """The daemon knows that the conversation has ended."""
+        if self._end_unconfirmed:
+            self._end_unconfirmed = False
+            self._record("The other side knows of the end now.")
+
+    def end_stays_unconfirmed(self) -> None:
+        """A console leaves, and the daemon has not confirmed the end."""
+        back = "If so, 'pychatd-console' returns to the conversation."
+        self._record(f"The other side may not know of the end. {back}")
+
+    # -------------------------------------------------------------- answers to commands
+
+    def help(self, commands: dict[str, str]) -> None:
+        rows = [(f"\\{name}", words) for name, words in commands.items()]
+        rows += [DOUBLED, *self._view.keys]
+        width = max(len(what) for what, _ in rows)
+        for what, words in rows:
+            self._view.notice(f"{what}{BREAK}{words}" if self._view.narrow else f"{what:{width}}  {words}")
+
+    def status(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._view.notice(line)
+
+    def held(self) -> None:
+        if not self._endpoint.held:
+            self._view.notice("Nothing is held.")
+        for text in self._endpoint.held:
+            self._view.held(text)
+
+    # -------------------------------------------------------------- the transcript
+
+    def _record(self, sentence: str, show: Callable[[str], None] | None = None) -> None:
+        """A sentence that belongs into the transcript, too; shown as a notice, or with `show`."""
+        (show or self._view.notice)(sentence)
+        self._note(sentence)
+
+    def _note(self, sentence: str) -> None:
+        self._transcribe(lambda: self._transcript.note(sentence))
+
+    def _transcribe(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except PychatError as error:  # the transcript is over, and the conversation is not
+            self._view.notice(str(error))
