@@ -74,9 +74,9 @@ def _connect(path: Path) -> socket.socket:
         sock.connect(str(path))
     except PermissionError:
         sock.close()
-        from pychat_client.transport.connect import not_yours  # only for the sentence, for it loads asyncio
+        from pychat_client.transport.connect import permission_error  # only for the sentence, for it loads asyncio
 
-        raise not_yours(path) from None
+        raise permission_error(path) from None
     except OSError:
         sock.close()
         raise UnreachableError(f"No daemon answers at {path}.") from None

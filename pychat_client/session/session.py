@@ -44,7 +44,7 @@ from pychat_client.session.transcript import Transcript
 from pychat_client.session.typing_indicator import TypingIndicator
 from pychat_client.session.view import View
 from pychat_client.text import printable, printable_lines
-from pychat_client.transport.connection import Connection
+from pychat_client.transport.connection import CloseReason, Connection
 
 LEAVE_SECONDS = 5.0
 """How long a user who leaves on purpose may wait for the last acks."""
@@ -237,7 +237,7 @@ class Session:
             return
         if self._leaving:
             self.finish(ExitStatus.OK)
-        elif connection.refused:
+        elif connection.close_reason is CloseReason.NOT_LISTED:
             self.view.notice(f"Refused: {why}.")
             self.view.notice("Its operator needs what 'pychat --show-certificate' prints.")
             self.finish(ExitStatus.REFUSED)

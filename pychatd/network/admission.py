@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from pychat_client.errors import PermissionDeniedError
 from pychat_client.protocol import wire
-from pychat_client.transport.connection import FINISH_SECONDS, Connection
+from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
 from pychatd.conversation.peer_session import HELLO_SECONDS, PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.identity import Identity
@@ -46,7 +46,7 @@ class _Pending:
 
     def put_out(self) -> None:
         if self.caller is not None and self.caller.connection.live:
-            self.caller.connection.abort("others want to call")
+            self.caller.connection.abort(CloseReason.EVICTED)
         elif self.task is not None:
             self.task.cancel()
 
