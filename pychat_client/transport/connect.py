@@ -70,13 +70,13 @@ def dial_error(error: Exception, host: str, port: int) -> TransportError:
         case ssl.SSLError():
             return TransportError(f"Cannot open an encrypted connection to {name} port {port}: {describe(error)}.")
         case socket.gaierror():
-            return UnreachableError(f"There is no host '{name}': {error.strerror}.")
+            return UnreachableError(f"Unknown host '{name}': {error.strerror}.")
         case UnicodeError():
-            return UnreachableError(f"There is no host '{name}': this is not a valid host name.")
+            return UnreachableError(f"Unknown host '{name}': this is not a valid host name.")
         case TimeoutError():
             return UnreachableError(f"{name} does not answer on port {port}.")
         case _:
-            return UnreachableError(f"Nobody answers at {name} port {port}: {describe(error)}.")
+            return UnreachableError(f"Cannot connect to {name} port {port}: {describe(error)}.")
 
 
 def permission_error(path: Path) -> PermissionDeniedError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 
-NOT_LISTED = "your certificate is not on the host's list of callers"
+NOT_LISTED = "your certificate is not on the list of callers there"
 
 _REFUSED_CERTIFICATE = frozenset(
     (

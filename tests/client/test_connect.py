@@ -55,10 +55,10 @@ async def test_a_refused_port_gets_a_sentence() -> None:
         port = unused.getsockname()[1]
         with pytest.raises(UnreachableError) as absent:
             await dial("127.0.0.1", port, Recorder())
-        assert str(absent.value) == f"Nobody answers at 127.0.0.1 port {port}: connection refused."
+        assert str(absent.value) == f"Cannot connect to 127.0.0.1 port {port}: connection refused."
         with pytest.raises(UnreachableError) as absent:
             await dial("localhost", port, Recorder())  # several addresses: one sentence
-        assert str(absent.value) == f"Nobody answers at localhost port {port}: connection refused."
+        assert str(absent.value) == f"Cannot connect to localhost port {port}: connection refused."
 
 
 @in_loop
@@ -69,7 +69,7 @@ async def test_an_unknown_host_gets_a_sentence() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", unknown)  # tests have no resolver
         with pytest.raises(
-            UnreachableError, match=r"^There is no host 'nowhere\.invalid': Name or service not known\.$"
+            UnreachableError, match=r"^Unknown host 'nowhere\.invalid': Name or service not known\.$"
         ):
             await dial("nowhere.invalid", 7000, Recorder())
 
@@ -78,7 +78,7 @@ async def test_an_unknown_host_gets_a_sentence() -> None:
 def test_an_invalid_host_name_gets_a_sentence(host: str) -> None:
     @in_loop
     async def check() -> None:
-        with pytest.raises(UnreachableError, match=f"^There is no host '{host}': "):
+        with pytest.raises(UnreachableError, match=f"^Unknown host '{host}': "):
             await dial(host, 7000, Recorder())
 
     check()

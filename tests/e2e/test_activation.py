@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import ExitStatus
-from tests.daemon.passing import passing
+from tests.daemon.socket_passing import passing
 from tests.e2e.harness import BIN, PATIENCE, Line, wait_for
 
 IDLE = "2"

@@ -106,7 +106,7 @@ def test_nobody_answers(idle_line: Line) -> None:
     result = _pychat(idle_line, "Hi!\n", "--handle", "Client1")
     assert (result.returncode, result.stdout) == (3, b"")
     (sentence,) = result.stderr.decode().splitlines()
-    assert sentence == f"pychat: Nobody answers at localhost port {idle_line.port}: connection refused."
+    assert sentence == f"pychat: Cannot connect to localhost port {idle_line.port}: connection refused."
 
 
 def test_to_wait_is_to_call_until_somebody_answers_and_to_say_so(line: Line) -> None:
@@ -143,7 +143,7 @@ def test_a_host_that_does_not_exist(idle_line: Line) -> None:
     client = idle_line.plain("pychat", "--handle", "Client1", host="no-such-host.invalid")
     client.end_input()
     assert client.exit_status() == 3
-    assert "There is no host 'no-such-host.invalid'" in client.notices()
+    assert "Unknown host 'no-such-host.invalid'" in client.notices()
 
 
 def test_empty_input_ends_without_a_conversation(line: Line) -> None:

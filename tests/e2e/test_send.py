@@ -261,7 +261,7 @@ def test_a_host_that_is_really_called_send_can_be_called(idle_line: Line) -> Non
         check=False,
     )
     assert result.returncode == 3
-    assert b"There is no host 'send'" in result.stderr
+    assert b"Unknown host 'send'" in result.stderr
 
 
 def test_the_help_tells_every_status(idle_line: Line) -> None:

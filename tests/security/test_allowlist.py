@@ -18,7 +18,7 @@ from tests.security.certificates import Made
 from tests.security.hosts import Hosts, client_context
 from tests.security.use import is_readable, on_pipes, on_terminal, own_key, run
 
-REFUSED = "certificate is not on the "
+REFUSED = "not on the list of callers"
 
 
 def _certificate(line: Line) -> str:

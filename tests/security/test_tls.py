@@ -64,7 +64,7 @@ def test_whoever_says_no_has_sent_nothing(idle_line: Line, hosts: Hosts, answer:
     terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.type(answer)
     assert terminal.exit_status() == 7
-    terminal.sees("nothing has been sent")
+    terminal.sees("Nothing has been sent")
     host.idle()
     assert host.told == b""
     assert not known_hosts(idle_line).path.exists()
