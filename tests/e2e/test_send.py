@@ -146,7 +146,7 @@ def test_a_host_that_says_nothing_is_given_up(line: Line) -> None:
 def test_nobody_answers(idle_line: Line) -> None:
     result = _send(idle_line, text=b"two\nlines\n")
     assert (result.returncode, result.stdout) == (3, b"")
-    assert b"Nobody answers" in result.stderr
+    assert b"Cannot connect" in result.stderr
     assert b"Not sent:\npychat:     two\npychat:     lines\n" in result.stderr  # stdin is read and gone
 
 

@@ -47,13 +47,13 @@ def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None
     assert number in first.text()
     assert "You speak first" not in first.text()
     first.enter("yes")
-    first.sees("You speak first")
+    first.sees("Connected to ")
     pins = known_hosts(line).path
     assert _mode(pins) == 0o600
     assert _mode(pins.parent) == 0o700
     assert _leaves(first) == 0
     again = on_terminal(line)
-    again.sees("You speak first")
+    again.sees("Connected to ")
     assert "(yes/no, " not in again.text()
 
 
@@ -93,7 +93,7 @@ def test_a_pasted_fingerprint_is_a_yes_if_it_is_the_hosts(line: Line) -> None:
     terminal = on_terminal(line)
     terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.enter(f" {fingerprint(line)[0]} ")
-    terminal.sees("You speak first")
+    terminal.sees("Connected to ")
     assert known_hosts(line).certificate_of("localhost", line.port)
 
 
@@ -129,7 +129,7 @@ def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(lin
 
     wait_for(rung, "the bell")
     waiting.enter("yes")
-    waiting.sees("You speak first")
+    waiting.sees("Connected to ")
 
 
 def test_without_a_terminal_an_unknown_key_is_refused_with_the_words_that_help(line: Line) -> None:
@@ -190,10 +190,10 @@ def test_a_full_disk_keeps_nobody_from_talking_but_another_key_has_to_be_written
 
 def test_the_right_fingerprint_is_accepted_without_asking(line: Line) -> None:
     terminal = on_terminal(line, "--fingerprint", fingerprint(line)[0])
-    terminal.sees("You speak first")
+    terminal.sees("Connected to ")
     assert "(yes/no, " not in terminal.text()
     assert _leaves(terminal) == 0
-    on_terminal(line).sees("You speak first")
+    on_terminal(line).sees("Connected to ")
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -261,7 +261,7 @@ def test_status_tells_the_same_number_on_both_sides(line: Line) -> None:
 
 def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line: Line) -> None:
     terminal = on_terminal(line, "--accept-new")
-    terminal.sees("You speak first")
+    terminal.sees("Connected to ")
     assert _leaves(terminal) == 0
     before = fingerprint(line)[0]
     _new_key(line)
@@ -279,7 +279,7 @@ def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line
     command = refused.line_with("pychat --forget").removeprefix("--").strip()
     assert run(line, command).returncode == 0
     helped = on_terminal(line, "--fingerprint", now)
-    helped.sees("You speak first")
+    helped.sees("Connected to ")
 
 
 def test_a_changed_key_is_refused_without_a_terminal_too(line: Line) -> None:
@@ -330,7 +330,7 @@ def test_who_poses_as_a_known_host_gets_no_byte_and_no_certificate(idle_line: Li
 def test_a_man_in_the_middle_of_a_conversation_ends_it(line: Line, hosts: Hosts) -> None:
     middle = hosts.middle(line.port)
     client = on_terminal(line, "--accept-new", port=middle.port)
-    client.sees("You speak first")
+    client.sees("Connected to ")
     client.enter(WORDS)
     line.console().sees(WORDS)
     middle.upward.clear()
@@ -345,7 +345,7 @@ def test_a_man_in_the_middle_of_a_conversation_ends_it(line: Line, hosts: Hosts)
 def test_what_is_said_cannot_be_read_on_the_way(line: Line, hosts: Hosts) -> None:
     middle = hosts.middle(line.port)
     client = on_terminal(line, "--accept-new", port=middle.port)
-    client.sees("You speak first")
+    client.sees("Connected to ")
     client.enter(WORDS)
     console = line.console()
     console.sees(WORDS)
@@ -360,7 +360,7 @@ def test_what_is_said_cannot_be_read_on_the_way(line: Line, hosts: Hosts) -> Non
 def test_what_is_said_cannot_be_changed_on_the_way(line: Line, hosts: Hosts) -> None:
     middle = hosts.middle(line.port)
     client = on_terminal(line, "--accept-new", port=middle.port)
-    client.sees("You speak first")
+    client.sees("Connected to ")
     changed: list[bytes] = []
 
     def change(data: bytes) -> bytes:
