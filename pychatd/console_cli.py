@@ -17,7 +17,7 @@ from pychat_client.config.preferences import load as load_preferences
 from pychat_client.config.targets import login_handle
 from pychat_client.errors import ExitStatus, UnreachableError, UsageError
 from pychat_client.text import check_handle, parse_port
-from pychatd import control, settings
+from pychatd import control, directories
 
 if TYPE_CHECKING:
     from pychat_client.ui.front_end import FrontEnd
@@ -93,7 +93,7 @@ def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:
 
     Raises UsageError that lists the lines when there are several, UnreachableError when there is none.
     """
-    lines = settings.running_lines([runtime] if runtime is not None else settings.runtime_bases())
+    lines = directories.running_services([runtime] if runtime is not None else directories.runtime_bases())
     if word is not None:
         port = parse_port(word)
         if port not in lines or not control.answers(lines[port] / "console.sock"):

@@ -1,4 +1,4 @@
-"""Asks a running daemon over its console socket, without being its console: status and history."""
+"""Asks a running daemon for its status and history, over the console socket, without becoming its console."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from pychat_client.protocol import wire
 
 ANSWER_SECONDS = 5.0
-"""How long a daemon may take for the next piece of its answer."""
+"""How long the daemon may take for each part of its answer."""
 
 
 def ask_status(path: Path) -> dict[str, Any]:
-    """The report of the daemon behind the console socket at `path` (report.report).
+    """The status of the daemon at the console socket `path` (service_status.report).
 
-    Raises UnreachableError when none answers, PermissionDeniedError when the socket is not ours to use.
+    Raises UnreachableError when no daemon answers, PermissionDeniedError when we may not use the socket.
     """
     import json
 
@@ -29,14 +29,14 @@ def ask_status(path: Path) -> dict[str, Any]:
         if isinstance(frame, wire.Status):
             report: dict[str, Any] = json.loads(frame.report)
             return report
-    raise TransportError(f"The daemon at {path} does not tell its status.")
+    raise TransportError(f"The daemon at {path} did not send its status.")
 
 
 def ask(path: Path, question: wire.Frame) -> Iterator[wire.Frame]:
-    """The frames with which the daemon behind the console socket at `path` answers a question.
+    """The frames with which the daemon at the console socket `path` answers a question.
 
-    Raises UnreachableError when there is none, PermissionDeniedError when the socket is not ours to use,
-    TransportError when the answer breaks off or makes no sense.
+    Raises UnreachableError when no daemon answers, PermissionDeniedError when we may not use the socket,
+    TransportError when the answer is incomplete or not valid.
     """
     from pychat_client.protocol import wire
     from pychat_client.protocol.codec import LineCodec
@@ -51,9 +51,9 @@ def ask(path: Path, question: wire.Frame) -> Iterator[wire.Frame]:
                     whole = isinstance(frame, wire.Ready | wire.Status | wire.Error)
                     yield frame
         except (OSError, ProtocolError) as error:
-            raise TransportError(f"The daemon at {path} did not answer to the end: {error}.") from None
+            raise TransportError(f"The daemon at {path} did not complete its answer: {error}.") from None
     if not whole:
-        raise TransportError(f"The daemon at {path} did not answer to the end.")
+        raise TransportError(f"The daemon at {path} did not complete its answer.")
 
 
 def answers(path: Path) -> bool:
@@ -62,7 +62,7 @@ def answers(path: Path) -> bool:
         _connect(path).close()
     except UnreachableError:
         return False
-    except PermissionDeniedError:  # it is there: attaching will say what is wrong
+    except PermissionDeniedError:  # a daemon is there; attaching to it reports the error
         return True
     return True
 
@@ -74,9 +74,9 @@ def _connect(path: Path) -> socket.socket:
         sock.connect(str(path))
     except PermissionError:
         sock.close()
-        from pychat_client.transport.connect import not_yours  # only for the sentence, for it loads asyncio
+        from pychat_client.transport.connect import permission_error  # loads asyncio, only for the sentence
 
-        raise not_yours(path) from None
+        raise permission_error(path) from None
     except OSError:
         sock.close()
         raise UnreachableError(f"No daemon answers at {path}.") from None

@@ -18,10 +18,10 @@ from pychat_client import __version__
 from pychat_client.cli import guarded
 from pychat_client.errors import ExitStatus, PermissionDeniedError, TransportError, UnreachableError, UsageError
 from pychat_client.text import parse_port, printable
-from pychatd import settings
+from pychatd import directories, settings
 from pychatd.control import answers, ask_status
-from pychatd.process import daemonize
-from pychatd.process.daemonize import Pidfile, read_pid
+from pychatd.process import daemonize, logs, systemd
+from pychatd.process.pidfile import Pidfile, read_pid
 from pychatd.settings import Settings
 
 EXIT_IDLE_SECONDS = 60.0
@@ -108,7 +108,7 @@ def _start(args: argparse.Namespace) -> int:
     assert line.pidfile is not None
 
     def serve(ready: Callable[[], None]) -> int:
-        daemonize.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket
+        logs.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket
         return line.serve(ready)
 
     return daemonize.detach(line.pidfile, line.listeners.descriptors(), serve)
@@ -117,9 +117,9 @@ def _start(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     os.umask(0o077)
-    daemonize.log_to_stderr()
+    logs.log_to_stderr()
     faulthandler.enable()  # systemd's watchdog sends SIGABRT: the log then tells where we hung
-    line = _Line(settings, lambda: _settings(args), daemonize.passed_sockets())
+    line = _Line(settings, lambda: _settings(args), systemd.passed_sockets())
     with line.pidfile or nullcontext():
         return line.serve(lambda: None)
 
@@ -179,8 +179,8 @@ class _Line:
         self.pidfile: Pidfile | None = None
         if settings.exit_idle is not None and not passed:
             raise UsageError(
-                "exit_idle is for a line whose port and console socket systemd keeps open (pychatd@.socket): "
-                "here nobody would start it again."
+                "exit_idle is for a service whose port and console socket systemd keeps open (pychatd@.socket): "
+                "here nothing would start it again."
             )
         listeners.make_directory(settings.state)
         tcp: list[socket] = []
@@ -206,7 +206,7 @@ class _Line:
         from pychatd.network.server import Server
 
         async def run() -> None:
-            journal = Journal(self._settings.journal, full=self._settings.durability == "full")
+            journal = Journal(self._settings.journal, full=self._settings.sync)
             server = Server(self._settings, self.listeners, journal, self._identity)
             await server.run(ready, self._reload)
 
@@ -243,8 +243,8 @@ def _stop(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     if args.port is None:
-        bases = [args.runtime_directory] if args.runtime_directory else settings.runtime_bases()
-        lines = settings.running_lines(bases)
+        bases = [args.runtime_directory] if args.runtime_directory else directories.runtime_bases()
+        lines = directories.running_services(bases)
     else:
         port = parse_port(args.port)
         lines = {port: _line_directory(args, port)}
@@ -273,8 +273,8 @@ def _line_directory(args: argparse.Namespace, port: int) -> Path:
     """Where the line on `port` runs, or would run."""
     if args.runtime_directory is not None:
         return Path(args.runtime_directory) / str(port)
-    bases = settings.runtime_bases()
-    return settings.running_lines(bases).get(port, bases[0] / str(port))
+    bases = directories.runtime_bases()
+    return directories.running_services(bases).get(port, bases[0] / str(port))
 
 
 def _report(place: Path) -> dict[str, Any] | None:

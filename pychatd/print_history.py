@@ -1,4 +1,4 @@
-"""`pychatd-console --history`: prints what the journal has, as text or as JSON lines."""
+"""`pychatd-console --history`: prints the messages in the journal, as text or as JSON lines."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def print_history(path: Path, since: str | None, pattern: str | None, *, as_json: bool) -> ExitStatus:
-    """Prints the messages of all conversations. Raises UsageError for a bad time or pattern, and what
-    query.ask raises."""
+    """Prints the messages of all conversations.
+
+    Raises UsageError for an invalid time or pattern, and what control.ask raises.
+    """
     start = None if since is None else parse_time(since, datetime.now(UTC))
     try:
         wanted = re.compile(pattern or "", re.IGNORECASE)
     except re.error as error:
-        raise UsageError(f"--grep: '{printable(pattern or '')}' is not a regular expression: {error}.") from None
+        raise UsageError(
+            f"--grep: '{printable(pattern or '')}' is not a valid regular expression: {error}."
+        ) from None
     at: wire.Timestamp | None = None
     peer: wire.Peer | None = None
     try:
@@ -47,23 +51,23 @@ def print_history(path: Path, since: str | None, pattern: str | None, *, as_json
                 case wire.Error(_, words):
                     raise TransportError(printable(words))
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough; Python must not try again when it ends
+    except BrokenPipeError:  # `| head` has ended; stop Python from writing again at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        raise PychatError(f"The history cannot be written: {error.strerror}.") from None
+        raise PychatError(f"Cannot write the history: {error.strerror}.") from None
     return ExitStatus.OK
 
 
 def parse_time(word: str, now: datetime) -> datetime:
-    """A time as people write it: a date, a date and a time (local), or `12h` for twelve hours before
-    `now`. Raises UsageError."""
+    """A date, a date and a local time, or `12h` for twelve hours before `now`. Raises UsageError."""
     try:
         if found := re.fullmatch(r"([0-9]{1,6})([mhd])", word):
             return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
         return datetime.fromisoformat(word).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--since: '{printable(word)}' is not a time; 2026-11-22, 2026-11-22T10:30 or 12h is."
+            f"--since: '{printable(word)}' is not a valid time; "
+            "use for example 2026-11-22, 2026-11-22T10:30 or 12h."
         ) from None
 
 

@@ -219,7 +219,7 @@ def test_the_settings_of_the_daemon_on_the_page_are_all_there_are(tmp_path: Path
     file.write_text(text)
     assert settings.load(7001, {}, config=file).turns is not settings.load(7000, {}, config=file).turns
     shown = tomllib.loads(text)
-    shown.pop("line")
+    shown.pop("port")
     assert difference("docs/configuration.md, The daemon,", set(shown), set(settings._KEYS)) == ""
 
 

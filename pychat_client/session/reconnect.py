@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pychat_client.errors import TransportError, UnreachableError, UntrustedHostError
 from pychat_client.protocol import wire
-from pychat_client.transport.connection import Connection
+from pychat_client.transport.connection import CloseReason, Connection
 
 PAUSE_FIRST = 0.5
 """Seconds before the second call: a daemon that restarts needs about as long."""
@@ -180,7 +180,7 @@ class ConnectionSupervisor:
         self._connection = None
         self._attempts += 1
         self._change(ConnectionState.DISCONNECTED)
-        if connection.refused:
+        if connection.close_reason is CloseReason.NOT_LISTED:
             return Verdict.REFUSED
         if not resumable or not (self._reached or self._wait):
             return Verdict.GIVE_UP

@@ -1,6 +1,6 @@
-"""Opens connections: to a daemon on another host, or on this one.
+"""Opens connections to a daemon on another host or on this one.
 
-Operating system errors become LinkErrors here, each with a sentence.
+Errors of the operating system become TransportErrors here, each with a sentence for the user.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from pathlib import Path
 from pychat_client.errors import PermissionDeniedError, TransportError, UnreachableError, UntrustedHostError
 from pychat_client.protocol.codec import Codec
 from pychat_client.text import printable
-from pychat_client.transport.connection import Connection, Owner, reason
+from pychat_client.transport.connection import Connection, Owner
+from pychat_client.transport.os_errors import describe
 
 DIAL_SECONDS = 20.0
-"""Until a connection is given up: a SYN lost four times is sent again within 15 s."""
+"""How long we try to connect: TCP repeats a lost SYN four times within 15 s."""
 
 
 async def dial(
     host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None, codec: Codec | None = None
 ) -> Connection:
-    """A link to a daemon, over TLS where there is a `context`; every address of the name is tried (RFC 8305).
+    """Connects to a daemon, over TLS if there is a `context`. Tries every address of the host (RFC 8305).
 
-    codec: for an other end that speaks no version 1, and so answers no pings.
-    Nothing is sent before `context` has found the daemon's certificate good. Raises UnreachableError when nobody
-    answers, UntrustedHostError for another certificate, TransportError otherwise, each with a sentence.
+    codec: for a classic program on the other side, which answers no pings.
+    Sends nothing before `context` has accepted the daemon's certificate. Raises UnreachableError without an
+    answer, UntrustedHostError for a certificate that is not accepted, TransportError otherwise.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -47,8 +48,8 @@ async def dial(
     return connection
 
 
-def look(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS) -> bytes:
-    """The certificate (DER) that a daemon shows; nothing is sent to it. Raises as `dial`."""
+def fetch_certificate(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS) -> bytes:
+    """Gets the certificate (DER) that a daemon shows. Sends nothing after the handshake. Raises as `dial`."""
     try:
         with (
             socket.create_connection((host, port), timeout=seconds) as sock,
@@ -62,43 +63,44 @@ def look(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SE
 
 
 def dial_error(error: Exception, host: str, port: int) -> TransportError:
-    """What a failed call means, as a sentence."""
+    """The error for a failed call, with a sentence for the user."""
     name = printable(host)
     match error:
         case ssl.SSLCertVerificationError():
-            return UntrustedHostError(
-                f"The key of {name} port {port} is not to be trusted: {error.verify_message}."
-            )
+            return UntrustedHostError(f"The key of {name} port {port} is not trusted: {error.verify_message}.")
         case ssl.SSLError():
-            return TransportError(f"No encrypted connection with {name} port {port}: {reason(error)}.")
+            return TransportError(f"Cannot open an encrypted connection to {name} port {port}: {describe(error)}.")
         case socket.gaierror():
-            return UnreachableError(f"There is no host '{name}': {error.strerror}.")
+            return UnreachableError(f"Unknown host '{name}': {error.strerror}.")
         case UnicodeError():
-            return UnreachableError(f"There is no host '{name}': that is no name of a host.")
+            return UnreachableError(f"Unknown host '{name}': this is not a valid host name.")
         case TimeoutError():
             return UnreachableError(f"{name} does not answer on port {port}.")
         case _:
-            return UnreachableError(f"Nobody answers at {name} port {port}: {reason(error)}.")
+            return UnreachableError(f"Cannot connect to {name} port {port}: {describe(error)}.")
 
 
-def not_yours(path: Path) -> PermissionDeniedError:
-    """That this user may not use the console socket at `path`, and what to do about it."""
-    words = f"The console socket {path} is not yours to use"
-    with suppress(OSError, KeyError):  # its directory may be closed as well
+def permission_error(path: Path) -> PermissionDeniedError:
+    """The error for a user who may not use the console socket at `path`; tells what to do."""
+    with suppress(OSError, KeyError):  # its directory may be closed to this user as well
         if group := path.stat().st_gid:
             return PermissionDeniedError(
-                f"{words}: join the group {grp.getgrgid(group).gr_name}, and log in again."
+                f"Permission denied for {path}: ask an administrator to add you to the group "
+                f"{grp.getgrgid(group).gr_name}, then log in again."
             )
-    return PermissionDeniedError(f"{words}: only its owner may.")
+    return PermissionDeniedError(f"Permission denied for {path}: only its owner can use it.")
 
 
 async def dial_unix(path: Path, owner: Owner) -> Connection:
-    """A link to a daemon on this machine. Raises UnreachableError or PermissionDeniedError, with a sentence."""
+    """Connects to the console socket of a daemon on this machine.
+
+    Raises UnreachableError or PermissionDeniedError, each with a sentence.
+    """
     loop = asyncio.get_running_loop()
     try:
         _, connection = await loop.create_unix_connection(lambda: Connection(owner), str(path))
     except PermissionError:
-        raise not_yours(path) from None
+        raise permission_error(path) from None
     except OSError as error:
-        raise UnreachableError(f"No daemon answers at {path}: {reason(error)}.") from None
+        raise UnreachableError(f"No daemon answers at {path}: {describe(error)}.") from None
     return connection

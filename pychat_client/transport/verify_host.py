@@ -1,6 +1,6 @@
-"""Before the first word to a host: is its key known, given, vouched for, or accepted by the user now?
+"""Decides whether a host's key is trusted: known, given on the command line, signed by a CA, or accepted now.
 
-Asks on the terminal, once for each host, as ssh does. Nothing but a TLS handshake is sent until then.
+Asks the user once for each host, as ssh does. Until then, nothing but a TLS handshake goes to the host.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 from pychat_client.config.paths import key_file, known_hosts_file
 from pychat_client.errors import PychatError, UntrustedHostError, UsageError
 from pychat_client.text import printable
-from pychat_client.transport.connect import DIAL_SECONDS, look
+from pychat_client.transport.connect import DIAL_SECONDS, fetch_certificate
 from pychat_client.trust import fingerprint, known_hosts, tls
 
 
@@ -24,11 +24,11 @@ def trusted_context(
     seconds: float = DIAL_SECONDS,
     call: Callable[[str], None] | None = None,
 ) -> tuple[ssl.SSLContext, str | None]:
-    """The TLS settings that connect with the right host only, and its fingerprint (None with --ca).
+    """TLS settings that accept only the right host, and its fingerprint (None with --ca).
 
-    seconds: how long a host that is not known yet may take to show its key; call: calls a user who may look
-    elsewhere when there is a question.
-    Raises UntrustedHostError when there is no reason to trust the key, and what dial.look raises.
+    seconds: how long an unknown host may take to show its key. call: alerts the user, who may be in another
+    window, before a question.
+    Raises UntrustedHostError when the key is not trusted, and what connect.fetch_certificate raises.
     """
     host: str = args.host
     if args.ca:
@@ -38,29 +38,30 @@ def trusted_context(
     wanted = None if args.fingerprint is None else fingerprint.check_fingerprint(args.fingerprint)
     pinned = None if accepted is None else fingerprint.fingerprint(accepted)
     if accepted is None or (wanted is not None and wanted != pinned):
-        shown = look(host, port, tls.looking_context(), seconds)
+        shown = fetch_certificate(host, port, tls.looking_context(), seconds)
         _decide(args, port, fingerprint.fingerprint(shown), wanted, call)
         try:
             known.accept(host, port, shown)
         except PychatError as error:
-            if accepted is not None:  # another key stands there, and would be the one that counts
+            if accepted is not None:  # the file keeps the old key, and the next call would use that one
                 raise
-            words = "This call goes on with the key; the next one will not know it."
+            words = "This call uses the key; the next call will ask again."
             print(f"pychat: {error} {words}", file=sys.stderr)
         accepted = shown
     return tls.pinned_context(accepted, key_file()), fingerprint.fingerprint(accepted)
 
 
 def explain_change(host: str, port: int, accepted: str, error: UntrustedHostError) -> UntrustedHostError:
-    """Why the accepted key, by its fingerprint, did not fit (`error`): looks at what the host shows now."""
-    shown = fingerprint.fingerprint(look(host, port, tls.looking_context()))
+    """A better error than `error`, which a connection to a host with another key than the `accepted` fingerprint
+    has raised: tells both keys."""
+    shown = fingerprint.fingerprint(fetch_certificate(host, port, tls.looking_context()))
     return error if shown == accepted else known_hosts.changed_key(host, port, accepted, shown)
 
 
 def _decide(
     args: argparse.Namespace, port: int, shown: str, wanted: str | None, call: Callable[[str], None] | None
 ) -> None:
-    """Raises UntrustedHostError unless the key that the host shows is to be accepted."""
+    """Raises UntrustedHostError unless the user accepts the key that the host shows."""
     name = f"{printable(args.host)} port {port}"
     if wanted is not None:
         _compare(name, shown, wanted)
@@ -68,34 +69,35 @@ def _decide(
     page = (
         f"The key of {name} is not known yet:\n\n    {shown}\n"
         f"    safety number {fingerprint.safety_number(shown)}\n\n"
-        f"The person there sees the same with 'pychatd fingerprint {port}'; compare by telephone.\n"
+        f"Ask the other person to run 'pychatd fingerprint {port}' and compare it, for example by phone.\n"
     )
     if args.accept_new:
         print(f"pychat: accepted the key of {name}: {shown}", file=sys.stderr)
         return
     if not sys.stdin.isatty():
         raise UntrustedHostError(
-            f"{page}Without a terminal to ask, accept it with --fingerprint {shown}, or any with --accept-new."
+            f"{page}There is no terminal to ask you. To accept this key, use --fingerprint {shown}; "
+            "to accept any new key, use --accept-new."
         )
     print(page, file=sys.stderr)
     if call is not None:
-        call(f"{name} answers, with a key that is not known yet.")
-    question = "Accept it, now and from now on (yes/no/[fingerprint])? "
+        call(f"{name} answers with a key that is not known yet.")
+    question = "Trust this host from now on? (yes/no, or paste the fingerprint) "
     while True:
         print(question, end="", file=sys.stderr, flush=True)
-        question = "Please type the whole word, yes or no, or the whole fingerprint: "
+        question = "Please type yes, no, or the full fingerprint: "
         answer = sys.stdin.readline()
         if answer.strip().lower() == "yes":
             return
         if not answer or answer.strip().lower() in ("no", "n"):
-            raise UntrustedHostError("Not accepted; nothing has been sent.")
-        with suppress(UsageError):  # it is no fingerprint either
+            raise UntrustedHostError("You did not accept the key. Nothing has been sent.")
+        with suppress(UsageError):  # not a fingerprint: ask again
             _compare(name, shown, fingerprint.check_fingerprint(answer))
             return
 
 
 def _compare(name: str, shown: str, given: str) -> None:
-    """Raises UntrustedHostError unless the key that the host shows is the one that the user has given."""
+    """Raises UntrustedHostError unless the host shows the key that the user has given."""
     if given != shown:
         raise UntrustedHostError(
             f"The key of {name} is not the one you gave. Nothing has been sent.\nIt is {shown}."

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.text import printable
-from pychat_client.transport.connection import reason
+from pychat_client.transport.os_errors import describe
 
 IDLE_SECONDS = 120.0
 """After so long without a key the user is taken to be away, even if the terminal has the focus."""
@@ -118,7 +118,7 @@ class Alerts:
             )
         except OSError as error:
             name = printable(self._preferences.hook[0])
-            self._complain(f"Cannot start the hook {name}: {reason(error)}.")
+            self._complain(f"Cannot start the hook {name}: {describe(error)}.")
             return
         self._hooks.append(hook)
         threading.Thread(target=hook.wait, daemon=True).start()  # so that it leaves no zombie

@@ -17,7 +17,7 @@ from pychat_client.errors import MessageError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room
-from pychat_client.transport.connection import Connection
+from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
@@ -57,7 +57,7 @@ class ConsoleSession(EndpointSession):
         self._state = ConsoleState.CONNECTED
         self._handle = ""  # of its hello, and of its messages
         self._cursor = Cursor()
-        self._set_deadline(HELLO_SECONDS, lambda: self.connection.abort("no hello in time"))
+        self._set_deadline(HELLO_SECONDS, lambda: self.connection.abort(CloseReason.NO_HELLO))
 
     # -------------------------------------------------------------- from the connection
 

@@ -22,7 +22,7 @@ class EndpointSession(ABC):
 
     def __init__(self, switchboard: Switchboard, log_name: str) -> None:
         """log_name: what the log calls this end."""
-        self.connection = Connection(self)
+        self.connection = Connection(self, batch=switchboard.write_batch)
         self._switchboard = switchboard
         self._log_name = log_name
         self._signals = Signs(slack=LATE)

@@ -17,7 +17,7 @@ from pychat_client.errors import PermissionDeniedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import printable
-from pychat_client.transport.connection import FINISH_SECONDS, Connection
+from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
 from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.model import (
@@ -332,7 +332,7 @@ class PeerSession(EndpointSession):
                 self.connection.send([frame])
             case wire.Error(code):
                 log.warning("%s: says that we broke the protocol (%s)", self.address, printable(code[:20]))
-                self.connection.abort("it reported an error")
+                self.connection.abort(CloseReason.REMOTE_ERROR)
             case _:
                 super()._handle_control(frame)
 

@@ -19,6 +19,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
 from pychat_client.text import printable
+from pychat_client.transport.connection import WriteBatch
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.journal_health import JournalHealth
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
@@ -59,6 +60,7 @@ class Switchboard:
         self.operator: ConsolePort | None = None  # the attached console
         self.waiting_callers: set[PeerPort] = set()  # they have our hello, and have sent no message yet
         self.started = datetime.now(UTC)
+        self.write_batch = WriteBatch()  # of the connections of both sides
         self._seat_kept_until = 0.0  # by the loop's clock
         self._changed = changed
         self._tokens = TokenBucket()  # one for all peers: a new connection gains nothing

@@ -1,35 +1,47 @@
-"""From an accepted TCP connection to a caller: how many there may be, TLS or plain, and who may in.
+"""Who gets in: from an accepted socket to the session of a caller or of a console.
 
-TLS or plain is told by the first byte, which stays where it is (0x16 begins a TLS ClientHello). A
-stranger gets no further than here; the conversation of others does not notice.
+Callers: limits, TLS or plain TCP, the allowlist. The first byte tells TLS from plain TCP (0x16 begins a TLS
+ClientHello); we only peek at it. Consoles: which users may use the console socket. A caller that is not
+admitted gets no further than here, and does not disturb the conversation of others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import pwd
+import random
 import socket
 import ssl
+import struct
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, cast
 
-from pychat_client.errors import PermissionDeniedError
+from pychat_client.errors import PermissionDeniedError, TransportError
 from pychat_client.protocol import wire
-from pychat_client.transport.connection import FINISH_SECONDS, Connection
+from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
+from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.peer_session import HELLO_SECONDS, PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.identity import Identity
 from pychatd.settings import Settings
 
 CALLERS_PER_HOST = 8
-"""Of the `callers` that may be here at once (one talks, the others may wait to speak first; memory and files
-are bounded whatever comes), so many may be from one address: nobody can fill all places alone."""
+"""The maximum of connections from one address, of the `callers` that may be here at the same time: one address
+alone cannot take all places. One caller talks, the others may wait to send the first message; memory and open
+files stay limited."""
+
+CONSOLES_MAX = 16
+"""Connections to the console socket at the same time: one is the console, others ask for status and history."""
 
 TLS_SECONDS = 10.0
-"""For the TLS handshake: two round trips, and a slow machine."""
+"""How long the TLS handshake may take: two round trips and a slow machine."""
 
 _CLIENT_HELLO = 0x16
 
@@ -38,119 +50,120 @@ log = logging.getLogger("pychatd")
 
 @dataclass(eq=False, slots=True)
 class _Pending:
-    """One connection from outside. caller: once it is in."""
+    """One connection from outside, from accept to close."""
 
     host: str
     task: asyncio.Task[None] | None
-    caller: PeerSession | None = None
+    session: PeerSession | None = None  # after the first byte
 
-    def put_out(self) -> None:
-        if self.caller is not None and self.caller.connection.live:
-            self.caller.connection.abort("others want to call")
+    @property
+    def connection(self) -> Connection | None:
+        """The live connection of the session, from the end of the handshake on."""
+        return self.session.connection if self.session is not None and self.session.connection.live else None
+
+    def evict(self) -> None:
+        if (connection := self.connection) is not None:
+            connection.abort(CloseReason.EVICTED)
         elif self.task is not None:
             self.task.cancel()
 
 
 class Admission:
-    """Lets callers in."""
+    """Admits callers."""
 
     def __init__(self, switchboard: Switchboard, settings: Settings, identity: Identity) -> None:
         self._switchboard = switchboard
-        self._visits: dict[_Pending, None] = {}  # in the order of their coming
-        self.use(settings, identity)
+        self._settings = settings
+        self._identity = identity
+        self._pending: dict[_Pending, None] = {}  # in the order of arrival
 
-    def use(self, settings: Settings, identity: Identity) -> None:
-        """Takes new settings; a caller whose certificate is not on the allowlist any more is put out."""
+    def apply(self, settings: Settings, identity: Identity) -> None:
+        """Uses new settings; closes the connections of callers who are no longer on the allowlist."""
         self._settings = settings
         self._identity = identity
         for connection in self.connections:
             try:
                 identity.name_of(connection.certificate())
             except PermissionDeniedError as error:
-                log.warning("A caller is not on the allowlist any more")
+                log.warning("A caller is no longer on the allowlist: connection closed")
                 connection.close([wire.Error("not-authorized", str(error))])
 
     @property
     def connections(self) -> set[Connection]:
-        """Those of the callers that are in."""
-        return {
-            visit.caller.connection
-            for visit in self._visits
-            if visit.caller is not None and visit.caller.connection.live
-        }
+        """The connections of all admitted callers."""
+        return {connection for pending in self._pending if (connection := pending.connection) is not None}
 
     async def admit(self, sock: socket.socket) -> None:
-        """Looks after one connection until it is closed."""
+        """Serves one connection until it is closed."""
         try:
             host = str(sock.getpeername()[0])
-        except OSError:  # gone again already
+        except OSError:  # closed again already
             sock.close()
             return
-        visit = _Pending(host, asyncio.current_task())
-        if not self._has_room(host):
-            log.info("%s: one caller too many", host)
+        pending = _Pending(host, asyncio.current_task())
+        if not self._make_room(host):
+            log.info("%s: refused, too many connections", host)
             sock.close()
             return
-        self._visits[visit] = None
+        self._pending[pending] = None
         try:
-            await self._let_in(sock, visit)
+            await self._serve(sock, pending)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            log.info("%s: did not get in: %s", host, error)
+            log.info("%s: not admitted: %s", host, error)
         finally:
             sock.close()
-            self._visits.pop(visit, None)
+            self._pending.pop(pending, None)
 
-    def _has_room(self, host: str) -> bool:
-        """Whether one more may come. Where there are too many, one of those who do not have the seat has to
-        go: who comes back to a conversation must not be locked out by strangers."""
-        hosts = Counter(visit.host for visit in self._visits)
-        if hosts[host] < CALLERS_PER_HOST and len(self._visits) < self._settings.callers:
+    def _make_room(self, host: str) -> bool:
+        """Whether one more connection from `host` may come; evicts another one if there are too many.
+
+        Never evicts the caller who has the seat. So a peer that reconnects is not locked out by strangers.
+        """
+        hosts = Counter(pending.host for pending in self._pending)
+        if hosts[host] < CALLERS_PER_HOST and len(self._pending) < self._settings.callers:
             return True
-        # Of the address that has most; at random, so that nobody can time it.
         crowded = host if hosts[host] >= CALLERS_PER_HOST else hosts.most_common(1)[0][0]
-        strangers = [
-            visit
-            for visit in self._visits
-            if visit.host == crowded and (visit.caller is None or visit.caller is not self._switchboard.peer)
+        candidates = [
+            pending
+            for pending in self._pending
+            if pending.host == crowded
+            and (pending.session is None or pending.session is not self._switchboard.peer)
         ]
-        if not strangers:
+        if not candidates:
             return False
-        import random
-
-        out = random.choice(strangers)  # noqa: S311 -- not a secret
-        out.put_out()
-        del self._visits[out]
+        evicted = random.choice(candidates)  # noqa: S311 -- not a secret; random so that nobody can time it
+        evicted.evict()
+        del self._pending[evicted]
         return True
 
-    async def _let_in(self, sock: socket.socket, visit: _Pending) -> None:
+    async def _serve(self, sock: socket.socket, pending: _Pending) -> None:
         async with asyncio.timeout(HELLO_SECONDS):
-            first = await _first_byte(sock)
+            first = await _peek(sock)
         if first is None:
             return
         secure = first == _CLIENT_HELLO
-        if not secure and not self._takes_plain(visit.host):
-            words = "This line is encrypted: call it with 'pychat HOST PORT'."
+        if not secure and not self._accepts_plain(pending.host):
+            words = "This service needs an encrypted connection: use 'pychat HOST PORT'."
             await _send_last(sock, f"{wire.Error('plaintext', words)}\n".encode())
             return
         address = address_of(sock.getpeername())
-        # Whose certificate it is, is asked of the list as it is then: a reload may come before the hello.
-        caller = PeerSession(self._switchboard, address, self._name_of, secure=secure)
-        visit.caller = caller
+        session = pending.session = PeerSession(self._switchboard, address, self._name_of, secure=secure)
         try:
             if secure:
-                await self._shake_hands(sock, caller.connection)
+                await self._shake_hands(sock, session.connection)
             else:
-                await asyncio.get_running_loop().connect_accepted_socket(lambda: caller.connection, sock)
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: session.connection, sock)
         except BaseException:
-            caller.abandon()
+            session.abandon()
             raise
-        await caller.connection.closed
+        await session.connection.closed
 
     def _name_of(self, certificate: bytes | None) -> str | None:
+        """Asks the present allowlist: a reload may come between the handshake and the hello."""
         return self._identity.name_of(certificate)
 
     async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
-        """The TLS handshake. Who fails it is told why: asyncio drops the alert that says so."""
+        """The TLS handshake. If it fails, sends the TLS alert that tells the caller why: asyncio drops it."""
         context = _RememberingContext(self._identity.context)
         with sock.dup() as spare:
             try:
@@ -161,14 +174,66 @@ class Admission:
                 await _send_last(spare, context.alert)
                 raise
 
-    def _takes_plain(self, host: str) -> bool:
+    def _accepts_plain(self, host: str) -> bool:
         if self._identity.names is not None or self._settings.plaintext == "never":
-            return False  # an allowlist knows people by their certificates, and plain TCP shows none
+            return False  # an allowlist needs certificates, and plain TCP has none
         return self._settings.plaintext == "always" or ip_address(host.partition("%")[0]).is_loopback
 
 
+class ConsoleAdmission:
+    """Admits programs of this machine to the console socket."""
+
+    def __init__(self, switchboard: Switchboard, path: Path, status: Callable[[], str]) -> None:
+        """path: of the console socket; status: gives the state of the service as JSON."""
+        self._switchboard = switchboard
+        self._path = path
+        self._status = status
+        self.connections: set[Connection] = set()
+
+    async def admit(self, sock: socket.socket) -> None:
+        """Serves one connection until it is closed."""
+        pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        user = f"{_user_name(uid)} (pid {pid})"
+        try:
+            if len(self.connections) >= CONSOLES_MAX:
+                raise TransportError("too many connections")
+            if not may_use(uid, gid, self._path):
+                raise TransportError("permission denied")
+            connection = ConsoleSession(self._switchboard, user, self._status).connection
+            self.connections.add(connection)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+            await connection.closed
+        except (OSError, TransportError) as error:
+            log.warning("console: %s: not admitted: %s", user, error)
+        finally:
+            self.connections -= {connection for connection in self.connections if connection.closed.done()}
+            sock.close()
+
+
+def may_use(uid: int, gid: int, path: Path) -> bool:
+    """Whether a user may use the console socket at `path`: root, the daemon's own user, and its group.
+
+    The mode of the socket says the same. This check also covers a descriptor that was passed on, and a mode that
+    has changed.
+    """
+    if uid in (0, os.geteuid()):
+        return True
+    try:
+        groups = {gid, *os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)}
+    except KeyError:
+        groups = {gid}
+    return path.stat().st_gid in groups
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
 class _RememberingContext:
-    """An SSL context for one connection that keeps the alert of a handshake which fails."""
+    """An SSL context for one connection that keeps the alert of a failed handshake."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -192,7 +257,8 @@ class _RememberingContext:
 
 
 async def _send_last(sock: socket.socket, data: bytes) -> None:
-    """Sends `data` so that it is read: what still comes is taken first, or closing would reset it away."""
+    """Sends `data`, and reads until the other side closes: closing with unread data would reset the connection,
+    and `data` could be lost."""
     loop = asyncio.get_running_loop()
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(FINISH_SECONDS):
@@ -203,13 +269,13 @@ async def _send_last(sock: socket.socket, data: bytes) -> None:
 
 
 def address_of(name: tuple[str, int]) -> str:
-    """A socket's address in one word."""
+    """The address of a socket in one word."""
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _first_byte(sock: socket.socket) -> int | None:
-    """The first byte, left in the socket; None when it is closed before there is one."""
+async def _peek(sock: socket.socket) -> int | None:
+    """The first byte, without reading it; None if the connection closes before."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     loop.add_reader(sock, readable.set)

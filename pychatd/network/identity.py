@@ -1,7 +1,7 @@
-"""The daemon's key and certificate, and the allowlist of client certificates: TLS settings of a line.
+"""The TLS settings of a service: its key and certificate, and the allowlist of client certificates.
 
-The key is made once, in a process of its own, because the library for it would stay in the daemon's
-memory. Knows no connections; `server` wraps them in what it finds here.
+A separate process makes the key, because the library for it would stay in the daemon's memory. Knows no
+connections; `admission` uses these settings for them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pychat_client import files
@@ -29,37 +29,37 @@ except errors.PychatError as error:
 """
 
 MAKING_SECONDS = 60.0
-"""How long making a key may take: far over what a starved machine needs."""
+"""How long making a key may take: much more than a busy machine needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a line shows to callers, and whom it lets in."""
+    """The certificate that callers see, and the callers that may come in."""
 
     context: ssl.SSLContext
     fingerprint: str
-    names: dict[bytes, str] | None = field(default=None)
-    """DER certificates of who may call, with their names; None lets everybody in."""
+    names: dict[bytes, str] | None = None
+    """The allowlist: certificates (DER) and the names of their owners; None: everybody may call."""
 
     complaints: tuple[str, ...] = ()
-    """What is wrong with the allowlist, for the log."""
+    """Problems with the allowlist, for the log."""
 
     def name_of(self, certificate: bytes | None) -> str | None:
-        """Whose client certificate (DER) it is; None on a line that lets everybody in.
+        """The name of the owner of a client certificate (DER); None without an allowlist.
 
-        Raises PermissionDeniedError for one that is not on the allowlist.
+        Raises PermissionDeniedError for a certificate that is not on the allowlist.
         """
         if self.names is None:
             return None
         if certificate is None or certificate not in self.names:
-            raise PermissionDeniedError("Your certificate is not on the list of who may call here.")
+            raise PermissionDeniedError("Your certificate is not on the list of callers here.")
         return self.names[certificate]
 
 
 def load(settings: Settings, *, make: bool = False) -> Identity:
-    """The identity of a line. make: makes a key and certificate where there is none yet: at a first start.
+    """Loads the identity of a service. make: makes a key and certificate if there is none, at the first start.
 
-    Raises PychatError with a sentence when a configured file is of no use.
+    Raises PychatError when a configured file cannot be used.
     """
     path = settings.identity
     if make and settings.certificate is None:
@@ -68,18 +68,18 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
         else:
             _make(path)
     if settings.key is not None and settings.certificate is None:
-        raise UsageError(f"The key {settings.key} has no certificate: say which is its (certificate).")
+        raise UsageError(f"The key {settings.key} needs its certificate: add the setting certificate.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # a resumed TLS session would show no certificate
     try:
-        context.load_cert_chain(path, settings.key, password=lambda: "")  # or OpenSSL asks on the terminal
+        context.load_cert_chain(path, settings.key, password=lambda: "")  # otherwise OpenSSL asks on the terminal
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"The key and certificate in {path} cannot be used: {_words(error)}.") from None
+        raise UsageError(f"Cannot use the key and certificate in {path}: {_clause(error)}.") from None
     complaints: list[str] = []
     names = None if settings.authorized is None else _load_names(settings.authorized, complaints)
     if names is not None:
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the listed one counts, not who signed it
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted, not its issuer
         context.verify_mode = ssl.CERT_REQUIRED
         for certificate in names:
             context.load_verify_locations(cadata=certificate)
@@ -87,24 +87,24 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
 
 
 def _load_names(directory: Path, complaints: list[str]) -> dict[bytes, str]:
-    """The certificates in `authorized/NAME.pem`. What cannot be read lets nobody in, and is told."""
+    """The certificates in `authorized/NAME.pem`. Skips unreadable files, and reports them in `complaints`."""
     names: dict[bytes, str] = {}
     try:
         files = sorted(file for file in directory.iterdir() if file.suffix == ".pem")
     except OSError as error:
-        complaints.append(f"The allowlist {directory} cannot be read: {error.strerror}; nobody is let in.")
+        complaints.append(f"Cannot read the allowlist {directory}: {error.strerror}. No caller is admitted.")
         return names
     for file in files:
         try:
             if not file.is_file():
-                raise PychatError(f"{file} is no file.")
+                raise PychatError(f"{file} is not a regular file.")
             certificate = certificates.certificate_der(file)
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
             names[certificate] = "_".join(printable(file.stem).split())
         except (PychatError, ssl.SSLError) as error:
             complaints.append(f"Not on the allowlist: {printable(str(error))}")
     if not names:
-        complaints.append(f"The allowlist {directory} has no certificate: nobody is let in.")
+        complaints.append(f"The allowlist {directory} has no certificate. No caller is admitted.")
     return names
 
 
@@ -120,12 +120,12 @@ def _make(path: Path) -> None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PychatError(f"The line's key cannot be made: {error}.") from None
+        raise PychatError(f"Cannot make the key of the service: {error}.") from None
     if result.returncode != 0:
-        raise PychatError(f"The line's key cannot be made: {result.stderr.strip()[-200:]}")
+        raise PychatError(f"Cannot make the key of the service: {result.stderr.strip()[-200:]}")
 
 
-def _words(error: OSError) -> str:
+def _clause(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"{error.reason or error}".lower().replace("_", " ")
     return error.strerror or str(error)

@@ -1,8 +1,7 @@
-"""What a line listens on: its port and its console's socket, its own ones or those that systemd passes.
+"""The listening sockets of a service: its port and its console's socket, opened here or passed by systemd.
 
-systemd's tell by their family what they are for. They outlive this process, so they are never removed here;
-nor is there a pidfile then, which guards the console's socket against a second daemon. Operating system
-errors become sentences here.
+systemd's sockets outlive this process, so we never remove them. There is no pidfile then: systemd itself
+prevents a second daemon. Errors of the operating system become sentences here.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from pychat_client.errors import BusyError, PermissionDeniedError, PychatError, 
 from pychatd.settings import EVERYWHERE, Settings
 
 BACKLOG = 64
-"""Connections the kernel may complete before we accept them."""
+"""Connections that the kernel may complete before we accept them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """All that a line listens on."""
+    """All listening sockets of a service."""
 
     tcp: list[socket.socket]
     console: socket.socket
     passed: bool
-    """Whether they are systemd's, and outlive this process."""
+    """Whether they are systemd's."""
 
     @property
     def console_path(self) -> Path:
@@ -40,7 +39,7 @@ class Listeners:
         return [sock.fileno() for sock in (*self.tcp, self.console)]
 
     def close(self) -> None:
-        """Listens no more. What waits in systemd's sockets is left for the next daemon."""
+        """Stops listening. Connections that wait in systemd's sockets stay there for the next daemon."""
         if not self.passed:
             with suppress(OSError):
                 self.console_path.unlink()
@@ -49,8 +48,10 @@ class Listeners:
 
 
 def sort(passed: Sequence[socket.socket]) -> Listeners:
-    """What of the sockets that systemd passes is the port's, and what the console's. Raises UsageError when
-    one of both is missing, or something else is there."""
+    """Sorts the sockets from systemd into those of the port and that of the console, by their families.
+
+    Raises UsageError when one of both is missing, or another socket is there.
+    """
     tcp: list[socket.socket] = []
     consoles: list[socket.socket] = []
     for sock in passed:
@@ -59,35 +60,37 @@ def sort(passed: Sequence[socket.socket]) -> Listeners:
         elif sock.family == socket.AF_UNIX and not consoles and isinstance(sock.getsockname(), str):
             consoles.append(sock)
         else:
-            raise UsageError(f"systemd passes a socket that is of no use here: {sock.getsockname()!r}.")
+            raise UsageError(f"systemd passes a socket that pychatd cannot use: {sock.getsockname()!r}.")
         sock.setblocking(False)
     if not (tcp and consoles):
         missing = "the console's socket" if tcp else "the port"
-        raise UsageError(f"The socket unit does not open {missing}: it needs a ListenStream= for that as well.")
+        raise UsageError(f"The socket unit does not open {missing}: add a ListenStream= for it.")
     return Listeners(tcp, consoles[0], passed=True)
 
 
-# ------------------------------------------------------------------ our own
+# ------------------------------------------------------------------ without systemd
 
 
 def make_directory(directory: Path) -> None:
-    """A directory of the line, 0700 if we make it; power loss does not take it away.
+    """Makes a directory of the service, with mode 0700, if it is missing. It survives a power failure.
 
     Raises PermissionDeniedError.
     """
     try:
         files.make_directory(directory)
     except OSError as error:
-        raise PermissionDeniedError(f"The directory {directory} cannot be made: {error.strerror}.") from None
+        raise PermissionDeniedError(f"Cannot make the directory {directory}: {error.strerror}.") from None
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise PermissionDeniedError(f"The directory {directory} cannot be written: it is not yours, or read-only.")
+        raise PermissionDeniedError(
+            f"Cannot write to the directory {directory}: it is not yours, or it is read-only."
+        )
 
 
 def bind_tcp(settings: Settings) -> list[socket.socket]:
-    """Listening sockets on every address of `settings`; of the default ones IPv6 may be missing.
+    """Opens listening sockets on every address of `settings`. With the default addresses, IPv6 may be missing.
 
-    Raises BusyError when the port is in use, PermissionDeniedError below 1024 without the right, UsageError for
-    an address that is not of this machine.
+    Raises BusyError when the port is in use, PermissionDeniedError below 1024 without the privilege, UsageError
+    for an address that this machine does not have.
     """
     optional = settings.listen == EVERYWHERE
     bound: list[socket.socket] = []
@@ -129,16 +132,19 @@ def _bind_error(error: OSError, address: str, port: int) -> PychatError:
         case errno.EADDRINUSE:
             return BusyError(f"Port {port} is in use by another program (on {address}).")
         case errno.EACCES | errno.EPERM:
-            return PermissionDeniedError(f"Port {port} cannot be opened: ports below 1024 are root's.")
+            return PermissionDeniedError(f"Cannot open port {port}: only root may open ports below 1024.")
         case errno.EADDRNOTAVAIL:
-            return UsageError(f"{address} is not an address of this machine; see --listen.")
+            return UsageError(f"This machine does not have the address {address}; see --listen.")
         case _:
-            return TransportError(f"Port {port} cannot be opened on {address}: {error.strerror}.")
+            return TransportError(f"Cannot open port {port} on {address}: {error.strerror}.")
 
 
 def bind_console(path: Path) -> socket.socket:
-    """The listening console socket, 0660 from its first instant. The pidfile's lock is held, so what
-    lies at `path` is a dead daemon's. Raises PermissionDeniedError."""
+    """Opens the console's listening socket, which has mode 0660 from its first moment on.
+
+    Removes what is at `path`: we hold the pidfile's lock, so it was left by a daemon that was killed.
+    Raises PermissionDeniedError.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     umask = os.umask(0o117)
     try:
@@ -148,7 +154,7 @@ def bind_console(path: Path) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise PermissionDeniedError(f"The console socket {path} cannot be made: {error.strerror}.") from None
+        raise PermissionDeniedError(f"Cannot make the console socket {path}: {error.strerror}.") from None
     finally:
         os.umask(umask)
     return sock

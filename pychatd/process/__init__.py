@@ -1,1 +1,1 @@
-"""The daemon as a process of its system: pidfile, detaching, logs, systemd."""
+"""The daemon as a process of its system: one file for each of pidfile, detaching, logs and systemd."""

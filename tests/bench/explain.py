@@ -75,7 +75,7 @@ def profile(tools: Tools, directory: Path) -> dict[str, float]:
     say("profile")
     file = directory / "profile"
     within = [tools.program("python"), "-m", "cProfile", "-o", str(file)]
-    server = Server(KINDS["pychat, durability process"], tools, directory / "server", within)
+    server = Server(KINDS["pychat, no sync"], tools, directory / "server", within)
     try:
         load(tools, "rtt", "pychat", server.peer, server.operator, 20_000, mode="same")
     finally:

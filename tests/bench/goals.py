@@ -60,7 +60,7 @@ def of_lines(key: str, most: bool) -> Value:
 
 
 RELAY, SAVING, ARCHIVE = "bare C relay", "mosquitto, autosave", "prosody, MAM"
-PROCESS = "pychat, durability process"
+PROCESS = "pychat, no sync"
 
 
 def _goals() -> list[Goal]:
@@ -74,7 +74,7 @@ def _goals() -> list[Goal]:
         Goal("message to durable ack, p50", ack, 1.5, speed(RELAY, "same", "ack"), RELAY),
         Goal("message to durable ack, p50", ack, 1.0, speed(SAVING, "same", "ack"), SAVING),
         Goal(
-            'round trip, durability = "process", p50',
+            "round trip without syncs, p50",
             speed(PROCESS, "same", "rtt"),
             0.8,
             speed("prosody", "same", "rtt"),

@@ -200,7 +200,7 @@ def starts(tools: Tools, directory: Path, repeats: int) -> dict[str, list[float]
     home = {"HOME": str(directory), "XDG_DATA_HOME": f"{directory}/data", "TERM": "xterm-256color"}
     home |= {"XDG_STATE_HOME": f"{directory}/state", "XDG_CONFIG_HOME": f"{directory}/config"}
     config = directory / "pychatd.toml"
-    config.write_text(LINE.format(turns="alternate", durability="full"))
+    config.write_text(LINE.format(turns="alternate"))
     daemon = [
         *(tools.program("pychatd"), "run", port, "--config", config),
         *("--state-directory", directory / "lines", "--runtime-directory", runtime),
@@ -325,7 +325,7 @@ def lines(tools: Tools, directory: Path, counts: Sequence[int], repeats: int) ->
     figures: list[dict[str, Any]] = []
     config = directory / "pychatd.toml"
     identity = directory / "first/state" / str(first.port) / "identity.pem"
-    config.write_text(LINE.format(turns="free", durability="full") + f'certificate = "{identity}"\n')
+    config.write_text(LINE.format(turns="free") + f'certificate = "{identity}"\n')
     try:
         for count in counts:
             say(f"{count} lines")

@@ -100,7 +100,7 @@ class Axes:
 
 def trips(figures: dict[str, Any]) -> str:
     """How long round trips take: not only the middle one."""
-    names = ("pychat", "bare C relay", "mosquitto, autosave", "prosody, MAM", "pychat, durability process")
+    names = ("pychat", "bare C relay", "mosquitto, autosave", "prosody, MAM", "pychat, no sync")
     curves: dict[str, list[Point]] = {}
     for name in names:
         if name in figures["speed"]:

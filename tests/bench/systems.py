@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pychatd.settings import UNSAFE_NO_SYNC
 from tests.e2e.harness import free_port
 
 HERE = Path(__file__).parent
@@ -32,7 +33,6 @@ LINE = """
 rate = 0                 # the limit for strangers would be all that is measured
 turns = "{turns}"
 listen = ["127.0.0.1"]
-durability = "{durability}"
 """
 
 
@@ -74,8 +74,8 @@ KINDS = {
     kind.name: kind
     for kind in (
         Emphasis("pychat", "pychat", True, "power loss: synced before the ack"),
-        Emphasis("pychat, durability process", "pychat", True, "a killed daemon"),
-        Emphasis("pychat, durability process, plain TCP", "pychat", False, "a killed daemon"),
+        Emphasis("pychat, no sync", "pychat", True, "a killed daemon"),
+        Emphasis("pychat, no sync, plain TCP", "pychat", False, "a killed daemon"),
         Emphasis("bare C relay", "relay", False, "power loss: synced before the ack"),
         Emphasis("mosquitto, autosave", "mqtt", False, "a killed broker; not synced for each message", 500, 3_000),
         Emphasis("mosquitto", "mqtt", False, "nothing"),
@@ -85,7 +85,7 @@ KINDS = {
         Emphasis("socat", "raw", False, "nothing, and nothing is confirmed", 1000, 100_000),
     )
 }
-QUICK = ("pychat", "pychat, durability process", "bare C relay")
+QUICK = ("pychat", "pychat, no sync", "bare C relay")
 
 
 class Server:
@@ -112,6 +112,7 @@ class Server:
             stdout=self._log,
             stderr=self._log,
             cwd=directory,
+            env={**os.environ, UNSAFE_NO_SYNC: "1" if "no sync" in kind.name else "0"},
         )
         try:
             self._wait()
@@ -145,9 +146,8 @@ class Server:
                 return self._prosody()
 
     def _pychatd(self) -> list[str]:
-        durability = "process" if "process" in self.kind.name else "full"
         config = self.directory / "pychatd.toml"
-        config.write_text(LINE.format(turns="free", durability=durability))
+        config.write_text(LINE.format(turns="free"))
         runtime = self.directory / "run"
         self.operator = f"unix:{runtime}/{self.port}/console.sock"
         return [

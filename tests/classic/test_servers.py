@@ -133,7 +133,7 @@ def test_a_missing_server_is_reported(idle_line: Line, listener: socket.socket) 
     listener.close()
     port = str(idle_line.port)
     ann = Piped(idle_line.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
-    ann.notes("Nobody answers at 127.0.0.1")
+    ann.notes("Cannot connect to 127.0.0.1")
     assert ann.exit_status() == 3
 
 

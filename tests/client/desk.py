@@ -130,6 +130,6 @@ async def desk(
             with suppress(asyncio.CancelledError):
                 await running
             one.final = one.written
-            connection.abort("the test is over")
+            connection.abort()
             raw.hang_up()
             await connection.closed

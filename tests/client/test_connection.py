@@ -1,4 +1,4 @@
-"""A link on a real socket: what came in one read, how it ends, and what happens in silence."""
+"""A connection on a real socket: what one read brings, how it ends, and what happens in silence."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.protocol import codec, wire
 from pychat_client.protocol.codec import Codec
-from pychat_client.transport import connection as link_module
-from pychat_client.transport.connection import UNSENT_MAX, Connection, reason
+from pychat_client.transport import connection as connection_module
+from pychat_client.transport.connection import UNSENT_MAX, CloseReason, Connection, WriteBatch
+from pychat_client.transport.os_errors import describe
 from tests.aio import Raw, attach, in_loop
 from tests.client.recorder import Recorder
 
@@ -21,20 +22,20 @@ HI = wire.Message("Bob", "Hi!")
 
 
 @asynccontextmanager
-async def linked(
-    *, codec: Codec | None = None, liveness: bool = False
+async def connected(
+    *, codec: Codec | None = None, keepalive: bool = False
 ) -> AsyncIterator[tuple[Recorder, Connection, Raw]]:
-    """An owner, its link, and the raw other end."""
+    """An owner, its connection, and the raw other end."""
     owner = Recorder()
     connection = Connection(owner, codec)
     raw = await attach(connection)
-    if liveness:
+    if keepalive:
         connection.start_keepalive()
     try:
         yield owner, connection, raw
     finally:
         raw.hang_up()
-        connection.abort("the test is over")
+        connection.abort()
         await connection.closed
 
 
@@ -42,15 +43,15 @@ async def linked(
 
 
 @in_loop
-async def test_the_frames_of_one_read_are_handed_on_together() -> None:
-    async with linked() as (owner, _, raw):
+async def test_frames_of_one_read_come_together() -> None:
+    async with connected() as (owner, _, raw):
         await raw.say("Bob> one", "Bob> two", "\\ack 3")
         await raw.news()
         assert owner.reads[0] == [wire.Message("Bob", "one"), wire.Message("Bob", "two"), wire.Ack(3)]
 
 
 @in_loop
-async def test_all_that_is_sent_because_of_one_read_goes_out_behind_it_in_one_write() -> None:
+async def test_answers_to_one_read_go_out_in_one_write() -> None:
     class Answering(Recorder):
         def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
             connection.send([wire.Ack(1)])
@@ -68,8 +69,53 @@ async def test_all_that_is_sent_because_of_one_read_goes_out_behind_it_in_one_wr
 
 
 @in_loop
-async def test_a_line_that_comes_byte_by_byte_is_one_frame() -> None:
-    async with linked() as (owner, _, raw):
+async def test_a_read_makes_another_connection_write_once() -> None:
+    class Forwarding(Recorder):
+        def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
+            for frame in frames:
+                other.send([frame])
+            self.early = raw.waiting()
+
+    batch, owner = WriteBatch(), Forwarding()
+    connection, other = Connection(owner, batch=batch), Connection(Recorder(), batch=batch)
+    sender, raw = await attach(connection), await attach(other)
+    writes: list[bytes] = []
+    transport = other._transport
+    assert transport is not None
+    write = transport.write
+
+    def remember(data: bytes) -> None:
+        writes.append(data)
+        write(data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "write", remember)
+        await sender.say("Bob> one", "Bob> two")
+        assert [await raw.hear(), await raw.hear()] == ["Bob> one", "Bob> two"]
+    assert (owner.early, writes) == (b"", [b"Bob> one\nBob> two\n"])
+    for end, each in ((sender, connection), (raw, other)):
+        end.hang_up()
+        await each.closed
+
+
+@in_loop
+async def test_an_answer_to_the_last_line_arrives_after_eof() -> None:
+    class Answering(Recorder):
+        def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
+            connection.send([HI])
+
+    connection = Connection(Answering(), PersonCodec())
+    raw = await attach(connection)
+    await asyncio.get_running_loop().sock_sendall(raw.sock, b"Bob> Hi!")  # no line feed: eof makes it a line
+    raw.sock.shutdown(socket.SHUT_WR)
+    assert "Hi!" in (await raw.hear())
+    raw.hang_up()
+    await connection.closed
+
+
+@in_loop
+async def test_a_line_in_single_bytes_is_one_frame() -> None:
+    async with connected() as (owner, _, raw):
         for byte in b"Bob> Hi!\n":
             await asyncio.get_running_loop().sock_sendall(raw.sock, bytes([byte]))
             await asyncio.sleep(0)  # to be read before the next one
@@ -78,8 +124,8 @@ async def test_a_line_that_comes_byte_by_byte_is_one_frame() -> None:
 
 
 @in_loop
-async def test_an_error_comes_behind_the_good_frames_before_it_and_nothing_comes_after_it() -> None:
-    async with linked() as (owner, connection, raw):
+async def test_an_error_follows_the_good_frames_and_ends_reading() -> None:
+    async with connected() as (owner, connection, raw):
         await raw.say("Bob> Hi!", "nonsense", "Bob> too late")
         assert [line.split()[:2] for line in await raw.rest()] == [["\\error", "syntax"]]
         await raw.say("Bob> later still")
@@ -89,7 +135,7 @@ async def test_an_error_comes_behind_the_good_frames_before_it_and_nothing_comes
 
 
 @in_loop
-async def test_an_owner_that_finishes_with_the_good_frames_hears_of_no_error_behind_them() -> None:
+async def test_an_owner_that_closes_gets_no_later_error() -> None:
     class Finishing(Recorder):
         def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
             connection.close([wire.Quit()])
@@ -105,17 +151,17 @@ async def test_an_owner_that_finishes_with_the_good_frames_hears_of_no_error_beh
 
 
 @in_loop
-async def test_an_endless_line_is_an_error_as_soon_as_it_is_too_long() -> None:
-    async with linked() as (owner, _, raw):
+async def test_an_endless_line_is_an_error_once_it_is_too_long() -> None:
+    async with connected() as (owner, _, raw):
         await asyncio.get_running_loop().sock_sendall(raw.sock, b"x" * (codec.LINE_MAX + 1))
         assert (await raw.hear()).startswith("\\error too-long")
         assert owner.broken == ["too-long"]
 
 
 @in_loop
-async def test_an_unfinished_last_line_counts_only_for_the_codec_that_says_so() -> None:
+async def test_only_some_codecs_accept_an_unfinished_last_line() -> None:
     for kind, reads in ((None, []), (PersonCodec(), [[wire.Hello(0, "Bob"), HI, wire.Quit()]])):
-        async with linked(codec=kind) as (owner, connection, raw):
+        async with connected(codec=kind) as (owner, connection, raw):
             await asyncio.get_running_loop().sock_sendall(raw.sock, b"Bob> Hi!")
             raw.sock.shutdown(socket.SHUT_WR)
             await connection.closed
@@ -126,29 +172,42 @@ async def test_an_unfinished_last_line_counts_only_for_the_codec_that_says_so() 
 
 
 @in_loop
-async def test_the_end_is_told_once_with_a_clause() -> None:
-    async with linked() as (owner, connection, raw):
+async def test_the_owner_learns_of_the_end_once_with_a_clause() -> None:
+    async with connected() as (owner, connection, raw):
         raw.hang_up()
         await connection.closed
         assert owner.lost == ["closed by the other side"]
         connection.send([HI])
         connection.close([HI])
-        connection.abort("again")
+        connection.abort(CloseReason.EVICTED)
         assert connection.socket() is None
+        assert connection.close_reason is CloseReason.CLOSED_BY_PEER
     assert owner.lost == ["closed by the other side"]
 
 
 @in_loop
-async def test_a_dropped_link_says_why() -> None:
-    async with linked() as (owner, connection, raw):
-        connection.abort("it was too slow")
+async def test_an_aborted_connection_has_the_given_reason() -> None:
+    async with connected() as (owner, connection, raw):
+        connection.abort(CloseReason.EVICTED)
         await connection.closed
-        assert owner.lost == ["it was too slow"]
+        assert (owner.lost, connection.close_reason) == (["another caller needed the place"], CloseReason.EVICTED)
         assert await raw.rest() == []
 
 
 @in_loop
-async def test_the_last_line_arrives_although_the_other_side_is_still_sending() -> None:
+async def test_a_connection_aborted_before_it_is_made_closes() -> None:
+    owner = Recorder()
+    connection = Connection(owner)
+    connection.abort(CloseReason.EVICTED)
+    raw = await attach(connection)
+    await connection.closed
+    assert (owner.lost, connection.live) == (["another caller needed the place"], False)
+    assert await raw.rest() == []
+    raw.hang_up()
+
+
+@in_loop
+async def test_the_last_line_arrives_while_the_other_side_sends() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     client = Raw(socket.create_connection(listener.getsockname()))
     accepted, _ = listener.accept()
@@ -161,35 +220,35 @@ async def test_the_last_line_arrives_although_the_other_side_is_still_sending() 
     assert await client.rest() == ["\\quit enough"]
     client.hang_up()
     await connection.closed
-    assert (owner.reads, owner.lost) == ([], ["closed from here"])
+    assert (owner.reads, owner.lost) == ([], ["closed by this side"])
     listener.close()
 
 
 @in_loop
-async def test_who_never_closes_after_the_last_line_is_cut_off() -> None:
+async def test_a_side_that_never_closes_is_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(link_module, "FINISH_SECONDS", 0.01)
-        async with linked() as (owner, connection, _):
+        patch.setattr(connection_module, "FINISH_SECONDS", 0.01)
+        async with connected() as (owner, connection, _):
             connection.close([wire.Quit()])
             await connection.closed
-            assert owner.lost == ["closed from here"]
+            assert owner.lost == ["closed by this side"]
 
 
 @in_loop
-async def test_nothing_is_sent_behind_the_last_line() -> None:
-    async with linked() as (_, connection, raw):
+async def test_nothing_is_sent_after_the_last_line() -> None:
+    async with connected() as (_, connection, raw):
         connection.close([wire.Quit("first")])
         connection.send([HI])
         connection.close([wire.Quit("second")])
         assert await raw.rest() == ["\\quit first"]
 
 
-# ------------------------------------------------------------------ liveness
+# ------------------------------------------------------------------ keepalive
 
 
 @in_loop
-async def test_a_ping_is_answered_and_neither_is_told_to_the_owner() -> None:
-    async with linked() as (owner, _, raw):
+async def test_pings_are_answered_without_the_owner() -> None:
+    async with connected() as (owner, _, raw):
         await raw.say("\\ping", "\\pong", "Bob> Hi!")
         assert await raw.hear() == "\\pong"
         await owner.heard.wait()
@@ -197,11 +256,11 @@ async def test_a_ping_is_answered_and_neither_is_told_to_the_owner() -> None:
 
 
 @in_loop
-async def test_after_silence_a_link_asks_and_lives_on_while_it_is_answered() -> None:
+async def test_a_connection_lives_while_its_pings_are_answered() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(link_module, "PING_AFTER", 0.2)
-        patch.setattr(link_module, "PONG_WITHIN", 0.15)
-        async with linked(liveness=True) as (owner, _, raw):
+        patch.setattr(connection_module, "PING_AFTER", 0.2)
+        patch.setattr(connection_module, "PONG_WITHIN", 0.15)
+        async with connected(keepalive=True) as (owner, _, raw):
             for _ in range(2):
                 assert await raw.hear() == "\\ping"
                 await raw.say("\\pong")
@@ -209,23 +268,23 @@ async def test_after_silence_a_link_asks_and_lives_on_while_it_is_answered() -> 
 
 
 @in_loop
-async def test_after_an_unanswered_ping_the_link_is_dead() -> None:
+async def test_an_unanswered_ping_ends_the_connection() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(link_module, "PING_AFTER", 0.01)
-        patch.setattr(link_module, "PONG_WITHIN", 0.02)
-        async with linked(liveness=True) as (owner, connection, raw):
+        patch.setattr(connection_module, "PING_AFTER", 0.01)
+        patch.setattr(connection_module, "PONG_WITHIN", 0.02)
+        async with connected(keepalive=True) as (owner, connection, raw):
             began = asyncio.get_running_loop().time()
             await connection.closed
             assert asyncio.get_running_loop().time() - began >= 0.029
-            assert owner.lost == ["the other side does not answer any more"]
+            assert owner.lost == ["no answer"]
             assert await raw.rest() == ["\\ping"]
 
 
 @in_loop
-async def test_without_liveness_nobody_is_asked() -> None:
+async def test_without_keepalive_there_are_no_pings() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(link_module, "PING_AFTER", 0.0)
-        async with linked() as (_, __, raw):
+        patch.setattr(connection_module, "PING_AFTER", 0.0)
+        async with connected() as (_, __, raw):
             assert await raw.news() == []
 
 
@@ -233,8 +292,8 @@ async def test_without_liveness_nobody_is_asked() -> None:
 
 
 @in_loop
-async def test_a_full_transport_is_told_and_so_is_room_in_it() -> None:
-    async with linked() as (owner, connection, raw):
+async def test_writable_turns_false_and_true_again() -> None:
+    async with connected() as (owner, connection, raw):
         sent = 0
         while connection.writable:
             connection.send([HI])
@@ -249,9 +308,9 @@ async def test_a_full_transport_is_told_and_so_is_room_in_it() -> None:
 
 
 @in_loop
-async def test_what_waits_for_who_does_not_read_is_bounded() -> None:
+async def test_a_slow_reader_is_dropped_at_a_limit() -> None:
     piece = [wire.Message("Bob", "x" * 500)] * 100
-    async with linked() as (owner, connection, _):
+    async with connected() as (owner, connection, _):
         for _ in range(2 * UNSENT_MAX // 50_000 + 20):
             connection.send(piece)
             assert (
@@ -259,7 +318,7 @@ async def test_what_waits_for_who_does_not_read_is_bounded() -> None:
                 or connection._transport.get_write_buffer_size() <= UNSENT_MAX + 60_000
             )
         await connection.closed
-        assert owner.lost == ["it did not read what it was sent"]
+        assert owner.lost == ["the other side does not read what it is sent"]
 
 
 @pytest.mark.parametrize(
@@ -271,5 +330,5 @@ async def test_what_waits_for_who_does_not_read_is_bounded() -> None:
         (ConnectionError(), "ConnectionError"),
     ],
 )
-def test_an_error_of_the_system_is_a_clause(error: Exception, clause: str) -> None:
-    assert reason(error) == clause
+def test_a_system_error_becomes_a_clause(error: Exception, clause: str) -> None:
+    assert describe(error) == clause

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.files import make_directory, sync_directory
-from tests.daemon.nobody import as_nobody, public_directory
+from tests.daemon.as_nobody import as_nobody, public_directory
 from tests.disk import Disk
 
 

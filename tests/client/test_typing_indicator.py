@@ -77,7 +77,7 @@ async def talking() -> AsyncIterator[tuple[Session, Watcher, Raw]]:
     try:
         yield one, view, raw
     finally:
-        connection.abort("the test is over")
+        connection.abort()
         with suppress(asyncio.CancelledError):
             await connection.closed
         raw.hang_up()

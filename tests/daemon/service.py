@@ -55,7 +55,7 @@ class Service:
         for raw in self._raws:
             raw.hang_up()
         for connection in self._connections:
-            connection.abort("the test is over")
+            connection.abort()
             await connection.closed
         self._connections, self._raws = [], []
         self.journal.close()

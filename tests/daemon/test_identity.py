@@ -1,4 +1,4 @@
-"""The line's key: what callers are shown is not gone after power loss. (Who is let in: tests/security.)"""
+"""The key of a service survives a power failure once a caller has seen it. (The allowlist: tests/security.)"""
 
 from __future__ import annotations
 
@@ -15,29 +15,27 @@ from tests.disk import Disk
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A line that has a key already."""
+    """A service that has a key already."""
     settings = Settings(7000, state=tmp_path / "7000")
     make_certificate(settings.identity, "pychatd")
     return settings
 
 
-def test_a_key_that_was_found_is_made_sure_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who made it may have been killed before the sync, and callers keep it as the host's."""
+def test_an_existing_key_is_synced(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that made it may have been killed before the sync, and callers remember the key."""
     disk = Disk(monkeypatch)
     identity.load(settings, make=True)
     assert disk.directories == [settings.state]
 
 
-def test_a_key_that_cannot_be_made_sure_of_is_not_shown(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_that_cannot_be_synced_is_not_used(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     Disk(monkeypatch).breaks = lambda path: path == settings.state
     with pytest.raises(PychatError) as refused:
         identity.load(settings, make=True)
     assert str(refused.value) == f"The directory {settings.state} cannot be synced: Input/output error."
 
 
-def test_a_key_of_ones_own_is_left_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_key_is_not_touched(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch)
     identity.load(Settings(7000, certificate=settings.identity), make=True)
     assert disk.asked == []

@@ -1,4 +1,4 @@
-"""The sockets and directories of a line: what is bound or passed, for whom, and what a user is told."""
+"""The sockets and directories of a service: opened here or passed by systemd, and the sentences for users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from pychat_client.errors import BusyError, PermissionDeniedError, TransportError, UsageError
 from pychatd.network.listeners import Listeners, bind_console, bind_tcp, make_directory, sort
 from pychatd.settings import Settings
-from tests.daemon.nobody import as_nobody, public_directory
+from tests.daemon.as_nobody import as_nobody, public_directory
 from tests.disk import Disk
 from tests.e2e.harness import free_port
 
@@ -35,7 +35,7 @@ def bound(sockets: ExitStack, settings: Settings) -> list[socket.socket]:
 # ------------------------------------------------------------------ TCP
 
 
-def test_by_default_both_families_are_listened_on_and_take_connections(sockets: ExitStack) -> None:
+def test_the_default_listens_on_ipv4_and_ipv6(sockets: ExitStack) -> None:
     port = free_port()
     listeners = bound(sockets, Settings(port))
     assert [sock.getsockname()[:2] for sock in listeners] == [("0.0.0.0", port), ("::", port)]
@@ -47,12 +47,12 @@ def test_by_default_both_families_are_listened_on_and_take_connections(sockets: 
     assert not any(sock.getblocking() for sock in listeners)
 
 
-def test_only_the_addresses_that_were_asked_for_are_listened_on(sockets: ExitStack) -> None:
+def test_only_the_given_addresses_are_listened_on(sockets: ExitStack) -> None:
     (listener,) = bound(sockets, Settings(free_port(), ("127.0.0.1",)))
     assert listener.getsockname()[0] == "127.0.0.1"
 
 
-def test_a_port_in_use_is_taken_and_nothing_stays_bound(sockets: ExitStack) -> None:
+def test_a_port_in_use_is_an_error_and_nothing_stays_bound(sockets: ExitStack) -> None:
     port = free_port()
     (other,) = bound(sockets, Settings(port, ("::",)))
     with pytest.raises(BusyError, match=rf"^Port {port} is in use by another program \(on ::\)\.$"):
@@ -61,7 +61,7 @@ def test_a_port_in_use_is_taken_and_nothing_stays_bound(sockets: ExitStack) -> N
     bound(sockets, Settings(port))
 
 
-def test_a_port_can_be_bound_again_while_old_connections_linger(sockets: ExitStack) -> None:
+def test_a_port_can_be_bound_while_old_connections_linger(sockets: ExitStack) -> None:
     port = free_port()
     (listener,) = bound(sockets, Settings(port, ("127.0.0.1",)))
     client = sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -73,16 +73,16 @@ def test_a_port_can_be_bound_again_while_old_connections_linger(sockets: ExitSta
     bound(sockets, Settings(port, ("127.0.0.1",)))
 
 
-def test_an_address_of_another_machine_is_wrong_use() -> None:
-    with pytest.raises(UsageError, match=r"^192\.0\.2\.1 is not an address of this machine; see --listen\.$"):
+def test_an_address_of_another_machine_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"^This machine does not have the address 192\.0\.2\.1; see --listen\.$"):
         bind_tcp(Settings(free_port(), ("127.0.0.1", "192.0.2.1")))
 
 
-def test_a_low_port_is_not_permitted_to_everybody() -> None:
+def test_a_low_port_needs_a_privilege() -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 2:
         pytest.skip("here every port is for everybody")
     words = as_nobody(lambda: bind_tcp(Settings(1)))
-    assert words == "PermissionDeniedError: Port 1 cannot be opened: ports below 1024 are root's."
+    assert words == "PermissionDeniedError: Cannot open port 1: only root may open ports below 1024."
 
 
 def without_ipv6(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -106,10 +106,10 @@ def test_a_machine_without_ipv6_serves_on_ipv4(
     assert [sock.family for sock in bound(sockets, Settings(port))] == [socket.AF_INET]
 
 
-def test_ipv6_that_was_asked_for_and_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_given_ipv6_address_has_to_work(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     without_ipv6(monkeypatch, errno.EAFNOSUPPORT)
-    with pytest.raises(TransportError, match=f"^Port {port} cannot be opened on ::: Address family not supported"):
+    with pytest.raises(TransportError, match=f"^Cannot open port {port} on ::: Address family not supported"):
         bind_tcp(Settings(port, ("::",)))
 
 
@@ -117,7 +117,7 @@ def test_ipv6_that_was_asked_for_and_is_missing_is_an_error(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_the_console_socket_is_never_for_everybody_not_even_briefly(
+def test_the_console_socket_is_private_from_the_first_moment(
     tmp_path: Path, sockets: ExitStack, monkeypatch: pytest.MonkeyPatch, umask: int
 ) -> None:
     path = tmp_path / "console.sock"
@@ -138,7 +138,7 @@ def test_the_console_socket_is_never_for_everybody_not_even_briefly(
     assert after == umask
 
 
-def test_the_console_socket_takes_connections(tmp_path: Path, sockets: ExitStack) -> None:
+def test_the_console_socket_accepts_connections(tmp_path: Path, sockets: ExitStack) -> None:
     path = tmp_path / "console.sock"
     listener = sockets.enter_context(bind_console(path))
     client = sockets.enter_context(socket.socket(socket.AF_UNIX))
@@ -147,7 +147,7 @@ def test_the_console_socket_takes_connections(tmp_path: Path, sockets: ExitStack
     assert not listener.getblocking()
 
 
-def test_what_a_dead_daemon_left_is_replaced(tmp_path: Path, sockets: ExitStack) -> None:
+def test_the_socket_of_a_killed_daemon_is_replaced(tmp_path: Path, sockets: ExitStack) -> None:
     path = tmp_path / "console.sock"
     bind_console(path).close()
     assert path.is_socket()
@@ -155,11 +155,11 @@ def test_what_a_dead_daemon_left_is_replaced(tmp_path: Path, sockets: ExitStack)
     sockets.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
 
 
-def test_a_console_socket_that_cannot_be_made_is_not_permitted(tmp_path: Path) -> None:
+def test_a_console_socket_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "none" / "console.sock"
     with pytest.raises(PermissionDeniedError) as refused:
         bind_console(path)
-    assert str(refused.value) == f"The console socket {path} cannot be made: No such file or directory."
+    assert str(refused.value) == f"Cannot make the console socket {path}: No such file or directory."
 
 
 # ------------------------------------------------------------------ systemd's
@@ -172,7 +172,7 @@ def listening(sockets: ExitStack, family: int, address: Any) -> socket.socket:
     return sock
 
 
-def test_passed_sockets_tell_by_their_family_what_they_are_for(tmp_path: Path, sockets: ExitStack) -> None:
+def test_passed_sockets_are_sorted_by_family(tmp_path: Path, sockets: ExitStack) -> None:
     console = listening(sockets, socket.AF_UNIX, str(tmp_path / "console.sock"))
     tcp = [listening(sockets, socket.AF_INET6, ("::1", 0)), listening(sockets, socket.AF_INET, ("127.0.0.1", 0))]
     listeners = sort([tcp[0], console, tcp[1]])
@@ -180,24 +180,24 @@ def test_passed_sockets_tell_by_their_family_what_they_are_for(tmp_path: Path, s
     assert not any(sock.getblocking() for sock in (*tcp, console))
 
 
-def test_one_without_the_other_is_wrong_use(tmp_path: Path, sockets: ExitStack) -> None:
-    with pytest.raises(UsageError, match=r"^The socket unit does not open the console's socket: it needs"):
+def test_a_missing_socket_is_a_usage_error(tmp_path: Path, sockets: ExitStack) -> None:
+    with pytest.raises(
+        UsageError, match=r"^The socket unit does not open the console's socket: add a ListenStream="
+    ):
         sort([listening(sockets, socket.AF_INET, ("127.0.0.1", 0))])
-    with pytest.raises(UsageError, match=r"^The socket unit does not open the port: it needs a ListenStream="):
+    with pytest.raises(UsageError, match=r"^The socket unit does not open the port: add a ListenStream="):
         sort([listening(sockets, socket.AF_UNIX, str(tmp_path / "console.sock"))])
 
 
-def test_a_second_console_socket_or_one_without_a_path_is_wrong_use(tmp_path: Path, sockets: ExitStack) -> None:
+def test_an_unusable_passed_socket_is_a_usage_error(tmp_path: Path, sockets: ExitStack) -> None:
     both = [listening(sockets, socket.AF_UNIX, str(tmp_path / name)) for name in ("console.sock", "more.sock")]
-    with pytest.raises(UsageError, match=r"^systemd passes a socket that is of no use here: '.*/more\.sock'\.$"):
+    with pytest.raises(UsageError, match=r"^systemd passes a socket that pychatd cannot use: '.*/more\.sock'\.$"):
         sort(both)
     with pytest.raises(UsageError):
         sort([listening(sockets, socket.AF_UNIX, f"\0pychat-test-{os.getpid()}")])
 
 
-def test_systemds_console_socket_is_left_where_it_is_and_our_own_is_removed(
-    tmp_path: Path, sockets: ExitStack
-) -> None:
+def test_only_our_own_console_socket_is_removed(tmp_path: Path, sockets: ExitStack) -> None:
     path = tmp_path / "console.sock"
     console = listening(sockets, socket.AF_UNIX, str(path))
     Listeners([], console.dup(), passed=True).close()
@@ -210,7 +210,7 @@ def test_systemds_console_socket_is_left_where_it_is_and_our_own_is_removed(
 # ------------------------------------------------------------------ directories
 
 
-def test_a_lines_directories_are_made_for_the_owner_alone(tmp_path: Path) -> None:
+def test_directories_are_private(tmp_path: Path) -> None:
     directory = tmp_path / "var/state/7000"
     before = os.umask(0)
     try:
@@ -221,14 +221,14 @@ def test_a_lines_directories_are_made_for_the_owner_alone(tmp_path: Path) -> Non
     assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o755
 
 
-def test_a_lines_directory_survives_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_survives_a_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its journal and its key, for what is inside was synced."""
     disk = Disk(monkeypatch)
     make_directory(tmp_path / "state/7000")
     assert disk.asked[-2:] == [("sync", tmp_path, ["state"]), ("sync", tmp_path / "state", ["7000"])]
 
 
-def test_directories_that_are_there_keep_their_modes(tmp_path: Path) -> None:
+def test_existing_directories_keep_their_modes(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run").chmod(0o750)
     make_directory(tmp_path / "run")
@@ -236,15 +236,15 @@ def test_directories_that_are_there_keep_their_modes(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o750
 
 
-def test_a_directory_that_cannot_be_made_is_not_permitted(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PermissionDeniedError, match=r"^The directory .*/file/7000 cannot be made: "):
+    with pytest.raises(PermissionDeniedError, match=r"^Cannot make the directory .*/file/7000: "):
         make_directory(tmp_path / "file/7000")
 
 
-def test_a_directory_of_somebody_else_is_not_permitted() -> None:
+def test_a_directory_of_another_user_is_an_error() -> None:
     with public_directory() as directory:
         directory.chmod(0o555)
         words = as_nobody(lambda: make_directory(directory))
-    why = "it is not yours, or read-only"
-    assert words == f"PermissionDeniedError: The directory {directory} cannot be written: {why}."
+    why = "it is not yours, or it is read-only"
+    assert words == f"PermissionDeniedError: Cannot write to the directory {directory}: {why}."

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import BusyError, PermissionDeniedError
-from pychatd.process import daemonize
-from pychatd.process.daemonize import Pidfile, read_pid
-from tests.daemon.nobody import as_nobody, public_directory
-from tests.daemon.passing import passing
+from pychatd.process import logs, systemd
+from pychatd.process.pidfile import Pidfile, read_pid
+from tests.daemon.as_nobody import as_nobody, public_directory
+from tests.daemon.socket_passing import passing
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 # ------------------------------------------------------------------ the pidfile
 
 
-def test_a_pidfile_has_the_pid_of_who_entered_it_until_that_leaves(path: Path) -> None:
+def test_a_pidfile_has_the_pid_of_the_process_that_entered_it(path: Path) -> None:
     pidfile = Pidfile(path)
     pidfile.acquire()
     with pidfile:
@@ -41,16 +41,16 @@ def test_a_pidfile_has_the_pid_of_who_entered_it_until_that_leaves(path: Path) -
     assert read_pid(path) is None
 
 
-def test_a_second_one_is_refused_with_the_pid_of_the_first(path: Path) -> None:
+def test_a_second_process_learns_the_pid_of_the_first(path: Path) -> None:
     first = Pidfile(path)
     first.acquire()
     with first:
-        with pytest.raises(BusyError, match=f"^pychatd runs already, with pid {os.getpid()}.$"):
+        with pytest.raises(BusyError, match=f"^pychatd is already running, with pid {os.getpid()}.$"):
             Pidfile(path).acquire()
         assert read_pid(path) == os.getpid()
 
 
-def test_a_second_one_is_refused_also_before_the_first_has_written_its_pid(path: Path) -> None:
+def test_a_second_process_is_refused_before_the_pid_is_written(path: Path) -> None:
     first = Pidfile(path)
     first.acquire()
     with pytest.raises(BusyError, match="with pid unknown"):
@@ -59,7 +59,7 @@ def test_a_second_one_is_refused_also_before_the_first_has_written_its_pid(path:
         pass
 
 
-def test_a_stale_file_locks_nobody_out_and_a_longer_pid_in_it_leaves_no_digits(path: Path) -> None:
+def test_a_stale_file_with_a_longer_pid_is_overwritten(path: Path) -> None:
     path.write_text("123456789012345\n")
     assert read_pid(path) is None
     pidfile = Pidfile(path)
@@ -69,16 +69,14 @@ def test_a_stale_file_locks_nobody_out_and_a_longer_pid_in_it_leaves_no_digits(p
 
 
 @pytest.mark.parametrize("content", ["", "no pid\n", "\xff"])
-def test_a_held_file_without_a_pid_has_none(path: Path, content: str) -> None:
+def test_a_locked_file_without_a_pid_has_none(path: Path, content: str) -> None:
     pidfile = Pidfile(path)
     pidfile.acquire()
     path.write_bytes(content.encode("latin-1"))
     assert read_pid(path) is None
 
 
-def test_the_lock_is_on_the_file_that_lies_there_not_on_one_that_was_removed_meanwhile(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lock_is_never_on_a_removed_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Pidfile(path), Pidfile(path)
     first.acquire()
     flock = fcntl.flock
@@ -105,7 +103,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from pychat_client.errors import BusyError
-from pychatd.process.daemonize import Pidfile
+from pychatd.process.pidfile import Pidfile
 
 pidfile = Pidfile(Path(sys.argv[1]))
 sys.stdin.readline()
@@ -153,22 +151,20 @@ def answer(child: subprocess.Popen[str]) -> str:
     return child.stdout.readline().strip()
 
 
-def test_of_two_processes_one_gets_the_pidfile_and_the_other_a_sentence(
-    path: Path, contender: Callable[[], subprocess.Popen[str]]
-) -> None:
+def test_one_of_two_processes_gets_the_pidfile(path: Path, contender: Callable[[], subprocess.Popen[str]]) -> None:
     children = [contender(), contender()]
     for child in children:
         tell(child)
     answers = {answer(child): child for child in children}
     holder = answers.pop("held")
-    assert all(words.startswith("pychatd runs already, with pid ") for words in answers)
+    assert all(words.startswith("pychatd is already running, with pid ") for words in answers)
     assert read_pid(path) == holder.pid
     tell(holder)
     assert holder.wait(10) == 0
     assert not path.exists()
 
 
-def test_a_process_killed_with_9_leaves_a_file_that_locks_nobody_out(
+def test_the_file_of_a_killed_process_stops_no_other_one(
     path: Path, contender: Callable[[], subprocess.Popen[str]]
 ) -> None:
     first, second = contender(), contender()
@@ -182,7 +178,7 @@ def test_a_process_killed_with_9_leaves_a_file_that_locks_nobody_out(
     assert read_pid(path) == second.pid
 
 
-def test_the_lock_survives_a_fork_of_who_took_it(path: Path) -> None:
+def test_the_lock_survives_a_fork(path: Path) -> None:
     pidfile = Pidfile(path)
     pidfile.acquire()
     reader, writer = os.pipe()
@@ -201,15 +197,15 @@ def test_the_lock_survives_a_fork_of_who_took_it(path: Path) -> None:
     os.close(writer)
 
 
-def test_a_pidfile_that_cannot_be_written_is_not_permitted(tmp_path: Path) -> None:
-    with pytest.raises(PermissionDeniedError, match=r"The pidfile .*/none/pid cannot be written: No such file"):
+def test_a_pidfile_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PermissionDeniedError, match=r"Cannot write the pidfile .*/none/pid: No such file"):
         Pidfile(tmp_path / "none" / "pid").acquire()
     with public_directory() as directory:
         words = as_nobody(Pidfile(directory / "pid").acquire)
-    assert words == f"PermissionDeniedError: The pidfile {directory}/pid cannot be written: Permission denied."
+    assert words == f"PermissionDeniedError: Cannot write the pidfile {directory}/pid: Permission denied."
 
 
-def test_a_pidfile_is_not_inherited_by_programs_that_are_started(path: Path) -> None:
+def test_started_programs_do_not_inherit_the_pidfile(path: Path) -> None:
     pidfile = Pidfile(path)
     pidfile.acquire()
     assert not os.get_inheritable(pidfile.fileno())
@@ -222,44 +218,44 @@ def test_a_pidfile_is_not_inherited_by_programs_that_are_started(path: Path) -> 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A datagram socket that waits for nothing."""
+    """A datagram socket that does not block."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         yield sock
 
 
-def test_systemd_is_told_in_one_datagram(
+def test_a_notice_to_systemd_is_one_datagram(
     tmp_path: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener.bind(str(tmp_path / "notify"))
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    daemonize.notify("READY=1", "STATUS=Waiting for a caller.")
+    systemd.notify("READY=1", "STATUS=Waiting for a caller.")
     assert listener.recv(1000) == b"READY=1\nSTATUS=Waiting for a caller."
 
 
-def test_systemd_is_told_at_an_abstract_address(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notice_to_systemd_at_an_abstract_address(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = f"pychat-test-{secrets.token_hex(8)}"
     listener.bind(f"\0{name}")
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
-    daemonize.notify("STOPPING=1")
+    systemd.notify("STOPPING=1")
     assert listener.recv(1000) == b"STOPPING=1"
 
 
 @pytest.mark.parametrize("address", [None, "", "/nonexistent/notify", "@pychat-test-nobody-listens"])
-def test_without_systemd_nothing_is_told_and_nothing_fails(
-    address: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_notice_without_systemd_does_nothing(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if address is None:
         monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     else:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-    daemonize.notify("READY=1")
+    systemd.notify("READY=1")
 
 
 RECEIVER = """
 import os
 from pychat_client.errors import UsageError
-from pychatd.process.daemonize import passed_sockets
+from pychatd.process.systemd import passed_sockets
 try:
     for sock in passed_sockets():
         print(sock.fileno(), sock.getsockname()[1], sock.get_inheritable())
@@ -288,14 +284,14 @@ def listening() -> Iterator[list[socket.socket]]:
         yield [one, two]
 
 
-def test_systemds_sockets_are_taken_once_and_not_inherited(listening: list[socket.socket]) -> None:
+def test_passed_sockets_are_taken_once_and_not_inherited(listening: list[socket.socket]) -> None:
     one, two = (sock.getsockname()[1] for sock in listening)
     words = received(*listening, LISTEN_FDNAMES="a:b")
     assert words == [f"3 {one} False", f"4 {two} False", "[]"]
 
 
 @pytest.mark.parametrize("pid", ["1", "", "x"])
-def test_what_systemd_has_passed_to_another_process_is_not_ours(listening: list[socket.socket], pid: str) -> None:
+def test_sockets_passed_to_another_process_are_ignored(listening: list[socket.socket], pid: str) -> None:
     assert received(*listening, LISTEN_PID=pid) == ["[]"]
 
 
@@ -304,11 +300,11 @@ def test_without_systemd_no_sockets_are_passed() -> None:
     assert received(LISTEN_FDS="many") == ["[]"]
 
 
-def test_a_passed_descriptor_that_is_no_listening_stream_socket_is_wrong_use(
+def test_a_passed_descriptor_has_to_be_a_listening_socket(
     listening: list[socket.socket], listener: socket.socket
 ) -> None:
     words = received(listening[0], listener, LISTEN_FDNAMES="a:b")
-    assert words == ["Descriptor 4 of systemd is not from ListenStream= with Accept=no.", "[]"]
+    assert words == ["Descriptor 4 from systemd is not of a ListenStream= with Accept=no.", "[]"]
 
 
 @pytest.mark.parametrize(
@@ -322,14 +318,14 @@ def test_a_passed_descriptor_that_is_no_listening_stream_socket_is_wrong_use(
         ({}, None),
     ],
 )
-def test_the_watchdog_is_fed_only_if_it_waits_for_us(
+def test_the_watchdog_counts_only_if_it_is_for_us(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], seconds: float | None
 ) -> None:
     for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, str(os.getpid()) if value == "own" else value)
-    assert daemonize.watchdog_seconds() == seconds
+    assert systemd.watchdog_seconds() == seconds
 
 
 # ------------------------------------------------------------------ logs
@@ -337,7 +333,7 @@ def test_the_watchdog_is_fed_only_if_it_waits_for_us(
 
 @pytest.fixture
 def log() -> Iterator[logging.Logger]:
-    """The daemon's log, which is as it was before when the test is over."""
+    """The daemon's log; restored after the test."""
     log = logging.getLogger("pychatd")
     before = log.handlers[:], log.level, log.propagate, logging.raiseExceptions
     yield log
@@ -346,11 +342,11 @@ def log() -> Iterator[logging.Logger]:
     log.handlers[:], log.level, log.propagate, logging.raiseExceptions = before
 
 
-def test_the_system_log_gets_a_datagram_with_priority_program_and_pid(
+def test_syslog_gets_priority_program_and_pid(
     tmp_path: Path, listener: socket.socket, log: logging.Logger
 ) -> None:
     listener.bind(str(tmp_path / "log"))
-    daemonize.log_to_syslog(tmp_path / "log", 7000)
+    logs.log_to_syslog(tmp_path / "log", 7000)
     log.warning("A connection was lost: %s", "no room")
     who = f"pychatd@7000[{os.getpid()}]: "
     assert listener.recv(1000).decode() == f"<{3 * 8 + 4}>{who}A connection was lost: no room"
@@ -359,21 +355,21 @@ def test_the_system_log_gets_a_datagram_with_priority_program_and_pid(
         listener.recv(1000)
 
 
-def test_a_machine_without_a_system_log_is_no_reason_not_to_serve(
+def test_a_missing_syslog_is_ignored(
     tmp_path: Path, log: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    daemonize.log_to_syslog(tmp_path / "none", 7000)
+    logs.log_to_syslog(tmp_path / "none", 7000)
     log.error("nobody hears this")
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_system_log_that_goes_away_costs_its_lines_and_comes_back(
+def test_a_syslog_that_goes_away_can_come_back(
     tmp_path: Path, log: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "log"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as first:
         first.bind(str(path))
-        daemonize.log_to_syslog(path, 7000)
+        logs.log_to_syslog(path, 7000)
     path.unlink()
     log.error("nobody hears this")
     assert capfd.readouterr() == ("", "")
@@ -393,7 +389,7 @@ def test_a_system_log_that_goes_away_costs_its_lines_and_comes_back(
         (logging.DEBUG, "", ""),
     ],
 )
-def test_a_line_on_stderr_has_systemds_priority_where_systemd_reads_it(
+def test_stderr_has_priorities_if_it_is_the_journal(
     log: logging.Logger,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -408,6 +404,6 @@ def test_a_line_on_stderr_has_systemds_priority_where_systemd_reads_it(
         ("", plain),
     ):
         monkeypatch.setenv("JOURNAL_STREAM", stream)
-        daemonize.log_to_stderr()
+        logs.log_to_stderr()
         log.log(level, "words")
         assert capfd.readouterr().err == logged

@@ -1,4 +1,4 @@
-"""A line that leaves when nobody is there: a call that comes at that very moment is for the next daemon."""
+"""A daemon that exits without connections: a call at that very moment is for the next daemon."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hear(sock):
 class Late(logging.Handler):
     def emit(self, record):
         global calls
-        if "leaving until the next call" in record.getMessage() and calls:
+        if "exiting until the next call" in record.getMessage() and calls:
             calls -= 1
             call()
 
@@ -53,13 +53,13 @@ call()
 while select.select([tcp, console], [], [], 1)[0]:
     asyncio.run(serve())
 """
-"""Keeps the sockets and starts the line whenever somebody waits there, as systemd does; and calls each time that
-the line has decided to leave."""
+"""Keeps the sockets and starts the service for each connection, as systemd does. Calls at the moment when the
+service decides to exit."""
 
 CALLS = 20
 
 
-def test_no_call_is_lost_between_leaving_and_being_woken(tmp_path: Path) -> None:
+def test_no_call_is_lost_between_exit_and_start(tmp_path: Path) -> None:
     words = [sys.executable, "-c", KEEPER, str(tmp_path), str(CALLS)]
     result = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
     assert result.stdout.splitlines() == ["['\\\\hello', '1']"] * (CALLS + 1)

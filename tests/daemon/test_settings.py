@@ -1,4 +1,4 @@
-"""Settings: what goes before what, what each key takes, how an error reads, and where things are."""
+"""Settings and directories: which source wins, what each key takes, and how an error reads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from pychat_client.errors import UsageError
 from pychat_client.protocol.turns import Turns
 from pychatd import settings
-from pychatd.settings import SOCKET_PATH_MAX, Settings, load, running_lines, runtime_bases, state_base
-from tests.daemon.nobody import as_nobody, public_directory
+from pychatd.directories import running_services, runtime_bases, state_base
+from pychatd.settings import SOCKET_PATH_MAX, UNSAFE_NO_SYNC, Settings, load
+from tests.daemon.as_nobody import as_nobody, public_directory
 
 PLACES = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY")
 XDG = ("XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME")
@@ -21,7 +22,7 @@ XDG = ("XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME")
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home (a short name, where nothing is) of an ordinary user, without systemd's and XDG's variables."""
-    for variable in (*PLACES, *XDG):
+    for variable in (*PLACES, *XDG, UNSAFE_NO_SYNC):
         monkeypatch.delenv(variable, raising=False)
     home = Path("/nonexistent")
     monkeypatch.setenv("HOME", str(home))
@@ -36,44 +37,42 @@ def read(tmp_path: Path, text: str | bytes, port: int = 7000, **options: Any) ->
     return load(port, options, config=file)
 
 
-# ------------------------------------------------------------------ what goes before what
+# ------------------------------------------------------------------ which source wins
 
 
 def test_without_a_file_the_defaults_hold() -> None:
     settings = load(7000, {})
     assert settings.file is None
     assert (settings.listen, settings.handle, settings.turns) == (("0.0.0.0", "::"), None, Turns.ALTERNATE)
-    assert (settings.grace, settings.durability, settings.keep) == (60.0, "full", "forever")
+    assert (settings.grace, settings.sync, settings.keep) == (60.0, True, "forever")
     assert settings.syslog == Path("/dev/log")
 
 
-def test_an_option_goes_before_the_ports_table_and_that_before_the_top_and_that_before_the_default(
+def test_the_order_is_option_table_of_the_port_top_default(
     tmp_path: Path,
 ) -> None:
     text = """
         handle = "top"
         turns = "free"
         grace = 1
-        [line.7000]
+        [port.7000]
         handle = "table"
         grace = 2
-        [line.7001]
+        [port.7001]
         handle = "other"
     """
     settings = read(tmp_path, text, grace=3)
     assert (settings.grace, settings.handle, settings.turns) == (3.0, "table", Turns.FREE)
-    assert settings.durability == "full"
+    assert settings.keep == "forever"
     assert read(tmp_path, text, 7001).handle == "other"
     assert read(tmp_path, text, 7002).handle == "top"
 
 
-def test_an_option_that_was_not_given_changes_nothing(tmp_path: Path) -> None:
+def test_an_option_that_is_not_given_changes_nothing(tmp_path: Path) -> None:
     assert read(tmp_path, 'handle = "top"', handle=None).handle == "top"
 
 
-def test_the_file_that_was_read_is_known_by_its_absolute_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_is_known_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("here.toml").write_text("grace = 5")
     settings = load(7000, {}, config=Path("here.toml"))
@@ -92,8 +91,6 @@ GOOD: list[tuple[str, str, object]] = [
     ("grace", "0", 0.0),
     ("grace", "1.5", 1.5),
     ("grace", "86400", 86400.0),
-    ("durability", '"full"', "full"),
-    ("durability", '"process"', "process"),
     ("keep", '"forever"', "forever"),
     ("keep", '"none"', "none"),
     ("keep", '"30d"', "30d"),
@@ -128,7 +125,6 @@ BAD = [
     ("grace", "nan"),
     ("grace", "true"),
     ("grace", '"60"'),
-    ("durability", '"none"'),
     ("keep", '"0d"'),
     ("keep", '"30"'),
     ("keep", "30"),
@@ -156,19 +152,19 @@ def test_every_key_has_good_and_bad_examples_here() -> None:
 @pytest.mark.parametrize(("key", "value", "meaning"), GOOD)
 def test_a_key_takes_what_it_means(tmp_path: Path, key: str, value: str, meaning: object) -> None:
     assert getattr(read(tmp_path, f"{key} = {value}"), key) == meaning
-    assert getattr(read(tmp_path, f"[line.7000]\n{key} = {value}"), key) == meaning
+    assert getattr(read(tmp_path, f"[port.7000]\n{key} = {value}"), key) == meaning
 
 
 @pytest.mark.parametrize(("key", "value"), BAD)
-def test_a_bad_value_is_refused_with_file_line_and_key(tmp_path: Path, key: str, value: str) -> None:
+def test_a_bad_value_is_refused_with_file_and_key(tmp_path: Path, key: str, value: str) -> None:
     with pytest.raises(UsageError) as refused:
         read(tmp_path, f"# a comment\n\n{key} = {value}\n")
-    assert str(refused.value).startswith(f"{tmp_path}/pychatd.toml, line 3: {key}: ")
+    assert str(refused.value).startswith(f"{tmp_path}/pychatd.toml: {key}: ")
 
 
 @pytest.mark.parametrize("value", ["[7000]", "[true]"])
 def test_an_address_that_is_a_number_is_refused(tmp_path: Path, value: str) -> None:
-    with pytest.raises(UsageError, match="line 1: listen: "):
+    with pytest.raises(UsageError, match=r"pychatd.toml: listen: "):
         read(tmp_path, f"listen = {value}")
 
 
@@ -183,32 +179,54 @@ def test_only_a_number_of_days_makes_conversations_old(tmp_path: Path, keep: str
     assert read(tmp_path, f'keep = "{keep}"').keep_days == days
 
 
+def test_only_the_benchs_variable_turns_syncing_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("sync = false", 'durability = "process"'):
+        with pytest.raises(UsageError, match="there is no such setting"):
+            read(tmp_path, key)
+    monkeypatch.setenv(UNSAFE_NO_SYNC, "0")
+    assert load(7000, {}).sync
+    monkeypatch.setenv(UNSAFE_NO_SYNC, "1")
+    assert not load(7000, {}).sync
+
+
 # ------------------------------------------------------------------ errors of the file
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    "text",
     [
-        ("[line.7000]\ngrace = 1\n[line.7001]\n  grace = -1\n", 4),
-        ("grace = 1\n[line.'7001']\ngrace=-1\n", 3),
-        ('[ line . "7001" ]\n"grace" = -1\n', 2),
-        ("grace = 1\nline.7001.grace = -1\n", 2),
-        ("grace = 1\nline = { 7001 = { grace = -1 } }\n", 2),
-        ('grace = 1\n"line"."7001" = { "\\u0067race" = -1 }\n', 2),
+        "[port.7000]\ngrace = 1\n[port.7001]\n  grace = -1\n",
+        "grace = 1\n[port.'7001']\ngrace=-1\n",
+        "grace = 1\nport.7001.grace = -1\n",
+        "grace = 1\nport = { 7001 = { grace = -1 } }\n",
     ],
 )
-def test_an_error_in_a_table_is_found_also_in_that_of_another_port(tmp_path: Path, text: str, line: int) -> None:
-    with pytest.raises(UsageError, match=f"pychatd.toml, line {line}: grace: "):
+def test_an_error_in_the_table_of_another_port_is_found(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"pychatd.toml: \[port.7001\] grace: use a number of seconds"):
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize("text", ["[line.7000]\ngrace = 1\n", "line.7001.grace = 1\n", "line = 7000"])
+def test_the_old_name_of_a_ports_table_is_refused_with_the_new(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, text)
+    words = "the table of a port is [port.PORT]: change [line.7000] to [port.7000]."
+    assert str(refused.value) == f"{tmp_path}/pychatd.toml: {words}"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "x", "\u0663"])
+def test_a_table_for_an_invalid_port_is_refused(tmp_path: Path, port: str) -> None:
+    with pytest.raises(UsageError, match=rf"\[port.{port}\] is not a valid port \(1-65535\)\.$"):
+        read(tmp_path, f"[port.'{port}']\ngrace = 1\n")
+
+
 def test_an_unknown_key_is_refused_with_the_keys_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"pychatd.toml, line 2: there is no setting 'grase'") as refused:
+    with pytest.raises(UsageError, match=r"pychatd.toml: grase: there is no such setting") as refused:
         read(tmp_path, "\ngrase = 1")
     assert all(key in str(refused.value) for key in settings._KEYS)
 
 
-def test_what_an_error_repeats_is_printable(tmp_path: Path) -> None:
+def test_an_error_quotes_only_printable_text(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         read(tmp_path, '"\\u001b[2J" = 1\n')
     assert "<U+001B>[2J" in str(refused.value)
@@ -217,24 +235,24 @@ def test_what_an_error_repeats_is_printable(tmp_path: Path) -> None:
     assert "<U+001B>[2J" in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["line = 7000", "[line]\n7000 = 1"])
-def test_a_line_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["port = 7000", "[port]\n7000 = 1"])
+def test_a_port_without_a_table_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"pychatd.toml: .*has to be a table"):
         read(tmp_path, text)
 
 
 def test_bad_toml_is_refused_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"pychatd.toml is not TOML: .*line 2"):
+    with pytest.raises(UsageError, match=r"pychatd.toml is not valid TOML: .*line 2"):
         read(tmp_path, "grace = 1\ngrace\n")
 
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"pychatd.toml is not TOML: 'utf-8'"):
+    with pytest.raises(UsageError, match=r"pychatd.toml is not valid TOML: 'utf-8'"):
         read(tmp_path, b'handle = "\xff"')
 
 
 def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none.toml cannot be read: No such file"):
+    with pytest.raises(UsageError, match=r"^Cannot read the configuration .*none.toml: No such file"):
         load(7000, {}, config=tmp_path / "none.toml")
 
 
@@ -244,21 +262,21 @@ def test_a_file_that_cannot_be_read_is_refused() -> None:
         file.touch()
         file.chmod(0)
         words = as_nobody(lambda: load(7000, {}, config=file))
-    assert words == f"UsageError: The configuration {file} cannot be read: Permission denied."
+    assert words == f"UsageError: Cannot read the configuration {file}: Permission denied."
 
 
-def test_a_usual_file_in_a_directory_that_cannot_be_entered_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_file_in_a_closed_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with public_directory() as directory:
         (directory / "pychatd").mkdir(mode=0)
         monkeypatch.setenv("XDG_CONFIG_HOME", str(directory))
         words = as_nobody(lambda: load(7000, {}))
-    assert words.startswith("UsageError: The configuration ")
+    assert words.startswith("UsageError: Cannot read the configuration ")
 
 
-# ------------------------------------------------------------------ places
+# ------------------------------------------------------------------ directories
 
 
-def test_options_go_before_systemds_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_win_over_systemds_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in PLACES:
         monkeypatch.setenv(variable, str(tmp_path / "systemd"))
     monkeypatch.chdir(tmp_path)
@@ -266,7 +284,7 @@ def test_options_go_before_systemds_directories(tmp_path: Path, monkeypatch: pyt
     assert (settings.state, settings.runtime) == (tmp_path / "state/7000", tmp_path / "run/7000")
 
 
-def test_systemds_directories_are_the_lines_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemds_directories_are_those_of_one_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/pychatd/7000:/var/lib/other")
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/pychatd/7000")
     monkeypatch.setenv("CONFIGURATION_DIRECTORY", str(tmp_path))
@@ -293,14 +311,14 @@ def test_systemds_credentials_are_the_key_and_certificate(credentials: Path, nam
         assert getattr(settings, name) == (credentials / f"{name}.pem" if name in names else None)
 
 
-def test_what_is_configured_goes_before_a_credential(tmp_path: Path, credentials: Path) -> None:
+def test_a_setting_wins_over_a_credential(tmp_path: Path, credentials: Path) -> None:
     for name in ("certificate", "key"):
         (credentials / f"{name}.pem").touch()
     settings = read(tmp_path, 'certificate = "/etc/pychatd/host.pem"')
     assert (settings.certificate, settings.key) == (Path("/etc/pychatd/host.pem"), credentials / "key.pem")
 
 
-def test_a_users_places_are_those_of_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_directories_are_those_of_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/home/alice/state")
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -313,32 +331,32 @@ def test_a_users_places_are_those_of_xdg(tmp_path: Path, monkeypatch: pytest.Mon
     assert (settings.file, settings.grace) == (file, 7.0)
 
 
-def test_without_xdg_a_users_places_are_in_the_home_directory(home: Path) -> None:
+def test_without_xdg_directories_are_in_the_home_directory(home: Path) -> None:
     settings = load(7000, {})
     assert settings.state == home / ".local/state/pychatd/7000"
     assert settings.runtime == home / ".local/state/pychatd/run/7000"
 
 
 @pytest.mark.parametrize("variable", ["STATE_DIRECTORY", "XDG_STATE_HOME"])
-def test_a_place_that_is_not_absolute_is_ignored(
+def test_a_directory_that_is_not_absolute_is_ignored(
     home: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "relative")
     assert load(7000, {}).state == home / ".local/state/pychatd/7000"
 
 
-def test_roots_places_are_the_systems_whatever_xdg_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roots_directories_are_the_systems_despite_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     for variable in XDG:
         monkeypatch.setenv(variable, "/elsewhere")
     assert (state_base(), runtime_bases()) == (Path("/var/lib/pychatd"), [Path("/run/pychatd")])
 
 
-def test_a_user_also_looks_for_lines_of_the_system(home: Path) -> None:
+def test_a_user_also_looks_for_services_of_the_system(home: Path) -> None:
     assert runtime_bases() == [home / ".local/state/pychatd/run", Path("/run/pychatd")]
 
 
-def test_a_lines_files_are_in_its_directories(tmp_path: Path) -> None:
+def test_the_files_of_a_service_are_in_its_directories(tmp_path: Path) -> None:
     settings = load(7000, {}, state=tmp_path / "state", runtime=tmp_path / "run")
     assert settings.console_socket == tmp_path / "run/7000/console.sock"
     assert settings.pidfile == tmp_path / "run/7000/pid"
@@ -349,23 +367,25 @@ def test_a_runtime_directory_too_long_for_a_socket_is_refused() -> None:
     room = SOCKET_PATH_MAX - len("/7000/console.sock")
     longest = Path("/" + (room - 1) * "x")
     assert len(os.fsencode(load(7000, {}, runtime=longest).console_socket)) == SOCKET_PATH_MAX
-    with pytest.raises(UsageError, match="too long a name for a socket"):
+    with pytest.raises(UsageError, match=r"The name of the runtime directory .* is too long"):
         load(7000, {}, runtime=Path(f"{longest}x"))
-    with pytest.raises(UsageError, match="too long a name for a socket"):  # bytes count, not characters
+    with pytest.raises(
+        UsageError, match=r"The name of the runtime directory .* is too long"
+    ):  # bytes count, not characters
         load(7000, {}, runtime=longest.with_name(longest.name[:-1] + "\u00e4"))
 
 
-# ------------------------------------------------------------------ running lines
+# ------------------------------------------------------------------ running services
 
 
-def test_lines_are_the_directories_with_a_port_for_a_name(tmp_path: Path) -> None:
+def test_services_are_the_directories_named_after_a_port(tmp_path: Path) -> None:
     for name in ("7000", "80", "x", "7000.old", "\u0663"):
         (tmp_path / name).mkdir()
-    assert running_lines([tmp_path]) == {80: tmp_path / "80", 7000: tmp_path / "7000"}
+    assert running_services([tmp_path]) == {80: tmp_path / "80", 7000: tmp_path / "7000"}
 
 
-def test_of_two_lines_with_one_port_the_first_base_has_it(tmp_path: Path) -> None:
+def test_of_two_services_on_one_port_the_first_base_wins(tmp_path: Path) -> None:
     for name in ("a/7000", "b/7000", "b/7001"):
         (tmp_path / name).mkdir(parents=True)
-    lines = running_lines([tmp_path / "none", tmp_path / "a", tmp_path / "b"])
-    assert lines == {7000: tmp_path / "a/7000", 7001: tmp_path / "b/7001"}
+    services = running_services([tmp_path / "none", tmp_path / "a", tmp_path / "b"])
+    assert services == {7000: tmp_path / "a/7000", 7001: tmp_path / "b/7001"}

@@ -1,4 +1,4 @@
-"""`pychatd run` with what systemd gives it: sockets, a place for notices, a watchdog."""
+"""`pychatd run` with what systemd gives it: sockets, an address for notices, a watchdog."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import ExitStatus
-from tests.daemon.passing import passing
+from tests.daemon.socket_passing import passing
 from tests.e2e.harness import BIN, PATIENCE, Line, wait_for
 
 IDLE = "2"
 
 
 class Manager:
-    """What systemd is to a line: it keeps the sockets, starts the daemon, and hears of it."""
+    """Does what systemd does for a service: keeps the sockets, starts the daemon, gets its notices."""
 
     def __init__(self, line: Line) -> None:
         self.line = line
@@ -69,7 +69,7 @@ def manager(idle_line: Line) -> Iterator[Manager]:
     manager.close()
 
 
-def test_it_serves_on_the_sockets_it_is_given_and_leaves_them(manager: Manager) -> None:
+def test_it_serves_on_passed_sockets_and_does_not_remove_them(manager: Manager) -> None:
     line = manager.line
     process = manager.start()
     console, client = line.talk()
@@ -85,7 +85,7 @@ def test_it_serves_on_the_sockets_it_is_given_and_leaves_them(manager: Manager) 
     console.sees("Client1> Still here")
 
 
-def test_nobody_there_it_leaves_and_a_conversation_that_was_cut_goes_on(manager: Manager) -> None:
+def test_it_exits_when_idle_and_a_conversation_goes_on(manager: Manager) -> None:
     line = manager.line
     options = ("--exit-idle", IDLE, "--turns", "free")
     process = manager.start(*options)
@@ -94,14 +94,14 @@ def test_nobody_there_it_leaves_and_a_conversation_that_was_cut_goes_on(manager:
     (token,) = [word for word in caller.reads("\\hello").split() if word.startswith("session=")]
     caller.send("Client1> Hi!")
     caller.reads("\\ack 1")
-    time.sleep(float(IDLE) + 0.5)  # longer than it would wait for somebody
+    time.sleep(float(IDLE) + 0.5)  # longer than exit_idle
     assert process.poll() is None
     caller.reset()
     assert process.wait(PATIENCE) == 0
-    manager.hears("STATUS=The next call or console starts the line again.")
+    manager.hears("STATUS=The next call or console starts the daemon again.")
     manager.hears("STOPPING=1")
     assert process.stderr
-    assert b"INFO Nobody has been here for 2 s: leaving until the next call\n" in process.stderr.read()
+    assert b"INFO No connection for 2 s: exiting until the next call\n" in process.stderr.read()
 
     caller = line.connect()  # it waits in systemd's socket
     caller.send(f"\\hello 1 Client1 {token} got=0")
@@ -111,7 +111,7 @@ def test_nobody_there_it_leaves_and_a_conversation_that_was_cut_goes_on(manager:
     caller.reads("\\ack 2")
 
 
-def test_a_console_that_is_attached_keeps_it_there(manager: Manager) -> None:
+def test_an_attached_console_keeps_it_running(manager: Manager) -> None:
     caller = manager.line.connect()  # keeps it there until the console is
     process = manager.start("--exit-idle", IDLE)
     console = manager.line.console()
@@ -124,15 +124,17 @@ def test_a_console_that_is_attached_keeps_it_there(manager: Manager) -> None:
 
 
 @pytest.mark.parametrize("command", ["start", "run"])
-def test_where_nobody_keeps_the_sockets_it_does_not_leave(idle_line: Line, command: str) -> None:
+def test_exit_idle_needs_systemds_sockets(idle_line: Line, command: str) -> None:
     file = idle_line.configure("exit_idle = 60")
     result = idle_line.pychatd(command, "--config", file)
     assert result.returncode == ExitStatus.USAGE
-    assert result.stderr.startswith("pychatd: exit_idle is for a line whose port and console socket systemd keeps")
+    assert result.stderr.startswith(
+        "pychatd: exit_idle is for a service whose port and console socket systemd keeps"
+    )
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_stop_tells_who_can_stop_a_line_of_systemd(manager: Manager) -> None:
+def test_stop_names_systemds_command_for_its_service(manager: Manager) -> None:
     manager.start()
     result = manager.line.pychatd("stop")
     assert result.returncode == ExitStatus.FAILED
@@ -142,15 +144,15 @@ def test_stop_tells_who_can_stop_a_line_of_systemd(manager: Manager) -> None:
     )
 
 
-def test_addresses_that_systemd_did_not_ask_for_are_told_to_change_nothing(manager: Manager) -> None:
+def test_listen_has_no_effect_with_passed_sockets(manager: Manager) -> None:
     process = manager.start("--listen", "127.0.0.1")
     assert process.stderr
     assert process.stderr.readline() == (
-        b"WARNING The setting listen changes nothing: systemd opens the port, at its unit's ListenStream=\n"
+        b"WARNING The setting listen has no effect: ListenStream= in systemd's socket unit opens the port\n"
     )
 
 
-def test_systemd_is_told_how_the_line_fares(manager: Manager) -> None:
+def test_systemd_gets_the_status_of_the_service(manager: Manager) -> None:
     line = manager.line
     process = manager.start()
     manager.hears("STATUS=Waiting for a caller.")
@@ -169,7 +171,7 @@ def test_systemd_is_told_how_the_line_fares(manager: Manager) -> None:
     manager.hears("STOPPING=1")
 
 
-def test_the_watchdog_is_fed_while_the_event_loop_runs_and_not_while_it_hangs(manager: Manager) -> None:
+def test_the_watchdog_is_fed_only_while_the_event_loop_runs(manager: Manager) -> None:
     file = Path(manager.line.configure(""))
     process = manager.start("--config", str(file), WATCHDOG_USEC="100000")
     for _ in range(3):
@@ -186,7 +188,7 @@ def test_the_watchdog_is_fed_while_the_event_loop_runs_and_not_while_it_hangs(ma
     manager.hears("WATCHDOG=1")
 
 
-def test_what_a_hung_daemon_did_is_in_the_log_when_the_watchdog_ends_it(manager: Manager) -> None:
+def test_the_watchdogs_signal_logs_where_the_daemon_hangs(manager: Manager) -> None:
     process = manager.start()
     process.send_signal(signal.SIGABRT)
     assert process.wait(PATIENCE) == -signal.SIGABRT
@@ -194,10 +196,10 @@ def test_what_a_hung_daemon_did_is_in_the_log_when_the_watchdog_ends_it(manager:
     assert b"Fatal Python error: Aborted" in process.stderr.read()
 
 
-def test_seconds_that_are_too_few_are_refused(idle_line: Line) -> None:
+def test_too_short_an_exit_idle_is_refused(idle_line: Line) -> None:
     words = [str(BIN / "pychatd"), "run", str(idle_line.port), "--exit-idle", "1"]
     result = subprocess.run(
         words, env=idle_line.env, text=True, capture_output=True, check=False, timeout=PATIENCE
     )
     assert result.returncode == ExitStatus.USAGE
-    assert "exit_idle: at least 2 seconds are needed" in result.stderr
+    assert "exit_idle: use at least 2 seconds" in result.stderr

@@ -1,4 +1,4 @@
-"""Starting, stopping and asking the daemon: exit statuses, sentences, and what it is as a process."""
+"""Starting, stopping and asking the daemon: exit statuses, sentences, and the daemon as a process."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_start_returns_when_the_daemon_serves(idle_line: Line) -> None:
     assert caller.reads("\\ack") == "\\ack 1"
 
 
-def test_start_says_nothing_when_all_is_well(idle_line: Line) -> None:
+def test_start_prints_nothing_on_success(idle_line: Line) -> None:
     result = idle_line.pychatd("start")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_start_names_the_pid_of_a_daemon_that_runs_already(line: Line) -> None:
+def test_start_names_the_pid_of_a_running_daemon(line: Line) -> None:
     for command in ("start", "run"):
         result = line.pychatd(command)
         assert result.returncode == 4
@@ -106,12 +106,12 @@ def test_start_says_that_a_directory_cannot_be_written(
     assert str(closed) in _sentence(result)
 
 
-def test_a_port_below_1024_is_not_for_everybody(open_directory: Path, nobody: list[str]) -> None:
+def test_a_port_below_1024_needs_a_privilege(open_directory: Path, nobody: list[str]) -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 1024:
         pytest.skip("this system opens all ports to everybody")
     result = _start_in(open_directory, 783, nobody)
     assert result.returncode == 5
-    assert "Port 783 cannot be opened" in _sentence(result)
+    assert "Cannot open port 783" in _sentence(result)
 
 
 def _start_in(directory: Path, port: int, nobody: list[str]) -> subprocess.CompletedProcess[str]:
@@ -122,7 +122,7 @@ def _start_in(directory: Path, port: int, nobody: list[str]) -> subprocess.Compl
     return subprocess.run(words, env=env, text=True, capture_output=True, timeout=PATIENCE, check=False)
 
 
-def test_a_home_that_is_not_ours_to_read_gets_a_sentence(tmp_path: Path, nobody: list[str]) -> None:
+def test_an_unreadable_home_directory_gets_a_sentence(tmp_path: Path, nobody: list[str]) -> None:
     (tmp_path / "home").mkdir(mode=0)
     env = {**os.environ, "HOME": str(tmp_path / "home")}
     env.pop("XDG_CONFIG_HOME", None)
@@ -132,14 +132,14 @@ def test_a_home_that_is_not_ours_to_read_gets_a_sentence(tmp_path: Path, nobody:
     assert str(tmp_path / "home") in _sentence(result)
 
 
-def test_a_configuration_error_names_the_line_and_the_key(idle_line: Line) -> None:
+def test_a_configuration_error_names_the_file_and_the_key(idle_line: Line) -> None:
     file = idle_line.configure("# ours\nhandle = 'Server'\nturns = 'sometimes'\n")
     result = idle_line.pychatd("start", "--config", file)
     assert result.returncode == 2
-    assert f"{file}, line 3: turns: 'sometimes'" in _sentence(result)
+    assert f'{file}: turns: \'sometimes\' is not valid; use "alternate" or "free".' in _sentence(result)
 
 
-def test_what_a_killed_daemon_leaves_behind_is_no_obstacle(line: Line) -> None:
+def test_a_daemon_starts_after_one_that_was_killed(line: Line) -> None:
     line.kill(signal.SIGKILL)
     assert (line.place / "pid").exists()
     assert (line.place / "console.sock").exists()
@@ -176,7 +176,7 @@ def test_stop_and_status_say_that_nothing_runs(idle_line: Line) -> None:
         assert f"not running on port {idle_line.port}" in _sentence(result)
 
 
-def test_status_tells_who_talks_and_since_when(line: Line) -> None:
+def test_status_shows_the_caller_and_the_time(line: Line) -> None:
     words = line.pychatd("status").stdout
     assert f"Port {line.port}: pychatd runs with pid {line.pid()} since 2" in words
     assert "Nobody is talking" in words
@@ -193,7 +193,7 @@ def test_status_tells_who_talks_and_since_when(line: Line) -> None:
     assert f"(pid {console.child.pid})" in report["console"]["user"]
 
 
-def test_status_without_a_port_tells_of_every_line(line: Line, tmp_path: Path) -> None:
+def test_status_without_a_port_shows_every_service(line: Line, tmp_path: Path) -> None:
     (tmp_path / "2").mkdir()
     other = Line(tmp_path / "2", runtime=line.runtime)
     try:
@@ -221,7 +221,7 @@ def test_the_daemon_is_detached_and_private(line: Line) -> None:
         assert (proc / "fd" / fd).readlink() == Path("/dev/null")
 
 
-def test_the_daemon_keeps_nothing_open_that_it_was_started_with(idle_line: Line) -> None:
+def test_the_daemon_closes_inherited_descriptors(idle_line: Line) -> None:
     reader, writer = os.pipe()
     assert idle_line.pychatd("start", pass_fds=[writer]).returncode == 0
     os.close(writer)
@@ -229,7 +229,7 @@ def test_the_daemon_keeps_nothing_open_that_it_was_started_with(idle_line: Line)
     os.close(reader)
 
 
-def test_what_is_private_on_disk_is_so_whatever_the_umask(idle_line: Line) -> None:
+def test_private_files_are_private_with_any_umask(idle_line: Line) -> None:
     old = os.umask(0)
     try:
         idle_line.start()
@@ -246,7 +246,7 @@ def test_what_is_private_on_disk_is_so_whatever_the_umask(idle_line: Line) -> No
     assert {path: stat.S_IMODE(path.stat().st_mode) for path in modes} == modes
 
 
-def test_relative_directories_are_those_of_the_shell(idle_line: Line, tmp_path: Path) -> None:
+def test_relative_directories_start_at_the_working_directory(idle_line: Line, tmp_path: Path) -> None:
     words = [str(BIN / "pychatd"), "start", str(idle_line.port), "--syslog", str(idle_line.syslog)]
     places = ["--runtime-directory", "run", "--state-directory", "state"]
     assert subprocess.run([*words, *places], cwd=tmp_path, timeout=PATIENCE, check=False).returncode == 0

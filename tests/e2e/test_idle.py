@@ -1,4 +1,4 @@
-"""Nobody says anything: nothing wakes."""
+"""In a silent conversation, no program wakes up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.bench.measure import wakeups
 from tests.e2e.harness import PATIENCE, Line
 
 QUIET_SECONDS = 2.0
-"""Far under the liveness ping, and four times the interval at which prompt_toolkit would look at the terminal."""
+"""Much less than PING_AFTER, and four times the interval at which prompt_toolkit polls the terminal."""
 
 
 def test_an_idle_daemon_and_both_screens_do_not_wake(line: Line) -> None:

@@ -232,7 +232,7 @@ def test_a_call_that_fails_is_an_error_and_an_end(idle_line: Line) -> None:
     program = Program(idle_line, "pychat", "--handle", "Client1")
     assert program.piped.exit_status() == 3
     assert [told["type"] for told in program.told()] == ["error", "end"]
-    assert "Nobody answers" in program.told("error")[0]["text"]
+    assert "Cannot connect" in program.told("error")[0]["text"]
     assert program.told("end")[0]["status"] == 3
     program = Program(idle_line, "pychatd-console")
     assert program.piped.exit_status() == 3

@@ -43,7 +43,7 @@ def test_the_key_of_the_configuration_goes_before_one_that_was_accepted(line: Li
 
 def test_without_a_key_the_first_call_asks_as_ever(line: Line) -> None:
     _configure(line, 'handle = "Bobby"')
-    _calls_alice(line).sees("(yes/no/[fingerprint])?")
+    _calls_alice(line).sees("(yes/no, or paste the fingerprint)")
 
 
 def test_a_name_is_for_every_use_of_a_line(line: Line) -> None:
@@ -69,7 +69,7 @@ def test_a_broken_configuration_is_a_sentence_in_both_programs(line: Line) -> No
     for command in ("pychat alice", "pychat send alice x", "pychat --list-lines", console):
         result = run(line, command)
         assert (result.returncode, result.stdout) == (2, "")
-        assert f"{file}, line 4: handle: " in result.stderr
+        assert f"{file}: [lines.alice] handle: " in result.stderr
 
 
 def test_the_handle_of_the_configuration_is_the_operators_too(line: Line) -> None:

@@ -106,7 +106,7 @@ def test_no_answer(idle_line: Line) -> None:
     result = _pychat(idle_line, "Hi!\n", "--handle", "Client1")
     assert (result.returncode, result.stdout) == (3, b"")
     (sentence,) = result.stderr.decode().splitlines()
-    assert sentence == f"pychat: Nobody answers at localhost port {idle_line.port}: connection refused."
+    assert sentence == f"pychat: Cannot connect to localhost port {idle_line.port}: connection refused."
 
 
 def test_wait_calls_until_there_is_an_answer(line: Line) -> None:
@@ -143,7 +143,7 @@ def test_a_host_that_does_not_exist(idle_line: Line) -> None:
     client = idle_line.plain("pychat", "--handle", "Client1", host="no-such-host.invalid")
     client.end_input()
     assert client.exit_status() == 3
-    assert "There is no host 'no-such-host.invalid'" in client.notices()
+    assert "Unknown host 'no-such-host.invalid'" in client.notices()
 
 
 def test_empty_input_ends_without_a_conversation(line: Line) -> None:
@@ -299,4 +299,4 @@ def test_the_daemon_listens_on_all_addresses_by_default(idle_line: Line) -> None
 def test_an_address_of_another_machine_is_a_usage_error(idle_line: Line) -> None:
     result = idle_line.pychatd("start", "--listen", "192.0.2.1")
     assert result.returncode == 2
-    assert "192.0.2.1 is not an address of this machine" in result.stderr
+    assert "This machine does not have the address 192.0.2.1" in result.stderr

@@ -146,7 +146,7 @@ def test_a_silent_host_is_given_up(line: Line) -> None:
 def test_no_answer(idle_line: Line) -> None:
     result = _send(idle_line, text=b"two\nlines\n")
     assert (result.returncode, result.stdout) == (3, b"")
-    assert b"Nobody answers" in result.stderr
+    assert b"Cannot connect" in result.stderr
     assert b"Not sent:\npychat:     two\npychat:     lines\n" in result.stderr  # stdin is read and gone
 
 
@@ -259,7 +259,7 @@ def test_a_host_named_send_can_be_called(idle_line: Line) -> None:
         check=False,
     )
     assert result.returncode == 3
-    assert b"There is no host 'send'" in result.stderr
+    assert b"Unknown host 'send'" in result.stderr
 
 
 def test_the_help_tells_every_status(idle_line: Line) -> None:

@@ -1,4 +1,4 @@
-"""Signals and the system log: an orderly stop, a forced one, a reload, and who is told what."""
+"""Signals and the system log: an orderly stop, a forced one, a reload, and what the log says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOPS = [signal.SIGINT, signal.SIGTERM]
 
 
 @pytest.mark.parametrize("number", STOPS)
-def test_a_stop_is_told_to_the_peer_and_the_console(line: Line, number: signal.Signals) -> None:
+def test_both_sides_see_that_the_daemon_stops(line: Line, number: signal.Signals) -> None:
     console, client = line.talk()
     with line.ends():
         line.send(number)
@@ -28,7 +28,7 @@ def test_a_stop_is_told_to_the_peer_and_the_console(line: Line, number: signal.S
     assert line.pychatd("status").returncode == 3
 
 
-def test_a_stop_is_told_to_whoever_has_not_spoken_yet(line: Line) -> None:
+def test_a_waiting_caller_sees_that_the_daemon_stops(line: Line) -> None:
     caller = line.greeted()
     with line.ends():
         line.send(signal.SIGTERM)
@@ -51,7 +51,7 @@ def test_a_second_signal_forces_the_stop(idle_line: Line, number: signal.Signals
     assert time.monotonic() - start < FINISH_SECONDS
 
 
-def test_a_peer_that_does_not_close_delays_the_stop_but_does_not_prevent_it(line: Line) -> None:
+def test_a_peer_that_does_not_close_only_delays_the_stop(line: Line) -> None:
     caller = line.greeted()
     caller.send("Client1> Hi!")
     caller.reads("\\ack")
@@ -59,7 +59,7 @@ def test_a_peer_that_does_not_close_delays_the_stop_but_does_not_prevent_it(line
 
 
 @pytest.mark.parametrize("number", STOPS)
-def test_in_the_background_of_a_script_a_signal_stops_it_as_well(idle_line: Line, number: signal.Signals) -> None:
+def test_a_signal_stops_a_background_job_of_a_script(idle_line: Line, number: signal.Signals) -> None:
     script = '"$@" & echo $!; wait $!; echo "status $?"'
     process = idle_line.popen(["sh", "-c", script, "sh", *idle_line.command("run")])
     assert process.stdout
@@ -95,17 +95,17 @@ def test_a_broken_configuration_is_logged_and_the_old_one_stays(idle_line: Line)
     idle_line.start("--config", file)
     idle_line.configure("handle = 'Elevenchars'\n")
     idle_line.send(signal.SIGHUP)
-    idle_line.logs(f"not reloaded: {file}, line 1: handle: ")
+    idle_line.logs(f"not reloaded: {file}: handle: ")
     caller = idle_line.connect()
     caller.send("\\hello 1 Client1")
     assert caller.line().startswith("\\hello 1 Alice ")
 
 
-def test_what_a_reload_cannot_change_is_told(idle_line: Line) -> None:
+def test_settings_that_need_a_restart_are_logged(idle_line: Line) -> None:
     idle_line.start("--config", idle_line.configure("handle = 'Alice'\n"))
-    idle_line.configure("handle = 'Bob'\ndurability = 'process'\nexit_idle = 60\nlisten = '127.0.0.1'\n")
+    idle_line.configure("handle = 'Bob'\nexit_idle = 60\nlisten = '127.0.0.1'\n")
     idle_line.send(signal.SIGHUP)
-    idle_line.logs("Changed settings hold from the next start on: listen, exit_idle, durability")
+    idle_line.logs("Changed settings that need a restart: listen, exit_idle")
 
 
 def test_sighup_does_not_disturb_a_conversation(line: Line) -> None:
@@ -119,7 +119,7 @@ def test_sighup_does_not_disturb_a_conversation(line: Line) -> None:
 # ------------------------------------------------------------------ the system log
 
 
-def test_the_log_tells_who_and_when_and_never_what_was_said(line: Line) -> None:
+def test_the_log_has_people_and_times_but_no_messages(line: Line) -> None:
     console, client = line.talk()
     console.enter("Rosebud is a word")
     client.sees("Server> Rosebud")
@@ -146,7 +146,7 @@ def test_the_log_tells_who_and_when_and_never_what_was_said(line: Line) -> None:
         assert words not in whole
 
 
-def test_what_a_stranger_sends_cannot_forge_a_log_line(line: Line) -> None:
+def test_a_stranger_cannot_forge_a_log_line(line: Line) -> None:
     caller = line.connect()
     caller.send("\\hello 1 Client1", "\\error x\x1b[31mroot")
     caller.rest()
@@ -160,7 +160,7 @@ def test_what_a_stranger_sends_cannot_forge_a_log_line(line: Line) -> None:
     assert all(entry.isprintable() and "\u202e" not in entry for entry in line.log())
 
 
-def test_a_machine_without_syslog_is_no_obstacle(idle_line: Line) -> None:
+def test_the_daemon_serves_without_syslog(idle_line: Line) -> None:
     idle_line.syslog.unlink()
     idle_line.start()
     console, client = idle_line.talk()
@@ -169,7 +169,7 @@ def test_a_machine_without_syslog_is_no_obstacle(idle_line: Line) -> None:
     assert idle_line.pychatd("stop").returncode == 0
 
 
-def test_a_syslog_that_goes_away_is_no_obstacle(line: Line) -> None:
+def test_the_daemon_serves_when_syslog_goes_away(line: Line) -> None:
     line.syslog.unlink()
     console, client = line.talk()
     console.enter("Hello")
@@ -177,7 +177,7 @@ def test_a_syslog_that_goes_away_is_no_obstacle(line: Line) -> None:
     assert line.pychatd("stop").returncode == 0
 
 
-def test_a_syslog_that_does_not_read_blocks_nobody(idle_line: Line) -> None:
+def test_the_daemon_serves_when_syslog_does_not_read(idle_line: Line) -> None:
     deaf = idle_line.directory / "deaf"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(deaf))

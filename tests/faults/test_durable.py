@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pychatd.settings import UNSAFE_NO_SYNC
 from tests.e2e.harness import Line, Piped
 from tests.faults.strace import SYNCS, WRITES, Call, attached, why_not
 
@@ -84,10 +85,10 @@ def test_an_ack_and_the_other_side_come_after_the_write_and_its_sync(line_free: 
     assert sum(call.syncs_wal for call in calls) == 10
 
 
-def test_with_durability_process_a_commit_is_written_before_anyone_is_told_and_not_synced(
-    idle_line: Line, tmp_path: Path
-) -> None:
-    idle_line.start("--turns", "free", "--config", idle_line.configure('durability = "process"\n'))
+def test_without_syncs_a_commit_is_written_before_it_is_sent(idle_line: Line, tmp_path: Path) -> None:
+    idle_line.env[UNSAFE_NO_SYNC] = "1"
+    idle_line.start("--turns", "free")
+    idle_line.logs("PYCHATD_UNSAFE_NO_SYNC is set: confirmed messages may not survive a power failure")
     calls = _burst(idle_line, tmp_path / "trace")
     assert _check_order(calls, synced=False) == 10
     assert not any(call.syncs for call in calls)

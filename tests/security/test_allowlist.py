@@ -18,7 +18,7 @@ from tests.security.certificates import Made
 from tests.security.hosts import Hosts, client_context
 from tests.security.use import is_readable, on_pipes, on_terminal, own_key, run
 
-REFUSED = "not on the list of who may call"
+REFUSED = "not on the list of callers"
 
 
 def _certificate(line: Line) -> str:
@@ -159,7 +159,7 @@ def test_an_authority_on_the_list_lets_in_nobody_whom_it_vouches_for(idle_line: 
 def test_an_empty_list_lets_nobody_in(idle_line: Line) -> None:
     _certificate(idle_line)
     _start(idle_line)
-    idle_line.logs("nobody is let in")
+    idle_line.logs("No caller is admitted")
     _nobody_gets_in(idle_line)
 
 
@@ -167,7 +167,7 @@ def test_a_missing_list_lets_nobody_in(idle_line: Line) -> None:
     _certificate(idle_line)
     missing = idle_line.directory / "nowhere"
     idle_line.start("--config", idle_line.configure(f'authorized = "{missing}"\n'))
-    idle_line.logs("nobody is let in")
+    idle_line.logs("No caller is admitted")
     idle_line.logs(str(missing))
     _nobody_gets_in(idle_line)
 
@@ -176,7 +176,7 @@ def test_a_file_in_place_of_the_list_lets_nobody_in(idle_line: Line) -> None:
     file = idle_line.directory / "authorized"
     file.write_text(_certificate(idle_line))
     idle_line.start("--config", idle_line.configure(f'authorized = "{file}"\n'))
-    idle_line.logs("nobody is let in")
+    idle_line.logs("No caller is admitted")
     _nobody_gets_in(idle_line)
 
 
@@ -198,7 +198,7 @@ def test_what_is_no_certificate_lets_nobody_in_and_is_logged(idle_line: Line, tr
         case _:
             file.with_suffix(".txt").write_text(pem)
     _start(idle_line)
-    idle_line.logs("nobody is let in")
+    idle_line.logs("No caller is admitted")
     if trouble != "wrong suffix":
         idle_line.logs("Not on the allowlist: ")
     assert not any("\x1b" in entry for entry in idle_line.log())
@@ -237,7 +237,7 @@ def test_a_list_that_is_lost_puts_everybody_out(idle_line: Line) -> None:
     directory.rmdir()
     _reload(idle_line)
     assert client.exit_status() == 5, client.text()
-    idle_line.logs("nobody is let in")
+    idle_line.logs("No caller is admitted")
 
 
 def test_who_stays_on_the_list_is_not_disturbed_by_a_reload(idle_line: Line, hosts: Hosts) -> None:

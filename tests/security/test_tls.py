@@ -42,7 +42,7 @@ def _leaves(terminal: Terminal) -> int:
 def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None:
     key, number = fingerprint(line)
     first = on_terminal(line)
-    first.sees("(yes/no/[fingerprint])?")
+    first.sees("(yes/no, or paste the fingerprint)")
     assert key in first.text()
     assert number in first.text()
     assert "Send the first message" not in first.text()
@@ -54,17 +54,17 @@ def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None
     assert _leaves(first) == 0
     again = on_terminal(line)
     again.sees("Send the first message")
-    assert "(yes/no/" not in again.text()
+    assert "(yes/no, " not in again.text()
 
 
 @pytest.mark.parametrize("answer", ["no\r", "n\r", "\x04"])
 def test_whoever_says_no_has_sent_nothing(idle_line: Line, hosts: Hosts, answer: str) -> None:
     host = hosts.fake(hosts.identity())
     terminal = on_terminal(idle_line, port=host.port)
-    terminal.sees("(yes/no/[fingerprint])?")
+    terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.type(answer)
     assert terminal.exit_status() == 7
-    terminal.sees("nothing has been sent")
+    terminal.sees("Nothing has been sent")
     host.idle()
     assert host.told == b""
     assert not known_hosts(idle_line).path.exists()
@@ -76,7 +76,10 @@ def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
 
     def asked(times: int) -> bool:
         terminal.update()
-        return len(re.findall(rb"\(yes/no/\[fingerprint\]\)\?|or the whole fingerprint:", terminal.raw)) == times
+        return (
+            len(re.findall(rb"\(yes/no, or paste the fingerprint\)|or the full fingerprint:", terminal.raw))
+            == times
+        )
 
     for count, answer in enumerate(["", "y", "maybe", f"SHA256:{42 * 'A'}"], 1):
         wait_for(partial(asked, count), "it is asked")
@@ -88,7 +91,7 @@ def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
 
 def test_a_pasted_fingerprint_is_a_yes_if_it_is_the_hosts(line: Line) -> None:
     terminal = on_terminal(line)
-    terminal.sees("(yes/no/[fingerprint])?")
+    terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.enter(f" {fingerprint(line)[0]} ")
     terminal.sees("Send the first message")
     assert known_hosts(line).certificate_of("localhost", line.port)
@@ -99,7 +102,7 @@ def test_a_pasted_fingerprint_of_another_key_ends_the_call_and_nothing_is_sent(
 ) -> None:
     host = hosts.fake(hosts.identity())
     terminal = on_terminal(idle_line, port=host.port)
-    terminal.sees("(yes/no/[fingerprint])?")
+    terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.enter(hosts.identity().fingerprint)
     assert terminal.exit_status() == 7
     terminal.sees("the one you gave. Nothing has been sent.")
@@ -110,7 +113,7 @@ def test_a_pasted_fingerprint_of_another_key_ends_the_call_and_nothing_is_sent(
 
 def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(line: Line) -> None:
     there = on_terminal(line, "--wait")
-    there.sees("(yes/no/[fingerprint])?")
+    there.sees("(yes/no, or paste the fingerprint)")
     assert b"\a" not in there.raw
     there.enter("no")
     assert there.exit_status() == 7
@@ -118,7 +121,7 @@ def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(lin
     waiting = on_terminal(line, "--wait")
     waiting.sees("Calling until somebody answers")
     line.start()
-    waiting.sees("(yes/no/[fingerprint])?")
+    waiting.sees("(yes/no, or paste the fingerprint)")
 
     def rung() -> bool:
         waiting.update()
@@ -163,7 +166,7 @@ def test_a_key_that_cannot_be_kept_is_good_for_one_call(line: Line) -> None:
     key, _ = fingerprint(line)
     assert f"accepted the key of localhost port {line.port}: {key}" in client.notices()
     assert "/proc/pychat/known_hosts cannot be written: " in client.notices()
-    assert "This call goes on with the key; the next one will not know it." in client.notices()
+    assert "This call uses the key; the next call will ask again." in client.notices()
     is_readable(client.notices())
     _new_key(line)
     assert client.exit_status() == 7
@@ -188,7 +191,7 @@ def test_a_full_disk_keeps_nobody_from_talking_but_another_key_has_to_be_written
 def test_the_right_fingerprint_is_accepted_without_asking(line: Line) -> None:
     terminal = on_terminal(line, "--fingerprint", fingerprint(line)[0])
     terminal.sees("Send the first message")
-    assert "(yes/no/" not in terminal.text()
+    assert "(yes/no, " not in terminal.text()
     assert _leaves(terminal) == 0
     on_terminal(line).sees("Send the first message")
 
@@ -271,7 +274,7 @@ def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line
         assert "HAS CHANGED" in page
         assert before in page
         assert now in page
-        assert "(yes/no/" not in page
+        assert "(yes/no, " not in page
         is_readable(page)
     command = refused.line_with("pychat --forget").removeprefix("--").strip()
     assert run(line, command).returncode == 0

@@ -161,7 +161,7 @@ def test_a_plain_host_gets_no_word_and_the_caller_a_sentence(idle_line: Line, ho
     for name in ("localhost", "127.0.0.1"):  # not known yet, and known
         result = run(idle_line, words(idle_line, "--accept-new", host=name, port=host.port))
         assert result.returncode == 1
-        assert "does not speak TLS" in result.stderr
+        assert "does not use TLS" in result.stderr
         is_readable(result.stderr)
         assert "\x1b" not in result.stderr
     host.idle()

@@ -36,7 +36,7 @@ def test_an_outsider_does_not_wake_it_by_its_console(idle_line: SystemLine) -> N
 
 
 def test_when_nobody_is_there_it_leaves_until_the_next_one_comes(idle_line: SystemLine) -> None:
-    with idle_line.configured(f"[line.{idle_line.port}]\nexit_idle = 2"):
+    with idle_line.configured(f"[port.{idle_line.port}]\nexit_idle = 2"):
         idle_line.start()
         console, client = idle_line.talk()
         client.enter("\\quit")
@@ -45,8 +45,8 @@ def test_when_nobody_is_there_it_leaves_until_the_next_one_comes(idle_line: Syst
         assert idle_line.is_active()
         console.end_input()
         wait_for(idle_line.has_left, "it leaves")
-        idle_line.logs("Nobody has been here for 2 s", "-p info")
-        idle_line.has_status("The next call or console starts the line again.")
+        idle_line.logs("No connection for 2 s", "-p info")
+        idle_line.has_status("The next call or console starts the daemon again.")
         assert idle_line.show("NRestarts") == "0"
         assert idle_line.journal("-p notice") == []
 
@@ -172,7 +172,7 @@ def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: 
     with idle_line.configured('turn = "free"'):
         assert idle_line.client().exit_status() in (ExitStatus.FAILED, ExitStatus.ABSENT)
         wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is closed")
-    idle_line.logs("pychatd.toml, line 1: there is no setting 'turn'", "-p err")
+    idle_line.logs("pychatd.toml: turn: there is no such setting", "-p err")
     idle_line.machine.run(f"systemctl reset-failed 'pychatd@{idle_line.port}.*'; systemctl start {idle_line.unit}")
     idle_line.client().notes("Send the first message")
 
@@ -180,8 +180,8 @@ def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: 
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("/run/pychatd/%i/console.sock", "The socket unit does not open the port: it needs a ListenStream="),
-        ("127.0.0.1:%i", "The socket unit does not open the console's socket: it needs a ListenStream="),
+        ("/run/pychatd/%i/console.sock", "The socket unit does not open the port: add a ListenStream="),
+        ("127.0.0.1:%i", "The socket unit does not open the console's socket: add a ListenStream="),
     ],
 )
 def test_a_socket_unit_that_lacks_one_of_both_fails_with_a_sentence(
@@ -196,7 +196,7 @@ def test_a_socket_unit_that_lacks_one_of_both_fails_with_a_sentence(
 def test_addresses_in_the_configuration_change_nothing_and_that_is_logged(idle_line: SystemLine) -> None:
     with idle_line.configured('listen = "127.0.0.1"'):
         idle_line.start()
-    idle_line.logs("The setting listen changes nothing: systemd opens the port", "-p warning")
+    idle_line.logs("The setting listen has no effect: ListenStream=", "-p warning")
     idle_line.client(host="::1").notes("Send the first message")
 
 

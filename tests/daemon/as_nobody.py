@@ -1,4 +1,4 @@
-"""What happens to a user without rights, also where the tests run as root, who may do everything."""
+"""Runs code as a user without privileges, also when root runs the tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOBODY = 65534
 
 
 def as_nobody(action: Callable[[], object]) -> str:
-    """Runs `action` in a child without rights; returns "" or the name and the words of what it raised."""
+    """Runs `action` in a child process without privileges; returns "" or the name and text of its exception."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -36,7 +36,7 @@ def as_nobody(action: Callable[[], object]) -> str:
 
 @contextmanager
 def public_directory() -> Iterator[Path]:
-    """A directory that everybody may enter; pytest's own are only for the user who runs it."""
+    """A directory that everybody may enter; only the user who runs pytest may enter its directories."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)

@@ -1,0 +1,82 @@
+"""Where the files of a service are: in the directories of systemd, of the system (root), or of a user (XDG).
+
+Each service has its own directory, named after its port, in a base directory.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pychat_client.config.paths import xdg
+
+SYSTEM_RUNTIME = Path("/run/pychatd")
+SYSTEM_STATE = Path("/var/lib/pychatd")
+
+
+def runtime_bases() -> list[Path]:
+    """The directories in which services of this user and of the system run. A new service goes into the first."""
+    if os.geteuid() == 0:
+        return [SYSTEM_RUNTIME]
+    session = os.environ.get("XDG_RUNTIME_DIR", "")
+    base = Path(session) / "pychatd" if session.startswith("/") else state_base() / "run"
+    return [base, SYSTEM_RUNTIME]
+
+
+def state_base() -> Path:
+    """The directory of all journals and keys of this user, or of the system for root."""
+    if os.geteuid() == 0:
+        return SYSTEM_STATE
+    return xdg("XDG_STATE_HOME", ".local/state") / "pychatd"
+
+
+def running_services(bases: list[Path]) -> dict[int, Path]:
+    """The runtime directories of services below `bases`, by port. Their daemons may have been killed."""
+    services: dict[int, Path] = {}
+    for base in bases:
+        try:
+            directories = sorted(base.iterdir())
+        except OSError:
+            continue
+        for directory in directories:
+            if directory.name.isascii() and directory.name.isdecimal():
+                services.setdefault(int(directory.name), directory)
+    return services
+
+
+def state_directory(port: int, base: Path | None) -> Path:
+    """Where the service keeps its journal and key. base: from the command line, before all others."""
+    return _service_directory(port, base, "STATE_DIRECTORY", state_base())
+
+
+def runtime_directory(port: int, base: Path | None) -> Path:
+    """Where the service has its pidfile and console socket. base: from the command line, before all others."""
+    return _service_directory(port, base, "RUNTIME_DIRECTORY", runtime_bases()[0])
+
+
+def _service_directory(port: int, base: Path | None, variable: str, default: Path) -> Path:
+    if base is not None:
+        return base.absolute() / str(port)
+    return _from_systemd(variable) or default / str(port)  # a unit gives each service its own directory
+
+
+def config_file() -> Path:
+    """The configuration file, which does not have to exist."""
+    if (directory := _from_systemd("CONFIGURATION_DIRECTORY")) is not None:
+        return directory / "pychatd.toml"
+    if os.geteuid() == 0:
+        return Path("/etc/pychatd/pychatd.toml")
+    return xdg("XDG_CONFIG_HOME", ".config") / "pychatd/pychatd.toml"
+
+
+def credential(name: str) -> Path | None:
+    """The file that systemd passes as credential `name` (LoadCredential= of the unit), if it does."""
+    directory = _from_systemd("CREDENTIALS_DIRECTORY")
+    file = None if directory is None else directory / name
+    return file if file is not None and file.exists() else None
+
+
+def _from_systemd(variable: str) -> Path | None:
+    """The first directory in one of systemd's variables (systemd.exec(5))."""
+    directory = os.environ.get(variable, "").split(":")[0]
+    return Path(directory) if directory.startswith("/") else None
