@@ -5,12 +5,12 @@ Asks on the terminal, once for each host, as ssh does. Nothing but a TLS handsha
 
 from __future__ import annotations
 
-import argparse
 import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from pychat_client.call_options import CallOptions
 from pychat_client.config.paths import key_file, known_hosts_file
 from pychat_client.errors import PychatError, UntrustedHostError, UsageError
 from pychat_client.text import printable
@@ -19,8 +19,7 @@ from pychat_client.trust import fingerprint, known_hosts, tls
 
 
 def trusted_context(
-    args: argparse.Namespace,
-    port: int,
+    options: CallOptions,
     seconds: float = DIAL_SECONDS,
     call: Callable[[str], None] | None = None,
 ) -> tuple[ssl.SSLContext, str | None]:
@@ -30,16 +29,16 @@ def trusted_context(
     elsewhere when there is a question.
     Raises UntrustedHostError when there is no reason to trust the key, and what dial.look raises.
     """
-    host: str = args.host
-    if args.ca:
+    host, port = options.host, options.port
+    if options.ca:
         return tls.authority_context(key_file()), None
     known = known_hosts.KnownHosts(known_hosts_file())
     accepted = known.certificate_of(host, port)
-    wanted = None if args.fingerprint is None else fingerprint.check_fingerprint(args.fingerprint)
+    wanted = options.fingerprint
     pinned = None if accepted is None else fingerprint.fingerprint(accepted)
     if accepted is None or (wanted is not None and wanted != pinned):
         shown = look(host, port, tls.looking_context(), seconds)
-        _decide(args, port, fingerprint.fingerprint(shown), wanted, call)
+        _decide(options, fingerprint.fingerprint(shown), call)
         try:
             known.accept(host, port, shown)
         except PychatError as error:
@@ -57,20 +56,19 @@ def explain_change(host: str, port: int, accepted: str, error: UntrustedHostErro
     return error if shown == accepted else known_hosts.changed_key(host, port, accepted, shown)
 
 
-def _decide(
-    args: argparse.Namespace, port: int, shown: str, wanted: str | None, call: Callable[[str], None] | None
-) -> None:
+def _decide(options: CallOptions, shown: str, call: Callable[[str], None] | None) -> None:
     """Raises UntrustedHostError unless the key that the host shows is to be accepted."""
-    name = f"{printable(args.host)} port {port}"
-    if wanted is not None:
-        _compare(name, shown, wanted)
+    port = options.port
+    name = f"{printable(options.host)} port {port}"
+    if options.fingerprint is not None:
+        _compare(name, shown, options.fingerprint)
         return
     page = (
         f"The key of {name} is not known yet:\n\n    {shown}\n"
         f"    safety number {fingerprint.safety_number(shown)}\n\n"
         f"The person there sees the same with 'pychatd fingerprint {port}'; compare by telephone.\n"
     )
-    if args.accept_new:
+    if options.accept_new:
         print(f"pychat: accepted the key of {name}: {shown}", file=sys.stderr)
         return
     if not sys.stdin.isatty():

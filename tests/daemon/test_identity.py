@@ -34,7 +34,7 @@ def test_a_key_that_cannot_be_made_sure_of_is_not_shown(
     Disk(monkeypatch).breaks = lambda path: path == settings.state
     with pytest.raises(PychatError) as refused:
         identity.load(settings, make=True)
-    assert str(refused.value) == f"The directory {settings.state} cannot be synced: Input/output error."
+    assert str(refused.value) == f"Cannot sync the directory {settings.state}: Input/output error."
 
 
 def test_a_key_of_ones_own_is_left_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
