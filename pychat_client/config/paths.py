@@ -1,4 +1,4 @@
-"""Where this user's files are: in the XDG base directories."""
+"""Where this user's files are, by the XDG base directories."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 
 
 def history_file(program: str) -> Path:
-    """The lines that the user typed into `program`."""
+    """Where the lines typed into `program` are kept."""
     return _xdg("XDG_STATE_HOME", ".local/state") / f"{program}-history"
 
 
 def known_hosts_file() -> Path:
-    """The accepted keys of hosts."""
+    """Where the accepted keys of hosts are."""
     return _xdg("XDG_DATA_HOME", ".local/share") / "known_hosts"
 
 
 def config_file() -> Path:
-    """The preferences and contacts."""
+    """Where what this user likes is written down."""
     return _xdg("XDG_CONFIG_HOME", ".config") / "config.toml"
 
 
 def key_file() -> Path:
-    """The key and certificate of this user."""
+    """Where this user's own key and certificate are."""
     return _xdg("XDG_DATA_HOME", ".local/share") / "identity.pem"
 
 
