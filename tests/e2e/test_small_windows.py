@@ -30,7 +30,7 @@ def test_in_a_narrow_window_help_is_below_its_command(line: Line) -> None:
     client.enter("\\help")
     client.sees("leave\n")
     text = client.text()
-    assert "-- \\help\n   show this list\n-- \\status\n   tell who is\n" in text
+    assert "-- \\help\n   show this list\n-- \\status\n   show who is\n" in text
     assert "-- Alt-Enter\n   start a new line\n" in text
 
 

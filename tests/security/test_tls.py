@@ -45,9 +45,9 @@ def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None
     first.sees("(yes/no, or paste the fingerprint)")
     assert key in first.text()
     assert number in first.text()
-    assert "Send the first message" not in first.text()
+    assert "Connected to" not in first.text()
     first.enter("yes")
-    first.sees("Send the first message")
+    first.sees("Connected to operator.")
     pins = known_hosts(line).path
     assert _mode(pins) == 0o600
     assert _mode(pins.parent) == 0o700
@@ -129,7 +129,7 @@ def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(lin
 
     wait_for(rung, "the bell")
     waiting.enter("yes")
-    waiting.sees("Send the first message")
+    waiting.sees("Connected to operator.")
 
 
 def test_without_a_terminal_an_unknown_key_is_refused_with_the_words_that_help(line: Line) -> None:
