@@ -9,8 +9,8 @@ PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist release man \
 	faults bench bench-docs bench-units bench-quick clean
 
-run: .venv/ready        ## try it: a daemon and its console here, one line to type in a second terminal
-	$(BIN)/python tests/demo.py
+run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
+	$(BIN)/python packaging/tools/demo.py
 
 check: .venv/ready      ## linters, types and layers
 	$(BIN)/ruff check .
@@ -32,8 +32,8 @@ system-test: .venv/ready ## units and packages on real systemds in containers; a
 terminals: .venv/ready  ## resizing in the terminal emulators of X that are installed, without a display; some minutes
 	$(BIN)/pytest tests/terminals -m terminals -rs
 
-pictures: .venv/ready   ## the README's picture of both terminals, from a real talk
-	$(BIN)/python -m tests.pictures
+pictures: .venv/ready   ## draw the README's picture of both terminals from a real conversation
+	PYTHONPATH=. $(BIN)/python packaging/tools/pictures.py
 
 structure: .venv/ready  ## figures of the code's structure: imports, circles, the largest classes, lines
 	$(BIN)/python packaging/tools/structure.py

@@ -1,21 +1,21 @@
-"""Every exception of pychat, and every exit status.
+"""All exceptions of pychat, and all exit statuses.
 
-    PychatError            a sentence fit for a user; `status` is the exit status it leads to
+    PychatError            its str() is a sentence for the user; its `status` is the exit status
     +-- UsageError         the command line or a setting is wrong
-    +-- TextError          a handle or a message that cannot be sent, before it is sent
+    +-- TextError          a handle or a message is not valid, so it was not sent
     |   +-- HandleError
     |   +-- MessageError
-    +-- NotAllowedError    what the user asked for is against the rules now; nothing was changed
-    +-- ProtocolError      the other program broke a rule of docs/protocol.md; carries a code
-    +-- TransportError     no connection, or not any more
+    +-- NotAllowedError    the rules of the conversation do not allow it now; nothing was changed
+    +-- ProtocolError      the other program broke a rule of docs/protocol.md; has a code
+    +-- TransportError     there is no connection
     |   +-- UnreachableError       nobody answers there
-    |   +-- BusyError              somebody else has the seat, the console, the port or the pidfile
-    |   +-- PermissionDeniedError  the system or the other side does not let us
-    |   +-- UntrustedHostError     the other end's key is not known, or not the one that was accepted
+    |   +-- BusyError              the service, the console, the port or the pidfile is in use
+    |   +-- PermissionDeniedError  the system or the other side does not allow it
+    |   +-- UntrustedHostError     the host's key is not known, or is not the accepted one
     MisuseError            a bug of this program, never the other one's fault; no user should see it
 
-OSError, ssl.SSLError and sqlite3.Error become one of these in the module where they happen, so that no
-traceback reaches a user.
+The module where an OSError, ssl.SSLError or sqlite3.Error happens turns it into one of these. So no user sees
+a traceback.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """The exit statuses of all three programs; docs/use.md lists them."""
+    """The exit statuses of all three programs; docs/use.md explains them."""
 
     OK = 0
     FAILED = 1
@@ -40,7 +40,7 @@ class ExitStatus(IntEnum):
 
 
 class PychatError(Exception):
-    """Something a user has to be told; `str()` of it is the sentence to tell."""
+    """An error that the user has to know; its str() is the sentence for the user."""
 
     status = ExitStatus.FAILED
 
@@ -52,21 +52,21 @@ class UsageError(PychatError):
 
 
 class TextError(PychatError):
-    """A handle or a message that cannot be sent."""
+    """A handle or a message is not valid."""
 
     status = ExitStatus.USAGE
 
 
 class HandleError(TextError):
-    """Not a handle: one word of 1 to 10 characters."""
+    """Not a valid handle (text.check_handle)."""
 
 
 class MessageError(TextError):
-    """Not a message: 1 to 500 characters, none of them a control character."""
+    """Not a valid message (text.check_message)."""
 
 
 class NotAllowedError(PychatError):
-    """What was asked for is against the rules of the conversation now; nothing was changed."""
+    """The rules of the conversation do not allow it now; nothing was changed."""
 
     status = ExitStatus.REFUSED
 
@@ -74,13 +74,13 @@ class NotAllowedError(PychatError):
 class ProtocolError(PychatError):
     """The other program broke a rule of docs/protocol.md.
 
-    `code` is the word for programs that travels in `\\error`; `str()` is the sentence for people.
+    `code` is the word for programs in `\\error`; str() is the sentence for people.
     """
 
     status = ExitStatus.REFUSED
 
-    def __init__(self, code: str, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
         self.code = code
 
 
@@ -89,7 +89,7 @@ class MisuseError(Exception):
 
 
 class TransportError(PychatError):
-    """There is no connection, or not any more."""
+    """There is no connection."""
 
 
 class UnreachableError(TransportError):
@@ -99,18 +99,18 @@ class UnreachableError(TransportError):
 
 
 class BusyError(TransportError):
-    """Somebody else has the seat, the console, the port or the pidfile."""
+    """The service, the console, the port or the pidfile is in use."""
 
     status = ExitStatus.TAKEN
 
 
 class PermissionDeniedError(TransportError):
-    """The system or the other side does not let us."""
+    """The system or the other side does not allow it."""
 
     status = ExitStatus.REFUSED
 
 
 class UntrustedHostError(TransportError):
-    """The other end's key is not known, or not the one that was accepted."""
+    """The host's key is not known, or is not the accepted one."""
 
     status = ExitStatus.UNTRUSTED

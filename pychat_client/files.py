@@ -1,7 +1,4 @@
-"""Files that are to last, and that are this user's alone: what is written or made here survives power loss.
-
-Knows nothing of what is in them.
-"""
+"""Writes files that survive a power failure, and that only this user can read."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from pathlib import Path
 from pychat_client.errors import PychatError
 
 _CANNOT_SYNC = (errno.EINVAL, errno.EACCES)
-"""What a file system says that syncs no directories, and the kernel to who may not read one."""
+"""The errors of a file system that cannot sync directories, and of a directory that we may not read."""
 
 
 def make_directory(path: Path, mode: int = 0o700) -> None:
-    """Makes a directory, and those above it that are missing (0755), to stay. Raises OSError.
+    """Makes a directory, and the missing ones above it (0755); all survive a power failure. Raises OSError.
 
-    One that is there already is made sure of too: who made it may have died before its sync.
+    A directory that exists is synced too: the program that made it may have died before its sync.
     """
     if not path.is_dir():
         make_directory(path.parent, 0o755)
@@ -28,7 +25,7 @@ def make_directory(path: Path, mode: int = 0o700) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """What was made, renamed or removed in a directory survives power loss from here on. Raises OSError."""
+    """Makes changes in a directory (files made, renamed, removed) survive a power failure. Raises OSError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -41,8 +38,8 @@ def sync_directory(path: Path) -> None:
 
 
 def write_private(path: Path, data: bytes, what: str) -> None:
-    """Puts `data` into `path` (0600, its directory 0700), whole or not at all; on return it survives power
-    loss. Raises PychatError."""
+    """Writes `data` to `path` (0600, its directory 0700): all of it or nothing. On return it survives a power
+    failure. `what` names the file in an error. Raises PychatError."""
     try:
         make_directory(path.parent)
         fd, new = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
@@ -57,13 +54,13 @@ def write_private(path: Path, data: bytes, what: str) -> None:
             raise
         sync_directory(path.parent)
     except OSError as error:
-        raise PychatError(f"The {what} in {path} cannot be written: {error.strerror}.") from None
+        raise PychatError(f"Cannot write the {what} to {path}: {error.strerror}.") from None
 
 
 def make_sure(path: Path) -> None:
-    """A file that was found here is not gone after power loss: who put it here may have died before the
-    directory was synced. Raises PychatError."""
+    """Makes a file that exists survive a power failure: the program that made it may have died before it synced
+    the directory. Raises PychatError."""
     try:
         sync_directory(path.parent)
     except OSError as error:
-        raise PychatError(f"The directory {path.parent} cannot be synced: {error.strerror}.") from None
+        raise PychatError(f"Cannot sync the directory {path.parent}: {error.strerror}.") from None

@@ -1,26 +1,20 @@
-"""`pychatd-console [PORT]`: the operator's side, the kit's chat over the line's UNIX socket.
+"""The command line of `pychatd-console`: attends a service on this machine, or prints its history.
 
-Runs on the daemon's machine and loads none of the daemon's rooms but the places in config.
+Only the options are here; a conversation is in attend, and loaded only for one.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pychat_client import __version__
-from pychat_client.cli import add_view_options, guarded, make_view, open_log, reporting
 from pychat_client.config.preferences import load as load_preferences
-from pychat_client.config.targets import login_handle
-from pychat_client.errors import ExitStatus, UnreachableError, UsageError
+from pychat_client.entrypoint import add_conversation_options, run_main, with_json_end
+from pychat_client.errors import UnreachableError, UsageError
 from pychat_client.text import check_handle, parse_port
 from pychatd import control, directories
-
-if TYPE_CHECKING:
-    from pychat_client.ui.front_end import FrontEnd
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,80 +22,72 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         args = _parser().parse_args(argv)
-        return _run(args) if args.history else reporting(args, _run)
+        if args.json and not args.history:
+            return with_json_end(lambda: _run(args))
+        return _run(args)
 
-    return guarded("pychatd-console", run)
+    return run_main("pychatd-console", run)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychatd-console",
-        description="The operator's side of a pychatd on this machine.",
-        epilog="Exit status: 0 detached, 1 failure, 2 wrong use, 3 no daemon, 4 the console is held by somebody "
-        "else, 5 not permitted, 6 something was not sent, 9 something was sent and not confirmed, "
+        description="Answer the calls of a pychatd on this machine.",
+        epilog="Exit status: 0 detached, 1 failure, 2 wrong use, 3 no daemon, 4 another console is attached, "
+        "5 permission denied, 6 a message was not sent, 9 a message was sent but not confirmed, "
         "130 interrupted.",
     )
-    parser.add_argument("port", metavar="PORT", nargs="?", help="the line's port; needed where several run")
+    parser.add_argument("port", metavar="PORT", nargs="?", help="the port of the service; needed if several run")
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
-    parser.add_argument("--take-over", action="store_true", help="take the console from who holds it")
-    parser.add_argument("--runtime-directory", metavar="DIR", type=Path, help="where the lines are (DIR/PORT)")
-    past = parser.add_argument_group("history", "print what the journal has, and leave")
+    parser.add_argument("--take-over", action="store_true", help="detach the other console, and attach this one")
+    parser.add_argument(
+        "--runtime-directory", metavar="DIR", type=Path, help="where the console sockets are (DIR/PORT)"
+    )
+    past = parser.add_argument_group("history", "print the stored messages instead of attaching")
     past.add_argument("--history", action="store_true", help="all conversations, oldest first")
-    past.add_argument("--since", metavar="TIME", help="since 2026-11-22, 2026-11-22T10:30, or 90m, 12h, 7d ago")
-    past.add_argument("--grep", metavar="REGEX", help="only messages in which this is found, in any case")
-    add_view_options(parser)
+    past.add_argument(
+        "--since", metavar="TIME", help="only since TIME: 2026-11-22, 2026-11-22T10:30, or an age: 90m, 12h, 7d"
+    )
+    past.add_argument("--grep", metavar="REGEX", help="only messages that match REGEX; upper and lower case match")
+    add_conversation_options(parser)
     parser.add_argument("--version", action="version", version=f"pychatd-console {__version__}")
     return parser
 
 
 def _run(args: argparse.Namespace) -> int:
-    given = load_preferences().handle if args.handle is None else args.handle
+    preferences = load_preferences()
+    given = preferences.handle if args.handle is None else args.handle
     handle = None if given is None else check_handle(given)
     if not args.history and (args.since or args.grep):
-        raise UsageError("--since and --grep go with --history.")
-    port, place = find_line(args.port, args.runtime_directory)
+        raise UsageError("--since and --grep need --history.")
+    port, directory = find_service(args.port, args.runtime_directory)
+    socket = directory / "console.sock"
     if args.history:
         from pychatd.print_history import print_history
 
-        return print_history(place / "console.sock", args.since, args.grep, as_json=args.json)
+        return print_history(socket, args.since, args.grep, as_json=args.json)
 
-    import asyncio
+    from pychat_client.ui.choose_view import ViewOptions
+    from pychatd.attend import attend
 
-    view = make_view("pychatd-console", args)
-    return asyncio.run(_attend(place / "console.sock", port, handle, view, args))
-
-
-async def _attend(
-    path: Path, port: int, handle: str | None, front_end: FrontEnd, args: argparse.Namespace
-) -> ExitStatus:
-    from pychat_client.protocol.console_endpoint import ConsoleEndpoint
-    from pychat_client.session.session import Session, run_session
-    from pychat_client.transport.connect import dial_unix
-
-    endpoint = ConsoleEndpoint(
-        handle or login_handle() or "operator",
-        console=os.urandom(8).hex(),
-        handle_is_default=handle is None,
-        take_over=args.take_over,
-    )
-    session = Session(endpoint, front_end, f"port {port}", transcript=open_log(args))
-    return await run_session(session, front_end.run, lambda: dial_unix(path, session), args.retry_for)
+    view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, log=args.log)
+    return attend(socket, port, handle, view, preferences, take_over=args.take_over, retry_for=args.retry_for)
 
 
-def find_line(word: str | None, runtime: Path | None) -> tuple[int, Path]:
-    """The port and the directory of the line that is meant; without `word` the one that runs.
+def find_service(word: str | None, runtime: Path | None) -> tuple[int, Path]:
+    """The port and the runtime directory of the service that is meant; without `word`, of the only one that runs.
 
-    Raises UsageError that lists the lines when there are several, UnreachableError when there is none.
+    Raises UsageError that lists the services when there are several, UnreachableError when there is none.
     """
-    lines = directories.running_services([runtime] if runtime is not None else directories.runtime_bases())
+    services = directories.running_services([runtime] if runtime is not None else directories.runtime_bases())
     if word is not None:
         port = parse_port(word)
-        if port not in lines or not control.answers(lines[port] / "console.sock"):
-            raise UnreachableError(f"No pychatd runs on port {port}: 'pychatd start {port}' starts one.")
-        return port, lines[port]
-    live = {port: place for port, place in lines.items() if control.answers(place / "console.sock")}
+        if port not in services or not control.answers(services[port] / "console.sock"):
+            raise UnreachableError(f"No pychatd runs on port {port}: start one with 'pychatd start {port}'.")
+        return port, services[port]
+    live = {port: place for port, place in services.items() if control.answers(place / "console.sock")}
     if not live:
-        raise UnreachableError("No pychatd runs on this machine: 'pychatd start PORT' starts one.")
+        raise UnreachableError("No pychatd runs on this machine: start one with 'pychatd start PORT'.")
     if len(live) > 1:
-        raise UsageError(f"Several lines run here; say which: {', '.join(map(str, sorted(live)))}.")
+        raise UsageError(f"Several services run here; add a port: {', '.join(map(str, sorted(live)))}.")
     return next(iter(live.items()))

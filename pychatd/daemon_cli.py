@@ -1,4 +1,4 @@
-"""`pychatd start|run|stop|status`: the command line of the daemon."""
+"""The command line of the daemon: `pychatd start|run|fingerprint|stop|status`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from socket import socket
 from typing import Any
 
 from pychat_client import __version__
-from pychat_client.cli import guarded
+from pychat_client.entrypoint import run_main
 from pychat_client.errors import ExitStatus, PermissionDeniedError, TransportError, UnreachableError, UsageError
 from pychat_client.text import parse_port, printable
 from pychatd import directories, settings
@@ -25,10 +25,10 @@ from pychatd.process.pidfile import Pidfile, read_pid
 from pychatd.settings import Settings
 
 EXIT_IDLE_SECONDS = 60.0
-"""For --exit-idle alone: who was cut off, or looks again in a minute, need not wake anybody."""
+"""The default of --exit-idle: a caller who reconnects within a minute does not start the daemon again."""
 
 STOP_SECONDS = 15.0
-"""How long `stop` waits for an orderly end before it says that there was none."""
+"""How long `stop` waits for the daemon to end before it reports a failure."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,24 +38,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         return int(args.command(args))
 
-    return guarded("pychatd", run)
+    return run_main("pychatd", run)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychatd",
-        description="A line for one-to-one chat on a TCP port; pychatd-console is the operator's side of it.",
+        description="Offer one-to-one chat as a service on a TCP port. Use pychatd-console to answer calls.",
         epilog="Exit status: 0 success, 1 failure, 2 wrong use or configuration, 3 not running, 4 already "
-        "running or port in use, 5 not permitted.",
+        "running or port in use, 5 permission denied.",
     )
     parser.add_argument("--version", action="version", version=f"pychatd {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="pychatd")  # or it formats a usage
     for name, command, words in (
-        ("start", _start, "start a daemon; return when it serves"),
-        ("run", _run, "the same in the foreground, with the log on stderr"),
+        ("start", _start, "start a daemon in the background; return when it accepts calls"),
+        ("run", _run, "run a daemon in the foreground, with the log on stderr"),
     ):
         sub = commands.add_parser(name, help=words, description=words)
-        _add_line_options(sub)
+        _add_service_options(sub)
         sub.set_defaults(command=command)
     sub.add_argument(
         "--exit-idle",
@@ -63,39 +63,45 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         type=float,
         const=EXIT_IDLE_SECONDS,
-        help="leave when nobody has been there for so long (60), where systemd keeps the sockets",
+        help="exit after SECONDS without connections (default 60); only with systemd's socket units",
     )
-    shown = commands.add_parser("fingerprint", help="print the key that callers see, to be compared by telephone")
-    _add_line_options(shown)
+    shown = commands.add_parser("fingerprint", help="print the key that callers see, so that they can compare it")
+    _add_service_options(shown)
     shown.set_defaults(command=_fingerprint)
-    stop = commands.add_parser("stop", help="stop a daemon; return when it is gone")
+    stop = commands.add_parser("stop", help="stop a daemon; return when it has ended")
     stop.add_argument("port", metavar="PORT")
     stop.set_defaults(command=_stop)
-    status = commands.add_parser("status", help="tell what runs, who talks, since when")
+    status = commands.add_parser("status", help="print which services run, who is talking, since when")
     status.add_argument("port", metavar="PORT", nargs="?")
-    status.add_argument("--json", action="store_true", help="one JSON object a line")
+    status.add_argument("--json", action="store_true", help="one JSON object per line, one line per service")
     status.set_defaults(command=_status)
     for sub in (stop, status):
         add_runtime_option(sub)
     return parser
 
 
-def _add_line_options(parser: argparse.ArgumentParser) -> None:
+def _add_service_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("port", metavar="PORT")
     parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
     parser.add_argument(
-        "--listen", metavar="ADDRESS", action="append", help="listen only here (repeatable; default: everywhere)"
+        "--listen",
+        metavar="ADDRESS",
+        action="append",
+        help="listen only here (repeatable; default: all addresses)",
     )
-    parser.add_argument("--handle", metavar="NAME", help="the operator's handle, when the console sets none")
-    parser.add_argument("--turns", choices=("alternate", "free"), help="take turns (default), or speak freely")
-    parser.add_argument("--state-directory", metavar="DIR", type=Path, help="where journals are (DIR/PORT)")
-    parser.add_argument("--syslog", metavar="SOCKET", help="the system log's socket (default: /dev/log)")
+    parser.add_argument("--handle", metavar="NAME", help="the operator's handle, unless the console sets one")
+    parser.add_argument("--turns", choices=("alternate", "free"), help="take turns (default), or send at any time")
+    parser.add_argument("--state-directory", metavar="DIR", type=Path, help="where the journals are (DIR/PORT)")
+    parser.add_argument("--syslog", metavar="SOCKET", help="the socket of the system log (default: /dev/log)")
     add_runtime_option(parser)
 
 
 def add_runtime_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runtime-directory", metavar="DIR", type=Path, help="where pidfiles and console sockets are (DIR/PORT)"
+        "--runtime-directory",
+        metavar="DIR",
+        type=Path,
+        help="where pidfiles and console sockets are (DIR/PORT)",
     )
 
 
@@ -104,24 +110,24 @@ def add_runtime_option(parser: argparse.ArgumentParser) -> None:
 
 def _start(args: argparse.Namespace) -> int:
     settings = _settings(args)
-    line = _Line(settings, lambda: _settings(args), [])
-    assert line.pidfile is not None
+    service = _Service(settings, lambda: _settings(args), [])
+    assert service.pidfile is not None
 
     def serve(ready: Callable[[], None]) -> int:
         logs.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket
-        return line.serve(ready)
+        return service.serve(ready)
 
-    return daemonize.detach(line.pidfile, line.listeners.descriptors(), serve)
+    return daemonize.detach(service.pidfile, service.listeners.descriptors(), serve)
 
 
 def _run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     os.umask(0o077)
     logs.log_to_stderr()
-    faulthandler.enable()  # systemd's watchdog sends SIGABRT: the log then tells where we hung
-    line = _Line(settings, lambda: _settings(args), systemd.passed_sockets())
-    with line.pidfile or nullcontext():
-        return line.serve(lambda: None)
+    faulthandler.enable()  # systemd's watchdog sends SIGABRT; the log then shows where the daemon was stuck
+    service = _Service(settings, lambda: _settings(args), systemd.passed_sockets())
+    with service.pidfile or nullcontext():
+        return service.serve(lambda: None)
 
 
 def _fingerprint(args: argparse.Namespace) -> int:
@@ -129,8 +135,8 @@ def _fingerprint(args: argparse.Namespace) -> int:
     from pychat_client.trust.fingerprint import fingerprint, safety_number
 
     settings = _settings(args)
-    try:  # a running line tells it to everybody who may use its console
-        key = ask_status(_line_directory(args, settings.port) / "console.sock")["key"]
+    try:  # a running daemon tells it to all who may use its console
+        key = ask_status(_service_directory(args, settings.port) / "console.sock")["key"]
     except UnreachableError:
         key = fingerprint(certificate_der(_existing(settings)))
     print(f"{key}\nsafety number {safety_number(key)}")
@@ -138,12 +144,12 @@ def _fingerprint(args: argparse.Namespace) -> int:
 
 
 def _existing(settings: Settings) -> Path:
-    """The file of the certificate. Raises UnreachableError before the first start, PermissionDeniedError."""
+    """The file of the certificate. Raises UnreachableError before the first start, or PermissionDeniedError."""
     try:
         settings.identity.stat()
     except FileNotFoundError:
         raise UnreachableError(
-            f"The line on port {settings.port} has no key yet: its first start makes one."
+            f"The service on port {settings.port} has no key yet: start it once to make one."
         ) from None
     except OSError as error:
         raise PermissionDeniedError(f"The key {settings.identity} cannot be read: {error.strerror}.") from None
@@ -153,7 +159,7 @@ def _existing(settings: Settings) -> Path:
 def _settings(args: argparse.Namespace) -> Settings:
     keys = ("listen", "handle", "turns", "syslog", "exit_idle")
     options: dict[str, Any] = {key: getattr(args, key, None) for key in keys}
-    # Made absolute at once: a daemon's working directory is /, also when it reads its file again.
+    # Make the paths absolute now: the working directory of the daemon is /, also when it reads the file again.
     args.config, args.state_directory, args.runtime_directory = (
         path and path.absolute() for path in (args.config, args.state_directory, args.runtime_directory)
     )
@@ -166,12 +172,11 @@ def _settings(args: argparse.Namespace) -> Settings:
     )
 
 
-class _Line:
-    """What a line needs before it can serve: its directories, its lock, its sockets."""
+class _Service:
+    """What a daemon needs before it can serve: directories, pidfile, sockets, key."""
 
     def __init__(self, settings: Settings, reload: Callable[[], Settings], passed: list[socket]) -> None:
-        """Takes them all; of the sockets, those that systemd has `passed`. Raises a PychatError for what is
-        not to be had."""
+        """Acquires all of them; the sockets that systemd has `passed` are used as they are. Raises PychatError."""
         from pychatd.network import listeners
 
         self._settings = settings
@@ -179,8 +184,8 @@ class _Line:
         self.pidfile: Pidfile | None = None
         if settings.exit_idle is not None and not passed:
             raise UsageError(
-                "exit_idle is for a service whose port and console socket systemd keeps open (pychatd@.socket): "
-                "here nothing would start it again."
+                "exit_idle needs systemd's pychatd@.socket, which keeps the port and the console socket open: "
+                "without it, no call could start the daemon again."
             )
         listeners.make_directory(settings.state)
         tcp: list[socket] = []
@@ -199,7 +204,7 @@ class _Line:
             self.listeners = listeners.Listeners(tcp, console, passed=False)
 
     def serve(self, ready: Callable[[], None]) -> int:
-        """Serves until it is told to stop. The event loop is made here: it would not survive a fork."""
+        """Serves until a signal stops it. Makes the event loop here, because it would not survive the fork."""
         import asyncio
 
         from pychatd.conversation.journal import Journal
@@ -219,12 +224,12 @@ class _Line:
 
 def _stop(args: argparse.Namespace) -> int:
     port = parse_port(args.port)
-    place = _line_directory(args, port)
+    place = _service_directory(args, port)
     pid = read_pid(place / "pid")
     if pid is None:
         if answers(place / "console.sock"):
             raise TransportError(
-                f"The line on port {port} is systemd's: 'systemctl stop pychatd@{port}.socket' stops it."
+                f"systemd runs the service on port {port}: stop it with 'systemctl stop pychatd@{port}.socket'."
             )
         raise UnreachableError(f"pychatd is not running on port {port}.")
     try:
@@ -233,10 +238,12 @@ def _stop(args: argparse.Namespace) -> int:
     except ProcessLookupError:
         return ExitStatus.OK
     except PermissionError:
-        raise PermissionDeniedError(f"pychatd on port {port} (pid {pid}) is not yours to stop.") from None
+        raise PermissionDeniedError(
+            f"Permission denied: pychatd on port {port} (pid {pid}) belongs to another user."
+        ) from None
     if not select.select([handle], [], [], STOP_SECONDS)[0]:
         raise TransportError(
-            f"pychatd on port {port} has not stopped within {STOP_SECONDS:.0f} s; 'kill -9 {pid}' ends it."
+            f"pychatd on port {port} did not stop within {STOP_SECONDS:.0f} s; 'kill -9 {pid}' ends it."
         )
     return ExitStatus.OK
 
@@ -244,16 +251,16 @@ def _stop(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     if args.port is None:
         bases = [args.runtime_directory] if args.runtime_directory else directories.runtime_bases()
-        lines = directories.running_services(bases)
+        services = directories.running_services(bases)
     else:
         port = parse_port(args.port)
-        lines = {port: _line_directory(args, port)}
+        services = {port: _service_directory(args, port)}
     reports, refused = {}, None
-    for port, place in lines.items():
+    for port, place in services.items():
         try:
             if (report := _report(place)) is not None:
                 reports[port] = report
-        except PermissionDeniedError as error:  # somebody else's line
+        except PermissionDeniedError as error:  # another user's service
             if args.port is not None:
                 raise
             print(f"pychatd: {error}", file=sys.stderr)
@@ -269,8 +276,8 @@ def _status(args: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _line_directory(args: argparse.Namespace, port: int) -> Path:
-    """Where the line on `port` runs, or would run."""
+def _service_directory(args: argparse.Namespace, port: int) -> Path:
+    """The runtime directory of the service on `port`, whether it runs or not."""
     if args.runtime_directory is not None:
         return Path(args.runtime_directory) / str(port)
     bases = directories.runtime_bases()
@@ -278,25 +285,26 @@ def _line_directory(args: argparse.Namespace, port: int) -> Path:
 
 
 def _report(place: Path) -> dict[str, Any] | None:
-    """What the daemon in `place` says of itself; None when there is none."""
+    """The status of the daemon whose runtime directory is `place`; None when none runs."""
     try:
         return ask_status(place / "console.sock")
     except UnreachableError:
         if (pid := read_pid(place / "pid")) is None:
             return None
-        raise TransportError(f"pychatd runs with pid {pid}, and does not answer.") from None
+        raise TransportError(f"pychatd runs with pid {pid}, but does not answer.") from None
 
 
 def _in_words(report: dict[str, Any]) -> str:
     words = [f"Port {report['port']}: pychatd runs with pid {report['pid']} since {report['since']}."]
     peer, console = report["peer"], report["console"]
     if peer is None:
-        words.append("Nobody is talking.")
+        words.append("No conversation.")
     else:
-        verb = "talks" if peer["connected"] else "was cut off, and may come back"
         words.append(
-            f"{printable(peer['handle'])} from {printable(peer['address'])} {verb}, since {peer['since']}"
+            f"{printable(peer['handle'])} from {printable(peer['address'])} has talked since {peer['since']}"
             f" ({peer['received']} messages received, {peer['sent']} sent)."
         )
-    words.append(f"The console is held by {printable(console['user'])}." if console else "No console is attached.")
+        if not peer["connected"]:
+            words.append("The connection is lost; the caller may come back.")
+    words.append(f"{printable(console['user'])} is at the console." if console else "No console is attached.")
     return " ".join(words)

@@ -1,11 +1,15 @@
-"""What a program loads at its start. Which module may import which is in pyproject.toml: `lint-imports`."""
+"""What a program loads at its start; and the names of modules. pyproject.toml has the layers (`lint-imports`)."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent.parent
 
 
 def loaded_by(module: str) -> set[str]:
@@ -46,7 +50,12 @@ def loaded_by(module: str) -> set[str]:
             "pychatd.console_cli",
             {"prompt_toolkit", "asyncio", "sqlite3", "pychatd.network.server", "pychatd.conversation.journal"},
         ),
-        ("pychat_client.cli", {"prompt_toolkit", "asyncio", "pychatd", "importlib.metadata"}),
+        (
+            "pychat_client.cli",
+            {"prompt_toolkit", "asyncio", "pychatd", "importlib.metadata", "dataclasses", "typing", "json", "ssl"},
+        ),
+        ("pychat_client.calling", {"prompt_toolkit", "pychatd", "cryptography", "pychat_client.ui.screen"}),
+        ("pychat_client.config.targets", {"asyncio", "ssl", "pychat_client.protocol.wire"}),
         ("pychat_client.session.reconnect", {"prompt_toolkit", "pychatd", "pychat_client.ui.screen"}),
         ("pychat_client.ui.plain", {"prompt_toolkit", "pychatd", "wcwidth"}),
         ("pychat_client.ui.json_lines", {"prompt_toolkit", "pychatd"}),
@@ -57,3 +66,9 @@ def test_a_program_loads_only_what_it_uses(module: str, without: set[str]) -> No
     loaded = loaded_by(module)
     assert module in loaded
     assert loaded & without == set()
+
+
+def test_no_two_modules_share_a_name() -> None:
+    files = [file for package in ("pychat_client", "pychatd") for file in (ROOT / package).rglob("*.py")]
+    names = Counter(file.name for file in files if file.name not in ("__init__.py", "__main__.py"))
+    assert [name for name, count in names.items() if count > 1] == []

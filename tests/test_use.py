@@ -1,5 +1,4 @@
-"""What users are told to type works: commands and keys of the help and its page, every hint in the programs, every
-example and link of the pages."""
+"""What the help, the hints in the programs and the pages tell users to type works; and the links of the pages."""
 
 from __future__ import annotations
 
@@ -13,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import pychat_client.cli
-import pychatd.console_cli
-import pychatd.daemon_cli
+from pychat_client import cli
 from pychat_client.config import targets
-from pychat_client.config.preferences import Line, load
+from pychat_client.config.preferences import Contact, load
 from pychat_client.errors import ExitStatus, NotAllowedError, UsageError
 from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
@@ -26,16 +23,11 @@ from pychatd import settings
 from tests.aio import in_loop
 from tests.client.test_reconnect import Notes
 from tests.endpoints import make_endpoint
+from tests.packaging import programs
 from tests.packaging.programs import difference
 
 ROOT = Path(__file__).parent.parent
 USE = (ROOT / "docs" / "use.md").read_text()
-
-PARSERS = {
-    "pychat": pychat_client.cli._parser,
-    "pychatd": pychatd.daemon_cli._parser,
-    "pychatd-console": pychatd.console_cli._parser,
-}
 
 
 class Helped(Notes):
@@ -57,7 +49,7 @@ def rows(heading: str) -> list[tuple[str, str]]:
 
 
 @in_loop
-async def test_the_page_has_all_commands_in_the_words_of_the_help() -> None:
+async def test_the_page_has_the_commands_as_the_help_has_them() -> None:
     one, view = session(Role.OPERATOR)
     one.submit("\\help")
     told = [tuple(re.split(r"  +", sentence, maxsplit=1)) for sentence in view.sentences]
@@ -65,7 +57,7 @@ async def test_the_page_has_all_commands_in_the_words_of_the_help() -> None:
 
 
 @in_loop
-async def test_the_page_has_all_keys_in_the_words_of_the_help() -> None:
+async def test_the_page_has_the_keys_as_the_help_has_them() -> None:
     assert rows("Keys") == [*KEYS]
 
 
@@ -75,7 +67,7 @@ def test_the_page_has_all_exit_statuses() -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_every_command_of_the_help_is_one(role: Role) -> None:
+def test_every_command_of_the_help_exists(role: Role) -> None:
     @in_loop
     async def check() -> None:
         one, view = session(role)
@@ -83,7 +75,7 @@ def test_every_command_of_the_help_is_one(role: Role) -> None:
         named = [sentence.split()[0] for sentence in view.sentences if re.match(r"\\\w", sentence)]
         assert named == [f"\\{name}" for name in one.commands]
         for command in named:
-            one.validate(command)  # raises Refused for what is none
+            one.validate(command)  # raises NotAllowedError for an unknown one
 
     check()
 
@@ -92,7 +84,7 @@ def test_every_command_of_the_help_is_one(role: Role) -> None:
 
 
 def sentences() -> Iterator[str]:
-    """Every text in the programs, with 7000 for what is put into it; but no docstrings, and not the wire's."""
+    """Every text in the programs, with 7000 for each inserted value; without docstrings and the wire."""
     for file in (*ROOT.glob("pychat_client/**/*.py"), *ROOT.glob("pychatd/**/*.py")):
         tree = ast.parse(file.read_bytes() if file.name not in ("wire.py", "journal.py") else b"")
         passed = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -119,30 +111,31 @@ def test_there_are_hints() -> None:
 
 
 @pytest.mark.parametrize("hint", PROGRAMS)
-def test_every_program_that_is_named_in_a_hint_takes_these_words(hint: str) -> None:
+def test_every_command_line_in_a_hint_is_valid(hint: str) -> None:
     words = shlex.split(hint.replace("PORT", "7000").replace("HOST", "localhost"))
     parse(words)
 
 
 def parse(words: list[str]) -> None:
-    """Lets the program parse its command line; fails for one that is wrong."""
-    program, *options = words
+    """Lets the program parse its command line; fails for a wrong one."""
+    contacts = {"alice": Contact("localhost", 7000)}
     try:
-        if words[:2] == ["pychat", "send"]:
-            pychat_client.cli._send_parser().parse_intermixed_args(options[1:])
-        else:
-            args = PARSERS[program]().parse_args(options)
-            if program == "pychat" and not args.show_certificate:
-                targets.find([word for word in (args.host, args.port) if word], {"alice": Line("localhost", 7000)})
+        args = programs.parse(words)
+        if words[0] == "pychat":
+            match cli.command_of(words[1:]):
+                case cli.CALL | "forget":
+                    targets.find([word for word in (args.host, args.port) if word], contacts)
+                case "send":
+                    targets.find_before_text(args.words, contacts)
     except UsageError as error:
-        pytest.fail(f"{words} is no command line: {error}")
-    except SystemExit as endpoint:  # --help ends it too
-        if endpoint.code != 0:
-            pytest.fail(f"{words} is no command line")
+        pytest.fail(f"{words} is not a valid command line: {error}")
+    except SystemExit as end:  # --help ends it too
+        if end.code != 0:
+            pytest.fail(f"{words} is not a valid command line")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_that_is_named_in_a_hint_is_one(name: str) -> None:
+def test_every_command_in_a_hint_exists(name: str) -> None:
     one, _ = session(Role.OPERATOR)
     try:
         assert one.validate(f"\\{name}").command is not None
@@ -166,7 +159,7 @@ def examples() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(examples())))
-def test_a_command_line_of_a_page_is_one_of_the_program(page: str, line: str) -> None:
+def test_every_command_line_of_a_page_is_valid(page: str, line: str) -> None:
     parse(shlex.split(line))
 
 
@@ -183,7 +176,7 @@ def test_the_readme_has_the_two_commands() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link may name behind the #: the headings, as repository hosts spell them."""
+    """What a link can name after the #: the headings, as repository hosts spell them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
@@ -213,7 +206,7 @@ def shown_settings(heading: str) -> str:
     return re.sub(r"^    ", "", shown[0], flags=re.M)
 
 
-def test_the_settings_of_the_daemon_on_the_page_are_all_there_are(tmp_path: Path) -> None:
+def test_the_page_has_all_settings_of_the_daemon(tmp_path: Path) -> None:
     text = shown_settings("The daemon")
     file = tmp_path / "pychatd.toml"
     file.write_text(text)
@@ -223,14 +216,12 @@ def test_the_settings_of_the_daemon_on_the_page_are_all_there_are(tmp_path: Path
     assert difference("docs/configuration.md, The daemon,", set(shown), set(settings._KEYS)) == ""
 
 
-def test_the_settings_of_the_programs_on_the_page_are_all_there_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_has_all_settings_of_the_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown_settings("The programs").replace("SHA256:…", "SHA256:" + "A" * 43)
     (tmp_path / "pychat").mkdir()
     (tmp_path / "pychat" / "config.toml").write_text(text)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     preferences = load()
-    settable = {field.name for field in dataclasses.fields(preferences)} - {"lines"}
+    settable = {field.name for field in dataclasses.fields(preferences)} - {"contacts"}
     assert all(re.search(rf"^{name} = ", text, re.M) for name in settable)
-    assert list(preferences.lines) == ["alice"]
+    assert list(preferences.contacts) == ["alice"]

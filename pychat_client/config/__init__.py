@@ -1,1 +1,1 @@
-"""What the user has written down, and where files are."""
+"""What the user has written down, and where the files are."""

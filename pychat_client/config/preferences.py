@@ -1,14 +1,14 @@
-"""What a user likes, and the lines the user calls often: ~/.config/pychat/config.toml, read by both programs.
+"""A user's preferences and contacts: ~/.config/pychat/config.toml, which both programs read.
 
     handle = "Client1"
     bell = "unfocused"
 
-    [lines.alice]                # then `pychat alice` calls her
+    [contacts.alice]             # then `pychat alice` calls her
     host = "chat.example.net"
     port = 7000
-    fingerprint = "SHA256:…"     # then even the first call asks nothing
+    fingerprint = "SHA256:…"     # then even the first call asks no question
 
-Options go before it. Errors name the file, the line and the key.
+A command-line option wins over the file.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from pychat_client.config import config_file, paths
 from pychat_client.errors import UsageError
 from pychat_client.text import printable
 
-COMMANDS = ("send",)
-"""Words that `pychat` takes for a command where a host or a line's name could stand."""
+COMMANDS = ("send", "forget", "certificate")
+"""The commands of `pychat`, which stand where a contact could: no contact has such a name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line with a name of the user's: `pychat NAME`."""
+class Contact:
+    """A service that the user has saved under a name: `pychat NAME` calls it."""
 
     host: str
     port: int
-    fingerprint: str | None = None  # of the host's key: accepted without a question, and no other one is
-    handle: str | None = None  # for this line, before the general one
+    fingerprint: str | None = None  # of the host's key: accepted without a question; no other key is
+    handle: str | None = None  # the user's own, for calls to this contact
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The file's keys, each with its default."""
+    """The settings of the file, each with its default."""
 
     handle: str | None = None
     keys: Literal["emacs", "vi"] = "emacs"
@@ -46,33 +46,38 @@ class Preferences:
     notify: Literal["off", "osc9", "osc777"] = "off"
     hook: tuple[str, ...] = ()  # a program and its arguments, started for an alert; never through a shell
     history: bool = True
-    lines: Mapping[str, Line] = field(default_factory=dict)
+    contacts: Mapping[str, Contact] = field(default_factory=dict)
 
 
 def load(file: Path | None = None) -> Preferences:
-    """What `file` says (by default the user's own, which need not exist). Raises UsageError."""
+    """Reads `file`; by default the user's own, which need not exist. Raises UsageError."""
     file = file or paths.config_file()
     if not config_file.is_there(file):
         return Preferences()
     document = config_file.read(file)
     if "palette" in document.tables:
         raise document.error("", "palette", "delete 'palette': the colours now follow those of your terminal.")
+    if "lines" in document.tables:
+        raise document.error("", "lines", "[lines.NAME] is now [contacts.NAME].")
     values = document.check_table("", document.tables, _KEYS)
-    values["lines"] = {name: _line(document, name, table) for name, table in values.get("lines", {}).items()}
+    tables = values.get("contacts", {})
+    values["contacts"] = {name: _contact(document, name, table) for name, table in tables.items()}
     return Preferences(**values)
 
 
-def _line(document: config_file.Document, name: str, table: Any) -> Line:
-    heading = f"lines.{name}"
+def _contact(document: config_file.Document, name: str, table: Any) -> Contact:
+    heading = f"contacts.{name}"
     if name in COMMANDS:
-        raise document.error("lines", name, f"a line cannot be called '{name}': that is a command of pychat.")
+        raise document.error("contacts", name, f"'{name}' is a command of pychat; use another name.")
     if not name or name.startswith("-") or printable(name) != name or " " in name:
-        raise document.error("lines", name, f"'{printable(name)}' is not a name for a line: one word is.")
-    values = document.check_table(heading, table, _LINE_KEYS)
+        raise document.error(
+            "contacts", name, f"'{printable(name)}' is not a valid name for a contact; use one word."
+        )
+    values = document.check_table(heading, table, _CONTACT_KEYS)
     for key in ("host", "port"):
         if key not in values:
-            raise document.error(heading, key, f"{key} is missing in [{heading}].")
-    return Line(**values)
+            raise document.error(heading, key, f"add a {key}; a contact needs one.")
+    return Contact(**values)
 
 
 # ------------------------------------------------------------------ the keys
@@ -80,14 +85,14 @@ def _line(document: config_file.Document, name: str, table: Any) -> Line:
 
 def _history(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise TypeError("true or false is needed.")
+        raise TypeError("use true or false.")
     return value
 
 
 def _hook(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(_is_argument(word) for word in value):
         raise ValueError(
-            'a program and its arguments are needed, such as ["paplay", "/usr/share/sounds/ring.wav"].'
+            'use a list of a program and its arguments, such as ["paplay", "/usr/share/sounds/ring.wav"].'
         )
     return tuple(value)
 
@@ -96,15 +101,15 @@ def _is_argument(word: Any) -> bool:
     return isinstance(word, str) and word != "" and "\0" not in word  # as execve(2) takes it
 
 
-def _lines(value: Any) -> dict[str, Any]:
+def _contacts(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise TypeError("tables are needed: [lines.NAME].")
+        raise TypeError("use a table for each contact: [contacts.NAME].")
     return value
 
 
 def _host(value: Any) -> str:
     if not isinstance(value, str) or not value or printable(value) != value or " " in value:
-        raise ValueError("the name or the address of a host is needed, in quotation marks.")
+        raise ValueError('use the name or the address of a host, such as "chat.example.net".')
     return value
 
 
@@ -112,7 +117,7 @@ def _fingerprint(value: Any) -> str:
     from pychat_client.trust.fingerprint import check_fingerprint
 
     if not isinstance(value, str):
-        raise UsageError("a fingerprint is text in quotation marks: what 'pychatd fingerprint PORT' prints.")
+        raise UsageError("put what 'pychatd fingerprint PORT' prints into quotation marks.")
     return check_fingerprint(value)
 
 
@@ -123,10 +128,10 @@ _KEYS: config_file.Keys = {
     "notify": config_file.choice("off", "osc9", "osc777"),
     "hook": _hook,
     "history": _history,
-    "lines": _lines,
+    "contacts": _contacts,
 }
 
-_LINE_KEYS: config_file.Keys = {
+_CONTACT_KEYS: config_file.Keys = {
     "host": _host,
     "port": config_file.number(1, 65535),
     "fingerprint": _fingerprint,

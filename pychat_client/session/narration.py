@@ -164,7 +164,7 @@ class Narrator:
         match verdict:
             case Verdict.REFUSED:
                 self._view.notice(f"Refused: {why}.")
-                self._view.notice("Send the operator what 'pychat --show-certificate' prints.")
+                self._view.notice("Send the operator what 'pychat certificate' prints.")
             case Verdict.RECONNECT:
                 later = "Reconnecting; messages you send will be delivered later."
                 self._view.notice(f"Connection lost ({why}). {later}")

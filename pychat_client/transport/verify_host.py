@@ -5,12 +5,12 @@ Asks the user once for each host, as ssh does. Until then, nothing but a TLS han
 
 from __future__ import annotations
 
-import argparse
 import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from pychat_client.call_options import CallOptions
 from pychat_client.config.paths import key_file, known_hosts_file
 from pychat_client.errors import PychatError, UntrustedHostError, UsageError
 from pychat_client.text import printable
@@ -19,8 +19,7 @@ from pychat_client.trust import fingerprint, known_hosts, tls
 
 
 def trusted_context(
-    args: argparse.Namespace,
-    port: int,
+    options: CallOptions,
     seconds: float = DIAL_SECONDS,
     call: Callable[[str], None] | None = None,
 ) -> tuple[ssl.SSLContext, str | None]:
@@ -30,16 +29,16 @@ def trusted_context(
     window, before a question.
     Raises UntrustedHostError when the key is not trusted, and what connect.fetch_certificate raises.
     """
-    host: str = args.host
-    if args.ca:
+    host, port = options.host, options.port
+    if options.ca:
         return tls.authority_context(key_file()), None
     known = known_hosts.KnownHosts(known_hosts_file())
     accepted = known.certificate_of(host, port)
-    wanted = None if args.fingerprint is None else fingerprint.check_fingerprint(args.fingerprint)
+    wanted = options.fingerprint
     pinned = None if accepted is None else fingerprint.fingerprint(accepted)
     if accepted is None or (wanted is not None and wanted != pinned):
         shown = fetch_certificate(host, port, tls.looking_context(), seconds)
-        _decide(args, port, fingerprint.fingerprint(shown), wanted, call)
+        _decide(options, fingerprint.fingerprint(shown), call)
         try:
             known.accept(host, port, shown)
         except PychatError as error:
@@ -58,20 +57,19 @@ def explain_change(host: str, port: int, accepted: str, error: UntrustedHostErro
     return error if shown == accepted else known_hosts.changed_key(host, port, accepted, shown)
 
 
-def _decide(
-    args: argparse.Namespace, port: int, shown: str, wanted: str | None, call: Callable[[str], None] | None
-) -> None:
+def _decide(options: CallOptions, shown: str, call: Callable[[str], None] | None) -> None:
     """Raises UntrustedHostError unless the user accepts the key that the host shows."""
-    name = f"{printable(args.host)} port {port}"
-    if wanted is not None:
-        _compare(name, shown, wanted)
+    port = options.port
+    name = f"{printable(options.host)} port {port}"
+    if options.fingerprint is not None:
+        _compare(name, shown, options.fingerprint)
         return
     page = (
         f"The key of {name} is not known yet:\n\n    {shown}\n"
         f"    safety number {fingerprint.safety_number(shown)}\n\n"
         f"Ask the other person to run 'pychatd fingerprint {port}' and compare it, for example by phone.\n"
     )
-    if args.accept_new:
+    if options.accept_new:
         print(f"pychat: accepted the key of {name}: {shown}", file=sys.stderr)
         return
     if not sys.stdin.isatty():

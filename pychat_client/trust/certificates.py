@@ -1,4 +1,4 @@
-"""Certificates in PEM files: made here with the library `cryptography`, which is loaded only then, and read."""
+"""Makes certificates, and reads them from PEM files. Loads the library `cryptography` only to make one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pychat_client.errors import PychatError
 from pychat_client.files import write_private
 
 YEARS = 100
-"""How long a certificate made here is valid: it is trusted by its pin, and replaced by choice."""
+"""How long a new certificate is valid: users trust the certificate itself, and replace it when they want to."""
 
 
 def make_certificate(path: Path, name: str) -> None:
-    """Makes a key and a self-signed certificate for it in one PEM file (0600, its directory 0700).
+    """Makes a key and a self-signed certificate in one PEM file (0600, its directory 0700). Raises PychatError.
 
-    ECDSA on P-256: what every TLS 1.3 has. Raises PychatError.
+    The key is for ECDSA on P-256, which every TLS 1.3 has.
     """
     try:
         from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def make_certificate(path: Path, name: str) -> None:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import NameOID
     except ImportError:
-        raise PychatError("A key has to be made, and the library 'cryptography' is not installed.") from None
+        raise PychatError("Cannot make a key: the Python package 'cryptography' is not installed.") from None
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -35,7 +35,7 @@ def make_certificate(path: Path, name: str) -> None:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))  # a clock that is a little behind
+        .not_valid_before(now - timedelta(days=1))  # the clock of the other host may be a little behind
         .not_valid_after(now + timedelta(days=365 * YEARS))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -59,6 +59,6 @@ def certificate_der(path: Path) -> bytes:
         end = text.index(ssl.PEM_FOOTER, start) + len(ssl.PEM_FOOTER)
         return ssl.PEM_cert_to_DER_cert(text[start:end])
     except OSError as error:
-        raise PychatError(f"The certificate {path} cannot be read: {error.strerror}.") from None
+        raise PychatError(f"Cannot read the certificate {path}: {error.strerror}.") from None
     except ValueError:
         raise PychatError(f"There is no certificate in {path}.") from None

@@ -1,4 +1,4 @@
-"""Fingerprints of certificates (SHA-256 of their DER form), and the numbers that people compare."""
+"""Fingerprints of certificates (SHA-256 of their DER form), and the safety numbers that people compare."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pychat_client.text import printable
 
 
 def fingerprint(der: bytes) -> str:
-    """The certificate's fingerprint, as ssh writes one: `SHA256:` and base64 without padding."""
+    """The fingerprint of a certificate, in the form of ssh: `SHA256:` and base64 without padding."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
 
 
 def safety_number(fingerprint: str) -> str:
-    """The fingerprint as 30 digits in groups of five, to be read aloud: 99 bits of another SHA-256."""
+    """The fingerprint as 30 digits in groups of five, to read aloud: 99 bits of another SHA-256."""
     digest = hashlib.sha256(f"pychat safety number {fingerprint}".encode()).digest()
     digits = f"{int.from_bytes(digest, 'big') % 10**30:030}"
     return " ".join(digits[i : i + 5] for i in range(0, 30, 5))
 
 
 def check_fingerprint(text: str) -> str:
-    """`text` if it is a fingerprint. Raises UsageError."""
+    """`text`, without white space and padding, if it is a fingerprint. Raises UsageError."""
     word = text.strip().rstrip("=")
     try:
         digest = base64.b64decode(word.removeprefix("SHA256:") + "=", validate=True)
     except ValueError:
         digest = b""
     if not word.startswith("SHA256:") or len(digest) != hashlib.sha256().digest_size:
-        raise UsageError(f"'{printable(text[:80])}' is not a fingerprint: SHA256: and 43 characters are.")
+        raise UsageError(f"'{printable(text[:80])}' is not a fingerprint: use SHA256: and 43 characters.")
     return word

@@ -1,4 +1,4 @@
-"""The pins of known hosts, as ssh has them: which certificate was accepted for which host."""
+"""The known hosts, as in ssh: which certificate the user has accepted for which host."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pychat_client.trust.fingerprint import fingerprint
 
 @dataclass(frozen=True, slots=True)
 class KnownHosts:
-    """The file of pins: a line `HOST:PORT FINGERPRINT CERTIFICATE` each; the last one of a host counts."""
+    """The file: a line `HOST:PORT FINGERPRINT CERTIFICATE` for each host; the last line of a host counts."""
 
     path: Path
 
     def certificate_of(self, host: str, port: int) -> bytes | None:
-        """The certificate (DER) that was accepted for a host. Raises PychatError."""
+        """The accepted certificate (DER) of a host; None if there is none. Raises PychatError."""
         name = _host_name(host, port)
         found = [words for line in self._lines() if (words := line.split())[:1] == [name]]
         if not found:
@@ -34,11 +34,11 @@ class KnownHosts:
         except ValueError:
             pinned, certificate = "", b""
         if fingerprint(certificate) != pinned:
-            raise PychatError(f"The line of {printable(name)} in {self.path} is damaged; remove it.")
+            raise PychatError(f"The line of {printable(name)} in {self.path} is damaged: remove that line.")
         return certificate
 
     def names(self) -> list[tuple[str, str]]:
-        """The hosts and ports that there are pins of, sorted. Raises PychatError."""
+        """The hosts and ports with an accepted certificate, sorted. Raises PychatError."""
         names = {words[0].rpartition(":") for line in self._lines() if (words := line.split())}
         return sorted((host, port) for host, colon, port in names if colon)
 
@@ -49,7 +49,7 @@ class KnownHosts:
             self._write([*self._lines(but=_host_name(host, port)), line])
 
     def forget(self, host: str, port: int) -> bool:
-        """Removes the pin of a host; False if there was none. Raises PychatError."""
+        """Removes the certificate of a host; False if there was none. Raises PychatError."""
         with self._locked():
             lines = self._lines(but=_host_name(host, port))
             if len(lines) == len(self._lines()):
@@ -59,14 +59,14 @@ class KnownHosts:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Whoever else changes the file waits meanwhile. The lock has a file of its own: a write puts a new
-        file in the place of the old one, which would take the lock with it."""
+        """Makes other programs that change the file wait. The lock needs its own file, because each write replaces
+        the file of the known hosts."""
         lock = self.path.with_name(f"{self.path.name}.lock")
         try:
             make_directory(lock.parent)
             fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise PychatError(f"The known hosts in {self.path} cannot be written: {error.strerror}.") from None
+            raise PychatError(f"Cannot write the known hosts to {self.path}: {error.strerror}.") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -79,7 +79,7 @@ class KnownHosts:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise PychatError(f"The known hosts in {self.path} cannot be read: {error.strerror}.") from None
+            raise PychatError(f"Cannot read the known hosts in {self.path}: {error.strerror}.") from None
         return [line for line in lines if line.split()[:1] != [but]]
 
     def _write(self, lines: list[str]) -> None:
@@ -87,26 +87,26 @@ class KnownHosts:
 
 
 def _host_name(host: str, port: int) -> str:
-    """How a host is called in the file: one word, whatever was typed."""
+    """The name of a host in the file: one word, whatever the user typed."""
     return f"{''.join(host.lower().split())}:{port}"
 
 
 def changed_key(host: str, port: int, pinned: str, shown: str) -> UntrustedHostError:
-    """The page for a host whose key is not the one that was accepted: a paragraph a line, which views break."""
+    """The error for a host with another key than the accepted one. Each paragraph is a line, which views wrap."""
     name = printable(host)
     return UntrustedHostError(
         f"The key of {name} port {port} HAS CHANGED. Nothing has been sent.\n"
         "\n"
-        "Somebody may be listening between you and that host, or be posing as it. "
-        "It is also possible that its daemon was installed anew, or lost its state directory.\n"
+        "Somebody may be between you and that host, or may pretend to be that host. "
+        "It is also possible that pychatd was installed again there, or lost its state directory.\n"
         "\n"
         f"    accepted before  {printable(pinned)}\n"
         f"    shown now        {printable(shown)}\n"
         "\n"
-        f"Ask the person there, over another way than this, what 'pychatd fingerprint {port}' prints. "
-        "If that is what is shown now, remove the old key with\n"
+        f"Ask the other person to run 'pychatd fingerprint {port}' and to tell you the result, for example by "
+        "phone. If it is the key shown now, remove the old key with\n"
         "\n"
-        f"    pychat --forget {name} {port}\n"
+        f"    pychat forget {name} {port}\n"
         "\n"
         "and call again."
     )

@@ -1,4 +1,4 @@
-"""The TLS settings of a client: whom it trusts, and what it shows of itself. Opens no connection."""
+"""The TLS settings of a client: which hosts it trusts, and which certificate it shows. Opens no connection."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pychat_client.errors import PychatError
 
 
 def pinned_context(accepted: bytes, own: Path | None) -> ssl.SSLContext:
-    """TLS 1.3 with exactly the host whose certificate (DER) was accepted, whatever its name or issuer.
+    """TLS 1.3 with only the host that has this accepted certificate (DER); name and issuer do not matter.
 
-    own: this user's key and certificate, shown to the host after it has proved who it is.
+    own: this user's key and certificate, which the host gets after it has proved its own.
     """
     context = _context(own)
     context.verify_mode = ssl.CERT_REQUIRED
-    # The accepted one counts, not who signed it, nor when it ends (X509_V_FLAG_NO_CHECK_TIME).
+    # Trust the certificate itself, without its issuer and its end (X509_V_FLAG_NO_CHECK_TIME).
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(0x200000)
     context.load_verify_locations(cadata=accepted)
     return context
 
 
 def authority_context(own: Path | None) -> ssl.SSLContext:
-    """TLS 1.3 with a host whose name the system's certificate authorities vouch for."""
+    """TLS 1.3 with a host whose certificate is for its name, and signed by the system's CAs."""
     context = _context(own)
     context.verify_mode = ssl.CERT_REQUIRED
     context.check_hostname = True
@@ -31,7 +31,7 @@ def authority_context(own: Path | None) -> ssl.SSLContext:
 
 
 def looking_context() -> ssl.SSLContext:
-    """TLS 1.3 to see a certificate, and to send nothing."""
+    """TLS 1.3 that accepts any certificate: only to fetch it, never to send anything."""
     return _context(None)
 
 
@@ -45,5 +45,5 @@ def _context(own: Path | None) -> ssl.SSLContext:
             context.load_cert_chain(own)
         except (OSError, ssl.SSLError) as error:
             why = "it is damaged" if isinstance(error, ssl.SSLError) else error.strerror
-            raise PychatError(f"Your key in {own} cannot be used: {why}.") from None
+            raise PychatError(f"Cannot use your key in {own}: {why}.") from None
     return context

@@ -7,12 +7,9 @@ control character reaches a terminal that shows the lines.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from pychat_client.errors import ExitStatus, PychatError
 from pychat_client.protocol import wire
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Role
@@ -32,22 +29,3 @@ def message_fields(message: wire.Message, role: Role, time: datetime) -> dict[st
     """Who said what, and when; the same in a conversation and in the history."""
     text = message.text.replace(BREAK, "\n")
     return {"time": timestamp(time), "from": role.value, "handle": message.handle, "text": text}
-
-
-def reported(run: Callable[[], int]) -> int:
-    """Runs a conversation, and writes its exit status as the last object, also after an exception."""
-    try:
-        status = run()
-    except PychatError as error:
-        _last(error.status, encoded("error", text=str(error), input=None))
-        raise
-    except (KeyboardInterrupt, EOFError):
-        _last(ExitStatus.INTERRUPTED)
-        raise
-    _last(status)
-    return status
-
-
-def _last(status: int, *before: str) -> None:
-    with suppress(OSError, ValueError):  # stdout has no reader any more
-        print(*before, encoded("end", status=int(status)), sep="\n", flush=True)

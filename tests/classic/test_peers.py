@@ -80,7 +80,7 @@ def test_anns_quit(case: Client, ann: Fake, console: Piped) -> None:
 def test_a_long_answer_is_refused_with_its_length(ann: Fake, console: Piped) -> None:
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("ж" * 246)
-    console.notes("Not sent: 492 bytes, and the other side's classic program takes at most 491.")
+    console.notes("Not sent: the message has 492 bytes; the other side's classic program takes at most 491.")
     console.enter("ж" * 245 + "x")
     ann.gets(f"Bob> {'ж' * 245}x\0".encode())
 
@@ -144,6 +144,6 @@ def test_the_daemon_checks_the_length_of_an_answer(line: Line) -> None:
         pass
     file.write(b"\\ack 1\nBob> " + "ж".encode() * 300 + b"\n")
     answers = [line for line in file if not line.startswith(b"\\ack")]
-    assert answers[-1].startswith(b"\\error too-long Not sent: 600 bytes")
+    assert answers[-1].startswith(b"\\error too-long Not sent: the message has 600 bytes")
     console.close()
     ann.close()

@@ -89,7 +89,7 @@ def test_a_long_message_is_refused_with_its_length(idle_line: Line, listener: so
     ann = call(idle_line, listener)
     bob = answered(SERVERS[0], listener)
     ann.enter("ж" * 250)
-    ann.notes("Not sent: 500 bytes, and the other side's classic program takes at most 491.")
+    ann.notes("Not sent: the message has 500 bytes; the other side's classic program takes at most 491.")
     ann.enter("x" * 491)
     bob.gets(b"Ann> " + b"x" * 491 + b"\n")
     bob.close()
@@ -156,10 +156,10 @@ def test_our_own_daemon_is_a_classic_server(line: Line) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--no-hello"], "go with --classic"),
-        (["--hello", "20211"], "go with --classic"),
-        (["--classic", "--wait"], "is called once"),
-        (["--classic", "--retry-for", "3"], "is called once"),
+        (["--no-hello"], "need --classic"),
+        (["--hello", "20211"], "need --classic"),
+        (["--classic", "--wait"], "only once"),
+        (["--classic", "--retry-for", "3"], "only once"),
         (["--classic", "--accept-new"], "has no key"),
         (["--classic", "--end-mark", "a\nb"], "visible"),
     ],

@@ -1,4 +1,4 @@
-"""Directories that are there after power loss, and what is done where nothing can be synced."""
+"""Directories survive a power failure; and what happens where nothing can be synced."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.daemon.as_nobody import as_nobody, public_directory
 from tests.disk import Disk
 
 
-def test_each_new_directory_is_synced_into_the_one_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_new_directory_is_synced_into_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch)
     make_directory(tmp_path / "a/b/c")
     above = [(path, names) for _, path, names in disk.asked if path.is_relative_to(tmp_path)]
     assert above == [(tmp_path, ["a"]), (tmp_path / "a", ["b"]), (tmp_path / "a/b", ["c"])]
 
 
-def test_a_directory_that_is_there_is_synced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_directory_is_synced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").mkdir()
     disk = Disk(monkeypatch)
     make_directory(tmp_path / "a")
@@ -50,11 +50,11 @@ def test_a_sync_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
         sync_directory(tmp_path)
 
 
-def test_where_directories_are_not_synced_nothing_is_wrong() -> None:
+def test_a_file_system_without_directory_sync_is_fine() -> None:
     sync_directory(Path("/proc"))
 
 
-def test_a_directory_that_may_not_be_read_is_left_alone() -> None:
+def test_a_directory_we_may_not_read_is_no_error() -> None:
     with public_directory() as directory:
         directory.chmod(0o311)
         (directory / "own").mkdir()

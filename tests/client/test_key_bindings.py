@@ -118,7 +118,7 @@ async def test_a_refused_line_stays_and_is_not_in_the_history() -> None:
     async with desk() as one:
         one.paste("x" * 501)
         one.press("\r")
-        await one.sees("501 characters, and at most 500 can be sent")
+        await one.sees("the message has 501 characters; the limit is 500")
         assert one.line == "x" * 501
         one.press("\x7f", "\r")
         await one.line_is("")

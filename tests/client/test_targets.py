@@ -1,94 +1,184 @@
-"""Which line is meant by the words of a command line."""
+"""Which service the words of a command line mean, and with which options it is called."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pychat_client.config.preferences import Line, Preferences
-from pychat_client.config.targets import find, find_before_text, listed, use
-from pychat_client.errors import UsageError
+from pychat_client import cli
+from pychat_client.call_options import CallOptions, resolve
+from pychat_client.classic.server_codec import ServerQuirks
+from pychat_client.config.preferences import Contact, Preferences
+from pychat_client.config.targets import find, find_before_text, listed
+from pychat_client.errors import HandleError, UsageError
 from pychat_client.trust.known_hosts import KnownHosts
 
-ALICE = Line("chat.example.net", 7001, "SHA256:pin", "Bobby")
-NAMED = {"alice": ALICE}
+PIN, OTHER = "SHA256:" + 43 * "A", "SHA256:" + 42 * "A" + "E"
+ALICE = Contact("chat.example.net", 7001, PIN, "Bobby")
+CONTACTS = {"alice": ALICE}
 
 
-def test_one_word_is_a_name_and_two_are_a_host_and_a_port() -> None:
-    assert find(["alice"], NAMED) is ALICE
-    assert find(["alice", "7002"], NAMED) == Line("alice", 7002)
-    assert find(["hostA", "7000"], {}) == Line("hostA", 7000)
+def test_one_word_is_a_contact_and_two_are_host_and_port() -> None:
+    assert find(["alice"], CONTACTS) is ALICE
+    assert find(["alice", "7002"], CONTACTS) == Contact("alice", 7002)
+    assert find(["hostA", "7000"], {}) == Contact("hostA", 7000)
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "Whom to call? pychat HOST PORT."),
+        ([], "Missing host and port: pychat HOST PORT"),
         (
             ["bob"],
-            "No line of your configuration is called 'bob'; there are alice. A host needs a port: bob PORT.",
+            "'bob' is not a saved name. Your contacts: alice. To call a host, add its port: pychat bob PORT",
         ),
-        (["hostA", "x"], "'x' is not a port"),
-        (["hostA", "0"], "'0' is not a port"),
-        (["hostA", "65536"], "'65536' is not a port"),
-        (["hostA", "\u0667"], "is not a port"),
-        (["\x1b[2J"], "called '<U+001B>[2J'"),
+        (["hostA", "x"], "'x' is not a valid port (1-65535)."),
+        (["hostA", "0"], "'0' is not a valid port"),
+        (["hostA", "65536"], "'65536' is not a valid port"),
+        (["hostA", "\u0667"], "is not a valid port"),
+        (["\x1b[2J"], "'<U+001B>[2J' is not a saved name."),
     ],
 )
-def test_what_names_no_line_is_refused_with_what_to_do(words: list[str], sentence: str) -> None:
+def test_words_that_mean_no_service_are_refused(words: list[str], sentence: str) -> None:
     with pytest.raises(UsageError) as refused:
-        find(words, NAMED)
+        find(words, CONTACTS)
     assert sentence in str(refused.value)
     with pytest.raises(UsageError):
-        find_before_text(words, NAMED)
+        find_before_text(words, CONTACTS)
 
 
-def test_behind_a_name_or_a_host_and_a_port_comes_the_text() -> None:
-    assert find_before_text(["alice"], NAMED) == (ALICE, [])
-    assert find_before_text(["alice", "hello", "you"], NAMED) == (ALICE, ["hello", "you"])
-    assert find_before_text(["alice", "7 bottles"], NAMED) == (ALICE, ["7 bottles"])
-    assert find_before_text(["hostA", "7000", "hello"], NAMED) == (Line("hostA", 7000), ["hello"])
-    assert find_before_text(["hostA", "7000"], NAMED) == (Line("hostA", 7000), [])
+def test_without_contacts_the_error_names_none() -> None:
+    with pytest.raises(UsageError) as refused:
+        find(["x"], {})
+    assert str(refused.value) == "'x' is not a saved name. To call a host, add its port: pychat x PORT"
 
 
-def test_a_number_behind_a_name_goes_nowhere_before_it_goes_to_the_wrong_line() -> None:
-    with pytest.raises(UsageError, match="Is 7002 a port, or does the text begin with it"):
-        find_before_text(["alice", "7002", "hello"], NAMED)
+def test_the_text_follows_a_contact_or_host_and_port() -> None:
+    assert find_before_text(["alice"], CONTACTS) == (ALICE, [])
+    assert find_before_text(["alice", "hello", "you"], CONTACTS) == (ALICE, ["hello", "you"])
+    assert find_before_text(["alice", "7 bottles"], CONTACTS) == (ALICE, ["7 bottles"])
+    assert find_before_text(["hostA", "7000", "hello"], CONTACTS) == (Contact("hostA", 7000), ["hello"])
+    assert find_before_text(["hostA", "7000"], CONTACTS) == (Contact("hostA", 7000), [])
 
 
-def _args(handle: str | None = None, fingerprint: str | None = None, *, ca: bool = False) -> argparse.Namespace:
-    return argparse.Namespace(handle=handle, fingerprint=fingerprint, ca=ca, accept_new=True)
+def test_a_number_after_a_contact_is_refused_as_ambiguous() -> None:
+    with pytest.raises(UsageError, match="'alice' is a contact, so 7002 could be a port or the text"):
+        find_before_text(["alice", "7002", "hello"], CONTACTS)
 
 
-def test_an_option_goes_before_the_line_and_that_before_the_preferences() -> None:
-    liked = Preferences(handle="Liked")
-    args = _args("Given", "SHA256:given")
-    use(ALICE, liked, args)
-    assert (args.host, args.port, args.handle, args.fingerprint) == (
-        "chat.example.net",
-        7001,
-        "Given",
-        "SHA256:given",
+# ------------------------------------------------------------------ the options of a call
+
+
+def resolved(words: str, contact: Contact = ALICE, preferences: Preferences | None = None) -> CallOptions:
+    return resolve(cli.parse(words.split()), contact, preferences or Preferences(handle="Liked"))
+
+
+def test_an_option_wins_over_contact_and_preferences() -> None:
+    assert resolved(f"x 1 --handle Given --fingerprint {OTHER}") == CallOptions(
+        "chat.example.net", 7001, "Given", OTHER
     )
-    args = _args()
-    use(ALICE, liked, args)
-    assert (args.handle, args.fingerprint) == ("Bobby", "SHA256:pin")  # also with --accept-new
-    args = _args("")  # a mistake to be told, not something to be replaced
-    use(ALICE, liked, args)
-    assert args.handle == ""
-    args = _args(ca=True)
-    use(Line("hostA", 7000, "SHA256:pin"), liked, args)
-    assert (args.handle, args.fingerprint) == ("Liked", None)
 
 
-def test_names_and_known_hosts_are_listed_for_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_contact_wins_over_the_preferences() -> None:
+    assert resolved("alice").handle == "Bobby"
+    assert resolved("alice", replace(ALICE, handle=None)).handle == "Liked"
+    assert resolved("alice", replace(ALICE, handle=None), Preferences()).handle is None
+
+
+def test_the_key_of_a_contact_counts_also_with_accept_new() -> None:
+    assert resolved("alice --accept-new").fingerprint == PIN
+
+
+def test_a_certificate_of_a_ca_needs_no_key_of_a_contact() -> None:
+    options = resolved("alice --ca")
+    assert (options.ca, options.fingerprint) == (True, None)
+
+
+@pytest.mark.parametrize("command", ["x 1", "send x 1 hello"])
+@pytest.mark.parametrize(("option", "error"), [("--handle=", HandleError), ("--fingerprint=SHA256:x", UsageError)])
+def test_a_bad_option_is_refused_and_not_replaced(command: str, option: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        resolved(f"{command} {option}")
+
+
+def test_a_call_has_the_options_of_its_command_line() -> None:
+    options = resolved("alice --wait --retry-for 30 --accept-new")
+    assert (options.wait, options.retry_for, options.accept_new, options.classic) == (True, 30.0, True, None)
+    options = resolved("send alice --wait hello")
+    assert (options.wait, options.retry_for, options.accept_new, options.classic) == (True, None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "quirks"),
+    [
+        ("", ServerQuirks()),
+        ("--no-hello", ServerQuirks("")),
+        ("--hello 20211 --end-mark @@@ --quit-word bye", ServerQuirks("20211", "@@@", "bye")),
+    ],
+)
+def test_a_classic_server_has_the_quirks_of_the_options(words: str, quirks: ServerQuirks) -> None:
+    assert resolved(f"x 1 --classic {words}", Contact("x", 1)).classic == quirks
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--no-hello", "--no-hello, --hello, --end-mark and --quit-word need --classic."),
+        ("--quit-word bye", "--no-hello, --hello, --end-mark and --quit-word need --classic."),
+        ("--classic --ca", "--classic excludes --fingerprint, --accept-new and --ca."),
+        ("--classic --wait", "--classic excludes --wait and --retry-for."),
+        ("--classic --retry-for 3", "--classic excludes --wait and --retry-for."),
+        ("--classic --hello \x1b", "take only visible characters, and at most 100 of them."),
+        (f"--classic --end-mark {101 * '@'}", "take only visible characters, and at most 100 of them."),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(words: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        resolved(f"x 1 {words}", Contact("x", 1))
+    assert str(refused.value).endswith(sentence)
+
+
+# ------------------------------------------------------------------ commands
+
+
+def test_a_command_is_the_first_word_and_no_host() -> None:
+    assert [cli.command_of(words.split()) for words in ("send x", "forget x", "certificate")] == [
+        "send",
+        "forget",
+        "certificate",
+    ]
+    for words in ("-- send 7000", "--plain forget 7000", "hostA 7000", ""):
+        assert cli.command_of(words.split()) == cli.CALL
+    for host in ("send", "forget", "certificate"):
+        args = cli.parse(["--", host, "7000"])
+        assert (args.host, args.port) == (host, "7000")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--forget hostA 7000", "--forget is now 'pychat forget HOST PORT'."),
+        ("--show-certificate", "--show-certificate is now 'pychat certificate'."),
+    ],
+)
+def test_a_removed_option_names_its_command(words: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words.split()) == 2
+    assert capsys.readouterr() == ("", f"pychat: {sentence}\n")
+
+
+def test_contacts_and_known_hosts_are_listed_for_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert listed(Preferences()) == []
     pins = tmp_path / "pychat/known_hosts"
     for host, port in (("hostB", 7000), ("::1", 7001), ("hosta", 7000)):
         KnownHosts(pins).accept(host, port, b"key")
     with pins.open("a") as file:
         file.write("\n# a comment\n")
-    assert listed(Preferences(lines=NAMED)) == ["alice", "::1 7001", "hosta 7000", "hostb 7000"]
+    assert listed(Preferences(contacts=CONTACTS)) == ["alice", "::1 7001", "hosta 7000", "hostb 7000"]
+    assert cli.main(["--list-targets"]) == 0
+    assert capsys.readouterr().out == "::1 7001\nhosta 7000\nhostb 7000\n"

@@ -1,5 +1,7 @@
-"""Known answers of what makes trust: numbers, TLS settings, private files. And the file of known hosts, with
-several programs at it at once. (What it is for: tests/security/test_tls.py.)"""
+"""Known answers of fingerprints, TLS settings and private files; several programs change the known hosts at once.
+
+tests/security/test_tls.py tests what all this is for.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ for number in range(int(count)):
 """
 
 
-def test_no_pin_is_lost_when_several_programs_accept_hosts_at_once(tmp_path: Path) -> None:
+def test_programs_that_accept_hosts_at_once_lose_none(tmp_path: Path) -> None:
     pins = tmp_path / "pychat/known_hosts"
     KnownHosts(pins).accept("first", 1, b"first")
     pipe = subprocess.PIPE
@@ -58,22 +60,22 @@ def test_no_pin_is_lost_when_several_programs_accept_hosts_at_once(tmp_path: Pat
             assert known.certificate_of(name, 1 + number) == f"{name} {number}".encode()
 
 
-def test_the_lock_of_the_known_hosts_is_private_too(tmp_path: Path) -> None:
+def test_the_lock_of_the_known_hosts_is_private(tmp_path: Path) -> None:
     pins = tmp_path / "pychat/known_hosts"
     KnownHosts(pins).accept("host", 1, b"key")
     assert {stat.S_IMODE(file.stat().st_mode) for file in pins.parent.iterdir()} == {0o600}
     assert stat.S_IMODE(pins.parent.stat().st_mode) == 0o700
 
 
-def test_a_lock_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "known_hosts.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(PychatError, match=r"known_hosts cannot be written: "):
+    with pytest.raises(PychatError, match=r"Cannot write the known hosts to .*known_hosts: "):
         KnownHosts(tmp_path / "known_hosts").accept("host", 1, b"key")
     assert not os.path.lexists(tmp_path / "elsewhere")
 
 
-def test_the_page_of_a_changed_key_leaves_the_breaking_of_lines_to_the_view() -> None:
-    """A paragraph in two lines would be broken twice on a terminal that is narrower than they are."""
+def test_paragraphs_of_a_changed_key_are_single_lines() -> None:
+    """A terminal narrower than a line would break a paragraph of two lines twice."""
     page = str(changed_key("host", 7000, "SHA256:before", "SHA256:now")).split("\n")
     assert not [pair for pair in pairwise(page) if all(line and not line.startswith(" ") for line in pair)]
 
@@ -92,8 +94,8 @@ def test_the_page_of_a_changed_key_leaves_the_breaking_of_lines_to_the_view() ->
         ),
     ],
 )
-def test_a_certificate_has_this_fingerprint_and_this_number(certificate: bytes, key: str, number: str) -> None:
-    """As other programs reckon them; people compare these with what another version has shown.
+def test_fingerprint_and_safety_number_are_known_answers(certificate: bytes, key: str, number: str) -> None:
+    """Other programs compute the same; people compare them with those of another version.
 
     printf '' | openssl dgst -sha256 -binary | base64
     printf 'pychat safety number SHA256:...' | sha256sum     and of this, in bc: ibase=16; ... % A^1E
@@ -106,7 +108,7 @@ def test_a_certificate_has_this_fingerprint_and_this_number(certificate: bytes, 
 
 
 def _takes(client: ssl.SSLContext, host: Made) -> bool:
-    """Whether a client with these settings takes a host that shows this certificate."""
+    """Whether a client with these settings accepts a host that shows this certificate."""
     upward, downward = ssl.MemoryBIO(), ssl.MemoryBIO()
     near = client.wrap_bio(downward, upward)
     far = server_context(host).wrap_bio(upward, downward, server_side=True)
@@ -120,7 +122,7 @@ def _takes(client: ssl.SSLContext, host: Made) -> bool:
     return near.version() == "TLSv1.3"
 
 
-def test_the_settings_for_a_pinned_host_are_these(tmp_path: Path) -> None:
+def test_the_tls_settings_for_an_accepted_certificate(tmp_path: Path) -> None:
     context = tls.pinned_context(make(tmp_path, "host").der, None)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
@@ -129,7 +131,7 @@ def test_the_settings_for_a_pinned_host_are_these(tmp_path: Path) -> None:
     assert context.cert_store_stats() == {"x509": 1, "crl": 0, "x509_ca": 0}
 
 
-def test_the_settings_for_the_authorities_are_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tls_settings_for_the_cas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(make(tmp_path, "Test CA", authority=True).certificate))
     context = tls.authority_context(None)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
@@ -138,7 +140,7 @@ def test_the_settings_for_the_authorities_are_these(tmp_path: Path, monkeypatch:
     assert context.cert_store_stats() == {"x509": 1, "crl": 0, "x509_ca": 1}
 
 
-def test_the_settings_for_looking_at_a_key_are_these() -> None:
+def test_the_tls_settings_that_only_fetch_a_certificate() -> None:
     context = tls.looking_context()
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
@@ -146,7 +148,7 @@ def test_the_settings_for_looking_at_a_key_are_these() -> None:
 
 
 @pytest.mark.parametrize("ends", [1, -1])
-def test_the_accepted_certificate_is_taken_also_after_its_end(tmp_path: Path, ends: int) -> None:
+def test_an_accepted_certificate_may_have_expired(tmp_path: Path, ends: int) -> None:
     host = make(tmp_path, "host", ends=ends)
     assert _takes(tls.pinned_context(host.der, None), host)
 
@@ -168,9 +170,7 @@ def test_another_certificate_of_the_same_authority_is_refused(tmp_path: Path) ->
 # ------------------------------------------------------------------ private files
 
 
-def test_a_private_file_is_synced_then_put_in_place_for_good(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_private_file_is_synced_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "pychat"
     path = place / "known_hosts"
     write_private(path, b"old", "known hosts")
@@ -184,7 +184,7 @@ def test_a_private_file_is_synced_then_put_in_place_for_good(
     assert path.read_bytes() == b"new"
 
 
-def test_a_private_file_is_0600_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_file_is_0600_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     opened = os.open
 
@@ -205,7 +205,7 @@ def test_a_private_file_is_0600_from_its_first_moment(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("breaks", "left"), [("file", b"old"), ("directory", b"new")])
-def test_a_private_file_that_cannot_be_synced_is_told_of(
+def test_a_private_file_that_cannot_be_synced_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str, left: bytes
 ) -> None:
     path = tmp_path / "key.pem"
@@ -213,19 +213,19 @@ def test_a_private_file_that_cannot_be_synced_is_told_of(
     Disk(monkeypatch).breaks = lambda synced: tmp_path == (synced.parent if breaks == "file" else synced)
     with pytest.raises(PychatError) as refused:
         write_private(path, b"new", "key")
-    assert str(refused.value) == f"The key in {path} cannot be written: Input/output error."
+    assert str(refused.value) == f"Cannot write the key to {path}: Input/output error."
     assert path.read_bytes() == left
     assert [file.name for file in tmp_path.iterdir()] == ["key.pem"]
 
 
-def test_the_certificate_that_is_printed_is_there_for_good(
+def test_the_certificate_that_is_printed_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Somebody will put it on an allowlist; who made the key may have been killed before the sync."""
+    """An operator may add it to a caller list; the program that made the key may have died before the sync."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert main(["--show-certificate"]) == 0
+    assert main(["certificate"]) == 0
     disk = Disk(monkeypatch)
-    assert main(["--show-certificate"]) == 0
+    assert main(["certificate"]) == 0
     assert disk.directories == [tmp_path / "pychat"]
     first, second = capsys.readouterr().out.split("-----END CERTIFICATE-----\n", 1)
     assert second.startswith(first)

@@ -32,7 +32,7 @@ def test_a_key_that_cannot_be_synced_is_not_used(settings: Settings, monkeypatch
     Disk(monkeypatch).breaks = lambda path: path == settings.state
     with pytest.raises(PychatError) as refused:
         identity.load(settings, make=True)
-    assert str(refused.value) == f"The directory {settings.state} cannot be synced: Input/output error."
+    assert str(refused.value) == f"Cannot sync the directory {settings.state}: Input/output error."
 
 
 def test_a_configured_key_is_not_touched(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

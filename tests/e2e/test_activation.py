@@ -128,9 +128,7 @@ def test_exit_idle_needs_systemds_sockets(idle_line: Line, command: str) -> None
     file = idle_line.configure("exit_idle = 60")
     result = idle_line.pychatd(command, "--config", file)
     assert result.returncode == ExitStatus.USAGE
-    assert result.stderr.startswith(
-        "pychatd: exit_idle is for a service whose port and console socket systemd keeps"
-    )
+    assert result.stderr.startswith("pychatd: exit_idle needs systemd's pychatd@.socket")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -140,7 +138,7 @@ def test_stop_names_systemds_command_for_its_service(manager: Manager) -> None:
     assert result.returncode == ExitStatus.FAILED
     port = manager.line.port
     assert result.stderr == (
-        f"pychatd: The line on port {port} is systemd's: 'systemctl stop pychatd@{port}.socket' stops it.\n"
+        f"pychatd: systemd runs the service on port {port}: stop it with 'systemctl stop pychatd@{port}.socket'.\n"
     )
 
 

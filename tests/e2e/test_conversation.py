@@ -164,7 +164,7 @@ def test_501_characters_are_refused_with_the_count_and_500_go_through(line: Line
     client.sees("Send the first message")
     client.type("x" * 499 + "yz")
     client.enter()
-    client.sees("501 characters, and at most 500")
+    client.sees("the message has 501 characters; the limit is 500")
     client.enter("\x08")
     console.sees("Client1> xxx")
     console.sees("xxy")

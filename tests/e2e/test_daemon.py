@@ -179,7 +179,7 @@ def test_stop_and_status_say_that_nothing_runs(idle_line: Line) -> None:
 def test_status_shows_the_caller_and_the_time(line: Line) -> None:
     words = line.pychatd("status").stdout
     assert f"Port {line.port}: pychatd runs with pid {line.pid()} since 2" in words
-    assert "Nobody is talking" in words
+    assert "No conversation" in words
     console, _ = line.talk()
     words = line.pychatd("status").stdout
     assert "Client1 from " in words

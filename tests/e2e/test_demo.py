@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import demo
+import demo
 from tests.e2e.harness import Line, wait_for
 from tests.e2e.tmux import tmux
 

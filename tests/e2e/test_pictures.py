@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from xml.etree import ElementTree
 
+from pictures import PICTURE, draw, keep_typing, pose
 from tests.e2e.ends import PATIENCE
 from tests.e2e.harness import Line
-from tests.pictures import PICTURE, draw, keep_typing, pose
 
 
 def test_the_picture_is_what_make_pictures_draws_now(idle_line: Line) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sample_talk import prefer
 from tests.e2e.harness import BIN, PATIENCE, Line, Piped, wait_for
-from tests.scene import prefer
 
 
 def _pychat(line: Line, text: str | bytes, *options: str) -> subprocess.CompletedProcess[bytes]:

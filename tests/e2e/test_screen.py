@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sample_talk import prefer
 from tests.e2e.harness import Line, Terminal, wait_for
-from tests.scene import prefer
 
 COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?([34][0-8]|9[0-7]|10[0-7])[;m]")
 """The colours of text and background, but not the terminal's own ones (39 and 49)."""

@@ -155,7 +155,7 @@ def test_an_interrupt_before_an_answer_gives_the_text_back(idle_line: Line, numb
     sender = Piped(idle_line.popen(_words(idle_line, "--wait")))
     sender.enter("not lost")
     sender.end_input()
-    sender.notes("Calling until somebody answers.")
+    sender.notes("Calling again until somebody answers.")
     sender.process.send_signal(number)
     assert sender.exit_status() == 130
     assert sender.notices().endswith("Not sent:\npychat:     not lost\n")
@@ -179,7 +179,7 @@ def test_wait_calls_until_the_service_is_free(line: Line) -> None:
 
 def test_wait_calls_until_there_is_an_answer(idle_line: Line) -> None:
     sender = Piped(idle_line.popen(_words(idle_line, "--wait", "first")))
-    sender.notes("Calling until somebody answers.")
+    sender.notes("Calling again until somebody answers.")
     idle_line.start()
     assert sender.exit_status() == 0
     assert _said(idle_line) == ["first"]
@@ -220,15 +220,15 @@ def test_a_refused_caller(line: Line) -> None:
         ([], b"", "the message is empty"),
         ([""], b"not this", "the message is empty"),
         (["x" * 501], b"", "501 characters"),
-        ([], b"x" * 100_000, "at most 500"),
-        ([], b"x" + "\u00e4".encode() * 50_000, "at most 500"),
+        ([], b"x" * 100_000, "the limit is 500"),
+        ([], b"x" + "\u00e4".encode() * 50_000, "the limit is 500"),
         ([], b"\xff", "not UTF-8"),
         (["a\x07"], b"", "control character"),
         (["--handle", "two words", "x"], b"", "A handle is one word"),
-        (["--timeout", "soon", "x"], b"", "--timeout: 'soon' is no number of seconds"),
-        (["--timeout", "0", "x"], b"", "'0' is no number of seconds: more than 0 is needed"),
-        (["--timeout", "-1", "x"], b"", "'-1' is no number of seconds: more than 0 is needed"),
-        (["--timeout", "nan", "x"], b"", "'nan' is no number of seconds"),
+        (["--timeout", "soon", "x"], b"", "--timeout: 'soon' is not a number of seconds"),
+        (["--timeout", "0", "x"], b"", "'0' is not a number of seconds greater than 0"),
+        (["--timeout", "-1", "x"], b"", "'-1' is not a number of seconds greater than 0"),
+        (["--timeout", "nan", "x"], b"", "'nan' is not a number of seconds"),
     ],
 )
 def test_a_bad_message_is_refused_before_the_call(

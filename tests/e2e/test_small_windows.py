@@ -51,7 +51,7 @@ def test_a_refusal_is_visible_above_a_long_line(line: Line) -> None:
     client.type("\x1b[200~" + "word " * 120 + "\x1b[201~")
     _shows(client, 15, "100 too many", "known host")
     client.enter()
-    _shows(client, 15, "-- Not sent: 600 characters, and at", "   most 500 can be sent.", "100 too many")
+    _shows(client, 15, "-- Not sent: the message has 600", "   characters; the limit is 500.", "100 too many")
 
 
 def test_a_message_is_visible_above_a_long_line(line: Line) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from sample_talk import play, screen
 from tests.e2e.ends import PATIENCE
 from tests.e2e.harness import Line, Terminal
-from tests.scene import play, screen
 
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
 WRITE = os.environ.get("PYCHAT_SNAPSHOTS") == "write"

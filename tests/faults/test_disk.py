@@ -176,7 +176,8 @@ def test_a_daemon_does_not_start_on_a_full_disk_and_says_so(disk: SmallDisk, idl
     disk.fill()
     result = idle_line.pychatd("start")
     assert result.returncode != 0
-    assert "cannot be written: No space left on device." in result.stderr
+    assert "Cannot write the key to " in result.stderr
+    assert ": No space left on device." in result.stderr
     disk.make_room()
     idle_line.start()
 

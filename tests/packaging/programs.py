@@ -13,7 +13,7 @@ import pychatd.daemon_cli
 PACKAGING = Path(__file__).parents[2] / "packaging"
 
 PARSERS = {
-    "pychat": pychat_client.cli._parser,
+    "pychat": pychat_client.cli.PARSERS[pychat_client.cli.CALL],
     "pychatd": pychatd.daemon_cli._parser,
     "pychatd-console": pychatd.console_cli._parser,
 }
@@ -25,14 +25,20 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 def commands(program: str) -> dict[str, argparse.ArgumentParser]:
     """The program's commands, each with its parser; the program's own is that of the command ""."""
+    if program == "pychat":  # no subparsers: a host may stand where the command does
+        return {command: make() for command, make in pychat_client.cli.PARSERS.items()}
     top = parser(program)
     found = {"": top}
     for action in top._actions:
         if isinstance(action, argparse._SubParsersAction):
             found |= action.choices
-    if program == "pychat":  # no subparser: a host may stand where the command does
-        found["send"] = pychat_client.cli._send_parser()
     return found
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Lets a program parse its command line. Raises SystemExit or UsageError for a wrong one."""
+    program, *rest = words
+    return pychat_client.cli.parse(rest) if program == "pychat" else parser(program).parse_args(rest)
 
 
 def options(program: str, command: str | None = None) -> set[str]:

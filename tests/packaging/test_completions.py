@@ -25,11 +25,11 @@ KNOWN = (
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """The environment of a user who has accepted keys, and whose own line on port 7009 runs."""
+    """The environment of a user with known hosts and a contact, whose own service runs on port 7009."""
     (tmp_path / "data/pychat").mkdir(parents=True)
     (tmp_path / "data/pychat/known_hosts").write_text(KNOWN)
     (tmp_path / "config/pychat").mkdir(parents=True)
-    (tmp_path / "config/pychat/config.toml").write_text('[lines.zoe]\nhost = "hostc"\nport = 7003\n')
+    (tmp_path / "config/pychat/config.toml").write_text('[contacts.zoe]\nhost = "hostc"\nport = 7003\n')
     (tmp_path / "run/pychatd/7009").mkdir(parents=True)
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",  # fish completes for programs that are there
@@ -94,8 +94,11 @@ def test_zsh_options_are_those_of_the_program(program: str) -> None:
 def test_commands_hosts_and_ports_are_offered(complete: Complete, home: dict[str, str]) -> None:
     assert complete("pychatd ", home) == set(commands("pychatd")) - {""}
     assert complete("pychatd start --turns ", home) == {"alternate", "free"}
-    assert {"send", "hosta", "hostb", "zoe"} <= complete("pychat ", home)
+    assert {"send", "forget", "certificate", "hosta", "hostb", "zoe"} <= complete("pychat ", home)
     assert complete("pychat send hosta ", home) == {"7000", "7001"}
+    assert {"hosta", "hostb", "zoe"} <= complete("pychat forget ", home)
+    assert complete("pychat forget hosta ", home) == {"7000", "7001"}
+    assert complete("pychat certificate ", home) == set()
     assert complete("pychat hosta ", home) == {"7000", "7001"}
     assert complete("pychat --wait hostb ", home) == {"7002"}
     for line in ("pychatd stop ", "pychatd status --json ", "pychatd-console --history "):
@@ -105,7 +108,7 @@ def test_commands_hosts_and_ports_are_offered(complete: Complete, home: dict[str
 
 @pytest.fixture(params=["bash", "zsh", "fish"])
 def terminal(request: pytest.FixtureRequest, home: dict[str, str], tmp_path: Path) -> Iterator[Terminal]:
-    """A shell at its prompt, as somebody sits at it."""
+    """An interactive shell at its prompt."""
     name: str = request.param
     words = ["sh", "-c", 'stty echo; exec "$@"', "sh", shell(name)]  # bash shows what is typed only then
     files = COMPLETIONS / name
@@ -135,6 +138,8 @@ def terminal(request: pytest.FixtureRequest, home: dict[str, str], tmp_path: Pat
         ("pychat --wait myh", "pychat --wait myhostb"),
         ("pychat hostb ", "pychat hostb 7002"),
         ("pychat send hostb ", "pychat send hostb 7002"),
+        ("pychat forget hostb ", "pychat forget hostb 7002"),
+        ("pychat certi", "pychat certificate"),
         ("pychatd fing", "pychatd fingerprint"),
         ("pychatd stop --run", "pychatd stop --runtime-directory"),
         ("pychatd-console --take", "pychatd-console --take-over"),

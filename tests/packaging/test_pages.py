@@ -1,4 +1,4 @@
-"""The man pages tell of every option, command, exit status, setting, variable and signal, and of no other."""
+"""The man pages have every option, command, exit status, setting, variable and signal, and no other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pychat_client.ui.plain import Plain
 from pychatd import settings
 from pychatd.network.server import RESTART_REQUIRED
 from tests.endpoints import make_endpoint
-from tests.packaging.programs import PACKAGING, commands, difference, options, parser, statuses
+from tests.packaging.programs import PACKAGING, commands, difference, options, parse, statuses
 
 MAN = PACKAGING / "man"
 PAGES = {"pychat": "pychat.1", "pychatd-console": "pychatd-console.1", "pychatd": "pychatd.8"}
@@ -131,7 +131,7 @@ def test_settings_that_need_a_restart_are_those_of_the_daemon() -> None:
 def test_preferences_are_those_of_the_client() -> None:
     part = section(text("pychat"), "CONFIGURATION")
     described = set(re.findall(r"^\.(?:It )?Va (\w+)", part, re.MULTILINE))
-    assert difference("pychat.1", described, set(preferences._KEYS) | set(preferences._LINE_KEYS)) == ""
+    assert difference("pychat.1", described, set(preferences._KEYS) | set(preferences._CONTACT_KEYS)) == ""
 
 
 def test_defaults_of_preferences_are_those_of_the_client() -> None:
@@ -169,11 +169,9 @@ def test_the_examples_are_commands_of_the_program(program: str) -> None:
     shown = re.findall(r"^\.Dl (.*)$", section(text(program), "EXAMPLES"), re.MULTILINE)
     for line in shown:
         for part in line.replace("\\e", "\\").split("|"):
-            name, *words = shlex.split(part)
-            if name == "pychat" and words[0] == "send":
-                commands(name)["send"].parse_intermixed_args(words[1:])
-            elif name in PAGES:
-                parser(name).parse_args(words)  # exits, and says why, where it is wrong
+            words = shlex.split(part)
+            if words[0] in PAGES:
+                parse(words)  # exits with a message if it is wrong
     assert any(line.split("| ")[-1].startswith(program) for line in shown)
 
 

@@ -22,7 +22,7 @@ REFUSED = "not on the list of callers"
 
 
 def _certificate(line: Line) -> str:
-    result = run(line, ["pychat", "--show-certificate"])
+    result = run(line, ["pychat", "certificate"])
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -59,7 +59,7 @@ def _is_refused(client: Piped) -> None:
     """In words, and with exit status 5."""
     assert client.exit_status() == 5, client.notices()
     assert REFUSED in client.notices()
-    assert "--show-certificate" in client.notices()
+    assert "pychat certificate" in client.notices()
     is_readable(client.notices())
 
 

@@ -367,7 +367,7 @@ def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_line: Line) -
 
 def test_a_hostile_name_on_the_allowlist_is_shown_and_never_obeyed(idle_line: Line) -> None:
     line = idle_line
-    assert run(line, ["pychat", "--show-certificate"]).returncode == 0
+    assert run(line, ["pychat", "certificate"]).returncode == 0
     place = line.directory / "authorized"
     place.mkdir()
     name = os.fsencode(place) + b"/ev\x1b]0;owned\x07il \xff\xe2\x80\xae name=x.pem"

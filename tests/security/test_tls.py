@@ -25,7 +25,7 @@ def _mode(path: Path) -> int:
 
 
 def _new_key(line: Line) -> None:
-    """The daemon is installed anew: the same port, another key."""
+    """The daemon is installed again: the same port, another key."""
     line.kill()
     (line.state / str(line.port) / "identity.pem").unlink()
     line.start()
@@ -119,7 +119,7 @@ def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(lin
     assert there.exit_status() == 7
     line.kill()
     waiting = on_terminal(line, "--wait")
-    waiting.sees("Calling until somebody answers")
+    waiting.sees("Calling again until somebody answers")
     line.start()
     waiting.sees("(yes/no, or paste the fingerprint)")
 
@@ -165,7 +165,7 @@ def test_a_key_that_cannot_be_kept_is_good_for_one_call(line: Line) -> None:
     client.notes("Send the first message")
     key, _ = fingerprint(line)
     assert f"accepted the key of localhost port {line.port}: {key}" in client.notices()
-    assert "/proc/pychat/known_hosts cannot be written: " in client.notices()
+    assert "Cannot write the known hosts to /proc/pychat/known_hosts: " in client.notices()
     assert "This call uses the key; the next call will ask again." in client.notices()
     is_readable(client.notices())
     _new_key(line)
@@ -180,7 +180,7 @@ def test_a_full_disk_keeps_nobody_from_talking_but_another_key_has_to_be_written
     pins = known_hosts(line)
     result = run(line, [*full, *words(line, "--accept-new")])
     assert result.returncode == 0
-    assert "known_hosts cannot be written: File too large." in result.stderr
+    assert "known_hosts: File too large." in result.stderr
     assert [file.name for file in pins.path.parent.iterdir()] == ["known_hosts.lock"]
     pins.accept("localhost", line.port, b"another")
     result = run(line, [*full, *words(line, "--fingerprint", fingerprint(line)[0])])
@@ -225,7 +225,7 @@ def test_forget_removes_one_pin_and_no_other(idle_line: Line, hosts: Hosts) -> N
     pins = known_hosts(idle_line)
     for name, port in (("localhost", 7000), ("localhost", 7001), ("other.example", 7000)):
         pins.accept(name, port, hosts.identity(name).der)
-    command = ["pychat", "--forget", "LocalHost", "7000"]
+    command = ["pychat", "forget", "LocalHost", "7000"]
     assert run(idle_line, command).returncode == 0
     assert pins.certificate_of("localhost", 7000) is None
     assert pins.certificate_of("localhost", 7001)
@@ -276,7 +276,7 @@ def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line
         assert now in page
         assert "(yes/no, " not in page
         is_readable(page)
-    command = refused.line_with("pychat --forget").removeprefix("--").strip()
+    command = refused.line_with("pychat forget").removeprefix("--").strip()
     assert run(line, command).returncode == 0
     helped = on_terminal(line, "--fingerprint", now)
     helped.sees("Send the first message")
@@ -289,7 +289,7 @@ def test_a_changed_key_is_refused_without_a_terminal_too(line: Line) -> None:
     assert refused.returncode == 7
     assert "HAS CHANGED" in refused.stderr
     is_readable(refused.stderr)
-    (command,) = [text for text in refused.stderr.splitlines() if "pychat --forget" in text]
+    (command,) = [text for text in refused.stderr.splitlines() if "pychat forget" in text]
     assert run(line, command.removeprefix("pychat:")).returncode == 0
     assert run(line, words(line, "--accept-new")).returncode == 0
 
@@ -305,7 +305,7 @@ def test_a_key_that_changes_during_a_conversation_ends_it_with_status_7(line: Li
 
 
 def test_who_poses_as_a_known_host_gets_no_byte_and_no_certificate(idle_line: Line, hosts: Hosts) -> None:
-    assert run(idle_line, ["pychat", "--show-certificate"]).returncode == 0
+    assert run(idle_line, ["pychat", "certificate"]).returncode == 0
     own = own_key(idle_line)
     real, false = hosts.identity(), hosts.identity()
     context = server_context(false)
@@ -384,7 +384,7 @@ def test_keys_and_pins_are_private_whatever_the_umask(idle_line: Line) -> None:
     line = idle_line
     result = line.pychatd("start", umask=0)
     assert result.returncode == 0, result.stderr
-    shell = ["sh", "-c", 'umask 0; pychat --show-certificate && exec "$@"', "sh", *words(line, "--accept-new")]
+    shell = ["sh", "-c", 'umask 0; pychat certificate && exec "$@"', "sh", *words(line, "--accept-new")]
     assert run(line, shell).returncode == 0
     daemons = line.state / str(line.port) / "identity.pem"
     for file in (daemons, own_key(line), known_hosts(line).path):

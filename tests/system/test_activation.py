@@ -54,7 +54,7 @@ def test_when_nobody_is_there_it_leaves_until_the_next_one_comes(idle_line: Syst
         assert "Client1> Hi!" in history.stdout
         wait_for(idle_line.has_left, "it leaves again")
         status = idle_line.machine.run(f"pychatd status {idle_line.port}", user="alice")
-        assert "Nobody is talking." in status.stdout
+        assert "No conversation." in status.stdout
         wait_for(idle_line.has_left, "it leaves once more")
         idle_line.talk()
 
@@ -89,7 +89,7 @@ def test_a_line_that_root_has_started_is_left_alone(idle_line: SystemLine) -> No
     machine.run(f"pychatd start {port}")
     assert machine.run(f"systemctl start {idle_line.unit}", check=False).returncode != 0
     wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is another's")
-    assert "Nobody is talking." in machine.run(f"pychatd status {port}").stdout
+    assert "No conversation." in machine.run(f"pychatd status {port}").stdout
     machine.run(f"pychatd stop {port}; systemctl reset-failed {idle_line.socket}")
 
 
@@ -103,7 +103,7 @@ def test_after_a_line_of_root_members_of_the_group_may_use_the_console(idle_line
         lambda: machine.run(f"pychatd status {port}", check=False).returncode == ExitStatus.ABSENT, "it is gone"
     )
     idle_line.start()
-    assert "Nobody is talking." in machine.run(f"pychatd status {port}", user="alice").stdout
+    assert "No conversation." in machine.run(f"pychatd status {port}", user="alice").stdout
     idle_line.stop()
     assert not machine.exists(idle_line.runtime)
 
@@ -112,7 +112,7 @@ def test_pychatd_stop_tells_what_stops_it(line: SystemLine) -> None:
     refused = line.machine.run(f"pychatd stop {line.port}", check=False)
     assert refused.returncode == ExitStatus.FAILED
     words = f"systemctl stop pychatd@{line.port}.socket"
-    assert f"The line on port {line.port} is systemd's: '{words}' stops it." in refused.stderr
+    assert f"systemd runs the service on port {line.port}: stop it with '{words}'." in refused.stderr
     line.machine.run(words)
     assert line.has_left()
 
@@ -162,7 +162,7 @@ def test_a_drop_in_gives_the_console_to_another_group(idle_line: SystemLine) -> 
     with idle_line.drop_in("socket", "[Socket]\nSocketGroup=bob"):
         idle_line.start()
         status = f"pychatd status {idle_line.port}"
-        assert "Nobody is talking." in idle_line.machine.run(status, user="bob").stdout
+        assert "No conversation." in idle_line.machine.run(status, user="bob").stdout
         assert idle_line.machine.run(status, user="alice", check=False).returncode == ExitStatus.REFUSED
         idle_line.stop()
 

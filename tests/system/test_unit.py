@@ -70,7 +70,7 @@ def test_the_console_is_for_members_of_the_group(line: SystemLine) -> None:
         assert f"Permission denied for {line.runtime}/console.sock: " in outsider.stderr
         assert "to add you to the group pychat, then log in again." in outsider.stderr
     member = line.machine.run(f"pychatd status {line.port}", user="alice")
-    assert "Nobody is talking." in member.stdout
+    assert "No conversation." in member.stdout
 
 
 def test_killed_it_comes_back_and_so_does_the_conversation(line: SystemLine) -> None:

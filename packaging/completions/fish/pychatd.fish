@@ -1,8 +1,8 @@
-# Completion of pychatd(8) for fish: commands, options, and the ports of lines that run.
+# Completion of pychatd(8) for fish: commands, options, and the ports of the services that run.
 
 set -l commands start run fingerprint stop status
 set -l none "not __fish_seen_subcommand_from $commands"
-set -l line '__fish_seen_subcommand_from start run fingerprint'
+set -l service '__fish_seen_subcommand_from start run fingerprint'
 set -l ports '(find /run/pychatd $XDG_RUNTIME_DIR/pychatd -maxdepth 1 -regex ".*/[0-9]+" -printf "%f\n" 2>/dev/null)'
 
 complete -c pychatd -f
@@ -12,15 +12,15 @@ complete -c pychatd -n $none -a start -d 'Start a daemon'
 complete -c pychatd -n $none -a run -d 'Run in the foreground'
 complete -c pychatd -n $none -a fingerprint -d 'Print the key that callers see'
 complete -c pychatd -n $none -a stop -d 'Stop a daemon'
-complete -c pychatd -n $none -a status -d 'Tell what runs'
+complete -c pychatd -n $none -a status -d 'Print which services run'
 complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status' -a $ports
-complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Leave when nobody is there'
-complete -c pychatd -n $line -l config -r -F -d 'Configuration file'
-complete -c pychatd -n $line -l listen -x -d 'Listen only here'
-complete -c pychatd -n $line -l handle -x -d "The operator's handle"
-complete -c pychatd -n $line -l turns -x -a 'alternate free' -d 'Take turns or speak freely'
-complete -c pychatd -n $line -l state-directory -x -a '(__fish_complete_directories)' -d 'Where journals are'
-complete -c pychatd -n $line -l syslog -r -F -d "The system log's socket"
+complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Exit after this many seconds without connections'
+complete -c pychatd -n $service -l config -r -F -d 'Configuration file'
+complete -c pychatd -n $service -l listen -x -d 'Listen only on this address'
+complete -c pychatd -n $service -l handle -x -d "The operator's handle"
+complete -c pychatd -n $service -l turns -x -a 'alternate free' -d 'Take turns, or send at any time'
+complete -c pychatd -n $service -l state-directory -x -a '(__fish_complete_directories)' -d 'Where the journals are'
+complete -c pychatd -n $service -l syslog -r -F -d 'The socket of the system log'
 complete -c pychatd -n "__fish_seen_subcommand_from $commands" -l runtime-directory -x \
-    -a '(__fish_complete_directories)' -d 'Where console sockets are'
-complete -c pychatd -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object a line'
+    -a '(__fish_complete_directories)' -d 'Where pidfiles and console sockets are'
+complete -c pychatd -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object per line'

@@ -1,4 +1,4 @@
-"""`make pictures`: the picture in the README, drawn from two real terminals in a real talk.
+"""`make pictures`: draws the picture in the README from a real conversation in two real terminals.
 
 A terminal emulator's cells become an SVG. Its colours are those of a dark terminal, or of a light one where the
 browser prefers light pages.
@@ -16,11 +16,11 @@ from xml.sax.saxutils import escape
 
 from prompt_toolkit.utils import get_cwidth
 
+from sample_talk import play, steady
 from tests.e2e.ends import wait_for
 from tests.e2e.harness import Line, Terminal
-from tests.scene import play, steady
 
-PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "talk.svg"
+PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "talk.svg"
 COLUMNS, ROWS = 60, 14
 
 _CELL, _ROW, _BAR, _PAD, _GAP = 7.2, 17, 30, 10, 16  # in pixels, for a font of 12

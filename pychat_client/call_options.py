@@ -1,0 +1,86 @@
+"""The options of one call: what the command line and the configuration say about it, checked, in one object."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pychat_client.config.preferences import Contact, Preferences
+from pychat_client.errors import UsageError
+from pychat_client.text import check_handle
+
+if TYPE_CHECKING:
+    from pychat_client.classic.server_codec import ServerQuirks
+
+CLASSIC_TEXT_MAX = 100
+"""Characters of a text that a classic server needs; the handles and marks of the known ones are shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """Whom to call, and how."""
+
+    host: str
+    port: int
+    handle: str | None = None  # None: nothing names one, so ask
+    fingerprint: str | None = None  # of the host's key: no other key is accepted
+    accept_new: bool = False  # accept the key of an unknown host without asking
+    ca: bool = False  # trust a certificate that is signed by the system's CAs
+    wait: bool = False  # call again until the service is free
+    retry_for: float | None = None  # stop reconnecting after this many seconds; None: never
+    classic: ServerQuirks | None = None  # the server is a classic program, with these peculiarities
+
+
+def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences) -> CallOptions:
+    """The call that the parsed command line `args` means. An option wins over the contact, and the contact over
+    the other preferences. Raises UsageError or HandleError."""
+    _check_classic(args)
+    handle = args.handle
+    if handle is None:
+        handle = contact.handle or preferences.handle
+    fingerprint = args.fingerprint
+    if fingerprint is None and not args.ca:  # --accept-new is for unknown hosts, and this key is known
+        fingerprint = contact.fingerprint
+    return CallOptions(
+        host=contact.host,
+        port=contact.port,
+        handle=None if handle is None else check_handle(handle),
+        fingerprint=None if fingerprint is None else _check_fingerprint(fingerprint),
+        accept_new=args.accept_new,
+        ca=args.ca,
+        wait=args.wait,
+        retry_for=args.retry_for,
+        classic=_quirks(args) if args.classic else None,
+    )
+
+
+def _check_fingerprint(text: str) -> str:
+    from pychat_client.trust.fingerprint import check_fingerprint  # hashlib: most calls need no fingerprint here
+
+    return check_fingerprint(text)
+
+
+def _check_classic(args: argparse.Namespace) -> None:
+    """Raises UsageError for options that exclude each other."""
+    texts = [text for text in (args.hello, args.end_mark, args.quit_word) if text]
+    if not args.classic:
+        if texts or args.no_hello:
+            raise UsageError("--no-hello, --hello, --end-mark and --quit-word need --classic.")
+        return
+    if args.fingerprint or args.accept_new or args.ca:
+        raise UsageError("A classic server has no key: --classic excludes --fingerprint, --accept-new and --ca.")
+    if args.wait or args.retry_for:
+        raise UsageError("pychat calls a classic server only once: --classic excludes --wait and --retry-for.")
+    for text in texts:
+        if not text.isprintable() or len(text) > CLASSIC_TEXT_MAX:
+            raise UsageError(
+                "--hello, --end-mark and --quit-word take only visible characters, "
+                f"and at most {CLASSIC_TEXT_MAX} of them."
+            )
+
+
+def _quirks(args: argparse.Namespace) -> ServerQuirks:
+    from pychat_client.classic.server_codec import ServerQuirks
+
+    return ServerQuirks("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or "")

@@ -1,0 +1,45 @@
+"""Attends a service: runs the operator's conversation over the console socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from pychat_client.config.preferences import Preferences
+from pychat_client.config.targets import login_handle
+from pychat_client.errors import ExitStatus
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
+from pychat_client.session.session import Session, run_session
+from pychat_client.session.transcript import Transcript
+from pychat_client.transport.connect import dial_unix
+from pychat_client.ui.choose_view import ViewOptions, make_front_end
+
+
+def attend(
+    socket: Path,
+    port: int,
+    handle: str | None,
+    view_options: ViewOptions,
+    preferences: Preferences,
+    *,
+    take_over: bool,
+    retry_for: float | None,
+) -> ExitStatus:
+    """Shows the service on `port`, and lets the operator talk, until the console detaches.
+
+    handle: None for the one of the service, or else the login name. Raises PychatError.
+    """
+    front_end = make_front_end("pychatd-console", view_options, preferences)
+
+    async def run() -> ExitStatus:
+        endpoint = ConsoleEndpoint(
+            handle or login_handle() or "operator",
+            console=os.urandom(8).hex(),
+            handle_is_default=handle is None,
+            take_over=take_over,
+        )
+        session = Session(endpoint, front_end, f"port {port}", transcript=Transcript(view_options.log))
+        return await run_session(session, front_end.run, lambda: dial_unix(socket, session), retry_for)
+
+    return asyncio.run(run())
