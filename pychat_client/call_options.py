@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pychat_client.classic.server_codec import ServerQuirks
 from pychat_client.config.preferences import Contact, Preferences
 from pychat_client.errors import UsageError
 from pychat_client.text import check_handle
-
-if TYPE_CHECKING:
-    from pychat_client.classic.server_codec import ServerQuirks
+from pychat_client.trust.fingerprint import check_fingerprint
 
 CLASSIC_TEXT_MAX = 100
 """Characters of a text that a classic server needs; the handles and marks of the known ones are shorter."""
@@ -46,19 +44,13 @@ def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences
         host=contact.host,
         port=contact.port,
         handle=None if handle is None else check_handle(handle),
-        fingerprint=None if fingerprint is None else _check_fingerprint(fingerprint),
+        fingerprint=None if fingerprint is None else check_fingerprint(fingerprint),
         accept_new=args.accept_new,
         ca=args.ca,
         wait=args.wait,
         retry_for=args.retry_for,
         classic=_quirks(args) if args.classic else None,
     )
-
-
-def _check_fingerprint(text: str) -> str:
-    from pychat_client.trust.fingerprint import check_fingerprint  # hashlib: most calls need no fingerprint here
-
-    return check_fingerprint(text)
 
 
 def _check_classic(args: argparse.Namespace) -> None:
@@ -81,6 +73,4 @@ def _check_classic(args: argparse.Namespace) -> None:
 
 
 def _quirks(args: argparse.Namespace) -> ServerQuirks:
-    from pychat_client.classic.server_codec import ServerQuirks
-
     return ServerQuirks("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or "")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ssl import SSLContext
 
 from pychat_client.call_options import CallOptions
+from pychat_client.classic.server_codec import ServerCodec
 from pychat_client.config.preferences import Preferences
 from pychat_client.config.targets import login_handle
 from pychat_client.errors import ExitStatus, HandleError, PychatError, UnreachableError, UntrustedHostError
@@ -107,8 +108,6 @@ async def _talk(
 ) -> ExitStatus:
     endpoint, codec = Endpoint(handle), None
     if options.classic is not None:
-        from pychat_client.classic.server_codec import ServerCodec
-
         codec = ServerCodec(options.classic)
         endpoint.classic, endpoint.max_text_bytes = True, codec.room(handle)
     title = f"{printable(options.host)} port {options.port}"

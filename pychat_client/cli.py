@@ -162,7 +162,7 @@ def _talk(args: argparse.Namespace) -> int:
     liked = preferences.load()
     options = resolve(args, targets.find(_target(args), liked.contacts), liked)
 
-    from pychat_client.calling import call
+    from pychat_client.calling import call  # only now: a wrong command line needs no asyncio
     from pychat_client.ui.choose_view import ViewOptions
 
     view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, log=args.log)
@@ -177,7 +177,7 @@ def _send(args: argparse.Namespace) -> int:
     contact, words = targets.find_before_text(args.words, liked.contacts)
     options = resolve(args, contact, liked)
 
-    from pychat_client.calling import send
+    from pychat_client.calling import send  # only now, as above
 
     return send(options, words, liked, expect_reply=args.expect_reply, seconds=args.timeout)
 

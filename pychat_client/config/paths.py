@@ -1,4 +1,4 @@
-"""Where this user's files are: in the XDG base directories."""
+"""Where this user's files are, by the XDG base directories."""
 
 from __future__ import annotations
 

@@ -55,10 +55,9 @@ def load(file: Path | None = None) -> Preferences:
     if not config_file.is_there(file):
         return Preferences()
     document = config_file.read(file)
-    if "palette" in document.tables:
-        raise document.error("", "palette", "delete 'palette': the colours now follow those of your terminal.")
-    if "lines" in document.tables:
-        raise document.error("", "lines", "[lines.NAME] is now [contacts.NAME].")
+    for key, sentence in _REMOVED.items():
+        if key in document.tables:
+            raise document.error("", key, sentence)
     values = document.check_table("", document.tables, _KEYS)
     tables = values.get("contacts", {})
     values["contacts"] = {name: _contact(document, name, table) for name, table in tables.items()}
@@ -114,7 +113,7 @@ def _host(value: Any) -> str:
 
 
 def _fingerprint(value: Any) -> str:
-    from pychat_client.trust.fingerprint import check_fingerprint
+    from pychat_client.trust.fingerprint import check_fingerprint  # loads hashlib, which few configurations need
 
     if not isinstance(value, str):
         raise UsageError("put what 'pychatd fingerprint PORT' prints into quotation marks.")
@@ -137,3 +136,9 @@ _CONTACT_KEYS: config_file.Keys = {
     "fingerprint": _fingerprint,
     "handle": config_file.handle,
 }
+
+_REMOVED = {
+    "lines": "[lines.NAME] is now [contacts.NAME].",
+    "palette": "delete 'palette': the colours now follow those of your terminal.",
+}
+"""Settings that no longer exist, each with what to do."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Mapping, Sequence
 
+from pychat_client.config.paths import known_hosts_file
 from pychat_client.config.preferences import Contact, Preferences
 from pychat_client.errors import HandleError, UsageError
 from pychat_client.text import HANDLE_MAX, check_handle, is_port, parse_port, printable
@@ -37,8 +39,6 @@ def find_before_text(words: Sequence[str], contacts: Mapping[str, Contact]) -> t
 
 def login_handle() -> str | None:
     """The login name of this user as a handle; None if it is not a valid one."""
-    import getpass
-
     try:
         return check_handle(getpass.getuser()[:HANDLE_MAX])
     except (HandleError, OSError, KeyError):
@@ -47,8 +47,7 @@ def login_handle() -> str | None:
 
 def listed(preferences: Preferences) -> list[str]:
     """What can follow `pychat`, for the completion of a shell: contacts, and `HOST PORT` of known hosts."""
-    from pychat_client.config.paths import known_hosts_file
-    from pychat_client.trust.known_hosts import KnownHosts
+    from pychat_client.trust.known_hosts import KnownHosts  # loads tempfile, which the console does not need
 
     known = KnownHosts(known_hosts_file()).names()
     return [printable(words) for words in (*preferences.contacts, *(f"{host} {port}" for host, port in known))]
