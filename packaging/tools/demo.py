@@ -1,7 +1,7 @@
-"""`make run`: a daemon of your own, and its console here.
+"""`make run`: starts a service of your own, and opens its console here.
 
-With a terminal, the console opens and the line to type in a second terminal is printed. Without
-one, a short conversation is played between the real daemon, console and client, and printed.
+In a terminal, it opens the console, and prints the command for a second terminal. Without a terminal, it plays a
+short conversation between the real daemon, console and client, and prints it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATIENCE = 30.0
 
 
 def main() -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a window that is closed leaves no daemon behind
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed window must not leave a daemon behind
         signal.signal(number, _end)
     with tempfile.TemporaryDirectory(prefix="pychat-") as directory:
         places = ["--runtime-directory", f"{directory}/run"]
@@ -34,9 +34,9 @@ def main() -> int:
             key = subprocess.run(shown, check=True, capture_output=True, text=True).stdout.split()[0]
             console = [str(BIN / "pychatd-console"), str(port), *places, "--handle", "Server"]
             if sys.stdin.isatty() and sys.stdout.isatty():
-                print(f"pychatd serves on port {port}. In a second terminal, type:\n")
+                print(f"pychatd accepts calls on port {port}. In a second terminal, type:\n")
                 print(f"    {BIN / 'pychat'} localhost {port} --fingerprint {key}\n")
-                print("This is the operator's console; Ctrl-D leaves it and stops the daemon.\n", flush=True)
+                print("This is the operator's console. Ctrl-D closes it and stops the daemon.\n", flush=True)
                 return subprocess.run(console, check=False).returncode
             client = [str(BIN / "pychat"), "localhost", str(port), "--fingerprint", key, "--handle", "Client1"]
             return _play(console, client)
@@ -45,13 +45,13 @@ def main() -> int:
 
 
 def _end(number: int, _: object) -> NoReturn:
-    for other in (signal.SIGTERM, signal.SIGHUP):  # what is cleaned up now is not to be cut short
+    for other in (signal.SIGTERM, signal.SIGHUP):  # a second signal must not interrupt the cleanup
         signal.signal(other, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def _start(places: list[str]) -> int:
-    """Starts the daemon on port 7000, or any free one when that is taken; the port."""
+    """Starts the daemon on port 7000, or on any free port if that is in use; returns the port."""
     for port in (PORT, _free_port()):
         words = [str(BIN / "pychatd"), "start", str(port), *places]
         started = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
@@ -69,7 +69,7 @@ def _free_port() -> int:
 
 
 def _play(console: list[str], client: list[str]) -> int:
-    """Each side's words in turn, shown as the other side's screen has them."""
+    """Sends the messages of both sides in turn, and prints each as the other side shows it."""
     with _program(console) as operator, _program(client) as peer:
         for sender, receiver, words in (
             (peer, operator, "Hi!"),

@@ -50,7 +50,7 @@ _STYLE = (
 
 
 def _runs(row: dict[int, Any]) -> Iterator[tuple[int, str, str]]:
-    """The pieces of a row that look alike: the column each begins in, its classes, its text."""
+    """The pieces of a row that look the same: the first column, the classes and the text of each."""
 
     def look(column: int) -> str:
         cell = row[column]
@@ -85,7 +85,7 @@ def _window(terminal: Terminal, title: str, left: float) -> list[str]:
 
 
 def draw(console: Terminal, client: Terminal) -> str:
-    """Both terminals beside each other."""
+    """Draws both terminals side by side."""
     width = 2 * _WIDTH + _GAP
     return "\n".join(
         [
@@ -102,14 +102,14 @@ def draw(console: Terminal, client: Terminal) -> str:
 
 
 def pose(line: Line) -> tuple[Terminal, Terminal]:
-    """The talk of the picture. The line has to be one that does not run yet."""
+    """Plays the conversation of the picture. Starts the service, which must not run yet."""
     line.start()
     console, client = play(line, COLUMNS, ROWS)
     return console, client
 
 
 def keep_typing(console: Terminal, client: Terminal) -> None:
-    """Waits until the client shows that somebody types."""
+    """Waits until the client shows that the other user is typing."""
 
     def typing() -> bool:
         console.type(" \x7f")
@@ -131,7 +131,7 @@ def main() -> int:
             PICTURE.write_text(draw(console, client))
         finally:
             line.close()
-    print(f"{PICTURE} is drawn.")
+    print(f"Drew {PICTURE}.")
     return 0
 
 

@@ -1,6 +1,6 @@
-"""A short talk between the real programs, always the same: for snapshots of the screen, and for pictures.
+"""A short conversation between the real programs, always the same: for snapshots of the screen, and for pictures.
 
-Times, ports and addresses differ from run to run; `steady` replaces them by words of the same width.
+Times, ports and addresses differ from run to run; `steady` replaces them by constants of the same width.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ _UNSTEADY = (
 
 
 def steady(text: str) -> str:
-    """`text` without what is different in each run."""
+    """`text` with constants for what is different in each run."""
     for pattern, words in _UNSTEADY:
         text = pattern.sub(words, text)
     return text
 
 
 def screen(terminal: Terminal) -> str:
-    """What a person would see, scrollback included; wide characters once."""
+    """What a person sees, with the scrollback; each wide character once."""
     return steady("\n".join(terminal.lines())) + "\n"
 
 
 def prefer(line: Line, settings: str) -> None:
-    """Writes the users' configuration file."""
+    """Writes the configuration file of the users."""
     file = Path(line.env["XDG_CONFIG_HOME"]) / "pychat" / "config.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(settings)
 
 
 def play(line: Line, columns: int, rows: int) -> tuple[Terminal, Terminal]:
-    """Alice at the console and Bob at the client: one message is held, and Alice is typing."""
+    """Alice at the console and Bob at the client talk. At the end one message is held, and Alice is typing."""
     console = line.console(handle="alice", columns=columns, lines=rows)
     console.line_is("alice>")
     words = ["fingerprint", str(line.port), "--state-directory", str(line.state)]

@@ -1,4 +1,4 @@
-"""`make run`: what it starts, it also ends."""
+"""`make run` ends what it has started."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.e2e.tmux import tmux
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """Where its files are: pytest's own directories have long names, and those of sockets have to be short."""
+    """A directory for its files, with a short name: the path of a socket is limited, and pytest's are long."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
 
 @contextmanager
 def _cleaned_up(place: Path) -> Iterator[None]:
-    """What is done inside ends the daemon that runs in `place`, and removes its files."""
+    """Checks that the code inside ends the daemon in `place` and removes its files."""
     (pid,) = [int(file.read_text()) for file in place.glob("pychat-*/run/*/pid")]
     daemon = os.pidfd_open(pid)
     try:
@@ -37,7 +37,7 @@ def _cleaned_up(place: Path) -> Iterator[None]:
         wait_for(lambda: not list(place.glob("pychat-*")), "its files are gone")
         assert select.select([daemon], [], [], 0)[0]
     finally:
-        with suppress(ProcessLookupError):  # it has ended, as it should
+        with suppress(ProcessLookupError):  # it has ended
             signal.pidfd_send_signal(daemon, signal.SIGKILL)
         os.close(daemon)
 
@@ -51,9 +51,9 @@ def test_a_signal_leaves_no_daemon_behind(idle_line: Line, place: Path, number: 
     assert terminal.exit_status() == 128 + number
 
 
-def test_a_port_that_is_taken_is_no_obstacle(idle_line: Line, place: Path) -> None:
+def test_a_port_in_use_is_replaced_by_another(idle_line: Line, place: Path) -> None:
     with ExitStack() as taken:
-        with suppress(OSError):  # somebody else has it: that is as well
+        with suppress(OSError):  # another program has it, which is fine too
             taken.enter_context(socket.create_server(("", demo.PORT)))
         terminal = idle_line.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
         terminal.sees("Waiting for calls")
@@ -62,7 +62,7 @@ def test_a_port_that_is_taken_is_no_obstacle(idle_line: Line, place: Path) -> No
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-def test_a_window_that_is_closed_leaves_no_daemon_behind(idle_line: Line, place: Path) -> None:
+def test_a_closed_window_leaves_no_daemon_behind(idle_line: Line, place: Path) -> None:
     with tmux(place, {**idle_line.env, "TMPDIR": str(place)}) as window:
         window.type(f"{sys.executable} {demo.__file__}")
         window.press("Enter")

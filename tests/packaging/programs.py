@@ -1,4 +1,4 @@
-"""What the programs take, asked from their real parsers; what is documented has to be the same."""
+"""The options and commands of the programs, from their parsers; the documents must have the same."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def options(program: str, command: str | None = None) -> set[str]:
-    """The long options of a program in all, or of one of its commands; not those that `--help` hides."""
+    """The long options of a program, or of one of its commands; without those that `--help` hides."""
     chosen = commands(program).values() if command is None else [commands(program)[command]]
     shown = [action for each in chosen for action in each._actions if action.help != argparse.SUPPRESS]
     return {string for action in shown for string in action.option_strings if string.startswith("--")}
 
 
 def statuses(program: str) -> set[int]:
-    """The exit statuses that `--help` tells of, for the program or one of its commands."""
+    """The exit statuses in the help of the program and its commands."""
     words = " ".join(each.epilog or "" for each in commands(program).values())
     return {int(number) for number in re.findall(r"(?:status: |, )(\d+) ", words)}
 
 
 def difference(what: str, documented: set[str], real: set[str]) -> str:
-    """A sentence about what has to be changed; empty when nothing has."""
+    """Tells what is missing in a document and what is too much; empty if they agree."""
     words = []
     if missing := sorted(real - documented):
         words.append(f"{what} lacks {', '.join(missing)}")
     if gone := sorted(documented - real):
-        words.append(f"{what} has {', '.join(gone)}, which the programs do not know")
+        words.append(f"{what} has {', '.join(gone)}, which the programs do not have")
     return "; ".join(words)

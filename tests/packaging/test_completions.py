@@ -1,4 +1,4 @@
-"""Completions offer every option of the programs and no other, in the shells themselves."""
+"""Completions offer every option of the programs and no other; tried in the real shells."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 
 def shell(name: str) -> str:
-    """The path of a shell; skips where it is not installed."""
+    """The path of a shell; skips the test if it is not installed."""
     path = shutil.which(name)
     if path is None:
         pytest.skip(f"no {name} here: 'apt-get install {name}'")

@@ -1,4 +1,4 @@
-"""What is built for users: the wheel, the source archive, and Debian's packages as far as it takes no Debian."""
+"""What users install: the wheel, the source archive, and those parts of the Debian packages that need no Debian."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tests.packaging.programs import PACKAGING, PARSERS
 ROOT = PACKAGING.parent
 
 
-def test_the_packages_have_the_version_of_the_programs() -> None:
+def test_packages_and_programs_have_the_same_version() -> None:
     newest = (PACKAGING / "debian/changelog").read_text().splitlines()[0]
     assert newest.startswith(f"pychat ({__version__}) "), "packaging/debian/changelog has another version"
 
 
-def test_the_packages_depend_on_what_the_wheel_does() -> None:
-    # dh_python3 finds the dependencies of both in the client's package; this one is the daemon's alone.
+def test_packages_and_wheel_have_the_same_dependencies() -> None:
+    # dh_python3 puts the dependencies of both into the client's package; only the daemon needs this one.
     assert (PACKAGING / "debian/py3dist-overrides").read_text() == "python_daemon\n"
     control = (PACKAGING / "debian/control").read_text()
     assert " python3-daemon,\n" in control.partition("Package: pychatd\n")[2]
 
 
-def test_all_that_is_packaged_is_installed() -> None:
+def test_the_packages_install_all_man_pages_and_completions() -> None:
     placed = "".join(file.read_text() for file in (PACKAGING / "debian").glob("pychat*.*") if file.is_file())
     for directory in ("man", "completions/bash", "completions/zsh", "completions/fish"):
         for file in (PACKAGING / directory).iterdir():
@@ -40,7 +40,7 @@ def test_all_that_is_packaged_is_installed() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: setuptools puts files beside what it builds."""
+    """The wheel, built from a copy, because setuptools writes files next to the sources."""
     directory = tmp_path_factory.mktemp("wheel")
     for name in ("pychat_client", "pychatd", "tests"):
         shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -52,7 +52,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_has_both_packages_and_no_more(wheel: Path) -> None:
+def test_the_wheel_has_exactly_both_packages(wheel: Path) -> None:
     assert wheel.name == f"pychat-{__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {
@@ -66,7 +66,7 @@ def test_the_wheel_has_both_packages_and_no_more(wheel: Path) -> None:
     assert any(name.endswith("/LICENSE") for name in names)
 
 
-def test_the_source_archive_has_all_that_the_repository_has(tmp_path: Path) -> None:
+def test_the_source_archive_has_the_whole_repository(tmp_path: Path) -> None:
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("this is no checkout, or there is no git: 'apt-get install git'")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
@@ -81,8 +81,8 @@ def test_the_source_archive_has_all_that_the_repository_has(tmp_path: Path) -> N
     assert names - generated == tracked
 
 
-def test_installed_its_programs_run(wheel: Path, tmp_path: Path) -> None:
-    # The dependencies are this environment's own: nothing is downloaded for a test.
+def test_the_installed_programs_run(wheel: Path, tmp_path: Path) -> None:
+    # Uses the dependencies of this environment: a test downloads nothing.
     venv.create(tmp_path, with_pip=True, symlinks=True)
     subprocess.run([tmp_path / "bin/pip", "install", "--quiet", "--no-deps", "--no-index", wheel], check=True)
     for program in PARSERS:

@@ -50,7 +50,7 @@ def long_options(source: str) -> set[str]:
 
 
 def synopsis(program: str) -> Iterator[tuple[str, set[str]]]:
-    """Each way to call the program: its command, or "", and its options."""
+    """Each form in the synopsis: the command, or "", and its options."""
     for way in re.split(r"^\.Nm\n", section(text(program), "SYNOPSIS"), flags=re.MULTILINE)[1:]:
         found = re.match(r"\.Cm (\w+)\n", way)
         yield found[1] if found else "", long_options(way)
@@ -82,7 +82,7 @@ def test_the_synopsis_is_that_of_the_program(program: str) -> None:
     assert difference(f"{PAGES[program]}, SYNOPSIS,", shown, set(commands(program))) == ""
     for command in commands(program):
         named = set().union(*(given for way, given in ways if way == command))
-        help_alone = {"--help"} if command else set()  # every command has it; said once, in DESCRIPTION
+        help_alone = {"--help"} if command else set()  # every command has it; only DESCRIPTION names it
         what = " ".join([f"{PAGES[program]}, SYNOPSIS of", program, command])
         assert difference(what, named | help_alone, options(program, command)) == ""
 
