@@ -69,20 +69,27 @@ def _parser() -> argparse.ArgumentParser:
     _add_service_options(shown)
     shown.set_defaults(command=_fingerprint)
     stop = commands.add_parser("stop", help="stop a daemon; return when it has ended")
-    stop.add_argument("port", metavar="PORT")
+    stop.add_argument("port", metavar="PORT", help="the port of the service")
     stop.set_defaults(command=_stop)
     status = commands.add_parser("status", help="print which services run, who is talking, since when")
-    status.add_argument("port", metavar="PORT", nargs="?")
+    status.add_argument(
+        "port", metavar="PORT", nargs="?", help="the port of the service; without it, all services"
+    )
     status.add_argument("--json", action="store_true", help="one JSON object per line, one line per service")
     status.set_defaults(command=_status)
     for sub in (stop, status):
-        add_runtime_option(sub)
+        _add_runtime_option(sub)
     return parser
 
 
+def _absolute(word: str) -> Path:
+    """A path of the command line. Made absolute now, because the working directory of the daemon will be /."""
+    return Path(word).absolute()
+
+
 def _add_service_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("port", metavar="PORT")
-    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
+    parser.add_argument("port", metavar="PORT", help="the port of the service")
+    parser.add_argument("--config", metavar="FILE", type=_absolute, help="configuration file (TOML)")
     parser.add_argument(
         "--listen",
         metavar="ADDRESS",
@@ -91,16 +98,18 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--handle", metavar="NAME", help="the operator's handle, unless the console sets one")
     parser.add_argument("--turns", choices=("alternate", "free"), help="take turns (default), or send at any time")
-    parser.add_argument("--state-directory", metavar="DIR", type=Path, help="where the journals are (DIR/PORT)")
+    parser.add_argument(
+        "--state-directory", metavar="DIR", type=_absolute, help="where the journals are (DIR/PORT)"
+    )
     parser.add_argument("--syslog", metavar="SOCKET", help="the socket of the system log (default: /dev/log)")
-    add_runtime_option(parser)
+    _add_runtime_option(parser)
 
 
-def add_runtime_option(parser: argparse.ArgumentParser) -> None:
+def _add_runtime_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runtime-directory",
         metavar="DIR",
-        type=Path,
+        type=_absolute,
         help="where pidfiles and console sockets are (DIR/PORT)",
     )
 
@@ -159,10 +168,6 @@ def _existing(settings: Settings) -> Path:
 def _settings(args: argparse.Namespace) -> Settings:
     keys = ("listen", "handle", "turns", "syslog", "exit_idle")
     options: dict[str, Any] = {key: getattr(args, key, None) for key in keys}
-    # Make the paths absolute now: the working directory of the daemon is /, also when it reads the file again.
-    args.config, args.state_directory, args.runtime_directory = (
-        path and path.absolute() for path in (args.config, args.state_directory, args.runtime_directory)
-    )
     return settings.load(
         parse_port(args.port),
         options,

@@ -1,4 +1,4 @@
-"""What users install: the wheel, the source archive, and those parts of the Debian packages that need no Debian."""
+"""What users install: the wheel, the source archive, and what can be checked of the packages without Debian."""
 
 from __future__ import annotations
 
