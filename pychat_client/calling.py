@@ -79,7 +79,7 @@ def _verify_host(
             if not options.wait or time.monotonic() + pause > deadline:
                 raise
             if alert is None:
-                print(f"pychat: {error} Calling again until somebody answers.", file=sys.stderr)
+                print(f"pychat: {error} Calling again.", file=sys.stderr)
                 alert = _alert_without_view(preferences, plain=plain)
         time.sleep(pause)
         pause = min(pause * 2, PAUSE_MAX)

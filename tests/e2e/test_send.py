@@ -155,7 +155,7 @@ def test_an_interrupt_before_an_answer_gives_the_text_back(idle_line: Line, numb
     sender = Piped(idle_line.popen(_words(idle_line, "--wait")))
     sender.enter("not lost")
     sender.end_input()
-    sender.notes("Calling again until somebody answers.")
+    sender.notes("Calling again.")
     sender.process.send_signal(number)
     assert sender.exit_status() == 130
     assert sender.notices().endswith("Not sent:\npychat:     not lost\n")
@@ -179,7 +179,7 @@ def test_wait_calls_until_the_service_is_free(line: Line) -> None:
 
 def test_wait_calls_until_there_is_an_answer(idle_line: Line) -> None:
     sender = Piped(idle_line.popen(_words(idle_line, "--wait", "first")))
-    sender.notes("Calling again until somebody answers.")
+    sender.notes("Calling again.")
     idle_line.start()
     assert sender.exit_status() == 0
     assert _said(idle_line) == ["first"]

@@ -119,7 +119,7 @@ def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(lin
     assert there.exit_status() == 7
     line.kill()
     waiting = on_terminal(line, "--wait")
-    waiting.sees("Calling again until somebody answers")
+    waiting.sees("Calling again.")
     line.start()
     waiting.sees("(yes/no, or paste the fingerprint)")
 
