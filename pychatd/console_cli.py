@@ -83,11 +83,11 @@ def find_service(word: str | None, runtime: Path | None) -> tuple[int, Path]:
     if word is not None:
         port = parse_port(word)
         if port not in services or not control.answers(services[port] / "console.sock"):
-            raise UnreachableError(f"No pychatd runs on port {port}: start one with 'pychatd start {port}'.")
+            raise UnreachableError(f"No pychatd runs on port {port}; try 'pychatd start {port}'.")
         return port, services[port]
     live = {port: place for port, place in services.items() if control.answers(place / "console.sock")}
     if not live:
-        raise UnreachableError("No pychatd runs on this machine: start one with 'pychatd start PORT'.")
+        raise UnreachableError("No pychatd runs on this machine; try 'pychatd start PORT'.")
     if len(live) > 1:
         raise UsageError(f"Several services run here; add a port: {', '.join(map(str, sorted(live)))}.")
     return next(iter(live.items()))

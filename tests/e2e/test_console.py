@@ -148,7 +148,7 @@ def test_a_stopped_line_that_is_named_is_told_how_to_start(line: Line) -> None:
     line.kill()
     console = line.console()
     assert console.exit_status() == 3
-    console.sees(f"'pychatd start {line.port}' starts one")
+    console.sees(f"try 'pychatd start {line.port}'")
 
 
 def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
