@@ -106,10 +106,9 @@ async def _talk(
     key: str | None,
     log: Transcript | None = None,
 ) -> ExitStatus:
-    endpoint, codec = Endpoint(handle), None
-    if options.classic is not None:
-        codec = ServerCodec(options.classic)
-        endpoint.classic, endpoint.max_text_bytes = True, codec.room(handle)
+    codec = None if options.classic is None else ServerCodec(options.classic)
+    max_bytes = None if codec is None else codec.room(handle)
+    endpoint = Endpoint(handle, classic=codec is not None, max_text_bytes=max_bytes)
     title = f"{printable(options.host)} port {options.port}"
     session = Session(endpoint, front_end, title, wait=options.wait, key=key, transcript=log)
 
