@@ -7,22 +7,22 @@ from pathlib import Path
 
 
 def history_file(program: str) -> Path:
-    """Where the lines typed into `program` are kept."""
+    """The lines that the user typed into `program`."""
     return _own("XDG_STATE_HOME", ".local/state") / f"{program}-history"
 
 
 def known_hosts_file() -> Path:
-    """Where the accepted keys of hosts are."""
+    """The accepted keys of hosts."""
     return _own("XDG_DATA_HOME", ".local/share") / "known_hosts"
 
 
 def config_file() -> Path:
-    """Where what this user likes is written down."""
+    """The preferences and contacts."""
     return _own("XDG_CONFIG_HOME", ".config") / "config.toml"
 
 
 def key_file() -> Path:
-    """Where this user's own key and certificate are."""
+    """The key and certificate of this user."""
     return _own("XDG_DATA_HOME", ".local/share") / "identity.pem"
 
 

@@ -75,7 +75,7 @@ def _contact(document: config_file.Document, name: str, table: Any) -> Contact:
     values = document.check_table(heading, table, _CONTACT_KEYS)
     for key in ("host", "port"):
         if key not in values:
-            raise document.error(heading, key, f"{key} is missing in [{heading}].")
+            raise document.error(heading, key, f"add a {key}; a contact needs one.")
     return Contact(**values)
 
 

@@ -107,8 +107,8 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[contacts.alice]\nhost = "h"\n', "port is missing in [contacts.alice]"),
-        ("[contacts.alice]\nport = 7000\n", "host is missing in [contacts.alice]"),
+        ('[contacts.alice]\nhost = "h"\n', "[contacts.alice] port: add a port; a contact needs one."),
+        ("[contacts.alice]\nport = 7000\n", "[contacts.alice] host: add a host; a contact needs one."),
         ('[contacts.alice]\nhost = "h"\nport = 0\n', "[contacts.alice] port: use a number from 1 to 65535"),
         ('[contacts.alice]\nhost = "h"\nport = "7000"\n', "[contacts.alice] port: use a number from 1 to 65535"),
         ('[contacts.alice]\nhost = ""\nport = 7000\n', "[contacts.alice] host: use the name"),
@@ -117,7 +117,10 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
             '[contacts.alice]\nhost = "h"\nport = 7000\nfingerprint = "SHA256:x"\n',
             "[contacts.alice] fingerprint: 'SHA256:x'",
         ),
-        ('[contacts.alice]\nhost = "h"\nport = 7000\nfingerprint = 1\n', "[contacts.alice] fingerprint: put what"),
+        (
+            '[contacts.alice]\nhost = "h"\nport = 7000\nfingerprint = 1\n',
+            "[contacts.alice] fingerprint: put what",
+        ),
         (
             '[contacts.alice]\nhost = "h"\nport = 7000\nhandle = ""\n',
             "[contacts.alice] handle: A handle is one word",
@@ -126,18 +129,20 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
             '[contacts.alice]\nhsot = "h"\n',
             "[contacts.alice] hsot: there is no such setting; the settings are host, port",
         ),
-        ('\n[contacts."send"]\nhost = "h"\nport = 7000\n', "'send' is a command of pychat; use another name."),
-        ('\n[contacts."-x"]\nhost = "h"\nport = 7000\n', "'-x' is not a valid name for a contact"),
-        ('\n[contacts."a b"]\nhost = "h"\nport = 7000\n', "'a b' is not a valid name for a contact"),
+        ('\n[contacts."send"]\nhost = "h"\nport = 7000\n', "[contacts] send: 'send' is a command of pychat"),
+        ('\n[contacts."-x"]\nhost = "h"\nport = 7000\n', "[contacts] -x: '-x' is not a valid name for a contact"),
+        (
+            '\n[contacts."a b"]\nhost = "h"\nport = 7000\n',
+            "[contacts] a b: 'a b' is not a valid name for a contact",
+        ),
         ("[contact.alice]\nport = 7000\n", "contact: there is no such setting; the settings are"),
-        ("[lines.alice]\nport = 7000\n", "[lines.NAME] is now [contacts.NAME]."),
+        ("[lines.alice]\nport = 7000\n", "lines: [lines.NAME] is now [contacts.NAME]."),
     ],
 )
 def test_an_error_in_a_contact_says_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
         read(tmp_path, text)
-    assert str(refused.value).startswith(f"{tmp_path}/config.toml")
-    assert f": {words}" in str(refused.value)
+    assert str(refused.value).startswith(f"{tmp_path}/config.toml: {words}")
 
 
 def test_a_contact_that_is_no_table_is_refused(tmp_path: Path) -> None:
