@@ -140,6 +140,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _fingerprint(args: argparse.Namespace) -> int:
+    from pychat_client.files import make_sure
     from pychat_client.trust.certificates import certificate_der
     from pychat_client.trust.fingerprint import fingerprint, safety_number
 
@@ -147,7 +148,9 @@ def _fingerprint(args: argparse.Namespace) -> int:
     try:  # a running daemon tells it to all who may use its console
         key = ask_status(_service_directory(args, settings.port) / "console.sock")["key"]
     except UnreachableError:
-        key = fingerprint(certificate_der(_existing(settings)))
+        path = _existing(settings)
+        make_sure(path)
+        key = fingerprint(certificate_der(path))
     print(f"{key}\nsafety number {safety_number(key)}")
     return ExitStatus.OK
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Connected, Ended, Event, Leftovers, MessageShown, TextsReturned
+from pychat_client.protocol.events import Connected, EndConfirmed, Ended, Event, Leftovers, MessageShown
 from pychat_client.protocol.phase import Phase, Trigger
 from pychat_client.protocol.turns import Role, Turns, TurnState
 
@@ -143,10 +143,10 @@ class ConsoleEndpoint(Endpoint):
         if at.mine and self.outbox:
             self._outbox.confirm_next()
         else:
-            self._outbox.count_another()
+            self._outbox.count_repeated(from_here=at.mine)
             shown.append(MessageShown(message, True, at.time))
         return [*shown, *self._resend()] if self.stored_count == self._replay_until else shown
 
     def _on_quit_confirmed(self) -> list[Event]:
-        left = self.take_back()
-        return [] if left == Leftovers() else [TextsReturned(left)]
+        left, unread = self.take_back(), 0 if self.other_present else self.unread_count
+        return [EndConfirmed(self.other_handle, left, unread)] if unread or left != Leftovers() else []

@@ -243,8 +243,7 @@ class Endpoint:
             case wire.Quit(reason):
                 return self._on_quit(reason)
             case wire.Busy(words):
-                self._outbox.nothing_more_arrives()
-                return [RemoteError("busy", words)]
+                return self._on_busy(words)
             case wire.Error(code, words):
                 return [RemoteError(code, words)]
             case wire.Notice(words):
@@ -316,6 +315,13 @@ class Endpoint:
         changed = here is not self.other_present
         self.other_present = here
         return [Presence(here)] if changed else []
+
+    def _on_busy(self, words: str) -> list[Event]:
+        """The daemon reads nothing more here. What an earlier connection was given may have arrived, unless the
+        hello has settled that."""
+        if self._phase is Phase.MET:
+            self._outbox.nothing_more_arrives()
+        return [RemoteError("busy", words)]
 
     def _on_quit(self, reason: str) -> list[Event]:
         """The daemon acks in order, so it stores nothing that it has not acked by now."""

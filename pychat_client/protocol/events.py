@@ -58,10 +58,13 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class TextsReturned:
-    """Own texts that crossed the end of the conversation. The user knows already that it has ended."""
+class EndConfirmed:
+    """The daemon knows that this user has ended the conversation with `other`. left: own texts that it did not
+    store any more; unread: own messages that it stored, and that the other user was not there to see."""
 
+    other: str
     left: Leftovers
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,4 @@ class Notice:
     words: str
 
 
-Event = (
-    MessageShown | MessageQueued | Connected | Ended | TextsReturned | Presence | Renamed | RemoteError | Notice
-)
+Event = MessageShown | MessageQueued | Connected | Ended | EndConfirmed | Presence | Renamed | RemoteError | Notice

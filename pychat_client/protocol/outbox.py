@@ -88,9 +88,11 @@ class Outbox:
             self.confirm_next()
         self.nothing_more_arrives()
 
-    def count_another(self) -> None:
-        """A message of this user that another program has sent is stored."""
+    def count_repeated(self, *, from_here: bool) -> None:
+        """The daemon repeats a stored message that is not in the outbox. from_here: this very program has sent
+        it, and has given it back to its user since."""
         self.stored += 1
+        self._stored_from_here += from_here
 
     def mark_read(self, count: int, known: int) -> None:
         """The other user has seen the first `count` messages. known: how many there can be."""

@@ -14,6 +14,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
+    EndConfirmed,
     Ended,
     Event,
     Leftovers,
@@ -22,7 +23,6 @@ from pychat_client.protocol.events import (
     Notice,
     Presence,
     Renamed,
-    TextsReturned,
 )
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import DOUBLED
@@ -68,7 +68,8 @@ class Narrator:
                 self._record(f"{printable(old)} is now called {printable(new)}.", self._view.news)
             case Ended():
                 self._ended(event)
-            case TextsReturned(left):
+            case EndConfirmed(other, left, unread):
+                self._unread(unread, printable(other))
                 self.give_back(left)
             case Notice(words):
                 self._view.notice(printable(words))
@@ -202,6 +203,10 @@ class Narrator:
     def detached(self) -> None:
         stays = " The conversation stays open; 'pychatd-console' returns to it."
         self._view.notice(f"Detached.{stays if self._endpoint.is_open else ''}")
+
+    def waiting_for_acks(self) -> None:
+        """The user leaves, and messages are not confirmed yet."""
+        self._view.notice("Waiting until the other host confirms your messages. Ctrl-D leaves now.")
 
     def you_ended(self) -> None:
         self._note("You ended the conversation.")

@@ -18,13 +18,13 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
+    EndConfirmed,
     Ended,
     Event,
     Leftovers,
     MessageShown,
     Presence,
     RemoteError,
-    TextsReturned,
 )
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
@@ -40,6 +40,9 @@ from pychat_client.transport.connection import Connection
 
 LEAVE_SECONDS = 5.0
 """How long a user who leaves waits for the last acks at most."""
+
+EXPLAIN_SECONDS = 0.5
+"""When such a user is told what the program waits for: a working connection is faster."""
 
 _SEAT_CODES = ("busy", "held", "taken-over")
 """Codes of an error line that says that somebody else has the seat or the console."""
@@ -227,21 +230,35 @@ class Session:
         if self.done:
             return
         self._give_back(self.endpoint.take_back())
-        if self.leaving and self._is_caller and not self.endpoint.other_present:
+        if self.leaving and not self._is_caller:
+            self._narrator.detached()
+        elif self.leaving and not self.endpoint.other_present:
             self._narrator.unread_at_the_end()
         if self.endpoint.quit_unconfirmed and not self._supervisor.is_live:
             self._narrator.end_stays_unconfirmed()
         self._stage = Stage.DONE
-        self._exit_status = self._loss if status is ExitStatus.OK else status
+        self._exit_status = self._outcome(status)
         self._view.stop()
         self._supervisor.close()
+
+    def _outcome(self, status: ExitStatus) -> ExitStatus:
+        """`status`, unless own texts are not stored. That one may have arrived outweighs why the session ended,
+        so that no script sends it again."""
+        if status is ExitStatus.OK:
+            return self._loss
+        in_doubt = self._loss is ExitStatus.NOT_CONFIRMED and status is not ExitStatus.INTERRUPTED
+        return self._loss if in_doubt else status
 
     def conclude(self, status: ExitStatus) -> None:
         """The front end knows better how the session has ended."""
         self._exit_status = status
 
+    @property
+    def loss(self) -> ExitStatus:
+        """The worst that has become of own texts: OK, NOT_SENT or NOT_CONFIRMED."""
+        return self._loss
+
     def _detach(self) -> None:
-        self._narrator.detached()
         self._stage = Stage.LEAVING
         self._finish_soon(wait=bool(self.endpoint.outbox) and self._supervisor.is_live)
 
@@ -253,10 +270,16 @@ class Session:
         self._finish_soon(wait=self._supervisor.is_connected)
 
     def _finish_soon(self, *, wait: bool) -> None:
-        if wait:
-            asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.finish, ExitStatus.OK)
-        else:
+        if not wait:
             self.finish(ExitStatus.OK)
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_later(LEAVE_SECONDS, self.finish, ExitStatus.OK)
+        loop.call_later(EXPLAIN_SECONDS, self._explain_wait)
+
+    def _explain_wait(self) -> None:
+        if self.leaving:
+            self._narrator.waiting_for_acks()
 
     def _give_back(self, left: Leftovers) -> None:
         self._narrator.give_back(left)
@@ -388,7 +411,7 @@ class Session:
                 case Ended(left=left):
                     self.typing_indicator.typing_is_over()
                     self._count_loss(left)
-                case TextsReturned(left):
+                case EndConfirmed(left=left):
                     self._count_loss(left)
                 case _:
                     pass
@@ -433,14 +456,17 @@ async def run_session(
     Raises PychatError when the program itself has failed.
     """
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the view can put the terminal back in order
-        loop.add_signal_handler(number, session.interrupt)
+    # So that the view can put the terminal back in order, and gives back what was not sent. A signal that was
+    # ignored at the start (nohup, a job in the background) stays ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, session.interrupt)
     try:
         async with asyncio.TaskGroup() as tasks:
             calling = tasks.create_task(session.keep_connected(connect, retry_for))
             try:
                 await front_end(session)
-            except asyncio.CancelledError:  # Ctrl-C outside of a screen, or `calling` has failed
+            except asyncio.CancelledError:  # `calling` has failed
                 session.interrupt()
             calling.cancel()
     except ExceptionGroup as group:

@@ -129,7 +129,7 @@ class OneShot(HeadlessView):
         """The session's exit status, or what has gone wrong with this message."""
         status = session.exit_status
         if self._late:
-            status = ExitStatus.OK if session.endpoint.stored_count else ExitStatus.NOT_CONFIRMED
+            status = ExitStatus.OK if session.endpoint.stored_count else session.loss
         if status is not ExitStatus.OK:
             return status
         if self._expect_reply and self._reply is None:

@@ -13,6 +13,7 @@ from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
+    EndConfirmed,
     Ended,
     Event,
     Leftovers,
@@ -22,7 +23,6 @@ from pychat_client.protocol.events import (
     Presence,
     RemoteError,
     Renamed,
-    TextsReturned,
 )
 from pychat_client.protocol.outbox import HELD_MAX, OUTBOX_MAX
 from pychat_client.protocol.phase import Phase
@@ -267,7 +267,7 @@ ready     | -: calling waiting met mine unacked theirs held over left | never: o
 peer      | Connected/Ack: calling waiting met mine theirs over | Ended+Connected/Ack: unacked held left
 peer      | never: offline cut
 stored    | -: calling waiting met mine unacked theirs held over left | never: offline cut
-goodbye   | Ended: calling waiting met mine unacked theirs held | -: over | TextsReturned: left
+goodbye   | Ended: calling waiting met mine unacked theirs held | -: over | EndConfirmed: left
 goodbye   | never: offline cut
 busy      | RemoteError: calling waiting met mine unacked theirs held over left | never: offline cut
 error     | RemoteError: calling waiting met mine unacked theirs held over left | never: offline cut
@@ -830,6 +830,35 @@ def test_messages_sent_again_are_not_confirmed() -> None:
     assert endpoint.take_back() == Leftovers(not_confirmed=("one", "two"))
 
 
+def test_busy_to_a_later_call_leaves_it_open_what_arrived() -> None:
+    endpoint = begin(PEER)
+    endpoint.say("one")
+    endpoint.take_frames()
+    endpoint.connection_lost()
+    endpoint.greet()
+    told(endpoint, wire.Busy())
+    assert endpoint.take_back() == Leftovers(not_confirmed=("one",))
+
+
+def test_a_repeated_message_that_was_given_back_counts_once() -> None:
+    endpoint = begin(OPERATOR, Turns.FREE)
+    endpoint.say("one")
+    endpoint.take_back()
+    repeated = (wire.Timestamp(NOON, own=True, mine=True), says(OPERATOR, "one"))
+    again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *repeated)
+    endpoint.say("two")
+    told(endpoint, wire.Stored(1))
+    assert endpoint.take_back() == Leftovers(not_sent=("two",))
+
+
+def test_an_own_quit_counts_what_an_absent_caller_has_not_seen() -> None:
+    endpoint = begin(OPERATOR, Turns.FREE)
+    endpoint.say("one")
+    told(endpoint, wire.Ack(1), wire.Away())
+    endpoint.quit()
+    assert told(endpoint, wire.Quit()) == [EndConfirmed("Client1", Leftovers(), unread=1)]
+
+
 def test_messages_of_a_refused_console_are_stored_or_not_sent() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     for text in ("one", "two", "three"):
@@ -868,7 +897,7 @@ def test_a_console_gets_back_what_crossed_the_others_quit() -> None:
     endpoint = begin(OPERATOR)
     endpoint.say("two")
     endpoint.quit()
-    assert told(endpoint, wire.Quit()) == [TextsReturned(Leftovers(not_sent=("two",)))]
+    assert told(endpoint, wire.Quit()) == [EndConfirmed("Client1", Leftovers(not_sent=("two",)))]
 
 
 def test_the_end_counts_the_unread_messages() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.harness import Line, Piped, wait_for
+from tests.e2e.harness import BIN, Line, Piped, wait_for
 
 NOT_SENT = "Not sent:"
 NOT_CONFIRMED = "Not confirmed; it may have arrived:"
@@ -148,3 +148,47 @@ def test_the_log_counts_messages_that_were_not_seen(free_line: Line) -> None:
     client.enter("one\ntwo\n\\quit")
     assert client.exit_status() == 0
     free_line.logs("ended by the peer, 2 of the peer not shown")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_gives_back_the_lines_that_were_read(line: Line, number: signal.Signals) -> None:
+    client = line.plain("pychat", "--plain", "--handle", "Client1")
+    client.notes("Connected to")
+    client.enter("one\ntwo\nthree\nfour")
+    client.notes("held until your turn: two")
+    client.process.send_signal(number)
+    assert client.exit_status() == 130
+    given_back = [f"{NOT_SENT}\npychat:     {text}\n" for text in ("two", "three", "four")]
+    assert all(words in client.notices() for words in given_back)
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "TERM"])
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(line: Line, name: str) -> None:
+    words = [str(BIN / "pychat"), "--accept-new", "--plain", "--handle", "Client1", "localhost", str(line.port)]
+    client = Piped(line.popen(["sh", "-c", f'trap "" {name}; exec "$@"', "sh", *words]))
+    client.notes("Connected to")
+    client.process.send_signal(signal.Signals[f"SIG{name}"])
+    client.enter("Hi!\n\\quit")
+    assert client.exit_status() == 0
+
+
+def test_a_user_who_waits_for_acks_is_told_so(free_line: Line) -> None:
+    client, _ = _pair(free_line)
+    with _stalled(free_line):
+        client.enter("two\n\\quit")
+        client.notes("Waiting until the other host confirms your messages.")
+    assert client.exit_status() == 0
+
+
+def test_in_doubt_outweighs_why_the_calls_were_given_up(free_line: Line) -> None:
+    console = free_line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console.notes("Waiting for calls")
+    client = free_line.plain("pychat", "--plain", "--handle", "Client1", "--retry-for", "1")
+    client.enter("Hi!")
+    console.says("Client1> Hi!\n")
+    free_line.send(signal.SIGSTOP)
+    client.enter("two\n\\status")
+    client.notes("Sent: 2 (1 stored")
+    free_line.kill()
+    client.notes("giving up")
+    assert client.exit_status() == 9

@@ -21,7 +21,7 @@ from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import codec, wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Ended, Event, Leftovers, MessageQueued, MessageShown, TextsReturned
+from pychat_client.protocol.events import EndConfirmed, Ended, Event, Leftovers, MessageQueued, MessageShown
 from pychat_client.protocol.turns import Role, Turns, TurnState
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
@@ -399,7 +399,7 @@ class TwoEnds(RuleBasedStateMachine):
                     self._take_from_screen(role, text)
                 case MessageShown(message, own):
                     self.screens[role].append((role if own else OTHER[role], message.text))
-                case Ended(left=left) | TextsReturned(left):
+                case Ended(left=left) | EndConfirmed(left=left):
                     self._note(role, left)
                 case _:
                     pass

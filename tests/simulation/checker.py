@@ -14,7 +14,7 @@ from pathlib import Path
 
 ABANDONED = "the connection was lost, and somebody else has called since"
 TAKEN = ("The line is taken", "Busy: somebody else")
-DISPLACED = "This conversation goes on over a newer connection"
+DISPLACED = "This conversation continues over a newer connection"
 NOT_KEPT = "(not kept)"
 """Shown in the place of another console's word where none are kept."""
 
@@ -228,15 +228,16 @@ def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
             yield f"{one.history.name} was told that the line is taken, and has it"
         if event.text.startswith(DISPLACED):
             yield f"the newest call of {one.history.name} was displaced"
-        if event.text.startswith(f"The console is held by {one.history.name} "):
+        if event.text.startswith(f"{one.history.name} (pid 7) is using the console"):
             yield f"{one.history.name} was told that the console is held, and holds it"
 
 
 def _only_who_leaves_is_in_doubt(one: Words) -> Iterator[str]:
-    """Whether a word has arrived is open only for those who leave by themselves, before all has settled."""
+    """Whether a word has arrived is open only for those who leave by themselves before all has settled, and for
+    those who find somebody else in the seat when they come back."""
     leaves = False
     for event in one.history.events:
-        leaves = leaves or event.text in ("\\quit", "\\detach")
+        leaves = leaves or event.text in ("\\quit", "\\detach") or event.text.startswith(TAKEN)
         if event.kind == "not_confirmed" and (not leaves or one.settled_by(event.time)):
             yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
 
