@@ -519,7 +519,7 @@ class _Driver:
         if isinstance(self._line, TracedLine):
             self._line.kill()
             disk = Disk(self._line.journal, empty=True)
-            self._result.gone = lost(disk, self._line.calls(), self._rng)
+            self._result.gone = lost(disk, self._line.events(), self._rng)
 
 
 # ------------------------------------------------------------------ by hand
