@@ -2,24 +2,26 @@
 those that no sync had come behind are lost, each alone and all together.
 
 A sync of a file makes all earlier writes to it durable. That a name is in its directory is taken for granted,
-and a write is there as a whole or not at all.
+and a write is there as a whole or not at all. Whether the call was done in which a daemon was killed, strace does
+not see: the files tell, before the next daemon starts. A difference without such a call is an error.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import random
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pychat_client.protocol.turns import Role
 from pychatd.conversation.journal import Journal
 from tests.e2e.harness import PATIENCE, Line, wait_for
-from tests.faults.strace import SYNCS, WRITES, Call, calls_in
+from tests.faults.strace import SYNCS, WRITES, Call, calls_in, files_killed_in
 
 TRACED = f"trace={WRITES},{SYNCS},ftruncate"
 POINTS = 15
@@ -48,6 +50,17 @@ class _Change:
             content[self.place : self.place + len(self.data)] = self.data
 
 
+@dataclass(frozen=True)
+class Left:
+    """What a daemon has left that has ended, in the page cache: the contents of its files.
+
+    uncertain: the files of the calls in which it was killed
+    """
+
+    contents: dict[str, bytes]
+    uncertain: set[str]
+
+
 @dataclass
 class _File:
     durable: bytearray = field(default_factory=bytearray)
@@ -61,6 +74,12 @@ class _File:
                 change.apply(content)
         return bytes(content)
 
+    def find(self, real: bytes) -> None:
+        """Adds the one change that strace has not seen."""
+        both = zip(self.content(), real, strict=False)
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], both))
+        self.pending.append(_Change(same, real[same:] or None))
+
     def sync(self) -> None:
         self.durable, self.pending = bytearray(self.content()), []
 
@@ -71,14 +90,25 @@ class Disk:
     def __init__(self, journal: Path, *, empty: bool = False) -> None:
         """Begins with what is there now, as if it were durable; empty: before there was anything."""
         self.journal = journal
-        self._files: dict[str, _File] = {}
-        for suffix in ("", "-wal"):
-            path = journal.with_name(journal.name + suffix)
-            there = path.exists() and not empty
-            self._files[str(path)] = _File(bytearray(path.read_bytes() if there else b""))
+        there = {path: bytearray(b"" if empty else content) for path, content in contents(journal).items()}
+        self._files = {path: _File(content) for path, content in there.items()}
 
-    def play(self, call: Call) -> None:
-        """One system call of the daemon; those on other files change nothing."""
+    def play(self, event: Call | Left) -> None:
+        """One system call of a daemon, or its end."""
+        if isinstance(event, Left):
+            self._end(event)
+        else:
+            self._call(event)
+
+    def _end(self, left: Left) -> None:
+        for path, content in left.contents.items():
+            file = self._files[path]
+            if file.content() != content:
+                assert path in left.uncertain, f"not all that was written to {path} was seen"
+                file.find(content)
+
+    def _call(self, call: Call) -> None:
+        """Those on other files change nothing."""
         file = self._files.get(call.file)
         if file is None:
             return
@@ -94,13 +124,6 @@ class Disk:
             assert isinstance(data, bytes)
             assert len(data) == int(call.result), "strace has shortened it"
             file.pending.append(_Change(place, data))
-
-    def is_real(self) -> bool:
-        """Whether the files are as they were played back."""
-        return all(
-            file.content() == (Path(path).read_bytes() if Path(path).exists() else b"")
-            for path, file in self._files.items()
-        )
 
     def images(self) -> Iterator[dict[str, bytes]]:
         """What the power may leave now: without all that is not synced, and without each single write of it."""
@@ -120,14 +143,16 @@ class Confirmed:
     operator: int = 0
     peer: set[str] = field(default_factory=set)
 
-    def hear(self, call: Call) -> None:
+    def hear(self, event: Call | Left) -> None:
         """The console is sent messages and counts; of a peer's counts those without TLS are seen here, and its
         messages have to be "p1", "p2", ... then."""
-        counts = [int(count) for count in _COUNT.findall(call.rest)]
-        if call.sends("UNIX", ""):
-            self.peer |= set(_SHOWN.findall(call.rest))
+        if isinstance(event, Left):
+            return
+        counts = [int(count) for count in _COUNT.findall(event.rest)]
+        if event.sends("UNIX", ""):
+            self.peer |= set(_SHOWN.findall(event.rest))
             self.operator = max([self.operator, *counts])
-        elif call.sends("TCP", ""):
+        elif event.sends("TCP", ""):
             self.peer |= {f"p{n}" for n in range(1, max(counts, default=0) + 1)}
 
     def missing(self, image: dict[str, bytes]) -> int:
@@ -149,14 +174,20 @@ def _said(path: Path) -> dict[Role, list[str]]:
         journal.close()
 
 
-def lost(disk: Disk, calls: list[Call], rng: random.Random, points: int = POINTS) -> int:
-    """Plays `calls` back with the power failing at some moments (the last is one), each time as if it were
+def contents(journal: Path) -> dict[str, bytes]:
+    """What its files have now, as every program reads them."""
+    paths = [journal.with_name(journal.name + suffix) for suffix in ("", "-wal")]
+    return {str(path): path.read_bytes() if path.exists() else b"" for path in paths}
+
+
+def lost(disk: Disk, events: Sequence[Call | Left], rng: random.Random, points: int = POINTS) -> int:
+    """Plays `events` back with the power failing at some moments (the last is one), each time as if it were
     the first; the most confirmed messages that are gone then."""
-    moments = {len(calls) - 1, *rng.sample(range(len(calls)), min(points, len(calls)))}
+    moments = {len(events) - 1, *rng.sample(range(len(events)), min(points, len(events)))}
     confirmed, worst = Confirmed(), 0
-    for moment, call in enumerate(calls):
-        disk.play(call)
-        confirmed.hear(call)
+    for moment, event in enumerate(events):
+        disk.play(event)
+        confirmed.hear(event)
         if moment in moments:
             worst = max(worst, *(confirmed.missing(image) for image in disk.images()))
     return worst
@@ -168,8 +199,11 @@ class TracedLine(Line):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self.traces: list[Path] = []
+        self._left: list[dict[str, bytes]] = []  # by the daemons that have ended before another one started
 
     def start(self, *options: str) -> None:
+        if self.traces:
+            self._left.append(contents(self.journal))
         trace = self.directory / f"trace-{len(self.traces)}"
         words = ["strace", "-D", "-f", "-yy", "-s", str(1 << 18), "-e", TRACED, "-o", str(trace)]
         output = self.directory / "start"  # no pipe: strace would hold it for as long as the daemon runs
@@ -196,9 +230,15 @@ class TracedLine(Line):
 
     def calls(self) -> list[Call]:
         """Those of all daemons, which have ended."""
-        for trace in self.traces:
+        return [event for event in self.events() if isinstance(event, Call)]
+
+    def events(self) -> list[Call | Left]:
+        """The calls of each daemon, and what it has left; all have ended."""
+        events: list[Call | Left] = []
+        for trace, left in zip(self.traces, [*self._left, contents(self.journal)], strict=True):
             wait_for(lambda trace=trace: _is_complete(trace), "the trace is complete")  # type: ignore[misc]
-        return [call for trace in self.traces for call in calls_in(trace)]
+            events += [*calls_in(trace), Left(left, files_killed_in(trace))]
+        return events
 
 
 def _is_complete(trace: Path) -> bool:

@@ -455,9 +455,9 @@ class _Driver:
 
     def _status_is(self, program: Piped, words: str) -> None:
         for _ in range(100):
-            before = program.notices().count("Sent ")
+            before = program.notices().count("Sent: ")
             program.enter("\\status")
-            wait_for(lambda: program.notices().count("Sent ") > before, "the answer to \\status")  # noqa: B023
+            wait_for(lambda: program.notices().count("Sent: ") > before, "the answer to \\status")  # noqa: B023
             if words in program.notices():
                 return
         raise AssertionError(f"\\status never says {words!r}")
@@ -519,7 +519,7 @@ class _Driver:
         if isinstance(self._line, TracedLine):
             self._line.kill()
             disk = Disk(self._line.journal, empty=True)
-            self._result.gone = lost(disk, self._line.calls(), self._rng)
+            self._result.gone = lost(disk, self._line.events(), self._rng)
 
 
 # ------------------------------------------------------------------ by hand

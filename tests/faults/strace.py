@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,9 @@ from tests.e2e.harness import PATIENCE, wait_for
 WRITES = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg"
 SYNCS = "fsync,fdatasync,sync_file_range"
 _CALL = re.compile(r"[0-9]+ +(?P<name>\w+)\([0-9]+<(?P<file>.*?)>(?:, (?P<rest>.*))?\)\s+= (?P<result>\S+)")
+_UNFINISHED = re.compile(r"(?P<pid>[0-9]+) +(?P<begin>\w+\(.*) <unfinished \.\.\.>")
+_KILLED = "?"
+_RESUMED = re.compile(r"(?P<pid>[0-9]+) +<\.\.\. \w+ resumed>(?P<end>.*)")
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,33 @@ def why_not(directory: Path) -> str:
 
 
 def calls_in(trace: Path) -> list[Call]:
-    """All successful calls, in order; one in which the program was killed is none."""
-    found = (_CALL.match(line) for line in trace.read_text(errors="replace").splitlines())
-    return [
-        Call(f["name"], f["file"], f["rest"] or "", f["result"])
-        for f in found
-        if f and f["result"] not in ("-1", "?")
-    ]
+    """All successful calls, in the order in which they returned; one in which the program was killed is none."""
+    return [call for call in _all_calls(trace) if call.result not in ("-1", _KILLED)]
+
+
+def files_killed_in(trace: Path) -> set[str]:
+    """The files of the calls in which a program was killed: whether they were done is not known."""
+    return {call.file for call in _all_calls(trace) if call.result == _KILLED}
+
+
+def _all_calls(trace: Path) -> Iterator[Call]:
+    for line in _whole(trace.read_text(errors="replace").splitlines()):
+        if found := _CALL.match(line):
+            yield Call(found["name"], found["file"], found["rest"] or "", found["result"])
+
+
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    """With each call in one line. strace breaks it in two when another process does something meanwhile: a daemon
+    writes, and the program that has started it ends."""
+    begun: dict[str, str] = {}
+    for line in lines:
+        if found := _UNFINISHED.fullmatch(line):
+            begun[found["pid"]] = found["begin"]
+        elif (found := _RESUMED.fullmatch(line)) and found["pid"] in begun:
+            yield f"{found['pid']} {begun.pop(found['pid'])}{found['end']}"
+        else:
+            yield line
+    yield from (f"{pid} {begin}) = {_KILLED}" for pid, begin in begun.items())
 
 
 class Trace:

@@ -4,14 +4,16 @@ for when the power fails then, the page cache is gone with all that was in it on
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Line, Piped, RawPeer
-from tests.faults.power import TRACED, Disk, TracedLine, lost
-from tests.faults.strace import Call, attached, calls_in, why_not
+from tests.e2e.harness import PATIENCE, Line, Piped, RawPeer
+from tests.faults.power import TRACED, Disk, Left, TracedLine, contents, lost
+from tests.faults.strace import Call, attached, calls_in, files_killed_in, why_not
 
 DIES_AT_SYNC = ("-s", "100000", "-e", TRACED, "-e", "inject=fdatasync:signal=SIGKILL")
 """Killed when it asks for the sync of what it has just written, before that is done."""
@@ -93,10 +95,15 @@ def test_what_a_killed_daemon_has_written_is_synced_before_anyone_is_told_of_it(
     assert synced >= {str(traced.journal), f"{traced.journal}-wal"}
 
 
+@pytest.mark.parametrize("killed_in", ["sync", "write"])
 @pytest.mark.parametrize("role", ["peer", "operator"])
-def test_what_anyone_was_told_of_is_there_when_the_power_fails_after_a_kill(traced: TracedLine, role: str) -> None:
+def test_what_anyone_was_told_of_is_there_when_the_power_fails_after_a_kill(
+    traced: TracedLine, role: str, killed_in: str
+) -> None:
     talk = _Talk(traced)
-    before = talk.dies_at(role)
+    before: list[Call | Left] = [*talk.dies_at(role)]
+    if killed_in == "write":  # then strace does not tell that the last one was done
+        before[-1] = Left(contents(traced.journal), {f"{traced.journal}-wal"})
     traced.start("--turns", "free")
     peer = talk.resumes()
     if role == "operator":
@@ -106,10 +113,8 @@ def test_what_anyone_was_told_of_is_there_when_the_power_fails_after_a_kill(trac
     peer.reads("\\ack ")
     traced.tells("TCP", "\\ack ")
     traced.kill()
-    calls = [*before, *traced.calls()]
-    gone = lost(talk.disk, calls, random.Random(1), points=len(calls))
-    assert talk.disk.is_real(), "not all that was written was seen"
-    assert gone == 0
+    events = [*before, *traced.events()]
+    assert lost(talk.disk, events, random.Random(1), points=len(events)) == 0
 
 
 def test_what_is_not_synced_is_lost_with_the_power(tmp_path: Path) -> None:
@@ -119,8 +124,86 @@ def test_what_is_not_synced_is_lost_with_the_power(tmp_path: Path) -> None:
     disk = Disk(journal)
     for words in ("write one", "sync", "write two", "write three", "cut"):
         disk.play(_call(wal, words))
-    contents = [image["journal.db-wal"] for image in disk.images()]
-    assert contents == [b"one", b"one\0\0\0th", b"onetwo\0\0", b"onetwothree"]
+    images = [image["journal.db-wal"] for image in disk.images()]
+    assert images == [b"one", b"one\0\0\0th", b"onetwo\0\0", b"onetwothree"]
+
+
+@pytest.mark.parametrize("left", [b"onetwo", b"onetwothree", b"onetwoth", b""])
+def test_what_a_killed_call_has_done_is_found_in_the_files(tmp_path: Path, left: bytes) -> None:
+    """Nothing, a write or a part of it, or an ftruncate: not durable before the next sync."""
+    disk, wal = _with_onetwo(tmp_path)
+    disk.play(Left({wal: left}, {wal}))
+    assert next(disk.images())["journal.db-wal"] == b"onetwo"
+    disk.play(_call(wal, "sync"))
+    assert [image["journal.db-wal"] for image in disk.images()] == [left]
+
+
+def test_a_write_that_was_not_seen_is_an_error(tmp_path: Path) -> None:
+    disk, wal = _with_onetwo(tmp_path)
+    with pytest.raises(AssertionError, match="not all that was written"):
+        disk.play(Left({wal: b"onetwothree"}, set()))
+
+
+def _with_onetwo(directory: Path) -> tuple[Disk, str]:
+    """A disk on which "onetwo" is durable, and its file."""
+    journal = directory / "journal.db"
+    wal = f"{journal}-wal"
+    disk = Disk(journal)
+    for words in ("write one", "write two", "sync"):
+        disk.play(_call(wal, words))
+    return disk, wal
+
+
+BUSY_PROCESSES = """
+import os, sys
+
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+try:
+    while True:
+        os.write(writer, bytes(4096))
+except BlockingIOError:
+    os.set_blocking(writer, True)
+if os.fork() == 0:
+    os.write(writer, b"words")  # waits for room in the pipe
+    os._exit(0)
+with open(sys.argv[1]) as trace:
+    while "unfinished" not in trace.read():
+        os.write(2, b".")
+while os.read(reader, 4096) != b"words":
+    pass
+os.wait()
+"""
+
+
+def test_a_call_is_seen_during_which_another_process_does_something(tmp_path: Path) -> None:
+    """A daemon syncs, and the program that has started it ends: strace breaks the line of the sync in two."""
+    if reason := why_not(tmp_path):
+        pytest.skip(reason)
+    trace = tmp_path / "trace"
+    words = ["strace", "-f", "-yy", "-e", "trace=write", "-o", str(trace), sys.executable, "-c", BUSY_PROCESSES]
+    subprocess.run([*words, str(trace)], stderr=subprocess.DEVNULL, timeout=PATIENCE, check=True)
+    assert [call.result for call in calls_in(trace) if call.rest.startswith('"words"')] == ["5"]
+
+
+def test_a_sync_whose_line_is_broken_in_two_counts(tmp_path: Path) -> None:
+    """Without it, what was acked right behind it would seem to be gone with the power."""
+    wal = tmp_path / "journal.db-wal"
+    trace = tmp_path / "trace"
+    lines = [
+        f'12 pwrite64(13<{wal}>, "one", 3, 0) = 3',
+        f"12 fdatasync(13<{wal}> <unfinished ...>",
+        "11 +++ exited with 0 +++",
+        "12 <... fdatasync resumed>)          = 0",
+        f'12 pwrite64(13<{wal}>, "two", 3, 3 <unfinished ...>',
+        "12 +++ killed by SIGKILL +++",
+    ]
+    trace.write_text("\n".join(lines))
+    disk = Disk(tmp_path / "journal.db")
+    for call in calls_in(trace):
+        disk.play(call)
+    assert [image[wal.name] for image in disk.images()] == [b"one"]
+    assert files_killed_in(trace) == {str(wal)}
 
 
 def _call(file: str, words: str) -> Call:
