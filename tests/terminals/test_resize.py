@@ -18,7 +18,7 @@ SHORT = ["zq01", "zq02"]
 LONG = [f"zq{number:02}" for number in range(1, 37)]
 """180 characters: several rows at each width except the widest, and fewer rows than the lowest window has."""
 
-TOOLBAR = "freely"
+TOOLBAR = "turns"
 """A word that is only in the toolbar."""
 
 WINDOWS = [(60, 20), (40, 24), (100, 10), (300, 30), (20, 24), (80, 24)]
