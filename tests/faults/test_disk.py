@@ -167,7 +167,7 @@ def test_a_daemon_does_not_start_where_it_cannot_write_and_says_so(disk: SmallDi
     assert disk.remount("ro")
     result = idle_line.pychatd("start")
     assert result.returncode != 0
-    assert f"{disk.path / str(idle_line.port)} cannot be written" in result.stderr
+    assert f"Cannot write to the directory {disk.path / str(idle_line.port)}:" in result.stderr
     assert "Traceback" not in result.stderr
 
 
