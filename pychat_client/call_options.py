@@ -17,7 +17,7 @@ CLASSIC_TEXT_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """Whom to call, and how."""
+    """The host to call, and how."""
 
     host: str
     port: int

@@ -50,11 +50,12 @@ def _call_parser() -> argparse.ArgumentParser:
         prog="pychat",
         usage="pychat [options] HOST PORT\n       pychat [options] CONTACT\n"
         "       pychat send|forget|certificate [options] ...",
-        description="Call a pychatd on another host, and talk to the person at its console. To send one message, "
-        "see 'pychat send --help'; to remove the saved key of a host, 'pychat forget --help'; to print your "
-        "certificate, 'pychat certificate --help'. To call a host with such a name: 'pychat -- send PORT'.",
+        description="Call another host that runs pychatd, and talk to the person at its console. There are three "
+        "other commands: send sends one message, forget removes the saved key of a host, certificate prints your "
+        "certificate. Each has its own help, for example 'pychat send --help'. To call a host with such a name, "
+        "for example send: 'pychat -- send PORT'.",
         epilog="Exit status: 0 the conversation ended, 1 failure or connection lost, 2 wrong use, 3 no answer, "
-        "4 busy, 5 refused, 6 a message was not sent, 7 the host's key is not the accepted one, "
+        "4 busy, 5 refused, 6 a message was not sent, 7 the host's key is not trusted, "
         "9 a message was sent but not confirmed, 130 interrupted.",
     )
     _add_target(parser)
@@ -62,10 +63,10 @@ def _call_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group(
         "classic servers", 'for the original ("classic") servers: no encryption, no delivery confirmation'
     )
-    group.add_argument("--classic", action="store_true", help="HOST PORT is a classic server")
+    group.add_argument("--classic", action="store_true", help="the host runs a classic server")
     hello = group.add_mutually_exclusive_group()
     hello.add_argument("--no-hello", action="store_true", help="send nothing before the first message")
-    hello.add_argument("--hello", metavar="TEXT", help="send TEXT, such as 20211, instead of your handle first")
+    hello.add_argument("--hello", metavar="TEXT", help="send TEXT (such as 20211) first, instead of your handle")
     group.add_argument("--end-mark", metavar="MARK", help="send MARK, such as @@@, after each message")
     group.add_argument("--quit-word", metavar="WORD", help="send WORD, such as bye, to end the conversation")
     add_conversation_options(parser)
@@ -82,11 +83,11 @@ def _send_parser() -> argparse.ArgumentParser:
         usage="pychat send [options] HOST PORT [TEXT ...]\n       pychat send [options] CONTACT [TEXT ...]",
         description="Send one message. The command ends when the message is stored on the other host.",
         epilog="Exit status: 0 stored (and answered), 1 failure or connection lost, 2 wrong use, 3 no answer to "
-        "the call, 4 busy, 5 refused, 6 not sent, 7 the host's key is not the accepted one, "
+        "the call, 4 busy, 5 refused, 6 not sent, 7 the host's key is not trusted, "
         "8 stored, but no reply came, 9 sent but not confirmed: it may have arrived, 130 interrupted.",
     )
     parser.add_argument(
-        "words", metavar="TEXT", nargs="*", help="the message; without one, or with -, it is read from stdin"
+        "words", metavar="TEXT", nargs="*", help="the message; without TEXT, or with -, pychat reads it from stdin"
     )
     parser.add_argument("--expect-reply", action="store_true", help="wait for a reply, and print it")
     parser.add_argument(
@@ -113,8 +114,8 @@ def _forget_parser() -> argparse.ArgumentParser:
 def _certificate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychat certificate",
-        description="Print your certificate, for the caller list of another host. The first time, this also makes "
-        "your key.",
+        description="Print your certificate. Send it to the operator of a host that has a list of callers. The "
+        "first time, this also makes your key.",
         epilog="Exit status: 0 printed, 1 failure, 2 wrong use.",
     )
     parser.set_defaults(command=_certificate)
@@ -123,9 +124,12 @@ def _certificate_parser() -> argparse.ArgumentParser:
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "host", metavar="HOST", nargs="?", help="name or address; without PORT, a contact of your configuration"
+        "host",
+        metavar="HOST",
+        nargs="?",
+        help="host name or address; without PORT, a contact from your configuration",
     )
-    parser.add_argument("port", metavar="PORT", nargs="?", help="the port of the pychatd there")
+    parser.add_argument("port", metavar="PORT", nargs="?", help="the port of the service there")
 
 
 def _add_call_options(parser: argparse.ArgumentParser) -> None:

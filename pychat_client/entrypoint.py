@@ -76,4 +76,6 @@ def seconds(word: str) -> float:
         number = float(word)
         if 0 < number < float("inf"):
             return number
-    raise argparse.ArgumentTypeError(f"'{printable(word)}' is not a number of seconds greater than 0, such as 30.")
+    raise argparse.ArgumentTypeError(
+        f"'{printable(word)}' is not a time limit: use a number of seconds above 0, such as 30."
+    )

@@ -1,4 +1,4 @@
 """The daemon of host A, and the operator's console.
 
-Built on pychat_client (text, wire, conversation, link and the chat screen); the arrow never points back.
+Built on pychat_client: its protocol, transport, session and screen. pychat_client never imports this package.
 """

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychatd-console",
-        description="Answer the calls of a pychatd on this machine.",
+        description="Answer the calls to a pychatd on this host.",
         epilog="Exit status: 0 detached, 1 failure, 2 wrong use, 3 no daemon, 4 another console is attached, "
         "5 permission denied, 6 a message was not sent, 9 a message was sent but not confirmed, "
         "130 interrupted.",
@@ -41,14 +41,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     parser.add_argument("--take-over", action="store_true", help="detach the other console, and attach this one")
     parser.add_argument(
-        "--runtime-directory", metavar="DIR", type=Path, help="where the console sockets are (DIR/PORT)"
+        "--runtime-directory",
+        metavar="DIR",
+        type=Path,
+        help="directory of the console sockets; a service uses DIR/PORT",
     )
-    past = parser.add_argument_group("history", "print the stored messages instead of attaching")
+    past = parser.add_argument_group("history", "print the stored messages, and answer no calls")
     past.add_argument("--history", action="store_true", help="all conversations, oldest first")
     past.add_argument(
         "--since", metavar="TIME", help="only since TIME: 2026-11-22, 2026-11-22T10:30, or an age: 90m, 12h, 7d"
     )
-    past.add_argument("--grep", metavar="REGEX", help="only messages that match REGEX; upper and lower case match")
+    past.add_argument(
+        "--grep", metavar="REGEX", help="only messages that match REGEX; upper and lower case are the same"
+    )
     add_conversation_options(parser)
     parser.add_argument("--version", action="version", version=f"pychatd-console {__version__}")
     return parser
@@ -87,7 +92,7 @@ def find_service(word: str | None, runtime: Path | None) -> tuple[int, Path]:
         return port, services[port]
     live = {port: place for port, place in services.items() if control.answers(place / "console.sock")}
     if not live:
-        raise UnreachableError("No pychatd runs on this machine; try 'pychatd start PORT'.")
+        raise UnreachableError("No pychatd runs on this host; try 'pychatd start PORT'.")
     if len(live) > 1:
         raise UsageError(f"Several services run here; add a port: {', '.join(map(str, sorted(live)))}.")
     return next(iter(live.items()))

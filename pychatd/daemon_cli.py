@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         ("start", _start, "start a daemon in the background; return when it accepts calls"),
         ("run", _run, "run a daemon in the foreground, with the log on stderr"),
     ):
-        sub = commands.add_parser(name, help=words, description=words)
+        sub = commands.add_parser(name, help=words, description=_sentence(words))
         _add_service_options(sub)
         sub.set_defaults(command=command)
     sub.add_argument(
@@ -65,13 +65,16 @@ def _parser() -> argparse.ArgumentParser:
         const=EXIT_IDLE_SECONDS,
         help="exit after SECONDS without connections (default 60); only with systemd's socket units",
     )
-    shown = commands.add_parser("fingerprint", help="print the key that callers see, so that they can compare it")
+    words = "print the key that callers see, so that they can compare it"
+    shown = commands.add_parser("fingerprint", help=words, description=_sentence(words))
     _add_service_options(shown)
     shown.set_defaults(command=_fingerprint)
-    stop = commands.add_parser("stop", help="stop a daemon; return when it has ended")
+    words = "stop a daemon; return when it has ended"
+    stop = commands.add_parser("stop", help=words, description=_sentence(words))
     stop.add_argument("port", metavar="PORT", help="the port of the service")
     stop.set_defaults(command=_stop)
-    status = commands.add_parser("status", help="print which services run, who is talking, since when")
+    words = "print which services run, who is talking, and since when"
+    status = commands.add_parser("status", help=words, description=_sentence(words))
     status.add_argument(
         "port", metavar="PORT", nargs="?", help="the port of the service; without it, all services"
     )
@@ -80,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (stop, status):
         _add_runtime_option(sub)
     return parser
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _absolute(word: str) -> Path:
@@ -99,7 +106,10 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--handle", metavar="NAME", help="the operator's handle, unless the console sets one")
     parser.add_argument("--turns", choices=("alternate", "free"), help="take turns (default), or send at any time")
     parser.add_argument(
-        "--state-directory", metavar="DIR", type=_absolute, help="where the journals are (DIR/PORT)"
+        "--state-directory",
+        metavar="DIR",
+        type=_absolute,
+        help="directory of the journals; a service uses DIR/PORT",
     )
     parser.add_argument("--syslog", metavar="SOCKET", help="the socket of the system log (default: /dev/log)")
     _add_runtime_option(parser)
@@ -110,7 +120,7 @@ def _add_runtime_option(parser: argparse.ArgumentParser) -> None:
         "--runtime-directory",
         metavar="DIR",
         type=_absolute,
-        help="where pidfiles and console sockets are (DIR/PORT)",
+        help="directory of pidfiles and console sockets; a service uses DIR/PORT",
     )
 
 
@@ -164,7 +174,7 @@ def _existing(settings: Settings) -> Path:
             f"The service on port {settings.port} has no key yet: start it once to make one."
         ) from None
     except OSError as error:
-        raise PermissionDeniedError(f"The key {settings.identity} cannot be read: {error.strerror}.") from None
+        raise PermissionDeniedError(f"Cannot read the key {settings.identity}: {error.strerror}.") from None
     return settings.identity
 
 
@@ -303,7 +313,7 @@ def _report(place: Path) -> dict[str, Any] | None:
 
 
 def _in_words(report: dict[str, Any]) -> str:
-    words = [f"Port {report['port']}: pychatd runs with pid {report['pid']} since {report['since']}."]
+    words = [f"Port {report['port']}: pychatd is running (pid {report['pid']}, since {report['since']})."]
     peer, console = report["peer"], report["console"]
     if peer is None:
         words.append("No conversation.")

@@ -66,8 +66,7 @@ def parse_time(word: str, now: datetime) -> datetime:
         return datetime.fromisoformat(word).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--since: '{printable(word)}' is not a valid time; "
-            "use for example 2026-11-22, 2026-11-22T10:30 or 12h."
+            f"--since: '{printable(word)}' is not a time. Examples: 2026-11-22, 2026-11-22T10:30, 12h."
         ) from None
 
 

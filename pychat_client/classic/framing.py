@@ -76,7 +76,7 @@ def classify(handle: str, text: str) -> wire.Message | wire.Quit | wire.Rejected
     if is_quit(text):
         return wire.Quit()
     if len(text) > MESSAGE_MAX:
-        what = f"{len(text)} characters, and at most {MESSAGE_MAX} can be sent"
+        what = f"the message has {len(text)} characters; the limit is {MESSAGE_MAX}"
         return wire.Rejected("too-long", f"Not delivered: {what}.")
     return wire.Message(handle, text or " ")
 

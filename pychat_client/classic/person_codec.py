@@ -84,7 +84,7 @@ class PersonCodec(CallerCodec):
         if not text.strip():
             self._blank += len(line) + 1
             if self._blank > LINE_MAX:
-                raise ProtocolError("empty", "There are only empty lines.")
+                raise ProtocolError("empty", "You sent too many empty lines.")
             return
         self._blank = 0
         if self._prefix is None:
@@ -101,7 +101,7 @@ class PersonCodec(CallerCodec):
 
     def _too_long(self) -> Iterator[wire.Frame]:
         yield from self._hello()
-        yield wire.Rejected("too-long", f"Not delivered: at most {MESSAGE_MAX} characters can be sent.")
+        yield wire.Rejected("too-long", f"Not delivered: a message has at most {MESSAGE_MAX} characters.")
 
     def _interrupt(self) -> Iterator[wire.Frame]:
         """Ctrl-C at telnet: drops the unfinished line, and ends the conversation."""

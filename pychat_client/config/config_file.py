@@ -77,7 +77,7 @@ def check(keys: Keys, key: str, value: Any) -> Any:
 def _check(keys: Keys, key: str, value: Any) -> Any:
     checker = keys.get(key)
     if checker is None:
-        raise UsageError(f"there is no such setting; the settings are {', '.join(keys)}.")
+        raise UsageError(f"unknown setting; the settings are {', '.join(keys)}.")
     try:
         return checker(value)
     except (ValueError, TypeError, PychatError) as error:

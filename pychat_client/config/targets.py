@@ -21,7 +21,7 @@ def find(words: Sequence[str], contacts: Mapping[str, Contact]) -> Contact:
         return contact
     name = printable(words[0])
     saved = f" Your contacts: {', '.join(contacts)}." if contacts else ""
-    raise UsageError(f"'{name}' is not a saved name.{saved} To call a host, add its port: pychat {name} PORT")
+    raise UsageError(f"'{name}' is not a contact.{saved} To call a host, add its port: pychat {name} PORT")
 
 
 def find_before_text(words: Sequence[str], contacts: Mapping[str, Contact]) -> tuple[Contact, list[str]]:
@@ -31,8 +31,8 @@ def find_before_text(words: Sequence[str], contacts: Mapping[str, Contact]) -> t
     name, *text = words
     if text and is_port(text[0]):  # a message to the wrong person is worse than none
         raise UsageError(
-            f"Not sent: '{printable(name)}' is a contact, so {text[0]} could be a port or the text. "
-            "If it is text, put the text into quotation marks, or write it to stdin."
+            f"Not sent: {text[0]} could be a port, or the text for your contact '{printable(name)}'. "
+            "If it is the text, put the whole text in quotation marks, or write it to stdin."
         )
     return contacts[name], text
 

@@ -98,4 +98,4 @@ class LineCodec:
 
 def _check_length(size: int) -> None:
     if size > LINE_MAX:
-        raise ProtocolError("too-long", f"A line of more than {LINE_MAX} bytes cannot be a message.")
+        raise ProtocolError("too-long", f"The line is too long: at most {LINE_MAX} bytes are allowed.")

@@ -126,7 +126,7 @@ class ConsoleEndpoint(Endpoint):
     def _start_another(self, peer: wire.Peer) -> list[Event]:
         """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""
         left = self.take_back()
-        ended = Ended(self.other_handle, True, "it ended while this console was not connected", left)
+        ended = Ended(self.other_handle, True, "it was over when this console connected again", left)
         self._start_conversation(peer.turns, received=peer.heard, stored=peer.told)
         return [] if left == Leftovers() else [ended]
 

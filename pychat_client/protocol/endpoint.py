@@ -49,7 +49,7 @@ class Endpoint:
         self.handle = handle
         self.classic = classic
         self.max_text_bytes = max_text_bytes
-        self.ready = False  # all that happened before has been told, so what follows happens now
+        self.ready = False  # the daemon has sent all that happened before: what follows happens now
         self.retention: str | None = None  # how long the daemon keeps the messages
         self._phase = Phase.OFFLINE
         self._calls = 0  # connections so far
@@ -143,7 +143,7 @@ class Endpoint:
         self._check_open()
         check_room(message, self.max_text_bytes)
         if not self._can_send_now() and not self._outbox.can_hold:
-            raise NotAllowedError(f"Not sent: {HELD_MAX} messages already wait for their turn.")
+            raise NotAllowedError(f"Not sent: {HELD_MAX} messages already wait for your turn.")
         return message
 
     def _check_open(self) -> None:
@@ -260,7 +260,9 @@ class Endpoint:
     def _on_hello(self, hello: wire.Hello) -> list[Event]:
         self._advance(Trigger.ANSWER)
         if hello.version != wire.VERSION:
-            raise ProtocolError("version", f"The other side speaks version {hello.version}, not {wire.VERSION}.")
+            raise ProtocolError(
+                "version", f"Version {hello.version} is not supported, only version {wire.VERSION}."
+            )
         self.other_present = True
         self.retention = hello.keep
         return self._on_answer(hello)
@@ -276,7 +278,7 @@ class Endpoint:
         resumed = hello.session == self.session and (hello.got or 0) >= self.stored_count
         if self.session is not None and not resumed and self.stored_count + self.received_count > 0:
             self._advance(Trigger.OTHER_QUIT)
-            reason = "The other side does not know this conversation any more."
+            reason = "the other host has lost this conversation"
             return [Ended(self.other_handle, True, reason, self.take_back())]
         return self._meet(hello, hello.session, resumed=resumed and self.is_open)
 
@@ -301,7 +303,7 @@ class Endpoint:
 
     def _on_ack(self, count: int) -> list[Event]:
         if count > self.sent_count:
-            raise ProtocolError("ack", f"{count} messages were acked, and {self.sent_count} were sent.")
+            raise ProtocolError("ack", f"{count} messages were confirmed, but only {self.sent_count} were sent.")
         self._confirm(count)
         return self._release()
 
@@ -344,7 +346,7 @@ class Endpoint:
 
     def _confirm(self, count: int) -> None:
         if count > self.sent_count:
-            raise ProtocolError("ack", f"The other side has {count} messages, and {self.sent_count} were sent.")
+            raise ProtocolError("ack", f"{count} messages were confirmed, but only {self.sent_count} were sent.")
         self._outbox.confirm(count)
 
     def _resend(self) -> list[Event]:

@@ -67,7 +67,7 @@ def time(word: str) -> datetime:
             return read
     except ValueError:
         pass
-    raise ProtocolError("syntax", "A time is written as in RFC 3339, and is from 1970 on.")
+    raise ProtocolError("syntax", "A time has the form of RFC 3339, and is not before 1970.")
 
 
 def flag(word: str) -> bool:

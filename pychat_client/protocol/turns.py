@@ -52,7 +52,7 @@ class TurnState:
         in_turn: False for messages of a classic peer that has gone; they had waited for their turn.
         """
         if in_turn and not self.may_speak(role):
-            words = "The peer speaks first." if self.peer == 0 else "It is the other side's turn."
+            words = "The caller sends the first message." if self.peer == 0 else "It is the other side's turn."
             raise ProtocolError("turn", words)
         if role is Role.PEER:
             self.peer += 1

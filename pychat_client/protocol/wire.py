@@ -38,7 +38,7 @@ class Message:
         if not text:
             raise ProtocolError("empty", "The message is empty.")
         if len(text) > MESSAGE_MAX:
-            sentence = f"The message has {len(text)} characters, and at most {MESSAGE_MAX} can be sent."
+            sentence = f"The message has {len(text)} characters; the limit is {MESSAGE_MAX}."
             raise ProtocolError("too-long", sentence)
         return cls(grammar.handle(handle), text)
 
@@ -94,7 +94,7 @@ class Hello:
         if not others:
             raise ProtocolError("syntax", "A hello is '\\hello VERSION HANDLE'.")
         if grammar.number(version) == 0:
-            raise ProtocolError("version", "There is no version 0.")
+            raise ProtocolError("version", "Version 0 does not exist.")
         return cls(int(version), grammar.handle(others[0]), **grammar.read_keys(cls, others[1:]))
 
     @property

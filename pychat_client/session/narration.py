@@ -1,4 +1,4 @@
-"""What the user is told about the conversation: each event as a sentence, a notice, a line of the transcript.
+"""Tells the user about the conversation: makes a notice and a line of the transcript from each event.
 
 Every sentence about a conversation is here, except the facts of `\\status`. The narrator remembers what it has
 said, so that it does not say it twice. It decides nothing, and sends nothing.
@@ -123,8 +123,8 @@ class Narrator:
 
     def _unread(self, count: int, who: str) -> None:
         if count:
-            were, them = ("message was", "it") if count == 1 else ("messages were", "them")
-            self._record(f"{count} of your {were} stored, but {who} has not seen {them}.")
+            were, them = ("was", "it") if count == 1 else ("were", "them")
+            self._record(f"{count} of your messages {were} stored, but {who} has not seen {them}.")
 
     def give_back(self, left: Leftovers) -> None:
         """Shows own texts that are not stored, so that the user can copy them."""
@@ -165,14 +165,14 @@ class Narrator:
         match verdict:
             case Verdict.REFUSED:
                 self._view.notice(f"Refused: {why}.")
-                self._view.notice("Send the operator what 'pychat certificate' prints.")
+                self._view.notice("Send the operator the output of 'pychat certificate'.")
             case Verdict.RECONNECT:
-                later = "Reconnecting; messages you send will be delivered later."
+                later = "Reconnecting; messages that you send now are delivered later."
                 self._view.notice(f"Connection lost ({why}). {later}")
             case Verdict.GIVE_UP:
                 self._view.notice(f"Connection lost ({why}).")
                 if self._endpoint.classic and self._endpoint.is_open and not self._endpoint.my_turn:
-                    self._view.notice("It is not known whether your last message has arrived.")
+                    self._view.notice("Your last message may not have arrived.")
 
     def gave_up(self, seconds: float) -> None:
         self._view.notice(f"No answer for {seconds:.0f} s; giving up.")
@@ -223,19 +223,19 @@ class Narrator:
         """A console has ended the conversation, and has no connection to say so."""
         if not self._end_unconfirmed:
             self._end_unconfirmed = True
-            later = "the other side learns of the end on the next connection, if this console is still open"
-            self._record(f"Not connected: {later}.")
+            then = "The other side learns of the end when the connection is back."
+            self._record(f"Not connected. {then} Leave this console open until then.")
 
     def end_is_confirmed(self) -> None:
         """The daemon knows that the conversation has ended."""
         if self._end_unconfirmed:
             self._end_unconfirmed = False
-            self._record("The other side knows of the end now.")
+            self._record("The other side knows now that you ended the conversation.")
 
     def end_stays_unconfirmed(self) -> None:
         """A console leaves, and the daemon has not confirmed the end."""
-        back = "If so, 'pychatd-console' returns to the conversation."
-        self._record(f"The other side may not know of the end. {back}")
+        back = "If so, 'pychatd-console' returns to it."
+        self._record(f"The other side may not know that you ended the conversation. {back}")
 
     # -------------------------------------------------------------- answers to commands
 
@@ -252,7 +252,7 @@ class Narrator:
 
     def held(self) -> None:
         if not self._endpoint.held:
-            self._view.notice("Nothing is held.")
+            self._view.notice("No message is held.")
         for text in self._endpoint.held:
             self._view.held(text)
 

@@ -42,7 +42,7 @@ LEAVE_SECONDS = 5.0
 """How long a user who leaves waits for the last acks at most."""
 
 EXPLAIN_SECONDS = 0.5
-"""When such a user is told what the program waits for: a working connection is faster."""
+"""After this time the program tells such a user what it waits for: a working connection is faster."""
 
 _SEAT_CODES = ("busy", "held", "taken-over")
 """Codes of an error line that says that somebody else has the seat or the console."""
@@ -151,7 +151,7 @@ class Session:
         """The message as it is sent. Raises a PychatError if it cannot be."""
         if self._stage is not Stage.RUNNING:
             over = self.endpoint.ended and self._is_caller
-            why = "the conversation is over" if over else "this program is leaving"
+            why = "the conversation is over" if over else "this program is about to end"
             raise NotAllowedError(f"Not sent: {why}.")
         return self.endpoint.validate(text)
 
@@ -165,10 +165,10 @@ class Session:
             Command("help", "show this list", lambda _: self._narrator.help(self.commands)),
             Command(
                 "status",
-                "show who is there, whose turn it is, what waits",
+                "show who is there, whose turn it is, and what waits",
                 lambda _: self._narrator.status(self.status.status_lines()),
             ),
-            Command("held", "list what is held until your turn", lambda _: self._narrator.held()),
+            Command("held", "list the messages that are held until your turn", lambda _: self._narrator.held()),
             Command("recall", "take the newest held message back into the line", lambda _: self.recall()),
             Command("ring", "ask the other side for attention", lambda _: self._ring()),
             Command("quit", "end the conversation; words after it are sent as the reason", self.quit),
@@ -181,7 +181,7 @@ class Session:
         """Takes the newest held message back into the line. Raises NotAllowedError when nothing is held."""
         text = self.endpoint.recall()
         if text is None:
-            raise NotAllowedError("Nothing is held.")
+            raise NotAllowedError("No message is held.")
         self._view.recalled(text)
         self._view.refresh()
 
@@ -475,8 +475,8 @@ async def run_session(
 
 
 def _sentence_for(error: Exception) -> Exception:
-    """What the user is told of an error that ends the program."""
+    """The error that the user sees when the program ends with `error`."""
     if isinstance(error, PychatError | EOFError):
         return error
     what = f"{type(error).__name__}: {printable(str(error))}"
-    return PychatError(f"The program has a fault ({what}). Please report it.")
+    return PychatError(f"This is a bug in pychat ({what}). Please report it.")

@@ -18,7 +18,7 @@ from pychat_client.trust.fingerprint import safety_number
 
 CLASSIC = "a classic program"
 
-_AS_FAR_AS_KNOWN = "as far as is known here"  # without a connection the other side may have gone on
+_AS_FAR_AS_KNOWN = "as far as this program knows"  # without a connection the other side may have gone on
 
 JsonValue = str | int | bool | None
 
@@ -150,7 +150,7 @@ def _other_side(status: Status) -> Fact:
     if not other:
         return Fact("There is no caller yet.", ToolbarItem("no caller yet"), keys)
     if status.between_callers and endpoint.quit_unconfirmed and not status.connected:
-        return Fact(f"You ended the conversation with {other}, who may not know it yet.", keys=keys)
+        return Fact(f"You ended the conversation with {other}. {other} may not know it yet.", keys=keys)
     if status.between_callers:
         over = f"The conversation with {other} has ended."
         if not status.connected:
@@ -246,9 +246,12 @@ def _protection(status: Status) -> Fact:
 def _identity(status: Status) -> tuple[str, str]:
     """What is known of the key at the other end of an encrypted connection, as a sentence and in a few words."""
     if status.caller is None and status.key is not None:
-        return "The host has proved that it has the key that you trust.", "known host"
+        return "The host has the key that you trust.", "known host"
     if status.caller is None:
-        return "A certificate authority of this system has certified the host's name.", "certificate valid"
+        return (
+            "A certificate authority that this system trusts has signed the host's certificate.",
+            "certificate valid",
+        )
     if status.caller.name is None:
         return "There is no caller list: anyone can call, and the caller is not verified.", "anyone can call"
     name = printable(status.caller.name)
@@ -264,7 +267,7 @@ def _host_key(status: Status) -> Fact:
 def _safety_number(status: Status) -> Fact:
     if status.key is None or status.plaintext:
         return Fact()
-    return Fact(f"Safety number {safety_number(status.key)}, the same on both sides.")
+    return Fact(f"The safety number is {safety_number(status.key)}; both sides see the same one.")
 
 
 def _retention(status: Status) -> Fact:
@@ -321,8 +324,8 @@ def _classic(status: Status) -> Fact:
     if not (status.endpoint.classic and status.other):
         return Fact()
     return Fact(
-        f"{status.other}'s program is a classic one: it does not tell what it has received, "
-        "and cannot resume a lost connection."
+        f"{status.other} uses {CLASSIC}. It does not confirm messages, and the conversation ends "
+        "when the connection is lost."
     )
 
 
@@ -359,8 +362,8 @@ _FACTS: tuple[Callable[[Status], Fact], ...] = (
 def away(role: Role, other: str) -> str:
     """That the other side is away, and when it gets the messages. role: this side's."""
     if role is Role.PEER:
-        return f"{other} is not at the console, and will see your messages on returning."
-    return f"{other} is not connected, and will get your messages on reconnecting."
+        return f"{other} is not at the console now. Your messages wait there until {other} is back."
+    return f"{other} is not connected now. Your messages are delivered when {other} is back."
 
 
 def kept(retention: str, host: str) -> str:

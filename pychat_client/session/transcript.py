@@ -49,7 +49,7 @@ class Transcript:
             os.close(self._fd)
             self._fd = None
             raise PychatError(
-                f"The log {self._path} ends here: {error.strerror}. The conversation goes on."
+                f"Cannot write to the log {self._path} any more: {error.strerror}. The conversation goes on."
             ) from None
 
 
@@ -59,11 +59,11 @@ def _open(path: Path) -> int:
         fd = os.open(path, flags, 0o600)
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            raise UsageError(f"The log {path} has to be a file of your own.")
+            raise UsageError(f"Cannot use the log {path}: it has to be a regular file that belongs to you.")
         os.fchmod(fd, 0o600)
     except OSError as error:
         why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-        raise UsageError(f"The log {path} cannot be written: {why}.") from None
+        raise UsageError(f"Cannot write the log {path}: {why}.") from None
     return fd
 
 

@@ -42,9 +42,9 @@ class TypingIndicator:
         user is not there."""
         now = asyncio.get_running_loop().time()
         if wait := self._sent.wait(wire.Ring(), now):
-            raise NotAllowedError(f"You have just rung. Try again in {wait:.0f} s.")
+            raise NotAllowedError(f"You can ring again in {wait:.0f} s.")
         if not self._give(wire.Ring(), now):
-            raise NotAllowedError("Not rung: the other side is not there.")
+            raise NotAllowedError("Not rung: the other person is not connected.")
 
     def other_types(self) -> None:
         """A sign of typing has arrived."""

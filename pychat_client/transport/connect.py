@@ -73,7 +73,7 @@ def dial_error(error: Exception, host: str, port: int) -> TransportError:
         case socket.gaierror():
             return UnreachableError(f"Unknown host '{name}': {error.strerror}.")
         case UnicodeError():
-            return UnreachableError(f"Unknown host '{name}': this is not a valid host name.")
+            return UnreachableError(f"'{name}' is not a valid host name.")
         case TimeoutError():
             return UnreachableError(f"{name} does not answer on port {port}.")
         case _:

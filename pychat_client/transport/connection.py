@@ -56,9 +56,9 @@ class CloseReason(Enum):
     CLOSED_HERE = "closed by this side"
     NO_ANSWER = "no answer"
     NO_HELLO = "no hello in time"
-    SLOW_READER = "the other side does not read what it is sent"
+    SLOW_READER = "the other side does not read what we send"
     REMOTE_ERROR = "the other side reported an error"
-    EVICTED = "another caller needed the place"
+    EVICTED = "too many connections, and a newer one took the place"
     NOT_LISTED = os_errors.NOT_LISTED
     SYSTEM_ERROR = "a network error"
     """The clause that the owner gets is the system's own (`os_errors.describe`)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 
-NOT_LISTED = "your certificate is not on the list of callers there"
+NOT_LISTED = "your certificate is not on the list of callers of that host"
 
 _REFUSED_CERTIFICATE = frozenset(
     (
@@ -28,7 +28,7 @@ def describe(error: Exception) -> str:
     """What went wrong, as a clause without error numbers."""
     if isinstance(error, ssl.SSLError):
         reason = _openssl_reason(error)
-        return _TLS_CLAUSES.get(reason, reason) or "the other side broke off the handshake"
+        return _TLS_CLAUSES.get(reason, reason) or "the other side ended the TLS handshake"
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower()  # asyncio puts its own sentence into strerror
     if isinstance(error, OSError) and "[Errno" in str(error):  # several addresses failed: the first stands for all

@@ -74,7 +74,7 @@ def _decide(options: CallOptions, shown: str, call: Callable[[str], None] | None
         return
     if not sys.stdin.isatty():
         raise UntrustedHostError(
-            f"{page}There is no terminal to ask you. To accept this key, use --fingerprint {shown}; "
+            f"{page}pychat cannot ask you without a terminal. To accept this key, use --fingerprint {shown}; "
             "to accept any new key, use --accept-new."
         )
     print(page, file=sys.stderr)
@@ -98,5 +98,5 @@ def _compare(name: str, shown: str, given: str) -> None:
     """Raises UntrustedHostError unless the host shows the key that the user has given."""
     if given != shown:
         raise UntrustedHostError(
-            f"The key of {name} is not the one you gave. Nothing has been sent.\nIt is {shown}."
+            f"The key of {name} is not the one that you gave. Nothing has been sent.\nThe host shows {shown}."
         )

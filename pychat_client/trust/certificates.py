@@ -25,7 +25,7 @@ def make_certificate(path: Path, name: str) -> None:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import NameOID
     except ImportError:
-        raise PychatError("Cannot make a key: the Python package 'cryptography' is not installed.") from None
+        raise PychatError("Cannot make a key: install the Python package 'cryptography'.") from None
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

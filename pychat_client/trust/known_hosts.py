@@ -34,7 +34,7 @@ class KnownHosts:
         except ValueError:
             pinned, certificate = "", b""
         if fingerprint(certificate) != pinned:
-            raise PychatError(f"The line of {printable(name)} in {self.path} is damaged: remove that line.")
+            raise PychatError(f"The entry of {printable(name)} in {self.path} is damaged: remove that line.")
         return certificate
 
     def names(self) -> list[tuple[str, str]]:

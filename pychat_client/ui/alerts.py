@@ -114,7 +114,7 @@ class Alerts:
                 stdin=nowhere,
                 stdout=nowhere,
                 stderr=nowhere,
-                start_new_session=True,  # it goes on when the chat ends, and gets no Ctrl-C
+                start_new_session=True,  # it goes on when the session ends, and gets no Ctrl-C
             )
         except OSError as error:
             name = printable(self._preferences.hook[0])

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 LINE_MAX = 1 << 16
-"""Bytes that are read at once, and kept of one line: far over a message, so that its length can still be told."""
+"""Bytes that are read at once, and kept of one line: much more than a message has."""
 
 READ_SECONDS = 0.5
 """How long the end waits for a read that has begun; only where another program reads too can that be longer."""

@@ -76,9 +76,9 @@ class JsonLines(LineView):
                 case {"command": str(command), **others} if "text" not in others:
                     _obey(session, command)
                 case _:
-                    raise UsageError('A line of the input is {"text": "…"} or {"command": "…"}.')
+                    raise UsageError('Each line must be {"text": "…"} or {"command": "…"}.')
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"A line of the input is not JSON: {printable(str(error))}.") from None
+            raise UsageError(f"The line is not valid JSON: {printable(str(error))}.") from None
 
     def refused(self, line: bytes, error: PychatError) -> None:
         self._emit("error", text=str(error), input=line.decode(errors="replace").removesuffix("\n"))
@@ -109,5 +109,5 @@ class JsonLines(LineView):
 def _obey(session: Session, command: str) -> None:
     if command.partition(" ")[0] not in session.commands or "\n" in command:
         known = ", ".join(session.commands)
-        raise UsageError(f"There is no command '{printable(command[:40])}'; there are {known}.")
+        raise UsageError(f"There is no command '{printable(command[:40])}'. The commands are: {known}.")
     session.submit(f"\\{command}")

@@ -33,7 +33,7 @@ KEYS = (
     ("Ctrl-R", "search the earlier lines"),
     ("Right", "accept the suggestion"),
     ("Ctrl-X Ctrl-E", "edit the message in $EDITOR"),
-    ("Ctrl-Z", "suspend; 'fg' comes back"),
+    ("Ctrl-Z", "suspend; type 'fg' to come back"),
     ("Ctrl-C", "clear the line; on an empty line, leave at once"),
     ("Ctrl-D", "on an empty line, leave"),
 )
@@ -49,7 +49,7 @@ _in_line = has_focus(DEFAULT_BUFFER)  # a search has its own keys
 def make_bindings(
     session: Session, notice: Notice, focused: Callable[[bool], None], lend: Lend
 ) -> KeyBindingsBase:
-    """The keys of a chat, which come before those of the toolkit.
+    """The keys of a session, which come before those of the toolkit.
 
     notice: shows a sentence; focused: is called when the terminal gets or loses the focus; lend: leaves the
     terminal to an editor or the shell.
@@ -95,7 +95,7 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         text = event.data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
         if len(text) > PASTE_MAX:
-            notice(f"Not pasted: {len(text):,} characters. At most {PASTE_MAX:,} can be pasted.")
+            notice(f"Not pasted: {len(text):,} characters are too many (at most {PASTE_MAX:,}).")
         else:
             event.current_buffer.insert_text(text)
 

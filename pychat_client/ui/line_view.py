@@ -116,4 +116,4 @@ class LineView(HeadlessView):
             if self._session is not None and not self._session.done:
                 self._session.finish(ExitStatus.FAILED)
                 if stream is sys.stdout and not isinstance(error, BrokenPipeError):
-                    self.notice(f"Messages cannot be written: {error}.")
+                    self.notice(f"Cannot write to stdout: {error}.")

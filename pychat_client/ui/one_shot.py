@@ -121,7 +121,7 @@ class OneShot(HeadlessView):
             session.give_up(self._seconds)
         elif not session.done:
             self._late = True
-            stored = "Stored on the other host, but not answered"
+            stored = "Stored on the other host, but no reply came"
             self.notice(f"{stored if session.all_stored() else 'Not confirmed'} in time.")
             session.interrupt()
 
@@ -142,4 +142,4 @@ class OneShot(HeadlessView):
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries again when it ends
             self._unwritten = True
-            self.notice(f"The answer has arrived, but cannot be written: {error.strerror}.")
+            self.notice(f"The reply has arrived, but pychat cannot write it to stdout: {error.strerror}.")

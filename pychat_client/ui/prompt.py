@@ -1,4 +1,4 @@
-"""The line being typed, with its menu and the toolbar: prompt_toolkit's prompt, with what a chat needs besides."""
+"""The line being typed, with its menu and toolbar: prompt_toolkit's prompt, and what a session needs besides."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NO_TOOLBAR = "This terminal does not report its cursor position, so there is no
 
 
 class Prompt:
-    """The prompt of one chat."""
+    """The prompt of one session."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The chat on a terminal: one prompt that never ends, and everything that arrives above it."""
+"""The session on a terminal: one prompt that never ends, and everything that arrives above it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Screen(FrontEnd):
         self._terminal = terminal
         self._scrollback = Scrollback(terminal, colours)
         self._alerts = Alerts(preferences, terminal.write_escape, self.notice)
-        self._prompt: Prompt | None = None  # before the chat
+        self._prompt: Prompt | None = None  # before the session
         self._running: asyncio.Task[None] | None = None  # the task of `run`
         self._lending: asyncio.Task[None] | None = None  # asyncio itself does not keep a task alive
 
@@ -114,13 +114,13 @@ class Screen(FrontEnd):
             with suppress(OSError):  # the terminal is gone
                 self._terminal.leave()
         if prompt.line.text.strip():  # the line is not on the screen any more
-            self.notice(f"This was not sent: {as_sent(prompt.line.text)}")
+            self.notice(f"Not sent: {as_sent(prompt.line.text)}")
 
     def stop(self) -> None:
         if self._prompt is not None:
             self._prompt.exit()
         if self._running is not None and self._terminal.hung_up():
-            # A suspended chat, or one with an open editor, would wait for ever to restore a terminal that is gone.
+            # A suspended session, or one with an open editor, would wait forever for a terminal that is gone.
             asyncio.get_running_loop().call_later(HANGUP_SECONDS, self._running.cancel)
 
     def _lend(self, use: Callable[[], Awaitable[None]]) -> None:

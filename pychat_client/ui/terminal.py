@@ -1,4 +1,4 @@
-"""The terminal as the screen writes to it, who uses it, and its modes while the chat does.
+"""The terminal as the screen writes to it, who uses it, and its modes while the session does.
 
 prompt_toolkit switches bracketed paste off and on again whenever it starts a new drawing. A paste at that moment
 would arrive as typed lines, and be sent. Here the modes last from `take` to `leave`.
@@ -39,13 +39,13 @@ _NARROW = 40
 class Holder(Enum):
     """Who uses the terminal."""
 
-    SHELL = "the shell, before and after the chat"
-    CHAT = "the chat"
-    GUEST = "an editor, or the shell while the chat is suspended"
+    SHELL = "the shell, before and after the session"
+    SESSION = "the session"
+    GUEST = "an editor, or the shell while the session is suspended"
 
 
 class Output(Vt100_Output):
-    """The terminal on standard output, for a question before the chat."""
+    """The terminal on standard output, for a question before the session."""
 
     @classmethod
     def on_stdout(cls) -> Self:
@@ -59,7 +59,7 @@ class Output(Vt100_Output):
 
 
 class Terminal(Output):
-    """The same for the chat."""
+    """The same for the session."""
 
     _holder = Holder.SHELL
 
@@ -82,17 +82,17 @@ class Terminal(Output):
         """See `leave`."""
 
     def take(self, *, focus: bool) -> None:
-        """The chat uses the terminal. A paste comes in one piece; with `focus` the terminal reports its focus."""
-        self._holder = Holder.CHAT
+        """The session uses the terminal. A paste comes in one piece; `focus`: the terminal reports its focus."""
+        self._holder = Holder.SESSION
         self.write_escape(_PASTE_ON + _FOCUS_ON * focus)
 
     def lend(self) -> None:
-        """A guest uses the terminal, with the modes that it had before the chat."""
+        """A guest uses the terminal, with the modes that it had before the session."""
         self._holder = Holder.GUEST
         self.write_escape(_PASTE_OFF + _FOCUS_OFF)
 
     def leave(self) -> None:
-        """The chat is over, and the terminal has the modes that it had before."""
+        """The session is over, and the terminal has the modes that it had before."""
         self._holder = Holder.SHELL
         self.write_escape(_PASTE_OFF + _FOCUS_OFF)
 

@@ -1,8 +1,8 @@
 """One connection of a console, over the UNIX socket.
 
-Owns the connection and the place in the journal up to which the console has been told. The console is told the
-journal forward: first what it missed of conversations that are over, then the running one. So a slow or new
-console needs no queue.
+Owns the connection, and the place in the journal up to which it has sent the console everything. It reads the
+journal forward: first what the console missed of conversations that are over, then the running one. So a slow or
+new console needs no queue.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class ConsoleState(Enum):
     """What a console's connection has come to."""
 
     CONNECTED = "connected"  # it has not attached
-    CATCHING_UP = "catching up"  # it is being told what it missed
-    READY = "ready"  # it has been told that it is up to date
+    CATCHING_UP = "catching up"  # the daemon sends what it missed
+    READY = "ready"  # it is up to date, and knows it
 
 
 class ConsoleSession(EndpointSession):
@@ -120,12 +120,12 @@ class ConsoleSession(EndpointSession):
         self.connection.close([*stored, wire.Error("taken-over", f"{user} has taken over the console.")])
 
     def _is_up_to_date(self) -> bool:
-        """Whether the console has been told all that it missed of conversations that are over."""
+        """Whether the console has got all that it missed of conversations that are over."""
         conversation = self._cursor.conversation
         return conversation is None or conversation.ended is None
 
     def _is_told_running(self) -> bool:
-        """Whether the console is being told the running conversation."""
+        """Whether the console gets the running conversation now."""
         conversation = self._cursor.conversation
         return conversation is not None and conversation is self._switchboard.conversation
 
@@ -188,10 +188,10 @@ class ConsoleSession(EndpointSession):
             return running
         return self._switchboard.journal.by_id(number)
 
-    # -------------------------------------------------------------- what it is told
+    # -------------------------------------------------------------- what goes to it
 
     def _begin(self, conversation: Conversation, peer_offset: int, operator_offset: int) -> None:
-        """From here on the console is told `conversation`, without the first messages of each side."""
+        """From here on the console gets `conversation`, without the first messages of each side."""
         self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset)
         heading = conversation.heading(peer_offset, operator_offset)
         running, peer = self._is_told_running(), self._switchboard.peer
@@ -292,4 +292,4 @@ class ConsoleSession(EndpointSession):
         self.send_backlog()
 
     def _journal_words(self, error: JournalError) -> str:
-        return f"{error} Your program keeps your messages until they can be stored."
+        return f"{error} Your program keeps your messages until pychatd can store them."

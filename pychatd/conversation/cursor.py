@@ -1,4 +1,4 @@
-"""How far a console has been told of the journal."""
+"""How much of the journal the daemon has sent to a console."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pychatd.conversation.model import Conversation, Entry
 class Cursor:
     """A place in the journal, read forward: one conversation after the other, each from its first message.
 
-    previous: the number of the conversation that was told before
-    conversation: the one that is being told; None between two
-    seq: how many of its messages, of both sides, have been told or left out
+    previous: the number of the conversation that was sent before
+    conversation: the one that is being sent; None between two
+    seq: how many of its messages, of both sides, have been sent or left out
     peer_offset, operator_offset: the first messages of each side, which are not repeated
     own_until: the operator's messages up to this one are repeated; this console has sent the later ones itself
     acked: the console's last ack; None before it has acked the line that begins the conversation
@@ -68,7 +68,7 @@ class Cursor:
         return Cursor(self.conversation.id)
 
     def repeats(self, entry: Entry) -> bool:
-        """Whether the console has to be told a message, because it neither has it nor has sent it since."""
+        """Whether the daemon sends the console a message: it neither has it, nor has sent it since."""
         if entry.role is Role.OPERATOR:
             return self.operator_offset < entry.n <= self.own_until
         return entry.n > self.peer_offset

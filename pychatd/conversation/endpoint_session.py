@@ -112,7 +112,7 @@ class EndpointSession(ABC):
 
     @abstractmethod
     def _journal_words(self, error: JournalError) -> str:
-        """What this end is told when the journal fails."""
+        """The sentence for this side when the journal fails."""
 
     def _handle_control(self, frame: wire.Frame) -> None:
         """A frame that is no message."""
@@ -121,7 +121,7 @@ class EndpointSession(ABC):
                 if self._signals.give(frame, asyncio.get_running_loop().time()):
                     self._switchboard.forward_signal(self, frame)
             case wire.Hello():
-                raise ProtocolError("hello", "There has been a hello already.")
+                raise ProtocolError("hello", "Only the first line can be a hello.")
             case _:  # a later version may send others
                 pass
 
@@ -132,13 +132,15 @@ class EndpointSession(ABC):
         if not isinstance(frame, wire.Hello):
             raise ProtocolError("hello", "The first line has to be a hello.")
         if frame.version not in versions:
-            raise ProtocolError("version", f"This daemon speaks version {wire.VERSION}, not {frame.version}.")
+            raise ProtocolError(
+                "version", f"Version {frame.version} is not supported, only version {wire.VERSION}."
+            )
         return frame
 
     def _check_handles(self, messages: Sequence[wire.Message], handle: str) -> None:
         for message in messages:
             if message.handle != handle:
-                raise ProtocolError("handle", "The handle is not that of the hello.")
+                raise ProtocolError("handle", "The handle is not the same as in the hello.")
 
     def _set_deadline(self, seconds: float, action: Callable[[], None]) -> None:
         self._cancel_deadline()

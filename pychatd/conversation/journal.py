@@ -281,7 +281,7 @@ class Journal:
         if version > len(_MIGRATIONS):
             raise JournalError(
                 f"The journal {self._path} was written by a newer pychatd (version {version}). "
-                "Install that one again, or move the file away."
+                "Install that version again, or move the file away."
             )
         for number, script in enumerate(_MIGRATIONS[version:], version + 1):
             self._db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

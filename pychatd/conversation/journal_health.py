@@ -1,4 +1,4 @@
-"""Whether the journal works: when both ends are told, and when it has to be read again."""
+"""Whether the journal works: when the daemon tells both sides, and when it has to read the journal again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pychat_client.protocol import wire
 
-FAILED = "Messages cannot be stored on the daemon's host now. They are delivered as soon as they can be stored."
+FAILED = "pychatd cannot store messages now (is its disk full?). It delivers them when it can."
 WORKS_AGAIN = "Messages are stored again."
 
 log = logging.getLogger("pychatd")

@@ -120,7 +120,7 @@ class Conversation:
         """Raises ProtocolError when one side counts more messages of `role` than there are."""
         sent = self.turn_state.count(role)
         if count > sent:
-            raise ProtocolError("ack", f"{count} messages cannot have arrived: {sent} were sent.")
+            raise ProtocolError("ack", f"{count} messages were confirmed, but only {sent} were sent.")
 
     def mark_shown(self, role: Role, count: int) -> bool:
         """Notes that the user of `role` has seen `count` messages. Returns whether that is new.

@@ -52,14 +52,14 @@ class PeerState(Enum):
     CONNECTED = "connected"  # it has not said hello
     WAITING = "waiting"  # it has our hello, and may send the first message
     TALKING = "talking"  # it takes part in its conversation
-    END_SENT = "end sent"  # it has been told that the conversation is over, and may still ack
+    END_SENT = "end sent"  # it has got the end of the conversation, and may still ack
     LEFT = "left"  # it has said \quit
-    REJECTED = "rejected"  # it has been told that it is not, or no longer, wanted
+    REJECTED = "rejected"  # the daemon has refused it, or ended its connection
 
 
 def busy_words(grace: float) -> str:
-    """What a caller is told when the seat is taken. It is the same for everybody: it does not say who talks, or
-    whether anybody does. A caller whose own program was killed reads it too."""
+    """The sentence for a caller when the seat is taken. Every caller gets the same one: it does not say who talks,
+    or whether anybody does. A caller whose own program was killed reads it too."""
     dropped = f", or a dropped caller may come back within {grace:g} s" if grace else ""
     return f"Busy: somebody else is talking{dropped}. Try later or use --wait."
 
@@ -349,7 +349,7 @@ class PeerSession(EndpointSession):
         if not count:
             return
         if conversation is None:
-            raise ProtocolError("ack", "Nothing was sent that could be acked.")
+            raise ProtocolError("ack", "A message was confirmed, but none was sent.")
         self._switchboard.mark_shown(conversation, Role.PEER, count)
         if conversation.ended is not None:
             self.send_backlog()
@@ -357,11 +357,13 @@ class PeerSession(EndpointSession):
     # -------------------------------------------------------------- trouble
 
     def _on_timeout(self) -> None:
-        log.info("%s: said nothing in time", self.address)
-        self.connection.close([wire.Error("slow", "You did not write in time. Call again when you are ready.")])
+        log.info("%s: sent nothing in time", self.address)
+        words = "You did not send a message in time. Call again when you are ready."
+        self.connection.close([wire.Error("slow", words)])
 
     def _journal_words(self, error: JournalError) -> str:
-        return "The other side cannot store messages now. Your program keeps your messages until it can."
+        keeps = "Your program keeps your messages until it can."
+        return f"The other host cannot store messages now (is its disk full?). {keeps}"
 
 
 def _is_older(hello: wire.Hello, call: int) -> bool:

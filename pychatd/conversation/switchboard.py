@@ -32,7 +32,7 @@ FALLBACK_HANDLE = "operator"
 CONNECTION_LOST = "the connection was lost"
 DAEMON_STOPPED = "the daemon was stopped"
 JOURNAL_DAMAGED = "the journal was damaged"
-REPLACED = "no reconnection in time; a new call took over"
+REPLACED = "no reconnection in time, and somebody else called"
 """Why the daemon itself ends a conversation. Both users read it behind "NAME ended the conversation: "."""
 
 STOPPING = "The daemon is stopping. The conversation is kept, and continues when the daemon is back."
@@ -126,7 +126,7 @@ class Switchboard:
         for other in list(self.waiting_callers):
             other.reject_busy()
         log.info(
-            "conversation %d: %s from %s has the seat",
+            "conversation %d: %s from %s is connected",
             conversation.id,
             printable(conversation.handle),
             caller.address,
@@ -245,8 +245,8 @@ class Switchboard:
     # -------------------------------------------------------------- when the journal fails
 
     def journal_failed(self, error: JournalError) -> None:
-        """Both ends are told. The end that caused it then loses its connection, and comes back with what was
-        not acked."""
+        """Tells both sides. The side that caused the failure then loses its connection, and sends again what was
+        not acked when it is back."""
         log.error("%s", error)
         if isinstance(error, JournalDamagedError):
             self._end_damaged(error)
@@ -275,7 +275,7 @@ class Switchboard:
                 end.send_backlog()
 
     def _as_told(self, running: Conversation | None) -> Conversation | None:
-        """The running conversation, as the object that the console already has if it has been told of it."""
+        """The running conversation, as the object that the console's session already has, if it knows it."""
         told = None if self.operator is None else self.operator.conversation
         if running is None or told is None or told.id != running.id:
             return running
@@ -302,7 +302,7 @@ class Switchboard:
         if conversation is None:
             return
         self._store_end(conversation, reason)
-        unread = "".join(f", {n} of the {r.value} not shown" for r in Role if (n := conversation.unread(r)))
+        unread = "".join(f", unread from the {r.value}: {n}" for r in Role if (n := conversation.unread(r)))
         log.info("conversation %d: ended by %s%s", conversation.id, by, unread)
         self.prune()
         self.conversation = None
@@ -335,7 +335,7 @@ class Switchboard:
         conversation = self.conversation
         if conversation is None:
             return
-        log.info("conversation %d: the connection is gone: %s", conversation.id, why)
+        log.info("conversation %d: connection lost: %s", conversation.id, why)
         if conversation.classic:
             self.end_conversation(CONNECTION_LOST, "the connection")
             return

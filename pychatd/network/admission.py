@@ -109,7 +109,7 @@ class Admission:
         try:
             await self._serve(sock, pending)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            log.info("%s: not admitted: %s", host, error)
+            log.info("%s: not admitted: %s", host, str(error) or "no complete handshake in time")
         finally:
             sock.close()
             self._pending.pop(pending, None)

@@ -68,7 +68,7 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
         else:
             _make(path)
     if settings.key is not None and settings.certificate is None:
-        raise UsageError(f"The key {settings.key} needs its certificate: add the setting certificate.")
+        raise UsageError("'key' is set without 'certificate': set both.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # a resumed TLS session would show no certificate
@@ -92,7 +92,7 @@ def _load_names(directory: Path, complaints: list[str]) -> dict[bytes, str]:
     try:
         files = sorted(file for file in directory.iterdir() if file.suffix == ".pem")
     except OSError as error:
-        complaints.append(f"Cannot read the allowlist {directory}: {error.strerror}. No caller is admitted.")
+        complaints.append(f"Cannot read the allowlist {directory}: {error.strerror}. pychatd refuses all callers.")
         return names
     for file in files:
         try:
@@ -102,9 +102,9 @@ def _load_names(directory: Path, complaints: list[str]) -> dict[bytes, str]:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
             names[certificate] = "_".join(printable(file.stem).split())
         except (PychatError, ssl.SSLError) as error:
-            complaints.append(f"Not on the allowlist: {printable(str(error))}")
+            complaints.append(f"Skipped a file of the allowlist: {printable(str(error))}")
     if not names:
-        complaints.append(f"The allowlist {directory} has no certificate. No caller is admitted.")
+        complaints.append(f"The allowlist {directory} has no certificate. pychatd refuses all callers.")
     return names
 
 
@@ -122,7 +122,8 @@ def _make(path: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PychatError(f"Cannot make the key of the service: {error}.") from None
     if result.returncode != 0:
-        raise PychatError(f"Cannot make the key of the service: {result.stderr.strip()[-200:]}")
+        why = result.stderr.strip()[-200:] or f"the program ended with status {result.returncode}."
+        raise PychatError(f"Cannot make the key of the service: {why}")
 
 
 def _clause(error: OSError) -> str:

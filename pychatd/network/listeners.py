@@ -60,7 +60,7 @@ def sort(passed: Sequence[socket.socket]) -> Listeners:
         elif sock.family == socket.AF_UNIX and not consoles and isinstance(sock.getsockname(), str):
             consoles.append(sock)
         else:
-            raise UsageError(f"systemd passes a socket that pychatd cannot use: {sock.getsockname()!r}.")
+            raise UsageError(f"The socket unit passes a socket that pychatd cannot use: {sock.getsockname()!r}.")
         sock.setblocking(False)
     if not (tcp and consoles):
         missing = "the console's socket" if tcp else "the port"
@@ -134,7 +134,7 @@ def _bind_error(error: OSError, address: str, port: int) -> PychatError:
         case errno.EACCES | errno.EPERM:
             return PermissionDeniedError(f"Cannot open port {port}: only root may open ports below 1024.")
         case errno.EADDRNOTAVAIL:
-            return UsageError(f"This machine does not have the address {address}; see --listen.")
+            return UsageError(f"This host does not have the address {address}: correct 'listen'.")
         case _:
             return TransportError(f"Cannot open port {port} on {address}: {error.strerror}.")
 

@@ -196,7 +196,7 @@ class Server:
             self._log_warnings(settings, identity)
             self._callers.apply(settings, identity)
             if changed := self._restart_required(settings):
-                log.warning("Changed settings that need a restart: %s", ", ".join(changed))
+                log.warning("Restart the service to apply: %s", ", ".join(changed))
             self._switchboard.reload(settings, identity.fingerprint)
             log.info("The configuration has been reloaded")
         systemd.notify("READY=1")
@@ -212,7 +212,7 @@ class Server:
         for complaint in identity.complaints:
             log.error("%s", complaint)
         if self._listeners.passed and settings.listen != EVERYWHERE:
-            log.warning("The setting listen has no effect: ListenStream= in systemd's socket unit opens the port")
+            log.warning("'listen' has no effect: ListenStream= in systemd's socket unit opens the port")
         if not settings.sync:
             log.warning("%s is set: confirmed messages may not survive a power failure", UNSAFE_NO_SYNC)
 

@@ -11,6 +11,8 @@ from pychat_client.errors import UsageError
 PASSED_FIRST = 3
 """The first descriptor that systemd passes (sd_listen_fds(3))."""
 
+_UNUSABLE = "The socket unit passes something that pychatd cannot use"
+
 
 def passed_sockets() -> list[socket.socket]:
     """The listening sockets that systemd has opened for this process (sd_listen_fds(3)).
@@ -28,9 +30,9 @@ def passed_sockets() -> list[socket.socket]:
             sock = socket.socket(fileno=fd)
             listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         except OSError as error:
-            raise UsageError(f"Descriptor {fd} from systemd is not a socket: {error.strerror}.") from None
+            raise UsageError(f"{_UNUSABLE}: descriptor {fd} is not a socket ({error.strerror}).") from None
         if sock.type != socket.SOCK_STREAM or not listens:
-            raise UsageError(f"Descriptor {fd} from systemd is not of a ListenStream= with Accept=no.")
+            raise UsageError(f"{_UNUSABLE}: descriptor {fd} is not from ListenStream= with Accept=no.")
         passed.append(sock)
     return passed
 

@@ -190,7 +190,10 @@ async def test_an_aborted_connection_has_the_given_reason() -> None:
     async with connected() as (owner, connection, raw):
         connection.abort(CloseReason.EVICTED)
         await connection.closed
-        assert (owner.lost, connection.close_reason) == (["another caller needed the place"], CloseReason.EVICTED)
+        assert (owner.lost, connection.close_reason) == (
+            ["too many connections, and a newer one took the place"],
+            CloseReason.EVICTED,
+        )
         assert await raw.rest() == []
 
 
@@ -201,7 +204,7 @@ async def test_a_connection_aborted_before_it_is_made_closes() -> None:
     connection.abort(CloseReason.EVICTED)
     raw = await attach(connection)
     await connection.closed
-    assert (owner.lost, connection.live) == (["another caller needed the place"], False)
+    assert (owner.lost, connection.live) == (["too many connections, and a newer one took the place"], False)
     assert await raw.rest() == []
     raw.hang_up()
 
@@ -318,7 +321,7 @@ async def test_a_slow_reader_is_dropped_at_a_limit() -> None:
                 or connection._transport.get_write_buffer_size() <= UNSENT_MAX + 60_000
             )
         await connection.closed
-        assert owner.lost == ["the other side does not read what it is sent"]
+        assert owner.lost == ["the other side does not read what we send"]
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_turns_allow_each_legal_history_and_no_other(turns: Turns) -> None:
                 legal += [before + who] if len(before) < 8 else []
                 continue
             with pytest.raises(
-                ProtocolError, match="speaks first" if not before else "other side's turn"
+                ProtocolError, match="sends the first message" if not before else "other side's turn"
             ) as broken:
                 counts.add(role)
             assert broken.value.code == "turn"
@@ -441,11 +441,11 @@ def test_a_message_is_kept_until_it_is_acked() -> None:
 def test_an_ack_of_more_than_was_sent_is_an_error() -> None:
     endpoint = begin(PEER)
     endpoint.say("one")
-    with pytest.raises(ProtocolError, match="2 messages were acked, and 1 were sent"):
+    with pytest.raises(ProtocolError, match="2 messages were confirmed, but only 1 were sent"):
         endpoint.receive(wire.Ack(2))
     endpoint.connection_lost()
     endpoint.greet()
-    with pytest.raises(ProtocolError, match="has 2 messages, and 1 were sent"):
+    with pytest.raises(ProtocolError, match="2 messages were confirmed, but only 1 were sent"):
         endpoint.receive(hello(got=2))
     assert list(endpoint.outbox) == ["one"]
 
@@ -741,7 +741,7 @@ def test_a_daemon_that_forgot_the_conversation_ends_it() -> None:
     endpoint.say("two")
     events, sent = again(endpoint, hello(session="new"))
     lost = Leftovers(not_confirmed=("two",))
-    assert events == [Ended("alice", True, "The other side does not know this conversation any more.", lost)]
+    assert events == [Ended("alice", True, "the other host has lost this conversation", lost)]
     assert sent == []
 
 
@@ -992,7 +992,7 @@ def test_another_version_is_an_error() -> None:
     for role in Role:
         endpoint = make_endpoint(role, HANDLES[role])
         endpoint.greet()
-        with pytest.raises(ProtocolError, match="speaks version 2") as broken:
+        with pytest.raises(ProtocolError, match="Version 2 is not supported") as broken:
             endpoint.receive(wire.Hello(2, "alice"))
         assert broken.value.code == "version"
 

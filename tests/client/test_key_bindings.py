@@ -173,7 +173,7 @@ async def test_alt_up_takes_held_messages_back_newest_first() -> None:
         one.press(CTRL_U, ALT_UP)
         await one.line_is("first")
         one.press(CTRL_U, ALT_UP)
-        await one.sees("Nothing is held.")
+        await one.sees("No message is held.")
 
 
 @in_loop

@@ -138,14 +138,14 @@ def test_padding_is_not_part_of_the_next_line() -> None:
 def test_a_long_message_is_rejected_and_the_next_one_is_not() -> None:
     fit = "é" * MESSAGE_MAX
     got = classic(f"Ann> {fit}\nAnn> {fit}x\nAnn> hi\n".encode())
-    unfit = "Not delivered: 501 characters, and at most 500 can be sent."
+    unfit = "Not delivered: the message has 501 characters; the limit is 500."
     assert got == [ANN, wire.Message("Ann", fit), wire.Rejected("too-long", unfit), wire.Message("Ann", "hi")]
 
 
 def test_an_endless_line_is_rejected_once_and_skipped() -> None:
     codec = PersonCodec()
     assert list(codec.feed(b"x" * (LINE_MAX - 1))) == []
-    refusal = wire.Rejected("too-long", "Not delivered: at most 500 characters can be sent.")
+    refusal = wire.Rejected("too-long", "Not delivered: a message has at most 500 characters.")
     assert list(codec.feed(b"x")) == [NOBODY, refusal]
     for _ in range(3):
         assert list(codec.feed(b"x" * LINE_MAX)) == []

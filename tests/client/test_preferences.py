@@ -119,7 +119,7 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
         ),
         (
             '[contacts.alice]\nhost = "h"\nport = 7000\nfingerprint = 1\n',
-            "[contacts.alice] fingerprint: put what",
+            "[contacts.alice] fingerprint: write the key that",
         ),
         (
             '[contacts.alice]\nhost = "h"\nport = 7000\nhandle = ""\n',
@@ -127,7 +127,7 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
         ),
         (
             '[contacts.alice]\nhsot = "h"\n',
-            "[contacts.alice] hsot: there is no such setting; the settings are host, port",
+            "[contacts.alice] hsot: unknown setting; the settings are host, port",
         ),
         ('\n[contacts."send"]\nhost = "h"\nport = 7000\n', "[contacts] send: 'send' is a command of pychat"),
         ('\n[contacts."-x"]\nhost = "h"\nport = 7000\n', "[contacts] -x: '-x' is not a valid name for a contact"),
@@ -135,7 +135,7 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
             '\n[contacts."a b"]\nhost = "h"\nport = 7000\n',
             "[contacts] a b: 'a b' is not a valid name for a contact",
         ),
-        ("[contact.alice]\nport = 7000\n", "contact: there is no such setting; the settings are"),
+        ("[contact.alice]\nport = 7000\n", "contact: unknown setting; the settings are"),
         ("[lines.alice]\nport = 7000\n", "lines: [lines.NAME] is now [contacts.NAME]."),
     ],
 )

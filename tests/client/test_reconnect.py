@@ -229,7 +229,7 @@ async def test_an_unexpected_error_in_a_call_ends_the_program() -> None:
 
     view = Notes()
     session = Session(Endpoint("Bob"), view, "the test", wait=True)
-    with pytest.raises(PychatError, match=r"The program has a fault \(RuntimeError: a fault in connect\)"):
+    with pytest.raises(PychatError, match=r"This is a bug in pychat \(RuntimeError: a fault in connect\)"):
         await asyncio.wait_for(run_session(session, view.run, connect), 5)
     assert session.done
     assert session.connection_state is ConnectionState.CLOSED

@@ -122,7 +122,7 @@ async def test_the_task_that_lends_the_terminal_is_kept() -> None:
         assert one.screen._lending is not None
         one.screen._lending.cancel()
         await one.sees("-- meanwhile")
-        assert one.terminal.holder is Holder.CHAT
+        assert one.terminal.holder is Holder.SESSION
 
 
 @in_loop

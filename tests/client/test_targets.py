@@ -32,13 +32,13 @@ def test_one_word_is_a_contact_and_two_are_host_and_port() -> None:
         ([], "Missing host and port: pychat HOST PORT"),
         (
             ["bob"],
-            "'bob' is not a saved name. Your contacts: alice. To call a host, add its port: pychat bob PORT",
+            "'bob' is not a contact. Your contacts: alice. To call a host, add its port: pychat bob PORT",
         ),
         (["hostA", "x"], "'x' is not a valid port (1-65535)."),
         (["hostA", "0"], "'0' is not a valid port"),
         (["hostA", "65536"], "'65536' is not a valid port"),
         (["hostA", "\u0667"], "is not a valid port"),
-        (["\x1b[2J"], "'<U+001B>[2J' is not a saved name."),
+        (["\x1b[2J"], "'<U+001B>[2J' is not a contact."),
     ],
 )
 def test_words_that_mean_no_service_are_refused(words: list[str], sentence: str) -> None:
@@ -52,7 +52,7 @@ def test_words_that_mean_no_service_are_refused(words: list[str], sentence: str)
 def test_without_contacts_the_error_names_none() -> None:
     with pytest.raises(UsageError) as refused:
         find(["x"], {})
-    assert str(refused.value) == "'x' is not a saved name. To call a host, add its port: pychat x PORT"
+    assert str(refused.value) == "'x' is not a contact. To call a host, add its port: pychat x PORT"
 
 
 def test_the_text_follows_a_contact_or_host_and_port() -> None:
@@ -64,7 +64,7 @@ def test_the_text_follows_a_contact_or_host_and_port() -> None:
 
 
 def test_a_number_after_a_contact_is_refused_as_ambiguous() -> None:
-    with pytest.raises(UsageError, match="'alice' is a contact, so 7002 could be a port or the text"):
+    with pytest.raises(UsageError, match="7002 could be a port, or the text for your contact 'alice'"):
         find_before_text(["alice", "7002", "hello"], CONTACTS)
 
 

@@ -476,7 +476,7 @@ def test_a_file_of_a_newer_version_is_refused_unchanged(journal: Journal, file: 
         Journal(file)
     assert str(refused.value) == (
         f"The journal {file} was written by a newer pychatd (version {newer}). "
-        "Install that one again, or move the file away."
+        "Install that version again, or move the file away."
     )
     assert not isinstance(refused.value, JournalDamagedError)
     assert file.exists()

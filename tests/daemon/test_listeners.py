@@ -74,7 +74,9 @@ def test_a_port_can_be_bound_while_old_connections_linger(sockets: ExitStack) ->
 
 
 def test_an_address_of_another_machine_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match=r"^This machine does not have the address 192\.0\.2\.1; see --listen\.$"):
+    with pytest.raises(
+        UsageError, match=r"^This host does not have the address 192\.0\.2\.1: correct 'listen'\.$"
+    ):
         bind_tcp(Settings(free_port(), ("127.0.0.1", "192.0.2.1")))
 
 
@@ -191,7 +193,9 @@ def test_a_missing_socket_is_a_usage_error(tmp_path: Path, sockets: ExitStack) -
 
 def test_an_unusable_passed_socket_is_a_usage_error(tmp_path: Path, sockets: ExitStack) -> None:
     both = [listening(sockets, socket.AF_UNIX, str(tmp_path / name)) for name in ("console.sock", "more.sock")]
-    with pytest.raises(UsageError, match=r"^systemd passes a socket that pychatd cannot use: '.*/more\.sock'\.$"):
+    with pytest.raises(
+        UsageError, match=r"^The socket unit passes a socket that pychatd cannot use: '.*/more\.sock'\.$"
+    ):
         sort(both)
     with pytest.raises(UsageError):
         sort([listening(sockets, socket.AF_UNIX, f"\0pychat-test-{os.getpid()}")])

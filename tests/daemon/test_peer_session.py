@@ -29,7 +29,7 @@ def short_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
 async def _is_too_slow(raw: Raw) -> None:
     """The next line is the last, and says that the time is over."""
     (answer,) = await raw.rest()
-    assert answer.startswith("\\error slow You did not write in time")
+    assert answer.startswith("\\error slow You did not send a message in time")
 
 
 async def _drip(raw: Raw, text: str) -> None:

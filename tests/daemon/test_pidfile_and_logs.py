@@ -304,7 +304,11 @@ def test_a_passed_descriptor_has_to_be_a_listening_socket(
     listening: list[socket.socket], listener: socket.socket
 ) -> None:
     words = received(listening[0], listener, LISTEN_FDNAMES="a:b")
-    assert words == ["Descriptor 4 from systemd is not of a ListenStream= with Accept=no.", "[]"]
+    assert words == [
+        "The socket unit passes something that pychatd cannot use: "
+        "descriptor 4 is not from ListenStream= with Accept=no.",
+        "[]",
+    ]
 
 
 @pytest.mark.parametrize(

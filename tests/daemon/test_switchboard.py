@@ -204,7 +204,7 @@ async def test_a_new_caller_ends_the_conversation_after_the_grace_time(service: 
     await service.peer("Me now", handle="Eve")
     assert service.stored() == ["Me now"]
     late = await service.resume(token, "Bob> still there?")
-    assert (await late.rest())[-1].startswith("\\quit no reconnection in time; a new call took over")
+    assert (await late.rest())[-1].startswith("\\quit no reconnection in time, and somebody else called")
     assert service.stored() == ["Me now"]
 
 

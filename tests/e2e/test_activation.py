@@ -146,7 +146,7 @@ def test_listen_has_no_effect_with_passed_sockets(manager: Manager) -> None:
     process = manager.start("--listen", "127.0.0.1")
     assert process.stderr
     assert process.stderr.readline() == (
-        b"WARNING The setting listen has no effect: ListenStream= in systemd's socket unit opens the port\n"
+        b"WARNING 'listen' has no effect: ListenStream= in systemd's socket unit opens the port\n"
     )
 
 

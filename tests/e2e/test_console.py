@@ -170,7 +170,7 @@ def test_whose_turn_it_is_is_told_without_a_connection_too(line: Line) -> None:
     client.sees(") | Server's turn")
     console.enter("\\status")
     console.sees("-- Not connected: calling again (")
-    console.sees("It is your turn, as far as is known here.")
+    console.sees("It is your turn, as far as this program knows.")
     console.sees("-- Client1 called from ")
     client.enter("\\status")
     client.sees("-- The last connection was with Server.")
@@ -179,7 +179,7 @@ def test_whose_turn_it_is_is_told_without_a_connection_too(line: Line) -> None:
         assert " calls from " not in end.text().split("Not connected")[1]
 
 
-NOT_YET = "the other side learns of the end on the next connection"
+NOT_YET = "The other side learns of the end when the connection is back."
 
 
 def _quits_while_the_daemon_is_down(line: Line) -> tuple[Terminal, Terminal]:
@@ -188,10 +188,10 @@ def _quits_while_the_daemon_is_down(line: Line) -> tuple[Terminal, Terminal]:
     console.sees("calling again (")
     console.enter("\\quit dinner is ready")
     console.sees("You ended the conversation: dinner is ready.")
-    console.sees("-- Not connected: the other side")
+    console.sees("-- Not connected. The other side")
     assert NOT_YET in console.text().replace("\n  ", "")
     console.enter("\\status")
-    console.sees("You ended the conversation with Client1, who may not know it yet.")
+    console.sees("You ended the conversation with Client1. Client1 may not know it yet.")
     return console, client
 
 
@@ -200,19 +200,19 @@ def test_a_quit_waits_for_the_daemon_as_long_as_the_console_is_open(line: Line) 
     line.start()
     client.sees("Server ended the conversation: dinner is ready")
     assert client.exit_status() == 0
-    console.sees("-- The other side knows of the end now.")
+    console.sees("-- The other side knows now that you ended")
     console.sees("waiting for the next caller")
     assert line.status()["peer"] is None
     console.type("\x04")
     assert console.exit_status() == 0
-    assert "may not know of the end" not in console.text()
+    assert "may not know that you ended" not in console.text()
 
 
 def test_a_console_that_leaves_first_says_that_its_quit_may_be_lost_and_it_is(line: Line) -> None:
     console, client = _quits_while_the_daemon_is_down(line)
     console.type("\x04")
     assert console.exit_status() == 0
-    console.sees("The other side may not know of the end. If so, 'pychatd-console' returns")
+    console.sees("The other side may not know that you ended the conversation.")
     line.start()
     client.sees(" again.")
     again = line.console()  # as the sentence says
@@ -238,7 +238,7 @@ def test_the_caller_is_told_when_another_console_has_another_handle(line: Line) 
     console, client = line.talk()
     console.type("\x04")
     assert console.exit_status() == 0
-    client.sees("Server is not at the console,")
+    client.sees("Server is not at the console now.")
     line.console(handle="Al2")
     client.sees("-- Al2 is at the console now.")
     assert "is now called" not in client.text()
@@ -249,7 +249,7 @@ def test_the_caller_is_told_when_another_console_has_another_handle(line: Line) 
 def test_a_daemon_that_is_back_before_its_console_changes_nobodys_name(line: Line) -> None:
     console, client = line.talk()
     console.child.kill(signal.SIGKILL)
-    client.sees("Server is not at the console,")
+    client.sees("Server is not at the console now.")
     line.kill()
     line.start()
     client.sees("Connected to Server again.")

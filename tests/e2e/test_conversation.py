@@ -141,7 +141,7 @@ def test_a_held_message_can_be_recalled_into_the_line(line: Line) -> None:
     console.sees("Client1> second")
     assert "secnd" not in console.text()
     client.enter("\\recall")
-    client.sees("Nothing is held.")
+    client.sees("No message is held.")
 
 
 def test_turns_free_lets_both_talk_at_any_time(idle_line: Line) -> None:

@@ -178,7 +178,7 @@ def test_stop_and_status_say_that_nothing_runs(idle_line: Line) -> None:
 
 def test_status_shows_the_caller_and_the_time(line: Line) -> None:
     words = line.pychatd("status").stdout
-    assert f"Port {line.port}: pychatd runs with pid {line.pid()} since 2" in words
+    assert f"Port {line.port}: pychatd is running (pid {line.pid()}, since 2" in words
     assert "No conversation" in words
     console, _ = line.talk()
     words = line.pychatd("status").stdout
@@ -277,8 +277,8 @@ def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_line: Line) -> None
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
     assert re.sub(r"127.0.0.1:[0-9]+", "HERE", process.stderr.read().decode()).splitlines() == [
-        "INFO conversation 1: Client1 from HERE has the seat",
-        "INFO conversation 1: ended by the peer, 1 of the peer not shown",
+        "INFO conversation 1: Client1 from HERE is connected",
+        "INFO conversation 1: ended by the peer, unread from the peer: 1",
         "INFO SIGTERM: stopping",
         "INFO pychatd has stopped",
     ]

@@ -170,8 +170,8 @@ def test_messages_held_at_the_end_are_given_back(console: Program, client: Progr
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        ("Hi!", "not JSON"),
-        ("[" * 20_000, "not JSON"),
+        ("Hi!", "not valid JSON"),
+        ("[" * 20_000, "not valid JSON"),
         ('"Hi!"', '{"text": '),
         ('{"text": 7}', '{"text": '),
         ('{"text": "a", "command": "quit"}', '{"text": '),
@@ -180,11 +180,11 @@ def test_messages_held_at_the_end_are_given_back(console: Program, client: Progr
         ('{"text": "a\\u0000"}', "control character"),
         ('{"text": "\\ud800"}', "not UTF-8"),
         ('{"text": "' + "x" * 501 + '"}', "501 characters"),
-        ('{"command": "dance"}', "There is no command 'dance'; there are help, "),
+        ('{"command": "dance"}', "There is no command 'dance'. The commands are: help, "),
         ('{"command": "\\\\quit"}', "There is no command"),
         ('{"command": "quit\\nx"}', "There is no command"),
         ('{"command": "quit a\\nb"}', "There is no command"),
-        (b'{"text": "\xff"}', "not JSON"),
+        (b'{"text": "\xff"}', "not valid JSON"),
     ],
 )
 def test_a_refused_line_gets_a_reason_and_changes_nothing(

@@ -147,7 +147,7 @@ def test_the_log_counts_messages_that_were_not_seen(free_line: Line) -> None:
     client = free_line.plain("pychat", "--plain", "--handle", "Client1")
     client.enter("one\ntwo\n\\quit")
     assert client.exit_status() == 0
-    free_line.logs("ended by the peer, 2 of the peer not shown")
+    free_line.logs("ended by the peer, unread from the peer: 2")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

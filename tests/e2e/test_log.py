@@ -119,7 +119,7 @@ def test_a_bad_transcript_file_is_refused_before_the_call(idle_line: Line, tmp_p
         log = tmp_path / "none/log"
     client = idle_line.plain("pychat", "--handle", "Client1", "--log", str(log))
     assert client.exit_status() == 2
-    assert f"The log {log} " in client.notices()
+    assert f" the log {log}: " in client.notices()
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -140,6 +140,6 @@ def test_a_full_disk_ends_the_transcript_with_one_notice(line: Line, tmp_path: P
         client.says(f"answer {number}\n")
     client.end_input()
     assert client.exit_status() == 0
-    assert client.notices().count("The log ") == 1
-    assert f"The log {log} ends here: File too large. The conversation goes on." in client.notices()
+    assert client.notices().count("the log ") == 1
+    assert f"Cannot write to the log {log} any more: File too large. The conversation goes on." in client.notices()
     assert log.stat().st_size == 200

@@ -32,7 +32,7 @@ def test_a_contact_with_another_key_is_not_called(line: Line) -> None:
     _configure(line, f'fingerprint = "SHA256:{43 * "A"}"', 'handle = "Bobby"')
     client = _calls_alice(line, "--accept-new")  # which is for unknown hosts only
     assert client.exit_status() == 7
-    client.sees("is not the one you gave")
+    client.sees("is not the one that you gave")
 
 
 def test_the_key_of_a_contact_wins_over_an_accepted_one(line: Line) -> None:
@@ -60,7 +60,7 @@ def test_an_unknown_contact_is_an_error_that_names_the_others(line: Line) -> Non
     _configure(line)
     result = run(line, "pychat bob")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "'bob' is not a saved name. Your contacts: alice." in result.stderr
+    assert "'bob' is not a contact. Your contacts: alice." in result.stderr
 
 
 def test_a_broken_configuration_is_an_error_in_both_programs(line: Line) -> None:

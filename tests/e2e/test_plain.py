@@ -299,4 +299,4 @@ def test_the_daemon_listens_on_all_addresses_by_default(idle_line: Line) -> None
 def test_an_address_of_another_machine_is_a_usage_error(idle_line: Line) -> None:
     result = idle_line.pychatd("start", "--listen", "192.0.2.1")
     assert result.returncode == 2
-    assert "This machine does not have the address 192.0.2.1" in result.stderr
+    assert "This host does not have the address 192.0.2.1" in result.stderr

@@ -71,7 +71,7 @@ def test_in_a_narrow_window_the_toolbar_explains_a_command(line: Line) -> None:
     for command, words in (
         ("help", "show this list"),
         ("status", "show who is there,"),
-        ("held", "list what is held"),
+        ("held", "list the messages"),
     ):
         client.type("\t")
         client.line_is(f"Client1> \\{command}")
@@ -105,7 +105,7 @@ def test_an_unsent_line_is_shown_at_the_end(line: Line) -> None:
     client.line_is("Client1> half a thought")
     console.enter("\\quit")
     assert client.exit_status() == 0
-    client.sees("This was not sent: half a thought")
+    client.sees("Not sent: half a thought")
 
 
 def test_an_idle_screen_does_nothing(line: Line) -> None:
@@ -135,7 +135,7 @@ def test_a_ring_rings_at_the_other_side(line: Line) -> None:
     console.sees("Client1 rings.")
     wait_for(lambda: b"\a" in _raw(console), "the bell")
     client.enter("\\ring")
-    client.sees("You have just rung. Try again in")
+    client.sees("You can ring again in")
     client.line_is("Client1> \\ring")
     assert b"\a" not in _raw(client)
 

@@ -87,7 +87,7 @@ def test_options_may_stand_behind_the_text(line: Line) -> None:
     _send(line, "so that the key is known")
     result = _send(line, "Anybody?", "--expect-reply", "--timeout", "0.5")
     assert result.returncode == 8
-    assert result.stderr == b"pychat: Stored on the other host, but not answered in time.\n"
+    assert result.stderr == b"pychat: Stored on the other host, but no reply came in time.\n"
     assert _said(line)[1:] == ["Anybody?"]
     assert line.status()["peer"] is None  # the line is free for the next one
 
@@ -225,10 +225,10 @@ def test_a_refused_caller(line: Line) -> None:
         ([], b"\xff", "not UTF-8"),
         (["a\x07"], b"", "control character"),
         (["--handle", "two words", "x"], b"", "A handle is one word"),
-        (["--timeout", "soon", "x"], b"", "--timeout: 'soon' is not a number of seconds"),
-        (["--timeout", "0", "x"], b"", "'0' is not a number of seconds greater than 0"),
-        (["--timeout", "-1", "x"], b"", "'-1' is not a number of seconds greater than 0"),
-        (["--timeout", "nan", "x"], b"", "'nan' is not a number of seconds"),
+        (["--timeout", "soon", "x"], b"", "--timeout: 'soon' is not a time limit"),
+        (["--timeout", "0", "x"], b"", "'0' is not a time limit: use a number of seconds above 0"),
+        (["--timeout", "-1", "x"], b"", "'-1' is not a time limit: use a number of seconds above 0"),
+        (["--timeout", "nan", "x"], b"", "'nan' is not a time limit"),
     ],
 )
 def test_a_bad_message_is_refused_before_the_call(
@@ -245,7 +245,9 @@ def test_an_unwritable_answer_is_a_failure(line: Line) -> None:
     console.says("Hi!")
     console.enter("Hello")
     assert sender.exit_status() == 1
-    assert "The answer has arrived, but cannot be written: No space left on device." in sender.notices()
+    assert (
+        "The reply has arrived, but pychat cannot write it to stdout: No space left on device." in sender.notices()
+    )
     assert "Traceback" not in sender.notices()
 
 

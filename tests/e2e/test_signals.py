@@ -105,7 +105,7 @@ def test_settings_that_need_a_restart_are_logged(idle_line: Line) -> None:
     idle_line.start("--config", idle_line.configure("handle = 'Alice'\n"))
     idle_line.configure("handle = 'Bob'\nexit_idle = 60\nlisten = '127.0.0.1'\n")
     idle_line.send(signal.SIGHUP)
-    idle_line.logs("Changed settings that need a restart: listen, exit_idle")
+    idle_line.logs("Restart the service to apply: listen, exit_idle")
 
 
 def test_sighup_does_not_disturb_a_conversation(line: Line) -> None:

@@ -19,7 +19,7 @@ from tests.faults.strace import attached, why_not
 AGAIN = 60.0
 """Seconds in which a client has called again: four times its longest pause."""
 
-TO_CLIENT = "cannot store messages now. Your program keeps your messages"
+TO_CLIENT = "The other host cannot store messages now"
 TO_CONSOLE = "cannot be used: database or disk is full"
 ORDER = re.compile(r"^\w+> ([po][0-9]+)\b", re.MULTILINE)
 
@@ -167,7 +167,7 @@ def test_a_daemon_does_not_start_where_it_cannot_write_and_says_so(disk: SmallDi
     assert disk.remount("ro")
     result = idle_line.pychatd("start")
     assert result.returncode != 0
-    assert f"Cannot write to the directory {disk.path / str(idle_line.port)}:" in result.stderr
+    assert f"Cannot write to the directory {disk.path / str(idle_line.port)}: " in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -159,7 +159,7 @@ def test_an_authority_on_the_list_lets_in_nobody_whom_it_vouches_for(idle_line: 
 def test_an_empty_list_lets_nobody_in(idle_line: Line) -> None:
     _certificate(idle_line)
     _start(idle_line)
-    idle_line.logs("No caller is admitted")
+    idle_line.logs("pychatd refuses all callers")
     _nobody_gets_in(idle_line)
 
 
@@ -167,7 +167,7 @@ def test_a_missing_list_lets_nobody_in(idle_line: Line) -> None:
     _certificate(idle_line)
     missing = idle_line.directory / "nowhere"
     idle_line.start("--config", idle_line.configure(f'authorized = "{missing}"\n'))
-    idle_line.logs("No caller is admitted")
+    idle_line.logs("pychatd refuses all callers")
     idle_line.logs(str(missing))
     _nobody_gets_in(idle_line)
 
@@ -176,7 +176,7 @@ def test_a_file_in_place_of_the_list_lets_nobody_in(idle_line: Line) -> None:
     file = idle_line.directory / "authorized"
     file.write_text(_certificate(idle_line))
     idle_line.start("--config", idle_line.configure(f'authorized = "{file}"\n'))
-    idle_line.logs("No caller is admitted")
+    idle_line.logs("pychatd refuses all callers")
     _nobody_gets_in(idle_line)
 
 
@@ -198,9 +198,9 @@ def test_what_is_no_certificate_lets_nobody_in_and_is_logged(idle_line: Line, tr
         case _:
             file.with_suffix(".txt").write_text(pem)
     _start(idle_line)
-    idle_line.logs("No caller is admitted")
+    idle_line.logs("pychatd refuses all callers")
     if trouble != "wrong suffix":
-        idle_line.logs("Not on the allowlist: ")
+        idle_line.logs("Skipped a file of the allowlist: ")
     assert not any("\x1b" in entry for entry in idle_line.log())
     _nobody_gets_in(idle_line)
 
@@ -226,7 +226,7 @@ def test_who_is_taken_off_the_list_is_put_out_by_a_reload(idle_line: Line, hosts
     _reload(idle_line)
     assert client.exit_status() == 5, client.text()
     client.sees(REFUSED)
-    console.sees("Client1 is not connected,")
+    console.sees("Client1 is not connected now.")
     _is_refused(on_pipes(idle_line))
 
 
@@ -237,7 +237,7 @@ def test_a_list_that_is_lost_puts_everybody_out(idle_line: Line) -> None:
     directory.rmdir()
     _reload(idle_line)
     assert client.exit_status() == 5, client.text()
-    idle_line.logs("No caller is admitted")
+    idle_line.logs("pychatd refuses all callers")
 
 
 def test_who_stays_on_the_list_is_not_disturbed_by_a_reload(idle_line: Line, hosts: Hosts) -> None:
@@ -333,7 +333,7 @@ def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(idle_line
     assert peer.reads("\\pong")  # and she was not displaced
 
     peer.close()
-    console.sees("Alice is not connected,")
+    console.sees("Alice is not connected now.")
     thief = _dial(idle_line, mallory)
     thief.send(f"\\hello 1 Alice {token} got=0")
     answers = thief.rest()

@@ -105,7 +105,7 @@ def test_a_pasted_fingerprint_of_another_key_ends_the_call_and_nothing_is_sent(
     terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.enter(hosts.identity().fingerprint)
     assert terminal.exit_status() == 7
-    terminal.sees("the one you gave. Nothing has been sent.")
+    terminal.sees("the one that you gave. Nothing has been sent.")
     host.idle()
     assert host.told == b""
     assert not known_hosts(idle_line).path.exists()
