@@ -172,7 +172,7 @@ def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_line: 
     with idle_line.configured('turn = "free"'):
         assert idle_line.client().exit_status() in (ExitStatus.FAILED, ExitStatus.ABSENT)
         wait_for(lambda: idle_line.show("ActiveState", idle_line.socket) == "failed", "the port is closed")
-    idle_line.logs("pychatd.toml: turn: there is no such setting", "-p err")
+    idle_line.logs("pychatd.toml: turn: unknown setting", "-p err")
     idle_line.machine.run(f"systemctl reset-failed 'pychatd@{idle_line.port}.*'; systemctl start {idle_line.unit}")
     idle_line.client().notes("Send the first message")
 
@@ -196,7 +196,7 @@ def test_a_socket_unit_that_lacks_one_of_both_fails_with_a_sentence(
 def test_addresses_in_the_configuration_change_nothing_and_that_is_logged(idle_line: SystemLine) -> None:
     with idle_line.configured('listen = "127.0.0.1"'):
         idle_line.start()
-    idle_line.logs("The setting listen has no effect: ListenStream=", "-p warning")
+    idle_line.logs("'listen' has no effect: ListenStream=", "-p warning")
     idle_line.client(host="::1").notes("Send the first message")
 
 

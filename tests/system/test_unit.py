@@ -178,7 +178,7 @@ def test_with_a_wrong_configuration_it_fails_once(line: SystemLine) -> None:
         started = line.machine.run(f"systemctl start {line.unit}", check=False)
     assert started.returncode != 0
     assert (line.show("ActiveState"), line.show("NRestarts")) == ("failed", "0")
-    line.logs("pychatd.toml: turn: there is no such setting", "-p err")
+    line.logs("pychatd.toml: turn: unknown setting", "-p err")
 
 
 def test_stopped_it_leaves_its_state_alone(line: SystemLine) -> None:
@@ -224,13 +224,13 @@ def test_the_journal_has_priorities_and_no_words(line: SystemLine) -> None:
     line.machine.run(f"python3 -c '{_BREAK_THE_PROTOCOL}' {line.port}")
     with line.configured("exit_idle = 60"):
         line.reload()
-        line.logs("need a restart", "-p warning")
+        line.logs("Restart the service to apply: exit_idle", "-p warning")
     with line.configured('turn = "a secret setting"'):
         line.reload()
         line.logs("The configuration was not reloaded", "-p err")
     broken, later, not_reloaded = line.journal("-p warning")
     assert broken.endswith("broke the protocol (version)")
-    assert later.startswith("Changed ")
+    assert later.startswith("Restart the service to apply: ")
     assert line.journal("-p err") == [not_reloaded]
     everything = line.machine.run("journalctl --sync; journalctl -q -o verbose --all").stdout
     for words in ("Hi!", "secret"):
