@@ -93,7 +93,7 @@ def test_a_pasted_fingerprint_is_a_yes_if_it_is_the_hosts(line: Line) -> None:
     terminal = on_terminal(line)
     terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.enter(f" {fingerprint(line)[0]} ")
-    terminal.sees("Send the first message")
+    terminal.sees("-- Connected to operator.")
     assert known_hosts(line).certificate_of("localhost", line.port)
 
 
