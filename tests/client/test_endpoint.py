@@ -27,7 +27,7 @@ from pychat_client.protocol.events import (
 from pychat_client.protocol.outbox import HELD_MAX, OUTBOX_MAX
 from pychat_client.protocol.phase import Phase
 from pychat_client.protocol.turns import Role, Turns, TurnState
-from tests.endpoints import make_endpoint
+from tests.support.endpoints import make_endpoint
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

@@ -17,7 +17,8 @@ from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session, run_session
 from pychat_client.session.view import View
 from pychat_client.transport.connection import Connection
-from tests.aio import Raw, attach, in_loop
+from tests.support.aio import in_loop
+from tests.support.raw_ends import AsyncEnd, attach
 
 HELLO = "\\hello 1 alice session=5f0c turns=free"
 
@@ -59,7 +60,7 @@ class Calls:
         self.session = Session(Endpoint("Bob"), self.view, "the test", wait=wait)
         self.times: list[float] = []
         self._up = True
-        self._answered: asyncio.Queue[Raw] = asyncio.Queue()
+        self._answered: asyncio.Queue[AsyncEnd] = asyncio.Queue()
 
     async def connect(self) -> Connection:
         self.times.append(asyncio.get_running_loop().time())
@@ -69,7 +70,7 @@ class Calls:
         self._answered.put_nowait(await attach(connection))
         return connection
 
-    async def answered(self) -> Raw:
+    async def answered(self) -> AsyncEnd:
         """The other end of the next call, greeted."""
         raw = await self._answered.get()
         await raw.hear()

@@ -14,8 +14,8 @@ from pychat_client.session.status import Emphasis, ToolbarItem
 from pychat_client.ui.terminal import Holder
 from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
-from tests.aio import in_loop
-from tests.client.desk import CTRL_U, desk
+from tests.support.aio import in_loop
+from tests.support.desk import CTRL_U, desk
 
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"

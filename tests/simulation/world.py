@@ -1,4 +1,4 @@
-"""The world of one run: the line with its daemons, one after the other, and their connections.
+"""The world of one run: the service with its daemons, one after the other, and their connections.
 
 Switchboard, Journal, PeerSession and ConsoleSession are the real ones; what is replaced is what they stand on: the
 event loop (clock), the connections (cable) and the wall clock. A daemon that is killed is thrown away with
@@ -38,7 +38,7 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 class World:
-    """A line, its people, and the story of what was done to them."""
+    """A service, its people, and the story of what was done to them."""
 
     def __init__(self, directory: Path, seed: int = 0, **settings: Any) -> None:
         self.rng = Random(seed)

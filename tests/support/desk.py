@@ -21,7 +21,7 @@ from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.screen import Screen
 from pychat_client.ui.terminal import Terminal
 from pychat_client.ui.theme import UNCOLOURED, Theme
-from tests.aio import Raw, attach
+from tests.support.raw_ends import AsyncEnd, attach
 
 HELLO = "\\hello 1 alice session=5f0c turns="
 COLUMNS, ROWS = 80, 50
@@ -40,7 +40,7 @@ class Desk:
         keyboard: PipeInput,
         written: io.StringIO,
         session: Session,
-        raw: Raw,
+        raw: AsyncEnd,
     ) -> None:
         self.screen = screen
         self.terminal = terminal
