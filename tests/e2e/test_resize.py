@@ -6,7 +6,7 @@ from tests.support.programs import Terminal
 from tests.support.service import Service
 from tests.support.waiting import wait_for
 
-LONG = [f"w{number:02}" for number in range(36)]
+LONG = [f"zq{number:02}" for number in range(36)]
 """Words of a line with three rows of 80 columns."""
 
 
