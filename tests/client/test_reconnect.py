@@ -4,52 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from pychat_client.errors import ExitStatus, PychatError, UnreachableError
-from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.session import reconnect
 from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session, run_session
-from pychat_client.session.view import View
 from pychat_client.transport.connection import Connection
 from tests.support.aio import in_loop
+from tests.support.endpoints import HELLO
+from tests.support.notes import Notes
 from tests.support.raw_ends import AsyncEnd, attach
-
-HELLO = "\\hello 1 alice session=5f0c turns=free"
-
-
-class Notes(View):
-    """A view that keeps what it is given, and reads nothing."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-        self.messages: list[str] = []
-        self.rings: list[str] = []
-        self._stopped = asyncio.Event()
-
-    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        self.messages.append(message.text)
-
-    def notice(self, sentence: str) -> None:
-        self.sentences.append(sentence)
-
-    def alert(self, words: str, *, ring: bool) -> None:
-        self.rings += [words] if ring else []
-
-    keys: Sequence[tuple[str, str]] = ()
-
-    def refresh(self) -> None: ...
-
-    async def run(self, session: Session) -> None:
-        await self._stopped.wait()
-
-    def stop(self) -> None:
-        self._stopped.set()
 
 
 class Calls:

@@ -17,11 +17,10 @@ from pychat_client.session import typing_indicator
 from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
-from tests.client.test_reconnect import Notes
 from tests.support.aio import in_loop
+from tests.support.endpoints import HELLO
+from tests.support.notes import Notes
 from tests.support.raw_ends import AsyncEnd, attach
-
-HELLO = "\\hello 1 alice session=5f0c turns=free"
 
 
 class Watcher(Notes):

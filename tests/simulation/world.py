@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -33,8 +33,7 @@ from tests.simulation.cable import Cable
 from tests.simulation.checker import Stored
 from tests.simulation.clock import START, Killed
 from tests.simulation.people import Person
-
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+from tests.support.endpoints import NOON
 
 
 class World:
