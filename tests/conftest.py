@@ -1,6 +1,29 @@
-"""How long Hypothesis may take: on a loaded machine as long as it needs, for it is slow and not wrong."""
+"""A service for each test that asks for one; and Hypothesis on a loaded machine, which is slow and not wrong."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.service import Service
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture
+def idle_service(tmp_path: Path) -> Iterator[Service]:
+    """A port and directories; no daemon runs yet."""
+    service = Service(tmp_path)
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def service(idle_service: Service) -> Service:
+    """A running daemon."""
+    idle_service.start()
+    return idle_service

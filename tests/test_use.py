@@ -20,11 +20,11 @@ from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
 from pychat_client.ui.key_bindings import KEYS
 from pychatd import settings
-from tests.aio import in_loop
-from tests.client.test_reconnect import Notes
-from tests.endpoints import make_endpoint
 from tests.packaging import programs
 from tests.packaging.programs import difference
+from tests.support.aio import in_loop
+from tests.support.endpoints import make_endpoint
+from tests.support.notes import Notes
 
 ROOT = Path(__file__).parent.parent
 USE = (ROOT / "docs" / "use.md").read_text()

@@ -17,8 +17,9 @@ from xml.sax.saxutils import escape
 from prompt_toolkit.utils import get_cwidth
 
 from sample_talk import play, steady
-from tests.e2e.ends import wait_for
-from tests.e2e.harness import Line, Terminal
+from tests.support.programs import Terminal
+from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "talk.svg"
 COLUMNS, ROWS = 60, 14
@@ -101,10 +102,10 @@ def draw(console: Terminal, client: Terminal) -> str:
     )
 
 
-def pose(line: Line) -> tuple[Terminal, Terminal]:
+def pose(service: Service) -> tuple[Terminal, Terminal]:
     """Plays the conversation of the picture. Starts the service, which must not run yet."""
-    line.start()
-    console, client = play(line, COLUMNS, ROWS)
+    service.start()
+    console, client = play(service, COLUMNS, ROWS)
     return console, client
 
 
@@ -122,15 +123,15 @@ def keep_typing(console: Terminal, client: Terminal) -> None:
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="pychat-") as directory:
-        line = Line(Path(directory))
+        service = Service(Path(directory))
         try:
-            console, client = pose(line)
+            console, client = pose(service)
             client.sees("read")
             keep_typing(console, client)
             PICTURE.parent.mkdir(exist_ok=True)
             PICTURE.write_text(draw(console, client))
         finally:
-            line.close()
+            service.close()
     print(f"Drew {PICTURE}.")
     return 0
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.e2e.harness import BIN, Line, Terminal
+from tests.support.programs import Terminal
+from tests.support.service import BIN, Service
 
 _UNSTEADY = (
     (re.compile(r"^\d\d:\d\d(?= |$)", re.MULTILINE), "17:04"),
@@ -29,21 +30,21 @@ def screen(terminal: Terminal) -> str:
     return steady("\n".join(terminal.lines())) + "\n"
 
 
-def prefer(line: Line, settings: str) -> None:
+def prefer(service: Service, settings: str) -> None:
     """Writes the configuration file of the users."""
-    file = Path(line.env["XDG_CONFIG_HOME"]) / "pychat" / "config.toml"
+    file = Path(service.env["XDG_CONFIG_HOME"]) / "pychat" / "config.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(settings)
 
 
-def play(line: Line, columns: int, rows: int) -> tuple[Terminal, Terminal]:
+def play(service: Service, columns: int, rows: int) -> tuple[Terminal, Terminal]:
     """Alice at the console and Bob at the client talk. At the end one message is held, and Alice is typing."""
-    console = line.console(handle="alice", columns=columns, lines=rows)
+    console = service.console(handle="alice", columns=columns, lines=rows)
     console.line_is("alice>")
-    words = ["fingerprint", str(line.port), "--state-directory", str(line.state)]
-    key = line.popen([str(BIN / "pychatd"), *words]).communicate()[0].decode().split()[0]
-    call = [str(BIN / "pychat"), "127.0.0.1", str(line.port), "--fingerprint", key, "--handle", "Bob"]
-    client = line.terminal(call, columns=columns, lines=rows)
+    words = ["fingerprint", str(service.port), "--state-directory", str(service.state)]
+    key = service.popen([str(BIN / "pychatd"), *words]).communicate()[0].decode().split()[0]
+    call = [str(BIN / "pychat"), "127.0.0.1", str(service.port), "--fingerprint", key, "--handle", "Bob"]
+    client = service.terminal(call, columns=columns, lines=rows)
     client.sees("Connected")
     client.enter("Hi!")
     client.sees("Bob> Hi!")

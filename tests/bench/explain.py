@@ -21,7 +21,7 @@ TRIPS = 500
 
 
 def syncs(tools: Tools, directory: Path, wait: float, repeats: int) -> dict[str, Any]:
-    """Round trips and acks of the line and of the bare relay, with syncs that are none (`sync.c`).
+    """Round trips and acks of the service and of the bare relay, with syncs that are none (`sync.c`).
 
     wait: what a sync takes here, p50; the ones that sleep or spin take as long.
     """

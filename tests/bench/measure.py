@@ -31,7 +31,8 @@ from tests.bench.systems import (
     ended,
     on_cpus,
 )
-from tests.e2e.harness import Line, free_port
+from tests.support.ports import free_port
+from tests.support.service import Service
 
 Running = tuple[dict[str, Server], dict[str, str]]
 """What has been started, by name; and what has not, and why."""
@@ -247,11 +248,11 @@ def _accept_key(tools: Tools, port: int, home: dict[str, str]) -> None:
 def idle(running: dict[str, Server], directory: Path, seconds: int) -> dict[str, Any]:
     """How often programs wake while nobody says anything: two real ends on terminals, and all servers."""
     directory.mkdir(parents=True)
-    line = Line(directory)
+    service = Service(directory)
     try:
-        line.start("--turns", "free")
-        console, client = line.talk()
-        pids = {"pychatd": line.pid(), "pychatd-console": console.child.pid, "pychat": client.child.pid}
+        service.start("--turns", "free")
+        console, client = service.talk()
+        pids = {"pychatd": service.pid(), "pychatd-console": console.child.pid, "pychat": client.child.pid}
         pids |= {name: server.process.pid for name, server in running.items() if "pychat" not in name}
         say(f"idle for {seconds} s")
         time.sleep(SETTLE_SECONDS)
@@ -259,7 +260,7 @@ def idle(running: dict[str, Server], directory: Path, seconds: int) -> dict[str,
         time.sleep(seconds)
         counts = {name: wakeups(pid) - before[name] for name, pid in pids.items()}
     finally:
-        line.close()
+        service.close()
     return {"seconds": seconds, "wakeups": counts}
 
 
@@ -318,7 +319,7 @@ def console(tools: Tools, directory: Path, size: int, repeats: int) -> dict[str,
 
 
 def lines(tools: Tools, directory: Path, counts: Sequence[int], repeats: int) -> list[dict[str, Any]]:
-    """What one line costs beside others that do nothing: daemons on ports of their own."""
+    """What one service costs beside others that do nothing: daemons on ports of their own."""
     directory.mkdir(parents=True)
     first = Server(KINDS["pychat"], tools, directory / "first")
     processes: list[subprocess.Popen[bytes]] = []
@@ -356,7 +357,7 @@ def lines(tools: Tools, directory: Path, counts: Sequence[int], repeats: int) ->
 
 
 def start_line(tools: Tools, directory: Path, config: Path) -> subprocess.Popen[bytes]:
-    """One more line; returns when it serves."""
+    """One more service; returns when it serves."""
     port = free_port()
     words = [tools.program("pychatd"), "run", str(port), "--config", str(config)]
     words += ["--state-directory", str(directory / "state"), "--runtime-directory", str(directory / "run")]

@@ -1,4 +1,4 @@
-"""What is measured: a line of pychat, and what one would pick instead, each as a process on loopback.
+"""What is measured: a service of pychat, and what one would pick instead, each as a process on loopback.
 
 Every server is started here, with a configuration from `peers` and everything it writes in a directory of
 its own, on one processor; it is ended by its pid. Knows nothing of figures.
@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from pychatd.settings import UNSAFE_NO_SYNC
-from tests.e2e.harness import free_port
+from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 WINDOW = 2000

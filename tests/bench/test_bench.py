@@ -18,8 +18,8 @@ from tests.bench.goals import Figures, Goal, fixed, judge
 from tests.bench.measure import load
 from tests.bench.report import LAST, PAGE
 from tests.bench.systems import KINDS, MissingError, Server, Tools, build
-from tests.e2e.ends import wait_for
-from tests.e2e.harness import free_port
+from tests.support.ports import free_port
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

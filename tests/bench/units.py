@@ -68,7 +68,7 @@ def _systemd(machine: Machine) -> tuple[int, int]:
 
 
 def _first_call(machine: Machine, port: int) -> float:
-    """Microseconds from a connection to the daemon's hello, on a line that was not running."""
+    """Microseconds from a connection to the daemon's hello, on a service that was not running."""
     return float(machine.run(f"python3 -c '{_CALL}' {port}").stdout)
 
 

@@ -21,8 +21,8 @@ from pychat_client.protocol.codec import Codec, LineCodec
 from pychat_client.protocol.turns import Turns
 from pychatd.conversation.peer_session import PeerSession
 from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
-from tests.classic.detected import Detected
-from tests.daemon.service import ADDRESS, Service, with_service
+from tests.support.detected import Detected
+from tests.support.in_process import ADDRESS, InProcessService, with_service
 
 Split = Callable[[bytes], Iterable[bytes]]
 
@@ -383,7 +383,7 @@ def test_the_detecting_codec_hands_over_once(start: bytes, kind: type[Codec]) ->
 @pytest.mark.parametrize(("start", "kind"), [("\\hello 1 Ann", LineCodec), ("hello", PersonCodec)])
 def test_a_connection_uses_the_chosen_codec(start: str, kind: type[Codec], tmp_path: Path) -> None:
     @with_service()
-    async def run(service: Service) -> None:
+    async def run(service: InProcessService) -> None:
         caller = PeerSession(service.switchboard, ADDRESS, lambda _: None, secure=False)
         assert type(caller.connection.codec) is DetectingCodec
         raw = await service.connect(caller)

@@ -11,73 +11,75 @@ import pytest
 from pychat_client.transport.connection import FINISH_SECONDS
 from pychatd.conversation.peer_session import busy_words
 from tests.classic.cases import CLIENTS, Client, octets
-from tests.classic.fakes import Fake, OneShot, at_once, in_pieces
-from tests.e2e.harness import PATIENCE, Line, Piped
+from tests.support.programs import Piped
+from tests.support.raw_ends import BlockingEnd, Delivery, at_once, in_pieces
+from tests.support.service import Service
+from tests.support.waiting import PATIENCE
 
 clients = pytest.mark.parametrize("case", CLIENTS, ids=lambda case: case.family)
 networks = pytest.mark.parametrize("send", [at_once, in_pieces])
 
 
 @pytest.fixture
-def console(line: Line) -> Piped:
-    console = line.plain("pychatd-console", "--handle", "Bob")
+def console(service: Service) -> Piped:
+    console = service.plain("pychatd-console", "--handle", "Bob")
     console.notes("Waiting for calls")
     return console
 
 
 @pytest.fixture
-def ann(line: Line, send: OneShot) -> Iterator[Fake]:
-    fake = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE), send)
+def ann(service: Service, send: Delivery) -> Iterator[BlockingEnd]:
+    fake = BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE), send)
     yield fake
     fake.close()
 
 
-def open_and_talk(case: Client, ann: Fake, console: Piped) -> None:
+def open_and_talk(case: Client, ann: BlockingEnd, console: Piped) -> None:
     for sent, got in case.opening:
-        ann.says(octets(sent))
+        ann.raw(octets(sent))
         if case.first:
             console.says(f"{case.name}> {case.first}\n")
             console.enter("hi there")
         ann.gets(octets(got))
-    ann.says(octets(case.says))
+    ann.raw(octets(case.says))
     console.says(f"{case.name}> hello\n")
 
 
 @networks
 @clients
-def test_two_turns_and_bobs_quit(case: Client, ann: Fake, console: Piped) -> None:
+def test_two_turns_and_bobs_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(case, ann, console)
     console.notes("classic program, NOT ENCRYPTED")
     console.enter("hi there")
     ann.gets(octets(case.gets))
-    ann.says(octets(case.says).replace(b"hello", "Grüße".encode()))
+    ann.raw(octets(case.says).replace(b"hello", "Grüße".encode()))
     console.says(f"{case.name}> Grüße\n")
     console.enter("żółć")
     ann.gets(octets(case.gets).replace(b"hi there", "żółć".encode()))
-    ann.says(octets(case.says))
+    ann.raw(octets(case.says))
     console.enter("\\quit")
     ann.sees_the_end(octets(case.end))
 
 
 @networks
 @clients
-def test_anns_quit(case: Client, ann: Fake, console: Piped) -> None:
+def test_anns_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(case, ann, console)
     console.enter("hi there")
     ann.gets(octets(case.gets))
     if case.last:
-        ann.says(octets(case.last))
+        ann.raw(octets(case.last))
         console.says(f"{case.name}> {case.last}\n")
     if case.quits:
-        ann.says(octets(case.quits))
+        ann.raw(octets(case.quits))
     else:
-        ann.socket.shutdown(socket.SHUT_WR)
+        ann.end()
     console.notes(f"{case.name} ended the conversation")
     ann.sees_the_end(b"")
 
 
 @pytest.mark.parametrize("send", [at_once])
-def test_a_long_answer_is_refused_with_its_length(ann: Fake, console: Piped) -> None:
+def test_a_long_answer_is_refused_with_its_length(ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("ж" * 246)
     console.notes("Not sent: the message has 492 bytes; the other side's classic program takes at most 491.")
@@ -85,59 +87,58 @@ def test_a_long_answer_is_refused_with_its_length(ann: Fake, console: Piped) -> 
     ann.gets(f"Bob> {'ж' * 245}x\0".encode())
 
 
-def test_a_program_takes_turns_at_a_free_service(idle_line: Line) -> None:
-    idle_line.start("--turns", "free")
-    console = idle_line.plain("pychatd-console", "--handle", "Bob")
+def test_a_program_takes_turns_at_a_free_service(idle_service: Service) -> None:
+    idle_service.start("--turns", "free")
+    console = idle_service.plain("pychatd-console", "--handle", "Bob")
     console.notes("Waiting for calls")
-    ann = Fake(socket.create_connection(("127.0.0.1", idle_line.port), PATIENCE))
+    ann = BlockingEnd(socket.create_connection(("127.0.0.1", idle_service.port), PATIENCE))
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("one")
     console.enter("two")
     ann.gets(b"Bob> one\0")
     console.notes("held until your turn: two")
-    ann.says(octets(CLIENTS[0].says))
+    ann.raw(octets(CLIENTS[0].says))
     ann.gets(b"Bob> two\0")
     ann.close()
 
 
 @pytest.mark.parametrize("send", [at_once])
-def test_a_program_is_told_that_the_service_is_busy(line: Line, ann: Fake, console: Piped) -> None:
+def test_a_program_is_told_that_the_service_is_busy(service: Service, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(CLIENTS[0], ann, console)
-    other = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE))
-    other.says(b"Eve")
+    other = BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE))
+    other.raw(b"Eve")
     other.sees_the_end(f"\\busy {busy_words(60)}\0".encode())
     other.close()
 
 
 @pytest.mark.parametrize("send", [at_once])
 @pytest.mark.parametrize("case", [CLIENTS[0], CLIENTS[-3]], ids=lambda case: case.family)
-def test_a_last_message_before_a_break_arrives(case: Client, ann: Fake, console: Piped) -> None:
+def test_a_last_message_before_a_break_arrives(case: Client, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(case, ann, console)
     console.enter("hi there")
     ann.gets(octets(case.gets))
-    ann.says(octets(case.says).replace(b"hello", b"important"))
-    ann.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    ann.close()
+    ann.raw(octets(case.says).replace(b"hello", b"important"))
+    ann.reset()
     console.says(f"{case.name}> important\n")
 
 
 @pytest.mark.parametrize("send", [at_once])
-def test_a_client_at_its_prompt_can_still_read_the_quit(ann: Fake, console: Piped) -> None:
+def test_a_client_at_its_prompt_can_still_read_the_quit(ann: BlockingEnd, console: Piped) -> None:
     """It writes before it reads, and name and text apart: the connection has to be there for both."""
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("\\quit")
     ann.sees_the_end(b"\\quit\0")
     time.sleep(FINISH_SECONDS + 1)  # longer than others are waited for
-    ann.says(b"Ann> ")
+    ann.raw(b"Ann> ")
     time.sleep(0.2)
-    ann.says(b"hello")  # would raise
+    ann.raw(b"hello")  # would raise
 
 
-def test_the_daemon_checks_the_length_of_an_answer(line: Line) -> None:
-    ann = Fake(socket.create_connection(("127.0.0.1", line.port), PATIENCE))
-    ann.says(b"Ann> hello")
+def test_the_daemon_checks_the_length_of_an_answer(service: Service) -> None:
+    ann = BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE))
+    ann.raw(b"Ann> hello")
     console = socket.socket(socket.AF_UNIX)
-    console.connect(str(line.place / "console.sock"))
+    console.connect(str(service.place / "console.sock"))
     file = console.makefile("rwb", buffering=0)
     file.write(b"\\hello 1 Bob\n")
     while not file.readline().startswith(b"Ann> "):

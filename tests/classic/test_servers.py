@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.classic.cases import SERVERS, Server, octets
-from tests.classic.fakes import Fake, OneShot, at_once, in_pieces
-from tests.e2e.harness import BIN, PATIENCE, Line, Piped
+from tests.support.programs import Piped
+from tests.support.raw_ends import BlockingEnd, Delivery, at_once, in_pieces
+from tests.support.service import BIN, Service
+from tests.support.waiting import PATIENCE
 
 servers = pytest.mark.parametrize("case", SERVERS, ids=lambda case: case.family)
 networks = pytest.mark.parametrize("send", [at_once, in_pieces])
@@ -22,24 +24,24 @@ def listener() -> Iterator[socket.socket]:
         yield sock
 
 
-def call(line: Line, listener: socket.socket, *options: str) -> Piped:
+def call(service: Service, listener: socket.socket, *options: str) -> Piped:
     """`pychat --classic` on pipes, as Ann."""
     port = str(listener.getsockname()[1])
     words = [str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann", *options]
-    return Piped(line.popen(words))
+    return Piped(service.popen(words))
 
 
-def answered(case: Server, listener: socket.socket, send: OneShot = at_once) -> Fake:
+def answered(case: Server, listener: socket.socket, send: Delivery = at_once) -> BlockingEnd:
     """The fake server's end, after its opening."""
-    bob = Fake(listener.accept()[0], send)
+    bob = BlockingEnd(listener.accept()[0], send)
     bob.gets(case.hello())
     if case.opening:
-        bob.says(octets(case.opening))
+        bob.raw(octets(case.opening))
     return bob
 
 
-def test_the_user_is_told_that_nothing_is_encrypted(idle_line: Line, listener: socket.socket) -> None:
-    ann = call(idle_line, listener, *SERVERS[0].options, "--json")
+def test_the_user_is_told_that_nothing_is_encrypted(idle_service: Service, listener: socket.socket) -> None:
+    ann = call(idle_service, listener, *SERVERS[0].options, "--json")
     answered(SERVERS[0], listener)
     ann.says('"plaintext": true')
 
@@ -47,37 +49,37 @@ def test_the_user_is_told_that_nothing_is_encrypted(idle_line: Line, listener: s
 @networks
 @servers
 def test_two_turns_and_the_servers_quit(
-    case: Server, send: OneShot, idle_line: Line, listener: socket.socket
+    case: Server, send: Delivery, idle_service: Service, listener: socket.socket
 ) -> None:
-    ann = call(idle_line, listener, *case.options)
+    ann = call(idle_service, listener, *case.options)
     bob = answered(case, listener, send)
     ann.notes(f"Connected to {case.name if case.opening else 'server'}, a classic program, NOT ENCRYPTED")
     ann.enter("hello")
     bob.gets(octets(case.hears))
-    bob.says(octets(case.says))
+    bob.raw(octets(case.says))
     ann.says(f"{case.name}> hi there\n")
     ann.enter("hello")
     bob.gets(octets(case.again))
-    bob.says(octets(case.says).replace(b"hi there", "Grüße".encode()))
+    bob.raw(octets(case.says).replace(b"hi there", "Grüße".encode()))
     ann.says(f"{case.name}> Grüße\n")
     ann.enter("hello")
     bob.gets(octets(case.again))
     if case.quits:
-        bob.says(octets(case.quits))
+        bob.raw(octets(case.quits))
     else:
-        bob.socket.shutdown(socket.SHUT_WR)
+        bob.end()
     ann.notes("ended the conversation")
     assert ann.exit_status() == 0
     bob.close()
 
 
 @servers
-def test_anns_quit(case: Server, idle_line: Line, listener: socket.socket) -> None:
-    ann = call(idle_line, listener, *case.options)
+def test_anns_quit(case: Server, idle_service: Service, listener: socket.socket) -> None:
+    ann = call(idle_service, listener, *case.options)
     bob = answered(case, listener)
     ann.enter("hello")
     bob.gets(octets(case.hears))
-    bob.says(octets(case.says))
+    bob.raw(octets(case.says))
     ann.says(f"{case.name}> hi there\n")
     ann.enter("\\quit")
     bob.sees_the_end(octets(case.end))
@@ -85,8 +87,8 @@ def test_anns_quit(case: Server, idle_line: Line, listener: socket.socket) -> No
     assert ann.exit_status() == 0
 
 
-def test_a_long_message_is_refused_with_its_length(idle_line: Line, listener: socket.socket) -> None:
-    ann = call(idle_line, listener)
+def test_a_long_message_is_refused_with_its_length(idle_service: Service, listener: socket.socket) -> None:
+    ann = call(idle_service, listener)
     bob = answered(SERVERS[0], listener)
     ann.enter("ж" * 250)
     ann.notes("Not sent: the message has 500 bytes; the other side's classic program takes at most 491.")
@@ -95,33 +97,32 @@ def test_a_long_message_is_refused_with_its_length(idle_line: Line, listener: so
     bob.close()
 
 
-def test_a_second_message_waits_for_the_answer(idle_line: Line, listener: socket.socket) -> None:
-    ann = call(idle_line, listener)
+def test_a_second_message_waits_for_the_answer(idle_service: Service, listener: socket.socket) -> None:
+    ann = call(idle_service, listener)
     bob = answered(SERVERS[0], listener)
     ann.enter("one")
     ann.enter("two")
     bob.gets(b"Ann> one\n")
     ann.notes("held until your turn: two")
-    assert bob.got == b""
-    bob.says(b"Bob> hi there")
+    assert bob.came() == b""
+    bob.raw(b"Bob> hi there")
     bob.gets(b"Ann> two\n")
     bob.close()
 
 
-def test_a_broken_connection_says_what_is_not_known(idle_line: Line, listener: socket.socket) -> None:
-    ann = call(idle_line, listener)
+def test_a_broken_connection_says_what_is_not_known(idle_service: Service, listener: socket.socket) -> None:
+    ann = call(idle_service, listener)
     bob = answered(SERVERS[0], listener)
     ann.enter("hello")
     bob.gets(b"Ann> hello\n")
-    bob.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    bob.close()
+    bob.reset()
     ann.notes("Your last message may not have arrived.")
     assert ann.exit_status() == 1
 
 
-def test_a_server_that_dies_is_not_a_clean_end(idle_line: Line, listener: socket.socket) -> None:
-    ann = call(idle_line, listener, "--no-hello")
-    bob = Fake(listener.accept()[0])
+def test_a_server_that_dies_is_not_a_clean_end(idle_service: Service, listener: socket.socket) -> None:
+    ann = call(idle_service, listener, "--no-hello")
+    bob = BlockingEnd(listener.accept()[0])
     ann.enter("Grüße")
     bob.gets("Ann> Grüße\n".encode())
     bob.close()
@@ -129,19 +130,19 @@ def test_a_server_that_dies_is_not_a_clean_end(idle_line: Line, listener: socket
     assert ann.exit_status() == 1
 
 
-def test_a_missing_server_is_reported(idle_line: Line, listener: socket.socket) -> None:
+def test_a_missing_server_is_reported(idle_service: Service, listener: socket.socket) -> None:
     listener.close()
-    port = str(idle_line.port)
-    ann = Piped(idle_line.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
+    port = str(idle_service.port)
+    ann = Piped(idle_service.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
     ann.notes("Cannot connect to 127.0.0.1")
     assert ann.exit_status() == 3
 
 
-def test_our_own_daemon_is_a_classic_server(line: Line) -> None:
-    console = line.plain("pychatd-console", "--handle", "Bob")
+def test_our_own_daemon_is_a_classic_server(service: Service) -> None:
+    console = service.plain("pychatd-console", "--handle", "Bob")
     console.notes("Waiting for calls")
-    port = str(line.port)
-    ann = Piped(line.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
+    port = str(service.port)
+    ann = Piped(service.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
     ann.notes("Connected to Bob, a classic program")
     ann.enter("hello")
     console.says("Ann> hello\n")
@@ -164,7 +165,7 @@ def test_our_own_daemon_is_a_classic_server(line: Line) -> None:
         (["--classic", "--end-mark", "a\nb"], "visible"),
     ],
 )
-def test_options_that_do_not_go_together(options: list[str], words: str, idle_line: Line) -> None:
-    ann = Piped(idle_line.popen([str(BIN / "pychat"), "127.0.0.1", "7000", "--handle", "Ann", *options]))
+def test_options_that_do_not_go_together(options: list[str], words: str, idle_service: Service) -> None:
+    ann = Piped(idle_service.popen([str(BIN / "pychat"), "127.0.0.1", "7000", "--handle", "Ann", *options]))
     ann.notes(words)
     assert ann.exit_status() == 2

@@ -11,7 +11,7 @@ import pytest
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.ui.alerts import BELL, BELL_EVERY, HOOKS_MAX, IDLE_SECONDS, Alerts
-from tests.e2e.ends import wait_for
+from tests.support.waiting import wait_for
 
 
 class Desk:

@@ -19,11 +19,10 @@ from pychat_client.protocol.codec import LINE_MAX, LineCodec, parse
 from pychat_client.protocol.grammar import WORDS_MAX, timestamp
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, check_handle, nfc
+from tests.support.endpoints import NOON
 
 thorough = settings(max_examples=300)
 brief = settings(max_examples=50)
-
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 def _is_handle(text: str) -> bool:

@@ -11,8 +11,9 @@ from pychat_client.errors import UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.transport import connect as connect_module
 from pychat_client.transport.connect import dial, dial_unix
-from tests.aio import Raw, in_loop
-from tests.client.recorder import Recorder
+from tests.support.aio import in_loop
+from tests.support.raw_ends import AsyncEnd
+from tests.support.recorder import Recorder
 
 HI = wire.Message("Bob", "Hi!")
 
@@ -22,7 +23,7 @@ async def test_a_connection_reaches_the_listener() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connection = await dial("127.0.0.1", listener.getsockname()[1], Recorder())
         accepted, _ = listener.accept()
-        raw = Raw(accepted)
+        raw = AsyncEnd(accepted)
         sock = connection.socket()
         assert sock is not None
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

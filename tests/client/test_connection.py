@@ -15,8 +15,9 @@ from pychat_client.protocol.codec import Codec
 from pychat_client.transport import connection as connection_module
 from pychat_client.transport.connection import UNSENT_MAX, CloseReason, Connection, WriteBatch
 from pychat_client.transport.os_errors import describe
-from tests.aio import Raw, attach, in_loop
-from tests.client.recorder import Recorder
+from tests.support.aio import in_loop
+from tests.support.raw_ends import AsyncEnd, attach
+from tests.support.recorder import Recorder
 
 HI = wire.Message("Bob", "Hi!")
 
@@ -24,7 +25,7 @@ HI = wire.Message("Bob", "Hi!")
 @asynccontextmanager
 async def connected(
     *, codec: Codec | None = None, keepalive: bool = False
-) -> AsyncIterator[tuple[Recorder, Connection, Raw]]:
+) -> AsyncIterator[tuple[Recorder, Connection, AsyncEnd]]:
     """An owner, its connection, and the raw other end."""
     owner = Recorder()
     connection = Connection(owner, codec)
@@ -212,7 +213,7 @@ async def test_a_connection_aborted_before_it_is_made_closes() -> None:
 @in_loop
 async def test_the_last_line_arrives_while_the_other_side_sends() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    client = Raw(socket.create_connection(listener.getsockname()))
+    client = AsyncEnd(socket.create_connection(listener.getsockname()))
     accepted, _ = listener.accept()
     owner = Recorder()
     connection = Connection(owner)

@@ -7,8 +7,8 @@ import pytest
 from pychat_client.classic.framing import GUEST
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
-from tests.classic.detected import Detected
 from tests.client.test_person_codec import NOBODY, decode
+from tests.support.detected import Detected
 
 BOB = b"\\hello 1 Bob\nBob> hi\n"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 import pytest
 
@@ -27,13 +26,9 @@ from pychat_client.protocol.events import (
 from pychat_client.protocol.outbox import HELD_MAX, OUTBOX_MAX
 from pychat_client.protocol.phase import Phase
 from pychat_client.protocol.turns import Role, Turns, TurnState
-from tests.endpoints import make_endpoint
+from tests.support.endpoints import HANDLES, NOON, OTHER, make_endpoint
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
-
-HANDLES = {PEER: "Client1", OPERATOR: "alice"}
-OTHER = {PEER: OPERATOR, OPERATOR: PEER}
 
 
 def says(role: Role, text: str) -> wire.Message:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pychat_client.files import make_directory, sync_directory
-from tests.daemon.as_nobody import as_nobody, public_directory
-from tests.disk import Disk
+from tests.support.as_nobody import as_nobody, public_directory
+from tests.support.disk import Disk
 
 
 def test_each_new_directory_is_synced_into_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from pychat_client.ui.input_lines import LINE_MAX, InputLines
-from tests.aio import PATIENCE, in_loop
+from tests.support.aio import in_loop
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 from pychat_client.errors import ExitStatus
 from pychat_client.ui import input_history
 from pychat_client.ui.input_history import HISTORY_MAX, open_history, trim_history
-from tests.aio import in_loop
-from tests.client.desk import (
+from tests.support.aio import in_loop
+from tests.support.desk import (
     ALT_ENTER,
     ALT_UP,
     CTRL_C,

@@ -9,8 +9,8 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import Ended
 from pychat_client.session.narration import Narrator
 from pychat_client.session.transcript import Transcript
-from tests.aio import in_loop
-from tests.client.test_reconnect import Notes
+from tests.support.aio import in_loop
+from tests.support.notes import Notes
 
 UNREAD = {
     1: "1 of your messages was stored, but alice has not seen it.",

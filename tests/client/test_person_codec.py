@@ -15,7 +15,7 @@ from pychat_client.errors import ProtocolError
 from pychat_client.protocol import codec, wire
 from pychat_client.protocol.codec import LINE_MAX
 from pychat_client.text import MESSAGE_MAX
-from tests.classic.detected import Detected
+from tests.support.detected import Detected
 
 thorough = settings(max_examples=300)
 

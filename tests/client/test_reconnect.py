@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from pychat_client.errors import ExitStatus, PychatError, UnreachableError
-from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.session import reconnect
 from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session, run_session
-from pychat_client.session.view import View
 from pychat_client.transport.connection import Connection
-from tests.aio import Raw, attach, in_loop
-
-HELLO = "\\hello 1 alice session=5f0c turns=free"
-
-
-class Notes(View):
-    """A view that keeps what it is given, and reads nothing."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-        self.messages: list[str] = []
-        self.rings: list[str] = []
-        self._stopped = asyncio.Event()
-
-    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        self.messages.append(message.text)
-
-    def notice(self, sentence: str) -> None:
-        self.sentences.append(sentence)
-
-    def alert(self, words: str, *, ring: bool) -> None:
-        self.rings += [words] if ring else []
-
-    keys: Sequence[tuple[str, str]] = ()
-
-    def refresh(self) -> None: ...
-
-    async def run(self, session: Session) -> None:
-        await self._stopped.wait()
-
-    def stop(self) -> None:
-        self._stopped.set()
+from tests.support.aio import in_loop
+from tests.support.endpoints import HELLO
+from tests.support.notes import Notes
+from tests.support.raw_ends import AsyncEnd, attach
 
 
 class Calls:
@@ -59,7 +28,7 @@ class Calls:
         self.session = Session(Endpoint("Bob"), self.view, "the test", wait=wait)
         self.times: list[float] = []
         self._up = True
-        self._answered: asyncio.Queue[Raw] = asyncio.Queue()
+        self._answered: asyncio.Queue[AsyncEnd] = asyncio.Queue()
 
     async def connect(self) -> Connection:
         self.times.append(asyncio.get_running_loop().time())
@@ -69,7 +38,7 @@ class Calls:
         self._answered.put_nowait(await attach(connection))
         return connection
 
-    async def answered(self) -> Raw:
+    async def answered(self) -> AsyncEnd:
         """The other end of the next call, greeted."""
         raw = await self._answered.get()
         await raw.hear()

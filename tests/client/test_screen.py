@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from prompt_toolkit.utils import get_cwidth
@@ -14,10 +14,10 @@ from pychat_client.session.status import Emphasis, ToolbarItem
 from pychat_client.ui.terminal import Holder
 from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
-from tests.aio import in_loop
-from tests.client.desk import CTRL_U, desk
+from tests.support.aio import in_loop
+from tests.support.desk import CTRL_U, desk
+from tests.support.endpoints import NOON
 
-NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
 
 

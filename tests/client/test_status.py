@@ -14,7 +14,7 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.session.status import Fact, Status, ToolbarItem
 from pychat_client.trust.fingerprint import safety_number
-from tests.endpoints import make_endpoint
+from tests.support.endpoints import make_endpoint
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NAMES = {PEER: "Bob", OPERATOR: "alice"}

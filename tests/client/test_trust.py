@@ -21,9 +21,9 @@ from pychat_client.files import write_private
 from pychat_client.trust import tls
 from pychat_client.trust.fingerprint import fingerprint, safety_number
 from pychat_client.trust.known_hosts import KnownHosts, changed_key
-from tests.disk import Disk
-from tests.security.certificates import Made, make
-from tests.security.hosts import server_context
+from tests.support.certificates import Made, make
+from tests.support.disk import Disk
+from tests.support.fake_hosts import server_context
 
 WRITERS, EACH = 6, 20
 

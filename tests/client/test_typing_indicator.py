@@ -17,10 +17,10 @@ from pychat_client.session import typing_indicator
 from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
-from tests.aio import Raw, attach, in_loop
-from tests.client.test_reconnect import Notes
-
-HELLO = "\\hello 1 alice session=5f0c turns=free"
+from tests.support.aio import in_loop
+from tests.support.endpoints import HELLO
+from tests.support.notes import Notes
+from tests.support.raw_ends import AsyncEnd, attach
 
 
 class Watcher(Notes):
@@ -61,7 +61,7 @@ def test_repeated_typing_is_shown_without_a_gap() -> None:
 
 
 @asynccontextmanager
-async def talking() -> AsyncIterator[tuple[Session, Watcher, Raw]]:
+async def talking() -> AsyncIterator[tuple[Session, Watcher, AsyncEnd]]:
     """A caller's session after the first message, its view, and the daemon's end of the connection."""
     view = Watcher()
     one = Session(Endpoint("Bob"), view, "the test")

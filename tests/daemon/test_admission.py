@@ -15,7 +15,7 @@ from pychatd.network import admission
 from pychatd.network.admission import Admission
 from pychatd.network.identity import load
 from pychatd.settings import Settings
-from tests.aio import in_loop
+from tests.support.aio import in_loop
 
 
 @in_loop

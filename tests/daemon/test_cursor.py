@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.model import Conversation, Entry
-
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+from tests.support.endpoints import NOON
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pychat_client.errors import PychatError
 from pychat_client.trust.certificates import make_certificate
 from pychatd.network import identity
 from pychatd.settings import Settings
-from tests.disk import Disk
+from tests.support.disk import Disk
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
 from pychatd.conversation.journal import _MIGRATIONS, _SCHEMA_1, Journal
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
+from tests.support.endpoints import NOON
 
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 TOKEN = "5f0c11d2"
 
 

@@ -16,9 +16,9 @@ import pytest
 from pychat_client.errors import BusyError, PermissionDeniedError, TransportError, UsageError
 from pychatd.network.listeners import Listeners, bind_console, bind_tcp, make_directory, sort
 from pychatd.settings import Settings
-from tests.daemon.as_nobody import as_nobody, public_directory
-from tests.disk import Disk
-from tests.e2e.harness import free_port
+from tests.support.as_nobody import as_nobody, public_directory
+from tests.support.disk import Disk
+from tests.support.ports import free_port
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from pychatd.conversation import peer_session
-from tests.aio import Raw
-from tests.daemon.service import Service, with_service
+from tests.support.in_process import InProcessService, with_service
+from tests.support.raw_ends import AsyncEnd
 
 SHORT = 0.3
 LONG = 60.0
@@ -26,13 +26,13 @@ def short_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer_session, "FIRST_MESSAGE_SECONDS", SHORT)
 
 
-async def _is_too_slow(raw: Raw) -> None:
+async def _is_too_slow(raw: AsyncEnd) -> None:
     """The next line is the last, and says that the time is over."""
     (answer,) = await raw.rest()
     assert answer.startswith("\\error slow You did not send a message in time")
 
 
-async def _drip(raw: Raw, text: str) -> None:
+async def _drip(raw: AsyncEnd, text: str) -> None:
     """Sends one character after the other until the connection is closed, for much longer than the deadline."""
     loop = asyncio.get_running_loop()
     start, closed = loop.time(), asyncio.ensure_future(_is_too_slow(raw))
@@ -47,25 +47,25 @@ async def _drip(raw: Raw, text: str) -> None:
 
 @pytest.mark.usefixtures("short_hello")
 @with_service()
-async def test_a_silent_connection_is_closed(service: Service) -> None:
+async def test_a_silent_connection_is_closed(service: InProcessService) -> None:
     await _is_too_slow(await service.call())
 
 
 @pytest.mark.usefixtures("short_hello")
 @with_service()
-async def test_a_dripping_hello_gets_no_extra_time(service: Service) -> None:
+async def test_a_dripping_hello_gets_no_extra_time(service: InProcessService) -> None:
     await _drip(await service.call(), "\\hello 1 Bob")
 
 
 @pytest.mark.usefixtures("short_hello")
 @with_service()
-async def test_a_dripping_classic_line_gets_no_extra_time(service: Service) -> None:
+async def test_a_dripping_classic_line_gets_no_extra_time(service: InProcessService) -> None:
     await _drip(await service.call(), "Bob> Hi")
 
 
 @pytest.mark.usefixtures("short_first_message")
 @with_service()
-async def test_a_caller_without_a_first_message_is_closed(service: Service) -> None:
+async def test_a_caller_without_a_first_message_is_closed(service: InProcessService) -> None:
     raw, _ = await service.greeted()
     await _is_too_slow(raw)
     await service.lose(raw)
@@ -74,14 +74,14 @@ async def test_a_caller_without_a_first_message_is_closed(service: Service) -> N
 
 @pytest.mark.usefixtures("short_first_message")
 @with_service()
-async def test_a_dripping_first_message_gets_no_extra_time(service: Service) -> None:
+async def test_a_dripping_first_message_gets_no_extra_time(service: InProcessService) -> None:
     raw, _ = await service.greeted()
     await _drip(raw, "Bob> Hi")
 
 
 @pytest.mark.usefixtures("short_first_message")
 @with_service()
-async def test_control_lines_and_pings_get_no_extra_time(service: Service) -> None:
+async def test_control_lines_and_pings_get_no_extra_time(service: InProcessService) -> None:
     raw, _ = await service.greeted()
     start = asyncio.get_running_loop().time()
     while (answer := await raw.news())[-1:] == []:
@@ -93,7 +93,7 @@ async def test_control_lines_and_pings_get_no_extra_time(service: Service) -> No
 
 @pytest.mark.usefixtures("short_first_message")
 @with_service()
-async def test_a_peer_can_be_silent_after_its_first_message(service: Service) -> None:
+async def test_a_peer_can_be_silent_after_its_first_message(service: InProcessService) -> None:
     raw, _ = await service.peer("Hi")
     await asyncio.sleep(SHORT * 2)
     assert await raw.news() == []
@@ -102,7 +102,7 @@ async def test_a_peer_can_be_silent_after_its_first_message(service: Service) ->
 
 @pytest.mark.usefixtures("short_hello")
 @with_service()
-async def test_a_hello_gives_more_time_for_the_first_message(service: Service) -> None:
+async def test_a_hello_gives_more_time_for_the_first_message(service: InProcessService) -> None:
     raw, _ = await service.greeted()
     await asyncio.sleep(SHORT * 2)
     await raw.say("Bob> Hi")
@@ -111,7 +111,7 @@ async def test_a_hello_gives_more_time_for_the_first_message(service: Service) -
 
 @pytest.mark.usefixtures("short_hello")
 @with_service()
-async def test_a_classic_caller_can_shorten_a_refused_message(service: Service) -> None:
+async def test_a_classic_caller_can_shorten_a_refused_message(service: InProcessService) -> None:
     raw = await service.call("x" * 501)
     assert (await raw.hear()).startswith("\\error too-long ")
     await asyncio.sleep(SHORT * 2)

@@ -19,8 +19,8 @@ import pytest
 from pychat_client.errors import BusyError, PermissionDeniedError
 from pychatd.process import logs, systemd
 from pychatd.process.pidfile import Pidfile, read_pid
-from tests.daemon.as_nobody import as_nobody, public_directory
-from tests.daemon.socket_passing import passing
+from tests.support.as_nobody import as_nobody, public_directory
+from tests.support.socket_passing import passing
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pychat_client.protocol.turns import Turns
 from pychatd import settings
 from pychatd.directories import running_services, runtime_bases, state_base
 from pychatd.settings import SOCKET_PATH_MAX, UNSAFE_NO_SYNC, Settings, load
-from tests.daemon.as_nobody import as_nobody, public_directory
+from tests.support.as_nobody import as_nobody, public_directory
 
 PLACES = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY")
 XDG = ("XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.daemon.service import Service, with_service
+from tests.support.in_process import InProcessService, with_service
 
 SIGNALS = ["\\typing", "\\ring"]
 
@@ -14,7 +14,7 @@ def test_a_signal_reaches_the_other_end_and_is_not_stored(
     signal: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     @with_service()
-    async def check(service: Service) -> None:
+    async def check(service: InProcessService) -> None:
         console, peer, _ = await service.talk()
         await peer.say(signal)
         await peer.news()
@@ -28,7 +28,7 @@ def test_a_signal_reaches_the_other_end_and_is_not_stored(
 
 
 @with_service()
-async def test_a_signal_too_soon_after_another_is_dropped(service: Service) -> None:
+async def test_a_signal_too_soon_after_another_is_dropped(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     await peer.say("\\typing", "\\ring", "\\typing", "\\ring", "\\typing")
     await peer.news()
@@ -36,7 +36,7 @@ async def test_a_signal_too_soon_after_another_is_dropped(service: Service) -> N
 
 
 @with_service()
-async def test_a_waiting_caller_cannot_send_signals(service: Service) -> None:
+async def test_a_waiting_caller_cannot_send_signals(service: InProcessService) -> None:
     console = await service.console()
     caller, _ = await service.greeted()
     await caller.say("\\typing", "\\ring")
@@ -45,7 +45,7 @@ async def test_a_waiting_caller_cannot_send_signals(service: Service) -> None:
 
 
 @with_service()
-async def test_a_signal_without_a_console_is_dropped(service: Service) -> None:
+async def test_a_signal_without_a_console_is_dropped(service: InProcessService) -> None:
     peer, _ = await service.peer("Hi!")
     await peer.say("\\ring")
     await peer.news()
@@ -54,7 +54,7 @@ async def test_a_signal_without_a_console_is_dropped(service: Service) -> None:
 
 
 @with_service()
-async def test_a_console_that_is_not_in_step_cannot_send_signals(service: Service) -> None:
+async def test_a_console_that_is_not_in_step_cannot_send_signals(service: InProcessService) -> None:
     console = await service.console()
     peer, _ = await service.peer("Hi!")
     await console.say_blindly("\\ring")
@@ -63,7 +63,7 @@ async def test_a_console_that_is_not_in_step_cannot_send_signals(service: Servic
 
 
 @with_service()
-async def test_a_console_gets_no_signals_of_the_next_conversation(service: Service) -> None:
+async def test_a_console_gets_no_signals_of_the_next_conversation(service: InProcessService) -> None:
     console = await service.console()
     first, _ = await service.peer("Hi!")
     await console.news()
@@ -76,7 +76,7 @@ async def test_a_console_gets_no_signals_of_the_next_conversation(service: Servi
 
 
 @with_service()
-async def test_a_classic_peer_gets_no_signals(service: Service) -> None:
+async def test_a_classic_peer_gets_no_signals(service: InProcessService) -> None:
     console = await service.console()
     peer = await service.classic("Bob> Hi!")
     await console.news()

@@ -19,8 +19,8 @@ from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation.classic_queue import WAITING_MAX
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.peer_session import PeerSession
-from tests.aio import Raw
-from tests.daemon.service import ADDRESS, TOKEN, Service, hello_of, with_service
+from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
+from tests.support.raw_ends import AsyncEnd
 
 
 def _fails() -> NoReturn:
@@ -35,7 +35,7 @@ def without_times(lines: list[str]) -> list[str]:
 
 
 @with_service()
-async def test_the_first_message_takes_the_seat_not_the_hello(service: Service) -> None:
+async def test_the_first_message_takes_the_seat_not_the_hello(service: InProcessService) -> None:
     first, _ = await service.greeted("First")
     second, _ = await service.greeted("Second")
     assert service.switchboard.peer is None
@@ -46,14 +46,14 @@ async def test_the_first_message_takes_the_seat_not_the_hello(service: Service) 
 
 
 @with_service()
-async def test_hello_and_first_message_can_come_in_one_read(service: Service) -> None:
+async def test_hello_and_first_message_can_come_in_one_read(service: InProcessService) -> None:
     caller = await service.call("\\hello 1 Bob", "Bob> Hi!")
     assert (await caller.hear()).startswith("\\hello 1 operator session=")
     assert await caller.news() == ["\\away", "\\ack 1"]
 
 
 @with_service()
-async def test_a_caller_gets_busy_while_the_seat_is_taken(service: Service) -> None:
+async def test_a_caller_gets_busy_while_the_seat_is_taken(service: InProcessService) -> None:
     peer, _ = await service.peer("Hi!")
     caller = await service.call("\\hello 1 Eve", "Eve> let me in")
     assert [line.split()[0] for line in await caller.rest()] == ["\\busy"]
@@ -62,7 +62,7 @@ async def test_a_caller_gets_busy_while_the_seat_is_taken(service: Service) -> N
 
 
 @with_service()
-async def test_the_seat_is_kept_for_a_lost_peer_during_the_grace_time(service: Service) -> None:
+async def test_the_seat_is_kept_for_a_lost_peer_during_the_grace_time(service: InProcessService) -> None:
     peer, _ = await service.peer("Hi!")
     await service.lose(peer)
     caller = await service.call("\\hello 1 Eve")
@@ -70,7 +70,7 @@ async def test_the_seat_is_kept_for_a_lost_peer_during_the_grace_time(service: S
 
 
 @with_service()
-async def test_setting_the_clock_does_not_free_the_seat(service: Service) -> None:
+async def test_setting_the_clock_does_not_free_the_seat(service: InProcessService) -> None:
     peer, _ = await service.peer("Hi!")
     await service.lose(peer)
     for hours in (2, -2):
@@ -80,7 +80,7 @@ async def test_setting_the_clock_does_not_free_the_seat(service: Service) -> Non
 
 
 @with_service(grace=0.0)
-async def test_a_clock_set_back_does_not_keep_the_seat_longer(service: Service) -> None:
+async def test_a_clock_set_back_does_not_keep_the_seat_longer(service: InProcessService) -> None:
     peer, _ = await service.peer("Hi!")
     await service.lose(peer)
     service.switchboard.now = lambda: datetime.now(UTC) - timedelta(hours=2)  # type: ignore[method-assign]
@@ -88,7 +88,7 @@ async def test_a_clock_set_back_does_not_keep_the_seat_longer(service: Service) 
 
 
 @with_service()
-async def test_an_older_call_does_not_displace_a_newer_one(service: Service) -> None:
+async def test_an_older_call_does_not_displace_a_newer_one(service: InProcessService) -> None:
     _, token = await service.peer("Hi!")
     third = await service.resume(token, call=3)
     await third.news()
@@ -100,7 +100,7 @@ async def test_an_older_call_does_not_displace_a_newer_one(service: Service) -> 
 
 
 @with_service()
-async def test_a_call_without_a_number_is_the_newest(service: Service) -> None:
+async def test_a_call_without_a_number_is_the_newest(service: InProcessService) -> None:
     _, token = await service.peer("Hi!")
     third = await service.resume(token, call=3)
     await third.news()
@@ -109,7 +109,7 @@ async def test_a_call_without_a_number_is_the_newest(service: Service) -> None:
 
 
 @with_service()
-async def test_a_second_call_before_the_first_message_keeps_the_token(service: Service) -> None:
+async def test_a_second_call_before_the_first_message_keeps_the_token(service: InProcessService) -> None:
     first, token = await service.greeted()
     second = await service.resume(token, call=2)
     assert f"session={token}" in (await second.news())[0]
@@ -121,7 +121,7 @@ async def test_a_second_call_before_the_first_message_keeps_the_token(service: S
 
 
 @with_service()
-async def test_an_older_hello_does_not_displace_a_waiting_caller(service: Service) -> None:
+async def test_an_older_hello_does_not_displace_a_waiting_caller(service: InProcessService) -> None:
     _, token = await service.greeted()
     third = await service.resume(token, call=3)
     await third.news()
@@ -132,7 +132,7 @@ async def test_an_older_hello_does_not_displace_a_waiting_caller(service: Servic
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_refused_console_learns_how_many_messages_are_stored(service: Service) -> None:
+async def test_a_refused_console_learns_how_many_messages_are_stored(service: InProcessService) -> None:
     console = await service.console(" console=c1")
     await service.peer("Hi!")
     await console.say("alice> one", "alice> two")
@@ -147,7 +147,7 @@ async def test_a_refused_console_learns_how_many_messages_are_stored(service: Se
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_displaced_console_learns_how_many_messages_are_stored(service: Service) -> None:
+async def test_a_displaced_console_learns_how_many_messages_are_stored(service: InProcessService) -> None:
     console = await service.console(" console=c1")
     await service.peer("Hi!")
     await console.say("alice> one")
@@ -157,7 +157,7 @@ async def test_a_displaced_console_learns_how_many_messages_are_stored(service: 
 
 
 @with_service(keep="none", turns=Turns.FREE)
-async def test_repeated_messages_are_marked_as_the_consoles_own(service: Service) -> None:
+async def test_repeated_messages_are_marked_as_the_consoles_own(service: InProcessService) -> None:
     console = await service.console(" console=c1")
     peer, token = await service.peer("Hi!")
     await console.say("\\ack 1", "alice> one")
@@ -176,7 +176,7 @@ async def test_repeated_messages_are_marked_as_the_consoles_own(service: Service
 
 
 @with_service()
-async def test_a_console_that_cannot_attach_changes_no_handle(service: Service) -> None:
+async def test_a_console_that_cannot_attach_changes_no_handle(service: InProcessService) -> None:
     await service.peer("Hi!")
     service.switchboard.journal_failed(JournalError("broken"))
     before = service.switchboard.handle
@@ -188,7 +188,7 @@ async def test_a_console_that_cannot_attach_changes_no_handle(service: Service) 
 
 
 @with_service(grace=0.0)
-async def test_a_token_resumes_after_the_grace_time_if_the_seat_is_free(service: Service) -> None:
+async def test_a_token_resumes_after_the_grace_time_if_the_seat_is_free(service: InProcessService) -> None:
     peer, token = await service.peer("Hi!")
     await service.lose(peer)
     await service.greeted("Eve")  # a hello is not enough to take the seat
@@ -198,7 +198,7 @@ async def test_a_token_resumes_after_the_grace_time_if_the_seat_is_free(service:
 
 
 @with_service(grace=0.0)
-async def test_a_new_caller_ends_the_conversation_after_the_grace_time(service: Service) -> None:
+async def test_a_new_caller_ends_the_conversation_after_the_grace_time(service: InProcessService) -> None:
     peer, token = await service.peer("Hi!")
     await service.lose(peer)
     await service.peer("Me now", handle="Eve")
@@ -209,7 +209,7 @@ async def test_a_new_caller_ends_the_conversation_after_the_grace_time(service: 
 
 
 @with_service()
-async def test_the_seat_is_kept_after_a_restart(service: Service) -> None:
+async def test_the_seat_is_kept_after_a_restart(service: InProcessService) -> None:
     _, token = await service.peer("Hi!")
     await service.restart()
     caller = await service.call("\\hello 1 Eve")
@@ -224,7 +224,7 @@ async def test_the_seat_is_kept_after_a_restart(service: Service) -> None:
 
 
 @with_service()
-async def test_acks_and_messages_are_sent_after_the_commit(service: Service) -> None:
+async def test_acks_and_messages_are_sent_after_the_commit(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     append, early = service.journal.append, []
 
@@ -244,7 +244,7 @@ async def test_acks_and_messages_are_sent_after_the_commit(service: Service) -> 
 
 
 @with_service()
-async def test_a_peers_message_that_is_not_stored_does_not_count(service: Service) -> None:
+async def test_a_peers_message_that_is_not_stored_does_not_count(service: InProcessService) -> None:
     console = await service.console()
     peer, token = await service.peer("Hi!")
     await console.say("alice> Hello")
@@ -264,7 +264,7 @@ async def test_a_peers_message_that_is_not_stored_does_not_count(service: Servic
 
 @with_service()
 async def test_an_operators_message_that_is_not_stored_does_not_count(
-    service: Service,
+    service: InProcessService,
 ) -> None:
     console, peer, _ = await service.talk()
     service.break_journal()
@@ -280,7 +280,7 @@ async def test_an_operators_message_that_is_not_stored_does_not_count(
 
 
 @with_service()
-async def test_a_first_message_that_cannot_be_stored_takes_no_seat(service: Service) -> None:
+async def test_a_first_message_that_cannot_be_stored_takes_no_seat(service: InProcessService) -> None:
     caller, _ = await service.greeted()
     service.break_journal()
     await caller.say("Bob> Hi!")
@@ -291,7 +291,7 @@ async def test_a_first_message_that_cannot_be_stored_takes_no_seat(service: Serv
 
 
 @with_service()
-async def test_a_quit_that_is_not_stored_does_not_end_the_conversation(service: Service) -> None:
+async def test_a_quit_that_is_not_stored_does_not_end_the_conversation(service: InProcessService) -> None:
     peer, token = await service.peer("Hi!")
     service.break_journal()
     await peer.say("\\quit")
@@ -301,7 +301,7 @@ async def test_a_quit_that_is_not_stored_does_not_end_the_conversation(service: 
     assert hello.session == token
 
 
-def _end_in_doubt(service: Service) -> None:
+def _end_in_doubt(service: InProcessService) -> None:
     """Makes the next end durable, and yet report an error, as when a sync fails after the write."""
     end, patch = service.journal.end_conversation, pytest.MonkeyPatch()
 
@@ -318,7 +318,7 @@ def _quits(lines: list[str]) -> list[str]:
 
 
 @with_service()
-async def test_a_peers_quit_in_doubt_is_an_end(service: Service) -> None:
+async def test_a_peers_quit_in_doubt_is_an_end(service: InProcessService) -> None:
     """Each end is told once, with the reason, as soon as the journal can be read."""
     console, peer, token = await service.talk(acked=True)
     _end_in_doubt(service)
@@ -335,7 +335,7 @@ async def test_a_peers_quit_in_doubt_is_an_end(service: Service) -> None:
 
 
 @with_service()
-async def test_an_operators_quit_in_doubt_is_an_end(service: Service) -> None:
+async def test_an_operators_quit_in_doubt_is_an_end(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     _end_in_doubt(service)
     await console.say("\\quit bye")
@@ -352,7 +352,7 @@ async def test_an_operators_quit_in_doubt_is_an_end(service: Service) -> None:
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_message_after_an_end_in_doubt_is_not_stored(service: Service) -> None:
+async def test_a_message_after_an_end_in_doubt_is_not_stored(service: InProcessService) -> None:
     console, peer, token = await service.talk(acked=True)
     _end_in_doubt(service)
     await peer.say("\\quit bye")
@@ -366,7 +366,7 @@ async def test_a_message_after_an_end_in_doubt_is_not_stored(service: Service) -
     assert [e.text for e in service.journal.entries(1, 0)] == ["Hi!"]
 
 
-def _append_in_doubt(service: Service) -> None:
+def _append_in_doubt(service: InProcessService) -> None:
     """Makes the next message durable, and yet report an error."""
     append, patch = service.journal.append, pytest.MonkeyPatch()
 
@@ -379,7 +379,7 @@ def _append_in_doubt(service: Service) -> None:
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_classic_peers_message_in_doubt_is_stored_once(service: Service) -> None:
+async def test_a_classic_peers_message_in_doubt_is_stored_once(service: InProcessService) -> None:
     console = await service.console()
     peer = await service.classic("Bob> Hi!")
     await console.news()
@@ -392,7 +392,7 @@ async def test_a_classic_peers_message_in_doubt_is_stored_once(service: Service)
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: Service) -> None:
+async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     _append_in_doubt(service)
     await console.say("alice> in doubt")
@@ -402,7 +402,7 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: Service) ->
 
 
 @with_service()
-async def test_a_first_message_in_doubt_rejects_a_waiting_classic_caller(service: Service) -> None:
+async def test_a_first_message_in_doubt_rejects_a_waiting_classic_caller(service: InProcessService) -> None:
     classic = await service.call("x" * 501)
     assert (await classic.hear()).startswith("\\error too-long ")
     caller, _ = await service.greeted("Eve")
@@ -415,7 +415,7 @@ async def test_a_first_message_in_doubt_rejects_a_waiting_classic_caller(service
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_console_follows_a_conversation_that_began_in_doubt(service: Service) -> None:
+async def test_a_console_follows_a_conversation_that_began_in_doubt(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     await peer.say("\\quit")
     await peer.rest()
@@ -432,7 +432,7 @@ async def test_a_console_follows_a_conversation_that_began_in_doubt(service: Ser
 
 
 @with_service()
-async def test_an_end_found_in_the_journal_is_reported_to_systemd(service: Service) -> None:
+async def test_an_end_found_in_the_journal_is_reported_to_systemd(service: InProcessService) -> None:
     changes: list[bool] = []
     service.switchboard._changed = lambda: changes.append(service.switchboard.conversation is None)
     peer, _ = await service.peer("Hi!")
@@ -444,7 +444,7 @@ async def test_an_end_found_in_the_journal_is_reported_to_systemd(service: Servi
 
 
 @with_service(turns=Turns.FREE)
-async def test_the_messages_of_one_read_are_stored_in_one_transaction(service: Service) -> None:
+async def test_the_messages_of_one_read_are_stored_in_one_transaction(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     statements: list[str] = []
     service.journal._db.set_trace_callback(statements.append)
@@ -458,7 +458,7 @@ async def test_the_messages_of_one_read_are_stored_in_one_transaction(service: S
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_classic_peers_read_is_stored_in_one_transaction(service: Service) -> None:
+async def test_a_classic_peers_read_is_stored_in_one_transaction(service: InProcessService) -> None:
     peer = await service.classic("Bob> Hi!")
     console = await service.console()
     await console.news()
@@ -474,7 +474,7 @@ async def test_a_classic_peers_read_is_stored_in_one_transaction(service: Servic
 
 
 @with_service()
-async def test_a_peer_out_of_turn_gets_the_ack_then_an_error(service: Service) -> None:
+async def test_a_peer_out_of_turn_gets_the_ack_then_an_error(service: InProcessService) -> None:
     peer, token = await service.greeted()
     await peer.say("Bob> one", "Bob> two", "Bob> three")
     lines = await peer.rest()
@@ -487,7 +487,7 @@ async def test_a_peer_out_of_turn_gets_the_ack_then_an_error(service: Service) -
 
 
 @with_service()
-async def test_an_operator_out_of_turn_gets_the_ack_then_an_error(service: Service) -> None:
+async def test_an_operator_out_of_turn_gets_the_ack_then_an_error(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     await console.say("\\ack 1", "alice> one", "alice> two")
     lines = await console.rest()
@@ -510,7 +510,7 @@ async def test_an_operator_out_of_turn_gets_the_ack_then_an_error(service: Servi
 )
 def test_a_caller_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[str], code: str | None) -> None:
     @with_service()
-    async def check(service: Service) -> None:
+    async def check(service: InProcessService) -> None:
         caller = await service.call(*said)
         errors = [line.split()[1] for line in await caller.rest() if line.startswith("\\error")]
         assert errors == ([] if code is None else [code])
@@ -529,7 +529,7 @@ def test_a_caller_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[st
 )
 def test_a_console_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[str], code: str) -> None:
     @with_service()
-    async def check(service: Service) -> None:
+    async def check(service: InProcessService) -> None:
         console = await service.connect(service.console_session())
         await console.say(*said)
         assert [line.split()[1] for line in await console.rest() if line.startswith("\\error")] == [code]
@@ -538,14 +538,14 @@ def test_a_console_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[s
 
 
 @with_service()
-async def test_a_peer_cannot_ask_for_version_0(service: Service) -> None:
+async def test_a_peer_cannot_ask_for_version_0(service: InProcessService) -> None:
     """Inside the daemon, version 0 stands for a classic peer."""
     caller = await service.call("\\hello 0 Bob", "Bob> Hi!")
     assert (await caller.hear()).startswith("\\error version")
 
 
 @with_service()
-async def test_a_wrong_ack_does_not_lose_the_message_before_it(service: Service) -> None:
+async def test_a_wrong_ack_does_not_lose_the_message_before_it(service: InProcessService) -> None:
     caller, _ = await service.greeted()
     await caller.say("Bob> Hi!", "\\ack 9")
     lines = await caller.rest()
@@ -554,7 +554,7 @@ async def test_a_wrong_ack_does_not_lose_the_message_before_it(service: Service)
 
 
 @with_service()
-async def test_an_ack_of_more_than_was_sent_is_an_error(service: Service) -> None:
+async def test_an_ack_of_more_than_was_sent_is_an_error(service: InProcessService) -> None:
     peer, token = await service.peer("Hi!")
     again = await service.resume(token, got=1)
     assert (await again.hear()).startswith("\\error ack")
@@ -568,7 +568,7 @@ async def test_an_ack_of_more_than_was_sent_is_an_error(service: Service) -> Non
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_peer_that_comes_back_gets_the_missed_messages_in_order(tmp_path: Path, restarted: bool) -> None:
     @with_service(turns=Turns.FREE)
-    async def check(service: Service) -> None:
+    async def check(service: InProcessService) -> None:
         peer, token = await service.peer("Hi!")
         console = await service.console()
         await console.news()
@@ -596,14 +596,14 @@ def test_a_peer_that_comes_back_gets_the_missed_messages_in_order(tmp_path: Path
 
 
 @with_service()
-async def test_messages_sent_again_have_their_time(service: Service) -> None:
+async def test_messages_sent_again_have_their_time(service: InProcessService) -> None:
     service.fill(Role.OPERATOR, ["Hello"])
     again = await service.resume(TOKEN)
     assert (await again.news())[-2:] == ["\\at 2024-05-01T00:00:00.000Z", "alice> Hello"]
 
 
 @with_service()
-async def test_a_valid_token_displaces_a_dead_connection(service: Service) -> None:
+async def test_a_valid_token_displaces_a_dead_connection(service: InProcessService) -> None:
     console = await service.console()
     ghost, token = await service.peer("Hi!")
     await console.news()
@@ -619,7 +619,7 @@ async def test_a_valid_token_displaces_a_dead_connection(service: Service) -> No
 
 
 @with_service()
-async def test_a_caller_with_an_unknown_token_gets_a_new_one(service: Service) -> None:
+async def test_a_caller_with_an_unknown_token_gets_a_new_one(service: InProcessService) -> None:
     caller = await service.call("\\hello 1 Bob session=0123 got=3")
     hello = await hello_of(caller)
     assert hello.session != "0123"
@@ -627,7 +627,7 @@ async def test_a_caller_with_an_unknown_token_gets_a_new_one(service: Service) -
 
 
 @with_service(turns=Turns.FREE)
-async def test_an_ended_conversations_token_gets_the_rest_and_quit(service: Service) -> None:
+async def test_an_ended_conversations_token_gets_the_rest_and_quit(service: InProcessService) -> None:
     peer, token = await service.peer("Hi!")
     console = await service.console()
     await console.news()
@@ -645,7 +645,7 @@ async def test_an_ended_conversations_token_gets_the_rest_and_quit(service: Serv
 
 
 @with_service()
-async def test_a_quit_ends_the_conversation_and_frees_the_seat(service: Service) -> None:
+async def test_a_quit_ends_the_conversation_and_frees_the_seat(service: InProcessService) -> None:
     console = await service.console()
     peer, _ = await service.peer("Hi!")
     await console.say("\\ack 1")
@@ -656,7 +656,7 @@ async def test_a_quit_ends_the_conversation_and_frees_the_seat(service: Service)
 
 
 @with_service()
-async def test_a_message_that_crosses_the_end_is_not_acked(service: Service) -> None:
+async def test_a_message_that_crosses_the_end_is_not_acked(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     await console.say("\\ack 1", "alice> Bye", "\\quit")
     await console.news()
@@ -666,7 +666,7 @@ async def test_a_message_that_crosses_the_end_is_not_acked(service: Service) -> 
 
 
 @with_service()
-async def test_a_message_for_the_last_peer_does_not_reach_the_next(service: Service) -> None:
+async def test_a_message_for_the_last_peer_does_not_reach_the_next(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
@@ -678,7 +678,7 @@ async def test_a_message_for_the_last_peer_does_not_reach_the_next(service: Serv
 
 
 @with_service()
-async def test_a_quit_for_the_last_conversation_does_not_end_the_next(service: Service) -> None:
+async def test_a_quit_for_the_last_conversation_does_not_end_the_next(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
@@ -690,7 +690,7 @@ async def test_a_quit_for_the_last_conversation_does_not_end_the_next(service: S
 
 
 @with_service()
-async def test_a_stop_is_told_to_both_ends_and_the_conversation_stays(service: Service) -> None:
+async def test_a_stop_is_told_to_both_ends_and_the_conversation_stays(service: InProcessService) -> None:
     console, peer, token = await service.talk()
     service.switchboard.stop()
     assert [line.split()[1] for line in await peer.rest()] == ["stopping"]
@@ -705,7 +705,7 @@ async def test_a_stop_is_told_to_both_ends_and_the_conversation_stays(service: S
 
 
 @with_service()
-async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(service: Service) -> None:
+async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     await console.say("\\ack 1", "alice> Hello")
     assert await console.news() == ["\\ack 1"]
@@ -716,7 +716,7 @@ async def test_an_ack_of_one_end_is_a_read_mark_for_the_other(service: Service) 
 
 
 @with_service()
-async def test_read_marks_are_sent_again_after_a_restart(service: Service) -> None:
+async def test_read_marks_are_sent_again_after_a_restart(service: InProcessService) -> None:
     console = await service.console()
     peer, token = await service.peer("Hi!")
     await console.say("\\ack 1", "alice> Hello")
@@ -731,7 +731,7 @@ async def test_read_marks_are_sent_again_after_a_restart(service: Service) -> No
 
 
 @with_service()
-async def test_the_count_of_a_resume_is_a_read_mark_for_the_console(service: Service) -> None:
+async def test_the_count_of_a_resume_is_a_read_mark_for_the_console(service: InProcessService) -> None:
     console = await service.console()
     peer, token = await service.peer("Hi!")
     await console.say("alice> Hello")
@@ -743,7 +743,7 @@ async def test_the_count_of_a_resume_is_a_read_mark_for_the_console(service: Ser
 
 
 @with_service()
-async def test_callers_are_told_whether_a_console_is_attached(service: Service) -> None:
+async def test_callers_are_told_whether_a_console_is_attached(service: InProcessService) -> None:
     peer, _ = await service.greeted()
     other, _ = await service.greeted()
     console = await service.console()
@@ -756,7 +756,7 @@ async def test_callers_are_told_whether_a_console_is_attached(service: Service) 
 
 
 @with_service()
-async def test_the_console_is_told_whether_the_peer_is_connected(service: Service) -> None:
+async def test_the_console_is_told_whether_the_peer_is_connected(service: InProcessService) -> None:
     console = await service.console()
     peer, token = await service.peer("Hi!")
     assert "\\away" not in await console.news()
@@ -773,7 +773,7 @@ async def test_the_console_is_told_whether_the_peer_is_connected(service: Servic
 
 
 @with_service()
-async def test_a_new_console_gets_the_whole_running_conversation(service: Service) -> None:
+async def test_a_new_console_gets_the_whole_running_conversation(service: InProcessService) -> None:
     conversation = service.fill(Role.OPERATOR, ["Hello"])
     await service.resume(TOKEN, got=1)
     console = await service.console()
@@ -790,7 +790,7 @@ async def test_a_new_console_gets_the_whole_running_conversation(service: Servic
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_console_that_comes_back_gets_only_what_it_missed(service: Service) -> None:
+async def test_a_console_that_comes_back_gets_only_what_it_missed(service: InProcessService) -> None:
     console = await service.console()
     peer, _ = await service.peer("p1")
     await console.say("alice> a1", "alice> a2")
@@ -808,21 +808,21 @@ async def test_a_console_that_comes_back_gets_only_what_it_missed(service: Servi
 
 
 @with_service()
-async def test_a_console_with_impossible_counts_gets_everything(service: Service) -> None:
+async def test_a_console_with_impossible_counts_gets_everything(service: InProcessService) -> None:
     await service.peer("Hi!")
     console = await service.console(" session=1 got=5 sent=0")
     assert "Bob> Hi!" in await console.news()
 
 
 @with_service()
-async def test_a_console_with_a_number_out_of_range_gets_everything(service: Service) -> None:
+async def test_a_console_with_a_number_out_of_range_gets_everything(service: InProcessService) -> None:
     await service.peer("Hi!")
     console = await service.console(f" session={64 * '9'} got=0 sent=0")
     assert "Bob> Hi!" in await console.news()
 
 
 @with_service()
-async def test_missed_conversations_come_in_order_each_with_its_quit(service: Service) -> None:
+async def test_missed_conversations_come_in_order_each_with_its_quit(service: InProcessService) -> None:
     for handle in ("Ann", "Ben", "Cid"):
         peer, _ = await service.peer(f"I am {handle}", handle=handle)
         await peer.say(f"\\quit from {handle}")
@@ -844,7 +844,7 @@ async def test_missed_conversations_come_in_order_each_with_its_quit(service: Se
 
 
 @with_service()
-async def test_a_consoles_ack_does_not_count_for_the_next_conversation(service: Service) -> None:
+async def test_a_consoles_ack_does_not_count_for_the_next_conversation(service: InProcessService) -> None:
     console = await service.console()
     bob, _ = await service.peer("Hi!")
     await bob.say("\\quit")
@@ -860,7 +860,7 @@ async def test_a_consoles_ack_does_not_count_for_the_next_conversation(service: 
 
 
 @with_service()
-async def test_a_second_console_is_refused_unless_it_takes_over(service: Service) -> None:
+async def test_a_second_console_is_refused_unless_it_takes_over(service: InProcessService) -> None:
     first = await service.console()
     await service.peer("Hi!")
     await first.news()
@@ -875,7 +875,7 @@ async def test_a_second_console_is_refused_unless_it_takes_over(service: Service
 
 
 @with_service(handle="sysop")
-async def test_the_settings_handle_replaces_a_suggested_one_only(service: Service) -> None:
+async def test_the_settings_handle_replaces_a_suggested_one_only(service: InProcessService) -> None:
     console = await service.connect(service.console_session())
     await console.say("\\hello 1 alice suggested=1")
     assert (await console.hear()).split()[2] == "sysop"
@@ -886,7 +886,7 @@ async def test_the_settings_handle_replaces_a_suggested_one_only(service: Servic
 
 
 @with_service()
-async def test_asking_for_the_status_attaches_no_console(service: Service) -> None:
+async def test_asking_for_the_status_attaches_no_console(service: InProcessService) -> None:
     await service.peer("Hi!")
     console = await service.connect(service.console_session())
     await console.say("\\status")
@@ -904,7 +904,7 @@ TEXTS = [f"{n:04} {'x' * 395}" for n in range(5000)]  # twice as much as may wai
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_slow_peer_gets_everything_in_order_without_a_queue(service: Service) -> None:
+async def test_a_slow_peer_gets_everything_in_order_without_a_queue(service: InProcessService) -> None:
     service.fill(Role.OPERATOR, TEXTS)
     peer = await service.resume(TOKEN)
     await hello_of(peer)
@@ -924,7 +924,7 @@ async def test_a_slow_peer_gets_everything_in_order_without_a_queue(service: Ser
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_slow_console_gets_everything_in_order_without_a_queue(service: Service) -> None:
+async def test_a_slow_console_gets_everything_in_order_without_a_queue(service: InProcessService) -> None:
     service.fill(Role.PEER, TEXTS)
     peer = await service.resume(TOKEN)
     await peer.news()
@@ -944,7 +944,7 @@ async def test_a_slow_console_gets_everything_in_order_without_a_queue(service: 
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_slow_peer_gets_the_quit_after_the_last_message(service: Service) -> None:
+async def test_a_slow_peer_gets_the_quit_after_the_last_message(service: InProcessService) -> None:
     service.fill(Role.OPERATOR, TEXTS)
     peer = await service.resume(TOKEN)
     await hello_of(peer)
@@ -960,7 +960,7 @@ async def test_a_slow_peer_gets_the_quit_after_the_last_message(service: Service
 
 
 @with_service()
-async def test_a_classic_peers_messages_wait_for_their_turn(service: Service) -> None:
+async def test_a_classic_peers_messages_wait_for_their_turn(service: InProcessService) -> None:
     peer = await service.classic("Bob> one", "Bob> two", "Bob> three")
     console = await service.console()
     assert isinstance(heading := await console.frame(), wire.Peer)
@@ -977,13 +977,13 @@ async def test_a_classic_peers_messages_wait_for_their_turn(service: Service) ->
 
 
 @with_service()
-async def test_a_classic_peer_with_too_many_waiting_messages_is_closed(service: Service) -> None:
+async def test_a_classic_peer_with_too_many_waiting_messages_is_closed(service: InProcessService) -> None:
     peer = await service.call("Bob> Hi!", *(f"Bob> {n}" for n in range(WAITING_MAX + 1)))
     assert [line.split()[:2] for line in await peer.rest()] == [["\\error", "waiting"]]
 
 
 @with_service()
-async def test_a_waiting_classic_message_survives_a_journal_failure(service: Service) -> None:
+async def test_a_waiting_classic_message_survives_a_journal_failure(service: InProcessService) -> None:
     peer = await service.classic("Bob> one", "Bob> two", "Bob> three")
     console = await service.console()
     await console.news()
@@ -1007,7 +1007,7 @@ async def test_a_waiting_classic_message_survives_a_journal_failure(service: Ser
 
 
 @with_service()
-async def test_a_classic_conversation_does_not_outlive_the_daemon(service: Service) -> None:
+async def test_a_classic_conversation_does_not_outlive_the_daemon(service: InProcessService) -> None:
     await service.classic("Bob> Hi!")
     console = await service.console()
     await console.news()
@@ -1020,7 +1020,7 @@ async def test_a_classic_conversation_does_not_outlive_the_daemon(service: Servi
 
 
 @with_service(keep="none")
-async def test_keep_none_removes_texts_that_were_shown(service: Service) -> None:
+async def test_keep_none_removes_texts_that_were_shown(service: InProcessService) -> None:
     console = await service.console()
     peer, _ = await service.peer("a secret")
     await console.news()
@@ -1034,7 +1034,7 @@ async def test_keep_none_removes_texts_that_were_shown(service: Service) -> None
 
 
 @with_service(keep="30d")
-async def test_keep_in_days_removes_old_conversations_at_the_start(service: Service) -> None:
+async def test_keep_in_days_removes_old_conversations_at_the_start(service: InProcessService) -> None:
     _, peer, _ = await service.talk(acked=True)
     await peer.say("\\quit")
     await peer.rest()
@@ -1052,7 +1052,7 @@ async def test_keep_in_days_removes_old_conversations_at_the_start(service: Serv
 # ------------------------------------------------------------------ whose is what
 
 
-async def _caller_with(service: Service, certificate: bytes, *lines: str) -> Raw:
+async def _caller_with(service: InProcessService, certificate: bytes, *lines: str) -> AsyncEnd:
     """A caller that has shown a client certificate."""
     session = PeerSession(service.switchboard, ADDRESS, lambda _: None, secure=True)
     session.connection.certificate = lambda: certificate  # type: ignore[method-assign]
@@ -1062,7 +1062,7 @@ async def _caller_with(service: Service, certificate: bytes, *lines: str) -> Raw
 
 
 @with_service()
-async def test_a_token_alone_takes_no_callers_place(service: Service) -> None:
+async def test_a_token_alone_takes_no_callers_place(service: InProcessService) -> None:
     own = await _caller_with(service, b"own", "\\hello 1 Bob")
     token = (await hello_of(own)).session
     thief = await _caller_with(service, b"stolen", f"\\hello 1 Bob session={token} got=0 call=9")
@@ -1072,7 +1072,7 @@ async def test_a_token_alone_takes_no_callers_place(service: Service) -> None:
 
 
 @with_service()
-async def test_a_call_without_a_number_forgets_no_newer_one(service: Service) -> None:
+async def test_a_call_without_a_number_forgets_no_newer_one(service: InProcessService) -> None:
     _, token = await service.peer("Hi!")
     await (await service.resume(token, call=3)).news()
     await (await service.resume(token)).news()
@@ -1081,7 +1081,7 @@ async def test_a_call_without_a_number_forgets_no_newer_one(service: Service) ->
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_refused_console_hears_of_the_conversation_it_names(service: Service) -> None:
+async def test_a_refused_console_hears_of_the_conversation_it_names(service: InProcessService) -> None:
     console = await service.console(" console=c1")
     peer, _ = await service.peer("Hi!")
     await console.say("\\ack 1", "alice> one", "alice> two")
@@ -1098,7 +1098,7 @@ async def test_a_refused_console_hears_of_the_conversation_it_names(service: Ser
 
 
 @with_service(keep="1d")
-async def test_a_classic_end_after_a_crash_is_pruned_one_day(service: Service) -> None:
+async def test_a_classic_end_after_a_crash_is_pruned_one_day(service: InProcessService) -> None:
     console = await service.console()
     await service.classic("Bob> Hi!")
     await console.news()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import ExitStatus
-from tests.daemon.socket_passing import passing
-from tests.e2e.harness import BIN, PATIENCE, Line, wait_for
+from tests.support.service import BIN, Service
+from tests.support.socket_passing import passing
+from tests.support.waiting import PATIENCE, wait_for
 
 IDLE = "2"
 
@@ -22,16 +23,16 @@ IDLE = "2"
 class Manager:
     """Does what systemd does for a service: keeps the sockets, starts the daemon, gets its notices."""
 
-    def __init__(self, line: Line) -> None:
-        self.line = line
-        line.place.mkdir(parents=True)
-        self.path = line.place / "console.sock"
-        self.tcp = socket.create_server(("127.0.0.1", line.port))
+    def __init__(self, service: Service) -> None:
+        self.line = service
+        service.place.mkdir(parents=True)
+        self.path = service.place / "console.sock"
+        self.tcp = socket.create_server(("127.0.0.1", service.port))
         self.console = socket.socket(socket.AF_UNIX)
         self.console.bind(str(self.path))
         self.console.listen()
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notices.bind(str(line.directory / "notify"))
+        self._notices.bind(str(service.directory / "notify"))
         self._notices.setblocking(False)
         self._heard: list[str] = []
 
@@ -63,8 +64,8 @@ class Manager:
 
 
 @pytest.fixture
-def manager(idle_line: Line) -> Iterator[Manager]:
-    manager = Manager(idle_line)
+def manager(idle_service: Service) -> Iterator[Manager]:
+    manager = Manager(idle_service)
     yield manager
     manager.close()
 
@@ -124,9 +125,9 @@ def test_an_attached_console_keeps_it_running(manager: Manager) -> None:
 
 
 @pytest.mark.parametrize("command", ["start", "run"])
-def test_exit_idle_needs_systemds_sockets(idle_line: Line, command: str) -> None:
-    file = idle_line.configure("exit_idle = 60")
-    result = idle_line.pychatd(command, "--config", file)
+def test_exit_idle_needs_systemds_sockets(idle_service: Service, command: str) -> None:
+    file = idle_service.configure("exit_idle = 60")
+    result = idle_service.pychatd(command, "--config", file)
     assert result.returncode == ExitStatus.USAGE
     assert result.stderr.startswith("pychatd: exit_idle needs systemd's pychatd@.socket")
     assert len(result.stderr.splitlines()) == 1
@@ -194,10 +195,10 @@ def test_the_watchdogs_signal_logs_where_the_daemon_hangs(manager: Manager) -> N
     assert b"Fatal Python error: Aborted" in process.stderr.read()
 
 
-def test_too_short_an_exit_idle_is_refused(idle_line: Line) -> None:
-    words = [str(BIN / "pychatd"), "run", str(idle_line.port), "--exit-idle", "1"]
+def test_too_short_an_exit_idle_is_refused(idle_service: Service) -> None:
+    words = [str(BIN / "pychatd"), "run", str(idle_service.port), "--exit-idle", "1"]
     result = subprocess.run(
-        words, env=idle_line.env, text=True, capture_output=True, check=False, timeout=PATIENCE
+        words, env=idle_service.env, text=True, capture_output=True, check=False, timeout=PATIENCE
     )
     assert result.returncode == ExitStatus.USAGE
     assert "exit_idle: use at least 2 seconds" in result.stderr

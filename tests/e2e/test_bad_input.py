@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.harness import Line, wait_for
+from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 
-def _serves(line: Line) -> None:
+def _serves(service: Service) -> None:
     """The daemon takes calls as before."""
-    wait_for(lambda: line.status()["peer"] is None or not line.status()["peer"]["connected"], "the seat is left")
-    caller = line.connect()
+    wait_for(
+        lambda: service.status()["peer"] is None or not service.status()["peer"]["connected"], "the seat is left"
+    )
+    caller = service.connect()
     caller.send("\\hello 1 Next")
     assert caller.reads("\\hello", "\\busy")
     caller.close()
@@ -32,13 +35,13 @@ def _serves(line: Line) -> None:
         ("too-long", b"\\hello 1 Client1 x=" + b"x" * 5000),
     ],
 )
-def test_a_bad_hello_gets_its_code(line: Line, code: str, data: bytes) -> None:
-    caller = line.connect()
+def test_a_bad_hello_gets_its_code(service: Service, code: str, data: bytes) -> None:
+    caller = service.connect()
     caller.raw(data)
     (answer,) = caller.rest()
     assert answer.startswith(f"\\error {code} ")
     assert len(answer.split()) > 3  # words for people
-    _serves(line)
+    _serves(service)
 
 
 @pytest.mark.parametrize(
@@ -59,10 +62,12 @@ def test_a_bad_hello_gets_its_code(line: Line, code: str, data: bytes) -> None:
         ("syntax", b"\\ack many\n"),
     ],
 )
-def test_a_broken_rule_gets_its_code_and_loses_nothing_that_was_acked(line: Line, code: str, data: bytes) -> None:
-    console = line.console()
+def test_a_broken_rule_gets_its_code_and_loses_nothing_that_was_acked(
+    service: Service, code: str, data: bytes
+) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    caller = line.connect()
+    caller = service.connect()
     caller.send("\\hello 1 Client1")
     session = next(word for word in caller.line().split() if word.startswith("session="))
     caller.send("Client1> Hi!")
@@ -74,43 +79,43 @@ def test_a_broken_rule_gets_its_code_and_loses_nothing_that_was_acked(line: Line
     assert caller.rest() == []
     caller.close()
     console.sees("Client1> Hi!")
-    assert line.status()["peer"]["received"] == 1
-    _serves(line)
-    again = line.connect()
+    assert service.status()["peer"]["received"] == 1
+    _serves(service)
+    again = service.connect()
     again.send(f"\\hello 1 Client1 {session} got=0")
     assert "got=1" in again.line().split()
 
 
-def test_ten_megabytes_without_a_line_end_are_refused_and_not_kept(line: Line) -> None:
-    before = _memory(line)
-    caller = line.greeted()
+def test_ten_megabytes_without_a_line_end_are_refused_and_not_kept(service: Service) -> None:
+    before = _memory(service)
+    caller = service.greeted()
     caller.raw(b"Client1> ")
     for _ in range(160):
         caller.raw(b"x" * 65536)
     assert caller.reads("\\error").startswith("\\error too-long ")
-    assert _memory(line) - before < 4000
+    assert _memory(service) - before < 4000
     caller.close()
-    _serves(line)
+    _serves(service)
 
 
-def test_unknown_verbs_are_ignored(line: Line) -> None:
-    caller = line.greeted()
+def test_unknown_verbs_are_ignored(service: Service) -> None:
+    caller = service.greeted()
     caller.send("\\dance the=tango", "\\typing", "Client1> Hi!")
     assert caller.reads("\\ack", "\\error") == "\\ack 1"
 
 
-def test_a_burst_out_of_turn_delivers_its_first_message(line: Line) -> None:
-    caller = line.greeted()
+def test_a_burst_out_of_turn_delivers_its_first_message(service: Service) -> None:
+    caller = service.greeted()
     caller.send("Client1> one", "Client1> two", "Client1> three")
     assert caller.reads("\\ack", "\\error") == "\\ack 1"
     assert caller.reads("\\error").startswith("\\error turn ")
-    assert line.status()["peer"]["received"] == 1
+    assert service.status()["peer"]["received"] == 1
 
 
 @pytest.mark.parametrize("data", [b"", b"\\hel", b"\\hello 1 Client1\nClient1> half a li", b"half a li"])
-def test_a_reset_in_the_middle_of_a_line_harms_nobody(line: Line, data: bytes) -> None:
-    console, client = line.talk()
-    caller = line.connect()
+def test_a_reset_in_the_middle_of_a_line_harms_nobody(service: Service, data: bytes) -> None:
+    console, client = service.talk()
+    caller = service.connect()
     caller.raw(data)
     caller.reset()
     console.enter("undisturbed")
@@ -118,10 +123,10 @@ def test_a_reset_in_the_middle_of_a_line_harms_nobody(line: Line, data: bytes) -
     assert "half" not in console.text()
 
 
-def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(line: Line) -> None:
-    console = line.console()
+def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    caller = line.connect()
+    caller = service.connect()
     caller.send("\\hello 1 Client1")
     session = next(word for word in caller.line().split() if word.startswith("session="))
     caller.send("Client1> Hi!")
@@ -132,7 +137,7 @@ def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(line: Line) -> None:
     caller.raw(b"Client1> half a li")
     caller.reset()
     console.sees("Client1 is not connected")
-    again = line.connect()
+    again = service.connect()
     again.send(f"\\hello 1 Client1 {session} got=1", "Client1> half a line no more")
     assert "got=1" in again.line().split()
     assert again.reads("\\ack") == "\\ack 2"
@@ -140,9 +145,9 @@ def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(line: Line) -> None:
     assert console.text().count("half a li") == 1
 
 
-def test_a_hundred_connections_at_once_do_not_disturb_the_two_who_talk(line: Line) -> None:
-    console, client = line.talk()
-    crowd = [line.connect() for _ in range(100)]
+def test_a_hundred_connections_at_once_do_not_disturb_the_two_who_talk(service: Service) -> None:
+    console, client = service.talk()
+    crowd = [service.connect() for _ in range(100)]
     console.enter("undisturbed")
     client.sees("Server> undisturbed")
     for caller in crowd:
@@ -151,7 +156,7 @@ def test_a_hundred_connections_at_once_do_not_disturb_the_two_who_talk(line: Lin
     console.sees("Client1> indeed")
 
 
-def _memory(line: Line) -> int:
+def _memory(service: Service) -> int:
     """KiB that the daemon holds."""
-    with open(f"/proc/{line.pid()}/status") as file:  # noqa: PTH123 -- one line of it
+    with open(f"/proc/{service.pid()}/status") as file:  # noqa: PTH123 -- one line of it
         return next(int(row.split()[1]) for row in file if row.startswith("VmRSS"))

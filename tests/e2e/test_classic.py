@@ -6,18 +6,19 @@ import shutil
 
 import pytest
 
-from tests.e2e.harness import Line, Terminal
+from tests.support.programs import Terminal
+from tests.support.service import Service
 
 
-def _console(line: Line) -> Terminal:
-    console = line.console()
+def _console(service: Service) -> Terminal:
+    console = service.console()
     console.sees("Waiting for calls")
     return console
 
 
-def test_lines_go_in_and_lines_come_out(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_lines_go_in_and_lines_come_out(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.send("Client1> Hi!")
     console.sees("Client1> Hi!")
     console.enter("Hello, Client1")
@@ -27,41 +28,41 @@ def test_lines_go_in_and_lines_come_out(line: Line) -> None:
     peer.send("\\quit")
     console.sees("Client1 ended the conversation")
     assert peer.rest() == []
-    assert line.status()["peer"] is None
+    assert service.status()["peer"] is None
 
 
-def test_the_operators_quit_reaches_a_classic_peer(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_the_operators_quit_reaches_a_classic_peer(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.send("Client1> Hi!")
     console.sees("Client1> Hi!")
     console.enter("\\quit")
     assert peer.rest() == ["\\quit"]
 
 
-def test_a_line_without_a_name_is_from_guest(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_a_line_without_a_name_is_from_guest(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.send("hello there")
     console.sees("guest> hello there")
-    assert line.status()["peer"]["handle"] == "guest"
-    assert line.status()["peer"]["classic"] is True
+    assert service.status()["peer"]["handle"] == "guest"
+    assert service.status()["peer"]["classic"] is True
 
 
-def test_three_lines_at_once_arrive_one_a_turn_and_in_order(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_three_lines_at_once_arrive_one_a_turn_and_in_order(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.send("Client1> one", "Client1> two", "Client1> three")
     for number, word in enumerate(("one", "two", "three"), 1):
         console.sees(f"Client1> {word}")
-        assert line.status()["peer"]["received"] == number
+        assert service.status()["peer"]["received"] == number
         console.enter(f"after {word}")
         assert peer.line() == f"Server> after {word}"
 
 
-def test_the_end_of_input_delivers_what_waited_and_ends_the_conversation(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_the_end_of_input_delivers_what_waited_and_ends_the_conversation(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.send("Client1> one", "Client1> two")
     console.sees("Client1> one")
     peer.raw(b"Client1> three, without a line feed")
@@ -72,9 +73,9 @@ def test_the_end_of_input_delivers_what_waited_and_ends_the_conversation(line: L
     assert lines.index(console.line_with("Client1> two")) < lines.index(console.line_with("Client1> three"))
 
 
-def test_carriage_returns_at_the_ends_of_lines_are_not_shown(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_carriage_returns_at_the_ends_of_lines_are_not_shown(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.raw(b"Client1> Hi!\r\n")
     console.sees("Client1> Hi!")
     assert console.line_with("Client1> Hi!").endswith("Client1> Hi!")
@@ -82,9 +83,9 @@ def test_carriage_returns_at_the_ends_of_lines_are_not_shown(line: Line) -> None
     console.sees("Client1 ended the conversation")
 
 
-def test_an_over_long_line_is_refused_and_the_conversation_goes_on(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_an_over_long_line_is_refused_and_the_conversation_goes_on(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.send("Client1> Hi!")
     console.sees("Client1> Hi!")
     console.enter("Go on")
@@ -94,13 +95,13 @@ def test_an_over_long_line_is_refused_and_the_conversation_goes_on(line: Line) -
         assert peer.line().startswith("\\error too-long ")
     peer.send("Client1> " + "y" * 500)
     console.sees("yyyy")
-    assert line.status()["peer"]["received"] == 2
+    assert service.status()["peer"]["received"] == 2
     assert "xxx" not in console.text()
 
 
-def test_too_much_waiting_is_refused_and_nothing_that_was_said_is_lost(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_too_much_waiting_is_refused_and_nothing_that_was_said_is_lost(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.send(*(f"Client1> line {number}" for number in range(150)))
     console.sees("Client1> line 0")
     assert peer.reads("\\error").startswith("\\error waiting ")
@@ -109,37 +110,37 @@ def test_too_much_waiting_is_refused_and_nothing_that_was_said_is_lost(line: Lin
     console.sees("Client1 ended the conversation")
 
 
-def test_odd_bytes_are_shown_and_never_obeyed(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_odd_bytes_are_shown_and_never_obeyed(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.raw(b"Client1> a\x1b[2Jb\xffc\n")
     console.sees("Client1> a\ufffd[2Jb\ufffdc")
     console.enter("What?")
     assert peer.line() == "Server> What?"
 
 
-def test_a_classic_caller_is_told_that_the_line_is_busy(line: Line) -> None:
-    line.talk()
-    peer = line.connect()
+def test_a_classic_caller_is_told_that_the_line_is_busy(service: Service) -> None:
+    service.talk()
+    peer = service.connect()
     peer.send("Client2> Hi!")
     (answer,) = peer.rest()
     assert answer.startswith("\\busy Busy: somebody else is talking")
 
 
-def test_an_empty_line_is_no_message(line: Line) -> None:
-    console = _console(line)
-    peer = line.connect()
+def test_an_empty_line_is_no_message(service: Service) -> None:
+    console = _console(service)
+    peer = service.connect()
     peer.send("", "  ", "Client1> Hi!")
     console.sees("Client1> Hi!")
-    assert line.status()["peer"]["received"] == 1
+    assert service.status()["peer"]["received"] == 1
 
 
-def test_the_real_nc_is_a_peer(line: Line) -> None:
+def test_the_real_nc_is_a_peer(service: Service) -> None:
     nc = shutil.which("nc")
     if nc is None:
         pytest.skip("nc is not installed")
-    console = _console(line)
-    peer = line.terminal([nc, "127.0.0.1", str(line.port)])
+    console = _console(service)
+    peer = service.terminal([nc, "127.0.0.1", str(service.port)])
     peer.enter("Client1> Hi!")
     console.sees("Client1> Hi!")
     console.enter("Hello")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, Line, Terminal, wait_for
+from tests.support.programs import Terminal
+from tests.support.service import BIN, Service
+from tests.support.waiting import wait_for
 
 
 def _said(terminal: Terminal) -> list[str]:
@@ -15,8 +17,8 @@ def _said(terminal: Terminal) -> list[str]:
     return [line[6:] for line in terminal.lines() if line[2:3] == ":" and "> " in line]
 
 
-def test_a_conversation_survives_the_kill_of_the_console(line: Line) -> None:
-    console, client = line.talk()
+def test_a_conversation_survives_the_kill_of_the_console(service: Service) -> None:
+    console, client = service.talk()
     console.enter("Hello")
     client.sees("Server> Hello")
     client.enter("How are you?")
@@ -25,7 +27,7 @@ def test_a_conversation_survives_the_kill_of_the_console(line: Line) -> None:
     client.sees("Server is not at the console")
     client.enter("held meanwhile")
     client.sees("held until your turn")
-    again = line.console()
+    again = service.console()
     again.sees("Client1> How are you?")
     client.sees("Server is at the console now")
     again.enter("Fine")
@@ -36,35 +38,35 @@ def test_a_conversation_survives_the_kill_of_the_console(line: Line) -> None:
     assert _said(client) == said
 
 
-def test_what_is_said_while_no_console_is_there_is_shown_when_one_comes(line: Line) -> None:
-    client = line.client()
+def test_what_is_said_while_no_console_is_there_is_shown_when_one_comes(service: Service) -> None:
+    client = service.client()
     client.sees("is not at the console")
     client.line_is("Client1>")
     client.enter("Anybody?")
     client.sees("Client1> Anybody?")
-    wait_for(lambda: line.status()["peer"], "the message is stored")
-    console = line.console()
+    wait_for(lambda: service.status()["peer"], "the message is stored")
+    console = service.console()
     console.sees("Client1> Anybody?")
     client.sees("is at the console now")
     console.enter("Yes")
     client.sees("Server> Yes")
 
 
-def test_a_conversation_that_ended_unseen_is_shown_to_the_next_console(line: Line) -> None:
-    client = line.client()
+def test_a_conversation_that_ended_unseen_is_shown_to_the_next_console(service: Service) -> None:
+    client = service.client()
     client.sees("Send the first message")
     client.line_is("Client1>")
     client.enter("Call me back")
     client.enter("\\quit bye")
     assert client.exit_status() == 0
-    console = line.console()
+    console = service.console()
     console.sees("Client1> Call me back")
     console.sees("Client1 ended the conversation: bye")
 
 
-def test_a_second_console_is_told_who_holds_the_first(line: Line) -> None:
-    console, client = line.talk()
-    second = line.console()
+def test_a_second_console_is_told_who_holds_the_first(service: Service) -> None:
+    console, client = service.talk()
+    second = service.console()
     assert second.exit_status() == 4
     second.sees("is using the console")
     second.sees(f"(pid {console.child.pid})")
@@ -73,11 +75,11 @@ def test_a_second_console_is_told_who_holds_the_first(line: Line) -> None:
     client.sees("Server> still mine")
 
 
-def test_take_over_takes_the_console_and_its_conversation(line: Line) -> None:
-    console, client = line.talk()
+def test_take_over_takes_the_console_and_its_conversation(service: Service) -> None:
+    console, client = service.talk()
     console.enter("Hello")
     client.sees("Server> Hello")
-    second = line.console("--take-over", handle="Chief")
+    second = service.console("--take-over", handle="Chief")
     second.sees("Client1> Hi!")
     second.sees("Server> Hello")
     assert console.exit_status() == 4
@@ -89,73 +91,73 @@ def test_take_over_takes_the_console_and_its_conversation(line: Line) -> None:
 
 
 @pytest.mark.parametrize("keys", ["\x04", "\\detach\r"], ids=["ctrl-d", "detach"])
-def test_detaching_leaves_the_conversation_running(line: Line, keys: str) -> None:
-    console, client = line.talk()
+def test_detaching_leaves_the_conversation_running(service: Service, keys: str) -> None:
+    console, client = service.talk()
     console.type(keys)
     assert console.exit_status() == 0
     console.sees("The conversation stays open")
     client.sees("Server is not at the console")
-    assert line.status()["peer"]["connected"] is True
-    assert line.status()["console"] is None
-    again = line.console()
+    assert service.status()["peer"]["connected"] is True
+    assert service.status()["console"] is None
+    again = service.console()
     again.sees("Client1> Hi!")
     again.enter("Back")
     client.sees("Server> Back")
 
 
-def test_quit_without_a_conversation_is_refused(line: Line) -> None:
-    console = line.console()
+def test_quit_without_a_conversation_is_refused(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
     console.enter("\\quit")
     console.sees("No conversation is open. \\detach leaves the console.")
     assert console.child.isalive()
 
 
-def test_without_a_port_the_one_line_is_found(line: Line) -> None:
-    console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
-    console.sees(f"Waiting for calls on port {line.port}")
+def test_without_a_port_the_one_line_is_found(service: Service) -> None:
+    console = service.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(service.runtime)])
+    console.sees(f"Waiting for calls on port {service.port}")
 
 
-def test_without_a_port_several_lines_are_listed(line: Line, tmp_path: Path) -> None:
+def test_without_a_port_several_lines_are_listed(service: Service, tmp_path: Path) -> None:
     (tmp_path / "2").mkdir()
-    other = Line(tmp_path / "2", runtime=line.runtime)
+    other = Service(tmp_path / "2", runtime=service.runtime)
     try:
         other.start()
-        console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
+        console = service.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(service.runtime)])
         assert console.exit_status() == 2
-        console.sees(", ".join(map(str, sorted((line.port, other.port)))))
+        console.sees(", ".join(map(str, sorted((service.port, other.port)))))
         other.kill()
-        console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
-        console.sees(f"Waiting for calls on port {line.port}")
+        console = service.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(service.runtime)])
+        console.sees(f"Waiting for calls on port {service.port}")
     finally:
         other.close()
 
 
-def test_without_a_daemon_the_console_says_what_to_run(idle_line: Line) -> None:
-    console = idle_line.console()
+def test_without_a_daemon_the_console_says_what_to_run(idle_service: Service) -> None:
+    console = idle_service.console()
     assert console.exit_status() == 3
-    console.sees(f"'pychatd start {idle_line.port}'")
+    console.sees(f"'pychatd start {idle_service.port}'")
 
 
-def test_what_a_killed_daemon_left_behind_is_not_taken_for_a_line(line: Line) -> None:
-    line.kill()
-    assert line.console().exit_status() == 3
-    console = line.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(line.runtime)])
+def test_what_a_killed_daemon_left_behind_is_not_taken_for_a_line(service: Service) -> None:
+    service.kill()
+    assert service.console().exit_status() == 3
+    console = service.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(service.runtime)])
     assert console.exit_status() == 3
 
 
-def test_a_stopped_line_that_is_named_is_told_how_to_start(line: Line) -> None:
-    line.kill()
-    console = line.console()
+def test_a_stopped_line_that_is_named_is_told_how_to_start(service: Service) -> None:
+    service.kill()
+    console = service.console()
     assert console.exit_status() == 3
-    console.sees(f"try 'pychatd start {line.port}'")
+    console.sees(f"try 'pychatd start {service.port}'")
 
 
-def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
-    console, client = line.talk()
-    line.kill()
+def test_the_console_calls_again_when_the_daemon_comes_back(service: Service) -> None:
+    console, client = service.talk()
+    service.kill()
     console.sees("Connection lost")
-    line.start()
+    service.start()
     console.sees("Connected to Client1 again")
     client.sees(" again.")
     console.enter("Back")
@@ -163,9 +165,9 @@ def test_the_console_calls_again_when_the_daemon_comes_back(line: Line) -> None:
     assert console.text().count("Client1> Hi!") == 1
 
 
-def test_whose_turn_it_is_is_told_without_a_connection_too(line: Line) -> None:
-    console, client = line.talk()
-    line.kill()
+def test_whose_turn_it_is_is_told_without_a_connection_too(service: Service) -> None:
+    console, client = service.talk()
+    service.kill()
     console.sees(") | your turn")  # behind: calling again (1
     client.sees(") | Server's turn")
     console.enter("\\status")
@@ -182,9 +184,9 @@ def test_whose_turn_it_is_is_told_without_a_connection_too(line: Line) -> None:
 NOT_YET = "The other side learns of the end when the connection is back."
 
 
-def _quits_while_the_daemon_is_down(line: Line) -> tuple[Terminal, Terminal]:
-    console, client = line.talk()
-    line.kill()
+def _quits_while_the_daemon_is_down(service: Service) -> tuple[Terminal, Terminal]:
+    console, client = service.talk()
+    service.kill()
     console.sees("calling again (")
     console.enter("\\quit dinner is ready")
     console.sees("You ended the conversation: dinner is ready.")
@@ -195,88 +197,88 @@ def _quits_while_the_daemon_is_down(line: Line) -> tuple[Terminal, Terminal]:
     return console, client
 
 
-def test_a_quit_waits_for_the_daemon_as_long_as_the_console_is_open(line: Line) -> None:
-    console, client = _quits_while_the_daemon_is_down(line)
-    line.start()
+def test_a_quit_waits_for_the_daemon_as_long_as_the_console_is_open(service: Service) -> None:
+    console, client = _quits_while_the_daemon_is_down(service)
+    service.start()
     client.sees("Server ended the conversation: dinner is ready")
     assert client.exit_status() == 0
     console.sees("-- The other side knows now that you ended")
     console.sees("waiting for the next caller")
-    assert line.status()["peer"] is None
+    assert service.status()["peer"] is None
     console.type("\x04")
     assert console.exit_status() == 0
     assert "may not know that you ended" not in console.text()
 
 
-def test_a_console_that_leaves_first_says_that_its_quit_may_be_lost_and_it_is(line: Line) -> None:
-    console, client = _quits_while_the_daemon_is_down(line)
+def test_a_console_that_leaves_first_says_that_its_quit_may_be_lost_and_it_is(service: Service) -> None:
+    console, client = _quits_while_the_daemon_is_down(service)
     console.type("\x04")
     assert console.exit_status() == 0
     console.sees("The other side may not know that you ended the conversation.")
-    line.start()
+    service.start()
     client.sees(" again.")
-    again = line.console()  # as the sentence says
+    again = service.console()  # as the sentence says
     again.sees("Client1> Hi!")
     again.enter("\\quit now")
     client.sees("Server ended the conversation: now")
     assert client.exit_status() == 0
 
 
-def test_a_quit_that_is_told_at_once_warns_of_nothing(line: Line) -> None:
-    console, client = line.talk()
+def test_a_quit_that_is_told_at_once_warns_of_nothing(service: Service) -> None:
+    console, client = service.talk()
     console.enter("\\quit")
     client.sees("Server ended the conversation")
     assert client.exit_status() == 0
-    line.kill()
+    service.kill()
     console.sees("calling again (")
     console.type("\x04")
     assert console.exit_status() == 0
     assert "told" not in console.text()
 
 
-def test_the_caller_is_told_when_another_console_has_another_handle(line: Line) -> None:
-    console, client = line.talk()
+def test_the_caller_is_told_when_another_console_has_another_handle(service: Service) -> None:
+    console, client = service.talk()
     console.type("\x04")
     assert console.exit_status() == 0
     client.sees("Server is not at the console now.")
-    line.console(handle="Al2")
+    service.console(handle="Al2")
     client.sees("-- Al2 is at the console now.")
     assert "is now called" not in client.text()
-    line.console("--take-over", handle="Al3")  # nobody is away in between
+    service.console("--take-over", handle="Al3")  # nobody is away in between
     client.sees("-- Al2 is now called Al3.")
 
 
-def test_a_daemon_that_is_back_before_its_console_changes_nobodys_name(line: Line) -> None:
-    console, client = line.talk()
+def test_a_daemon_that_is_back_before_its_console_changes_nobodys_name(service: Service) -> None:
+    console, client = service.talk()
     console.child.kill(signal.SIGKILL)
     client.sees("Server is not at the console now.")
-    line.kill()
-    line.start()
+    service.kill()
+    service.start()
     client.sees("Connected to Server again.")
-    line.console()
+    service.console()
     client.sees("Server is at the console now.")
     assert "is now called" not in client.text()
 
 
-def test_who_waits_for_a_caller_sees_that_there_is_no_connection(line: Line) -> None:
-    console, client = line.talk()
+def test_who_waits_for_a_caller_sees_that_there_is_no_connection(service: Service) -> None:
+    console, client = service.talk()
     client.enter("\\quit")
     console.sees("waiting for the next caller")
-    line.kill()
+    service.kill()
     console.sees("calling again (")
     assert "waiting for the next caller" not in console.text()
 
 
-def test_what_is_typed_while_the_daemon_is_down_goes_when_it_is_back(line: Line) -> None:
-    console, client = line.talk()
-    line.kill()
+def test_what_is_typed_while_the_daemon_is_down_goes_when_it_is_back(service: Service) -> None:
+    console, client = service.talk()
+    service.kill()
     console.sees("Connection lost")
     console.enter("still here")
     console.sees("Server> still here")
     client.sees("Connection lost")
     client.enter("me too")
     client.sees("held until your turn: me too")
-    line.start()
+    service.start()
     client.sees("Server> still here")
     console.sees("Client1> me too")
     for terminal in (console, client):
@@ -284,10 +286,10 @@ def test_what_is_typed_while_the_daemon_is_down_goes_when_it_is_back(line: Line)
         assert terminal.line_with("Client1> me too")
 
 
-def test_the_handle_of_the_configuration_is_the_consoles_unless_it_says_another(idle_line: Line) -> None:
-    idle_line.start("--handle", "Alice")
-    console = idle_line.console(handle=None)
+def test_the_handle_of_the_configuration_is_the_consoles_unless_it_says_another(idle_service: Service) -> None:
+    idle_service.start("--handle", "Alice")
+    console = idle_service.console(handle=None)
     console.line_is("Alice>")
     console.type("\x04")
     assert console.exit_status() == 0
-    idle_line.console(handle="Bob").line_is("Bob>")
+    idle_service.console(handle="Bob").line_is("Bob>")

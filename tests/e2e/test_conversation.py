@@ -6,13 +6,13 @@ import stat
 
 import pytest
 
-from tests.e2e.harness import Line
+from tests.support.service import Service
 
 
-def test_the_seeds_own_conversation_works(line: Line) -> None:
-    console = line.console()
+def test_the_seeds_own_conversation_works(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    client = line.client(None)
+    client = service.client(None)
     client.sees("Your handle:")
     client.enter("Client1")
     client.sees("Send the first message")
@@ -25,14 +25,14 @@ def test_the_seeds_own_conversation_works(line: Line) -> None:
     console.enter("\\quit")
     client.sees("Server ended the conversation")
     assert client.exit_status() == 0
-    second = line.client("Client2")
+    second = service.client("Client2")
     second.sees("Send the first message")
     second.enter("Me too")
     console.sees("Client2> Me too")
 
 
-def test_a_message_that_arrives_leaves_the_half_typed_line_alone(line: Line) -> None:
-    console, client = line.talk()
+def test_a_message_that_arrives_leaves_the_half_typed_line_alone(service: Service) -> None:
+    console, client = service.talk()
     client.type("half a thou")
     client.line_is("Client1> half a thou")
     console.enter("an answer")
@@ -45,8 +45,8 @@ def test_a_message_that_arrives_leaves_the_half_typed_line_alone(line: Line) -> 
     console.sees("Client1> half a thought")
 
 
-def test_each_message_is_shown_once_on_either_side(line: Line) -> None:
-    console, client = line.talk()
+def test_each_message_is_shown_once_on_either_side(service: Service) -> None:
+    console, client = service.talk()
     console.enter("an answer")
     client.sees("Server> an answer")
     for terminal in (console, client):
@@ -57,36 +57,36 @@ def test_each_message_is_shown_once_on_either_side(line: Line) -> None:
 # ------------------------------------------------------------------ quits
 
 
-def test_the_clients_quit_and_its_reason_are_told_to_the_operator(line: Line) -> None:
-    console, client = line.talk()
+def test_the_clients_quit_and_its_reason_are_told_to_the_operator(service: Service) -> None:
+    console, client = service.talk()
     client.enter("\\quit the train leaves")
     assert client.exit_status() == 0
     console.sees("Client1 ended the conversation: the train leaves")
-    assert line.status()["peer"] is None
+    assert service.status()["peer"] is None
 
 
-def test_the_operators_quit_and_its_reason_are_told_to_the_client(line: Line) -> None:
-    console, client = line.talk()
+def test_the_operators_quit_and_its_reason_are_told_to_the_client(service: Service) -> None:
+    console, client = service.talk()
     console.enter("\\quit dinner is ready")
     client.sees("Server ended the conversation: dinner is ready")
     assert client.exit_status() == 0
     console.sees("You ended the conversation: dinner is ready")
-    assert line.status()["peer"] is None
-    assert line.status()["console"]
+    assert service.status()["peer"] is None
+    assert service.status()["console"]
 
 
-def test_ctrl_d_in_the_client_ends_the_conversation(line: Line) -> None:
-    console, client = line.talk()
+def test_ctrl_d_in_the_client_ends_the_conversation(service: Service) -> None:
+    console, client = service.talk()
     client.type("\x04")
     assert client.exit_status() == 0
     console.sees("Client1 ended the conversation")
 
 
-def test_three_peers_talk_one_after_another(line: Line) -> None:
-    console = line.console()
+def test_three_peers_talk_one_after_another(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
     for name in ("Anna", "Boris", "Çelik"):
-        client = line.client(name)
+        client = service.client(name)
         client.sees("Send the first message")
         client.enter(f"{name} was here")
         console.sees(f"{name}> {name} was here")
@@ -100,13 +100,13 @@ def test_three_peers_talk_one_after_another(line: Line) -> None:
 # ------------------------------------------------------------------ turns
 
 
-def test_the_operator_cannot_speak_first_and_keeps_what_was_typed(line: Line) -> None:
-    console = line.console()
+def test_the_operator_cannot_speak_first_and_keeps_what_was_typed(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
     console.enter("Is anybody there?")
     console.sees("the caller has to send the first message.")
     console.line_is("Server> Is anybody there?")
-    client = line.client()
+    client = service.client()
     client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
@@ -114,8 +114,8 @@ def test_the_operator_cannot_speak_first_and_keeps_what_was_typed(line: Line) ->
     client.sees("Server> Is anybody there?")
 
 
-def test_what_is_typed_early_is_shown_as_held_and_goes_when_the_turn_comes(line: Line) -> None:
-    console, client = line.talk()
+def test_what_is_typed_early_is_shown_as_held_and_goes_when_the_turn_comes(service: Service) -> None:
+    console, client = service.talk()
     client.enter("one more thing")
     client.sees("held until your turn: one more thing")
     console.enter("Hello")
@@ -125,8 +125,8 @@ def test_what_is_typed_early_is_shown_as_held_and_goes_when_the_turn_comes(line:
     assert told[:3] == ["Hi!", "Hello", "one more thing"]
 
 
-def test_a_held_message_can_be_recalled_into_the_line(line: Line) -> None:
-    console, client = line.talk()
+def test_a_held_message_can_be_recalled_into_the_line(service: Service) -> None:
+    console, client = service.talk()
     client.enter("first")
     client.sees("held until your turn: first")
     client.enter("secnd")
@@ -144,9 +144,9 @@ def test_a_held_message_can_be_recalled_into_the_line(line: Line) -> None:
     client.sees("No message is held.")
 
 
-def test_turns_free_lets_both_talk_at_any_time(idle_line: Line) -> None:
-    idle_line.start("--turns", "free")
-    console, client = idle_line.talk()
+def test_turns_free_lets_both_talk_at_any_time(idle_service: Service) -> None:
+    idle_service.start("--turns", "free")
+    console, client = idle_service.talk()
     for number in range(3):
         client.enter(f"question {number}")
         console.sees(f"Client1> question {number}")
@@ -159,8 +159,8 @@ def test_turns_free_lets_both_talk_at_any_time(idle_line: Line) -> None:
 # ------------------------------------------------------------------ what a message may be
 
 
-def test_501_characters_are_refused_with_the_count_and_500_go_through(line: Line) -> None:
-    console, client = line.console(columns=240), line.client(columns=240, lines=30)
+def test_501_characters_are_refused_with_the_count_and_500_go_through(service: Service) -> None:
+    console, client = service.console(columns=240), service.client(columns=240, lines=30)
     client.sees("Send the first message")
     client.type("x" * 499 + "yz")
     client.enter()
@@ -172,32 +172,32 @@ def test_501_characters_are_refused_with_the_count_and_500_go_through(line: Line
     assert said == "x" * 499 + "y"
 
 
-def test_a_line_of_several_is_one_message_with_alt_enter(line: Line) -> None:
-    console, client = line.talk()
+def test_a_line_of_several_is_one_message_with_alt_enter(service: Service) -> None:
+    console, client = service.talk()
     console.enter("roses are red\x1b\rviolets are blue\x1b\r\\quit")
     client.sees("violets are blue")
     client.sees("\\quit")
     start = client.lines().index(client.line_with("Server> roses are red"))
     rest = [text.strip() for text in client.lines()[start + 1 : start + 3]]
     assert rest == ["violets are blue", "\\quit"]
-    assert line.status()["peer"]["sent"] == 1
+    assert service.status()["peer"]["sent"] == 1
 
 
-def test_a_paste_with_newlines_is_one_message(line: Line) -> None:
-    console, client = line.talk()
+def test_a_paste_with_newlines_is_one_message(service: Service) -> None:
+    console, client = service.talk()
     console.type("\x1b[200~one\r\ntwo\n\\quit\x1b[201~")
     console.sees("\\quit")
-    assert line.status()["peer"]["sent"] == 0
+    assert service.status()["peer"]["sent"] == 0
     console.enter()
     client.sees("Server> one")
     client.sees("two")
-    assert line.status()["peer"]["sent"] == 1
+    assert service.status()["peer"]["sent"] == 1
 
 
-def test_what_could_command_a_terminal_is_shown_and_not_obeyed(line: Line) -> None:
-    console = line.console()
+def test_what_could_command_a_terminal_is_shown_and_not_obeyed(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    client = line.client("Ann")
+    client = service.client("Ann")
     client.sees("Send the first message")
     client.enter("abc\u202edef\u200b")
     console.sees("Ann> abc<U+202E>def<U+200B>")
@@ -206,49 +206,49 @@ def test_what_could_command_a_terminal_is_shown_and_not_obeyed(line: Line) -> No
 # ------------------------------------------------------------------ commands
 
 
-def test_help_lists_the_commands(line: Line) -> None:
-    _, client = line.talk()
+def test_help_lists_the_commands(service: Service) -> None:
+    _, client = service.talk()
     client.enter("\\help")
     for command in ("\\help", "\\status", "\\held", "\\recall", "\\quit"):
         client.sees(command)
     assert "\\detach" not in client.text()
 
 
-def test_status_tells_who_is_there_and_whose_turn_it_is(line: Line) -> None:
-    console, client = line.talk()
+def test_status_tells_who_is_there_and_whose_turn_it_is(service: Service) -> None:
+    console, client = service.talk()
     client.enter("\\status")
-    client.sees(f"You are Client1, calling localhost port {line.port}.")
+    client.sees(f"You are Client1, calling localhost port {service.port}.")
     client.sees("The other side is Server.")
     client.sees("It is Server's turn.")
     console.enter("\\status")
     console.sees("You are Server")
-    console.sees("Client1 calls from 127.0.0.1" if "127.0.0.1" in line.status()["peer"]["address"] else "[::1]")
+    console.sees("Client1 calls from 127.0.0.1" if "127.0.0.1" in service.status()["peer"]["address"] else "[::1]")
     console.sees("It is your turn.")
 
 
-def test_an_unknown_command_is_refused_and_stays_in_the_line(line: Line) -> None:
-    console, client = line.talk()
+def test_an_unknown_command_is_refused_and_stays_in_the_line(service: Service) -> None:
+    console, client = service.talk()
     console.enter("\\quti now")
     console.sees("There is no command \\quti")
     console.line_is("Server> \\quti now")
-    assert line.status()["peer"]["sent"] == 0
+    assert service.status()["peer"]["sent"] == 0
     console.enter("\x15an answer")
     client.sees("Server> an answer")
     assert "quti" not in client.text()
 
 
-def test_two_backslashes_send_a_text_that_begins_with_one(line: Line) -> None:
-    console, client = line.talk()
+def test_two_backslashes_send_a_text_that_begins_with_one(service: Service) -> None:
+    console, client = service.talk()
     console.enter("\\\\quit is how it ends")
     client.sees("Server> \\quit is how it ends")
-    assert line.status()["peer"]
+    assert service.status()["peer"]
 
 
 # ------------------------------------------------------------------ handle and history
 
 
-def test_wrong_handles_are_explained_and_asked_again(line: Line) -> None:
-    console, client = line.console(), line.client(None)
+def test_wrong_handles_are_explained_and_asked_again(service: Service) -> None:
+    console, client = service.console(), service.client(None)
     client.sees("Your handle:")
     client.enter("Elevenchars")
     client.sees("has 11")
@@ -263,20 +263,20 @@ def test_wrong_handles_are_explained_and_asked_again(line: Line) -> None:
 
 
 @pytest.mark.parametrize("handle", ["Elevenchars", "two words", "", "a>b", "a\\b"])
-def test_a_wrong_handle_option_is_a_usage_error(idle_line: Line, handle: str) -> None:
-    client = idle_line.client(handle)
+def test_a_wrong_handle_option_is_a_usage_error(idle_service: Service, handle: str) -> None:
+    client = idle_service.client(handle)
     assert client.exit_status() == 2
     client.sees("pychat: ")
 
 
-def test_up_brings_back_what_was_typed_in_an_earlier_run(line: Line) -> None:
-    _, client = line.talk()
+def test_up_brings_back_what_was_typed_in_an_earlier_run(service: Service) -> None:
+    _, client = service.talk()
     client.enter("\\quit")
     assert client.exit_status() == 0
-    file = line.directory / "xdg-state/pychat/pychat-history"
+    file = service.directory / "xdg-state/pychat/pychat-history"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    again = line.client()
+    again = service.client()
     again.sees("Send the first message")
     again.type("\x1b[A")
     again.line_is("Client1> \\quit")

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, PATIENCE, Line, free_port, wait_for
+from tests.support.ports import free_port
+from tests.support.service import BIN, Service
+from tests.support.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -48,32 +50,32 @@ def _sentence(result: subprocess.CompletedProcess[str]) -> str:
 # ------------------------------------------------------------------ start
 
 
-def test_start_returns_when_the_daemon_serves(idle_line: Line) -> None:
-    assert idle_line.pychatd("start").returncode == 0
-    caller = idle_line.greeted()
+def test_start_returns_when_the_daemon_serves(idle_service: Service) -> None:
+    assert idle_service.pychatd("start").returncode == 0
+    caller = idle_service.greeted()
     caller.send("Client1> Hi!")
     assert caller.reads("\\ack") == "\\ack 1"
 
 
-def test_start_prints_nothing_on_success(idle_line: Line) -> None:
-    result = idle_line.pychatd("start")
+def test_start_prints_nothing_on_success(idle_service: Service) -> None:
+    result = idle_service.pychatd("start")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_start_names_the_pid_of_a_running_daemon(line: Line) -> None:
+def test_start_names_the_pid_of_a_running_daemon(service: Service) -> None:
     for command in ("start", "run"):
-        result = line.pychatd(command)
+        result = service.pychatd(command)
         assert result.returncode == 4
-        assert str(line.pid()) in _sentence(result)
-    assert line.alive()
+        assert str(service.pid()) in _sentence(result)
+    assert service.alive()
 
 
-def test_start_says_that_the_port_is_in_use(idle_line: Line) -> None:
-    with socket.create_server(("127.0.0.1", idle_line.port)):
-        result = idle_line.pychatd("start")
+def test_start_says_that_the_port_is_in_use(idle_service: Service) -> None:
+    with socket.create_server(("127.0.0.1", idle_service.port)):
+        result = idle_service.pychatd("start")
     assert result.returncode == 4
-    assert f"Port {idle_line.port} is in use" in _sentence(result)
-    idle_line.start()
+    assert f"Port {idle_service.port} is in use" in _sentence(result)
+    idle_service.start()
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "7000x", "٧٠٠٠"])
@@ -86,22 +88,22 @@ def test_a_bad_port_is_a_usage_error(port: str) -> None:
         assert "Traceback" not in result.stderr
 
 
-def test_start_says_that_a_directory_cannot_be_made(idle_line: Line) -> None:
-    (idle_line.directory / "state").write_text("a file in the way")
-    result = idle_line.pychatd("start")
+def test_start_says_that_a_directory_cannot_be_made(idle_service: Service) -> None:
+    (idle_service.directory / "state").write_text("a file in the way")
+    result = idle_service.pychatd("start")
     assert result.returncode == 5
-    assert str(idle_line.directory / "state") in _sentence(result)
+    assert str(idle_service.directory / "state") in _sentence(result)
 
 
 def test_start_says_that_a_directory_cannot_be_written(
-    idle_line: Line, open_directory: Path, nobody: list[str]
+    idle_service: Service, open_directory: Path, nobody: list[str]
 ) -> None:
     for name in ("run", "state"):
-        (open_directory / name / str(idle_line.port)).mkdir(parents=True)
-    closed = open_directory / "state" / str(idle_line.port)
+        (open_directory / name / str(idle_service.port)).mkdir(parents=True)
+    closed = open_directory / "state" / str(idle_service.port)
     closed.chmod(0o555)
-    (open_directory / "run" / str(idle_line.port)).chmod(0o777)
-    result = _start_in(open_directory, idle_line.port, nobody)
+    (open_directory / "run" / str(idle_service.port)).chmod(0o777)
+    result = _start_in(open_directory, idle_service.port, nobody)
     assert result.returncode == 5
     assert str(closed) in _sentence(result)
 
@@ -132,60 +134,60 @@ def test_an_unreadable_home_directory_gets_a_sentence(tmp_path: Path, nobody: li
     assert str(tmp_path / "home") in _sentence(result)
 
 
-def test_a_configuration_error_names_the_file_and_the_key(idle_line: Line) -> None:
-    file = idle_line.configure("# ours\nhandle = 'Server'\nturns = 'sometimes'\n")
-    result = idle_line.pychatd("start", "--config", file)
+def test_a_configuration_error_names_the_file_and_the_key(idle_service: Service) -> None:
+    file = idle_service.configure("# ours\nhandle = 'Server'\nturns = 'sometimes'\n")
+    result = idle_service.pychatd("start", "--config", file)
     assert result.returncode == 2
     assert f'{file}: turns: \'sometimes\' is not valid; use "alternate" or "free".' in _sentence(result)
 
 
-def test_a_daemon_starts_after_one_that_was_killed(line: Line) -> None:
-    line.kill(signal.SIGKILL)
-    assert (line.place / "pid").exists()
-    assert (line.place / "console.sock").exists()
-    assert line.pychatd("status").returncode == 3
-    line.start()
-    console, client = line.talk()
+def test_a_daemon_starts_after_one_that_was_killed(service: Service) -> None:
+    service.kill(signal.SIGKILL)
+    assert (service.place / "pid").exists()
+    assert (service.place / "console.sock").exists()
+    assert service.pychatd("status").returncode == 3
+    service.start()
+    console, client = service.talk()
     console.enter("Hello")
     client.sees("Server> Hello")
 
 
-def test_start_survives_a_closed_stdin(idle_line: Line) -> None:
-    words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *idle_line.command("start")]
-    assert subprocess.run(words, env=idle_line.env, timeout=PATIENCE, check=False).returncode == 0
-    assert idle_line.alive()
+def test_start_survives_a_closed_stdin(idle_service: Service) -> None:
+    words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *idle_service.command("start")]
+    assert subprocess.run(words, env=idle_service.env, timeout=PATIENCE, check=False).returncode == 0
+    assert idle_service.alive()
 
 
 # ------------------------------------------------------------------ stop and status
 
 
-def test_stop_returns_when_the_daemon_is_gone(line: Line) -> None:
-    pid = line.pid()
-    result = line.pychatd("stop")
+def test_stop_returns_when_the_daemon_is_gone(service: Service) -> None:
+    pid = service.pid()
+    result = service.pychatd("stop")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert not _runs(pid)
-    assert not (line.place / "pid").exists()
-    assert not (line.place / "console.sock").exists()
-    line.start()
+    assert not (service.place / "pid").exists()
+    assert not (service.place / "console.sock").exists()
+    service.start()
 
 
-def test_stop_and_status_say_that_nothing_runs(idle_line: Line) -> None:
+def test_stop_and_status_say_that_nothing_runs(idle_service: Service) -> None:
     for command in ("stop", "status"):
-        result = idle_line.pychatd(command)
+        result = idle_service.pychatd(command)
         assert result.returncode == 3
-        assert f"not running on port {idle_line.port}" in _sentence(result)
+        assert f"not running on port {idle_service.port}" in _sentence(result)
 
 
-def test_status_shows_the_caller_and_the_time(line: Line) -> None:
-    words = line.pychatd("status").stdout
-    assert f"Port {line.port}: pychatd is running (pid {line.pid()}, since 2" in words
+def test_status_shows_the_caller_and_the_time(service: Service) -> None:
+    words = service.pychatd("status").stdout
+    assert f"Port {service.port}: pychatd is running (pid {service.pid()}, since 2" in words
     assert "No conversation" in words
-    console, _ = line.talk()
-    words = line.pychatd("status").stdout
+    console, _ = service.talk()
+    words = service.pychatd("status").stdout
     assert "Client1 from " in words
     assert "1 messages received" in words or "1 message received" in words
-    report = line.status()
-    assert (report["port"], report["pid"]) == (line.port, line.pid())
+    report = service.status()
+    assert (report["port"], report["pid"]) == (service.port, service.pid())
     peer = report["peer"]
     assert (peer["handle"], peer["connected"], peer["received"], peer["sent"]) == ("Client1", True, 1, 0)
     assert peer["since"] >= report["since"]
@@ -193,15 +195,15 @@ def test_status_shows_the_caller_and_the_time(line: Line) -> None:
     assert f"(pid {console.child.pid})" in report["console"]["user"]
 
 
-def test_status_without_a_port_shows_every_service(line: Line, tmp_path: Path) -> None:
+def test_status_without_a_port_shows_every_service(service: Service, tmp_path: Path) -> None:
     (tmp_path / "2").mkdir()
-    other = Line(tmp_path / "2", runtime=line.runtime)
+    other = Service(tmp_path / "2", runtime=service.runtime)
     try:
         other.start()
-        words = [str(BIN / "pychatd"), "status", "--json", "--runtime-directory", str(line.runtime)]
+        words = [str(BIN / "pychatd"), "status", "--json", "--runtime-directory", str(service.runtime)]
         result = subprocess.run(words, text=True, capture_output=True, timeout=PATIENCE, check=False)
         assert result.returncode == 0
-        assert {json.loads(row)["port"] for row in result.stdout.splitlines()} == {line.port, other.port}
+        assert {json.loads(row)["port"] for row in result.stdout.splitlines()} == {service.port, other.port}
     finally:
         other.close()
 
@@ -209,8 +211,8 @@ def test_status_without_a_port_shows_every_service(line: Line, tmp_path: Path) -
 # ------------------------------------------------------------------ the process
 
 
-def test_the_daemon_is_detached_and_private(line: Line) -> None:
-    pid = line.pid()
+def test_the_daemon_is_detached_and_private(service: Service) -> None:
+    pid = service.pid()
     proc = Path("/proc", str(pid))
     assert (proc / "cwd").readlink() == Path("/")
     assert os.getsid(pid) == os.getpgid(pid) != os.getsid(0)
@@ -221,57 +223,57 @@ def test_the_daemon_is_detached_and_private(line: Line) -> None:
         assert (proc / "fd" / fd).readlink() == Path("/dev/null")
 
 
-def test_the_daemon_closes_inherited_descriptors(idle_line: Line) -> None:
+def test_the_daemon_closes_inherited_descriptors(idle_service: Service) -> None:
     reader, writer = os.pipe()
-    assert idle_line.pychatd("start", pass_fds=[writer]).returncode == 0
+    assert idle_service.pychatd("start", pass_fds=[writer]).returncode == 0
     os.close(writer)
     assert os.read(reader, 1) == b""  # the end: nobody else holds the writer
     os.close(reader)
 
 
-def test_private_files_are_private_with_any_umask(idle_line: Line) -> None:
+def test_private_files_are_private_with_any_umask(idle_service: Service) -> None:
     old = os.umask(0)
     try:
-        idle_line.start()
+        idle_service.start()
     finally:
         os.umask(old)
-    idle_line.talk()
+    idle_service.talk()
     modes = {
-        idle_line.place: 0o700,
-        idle_line.state / str(idle_line.port): 0o700,
-        idle_line.place / "console.sock": 0o660,
-        **dict.fromkeys((idle_line.state / str(idle_line.port)).iterdir(), 0o600),
+        idle_service.place: 0o700,
+        idle_service.state / str(idle_service.port): 0o700,
+        idle_service.place / "console.sock": 0o660,
+        **dict.fromkeys((idle_service.state / str(idle_service.port)).iterdir(), 0o600),
     }
     assert any(path.name == "journal.db" for path in modes)
     assert {path: stat.S_IMODE(path.stat().st_mode) for path in modes} == modes
 
 
-def test_relative_directories_start_at_the_working_directory(idle_line: Line, tmp_path: Path) -> None:
-    words = [str(BIN / "pychatd"), "start", str(idle_line.port), "--syslog", str(idle_line.syslog)]
+def test_relative_directories_start_at_the_working_directory(idle_service: Service, tmp_path: Path) -> None:
+    words = [str(BIN / "pychatd"), "start", str(idle_service.port), "--syslog", str(idle_service.syslog)]
     places = ["--runtime-directory", "run", "--state-directory", "state"]
     assert subprocess.run([*words, *places], cwd=tmp_path, timeout=PATIENCE, check=False).returncode == 0
-    assert idle_line.alive()
-    assert (idle_line.state / str(idle_line.port) / "journal.db").exists()
+    assert idle_service.alive()
+    assert (idle_service.state / str(idle_service.port) / "journal.db").exists()
 
 
-def test_after_a_conversation_the_daemon_waits_for_the_next_peer(line: Line) -> None:
-    pid = line.pid()
+def test_after_a_conversation_the_daemon_waits_for_the_next_peer(service: Service) -> None:
+    pid = service.pid()
     for _ in range(3):
-        caller = line.greeted()
+        caller = service.greeted()
         caller.send("Client1> Hi!")
         assert caller.reads("\\ack") == "\\ack 1"
         caller.send("\\quit")
         caller.rest()
-        wait_for(lambda: line.status()["peer"] is None, "the conversation is over")
-    assert line.pid() == pid
+        wait_for(lambda: service.status()["peer"] is None, "the conversation is over")
+    assert service.pid() == pid
 
 
-def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_line: Line) -> None:
-    process = idle_line.popen(idle_line.command("run"))
+def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_service: Service) -> None:
+    process = idle_service.popen(idle_service.command("run"))
     assert process.stderr
     assert process.stderr.readline().startswith(b"INFO pychatd serves on ")
-    assert idle_line.pid() == process.pid
-    caller = idle_line.greeted()
+    assert idle_service.pid() == process.pid
+    caller = idle_service.greeted()
     caller.send("Client1> Hi!", "\\quit")
     caller.rest()
     process.send_signal(signal.SIGTERM)
@@ -284,7 +286,7 @@ def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_line: Line) -> None
     ]
     assert process.stdout
     assert process.stdout.read() == b""
-    assert not idle_line.log()
+    assert not idle_service.log()
 
 
 def _runs(pid: int) -> bool:

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 import demo
-from tests.e2e.harness import Line, wait_for
-from tests.e2e.tmux import tmux
+from tests.support.service import Service
+from tests.support.tmux import tmux
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -44,27 +45,27 @@ def _cleaned_up(place: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_signal_leaves_no_daemon_behind(idle_line: Line, place: Path, number: signal.Signals) -> None:
-    terminal = idle_line.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
+def test_a_signal_leaves_no_daemon_behind(idle_service: Service, place: Path, number: signal.Signals) -> None:
+    terminal = idle_service.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
     terminal.sees("Waiting for calls")
     with _cleaned_up(place):
         terminal.child.kill(number)
     assert terminal.exit_status() == 128 + number
 
 
-def test_a_port_in_use_is_replaced_by_another(idle_line: Line, place: Path) -> None:
+def test_a_port_in_use_is_replaced_by_another(idle_service: Service, place: Path) -> None:
     with ExitStack() as taken:
         with suppress(OSError):  # another program has it, which is fine too
             taken.enter_context(socket.create_server(("", demo.PORT)))
-        terminal = idle_line.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
+        terminal = idle_service.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
         terminal.sees("Waiting for calls")
         terminal.type("\x04")
         assert terminal.exit_status() == 0
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-def test_a_closed_window_leaves_no_daemon_behind(idle_line: Line, place: Path) -> None:
-    with tmux(place, {**idle_line.env, "TMPDIR": str(place)}) as window:
+def test_a_closed_window_leaves_no_daemon_behind(idle_service: Service, place: Path) -> None:
+    with tmux(place, {**idle_service.env, "TMPDIR": str(place)}) as window:
         window.type(f"{sys.executable} {demo.__file__}")
         window.press("Enter")
         window.sees("Waiting for calls")

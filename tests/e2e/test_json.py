@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import BIN, PATIENCE, Line, Piped, wait_for
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
+from tests.support.waiting import PATIENCE, wait_for
 
 DOCS = Path(__file__).parents[2] / "docs/scripts.md"
 TYPES: dict[str, tuple[type, ...]] = {
@@ -52,8 +54,8 @@ def valid(line: str, kind: str | None = None) -> dict[str, Any]:
 class Program:
     """One of the two programs, with --json on pipes."""
 
-    def __init__(self, line: Line, program: str, *options: str) -> None:
-        self.piped: Piped = line.plain(program, "--json", *options)
+    def __init__(self, service: Service, program: str, *options: str) -> None:
+        self.piped: Piped = service.plain(program, "--json", *options)
 
     def told(self, kind: str | None = None) -> list[dict[str, Any]]:
         """What it has told so far, each as the page says; of a type only, without what all of them have."""
@@ -75,15 +77,15 @@ class Program:
 
 
 @pytest.fixture
-def console(line: Line) -> Program:
-    console = Program(line, "pychatd-console", "--handle", "Server")
+def console(service: Service) -> Program:
+    console = Program(service, "pychatd-console", "--handle", "Server")
     console.tells("state", connected=True)
     return console
 
 
 @pytest.fixture
-def client(line: Line, console: Program) -> Program:
-    client = Program(line, "pychat", "--handle", "Client1")
+def client(service: Service, console: Program) -> Program:
+    client = Program(service, "pychat", "--handle", "Client1")
     client.tells("state", connected=True, open=False, your_turn=True, other="Server")
     return client
 
@@ -112,7 +114,7 @@ def test_both_programs_get_the_conversation(console: Program, client: Program) -
     assert client.piped.notices().splitlines()[1:] == []  # the first is that of --accept-new
 
 
-def test_stored_counts_only_stored_messages(line: Line, console: Program, client: Program) -> None:
+def test_stored_counts_only_stored_messages(service: Service, console: Program, client: Program) -> None:
     client.say(text="Hi!")
     client.tells("state", stored=1)
     assert [(told["sent"], told["stored"]) for told in client.told("state")][:3] == [(0, 0), (1, 0), (1, 1)]
@@ -216,11 +218,11 @@ def test_more_than_can_be_held_waits_in_the_pipe(console: Program, client: Progr
     assert client.told("error") == []
 
 
-def test_a_new_console_gets_earlier_messages_then_the_state(line: Line) -> None:
-    client = Program(line, "pychat", "--handle", "Client1")
+def test_a_new_console_gets_earlier_messages_then_the_state(service: Service) -> None:
+    client = Program(service, "pychat", "--handle", "Client1")
     client.say(text="Anybody?")
     client.tells("state", stored=1, here=False)
-    console = Program(line, "pychatd-console", "--handle", "Server")
+    console = Program(service, "pychatd-console", "--handle", "Server")
     console.tells("message", text="Anybody?")
     console.tells("state", your_turn=True)
     kinds = [told["type"] for told in console.told() if told["type"] != "notice"]
@@ -228,21 +230,21 @@ def test_a_new_console_gets_earlier_messages_then_the_state(line: Line) -> None:
     client.tells("state", here=True)
 
 
-def test_a_call_that_fails_is_an_error_and_an_end(idle_line: Line) -> None:
-    program = Program(idle_line, "pychat", "--handle", "Client1")
+def test_a_call_that_fails_is_an_error_and_an_end(idle_service: Service) -> None:
+    program = Program(idle_service, "pychat", "--handle", "Client1")
     assert program.piped.exit_status() == 3
     assert [told["type"] for told in program.told()] == ["error", "end"]
     assert "Cannot connect" in program.told("error")[0]["text"]
     assert program.told("end")[0]["status"] == 3
-    program = Program(idle_line, "pychatd-console")
+    program = Program(idle_service, "pychatd-console")
     assert program.piped.exit_status() == 3
     assert [told["type"] for told in program.told()] == ["error", "end"]
 
 
-def test_a_busy_service_is_a_notice_and_an_end(line: Line, console: Program, client: Program) -> None:
+def test_a_busy_service_is_a_notice_and_an_end(service: Service, console: Program, client: Program) -> None:
     client.say(text="Hi!")
     console.tells("message", text="Hi!")
-    other = Program(line, "pychat", "--handle", "Client2")
+    other = Program(service, "pychat", "--handle", "Client2")
     other.tells("end", status=4)
     assert any("somebody else is talking" in told["text"] for told in other.told("notice"))
 
@@ -254,7 +256,7 @@ def test_an_interrupt_is_an_end_too(client: Program) -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_program_without_a_traceback(
-    line: Line, console: Program, client: Program
+    service: Service, console: Program, client: Program
 ) -> None:
     assert client.piped.process.stdout
     client.piped.process.stdout.close()
@@ -264,13 +266,13 @@ def test_a_reader_that_goes_away_ends_the_program_without_a_traceback(
     assert client.piped.process.stderr.read() in (b"", None)
 
 
-def test_the_history_is_as_the_page_says(line: Line, console: Program, client: Program) -> None:
+def test_the_history_is_as_the_page_says(service: Service, console: Program, client: Program) -> None:
     client.say(text="Hi!\nyou")
     console.tells("message", text="Hi!\nyou")
     console.say(text="\u202e")
     client.tells("message", text="\u202e")
-    words = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime)]
-    done = subprocess.run([*words, "--history", "--json"], env=line.env, capture_output=True, check=True)
+    words = [str(BIN / "pychatd-console"), str(service.port), "--runtime-directory", str(service.runtime)]
+    done = subprocess.run([*words, "--history", "--json"], env=service.env, capture_output=True, check=True)
     rows = [valid(row, "message of the history") for row in done.stdout.decode().splitlines()]
     assert [(row["from"], row["text"]) for row in rows] == [("peer", "Hi!\nyou"), ("operator", "\u202e")]
 
@@ -285,8 +287,8 @@ def test_a_program_gets_rings(console: Program, client: Program) -> None:
     assert not any("rings" in told["text"] for told in client.told("notice"))  # not told twice
 
 
-def test_typing_is_part_of_the_state(line: Line, console: Program) -> None:
-    client = line.client("Client1")
+def test_typing_is_part_of_the_state(service: Service, console: Program) -> None:
+    client = service.client("Client1")
     client.line_is("Client1>")
     client.enter("Hi!")
     console.tells("state", your_turn=True, typing=False)
@@ -301,8 +303,8 @@ def test_typing_is_part_of_the_state(line: Line, console: Program) -> None:
 
 @pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
 @pytest.mark.parametrize("wrong", [["--nothing"], ["--retry-for", "soon"]])
-def test_a_wrong_option_writes_to_stderr_only(idle_line: Line, program: str, wrong: list[str]) -> None:
-    piped = idle_line.plain(program, "--json", *wrong)
+def test_a_wrong_option_writes_to_stderr_only(idle_service: Service, program: str, wrong: list[str]) -> None:
+    piped = idle_service.plain(program, "--json", *wrong)
     assert piped.exit_status() == 2
     assert piped.out() == ""
     assert wrong[0] in piped.notices()
@@ -311,20 +313,20 @@ def test_a_wrong_option_writes_to_stderr_only(idle_line: Line, program: str, wro
 # ------------------------------------------------------------------ the bot
 
 
-def _bot(line: Line) -> Callable[[], subprocess.Popen[bytes]]:
+def _bot(service: Service) -> Callable[[], subprocess.Popen[bytes]]:
     """Starts the bot that stands on the page, as it stands there."""
     (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     assert len([row for row in code.splitlines() if row]) == 10
-    line.env["PATH"] = f"{BIN}:{line.env['PATH']}"
-    words = [sys.executable, "-c", code, str(line.port), "--runtime-directory", str(line.runtime)]
-    return lambda: line.popen(words)
+    service.env["PATH"] = f"{BIN}:{service.env['PATH']}"
+    words = [sys.executable, "-c", code, str(service.port), "--runtime-directory", str(service.runtime)]
+    return lambda: service.popen(words)
 
 
-def test_the_bot_of_the_page_answers_every_caller(line: Line) -> None:
-    bot = _bot(line)()
-    wait_for(lambda: line.status()["console"], "the bot is attached")
+def test_the_bot_of_the_page_answers_every_caller(service: Service) -> None:
+    bot = _bot(service)()
+    wait_for(lambda: service.status()["console"], "the bot is attached")
     for text in ("\\quit", "x" * 500):
-        client = Program(line, "pychat", "--handle", "Client1")
+        client = Program(service, "pychat", "--handle", "Client1")
         client.say(text=text)
         client.tells("message", own=False, text=f"You said: {text}"[:500])
         client.say(text="again")
@@ -334,9 +336,9 @@ def test_the_bot_of_the_page_answers_every_caller(line: Line) -> None:
     assert bot.poll() is None
 
 
-def test_the_bot_of_the_page_answers_missed_messages_once(line: Line) -> None:
-    start = _bot(line)
-    client = Program(line, "pychat", "--handle", "Client1")
+def test_the_bot_of_the_page_answers_missed_messages_once(service: Service) -> None:
+    start = _bot(service)
+    client = Program(service, "pychat", "--handle", "Client1")
     client.say(text="one")
     client.tells("state", stored=1)
     first = start()

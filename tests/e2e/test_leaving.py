@@ -8,40 +8,42 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.harness import BIN, Line, Piped, wait_for
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
+from tests.support.waiting import wait_for
 
 NOT_SENT = "Not sent:"
 NOT_CONFIRMED = "Not confirmed; it may have arrived:"
 
 
 @contextmanager
-def _stalled(line: Line) -> Iterator[None]:
+def _stalled(service: Service) -> Iterator[None]:
     """The daemon reads nothing meanwhile."""
-    line.send(signal.SIGSTOP)
+    service.send(signal.SIGSTOP)
     try:
         yield
     finally:
-        line.send(signal.SIGCONT)
+        service.send(signal.SIGCONT)
 
 
-def _pair(line: Line) -> tuple[Piped, Piped]:
+def _pair(service: Service) -> tuple[Piped, Piped]:
     """A client and a console that talk."""
-    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("Waiting for calls")
-    client = line.plain("pychat", "--plain", "--handle", "Client1")
+    client = service.plain("pychat", "--plain", "--handle", "Client1")
     client.enter("Hi!")
     console.says("Client1> Hi!\n")
     return client, console
 
 
 @pytest.fixture
-def free_line(idle_line: Line) -> Line:
-    file = idle_line.configure('turns = "free"\ngrace = 0')
-    idle_line.start("--config", file)
-    return idle_line
+def free_line(idle_service: Service) -> Service:
+    file = idle_service.configure('turns = "free"\ngrace = 0')
+    idle_service.start("--config", file)
+    return idle_service
 
 
-def test_detach_waits_for_the_last_ack(free_line: Line) -> None:
+def test_detach_waits_for_the_last_ack(free_line: Service) -> None:
     client, console = _pair(free_line)
     console.enter("one\n\\detach")
     assert console.exit_status() == 0
@@ -49,7 +51,7 @@ def test_detach_waits_for_the_last_ack(free_line: Line) -> None:
     client.says("Server> one\n")
 
 
-def test_a_leaving_console_refuses_messages(free_line: Line) -> None:
+def test_a_leaving_console_refuses_messages(free_line: Service) -> None:
     _, console = _pair(free_line)
     with _stalled(free_line):
         console.enter("one\n\\detach\ntwo")
@@ -59,7 +61,7 @@ def test_a_leaving_console_refuses_messages(free_line: Line) -> None:
     assert f"{NOT_SENT}\npychatd-console:     two\n" in console.notices()
 
 
-def test_a_quit_in_a_stall_tells_of_unconfirmed_messages(free_line: Line) -> None:
+def test_a_quit_in_a_stall_tells_of_unconfirmed_messages(free_line: Service) -> None:
     client, console = _pair(free_line)
     with _stalled(free_line):
         client.enter("two\n\\quit")
@@ -72,7 +74,7 @@ def test_a_quit_in_a_stall_tells_of_unconfirmed_messages(free_line: Line) -> Non
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
 def test_a_signal_before_the_ack_never_says_not_sent(
-    free_line: Line, program: str, number: signal.Signals
+    free_line: Service, program: str, number: signal.Signals
 ) -> None:
     client, console = _pair(free_line)
     leaving, other = (client, console) if program == "pychat" else (console, client)
@@ -86,7 +88,7 @@ def test_a_signal_before_the_ack_never_says_not_sent(
     other.says("> two\n")
 
 
-def test_a_message_given_to_no_connection_is_not_sent(free_line: Line) -> None:
+def test_a_message_given_to_no_connection_is_not_sent(free_line: Service) -> None:
     _, console = _pair(free_line)
     free_line.kill()
     console.notes("Connection lost")
@@ -95,7 +97,7 @@ def test_a_message_given_to_no_connection_is_not_sent(free_line: Line) -> None:
     assert f"{NOT_SENT}\npychatd-console:     one\n" in console.notices()
 
 
-def test_a_displaced_console_knows_what_is_stored(free_line: Line) -> None:
+def test_a_displaced_console_knows_what_is_stored(free_line: Service) -> None:
     client, console = _pair(free_line)
     with _stalled(free_line):
         console.enter("stored\n\\status")
@@ -114,7 +116,7 @@ def test_a_displaced_console_knows_what_is_stored(free_line: Line) -> None:
     assert "stored\n" not in console.notices().partition("is using the console")[2]
 
 
-def test_input_lines_after_the_end_are_given_back(free_line: Line) -> None:
+def test_input_lines_after_the_end_are_given_back(free_line: Service) -> None:
     console = free_line.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("Waiting for calls")
     client = free_line.plain("pychat", "--plain", "--handle", "Client1")
@@ -126,7 +128,7 @@ def test_input_lines_after_the_end_are_given_back(free_line: Line) -> None:
 
 
 @pytest.mark.parametrize("who", ["the caller", "the operator"])
-def test_the_end_counts_messages_that_were_not_seen(free_line: Line, who: str) -> None:
+def test_the_end_counts_messages_that_were_not_seen(free_line: Service, who: str) -> None:
     client, console = _pair(free_line)
     if who == "the caller":
         console.enter("\\detach")
@@ -143,7 +145,7 @@ def test_the_end_counts_messages_that_were_not_seen(free_line: Line, who: str) -
     left.notes(f"2 of your messages were stored, but {other} has not seen them.")
 
 
-def test_the_log_counts_messages_that_were_not_seen(free_line: Line) -> None:
+def test_the_log_counts_messages_that_were_not_seen(free_line: Service) -> None:
     client = free_line.plain("pychat", "--plain", "--handle", "Client1")
     client.enter("one\ntwo\n\\quit")
     assert client.exit_status() == 0
@@ -151,8 +153,8 @@ def test_the_log_counts_messages_that_were_not_seen(free_line: Line) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_gives_back_the_lines_that_were_read(line: Line, number: signal.Signals) -> None:
-    client = line.plain("pychat", "--plain", "--handle", "Client1")
+def test_a_signal_gives_back_the_lines_that_were_read(service: Service, number: signal.Signals) -> None:
+    client = service.plain("pychat", "--plain", "--handle", "Client1")
     client.notes("Connected to")
     client.enter("one\ntwo\nthree\nfour")
     client.notes("held until your turn: two")
@@ -163,16 +165,16 @@ def test_a_signal_gives_back_the_lines_that_were_read(line: Line, number: signal
 
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "TERM"])
-def test_a_signal_that_was_ignored_at_the_start_stays_ignored(line: Line, name: str) -> None:
-    words = [str(BIN / "pychat"), "--accept-new", "--plain", "--handle", "Client1", "localhost", str(line.port)]
-    client = Piped(line.popen(["sh", "-c", f'trap "" {name}; exec "$@"', "sh", *words]))
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(service: Service, name: str) -> None:
+    words = [str(BIN / "pychat"), "--accept-new", "--plain", "--handle", "Client1", "localhost", str(service.port)]
+    client = Piped(service.popen(["sh", "-c", f'trap "" {name}; exec "$@"', "sh", *words]))
     client.notes("Connected to")
     client.process.send_signal(signal.Signals[f"SIG{name}"])
     client.enter("Hi!\n\\quit")
     assert client.exit_status() == 0
 
 
-def test_a_user_who_waits_for_acks_is_told_so(free_line: Line) -> None:
+def test_a_user_who_waits_for_acks_is_told_so(free_line: Service) -> None:
     client, _ = _pair(free_line)
     with _stalled(free_line):
         client.enter("two\n\\quit")
@@ -180,7 +182,7 @@ def test_a_user_who_waits_for_acks_is_told_so(free_line: Line) -> None:
     assert client.exit_status() == 0
 
 
-def test_in_doubt_outweighs_why_the_calls_were_given_up(free_line: Line) -> None:
+def test_in_doubt_outweighs_why_the_calls_were_given_up(free_line: Service) -> None:
     console = free_line.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("Waiting for calls")
     client = free_line.plain("pychat", "--plain", "--handle", "Client1", "--retry-for", "1")

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, Line, Piped, wait_for
-from tests.security.use import run
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
+from tests.support.user import run
+from tests.support.waiting import wait_for
 
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{2}:[0-9]{2}"
 
@@ -22,20 +24,20 @@ def _logged(log: Path) -> list[str]:
     return [re.sub(TIME, "TIME", row) for row in log.read_text().splitlines()]
 
 
-def _ends(line: Line, log: Path) -> tuple[Piped, Piped]:
+def _ends(service: Service, log: Path) -> tuple[Piped, Piped]:
     """A console and a client that writes a log."""
-    console = line.plain("pychatd-console", "--handle", "Server")
+    console = service.plain("pychatd-console", "--handle", "Server")
     console.notes("Waiting for calls")
-    client = line.plain("pychat", "--handle", "Client1", "--log", str(log))
+    client = service.plain("pychat", "--handle", "Client1", "--log", str(log))
     client.notes("Send the first message")
     return console, client
 
 
-def test_both_sides_write_private_transcripts(line: Line, tmp_path: Path) -> None:
+def test_both_sides_write_private_transcripts(service: Service, tmp_path: Path) -> None:
     logs = [tmp_path / "client.log", tmp_path / "console.log"]
-    console = line.console("--log", str(logs[1]))
+    console = service.console("--log", str(logs[1]))
     console.sees("Waiting for calls")
-    client = line.client("Client1", "--log", str(logs[0]))
+    client = service.client("Client1", "--log", str(logs[0]))
     client.line_is("Client1>")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
@@ -57,25 +59,31 @@ def test_both_sides_write_private_transcripts(line: Line, tmp_path: Path) -> Non
     assert rest == [*said, "-- TIME Client1 ended the conversation: bye."]
 
 
-def test_transcript_and_history_have_the_same_times(line: Line, tmp_path: Path) -> None:
-    line.env["TZ"] = "<+0530>-05:30"  # as POSIX writes it: needs no data of zones
-    console, client = _ends(line, tmp_path / "transcript")
+def test_transcript_and_history_have_the_same_times(service: Service, tmp_path: Path) -> None:
+    service.env["TZ"] = "<+0530>-05:30"  # as POSIX writes it: needs no data of zones
+    console, client = _ends(service, tmp_path / "transcript")
     client.enter("Hi!")
     console.says("Hi!")
     (logged,) = re.findall(f"^({TIME}) Client1> Hi!$", (tmp_path / "transcript").read_text(), re.MULTILINE)
     assert logged.endswith("+05:30")
     assert abs(datetime.fromisoformat(logged) - datetime.now(UTC)) < timedelta(hours=1)
-    words = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime), "--history"]
-    history = run(line, words).stdout
+    words = [
+        str(BIN / "pychatd-console"),
+        str(service.port),
+        "--runtime-directory",
+        str(service.runtime),
+        "--history",
+    ]
+    history = run(service, words).stdout
     (said,) = re.findall(f"^({TIME}) Client1> Hi!$", history, re.MULTILINE)
     assert said.endswith("+05:30")
-    assert "Hi!" in run(line, [*words, "--since", said], TZ="UTC").stdout
+    assert "Hi!" in run(service, [*words, "--since", said], TZ="UTC").stdout
     later = datetime.fromisoformat(said) + timedelta(seconds=1)
-    assert "Hi!" not in run(line, [*words, "--since", str(later)], TZ="UTC").stdout
+    assert "Hi!" not in run(service, [*words, "--since", str(later)], TZ="UTC").stdout
 
 
-def test_hostile_text_is_printable_in_the_transcript(line: Line, tmp_path: Path) -> None:
-    console, client = _ends(line, tmp_path / "transcript")
+def test_hostile_text_is_printable_in_the_transcript(service: Service, tmp_path: Path) -> None:
+    console, client = _ends(service, tmp_path / "transcript")
     client.enter("Hi!")
     console.says("Hi!")
     console.enter("\u202e2026-01-01 00:00:00+00:00 Client1> forged")
@@ -83,11 +91,11 @@ def test_hostile_text_is_printable_in_the_transcript(line: Line, tmp_path: Path)
     assert "TIME Server> <U+202E>TIME Client1> forged" in _logged(tmp_path / "transcript")
 
 
-def test_a_transcript_is_appended_to_and_becomes_private(line: Line, tmp_path: Path) -> None:
+def test_a_transcript_is_appended_to_and_becomes_private(service: Service, tmp_path: Path) -> None:
     log = tmp_path / "transcript"
     log.write_text("before\n")
     log.chmod(0o644)
-    _, client = _ends(line, log)
+    _, client = _ends(service, log)
     client.enter("Hi!")
     client.end_input()
     assert client.exit_status() == 0
@@ -95,8 +103,8 @@ def test_a_transcript_is_appended_to_and_becomes_private(line: Line, tmp_path: P
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
-def test_undelivered_messages_are_marked(line: Line, tmp_path: Path) -> None:
-    console, client = _ends(line, tmp_path / "transcript")
+def test_undelivered_messages_are_marked(service: Service, tmp_path: Path) -> None:
+    console, client = _ends(service, tmp_path / "transcript")
     client.enter("Hi!\nnever said")
     client.notes("held until your turn")
     console.says("Hi!")
@@ -107,7 +115,9 @@ def test_undelivered_messages_are_marked(line: Line, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "missing directory"])
-def test_a_bad_transcript_file_is_refused_before_the_call(idle_line: Line, tmp_path: Path, kind: str) -> None:
+def test_a_bad_transcript_file_is_refused_before_the_call(
+    idle_service: Service, tmp_path: Path, kind: str
+) -> None:
     log = tmp_path / "transcript"
     if kind == "link":
         log.symlink_to(tmp_path / "elsewhere")
@@ -117,22 +127,22 @@ def test_a_bad_transcript_file_is_refused_before_the_call(idle_line: Line, tmp_p
         log.mkdir()
     else:
         log = tmp_path / "none/log"
-    client = idle_line.plain("pychat", "--handle", "Client1", "--log", str(log))
+    client = idle_service.plain("pychat", "--handle", "Client1", "--log", str(log))
     assert client.exit_status() == 2
     assert f" the log {log}: " in client.notices()
     assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="util-linux is not there")
-def test_a_full_disk_ends_the_transcript_with_one_notice(line: Line, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_transcript_with_one_notice(service: Service, tmp_path: Path) -> None:
     log = tmp_path / "transcript"
-    console = line.plain("pychatd-console", "--handle", "Server")
+    console = service.plain("pychatd-console", "--handle", "Server")
     console.notes("Waiting for calls")
-    known = line.plain("pychat", "--handle", "Client1")  # its key is accepted while there is room for it
+    known = service.plain("pychat", "--handle", "Client1")  # its key is accepted while there is room for it
     known.end_input()
     assert known.exit_status() == 0
-    words = [str(BIN / "pychat"), "--handle", "Client1", "--log", str(log), "localhost", str(line.port)]
-    client = Piped(line.popen(["prlimit", "--fsize=200", *words]))
+    words = [str(BIN / "pychat"), "--handle", "Client1", "--log", str(log), "localhost", str(service.port)]
+    client = Piped(service.popen(["prlimit", "--fsize=200", *words]))
     for number in range(8):
         client.enter(f"message {number}")
         console.says(f"message {number}\n")

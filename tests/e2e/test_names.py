@@ -4,68 +4,69 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.harness import BIN, Line, Terminal
-from tests.security.use import fingerprint, known_hosts, run
+from tests.support.programs import Terminal
+from tests.support.service import BIN, Service
+from tests.support.user import fingerprint, known_hosts, run
 
 
-def _configure(line: Line, *more: str, port: int | None = None) -> Path:
+def _configure(service: Service, *more: str, port: int | None = None) -> Path:
     """Saves this service as the contact alice."""
-    file = line.directory / "config/pychat/config.toml"
+    file = service.directory / "config/pychat/config.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(["[contacts.alice]", 'host = "localhost"', f"port = {port or line.port}", *more]))
+    file.write_text("\n".join(["[contacts.alice]", 'host = "localhost"', f"port = {port or service.port}", *more]))
     return file
 
 
-def _calls_alice(line: Line, *options: str) -> Terminal:
-    return line.terminal([str(BIN / "pychat"), *options, "alice"])
+def _calls_alice(service: Service, *options: str) -> Terminal:
+    return service.terminal([str(BIN / "pychat"), *options, "alice"])
 
 
-def test_a_contact_with_a_key_is_called_without_a_question(line: Line) -> None:
-    _configure(line, f'fingerprint = "{fingerprint(line)[0]}"', 'handle = "Bobby"')
-    client = _calls_alice(line)
+def test_a_contact_with_a_key_is_called_without_a_question(service: Service) -> None:
+    _configure(service, f'fingerprint = "{fingerprint(service)[0]}"', 'handle = "Bobby"')
+    client = _calls_alice(service)
     client.sees("Send the first message")
     client.line_is("Bobby>")
-    assert known_hosts(line).certificate_of("localhost", line.port)
+    assert known_hosts(service).certificate_of("localhost", service.port)
 
 
-def test_a_contact_with_another_key_is_not_called(line: Line) -> None:
-    _configure(line, f'fingerprint = "SHA256:{43 * "A"}"', 'handle = "Bobby"')
-    client = _calls_alice(line, "--accept-new")  # which is for unknown hosts only
+def test_a_contact_with_another_key_is_not_called(service: Service) -> None:
+    _configure(service, f'fingerprint = "SHA256:{43 * "A"}"', 'handle = "Bobby"')
+    client = _calls_alice(service, "--accept-new")  # which is for unknown hosts only
     assert client.exit_status() == 7
     client.sees("is not the one that you gave")
 
 
-def test_the_key_of_a_contact_wins_over_an_accepted_one(line: Line) -> None:
-    known_hosts(line).accept("localhost", line.port, b"another")
-    _configure(line, f'fingerprint = "{fingerprint(line)[0]}"', 'handle = "Bobby"')
-    _calls_alice(line).sees("Send the first message")
+def test_the_key_of_a_contact_wins_over_an_accepted_one(service: Service) -> None:
+    known_hosts(service).accept("localhost", service.port, b"another")
+    _configure(service, f'fingerprint = "{fingerprint(service)[0]}"', 'handle = "Bobby"')
+    _calls_alice(service).sees("Send the first message")
 
 
-def test_a_contact_without_a_key_asks_at_the_first_call(line: Line) -> None:
-    _configure(line, 'handle = "Bobby"')
-    _calls_alice(line).sees("(yes/no, or paste the fingerprint)")
+def test_a_contact_without_a_key_asks_at_the_first_call(service: Service) -> None:
+    _configure(service, 'handle = "Bobby"')
+    _calls_alice(service).sees("(yes/no, or paste the fingerprint)")
 
 
-def test_every_command_takes_a_contact(line: Line) -> None:
-    _configure(line, f'fingerprint = "{fingerprint(line)[0]}"')
-    assert run(line, "pychat send alice Hello").returncode == 0
-    assert known_hosts(line).certificate_of("localhost", line.port)
-    assert run(line, "pychat --list-targets").stdout == f"alice\nlocalhost {line.port}\n"
-    assert run(line, "pychat forget alice").returncode == 0
-    assert known_hosts(line).certificate_of("localhost", line.port) is None
-    assert run(line, "pychat --list-targets").stdout == "alice\n"
+def test_every_command_takes_a_contact(service: Service) -> None:
+    _configure(service, f'fingerprint = "{fingerprint(service)[0]}"')
+    assert run(service, "pychat send alice Hello").returncode == 0
+    assert known_hosts(service).certificate_of("localhost", service.port)
+    assert run(service, "pychat --list-targets").stdout == f"alice\nlocalhost {service.port}\n"
+    assert run(service, "pychat forget alice").returncode == 0
+    assert known_hosts(service).certificate_of("localhost", service.port) is None
+    assert run(service, "pychat --list-targets").stdout == "alice\n"
 
 
-def test_an_unknown_contact_is_an_error_that_names_the_others(line: Line) -> None:
-    _configure(line)
-    result = run(line, "pychat bob")
+def test_an_unknown_contact_is_an_error_that_names_the_others(service: Service) -> None:
+    _configure(service)
+    result = run(service, "pychat bob")
     assert (result.returncode, result.stdout) == (2, "")
     assert "'bob' is not a contact. Your contacts: alice." in result.stderr
 
 
-def test_a_broken_configuration_is_an_error_in_both_programs(line: Line) -> None:
-    file = _configure(line, "handle = 7")
-    console = f"pychatd-console {line.port} --runtime-directory {line.runtime}"
+def test_a_broken_configuration_is_an_error_in_both_programs(service: Service) -> None:
+    file = _configure(service, "handle = 7")
+    console = f"pychatd-console {service.port} --runtime-directory {service.runtime}"
     for command in (
         "pychat alice",
         "pychat send alice x",
@@ -73,15 +74,15 @@ def test_a_broken_configuration_is_an_error_in_both_programs(line: Line) -> None
         "pychat --list-targets",
         console,
     ):
-        result = run(line, command)
+        result = run(service, command)
         assert (result.returncode, result.stdout) == (2, "")
         assert f"{file}: [contacts.alice] handle: " in result.stderr
 
 
-def test_the_operator_has_the_configured_handle_too(line: Line) -> None:
-    file = _configure(line)
+def test_the_operator_has_the_configured_handle_too(service: Service) -> None:
+    file = _configure(service)
     file.write_text('handle = "Chief"')
-    console = line.console(handle=None)
+    console = service.console(handle=None)
     console.sees("Waiting for calls")
     console.line_is("Chief>")
-    assert line.console(handle="").exit_status() == 2
+    assert service.console(handle="").exit_status() == 2

@@ -6,12 +6,12 @@ import time
 from xml.etree import ElementTree
 
 from pictures import PICTURE, draw, keep_typing, pose
-from tests.e2e.ends import PATIENCE
-from tests.e2e.harness import Line
+from tests.support.service import Service
+from tests.support.waiting import PATIENCE
 
 
-def test_the_picture_is_what_make_pictures_draws_now(idle_line: Line) -> None:
-    console, client = pose(idle_line)
+def test_the_picture_is_what_make_pictures_draws_now(idle_service: Service) -> None:
+    console, client = pose(idle_service)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         keep_typing(console, client)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.e2e.harness import free_port
+from tests.support.ports import free_port
 
 COUNT = 250
 """More than one process has; then it starts again with those that are free."""
@@ -13,7 +13,7 @@ COUNT = 250
 
 def test_two_processes_never_choose_the_same_port() -> None:
     ours = {free_port() for _ in range(COUNT)}
-    choose = f"from tests.e2e.harness import free_port\nfor _ in range({COUNT}): print(free_port())"
+    choose = f"from tests.support.service import free_port\nfor _ in range({COUNT}): print(free_port())"
     told = subprocess.run([sys.executable, "-c", choose], check=True, stdout=subprocess.PIPE, text=True).stdout
     theirs = {int(word) for word in told.split()}
     assert 0 < len(theirs) < COUNT

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tests.e2e.harness import Line, Terminal, wait_for
+from tests.support.programs import Terminal
+from tests.support.service import Service
+from tests.support.waiting import wait_for
 
-LONG = [f"w{number:02}" for number in range(36)]
+LONG = [f"zq{number:02}" for number in range(36)]
 """Words of a line with three rows of 80 columns."""
 
 
@@ -13,12 +15,12 @@ def words(terminal: Terminal) -> str:
     return "".join(terminal.text().split())
 
 
-def test_a_terminal_that_cuts_rows_shows_everything_once(idle_line: Line) -> None:
-    idle_line.start("--turns", "free")
-    client = idle_line.client()
+def test_a_terminal_that_cuts_rows_shows_everything_once(idle_service: Service) -> None:
+    idle_service.start("--turns", "free")
+    client = idle_service.client()
     client.sees("Send the first message")
     client.enter("Hi!")
-    console = idle_line.console()
+    console = idle_service.console()
     console.sees("Client1> Hi!")
     for number in range(12):
         console.enter(f"m{number:02} is a message")

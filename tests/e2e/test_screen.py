@@ -9,20 +9,22 @@ from pathlib import Path
 import pytest
 
 from sample_talk import prefer
-from tests.e2e.harness import Line, Terminal, wait_for
+from tests.support.programs import Terminal
+from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?([34][0-8]|9[0-7]|10[0-7])[;m]")
 """The colours of text and background, but not the terminal's own ones (39 and 49)."""
 
 
-def test_messages_during_the_editor_are_shown_after_it(line: Line, tmp_path: Path) -> None:
+def test_messages_during_the_editor_are_shown_after_it(service: Service, tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     wait = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
     editor.write_text(f'#!/bin/sh\necho in the editor\n{wait}\nprintf ", edited" >>"$1"\n')
     editor.chmod(0o700)
-    console = line.console()
+    console = service.console()
     console.sees("Waiting for calls")
-    client = line.client(env={"VISUAL": str(editor)})
+    client = service.client(env={"VISUAL": str(editor)})
     client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
@@ -40,8 +42,8 @@ def test_messages_during_the_editor_are_shown_after_it(line: Line, tmp_path: Pat
     console.sees("Client1> half, edited")
 
 
-def test_a_held_message_comes_back_when_the_caller_leaves(line: Line) -> None:
-    console, client = line.talk()
+def test_a_held_message_comes_back_when_the_caller_leaves(service: Service) -> None:
+    console, client = service.talk()
     console.enter("an answer")
     client.sees("Server> an answer")
     console.enter("and one more thing")
@@ -51,8 +53,8 @@ def test_a_held_message_comes_back_when_the_caller_leaves(line: Line) -> None:
     console.line_is("Server> and one more thing")
 
 
-def test_without_cursor_reports_there_is_no_toolbar(line: Line) -> None:
-    client = line.client(answers=False)
+def test_without_cursor_reports_there_is_no_toolbar(service: Service) -> None:
+    client = service.client(answers=False)
     client.sees("Send the first message")
     client.sees("-- This terminal does not report its cursor position, so there is no toolbar.")
     client.enter("\\status")
@@ -62,8 +64,8 @@ def test_without_cursor_reports_there_is_no_toolbar(line: Line) -> None:
     assert "Server |" not in client.text()
 
 
-def test_in_a_narrow_window_the_toolbar_explains_a_command(line: Line) -> None:
-    client = line.client(columns=20, lines=10)
+def test_in_a_narrow_window_the_toolbar_explains_a_command(service: Service) -> None:
+    client = service.client(columns=20, lines=10)
     client.sees("known host")
     client.type("\\")
     client.sees("\\recall")
@@ -81,17 +83,17 @@ def test_in_a_narrow_window_the_toolbar_explains_a_command(line: Line) -> None:
     assert words not in client.text()
 
 
-def test_a_waiting_caller_sees_that_the_service_is_busy(line: Line) -> None:
-    _, first = line.talk()
-    client = line.client("Client2", "--wait")
+def test_a_waiting_caller_sees_that_the_service_is_busy(service: Service) -> None:
+    _, first = service.talk()
+    client = service.client("Client2", "--wait")
     client.sees("busy | calling again (1)")
     first.enter("\\quit")
     client.sees("-- Connected to Server.")
     client.sees("Server | you send first")
 
 
-def test_typing_is_shown_until_the_message_arrives(line: Line) -> None:
-    console, client = line.talk()
+def test_typing_is_shown_until_the_message_arrives(service: Service) -> None:
+    console, client = service.talk()
     console.type("an answ")
     client.sees(" | typing | ")
     console.enter("er")
@@ -99,8 +101,8 @@ def test_typing_is_shown_until_the_message_arrives(line: Line) -> None:
     wait_for(lambda: "typing" not in client.text(), "the sign is gone")
 
 
-def test_an_unsent_line_is_shown_at_the_end(line: Line) -> None:
-    console, client = line.talk()
+def test_an_unsent_line_is_shown_at_the_end(service: Service) -> None:
+    console, client = service.talk()
     client.type("half a thought")
     client.line_is("Client1> half a thought")
     console.enter("\\quit")
@@ -108,8 +110,8 @@ def test_an_unsent_line_is_shown_at_the_end(line: Line) -> None:
     client.sees("Not sent: half a thought")
 
 
-def test_an_idle_screen_does_nothing(line: Line) -> None:
-    _, client = line.talk()
+def test_an_idle_screen_does_nothing(service: Service) -> None:
+    _, client = service.talk()
     status = Path(f"/proc/{client.child.pid}/status")
 
     def quiet() -> bool:
@@ -128,8 +130,8 @@ def _switches(status: Path) -> list[str]:
 # ------------------------------------------------------------------ alerts
 
 
-def test_a_ring_rings_at_the_other_side(line: Line) -> None:
-    console, client = line.talk()
+def test_a_ring_rings_at_the_other_side(service: Service) -> None:
+    console, client = service.talk()
     client.enter("\\ring")
     client.sees("You ring Server.")
     console.sees("Client1 rings.")
@@ -140,23 +142,23 @@ def test_a_ring_rings_at_the_other_side(line: Line) -> None:
     assert b"\a" not in _raw(client)
 
 
-def test_with_the_bell_off_a_ring_is_silent(idle_line: Line) -> None:
-    prefer(idle_line, 'bell = "off"')
-    idle_line.start()
-    console, client = idle_line.talk()
+def test_with_the_bell_off_a_ring_is_silent(idle_service: Service) -> None:
+    prefer(idle_service, 'bell = "off"')
+    idle_service.start()
+    console, client = idle_service.talk()
     client.enter("\\ring")
     console.sees("Client1 rings.")
     assert b"\a" not in _raw(console)
     assert b"\x1b[?1004h" not in _raw(console)
 
 
-def test_a_first_unseen_message_notifies_and_starts_the_hook(idle_line: Line, tmp_path: Path) -> None:
+def test_a_first_unseen_message_notifies_and_starts_the_hook(idle_service: Service, tmp_path: Path) -> None:
     hook = tmp_path / "hook"
     hook.write_text(f'#!/bin/sh\necho "$PYCHAT_EVENT $PYCHAT_WORDS" >>{tmp_path}/out\n')
     hook.chmod(0o700)
-    prefer(idle_line, f'notify = "osc777"\nhook = ["{hook}"]')
-    idle_line.start("--turns", "free")
-    console, client = idle_line.talk()
+    prefer(idle_service, f'notify = "osc777"\nhook = ["{hook}"]')
+    idle_service.start("--turns", "free")
+    console, client = idle_service.talk()
     console.type("half\x1b[O")  # the terminal has lost the focus
     client.enter("\x1b]9;you\x1b\r\u202ethere")
     console.sees("there")
@@ -189,10 +191,12 @@ def _raw(terminal: Terminal) -> bytes:
         ({"TERM": "vt100", "FORCE_COLOR": "1"}, True),
     ],
 )
-def test_colours_are_the_named_ones_if_there_are_any(line: Line, env: dict[str, str], coloured: bool) -> None:
-    console = line.console(env={"NO_COLOR": "", "FORCE_COLOR": "", **env})
+def test_colours_are_the_named_ones_if_there_are_any(
+    service: Service, env: dict[str, str], coloured: bool
+) -> None:
+    console = service.console(env={"NO_COLOR": "", "FORCE_COLOR": "", **env})
     console.sees("Waiting for calls")
-    client = line.client()
+    client = service.client()
     client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")
@@ -205,13 +209,13 @@ def test_colours_are_the_named_ones_if_there_are_any(line: Line, env: dict[str, 
 # ------------------------------------------------------------------ history
 
 
-def test_no_history_saves_no_line_and_suggests_none(line: Line) -> None:
-    console, client = line.talk()
+def test_no_history_saves_no_line_and_suggests_none(service: Service) -> None:
+    console, client = service.talk()
     client.enter("\\quit")
     assert client.exit_status() == 0
-    file = line.directory / "xdg-state/pychat/pychat-history"
+    file = service.directory / "xdg-state/pychat/pychat-history"
     before = file.read_bytes()
-    again = line.client("Client1", "--no-history")
+    again = service.client("Client1", "--no-history")
     again.sees("Send the first message")
     again.enter("a secret")
     console.sees("Client1> a secret")
@@ -223,10 +227,10 @@ def test_no_history_saves_no_line_and_suggests_none(line: Line) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_dumb_terminal_gets_no_escape_sequences(line: Line) -> None:
-    console = line.console()
+def test_a_dumb_terminal_gets_no_escape_sequences(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    client = line.client(env={"TERM": "dumb"})
+    client = service.client(env={"TERM": "dumb"})
     client.sees("Send the first message")
     client.enter("Hi!")
     console.sees("Client1> Hi!")

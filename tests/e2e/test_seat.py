@@ -5,15 +5,15 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.e2e.harness import Line
+from tests.support.service import Service
 
 BUSY = "Busy: somebody else is talking, or a dropped caller may come back within 60 s."
 """The same for each caller: it does not say who talks, or whether anybody does."""
 
 
-def test_a_caller_is_told_clearly_that_two_are_talking(line: Line) -> None:
-    console, client = line.talk()
-    third = line.client("Client3", columns=200)
+def test_a_caller_is_told_clearly_that_two_are_talking(service: Service) -> None:
+    console, client = service.talk()
+    third = service.client("Client3", columns=200)
     third.sees(BUSY)
     assert third.exit_status() == 4
     console.enter("undisturbed")
@@ -21,10 +21,10 @@ def test_a_caller_is_told_clearly_that_two_are_talking(line: Line) -> None:
     assert "Client3" not in console.text()
 
 
-def test_whoever_was_connected_before_the_first_message_is_told_at_once(line: Line) -> None:
-    console = line.console()
+def test_whoever_was_connected_before_the_first_message_is_told_at_once(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    slow, quick = line.client("Slow"), line.client("Quick")
+    slow, quick = service.client("Slow"), service.client("Quick")
     for client in (slow, quick):
         client.sees("Send the first message")
     slow.type("I was about to say")
@@ -35,18 +35,18 @@ def test_whoever_was_connected_before_the_first_message_is_told_at_once(line: Li
     slow.sees("Busy: somebody else is talking")
 
 
-def test_two_first_messages_at_once_make_one_peer(line: Line) -> None:
-    one, two = line.greeted("One"), line.greeted("Two")
+def test_two_first_messages_at_once_make_one_peer(service: Service) -> None:
+    one, two = service.greeted("One"), service.greeted("Two")
     one.send("One> mine")
     two.send("Two> no, mine")
     answers = {caller.reads("\\ack", "\\busy").split()[0] for caller in (one, two)}
     assert answers == {"\\ack", "\\busy"}
-    assert line.status()["peer"]["received"] == 1
+    assert service.status()["peer"]["received"] == 1
 
 
-def test_wait_gets_in_when_the_seat_is_free(line: Line) -> None:
-    console, client = line.talk()
-    patient = line.client("Patient", "--wait")
+def test_wait_gets_in_when_the_seat_is_free(service: Service) -> None:
+    console, client = service.talk()
+    patient = service.client("Patient", "--wait")
     patient.sees("Busy: somebody else")
     client.enter("\\quit")
     assert client.exit_status() == 0
@@ -56,24 +56,24 @@ def test_wait_gets_in_when_the_seat_is_free(line: Line) -> None:
     console.sees("Patient> My turn")
 
 
-def test_the_seat_is_kept_for_a_peer_that_was_cut_off(line: Line) -> None:
-    console, client = line.talk()
+def test_the_seat_is_kept_for_a_peer_that_was_cut_off(service: Service) -> None:
+    console, client = service.talk()
     client.child.kill(signal.SIGKILL)
     console.sees("Client1 is not connected")
-    assert line.status()["peer"]["connected"] is False
+    assert service.status()["peer"]["connected"] is False
     for caller in (
-        line.client("Client1", columns=200),
-        line.client("Client3", columns=200),
+        service.client("Client1", columns=200),
+        service.client("Client3", columns=200),
     ):  # without a token, Client1 is anybody
         caller.sees(BUSY)
         assert caller.exit_status() == 4
 
 
-def test_after_the_grace_time_another_caller_may_take_the_seat(idle_line: Line) -> None:
+def test_after_the_grace_time_another_caller_may_take_the_seat(idle_service: Service) -> None:
     grace = 4.0
-    idle_line.start("--config", idle_line.configure(f"grace = {grace}\n"))
-    console, client = idle_line.talk()
-    patient = idle_line.client("Patient", "--wait")
+    idle_service.start("--config", idle_service.configure(f"grace = {grace}\n"))
+    console, client = idle_service.talk()
+    patient = idle_service.client("Patient", "--wait")
     patient.sees("Busy: somebody else")
     client.child.kill(signal.SIGKILL)
     cut_off = time.monotonic()
@@ -85,11 +85,11 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_line: Line) 
     console.sees("Client1 ended the conversation: no reconnection in time")
 
 
-def test_a_client_that_loses_its_connection_keeps_its_conversation(line: Line) -> None:
-    console, client = line.talk()
-    line.kill()
+def test_a_client_that_loses_its_connection_keeps_its_conversation(service: Service) -> None:
+    console, client = service.talk()
+    service.kill()
     client.sees("Connection lost")
-    line.start()
+    service.start()
     client.sees(" again.")
     console.enter("Still there?")
     client.sees("Server> Still there?")

@@ -10,72 +10,75 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.harness import BIN, PATIENCE, Line, Piped, free_port, wait_for
-from tests.security.hosts import FakeHost, Hosts
+from tests.support.fake_hosts import FakeHost, Hosts
+from tests.support.ports import free_port
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
+from tests.support.waiting import PATIENCE, wait_for
 
 
-def _words(line: Line, *words: str, port: int | None = None) -> list[str]:
-    return [str(BIN / "pychat"), "send", "--accept-new", "localhost", str(port or line.port), *words]
+def _words(service: Service, *words: str, port: int | None = None) -> list[str]:
+    return [str(BIN / "pychat"), "send", "--accept-new", "localhost", str(port or service.port), *words]
 
 
 def _send(
-    line: Line, *words: str, text: bytes = b"", port: int | None = None
+    service: Service, *words: str, text: bytes = b"", port: int | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Runs `pychat send` to this line (or another port) to its end."""
-    command = _words(line, *words, port=port)
+    """Runs `pychat send` to this service (or another port) to its end."""
+    command = _words(service, *words, port=port)
     return subprocess.run(
-        command, env=line.env, input=text, capture_output=True, timeout=PATIENCE * 2, check=False
+        command, env=service.env, input=text, capture_output=True, timeout=PATIENCE * 2, check=False
     )
 
 
-def _console(line: Line) -> Piped:
-    console = line.plain("pychatd-console", "--handle", "Server")
+def _console(service: Service) -> Piped:
+    console = service.plain("pychatd-console", "--handle", "Server")
     console.notes("Waiting for calls")
     return console
 
 
-def _said(line: Line) -> list[str]:
+def _said(service: Service) -> list[str]:
     """What the journal has."""
-    words = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime)]
-    done = subprocess.run([*words, "--history", "--json"], env=line.env, capture_output=True, check=True)
+    words = [str(BIN / "pychatd-console"), str(service.port), "--runtime-directory", str(service.runtime)]
+    done = subprocess.run([*words, "--history", "--json"], env=service.env, capture_output=True, check=True)
     return [json.loads(row)["text"] for row in done.stdout.splitlines()]
 
 
-def test_send_ends_when_the_message_is_stored(line: Line) -> None:
-    _send(line, "so that the key is known")
-    result = _send(line, "The", "backup", "is done.")
+def test_send_ends_when_the_message_is_stored(service: Service) -> None:
+    _send(service, "so that the key is known")
+    result = _send(service, "The", "backup", "is done.")
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
-    assert _said(line)[-1] == "The backup is done."
+    assert _said(service)[-1] == "The backup is done."
 
 
 @pytest.mark.parametrize("words", [[], ["-"]])
-def test_the_whole_input_is_one_message(line: Line, words: list[str]) -> None:
-    assert _send(line, *words, text=b"two\nlines\n").returncode == 0
-    assert _said(line) == ["two\nlines"]
+def test_the_whole_input_is_one_message(service: Service, words: list[str]) -> None:
+    assert _send(service, *words, text=b"two\nlines\n").returncode == 0
+    assert _said(service) == ["two\nlines"]
 
 
 @pytest.mark.parametrize("words", [["\\quit"], ["--", "-x"], ["\\\\"]])
-def test_nothing_in_the_text_is_a_command(line: Line, words: list[str]) -> None:
-    assert _send(line, *words).returncode == 0
-    assert _said(line) == words[-1:]
+def test_nothing_in_the_text_is_a_command(service: Service, words: list[str]) -> None:
+    assert _send(service, *words).returncode == 0
+    assert _said(service) == words[-1:]
 
 
-def test_where_the_handle_comes_from(line: Line) -> None:
-    console = _console(line)
-    assert _send(line, "one").returncode == 0
+def test_where_the_handle_comes_from(service: Service) -> None:
+    console = _console(service)
+    assert _send(service, "one").returncode == 0
     console.says(f"{getpass.getuser()[:10]}> one\n")
-    file = line.directory / "config/pychat/config.toml"
+    file = service.directory / "config/pychat/config.toml"
     file.parent.mkdir(parents=True)
     file.write_text('handle = "Liked"')
-    assert _send(line, "two").returncode == 0
+    assert _send(service, "two").returncode == 0
     console.says("Liked> two\n")
-    assert _send(line, "three", "--handle", "Given").returncode == 0
+    assert _send(service, "three", "--handle", "Given").returncode == 0
     console.says("Given> three\n")
 
 
-def test_the_answer_is_printed_and_printable(line: Line) -> None:
-    console = _console(line)
-    sender = Piped(line.popen(_words(line, "--expect-reply", "May I reboot?")))
+def test_the_answer_is_printed_and_printable(service: Service) -> None:
+    console = _console(service)
+    sender = Piped(service.popen(_words(service, "--expect-reply", "May I reboot?")))
     console.says("May I reboot?")
     console.enter("yes\u202e")
     assert sender.exit_status() == 0
@@ -83,19 +86,19 @@ def test_the_answer_is_printed_and_printable(line: Line) -> None:
     console.notes("ended the conversation")
 
 
-def test_options_may_stand_behind_the_text(line: Line) -> None:
-    _send(line, "so that the key is known")
-    result = _send(line, "Anybody?", "--expect-reply", "--timeout", "0.5")
+def test_options_may_stand_behind_the_text(service: Service) -> None:
+    _send(service, "so that the key is known")
+    result = _send(service, "Anybody?", "--expect-reply", "--timeout", "0.5")
     assert result.returncode == 8
     assert result.stderr == b"pychat: Stored on the other host, but no reply came in time.\n"
-    assert _said(line)[1:] == ["Anybody?"]
-    assert line.status()["peer"] is None  # the line is free for the next one
+    assert _said(service)[1:] == ["Anybody?"]
+    assert service.status()["peer"] is None  # the service is free for the next caller
 
 
-def test_an_end_without_an_answer_is_a_status(line: Line) -> None:
-    _send(line, "so that the key is known")
-    console = _console(line)
-    sender = Piped(line.popen(_words(line, "--expect-reply", "May I reboot?")))
+def test_an_end_without_an_answer_is_a_status(service: Service) -> None:
+    _send(service, "so that the key is known")
+    console = _console(service)
+    sender = Piped(service.popen(_words(service, "--expect-reply", "May I reboot?")))
     console.says("May I reboot?")
     console.enter("\\ring")
     console.notes("You ring")
@@ -106,15 +109,15 @@ def test_an_end_without_an_answer_is_a_status(line: Line) -> None:
 
 
 @pytest.fixture
-def silent(idle_line: Line) -> Iterator[FakeHost]:
+def silent(idle_service: Service) -> Iterator[FakeHost]:
     """A host that says hello, and never that something is stored."""
-    hosts = Hosts(idle_line.directory)
+    hosts = Hosts(idle_service.directory)
     yield hosts.fake(hosts.identity(), says=b"\\hello 1 Server session=5f0c\n")
     hosts.close()
 
 
-def test_an_unconfirmed_message_is_given_back_at_the_timeout(idle_line: Line, silent: FakeHost) -> None:
-    result = _send(idle_line, "--timeout", "2", "lost?", port=silent.port)
+def test_an_unconfirmed_message_is_given_back_at_the_timeout(idle_service: Service, silent: FakeHost) -> None:
+    result = _send(idle_service, "--timeout", "2", "lost?", port=silent.port)
     assert (result.returncode, result.stdout) == (9, b"")
     assert b"Not confirmed in time" in result.stderr
     assert b"Not confirmed; it may have arrived:\npychat:     lost?\n" in result.stderr
@@ -124,9 +127,9 @@ def test_an_unconfirmed_message_is_given_back_at_the_timeout(idle_line: Line, si
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_gives_back_an_unconfirmed_message(
-    idle_line: Line, silent: FakeHost, number: signal.Signals
+    idle_service: Service, silent: FakeHost, number: signal.Signals
 ) -> None:
-    sender = Piped(idle_line.popen(_words(idle_line, "lost?", port=silent.port)))
+    sender = Piped(idle_service.popen(_words(idle_service, "lost?", port=silent.port)))
     wait_for(lambda: any(b"lost?" in visit.told for visit in silent.visits), "it is on its way")
     sender.process.send_signal(number)
     assert sender.exit_status() == 130
@@ -134,25 +137,25 @@ def test_an_interrupt_gives_back_an_unconfirmed_message(
     assert "Traceback" not in sender.notices()
 
 
-def test_a_silent_host_is_given_up(line: Line) -> None:
-    _send(line, "so that the key is known")
-    line.send(signal.SIGSTOP)
-    result = _send(line, "--timeout", "1", "not heard")
-    line.send(signal.SIGCONT)
+def test_a_silent_host_is_given_up(service: Service) -> None:
+    _send(service, "so that the key is known")
+    service.send(signal.SIGSTOP)
+    result = _send(service, "--timeout", "1", "not heard")
+    service.send(signal.SIGCONT)
     assert result.returncode == 3
     assert b"Not sent:\npychat:     not heard\n" in result.stderr
 
 
-def test_no_answer(idle_line: Line) -> None:
-    result = _send(idle_line, text=b"two\nlines\n")
+def test_no_answer(idle_service: Service) -> None:
+    result = _send(idle_service, text=b"two\nlines\n")
     assert (result.returncode, result.stdout) == (3, b"")
     assert b"Cannot connect" in result.stderr
     assert b"Not sent:\npychat:     two\npychat:     lines\n" in result.stderr  # stdin is read and gone
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_before_an_answer_gives_the_text_back(idle_line: Line, number: signal.Signals) -> None:
-    sender = Piped(idle_line.popen(_words(idle_line, "--wait")))
+def test_an_interrupt_before_an_answer_gives_the_text_back(idle_service: Service, number: signal.Signals) -> None:
+    sender = Piped(idle_service.popen(_words(idle_service, "--wait")))
     sender.enter("not lost")
     sender.end_input()
     sender.notes("Calling again.")
@@ -161,55 +164,63 @@ def test_an_interrupt_before_an_answer_gives_the_text_back(idle_line: Line, numb
     assert sender.notices().endswith("Not sent:\npychat:     not lost\n")
 
 
-def test_a_busy_service(line: Line) -> None:
-    line.talk()
-    result = _send(line, "Hi!")
+def test_a_busy_service(service: Service) -> None:
+    service.talk()
+    result = _send(service, "Hi!")
     assert result.returncode == 4
     assert b"somebody else is talking" in result.stderr
     assert b"Hi!" in result.stderr
 
 
-def test_wait_calls_until_the_service_is_free(line: Line) -> None:
-    _, client = line.talk()
-    sender = Piped(line.popen(_words(line, "--wait", "my turn")))
+def test_wait_calls_until_the_service_is_free(service: Service) -> None:
+    _, client = service.talk()
+    sender = Piped(service.popen(_words(service, "--wait", "my turn")))
     client.enter("\\quit")
     assert sender.exit_status() == 0
-    assert _said(line)[-1] == "my turn"
+    assert _said(service)[-1] == "my turn"
 
 
-def test_wait_calls_until_there_is_an_answer(idle_line: Line) -> None:
-    sender = Piped(idle_line.popen(_words(idle_line, "--wait", "first")))
+def test_wait_calls_until_there_is_an_answer(idle_service: Service) -> None:
+    sender = Piped(idle_service.popen(_words(idle_service, "--wait", "first")))
     sender.notes("Calling again.")
-    idle_line.start()
+    idle_service.start()
     assert sender.exit_status() == 0
-    assert _said(idle_line) == ["first"]
+    assert _said(idle_service) == ["first"]
 
 
-def test_wait_ends_at_the_timeout(idle_line: Line) -> None:
-    assert _send(idle_line, "--wait", "--timeout", "1", "Hi!").returncode == 3
-    idle_line.start()
-    assert _send(idle_line, "so that the key is known").returncode == 0
-    idle_line.kill()
-    result = _send(idle_line, "--wait", "--timeout", "1", "Hi!")
+def test_wait_ends_at_the_timeout(idle_service: Service) -> None:
+    assert _send(idle_service, "--wait", "--timeout", "1", "Hi!").returncode == 3
+    idle_service.start()
+    assert _send(idle_service, "so that the key is known").returncode == 0
+    idle_service.kill()
+    result = _send(idle_service, "--wait", "--timeout", "1", "Hi!")
     assert result.returncode == 3
     assert b"giving up" in result.stderr
 
 
-def test_another_key_than_the_given_one(line: Line) -> None:
-    words = [str(BIN / "pychat"), "send", "--fingerprint", "SHA256:" + 43 * "A", "localhost", str(line.port), "x"]
-    result = subprocess.run(words, env=line.env, capture_output=True, timeout=PATIENCE, check=False)
+def test_another_key_than_the_given_one(service: Service) -> None:
+    words = [
+        str(BIN / "pychat"),
+        "send",
+        "--fingerprint",
+        "SHA256:" + 43 * "A",
+        "localhost",
+        str(service.port),
+        "x",
+    ]
+    result = subprocess.run(words, env=service.env, capture_output=True, timeout=PATIENCE, check=False)
     assert result.returncode == 7
     assert b"Not sent:\npychat:     x\n" in result.stderr
-    assert _said(line) == []
+    assert _said(service) == []
 
 
-def test_a_refused_caller(line: Line) -> None:
-    allowed = line.directory / "authorized"
+def test_a_refused_caller(service: Service) -> None:
+    allowed = service.directory / "authorized"
     allowed.mkdir()
-    file = line.configure(f'authorized = "{allowed}"\n')
-    line.kill()
-    line.start("--config", file)
-    result = _send(line, "Hi!")
+    file = service.configure(f'authorized = "{allowed}"\n')
+    service.kill()
+    service.start("--config", file)
+    result = _send(service, "Hi!")
     assert result.returncode == 5
     assert b"not on the list" in result.stderr
 
@@ -232,16 +243,18 @@ def test_a_refused_caller(line: Line) -> None:
     ],
 )
 def test_a_bad_message_is_refused_before_the_call(
-    idle_line: Line, words: list[str], text: bytes, sentence: str
+    idle_service: Service, words: list[str], text: bytes, sentence: str
 ) -> None:
-    result = _send(idle_line, *words, text=text)
+    result = _send(idle_service, *words, text=text)
     assert (result.returncode, result.stdout) == (2, b"")
     assert sentence in result.stderr.decode()
 
 
-def test_an_unwritable_answer_is_a_failure(line: Line) -> None:
-    console = _console(line)
-    sender = Piped(line.popen(["sh", "-c", 'exec "$@" > /dev/full', "sh", *_words(line, "--expect-reply", "Hi!")]))
+def test_an_unwritable_answer_is_a_failure(service: Service) -> None:
+    console = _console(service)
+    sender = Piped(
+        service.popen(["sh", "-c", 'exec "$@" > /dev/full', "sh", *_words(service, "--expect-reply", "Hi!")])
+    )
     console.says("Hi!")
     console.enter("Hello")
     assert sender.exit_status() == 1
@@ -251,10 +264,10 @@ def test_an_unwritable_answer_is_a_failure(line: Line) -> None:
     assert "Traceback" not in sender.notices()
 
 
-def test_a_host_named_send_can_be_called(idle_line: Line) -> None:
+def test_a_host_named_send_can_be_called(idle_service: Service) -> None:
     result = subprocess.run(
         [str(BIN / "pychat"), "--handle", "Client1", "--", "send", str(free_port())],
-        env=idle_line.env,
+        env=idle_service.env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PATIENCE,
@@ -264,8 +277,8 @@ def test_a_host_named_send_can_be_called(idle_line: Line) -> None:
     assert b"Unknown host 'send'" in result.stderr
 
 
-def test_the_help_tells_every_status(idle_line: Line) -> None:
+def test_the_help_tells_every_status(idle_service: Service) -> None:
     words = [str(BIN / "pychat"), "send", "--help"]
-    text = subprocess.run(words, env=idle_line.env, capture_output=True, check=True).stdout.decode()
+    text = subprocess.run(words, env=idle_service.env, capture_output=True, check=True).stdout.decode()
     for status in (0, 1, 2, 3, 4, 5, 6, 7, 8, 130):
         assert str(status) in text.partition("Exit status:")[2].split()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.e2e.harness import Line, Terminal, wait_for
+from tests.support.programs import Terminal
+from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 
 def _shows(terminal: Terminal, rows: int, *words: str) -> None:
@@ -17,15 +19,15 @@ def _shows(terminal: Terminal, rows: int, *words: str) -> None:
         raise AssertionError(f"{error}; it shows:\n{seen()}") from None
 
 
-def test_the_toolbar_is_complete_below_the_menu(line: Line) -> None:
-    client = line.client(columns=20, lines=10)
+def test_the_toolbar_is_complete_below_the_menu(service: Service) -> None:
+    client = service.client(columns=20, lines=10)
     client.sees("known host")
     client.type("\\")
     _shows(client, 10, "Client1> \\", "\\help", "you send first", "known host")
 
 
-def test_in_a_narrow_window_help_is_below_its_command(line: Line) -> None:
-    client = line.client(columns=20, lines=10)
+def test_in_a_narrow_window_help_is_below_its_command(service: Service) -> None:
+    client = service.client(columns=20, lines=10)
     client.sees("known host")
     client.enter("\\help")
     client.sees("leave\n")
@@ -34,8 +36,8 @@ def test_in_a_narrow_window_help_is_below_its_command(line: Line) -> None:
     assert "-- Alt-Enter\n   start a new line\n" in text
 
 
-def test_a_search_shows_what_it_finds(line: Line) -> None:
-    client = line.client(columns=20, lines=10)
+def test_a_search_shows_what_it_finds(service: Service) -> None:
+    client = service.client(columns=20, lines=10)
     client.sees("known host")
     client.enter("\\status")
     client.sees("You are Client1")
@@ -45,8 +47,8 @@ def test_a_search_shows_what_it_finds(line: Line) -> None:
     client.line_is("Client1> \\status")
 
 
-def test_a_refusal_is_visible_above_a_long_line(line: Line) -> None:
-    client = line.client(columns=40, lines=15)
+def test_a_refusal_is_visible_above_a_long_line(service: Service) -> None:
+    client = service.client(columns=40, lines=15)
     client.sees("known host")
     client.type("\x1b[200~" + "word " * 120 + "\x1b[201~")
     _shows(client, 15, "100 too many", "known host")
@@ -54,10 +56,10 @@ def test_a_refusal_is_visible_above_a_long_line(line: Line) -> None:
     _shows(client, 15, "-- Not sent: the message has 600", "   characters; the limit is 500.", "100 too many")
 
 
-def test_a_message_is_visible_above_a_long_line(line: Line) -> None:
-    console = line.console()
+def test_a_message_is_visible_above_a_long_line(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    client = line.client(columns=20, lines=10)
+    client = service.client(columns=20, lines=10)
     client.sees("Send the")
     client.enter("Hi!")
     console.sees("Client1> Hi!")

@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 
 from sample_talk import play, screen
-from tests.e2e.ends import PATIENCE
-from tests.e2e.harness import Line, Terminal
+from tests.support.programs import Terminal
+from tests.support.service import Service
+from tests.support.waiting import PATIENCE
 
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
 WRITE = os.environ.get("PYCHAT_SNAPSHOTS") == "write"
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 300])
-def test_both_screens_are_those_of_the_snapshots(line: Line, columns: int) -> None:
-    for name, terminal in zip(("console", "client"), play(line, columns, 24), strict=True):
+def test_both_screens_are_those_of_the_snapshots(service: Service, columns: int) -> None:
+    for name, terminal in zip(("console", "client"), play(service, columns, 24), strict=True):
         file = SNAPSHOTS / f"{name}-{columns}.txt"
         if WRITE:
             time.sleep(1)

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, Line, Terminal, wait_for
-from tests.e2e.tmux import Tmux, children, tmux
+from tests.support.programs import Terminal
+from tests.support.service import BIN, Service
+from tests.support.tmux import Tmux, children, tmux
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
 
 @pytest.fixture
-def window(idle_line: Line, tmp_path: Path) -> Iterator[Tmux]:
+def window(idle_service: Service, tmp_path: Path) -> Iterator[Tmux]:
     """A client in tmux, connected, with a console elsewhere."""
-    idle_line.start("--turns", "free")
-    with tmux(tmp_path, idle_line.env) as one:
-        one.type(f"{BIN}/pychat localhost {idle_line.port} --accept-new --handle Bob")
+    idle_service.start("--turns", "free")
+    with tmux(tmp_path, idle_service.env) as one:
+        one.type(f"{BIN}/pychat localhost {idle_service.port} --accept-new --handle Bob")
         one.press("Enter")
         one.sees("Send the first message")
         one.type("Hi!")
@@ -30,8 +32,8 @@ def window(idle_line: Line, tmp_path: Path) -> Iterator[Tmux]:
 
 
 @pytest.fixture
-def console(window: Tmux, idle_line: Line) -> Terminal:
-    terminal = idle_line.console()
+def console(window: Tmux, idle_service: Service) -> Terminal:
+    terminal = idle_service.console()
     terminal.sees("Bob> Hi!")
     return terminal
 
@@ -56,9 +58,9 @@ def test_after_ctrl_z_fg_brings_the_line_and_new_messages(window: Tmux, console:
     console.sees("Bob> half a thought")
 
 
-def test_ctrl_z_suspends_the_question_for_a_handle(line: Line, tmp_path: Path) -> None:
-    with tmux(tmp_path, line.env) as one:
-        one.type(f"{BIN}/pychat localhost {line.port} --accept-new")
+def test_ctrl_z_suspends_the_question_for_a_handle(service: Service, tmp_path: Path) -> None:
+    with tmux(tmp_path, service.env) as one:
+        one.type(f"{BIN}/pychat localhost {service.port} --accept-new")
         one.press("Enter")
         one.sees("Your handle:")
         one.press("C-z")
@@ -79,14 +81,14 @@ def test_a_suspended_chat_ends_with_its_window(window: Tmux, console: Terminal) 
     console.sees("Bob ended the conversation")
 
 
-def test_a_paste_of_several_lines_waits_for_enter(window: Tmux, console: Terminal, idle_line: Line) -> None:
+def test_a_paste_of_several_lines_waits_for_enter(window: Tmux, console: Terminal, idle_service: Service) -> None:
     window.paste("one\ntwo\n\\quit\n")
     window.line_is("     \\quit")
-    assert idle_line.status()["peer"]["received"] == 1
+    assert idle_service.status()["peer"]["received"] == 1
     window.press("Enter")
     console.sees("Bob> one")
     console.sees("        \\quit")
-    assert idle_line.status()["peer"]["received"] == 2
+    assert idle_service.status()["peer"]["received"] == 2
 
 
 def test_a_paste_of_100_kilobytes_changes_nothing(window: Tmux, console: Terminal) -> None:
@@ -149,10 +151,10 @@ def test_ctrl_z_just_after_a_change_of_size_leaves_no_copy(window: Tmux) -> None
     window.sees("w00")
 
 
-def test_an_encoding_without_the_edge_character_shows_none(idle_line: Line, tmp_path: Path) -> None:
-    idle_line.start("--turns", "free")
-    with tmux(tmp_path, {**idle_line.env, "PYTHONIOENCODING": "latin-1:replace"}) as one:
-        one.type(f"{BIN}/pychat localhost {idle_line.port} --accept-new --handle Bob")
+def test_an_encoding_without_the_edge_character_shows_none(idle_service: Service, tmp_path: Path) -> None:
+    idle_service.start("--turns", "free")
+    with tmux(tmp_path, {**idle_service.env, "PYTHONIOENCODING": "latin-1:replace"}) as one:
+        one.type(f"{BIN}/pychat localhost {idle_service.port} --accept-new --handle Bob")
         one.press("Enter")
         one.sees("you send first")
         one.redrawn()
@@ -202,10 +204,10 @@ def test_the_cursor_is_right_among_emoji(window: Tmux, emoji: str, drawn: str) -
     window.line_is(f"Bob> X{drawn}{drawn} tailY")
 
 
-def test_an_empty_window_shows_one_prompt_at_the_start(idle_line: Line, tmp_path: Path) -> None:
-    idle_line.start("--turns", "free")
-    with tmux(tmp_path, idle_line.env) as one:
-        call = f"localhost {idle_line.port} --handle Bob"
+def test_an_empty_window_shows_one_prompt_at_the_start(idle_service: Service, tmp_path: Path) -> None:
+    idle_service.start("--turns", "free")
+    with tmux(tmp_path, idle_service.env) as one:
+        call = f"localhost {idle_service.port} --handle Bob"
         one.type(f"{BIN}/pychat send --accept-new {call} Hi; clear; {BIN}/pychat {call}")
         one.press("Enter")
         one.sees("Send the first message")
@@ -213,9 +215,9 @@ def test_an_empty_window_shows_one_prompt_at_the_start(idle_line: Line, tmp_path
         assert len([line for line in one.lines() if line.startswith("Bob>")]) == 1
 
 
-def test_the_question_for_a_handle_is_there_once(line: Line, tmp_path: Path) -> None:
-    with tmux(tmp_path, line.env) as one:
-        call = f"localhost {line.port}"
+def test_the_question_for_a_handle_is_there_once(service: Service, tmp_path: Path) -> None:
+    with tmux(tmp_path, service.env) as one:
+        call = f"localhost {service.port}"
         send = f"{BIN}/pychat send --accept-new {call} --handle Bob Hi"
         one.type(f"{send}; clear; {BIN}/pychat {call}")
         one.press("Enter")

@@ -1,13 +1,10 @@
-"""A line of its own for each test, as in tests/e2e; tests marked slow only when asked for (`-m slow`)."""
+"""A service without turns for each test that asks for one. Tests marked slow run only on request (`-m slow`)."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.e2e.conftest import idle_line, line
-from tests.e2e.harness import Line
-
-__all__ = ["idle_line", "line"]
+from tests.support.service import Service
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -18,7 +15,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def line_free(idle_line: Line) -> Line:
+def free_service(idle_service: Service) -> Service:
     """A running daemon; both may speak at any time."""
-    idle_line.start("--turns", "free")
-    return idle_line
+    idle_service.start("--turns", "free")
+    return idle_service

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.harness import BIN, Line, Piped
 from tests.faults import wire
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
 
 DAEMON, CLIENT = "10.212.7.1", "10.212.7.2"
 
@@ -85,8 +86,8 @@ class Hosts:
         self._wire.stdout.readline()
 
 
-class HostLine(Line):
-    """A line whose daemon runs on host A, and clients on host B."""
+class HostService(Service):
+    """A service whose daemon runs on host A, and whose clients run on host B."""
 
     def __init__(self, directory: Path, hosts: Hosts) -> None:
         super().__init__(directory)

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from pychat_client.protocol.turns import Role
 from pychatd.conversation.journal import Journal
-from tests.e2e.harness import PATIENCE, Line, wait_for
 from tests.faults.strace import SYNCS, WRITES, Call, calls_in, files_killed_in
+from tests.support.service import Service
+from tests.support.waiting import PATIENCE, wait_for
 
 TRACED = f"trace={WRITES},{SYNCS},ftruncate"
 POINTS = 15
@@ -193,8 +194,8 @@ def lost(disk: Disk, events: Sequence[Call | Left], rng: random.Random, points: 
     return worst
 
 
-class TracedLine(Line):
-    """A line whose daemons are traced from their first instant."""
+class TracedService(Service):
+    """A service whose daemons are traced from their first instant."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)

@@ -33,10 +33,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pychat_client.errors import PychatError
-from tests.e2e.harness import PATIENCE, Line, Piped, wait_for
-from tests.faults.power import Disk, TracedLine, lost
+from tests.faults.power import Disk, TracedService, lost
 from tests.faults.proxy import Proxy, Weather
 from tests.faults.strace import why_not
+from tests.support.programs import Piped
+from tests.support.service import Service
+from tests.support.waiting import PATIENCE, wait_for
 
 HANDSHAKE = 2500
 """Bytes of a TLS handshake, about; each call begins with one."""
@@ -222,11 +224,11 @@ class _Driver:
         self._result = result
         self._rng = random.Random(seed)
         result.power = plan.power and not why_not(directory)
-        self._line = TracedLine(directory) if result.power else Line(directory)
+        self._service = TracedService(directory) if result.power else Service(directory)
         traffic = plan.messages * 50  # bytes that cross the proxy, about
         # With room for a handshake: cut off in each of them, a client calls ever more rarely, as it should.
         between = (1, 2 * traffic // (plan.cuts + 1) + 2 * HANDSHAKE)
-        self._proxy = Proxy(self._line.port, self._rng.getrandbits(32), Weather(plan.cuts, between))
+        self._proxy = Proxy(self._service.port, self._rng.getrandbits(32), Weather(plan.cuts, between))
         kinds = ["daemon"] * plan.daemon_kills + ["console"] * plan.console_kills + ["both"] * plan.both_kills
         kinds += ["leave"] * plan.leaves + ["terminate"] * plan.terms
         self._rng.shuffle(kinds)
@@ -240,7 +242,7 @@ class _Driver:
 
     def close(self) -> None:
         self._proxy.close()
-        self._line.close()
+        self._service.close()
 
     def state(self) -> list[str]:
         """Where it stands, for a run that went wrong."""
@@ -250,13 +252,13 @@ class _Driver:
                 shown = end.shown()
                 told.append(f"{name}: shown {len(shown)}, last {shown[-3:]}; exit {end.program.process.poll()}")
                 told += [f"{name} | {line}" for line in end.program.notices().splitlines()[-8:]]
-        return [*told, *(f"log | {line}" for line in self._line.log()[-12:])]
+        return [*told, *(f"log | {line}" for line in self._service.log()[-12:])]
 
     def run(self) -> None:
-        self._line.start("--turns", self._plan.turns)
+        self._service.start("--turns", self._plan.turns)
         self._start_console(0)
         words = [str(Path(sys.executable).parent / "pychat"), "--accept-new", "127.0.0.1", str(self._proxy.port)]
-        client = Piped(self._line.popen([*words, "--plain", "--handle", "Client1"]))
+        client = Piped(self._service.popen([*words, "--plain", "--handle", "Client1"]))
         self._client = _End(client, "Server> o", "p")
         self._ends.append(self._client)
         client.notes("Connected to")
@@ -344,14 +346,14 @@ class _Driver:
             self.console.kill()
             self._result.console_kills += 1
         if what in ("daemon", "both"):
-            self._line.start("--turns", self._plan.turns)
+            self._service.start("--turns", self._plan.turns)
         if what != "daemon":
             self._next_console()
 
     def _next_console(self) -> None:
         """The one before has ended, in whatever way."""
         self._compare_console()
-        wait_for(lambda: self._line.status()["console"] is None, "the daemon sees that its console is gone")
+        wait_for(lambda: self._service.status()["console"] is None, "the daemon sees that its console is gone")
         stored = self._stored()
         if self.console.left_well and stored < self._typed["o"]:
             self._result.problems.append(f"detached with status 0: {self._typed['o']} typed, {stored} stored")
@@ -361,7 +363,7 @@ class _Driver:
 
     def _behind_a_message(self, *then: str) -> None:
         """Types a few of the operator's messages, and `then` with them, into a console that is connected."""
-        wait_for(lambda: self._line.status()["console"] is not None, "the console is back")
+        wait_for(lambda: self._service.status()["console"] is not None, "the console is back")
         room = self._plan.messages - 1 - self._typed["o"]
         self._type(self.console, "o", self._rng.randint(min(room, 1), min(room, 3)), *then)
 
@@ -393,8 +395,8 @@ class _Driver:
 
     def _kill_daemon(self) -> None:
         """In the middle of what was just typed: at its next answer, or after a few milliseconds."""
-        with self._line.ends():
-            pid = self._line.pid()
+        with self._service.ends():
+            pid = self._service.pid()
             if self._rng.random() < 0.5:
                 struck = threading.Event()
 
@@ -411,11 +413,11 @@ class _Driver:
             os.kill(pid, signal.SIGKILL)
 
     def _stored(self) -> int:
-        peer = self._line.status()["peer"]
+        peer = self._service.status()["peer"]
         return 0 if peer is None else int(peer["sent"])
 
     def _start_console(self, stored: int) -> None:
-        console = self._line.plain("pychatd-console", "--plain", "--handle", "Server")
+        console = self._service.plain("pychatd-console", "--plain", "--handle", "Server")
         before = sum(end is not self._client for end in self._ends)
         self._console = _End(console, "Client1> p", "o", before)
         self._ends.append(self._console)
@@ -476,9 +478,9 @@ class _Driver:
             assert status == 0, f"the {name}'s exit status is {status}"
 
     def _journal(self) -> list[dict[str, str]]:
-        words = [str(Path(sys.executable).parent / "pychatd-console"), str(self._line.port)]
-        words += ["--runtime-directory", str(self._line.runtime), "--history", "--json"]
-        done = subprocess.run(words, env=self._line.env, capture_output=True, timeout=PATIENCE, check=True)
+        words = [str(Path(sys.executable).parent / "pychatd-console"), str(self._service.port)]
+        words += ["--runtime-directory", str(self._service.runtime), "--history", "--json"]
+        done = subprocess.run(words, env=self._service.env, capture_output=True, timeout=PATIENCE, check=True)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def _compare_journal(self) -> None:
@@ -516,10 +518,10 @@ class _Driver:
 
     def _lose_power(self) -> None:
         """Looks at what would be left if the power had failed at some moments of the run."""
-        if isinstance(self._line, TracedLine):
-            self._line.kill()
-            disk = Disk(self._line.journal, empty=True)
-            self._result.gone = lost(disk, self._line.events(), self._rng)
+        if isinstance(self._service, TracedService):
+            self._service.kill()
+            disk = Disk(self._service.journal, empty=True)
+            self._result.gone = lost(disk, self._service.events(), self._rng)
 
 
 # ------------------------------------------------------------------ by hand

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.harness import PATIENCE, wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 WRITES = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg"
 SYNCS = "fsync,fdatasync,sync_file_range"

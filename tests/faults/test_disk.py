@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, Line, Piped, wait_for
 from tests.faults.strace import attached, why_not
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
+from tests.support.waiting import wait_for
 
 AGAIN = 60.0
 """Seconds in which a client has called again: four times its longest pause."""
@@ -25,7 +27,7 @@ ORDER = re.compile(r"^\w+> ([po][0-9]+)\b", re.MULTILINE)
 
 
 class SmallDisk:
-    """A line's state directory on a tmpfs of its own."""
+    """The state directory of a service, on a tmpfs of its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -60,30 +62,30 @@ class SmallDisk:
 
 
 @pytest.fixture
-def disk(idle_line: Line) -> Iterator[SmallDisk]:
+def disk(idle_service: Service) -> Iterator[SmallDisk]:
     try:
-        small = SmallDisk(idle_line.state)
+        small = SmallDisk(idle_service.state)
     except (OSError, subprocess.SubprocessError):
         pytest.skip("a tmpfs can be mounted by root only")
     yield small
     small.close()
 
 
-def _pair(line: Line) -> tuple[Piped, Piped]:
+def _pair(service: Service) -> tuple[Piped, Piped]:
     """A client and a console that talk."""
-    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
-    client = line.plain("pychat", "--plain", "--handle", "Client1", host="127.0.0.1")
+    client = service.plain("pychat", "--plain", "--handle", "Client1", host="127.0.0.1")
     client.enter("p1")
     console.says("Client1> p1\n")
     return client, console
 
 
-def _journal(line: Line) -> list[str]:
+def _journal(service: Service) -> list[str]:
     """What `pychatd-console --history` tells: the first word of each message."""
-    words = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime)]
+    words = [str(BIN / "pychatd-console"), str(service.port), "--runtime-directory", str(service.runtime)]
     done = subprocess.run(
-        [*words, "--history", "--json"], env=line.env, capture_output=True, timeout=20, check=True
+        [*words, "--history", "--json"], env=service.env, capture_output=True, timeout=20, check=True
     )
     return [json.loads(entry)["text"].split()[0] for entry in done.stdout.splitlines()]
 
@@ -104,14 +106,14 @@ def _exhaust(disk: SmallDisk, client: Piped, console: Piped) -> int:
     raise AssertionError("a full disk takes everything")
 
 
-def _all_arrives(line: Line, client: Piped, console: Piped, last: int) -> None:
+def _all_arrives(service: Service, client: Piped, console: Piped, last: int) -> None:
     """Everything said by both is shown once, in order, and in the journal."""
     expected = {"p": [f"p{n}" for n in range(1, last + 1)], "o": ["o1", "o2"]}
     wait_for(lambda: len(ORDER.findall(console.out())) >= last, "all at the console", AGAIN)
     wait_for(lambda: len(ORDER.findall(client.out())) >= 2, "all at the client", AGAIN)
     assert ORDER.findall(console.out()) == expected["p"]
     assert ORDER.findall(client.out()) == expected["o"]
-    said = _journal(line)
+    said = _journal(service)
     assert [word for word in said if word[0] == "p"] == expected["p"]
     assert [word for word in said if word[0] == "o"] == expected["o"]
 
@@ -120,66 +122,66 @@ def _all_arrives(line: Line, client: Piped, console: Piped, last: int) -> None:
 
 
 def test_on_a_full_disk_nothing_is_acked_both_are_told_and_all_arrives_when_there_is_room(
-    disk: SmallDisk, idle_line: Line
+    disk: SmallDisk, idle_service: Service
 ) -> None:
-    line = idle_line
-    line.start("--turns", "free")
-    pid = line.pid()
-    client, console = _pair(line)
+    service = idle_service
+    service.start("--turns", "free")
+    pid = service.pid()
+    client, console = _pair(service)
     last = _exhaust(disk, client, console)
     console.enter("o1")
     console.notes(TO_CONSOLE)
     console.enter("o2")
     client.enter(f"p{last + 1}")
-    stored = line.status()["peer"]
+    stored = service.status()["peer"]
     assert (stored["received"], stored["sent"]) == (last - 1, 0)
     assert f"p{last} " not in console.out()
     assert client.out() == ""
-    line.logs(TO_CONSOLE)
+    service.logs(TO_CONSOLE)
     disk.make_room()
-    _all_arrives(line, client, console, last + 1)
-    line.logs("The journal can be written again")
+    _all_arrives(service, client, console, last + 1)
+    service.logs("The journal can be written again")
     for program in (client, console):
         program.notes("stored")  # "Your messages are stored now", "Messages are stored again"
-    assert line.pid() == pid
+    assert service.pid() == pid
 
 
-def test_a_disk_that_becomes_read_only_is_like_a_full_one(disk: SmallDisk, idle_line: Line) -> None:
-    line = idle_line
-    line.start("--turns", "free")
-    pid = line.pid()
-    client, console = _pair(line)
+def test_a_disk_that_becomes_read_only_is_like_a_full_one(disk: SmallDisk, idle_service: Service) -> None:
+    service = idle_service
+    service.start("--turns", "free")
+    pid = service.pid()
+    client, console = _pair(service)
     last = _exhaust(disk, client, console)
     # The kernel lets nobody make it read-only while the journal is open for writing: between two tries it is not.
     wait_for(lambda: disk.remount("ro"), "the disk can be made read-only", AGAIN)
     console.enter("o1")
     console.notes("cannot be used")
     console.enter("o2")
-    assert line.status()["peer"]["received"] == last - 1
+    assert service.status()["peer"]["received"] == last - 1
     assert disk.remount("rw")
     disk.make_room()
-    _all_arrives(line, client, console, last)
-    assert line.pid() == pid
+    _all_arrives(service, client, console, last)
+    assert service.pid() == pid
 
 
-def test_a_daemon_does_not_start_where_it_cannot_write_and_says_so(disk: SmallDisk, idle_line: Line) -> None:
-    (disk.path / str(idle_line.port)).mkdir(mode=0o700)
+def test_a_daemon_does_not_start_where_it_cannot_write_and_says_so(disk: SmallDisk, idle_service: Service) -> None:
+    (disk.path / str(idle_service.port)).mkdir(mode=0o700)
     assert disk.remount("ro")
-    result = idle_line.pychatd("start")
+    result = idle_service.pychatd("start")
     assert result.returncode != 0
-    assert f"Cannot write to the directory {disk.path / str(idle_line.port)}: " in result.stderr
+    assert f"Cannot write to the directory {disk.path / str(idle_service.port)}: " in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_daemon_does_not_start_on_a_full_disk_and_says_so(disk: SmallDisk, idle_line: Line) -> None:
-    (disk.path / str(idle_line.port)).mkdir(mode=0o700)
+def test_a_daemon_does_not_start_on_a_full_disk_and_says_so(disk: SmallDisk, idle_service: Service) -> None:
+    (disk.path / str(idle_service.port)).mkdir(mode=0o700)
     disk.fill()
-    result = idle_line.pychatd("start")
+    result = idle_service.pychatd("start")
     assert result.returncode != 0
     assert "Cannot write the key to " in result.stderr
     assert ": No space left on device." in result.stderr
     disk.make_room()
-    idle_line.start()
+    idle_service.start()
 
 
 # ------------------------------------------------------------------ failing
@@ -187,15 +189,15 @@ def test_a_daemon_does_not_start_on_a_full_disk_and_says_so(disk: SmallDisk, idl
 
 @pytest.mark.parametrize("calls", ["fdatasync", "pwrite64", "fdatasync,fsync", "fdatasync,fsync,pwrite64,unlink"])
 def test_a_disk_that_fails_for_a_while_loses_and_doubles_nothing(
-    idle_line: Line, tmp_path: Path, calls: str
+    idle_service: Service, tmp_path: Path, calls: str
 ) -> None:
     """The kernel answers EIO. A transaction whose sync failed may be in the journal all the same."""
     if reason := why_not(tmp_path):
         pytest.skip(reason)
-    line = idle_line
-    line.start("--turns", "free")
-    client, console = _pair(line)
-    with attached(line.pid(), tmp_path / "t", "-e", f"trace={calls}", "-e", f"inject={calls}:error=EIO"):
+    service = idle_service
+    service.start("--turns", "free")
+    client, console = _pair(service)
+    with attached(service.pid(), tmp_path / "t", "-e", f"trace={calls}", "-e", f"inject={calls}:error=EIO"):
         client.enter("p2")
         client.notes(TO_CLIENT)
         console.enter("o1")
@@ -204,40 +206,40 @@ def test_a_disk_that_fails_for_a_while_loses_and_doubles_nothing(
         assert client.out() == ""
     console.enter("o2")
     client.enter("p3")
-    _all_arrives(line, client, console, 3)
-    line.kill()
-    line.start("--turns", "free")
-    assert sorted(_journal(line)) == ["o1", "o2", "p1", "p2", "p3"]
+    _all_arrives(service, client, console, 3)
+    service.kill()
+    service.start("--turns", "free")
+    assert sorted(_journal(service)) == ["o1", "o2", "p1", "p2", "p3"]
 
 
 # ------------------------------------------------------------------ corrupt, and taken
 
 
-def test_a_corrupt_journal_is_set_aside_whole_and_named_in_the_log(idle_line: Line) -> None:
-    line = idle_line
-    line.start()
-    line.pychatd("stop")
-    journal = line.state / str(line.port) / "journal.db"
+def test_a_corrupt_journal_is_set_aside_whole_and_named_in_the_log(idle_service: Service) -> None:
+    service = idle_service
+    service.start()
+    service.pychatd("stop")
+    journal = service.state / str(service.port) / "journal.db"
     garbage = os.urandom(20000)
     journal.write_bytes(garbage)
-    line.start()
-    line.logs("The journal was damaged")
+    service.start()
+    service.logs("The journal was damaged")
     (aside,) = journal.parent.glob("journal.db.damaged-*")
     assert aside.read_bytes() == garbage
-    assert any(str(aside) in entry for entry in line.log())
-    peer = line.greeted()
+    assert any(str(aside) in entry for entry in service.log())
+    peer = service.greeted()
     peer.send("Client1> first")
     peer.reads("\\ack 1")
 
 
 @pytest.mark.parametrize("found_by", ["history", "console", "message"])
 def test_a_journal_that_is_damaged_while_the_daemon_runs_ends_the_conversation_and_loses_nothing_after(
-    idle_line: Line, found_by: str
+    idle_service: Service, found_by: str
 ) -> None:
     """Whoever comes across the damage: what is acked from then on is in the new journal."""
-    line = idle_line
-    line.start("--turns", "free")
-    peer = line.connect()
+    service = idle_service
+    service.start("--turns", "free")
+    peer = service.connect()
     peer.send("\\hello 1 Client1")
     session = next(word for word in peer.line().split() if word.startswith("session="))
     said = 0
@@ -245,50 +247,50 @@ def test_a_journal_that_is_damaged_while_the_daemon_runs_ends_the_conversation_a
         peer.send(*(f"Client1> p{said + n} {'ä' * 450}" for n in range(1, 51)))
         said += 50
         peer.reads(f"\\ack {said}")
-    directory = line.state / str(line.port)
+    directory = service.state / str(service.port)
     for file in (directory / "journal.db", directory / "journal.db-wal"):
         size = file.stat().st_size
         with file.open("r+b") as opened:
             opened.write(os.urandom(size))
     if found_by == "history":
         with pytest.raises(subprocess.CalledProcessError):
-            _journal(line)
+            _journal(service)
     elif found_by == "console":
-        line.plain("pychatd-console", "--plain", "--handle", "Server").notes("damaged")
-    line.log()
+        service.plain("pychatd-console", "--plain", "--handle", "Server").notes("damaged")
+    service.log()
     peer.send("Client1> after")
     answers = peer.rest() if found_by != "message" else [peer.line()]
     if not any(answer.startswith("\\ack") for answer in answers):
         assert any(answer.startswith("\\quit") for answer in answers)
         assert list(directory.glob("journal.db.damaged-*"))
-        new = line.greeted("Client2")
+        new = service.greeted("Client2")
         new.send("Client2> first")
         new.reads("\\ack 1")
-        line.kill()
-        line.start("--turns", "free")
-        assert _journal(line) == ["first"]
+        service.kill()
+        service.start("--turns", "free")
+        assert _journal(service) == ["first"]
         return
-    line.kill()  # it has noticed nothing yet: then the next start does
-    line.start("--turns", "free")
-    line.logs("The journal was damaged")
-    back = line.connect()
+    service.kill()  # it has noticed nothing yet: then the next start does
+    service.start("--turns", "free")
+    service.logs("The journal was damaged")
+    back = service.connect()
     back.send(f"\\hello 1 Client1 {session} got=0")
     assert session not in back.line()
 
 
-def test_a_journal_that_somebody_else_holds_is_not_touched_and_the_start_says_so(idle_line: Line) -> None:
-    line = idle_line
-    line.start()
-    line.pychatd("stop")
-    journal = line.state / str(line.port) / "journal.db"
+def test_a_journal_that_somebody_else_holds_is_not_touched_and_the_start_says_so(idle_service: Service) -> None:
+    service = idle_service
+    service.start()
+    service.pychatd("stop")
+    journal = service.state / str(service.port) / "journal.db"
     other = sqlite3.connect(journal)
     try:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN IMMEDIATE")
-        result = line.pychatd("start")
+        result = service.pychatd("start")
         assert result.returncode != 0
         assert f"The journal {journal} cannot be used: database is locked" in result.stderr
         assert sorted(file.name for file in journal.parent.glob("*damaged*")) == []
     finally:
         other.close()
-    line.start()
+    service.start()

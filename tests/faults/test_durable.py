@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pychatd.settings import UNSAFE_NO_SYNC
-from tests.e2e.harness import Line, Piped
 from tests.faults.strace import SYNCS, WRITES, Call, attached, why_not
+from tests.support.programs import Piped
+from tests.support.service import Service
 
 TRACED = f"trace={WRITES},{SYNCS}"
 SLOW_DISK = ("-e", "trace=pwrite64,fdatasync", "-e", "inject=pwrite64,fdatasync:delay_enter=100000")
@@ -29,20 +30,20 @@ def _needs_strace(tmp_path: Path) -> None:
         pytest.skip(reason)
 
 
-def _console(line: Line) -> Piped:
-    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+def _console(service: Service) -> Piped:
+    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
     return console
 
 
-def _burst(line: Line, file: Path) -> list[Call]:
+def _burst(service: Service, file: Path) -> list[Call]:
     """The daemon's calls while both ends say something, in several bursts."""
-    console = _console(line)
-    peer = line.greeted()
+    console = _console(service)
+    peer = service.greeted()
     peer.send("Client1> first")
     peer.reads("\\ack 1")
     console.says("first")
-    with attached(line.pid(), file, "-e", TRACED) as trace:
+    with attached(service.pid(), file, "-e", TRACED) as trace:
         for n in range(2, 12, 2):
             peer.send(f"Client1> p{n}", f"Client1> p{n + 1}")
             peer.reads(f"\\ack {n + 1}")
@@ -79,68 +80,70 @@ def _check_order(calls: list[Call], *, synced: bool) -> int:
     return transactions
 
 
-def test_an_ack_and_the_other_side_come_after_the_write_and_its_sync(line_free: Line, tmp_path: Path) -> None:
-    calls = _burst(line_free, tmp_path / "trace")
+def test_an_ack_and_the_other_side_come_after_the_write_and_its_sync(
+    free_service: Service, tmp_path: Path
+) -> None:
+    calls = _burst(free_service, tmp_path / "trace")
     assert _check_order(calls, synced=True) == 10  # five bursts of two messages and five answers
     assert sum(call.syncs_wal for call in calls) == 10
 
 
-def test_without_syncs_a_commit_is_written_before_it_is_sent(idle_line: Line, tmp_path: Path) -> None:
-    idle_line.env[UNSAFE_NO_SYNC] = "1"
-    idle_line.start("--turns", "free")
-    idle_line.logs("PYCHATD_UNSAFE_NO_SYNC is set: confirmed messages may not survive a power failure")
-    calls = _burst(idle_line, tmp_path / "trace")
+def test_without_syncs_a_commit_is_written_before_it_is_sent(idle_service: Service, tmp_path: Path) -> None:
+    idle_service.env[UNSAFE_NO_SYNC] = "1"
+    idle_service.start("--turns", "free")
+    idle_service.logs("PYCHATD_UNSAFE_NO_SYNC is set: confirmed messages may not survive a power failure")
+    calls = _burst(idle_service, tmp_path / "trace")
     assert _check_order(calls, synced=False) == 10
     assert not any(call.syncs for call in calls)
 
 
 def test_what_was_acked_is_still_there_when_the_daemon_is_killed_at_the_ack(
-    line_free: Line, tmp_path: Path
+    free_service: Service, tmp_path: Path
 ) -> None:
-    line = line_free
-    peer = line.connect()
+    service = free_service
+    peer = service.connect()
     peer.send("\\hello 1 Client1")
     session = next(word for word in peer.line().split() if word.startswith("session="))
     peer.send("Client1> first")
     peer.reads("\\ack 1")
-    with attached(line.pid(), tmp_path / "trace", *SLOW_DISK):
+    with attached(service.pid(), tmp_path / "trace", *SLOW_DISK):
         peer.send("Client1> second")
         peer.reads("\\ack 2")
-        line.kill()
-    line.start("--turns", "free")
-    back = line.connect()
+        service.kill()
+    service.start("--turns", "free")
+    back = service.connect()
     back.send(f"\\hello 1 Client1 {session} got=0")
     assert " got=2 " in back.line()
 
 
 def test_what_an_end_has_been_shown_is_still_there_when_the_daemon_is_killed_then(
-    line_free: Line, tmp_path: Path
+    free_service: Service, tmp_path: Path
 ) -> None:
-    line = line_free
-    console = _console(line)
-    peer = line.connect()
+    service = free_service
+    console = _console(service)
+    peer = service.connect()
     peer.send("\\hello 1 Client1")
     session = next(word for word in peer.line().split() if word.startswith("session="))
     peer.send("Client1> first")
     console.says("first")
-    pid = line.pid()
-    with attached(pid, tmp_path / "trace", *SLOW_DISK), line.ends():
+    pid = service.pid()
+    with attached(pid, tmp_path / "trace", *SLOW_DISK), service.ends():
         peer.send("Client1> second")
         console.says("second")
         os.kill(pid, signal.SIGKILL)
     console.process.kill()
-    line.start("--turns", "free")
-    with attached(line.pid(), tmp_path / "trace", *SLOW_DISK), line.ends():
-        console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    service.start("--turns", "free")
+    with attached(service.pid(), tmp_path / "trace", *SLOW_DISK), service.ends():
+        console = service.plain("pychatd-console", "--plain", "--handle", "Server")
         console.says("second")
-        back = line.connect()
+        back = service.connect()
         back.send(f"\\hello 1 Client1 {session} got=0")
         assert " got=2 " in back.line()
         console.enter("an answer")
         back.reads("Server> an answer")
-        line.send(signal.SIGKILL)
+        service.send(signal.SIGKILL)
     console.process.kill()
-    line.start("--turns", "free")
-    again = line.connect()
+    service.start("--turns", "free")
+    again = service.connect()
     again.send(f"\\hello 1 Client1 {session} got=1")
     assert " got=2 " in again.line()

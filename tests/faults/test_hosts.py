@@ -14,8 +14,9 @@ import pytest
 from pychat_client.session.reconnect import PAUSE_MAX
 from pychat_client.transport.connect import DIAL_SECONDS
 from pychat_client.transport.connection import PING_AFTER, PONG_WITHIN
-from tests.e2e.harness import Piped, wait_for
-from tests.faults.hosts import DAEMON, HostLine, Hosts, UnavailableError
+from tests.faults.hosts import DAEMON, Hosts, HostService, UnavailableError
+from tests.support.programs import Piped
+from tests.support.waiting import wait_for
 
 NOTICE = PING_AFTER + PONG_WITHIN + 5
 """Seconds in which a dead link is noticed, and a little for a loaded machine."""
@@ -37,8 +38,8 @@ def hosts() -> Iterator[Hosts]:
 
 
 @pytest.fixture
-def line(tmp_path: Path, hosts: Hosts) -> Iterator[HostLine]:
-    made = HostLine(tmp_path, hosts)
+def service(tmp_path: Path, hosts: Hosts) -> Iterator[HostService]:
+    made = HostService(tmp_path, hosts)
     yield made
     made.close()
 
@@ -50,11 +51,11 @@ def _lay(lay: Callable[[], None]) -> None:
         pytest.skip(str(reason))
 
 
-def _talk(line: HostLine) -> tuple[Piped, Piped]:
-    line.start("--turns", "free")
-    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+def _talk(service: HostService) -> tuple[Piped, Piped]:
+    service.start("--turns", "free")
+    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
-    client = line.remote()
+    client = service.remote()
     client.enter("p1")
     wait_for(lambda: "> p1" in console.out(), "the first message", BACK)
     return client, console
@@ -72,8 +73,8 @@ def _have_all(client: Piped, console: Piped, last: int, seconds: float) -> None:
         assert pattern.findall(program.out()) == [str(n) for n in range(1, last + 1)]
 
 
-def _check_bad_network(line: HostLine) -> None:
-    client, console = _talk(line)
+def _check_bad_network(service: HostService) -> None:
+    client, console = _talk(service)
     last = 60
     for n in range(2, last + 1, 2):
         _say(client, "p", n, min(n + 1, last))
@@ -82,55 +83,59 @@ def _check_bad_network(line: HostLine) -> None:
     _have_all(client, console, last, NOTICE + BACK)
 
 
-def test_messages_arrive_in_order_over_a_wire_that_loses_delays_and_reorders(hosts: Hosts, line: HostLine) -> None:
+def test_messages_arrive_in_order_over_a_wire_that_loses_delays_and_reorders(
+    hosts: Hosts, service: HostService
+) -> None:
     print(f"seed {SEED}")
     _lay(lambda: hosts.bad_wire(SEED, loss=0.1, delay=0.02))
-    _check_bad_network(line)
+    _check_bad_network(service)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_messages_arrive_in_order_with_a_fifth_of_all_packets_lost(hosts: Hosts, line: HostLine) -> None:
+def test_messages_arrive_in_order_with_a_fifth_of_all_packets_lost(hosts: Hosts, service: HostService) -> None:
     print(f"seed {SEED}")
     _lay(lambda: hosts.bad_wire(SEED, loss=0.2, delay=0.2))
-    _check_bad_network(line)
+    _check_bad_network(service)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_messages_arrive_in_order_under_netem(hosts: Hosts, line: HostLine) -> None:
+def test_messages_arrive_in_order_under_netem(hosts: Hosts, service: HostService) -> None:
     _lay(lambda: hosts.cable("loss", "20%", "delay", "200ms", "50ms", "reorder", "25%", "50%"))
-    _check_bad_network(line)
+    _check_bad_network(service)
 
 
-def test_what_is_said_while_the_cable_is_out_for_a_moment_arrives_afterwards(hosts: Hosts, line: HostLine) -> None:
+def test_what_is_said_while_the_cable_is_out_for_a_moment_arrives_afterwards(
+    hosts: Hosts, service: HostService
+) -> None:
     _lay(hosts.cable)
-    _check_outage(hosts, line, 3)
+    _check_outage(hosts, service, 3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seconds", [30, 75])
 def test_what_is_said_while_the_cable_is_out_arrives_afterwards(
-    hosts: Hosts, line: HostLine, seconds: float
+    hosts: Hosts, service: HostService, seconds: float
 ) -> None:
     _lay(hosts.cable)
-    _check_outage(hosts, line, seconds)
+    _check_outage(hosts, service, seconds)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seconds", [30, 75])
 def test_what_is_said_while_the_route_is_gone_arrives_afterwards(
-    hosts: Hosts, line: HostLine, seconds: float
+    hosts: Hosts, service: HostService, seconds: float
 ) -> None:
     _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
-    _check_outage(hosts, line, seconds)
+    _check_outage(hosts, service, seconds)
 
 
-def _check_outage(hosts: Hosts, line: HostLine, seconds: float) -> None:
+def _check_outage(hosts: Hosts, service: HostService, seconds: float) -> None:
     """Both say something while nothing crosses, and after it."""
-    client, console = _talk(line)
+    client, console = _talk(service)
     _say(console, "o", 1, 1)
     client.says("> o1")
     hosts.down()
@@ -154,10 +159,10 @@ def _check_outage(hosts: Hosts, line: HostLine, seconds: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_silent_line_that_is_dead_is_noticed_by_both_sides(hosts: Hosts, line: HostLine) -> None:
+def test_a_silent_line_that_is_dead_is_noticed_by_both_sides(hosts: Hosts, service: HostService) -> None:
     """Nobody says anything, so that only the pings can tell."""
     _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
-    client, console = _talk(line)
+    client, console = _talk(service)
     hosts.down()
     gone = time.monotonic()
     wait_for(lambda: "Connection lost" in client.notices(), "the client notices", NOTICE)
@@ -183,13 +188,13 @@ for number in range(3):
 
 
 @pytest.mark.slow
-def test_a_classic_message_that_a_slow_way_tears_apart_stays_one(hosts: Hosts, line: HostLine) -> None:
+def test_a_classic_message_that_a_slow_way_tears_apart_stays_one(hosts: Hosts, service: HostService) -> None:
     _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.3))
-    line.start("--config", line.configure('plaintext = "always"'))
-    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+    service.start("--config", service.configure('plaintext = "always"'))
+    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
-    inside = ["ip", "netns", "exec", hosts.b, sys.executable, "-c", _TWO_WRITES, DAEMON, str(line.port)]
-    ann = Piped(line.popen(inside))
+    inside = ["ip", "netns", "exec", hosts.b, sys.executable, "-c", _TWO_WRITES, DAEMON, str(service.port)]
+    ann = Piped(service.popen(inside))
     for number in range(3):
         console.says(f"Ann> hello {number}\n")
         console.enter("hi there")

@@ -7,30 +7,32 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.harness import BIN, Line, Piped, wait_for
 from tests.faults.proxy import Hold, Proxy, Weather
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
+from tests.support.waiting import wait_for
 
 FAIR = Weather(cuts=0, stall=0)
 BEFORE_HELLO, AFTER_HELLO = 0, 1
 
 
 @pytest.fixture
-def proxy(line_free: Line) -> Iterator[Proxy]:
-    """On the way to a line where both may speak at any time."""
-    between = Proxy(line_free.port, 1, FAIR)
+def proxy(free_service: Service) -> Iterator[Proxy]:
+    """On the way to a service without turns."""
+    between = Proxy(free_service.port, 1, FAIR)
     yield between
     between.close()
 
 
-def _console(line: Line) -> Piped:
-    console = line.plain("pychatd-console", "--plain", "--handle", "Server")
+def _console(service: Service) -> Piped:
+    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
     return console
 
 
-def _client(line: Line, proxy: Proxy) -> Piped:
+def _client(service: Service, proxy: Proxy) -> Piped:
     words = [str(BIN / "pychat"), "--accept-new", "127.0.0.1", str(proxy.port), "--plain", "--handle", "Client1"]
-    client = Piped(line.popen(words))
+    client = Piped(service.popen(words))
     client.notes("Connected to")
     return client
 
@@ -45,7 +47,7 @@ def _arrives(hold: Hold) -> None:
     wait_for(lambda: hold.answered, "the daemon answers what was late, or ends its connection")
 
 
-def _goes_on(line: Line, client: Piped, console: Piped, said: list[str]) -> None:
+def _goes_on(service: Service, client: Piped, console: Piped, said: list[str]) -> None:
     """Both still reach each other, what the client said is on the console and in the journal once, and both
     end well."""
     client.enter("and on")
@@ -59,13 +61,15 @@ def _goes_on(line: Line, client: Piped, console: Piped, said: list[str]) -> None
     client.enter("\\quit")
     assert client.exit_status() == 0
     console.notes("Client1 ended the conversation.")
-    history = line.plain("pychatd-console", "--history", "--json")
+    history = service.plain("pychatd-console", "--history", "--json")
     assert history.exit_status() == 0
     assert [history.out().count(f'"{text}"') for text in [*said, "and on"]] == [1] * (len(said) + 1)
 
 
-def test_a_hello_that_comes_after_that_of_a_newer_call_displaces_nobody(line_free: Line, proxy: Proxy) -> None:
-    console, client = _console(line_free), _client(line_free, proxy)
+def test_a_hello_that_comes_after_that_of_a_newer_call_displaces_nobody(
+    free_service: Service, proxy: Proxy
+) -> None:
+    console, client = _console(free_service), _client(free_service, proxy)
     client.enter("one")
     console.says("Client1> one\n")
     second = proxy.hold(BEFORE_HELLO)
@@ -75,13 +79,13 @@ def test_a_hello_that_comes_after_that_of_a_newer_call_displaces_nobody(line_fre
     client.enter("two")  # by the third call
     console.says("Client1> two\n")
     _arrives(second)
-    _goes_on(line_free, client, console, ["one", "two"])
+    _goes_on(free_service, client, console, ["one", "two"])
 
 
 def test_a_first_message_that_comes_after_a_newer_call_was_greeted_is_stored_once(
-    line_free: Line, proxy: Proxy
+    free_service: Service, proxy: Proxy
 ) -> None:
-    console, client = _console(line_free), _client(line_free, proxy)
+    console, client = _console(free_service), _client(free_service, proxy)
     first = proxy.hold(AFTER_HELLO)
     client.enter("one")
     _is_held(first)
@@ -91,13 +95,13 @@ def test_a_first_message_that_comes_after_a_newer_call_was_greeted_is_stored_onc
     _arrives(first)
     second.let_go()
     console.says("Client1> one\n")
-    _goes_on(line_free, client, console, ["one"])
+    _goes_on(free_service, client, console, ["one"])
 
 
 def test_messages_that_come_after_a_newer_call_said_them_again_are_stored_once(
-    line_free: Line, proxy: Proxy
+    free_service: Service, proxy: Proxy
 ) -> None:
-    console, client = _console(line_free), _client(line_free, proxy)
+    console, client = _console(free_service), _client(free_service, proxy)
     client.enter("one")
     console.says("Client1> one\n")
     second = proxy.hold(AFTER_HELLO)
@@ -107,4 +111,4 @@ def test_messages_that_come_after_a_newer_call_said_them_again_are_stored_once(
     second.cut()
     console.says("Client1> three\n")
     _arrives(second)
-    _goes_on(line_free, client, console, ["one", "two", "three"])
+    _goes_on(free_service, client, console, ["one", "two", "three"])

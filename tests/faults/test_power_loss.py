@@ -11,46 +11,49 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import PATIENCE, Line, Piped, RawPeer
-from tests.faults.power import TRACED, Disk, Left, TracedLine, contents, lost
+from tests.faults.power import TRACED, Disk, Left, TracedService, contents, lost
 from tests.faults.strace import Call, attached, calls_in, files_killed_in, why_not
+from tests.support.programs import Piped
+from tests.support.raw_ends import BlockingEnd
+from tests.support.service import Service
+from tests.support.waiting import PATIENCE
 
 DIES_AT_SYNC = ("-s", "100000", "-e", TRACED, "-e", "inject=fdatasync:signal=SIGKILL")
 """Killed when it asks for the sync of what it has just written, before that is done."""
 
 
 @pytest.fixture
-def traced(tmp_path: Path) -> Iterator[TracedLine]:
+def traced(tmp_path: Path) -> Iterator[TracedService]:
     if reason := why_not(tmp_path):
         pytest.skip(reason)
-    line = TracedLine(tmp_path)
-    yield line
-    line.close()
+    service = TracedService(tmp_path)
+    yield service
+    service.close()
 
 
-def _console(line: Line) -> Piped:
-    return line.plain("pychatd-console", "--plain", "--handle", "Server")
+def _console(service: Service) -> Piped:
+    return service.plain("pychatd-console", "--plain", "--handle", "Server")
 
 
 class _Talk:
     """A conversation whose p1 is durable; then the daemon dies before p2 or o1 is."""
 
-    def __init__(self, line: TracedLine) -> None:
-        self.line = line
-        Line.start(line, "--turns", "free")  # it is traced later, by what kills it
-        self.peer = line.connect()
+    def __init__(self, service: TracedService) -> None:
+        self.service = service
+        Service.start(service, "--turns", "free")  # it is traced later, by what kills it
+        self.peer = service.connect()
         self.peer.send("\\hello 1 Client1")
         self._session = next(word for word in self.peer.line().split() if word.startswith("session="))
         self.peer.send("Client1> p1")
         self.peer.reads("\\ack 1")
-        self._console = _console(line)
+        self._console = _console(service)
         self._console.says("Client1> p1\n")
-        self.disk = Disk(line.journal)
+        self.disk = Disk(service.journal)
 
     def dies_at(self, role: str) -> list[Call]:
         """What the daemon did until it was killed. role: whose message it was to store."""
-        trace = self.line.directory / "trace-of-the-killed"
-        with attached(self.line.pid(), trace, *DIES_AT_SYNC), self.line.ends():
+        trace = self.service.directory / "trace-of-the-killed"
+        with attached(self.service.pid(), trace, *DIES_AT_SYNC), self.service.ends():
             if role == "peer":
                 self.peer.send("Client1> p2")
             else:
@@ -62,8 +65,8 @@ class _Talk:
         assert not any(call.syncs for call in calls), "it was killed too late"
         return calls
 
-    def resumes(self) -> RawPeer:
-        peer = self.line.connect()
+    def resumes(self) -> BlockingEnd:
+        peer = self.service.connect()
         peer.send(f"\\hello 1 Client1 {self._session} got=0")
         return peer
 
@@ -78,7 +81,7 @@ class _Talk:
     ],
 )
 def test_what_a_killed_daemon_has_written_is_synced_before_anyone_is_told_of_it(
-    traced: TracedLine, role: str, family: str, words: str
+    traced: TracedService, role: str, family: str, words: str
 ) -> None:
     talk = _Talk(traced)
     talk.dies_at(role)
@@ -98,7 +101,7 @@ def test_what_a_killed_daemon_has_written_is_synced_before_anyone_is_told_of_it(
 @pytest.mark.parametrize("killed_in", ["sync", "write"])
 @pytest.mark.parametrize("role", ["peer", "operator"])
 def test_what_anyone_was_told_of_is_there_when_the_power_fails_after_a_kill(
-    traced: TracedLine, role: str, killed_in: str
+    traced: TracedService, role: str, killed_in: str
 ) -> None:
     talk = _Talk(traced)
     before: list[Call | Left] = [*talk.dies_at(role)]

@@ -6,23 +6,24 @@ import re
 import signal
 import socket
 
-from tests.e2e.harness import Line, wait_for
+from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 TEXT = "x" * 480
 MESSAGES = 15000
 """Megabytes: more than the sockets of one connection hold on their way."""
 
 
-def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order(line_free: Line) -> None:
-    console = line_free.plain("pychatd-console", "--plain", "--handle", "Server")
+def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order(free_service: Service) -> None:
+    console = free_service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
-    peer = line_free.greeted()
+    peer = free_service.greeted()
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # so that the daemon feels it
     peer.send("Client1> p1")
     console.says("> p1")
     for n in range(1, MESSAGES + 1):
         console.enter(f"o{n} {TEXT}")
-    wait_for(lambda: line_free.status()["peer"]["sent"] == MESSAGES, "all is stored", 60)
+    wait_for(lambda: free_service.status()["peer"]["sent"] == MESSAGES, "all is stored", 60)
     console.enter(f"o{MESSAGES + 1} {TEXT}")
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     numbers: list[int] = []
@@ -34,10 +35,10 @@ def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order
     assert numbers == list(range(1, MESSAGES + 2))
 
 
-def test_a_console_that_is_stopped_for_a_while_gets_everything_once_and_in_order(line_free: Line) -> None:
-    console = line_free.plain("pychatd-console", "--plain", "--handle", "Server")
+def test_a_console_that_is_stopped_for_a_while_gets_everything_once_and_in_order(free_service: Service) -> None:
+    console = free_service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
-    peer = line_free.greeted()
+    peer = free_service.greeted()
     peer.send("Client1> p1")
     console.says("> p1")
     console.process.send_signal(signal.SIGSTOP)

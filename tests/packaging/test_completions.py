@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.ends import Terminal
 from tests.packaging.programs import PACKAGING, PARSERS, commands, difference, options
+from tests.support.programs import Terminal
 
 COMPLETIONS = PACKAGING / "completions"
 Complete = Callable[[str, dict[str, str]], set[str]]

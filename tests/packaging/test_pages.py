@@ -24,8 +24,8 @@ from pychat_client.session.session import Session
 from pychat_client.ui.plain import Plain
 from pychatd import settings
 from pychatd.network.server import RESTART_REQUIRED
-from tests.endpoints import make_endpoint
 from tests.packaging.programs import PACKAGING, commands, difference, options, parse, statuses
+from tests.support.endpoints import make_endpoint
 
 MAN = PACKAGING / "man"
 PAGES = {"pychat": "pychat.1", "pychatd-console": "pychatd-console.1", "pychatd": "pychatd.8"}

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -23,12 +22,10 @@ from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import EndConfirmed, Ended, Event, Leftovers, MessageQueued, MessageShown
 from pychat_client.protocol.turns import Role, Turns, TurnState
+from tests.support.endpoints import HANDLES, NOON, OTHER
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
-OTHER = {PEER: OPERATOR, OPERATOR: PEER}
-HANDLES = {PEER: "Client1", OPERATOR: "alice"}
 NOT_KEPT = "(not kept)"
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 roles = st.sampled_from(Role)
 few = st.integers(0, 4)

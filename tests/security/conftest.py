@@ -1,4 +1,4 @@
-"""A line of its own for each test, as in tests/e2e; tests marked slow only when asked for (`-m slow`)."""
+"""Hosts for each test that asks for them. Tests marked slow run only on request (`-m slow`)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import idle_line, line
-from tests.security.hosts import Hosts
-
-__all__ = ["idle_line", "line"]
+from tests.support.fake_hosts import Hosts
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

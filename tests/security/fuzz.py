@@ -22,7 +22,7 @@ from pychatd.conversation.journal import Journal
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
-from tests.classic.detected import Detected
+from tests.support.detected import Detected
 
 CORPUS = Path(__file__).parent / "fuzz_corpus"
 

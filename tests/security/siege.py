@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.security.hosts import client_context
+from tests.support.fake_hosts import client_context
 
 HOSTS = 16
 """Addresses on the loopback device that they call from: 8 from one are let in at once."""

@@ -12,47 +12,49 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.ends import PATIENCE, Piped, RawPeer
-from tests.e2e.harness import Line
-from tests.security.certificates import Made
-from tests.security.hosts import Hosts, client_context
-from tests.security.use import is_readable, on_pipes, on_terminal, own_key, run
+from tests.support.certificates import Made
+from tests.support.fake_hosts import Hosts, client_context
+from tests.support.programs import Piped
+from tests.support.raw_ends import BlockingEnd
+from tests.support.service import Service
+from tests.support.user import is_readable, on_pipes, on_terminal, own_key, run
+from tests.support.waiting import PATIENCE
 
 REFUSED = "not on the list of callers"
 
 
-def _certificate(line: Line) -> str:
-    result = run(line, ["pychat", "certificate"])
+def _certificate(service: Service) -> str:
+    result = run(service, ["pychat", "certificate"])
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-def _authorized(line: Line) -> Path:
-    directory = line.directory / "authorized"
+def _authorized(service: Service) -> Path:
+    directory = service.directory / "authorized"
     directory.mkdir(exist_ok=True)
     return directory
 
 
-def _start(line: Line, *listed: tuple[str, str]) -> Path:
+def _start(service: Service, *listed: tuple[str, str]) -> Path:
     """The daemon runs with an allowlist of (NAME, PEM)."""
-    directory = _authorized(line)
+    directory = _authorized(service)
     for name, pem in listed:
         (directory / f"{name}.pem").write_text(pem)
-    line.start("--config", line.configure(f'authorized = "{directory}"\n'))
+    service.start("--config", service.configure(f'authorized = "{directory}"\n'))
     return directory
 
 
-def _reload(line: Line) -> None:
-    before = sum("has been reloaded" in entry for entry in line.log())
-    line.send(signal.SIGHUP)
-    line.logs("has been reloaded")
-    assert sum("has been reloaded" in entry for entry in line.log()) == before + 1
+def _reload(service: Service) -> None:
+    before = sum("has been reloaded" in entry for entry in service.log())
+    service.send(signal.SIGHUP)
+    service.logs("has been reloaded")
+    assert sum("has been reloaded" in entry for entry in service.log()) == before + 1
 
 
-def _dial(line: Line, own: Made | Path | None) -> RawPeer:
+def _dial(service: Service, own: Made | Path | None) -> BlockingEnd:
     """A raw connection over TLS, with a certificate of ours."""
-    sock = socket.create_connection(("127.0.0.1", line.port), timeout=PATIENCE)
-    return RawPeer(client_context(own.both if isinstance(own, Made) else own).wrap_socket(sock))
+    sock = socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)
+    return BlockingEnd(client_context(own.both if isinstance(own, Made) else own).wrap_socket(sock))
 
 
 def _is_refused(client: Piped) -> None:
@@ -63,15 +65,15 @@ def _is_refused(client: Piped) -> None:
     is_readable(client.notices())
 
 
-def _nobody_gets_in(line: Line) -> None:
-    console = line.console()
+def _nobody_gets_in(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
     before = console.text()
-    _is_refused(on_pipes(line, "--accept-new"))
-    plain = line.connect()
+    _is_refused(on_pipes(service, "--accept-new"))
+    plain = service.connect()
     plain.send("guest> let me in")
     assert plain.line().startswith("\\error ")
-    assert line.status()["peer"] is None
+    assert service.status()["peer"] is None
     console.enter("\\status")
     console.sees("no caller yet")
     assert "Client1" not in console.text()
@@ -82,20 +84,20 @@ def _nobody_gets_in(line: Line) -> None:
 # ------------------------------------------------------------------ who is on it, and who is not
 
 
-def test_show_certificate_makes_the_key_once(idle_line: Line) -> None:
-    first = _certificate(idle_line)
+def test_show_certificate_makes_the_key_once(idle_service: Service) -> None:
+    first = _certificate(idle_service)
     assert first.startswith("-----BEGIN CERTIFICATE-----\n")
     assert "PRIVATE" not in first
-    key = own_key(idle_line)
+    key = own_key(idle_service)
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     made = key.read_bytes()
-    assert _certificate(idle_line) == first
+    assert _certificate(idle_service) == first
     assert key.read_bytes() == made
 
 
-def test_who_is_listed_gets_in_and_the_console_shows_the_verified_name(idle_line: Line) -> None:
-    _start(idle_line, ("alice-laptop", _certificate(idle_line)))
-    console, _client = idle_line.talk()
+def test_who_is_listed_gets_in_and_the_console_shows_the_verified_name(idle_service: Service) -> None:
+    _start(idle_service, ("alice-laptop", _certificate(idle_service)))
+    console, _client = idle_service.talk()
     console.sees("with the certificate of alice-laptop")
     console.sees("verified as alice-laptop")
     console.enter("\\status")
@@ -103,87 +105,87 @@ def test_who_is_listed_gets_in_and_the_console_shows_the_verified_name(idle_line
 
 
 def test_who_is_not_listed_is_refused_in_words_and_the_operator_sees_nothing(
-    idle_line: Line, hosts: Hosts
+    idle_service: Service, hosts: Hosts
 ) -> None:
-    _certificate(idle_line)
-    _start(idle_line, ("somebody", hosts.identity("somebody").certificate.read_text()))
-    _nobody_gets_in(idle_line)
+    _certificate(idle_service)
+    _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))
+    _nobody_gets_in(idle_service)
 
 
-def test_who_is_not_listed_is_refused_on_the_screen_too(idle_line: Line, hosts: Hosts) -> None:
-    _certificate(idle_line)
-    _start(idle_line, ("somebody", hosts.identity("somebody").certificate.read_text()))
-    client = on_terminal(idle_line, "--accept-new")
+def test_who_is_not_listed_is_refused_on_the_screen_too(idle_service: Service, hosts: Hosts) -> None:
+    _certificate(idle_service)
+    _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))
+    client = on_terminal(idle_service, "--accept-new")
     assert client.exit_status() == 5, client.text()
     client.sees(REFUSED)
 
 
-def test_who_has_no_certificate_is_refused(idle_line: Line, hosts: Hosts) -> None:
-    _start(idle_line, ("somebody", hosts.identity("somebody").certificate.read_text()))
-    assert not own_key(idle_line).exists()
-    _nobody_gets_in(idle_line)
+def test_who_has_no_certificate_is_refused(idle_service: Service, hosts: Hosts) -> None:
+    _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))
+    assert not own_key(idle_service).exists()
+    _nobody_gets_in(idle_service)
 
 
-def test_another_key_under_a_listed_name_does_not_get_in(idle_line: Line, hosts: Hosts) -> None:
+def test_another_key_under_a_listed_name_does_not_get_in(idle_service: Service, hosts: Hosts) -> None:
     """Same subject, same issuer, another key; and one that the listed key has signed."""
     listed = hosts.identity("alice")
     signed = hosts.identity("mallory", by=listed)
-    _start(idle_line, ("alice", listed.certificate.read_text()))
+    _start(idle_service, ("alice", listed.certificate.read_text()))
     for own in (hosts.identity("alice"), signed):
-        caller = _dial(idle_line, own)
+        caller = _dial(idle_service, own)
         answer = ""
         with suppress(OSError):  # the handshake itself may fail
             caller.send("\\hello 1 Mallory", "Mallory> let me in")
             answer = caller.line()
         assert answer == "" or answer.startswith("\\error not-authorized ")
-    assert idle_line.status()["peer"] is None
-    caller = _dial(idle_line, listed)
+    assert idle_service.status()["peer"] is None
+    caller = _dial(idle_service, listed)
     caller.send("\\hello 1 Alice")
     assert caller.line().startswith("\\hello 1 ")
     caller.close()
 
 
-def test_an_authority_on_the_list_lets_in_nobody_whom_it_vouches_for(idle_line: Line, hosts: Hosts) -> None:
+def test_an_authority_on_the_list_lets_in_nobody_whom_it_vouches_for(idle_service: Service, hosts: Hosts) -> None:
     """The list knows certificates, not families of them: here the handshake succeeds, and words refuse."""
     authority = hosts.identity("authority", authority=True)
-    _start(idle_line, ("authority", authority.certificate.read_text()))
-    caller = _dial(idle_line, hosts.identity("mallory", by=authority))
+    _start(idle_service, ("authority", authority.certificate.read_text()))
+    caller = _dial(idle_service, hosts.identity("mallory", by=authority))
     caller.send("\\hello 1 Mallory", "Mallory> let me in")
     assert caller.rest() == [f"\\error not-authorized Your certificate is {REFUSED} here."]
-    assert idle_line.status()["peer"] is None
+    assert idle_service.status()["peer"] is None
 
 
 # ------------------------------------------------------------------ a list that is no list
 
 
-def test_an_empty_list_lets_nobody_in(idle_line: Line) -> None:
-    _certificate(idle_line)
-    _start(idle_line)
-    idle_line.logs("pychatd refuses all callers")
-    _nobody_gets_in(idle_line)
+def test_an_empty_list_lets_nobody_in(idle_service: Service) -> None:
+    _certificate(idle_service)
+    _start(idle_service)
+    idle_service.logs("pychatd refuses all callers")
+    _nobody_gets_in(idle_service)
 
 
-def test_a_missing_list_lets_nobody_in(idle_line: Line) -> None:
-    _certificate(idle_line)
-    missing = idle_line.directory / "nowhere"
-    idle_line.start("--config", idle_line.configure(f'authorized = "{missing}"\n'))
-    idle_line.logs("pychatd refuses all callers")
-    idle_line.logs(str(missing))
-    _nobody_gets_in(idle_line)
+def test_a_missing_list_lets_nobody_in(idle_service: Service) -> None:
+    _certificate(idle_service)
+    missing = idle_service.directory / "nowhere"
+    idle_service.start("--config", idle_service.configure(f'authorized = "{missing}"\n'))
+    idle_service.logs("pychatd refuses all callers")
+    idle_service.logs(str(missing))
+    _nobody_gets_in(idle_service)
 
 
-def test_a_file_in_place_of_the_list_lets_nobody_in(idle_line: Line) -> None:
-    file = idle_line.directory / "authorized"
-    file.write_text(_certificate(idle_line))
-    idle_line.start("--config", idle_line.configure(f'authorized = "{file}"\n'))
-    idle_line.logs("pychatd refuses all callers")
-    _nobody_gets_in(idle_line)
+def test_a_file_in_place_of_the_list_lets_nobody_in(idle_service: Service) -> None:
+    file = idle_service.directory / "authorized"
+    file.write_text(_certificate(idle_service))
+    idle_service.start("--config", idle_service.configure(f'authorized = "{file}"\n'))
+    idle_service.logs("pychatd refuses all callers")
+    _nobody_gets_in(idle_service)
 
 
 @pytest.mark.parametrize("trouble", ["dangling", "directory", "rubbish", "cut short", "no base64", "wrong suffix"])
-def test_what_is_no_certificate_lets_nobody_in_and_is_logged(idle_line: Line, trouble: str) -> None:
-    pem = _certificate(idle_line)
-    file = _authorized(idle_line) / "alice.pem"
+def test_what_is_no_certificate_lets_nobody_in_and_is_logged(idle_service: Service, trouble: str) -> None:
+    pem = _certificate(idle_service)
+    file = _authorized(idle_service) / "alice.pem"
     match trouble:
         case "dangling":
             file.symlink_to("nowhere")
@@ -197,88 +199,88 @@ def test_what_is_no_certificate_lets_nobody_in_and_is_logged(idle_line: Line, tr
             file.write_text("-----BEGIN CERTIFICATE-----\n!\x1b[2J!\n-----END CERTIFICATE-----\n")
         case _:
             file.with_suffix(".txt").write_text(pem)
-    _start(idle_line)
-    idle_line.logs("pychatd refuses all callers")
+    _start(idle_service)
+    idle_service.logs("pychatd refuses all callers")
     if trouble != "wrong suffix":
-        idle_line.logs("Skipped a file of the allowlist: ")
-    assert not any("\x1b" in entry for entry in idle_line.log())
-    _nobody_gets_in(idle_line)
+        idle_service.logs("Skipped a file of the allowlist: ")
+    assert not any("\x1b" in entry for entry in idle_service.log())
+    _nobody_gets_in(idle_service)
 
 
-def test_what_is_no_certificate_keeps_nobody_else_out(idle_line: Line) -> None:
-    (_authorized(idle_line) / "broken.pem").write_text("rubbish")
-    _start(idle_line, ("alice", _certificate(idle_line)))
-    idle_line.logs("broken.pem")
-    idle_line.talk()
+def test_what_is_no_certificate_keeps_nobody_else_out(idle_service: Service) -> None:
+    (_authorized(idle_service) / "broken.pem").write_text("rubbish")
+    _start(idle_service, ("alice", _certificate(idle_service)))
+    idle_service.logs("broken.pem")
+    idle_service.talk()
 
 
 # ------------------------------------------------------------------ a list that changes
 
 
-def test_who_is_taken_off_the_list_is_put_out_by_a_reload(idle_line: Line, hosts: Hosts) -> None:
+def test_who_is_taken_off_the_list_is_put_out_by_a_reload(idle_service: Service, hosts: Hosts) -> None:
     directory = _start(
-        idle_line,
-        ("alice", _certificate(idle_line)),
+        idle_service,
+        ("alice", _certificate(idle_service)),
         ("somebody", hosts.identity("somebody").certificate.read_text()),
     )
-    console, client = idle_line.talk()
+    console, client = idle_service.talk()
     (directory / "alice.pem").unlink()
-    _reload(idle_line)
+    _reload(idle_service)
     assert client.exit_status() == 5, client.text()
     client.sees(REFUSED)
     console.sees("Client1 is not connected now.")
-    _is_refused(on_pipes(idle_line))
+    _is_refused(on_pipes(idle_service))
 
 
-def test_a_list_that_is_lost_puts_everybody_out(idle_line: Line) -> None:
-    directory = _start(idle_line, ("alice", _certificate(idle_line)))
-    _console, client = idle_line.talk()
+def test_a_list_that_is_lost_puts_everybody_out(idle_service: Service) -> None:
+    directory = _start(idle_service, ("alice", _certificate(idle_service)))
+    _console, client = idle_service.talk()
     (directory / "alice.pem").unlink()
     directory.rmdir()
-    _reload(idle_line)
+    _reload(idle_service)
     assert client.exit_status() == 5, client.text()
-    idle_line.logs("pychatd refuses all callers")
+    idle_service.logs("pychatd refuses all callers")
 
 
-def test_who_stays_on_the_list_is_not_disturbed_by_a_reload(idle_line: Line, hosts: Hosts) -> None:
-    directory = _start(idle_line, ("alice", _certificate(idle_line)))
-    console, client = idle_line.talk()
+def test_who_stays_on_the_list_is_not_disturbed_by_a_reload(idle_service: Service, hosts: Hosts) -> None:
+    directory = _start(idle_service, ("alice", _certificate(idle_service)))
+    console, client = idle_service.talk()
     (directory / "bob.pem").write_text(hosts.identity("bob").certificate.read_text())
-    _reload(idle_line)
+    _reload(idle_service)
     console.enter("Still there?")
     client.sees("Server> Still there?")
     assert "again" not in client.text()
 
 
-def test_who_is_put_on_the_list_gets_in_after_a_reload(idle_line: Line, hosts: Hosts) -> None:
-    directory = _start(idle_line, ("somebody", hosts.identity("somebody").certificate.read_text()))
-    pem = _certificate(idle_line)
-    _is_refused(on_pipes(idle_line, "--accept-new"))
+def test_who_is_put_on_the_list_gets_in_after_a_reload(idle_service: Service, hosts: Hosts) -> None:
+    directory = _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))
+    pem = _certificate(idle_service)
+    _is_refused(on_pipes(idle_service, "--accept-new"))
     (directory / "alice.pem").write_text(pem)
-    _is_refused(on_pipes(idle_line))
-    _reload(idle_line)
-    on_pipes(idle_line).notes("Send the first message")
+    _is_refused(on_pipes(idle_service))
+    _reload(idle_service)
+    on_pipes(idle_service).notes("Send the first message")
 
 
-def test_a_list_that_comes_with_a_reload_puts_out_who_is_not_on_it(idle_line: Line) -> None:
-    idle_line.start("--config", idle_line.configure(""))
-    _console, client = idle_line.talk()
-    idle_line.configure(f'authorized = "{_authorized(idle_line)}"\n')
-    _reload(idle_line)
+def test_a_list_that_comes_with_a_reload_puts_out_who_is_not_on_it(idle_service: Service) -> None:
+    idle_service.start("--config", idle_service.configure(""))
+    _console, client = idle_service.talk()
+    idle_service.configure(f'authorized = "{_authorized(idle_service)}"\n')
+    _reload(idle_service)
     assert client.exit_status() == 5, client.text()
     client.sees(REFUSED)
 
 
 def test_a_handshake_that_was_begun_before_the_reload_does_not_get_in_behind_it(
-    idle_line: Line, hosts: Hosts
+    idle_service: Service, hosts: Hosts
 ) -> None:
     """Who is about to be taken off the list keeps a handshake half done, and goes on after the reload."""
     alice = hosts.identity("alice")
     bob = hosts.identity("bob").certificate.read_text()
-    directory = _start(idle_line, ("alice", alice.certificate.read_text()), ("bob", bob))
+    directory = _start(idle_service, ("alice", alice.certificate.read_text()), ("bob", bob))
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = client_context(alice.both).wrap_bio(incoming, outgoing)
-    with socket.create_connection(("127.0.0.1", idle_line.port), timeout=PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", idle_service.port), timeout=PATIENCE) as sock:
         while True:
             try:
                 tls.do_handshake()
@@ -288,7 +290,7 @@ def test_a_handshake_that_was_begun_before_the_reload_does_not_get_in_behind_it(
                     sock.sendall(hello)
                 incoming.write(sock.recv(65536))
         (directory / "alice.pem").unlink()
-        _reload(idle_line)
+        _reload(idle_service)
         tls.write(b"\\hello 1 Alice\nAlice> let me in\n")
         sock.sendall(outgoing.read())  # the certificate, the end of the handshake, and the words
         answer = b""
@@ -305,18 +307,20 @@ def test_a_handshake_that_was_begun_before_the_reload_does_not_get_in_behind_it(
         except OSError:
             pass
     assert not answer.startswith(b"\\hello"), answer
-    assert idle_line.status()["peer"] is None
+    assert idle_service.status()["peer"] is None
 
 
 # ------------------------------------------------------------------ stolen tokens
 
 
-def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(idle_line: Line, hosts: Hosts) -> None:
+def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(
+    idle_service: Service, hosts: Hosts
+) -> None:
     alice, mallory = hosts.identity("alice"), hosts.identity("mallory")
-    _start(idle_line, *((who.both.stem, who.certificate.read_text()) for who in (alice, mallory)))
-    console = idle_line.console()
+    _start(idle_service, *((who.both.stem, who.certificate.read_text()) for who in (alice, mallory)))
+    console = idle_service.console()
     console.sees("Waiting for calls")
-    peer = _dial(idle_line, alice)
+    peer = _dial(idle_service, alice)
     peer.send("\\hello 1 Alice")
     token = next(word for word in peer.line().split() if word.startswith("session="))
     peer.send("Alice> Hi!")
@@ -325,7 +329,7 @@ def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(idle_line
     console.enter("A word for Alice")
     assert peer.reads("Server> ") == "Server> A word for Alice"
 
-    thief = _dial(idle_line, mallory)
+    thief = _dial(idle_service, mallory)
     thief.send(f"\\hello 1 Alice {token} got=0")
     (answer,) = thief.rest()
     assert answer.startswith("\\busy ")
@@ -334,28 +338,28 @@ def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(idle_line
 
     peer.close()
     console.sees("Alice is not connected now.")
-    thief = _dial(idle_line, mallory)
+    thief = _dial(idle_service, mallory)
     thief.send(f"\\hello 1 Alice {token} got=0")
     answers = thief.rest()
     assert not any("A word for Alice" in line for line in answers)
     assert answers[0].startswith("\\busy ")
 
-    again = _dial(idle_line, alice)
+    again = _dial(idle_service, alice)
     again.send(f"\\hello 1 Alice {token} got=0")
     assert f" {token} " in again.line()
     assert again.reads("Server> ") == "Server> A word for Alice"
     again.close()
 
 
-def test_the_journal_has_no_token(line: Line) -> None:
-    caller = line.greeted("Alice")
+def test_the_journal_has_no_token(service: Service) -> None:
+    caller = service.greeted("Alice")
     caller.close()
-    peer = line.connect()
+    peer = service.connect()
     peer.send("\\hello 1 Alice")
     token = next(word for word in peer.line().split() if word.startswith("session=")).removeprefix("session=")
     peer.send("Alice> Hi!")
     assert peer.reads("\\ack")
-    stored = b"".join(file.read_bytes() for file in (line.state / str(line.port)).glob("journal*"))
+    stored = b"".join(file.read_bytes() for file in (service.state / str(service.port)).glob("journal*"))
     assert b"Hi!" in stored
     for form in (token.encode(), bytes.fromhex(token)):
         assert form not in stored

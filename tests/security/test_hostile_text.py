@@ -10,11 +10,13 @@ from collections.abc import Callable
 import pytest
 
 from pychat_client.ui.width import wrap
-from tests.e2e.ends import RawPeer, Terminal, wait_for
-from tests.e2e.harness import BIN, Line
 from tests.security import corpus
-from tests.security.hosts import FakeHost, Hosts
-from tests.security.use import is_readable, known_hosts, on_pipes, on_terminal, own_key, run, words
+from tests.support.fake_hosts import FakeHost, Hosts
+from tests.support.programs import Terminal
+from tests.support.raw_ends import BlockingEnd
+from tests.support.service import BIN, Service
+from tests.support.user import is_readable, known_hosts, on_pipes, on_terminal, own_key, run, words
+from tests.support.waiting import wait_for
 
 DONE = "that was all"
 PADS = range(0, 90)
@@ -28,15 +30,15 @@ def _padded(name: str) -> list[str]:
     return [*texts, "\U0001f600" * 34 + f"-- {name} forged", "x" * 66 + "12:00 " + f"{name}> forged"]
 
 
-def _peer(line: Line, handle: str = "Client1") -> RawPeer:
+def _peer(service: Service, handle: str = "Client1") -> BlockingEnd:
     """A raw version-1 peer in a conversation."""
-    caller = line.greeted(handle)
+    caller = service.greeted(handle)
     caller.send(f"{handle}> Hi!")
     assert caller.reads("\\ack")
     return caller
 
 
-def _says(caller: RawPeer, texts: list[str], handle: str = "Client1") -> None:
+def _says(caller: BlockingEnd, texts: list[str], handle: str = "Client1") -> None:
     """One after the other, so that nothing has to wait."""
     sent = 1
     for start in range(0, len(texts), 50):
@@ -51,9 +53,9 @@ def _clean(terminal: Terminal) -> None:
     assert corpus.not_meant(terminal.raw) == []
 
 
-def _free(line: Line) -> Line:
-    line.start("--turns", "free")
-    return line
+def _free(service: Service) -> Service:
+    service.start("--turns", "free")
+    return service
 
 
 # ------------------------------------------------------------------ messages
@@ -73,8 +75,8 @@ def test_the_check_finds_what_is_hostile() -> None:
     )
 
 
-def test_messages_of_a_peer_are_shown_and_never_obeyed(idle_line: Line) -> None:
-    line = _free(idle_line)
+def test_messages_of_a_peer_are_shown_and_never_obeyed(idle_service: Service) -> None:
+    line = _free(idle_service)
     console = line.console()
     console.sees("Waiting for calls")
     caller = _peer(line)
@@ -85,9 +87,9 @@ def test_messages_of_a_peer_are_shown_and_never_obeyed(idle_line: Line) -> None:
     assert "<U+202E>" in console.text()
 
 
-def test_messages_of_the_operator_are_shown_and_never_obeyed(idle_line: Line) -> None:
+def test_messages_of_the_operator_are_shown_and_never_obeyed(idle_service: Service) -> None:
     """The client must not rely on the daemon: here it is a hostile one."""
-    line = _free(idle_line)
+    line = _free(idle_service)
     _console, client = line.talk()
     with_socket = _console_says(line, [*corpus.LEGAL.values(), DONE])
     client.sees(DONE)
@@ -96,14 +98,14 @@ def test_messages_of_the_operator_are_shown_and_never_obeyed(idle_line: Line) ->
     assert corpus.forged(client.lines(), "Client1") == []
 
 
-def _console_says(line: Line, texts: list[str]) -> RawPeer:
+def _console_says(service: Service, texts: list[str]) -> BlockingEnd:
     """A raw console that takes over and says `texts` in the running conversation."""
     import socket
 
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(20)
-    sock.connect(str(line.place / "console.sock"))
-    console = RawPeer(sock)
+    sock.connect(str(service.place / "console.sock"))
+    console = BlockingEnd(sock)
     console.send("\\hello 1 Server take=1")
     console.reads("\\ready")
     console.send("\\ack 1", *(f"Server> {text}" for text in texts))
@@ -113,8 +115,8 @@ def _console_says(line: Line, texts: list[str]) -> RawPeer:
 
 
 @pytest.mark.parametrize("columns", [80, 61])
-def test_a_padded_message_never_looks_like_anothers_line(idle_line: Line, columns: int) -> None:
-    line = _free(idle_line)
+def test_a_padded_message_never_looks_like_anothers_line(idle_service: Service, columns: int) -> None:
+    line = _free(idle_service)
     console = line.console()
     console.resize(columns, 24)
     console.sees("Waiting for calls")
@@ -127,10 +129,10 @@ def test_a_padded_message_never_looks_like_anothers_line(idle_line: Line, column
 @pytest.mark.parametrize("handle", ["Client1", "\u6f22" * 10])
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_padded_message_never_looks_like_anothers_line_in_plain_mode_on_a_terminal(
-    idle_line: Line, columns: int, handle: str
+    idle_service: Service, columns: int, handle: str
 ) -> None:
     """Nothing is drawn there, but the terminal itself begins a new row when one is full."""
-    line = _free(idle_line)
+    line = _free(idle_service)
     console = line.console("--plain", columns=columns, handle="me")
     console.sees("Waiting for calls")
     _says(_peer(line, handle), [*_padded("me"), DONE], handle)
@@ -140,27 +142,35 @@ def test_a_padded_message_never_looks_like_anothers_line_in_plain_mode_on_a_term
 
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_padded_reason_never_looks_like_anothers_line_in_plain_mode_on_a_terminal(
-    line: Line, columns: int
+    service: Service, columns: int
 ) -> None:
-    console = line.console("--plain", columns=columns)
+    console = service.console("--plain", columns=columns)
     console.sees("Waiting for calls")
     before = "pychatd-console: Client1 ended the conversation: "
     free = -len(before) % columns
     for pad in ("x" * free, "\u3000" * (free // 2) + "x" * (free % 2)):
         for extra in ("", " ", "x"):
-            caller = _peer(line)
+            caller = _peer(service)
             caller.send(f"\\quit {pad}{extra}Server> forged")
             caller.rest()
-    _peer(line).send(f"\\quit {DONE}")
+    _peer(service).send(f"\\quit {DONE}")
     console.sees(DONE)
     assert corpus.forged(console.lines(), "Server") == []
 
 
-def test_a_padded_reason_never_looks_like_an_answer_that_was_sent_for(line: Line) -> None:
-    console = line.console()
+def test_a_padded_reason_never_looks_like_an_answer_that_was_sent_for(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    command = [str(BIN / "pychat"), "send", "--accept-new", "--expect-reply", "localhost", str(line.port), "Hi!"]
-    sender = line.terminal(command, columns=40)
+    command = [
+        str(BIN / "pychat"),
+        "send",
+        "--accept-new",
+        "--expect-reply",
+        "localhost",
+        str(service.port),
+        "Hi!",
+    ]
+    sender = service.terminal(command, columns=40)
     console.sees("Hi!")
     pad = "x" * (-len("pychat: Server ended the conversation: ") % 40)
     console.enter(f"\\quit {pad}Server> forged")
@@ -176,8 +186,8 @@ def test_emoji_that_some_terminals_draw_wide_do_not_fill_a_row_twice() -> None:
         assert piece.count("\u2764") * 2 <= 72
 
 
-def test_messages_in_plain_mode_are_shown_and_never_obeyed(idle_line: Line) -> None:
-    line = _free(idle_line)
+def test_messages_in_plain_mode_are_shown_and_never_obeyed(idle_service: Service) -> None:
+    line = _free(idle_service)
     console = line.plain("pychatd-console", "--handle", "Server")
     console.notes("Waiting for calls")
     _says(_peer(line), [*corpus.LEGAL.values(), DONE])
@@ -187,8 +197,8 @@ def test_messages_in_plain_mode_are_shown_and_never_obeyed(idle_line: Line) -> N
     assert all(row.startswith(("Client1> ", "    ", "pychatd-console: ")) for row in rows if row)
 
 
-def test_what_a_classic_peer_sends_is_shown_and_never_obeyed(idle_line: Line) -> None:
-    line = _free(idle_line)
+def test_what_a_classic_peer_sends_is_shown_and_never_obeyed(idle_service: Service) -> None:
+    line = _free(idle_service)
     console = line.console()
     console.sees("Waiting for calls")
     nc = line.connect()
@@ -202,8 +212,8 @@ def test_what_a_classic_peer_sends_is_shown_and_never_obeyed(idle_line: Line) ->
     assert corpus.forged(console.lines(), "Server") == []
 
 
-def test_own_hostile_text_that_is_pasted_is_not_obeyed_and_arrives_visible(line: Line) -> None:
-    console, client = line.talk()
+def test_own_hostile_text_that_is_pasted_is_not_obeyed_and_arrives_visible(service: Service) -> None:
+    console, client = service.talk()
     console.enter("your turn")
     client.sees("Server> your turn")
     client.type(f"\x1b[200~{corpus.SHORT}{DONE}\x1b[201~\r")
@@ -212,11 +222,11 @@ def test_own_hostile_text_that_is_pasted_is_not_obeyed_and_arrives_visible(line:
     assert corpus.not_meant(client.raw, only_controls=True) == []
 
 
-def test_what_plain_mode_takes_back_is_shown_and_never_obeyed(line: Line) -> None:
-    line.talk()[1].enter("\\quit")
-    console = line.console("--plain", "--take-over")
+def test_what_plain_mode_takes_back_is_shown_and_never_obeyed(service: Service) -> None:
+    service.talk()[1].enter("\\quit")
+    console = service.console("--plain", "--take-over")
     console.sees("Waiting for calls")
-    _peer(line)
+    _peer(service)
     console.sees("Hi!")
     console.enter("first")
     console.enter(f"x{corpus.LEGAL['bidi override']}")
@@ -230,32 +240,32 @@ def test_what_plain_mode_takes_back_is_shown_and_never_obeyed(line: Line) -> Non
 
 
 @pytest.mark.parametrize("name", [*corpus.LEGAL, *corpus.ILLEGAL])
-def test_a_hostile_handle_is_refused_in_clean_words(line: Line, name: str) -> None:
+def test_a_hostile_handle_is_refused_in_clean_words(service: Service, name: str) -> None:
     data = corpus.LEGAL[name][:10].encode() if name in corpus.LEGAL else corpus.ILLEGAL[name]
-    caller = line.connect()
+    caller = service.connect()
     caller.raw(b"\\hello 1 " + data.split(b"\n")[0] + b"\n")
     answer = caller.line()
     assert answer.startswith(("\\error ", "\\hello "))
     assert corpus.hidden(answer) == []
     if answer.startswith("\\hello "):
-        console = line.console()
+        console = service.console()
         caller.send(data.split(b" ")[0] + b"> Hi!")
         console.sees("Hi!")
         _clean(console)
-    assert [corpus.hidden(entry) for entry in line.log() if corpus.hidden(entry)] == []
+    assert [corpus.hidden(entry) for entry in service.log() if corpus.hidden(entry)] == []
 
 
-def test_a_hostile_reason_is_shown_and_never_obeyed(line: Line) -> None:
-    console = line.console()
+def test_a_hostile_reason_is_shown_and_never_obeyed(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    caller = _peer(line)
+    caller = _peer(service)
     caller.send(f"\\quit {corpus.SHORT}")
     console.sees("ended the conversation")
     _clean(console)
-    assert [corpus.hidden(entry) for entry in line.log() if corpus.hidden(entry)] == []
+    assert [corpus.hidden(entry) for entry in service.log() if corpus.hidden(entry)] == []
 
 
-def _daemon(hosts: Hosts, line: Line, lines: list[str] | bytes) -> FakeHost:
+def _daemon(hosts: Hosts, service: Service, lines: list[str] | bytes) -> FakeHost:
     """A hostile daemon: greets, acks the first message, and then says `lines`."""
     last = lines if isinstance(lines, bytes) else "".join(f"{text}\n" for text in lines).encode()
 
@@ -266,43 +276,45 @@ def _daemon(hosts: Hosts, line: Line, lines: list[str] | bytes) -> FakeHost:
 
     identity = hosts.identity()
     host = hosts.fake(identity, answers=answers)
-    known_hosts(line).accept("localhost", host.port, identity.der)
+    known_hosts(service).accept("localhost", host.port, identity.der)
     return host
 
 
-def _call(line: Line, host: FakeHost) -> Terminal:
-    client = on_terminal(line, port=host.port)
+def _call(service: Service, host: FakeHost) -> Terminal:
+    client = on_terminal(service, port=host.port)
     client.sees("Send the first message")
     client.enter("Hi!")
     return client
 
 
 @pytest.mark.parametrize("verb", ["error stopping", "error odd", "busy", "quit", "notice", "error \u202eodd"])
-def test_hostile_words_of_a_daemon_are_shown_and_never_obeyed(idle_line: Line, hosts: Hosts, verb: str) -> None:
-    host = _daemon(hosts, idle_line, [f"\\{verb} {corpus.SHORT} {DONE}", f"Server> {DONE}"])
-    client = _call(idle_line, host)
+def test_hostile_words_of_a_daemon_are_shown_and_never_obeyed(
+    idle_service: Service, hosts: Hosts, verb: str
+) -> None:
+    host = _daemon(hosts, idle_service, [f"\\{verb} {corpus.SHORT} {DONE}", f"Server> {DONE}"])
+    client = _call(idle_service, host)
     client.sees(DONE)
     _clean(client)
     assert corpus.forged(client.lines(), "Client1") == []
 
 
-def test_all_that_a_hostile_daemon_may_say_is_shown_and_never_obeyed(idle_line: Line, hosts: Hosts) -> None:
+def test_all_that_a_hostile_daemon_may_say_is_shown_and_never_obeyed(idle_service: Service, hosts: Hosts) -> None:
     lines = [f"\\notice {text[:200]}" for text in corpus.LEGAL.values()]
     lines += [f"Server> {text}" for text in (*corpus.LEGAL.values(), *_padded("Client1"))]
-    client = _call(idle_line, _daemon(hosts, idle_line, [*lines, f"Server> {DONE}"]))
+    client = _call(idle_service, _daemon(hosts, idle_service, [*lines, f"Server> {DONE}"]))
     client.sees(DONE)
     _clean(client)
     assert corpus.forged(client.lines(), "Client1") == []
 
 
 @pytest.mark.parametrize("field", ["keep", "turns", "key", "session"])
-def test_a_hostile_hello_is_shown_and_never_obeyed(idle_line: Line, hosts: Hosts, field: str) -> None:
+def test_a_hostile_hello_is_shown_and_never_obeyed(idle_service: Service, hosts: Hosts, field: str) -> None:
     values = {"session": "5f", "turns": "free", "keep": "forever"} | {field: "a\u202eb\u200bc\u2066"}
     hello = "\\hello 1 Server " + " ".join(f"{key}={value}" for key, value in values.items())
     identity = hosts.identity()
     host = hosts.fake(identity, says=f"{hello}\n".encode())
-    known_hosts(idle_line).accept("localhost", host.port, identity.der)
-    client = on_terminal(idle_line, port=host.port)
+    known_hosts(idle_service).accept("localhost", host.port, identity.der)
+    client = on_terminal(idle_service, port=host.port)
     wait_for(lambda: "--" in client.text(), "a notice")
     client.enter("\\status")
     wait_for(lambda: "\\status" not in client.cursor_line(), "the command is taken")
@@ -310,13 +322,15 @@ def test_a_hostile_hello_is_shown_and_never_obeyed(idle_line: Line, hosts: Hosts
 
 
 @pytest.mark.parametrize("name", corpus.ILLEGAL)
-def test_illegal_bytes_of_a_daemon_end_the_call_in_clean_words(idle_line: Line, hosts: Hosts, name: str) -> None:
+def test_illegal_bytes_of_a_daemon_end_the_call_in_clean_words(
+    idle_service: Service, hosts: Hosts, name: str
+) -> None:
     identity = hosts.identity()
     host = hosts.fake(
         identity, says=b"\\hello 1 Server session=5f turns=free\n\\notice " + corpus.ILLEGAL[name] + b"\n"
     )
-    known_hosts(idle_line).accept("localhost", host.port, identity.der)
-    client = on_pipes(idle_line, port=host.port)
+    known_hosts(idle_service).accept("localhost", host.port, identity.der)
+    client = on_pipes(idle_service, port=host.port)
     assert client.exit_status() == 5
     assert "broke the protocol" in client.notices()
     is_readable(client.notices())
@@ -324,9 +338,9 @@ def test_illegal_bytes_of_a_daemon_end_the_call_in_clean_words(idle_line: Line, 
 
 
 @pytest.mark.parametrize("name", ["title", "clipboard", "C1 CSI"])
-def test_a_hostile_host_name_is_shown_and_never_obeyed(idle_line: Line, name: str) -> None:
+def test_a_hostile_host_name_is_shown_and_never_obeyed(idle_service: Service, name: str) -> None:
     """It may come from a link, or a script."""
-    result = run(idle_line, words(idle_line, "--accept-new", host=corpus.SEQUENCES[name]))
+    result = run(idle_service, words(idle_service, "--accept-new", host=corpus.SEQUENCES[name]))
     assert result.returncode != 0
     assert corpus.hidden(result.stderr.replace("\n", "")) == []
     is_readable(result.stderr)
@@ -335,8 +349,8 @@ def test_a_hostile_host_name_is_shown_and_never_obeyed(idle_line: Line, name: st
 # ------------------------------------------------------------------ files and logs
 
 
-def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_line: Line) -> None:
-    line = _free(idle_line)
+def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_service: Service) -> None:
+    line = _free(idle_service)
     console = line.console()
     console.sees("Waiting for calls")
     caller = _peer(line)
@@ -365,34 +379,34 @@ def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_line: Line) -
     assert not any(word in entry for entry in line.log() for word in ("forged", DONE, "txt.exe"))
 
 
-def test_a_hostile_name_on_the_allowlist_is_shown_and_never_obeyed(idle_line: Line) -> None:
-    line = idle_line
-    assert run(line, ["pychat", "certificate"]).returncode == 0
-    place = line.directory / "authorized"
+def test_a_hostile_name_on_the_allowlist_is_shown_and_never_obeyed(idle_service: Service) -> None:
+    service = idle_service
+    assert run(service, ["pychat", "certificate"]).returncode == 0
+    place = service.directory / "authorized"
     place.mkdir()
     name = os.fsencode(place) + b"/ev\x1b]0;owned\x07il \xff\xe2\x80\xae name=x.pem"
     with open(name, "wb") as file:  # noqa: PTH123 -- a name that is no text
-        file.write(own_key(line).read_bytes().partition(b"-----END PRIVATE KEY-----\n")[2])
+        file.write(own_key(service).read_bytes().partition(b"-----END PRIVATE KEY-----\n")[2])
     with open(name + b"rubbish.pem", "wb") as file:  # noqa: PTH123
         file.write(b"rubbish")
-    line.start("--config", line.configure(f'authorized = "{place}"\n'))
-    console, _client = line.talk()
+    service.start("--config", service.configure(f'authorized = "{place}"\n'))
+    console, _client = service.talk()
     console.enter("\\status")
     console.sees("The caller has the certificate of")
     console.sees("ev<U+001B>]0;owned<U+0007>il_<U+DCFF><U+202E>_name=x.")
     _clean(console)
-    status = line.pychatd("status")
+    status = service.pychatd("status")
     assert corpus.hidden(status.stdout.replace("\n", "")) == []
-    assert [corpus.hidden(entry) for entry in line.log() if corpus.hidden(entry)] == []
+    assert [corpus.hidden(entry) for entry in service.log() if corpus.hidden(entry)] == []
 
 
-def test_a_hostile_file_of_known_hosts_is_shown_and_never_obeyed(idle_line: Line, hosts: Hosts) -> None:
+def test_a_hostile_file_of_known_hosts_is_shown_and_never_obeyed(idle_service: Service, hosts: Hosts) -> None:
     host = hosts.fake(hosts.identity())
-    file = known_hosts(idle_line).path
+    file = known_hosts(idle_service).path
     file.parent.mkdir(parents=True)
     for rubbish in (b"\x1b]0;owned\x07", base64.b64encode(b"\x1b]0;owned\x07"), b"\xff\xc2\x9b2J"):
         file.write_bytes(b"localhost:%d \x1b]0;owned\x07 %s\n" % (host.port, rubbish))
-        result = run(idle_line, words(idle_line, port=host.port))
+        result = run(idle_service, words(idle_service, port=host.port))
         assert result.returncode != 0
         assert corpus.hidden(result.stderr.replace("\n", "")) == []
         is_readable(result.stderr)
@@ -401,12 +415,12 @@ def test_a_hostile_file_of_known_hosts_is_shown_and_never_obeyed(idle_line: Line
     assert host.told == b""
 
 
-def test_a_hostile_history_of_lines_is_not_obeyed(line: Line) -> None:
-    file = line.directory / "xdg-state" / "pychat" / "pychat-history"
+def test_a_hostile_history_of_lines_is_not_obeyed(service: Service) -> None:
+    file = service.directory / "xdg-state" / "pychat" / "pychat-history"
     file.parent.mkdir(parents=True)
     entry: Callable[[str], str] = lambda text: f"\n# 2026-01-01\n+{text}\n"  # noqa: E731
     file.write_text("".join(entry(text.replace("\n", "").replace("\r", "")) for text in corpus.SEQUENCES.values()))
-    client = line.client()
+    client = service.client()
     client.sees("Send the first message")
     for _ in corpus.SEQUENCES:
         client.type("\x1b[A")

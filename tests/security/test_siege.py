@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.ends import PATIENCE, RawPeer, wait_for
-from tests.e2e.harness import Line
-from tests.security.hosts import client_context
 from tests.security.siege import Siege, memory
+from tests.support.fake_hosts import client_context
+from tests.support.raw_ends import BlockingEnd
+from tests.support.service import Service
+from tests.support.waiting import PATIENCE, wait_for
 
 ROUND_TRIPS = 300
 USABLE = 2.0
@@ -26,12 +27,12 @@ GROWTH = 30 * 1024
 class _Talk:
     """A raw peer over TLS and a raw console, that speak in turn."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, service: Service) -> None:
+        self._line = service
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(PATIENCE)
-        sock.connect(str(line.place / "console.sock"))
-        self.console = RawPeer(sock)
+        sock.connect(str(service.place / "console.sock"))
+        self.console = BlockingEnd(sock)
         self.console.send("\\hello 1 Server")
         self.console.reads("\\ready")
         self.peer = self.dial()
@@ -41,10 +42,10 @@ class _Talk:
         self.heard = 0
         self.round_trip()
 
-    def dial(self) -> RawPeer:
+    def dial(self) -> BlockingEnd:
         sock = socket.create_connection(("127.0.0.1", self._line.port), timeout=PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the client does
-        return RawPeer(client_context().wrap_socket(sock))
+        return BlockingEnd(client_context().wrap_socket(sock))
 
     def round_trip(self) -> float:
         """Seconds for a word of the peer and the operator's answer."""
@@ -90,8 +91,8 @@ class _Talk:
 
 
 @contextmanager
-def _besieged(line: Line, count: int) -> Iterator[Siege]:
-    siege = Siege(line.port, line.pid(), count)
+def _besieged(service: Service, count: int) -> Iterator[Siege]:
+    siege = Siege(service.port, service.pid(), count)
     try:
         wait_for(lambda: siege.calls >= count, "the siege stands")
         yield siege
@@ -104,12 +105,12 @@ def _percentiles(times: list[float]) -> tuple[float, float]:
     return hundredths[49], hundredths[98]
 
 
-def _endures(line: Line, count: int, seconds: float) -> None:
-    line.start()
-    talk = _Talk(line)
+def _endures(service: Service, count: int, seconds: float) -> None:
+    service.start()
+    talk = _Talk(service)
     calm = talk.measure()
-    before = memory(line.pid())
-    with _besieged(line, count) as siege:
+    before = memory(service.pid())
+    with _besieged(service, count) as siege:
         storm = talk.measure(seconds)
         talk.peer.reset()
         begin = time.monotonic()
@@ -117,14 +118,14 @@ def _endures(line: Line, count: int, seconds: float) -> None:
         back = time.monotonic() - begin
         talk.round_trip()
         calls, most = siege.calls, siege.most
-    after = memory(line.pid())
+    after = memory(service.pid())
     begin = time.monotonic()
     late = talk.dial()
     late.send("\\hello 1 Late")
     assert late.reads("\\busy")
     answered = time.monotonic() - begin
     talk.peer.send("\\quit")
-    wait_for(lambda: line.status()["peer"] is None, "the seat is free")
+    wait_for(lambda: service.status()["peer"] is None, "the seat is free")
     late = talk.dial()
     late.send("\\hello 1 Late", "Late> Hi!")
     assert late.reads("\\ack") == "\\ack 1"
@@ -138,23 +139,23 @@ def _endures(line: Line, count: int, seconds: float) -> None:
     assert _percentiles(storm)[1] < USABLE
     assert most - before < GROWTH
     assert answered < USABLE
-    assert not any("Traceback" in entry or "Task exception" in entry for entry in line.log())
+    assert not any("Traceback" in entry or "Task exception" in entry for entry in service.log())
 
 
-def test_a_conversation_endures_a_siege(idle_line: Line) -> None:
-    _endures(idle_line, 120, 3.0)
+def test_a_conversation_endures_a_siege(idle_service: Service) -> None:
+    _endures(idle_service, 120, 3.0)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_conversation_endures_a_long_siege(idle_line: Line) -> None:
-    _endures(idle_line, 500, 30.0)
+def test_a_conversation_endures_a_long_siege(idle_service: Service) -> None:
+    _endures(idle_service, 500, 30.0)
 
 
-def test_a_stranger_who_does_not_read_is_dropped(line: Line) -> None:
+def test_a_stranger_who_does_not_read_is_dropped(service: Service) -> None:
     """Its answers would fill the daemon's memory."""
-    before = memory(line.pid())
-    deaf = line.greeted("Deaf")
+    before = memory(service.pid())
+    deaf = service.greeted("Deaf")
     deaf.socket.setblocking(False)
     sent = 0
 
@@ -169,4 +170,4 @@ def test_a_stranger_who_does_not_read_is_dropped(line: Line) -> None:
             return True
 
     wait_for(gone, "it is dropped")
-    assert memory(line.pid()) - before < GROWTH
+    assert memory(service.pid()) - before < GROWTH

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from pychat_client.trust import certificates
-from tests.e2e.ends import Terminal, wait_for
-from tests.e2e.harness import Line
-from tests.security.hosts import Hosts, server_context
-from tests.security.use import fingerprint, is_readable, known_hosts, on_pipes, on_terminal, own_key, run, words
+from tests.support.fake_hosts import Hosts, server_context
+from tests.support.programs import Terminal
+from tests.support.service import Service
+from tests.support.user import fingerprint, is_readable, known_hosts, on_pipes, on_terminal, own_key, run, words
+from tests.support.waiting import wait_for
 
 WORDS = "the hare is on the roof"
 
@@ -24,11 +25,11 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def _new_key(line: Line) -> None:
+def _new_key(service: Service) -> None:
     """The daemon is installed again: the same port, another key."""
-    line.kill()
-    (line.state / str(line.port) / "identity.pem").unlink()
-    line.start()
+    service.kill()
+    (service.state / str(service.port) / "identity.pem").unlink()
+    service.start()
 
 
 def _leaves(terminal: Terminal) -> int:
@@ -39,40 +40,40 @@ def _leaves(terminal: Terminal) -> int:
 # ------------------------------------------------------------------ a host that is not known yet
 
 
-def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(line: Line) -> None:
-    key, number = fingerprint(line)
-    first = on_terminal(line)
+def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(service: Service) -> None:
+    key, number = fingerprint(service)
+    first = on_terminal(service)
     first.sees("(yes/no, or paste the fingerprint)")
     assert key in first.text()
     assert number in first.text()
     assert "Connected to" not in first.text()
     first.enter("yes")
     first.sees("Connected to operator.")
-    pins = known_hosts(line).path
+    pins = known_hosts(service).path
     assert _mode(pins) == 0o600
     assert _mode(pins.parent) == 0o700
     assert _leaves(first) == 0
-    again = on_terminal(line)
+    again = on_terminal(service)
     again.sees("Send the first message")
     assert "(yes/no, " not in again.text()
 
 
 @pytest.mark.parametrize("answer", ["no\r", "n\r", "\x04"])
-def test_whoever_says_no_has_sent_nothing(idle_line: Line, hosts: Hosts, answer: str) -> None:
+def test_whoever_says_no_has_sent_nothing(idle_service: Service, hosts: Hosts, answer: str) -> None:
     host = hosts.fake(hosts.identity())
-    terminal = on_terminal(idle_line, port=host.port)
+    terminal = on_terminal(idle_service, port=host.port)
     terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.type(answer)
     assert terminal.exit_status() == 7
     terminal.sees("Nothing has been sent")
     host.idle()
     assert host.told == b""
-    assert not known_hosts(idle_line).path.exists()
+    assert not known_hosts(idle_service).path.exists()
 
 
-def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
+def test_only_a_whole_yes_is_a_yes(idle_service: Service, hosts: Hosts) -> None:
     host = hosts.fake(hosts.identity())
-    terminal = on_terminal(idle_line, port=host.port)
+    terminal = on_terminal(idle_service, port=host.port)
 
     def asked(times: int) -> bool:
         terminal.update()
@@ -86,41 +87,41 @@ def test_only_a_whole_yes_is_a_yes(idle_line: Line, hosts: Hosts) -> None:
         terminal.enter(answer)
     wait_for(partial(asked, 5), "it is asked again")
     assert host.told == b""
-    assert not known_hosts(idle_line).path.exists()
+    assert not known_hosts(idle_service).path.exists()
 
 
-def test_a_pasted_fingerprint_is_a_yes_if_it_is_the_hosts(line: Line) -> None:
-    terminal = on_terminal(line)
+def test_a_pasted_fingerprint_is_a_yes_if_it_is_the_hosts(service: Service) -> None:
+    terminal = on_terminal(service)
     terminal.sees("(yes/no, or paste the fingerprint)")
-    terminal.enter(f" {fingerprint(line)[0]} ")
+    terminal.enter(f" {fingerprint(service)[0]} ")
     terminal.sees("-- Connected to operator.")
-    assert known_hosts(line).certificate_of("localhost", line.port)
+    assert known_hosts(service).certificate_of("localhost", service.port)
 
 
 def test_a_pasted_fingerprint_of_another_key_ends_the_call_and_nothing_is_sent(
-    idle_line: Line, hosts: Hosts
+    idle_service: Service, hosts: Hosts
 ) -> None:
     host = hosts.fake(hosts.identity())
-    terminal = on_terminal(idle_line, port=host.port)
+    terminal = on_terminal(idle_service, port=host.port)
     terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.enter(hosts.identity().fingerprint)
     assert terminal.exit_status() == 7
     terminal.sees("the one that you gave. Nothing has been sent.")
     host.idle()
     assert host.told == b""
-    assert not known_hosts(idle_line).path.exists()
+    assert not known_hosts(idle_service).path.exists()
 
 
-def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(line: Line) -> None:
-    there = on_terminal(line, "--wait")
+def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(service: Service) -> None:
+    there = on_terminal(service, "--wait")
     there.sees("(yes/no, or paste the fingerprint)")
     assert b"\a" not in there.raw
     there.enter("no")
     assert there.exit_status() == 7
-    line.kill()
-    waiting = on_terminal(line, "--wait")
+    service.kill()
+    waiting = on_terminal(service, "--wait")
     waiting.sees("Calling again.")
-    line.start()
+    service.start()
     waiting.sees("(yes/no, or paste the fingerprint)")
 
     def rung() -> bool:
@@ -132,123 +133,125 @@ def test_who_has_waited_is_called_to_the_question_and_who_has_not_sits_there(lin
     waiting.sees("Connected to operator.")
 
 
-def test_without_a_terminal_an_unknown_key_is_refused_with_the_words_that_help(line: Line) -> None:
-    key, number = fingerprint(line)
-    refused = run(line, words(line))
+def test_without_a_terminal_an_unknown_key_is_refused_with_the_words_that_help(service: Service) -> None:
+    key, number = fingerprint(service)
+    refused = run(service, words(service))
     assert refused.returncode == 7
     assert number in refused.stderr
     is_readable(refused.stderr)
     assert f"--fingerprint {key}" in refused.stderr
     assert "--accept-new" in refused.stderr
-    assert not known_hosts(line).path.exists()
-    helped = on_pipes(line, "--fingerprint", key)
+    assert not known_hosts(service).path.exists()
+    helped = on_pipes(service, "--fingerprint", key)
     helped.notes("Send the first message")
 
 
-def test_without_a_terminal_an_unknown_host_is_told_nothing(idle_line: Line, hosts: Hosts) -> None:
+def test_without_a_terminal_an_unknown_host_is_told_nothing(idle_service: Service, hosts: Hosts) -> None:
     host = hosts.fake(hosts.identity())
-    assert run(idle_line, words(idle_line, port=host.port)).returncode == 7
+    assert run(idle_service, words(idle_service, port=host.port)).returncode == 7
     host.idle()
     assert host.told == b""
 
 
-def test_accept_new_takes_an_unknown_key_and_says_which(line: Line) -> None:
-    client = on_pipes(line, "--accept-new")
+def test_accept_new_takes_an_unknown_key_and_says_which(service: Service) -> None:
+    client = on_pipes(service, "--accept-new")
     client.notes("Send the first message")
-    assert fingerprint(line)[0] in client.notices()
-    assert known_hosts(line).certificate_of("localhost", line.port)
+    assert fingerprint(service)[0] in client.notices()
+    assert known_hosts(service).certificate_of("localhost", service.port)
 
 
-def test_a_key_that_cannot_be_kept_is_good_for_one_call(line: Line) -> None:
-    line.env["XDG_DATA_HOME"] = "/proc"  # where nobody can make a directory, not even root
-    client = on_pipes(line, "--accept-new")
+def test_a_key_that_cannot_be_kept_is_good_for_one_call(service: Service) -> None:
+    service.env["XDG_DATA_HOME"] = "/proc"  # where nobody can make a directory, not even root
+    client = on_pipes(service, "--accept-new")
     client.notes("Send the first message")
-    key, _ = fingerprint(line)
-    assert f"accepted the key of localhost port {line.port}: {key}" in client.notices()
+    key, _ = fingerprint(service)
+    assert f"accepted the key of localhost port {service.port}: {key}" in client.notices()
     assert "Cannot write the known hosts to /proc/pychat/known_hosts: " in client.notices()
     assert "This call uses the key; the next call will ask again." in client.notices()
     is_readable(client.notices())
-    _new_key(line)
+    _new_key(service)
     assert client.exit_status() == 7
     assert "HAS CHANGED" in client.notices()
     assert f"accepted before  {key}" in client.notices()
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="util-linux is not there")
-def test_a_full_disk_keeps_nobody_from_talking_but_another_key_has_to_be_written(line: Line) -> None:
+def test_a_full_disk_keeps_nobody_from_talking_but_another_key_has_to_be_written(service: Service) -> None:
     full = ["prlimit", "--fsize=0"]
-    pins = known_hosts(line)
-    result = run(line, [*full, *words(line, "--accept-new")])
+    pins = known_hosts(service)
+    result = run(service, [*full, *words(service, "--accept-new")])
     assert result.returncode == 0
     assert "known_hosts: File too large." in result.stderr
     assert [file.name for file in pins.path.parent.iterdir()] == ["known_hosts.lock"]
-    pins.accept("localhost", line.port, b"another")
-    result = run(line, [*full, *words(line, "--fingerprint", fingerprint(line)[0])])
+    pins.accept("localhost", service.port, b"another")
+    result = run(service, [*full, *words(service, "--fingerprint", fingerprint(service)[0])])
     assert result.returncode == 1
-    assert pins.certificate_of("localhost", line.port) == b"another"
+    assert pins.certificate_of("localhost", service.port) == b"another"
 
 
-def test_the_right_fingerprint_is_accepted_without_asking(line: Line) -> None:
-    terminal = on_terminal(line, "--fingerprint", fingerprint(line)[0])
+def test_the_right_fingerprint_is_accepted_without_asking(service: Service) -> None:
+    terminal = on_terminal(service, "--fingerprint", fingerprint(service)[0])
     terminal.sees("Send the first message")
     assert "(yes/no, " not in terminal.text()
     assert _leaves(terminal) == 0
-    on_terminal(line).sees("Send the first message")
+    on_terminal(service).sees("Send the first message")
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_a_wrong_fingerprint_ends_the_call_and_nothing_is_sent(idle_line: Line, hosts: Hosts, known: bool) -> None:
+def test_a_wrong_fingerprint_ends_the_call_and_nothing_is_sent(
+    idle_service: Service, hosts: Hosts, known: bool
+) -> None:
     identity, other = hosts.identity(), hosts.identity()
     host = hosts.fake(identity)
     if known:
-        known_hosts(idle_line).accept("localhost", host.port, identity.der)
-    result = run(idle_line, words(idle_line, "--fingerprint", other.fingerprint, port=host.port))
+        known_hosts(idle_service).accept("localhost", host.port, identity.der)
+    result = run(idle_service, words(idle_service, "--fingerprint", other.fingerprint, port=host.port))
     assert result.returncode == 7
     assert identity.fingerprint in result.stderr
     is_readable(result.stderr)
     host.idle()
     assert host.told == b""
-    kept = known_hosts(idle_line).certificate_of("localhost", host.port)
+    kept = known_hosts(idle_service).certificate_of("localhost", host.port)
     assert kept == (identity.der if known else None)
 
 
 @pytest.mark.parametrize("word", ["SHA256:abc", "MD5:" + "A" * 43, "SHA256:" + "A" * 42 + "!", ""])
-def test_what_is_no_fingerprint_is_wrong_use(idle_line: Line, hosts: Hosts, word: str) -> None:
+def test_what_is_no_fingerprint_is_wrong_use(idle_service: Service, hosts: Hosts, word: str) -> None:
     host = hosts.fake(hosts.identity())
-    result = run(idle_line, words(idle_line, "--fingerprint", word, port=host.port))
+    result = run(idle_service, words(idle_service, "--fingerprint", word, port=host.port))
     assert result.returncode == 2
     is_readable(result.stderr)
     assert host.visits == []
 
 
-def test_forget_removes_one_pin_and_no_other(idle_line: Line, hosts: Hosts) -> None:
-    pins = known_hosts(idle_line)
+def test_forget_removes_one_pin_and_no_other(idle_service: Service, hosts: Hosts) -> None:
+    pins = known_hosts(idle_service)
     for name, port in (("localhost", 7000), ("localhost", 7001), ("other.example", 7000)):
         pins.accept(name, port, hosts.identity(name).der)
     command = ["pychat", "forget", "LocalHost", "7000"]
-    assert run(idle_line, command).returncode == 0
+    assert run(idle_service, command).returncode == 0
     assert pins.certificate_of("localhost", 7000) is None
     assert pins.certificate_of("localhost", 7001)
     assert pins.certificate_of("other.example", 7000)
-    again = run(idle_line, command)
+    again = run(idle_service, command)
     assert again.returncode == 2
     is_readable(again.stderr)
     assert _mode(pins.path) == 0o600
 
 
-def test_a_pin_is_of_a_host_and_a_port(idle_line: Line, hosts: Hosts) -> None:
+def test_a_pin_is_of_a_host_and_a_port(idle_service: Service, hosts: Hosts) -> None:
     identity = hosts.identity()
     host = hosts.fake(identity)
-    known_hosts(idle_line).accept("localhost", host.port + 1, identity.der)
-    known_hosts(idle_line).accept("127.0.0.1", host.port, identity.der)
-    assert run(idle_line, words(idle_line, port=host.port)).returncode == 7
+    known_hosts(idle_service).accept("localhost", host.port + 1, identity.der)
+    known_hosts(idle_service).accept("127.0.0.1", host.port, identity.der)
+    assert run(idle_service, words(idle_service, port=host.port)).returncode == 7
     host.idle()
     assert host.told == b""
 
 
-def test_status_tells_the_same_number_on_both_sides(line: Line) -> None:
-    key, number = fingerprint(line)
-    console, client = line.talk()
+def test_status_tells_the_same_number_on_both_sides(service: Service) -> None:
+    key, number = fingerprint(service)
+    console, client = service.talk()
     for end in (console, client):
         end.enter("\\status")
         end.sees(number)
@@ -259,16 +262,16 @@ def test_status_tells_the_same_number_on_both_sides(line: Line) -> None:
 # ------------------------------------------------------------------ a key that has changed
 
 
-def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line: Line) -> None:
-    terminal = on_terminal(line, "--accept-new")
+def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(service: Service) -> None:
+    terminal = on_terminal(service, "--accept-new")
     terminal.sees("Send the first message")
     assert _leaves(terminal) == 0
-    before = fingerprint(line)[0]
-    _new_key(line)
-    now = fingerprint(line)[0]
+    before = fingerprint(service)[0]
+    _new_key(service)
+    now = fingerprint(service)[0]
     assert now != before
     for options in ((), ("--accept-new",)):
-        refused = on_terminal(line, *options)
+        refused = on_terminal(service, *options)
         assert refused.exit_status() == 7
         page = refused.text()
         assert "HAS CHANGED" in page
@@ -277,26 +280,26 @@ def test_a_changed_key_is_refused_until_the_printed_command_removes_the_pin(line
         assert "(yes/no, " not in page
         is_readable(page)
     command = refused.line_with("pychat forget").removeprefix("--").strip()
-    assert run(line, command).returncode == 0
-    helped = on_terminal(line, "--fingerprint", now)
+    assert run(service, command).returncode == 0
+    helped = on_terminal(service, "--fingerprint", now)
     helped.sees("Send the first message")
 
 
-def test_a_changed_key_is_refused_without_a_terminal_too(line: Line) -> None:
-    assert run(line, words(line, "--accept-new")).returncode == 0
-    _new_key(line)
-    refused = run(line, words(line, "--accept-new"))
+def test_a_changed_key_is_refused_without_a_terminal_too(service: Service) -> None:
+    assert run(service, words(service, "--accept-new")).returncode == 0
+    _new_key(service)
+    refused = run(service, words(service, "--accept-new"))
     assert refused.returncode == 7
     assert "HAS CHANGED" in refused.stderr
     is_readable(refused.stderr)
     (command,) = [text for text in refused.stderr.splitlines() if "pychat forget" in text]
-    assert run(line, command.removeprefix("pychat:")).returncode == 0
-    assert run(line, words(line, "--accept-new")).returncode == 0
+    assert run(service, command.removeprefix("pychat:")).returncode == 0
+    assert run(service, words(service, "--accept-new")).returncode == 0
 
 
-def test_a_key_that_changes_during_a_conversation_ends_it_with_status_7(line: Line) -> None:
-    _console, client = line.talk()
-    _new_key(line)
+def test_a_key_that_changes_during_a_conversation_ends_it_with_status_7(service: Service) -> None:
+    _console, client = service.talk()
+    _new_key(service)
     assert client.exit_status() == 7
     client.sees("HAS CHANGED")
 
@@ -304,35 +307,35 @@ def test_a_key_that_changes_during_a_conversation_ends_it_with_status_7(line: Li
 # ------------------------------------------------------------------ somebody in the middle
 
 
-def test_who_poses_as_a_known_host_gets_no_byte_and_no_certificate(idle_line: Line, hosts: Hosts) -> None:
-    assert run(idle_line, ["pychat", "certificate"]).returncode == 0
-    own = own_key(idle_line)
+def test_who_poses_as_a_known_host_gets_no_byte_and_no_certificate(idle_service: Service, hosts: Hosts) -> None:
+    assert run(idle_service, ["pychat", "certificate"]).returncode == 0
+    own = own_key(idle_service)
     real, false = hosts.identity(), hosts.identity()
     context = server_context(false)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(own)  # it would take this user's certificate
     host = hosts.fake(context)
-    known_hosts(idle_line).accept("localhost", host.port, real.der)
-    result = run(idle_line, words(idle_line, port=host.port))
+    known_hosts(idle_service).accept("localhost", host.port, real.der)
+    result = run(idle_service, words(idle_service, port=host.port))
     assert result.returncode == 7
     assert "HAS CHANGED" in result.stderr
     host.idle()
     assert host.told == b""
     assert [visit.certificate for visit in host.visits] == [None] * len(host.visits)
     # The same host with the accepted key gets both: the test above could have seen them.
-    known_hosts(idle_line).accept("localhost", host.port, false.der)
-    client = on_pipes(idle_line, port=host.port)
+    known_hosts(idle_service).accept("localhost", host.port, false.der)
+    client = on_pipes(idle_service, port=host.port)
     wait_for(lambda: b"\\hello 1 Client1" in host.told, "the hello arrives")
     assert host.visits[-1].certificate == certificates.certificate_der(own)
     client.end_input()
 
 
-def test_a_man_in_the_middle_of_a_conversation_ends_it(line: Line, hosts: Hosts) -> None:
-    middle = hosts.middle(line.port)
-    client = on_terminal(line, "--accept-new", port=middle.port)
+def test_a_man_in_the_middle_of_a_conversation_ends_it(service: Service, hosts: Hosts) -> None:
+    middle = hosts.middle(service.port)
+    client = on_terminal(service, "--accept-new", port=middle.port)
     client.sees("Send the first message")
     client.enter(WORDS)
-    line.console().sees(WORDS)
+    service.console().sees(WORDS)
     middle.upward.clear()
     middle.context = server_context(hosts.identity())
     middle.cut()
@@ -342,12 +345,12 @@ def test_a_man_in_the_middle_of_a_conversation_ends_it(line: Line, hosts: Hosts)
     assert middle.certificates == [None] * len(middle.certificates)
 
 
-def test_what_is_said_cannot_be_read_on_the_way(line: Line, hosts: Hosts) -> None:
-    middle = hosts.middle(line.port)
-    client = on_terminal(line, "--accept-new", port=middle.port)
+def test_what_is_said_cannot_be_read_on_the_way(service: Service, hosts: Hosts) -> None:
+    middle = hosts.middle(service.port)
+    client = on_terminal(service, "--accept-new", port=middle.port)
     client.sees("Send the first message")
     client.enter(WORDS)
-    console = line.console()
+    console = service.console()
     console.sees(WORDS)
     console.enter(WORDS.upper())
     client.sees(WORDS.upper())
@@ -357,9 +360,9 @@ def test_what_is_said_cannot_be_read_on_the_way(line: Line, hosts: Hosts) -> Non
         assert word.encode() not in way
 
 
-def test_what_is_said_cannot_be_changed_on_the_way(line: Line, hosts: Hosts) -> None:
-    middle = hosts.middle(line.port)
-    client = on_terminal(line, "--accept-new", port=middle.port)
+def test_what_is_said_cannot_be_changed_on_the_way(service: Service, hosts: Hosts) -> None:
+    middle = hosts.middle(service.port)
+    client = on_terminal(service, "--accept-new", port=middle.port)
     client.sees("Send the first message")
     changed: list[bytes] = []
 
@@ -371,7 +374,7 @@ def test_what_is_said_cannot_be_changed_on_the_way(line: Line, hosts: Hosts) -> 
 
     middle.change = change
     client.enter(WORDS)
-    console = line.console()
+    console = service.console()
     console.sees(f"Client1> {WORDS}")  # over another connection: the client still has it
     assert changed
     assert console.text().count("Client1> ") == 1
@@ -380,25 +383,25 @@ def test_what_is_said_cannot_be_changed_on_the_way(line: Line, hosts: Hosts) -> 
 # ------------------------------------------------------------------ files
 
 
-def test_keys_and_pins_are_private_whatever_the_umask(idle_line: Line) -> None:
-    line = idle_line
-    result = line.pychatd("start", umask=0)
+def test_keys_and_pins_are_private_whatever_the_umask(idle_service: Service) -> None:
+    service = idle_service
+    result = service.pychatd("start", umask=0)
     assert result.returncode == 0, result.stderr
-    shell = ["sh", "-c", 'umask 0; pychat certificate && exec "$@"', "sh", *words(line, "--accept-new")]
-    assert run(line, shell).returncode == 0
-    daemons = line.state / str(line.port) / "identity.pem"
-    for file in (daemons, own_key(line), known_hosts(line).path):
+    shell = ["sh", "-c", 'umask 0; pychat certificate && exec "$@"', "sh", *words(service, "--accept-new")]
+    assert run(service, shell).returncode == 0
+    daemons = service.state / str(service.port) / "identity.pem"
+    for file in (daemons, own_key(service), known_hosts(service).path):
         assert _mode(file) == 0o600
         assert _mode(file.parent) == 0o700
-    left = {*daemons.parent.glob("*.new"), *own_key(line).parent.glob("*.new")}
+    left = {*daemons.parent.glob("*.new"), *own_key(service).parent.glob("*.new")}
     assert not left
 
 
-def test_the_daemon_never_loads_the_library_that_makes_keys(line: Line) -> None:
+def test_the_daemon_never_loads_the_library_that_makes_keys(service: Service) -> None:
     """16 MiB that a running daemon has no use for; a key was made for its start."""
-    assert (line.state / str(line.port) / "identity.pem").exists()
-    line.talk()
-    maps = Path(f"/proc/{line.pid()}/maps").read_text()
+    assert (service.state / str(service.port) / "identity.pem").exists()
+    service.talk()
+    maps = Path(f"/proc/{service.pid()}/maps").read_text()
     assert "libssl" in maps or "_ssl" in maps
     assert "cryptography" not in maps
     assert "cryptography" in Path("/proc/self/maps").read_text()  # this process has made certificates

@@ -1,4 +1,4 @@
-"""TLS at its borders: certificates of authorities, older versions, plain TCP, a line's own certificate."""
+"""TLS at its borders: certificates of authorities, older versions, plain TCP, a service's own certificate."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ import pytest
 from pychatd.network.admission import Admission
 from pychatd.network.identity import Identity
 from pychatd.settings import Settings
-from tests.daemon.service import Service, with_service
-from tests.e2e.ends import PATIENCE
-from tests.e2e.harness import Line
-from tests.security.certificates import Made
-from tests.security.hosts import Hosts, client_context, server_context
-from tests.security.use import fingerprint, is_readable, known_hosts, on_pipes, own_key, run, words
+from tests.support.certificates import Made
+from tests.support.fake_hosts import Hosts, client_context, server_context
+from tests.support.in_process import InProcessService, with_service
+from tests.support.service import Service
+from tests.support.user import fingerprint, is_readable, known_hosts, on_pipes, own_key, run, words
+from tests.support.waiting import PATIENCE
 
 
-def _start_with(line: Line, identity: Made, *, apart: bool = False) -> str:
+def _start_with(service: Service, identity: Made, *, apart: bool = False) -> str:
     """The daemon shows `identity`; the configuration's path."""
     place = f'certificate = "{identity.both}"\n'
     if apart:
         place = f'certificate = "{identity.certificate}"\nkey = "{identity.key}"\n'
-    config = line.configure(place)
-    line.start("--config", config)
+    config = service.configure(place)
+    service.start("--config", config)
     return config
 
 
 # ------------------------------------------------------------------ the system's authorities
 
 
-def test_a_host_that_an_authority_vouches_for_needs_no_pin(idle_line: Line, hosts: Hosts) -> None:
+def test_a_host_that_an_authority_vouches_for_needs_no_pin(idle_service: Service, hosts: Hosts) -> None:
     authority = hosts.identity("Test CA", authority=True)
-    _start_with(idle_line, hosts.identity("localhost", by=authority))
-    result = run(idle_line, words(idle_line, "--ca"), SSL_CERT_FILE=str(authority.certificate))
+    _start_with(idle_service, hosts.identity("localhost", by=authority))
+    result = run(idle_service, words(idle_service, "--ca"), SSL_CERT_FILE=str(authority.certificate))
     assert result.returncode == 0, result.stderr
-    assert not known_hosts(idle_line).path.exists()
+    assert not known_hosts(idle_service).path.exists()
 
 
 @pytest.mark.parametrize("trouble", ["wrong name", "expired", "unknown authority", "self-signed"])
-def test_a_host_that_no_authority_vouches_for_is_told_nothing(idle_line: Line, hosts: Hosts, trouble: str) -> None:
+def test_a_host_that_no_authority_vouches_for_is_told_nothing(
+    idle_service: Service, hosts: Hosts, trouble: str
+) -> None:
     authority = hosts.identity("Test CA", authority=True)
     identity, says = {
         "wrong name": (hosts.identity("other.example", by=authority), "localhost"),
@@ -56,8 +58,10 @@ def test_a_host_that_no_authority_vouches_for_is_told_nothing(idle_line: Line, h
         "self-signed": (hosts.identity("localhost"), "self"),
     }[trouble]
     host = hosts.fake(identity)
-    known_hosts(idle_line).accept("localhost", host.port, identity.der)  # a pin does not help either
-    result = run(idle_line, words(idle_line, "--ca", port=host.port), SSL_CERT_FILE=str(authority.certificate))
+    known_hosts(idle_service).accept("localhost", host.port, identity.der)  # a pin does not help either
+    result = run(
+        idle_service, words(idle_service, "--ca", port=host.port), SSL_CERT_FILE=str(authority.certificate)
+    )
     assert result.returncode == 7
     assert says in result.stderr
     is_readable(result.stderr)
@@ -66,34 +70,36 @@ def test_a_host_that_no_authority_vouches_for_is_told_nothing(idle_line: Line, h
 
 
 def test_an_accepted_certificate_that_has_expired_is_not_called_a_changed_key(
-    idle_line: Line, hosts: Hosts
+    idle_service: Service, hosts: Hosts
 ) -> None:
     """The key is still the accepted one, so nobody has to be suspected."""
     identity = hosts.identity(ends=-1)
     host = hosts.fake(identity, hangs_up=True)
-    known_hosts(idle_line).accept("localhost", host.port, identity.der)
-    result = run(idle_line, words(idle_line, "--retry-for", "1", port=host.port))
+    known_hosts(idle_service).accept("localhost", host.port, identity.der)
+    result = run(idle_service, words(idle_service, "--retry-for", "1", port=host.port))
     assert "HAS CHANGED" not in result.stderr
     if result.returncode == 7:  # let in by its pin, or refused with the reason
         assert "expired" in result.stderr
 
 
-# ------------------------------------------------------------------ a line's own certificate
+# ------------------------------------------------------------------ a service's own certificate
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_configured_certificate_is_the_one_that_callers_see(idle_line: Line, hosts: Hosts, apart: bool) -> None:
+def test_a_configured_certificate_is_the_one_that_callers_see(
+    idle_service: Service, hosts: Hosts, apart: bool
+) -> None:
     identity = hosts.identity("chat.example")
-    config = _start_with(idle_line, identity, apart=apart)
-    assert fingerprint(idle_line, "--config", config)[0] == identity.fingerprint
-    client = on_pipes(idle_line, "--fingerprint", identity.fingerprint)
+    config = _start_with(idle_service, identity, apart=apart)
+    assert fingerprint(idle_service, "--config", config)[0] == identity.fingerprint
+    client = on_pipes(idle_service, "--fingerprint", identity.fingerprint)
     client.notes("Send the first message")
-    assert not (idle_line.state / str(idle_line.port) / "identity.pem").exists()
+    assert not (idle_service.state / str(idle_service.port) / "identity.pem").exists()
 
 
 @pytest.mark.parametrize("trouble", ["missing", "rubbish", "no key", "wrong key"])
 def test_a_useless_certificate_keeps_the_daemon_from_starting(
-    idle_line: Line, hosts: Hosts, tmp_path: Path, trouble: str
+    idle_service: Service, hosts: Hosts, tmp_path: Path, trouble: str
 ) -> None:
     identity = hosts.identity()
     file = tmp_path / "line.pem"
@@ -104,26 +110,26 @@ def test_a_useless_certificate_keeps_the_daemon_from_starting(
     text = f'certificate = "{file}"\n'
     if trouble == "wrong key":
         text += f'key = "{hosts.identity().key}"\n'
-    result = idle_line.pychatd("start", "--config", idle_line.configure(text))
+    result = idle_service.pychatd("start", "--config", idle_service.configure(text))
     assert result.returncode == 2
     assert str(file) in result.stderr
     is_readable(result.stderr)
     assert "\x1b" not in result.stderr
-    assert not idle_line.alive()
+    assert not idle_service.alive()
 
 
 # ------------------------------------------------------------------ other versions
 
 
-def test_a_host_that_speaks_only_tls_1_2_is_told_nothing(idle_line: Line, hosts: Hosts) -> None:
+def test_a_host_that_speaks_only_tls_1_2_is_told_nothing(idle_service: Service, hosts: Hosts) -> None:
     identity = hosts.identity()
     context = server_context(identity)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     host = hosts.fake(context)
     for accepted in (False, True):
         if accepted:
-            known_hosts(idle_line).accept("localhost", host.port, identity.der)
-        result = run(idle_line, words(idle_line, "--accept-new", port=host.port))
+            known_hosts(idle_service).accept("localhost", host.port, identity.der)
+        result = run(idle_service, words(idle_service, "--accept-new", port=host.port))
         assert result.returncode == 1
         assert "TLS 1.3" in result.stderr
         is_readable(result.stderr)
@@ -131,22 +137,22 @@ def test_a_host_that_speaks_only_tls_1_2_is_told_nothing(idle_line: Line, hosts:
     assert host.told == b""
 
 
-def test_a_caller_that_speaks_only_tls_1_2_does_not_get_in(line: Line) -> None:
+def test_a_caller_that_speaks_only_tls_1_2_does_not_get_in(service: Service) -> None:
     context = client_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with (
-        socket.create_connection(("127.0.0.1", line.port), timeout=PATIENCE) as sock,
+        socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as sock,
         pytest.raises(OSError, match="SSL"),
     ):
         context.wrap_socket(sock)
 
 
-def test_a_caller_that_could_speak_older_versions_speaks_tls_1_3(line: Line) -> None:
+def test_a_caller_that_could_speak_older_versions_speaks_tls_1_3(service: Service) -> None:
     context = client_context()
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     with (
-        socket.create_connection(("127.0.0.1", line.port), timeout=PATIENCE) as sock,
+        socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as sock,
         context.wrap_socket(sock) as tls,
     ):
         assert tls.version() == "TLSv1.3"
@@ -155,11 +161,11 @@ def test_a_caller_that_could_speak_older_versions_speaks_tls_1_3(line: Line) -> 
 # ------------------------------------------------------------------ plain and TLS
 
 
-def test_a_plain_host_gets_no_word_and_the_caller_a_sentence(idle_line: Line, hosts: Hosts) -> None:
+def test_a_plain_host_gets_no_word_and_the_caller_a_sentence(idle_service: Service, hosts: Hosts) -> None:
     host = hosts.fake(None, says=b"\\hello 1 Server session=0 turns=alternate\n\x1b]0;title\x07")
-    known_hosts(idle_line).accept("127.0.0.1", host.port, hosts.identity().der)
+    known_hosts(idle_service).accept("127.0.0.1", host.port, hosts.identity().der)
     for name in ("localhost", "127.0.0.1"):  # not known yet, and known
-        result = run(idle_line, words(idle_line, "--accept-new", host=name, port=host.port))
+        result = run(idle_service, words(idle_service, "--accept-new", host=name, port=host.port))
         assert result.returncode == 1
         assert "does not use TLS" in result.stderr
         is_readable(result.stderr)
@@ -172,27 +178,27 @@ def test_a_plain_host_gets_no_word_and_the_caller_a_sentence(idle_line: Line, ho
 @pytest.mark.parametrize(
     "says", [b"", b"\x16", b"\x15\x03\x03\x00\x02\x02\x28", b"\x16\x03\x03\xff\xff" + b"x" * 999]
 )
-def test_a_host_that_breaks_off_is_told_of_in_a_sentence(idle_line: Line, hosts: Hosts, says: bytes) -> None:
+def test_a_host_that_breaks_off_is_told_of_in_a_sentence(idle_service: Service, hosts: Hosts, says: bytes) -> None:
     host = hosts.fake(None, says=says, hangs_up=True)
-    result = run(idle_line, words(idle_line, "--accept-new", port=host.port))
+    result = run(idle_service, words(idle_service, "--accept-new", port=host.port))
     assert result.returncode in (1, 3)
     is_readable(result.stderr)
     assert f"port {host.port}" in result.stderr
 
 
 def test_a_host_that_hangs_up_behind_the_handshake_does_not_leave_one_waiting(
-    idle_line: Line, hosts: Hosts
+    idle_service: Service, hosts: Hosts
 ) -> None:
     host = hosts.fake(hosts.identity(), hangs_up=True)
-    result = run(idle_line, words(idle_line, "--accept-new", port=host.port))
+    result = run(idle_service, words(idle_service, "--accept-new", port=host.port))
     assert result.returncode == 1
     assert "Connection lost" in result.stderr
 
 
-def test_nc_gets_in_on_this_machine_and_the_console_says_that_it_is_plain(line: Line) -> None:
-    console = line.console()
+def test_nc_gets_in_on_this_machine_and_the_console_says_that_it_is_plain(service: Service) -> None:
+    console = service.console()
     console.sees("Waiting for calls")
-    nc = line.connect()
+    nc = service.connect()
     nc.send("guest> Hi from nc")
     console.sees("guest> Hi from nc")
     console.sees("NOT ENCRYPTED")
@@ -201,14 +207,14 @@ def test_nc_gets_in_on_this_machine_and_the_console_says_that_it_is_plain(line: 
     console.sees("NOT ENCRYPTED: there is no TLS between the two hosts.")
 
 
-def test_where_plain_is_never_taken_nc_reads_one_line_that_helps(idle_line: Line) -> None:
-    idle_line.start("--config", idle_line.configure('plaintext = "never"\n'))
-    nc = idle_line.connect()
+def test_where_plain_is_never_taken_nc_reads_one_line_that_helps(idle_service: Service) -> None:
+    idle_service.start("--config", idle_service.configure('plaintext = "never"\n'))
+    nc = idle_service.connect()
     nc.send("guest> Hi from nc")
     (answer,) = nc.rest()  # to its end: a reset could take the line away before it is read
     assert "encrypted" in answer
     assert "'pychat HOST PORT'" in answer
-    on_pipes(idle_line, "--accept-new").notes("Send the first message")  # and what it names works
+    on_pipes(idle_service, "--accept-new").notes("Send the first message")  # and what it names works
 
 
 class _From(socket.socket):
@@ -244,7 +250,7 @@ def test_plain_is_taken_from_where_it_may_come(
     settings = Settings(7000, plaintext="always" if plaintext == "authorized" else plaintext)
 
     @with_service()
-    async def call(service: Service) -> None:
+    async def call(service: InProcessService) -> None:
         door = Admission(
             service.switchboard, settings, Identity(server_context(identity), identity.fingerprint, names)
         )
@@ -264,13 +270,13 @@ def test_plain_is_taken_from_where_it_may_come(
     call(tmp_path)
 
 
-def test_a_real_nc_talks_in_plain(line: Line) -> None:
+def test_a_real_nc_talks_in_plain(service: Service) -> None:
     nc = shutil.which("nc") or shutil.which("ncat")
     if nc is None:
         pytest.skip("there is no nc")
-    console = line.console()
+    console = service.console()
     console.sees("Waiting for calls")
-    process = line.popen([nc, "127.0.0.1", str(line.port)])
+    process = service.popen([nc, "127.0.0.1", str(service.port)])
     assert isinstance(process, subprocess.Popen)
     assert process.stdin
     process.stdin.write(b"nc> Hi!\n")
@@ -278,10 +284,10 @@ def test_a_real_nc_talks_in_plain(line: Line) -> None:
     console.sees("nc> Hi!")
 
 
-def test_a_key_of_ones_own_that_cannot_be_used_is_told_of_in_a_sentence(line: Line) -> None:
-    own_key(line).parent.mkdir(parents=True)
-    own_key(line).write_bytes(b"\x1b]0;rubbish\x07")
-    result = run(line, words(line, "--accept-new"))
+def test_a_key_of_ones_own_that_cannot_be_used_is_told_of_in_a_sentence(service: Service) -> None:
+    own_key(service).parent.mkdir(parents=True)
+    own_key(service).write_bytes(b"\x1b]0;rubbish\x07")
+    result = run(service, words(service, "--accept-new"))
     assert result.returncode == 1
-    assert str(own_key(line)) in result.stderr
+    assert str(own_key(service)) in result.stderr
     is_readable(result.stderr)

@@ -1,4 +1,4 @@
-"""Who uses a line: people at a client or a console, and what they do, see and are told.
+"""Who uses a service: people at a client or a console, and what they do, see and are told.
 
 Session, Endpoint and reconnect are the real ones; the screen is a list.
 """

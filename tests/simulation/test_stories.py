@@ -21,7 +21,7 @@ HOURS = timedelta(hours=2)
 
 
 def story(**settings: Any) -> Callable[[Play], Callable[[Path], None]]:
-    """Makes a test of a play on a line with these settings."""
+    """Makes a test of a play on a service with these settings."""
 
     def decorate(play: Play) -> Callable[[Path], None]:
         def test(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The world of one run: the line with its daemons, one after the other, and their connections.
+"""The world of one run: the service with its daemons, one after the other, and their connections.
 
 Switchboard, Journal, PeerSession and ConsoleSession are the real ones; what is replaced is what they stand on: the
 event loop (clock), the connections (cable) and the wall clock. A daemon that is killed is thrown away with
@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -33,12 +33,11 @@ from tests.simulation.cable import Cable
 from tests.simulation.checker import Stored
 from tests.simulation.clock import START, Killed
 from tests.simulation.people import Person
-
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+from tests.support.endpoints import NOON
 
 
 class World:
-    """A line, its people, and the story of what was done to them."""
+    """A service, its people, and the story of what was done to them."""
 
     def __init__(self, directory: Path, seed: int = 0, **settings: Any) -> None:
         self.rng = Random(seed)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.system.line import SystemLine
 from tests.system.machine import SOURCE, SUITES, Machine, UnavailableError
+from tests.system.system_service import SystemService
 
 INSTALL = f"""
 source=$(mktemp -d)
@@ -66,24 +66,24 @@ def _ports() -> Iterator[int]:
 
 
 @pytest.fixture
-def idle_line(machine: Machine, _ports: Iterator[int]) -> Iterator[SystemLine]:
-    """A line on a port that no test has used before; nothing of it runs yet."""
-    line = SystemLine(machine, next(_ports))
-    yield line
-    line.stop()
+def idle_service(machine: Machine, _ports: Iterator[int]) -> Iterator[SystemService]:
+    """A service on a port that no test has used before; nothing of it runs yet."""
+    service = SystemService(machine, next(_ports))
+    yield service
+    service.stop()
 
 
 @pytest.fixture
-def line(idle_line: SystemLine) -> SystemLine:
-    """A started line."""
-    idle_line.start()
-    return idle_line
+def service(idle_service: SystemService) -> SystemService:
+    """A started service."""
+    idle_service.start()
+    return idle_service
 
 
 @pytest.fixture
-def other_line(machine: Machine, _ports: Iterator[int]) -> Iterator[SystemLine]:
+def other_service(machine: Machine, _ports: Iterator[int]) -> Iterator[SystemService]:
     """A second one beside it."""
-    line = SystemLine(machine, next(_ports))
-    line.start()
-    yield line
-    line.stop()
+    service = SystemService(machine, next(_ports))
+    service.start()
+    yield service
+    service.stop()

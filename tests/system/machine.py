@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.e2e.ends import PATIENCE, Piped, wait_for
+from tests.support.programs import Piped
+from tests.support.waiting import PATIENCE, wait_for
 
 PACKAGES = (
     "systemd,systemd-sysv,dbus,libnss-systemd,procps,util-linux,"

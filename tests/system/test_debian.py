@@ -17,8 +17,8 @@ import pytest
 from pychat_client import __version__
 from pychat_client.errors import ExitStatus
 from tests.system.conftest import booted
-from tests.system.line import SystemLine
 from tests.system.machine import BUILD_SECONDS, REPOSITORY, SOURCE, SUITES, Machine
+from tests.system.system_service import SystemService
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
 
@@ -32,7 +32,7 @@ TOOLS_MISSING = 3
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y"
 
 _ports = itertools.count(7000)
-"""A line of its own for each test: its predecessors' clients and consoles still call theirs."""
+"""A service of its own for each test: clients and consoles of earlier tests still call theirs."""
 
 FILES = r"""
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /mnt -o -path /root \
@@ -80,15 +80,15 @@ def bare(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 @pytest.fixture
-def line(bare: Machine, packages: str) -> Iterator[SystemLine]:
-    """A line of a machine on which the packages have just been installed; it does not run yet."""
+def service(bare: Machine, packages: str) -> Iterator[SystemService]:
+    """A service on a machine on which the packages have just been installed; it does not run yet."""
     bare.run(f"{APT} install {packages}; usermod --append --groups pychat alice")
-    yield SystemLine(bare, next(_ports))
+    yield SystemService(bare, next(_ports))
     bare.run(f"{APT} purge pychat pychatd")
 
 
-def version(line: SystemLine) -> str:
-    return line.machine.run("pychatd --version").stdout.split()[1]
+def version(service: SystemService) -> str:
+    return service.machine.run("pychatd --version").stdout.split()[1]
 
 
 def test_lintian_finds_nothing(packages: str) -> None:
@@ -110,30 +110,30 @@ def test_built_again_they_are_the_same(bare: Machine, packages: str) -> None:
     assert first == second
 
 
-def test_installed_two_people_talk(line: SystemLine) -> None:
-    documents = line.machine.run("dpkg --listfiles pychatd").stdout
+def test_installed_two_people_talk(service: SystemService) -> None:
+    documents = service.machine.run("dpkg --listfiles pychatd").stdout
     assert "/pychatd/systemd.md" in documents
     assert "/pychatd/CHANGELOG.md" in documents
-    line.machine.run(f"systemd-analyze verify --man=no {line.unit}")
-    line.machine.run(f"systemctl enable --now {line.unit}")
-    refused = line.machine.run(f"pychatd-console {line.port}", user="bob", check=False)
+    service.machine.run(f"systemd-analyze verify --man=no {service.unit}")
+    service.machine.run(f"systemctl enable --now {service.unit}")
+    refused = service.machine.run(f"pychatd-console {service.port}", user="bob", check=False)
     assert refused.returncode == ExitStatus.REFUSED
-    console, client = line.talk()
+    console, client = service.talk()
     console.enter("Hello, Client1")
     client.says("alice> Hello, Client1")
     client.enter("\\quit")
     assert client.exit_status() == ExitStatus.OK
 
 
-def test_an_upgrade_keeps_the_conversation(line: SystemLine, next_packages: str) -> None:
-    line.machine.run("echo 'grace = 30' >>/etc/pychatd/pychatd.toml")
-    line.start()
-    waiting = SystemLine(line.machine, next(_ports))
-    line.machine.run(f"systemctl enable --now {waiting.socket}")
-    console, client = line.talk()
-    before = line.show("MainPID")
+def test_an_upgrade_keeps_the_conversation(service: SystemService, next_packages: str) -> None:
+    service.machine.run("echo 'grace = 30' >>/etc/pychatd/pychatd.toml")
+    service.start()
+    waiting = SystemService(service.machine, next(_ports))
+    service.machine.run(f"systemctl enable --now {waiting.socket}")
+    console, client = service.talk()
+    before = service.show("MainPID")
     with ThreadPoolExecutor() as pool:
-        upgrade = pool.submit(line.machine.run, f"{APT} install {next_packages}")
+        upgrade = pool.submit(service.machine.run, f"{APT} install {next_packages}")
         rounds = 0
         while not upgrade.done() or rounds < 3:
             rounds += 1
@@ -142,55 +142,56 @@ def test_an_upgrade_keeps_the_conversation(line: SystemLine, next_packages: str)
             client.enter(f"Answer {rounds}.")
             console.says(f"Answer {rounds}.")
         upgrade.result()
-    assert version(line) == NEXT_VERSION
-    assert line.show("ActiveState") == "active"
-    assert line.show("MainPID") != before
-    line.has_status("Talking with Client1 from ")
+    assert version(service) == NEXT_VERSION
+    assert service.show("ActiveState") == "active"
+    assert service.show("MainPID") != before
+    service.has_status("Talking with Client1 from ")
     for end, word in ((console, "Answer"), (client, "Question")):  # none lost, doubled or out of order
         numbers = re.findall(rf"> {word} (\d+)\.$", end.out(), re.MULTILINE)
         assert numbers == [str(number + 1) for number in range(rounds)]
-    assert "grace = 30" in line.machine.run("cat /etc/pychatd/pychatd.toml").stdout
+    assert "grace = 30" in service.machine.run("cat /etc/pychatd/pychatd.toml").stdout
     assert waiting.has_left()
     waiting.client().notes("Send the first message")
     client.enter("\\quit")
     assert client.exit_status() == ExitStatus.OK
 
 
-def test_removed_the_lines_stop_and_what_was_said_stays(line: SystemLine, packages: str) -> None:
-    other = SystemLine(line.machine, next(_ports))
-    line.start()
+def test_removed_the_lines_stop_and_what_was_said_stays(service: SystemService, packages: str) -> None:
+    other = SystemService(service.machine, next(_ports))
+    service.start()
     other.start()
-    _, client = line.talk()
+    _, client = service.talk()
     client.enter("\\quit")
     client.exit_status()
-    line.machine.run(f"{APT} remove pychatd")
-    assert (line.show("ActiveState"), other.show("ActiveState")) == ("inactive", "inactive")
-    assert line.machine.run("pgrep --full 'pychatd [r]un'", check=False).stdout == ""
-    assert line.machine.run("ls /run/pychatd /usr/bin/pychatd", check=False).stdout == ""
-    line.machine.run(f"{APT} install {packages}")
-    line.start()
-    assert "Client1> Hi!" in line.machine.run(f"pychatd-console --history {line.port}", user="alice").stdout
+    service.machine.run(f"{APT} remove pychatd")
+    assert (service.show("ActiveState"), other.show("ActiveState")) == ("inactive", "inactive")
+    assert service.machine.run("pgrep --full 'pychatd [r]un'", check=False).stdout == ""
+    assert service.machine.run("ls /run/pychatd /usr/bin/pychatd", check=False).stdout == ""
+    service.machine.run(f"{APT} install {packages}")
+    service.start()
+    assert "Client1> Hi!" in service.machine.run(f"pychatd-console --history {service.port}", user="alice").stdout
 
 
 def test_purged_nothing_is_left(bare: Machine, packages: str) -> None:
-    line = SystemLine(bare, next(_ports))
+    service = SystemService(bare, next(_ports))
     bare.run("mkdir --parents /var/lib/private; chmod 700 /var/lib/private")  # systemd's own, for any unit
     before = set(bare.run(FILES).stdout.splitlines())
     bare.run(f"{APT} install {packages}; usermod --append --groups pychat alice")
-    bare.run(f"systemctl enable --now {line.unit}; echo x >/etc/pychatd/own.pem")
-    line.talk()
+    bare.run(f"systemctl enable --now {service.unit}; echo x >/etc/pychatd/own.pem")
+    service.talk()
     bare.run(f"{APT} purge pychat pychatd")
     assert set(bare.run(FILES).stdout.splitlines()) ^ before == set()
-    assert line.show("ActiveState") == "inactive"
+    assert service.show("ActiveState") == "inactive"
 
 
-def test_purged_what_units_of_ones_own_use_is_left(line: SystemLine) -> None:
+def test_purged_what_units_of_ones_own_use_is_left(service: SystemService) -> None:
     own = "/etc/systemd/system/pychatd@.service"
-    line.machine.run(f"cp /usr/lib/systemd/system/pychatd@.service {own}; echo x >/etc/pychatd/own.pem")
-    line.machine.run(f"systemctl daemon-reload; systemctl enable --now {line.unit}")
-    line.machine.run(f"{APT} purge pychatd")
-    left = f"{line.state}/journal.db /etc/pychatd/own.pem /etc/systemd/system/multi-user.target.wants/{line.unit}"
-    line.machine.run(f"ls {left}; rm {left} {own}")
+    service.machine.run(f"cp /usr/lib/systemd/system/pychatd@.service {own}; echo x >/etc/pychatd/own.pem")
+    service.machine.run(f"systemctl daemon-reload; systemctl enable --now {service.unit}")
+    service.machine.run(f"{APT} purge pychatd")
+    wanted = f"/etc/systemd/system/multi-user.target.wants/{service.unit}"
+    left = f"{service.state}/journal.db /etc/pychatd/own.pem {wanted}"
+    service.machine.run(f"ls {left}; rm {left} {own}")
 
 
 # ------------------------------------------------------------------ without the packages
@@ -217,9 +218,9 @@ def documented(after: str) -> str:
 def test_the_units_are_placed_as_documented(bare: Machine) -> None:
     bare.run(PROGRAMS)
     bare.run(f"cd {SOURCE}; {documented('Then, in the checkout')}")
-    line = SystemLine(bare, next(_ports))
-    bare.run(f"usermod --append --groups pychat alice; systemctl enable --now {line.unit}")
-    console, client = line.talk()
+    service = SystemService(bare, next(_ports))
+    bare.run(f"usermod --append --groups pychat alice; systemctl enable --now {service.unit}")
+    console, client = service.talk()
     console.enter("Hello, Client1")
     client.says("alice> Hello, Client1")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from pychat_client.ui.resize import REST_SECONDS
-from tests.e2e.ends import wait_for
+from tests.support.waiting import wait_for
 
 Seen = TypeVar("Seen")
 

@@ -1,12 +1,8 @@
-"""A service for each test, as in tests/e2e. The emulators of X run only on request (`-m terminals`)."""
+"""The emulators of X run only on request (`-m terminals`)."""
 
 from __future__ import annotations
 
 import pytest
-
-from tests.e2e.conftest import idle_line
-
-__all__ = ["idle_line"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pexpect
 
-from tests.e2e import tmux
-from tests.e2e.ends import wait_for
+from tests.support import tmux
+from tests.support.waiting import wait_for
 from tests.terminals.base import Emulator, settled
 
 

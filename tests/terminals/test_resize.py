@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import BIN, Line, Terminal
+from tests.support.programs import Terminal
+from tests.support.service import BIN, Service
 from tests.terminals.base import Emulator, settled
 from tests.terminals.multiplexers import GnuScreen, Tmux
 from tests.terminals.x import Alacritty, Kitty, Mlterm, St, Urxvt, Vte, Xterm
@@ -27,28 +28,28 @@ LOWER = [(80, rows) for rows in (*range(23, 9, -1), *range(11, 25))]
 
 
 @pytest.fixture(params=[Tmux, GnuScreen, *(pytest.param(one, marks=pytest.mark.terminals) for one in ON_X)])
-def emulator(request: pytest.FixtureRequest, idle_line: Line, tmp_path: Path) -> Iterator[Emulator]:
+def emulator(request: pytest.FixtureRequest, idle_service: Service, tmp_path: Path) -> Iterator[Emulator]:
     kind: type[Emulator] = request.param
     if missing := kind.missing():
         pytest.skip(f"not installed: {missing}")
-    idle_line.start("--turns", "free")
+    idle_service.start("--turns", "free")
     directory = tmp_path / "window"
     directory.mkdir()
-    one = kind(directory, idle_line.env)
+    one = kind(directory, idle_service.env)
     yield one
     one.close()
 
 
 @pytest.fixture
-def console(emulator: Emulator, idle_line: Line) -> Terminal:
+def console(emulator: Emulator, idle_service: Service) -> Terminal:
     """A client in the emulator, a console elsewhere, and some messages."""
-    words = ["--accept-new", "--handle", "Bob", "localhost", str(idle_line.port)]
+    words = ["--accept-new", "--handle", "Bob", "localhost", str(idle_service.port)]
     emulator.start(str(BIN / "pychat"), *words)
     emulator.sees("Send the first message")
     emulator.type("Hi!")
     emulator.enter()
     emulator.sees("Bob> Hi!")
-    console = idle_line.console()
+    console = idle_service.console()
     console.sees("Bob> Hi!")
     talk(console, emulator)
     return console
@@ -109,12 +110,12 @@ def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: li
     assert MESSAGES[-1] in emulator.text(), "the newest one is in the window now"
 
 
-def test_console(emulator: Emulator, idle_line: Line) -> None:
+def test_console(emulator: Emulator, idle_service: Service) -> None:
     """The console has the same screen."""
-    runtime = ["--runtime-directory", str(idle_line.runtime)]
-    emulator.start(str(BIN / "pychatd-console"), str(idle_line.port), *runtime, "--handle", "Server")
+    runtime = ["--runtime-directory", str(idle_service.runtime)]
+    emulator.start(str(BIN / "pychatd-console"), str(idle_service.port), *runtime, "--handle", "Server")
     emulator.sees("Waiting for calls")
-    client = idle_line.client()
+    client = idle_service.client()
     client.sees("Send the first message")
     for word in MESSAGES:
         client.enter(f"{word} is a message")

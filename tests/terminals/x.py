@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from tests.e2e.ends import wait_for
+from tests.support.waiting import wait_for
 from tests.terminals.base import Emulator, settled
 
 DISPLAY = "4000x1600x24"

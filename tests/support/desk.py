@@ -21,9 +21,9 @@ from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.screen import Screen
 from pychat_client.ui.terminal import Terminal
 from pychat_client.ui.theme import UNCOLOURED, Theme
-from tests.aio import Raw, attach
+from tests.support.endpoints import HELLO
+from tests.support.raw_ends import AsyncEnd, attach
 
-HELLO = "\\hello 1 alice session=5f0c turns="
 COLUMNS, ROWS = 80, 50
 
 ALT_ENTER, ALT_UP, UP, RIGHT = "\x1b\r", "\x1b[1;3A", "\x1b[A", "\x1b[C"
@@ -40,7 +40,7 @@ class Desk:
         keyboard: PipeInput,
         written: io.StringIO,
         session: Session,
-        raw: Raw,
+        raw: AsyncEnd,
     ) -> None:
         self.screen = screen
         self.terminal = terminal
@@ -122,7 +122,7 @@ async def desk(
         session.connection_made(connection)
         running = asyncio.create_task(screen.run(session))
         one = Desk(screen, terminal, keyboard, written, session, raw)
-        await one.says(HELLO + turns)
+        await one.says(HELLO.replace("turns=free", f"turns={turns}"))
         try:
             yield one
         finally:

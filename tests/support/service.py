@@ -1,9 +1,4 @@
-"""The real programs on real pseudo-terminals, and what their screens show.
-
-`Line` is a daemon on a free port with directories of its own; `Terminal` is a program on a pty whose
-output goes through a terminal emulator (pyte), so that a test looks at what a person would see.
-Waiting is always for a condition, with a bound.
-"""
+"""A service for tests of the real programs: a daemon on a free port, with directories and a syslog of its own."""
 
 from __future__ import annotations
 
@@ -17,53 +12,22 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.ends import PATIENCE, Piped, RawPeer, Terminal, wait_for
-
-__all__ = ["BIN", "PATIENCE", "Line", "Piped", "RawPeer", "Terminal", "free_port", "wait_for"]
+from tests.support.ports import free_port
+from tests.support.programs import Piped, Terminal
+from tests.support.raw_ends import BlockingEnd
+from tests.support.waiting import PATIENCE, wait_for
 
 BIN = Path(sys.executable).parent
 
 
-_SHARE = 200
-"""Ports that one process of tests has for itself."""
-
-
-@cache
-def _share() -> tuple[Iterator[int], socket.socket]:
-    """Ports that no other process of tests on this machine takes, and what holds them for as long as we live.
-
-    Between a test's choice of a port and its daemon's bind(2), and while a daemon is started anew, nobody holds
-    it. None is among those that the kernel chooses itself (ip_local_port_range): a connection could be given it.
-    """
-    claim = socket.socket(socket.AF_UNIX)
-    for first in range(10_000, 32_768 - _SHARE, _SHARE):
-        with suppress(OSError):
-            claim.bind(f"\0pychat-tests-{first}")  # abstract (unix(7)): as far as ports reach, and gone with us
-            return cycle(range(first, first + _SHARE)), claim
-    raise AssertionError("too many processes run tests")
-
-
-def free_port() -> int:
-    """A port that nobody has, in either family, nor will be given by the kernel or to other tests meanwhile."""
-    ports, _ = _share()
-    while True:
-        port = next(ports)
-        with suppress(OSError), socket.socket(socket.AF_INET6) as sock:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            sock.bind(("::", port))
-            return port
-
-
-class Line:
+class Service:
     """A daemon's port, directories and syslog socket; the daemon itself is started by the test."""
 
     def __init__(self, directory: Path, runtime: Path | None = None) -> None:
-        """runtime: where lines that run beside each other are; by default this one has its own."""
+        """runtime: the directory of services that run beside each other; by default, this one has its own."""
         self.port = free_port()
         self.directory = directory
         self.runtime = runtime or directory / "run"
@@ -77,7 +41,7 @@ class Line:
         self._reader.start()
         self._terminals: list[Terminal] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._callers: list[RawPeer] = []
+        self._callers: list[BlockingEnd] = []
         self.env = {
             **os.environ,
             "HOME": str(directory),
@@ -92,7 +56,7 @@ class Line:
     # -------------------------------------------------------------- the daemon
 
     def pychatd(self, command: str, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        """Runs `pychatd COMMAND PORT` to its end, with this line's directories."""
+        """Runs `pychatd COMMAND PORT` to its end, with the directories of this service."""
         return subprocess.run(
             self.command(command, *options),
             env=self.env,
@@ -214,19 +178,19 @@ class Line:
         return Piped(self.popen(words))
 
     def popen(self, words: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
-        """A process on pipes that is ended with this line."""
+        """A process on pipes; it ends with this service."""
         pipe = subprocess.PIPE
         process = subprocess.Popen(words, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, **more)
         self._processes.append(process)
         return process
 
-    def connect(self) -> RawPeer:
+    def connect(self) -> BlockingEnd:
         """A bare TCP connection, as nc makes it."""
-        caller = RawPeer(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE))
+        caller = BlockingEnd(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE))
         self._callers.append(caller)
         return caller
 
-    def greeted(self, handle: str = "Client1") -> RawPeer:
+    def greeted(self, handle: str = "Client1") -> BlockingEnd:
         """A bare version-1 connection that has said hello and read the answer."""
         caller = self.connect()
         caller.send(f"\\hello 1 {handle}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.ends import wait_for
+from tests.support.waiting import wait_for
 
 
 class Tmux:

@@ -1,17 +1,11 @@
-"""What a test talks through: a program on a terminal or on pipes, or a bare connection.
-
-Waiting is always for a condition, with a bound.
-"""
+"""Programs that a test talks to: on a terminal, or on pipes."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
-import socket
-import struct
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -19,65 +13,7 @@ from typing import Any
 import pexpect
 import pyte
 
-PATIENCE = float(os.environ.get("PYCHAT_TEST_PATIENCE", "20"))
-"""Seconds until a condition that never comes true fails a test; a loaded machine is slow, not wrong."""
-
-
-def wait_for(
-    condition: Callable[[], object], what: str, seconds: float = PATIENCE, shown: Callable[[], str] | None = None
-) -> None:
-    """Waits until `condition` holds; fails with `what` after a while, and with what is shown then."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            shows = "" if shown is None else f"; it shows:\n{shown()}"
-            raise AssertionError(f"not within {seconds:.0f} s: {what}{shows}")
-        time.sleep(0.01)
-
-
-class RawPeer:
-    """A bare TCP connection: lines out, lines in."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
-        self._file = sock.makefile("rb")
-
-    def send(self, *lines: str | bytes) -> None:
-        """Sends `lines` in one write, each with its line feed."""
-        self.raw(b"".join((line.encode() if isinstance(line, str) else line) + b"\n" for line in lines))
-
-    def raw(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def line(self) -> str:
-        """The next line, without its line feed; empty at the end of the connection."""
-        return self._file.readline().decode().removesuffix("\n")
-
-    def reads(self, *starts: str) -> str:
-        """Reads lines until one begins with one of `starts`; that line."""
-        before = []
-        while line := self.line():
-            if line.startswith(starts):
-                return line
-            before.append(line)
-        raise AssertionError(f"no line that begins with {starts}, but {before}")
-
-    def rest(self) -> list[str]:
-        """All lines until the other side closes."""
-        return self._file.read().decode().splitlines()
-
-    def end(self) -> None:
-        """Sends no more; still reads."""
-        self.socket.shutdown(socket.SHUT_WR)
-
-    def reset(self) -> None:
-        """Ends the connection with RST."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close()
-
-    def close(self) -> None:
-        self._file.close()
-        self.socket.close()
+from tests.support.waiting import PATIENCE, wait_for
 
 
 class Piped:
@@ -154,7 +90,7 @@ class _AnsweringScreen(pyte.HistoryScreen):
 
 
 class Terminal:
-    """A program on a pty, and the screen a person would see."""
+    """A program on a pty, and the screen that a person would see, through a terminal emulator (pyte)."""
 
     def __init__(
         self, words: Sequence[str], env: dict[str, str], columns: int, lines: int, *, answers: bool = True

@@ -19,32 +19,22 @@ from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.service_status import status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
-from tests.aio import Raw, attach, connected, in_loop
+from tests.support.aio import in_loop
+from tests.support.raw_ends import AsyncEnd, ConsoleEnd, attach, connected
 
-R = TypeVar("R", bound=Raw)
+R = TypeVar("R", bound=AsyncEnd)
 ADDRESS = "198.51.100.7:40000"
 TOKEN = "5f0c"
 
 
-class RawConsole(Raw):
-    """A console. `say` acks first what the console has been told; `say_blindly` does not."""
-
-    async def say(self, *lines: str) -> None:
-        speaks = any(line.startswith(("alice> ", "\\quit")) for line in lines)
-        await super().say(*(["\\ack 0"] if speaks else []), *lines)
-
-    async def say_blindly(self, *lines: str) -> None:
-        await super().say(*lines)
-
-
-class Service:
+class InProcessService:
     """A switchboard on a real journal, and the raw ends of the connections that the test makes to it."""
 
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
         self.file = directory / "journal.db"
         self._settings = Settings(7000, **settings)
         self._connections: list[Connection] = []
-        self._raws: list[Raw] = []
+        self._raws: list[AsyncEnd] = []
         self._open()
 
     def _open(self) -> None:
@@ -65,7 +55,7 @@ class Service:
         await self.close()
         self._open()
 
-    async def connect(self, owner: PeerSession | ConsoleSession) -> Raw:
+    async def connect(self, owner: PeerSession | ConsoleSession) -> AsyncEnd:
         return self._remember(owner.connection, await attach(owner.connection))
 
     def _remember(self, connection: Connection, raw: R) -> R:
@@ -73,19 +63,19 @@ class Service:
         self._raws.append(raw)
         return raw
 
-    async def call(self, *lines: str) -> Raw:
+    async def call(self, *lines: str) -> AsyncEnd:
         """A caller's connection that sends `lines`."""
         raw = await self.connect(PeerSession(self.switchboard, ADDRESS, lambda _: None, secure=True))
         if lines:
             await raw.say(*lines)
         return raw
 
-    async def resume(self, token: str, *lines: str, got: int = 0, call: int | None = None) -> Raw:
+    async def resume(self, token: str, *lines: str, got: int = 0, call: int | None = None) -> AsyncEnd:
         """The peer's next call: it has received `got` messages, and says `lines` behind its hello."""
         number = "" if call is None else f" call={call}"
         return await self.call(f"\\hello 1 Bob session={token} got={got}{number}", *lines)
 
-    async def greeted(self, handle: str = "Bob") -> tuple[Raw, str]:
+    async def greeted(self, handle: str = "Bob") -> tuple[AsyncEnd, str]:
         """A caller that has read the daemon's hello; and its token."""
         raw = await self.call(f"\\hello 1 {handle}")
         hello = await hello_of(raw)
@@ -93,14 +83,14 @@ class Service:
         await raw.news()
         return raw, hello.session
 
-    async def peer(self, *texts: str, handle: str = "Bob") -> tuple[Raw, str]:
+    async def peer(self, *texts: str, handle: str = "Bob") -> tuple[AsyncEnd, str]:
         """A peer that has sent `texts` and has read the acks; and its token."""
         raw, token = await self.greeted(handle)
         await raw.say(*(f"{handle}> {text}" for text in texts))
         assert f"\\ack {len(texts)}" in await raw.news()
         return raw, token
 
-    async def classic(self, *lines: str) -> Raw:
+    async def classic(self, *lines: str) -> AsyncEnd:
         """A peer at nc, after its first message. The daemon waits for a pause before it knows what calls."""
         raw = await self.call(*lines)
         while self.switchboard.conversation is None:
@@ -110,15 +100,15 @@ class Service:
     def console_session(self, user: str = "alice") -> ConsoleSession:
         return ConsoleSession(self.switchboard, user, partial(status_json, self.switchboard))
 
-    async def console(self, words: str = "") -> RawConsole:
+    async def console(self, words: str = "") -> ConsoleEnd:
         """An attached console that has read its hello, and nothing more."""
         session = self.console_session("alice (pid 7)")
-        raw = self._remember(session.connection, RawConsole(await connected(session.connection)))
+        raw = self._remember(session.connection, ConsoleEnd(await connected(session.connection)))
         await raw.say(f"\\hello 1 alice{words}")
         assert (await raw.hear()).startswith("\\hello 1 alice")
         return raw
 
-    async def talk(self, *, acked: bool = False) -> tuple[RawConsole, Raw, str]:
+    async def talk(self, *, acked: bool = False) -> tuple[ConsoleEnd, AsyncEnd, str]:
         """A console and a peer that has said "Hi!", which the console has read; and the peer's token.
 
         acked: the console has also acked it."""
@@ -129,13 +119,13 @@ class Service:
         await console.news()
         return console, peer, token
 
-    async def lose(self, raw: Raw) -> None:
+    async def lose(self, raw: AsyncEnd) -> None:
         """Cuts the connection, and waits until the daemon has noticed."""
         raw.hang_up()
         connection = self._connections[self._raws.index(raw)]
         await connection.closed
 
-    def transport(self, raw: Raw) -> asyncio.Transport:
+    def transport(self, raw: AsyncEnd) -> asyncio.Transport:
         """The daemon's end of a connection."""
         transport = self._connections[self._raws.index(raw)]._transport
         assert transport is not None
@@ -168,14 +158,14 @@ class Service:
         return turn_state.peer, turn_state.operator
 
 
-async def hello_of(raw: Raw) -> wire.Hello:
+async def hello_of(raw: AsyncEnd) -> wire.Hello:
     """The daemon's answer to a hello, which is the next service."""
     hello = await raw.frame()
     assert isinstance(hello, wire.Hello)
     return hello
 
 
-ServiceTest = Callable[[Service], Coroutine[Any, Any, None]]
+ServiceTest = Callable[[InProcessService], Coroutine[Any, Any, None]]
 
 
 def with_service(**settings: Any) -> Callable[[ServiceTest], Callable[[Path], None]]:
@@ -183,7 +173,7 @@ def with_service(**settings: Any) -> Callable[[ServiceTest], Callable[[Path], No
 
     def decorate(test: ServiceTest) -> Callable[[Path], None]:
         async def run(tmp_path: Path) -> None:
-            service = Service(tmp_path, settings)
+            service = InProcessService(tmp_path, settings)
             try:
                 await test(service)
             finally:

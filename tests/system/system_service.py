@@ -1,4 +1,4 @@
-"""A line as an administrator has it: an instance of pychatd@.service."""
+"""A service as an administrator has it: an instance of pychatd@.service."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.e2e.ends import Piped, wait_for
+from tests.support.programs import Piped
+from tests.support.waiting import wait_for
 from tests.system.machine import Machine
 
 
-class SystemLine:
+class SystemService:
     """`pychatd@PORT` on a machine."""
 
     def __init__(self, machine: Machine, port: int) -> None:
@@ -25,7 +26,7 @@ class SystemLine:
         self.machine.run(f"systemctl start {self.unit}")
 
     def listen(self) -> None:
-        """Its socket alone: the line waits for the first call, without a process."""
+        """Its socket alone: the service waits for the first call, without a process."""
         self.machine.run(f"systemctl start {self.socket}")
 
     def stop(self) -> None:
@@ -34,7 +35,7 @@ class SystemLine:
 
     @contextmanager
     def configured(self, text: str) -> Iterator[None]:
-        """With `text` as the configuration of all lines; none of them has read it yet."""
+        """With `text` as the configuration of all services; none of them has read it yet."""
         self.machine.run(f"mkdir -p /etc/pychatd; cat >/etc/pychatd/pychatd.toml <<'END'\n{text}\nEND\n")
         try:
             yield
@@ -71,7 +72,7 @@ class SystemLine:
         )
 
     def has_status(self, words: str) -> None:
-        """Waits until systemd's status text of the line is `words`."""
+        """Waits until systemd's status text of the service has `words`."""
         wait_for(lambda: words in self.show("StatusText"), f"{words!r} in the status text")
 
     def journal(self, *options: str) -> list[str]:

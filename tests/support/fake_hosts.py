@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e.ends import PATIENCE, wait_for
-from tests.security import certificates
-from tests.security.certificates import Made
+from tests.support import certificates
+from tests.support.certificates import Made
+from tests.support.waiting import PATIENCE, wait_for
 
 
 def server_context(identity: Made) -> ssl.SSLContext:
