@@ -234,7 +234,7 @@ def test_the_daemon_closes_inherited_descriptors(idle_service: Service) -> None:
 def test_private_files_are_private_with_any_umask(idle_service: Service) -> None:
     old = os.umask(0)
     try:
-        idle_service.start()
+        assert idle_service.pychatd("start").returncode == 0
     finally:
         os.umask(old)
     idle_service.talk()

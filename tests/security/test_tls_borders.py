@@ -28,7 +28,7 @@ def _start_with(service: Service, identity: Made, *, apart: bool = False) -> str
     if apart:
         place = f'certificate = "{identity.certificate}"\nkey = "{identity.key}"\n'
     config = service.configure(place)
-    service.start("--config", config)
+    assert service.pychatd("start", "--config", config).returncode == 0
     return config
 
 
