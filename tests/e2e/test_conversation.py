@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import stat
 
-import pytest
-
 from tests.support.service import Service
 
 
@@ -260,13 +258,6 @@ def test_wrong_handles_are_explained_and_asked_again(service: Service) -> None:
     client.line_is("Tencharact>")
     client.enter("Hi!")
     console.sees("Tencharact> Hi!")
-
-
-@pytest.mark.parametrize("handle", ["Elevenchars", "two words", "", "a>b", "a\\b"])
-def test_a_wrong_handle_option_is_a_usage_error(idle_service: Service, handle: str) -> None:
-    client = idle_service.client(handle)
-    assert client.exit_status() == 2
-    client.sees("pychat: ")
 
 
 def test_up_brings_back_what_was_typed_in_an_earlier_run(service: Service) -> None:

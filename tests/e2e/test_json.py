@@ -301,15 +301,6 @@ def test_typing_is_part_of_the_state(service: Service, console: Program) -> None
     console.tells("state", typing=False)
 
 
-@pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
-@pytest.mark.parametrize("wrong", [["--nothing"], ["--retry-for", "soon"]])
-def test_a_wrong_option_writes_to_stderr_only(idle_service: Service, program: str, wrong: list[str]) -> None:
-    piped = idle_service.plain(program, "--json", *wrong)
-    assert piped.exit_status() == 2
-    assert piped.out() == ""
-    assert wrong[0] in piped.notices()
-
-
 # ------------------------------------------------------------------ the bot
 
 

@@ -215,15 +215,6 @@ def test_a_wrong_fingerprint_ends_the_call_and_nothing_is_sent(
     assert kept == (identity.der if known else None)
 
 
-@pytest.mark.parametrize("word", ["SHA256:abc", "MD5:" + "A" * 43, "SHA256:" + "A" * 42 + "!", ""])
-def test_what_is_no_fingerprint_is_wrong_use(idle_service: Service, hosts: Hosts, word: str) -> None:
-    host = hosts.fake(hosts.identity())
-    result = run(idle_service, words(idle_service, "--fingerprint", word, port=host.port))
-    assert result.returncode == 2
-    is_readable(result.stderr)
-    assert host.visits == []
-
-
 def test_forget_removes_one_pin_and_no_other(idle_service: Service, hosts: Hosts) -> None:
     pins = known_hosts(idle_service)
     for name, port in (("localhost", 7000), ("localhost", 7001), ("other.example", 7000)):
