@@ -255,7 +255,7 @@ def test_an_interrupt_is_an_end_too(client: Program) -> None:
     assert client.piped.exit_status() == 130
 
 
-def test_a_reader_that_goes_away_ends_the_program_without_a_traceback(
+def test_a_closed_stdout_ends_the_program_without_a_traceback(
     service: Service, console: Program, client: Program
 ) -> None:
     assert client.piped.process.stdout
