@@ -152,20 +152,3 @@ def test_our_own_daemon_is_a_classic_server(service: Service) -> None:
     ann.enter("more")
     ann.notes("Bob ended the conversation")
     assert ann.exit_status() == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--no-hello"], "need --classic"),
-        (["--hello", "20211"], "need --classic"),
-        (["--classic", "--wait"], "only once"),
-        (["--classic", "--retry-for", "3"], "only once"),
-        (["--classic", "--accept-new"], "has no key"),
-        (["--classic", "--end-mark", "a\nb"], "visible"),
-    ],
-)
-def test_options_that_do_not_go_together(options: list[str], words: str, idle_service: Service) -> None:
-    ann = Piped(idle_service.popen([str(BIN / "pychat"), "127.0.0.1", "7000", "--handle", "Ann", *options]))
-    ann.notes(words)
-    assert ann.exit_status() == 2

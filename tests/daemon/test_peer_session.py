@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from pychat_client.transport import connection
 from pychatd.conversation import peer_session
 from tests.support.in_process import InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -119,3 +120,32 @@ async def test_a_classic_caller_can_shorten_a_refused_message(service: InProcess
     while service.switchboard.conversation is None:
         await asyncio.sleep(0.01)
     assert service.counts() == (1, 0)
+
+
+@pytest.fixture
+def short_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (connection, peer_session):
+        monkeypatch.setattr(module, "FINISH_SECONDS", SHORT)
+
+
+@pytest.mark.usefixtures("short_finish")
+@with_service()
+async def test_a_peer_that_does_not_ack_the_end_is_closed(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    await console.say("alice> Bye", "\\quit")
+    assert (await peer.rest())[-1] == "\\quit"
+
+
+@pytest.mark.usefixtures("short_finish")
+@with_service()
+async def test_a_classic_peer_can_read_the_quit_for_longer(service: InProcessService) -> None:
+    """Its program may wait at its prompt: it writes before it reads."""
+    console = await service.console()
+    classic = await service.classic("Bob> Hi!")
+    await console.news()
+    await console.say("\\ack 1", "\\quit")
+    await classic.rest()
+    other = await service.call("\\hello 1 Bob", "no message")
+    await other.rest()
+    await service.closed(other)  # it does not close its end either, and is waited for no longer
+    assert not service.is_closed(classic)

@@ -537,6 +537,77 @@ def test_a_console_that_breaks_a_rule_gets_its_code(tmp_path: Path, said: list[s
     check(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("code", "data"),
+    [
+        ("utf-8", b"\\hello 1 B\xffb\n"),
+        ("control", b"\\hello 1 B\0b\n"),
+        ("handle", b"\\hello 1 Elevenchars\n"),
+        ("handle", b"\\hello 1 a>b\n"),
+        ("handle", "\\hello 1 a\u202eb\n".encode()),
+        ("version", b"\\hello 2 Bob\n"),
+        ("syntax", b"\\hello 1\n"),
+        ("syntax", b"\\hello one Bob\n"),
+        ("syntax", b"\\hello 1 Bob session=\xc3\xa4\n"),
+        ("syntax", b"\\hello 1 Bob got=-1\n"),
+        ("too-long", b"\\hello 1 Bob x=" + b"x" * 5000),
+    ],
+)
+def test_a_bad_hello_gets_its_code_and_words(tmp_path: Path, code: str, data: bytes) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        caller = await service.call()
+        await caller.raw(data)
+        (answer,) = await caller.rest()
+        assert answer.startswith(f"\\error {code} ")
+        assert len(answer.split()) > 3  # words for people
+        await service.peer("Hi!", handle="Next")
+
+    check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "data"),
+    [
+        ("utf-8", b"Bob> Hi \xc3\x28!\n"),
+        ("control", b"Bob> Hi\0!\n"),
+        ("control", b"Bob> Hi\x1b[2J!\n"),
+        ("handle", b"Elevenchars> Hi!\n"),
+        ("handle", b"Somebody> Hi!\n"),
+        ("handle", b"two words> Hi!\n"),
+        ("turn", b"Bob> and another\n"),
+        ("hello", b"\\hello 1 Bob\n"),
+        ("too-long", b"Bob> " + b"x" * 501 + b"\n"),
+        ("empty", b"Bob> \n"),
+        ("syntax", b"no handle in front\n"),
+        ("ack", b"\\ack 1\n"),
+        ("syntax", b"\\ack many\n"),
+    ],
+)
+def test_a_broken_rule_loses_no_acked_message(tmp_path: Path, code: str, data: bytes) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console = await service.console()
+        peer, token = await service.peer("Hi!")
+        await peer.raw(data)
+        (answer,) = await peer.rest()
+        assert answer.startswith(f"\\error {code} ")
+        assert len(answer.split()) > 3
+        assert "Bob> Hi!" in await console.news()
+        assert service.stored() == ["Hi!"]
+        again = await service.resume(token)
+        assert (await hello_of(again)).got == 1
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_a_peers_unknown_verbs_are_ignored(service: InProcessService) -> None:
+    peer, _ = await service.greeted()
+    await peer.say("\\dance the=tango", "\\typing", "Bob> Hi!")
+    assert await peer.news() == ["\\ack 1"]
+
+
 @with_service()
 async def test_a_peer_cannot_ask_for_version_0(service: InProcessService) -> None:
     """Inside the daemon, version 0 stands for a classic peer."""
@@ -636,7 +707,9 @@ async def test_an_ended_conversations_token_gets_the_rest_and_quit(service: InPr
     await console.news()
     assert service.switchboard.conversation is None
     again = await service.resume(token, "Bob> too late", got=1)
-    lines = await again.rest()
+    lines = await again.news()
+    await again.say("\\ack 2")
+    lines += await again.rest()
     assert without_times(lines)[-2:] == ["alice> two", "\\quit bye"]
     assert not any(line.startswith("\\ack") for line in lines)
 
@@ -660,7 +733,7 @@ async def test_a_message_that_crosses_the_end_is_not_acked(service: InProcessSer
     console, peer, _ = await service.talk()
     await console.say("\\ack 1", "alice> Bye", "\\quit")
     await console.news()
-    await peer.say("Bob> But")
+    await peer.say("Bob> But", "\\ack 1")
     assert await peer.rest() == ["\\read 1", "alice> Bye", "\\quit"]
     assert service.journal.running() is None
 
@@ -951,7 +1024,11 @@ async def test_a_slow_peer_gets_the_quit_after_the_last_message(service: InProce
     console = await service.console(" session=1 got=1 sent=5000")
     await console.say("\\quit enough")
     await console.news()
-    lines = without_times(await peer.rest())
+    heard = [await peer.hear()]
+    while not heard[-1].startswith("\\quit"):
+        heard.append(await peer.hear())
+    await peer.say("\\ack 5000")
+    lines = without_times([*heard, *await peer.rest()])
     assert lines[-1] == "\\quit enough"
     assert [line for line in lines if not line.startswith("\\")] == [f"alice> {text}" for text in TEXTS]
 

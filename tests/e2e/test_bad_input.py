@@ -1,4 +1,7 @@
-"""Programs that break the rules of version 1: a clear error line for them, and no harm to anybody else."""
+"""Programs that break the rules of version 1 get a clear error, and harm nobody else.
+
+tests/daemon/test_switchboard.py has every rule; these are samples through real sockets and programs.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +24,7 @@ def _serves(service: Service) -> None:
 
 @pytest.mark.parametrize(
     ("code", "data"),
-    [
-        ("utf-8", b"\\hello 1 Cl\xffent\n"),
-        ("control", b"\\hello 1 Cl\0ent\n"),
-        ("handle", b"\\hello 1 Elevenchars\n"),
-        ("handle", b"\\hello 1 a>b\n"),
-        ("handle", "\\hello 1 a\u202eb\n".encode()),
-        ("version", b"\\hello 2 Client1\n"),
-        ("syntax", b"\\hello 1\n"),
-        ("syntax", b"\\hello one Client1\n"),
-        ("syntax", b"\\hello 1 Client1 session=\xc3\xa4\n"),
-        ("syntax", b"\\hello 1 Client1 got=-1\n"),
-        ("too-long", b"\\hello 1 Client1 x=" + b"x" * 5000),
-    ],
+    [("utf-8", b"\\hello 1 Cl\xffent\n"), ("too-long", b"\\hello 1 Client1 x=" + b"x" * 5000)],
 )
 def test_a_bad_hello_gets_its_code(service: Service, code: str, data: bytes) -> None:
     caller = service.connect()
@@ -45,26 +36,9 @@ def test_a_bad_hello_gets_its_code(service: Service, code: str, data: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    ("code", "data"),
-    [
-        ("utf-8", b"Client1> Hi \xc3\x28!\n"),
-        ("control", b"Client1> Hi\0!\n"),
-        ("control", b"Client1> Hi\x1b[2J!\n"),
-        ("handle", b"Elevenchars> Hi!\n"),
-        ("handle", b"Somebody> Hi!\n"),
-        ("handle", b"two words> Hi!\n"),
-        ("turn", b"Client1> and another\n"),
-        ("hello", b"\\hello 1 Client1\n"),
-        ("too-long", b"Client1> " + b"x" * 501 + b"\n"),
-        ("empty", b"Client1> \n"),
-        ("syntax", b"no handle in front\n"),
-        ("ack", b"\\ack 1\n"),
-        ("syntax", b"\\ack many\n"),
-    ],
+    ("code", "data"), [("control", b"Client1> Hi\x1b[2J!\n"), ("turn", b"Client1> and another\n")]
 )
-def test_a_broken_rule_gets_its_code_and_loses_nothing_that_was_acked(
-    service: Service, code: str, data: bytes
-) -> None:
+def test_a_broken_rule_loses_no_acked_message(service: Service, code: str, data: bytes) -> None:
     console = service.console()
     console.sees("Waiting for calls")
     caller = service.connect()
@@ -86,7 +60,7 @@ def test_a_broken_rule_gets_its_code_and_loses_nothing_that_was_acked(
     assert "got=1" in again.line().split()
 
 
-def test_ten_megabytes_without_a_line_end_are_refused_and_not_kept(service: Service) -> None:
+def test_ten_megabytes_without_a_line_end_are_not_kept(service: Service) -> None:
     before = _memory(service)
     caller = service.greeted()
     caller.raw(b"Client1> ")
@@ -98,32 +72,20 @@ def test_ten_megabytes_without_a_line_end_are_refused_and_not_kept(service: Serv
     _serves(service)
 
 
-def test_unknown_verbs_are_ignored(service: Service) -> None:
-    caller = service.greeted()
-    caller.send("\\dance the=tango", "\\typing", "Client1> Hi!")
-    assert caller.reads("\\ack", "\\error") == "\\ack 1"
-
-
-def test_a_burst_out_of_turn_delivers_its_first_message(service: Service) -> None:
-    caller = service.greeted()
-    caller.send("Client1> one", "Client1> two", "Client1> three")
-    assert caller.reads("\\ack", "\\error") == "\\ack 1"
-    assert caller.reads("\\error").startswith("\\error turn ")
-    assert service.status()["peer"]["received"] == 1
-
-
-@pytest.mark.parametrize("data", [b"", b"\\hel", b"\\hello 1 Client1\nClient1> half a li", b"half a li"])
-def test_a_reset_in_the_middle_of_a_line_harms_nobody(service: Service, data: bytes) -> None:
+def test_a_reset_in_the_middle_of_a_line_harms_nobody(service: Service) -> None:
     console, client = service.talk()
-    caller = service.connect()
-    caller.raw(data)
-    caller.reset()
-    console.enter("undisturbed")
-    client.sees("Server> undisturbed")
+    for data in (b"", b"\\hel", b"\\hello 1 Client1\nClient1> half a li", b"half a li"):
+        caller = service.connect()
+        caller.raw(data)
+        caller.reset()
+        console.enter(f"undisturbed by {len(data)}")
+        client.sees(f"Server> undisturbed by {len(data)}")
+        client.enter(f"Indeed, {len(data)}")
+        console.sees(f"Client1> Indeed, {len(data)}")
     assert "half" not in console.text()
 
 
-def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(service: Service) -> None:
+def test_a_peer_reset_in_the_middle_of_a_line_can_come_back(service: Service) -> None:
     console = service.console()
     console.sees("Waiting for calls")
     caller = service.connect()
@@ -145,7 +107,7 @@ def test_a_peer_reset_in_the_middle_of_a_line_may_come_back(service: Service) ->
     assert console.text().count("half a li") == 1
 
 
-def test_a_hundred_connections_at_once_do_not_disturb_the_two_who_talk(service: Service) -> None:
+def test_a_hundred_connections_do_not_disturb_a_talk(service: Service) -> None:
     console, client = service.talk()
     crowd = [service.connect() for _ in range(100)]
     console.enter("undisturbed")

@@ -60,7 +60,7 @@ def test_three_lines_at_once_arrive_one_a_turn_and_in_order(service: Service) ->
         assert peer.line() == f"Server> after {word}"
 
 
-def test_the_end_of_input_delivers_what_waited_and_ends_the_conversation(service: Service) -> None:
+def test_the_end_of_input_delivers_held_messages_then_ends(service: Service) -> None:
     console = _console(service)
     peer = service.connect()
     peer.send("Client1> one", "Client1> two")
@@ -83,7 +83,7 @@ def test_carriage_returns_at_the_ends_of_lines_are_not_shown(service: Service) -
     console.sees("Client1 ended the conversation")
 
 
-def test_an_over_long_line_is_refused_and_the_conversation_goes_on(service: Service) -> None:
+def test_a_line_that_is_too_long_does_not_end_the_talk(service: Service) -> None:
     console = _console(service)
     peer = service.connect()
     peer.send("Client1> Hi!")
@@ -99,7 +99,7 @@ def test_an_over_long_line_is_refused_and_the_conversation_goes_on(service: Serv
     assert "xxx" not in console.text()
 
 
-def test_too_much_waiting_is_refused_and_nothing_that_was_said_is_lost(service: Service) -> None:
+def test_a_full_queue_refuses_more_and_loses_nothing(service: Service) -> None:
     console = _console(service)
     peer = service.connect()
     peer.send(*(f"Client1> line {number}" for number in range(150)))
@@ -119,7 +119,7 @@ def test_odd_bytes_are_shown_and_never_obeyed(service: Service) -> None:
     assert peer.line() == "Server> What?"
 
 
-def test_a_classic_caller_is_told_that_the_line_is_busy(service: Service) -> None:
+def test_a_classic_caller_is_told_that_the_service_is_busy(service: Service) -> None:
     service.talk()
     peer = service.connect()
     peer.send("Client2> Hi!")

@@ -38,7 +38,7 @@ def test_a_conversation_survives_the_kill_of_the_console(service: Service) -> No
     assert _said(client) == said
 
 
-def test_what_is_said_while_no_console_is_there_is_shown_when_one_comes(service: Service) -> None:
+def test_a_console_shows_what_came_before_it(service: Service) -> None:
     client = service.client()
     client.sees("is not at the console")
     client.line_is("Client1>")
@@ -52,7 +52,7 @@ def test_what_is_said_while_no_console_is_there_is_shown_when_one_comes(service:
     client.sees("Server> Yes")
 
 
-def test_a_conversation_that_ended_unseen_is_shown_to_the_next_console(service: Service) -> None:
+def test_the_next_console_shows_an_unseen_conversation(service: Service) -> None:
     client = service.client()
     client.sees("Send the first message")
     client.line_is("Client1>")
@@ -113,12 +113,12 @@ def test_quit_without_a_conversation_is_refused(service: Service) -> None:
     assert console.child.isalive()
 
 
-def test_without_a_port_the_one_line_is_found(service: Service) -> None:
+def test_without_a_port_the_only_service_is_found(service: Service) -> None:
     console = service.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(service.runtime)])
     console.sees(f"Waiting for calls on port {service.port}")
 
 
-def test_without_a_port_several_lines_are_listed(service: Service, tmp_path: Path) -> None:
+def test_without_a_port_several_services_are_listed(service: Service, tmp_path: Path) -> None:
     (tmp_path / "2").mkdir()
     other = Service(tmp_path / "2", runtime=service.runtime)
     try:
@@ -139,14 +139,14 @@ def test_without_a_daemon_the_console_says_what_to_run(idle_service: Service) ->
     console.sees(f"'pychatd start {idle_service.port}'")
 
 
-def test_what_a_killed_daemon_left_behind_is_not_taken_for_a_line(service: Service) -> None:
+def test_files_of_a_killed_daemon_are_no_service(service: Service) -> None:
     service.kill()
     assert service.console().exit_status() == 3
     console = service.terminal([str(BIN / "pychatd-console"), "--runtime-directory", str(service.runtime)])
     assert console.exit_status() == 3
 
 
-def test_a_stopped_line_that_is_named_is_told_how_to_start(service: Service) -> None:
+def test_a_console_of_a_stopped_service_says_how_to_start(service: Service) -> None:
     service.kill()
     console = service.console()
     assert console.exit_status() == 3
@@ -165,7 +165,7 @@ def test_the_console_calls_again_when_the_daemon_comes_back(service: Service) ->
     assert console.text().count("Client1> Hi!") == 1
 
 
-def test_whose_turn_it_is_is_told_without_a_connection_too(service: Service) -> None:
+def test_the_turn_is_shown_without_a_connection_too(service: Service) -> None:
     console, client = service.talk()
     service.kill()
     console.sees(") | your turn")  # behind: calling again (1
@@ -197,7 +197,7 @@ def _quits_while_the_daemon_is_down(service: Service) -> tuple[Terminal, Termina
     return console, client
 
 
-def test_a_quit_waits_for_the_daemon_as_long_as_the_console_is_open(service: Service) -> None:
+def test_a_quit_waits_for_the_daemon_while_the_console_is_open(service: Service) -> None:
     console, client = _quits_while_the_daemon_is_down(service)
     service.start()
     client.sees("Server ended the conversation: dinner is ready")
@@ -210,7 +210,7 @@ def test_a_quit_waits_for_the_daemon_as_long_as_the_console_is_open(service: Ser
     assert "may not know that you ended" not in console.text()
 
 
-def test_a_console_that_leaves_first_says_that_its_quit_may_be_lost_and_it_is(service: Service) -> None:
+def test_a_console_that_leaves_says_that_its_quit_may_be_lost(service: Service) -> None:
     console, client = _quits_while_the_daemon_is_down(service)
     console.type("\x04")
     assert console.exit_status() == 0
@@ -236,7 +236,7 @@ def test_a_quit_that_is_told_at_once_warns_of_nothing(service: Service) -> None:
     assert "told" not in console.text()
 
 
-def test_the_caller_is_told_when_another_console_has_another_handle(service: Service) -> None:
+def test_the_caller_sees_the_new_handle_of_another_console(service: Service) -> None:
     console, client = service.talk()
     console.type("\x04")
     assert console.exit_status() == 0
@@ -248,7 +248,7 @@ def test_the_caller_is_told_when_another_console_has_another_handle(service: Ser
     client.sees("-- Al2 is now called Al3.")
 
 
-def test_a_daemon_that_is_back_before_its_console_changes_nobodys_name(service: Service) -> None:
+def test_a_restart_of_the_daemon_changes_no_handle(service: Service) -> None:
     console, client = service.talk()
     console.child.kill(signal.SIGKILL)
     client.sees("Server is not at the console now.")
@@ -260,7 +260,7 @@ def test_a_daemon_that_is_back_before_its_console_changes_nobodys_name(service: 
     assert "is now called" not in client.text()
 
 
-def test_who_waits_for_a_caller_sees_that_there_is_no_connection(service: Service) -> None:
+def test_a_waiting_operator_sees_that_nobody_is_connected(service: Service) -> None:
     console, client = service.talk()
     client.enter("\\quit")
     console.sees("waiting for the next caller")
@@ -269,7 +269,7 @@ def test_who_waits_for_a_caller_sees_that_there_is_no_connection(service: Servic
     assert "waiting for the next caller" not in console.text()
 
 
-def test_what_is_typed_while_the_daemon_is_down_goes_when_it_is_back(service: Service) -> None:
+def test_text_typed_while_the_daemon_is_down_is_sent_later(service: Service) -> None:
     console, client = service.talk()
     service.kill()
     console.sees("Connection lost")
@@ -286,7 +286,7 @@ def test_what_is_typed_while_the_daemon_is_down_goes_when_it_is_back(service: Se
         assert terminal.line_with("Client1> me too")
 
 
-def test_the_handle_of_the_configuration_is_the_consoles_unless_it_says_another(idle_service: Service) -> None:
+def test_a_console_has_the_configured_handle_by_default(idle_service: Service) -> None:
     idle_service.start("--handle", "Alice")
     console = idle_service.console(handle=None)
     console.line_is("Alice>")

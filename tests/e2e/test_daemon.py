@@ -78,16 +78,6 @@ def test_start_says_that_the_port_is_in_use(idle_service: Service) -> None:
     idle_service.start()
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "7000x", "٧٠٠٠"])
-def test_a_bad_port_is_a_usage_error(port: str) -> None:
-    for command in ("start", "stop", "status"):
-        words = [str(BIN / "pychatd"), command, "--", port]
-        result = subprocess.run(words, text=True, capture_output=True, timeout=PATIENCE, check=False)
-        assert result.returncode == 2
-        assert "port" in result.stderr.lower()
-        assert "Traceback" not in result.stderr
-
-
 def test_start_says_that_a_directory_cannot_be_made(idle_service: Service) -> None:
     (idle_service.directory / "state").write_text("a file in the way")
     result = idle_service.pychatd("start")
@@ -132,13 +122,6 @@ def test_an_unreadable_home_directory_gets_a_sentence(tmp_path: Path, nobody: li
     result = subprocess.run(words, env=env, text=True, capture_output=True, timeout=PATIENCE, check=False)
     assert result.returncode in (2, 5)
     assert str(tmp_path / "home") in _sentence(result)
-
-
-def test_a_configuration_error_names_the_file_and_the_key(idle_service: Service) -> None:
-    file = idle_service.configure("# ours\nhandle = 'Server'\nturns = 'sometimes'\n")
-    result = idle_service.pychatd("start", "--config", file)
-    assert result.returncode == 2
-    assert f'{file}: turns: \'sometimes\' is not valid; use "alternate" or "free".' in _sentence(result)
 
 
 def test_a_daemon_starts_after_one_that_was_killed(service: Service) -> None:
@@ -234,7 +217,7 @@ def test_the_daemon_closes_inherited_descriptors(idle_service: Service) -> None:
 def test_private_files_are_private_with_any_umask(idle_service: Service) -> None:
     old = os.umask(0)
     try:
-        idle_service.start()
+        assert idle_service.pychatd("start").returncode == 0
     finally:
         os.umask(old)
     idle_service.talk()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import stat
@@ -112,25 +111,6 @@ def test_undelivered_messages_are_marked(service: Service, tmp_path: Path) -> No
     assert client.exit_status() == 6
     assert "-- TIME Not sent: never said" in _logged(tmp_path / "transcript")
     assert not any("Client1> never said" in row for row in _logged(tmp_path / "transcript"))
-
-
-@pytest.mark.parametrize("kind", ["link", "pipe", "directory", "missing directory"])
-def test_a_bad_transcript_file_is_refused_before_the_call(
-    idle_service: Service, tmp_path: Path, kind: str
-) -> None:
-    log = tmp_path / "transcript"
-    if kind == "link":
-        log.symlink_to(tmp_path / "elsewhere")
-    elif kind == "pipe":
-        os.mkfifo(log)
-    elif kind == "directory":
-        log.mkdir()
-    else:
-        log = tmp_path / "none/log"
-    client = idle_service.plain("pychat", "--handle", "Client1", "--log", str(log))
-    assert client.exit_status() == 2
-    assert f" the log {log}: " in client.notices()
-    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="util-linux is not there")

@@ -21,7 +21,7 @@ def test_a_caller_is_told_clearly_that_two_are_talking(service: Service) -> None
     assert "Client3" not in console.text()
 
 
-def test_whoever_was_connected_before_the_first_message_is_told_at_once(service: Service) -> None:
+def test_waiting_callers_are_told_at_once_that_it_is_busy(service: Service) -> None:
     console = service.console()
     console.sees("Waiting for calls")
     slow, quick = service.client("Slow"), service.client("Quick")
@@ -85,7 +85,7 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_service: Ser
     console.sees("Client1 ended the conversation: no reconnection in time")
 
 
-def test_a_client_that_loses_its_connection_keeps_its_conversation(service: Service) -> None:
+def test_a_lost_connection_does_not_end_the_conversation(service: Service) -> None:
     console, client = service.talk()
     service.kill()
     client.sees("Connection lost")

@@ -121,9 +121,7 @@ def _all_arrives(service: Service, client: Piped, console: Piped, last: int) -> 
 # ------------------------------------------------------------------ full
 
 
-def test_on_a_full_disk_nothing_is_acked_both_are_told_and_all_arrives_when_there_is_room(
-    disk: SmallDisk, idle_service: Service
-) -> None:
+def test_a_full_disk_delays_messages_and_loses_none(disk: SmallDisk, idle_service: Service) -> None:
     service = idle_service
     service.start("--turns", "free")
     pid = service.pid()
@@ -164,7 +162,7 @@ def test_a_disk_that_becomes_read_only_is_like_a_full_one(disk: SmallDisk, idle_
     assert service.pid() == pid
 
 
-def test_a_daemon_does_not_start_where_it_cannot_write_and_says_so(disk: SmallDisk, idle_service: Service) -> None:
+def test_a_daemon_that_cannot_write_does_not_start(disk: SmallDisk, idle_service: Service) -> None:
     (disk.path / str(idle_service.port)).mkdir(mode=0o700)
     assert disk.remount("ro")
     result = idle_service.pychatd("start")
@@ -188,9 +186,7 @@ def test_a_daemon_does_not_start_on_a_full_disk_and_says_so(disk: SmallDisk, idl
 
 
 @pytest.mark.parametrize("calls", ["fdatasync", "pwrite64", "fdatasync,fsync", "fdatasync,fsync,pwrite64,unlink"])
-def test_a_disk_that_fails_for_a_while_loses_and_doubles_nothing(
-    idle_service: Service, tmp_path: Path, calls: str
-) -> None:
+def test_a_disk_that_fails_for_a_while_loses_nothing(idle_service: Service, tmp_path: Path, calls: str) -> None:
     """The kernel answers EIO. A transaction whose sync failed may be in the journal all the same."""
     if reason := why_not(tmp_path):
         pytest.skip(reason)
@@ -215,7 +211,7 @@ def test_a_disk_that_fails_for_a_while_loses_and_doubles_nothing(
 # ------------------------------------------------------------------ corrupt, and taken
 
 
-def test_a_corrupt_journal_is_set_aside_whole_and_named_in_the_log(idle_service: Service) -> None:
+def test_a_corrupt_journal_is_kept_aside_and_named_in_the_log(idle_service: Service) -> None:
     service = idle_service
     service.start()
     service.pychatd("stop")
@@ -233,9 +229,7 @@ def test_a_corrupt_journal_is_set_aside_whole_and_named_in_the_log(idle_service:
 
 
 @pytest.mark.parametrize("found_by", ["history", "console", "message"])
-def test_a_journal_that_is_damaged_while_the_daemon_runs_ends_the_conversation_and_loses_nothing_after(
-    idle_service: Service, found_by: str
-) -> None:
+def test_a_journal_damaged_at_run_time_ends_the_conversation(idle_service: Service, found_by: str) -> None:
     """Whoever comes across the damage: what is acked from then on is in the new journal."""
     service = idle_service
     service.start("--turns", "free")
@@ -278,7 +272,7 @@ def test_a_journal_that_is_damaged_while_the_daemon_runs_ends_the_conversation_a
     assert session not in back.line()
 
 
-def test_a_journal_that_somebody_else_holds_is_not_touched_and_the_start_says_so(idle_service: Service) -> None:
+def test_a_journal_in_use_is_not_touched_at_the_start(idle_service: Service) -> None:
     service = idle_service
     service.start()
     service.pychatd("stop")

@@ -80,9 +80,7 @@ def _check_order(calls: list[Call], *, synced: bool) -> int:
     return transactions
 
 
-def test_an_ack_and_the_other_side_come_after_the_write_and_its_sync(
-    free_service: Service, tmp_path: Path
-) -> None:
+def test_acks_and_messages_follow_the_write_and_its_sync(free_service: Service, tmp_path: Path) -> None:
     calls = _burst(free_service, tmp_path / "trace")
     assert _check_order(calls, synced=True) == 10  # five bursts of two messages and five answers
     assert sum(call.syncs_wal for call in calls) == 10
@@ -97,9 +95,7 @@ def test_without_syncs_a_commit_is_written_before_it_is_sent(idle_service: Servi
     assert not any(call.syncs for call in calls)
 
 
-def test_what_was_acked_is_still_there_when_the_daemon_is_killed_at_the_ack(
-    free_service: Service, tmp_path: Path
-) -> None:
+def test_a_daemon_killed_at_the_ack_has_the_message(free_service: Service, tmp_path: Path) -> None:
     service = free_service
     peer = service.connect()
     peer.send("\\hello 1 Client1")
@@ -116,9 +112,7 @@ def test_what_was_acked_is_still_there_when_the_daemon_is_killed_at_the_ack(
     assert " got=2 " in back.line()
 
 
-def test_what_an_end_has_been_shown_is_still_there_when_the_daemon_is_killed_then(
-    free_service: Service, tmp_path: Path
-) -> None:
+def test_a_daemon_killed_after_delivery_has_the_message(free_service: Service, tmp_path: Path) -> None:
     service = free_service
     console = _console(service)
     peer = service.connect()

@@ -83,9 +83,7 @@ def _check_bad_network(service: HostService) -> None:
     _have_all(client, console, last, NOTICE + BACK)
 
 
-def test_messages_arrive_in_order_over_a_wire_that_loses_delays_and_reorders(
-    hosts: Hosts, service: HostService
-) -> None:
+def test_messages_arrive_in_order_over_a_bad_wire(hosts: Hosts, service: HostService) -> None:
     print(f"seed {SEED}")
     _lay(lambda: hosts.bad_wire(SEED, loss=0.1, delay=0.02))
     _check_bad_network(service)
@@ -93,7 +91,7 @@ def test_messages_arrive_in_order_over_a_wire_that_loses_delays_and_reorders(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_messages_arrive_in_order_with_a_fifth_of_all_packets_lost(hosts: Hosts, service: HostService) -> None:
+def test_messages_arrive_in_order_with_a_fifth_of_packets_lost(hosts: Hosts, service: HostService) -> None:
     print(f"seed {SEED}")
     _lay(lambda: hosts.bad_wire(SEED, loss=0.2, delay=0.2))
     _check_bad_network(service)
@@ -106,9 +104,7 @@ def test_messages_arrive_in_order_under_netem(hosts: Hosts, service: HostService
     _check_bad_network(service)
 
 
-def test_what_is_said_while_the_cable_is_out_for_a_moment_arrives_afterwards(
-    hosts: Hosts, service: HostService
-) -> None:
+def test_messages_sent_during_a_short_outage_arrive(hosts: Hosts, service: HostService) -> None:
     _lay(hosts.cable)
     _check_outage(hosts, service, 3)
 
@@ -159,7 +155,7 @@ def _check_outage(hosts: Hosts, service: HostService, seconds: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_silent_line_that_is_dead_is_noticed_by_both_sides(hosts: Hosts, service: HostService) -> None:
+def test_both_sides_notice_a_dead_connection(hosts: Hosts, service: HostService) -> None:
     """Nobody says anything, so that only the pings can tell."""
     _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
     client, console = _talk(service)

@@ -66,9 +66,7 @@ def _goes_on(service: Service, client: Piped, console: Piped, said: list[str]) -
     assert [history.out().count(f'"{text}"') for text in [*said, "and on"]] == [1] * (len(said) + 1)
 
 
-def test_a_hello_that_comes_after_that_of_a_newer_call_displaces_nobody(
-    free_service: Service, proxy: Proxy
-) -> None:
+def test_a_late_hello_does_not_displace_a_newer_call(free_service: Service, proxy: Proxy) -> None:
     console, client = _console(free_service), _client(free_service, proxy)
     client.enter("one")
     console.says("Client1> one\n")
@@ -82,9 +80,7 @@ def test_a_hello_that_comes_after_that_of_a_newer_call_displaces_nobody(
     _goes_on(free_service, client, console, ["one", "two"])
 
 
-def test_a_first_message_that_comes_after_a_newer_call_was_greeted_is_stored_once(
-    free_service: Service, proxy: Proxy
-) -> None:
+def test_a_late_first_message_is_stored_once(free_service: Service, proxy: Proxy) -> None:
     console, client = _console(free_service), _client(free_service, proxy)
     first = proxy.hold(AFTER_HELLO)
     client.enter("one")
@@ -98,9 +94,7 @@ def test_a_first_message_that_comes_after_a_newer_call_was_greeted_is_stored_onc
     _goes_on(free_service, client, console, ["one"])
 
 
-def test_messages_that_come_after_a_newer_call_said_them_again_are_stored_once(
-    free_service: Service, proxy: Proxy
-) -> None:
+def test_late_messages_that_were_repeated_are_stored_once(free_service: Service, proxy: Proxy) -> None:
     console, client = _console(free_service), _client(free_service, proxy)
     client.enter("one")
     console.says("Client1> one\n")

@@ -80,7 +80,7 @@ class _Talk:
         ("operator", "UNIX", " got=1 "),
     ],
 )
-def test_what_a_killed_daemon_has_written_is_synced_before_anyone_is_told_of_it(
+def test_a_restarted_daemon_syncs_before_it_confirms(
     traced: TracedService, role: str, family: str, words: str
 ) -> None:
     talk = _Talk(traced)
@@ -100,7 +100,7 @@ def test_what_a_killed_daemon_has_written_is_synced_before_anyone_is_told_of_it(
 
 @pytest.mark.parametrize("killed_in", ["sync", "write"])
 @pytest.mark.parametrize("role", ["peer", "operator"])
-def test_what_anyone_was_told_of_is_there_when_the_power_fails_after_a_kill(
+def test_a_power_loss_after_a_kill_loses_nothing_confirmed(
     traced: TracedService, role: str, killed_in: str
 ) -> None:
     talk = _Talk(traced)
@@ -179,7 +179,7 @@ os.wait()
 """
 
 
-def test_a_call_is_seen_during_which_another_process_does_something(tmp_path: Path) -> None:
+def test_strace_shows_calls_that_others_interrupt(tmp_path: Path) -> None:
     """A daemon syncs, and the program that has started it ends: strace breaks the line of the sync in two."""
     if reason := why_not(tmp_path):
         pytest.skip(reason)

@@ -14,7 +14,7 @@ MESSAGES = 15000
 """Megabytes: more than the sockets of one connection hold on their way."""
 
 
-def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order(free_service: Service) -> None:
+def test_a_peer_that_stops_reading_gets_all_in_order(free_service: Service) -> None:
     console = free_service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
     peer = free_service.greeted()
@@ -35,7 +35,7 @@ def test_a_peer_that_reads_nothing_for_a_while_gets_everything_once_and_in_order
     assert numbers == list(range(1, MESSAGES + 2))
 
 
-def test_a_console_that_is_stopped_for_a_while_gets_everything_once_and_in_order(free_service: Service) -> None:
+def test_a_console_that_is_stopped_gets_all_in_order(free_service: Service) -> None:
     console = free_service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
     peer = free_service.greeted()

@@ -95,7 +95,7 @@ def test_show_certificate_makes_the_key_once(idle_service: Service) -> None:
     assert key.read_bytes() == made
 
 
-def test_who_is_listed_gets_in_and_the_console_shows_the_verified_name(idle_service: Service) -> None:
+def test_a_listed_caller_is_shown_with_the_verified_name(idle_service: Service) -> None:
     _start(idle_service, ("alice-laptop", _certificate(idle_service)))
     console, _client = idle_service.talk()
     console.sees("with the certificate of alice-laptop")
@@ -104,15 +104,13 @@ def test_who_is_listed_gets_in_and_the_console_shows_the_verified_name(idle_serv
     console.sees("The caller has the certificate of alice-laptop.")
 
 
-def test_who_is_not_listed_is_refused_in_words_and_the_operator_sees_nothing(
-    idle_service: Service, hosts: Hosts
-) -> None:
+def test_a_caller_not_listed_is_refused_unseen(idle_service: Service, hosts: Hosts) -> None:
     _certificate(idle_service)
     _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))
     _nobody_gets_in(idle_service)
 
 
-def test_who_is_not_listed_is_refused_on_the_screen_too(idle_service: Service, hosts: Hosts) -> None:
+def test_a_caller_not_listed_is_refused_on_the_screen(idle_service: Service, hosts: Hosts) -> None:
     _certificate(idle_service)
     _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))
     client = on_terminal(idle_service, "--accept-new")
@@ -120,7 +118,7 @@ def test_who_is_not_listed_is_refused_on_the_screen_too(idle_service: Service, h
     client.sees(REFUSED)
 
 
-def test_who_has_no_certificate_is_refused(idle_service: Service, hosts: Hosts) -> None:
+def test_a_caller_without_a_certificate_is_refused(idle_service: Service, hosts: Hosts) -> None:
     _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))
     assert not own_key(idle_service).exists()
     _nobody_gets_in(idle_service)
@@ -145,7 +143,7 @@ def test_another_key_under_a_listed_name_does_not_get_in(idle_service: Service, 
     caller.close()
 
 
-def test_an_authority_on_the_list_lets_in_nobody_whom_it_vouches_for(idle_service: Service, hosts: Hosts) -> None:
+def test_a_listed_authority_does_not_admit_those_it_signed(idle_service: Service, hosts: Hosts) -> None:
     """The list knows certificates, not families of them: here the handshake succeeds, and words refuse."""
     authority = hosts.identity("authority", authority=True)
     _start(idle_service, ("authority", authority.certificate.read_text()))
@@ -217,7 +215,7 @@ def test_what_is_no_certificate_keeps_nobody_else_out(idle_service: Service) -> 
 # ------------------------------------------------------------------ a list that changes
 
 
-def test_who_is_taken_off_the_list_is_put_out_by_a_reload(idle_service: Service, hosts: Hosts) -> None:
+def test_a_caller_taken_off_the_list_is_closed_by_a_reload(idle_service: Service, hosts: Hosts) -> None:
     directory = _start(
         idle_service,
         ("alice", _certificate(idle_service)),
@@ -242,7 +240,7 @@ def test_a_list_that_is_lost_puts_everybody_out(idle_service: Service) -> None:
     idle_service.logs("pychatd refuses all callers")
 
 
-def test_who_stays_on_the_list_is_not_disturbed_by_a_reload(idle_service: Service, hosts: Hosts) -> None:
+def test_a_reload_does_not_disturb_a_caller_on_the_list(idle_service: Service, hosts: Hosts) -> None:
     directory = _start(idle_service, ("alice", _certificate(idle_service)))
     console, client = idle_service.talk()
     (directory / "bob.pem").write_text(hosts.identity("bob").certificate.read_text())
@@ -252,7 +250,7 @@ def test_who_stays_on_the_list_is_not_disturbed_by_a_reload(idle_service: Servic
     assert "again" not in client.text()
 
 
-def test_who_is_put_on_the_list_gets_in_after_a_reload(idle_service: Service, hosts: Hosts) -> None:
+def test_a_caller_put_on_the_list_gets_in_after_a_reload(idle_service: Service, hosts: Hosts) -> None:
     directory = _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))
     pem = _certificate(idle_service)
     _is_refused(on_pipes(idle_service, "--accept-new"))
@@ -262,7 +260,7 @@ def test_who_is_put_on_the_list_gets_in_after_a_reload(idle_service: Service, ho
     on_pipes(idle_service).notes("Send the first message")
 
 
-def test_a_list_that_comes_with_a_reload_puts_out_who_is_not_on_it(idle_service: Service) -> None:
+def test_a_reloaded_list_closes_calls_that_it_does_not_have(idle_service: Service) -> None:
     idle_service.start("--config", idle_service.configure(""))
     _console, client = idle_service.talk()
     idle_service.configure(f'authorized = "{_authorized(idle_service)}"\n')
@@ -271,9 +269,7 @@ def test_a_list_that_comes_with_a_reload_puts_out_who_is_not_on_it(idle_service:
     client.sees(REFUSED)
 
 
-def test_a_handshake_that_was_begun_before_the_reload_does_not_get_in_behind_it(
-    idle_service: Service, hosts: Hosts
-) -> None:
+def test_a_handshake_begun_before_a_reload_does_not_get_in(idle_service: Service, hosts: Hosts) -> None:
     """Who is about to be taken off the list keeps a handshake half done, and goes on after the reload."""
     alice = hosts.identity("alice")
     bob = hosts.identity("bob").certificate.read_text()
@@ -313,9 +309,7 @@ def test_a_handshake_that_was_begun_before_the_reload_does_not_get_in_behind_it(
 # ------------------------------------------------------------------ stolen tokens
 
 
-def test_a_stolen_token_resumes_nothing_for_another_listed_certificate(
-    idle_service: Service, hosts: Hosts
-) -> None:
+def test_a_stolen_token_resumes_nothing_with_another_key(idle_service: Service, hosts: Hosts) -> None:
     alice, mallory = hosts.identity("alice"), hosts.identity("mallory")
     _start(idle_service, *((who.both.stem, who.certificate.read_text()) for who in (alice, mallory)))
     console = idle_service.console()

@@ -67,7 +67,7 @@ def test_any_bytes_are_frames_or_a_protocol_error(one: Callable[[bytes], None], 
     one(data)
 
 
-def test_any_bytes_that_lead_to_new_code_are_frames_or_a_protocol_error(tmp_path: Path) -> None:
+def test_fuzzed_bytes_are_frames_or_a_protocol_error(tmp_path: Path) -> None:
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed")
     result = subprocess.run(

@@ -115,7 +115,7 @@ def _console_says(service: Service, texts: list[str]) -> BlockingEnd:
 
 
 @pytest.mark.parametrize("columns", [80, 61])
-def test_a_padded_message_never_looks_like_anothers_line(idle_service: Service, columns: int) -> None:
+def test_a_padded_message_forges_no_line(idle_service: Service, columns: int) -> None:
     line = _free(idle_service)
     console = line.console()
     console.resize(columns, 24)
@@ -128,9 +128,7 @@ def test_a_padded_message_never_looks_like_anothers_line(idle_service: Service, 
 
 @pytest.mark.parametrize("handle", ["Client1", "\u6f22" * 10])
 @pytest.mark.parametrize("columns", [80, 40])
-def test_a_padded_message_never_looks_like_anothers_line_in_plain_mode_on_a_terminal(
-    idle_service: Service, columns: int, handle: str
-) -> None:
+def test_a_padded_message_forges_no_line_in_plain_mode(idle_service: Service, columns: int, handle: str) -> None:
     """Nothing is drawn there, but the terminal itself begins a new row when one is full."""
     line = _free(idle_service)
     console = line.console("--plain", columns=columns, handle="me")
@@ -141,9 +139,7 @@ def test_a_padded_message_never_looks_like_anothers_line_in_plain_mode_on_a_term
 
 
 @pytest.mark.parametrize("columns", [80, 40])
-def test_a_padded_reason_never_looks_like_anothers_line_in_plain_mode_on_a_terminal(
-    service: Service, columns: int
-) -> None:
+def test_a_padded_reason_forges_no_line_in_plain_mode(service: Service, columns: int) -> None:
     console = service.console("--plain", columns=columns)
     console.sees("Waiting for calls")
     before = "pychatd-console: Client1 ended the conversation: "
@@ -158,7 +154,7 @@ def test_a_padded_reason_never_looks_like_anothers_line_in_plain_mode_on_a_termi
     assert corpus.forged(console.lines(), "Server") == []
 
 
-def test_a_padded_reason_never_looks_like_an_answer_that_was_sent_for(service: Service) -> None:
+def test_a_padded_reason_forges_no_reply(service: Service) -> None:
     console = service.console()
     console.sees("Waiting for calls")
     command = [
@@ -179,7 +175,7 @@ def test_a_padded_reason_never_looks_like_an_answer_that_was_sent_for(service: S
     assert corpus.forged(sender.lines(), "Server") == []
 
 
-def test_emoji_that_some_terminals_draw_wide_do_not_fill_a_row_twice() -> None:
+def test_emoji_of_doubtful_width_do_not_fill_a_row_twice() -> None:
     """A heart with its variation selector has two columns in many terminals: counted as one, a row of
     them would be broken by the terminal, and text could begin a row."""
     for piece in wrap("\u2764\ufe0f" * 200, 72, 60):
@@ -212,7 +208,7 @@ def test_what_a_classic_peer_sends_is_shown_and_never_obeyed(idle_service: Servi
     assert corpus.forged(console.lines(), "Server") == []
 
 
-def test_own_hostile_text_that_is_pasted_is_not_obeyed_and_arrives_visible(service: Service) -> None:
+def test_pasted_hostile_text_is_not_obeyed_and_arrives_visible(service: Service) -> None:
     console, client = service.talk()
     console.enter("your turn")
     client.sees("Server> your turn")
@@ -298,7 +294,7 @@ def test_hostile_words_of_a_daemon_are_shown_and_never_obeyed(
     assert corpus.forged(client.lines(), "Client1") == []
 
 
-def test_all_that_a_hostile_daemon_may_say_is_shown_and_never_obeyed(idle_service: Service, hosts: Hosts) -> None:
+def test_text_of_a_hostile_daemon_is_shown_and_not_obeyed(idle_service: Service, hosts: Hosts) -> None:
     lines = [f"\\notice {text[:200]}" for text in corpus.LEGAL.values()]
     lines += [f"Server> {text}" for text in (*corpus.LEGAL.values(), *_padded("Client1"))]
     client = _call(idle_service, _daemon(hosts, idle_service, [*lines, f"Server> {DONE}"]))
@@ -379,7 +375,7 @@ def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_service: Serv
     assert not any(word in entry for entry in line.log() for word in ("forged", DONE, "txt.exe"))
 
 
-def test_a_hostile_name_on_the_allowlist_is_shown_and_never_obeyed(idle_service: Service) -> None:
+def test_a_hostile_name_on_the_allowlist_is_not_obeyed(idle_service: Service) -> None:
     service = idle_service
     assert run(service, ["pychat", "certificate"]).returncode == 0
     place = service.directory / "authorized"

@@ -58,7 +58,7 @@ def cable(person: Person) -> Cable:
 
 
 @story()
-async def test_a_hello_that_arrives_behind_a_later_one_displaces_nobody(world: World) -> None:
+async def test_an_older_hello_displaces_nobody(world: World) -> None:
     bob, _ = await meet(world)
     cable(bob).cut()
     second = await next_call(bob)
@@ -73,7 +73,7 @@ async def test_a_hello_that_arrives_behind_a_later_one_displaces_nobody(world: W
 
 
 @story()
-async def test_a_first_message_that_arrives_late_is_stored_once_and_takes_no_seat(
+async def test_a_late_first_message_takes_no_seat(
     world: World,
 ) -> None:
     alice, bob = Person(world, "alice", console=True), Person(world, "Bob")
@@ -97,7 +97,7 @@ async def test_a_first_message_that_arrives_late_is_stored_once_and_takes_no_sea
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("other_speaks", [False, True])
-def test_of_two_consoles_and_a_daemon_that_dies_at_a_commit_each_word_arrives_once(
+def test_two_consoles_and_a_crash_at_a_commit_double_nothing(
     tmp_path: Path, moment: str, other_speaks: bool
 ) -> None:
     """The repeated words are gone, so which of them were its own a console can tell only by what it is told."""
@@ -124,7 +124,7 @@ def test_of_two_consoles_and_a_daemon_that_dies_at_a_commit_each_word_arrives_on
 
 
 @story()
-async def test_a_console_that_is_refused_is_told_what_of_its_words_is_stored(world: World) -> None:
+async def test_a_refused_console_learns_what_is_stored(world: World) -> None:
     bob, alice = await meet(world)
     world.dies, alice.unreachable = "after", True
     alice.types("from alice")
@@ -188,7 +188,7 @@ async def test_detach_right_behind_a_message_waits_until_it_is_stored(world: Wor
 
 
 @story()
-async def test_detach_behind_a_message_that_cannot_arrive_waits_no_longer_than_it_says(world: World) -> None:
+async def test_detach_waits_for_a_message_only_as_long_as_it_says(world: World) -> None:
     _, alice = await meet(world)
     cable(alice).stall(30)
     alice.types("bye")

@@ -122,8 +122,14 @@ class InProcessService:
     async def lose(self, raw: AsyncEnd) -> None:
         """Cuts the connection, and waits until the daemon has noticed."""
         raw.hang_up()
-        connection = self._connections[self._raws.index(raw)]
-        await connection.closed
+        await self.closed(raw)
+
+    async def closed(self, raw: AsyncEnd) -> None:
+        """Waits until the daemon has closed its end."""
+        await self._connections[self._raws.index(raw)].closed
+
+    def is_closed(self, raw: AsyncEnd) -> bool:
+        return self._connections[self._raws.index(raw)].closed.done()
 
     def transport(self, raw: AsyncEnd) -> asyncio.Transport:
         """The daemon's end of a connection."""

@@ -125,7 +125,10 @@ class AsyncEnd:
 
     async def say(self, *lines: str) -> None:
         """All lines in one write."""
-        data = "".join(f"{line}\n" for line in lines).encode()
+        await self.raw("".join(f"{line}\n" for line in lines).encode())
+
+    async def raw(self, data: bytes) -> None:
+        """Sends bytes as they are."""
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
     async def hear(self) -> str:

@@ -9,18 +9,31 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pychat_client.files import write_private
+from pychat_client.trust.certificates import make_certificate
 from tests.support.ports import free_port
 from tests.support.programs import Piped, Terminal
 from tests.support.raw_ends import BlockingEnd
 from tests.support.waiting import PATIENCE, wait_for
 
 BIN = Path(sys.executable).parent
+
+
+@cache
+def _key() -> bytes:
+    """A key and its certificate, made once for all services: each daemon would need 0.2 s for its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "identity.pem"
+        make_certificate(file, "pychatd")
+        return file.read_bytes()
 
 
 class Service:
@@ -80,6 +93,9 @@ class Service:
         return str(file)
 
     def start(self, *options: str) -> None:
+        """Starts the daemon, the first time with a key that is there; `pychatd("start")` makes one."""
+        if not self.state.exists():
+            write_private(self.state / str(self.port) / "identity.pem", _key(), "key")
         result = self.pychatd("start", *options)
         assert result.returncode == 0, result.stderr
 

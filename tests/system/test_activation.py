@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(BUILD_SECONDS + 120)]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_call_wakes_a_line(idle_service: SystemService, host: str) -> None:
+def test_a_call_wakes_a_service(idle_service: SystemService, host: str) -> None:
     idle_service.listen()
     assert idle_service.has_left()
     client = idle_service.client(host=host)
@@ -21,7 +21,7 @@ def test_a_call_wakes_a_line(idle_service: SystemService, host: str) -> None:
     assert idle_service.is_active()
 
 
-def test_a_console_wakes_a_line_and_finds_it_without_its_port(idle_service: SystemService) -> None:
+def test_a_console_wakes_a_service_without_its_port(idle_service: SystemService) -> None:
     idle_service.listen()
     found = idle_service.machine.run("pychatd-console --plain </dev/null", user="alice")
     assert f"Waiting for calls on port {idle_service.port}." in found.stderr
@@ -59,7 +59,7 @@ def test_when_nobody_is_there_it_leaves_until_the_next_one_comes(idle_service: S
         idle_service.talk()
 
 
-def test_who_calls_back_wakes_the_line_and_the_conversation_goes_on(service: SystemService) -> None:
+def test_a_returning_caller_wakes_the_service_and_talks_on(service: SystemService) -> None:
     console, client = service.talk()
     service.stop()
     client.notes("The daemon is stopping.")
@@ -84,7 +84,7 @@ def test_its_service_stopped_alone_the_next_call_starts_it(service: SystemServic
     assert service.is_active()
 
 
-def test_a_line_that_root_has_started_is_left_alone(idle_service: SystemService) -> None:
+def test_a_service_that_root_has_started_is_left_alone(idle_service: SystemService) -> None:
     machine, port = idle_service.machine, idle_service.port
     machine.run(f"pychatd start {port}")
     assert machine.run(f"systemctl start {idle_service.unit}", check=False).returncode != 0
@@ -96,9 +96,7 @@ def test_a_line_that_root_has_started_is_left_alone(idle_service: SystemService)
 @pytest.mark.parametrize(
     "end", ["pychatd stop {port}", "kill -KILL $(cat {runtime}/pid)"], ids=["stopped", "killed"]
 )
-def test_after_a_line_of_root_members_of_the_group_may_use_the_console(
-    idle_service: SystemService, end: str
-) -> None:
+def test_after_a_service_of_root_the_group_can_use_the_console(idle_service: SystemService, end: str) -> None:
     machine, port = idle_service.machine, idle_service.port
     machine.run(f"pychatd start {port}; {end.format(port=port, runtime=idle_service.runtime)}")
     wait_for(
@@ -169,7 +167,7 @@ def test_a_drop_in_gives_the_console_to_another_group(idle_service: SystemServic
         idle_service.stop()
 
 
-def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_service: SystemService) -> None:
+def test_a_service_that_cannot_start_closes_its_port(idle_service: SystemService) -> None:
     idle_service.listen()
     with idle_service.configured('turn = "free"'):
         assert idle_service.client().exit_status() in (ExitStatus.FAILED, ExitStatus.ABSENT)
@@ -188,7 +186,7 @@ def test_a_line_that_cannot_start_closes_its_port_until_it_is_mended(idle_servic
         ("127.0.0.1:%i", "The socket unit does not open the console's socket: add a ListenStream="),
     ],
 )
-def test_a_socket_unit_that_lacks_one_of_both_fails_with_a_sentence(
+def test_a_socket_unit_without_both_sockets_fails_in_words(
     idle_service: SystemService, address: str, sentence: str
 ) -> None:
     with idle_service.drop_in("socket", f"[Socket]\nListenStream=\nListenStream={address}"):
@@ -197,7 +195,7 @@ def test_a_socket_unit_that_lacks_one_of_both_fails_with_a_sentence(
         idle_service.stop()
 
 
-def test_addresses_in_the_configuration_change_nothing_and_that_is_logged(idle_service: SystemService) -> None:
+def test_configured_addresses_are_ignored_and_logged(idle_service: SystemService) -> None:
     with idle_service.configured('listen = "127.0.0.1"'):
         idle_service.start()
     idle_service.logs("'listen' has no effect: ListenStream=", "-p warning")

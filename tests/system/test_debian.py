@@ -156,7 +156,7 @@ def test_an_upgrade_keeps_the_conversation(service: SystemService, next_packages
     assert client.exit_status() == ExitStatus.OK
 
 
-def test_removed_the_lines_stop_and_what_was_said_stays(service: SystemService, packages: str) -> None:
+def test_removing_the_package_stops_services_and_keeps_journals(service: SystemService, packages: str) -> None:
     other = SystemService(service.machine, next(_ports))
     service.start()
     other.start()

@@ -86,7 +86,7 @@ def test_killed_it_comes_back_and_so_does_the_conversation(service: SystemServic
     assert console.out().count("Hi!") == 1
 
 
-def test_who_calls_before_it_is_started_again_waits_and_is_greeted(idle_service: SystemService) -> None:
+def test_a_caller_during_a_restart_waits_and_is_greeted(idle_service: SystemService) -> None:
     with idle_service.drop_in("service", "[Service]\nRestartSec=5s"):
         idle_service.start()
         idle_service.machine.run(f"kill -KILL {idle_service.show('MainPID')}")
@@ -138,7 +138,7 @@ def test_restarted_it_goes_on_with_the_conversation(service: SystemService, kind
     client.says("alice> Still there?")
 
 
-def test_a_key_of_ones_own_is_a_credential_that_only_root_can_read(
+def test_an_own_key_is_a_credential_that_only_root_can_read(
     idle_service: SystemService, other_service: SystemService
 ) -> None:
     machine, place = idle_service.machine, "/etc/pychatd-test"
@@ -195,7 +195,7 @@ def test_stopped_it_leaves_its_state_alone(service: SystemService) -> None:
     assert "Client1> Hi!" in history.stdout
 
 
-def test_two_lines_do_not_see_each_other(service: SystemService, other_service: SystemService) -> None:
+def test_two_services_do_not_see_each_other(service: SystemService, other_service: SystemService) -> None:
     user, other = (
         each.machine.run(f"stat -c %u {each.state}").stdout.strip() for each in (service, other_service)
     )

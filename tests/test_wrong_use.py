@@ -1,0 +1,124 @@
+"""Wrong use: each program refuses it with exit status 2 and a sentence, before it calls, listens or writes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pychat_client import cli
+from pychatd import console_cli, daemon_cli
+
+PROGRAMS = {"pychat": cli.main, "pychatd": daemon_cli.main, "pychatd-console": console_cli.main}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Directories of a user who has no files yet."""
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def host() -> Iterator[socket.socket]:
+    """A host that must not be called."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield listener
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def refused(program: str, *words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Runs a program, which has to refuse its command line. What it says."""
+    try:
+        status = PROGRAMS[program](words)
+    except SystemExit as end:  # argparse
+        status = int(end.code or 0)
+    assert status == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{program}: " in err
+    assert "Traceback" not in err
+    return err
+
+
+def call(host: socket.socket) -> list[str]:
+    """HOST and PORT."""
+    return ["127.0.0.1", str(host.getsockname()[1])]
+
+
+@pytest.mark.parametrize("handle", ["Elevenchars", "two words", "", "a>b", "a\\b"])
+def test_a_wrong_handle_is_refused(handle: str, host: socket.socket, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "handle" in refused("pychat", *call(host), "--handle", handle, capsys=capsys)
+
+
+@pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
+@pytest.mark.parametrize("wrong", [["--nothing"], ["--retry-for", "soon"]])
+def test_with_json_a_wrong_option_is_named_on_stderr(
+    program: str, wrong: list[str], host: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = call(host) if program == "pychat" else ["7000"]
+    assert wrong[0] in refused(program, *place, "--json", *wrong, capsys=capsys)
+
+
+@pytest.mark.parametrize("word", ["SHA256:abc", "MD5:" + "A" * 43, "SHA256:" + "A" * 42 + "!", ""])
+def test_what_is_no_fingerprint_is_refused(
+    word: str, host: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused("pychat", *call(host), "--handle", "Bob", "--fingerprint", word, capsys=capsys)
+    assert "fingerprint" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--no-hello"], "need --classic"),
+        (["--hello", "20211"], "need --classic"),
+        (["--classic", "--wait"], "only once"),
+        (["--classic", "--retry-for", "3"], "only once"),
+        (["--classic", "--accept-new"], "has no key"),
+        (["--classic", "--end-mark", "a\nb"], "visible"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    options: list[str], words: str, host: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in refused("pychat", *call(host), "--handle", "Ann", *options, capsys=capsys)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory", "missing directory"])
+def test_a_bad_transcript_file_is_refused_before_the_call(
+    kind: str, host: socket.socket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "transcript"
+    if kind == "link":
+        log.symlink_to(tmp_path / "elsewhere")
+    elif kind == "pipe":
+        os.mkfifo(log)
+    elif kind == "directory":
+        log.mkdir()
+    else:
+        log = tmp_path / "none/log"
+    said = refused("pychat", *call(host), "--handle", "Client1", "--log", str(log), capsys=capsys)
+    assert f" the log {log}: " in said
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("command", ["start", "run", "stop", "status", "fingerprint"])
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "7000x", "٧٠٠٠"])
+def test_a_bad_port_is_refused(command: str, port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "port" in refused("pychatd", command, "--", port, capsys=capsys).lower()
+
+
+def test_an_error_in_the_configuration_names_file_and_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "pychatd.toml"
+    file.write_text("# ours\nhandle = 'Server'\nturns = 'sometimes'\n")
+    said = refused("pychatd", "start", "7000", "--config", str(file), capsys=capsys)
+    assert said == f'pychatd: {file}: turns: \'sometimes\' is not valid; use "alternate" or "free".\n'
