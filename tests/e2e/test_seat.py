@@ -22,8 +22,7 @@ def test_a_caller_is_told_clearly_that_two_are_talking(service: Service) -> None
 
 
 def test_waiting_callers_are_told_at_once_that_it_is_busy(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     slow, quick = service.client("Slow"), service.client("Quick")
     for client in (slow, quick):
         client.sees("Send the first message")
