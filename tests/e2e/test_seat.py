@@ -69,7 +69,7 @@ def test_the_seat_is_kept_for_a_peer_that_was_cut_off(service: Service) -> None:
 
 
 def test_after_the_grace_time_another_caller_may_take_the_seat(idle_service: Service) -> None:
-    grace = 4.0
+    grace = 1.5
     idle_service.start("--config", idle_service.configure(f"grace = {grace}\n"))
     console, client = idle_service.talk()
     patient = idle_service.client("Patient", "--wait")
