@@ -21,9 +21,7 @@ networks = pytest.mark.parametrize("send", [at_once, in_pieces])
 
 @pytest.fixture
 def console(service: Service) -> Piped:
-    console = service.plain("pychatd-console", "--handle", "Bob")
-    console.notes("Waiting for calls")
-    return console
+    return service.ready_plain("pychatd-console", "--handle", "Bob")
 
 
 @pytest.fixture
@@ -88,8 +86,7 @@ def test_a_long_answer_is_refused_with_its_length(ann: BlockingEnd, console: Pip
 
 def test_a_program_takes_turns_at_a_free_service(idle_service: Service) -> None:
     idle_service.start("--turns", "free")
-    console = idle_service.plain("pychatd-console", "--handle", "Bob")
-    console.notes("Waiting for calls")
+    console = idle_service.ready_plain("pychatd-console", "--handle", "Bob")
     ann = BlockingEnd(socket.create_connection(("127.0.0.1", idle_service.port), PATIENCE))
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("one")

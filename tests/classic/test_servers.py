@@ -139,8 +139,7 @@ def test_a_missing_server_is_reported(idle_service: Service, listener: socket.so
 
 
 def test_our_own_daemon_is_a_classic_server(service: Service) -> None:
-    console = service.plain("pychatd-console", "--handle", "Bob")
-    console.notes("Waiting for calls")
+    console = service.ready_plain("pychatd-console", "--handle", "Bob")
     port = str(service.port)
     ann = Piped(service.popen([str(BIN / "pychat"), "--classic", "127.0.0.1", port, "--handle", "Ann"]))
     ann.notes("Connected to Bob, a classic program")

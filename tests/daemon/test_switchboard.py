@@ -192,8 +192,7 @@ async def test_a_token_resumes_after_the_grace_time_if_the_seat_is_free(service:
     peer, token = await service.peer("Hi!")
     await service.lose(peer)
     await service.greeted("Eve")  # a hello is not enough to take the seat
-    peer = await service.resume(token)
-    hello = await hello_of(peer)
+    peer, hello = await service.resumed(token)
     assert (hello.session, hello.got) == (token, 1)
 
 
@@ -296,8 +295,7 @@ async def test_a_quit_that_is_not_stored_does_not_end_the_conversation(service: 
     service.break_journal()
     await peer.say("\\quit")
     assert (await peer.rest())[-1].startswith("\\error journal")
-    again = await service.resume(token)
-    hello = await hello_of(again)
+    _, hello = await service.resumed(token)
     assert hello.session == token
 
 
@@ -481,8 +479,7 @@ async def test_a_peer_out_of_turn_gets_the_ack_then_an_error(service: InProcessS
     assert lines[0] == "\\ack 1"
     assert [line.split()[:2] for line in lines[1:]] == [["\\error", "turn"]]
     assert service.stored() == ["one"]
-    again = await service.resume(token)
-    hello = await hello_of(again)
+    _, hello = await service.resumed(token)
     assert hello.got == 1
 
 
@@ -595,8 +592,8 @@ def test_a_broken_rule_loses_no_acked_message(tmp_path: Path, code: str, data: b
         assert len(answer.split()) > 3
         assert "Bob> Hi!" in await console.news()
         assert service.stored() == ["Hi!"]
-        again = await service.resume(token)
-        assert (await hello_of(again)).got == 1
+        _, hello = await service.resumed(token)
+        assert hello.got == 1
 
     check(tmp_path)
 
@@ -650,8 +647,7 @@ def test_a_peer_that_comes_back_gets_the_missed_messages_in_order(tmp_path: Path
         assert await console.news() == ["\\away", "\\ack 4"]
         if restarted:
             await service.restart()
-        again = await service.resume(token, got=1)
-        hello = await hello_of(again)
+        again, hello = await service.resumed(token, got=1)
         assert (hello.session, hello.got, hello.turns) == (token, 1, Turns.FREE)
         lines = await again.news()
         assert without_times(lines) == [
@@ -769,8 +765,7 @@ async def test_a_stop_is_told_to_both_ends_and_the_conversation_stays(service: I
     assert [line.split()[1] for line in await peer.rest()] == ["stopping"]
     assert [line.split()[1] for line in await console.rest()] == ["stopping"]
     await service.restart()
-    again = await service.resume(token)
-    hello = await hello_of(again)
+    _, hello = await service.resumed(token)
     assert hello.got == 1
 
 
@@ -979,8 +974,7 @@ TEXTS = [f"{n:04} {'x' * 395}" for n in range(5000)]  # twice as much as may wai
 @with_service(turns=Turns.FREE)
 async def test_a_slow_peer_gets_everything_in_order_without_a_queue(service: InProcessService) -> None:
     service.fill(Role.OPERATOR, TEXTS)
-    peer = await service.resume(TOKEN)
-    await hello_of(peer)
+    peer, _ = await service.resumed(TOKEN)
     console = await service.console(" session=1 got=1 sent=5000")
     await console.say("alice> live")  # comes after what the peer has not read yet
     await console.news()
@@ -1019,8 +1013,7 @@ async def test_a_slow_console_gets_everything_in_order_without_a_queue(service: 
 @with_service(turns=Turns.FREE)
 async def test_a_slow_peer_gets_the_quit_after_the_last_message(service: InProcessService) -> None:
     service.fill(Role.OPERATOR, TEXTS)
-    peer = await service.resume(TOKEN)
-    await hello_of(peer)
+    peer, _ = await service.resumed(TOKEN)
     console = await service.console(" session=1 got=1 sent=5000")
     await console.say("\\quit enough")
     await console.news()

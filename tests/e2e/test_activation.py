@@ -24,7 +24,7 @@ class Manager:
     """Does what systemd does for a service: keeps the sockets, starts the daemon, gets its notices."""
 
     def __init__(self, service: Service) -> None:
-        self.line = service
+        self.service = service
         service.place.mkdir(parents=True)
         self.path = service.place / "console.sock"
         self.tcp = socket.create_server(("127.0.0.1", service.port))
@@ -37,10 +37,10 @@ class Manager:
         self._heard: list[str] = []
 
     def start(self, *options: str, **variables: str) -> subprocess.Popen[bytes]:
-        variables["NOTIFY_SOCKET"] = str(self.line.directory / "notify")
+        variables["NOTIFY_SOCKET"] = str(self.service.directory / "notify")
         sockets = [self.tcp, self.console]
-        words = passing(self.line.command("run", *options), sockets, **variables)
-        process = self.line.popen(words, pass_fds=[sock.fileno() for sock in sockets])
+        words = passing(self.service.command("run", *options), sockets, **variables)
+        process = self.service.popen(words, pass_fds=[sock.fileno() for sock in sockets])
         self.hears("READY=1")
         return process
 
@@ -71,13 +71,13 @@ def manager(idle_service: Service) -> Iterator[Manager]:
 
 
 def test_it_serves_on_passed_sockets_and_does_not_remove_them(manager: Manager) -> None:
-    line = manager.line
+    service = manager.service
     process = manager.start()
-    console, client = line.talk()
+    console, client = service.talk()
     console.enter("Hello, Client1")
     client.sees("Server> Hello, Client1")
-    assert line.status()["pid"] == process.pid
-    assert not (line.place / "pid").exists()
+    assert service.status()["pid"] == process.pid
+    assert not (service.place / "pid").exists()
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
     assert manager.path.is_socket()
@@ -87,10 +87,10 @@ def test_it_serves_on_passed_sockets_and_does_not_remove_them(manager: Manager) 
 
 
 def test_it_exits_when_idle_and_a_conversation_goes_on(manager: Manager) -> None:
-    line = manager.line
+    service = manager.service
     options = ("--exit-idle", IDLE, "--turns", "free")
     process = manager.start(*options)
-    caller = line.connect()
+    caller = service.connect()
     caller.send("\\hello 1 Client1")
     (token,) = [word for word in caller.reads("\\hello").split() if word.startswith("session=")]
     caller.send("Client1> Hi!")
@@ -104,7 +104,7 @@ def test_it_exits_when_idle_and_a_conversation_goes_on(manager: Manager) -> None
     assert process.stderr
     assert b"INFO No connection for 2 s: exiting until the next call\n" in process.stderr.read()
 
-    caller = line.connect()  # it waits in systemd's socket
+    caller = service.connect()  # it waits in systemd's socket
     caller.send(f"\\hello 1 Client1 {token} got=0")
     manager.start(*options)
     assert token in caller.reads("\\hello")
@@ -113,9 +113,9 @@ def test_it_exits_when_idle_and_a_conversation_goes_on(manager: Manager) -> None
 
 
 def test_an_attached_console_keeps_it_running(manager: Manager) -> None:
-    caller = manager.line.connect()  # keeps it there until the console is
+    caller = manager.service.connect()  # keeps it there until the console is
     process = manager.start("--exit-idle", IDLE)
-    console = manager.line.console()
+    console = manager.service.console()
     console.sees("Waiting for calls")
     caller.close()
     time.sleep(float(IDLE) + 0.5)
@@ -135,9 +135,9 @@ def test_exit_idle_needs_systemds_sockets(idle_service: Service, command: str) -
 
 def test_stop_names_systemds_command_for_its_service(manager: Manager) -> None:
     manager.start()
-    result = manager.line.pychatd("stop")
+    result = manager.service.pychatd("stop")
     assert result.returncode == ExitStatus.FAILED
-    port = manager.line.port
+    port = manager.service.port
     assert result.stderr == (
         f"pychatd: systemd runs the service on port {port}: stop it with 'systemctl stop pychatd@{port}.socket'.\n"
     )
@@ -152,10 +152,10 @@ def test_listen_has_no_effect_with_passed_sockets(manager: Manager) -> None:
 
 
 def test_systemd_gets_the_status_of_the_service(manager: Manager) -> None:
-    line = manager.line
+    service = manager.service
     process = manager.start()
     manager.hears("STATUS=Waiting for a caller.")
-    caller = line.greeted()
+    caller = service.greeted()
     caller.send("Client1> Hi!")
     manager.hears("STATUS=Talking with Client1 from 127.0.0.1:")
     caller.reset()
@@ -171,7 +171,7 @@ def test_systemd_gets_the_status_of_the_service(manager: Manager) -> None:
 
 
 def test_the_watchdog_is_fed_only_while_the_event_loop_runs(manager: Manager) -> None:
-    file = Path(manager.line.configure(""))
+    file = Path(manager.service.configure(""))
     process = manager.start("--config", str(file), WATCHDOG_USEC="100000")
     for _ in range(3):
         manager.hears("WATCHDOG=1")

@@ -39,11 +39,9 @@ def test_a_bad_hello_gets_its_code(service: Service, code: str, data: bytes) -> 
     ("code", "data"), [("control", b"Client1> Hi\x1b[2J!\n"), ("turn", b"Client1> and another\n")]
 )
 def test_a_broken_rule_loses_no_acked_message(service: Service, code: str, data: bytes) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     caller = service.connect()
-    caller.send("\\hello 1 Client1")
-    session = next(word for word in caller.line().split() if word.startswith("session="))
+    session = caller.greet("Client1")
     caller.send("Client1> Hi!")
     assert caller.reads("\\ack") == "\\ack 1"
     caller.raw(data)
@@ -86,11 +84,9 @@ def test_a_reset_in_the_middle_of_a_line_harms_nobody(service: Service) -> None:
 
 
 def test_a_peer_reset_in_the_middle_of_a_line_can_come_back(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     caller = service.connect()
-    caller.send("\\hello 1 Client1")
-    session = next(word for word in caller.line().split() if word.startswith("session="))
+    session = caller.greet("Client1")
     caller.send("Client1> Hi!")
     assert caller.reads("\\ack") == "\\ack 1"
     console.sees("Client1> Hi!")

@@ -11,9 +11,7 @@ from tests.support.service import Service
 
 
 def _console(service: Service) -> Terminal:
-    console = service.console()
-    console.sees("Waiting for calls")
-    return console
+    return service.ready_console()
 
 
 def test_lines_go_in_and_lines_come_out(service: Service) -> None:

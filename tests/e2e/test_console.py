@@ -53,8 +53,7 @@ def test_a_console_shows_what_came_before_it(service: Service) -> None:
 
 
 def test_the_next_console_shows_an_unseen_conversation(service: Service) -> None:
-    client = service.client()
-    client.sees("Send the first message")
+    client = service.ready_client()
     client.line_is("Client1>")
     client.enter("Call me back")
     client.enter("\\quit bye")
@@ -106,8 +105,7 @@ def test_detaching_leaves_the_conversation_running(service: Service, keys: str) 
 
 
 def test_quit_without_a_conversation_is_refused(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     console.enter("\\quit")
     console.sees("No conversation is open. \\detach leaves the console.")
     assert console.child.isalive()

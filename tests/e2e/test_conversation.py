@@ -8,8 +8,7 @@ from tests.support.service import Service
 
 
 def test_the_seeds_own_conversation_works(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     client = service.client(None)
     client.sees("Your handle:")
     client.enter("Client1")
@@ -23,8 +22,7 @@ def test_the_seeds_own_conversation_works(service: Service) -> None:
     console.enter("\\quit")
     client.sees("Server ended the conversation")
     assert client.exit_status() == 0
-    second = service.client("Client2")
-    second.sees("Send the first message")
+    second = service.ready_client("Client2")
     second.enter("Me too")
     console.sees("Client2> Me too")
 
@@ -81,11 +79,9 @@ def test_ctrl_d_in_the_client_ends_the_conversation(service: Service) -> None:
 
 
 def test_three_peers_talk_one_after_another(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     for name in ("Anna", "Boris", "Çelik"):
-        client = service.client(name)
-        client.sees("Send the first message")
+        client = service.ready_client(name)
         client.enter(f"{name} was here")
         console.sees(f"{name}> {name} was here")
         console.enter(f"Hello, {name}")
@@ -99,13 +95,11 @@ def test_three_peers_talk_one_after_another(service: Service) -> None:
 
 
 def test_an_operator_who_speaks_first_keeps_the_text(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     console.enter("Is anybody there?")
     console.sees("the caller has to send the first message.")
     console.line_is("Server> Is anybody there?")
-    client = service.client()
-    client.sees("Send the first message")
+    client = service.ready_client()
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     console.enter()
@@ -193,10 +187,8 @@ def test_a_paste_with_newlines_is_one_message(service: Service) -> None:
 
 
 def test_what_could_command_a_terminal_is_shown_and_not_obeyed(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
-    client = service.client("Ann")
-    client.sees("Send the first message")
+    console = service.ready_console()
+    client = service.ready_client("Ann")
     client.enter("abc\u202edef\u200b")
     console.sees("Ann> abc<U+202E>def<U+200B>")
 
@@ -267,8 +259,7 @@ def test_up_brings_back_what_was_typed_in_an_earlier_run(service: Service) -> No
     file = service.directory / "xdg-state/pychat/pychat-history"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    again = service.client()
-    again.sees("Send the first message")
+    again = service.ready_client()
     again.type("\x1b[A")
     again.line_is("Client1> \\quit")
     again.type("\x1b[A")

@@ -259,6 +259,7 @@ def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_service: Service) -
     caller = idle_service.greeted()
     caller.send("Client1> Hi!", "\\quit")
     caller.rest()
+    caller.close()  # or the stop waits for it
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
     assert re.sub(r"127.0.0.1:[0-9]+", "HERE", process.stderr.read().decode()).splitlines() == [

@@ -28,8 +28,7 @@ def _stalled(service: Service) -> Iterator[None]:
 
 def _pair(service: Service) -> tuple[Piped, Piped]:
     """A client and a console that talk."""
-    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Waiting for calls")
+    console = service.ready_plain("pychatd-console", "--plain", "--handle", "Server")
     client = service.plain("pychat", "--plain", "--handle", "Client1")
     client.enter("Hi!")
     console.says("Client1> Hi!\n")
@@ -37,23 +36,23 @@ def _pair(service: Service) -> tuple[Piped, Piped]:
 
 
 @pytest.fixture
-def free_line(idle_service: Service) -> Service:
+def free_service(idle_service: Service) -> Service:
     file = idle_service.configure('turns = "free"\ngrace = 0')
     idle_service.start("--config", file)
     return idle_service
 
 
-def test_detach_waits_for_the_last_ack(free_line: Service) -> None:
-    client, console = _pair(free_line)
+def test_detach_waits_for_the_last_ack(free_service: Service) -> None:
+    client, console = _pair(free_service)
     console.enter("one\n\\detach")
     assert console.exit_status() == 0
     assert "Not" not in console.notices()
     client.says("Server> one\n")
 
 
-def test_a_leaving_console_refuses_messages(free_line: Service) -> None:
-    _, console = _pair(free_line)
-    with _stalled(free_line):
+def test_a_leaving_console_refuses_messages(free_service: Service) -> None:
+    _, console = _pair(free_service)
+    with _stalled(free_service):
         console.enter("one\n\\detach\ntwo")
         console.notes("Detached")
         assert console.exit_status() == 9
@@ -61,9 +60,9 @@ def test_a_leaving_console_refuses_messages(free_line: Service) -> None:
     assert f"{NOT_SENT}\npychatd-console:     two\n" in console.notices()
 
 
-def test_a_quit_in_a_stall_tells_of_unconfirmed_messages(free_line: Service) -> None:
-    client, console = _pair(free_line)
-    with _stalled(free_line):
+def test_a_quit_in_a_stall_tells_of_unconfirmed_messages(free_service: Service) -> None:
+    client, console = _pair(free_service)
+    with _stalled(free_service):
         client.enter("two\n\\quit")
         assert client.exit_status() == 9
     assert f"{NOT_CONFIRMED}\npychat:     two\n" in client.notices()
@@ -74,11 +73,11 @@ def test_a_quit_in_a_stall_tells_of_unconfirmed_messages(free_line: Service) -> 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
 def test_a_signal_before_the_ack_never_says_not_sent(
-    free_line: Service, program: str, number: signal.Signals
+    free_service: Service, program: str, number: signal.Signals
 ) -> None:
-    client, console = _pair(free_line)
+    client, console = _pair(free_service)
     leaving, other = (client, console) if program == "pychat" else (console, client)
-    with _stalled(free_line):
+    with _stalled(free_service):
         leaving.enter("two\n\\status")
         leaving.notes("1 stored" if program == "pychat" else "0 stored")
         leaving.process.send_signal(number)
@@ -88,38 +87,37 @@ def test_a_signal_before_the_ack_never_says_not_sent(
     other.says("> two\n")
 
 
-def test_a_message_given_to_no_connection_is_not_sent(free_line: Service) -> None:
-    _, console = _pair(free_line)
-    free_line.kill()
+def test_a_message_given_to_no_connection_is_not_sent(free_service: Service) -> None:
+    _, console = _pair(free_service)
+    free_service.kill()
     console.notes("Connection lost")
     console.enter("one\n\\detach")
     assert console.exit_status() == 6
     assert f"{NOT_SENT}\npychatd-console:     one\n" in console.notices()
 
 
-def test_a_displaced_console_knows_what_is_stored(free_line: Service) -> None:
-    client, console = _pair(free_line)
-    with _stalled(free_line):
+def test_a_displaced_console_knows_what_is_stored(free_service: Service) -> None:
+    client, console = _pair(free_service)
+    with _stalled(free_service):
         console.enter("stored\n\\status")
         console.notes("0 stored")
     client.says("Server> stored\n")
     console.process.send_signal(signal.SIGSTOP)  # it does not read the ack
     console.process.send_signal(signal.SIGCONT)
-    free_line.kill()
+    free_service.kill()
     console.notes("Connection lost")
     console.process.send_signal(signal.SIGSTOP)
-    free_line.start("--config", free_line.configure('turns = "free"'))
-    other = free_line.plain("pychatd-console", "--plain", "--handle", "Other")
+    free_service.start("--config", free_service.configure('turns = "free"'))
+    other = free_service.plain("pychatd-console", "--plain", "--handle", "Other")
     other.notes("sent earlier: stored")
     console.process.send_signal(signal.SIGCONT)
     assert console.exit_status() == 4
     assert "stored\n" not in console.notices().partition("is using the console")[2]
 
 
-def test_input_lines_after_the_end_are_given_back(free_line: Service) -> None:
-    console = free_line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Waiting for calls")
-    client = free_line.plain("pychat", "--plain", "--handle", "Client1")
+def test_input_lines_after_the_end_are_given_back(free_service: Service) -> None:
+    free_service.ready_plain("pychatd-console", "--plain", "--handle", "Server")
+    client = free_service.plain("pychat", "--plain", "--handle", "Client1")
     client.notes("Connected to")
     client.enter("one\n\\quit\ntwo\n\n\\status\nthree")
     assert client.exit_status() == 6
@@ -128,8 +126,8 @@ def test_input_lines_after_the_end_are_given_back(free_line: Service) -> None:
 
 
 @pytest.mark.parametrize("who", ["the caller", "the operator"])
-def test_the_end_counts_messages_that_were_not_seen(free_line: Service, who: str) -> None:
-    client, console = _pair(free_line)
+def test_the_end_counts_messages_that_were_not_seen(free_service: Service, who: str) -> None:
+    client, console = _pair(free_service)
     if who == "the caller":
         console.enter("\\detach")
         client.notes("is not at the console")
@@ -137,19 +135,19 @@ def test_the_end_counts_messages_that_were_not_seen(free_line: Service, who: str
     else:
         client.process.send_signal(signal.SIGSTOP)
         console.enter("one\ntwo")
-        wait_for(lambda: free_line.status()["peer"]["sent"] == 2, "both are stored")
+        wait_for(lambda: free_service.status()["peer"]["sent"] == 2, "both are stored")
         client.process.kill()
         console.notes("is not connected")
-        free_line.greeted("Client2").send("Client2> Hi!")
+        free_service.greeted("Client2").send("Client2> Hi!")
     left, other = (client, "Server") if who == "the caller" else (console, "Client1")
     left.notes(f"2 of your messages were stored, but {other} has not seen them.")
 
 
-def test_the_log_counts_messages_that_were_not_seen(free_line: Service) -> None:
-    client = free_line.plain("pychat", "--plain", "--handle", "Client1")
+def test_the_log_counts_messages_that_were_not_seen(free_service: Service) -> None:
+    client = free_service.plain("pychat", "--plain", "--handle", "Client1")
     client.enter("one\ntwo\n\\quit")
     assert client.exit_status() == 0
-    free_line.logs("ended by the peer, unread from the peer: 2")
+    free_service.logs("ended by the peer, unread from the peer: 2")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -174,23 +172,22 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(service: Service, 
     assert client.exit_status() == 0
 
 
-def test_a_user_who_waits_for_acks_is_told_so(free_line: Service) -> None:
-    client, _ = _pair(free_line)
-    with _stalled(free_line):
+def test_a_user_who_waits_for_acks_is_told_so(free_service: Service) -> None:
+    client, _ = _pair(free_service)
+    with _stalled(free_service):
         client.enter("two\n\\quit")
         client.notes("Waiting until the other host confirms your messages.")
     assert client.exit_status() == 0
 
 
-def test_in_doubt_outweighs_why_the_calls_were_given_up(free_line: Service) -> None:
-    console = free_line.plain("pychatd-console", "--plain", "--handle", "Server")
-    console.notes("Waiting for calls")
-    client = free_line.plain("pychat", "--plain", "--handle", "Client1", "--retry-for", "1")
+def test_in_doubt_outweighs_why_the_calls_were_given_up(free_service: Service) -> None:
+    console = free_service.ready_plain("pychatd-console", "--plain", "--handle", "Server")
+    client = free_service.plain("pychat", "--plain", "--handle", "Client1", "--retry-for", "1")
     client.enter("Hi!")
     console.says("Client1> Hi!\n")
-    free_line.send(signal.SIGSTOP)
+    free_service.send(signal.SIGSTOP)
     client.enter("two\n\\status")
     client.notes("Sent: 2 (1 stored")
-    free_line.kill()
+    free_service.kill()
     client.notes("giving up")
     assert client.exit_status() == 9

@@ -25,17 +25,14 @@ def _logged(log: Path) -> list[str]:
 
 def _ends(service: Service, log: Path) -> tuple[Piped, Piped]:
     """A console and a client that writes a log."""
-    console = service.plain("pychatd-console", "--handle", "Server")
-    console.notes("Waiting for calls")
-    client = service.plain("pychat", "--handle", "Client1", "--log", str(log))
-    client.notes("Send the first message")
+    console = service.ready_plain("pychatd-console", "--handle", "Server")
+    client = service.ready_plain("pychat", "--handle", "Client1", "--log", str(log))
     return console, client
 
 
 def test_both_sides_write_private_transcripts(service: Service, tmp_path: Path) -> None:
     logs = [tmp_path / "client.log", tmp_path / "console.log"]
-    console = service.console("--log", str(logs[1]))
-    console.sees("Waiting for calls")
+    console = service.ready_console("--log", str(logs[1]))
     client = service.client("Client1", "--log", str(logs[0]))
     client.line_is("Client1>")
     client.enter("Hi!")
@@ -116,8 +113,7 @@ def test_undelivered_messages_are_marked(service: Service, tmp_path: Path) -> No
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="util-linux is not there")
 def test_a_full_disk_ends_the_transcript_with_one_notice(service: Service, tmp_path: Path) -> None:
     log = tmp_path / "transcript"
-    console = service.plain("pychatd-console", "--handle", "Server")
-    console.notes("Waiting for calls")
+    console = service.ready_plain("pychatd-console", "--handle", "Server")
     known = service.plain("pychat", "--handle", "Client1")  # its key is accepted while there is room for it
     known.end_input()
     assert known.exit_status() == 0

@@ -82,7 +82,6 @@ def test_a_broken_configuration_is_an_error_in_both_programs(service: Service) -
 def test_the_operator_has_the_configured_handle_too(service: Service) -> None:
     file = _configure(service)
     file.write_text('handle = "Chief"')
-    console = service.console(handle=None)
-    console.sees("Waiting for calls")
+    console = service.ready_console(handle=None)
     console.line_is("Chief>")
     assert service.console(handle="").exit_status() == 2

@@ -25,9 +25,7 @@ def _pychat(service: Service, text: str | bytes, *options: str) -> subprocess.Co
 
 
 def _console(service: Service, *options: str) -> Piped:
-    console = service.plain("pychatd-console", "--handle", "Server", *options)
-    console.notes("Waiting for calls")
-    return console
+    return service.ready_plain("pychatd-console", "--handle", "Server", *options)
 
 
 def test_one_line_from_a_pipe_is_delivered(service: Service) -> None:
@@ -170,8 +168,7 @@ def test_the_operators_quit_ends_a_waiting_script(service: Service) -> None:
 
 def test_a_person_sees_when_a_held_message_is_sent(service: Service) -> None:
     console = _console(service)
-    client = service.client(env={"TERM": "dumb"})
-    client.sees("Send the first message")
+    client = service.ready_client(env={"TERM": "dumb"})
     client.enter("Hi!")
     console.says("Client1> Hi!\n")
     client.enter("early")
@@ -185,8 +182,7 @@ def test_a_person_sees_when_a_held_message_is_sent(service: Service) -> None:
 def test_a_ring_without_a_screen_writes_one_bell(idle_service: Service, tmp_path: Path) -> None:
     prefer(idle_service, f'hook = ["/bin/sh", "-c", "echo $PYCHAT_EVENT $PYCHAT_WORDS >>{tmp_path}/out"]')
     idle_service.start()
-    console = idle_service.console("--plain")
-    console.sees("Waiting for calls")
+    console = idle_service.ready_console("--plain")
     client = idle_service.plain("pychat", "--handle", "Client1")  # on a pipe, so it calls nobody
     client.enter("Hi!")
     console.sees("Client1> Hi!")
@@ -207,8 +203,7 @@ def test_a_ring_without_a_screen_writes_one_bell(idle_service: Service, tmp_path
 def test_with_the_bell_off_a_ring_is_only_a_line(idle_service: Service) -> None:
     prefer(idle_service, 'bell = "off"\nnotify = "osc777"')
     idle_service.start()
-    console = idle_service.console("--plain")
-    console.sees("Waiting for calls")
+    console = idle_service.ready_console("--plain")
     client = idle_service.plain("pychat", "--handle", "Client1")
     client.enter("Hi!")
     client.enter("\\ring")
@@ -234,8 +229,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(service: Service) -> None:
 
 @pytest.mark.parametrize(("options", "term"), [([], "dumb"), (["--plain"], "xterm-256color")])
 def test_plain_lines_are_only_appended(service: Service, options: list[str], term: str) -> None:
-    console = service.console(*options, env={"TERM": term})
-    console.sees("Waiting for calls")
+    console = service.ready_console(*options, env={"TERM": term})
     client = service.client(None, *options, env={"TERM": term})
     client.sees("Your handle:")
     client.enter("Elevenchars")

@@ -17,8 +17,7 @@ def words(terminal: Terminal) -> str:
 
 def test_a_terminal_that_cuts_rows_shows_everything_once(idle_service: Service) -> None:
     idle_service.start("--turns", "free")
-    client = idle_service.client()
-    client.sees("Send the first message")
+    client = idle_service.ready_client()
     client.enter("Hi!")
     console = idle_service.console()
     console.sees("Client1> Hi!")

@@ -22,10 +22,8 @@ def test_messages_during_the_editor_are_shown_after_it(service: Service, tmp_pat
     wait = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
     editor.write_text(f'#!/bin/sh\necho in the editor\n{wait}\nprintf ", edited" >>"$1"\n')
     editor.chmod(0o700)
-    console = service.console()
-    console.sees("Waiting for calls")
-    client = service.client(env={"VISUAL": str(editor)})
-    client.sees("Send the first message")
+    console = service.ready_console()
+    client = service.ready_client(env={"VISUAL": str(editor)})
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     client.type("half\x18\x05")
@@ -54,8 +52,7 @@ def test_a_held_message_comes_back_when_the_caller_leaves(service: Service) -> N
 
 
 def test_without_cursor_reports_there_is_no_toolbar(service: Service) -> None:
-    client = service.client(answers=False)
-    client.sees("Send the first message")
+    client = service.ready_client(answers=False)
     client.sees("-- This terminal does not report its cursor position, so there is no toolbar.")
     client.enter("\\status")
     client.sees("You send the first message.")
@@ -194,10 +191,8 @@ def _raw(terminal: Terminal) -> bytes:
 def test_colours_are_the_named_ones_if_there_are_any(
     service: Service, env: dict[str, str], coloured: bool
 ) -> None:
-    console = service.console(env={"NO_COLOR": "", "FORCE_COLOR": "", **env})
-    console.sees("Waiting for calls")
-    client = service.client()
-    client.sees("Send the first message")
+    console = service.ready_console(env={"NO_COLOR": "", "FORCE_COLOR": "", **env})
+    client = service.ready_client()
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     console.type("\\")  # the menu too
@@ -215,8 +210,7 @@ def test_no_history_saves_no_line_and_suggests_none(service: Service) -> None:
     assert client.exit_status() == 0
     file = service.directory / "xdg-state/pychat/pychat-history"
     before = file.read_bytes()
-    again = service.client("Client1", "--no-history")
-    again.sees("Send the first message")
+    again = service.ready_client("Client1", "--no-history")
     again.enter("a secret")
     console.sees("Client1> a secret")
     again.type("\x1b[A")
@@ -228,10 +222,8 @@ def test_no_history_saves_no_line_and_suggests_none(service: Service) -> None:
 
 
 def test_a_dumb_terminal_gets_no_escape_sequences(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
-    client = service.client(env={"TERM": "dumb"})
-    client.sees("Send the first message")
+    console = service.ready_console()
+    client = service.ready_client(env={"TERM": "dumb"})
     client.enter("Hi!")
     console.sees("Client1> Hi!")
     console.enter("Hello")

@@ -22,8 +22,7 @@ def test_a_caller_is_told_clearly_that_two_are_talking(service: Service) -> None
 
 
 def test_waiting_callers_are_told_at_once_that_it_is_busy(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     slow, quick = service.client("Slow"), service.client("Quick")
     for client in (slow, quick):
         client.sees("Send the first message")
@@ -70,7 +69,7 @@ def test_the_seat_is_kept_for_a_peer_that_was_cut_off(service: Service) -> None:
 
 
 def test_after_the_grace_time_another_caller_may_take_the_seat(idle_service: Service) -> None:
-    grace = 4.0
+    grace = 1.5
     idle_service.start("--config", idle_service.configure(f"grace = {grace}\n"))
     console, client = idle_service.talk()
     patient = idle_service.client("Patient", "--wait")

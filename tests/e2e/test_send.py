@@ -32,9 +32,7 @@ def _send(
 
 
 def _console(service: Service) -> Piped:
-    console = service.plain("pychatd-console", "--handle", "Server")
-    console.notes("Waiting for calls")
-    return console
+    return service.ready_plain("pychatd-console", "--handle", "Server")
 
 
 def _said(service: Service) -> list[str]:

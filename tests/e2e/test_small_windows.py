@@ -57,8 +57,7 @@ def test_a_refusal_is_visible_above_a_long_line(service: Service) -> None:
 
 
 def test_a_message_is_visible_above_a_long_line(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     client = service.client(columns=20, lines=10)
     client.sees("Send the")
     client.enter("Hi!")

@@ -234,8 +234,7 @@ def test_a_journal_damaged_at_run_time_ends_the_conversation(idle_service: Servi
     service = idle_service
     service.start("--turns", "free")
     peer = service.connect()
-    peer.send("\\hello 1 Client1")
-    session = next(word for word in peer.line().split() if word.startswith("session="))
+    session = peer.greet("Client1")
     said = 0
     for _ in range(100):  # 12 MiB of journal: more than SQLite keeps in memory
         peer.send(*(f"Client1> p{said + n} {'ä' * 450}" for n in range(1, 51)))

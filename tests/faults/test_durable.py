@@ -98,8 +98,7 @@ def test_without_syncs_a_commit_is_written_before_it_is_sent(idle_service: Servi
 def test_a_daemon_killed_at_the_ack_has_the_message(free_service: Service, tmp_path: Path) -> None:
     service = free_service
     peer = service.connect()
-    peer.send("\\hello 1 Client1")
-    session = next(word for word in peer.line().split() if word.startswith("session="))
+    session = peer.greet("Client1")
     peer.send("Client1> first")
     peer.reads("\\ack 1")
     with attached(service.pid(), tmp_path / "trace", *SLOW_DISK):
@@ -116,8 +115,7 @@ def test_a_daemon_killed_after_delivery_has_the_message(free_service: Service, t
     service = free_service
     console = _console(service)
     peer = service.connect()
-    peer.send("\\hello 1 Client1")
-    session = next(word for word in peer.line().split() if word.startswith("session="))
+    session = peer.greet("Client1")
     peer.send("Client1> first")
     console.says("first")
     pid = service.pid()

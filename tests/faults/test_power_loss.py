@@ -42,8 +42,7 @@ class _Talk:
         self.service = service
         Service.start(service, "--turns", "free")  # it is traced later, by what kills it
         self.peer = service.connect()
-        self.peer.send("\\hello 1 Client1")
-        self._session = next(word for word in self.peer.line().split() if word.startswith("session="))
+        self._session = self.peer.greet("Client1")
         self.peer.send("Client1> p1")
         self.peer.reads("\\ack 1")
         self._console = _console(service)

@@ -66,8 +66,7 @@ def _is_refused(client: Piped) -> None:
 
 
 def _nobody_gets_in(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     before = console.text()
     _is_refused(on_pipes(service, "--accept-new"))
     plain = service.connect()
@@ -312,11 +311,9 @@ def test_a_handshake_begun_before_a_reload_does_not_get_in(idle_service: Service
 def test_a_stolen_token_resumes_nothing_with_another_key(idle_service: Service, hosts: Hosts) -> None:
     alice, mallory = hosts.identity("alice"), hosts.identity("mallory")
     _start(idle_service, *((who.both.stem, who.certificate.read_text()) for who in (alice, mallory)))
-    console = idle_service.console()
-    console.sees("Waiting for calls")
+    console = idle_service.ready_console()
     peer = _dial(idle_service, alice)
-    peer.send("\\hello 1 Alice")
-    token = next(word for word in peer.line().split() if word.startswith("session="))
+    token = peer.greet("Alice")
     peer.send("Alice> Hi!")
     assert peer.reads("\\ack") == "\\ack 1"
     console.sees("Alice> Hi!")
@@ -349,8 +346,7 @@ def test_the_journal_has_no_token(service: Service) -> None:
     caller = service.greeted("Alice")
     caller.close()
     peer = service.connect()
-    peer.send("\\hello 1 Alice")
-    token = next(word for word in peer.line().split() if word.startswith("session=")).removeprefix("session=")
+    token = peer.greet("Alice").removeprefix("session=")
     peer.send("Alice> Hi!")
     assert peer.reads("\\ack")
     stored = b"".join(file.read_bytes() for file in (service.state / str(service.port)).glob("journal*"))

@@ -76,10 +76,9 @@ def test_the_check_finds_what_is_hostile() -> None:
 
 
 def test_messages_of_a_peer_are_shown_and_never_obeyed(idle_service: Service) -> None:
-    line = _free(idle_service)
-    console = line.console()
-    console.sees("Waiting for calls")
-    caller = _peer(line)
+    service = _free(idle_service)
+    console = service.ready_console()
+    caller = _peer(service)
     _says(caller, [*corpus.LEGAL.values(), DONE])
     console.sees(DONE)
     _clean(console)
@@ -89,9 +88,9 @@ def test_messages_of_a_peer_are_shown_and_never_obeyed(idle_service: Service) ->
 
 def test_messages_of_the_operator_are_shown_and_never_obeyed(idle_service: Service) -> None:
     """The client must not rely on the daemon: here it is a hostile one."""
-    line = _free(idle_service)
-    _console, client = line.talk()
-    with_socket = _console_says(line, [*corpus.LEGAL.values(), DONE])
+    service = _free(idle_service)
+    _console, client = service.talk()
+    with_socket = _console_says(service, [*corpus.LEGAL.values(), DONE])
     client.sees(DONE)
     with_socket.close()
     _clean(client)
@@ -116,11 +115,11 @@ def _console_says(service: Service, texts: list[str]) -> BlockingEnd:
 
 @pytest.mark.parametrize("columns", [80, 61])
 def test_a_padded_message_forges_no_line(idle_service: Service, columns: int) -> None:
-    line = _free(idle_service)
-    console = line.console()
+    service = _free(idle_service)
+    console = service.console()
     console.resize(columns, 24)
     console.sees("Waiting for calls")
-    _says(_peer(line), [*_padded("Server"), DONE])
+    _says(_peer(service), [*_padded("Server"), DONE])
     console.sees(DONE)
     assert corpus.forged(console.lines(), "Server") == []
     _clean(console)
@@ -130,18 +129,16 @@ def test_a_padded_message_forges_no_line(idle_service: Service, columns: int) ->
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_padded_message_forges_no_line_in_plain_mode(idle_service: Service, columns: int, handle: str) -> None:
     """Nothing is drawn there, but the terminal itself begins a new row when one is full."""
-    line = _free(idle_service)
-    console = line.console("--plain", columns=columns, handle="me")
-    console.sees("Waiting for calls")
-    _says(_peer(line, handle), [*_padded("me"), DONE], handle)
+    service = _free(idle_service)
+    console = service.ready_console("--plain", columns=columns, handle="me")
+    _says(_peer(service, handle), [*_padded("me"), DONE], handle)
     console.sees(DONE)
     assert corpus.forged(console.lines(), "me") == []
 
 
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_padded_reason_forges_no_line_in_plain_mode(service: Service, columns: int) -> None:
-    console = service.console("--plain", columns=columns)
-    console.sees("Waiting for calls")
+    console = service.ready_console("--plain", columns=columns)
     before = "pychatd-console: Client1 ended the conversation: "
     free = -len(before) % columns
     for pad in ("x" * free, "\u3000" * (free // 2) + "x" * (free % 2)):
@@ -155,8 +152,7 @@ def test_a_padded_reason_forges_no_line_in_plain_mode(service: Service, columns:
 
 
 def test_a_padded_reason_forges_no_reply(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     command = [
         str(BIN / "pychat"),
         "send",
@@ -183,10 +179,9 @@ def test_emoji_of_doubtful_width_do_not_fill_a_row_twice() -> None:
 
 
 def test_messages_in_plain_mode_are_shown_and_never_obeyed(idle_service: Service) -> None:
-    line = _free(idle_service)
-    console = line.plain("pychatd-console", "--handle", "Server")
-    console.notes("Waiting for calls")
-    _says(_peer(line), [*corpus.LEGAL.values(), DONE])
+    service = _free(idle_service)
+    console = service.ready_plain("pychatd-console", "--handle", "Server")
+    _says(_peer(service), [*corpus.LEGAL.values(), DONE])
     console.says(DONE)
     rows = console.out().split("\n") + console.notices().split("\n")
     assert corpus.hidden("".join(rows)) == []
@@ -194,10 +189,9 @@ def test_messages_in_plain_mode_are_shown_and_never_obeyed(idle_service: Service
 
 
 def test_what_a_classic_peer_sends_is_shown_and_never_obeyed(idle_service: Service) -> None:
-    line = _free(idle_service)
-    console = line.console()
-    console.sees("Waiting for calls")
-    nc = line.connect()
+    service = _free(idle_service)
+    console = service.ready_console()
+    nc = service.connect()
     nc.send("guest> Hi!")
     console.sees("guest> Hi!")  # somebody at nc, not a program: among what follows are NULs
     for data in corpus.ILLEGAL.values():
@@ -220,8 +214,7 @@ def test_pasted_hostile_text_is_not_obeyed_and_arrives_visible(service: Service)
 
 def test_what_plain_mode_takes_back_is_shown_and_never_obeyed(service: Service) -> None:
     service.talk()[1].enter("\\quit")
-    console = service.console("--plain", "--take-over")
-    console.sees("Waiting for calls")
+    console = service.ready_console("--plain", "--take-over")
     _peer(service)
     console.sees("Hi!")
     console.enter("first")
@@ -252,8 +245,7 @@ def test_a_hostile_handle_is_refused_in_clean_words(service: Service, name: str)
 
 
 def test_a_hostile_reason_is_shown_and_never_obeyed(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     caller = _peer(service)
     caller.send(f"\\quit {corpus.SHORT}")
     console.sees("ended the conversation")
@@ -346,16 +338,21 @@ def test_a_hostile_host_name_is_shown_and_never_obeyed(idle_service: Service, na
 
 
 def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_service: Service) -> None:
-    line = _free(idle_service)
-    console = line.console()
-    console.sees("Waiting for calls")
-    caller = _peer(line)
+    service = _free(idle_service)
+    console = service.ready_console()
+    caller = _peer(service)
     _says(caller, [*corpus.LEGAL.values(), *_padded("Server"), DONE])
     console.sees(DONE)
     caller.send(f"\\quit {corpus.SHORT}")
     console.sees("ended the conversation")
-    command = [str(BIN / "pychatd-console"), str(line.port), "--runtime-directory", str(line.runtime), "--history"]
-    text = run(line, command)
+    command = [
+        str(BIN / "pychatd-console"),
+        str(service.port),
+        "--runtime-directory",
+        str(service.runtime),
+        "--history",
+    ]
+    text = run(service, command)
     assert text.returncode == 0, text.stderr
     rows = text.stdout.split("\n")
     assert corpus.hidden("".join(rows)) == []
@@ -363,16 +360,16 @@ def test_the_history_and_the_log_have_nothing_hostile_in_them(idle_service: Serv
         row for row in rows if "forged" in row and not row.startswith(" " * 30) and " Client1> " not in row[:40]
     ]
     assert forged == []
-    objects = run(line, [*command, "--json"])
+    objects = run(service, [*command, "--json"])
     assert objects.stdout.isascii()
     assert corpus.hidden(objects.stdout.replace("\n", "")) == []
     said = [json.loads(row)["text"] for row in objects.stdout.splitlines()]
     assert corpus.LEGAL["bidi override"] in said  # nothing is lost there
-    found = run(line, [*command, "--grep", "\x1b]0;owned\x07("])
+    found = run(service, [*command, "--grep", "\x1b]0;owned\x07("])
     assert found.returncode == 2
     assert corpus.hidden(found.stderr.replace("\n", "")) == []
-    assert [corpus.hidden(entry) for entry in line.log() if corpus.hidden(entry)] == []
-    assert not any(word in entry for entry in line.log() for word in ("forged", DONE, "txt.exe"))
+    assert [corpus.hidden(entry) for entry in service.log() if corpus.hidden(entry)] == []
+    assert not any(word in entry for entry in service.log() for word in ("forged", DONE, "txt.exe"))
 
 
 def test_a_hostile_name_on_the_allowlist_is_not_obeyed(idle_service: Service) -> None:
@@ -416,8 +413,7 @@ def test_a_hostile_history_of_lines_is_not_obeyed(service: Service) -> None:
     file.parent.mkdir(parents=True)
     entry: Callable[[str], str] = lambda text: f"\n# 2026-01-01\n+{text}\n"  # noqa: E731
     file.write_text("".join(entry(text.replace("\n", "").replace("\r", "")) for text in corpus.SEQUENCES.values()))
-    client = service.client()
-    client.sees("Send the first message")
+    client = service.ready_client()
     for _ in corpus.SEQUENCES:
         client.type("\x1b[A")
     client.sees("^[[2J")

@@ -36,8 +36,7 @@ class _Talk:
         self.console.send("\\hello 1 Server")
         self.console.reads("\\ready")
         self.peer = self.dial()
-        self.peer.send("\\hello 1 Client1")
-        self.token = next(word for word in self.peer.line().split() if word.startswith("session="))
+        self.token = self.peer.greet("Client1")
         self.said = 0
         self.heard = 0
         self.round_trip()

@@ -192,8 +192,7 @@ def test_a_host_that_hangs_up_after_the_handshake_is_reported(idle_service: Serv
 
 
 def test_the_console_says_that_nc_is_not_encrypted(service: Service) -> None:
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     nc = service.connect()
     nc.send("guest> Hi from nc")
     console.sees("guest> Hi from nc")
@@ -270,8 +269,7 @@ def test_a_real_nc_talks_in_plain(service: Service) -> None:
     nc = shutil.which("nc") or shutil.which("ncat")
     if nc is None:
         pytest.skip("there is no nc")
-    console = service.console()
-    console.sees("Waiting for calls")
+    console = service.ready_console()
     process = service.popen([nc, "127.0.0.1", str(service.port)])
     assert isinstance(process, subprocess.Popen)
     assert process.stdin

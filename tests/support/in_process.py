@@ -75,6 +75,11 @@ class InProcessService:
         number = "" if call is None else f" call={call}"
         return await self.call(f"\\hello 1 Bob session={token} got={got}{number}", *lines)
 
+    async def resumed(self, token: str, got: int = 0) -> tuple[AsyncEnd, wire.Hello]:
+        """The peer's next call, and the daemon's answer."""
+        raw = await self.resume(token, got=got)
+        return raw, await hello_of(raw)
+
     async def greeted(self, handle: str = "Bob") -> tuple[AsyncEnd, str]:
         """A caller that has read the daemon's hello; and its token."""
         raw = await self.call(f"\\hello 1 {handle}")

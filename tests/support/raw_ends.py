@@ -51,6 +51,13 @@ class BlockingEnd:
         """Sends bytes as they are."""
         self._deliver(self.socket, data)
 
+    def greet(self, handle: str = "Client1") -> str:
+        """Says hello. The word with the session's token in the answer."""
+        self.send(f"\\hello 1 {handle}")
+        answer = self.line()
+        assert answer.startswith("\\hello 1 ")
+        return next(word for word in answer.split() if word.startswith("session="))
+
     def line(self) -> str:
         """The next line, without its line feed; empty at the end of the connection."""
         while b"\n" not in self._unread and self._receive():

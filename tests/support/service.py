@@ -160,12 +160,22 @@ class Service:
             words += ["--handle", handle]
         return self.terminal([*words, *options], **more)
 
+    def ready_console(self, *options: str, **more: Any) -> Terminal:
+        """A console that is attached and waits for a call."""
+        console = self.console(*options, **more)
+        console.sees("Waiting for calls")
+        return console
+
+    def ready_client(self, *options: Any, **more: Any) -> Terminal:
+        """A client that is connected and has sent nothing."""
+        client = self.client(*options, **more)
+        client.sees("Send the first message")
+        return client
+
     def talk(self) -> tuple[Terminal, Terminal]:
         """A console and a client, after the first message, "Hi!"."""
-        console = self.console()
-        console.sees("Waiting for calls")  # it is attached: the client will know its handle
-        client = self.client()
-        client.sees("Send the first message")
+        console = self.ready_console()  # so that the client will know its handle
+        client = self.ready_client()
         client.line_is("Client1>")
         client.enter("Hi!")
         console.sees("Client1> Hi!")
@@ -193,6 +203,12 @@ class Service:
             words = [str(BIN / program), str(self.port), "--runtime-directory", str(self.runtime), *options]
         return Piped(self.popen(words))
 
+    def ready_plain(self, program: str, *options: str) -> Piped:
+        """The same, connected: a console without a call, or a client that has sent nothing."""
+        piped = self.plain(program, *options)
+        piped.notes("Waiting for calls" if program == "pychatd-console" else "Send the first message")
+        return piped
+
     def popen(self, words: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
         """A process on pipes; it ends with this service."""
         pipe = subprocess.PIPE
@@ -209,8 +225,7 @@ class Service:
     def greeted(self, handle: str = "Client1") -> BlockingEnd:
         """A bare version-1 connection that has said hello and read the answer."""
         caller = self.connect()
-        caller.send(f"\\hello 1 {handle}")
-        assert caller.line().startswith("\\hello 1 ")
+        caller.greet(handle)
         return caller
 
     def close(self) -> None:

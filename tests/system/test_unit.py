@@ -151,8 +151,8 @@ def test_an_own_key_is_a_credential_that_only_root_can_read(
     with idle_service.drop_in("service", "\n".join(["[Service]", *credentials])):
         idle_service.start()
         own, other = (
-            machine.run(f"pychatd fingerprint {line.port}", user="alice").stdout
-            for line in (idle_service, other_service)
+            machine.run(f"pychatd fingerprint {each.port}", user="alice").stdout
+            for each in (idle_service, other_service)
         )
         assert own == other
         assert not machine.exists(f"{idle_service.state}/identity.pem")

@@ -115,8 +115,7 @@ def test_console(emulator: Emulator, idle_service: Service) -> None:
     runtime = ["--runtime-directory", str(idle_service.runtime)]
     emulator.start(str(BIN / "pychatd-console"), str(idle_service.port), *runtime, "--handle", "Server")
     emulator.sees("Waiting for calls")
-    client = idle_service.client()
-    client.sees("Send the first message")
+    client = idle_service.ready_client()
     for word in MESSAGES:
         client.enter(f"{word} is a message")
     emulator.sees(MESSAGES[-1])
