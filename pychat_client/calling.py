@@ -16,8 +16,8 @@ from pychat_client.config.preferences import Preferences
 from pychat_client.config.targets import login_handle
 from pychat_client.errors import ExitStatus, HandleError, PychatError, UnreachableError, UntrustedHostError
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.session.reconnect import PAUSE_FIRST, PAUSE_MAX
-from pychat_client.session.session import Session, run_session
+from pychat_client.session.reconnect import PAUSE_FIRST, longer_pause
+from pychat_client.session.session import Session, ending_signals, run_session
 from pychat_client.session.transcript import Transcript
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
@@ -52,7 +52,7 @@ def send(
         raise HandleError("Your login name is not a valid handle: use --handle NAME.")
     text = text_of(words)
     view = OneShot(text, expect_reply=expect_reply, seconds=seconds)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # until the session handles them
+    for number in ending_signals():  # until the session handles them
         signal.signal(number, signal.default_int_handler)
     try:
         context, key = _verify_host(options, preferences, seconds, plain=False)
@@ -82,7 +82,7 @@ def _verify_host(
                 print(f"pychat: {error} Calling again.", file=sys.stderr)
                 alert = _alert_without_view(preferences, plain=plain)
         time.sleep(pause)
-        pause = min(pause * 2, PAUSE_MAX)
+        pause = longer_pause(pause)
 
 
 def _alert_without_view(preferences: Preferences, *, plain: bool) -> Callable[[str], None]:

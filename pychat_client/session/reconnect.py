@@ -28,8 +28,14 @@ RETRYABLE_CODES = ("stopping", "journal", "displaced")
 BUSY = "busy"
 """The code of a \\busy line: somebody else has the seat."""
 
+
 Connect = Callable[[], Awaitable[Connection]]
 """Opens a connection, or raises TransportError."""
+
+
+def longer_pause(pause: float) -> float:
+    """The pause after `pause`: twice as long, up to PAUSE_MAX."""
+    return min(pause * 2, PAUSE_MAX)
 
 
 class ConnectionState(Enum):
@@ -121,7 +127,7 @@ class ConnectionSupervisor:
                 return
             # A random part, so that clients that were cut off together do not come back together.
             await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
-            self._pause = min(self._pause * 2, PAUSE_MAX)
+            self._pause = longer_pause(self._pause)
 
     async def _call(self, connect: Connect) -> None:
         """Makes one call, and returns when it has failed or its connection is lost."""

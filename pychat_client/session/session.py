@@ -456,11 +456,8 @@ async def run_session(
     Raises PychatError when the program itself has failed.
     """
     loop = asyncio.get_running_loop()
-    # So that the view can put the terminal back in order, and gives back what was not sent. A signal that was
-    # ignored at the start (nohup, a job in the background) stays ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, session.interrupt)
+    for number in ending_signals():  # so that the terminal is put back in order, and unsent text is given back
+        loop.add_signal_handler(number, session.interrupt)
     try:
         async with asyncio.TaskGroup() as tasks:
             calling = tasks.create_task(session.keep_connected(connect, retry_for))
@@ -472,6 +469,13 @@ async def run_session(
     except ExceptionGroup as group:
         raise _sentence_for(group.exceptions[0]) from group
     return session.exit_status
+
+
+def ending_signals() -> list[signal.Signals]:
+    """The signals that end a program. One that was ignored at the start (nohup, a job in the background) is not
+    among them, and has to stay ignored."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _sentence_for(error: Exception) -> Exception:

@@ -127,8 +127,7 @@ class PeerSession(EndpointSession):
         self._conversation, self._state = conversation, PeerState.TALKING
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
-        if self._deadline is not None:
-            self._cancel_deadline()
+        self._cancel_deadline()
         self.connection.send([wire.Ack(entries[-1].n)])
 
     def deliver(self, entries: Sequence[Entry]) -> None:

@@ -135,6 +135,15 @@ def test_an_interrupt_gives_back_an_unconfirmed_message(
     assert "Traceback" not in sender.notices()
 
 
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_a_signal_ignored_at_the_start_stays_ignored(idle_service: Service, silent: FakeHost, name: str) -> None:
+    words = _words(idle_service, "--timeout", "2", "lost?", port=silent.port)
+    sender = Piped(idle_service.popen(["sh", "-c", f'trap "" {name}; exec "$@"', "sh", *words]))
+    wait_for(lambda: any(b"lost?" in visit.told for visit in silent.visits), "it is on its way")
+    sender.process.send_signal(signal.Signals[f"SIG{name}"])
+    assert sender.exit_status() == 9  # at the timeout, and not at the signal
+
+
 def test_a_silent_host_is_given_up(service: Service) -> None:
     _send(service, "so that the key is known")
     service.send(signal.SIGSTOP)
