@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pychat_client.protocol.turns import Role
 from pychatd.conversation.model import Conversation, Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """A place in the journal, read forward: one conversation after the other, each from its first message.
 
     previous: the number of the conversation that was sent before
@@ -18,6 +17,8 @@ class Cursor:
     peer_offset, operator_offset: the first messages of each side, which are not repeated
     own_until: the operator's messages up to this one are repeated; this console has sent the later ones itself
     acked: the console's last ack; None before it has acked the line that begins the conversation
+
+    A tuple, because one is made for each message and each ack.
     """
 
     previous: int = 0
@@ -51,7 +52,7 @@ class Cursor:
     def acked_to(self, count: int) -> Cursor:
         return self._moved(self.seq, count if self.acked is None else max(self.acked, count))
 
-    def _moved(self, seq: int, acked: int | None) -> Cursor:
+    def _moved(self, seq: int, acked: int | None) -> Cursor:  # _replace takes twice as long
         return Cursor(
             self.previous,
             self.conversation,
