@@ -107,7 +107,7 @@ async def _talk(
     log: Transcript | None = None,
 ) -> ExitStatus:
     codec = None if options.classic is None else ServerCodec(options.classic)
-    max_bytes = None if codec is None else codec.room(handle)
+    max_bytes = None if codec is None else codec.max_text_bytes(handle)
     endpoint = Endpoint(handle, classic=codec is not None, max_text_bytes=max_bytes)
     title = f"{printable(options.host)} port {options.port}"
     session = Session(endpoint, front_end, title, wait=options.wait, key=key, transcript=log)

@@ -60,7 +60,7 @@ class DetectingCodec:
         """A caller of unknown kind gets what a person can read, such as `\\error slow`."""
         return PersonCodec().encode(frame)
 
-    def room(self, handle: str) -> int | None:
+    def max_text_bytes(self, handle: str) -> int | None:
         return None
 
     def _classic_codec(self) -> Codec:

@@ -86,6 +86,6 @@ def single_line(text: str) -> str:
     return text.replace(BREAK, " ")
 
 
-def room(handle: str) -> int:
+def max_text_bytes(handle: str) -> int:
     """Bytes that the text of a message by `handle` can have; a mark can follow it."""
     return WRITE_MAX - len(f"{handle}> ".encode()) - max(map(len, MARKS))

@@ -75,7 +75,7 @@ class PersonCodec(CallerCodec):
             case _:
                 return b""
 
-    def room(self, handle: str) -> int | None:
+    def max_text_bytes(self, handle: str) -> int | None:
         """A person reads texts of any length."""
         return None
 

@@ -75,8 +75,8 @@ class ProgramCodec(CallerCodec):
             case _:
                 return b""
 
-    def room(self, handle: str) -> int:
-        return framing.room(handle)
+    def max_text_bytes(self, handle: str) -> int:
+        return framing.max_text_bytes(handle)
 
     # -------------------------------------------------------------- what a burst means
 

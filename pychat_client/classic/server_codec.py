@@ -102,8 +102,8 @@ class ServerCodec:
             case _:
                 return b""
 
-    def room(self, handle: str) -> int:
-        return framing.room(handle) - max(0, len(self._quirks.end_mark.encode()) - max(map(len, MARKS)))
+    def max_text_bytes(self, handle: str) -> int:
+        return framing.max_text_bytes(handle) - max(0, len(self._quirks.end_mark.encode()) - max(map(len, MARKS)))
 
     # -------------------------------------------------------------- what a burst means
 

@@ -54,7 +54,7 @@ class Codec(Protocol):
     def encode(self, frame: wire.Frame) -> bytes:
         """The bytes of a frame. To be called once for each, when it is sent."""
 
-    def room(self, handle: str) -> int | None:
+    def max_text_bytes(self, handle: str) -> int | None:
         """Bytes that the text of a message by `handle` can have; None for any number."""
 
 
@@ -91,7 +91,7 @@ class LineCodec:
     def encode(self, frame: wire.Frame) -> bytes:
         return f"{frame}\n".encode()
 
-    def room(self, handle: str) -> int | None:
+    def max_text_bytes(self, handle: str) -> int | None:
         """The 500 characters are the only limit."""
         return None
 

@@ -196,8 +196,8 @@ class ConsoleSession(EndpointSession):
         heading = conversation.heading(peer_offset, operator_offset)
         running, peer = self._is_told_running(), self._switchboard.peer
         if running and peer is not None:
-            room = self._switchboard.max_text_bytes()
-            heading = replace(heading, room=room, plain=not peer.secure, name=peer.name)
+            max_bytes = self._switchboard.max_text_bytes()
+            heading = replace(heading, room=max_bytes, plain=not peer.secure, name=peer.name)
         frames: list[wire.Frame] = [heading]
         if conversation.shown[Role.PEER]:
             frames.append(wire.Read(conversation.shown[Role.PEER]))

@@ -121,7 +121,7 @@ class PeerSession(EndpointSession):
         return self._opening
 
     def max_text_bytes(self, handle: str) -> int | None:
-        return self.connection.codec.room(handle)
+        return self.connection.codec.max_text_bytes(handle)
 
     def join(self, conversation: Conversation) -> None:
         self._conversation, self._state = conversation, PeerState.TALKING

@@ -109,12 +109,12 @@ def test_a_text_that_fits_is_not_too_long_for_a_client(case: Client) -> None:
     codec, _ = opened(case)
     list(hear(codec, octets(case.says)))
     for handle in ("Bob", "ж" * 10):
-        room = codec.room(handle)
-        if room is None:
+        max_bytes = codec.max_text_bytes(handle)
+        if max_bytes is None:
             assert "a person" in case.family
             continue
-        assert room > WRITE_MAX - 30
-        assert len(codec.encode(wire.Message(handle, "x" * room))) <= WRITE_MAX
+        assert max_bytes > WRITE_MAX - 30
+        assert len(codec.encode(wire.Message(handle, "x" * max_bytes))) <= WRITE_MAX
 
 
 @clients
@@ -278,7 +278,7 @@ def test_a_server_sees_anns_quit(case: Server) -> None:
 def test_a_text_that_fits_is_not_too_long_for_a_server(case: Server) -> None:
     codec = connected(case)
     for handle in ("Ann", "ж" * 10):
-        frame = codec.encode(wire.Message(handle, "x" * codec.room(handle)))
+        frame = codec.encode(wire.Message(handle, "x" * codec.max_text_bytes(handle)))
         assert WRITE_MAX - 20 <= len(frame) <= WRITE_MAX
 
 

@@ -67,7 +67,7 @@ def begin(role: Role, turns: Turns = Turns.ALTERNATE) -> Endpoint:
 
 
 def again(endpoint: Endpoint, *frames: wire.Frame) -> tuple[list[Event], list[wire.Frame]]:
-    """The link is cut, a new one comes up, and `frames` arrive: what is shown, and sent behind the hello."""
+    """The connection is cut, a new one comes up, and `frames` arrive: what is shown, and sent behind the hello."""
     endpoint.connection_lost()
     endpoint.greet()
     endpoint.take_frames()

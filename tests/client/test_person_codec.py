@@ -38,7 +38,7 @@ def decode(
     try:
         for chunk in chunks:
             for frame in codec.feed(chunk):
-                if isinstance(frame, wire.Ping):  # as the link does: answered, and nobody hears of it
+                if isinstance(frame, wire.Ping):  # as the connection does: answered, and nobody hears of it
                     codec.encode(wire.Pong())
                 else:
                     got.append(frame)

@@ -60,7 +60,7 @@ class Hosts:
         self._set_cable = self._tell_wire
 
     def down(self) -> None:
-        """The link is gone; no FIN, no RST."""
+        """The cable is gone; no FIN, no RST."""
         self._set_cable("down")
 
     def up(self) -> None:

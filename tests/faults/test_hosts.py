@@ -19,10 +19,10 @@ from tests.support.programs import Piped
 from tests.support.waiting import wait_for
 
 NOTICE = PING_AFTER + PONG_WITHIN + 5
-"""Seconds in which a dead link is noticed, and a little for a loaded machine."""
+"""Seconds in which a dead connection is noticed, and a little for a loaded machine."""
 
 BACK = DIAL_SECONDS + PAUSE_MAX + 5
-"""Seconds in which a client is back after the link is: a call may be on its way into nothing."""
+"""Seconds in which a client is back after the cable is: a call may be on its way into nothing."""
 
 SEED = int.from_bytes(os.urandom(4))
 

@@ -106,7 +106,7 @@ def test_two_consoles_and_a_crash_at_a_commit_double_nothing(
         bob, alice = await meet(world)
         world.dies, alice.unreachable = moment, True
         alice.types("from alice")
-        await until(lambda: world.board is None)
+        await until(lambda: world.switchboard is None)
         carol = Person(world, "carol", console=True, wait=True)
         await until(lambda: bob.connected and carol.connected and carol.session.endpoint.ready)
         if other_speaks:
@@ -129,7 +129,7 @@ async def test_a_refused_console_learns_what_is_stored(world: World) -> None:
     world.dies, alice.unreachable = "after", True
     alice.types("from alice")
     alice.types("too early")
-    await until(lambda: world.board is None)
+    await until(lambda: world.switchboard is None)
     carol = Person(world, "carol", console=True, wait=True)
     await until(lambda: carol.connected)
     alice.unreachable = False

@@ -49,7 +49,7 @@ class World:
         self.ended: dict[int, float] = {}  # when which conversation was
         self.on_call: Callable[[Person], None] = lambda person: None  # somebody has just been connected
         self.story: list[str] = []
-        self.board: Switchboard | None = None
+        self.switchboard: Switchboard | None = None
         self.dies = self.fails = ""  # the daemon, or its disk: "before" or "after" the next commit
         self.down_for = 0.5  # seconds until there is a daemon again
         self._settings = Settings(7000, **settings)
@@ -77,19 +77,19 @@ class World:
 
     def start(self) -> None:
         """A daemon runs. It keeps the seat from now on, for whoever had it."""
-        if self.board is None and not self._over:
+        if self.switchboard is None and not self._over:
             self._journal = WatchedJournal(self)
-            self.board = Board(self, self._settings, self._journal)
+            self.switchboard = ClockedSwitchboard(self, self._settings, self._journal)
             for person in self.people:
                 person.cut_off()
 
     def kill(self) -> None:
         """The daemon is gone, and the file is as it was at that moment: a journal that is closed would be
         tidied up."""
-        if self.board is None:
+        if self.switchboard is None:
             return
         self.tell("the daemon dies")
-        self.board = None
+        self.switchboard = None
         for cable in self._cables:
             cable.daemon.die()
         log = self.file.with_name("journal.db-wal")
@@ -103,10 +103,10 @@ class World:
 
     def stop(self) -> None:
         """The daemon stops in order, as server does it."""
-        if self.board is not None:
+        if self.switchboard is not None:
             self.tell("the daemon stops")
-            self.board.stop()
-            self.board = None
+            self.switchboard.stop()
+            self.switchboard = None
             for cable in self._cables:
                 cable.daemon.connection.close()
             asyncio.get_running_loop().call_later(1.0, self._stopped)
@@ -144,12 +144,12 @@ class World:
         """Calls the daemon. Raises UnreachableError while there is none."""
         rng = Random(self.rng.random())  # of its own: what this cable does changes nothing for others
         await asyncio.sleep(rng.uniform(0.0, self.slowest))
-        if (board := self.board) is None or person.unreachable:
+        if (switchboard := self.switchboard) is None or person.unreachable:
             raise UnreachableError("Nobody answers.")
-        connection, end = Connection(person.session), self._daemons_end(board, person)
+        connection, end = Connection(person.session), self._daemons_end(switchboard, person)
 
         def lost() -> None:
-            if end is board.peer:
+            if end is switchboard.peer:
                 person.cut_off()
 
         local = person.role is Role.OPERATOR
@@ -160,10 +160,10 @@ class World:
         self.on_call(person)
         return connection
 
-    def _daemons_end(self, board: Switchboard, person: Person) -> PeerSession | ConsoleSession:
+    def _daemons_end(self, switchboard: Switchboard, person: Person) -> PeerSession | ConsoleSession:
         if person.role is Role.OPERATOR:
-            return ConsoleSession(board, f"{person.name} (pid 7)", partial(status_json, board))
-        return PeerSession(board, person.name, lambda _: None, secure=True)
+            return ConsoleSession(switchboard, f"{person.name} (pid 7)", partial(status_json, switchboard))
+        return PeerSession(switchboard, person.name, lambda _: None, secure=True)
 
     def close(self) -> None:
         """The run is over: nothing goes on, and the file can be read."""
@@ -173,7 +173,7 @@ class World:
         self.kill()
 
 
-class Board(Switchboard):
+class ClockedSwitchboard(Switchboard):
     """A switchboard that looks at the world's clock."""
 
     def __init__(self, world: World, settings: Settings, journal: Journal) -> None:

@@ -34,5 +34,5 @@ class Detected:
     def encode(self, frame: wire.Frame) -> bytes:
         return self.codec.encode(frame)
 
-    def room(self, handle: str) -> int | None:
-        return self.codec.room(handle)
+    def max_text_bytes(self, handle: str) -> int | None:
+        return self.codec.max_text_bytes(handle)
