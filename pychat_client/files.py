@@ -1,16 +1,24 @@
-"""Writes files that survive a power failure, and that only this user can read."""
+"""Writes files that survive a power failure, and that only this user can read.
+
+A link that the user has set is written through: the file behind it changes, and keeps its mode. What is no regular
+file of this user is left as it is, and is an error.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import stat
 from pathlib import Path
 
+from pychat_client import safe_paths
 from pychat_client.errors import PychatError
+from pychat_client.safe_paths import Place, directory_of, place_of
 
-_CANNOT_SYNC = (errno.EINVAL, errno.EACCES)
-"""The errors of a file system that cannot sync directories, and of a directory that we may not read."""
+PRIVATE = 0o600
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OLD = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not make us wait
 
 
 def make_directory(path: Path, mode: int = 0o700) -> None:
@@ -18,23 +26,8 @@ def make_directory(path: Path, mode: int = 0o700) -> None:
 
     A directory that exists is synced too: the program that made it may have died before its sync.
     """
-    if not path.is_dir():
-        make_directory(path.parent, 0o755)
-        path.mkdir(mode=mode, exist_ok=True)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes changes in a directory (files made, renamed, removed) survive a power failure. Raises OSError."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC:
-            raise
+    with directory_of(path, mode=mode):
+        pass
 
 
 def write_private(path: Path, data: bytes, what: str) -> None:
@@ -42,25 +35,87 @@ def write_private(path: Path, data: bytes, what: str) -> None:
     failure. `what` names the file in an error. Raises PychatError."""
     try:
         make_directory(path.parent)
-        fd, new = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(fd)
-            Path(new).replace(path)
-        except OSError:
-            Path(new).unlink()
-            raise
-        sync_directory(path.parent)
+        with place_of(path) as place:
+            new = f"{place.name}.{os.urandom(8).hex()}"
+            fd = os.open(new, _NEW, PRIVATE, dir_fd=place.directory)
+            try:
+                _fill(fd, data, _mode(place))
+                os.replace(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+            except OSError:
+                os.unlink(new, dir_fd=place.directory)
+                raise
+            safe_paths.sync(place.directory)
     except OSError as error:
         raise PychatError(f"Cannot write the {what} to {path}: {error.strerror}.") from None
+
+
+def _fill(fd: int, data: bytes, mode: int) -> None:
+    with os.fdopen(fd, "wb") as file:
+        os.fchmod(fd, mode)
+        file.write(data)
+        file.flush()
+        os.fsync(fd)
+
+
+def _mode(place: Place) -> int:
+    """The mode of the file that replaces the one in `place`. Raises PermissionError if that may not be done."""
+    try:
+        status = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return PRIVATE
+    _check_own(status, place)
+    return stat.S_IMODE(status.st_mode) if place.linked else PRIVATE
+
+
+def read_file(path: Path) -> bytes:
+    """All of a file; nothing of a device, such as /dev/null. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISCHR(mode):
+            return b""
+        if not stat.S_ISREG(mode):
+            raise PermissionError(errno.EPERM, "it is not a regular file")
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(fd)
+
+
+def open_own(path: Path, flags: int, mode: int = PRIVATE) -> int:
+    """A descriptor of a file of this user, opened with `flags`. With O_CREAT it is made, and its directory too.
+
+    Other users keep no rights that `mode` does not give, unless the file has other names (links), and so other
+    uses. Raises OSError; PermissionError for anything but a regular file of this user.
+    """
+    if flags & os.O_CREAT:
+        make_directory(path.parent)
+    with place_of(path) as place:
+        fd = os.open(place.name, flags | _OLD, mode, dir_fd=place.directory)
+        try:
+            status = os.fstat(fd)
+            _check_own(status, place)
+            if status.st_mode & 0o777 & ~mode and not place.linked and status.st_nlink == 1:
+                os.fchmod(fd, mode)
+        except OSError:
+            os.close(fd)
+            raise
+    return fd
+
+
+def _check_own(status: os.stat_result, place: Place) -> None:
+    """Raises PermissionError for anything but a regular file of this user."""
+    if not stat.S_ISREG(status.st_mode):
+        raise PermissionError(errno.EPERM, "it is not a regular file")
+    if not place.alone:
+        safe_paths.check_owner(status)
 
 
 def make_sure(path: Path) -> None:
     """Makes a file that exists survive a power failure: the program that made it may have died before it synced
     the directory. Raises PychatError."""
     try:
-        sync_directory(path.parent)
+        with place_of(path) as place:
+            safe_paths.sync(place.directory)
     except OSError as error:
         raise PychatError(f"Cannot sync the directory {path.parent}: {error.strerror}.") from None

@@ -14,7 +14,8 @@ from pychat_client.config.preferences import load as load_preferences
 from pychat_client.entrypoint import add_conversation_options, run_main, with_json_end
 from pychat_client.errors import UnreachableError, UsageError
 from pychat_client.text import check_handle, parse_port
-from pychatd import control, directories
+from pychatd import services
+from pychatd.services import Place
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,34 +66,30 @@ def _run(args: argparse.Namespace) -> int:
     handle = None if given is None else check_handle(given)
     if not args.history and (args.since or args.grep):
         raise UsageError("--since and --grep need --history.")
-    port, directory = find_service(args.port, args.runtime_directory)
-    socket = directory / "console.sock"
+    place = _find(args.port, args.runtime_directory)
     if args.history:
         from pychatd.print_history import print_history
 
-        return print_history(socket, args.since, args.grep, as_json=args.json)
+        return print_history(place.socket, args.since, args.grep, as_json=args.json)
 
     from pychat_client.ui.choose_view import ViewOptions
     from pychatd.attend import attend
 
     view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, log=args.log)
-    return attend(socket, port, handle, view, preferences, take_over=args.take_over, retry_for=args.retry_for)
+    return attend(
+        place.socket, place.port, handle, view, preferences, take_over=args.take_over, retry_for=args.retry_for
+    )
 
 
-def find_service(word: str | None, runtime: Path | None) -> tuple[int, Path]:
-    """The port and the runtime directory of the service that is meant; without `word`, of the only one that runs.
+def _find(word: str | None, runtime: Path | None) -> Place:
+    """The service that is meant; without `word`, the only one that runs.
 
     Raises UsageError that lists the services when there are several, UnreachableError when there is none.
     """
-    services = directories.running_services([runtime] if runtime is not None else directories.runtime_bases())
-    if word is not None:
-        port = parse_port(word)
-        if port not in services or not control.answers(services[port] / "console.sock"):
-            raise UnreachableError(f"No pychatd runs on port {port}; try 'pychatd start {port}'.")
-        return port, services[port]
-    live = {port: place for port, place in services.items() if control.answers(place / "console.sock")}
-    if not live:
+    port = None if word is None else parse_port(word)
+    found = services.running(port, runtime)
+    if found:
+        return services.only_one(found)
+    if port is None:
         raise UnreachableError("No pychatd runs on this host; try 'pychatd start PORT'.")
-    if len(live) > 1:
-        raise UsageError(f"Several services run here; add a port: {', '.join(map(str, sorted(live)))}.")
-    return next(iter(live.items()))
+    raise services.not_running(port, runtime)

@@ -1,42 +1,51 @@
-"""Asks a running daemon for its status and history, over the console socket, without becoming its console."""
+"""Asks a running daemon for its status and history, over the console socket, without becoming its console.
+
+Any program can be behind a socket: each answer is bounded, and checked.
+"""
 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pychat_client.errors import PermissionDeniedError, ProtocolError, TransportError, UnreachableError
+from pychat_client.errors import ProtocolError, TransportError, UnreachableError
+from pychat_client.text import printable
 
 if TYPE_CHECKING:
     from pychat_client.protocol import wire
+    from pychatd.report import Report
 
 ANSWER_SECONDS = 5.0
-"""How long the daemon may take for each part of its answer."""
+"""How long the daemon may take for its status, and for each part of its history."""
 
 
-def ask_status(path: Path) -> dict[str, Any]:
-    """The status of the daemon at the console socket `path` (service_status.report).
-
-    Raises UnreachableError when no daemon answers, PermissionDeniedError when we may not use the socket.
-    """
-    import json
-
-    from pychat_client.protocol import wire
-
-    for frame in ask(path, wire.Status()):
-        if isinstance(frame, wire.Status):
-            report: dict[str, Any] = json.loads(frame.report)
-            return report
-    raise TransportError(f"The daemon at {path} did not send its status.")
-
-
-def ask(path: Path, question: wire.Frame) -> Iterator[wire.Frame]:
-    """The frames with which the daemon at the console socket `path` answers a question.
+def ask_status(path: Path) -> Report:
+    """The status of the daemon at the console socket `path`.
 
     Raises UnreachableError when no daemon answers, PermissionDeniedError when we may not use the socket,
-    TransportError when the answer is incomplete or not valid.
+    TransportError for an answer that is not valid or does not come in time.
+    """
+    from pychat_client.protocol import wire
+    from pychatd.report import Report
+
+    deadline = time.monotonic() + ANSWER_SECONDS
+    frame = next(ask(path, wire.Status(), deadline))
+    if not isinstance(frame, wire.Status):
+        raise _no_answer(path, "it does not answer as a pychatd does")
+    try:
+        return Report.parse(frame.report)
+    except TransportError as error:
+        raise _no_answer(path, str(error)) from None
+
+
+def ask(path: Path, question: wire.Frame, deadline: float | None = None) -> Iterator[wire.Frame]:
+    """The frames (at least one) with which the daemon at the console socket `path` answers a question.
+
+    deadline: of the whole answer (time.monotonic). Raises UnreachableError when no daemon answers,
+    PermissionDeniedError when we may not use the socket, TransportError for an incomplete or invalid answer.
     """
     from pychat_client.protocol import wire
     from pychat_client.protocol.codec import LineCodec
@@ -50,10 +59,18 @@ def ask(path: Path, question: wire.Frame) -> Iterator[wire.Frame]:
                 for frame in codec.feed(data):
                     whole = isinstance(frame, wire.Ready | wire.Status | wire.Error)
                     yield frame
+                if deadline is not None:
+                    sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        except TimeoutError:
+            raise _no_answer(path, "no answer came in time") from None
         except (OSError, ProtocolError) as error:
-            raise TransportError(f"The daemon at {path} did not complete its answer: {error}.") from None
+            raise _no_answer(path, printable(str(error))) from None
     if not whole:
-        raise TransportError(f"The daemon at {path} did not complete its answer.")
+        raise _no_answer(path, "the connection ended")
+
+
+def _no_answer(path: Path, why: str) -> TransportError:
+    return TransportError(f"The daemon at {path} did not complete its answer: {why}.")
 
 
 def answers(path: Path) -> bool:
@@ -62,7 +79,7 @@ def answers(path: Path) -> bool:
         _connect(path).close()
     except UnreachableError:
         return False
-    except PermissionDeniedError:  # a daemon is there; attaching to it reports the error
+    except TransportError:  # a daemon is there; attaching to it reports the error
         return True
     return True
 
@@ -77,6 +94,9 @@ def _connect(path: Path) -> socket.socket:
         from pychat_client.transport.connect import permission_error  # loads asyncio, only for the sentence
 
         raise permission_error(path) from None
+    except BlockingIOError:  # a UNIX socket does not wait for a place
+        sock.close()
+        raise TransportError(f"The daemon at {path} does not answer: too many connections wait.") from None
     except OSError:
         sock.close()
         raise UnreachableError(f"No daemon answers at {path}.") from None

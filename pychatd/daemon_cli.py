@@ -16,12 +16,22 @@ from typing import Any
 
 from pychat_client import __version__
 from pychat_client.entrypoint import run_main
-from pychat_client.errors import ExitStatus, PermissionDeniedError, TransportError, UnreachableError, UsageError
-from pychat_client.text import parse_port, printable
-from pychatd import directories, settings
-from pychatd.control import answers, ask_status
+from pychat_client.errors import (
+    ExitStatus,
+    PermissionDeniedError,
+    PychatError,
+    TransportError,
+    UnreachableError,
+    UsageError,
+)
+from pychat_client.files import open_own
+from pychat_client.text import parse_port
+from pychatd import services, settings
+from pychatd.control import ask_status
 from pychatd.process import daemonize, logs, systemd
-from pychatd.process.pidfile import Pidfile, read_pid
+from pychatd.process.pidfile import Pidfile, holder
+from pychatd.report import Report
+from pychatd.services import Place
 from pychatd.settings import Settings
 
 EXIT_IDLE_SECONDS = 60.0
@@ -155,9 +165,10 @@ def _fingerprint(args: argparse.Namespace) -> int:
     from pychat_client.trust.fingerprint import fingerprint, safety_number
 
     settings = _settings(args)
-    try:  # a running daemon tells it to all who may use its console
-        key = ask_status(_service_directory(args, settings.port) / "console.sock")["key"]
-    except UnreachableError:
+    found = services.running(settings.port, args.runtime_directory)
+    if found:  # a running daemon tells it to all who may use its console
+        key = ask_status(services.only_one(found).socket).key
+    else:
         path = _existing(settings)
         make_sure(path)
         key = fingerprint(certificate_der(path))
@@ -205,20 +216,28 @@ class _Service:
                 "exit_idle needs systemd's pychatd@.socket, which keeps the port and the console socket open: "
                 "without it, no call could start the daemon again."
             )
-        listeners.make_directory(settings.state)
-        tcp: list[socket] = []
         if not passed:
-            listeners.make_directory(settings.runtime)
             self.pidfile = Pidfile(settings.pidfile)
+            listeners.make_directory(settings.runtime)
             self.pidfile.acquire()
-            tcp = listeners.bind_tcp(settings)
-        from pychatd.network import identity
+        try:
+            self._open(passed)
+        except BaseException:
+            if self.pidfile is not None:
+                self.pidfile.release()
+            raise
 
-        self._identity = identity.load(settings, make=True)
+    def _open(self, passed: list[socket]) -> None:
+        from pychatd.network import identity, listeners
+
+        tcp = [] if passed else listeners.bind_tcp(self._settings)
+        listeners.make_directory(self._settings.state)
+        _check_files(self._settings)
+        self._identity = identity.load(self._settings, make=True)
         if passed:
             self.listeners = listeners.sort(passed)
         else:
-            console = listeners.bind_console(settings.console_socket)
+            console = listeners.bind_console(self._settings.console_socket)
             self.listeners = listeners.Listeners(tcp, console, passed=False)
 
     def serve(self, ready: Callable[[], None]) -> int:
@@ -237,22 +256,30 @@ class _Service:
         return ExitStatus.OK
 
 
+def _check_files(settings: Settings) -> None:
+    """Makes sure that the journal and the key, if they are there, are this user's own, and private.
+
+    Raises PermissionDeniedError. The operator's own certificate (`certificate`) may be anybody's.
+    """
+    for path in (settings.journal, settings.state / "identity.pem"):
+        try:
+            os.close(open_own(path, os.O_RDONLY))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise PermissionDeniedError(f"Cannot use {path}: {error.strerror}.") from None
+
+
 # ------------------------------------------------------------------ stop and status
 
 
 def _stop(args: argparse.Namespace) -> int:
     port = parse_port(args.port)
-    place = _service_directory(args, port)
-    pid = read_pid(place / "pid")
-    if pid is None:
-        if answers(place / "console.sock"):
-            raise TransportError(
-                f"systemd runs the service on port {port}: stop it with 'systemctl stop pychatd@{port}.socket'."
-            )
-        raise UnreachableError(f"pychatd is not running on port {port}.")
+    place, pid = _daemon(port, args.runtime_directory)
     try:
         handle = os.pidfd_open(pid)
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        if holder(place.pidfile) == pid:  # otherwise it has ended, and its pid may be another program's
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
     except ProcessLookupError:
         return ExitStatus.OK
     except PermissionError:
@@ -266,63 +293,78 @@ def _stop(args: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _status(args: argparse.Namespace) -> int:
-    if args.port is None:
-        bases = [args.runtime_directory] if args.runtime_directory else directories.runtime_bases()
-        services = directories.running_services(bases)
-    else:
-        port = parse_port(args.port)
-        services = {port: _service_directory(args, port)}
-    reports, refused = {}, None
-    for port, place in services.items():
-        try:
-            if (report := _report(place)) is not None:
-                reports[port] = report
-        except PermissionDeniedError as error:  # another user's service
-            if args.port is not None:
-                raise
-            print(f"pychatd: {error}", file=sys.stderr)
-            refused = error
-    if not reports and refused is not None:
-        return refused.status
-    if not reports:
-        raise UnreachableError("pychatd is not running" + (f" on port {args.port}." if args.port else "."))
-    import json
+def _daemon(port: int, runtime: Path | None) -> tuple[Place, int]:
+    """The place and the pid of the daemon that `pychatd start` or `run` has started.
 
-    for report in reports.values():
-        print(json.dumps(report) if args.json else _in_words(report))
+    Raises UsageError if there are several, UnreachableError if there is none, TransportError for systemd's.
+    """
+    pids: dict[Place, int] = {}
+    refused: PermissionDeniedError | None = None
+    for place in services.places(port, runtime):
+        try:
+            if (pid := holder(place.pidfile)) is not None:
+                pids[place] = pid
+        except PermissionDeniedError as error:  # another user's
+            refused = error
+    if pids:
+        place = services.only_one(list(pids))
+        return place, pids[place]
+    if refused is not None:
+        raise refused
+    if services.running(port, runtime):
+        raise TransportError(
+            f"systemd runs the service on port {port}: stop it with 'systemctl stop pychatd@{port}.socket'."
+        )
+    raise services.not_running(port, runtime)
+
+
+def _status(args: argparse.Namespace) -> int:
+    port = None if args.port is None else parse_port(args.port)
+    answers = [answer for answer in _ask_all(services.places(port, args.runtime_directory)) if answer is not None]
+    for answer in answers:
+        if isinstance(answer, Report):
+            print(answer.json() if args.json else answer.in_words())
+        elif args.json or port is not None or answer.status is ExitStatus.REFUSED:
+            print(f"pychatd: {answer}", file=sys.stderr)
+        else:
+            print(answer)
+    if not answers and port is not None:
+        raise services.not_running(port, args.runtime_directory)
+    if not answers:
+        raise UnreachableError("pychatd is not running.")
+    failed = [answer.status for answer in answers if isinstance(answer, PychatError)]
+    silent = [status for status in failed if status is not ExitStatus.REFUSED]
+    if silent or len(failed) == len(answers):
+        return (silent or failed)[0]
     return ExitStatus.OK
 
 
-def _service_directory(args: argparse.Namespace, port: int) -> Path:
-    """The runtime directory of the service on `port`, whether it runs or not."""
-    if args.runtime_directory is not None:
-        return Path(args.runtime_directory) / str(port)
-    bases = directories.runtime_bases()
-    return directories.running_services(bases).get(port, bases[0] / str(port))
+def _ask_all(places: list[Place]) -> list[Report | PychatError | None]:
+    """The answers of all services, asked side by side: one that hangs must not keep us from the others."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    if not places:
+        return []
+    with ThreadPoolExecutor(len(places)) as pool:
+        return list(pool.map(_ask, places))
 
 
-def _report(place: Path) -> dict[str, Any] | None:
-    """The status of the daemon whose runtime directory is `place`; None when none runs."""
+def _ask(place: Place) -> Report | PychatError | None:
+    """The status of the daemon at a place, or why it cannot be told; None when no daemon is there."""
     try:
-        return ask_status(place / "console.sock")
+        return ask_status(place.socket)
     except UnreachableError:
-        if (pid := read_pid(place / "pid")) is None:
-            return None
-        raise TransportError(f"pychatd runs with pid {pid}, but does not answer.") from None
-
-
-def _in_words(report: dict[str, Any]) -> str:
-    words = [f"Port {report['port']}: pychatd is running (pid {report['pid']}, since {report['since']})."]
-    peer, console = report["peer"], report["console"]
-    if peer is None:
-        words.append("No conversation.")
-    else:
-        words.append(
-            f"{printable(peer['handle'])} from {printable(peer['address'])} has talked since {peer['since']}"
-            f" ({peer['received']} messages received, {peer['sent']} sent)."
-        )
-        if not peer["connected"]:
-            words.append("The connection is lost; the caller may come back.")
-    words.append(f"{printable(console['user'])} is at the console." if console else "No console is attached.")
-    return " ".join(words)
+        pass
+    except PermissionDeniedError as error:
+        return error
+    except TransportError as error:
+        return TransportError(f"Port {place.port}: {error}")
+    try:
+        pid = holder(place.pidfile)
+    except PermissionDeniedError as error:
+        return error
+    if pid is None:
+        return None
+    return TransportError(
+        f"Port {place.port}: pychatd runs with pid {pid}, but its socket {place.socket} is gone."
+    )

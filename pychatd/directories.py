@@ -6,42 +6,49 @@ Each service has its own directory, named after its port, in a base directory.
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 from pychat_client.config.paths import xdg
 
 SYSTEM_RUNTIME = Path("/run/pychatd")
 SYSTEM_STATE = Path("/var/lib/pychatd")
+STATE = ".local/state"
 
 
 def runtime_bases() -> list[Path]:
-    """The directories in which services of this user and of the system run. A new service goes into the first."""
+    """The directories in which services of this user and of the system run. A new service goes into the first.
+
+    Not in $XDG_RUNTIME_DIR: cron, su and sudo have none or another one, and it goes at logout with what is in it.
+    """
     if os.geteuid() == 0:
         return [SYSTEM_RUNTIME]
-    session = os.environ.get("XDG_RUNTIME_DIR", "")
-    base = Path(session) / "pychatd" if session.startswith("/") else state_base() / "run"
-    return [base, SYSTEM_RUNTIME]
+    own = [state / "run" for state in (state_base(), *_home_state())]
+    return list(dict.fromkeys([*own, SYSTEM_RUNTIME]))
 
 
 def state_base() -> Path:
     """The directory of all journals and keys of this user, or of the system for root."""
     if os.geteuid() == 0:
         return SYSTEM_STATE
-    return xdg("XDG_STATE_HOME", ".local/state") / "pychatd"
+    return xdg("XDG_STATE_HOME", STATE) / "pychatd"
 
 
-def running_services(bases: list[Path]) -> dict[int, Path]:
-    """The runtime directories of services below `bases`, by port. Their daemons may have been killed."""
-    services: dict[int, Path] = {}
-    for base in bases:
-        try:
-            directories = sorted(base.iterdir())
-        except OSError:
-            continue
-        for directory in directories:
-            if directory.name.isascii() and directory.name.isdecimal():
-                services.setdefault(int(directory.name), directory)
-    return services
+def _home_state() -> list[Path]:
+    """The same where no variable of the environment is set, or another one than at the start."""
+    try:
+        return [Path(pwd.getpwuid(os.geteuid()).pw_dir, STATE, "pychatd")]
+    except KeyError:  # a container's user
+        return []
+
+
+def service_directories(base: Path) -> dict[int, Path]:
+    """The directories of services in `base`, by port; whether a daemon runs there is not known. Raises OSError."""
+    return {
+        int(directory.name): directory
+        for directory in sorted(base.iterdir())
+        if directory.name.isascii() and directory.name.isdecimal()
+    }
 
 
 def state_directory(port: int, base: Path | None) -> Path:

@@ -60,6 +60,8 @@ def _open(path: Path) -> int:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             raise UsageError(f"Cannot use the log {path}: it has to be a regular file that belongs to you.")
+        if status.st_nlink > 1:
+            raise UsageError(f"Cannot use the log {path}: the file has other names (hard links). Name a new file.")
         os.fchmod(fd, 0o600)
     except OSError as error:
         why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror

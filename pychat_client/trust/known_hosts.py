@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pychat_client.errors import PychatError, UntrustedHostError
-from pychat_client.files import make_directory, write_private
+from pychat_client.files import open_own, read_file, write_private
 from pychat_client.text import printable
 from pychat_client.trust.fingerprint import fingerprint
 
@@ -63,8 +63,7 @@ class KnownHosts:
         the file of the known hosts."""
         lock = self.path.with_name(f"{self.path.name}.lock")
         try:
-            make_directory(lock.parent)
-            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = open_own(lock, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise PychatError(f"Cannot write the known hosts to {self.path}: {error.strerror}.") from None
         try:
@@ -75,7 +74,7 @@ class KnownHosts:
 
     def _lines(self, but: str | None = None) -> list[str]:
         try:
-            lines = self.path.read_text(errors="replace").splitlines(keepends=True)
+            lines = read_file(self.path).decode(errors="replace").splitlines(keepends=True)
         except FileNotFoundError:
             return []
         except OSError as error:

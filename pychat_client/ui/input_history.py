@@ -12,20 +12,22 @@ from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
+from pychat_client.errors import PychatError
+from pychat_client.files import open_own, write_private
+
 HISTORY_MAX = 1000
 """Entries in the file. So many are read in a few milliseconds."""
 
 
 def open_history(path: Path | None) -> History:
-    """The history in `path`, with mode 0600 and only its newest entries. In memory for None, or if that fails."""
+    """The history in `path`, with mode 0600 and only its newest entries. In memory for None, or if that fails, as
+    with a link to /dev/null."""
     if path is None:
         return _MemoryHistory()
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600))
-        path.chmod(0o600)
+        os.close(open_own(path, os.O_CREAT | os.O_APPEND | os.O_RDWR))
         trim_history(path)
-    except OSError:
+    except (OSError, PychatError):
         return _MemoryHistory()
     return _OwnHistory(str(path))
 
@@ -66,7 +68,4 @@ def trim_history(path: Path) -> None:
         newest.setdefault(entry.partition(b"\n+")[2].rstrip(b"\n"), entry.rstrip(b"\n"))
     kept = [*newest.values()][:HISTORY_MAX]
     if len(kept) < len(entries):
-        new = path.with_suffix(".new")
-        new.touch(mode=0o600)
-        new.write_bytes(b"".join(b"\n# " + entry + b"\n" for entry in reversed(kept)))
-        new.replace(path)
+        write_private(path, b"".join(b"\n# " + entry + b"\n" for entry in reversed(kept)), "typed lines")

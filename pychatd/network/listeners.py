@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pychat_client import files
 from pychat_client.errors import BusyError, PermissionDeniedError, PychatError, TransportError, UsageError
+from pychat_client.safe_paths import directory_of, is_changeable
 from pychatd.settings import EVERYWHERE, Settings
 
 BACKLOG = 64
@@ -74,12 +74,17 @@ def sort(passed: Sequence[socket.socket]) -> Listeners:
 def make_directory(directory: Path) -> None:
     """Makes a directory of the service, with mode 0700, if it is missing. It survives a power failure.
 
-    Raises PermissionDeniedError.
+    Raises PermissionDeniedError, also where another user can change what is in it.
     """
     try:
-        files.make_directory(directory)
+        with directory_of(directory, mode=0o700) as fd:
+            status = os.fstat(fd)
     except OSError as error:
-        raise PermissionDeniedError(f"Cannot make the directory {directory}: {error.strerror}.") from None
+        raise PermissionDeniedError(f"Cannot use the directory {directory}: {error.strerror}.") from None
+    if is_changeable(status):
+        raise PermissionDeniedError(
+            f"Cannot use the directory {directory}: other users may change it; 'chmod go-w' prevents that."
+        )
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionDeniedError(
             f"Cannot write to the directory {directory}: it is not yours, or it is read-only."

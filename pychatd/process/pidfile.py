@@ -1,25 +1,37 @@
-"""The pidfile of a daemon that systemd has not started: its lock allows one daemon on a port."""
+"""The pidfile of a daemon that systemd has not started: its lock allows one daemon on a port.
+
+A second lock (fcntl(2)) tells who the daemon is: the kernel names its process. The number in the file is for
+people, and could be that of any process.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import stat
+import struct
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from pychat_client.errors import BusyError, PermissionDeniedError
+from pychat_client.files import open_own
+from pychat_client.safe_paths import place_of
 
 ACQUIRE_SECONDS = 1.0
-"""How long to retry while the lock is held but the pidfile is empty: `status` and `stop` lock it briefly."""
+"""How long to retry while the lock is held, but by no daemon yet: one that starts takes the second lock soon, and
+the socket unit of systemd holds the first one briefly."""
+
+_FLOCK = "hhqqi"
+"""struct flock (fcntl(2)): type, whence, start, length, pid."""
 
 
 class Pidfile:
     """A pidfile with a lock of flock(2): the file that a killed daemon leaves behind stops no other one.
 
     Call `acquire` before detaching: the lock belongs to the open file and survives fork. Then enter the context
-    in the process that stays; this writes its pid. Leaving the context removes the file.
+    in the process that stays; this writes its pid. Leaving the context removes the file, and its directory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,52 +45,67 @@ class Pidfile:
         """Takes the lock. Raises BusyError with the holder's pid, or PermissionDeniedError."""
         patience = time.monotonic() + ACQUIRE_SECONDS
         try:
-            while True:
-                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    # The last holder may have removed the file meanwhile: then try again with the new one.
-                    if os.path.samestat(os.fstat(fd), self.path.stat()):
-                        break
-                except FileNotFoundError:
-                    pass
-                except BlockingIOError:
-                    pid = read_pid(self.path)
-                    if pid is not None or time.monotonic() > patience:
-                        os.close(fd)
-                        raise BusyError(f"pychatd is already running, with pid {pid or 'unknown'}.") from None
-                    time.sleep(0.01)  # another process is in read_pid
-                os.close(fd)
+            while not self._try():
+                pid = holder(self.path)
+                if pid is not None or time.monotonic() > patience:
+                    raise BusyError(f"pychatd is already running, with pid {pid or 'unknown'}.")
+                time.sleep(0.01)
         except OSError as error:
             raise PermissionDeniedError(f"Cannot write the pidfile {self.path}: {error.strerror}.") from None
-        self._fd = fd
+
+    def _try(self) -> bool:
+        """Whether the lock is ours now. The last holder may remove the file, and its directory, meanwhile."""
+        fd = -1
+        try:
+            fd = open_own(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(fd), self.path.stat()):
+                self._fd = fd
+                return True
+        except (FileNotFoundError, BlockingIOError):
+            pass
+        if fd >= 0:
+            os.close(fd)
+        return False
 
     def __enter__(self) -> Pidfile:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Removes the file and its directory, if nothing else is in it, and gives up the lock."""
         with suppress(OSError):
             self.path.unlink()
+            self.path.parent.rmdir()
         os.close(self._fd)
 
 
-def read_pid(path: Path) -> int | None:
-    """The pid of the process that holds the lock of a pidfile; None if no process does.
+def holder(path: Path) -> int | None:
+    """The pid of the daemon whose pidfile is at `path`; None if there is no daemon.
 
-    Raises PermissionDeniedError.
+    Raises PermissionDeniedError, also where another user can have put the file.
     """
     try:
-        with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read().strip() or 0) or None
-    except PermissionError:
-        raise PermissionDeniedError(f"Permission denied for the pidfile {path}.") from None
-    except (OSError, ValueError):
-        pass
-    return None
+        with place_of(path) as place:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            fd = os.open(place.name, flags, dir_fd=place.directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise PermissionDeniedError(f"Cannot use the pidfile {path}: {error.strerror}.") from None
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise PermissionDeniedError(f"Cannot use the pidfile {path}: it is not a regular file with one name.")
+        question = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, question))
+        return pid if kind != fcntl.F_UNLCK and pid > 0 else None
+    finally:
+        os.close(fd)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.files import make_directory, sync_directory
+from pychat_client.files import make_directory
+from pychat_client.safe_paths import directory_of, sync
 from tests.support.as_nobody import as_nobody, public_directory
 from tests.support.disk import Disk
 
@@ -40,8 +41,13 @@ def test_only_the_last_of_the_new_directories_is_private(tmp_path: Path) -> None
 def test_a_file_in_the_place_of_a_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file/a"):
-        with pytest.raises(FileExistsError):
+        with pytest.raises(NotADirectoryError):
             make_directory(path)
+
+
+def sync_directory(path: Path) -> None:
+    with directory_of(path) as directory:
+        sync(directory)
 
 
 def test_a_sync_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

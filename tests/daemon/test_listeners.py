@@ -242,7 +242,7 @@ def test_existing_directories_keep_their_modes(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PermissionDeniedError, match=r"^Cannot make the directory .*/file/7000: "):
+    with pytest.raises(PermissionDeniedError, match=r"^Cannot use the directory .*/file/7000: Not a directory\.$"):
         make_directory(tmp_path / "file/7000")
 
 

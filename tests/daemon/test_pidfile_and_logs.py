@@ -18,7 +18,7 @@ import pytest
 
 from pychat_client.errors import BusyError, PermissionDeniedError
 from pychatd.process import logs, systemd
-from pychatd.process.pidfile import Pidfile, read_pid
+from pychatd.process.pidfile import Pidfile, holder
 from tests.support.as_nobody import as_nobody, public_directory
 from tests.support.socket_passing import passing
 
@@ -36,18 +36,21 @@ def test_a_pidfile_has_the_pid_of_the_process_that_entered_it(path: Path) -> Non
     pidfile.acquire()
     with pidfile:
         assert path.read_text() == f"{os.getpid()}\n"
-        assert read_pid(path) == os.getpid()
     assert not path.exists()
-    assert read_pid(path) is None
+    assert holder(path) is None
 
 
-def test_a_second_process_learns_the_pid_of_the_first(path: Path) -> None:
-    first = Pidfile(path)
-    first.acquire()
-    with first:
-        with pytest.raises(BusyError, match=f"^pychatd is already running, with pid {os.getpid()}.$"):
+def test_a_second_process_learns_the_pid_of_the_first(
+    path: Path, contender: Callable[[], subprocess.Popen[str]]
+) -> None:
+    first = contender()
+    tell(first)
+    assert answer(first) == "held"
+    for content in ("", "no pid\n", "\xff", "1\n", f"{os.getpid()}\n"):  # the number in the file tells nothing
+        path.write_bytes(content.encode("latin-1"))
+        with pytest.raises(BusyError, match=f"^pychatd is already running, with pid {first.pid}.$"):
             Pidfile(path).acquire()
-        assert read_pid(path) == os.getpid()
+        assert holder(path) == first.pid
 
 
 def test_a_second_process_is_refused_before_the_pid_is_written(path: Path) -> None:
@@ -61,19 +64,11 @@ def test_a_second_process_is_refused_before_the_pid_is_written(path: Path) -> No
 
 def test_a_stale_file_with_a_longer_pid_is_overwritten(path: Path) -> None:
     path.write_text("123456789012345\n")
-    assert read_pid(path) is None
+    assert holder(path) is None
     pidfile = Pidfile(path)
     pidfile.acquire()
     with pidfile:
         assert path.read_text() == f"{os.getpid()}\n"
-
-
-@pytest.mark.parametrize("content", ["", "no pid\n", "\xff"])
-def test_a_locked_file_without_a_pid_has_none(path: Path, content: str) -> None:
-    pidfile = Pidfile(path)
-    pidfile.acquire()
-    path.write_bytes(content.encode("latin-1"))
-    assert read_pid(path) is None
 
 
 def test_the_lock_is_never_on_a_removed_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +90,7 @@ def test_the_lock_is_never_on_a_removed_file(path: Path, monkeypatch: pytest.Mon
     assert os.path.samestat(os.fstat(second.fileno()), path.stat())
     with pytest.raises(BusyError):
         Pidfile(path).acquire()
-    with second:
-        assert read_pid(path) == os.getpid()
+    second.release()
 
 
 HOLDER = """
@@ -156,11 +150,11 @@ def test_one_of_two_processes_gets_the_pidfile(path: Path, contender: Callable[[
     for child in children:
         tell(child)
     answers = {answer(child): child for child in children}
-    holder = answers.pop("held")
+    held = answers.pop("held")
     assert all(words.startswith("pychatd is already running, with pid ") for words in answers)
-    assert read_pid(path) == holder.pid
-    tell(holder)
-    assert holder.wait(10) == 0
+    assert holder(path) == held.pid
+    tell(held)
+    assert held.wait(10) == 0
     assert not path.exists()
 
 
@@ -175,7 +169,7 @@ def test_the_file_of_a_killed_process_stops_no_other_one(
     assert path.read_text() == f"{first.pid}\n"
     tell(second)
     assert answer(second) == "held"
-    assert read_pid(path) == second.pid
+    assert holder(path) == second.pid
 
 
 def test_the_lock_survives_a_fork(path: Path) -> None:
@@ -189,17 +183,32 @@ def test_the_lock_survives_a_fork(path: Path) -> None:
             signal.pause()
     os.close(pidfile.fileno())  # as the starting process does when it ends
     assert os.read(reader, 7) == b"entered"
-    assert read_pid(path) == child
+    assert holder(path) == child
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    assert read_pid(path) is None
+    assert holder(path) is None
     os.close(reader)
     os.close(writer)
 
 
+def test_the_directory_of_a_service_goes_with_its_pidfile(tmp_path: Path) -> None:
+    for name in ("7000", "7001"):
+        pidfile = Pidfile(tmp_path / name / "pid")
+        pidfile.acquire()
+        (tmp_path / "7001").mkdir(exist_ok=True)
+        (tmp_path / "7001/console.sock").touch()
+        with pidfile:
+            pass
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == [
+        Path("7001"),
+        Path("7001/console.sock"),
+    ]
+
+
 def test_a_pidfile_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PermissionDeniedError, match=r"Cannot write the pidfile .*/none/pid: No such file"):
-        Pidfile(tmp_path / "none" / "pid").acquire()
+    (tmp_path / "file").touch()
+    with pytest.raises(PermissionDeniedError, match=r"Cannot write the pidfile .*/file/pid: Not a directory"):
+        Pidfile(tmp_path / "file" / "pid").acquire()
     with public_directory() as directory:
         words = as_nobody(Pidfile(directory / "pid").acquire)
     assert words == f"PermissionDeniedError: Cannot write the pidfile {directory}/pid: Permission denied."

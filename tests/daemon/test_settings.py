@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from pychat_client.errors import UsageError
 from pychat_client.protocol.turns import Turns
 from pychatd import settings
-from pychatd.directories import running_services, runtime_bases, state_base
+from pychatd.directories import runtime_bases, service_directories, state_base
 from pychatd.settings import SOCKET_PATH_MAX, UNSAFE_NO_SYNC, Settings, load
 from tests.support.as_nobody import as_nobody, public_directory
 
@@ -327,7 +328,7 @@ def test_a_users_directories_are_those_of_xdg(tmp_path: Path, monkeypatch: pytes
     file.write_text("grace = 7")
     settings = load(7000, {})
     assert settings.state == Path("/home/alice/state/pychatd/7000")
-    assert settings.runtime == Path("/run/user/1000/pychatd/7000")
+    assert settings.runtime == Path("/home/alice/state/pychatd/run/7000")
     assert (settings.file, settings.grace) == (file, 7.0)
 
 
@@ -352,8 +353,15 @@ def test_roots_directories_are_the_systems_despite_xdg(monkeypatch: pytest.Monke
     assert (state_base(), runtime_bases()) == (Path("/var/lib/pychatd"), [Path("/run/pychatd")])
 
 
-def test_a_user_also_looks_for_services_of_the_system(home: Path) -> None:
-    assert runtime_bases() == [home / ".local/state/pychatd/run", Path("/run/pychatd")]
+def test_services_are_found_whatever_the_environment_of_a_login(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the directories of this environment, of none (cron), and of the system."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1)
+    own = Path(pwd.getpwuid(1).pw_dir) / ".local/state/pychatd/run"
+    assert runtime_bases() == [home / ".local/state/pychatd/run", own, Path("/run/pychatd")]
+    monkeypatch.setenv("XDG_STATE_HOME", "/elsewhere")
+    assert runtime_bases() == [Path("/elsewhere/pychatd/run"), own, Path("/run/pychatd")]
 
 
 def test_the_files_of_a_service_are_in_its_directories(tmp_path: Path) -> None:
@@ -381,11 +389,4 @@ def test_a_runtime_directory_too_long_for_a_socket_is_refused() -> None:
 def test_services_are_the_directories_named_after_a_port(tmp_path: Path) -> None:
     for name in ("7000", "80", "x", "7000.old", "\u0663"):
         (tmp_path / name).mkdir()
-    assert running_services([tmp_path]) == {80: tmp_path / "80", 7000: tmp_path / "7000"}
-
-
-def test_of_two_services_on_one_port_the_first_base_wins(tmp_path: Path) -> None:
-    for name in ("a/7000", "b/7000", "b/7001"):
-        (tmp_path / name).mkdir(parents=True)
-    services = running_services([tmp_path / "none", tmp_path / "a", tmp_path / "b"])
-    assert services == {7000: tmp_path / "a/7000", 7001: tmp_path / "b/7001"}
+    assert service_directories(tmp_path) == {80: tmp_path / "80", 7000: tmp_path / "7000"}

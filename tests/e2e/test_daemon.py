@@ -33,9 +33,9 @@ def nobody() -> list[str]:
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """A directory that everybody may write to (the one of pytest is ours alone)."""
+    """A directory that everybody may write to, as /tmp (the one of pytest is ours alone)."""
     with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o777)
+        Path(name).chmod(0o1777)
         yield Path(name)
 
 
@@ -88,11 +88,11 @@ def test_start_says_that_a_directory_cannot_be_made(idle_service: Service) -> No
 def test_start_says_that_a_directory_cannot_be_written(
     idle_service: Service, open_directory: Path, nobody: list[str]
 ) -> None:
-    for name in ("run", "state"):
-        (open_directory / name / str(idle_service.port)).mkdir(parents=True)
+    (open_directory / "run").mkdir()
+    (open_directory / "run").chmod(0o1777)
     closed = open_directory / "state" / str(idle_service.port)
+    closed.mkdir(parents=True)
     closed.chmod(0o555)
-    (open_directory / "run" / str(idle_service.port)).chmod(0o777)
     result = _start_in(open_directory, idle_service.port, nobody)
     assert result.returncode == 5
     assert str(closed) in _sentence(result)

@@ -25,12 +25,12 @@ KNOWN = (
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """The environment of a user with known hosts and a contact, whose own service runs on port 7009."""
+    """The environment of a user with known hosts and a contact, whose own service runs on port 6119."""
     (tmp_path / "data/pychat").mkdir(parents=True)
     (tmp_path / "data/pychat/known_hosts").write_text(KNOWN)
     (tmp_path / "config/pychat").mkdir(parents=True)
     (tmp_path / "config/pychat/config.toml").write_text('[contacts.zoe]\nhost = "hostc"\nport = 7003\n')
-    (tmp_path / "run/pychatd/7009").mkdir(parents=True)
+    (tmp_path / "state/pychatd/run/6119").mkdir(parents=True)
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",  # fish completes for programs that are there
         "HOME": str(tmp_path),
@@ -38,7 +38,7 @@ def home(tmp_path: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "XDG_DATA_HOME": str(tmp_path / "data"),
-        "XDG_RUNTIME_DIR": str(tmp_path / "run"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
     }
 
 
@@ -102,7 +102,7 @@ def test_commands_hosts_and_ports_are_offered(complete: Complete, home: dict[str
     assert complete("pychat hosta ", home) == {"7000", "7001"}
     assert complete("pychat --wait hostb ", home) == {"7002"}
     for line in ("pychatd stop ", "pychatd status --json ", "pychatd-console --history "):
-        assert "7009" in complete(line, home)
+        assert "6119" in complete(line, home)
     assert not (Path(home["HOME"]) / "obeyed").exists()
 
 
@@ -143,7 +143,7 @@ def terminal(request: pytest.FixtureRequest, home: dict[str, str], tmp_path: Pat
         ("pychatd fing", "pychatd fingerprint"),
         ("pychatd stop --run", "pychatd stop --runtime-directory"),
         ("pychatd-console --take", "pychatd-console --take-over"),
-        ("pychatd-console 70", "pychatd-console 7009"),
+        ("pychatd-console 611", "pychatd-console 6119"),
     ],
 )
 def test_tab_completes(terminal: Terminal, typed: str, completed: str) -> None:

@@ -33,6 +33,7 @@ class Disk:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self._fsync(fd)
 
-    def _rename(self, source: Path, target: Path) -> None:
-        self.asked.append(("rename", Path(target), Path(target).read_bytes() if Path(target).exists() else None))
-        self._replace(source, target)
+    def _rename(self, source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        path = Path("/proc/self/fd", str(dst_dir_fd)).readlink() / target
+        self.asked.append(("rename", path, path.read_bytes() if path.exists() else None))
+        self._replace(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)

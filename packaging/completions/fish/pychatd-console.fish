@@ -1,6 +1,7 @@
 # Completion of pychatd-console(1) for fish: options, and the ports of the services that run.
 
-set -l ports '(find /run/pychatd $XDG_RUNTIME_DIR/pychatd -maxdepth 1 -regex ".*/[0-9]+" -printf "%f\n" 2>/dev/null)'
+set -l state (set -q XDG_STATE_HOME; and echo $XDG_STATE_HOME; or echo $HOME/.local/state)
+set -l ports '(find /run/pychatd '$state'/pychatd/run -maxdepth 1 -regex ".*/[0-9]+" -printf "%f\n" 2>/dev/null)'
 
 complete -c pychatd-console -f -a $ports
 complete -c pychatd-console -l handle -x -d 'Your handle'

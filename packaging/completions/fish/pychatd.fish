@@ -3,7 +3,8 @@
 set -l commands start run fingerprint stop status
 set -l none "not __fish_seen_subcommand_from $commands"
 set -l service '__fish_seen_subcommand_from start run fingerprint'
-set -l ports '(find /run/pychatd $XDG_RUNTIME_DIR/pychatd -maxdepth 1 -regex ".*/[0-9]+" -printf "%f\n" 2>/dev/null)'
+set -l state (set -q XDG_STATE_HOME; and echo $XDG_STATE_HOME; or echo $HOME/.local/state)
+set -l ports '(find /run/pychatd '$state'/pychatd/run -maxdepth 1 -regex ".*/[0-9]+" -printf "%f\n" 2>/dev/null)'
 
 complete -c pychatd -f
 complete -c pychatd -s h -l help -d 'Print commands or options'

@@ -1,0 +1,103 @@
+"""Finds the services of this host. A service is what answers on its console socket, not what has a directory."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pychat_client.errors import PermissionDeniedError, UnreachableError, UsageError
+from pychatd import control, directories
+
+_TCP = ("/proc/net/tcp", "/proc/net/tcp6")
+_LISTEN = "0A"
+"""The state of a listening socket in these files (proc(5))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The runtime directory that a service has or may have."""
+
+    port: int
+    directory: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "console.sock"
+
+    @property
+    def pidfile(self) -> Path:
+        return self.directory / "pid"
+
+
+def places(port: int | None, runtime: Path | None) -> list[Place]:
+    """Where the service on `port` may run, or every service. runtime: only below this directory.
+
+    Raises PermissionDeniedError if no directory that may have services can be read.
+    """
+    bases = directories.runtime_bases() if runtime is None else [runtime.absolute()]
+    if port is not None:
+        return [Place(port, base / str(port)) for base in bases]
+    found: list[Place] = []
+    closed: list[Path] = []
+    for base in bases:
+        try:
+            found += [Place(number, place) for number, place in directories.service_directories(base).items()]
+        except PermissionError:
+            closed.append(base)
+        except OSError:  # there is none
+            pass
+    if closed and not found:
+        raise PermissionDeniedError(
+            f"Permission denied for {closed[0]}: only its owner can list the services in it."
+        )
+    return found
+
+
+def running(port: int | None, runtime: Path | None) -> list[Place]:
+    """The places where a daemon answers, or one that we may not ask."""
+    return [place for place in places(port, runtime) if control.answers(place.socket)]
+
+
+def only_one(found: list[Place]) -> Place:
+    """The service that is meant. Raises UsageError that lists the services if there are several."""
+    ports = sorted({place.port for place in found})
+    if len(ports) > 1:
+        raise UsageError(f"Several services run here; add a port: {', '.join(map(str, ports))}.")
+    if len(found) > 1:
+        bases = " or ".join(f"--runtime-directory {place.directory.parent}" for place in found)
+        raise UsageError(f"Several services run on port {ports[0]}; add {bases}.")
+    return found[0]
+
+
+def not_running(port: int, runtime: Path | None) -> UnreachableError:
+    """The error if no daemon runs where it should. If a program has the port, tells whose it is."""
+    owner = next(_listening(port), None)
+    if owner is None:
+        return UnreachableError(f"pychatd is not running on port {port}; try 'pychatd start {port}'.")
+    bases = " and ".join(str(place.directory.parent) for place in places(port, runtime))
+    return UnreachableError(
+        f"pychatd is not running on port {port} in {bases}, but a program of {_name(owner)} has this port. If "
+        f"it is a pychatd, add its --runtime-directory; 'ss -ltnp sport = :{port}' shows the program."
+    )
+
+
+def _listening(port: int) -> Iterator[int]:
+    """The users whose programs listen on a port; a user who may not use the port can see them too."""
+    for file in _TCP:
+        with suppress(OSError):
+            for row in Path(file).read_text(encoding="ascii").splitlines()[1:]:
+                _, local, _, state, _, _, _, uid, *_ = row.split()
+                if state == _LISTEN and int(local.rpartition(":")[2], 16) == port:
+                    yield int(uid)
+
+
+def _name(uid: int) -> str:
+    if uid == os.geteuid():
+        return "your own user"
+    with suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return f"uid {uid}"
