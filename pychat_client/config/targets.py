@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import Mapping, Sequence
 
 from pychat_client.config.paths import known_hosts_file
@@ -12,12 +13,12 @@ from pychat_client.text import HANDLE_MAX, check_handle, is_port, parse_port, pr
 
 
 def find(words: Sequence[str], contacts: Mapping[str, Contact]) -> Contact:
-    """The target of `pychat NAME` or `pychat HOST PORT`. Raises UsageError."""
+    """The target of `pychat CONTACT`, `pychat HOST PORT` or `pychat HOST:PORT`. Raises UsageError."""
     if not words:
         raise UsageError("Missing host and port: pychat HOST PORT")
     if len(words) > 1:
-        return Contact(words[0], parse_port(words[1]))
-    if (contact := contacts.get(words[0])) is not None:
+        return Contact(_host(words), parse_port(words[1]))
+    if (contact := contacts.get(words[0]) or _with_port(words[0])) is not None:
         return contact
     name = printable(words[0])
     saved = f" Your contacts: {', '.join(contacts)}." if contacts else ""
@@ -26,15 +27,39 @@ def find(words: Sequence[str], contacts: Mapping[str, Contact]) -> Contact:
 
 def find_before_text(words: Sequence[str], contacts: Mapping[str, Contact]) -> tuple[Contact, list[str]]:
     """The target that `words` begin with, and the words after it. Raises UsageError."""
-    if not words or words[0] not in contacts:
+    if not words or (words[0] not in contacts and _with_port(words[0]) is None):
         return find(words[:2], contacts), list(words[2:])
     name, *text = words
     if text and is_port(text[0]):  # a message to the wrong person is worse than none
+        who = f"your contact '{printable(name)}'" if name in contacts else printable(name)
         raise UsageError(
-            f"Not sent: {text[0]} could be a port, or the text for your contact '{printable(name)}'. "
+            f"Not sent: {text[0]} could be a port, or the text for {who}. "
             "If it is the text, put the whole text in quotation marks, or write it to stdin."
         )
-    return contacts[name], text
+    return find([name], contacts), text
+
+
+_WITH_PORT = re.compile(r"(?:\[([0-9a-f:.]+(?:%[^\[\]/]+)?)\]|([^][:/@]+)):([0-9]+)", re.IGNORECASE)
+_SCHEME = re.compile("pychat://", re.IGNORECASE)
+
+
+def _with_port(word: str) -> Contact | None:
+    """What `host:port`, `[::1]:port` or `pychat://host:port` means; None for other words. Raises UsageError."""
+    found = _WITH_PORT.fullmatch(_bare(word))
+    return None if found is None else Contact(found[1] or found[2], parse_port(found[3]))
+
+
+def _host(words: Sequence[str]) -> str:
+    """The host in front of a port: `[::1]` and `pychat://host` as well. Raises UsageError."""
+    word = _bare(words[0])
+    if _with_port(word) is not None:
+        raise UsageError(f"'{printable(words[0])}' has a port already: leave out {printable(words[1])}.")
+    return word[1:-1] if word.startswith("[") and word.endswith("]") else word
+
+
+def _bare(word: str) -> str:
+    """A word without the form of an address of the web around it."""
+    return word[len("pychat://") :].removesuffix("/") if _SCHEME.match(word) else word
 
 
 def login_handle() -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from pychat_client.errors import PychatError, UntrustedHostError
 from pychat_client.files import open_own, read_file, write_private
 from pychat_client.text import printable
+from pychat_client.trust.aliases import canonical
 from pychat_client.trust.fingerprint import fingerprint
 
 
@@ -25,7 +26,7 @@ class KnownHosts:
     def certificate_of(self, host: str, port: int) -> bytes | None:
         """The accepted certificate (DER) of a host; None if there is none. Raises PychatError."""
         name = _host_name(host, port)
-        found = [words for line in self._lines() if (words := line.split())[:1] == [name]]
+        found = [line.split() for line in self._lines() if _name_in(line) == name]
         if not found:
             return None
         try:
@@ -39,7 +40,7 @@ class KnownHosts:
 
     def names(self) -> list[tuple[str, str]]:
         """The hosts and ports with an accepted certificate, sorted. Raises PychatError."""
-        names = {words[0].rpartition(":") for line in self._lines() if (words := line.split())}
+        names = {_name_in(line).rpartition(":") for line in self._lines()}
         return sorted((host, port) for host, colon, port in names if colon)
 
     def accept(self, host: str, port: int, certificate: bytes) -> None:
@@ -79,15 +80,20 @@ class KnownHosts:
             return []
         except OSError as error:
             raise PychatError(f"Cannot read the known hosts in {self.path}: {error.strerror}.") from None
-        return [line for line in lines if line.split()[:1] != [but]]
+        return [line for line in lines if but is None or _name_in(line) != but]
 
     def _write(self, lines: list[str]) -> None:
         write_private(self.path, "".join(lines).encode(), "known hosts")
 
 
 def _host_name(host: str, port: int) -> str:
-    """The name of a host in the file: one word, whatever the user typed."""
-    return f"{''.join(host.lower().split())}:{port}"
+    return f"{canonical(host)}:{port}"
+
+
+def _name_in(line: str) -> str:
+    """The name of the host in a line of the file; older versions have saved other names of the same hosts."""
+    host, _, port = "".join(line.split()[:1]).rpartition(":")
+    return f"{canonical(host)}:{port}" if host else ""
 
 
 def changed_key(host: str, port: int, pinned: str, shown: str) -> UntrustedHostError:

@@ -27,6 +27,58 @@ def test_one_word_is_a_contact_and_two_are_host_and_port() -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "host", "port"),
+    [
+        ("hostA:7000", "hostA", 7000),
+        ("chat.example.net.:1", "chat.example.net.", 1),
+        ("127.0.0.1:65535", "127.0.0.1", 65535),
+        ("[::1]:7000", "::1", 7000),
+        ("[fe80::1%eth0]:7000", "fe80::1%eth0", 7000),
+        ("pychat://hostA:7000", "hostA", 7000),
+        ("PYCHAT://hostA:7000/", "hostA", 7000),
+        ("pychat://[2001:db8::1]:7000", "2001:db8::1", 7000),
+    ],
+)
+def test_host_and_port_may_be_one_word(word: str, host: str, port: int) -> None:
+    assert find([word], CONTACTS) == Contact(host, port)
+    assert find_before_text([word, "hello", "you"], CONTACTS) == (Contact(host, port), ["hello", "you"])
+    with pytest.raises(UsageError, match="has a port already: leave out 7001"):
+        find([word, "7001"], CONTACTS)
+    with pytest.raises(UsageError, match="7001 could be a port, or the text for "):
+        find_before_text([word, "7001"], CONTACTS)
+
+
+@pytest.mark.parametrize("word", ["::1", "[::1]", "pychat://[::1]", "PyChat://::1/"])
+def test_a_host_may_be_written_as_in_an_address(word: str) -> None:
+    assert find([word, "7000"], {}) == Contact("::1", 7000)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "::1",
+        "[::1]",
+        "2001:db8::7000",
+        "pychat://hostA",
+        "hostA:",
+        ":7000",
+        "http://hostA:7000",
+        "a@b:7000",
+        "a:b:1",
+    ],
+)
+def test_a_word_without_a_clear_port_needs_one(word: str) -> None:
+    with pytest.raises(UsageError, match="To call a host, add its port"):
+        find([word], {})
+
+
+def test_a_contact_wins_over_a_host_with_a_port() -> None:
+    assert find(["hostA:7000"], {"hostA:7000": ALICE}) is ALICE
+    with pytest.raises(UsageError, match=r"'70000' is not a valid port"):
+        find(["hostA:70000"], {})
+
+
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         ([], "Missing host and port: pychat HOST PORT"),
