@@ -81,7 +81,7 @@ def not_running(port: int, runtime: Path | None) -> UnreachableError:
     bases = " and ".join(str(place.directory.parent) for place in places(port, runtime))
     return UnreachableError(
         f"pychatd is not running on port {port} in {bases}, but a program of {_name(owner)} has this port. If "
-        f"it is a pychatd, add its --runtime-directory; 'ss -ltnp sport = :{port}' shows the program."
+        f"it is a pychatd, add its --runtime-directory. As root, 'ss -ltnp sport = :{port}' shows it."
     )
 
 

@@ -197,11 +197,13 @@ def test_status_without_a_port_shows_every_service(service: Service, tmp_path: P
 def test_the_daemon_is_detached_and_private(service: Service) -> None:
     pid = service.pid()
     proc = Path("/proc", str(pid))
-    assert (proc / "cwd").readlink() == Path("/")
     assert os.getsid(pid) == os.getpgid(pid) != os.getsid(0)
     fields = (proc / "stat").read_text().rsplit(") ", 1)[1].split()
     assert fields[4] == "0"  # no controlling terminal
     assert "Umask:\t0077" in (proc / "status").read_text()
+    if os.geteuid() != 0:  # only root can look further (core_dumps.py)
+        return
+    assert (proc / "cwd").readlink() == Path("/")
     for fd in ("0", "1", "2"):
         assert (proc / "fd" / fd).readlink() == Path("/dev/null")
 
