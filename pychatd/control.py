@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pychat_client.errors import ProtocolError, TransportError, UnreachableError
+from pychat_client.errors import PermissionDeniedError, ProtocolError, TransportError, UnreachableError
 from pychat_client.text import printable
 
 if TYPE_CHECKING:
@@ -74,12 +74,14 @@ def _no_answer(path: Path, why: str) -> TransportError:
 
 
 def answers(path: Path) -> bool:
-    """Whether a daemon listens on the console socket at `path`."""
+    """Whether a daemon listens on the console socket at `path`. Raises PermissionDeniedError if we may not ask."""
     try:
         _connect(path).close()
     except UnreachableError:
         return False
-    except TransportError:  # a daemon is there; attaching to it reports the error
+    except PermissionDeniedError:
+        raise
+    except TransportError:  # it hangs; attaching to it reports the error
         return True
     return True
 

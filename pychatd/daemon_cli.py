@@ -165,7 +165,12 @@ def _fingerprint(args: argparse.Namespace) -> int:
     from pychat_client.trust.fingerprint import fingerprint, safety_number
 
     settings = _settings(args)
-    found = services.running(settings.port, args.runtime_directory)
+    try:
+        found = services.running(settings.port, args.runtime_directory)
+    except PermissionDeniedError:
+        if not settings.identity.exists():  # it is not this user's service that is meant
+            raise
+        found = []
     if found:  # a running daemon tells it to all who may use its console
         key = ask_status(services.only_one(found).socket).key
     else:

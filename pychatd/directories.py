@@ -10,6 +10,7 @@ import pwd
 from pathlib import Path
 
 from pychat_client.config.paths import xdg
+from pychat_client.text import is_port
 
 SYSTEM_RUNTIME = Path("/run/pychatd")
 SYSTEM_STATE = Path("/var/lib/pychatd")
@@ -44,11 +45,7 @@ def _home_state() -> list[Path]:
 
 def service_directories(base: Path) -> dict[int, Path]:
     """The directories of services in `base`, by port; whether a daemon runs there is not known. Raises OSError."""
-    return {
-        int(directory.name): directory
-        for directory in sorted(base.iterdir())
-        if directory.name.isascii() and directory.name.isdecimal()
-    }
+    return {int(directory.name): directory for directory in sorted(base.iterdir()) if is_port(directory.name)}
 
 
 def state_directory(port: int, base: Path | None) -> Path:

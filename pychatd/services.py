@@ -58,8 +58,18 @@ def places(port: int | None, runtime: Path | None) -> list[Place]:
 
 
 def running(port: int | None, runtime: Path | None) -> list[Place]:
-    """The places where a daemon answers, or one that we may not ask."""
-    return [place for place in places(port, runtime) if control.answers(place.socket)]
+    """The places where a daemon answers. Raises PermissionDeniedError if we may ask none."""
+    found: list[Place] = []
+    refused: PermissionDeniedError | None = None
+    for place in places(port, runtime):
+        try:
+            if control.answers(place.socket):
+                found.append(place)
+        except PermissionDeniedError as error:
+            refused = error
+    if refused is not None and not found:
+        raise refused
+    return found
 
 
 def only_one(found: list[Place]) -> Place:

@@ -387,6 +387,6 @@ def test_a_runtime_directory_too_long_for_a_socket_is_refused() -> None:
 
 
 def test_services_are_the_directories_named_after_a_port(tmp_path: Path) -> None:
-    for name in ("7000", "80", "x", "7000.old", "\u0663"):
+    for name in ("7000", "80", "x", "7000.old", "\u0663", "0", "65536"):
         (tmp_path / name).mkdir()
     assert service_directories(tmp_path) == {80: tmp_path / "80", 7000: tmp_path / "7000"}

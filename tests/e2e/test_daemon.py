@@ -216,14 +216,18 @@ def test_the_daemon_closes_inherited_descriptors(idle_service: Service) -> None:
     os.close(reader)
 
 
-def test_private_files_are_private_with_any_umask(idle_service: Service) -> None:
-    old = os.umask(0)
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o027, 0o077])
+def test_private_files_are_private_with_any_umask(idle_service: Service, umask: int) -> None:
+    """And what is above them is open: other services have their directories there."""
+    old = os.umask(umask)
     try:
         assert idle_service.pychatd("start").returncode == 0
     finally:
         os.umask(old)
     idle_service.talk()
     modes = {
+        idle_service.runtime: 0o755,
+        idle_service.state: 0o755,
         idle_service.place: 0o700,
         idle_service.state / str(idle_service.port): 0o700,
         idle_service.place / "console.sock": 0o660,
