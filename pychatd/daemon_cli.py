@@ -257,7 +257,10 @@ class _Service:
             server = Server(self._settings, self.listeners, journal, self._identity)
             await server.run(ready, self._reload)
 
-        asyncio.run(run())
+        try:
+            asyncio.run(run())
+        finally:
+            self.listeners.close()  # also after a failure: nothing is left behind
         return ExitStatus.OK
 
 

@@ -147,9 +147,11 @@ def _bind_error(error: OSError, address: str, port: int) -> PychatError:
 def bind_console(path: Path) -> socket.socket:
     """Opens the console's listening socket, which has mode 0660 from its first moment on.
 
-    Removes what is at `path`: we hold the pidfile's lock, so it was left by a daemon that was killed.
-    Raises PermissionDeniedError.
+    Removes what is at `path`, unless a program answers there: a daemon that was killed has left it.
+    Raises BusyError for such a program (systemd's), PermissionDeniedError.
     """
+    if _answers(path):
+        raise BusyError(f"Another service has the console socket {path}.")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     umask = os.umask(0o117)
     try:
@@ -163,3 +165,15 @@ def bind_console(path: Path) -> socket.socket:
     finally:
         os.umask(umask)
     return sock
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(str(path))
+        except BlockingIOError:  # its queue is full
+            return True
+        except OSError:
+            return False
+    return True

@@ -207,8 +207,15 @@ def test_only_our_own_console_socket_is_removed(tmp_path: Path, sockets: ExitSta
     Listeners([], console.dup(), passed=True).close()
     assert path.is_socket()
     sockets.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
-    Listeners([], bind_console(path), passed=False).close()
-    assert not path.exists()
+    with pytest.raises(BusyError, match=r"^Another service has the console socket /"):
+        bind_console(path)
+    assert path.is_socket()
+    own = tmp_path / "own.sock"
+    for _ in range(2):  # also where a daemon that was killed has left one
+        killed = bind_console(own)
+        killed.close()
+    Listeners([], bind_console(own), passed=False).close()
+    assert not own.exists()
 
 
 # ------------------------------------------------------------------ directories

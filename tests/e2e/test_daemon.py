@@ -8,10 +8,12 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,17 @@ def test_start_says_that_the_port_is_in_use(idle_service: Service) -> None:
     assert result.returncode == 4
     assert f"Port {idle_service.port} is in use" in _sentence(result)
     idle_service.start()
+
+
+def test_a_start_that_fails_late_leaves_nothing(idle_service: Service) -> None:
+    state = idle_service.state / str(idle_service.port)
+    state.mkdir(parents=True)
+    with closing(sqlite3.connect(state / "journal.db")) as journal:
+        journal.execute("PRAGMA user_version = 99")  # of a newer pychatd
+    result = idle_service.pychatd("start")
+    assert result.returncode != 0
+    assert "journal" in _sentence(result)
+    assert list(idle_service.runtime.iterdir()) == []
 
 
 def test_start_says_that_a_directory_cannot_be_made(idle_service: Service) -> None:

@@ -99,6 +99,18 @@ def test_a_transcript_is_appended_to_and_becomes_private(service: Service, tmp_p
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
+def test_a_file_with_several_names_is_no_transcript(service: Service, tmp_path: Path) -> None:
+    """It may be a file of another program that somebody has put there."""
+    (tmp_path / "precious").write_text("precious\n")
+    (tmp_path / "precious").chmod(0o644)
+    (tmp_path / "transcript").hardlink_to(tmp_path / "precious")
+    client = service.plain("pychat", "--handle", "Client1", "--log", str(tmp_path / "transcript"))
+    assert client.exit_status() == 2
+    assert "the file has other names (hard links). Name a new file." in client.notices()
+    assert (tmp_path / "precious").read_text() == "precious\n"
+    assert stat.S_IMODE((tmp_path / "precious").stat().st_mode) == 0o644
+
+
 def test_undelivered_messages_are_marked(service: Service, tmp_path: Path) -> None:
     console, client = _ends(service, tmp_path / "transcript")
     client.enter("Hi!\nnever said")
