@@ -1,6 +1,7 @@
 """Other users plant directories, files and links where a program looks for its own; users set links themselves.
 
-The attacks need root, who plays the attacker as another user; the programs that are attacked run as root.
+The attacks need root, who plays the attacker as another user; the programs that are attacked run as root. No test
+may name a file of the machine, not even /dev/null: where a mend is missing, root would destroy it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,16 @@ def given(path: Path, mode: int | None = None) -> Path:
     os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     if mode is not None:
         path.chmod(mode)
+    return path
+
+
+def device(path: Path, minor: int = 3) -> Path:
+    """A device of our own that is what /dev/null (3) or /dev/full (7) is."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+    except PermissionError:
+        pytest.skip("only root can make a device")
+    path.chmod(0o666)
     return path
 
 
@@ -139,7 +150,7 @@ def test_a_service_uses_no_journal_and_key_of_others(
         (place / name).touch()
         given(place / name)
     elif what == "a device":
-        (place / name).symlink_to("/dev/null")
+        (place / name).symlink_to(device(public / "null"))
     else:
         (place / name).mkdir()
     before = look(place / name)
@@ -253,12 +264,12 @@ def test_stop_never_kills_the_process_that_a_file_names(
 @as_root
 @pytest.mark.parametrize("plant", ["link", "hard link", "directory"])
 def test_stop_never_kills_the_holder_of_another_lock(
-    public: Path, idle_service: Service, locked: Lock, plant: str
+    public: Path, idle_service: Service, bystander: subprocess.Popen[bytes], locked: Lock, plant: str
 ) -> None:
     """A file that another daemon has locked, such as /var/lib/dpkg/lock."""
     other = public / "other"
     other.mkdir()
-    process = locked(other / "pid", "lockf", 1)
+    process = locked(other / "pid", "lockf", bystander.pid)
     place = public / "run" / str(idle_service.port)
     place.parent.mkdir()
     if plant == "directory":
@@ -275,6 +286,7 @@ def test_stop_never_kills_the_holder_of_another_lock(
     result = idle_service.pychatd("stop", "--runtime-directory", str(place.parent))
     assert result.returncode == 5
     assert process.poll() is None
+    assert bystander.poll() is None
     with pytest.raises(PermissionDeniedError):
         holder(place / "pid")
 
@@ -323,13 +335,15 @@ def error_of(write: Callable[[Path], None], path: Path) -> str:
 
 
 @pytest.mark.parametrize("write", WRITERS)
-@pytest.mark.parametrize("target", ["/dev/null", "/dev/full", "fifo", "directory"])
+@pytest.mark.parametrize("target", ["null", "full", "fifo", "directory"])
 def test_what_is_no_file_is_left_as_it_is(data: Path, write: Callable[[Path], None], target: str) -> None:
-    place = Path(target) if target.startswith("/") else data.parent / target
+    place = data.parent / target
     if target == "fifo":
         os.mkfifo(place, 0o644)
     elif target == "directory":
         place.mkdir()
+    else:
+        device(place, 3 if target == "null" else 7)
     before = look(place)
     (data / "file").symlink_to(place)
     error = error_of(write, data / "file")
