@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pychat_client import __version__
-from pychat_client.entrypoint import add_conversation_options, run_main, seconds, with_json_end
+from pychat_client.entrypoint import add_conversation_options, print_result, run_main, seconds, with_json_end
 from pychat_client.errors import ExitStatus, UsageError
 from pychat_client.text import printable
 
@@ -211,15 +211,15 @@ def _certificate(_: argparse.Namespace) -> int:
         files.make_sure(path)
     else:
         certificates.make_certificate(path, "pychat")
-    print(certificates.pem(certificates.certificate_der(path)), end="")
+    print_result(certificates.pem(certificates.certificate_der(path)).rstrip("\n"))
     return ExitStatus.OK
 
 
 def _list_targets() -> int:
     from pychat_client.config import preferences, targets
 
-    for target in targets.listed(preferences.load()):
-        print(target)
+    if listed := targets.listed(preferences.load()):
+        print_result("\n".join(listed))
     return ExitStatus.OK
 
 

@@ -4,6 +4,7 @@ options of a conversation."""
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -20,39 +21,87 @@ def run_main(program: str, run: Callable[[], int]) -> int:
     open_standard_streams()
     core_dumps.forbid()
     try:
-        return int(run())
+        status = int(run())
+    except SystemExit as end:  # argparse: the help, or wrong use
+        status = int(end.code or 0)
     except PychatError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return error.status
+        _complain(program, str(error))
+        status = error.status
+    except OSError as error:  # only what no sentence is known for; mostly a stderr that takes nothing
+        _complain(program, f"{error.strerror or error}.")
+        status = ExitStatus.FAILED
     except (KeyboardInterrupt, EOFError):
-        return ExitStatus.INTERRUPTED
+        status = ExitStatus.INTERRUPTED
+    return _end_output(program, status)
 
 
 def open_standard_streams() -> None:
-    """Opens /dev/null in place of each closed standard stream, so that no other file gets its descriptor."""
+    """Makes the standard streams usable, however the program was started.
+
+    A closed one gets /dev/null, so that no other file gets its descriptor. Reading it finds the end; writing to
+    stdout fails, so that nobody takes the output for written. What cannot be encoded is written as an escape.
+    """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
+        if fd == 1:
+            os.dup2(null := os.open(os.devnull, os.O_RDONLY), 1)
+            os.close(null)
     os.close(fd)
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 -- for the life of the process
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_result(text: str) -> None:
+    """Prints what the user has asked for, all of it. Raises PychatError."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> PychatError:
+    """The error for a stdout that takes nothing more."""
+    return PychatError(f"Cannot write to stdout: {error.strerror}.")
+
+
+def _complain(program: str, sentence: str) -> None:
+    with suppress(OSError, ValueError):  # nobody is left to read it
+        print(f"{program}: {sentence}", file=sys.stderr)
+
+
+def _end_output(program: str, status: int) -> int:
+    """Writes what is still buffered; the exit status. Python itself would end with 120 where that fails."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:
+            with suppress(OSError, ValueError):  # Python tries again when it ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if isinstance(error, OSError) and status == ExitStatus.OK and stream is sys.stdout:
+                _complain(program, str(unwritable(error)))
+                status = ExitStatus.FAILED
+    return status
 
 
 def with_json_end(run: Callable[[], int]) -> int:
-    """Runs a conversation in JSON lines. The last object has its exit status, also after an error."""
+    """Runs a conversation in JSON lines. The last object has its exit status, also after an error. Raises what
+    `run` raises, and PychatError when stdout takes nothing more."""
     from pychat_client.ui.json_objects import encoded  # json, which only --json needs
 
     def write_end(status: int, *before: str) -> None:
-        with suppress(OSError, ValueError):  # the reader is gone
-            print(*before, encoded("end", status=int(status)), sep="\n", flush=True)
+        print_result("\n".join((*before, encoded("end", status=int(status)))))
 
     try:
         status = run()
     except PychatError as error:
-        write_end(error.status, encoded("error", text=str(error), input=None))
+        with suppress(PychatError):  # the first error counts
+            write_end(error.status, encoded("error", text=str(error), input=None))
         raise
     except (KeyboardInterrupt, EOFError):
-        write_end(ExitStatus.INTERRUPTED)
+        with suppress(PychatError):
+            write_end(ExitStatus.INTERRUPTED)
         raise
     write_end(status)
     return status

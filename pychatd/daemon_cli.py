@@ -15,7 +15,7 @@ from socket import socket
 from typing import Any
 
 from pychat_client import __version__
-from pychat_client.entrypoint import run_main
+from pychat_client.entrypoint import print_result, run_main
 from pychat_client.errors import (
     ExitStatus,
     PermissionDeniedError,
@@ -100,8 +100,14 @@ def _sentence(words: str) -> str:
 
 
 def _absolute(word: str) -> Path:
-    """A path of the command line. Made absolute now, because the working directory of the daemon will be /."""
-    return Path(word).absolute()
+    """A path of the command line. Made absolute now, because the working directory of the daemon will be /.
+    Raises UsageError."""
+    try:
+        return Path(word).absolute()
+    except FileNotFoundError:
+        raise UsageError(
+            f"The current directory no longer exists: write the whole path of '{printable(word)}', from / on."
+        ) from None
 
 
 def _add_service_options(parser: argparse.ArgumentParser) -> None:
@@ -177,7 +183,7 @@ def _fingerprint(args: argparse.Namespace) -> int:
         path = _existing(settings)
         make_sure(path)
         key = fingerprint(certificate_der(path))
-    print(f"{key}\nsafety number {safety_number(key)}")
+    print_result(f"{key}\nsafety number {safety_number(key)}")
     return ExitStatus.OK
 
 
@@ -331,11 +337,11 @@ def _status(args: argparse.Namespace) -> int:
     answers = [answer for answer in _ask_all(services.places(port, args.runtime_directory)) if answer is not None]
     for answer in answers:
         if isinstance(answer, Report):
-            print(answer.json() if args.json else answer.in_words())
+            print_result(answer.json() if args.json else answer.in_words())
         elif args.json or port is not None or answer.status is ExitStatus.REFUSED:
             print(f"pychatd: {answer}", file=sys.stderr)
         else:
-            print(answer)
+            print_result(str(answer))
     if not answers and port is not None:
         raise services.not_running(port, args.runtime_directory)
     if not answers:

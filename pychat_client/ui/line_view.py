@@ -7,7 +7,6 @@ is in plain and json_lines.
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import TextIO
 
 from pychat_client.errors import ExitStatus, PychatError
 from pychat_client.session.session import Session
+from pychat_client.transport.os_errors import describe
 from pychat_client.ui.front_end import FrontEnd
 from pychat_client.ui.input_lines import InputLines
 
@@ -57,9 +57,6 @@ class LineView(HeadlessView):
         """source: the file descriptor to read."""
         super().__init__()
         self._source = source
-        for stream in (sys.stdout, sys.stderr):  # so that a character that does not fit raises nothing
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
         self._any_refused = False
 
     @abstractmethod
@@ -115,5 +112,5 @@ class LineView(HeadlessView):
         except (OSError, ValueError) as error:
             if self._session is not None and not self._session.done:
                 self._session.finish(ExitStatus.FAILED)
-                if stream is sys.stdout and not isinstance(error, BrokenPipeError):
-                    self.notice(f"Cannot write to stdout: {error}.")
+                if stream is sys.stdout:
+                    self.notice(f"Cannot write to stdout: {describe(error)}.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -140,6 +139,5 @@ class OneShot(HeadlessView):
         try:
             print(text, flush=True)
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries again when it ends
             self._unwritten = True
             self.notice(f"The reply has arrived, but pychat cannot write it to stdout: {error.strerror}.")
