@@ -25,7 +25,7 @@ from pychat_client.errors import (
     UsageError,
 )
 from pychat_client.files import open_own
-from pychat_client.text import parse_port
+from pychat_client.text import parse_port, printable
 from pychatd import services, settings
 from pychatd.control import ask_status
 from pychatd.process import daemonize, logs, systemd

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pychat_client.config.paths import xdg
+from pychat_client.errors import UsageError
 from pychat_client.text import is_port
 
 SYSTEM_RUNTIME = Path("/run/pychatd")
@@ -24,7 +27,8 @@ def runtime_bases() -> list[Path]:
     """
     if os.geteuid() == 0:
         return [SYSTEM_RUNTIME]
-    own = [state / "run" for state in (state_base(), *_home_state())]
+    state = xdg("XDG_STATE_HOME", STATE, "--runtime-directory") / "pychatd"
+    own = [base / "run" for base in (state, *_home_state())]
     return list(dict.fromkeys([*own, SYSTEM_RUNTIME]))
 
 
@@ -32,7 +36,7 @@ def state_base() -> Path:
     """The directory of all journals and keys of this user, or of the system for root."""
     if os.geteuid() == 0:
         return SYSTEM_STATE
-    return xdg("XDG_STATE_HOME", STATE) / "pychatd"
+    return xdg("XDG_STATE_HOME", STATE, "--state-directory") / "pychatd"
 
 
 def _home_state() -> list[Path]:
@@ -50,27 +54,29 @@ def service_directories(base: Path) -> dict[int, Path]:
 
 def state_directory(port: int, base: Path | None) -> Path:
     """Where the service keeps its journal and key. base: from the command line, before all others."""
-    return _service_directory(port, base, "STATE_DIRECTORY", state_base())
+    return _service_directory(port, base, "STATE_DIRECTORY", state_base)
 
 
 def runtime_directory(port: int, base: Path | None) -> Path:
     """Where the service has its pidfile and console socket. base: from the command line, before all others."""
-    return _service_directory(port, base, "RUNTIME_DIRECTORY", runtime_bases()[0])
+    return _service_directory(port, base, "RUNTIME_DIRECTORY", lambda: runtime_bases()[0])
 
 
-def _service_directory(port: int, base: Path | None, variable: str, default: Path) -> Path:
+def _service_directory(port: int, base: Path | None, variable: str, default: Callable[[], Path]) -> Path:
     if base is not None:
         return base.absolute() / str(port)
-    return _from_systemd(variable) or default / str(port)  # a unit gives each service its own directory
+    return _from_systemd(variable) or default() / str(port)  # a unit gives each service its own directory
 
 
-def config_file() -> Path:
-    """The configuration file, which does not have to exist."""
+def config_file() -> Path | None:
+    """The configuration file, which does not have to exist. None for a user without a home directory."""
     if (directory := _from_systemd("CONFIGURATION_DIRECTORY")) is not None:
         return directory / "pychatd.toml"
     if os.geteuid() == 0:
         return Path("/etc/pychatd/pychatd.toml")
-    return xdg("XDG_CONFIG_HOME", ".config") / "pychatd/pychatd.toml"
+    with suppress(UsageError):
+        return xdg("XDG_CONFIG_HOME", ".config") / "pychatd/pychatd.toml"
+    return None
 
 
 def credential(name: str) -> Path | None:

@@ -99,7 +99,7 @@ def load(
         sync=os.environ.get(UNSAFE_NO_SYNC) != "1",
     )
     file = config or directories.config_file()
-    if config is not None or config_file.is_there(file):
+    if file is not None and (config is not None or config_file.is_there(file)):
         settings = replace(settings, file=file.absolute(), **_read(file, port))
     given = {key: config_file.check(_KEYS, key, value) for key, value in options.items() if value is not None}
     settings = _with_credentials(replace(settings, **given))

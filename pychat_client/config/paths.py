@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
+from contextlib import suppress
 from pathlib import Path
+
+from pychat_client.errors import UsageError
 
 
 def history_file(program: str) -> Path:
@@ -30,7 +34,22 @@ def _own(variable: str, default: str) -> Path:
     return xdg(variable, default) / "pychat"
 
 
-def xdg(variable: str, default: str) -> Path:
-    """One of the XDG base directories. default: below the home directory."""
+def xdg(variable: str, default: str, option: str = "") -> Path:
+    """One of the XDG base directories. default: below the home directory; option: one of the command line that
+    would do as well. Raises UsageError where neither is known."""
     value = os.environ.get(variable, "")
-    return Path(value) if value.startswith("/") else Path.home() / default
+    if value.startswith("/"):
+        return Path(value)
+    if (home := _home()) is None:
+        instead = f", or use {option}" if option else ""
+        raise UsageError(f"Your home directory is not known: set HOME or {variable} to a directory{instead}.")
+    return home / default
+
+
+def _home() -> Path | None:
+    """None for a user without one: in a container, or a user of a service."""
+    home = os.environ.get("HOME", "")
+    if not home.startswith("/"):
+        with suppress(KeyError):
+            home = pwd.getpwuid(os.getuid()).pw_dir
+    return Path(home) if home.startswith("/") else None
