@@ -26,6 +26,7 @@ BREAK = "\u2028"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Control characters (C0, DEL, C1): not allowed in a line of the protocol."""
 
+_PORT = re.compile("[1-9][0-9]{0,4}")
 _BREAKS = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 _TAB = "    "  # replaces a tab in a paste, because control characters are not allowed
 
@@ -119,8 +120,9 @@ def parse_port(word: str) -> int:
 
 
 def is_port(word: str) -> bool:
-    """Whether `word` is a port number."""
-    return word.isascii() and word.isdecimal() and 1 <= int(word[:6]) <= 65535
+    """Whether `word` is a port number, in its one spelling: `07000` would be another directory, unit or known host
+    than `7000`."""
+    return _PORT.fullmatch(word) is not None and int(word) <= 65535
 
 
 def printable(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from pychat_client.config import config_file
 from pychat_client.errors import UsageError
 from pychat_client.protocol.turns import Turns
-from pychat_client.text import printable
+from pychat_client.text import is_port, printable
 from pychatd import directories
 
 SOCKET_PATH_MAX = 107
@@ -136,7 +136,7 @@ def _read(file: Path, port: int) -> dict[str, Any]:
     if not isinstance(ports, dict):
         raise UsageError(f"{file}: 'port' has to be a table: [port.{port}].")
     for name in ports:
-        if not (name.isascii() and name.isdecimal() and 0 < int(name[:6]) < 65536):
+        if not is_port(name):
             raise UsageError(f"{file}: [port.{printable(name)}] is not a valid port (1-65535).")
     values = document.check_table("", top, _KEYS)
     for name, table in ports.items():

@@ -11,6 +11,7 @@ import pytest
 
 from pychat_client import cli
 from pychatd import console_cli, daemon_cli
+from tests.support.ports import NO_PORTS
 
 PROGRAMS = {"pychat": cli.main, "pychatd": daemon_cli.main, "pychatd-console": console_cli.main}
 
@@ -110,9 +111,20 @@ def test_a_bad_transcript_file_is_refused_before_the_call(
 
 
 @pytest.mark.parametrize("command", ["start", "run", "stop", "status", "fingerprint"])
-@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "7000x", "٧٠٠٠"])
+@pytest.mark.parametrize("port", ["", *NO_PORTS], ids=ascii)
 def test_a_bad_port_is_refused(command: str, port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "port" in refused("pychatd", command, "--", port, capsys=capsys).lower()
+    assert " is not a valid port (1-65535).\n" in refused("pychatd", command, "--", port, capsys=capsys)
+
+
+@pytest.mark.parametrize("port", ["", *NO_PORTS], ids=ascii)
+def test_a_bad_port_of_a_call_or_console_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for program, words in (
+        ("pychat", ["--handle", "Bob", "--", "localhost", port]),
+        ("pychat", ["send", "--", "localhost", port, "x"]),
+        ("pychat", ["forget", "--", "localhost", port]),
+        ("pychatd-console", ["--", port]),
+    ):
+        assert " is not a valid port (1-65535).\n" in refused(program, *words, capsys=capsys)
 
 
 def test_an_error_in_the_configuration_names_file_and_key(

@@ -8,6 +8,13 @@ from contextlib import suppress
 from functools import cache
 from itertools import cycle
 
+NO_PORTS = (
+    *("0", "65536", "00065536", "99999", "9" * 5000, "-1", "http", "7000x", "7000.0", "7e3", "0x1b58", "7_000"),
+    *("007000", "07000", "00", "+7000", " 7000", "7000 ", "7000\t", "7,000"),
+    *("\u0667\u0660\u0660\u0660", "\uff17\uff10\uff10\uff10", "7\u0660\u0660\u0660", "\u00b2", "7000\ufeff"),
+)
+"""Words that are no port, although int() or another program takes some of them for one."""
+
 _SHARE = 200
 """Ports that one process of tests has for itself."""
 
