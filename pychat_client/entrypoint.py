@@ -36,21 +36,25 @@ def run_main(program: str, run: Callable[[], int]) -> int:
 
 
 def open_standard_streams() -> None:
-    """Makes the standard streams usable, however the program was started.
+    """Makes the standard streams usable, however the program was started: open and blocking, and so that what
+    cannot be encoded is written as an escape."""
+    _open_descriptors()
+    for fd, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        os.set_blocking(fd, True)  # another program may have changed that, for all that share the terminal
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
-    A closed one gets /dev/null, so that no other file gets its descriptor. Reading it finds the end; writing to
-    stdout fails, so that nobody takes the output for written. What cannot be encoded is written as an escape.
-    """
+
+def _open_descriptors() -> None:
+    """Gives each closed standard stream /dev/null, so that no other file gets its descriptor. Writing to such a
+    stdout fails, so that nobody takes the output for written."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         if fd == 1:
             os.dup2(null := os.open(os.devnull, os.O_RDONLY), 1)
             os.close(null)
     os.close(fd)
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def print_result(text: str) -> None:

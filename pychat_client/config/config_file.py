@@ -47,12 +47,22 @@ class Document:
 def read(file: Path) -> Document:
     """Reads a file. Raises UsageError."""
     try:
-        text = file.read_bytes().decode()
-        return Document(file, tomllib.loads(text))
+        data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"Cannot read the configuration {file}: {error.strerror}.") from None
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError; the first names line and column
+    try:
+        return Document(file, tomllib.loads(_decoded(data)))
+    except UnicodeError:
+        raise UsageError(f"The configuration {file} is not in UTF-8: save it in this encoding.") from None
+    except ValueError as error:  # TOMLDecodeError, which names line and column
         raise UsageError(f"The configuration {file} is not valid TOML: {printable(str(error))}.") from None
+
+
+def _decoded(data: bytes) -> str:
+    """The text of a file, without the mark that some editors put in front of UTF-8. Raises UnicodeError."""
+    if b"\0" in data:  # in no TOML, but in UTF-16 and UTF-32, which can look like UTF-8
+        raise UnicodeError
+    return data.decode("utf-8-sig")
 
 
 def is_there(file: Path) -> bool:

@@ -6,6 +6,7 @@ Knows nothing of what the lines mean.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import select
 import threading
@@ -34,6 +35,7 @@ class InputLines:
         self._changed = changed
         self._lines: deque[bytes] = deque()
         self._begun = b""  # a line without its end
+        self._at_start = True  # no line is complete yet
         self._closed = False  # nothing is read any more
         self._reading = threading.Lock()
         self._all_taken = threading.Semaphore(0)
@@ -79,12 +81,22 @@ class InputLines:
                 return False
             try:
                 data = os.read(self._fd, LINE_MAX)
+            except BlockingIOError:  # another program has set that, and has read what there was
+                return True
             except OSError:
                 data = b""
-            *lines, begun = (self._begun + data).split(b"\n")
-            self._lines.extend(line + b"\n" for line in lines)
-            self._begun = begun[:LINE_MAX]  # so that memory stays bounded
-            if not data:
-                self._lines.extend([self._begun, b""] if self._begun else [b""])
-                self._begun = b""
+            self._split(data)
             return bool(data)
+
+    def _split(self, data: bytes) -> None:
+        """Makes lines of what was read; nothing is the end."""
+        arrived = self._begun + data
+        if self._at_start:  # some editors put a mark in front of UTF-8, which is no text
+            arrived = arrived.removeprefix(codecs.BOM_UTF8)
+        *lines, begun = arrived.split(b"\n")
+        self._at_start = self._at_start and not lines
+        self._lines.extend(line + b"\n" for line in lines)
+        self._begun = begun[:LINE_MAX]  # so that memory stays bounded
+        if not data:
+            self._lines.extend([self._begun, b""] if self._begun else [b""])
+            self._begun = b""

@@ -34,7 +34,7 @@ def text_of(words: Sequence[str]) -> str:
 def _input() -> str:
     data = sys.stdin.buffer.read(INPUT_MAX)
     try:  # a character that INPUT_MAX cuts in two is not an error of the input
-        text = codecs.getincrementaldecoder("utf-8")().decode(data, final=len(data) < INPUT_MAX)
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < INPUT_MAX)
     except UnicodeDecodeError:
         raise MessageError("Not sent: the input is not UTF-8.") from None
     return text.rstrip("\r\n")

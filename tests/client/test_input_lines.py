@@ -56,6 +56,11 @@ def _wait_until_read(fd: int) -> None:
         (b"one", [b"one", b""]),
         (b"one\n", [b"one\n", b""]),
         (b"one\n\ntwo", [b"one\n", b"\n", b"two", b""]),
+        (b"\xef\xbb\xbf", [b""]),
+        (b"\xef\xbb\xbfone\n\xef\xbb\xbftwo", [b"one\n", b"\xef\xbb\xbftwo", b""]),
+        (b"\xef\xbb\xbf\n", [b"\n", b""]),
+        (b"\xef\xbbone\n", [b"\xef\xbbone\n", b""]),
+        (b"\xff\xfeo\0", [b"\xff\xfeo\0", b""]),
         (b"x" * (LINE_MAX + 5) + b"\nnext\n", [b"x" * LINE_MAX + b"xxxxx\n", b"next\n", b""]),
     ],
 )
@@ -65,6 +70,31 @@ async def test_a_file_is_read_line_by_line(tmp_path: Path, data: bytes, lines: l
     file.write_bytes(data)
     with file.open("rb") as opened:
         assert await _taken(opened.fileno(), len(lines)) == lines
+
+
+@in_loop
+async def test_the_mark_of_utf_8_can_come_in_pieces(pipe: tuple[int, int]) -> None:
+    source, sink = pipe
+    taken = asyncio.create_task(_taken(source, 1))
+    for byte in b"\xef\xbb\xbfone\n":
+        os.write(sink, bytes([byte]))
+        await asyncio.to_thread(_wait_until_read, source)
+    assert await taken == [b"one\n"]
+
+
+@in_loop
+async def test_an_input_that_has_nothing_yet_is_not_at_its_end(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, sink = pipe
+    os.set_blocking(source, False)
+    reads = iter((b"", b"", b"one\n"))
+
+    def select_for_nothing(*_: object) -> None:
+        os.write(sink, next(reads, b"two"))  # twice, another program has read what was there
+
+    monkeypatch.setattr("pychat_client.ui.input_lines.select.select", select_for_nothing)
+    assert await _taken(source, 1) == [b"one\n"]
 
 
 @in_loop

@@ -248,9 +248,22 @@ def test_bad_toml_is_refused_with_its_line(tmp_path: Path) -> None:
         read(tmp_path, "grace = 1\ngrace\n")
 
 
-def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"pychatd.toml is not valid TOML: 'utf-8'"):
-        read(tmp_path, b'handle = "\xff"')
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp037"])
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"pychatd.toml is not (in UTF-8: save it in this encoding\.$|valid TOML)"
+    ):
+        read(tmp_path, 'handle = "Zo\u00eb"'.encode(encoding))
+
+
+def test_utf_16_without_letters_of_its_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"pychatd.toml is not in UTF-8: save it in this encoding\.$"):
+        read(tmp_path, "grace = 7".encode("utf-16-le"))
+
+
+@pytest.mark.parametrize("text", ["grace = 7", "grace = 7\r\n", "\r\n# \u00e4\r\ngrace = 7\r\n"])
+def test_a_file_of_another_editor_is_read(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text.encode("utf-8-sig")).grace == 7
 
 
 def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
