@@ -6,7 +6,6 @@ short conversation between the real daemon, console and client, and prints it.
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -31,7 +30,7 @@ def main() -> int:
         port = _start([*places, "--state-directory", f"{directory}/state"])
         try:
             shown = [*pychatd, "fingerprint", str(port), "--state-directory", f"{directory}/state"]
-            key = subprocess.run(shown, check=True, capture_output=True, text=True).stdout.split()[0]
+            key = subprocess.run(shown, check=True, capture_output=True, encoding="utf-8").stdout.split()[0]
             console = [str(BIN / "pychatd-console"), str(port), *places, "--handle", "Server"]
             if sys.stdin.isatty() and sys.stdout.isatty():
                 print(f"pychatd accepts calls on port {port}. In a second terminal, type:\n")
@@ -54,7 +53,7 @@ def _start(places: list[str]) -> int:
     """Starts the daemon on port 7000, or on any free port if that is in use; returns the port."""
     for port in (PORT, _free_port()):
         words = [str(BIN / "pychatd"), "start", str(port), *places]
-        started = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+        started = subprocess.run(words, stderr=subprocess.PIPE, encoding="utf-8", check=False)
         if started.returncode != ExitStatus.TAKEN:
             break
     if started.returncode != 0:
@@ -87,9 +86,8 @@ def _play(console: list[str], client: list[str]) -> int:
 
 
 def _program(words: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
-    )
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=nowhere, encoding="utf-8")
 
 
 def _write(program: subprocess.Popen[str], words: str) -> None:

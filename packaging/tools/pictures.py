@@ -129,7 +129,7 @@ def main() -> int:
             client.sees("read")
             keep_typing(console, client)
             PICTURE.parent.mkdir(exist_ok=True)
-            PICTURE.write_text(draw(console, client))
+            PICTURE.write_text(draw(console, client), encoding="utf-8")
         finally:
             service.close()
     print(f"Drew {PICTURE}.")

@@ -34,7 +34,7 @@ def prefer(service: Service, settings: str) -> None:
     """Writes the configuration file of the users."""
     file = Path(service.env["XDG_CONFIG_HOME"]) / "pychat" / "config.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(settings)
+    file.write_text(settings, encoding="utf-8")
 
 
 def play(service: Service, columns: int, rows: int) -> tuple[Terminal, Terminal]:

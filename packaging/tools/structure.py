@@ -90,7 +90,7 @@ def assigned(node: ast.ClassDef) -> Iterator[tuple[str, bool]]:
 
 
 def lines(directory: Path) -> int:
-    return sum(len(file.read_text().splitlines()) for file in directory.rglob("*.py"))
+    return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in directory.rglob("*.py"))
 
 
 def main() -> None:

@@ -75,7 +75,7 @@ class KnownHosts:
 
     def _lines(self, but: str | None = None) -> list[str]:
         try:
-            lines = read_file(self.path).decode(errors="replace").splitlines(keepends=True)
+            lines = read_file(self.path).decode(errors="surrogateescape").splitlines(keepends=True)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -83,7 +83,7 @@ class KnownHosts:
         return [line for line in lines if but is None or _name_in(line) != but]
 
     def _write(self, lines: list[str]) -> None:
-        write_private(self.path, "".join(lines).encode(), "known hosts")
+        write_private(self.path, "".join(lines).encode(errors="surrogateescape"), "known hosts")
 
 
 def _host_name(host: str, port: int) -> str:

@@ -115,7 +115,8 @@ def _make(path: Path) -> None:
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=MAKING_SECONDS,
             check=False,
         )
