@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 
 from pychat_client.classic.server_codec import ServerQuirks
+from pychat_client.config.host_names import host_name
 from pychat_client.config.preferences import Contact, Preferences
 from pychat_client.errors import UsageError
 from pychat_client.text import check_handle
@@ -41,7 +42,7 @@ def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences
     if fingerprint is None and not args.ca:  # --accept-new is for unknown hosts, and this key is known
         fingerprint = contact.fingerprint
     return CallOptions(
-        host=contact.host,
+        host=host_name(contact.host),
         port=contact.port,
         handle=None if handle is None else check_handle(handle),
         fingerprint=None if fingerprint is None else check_fingerprint(fingerprint),

@@ -188,12 +188,14 @@ def _send(args: argparse.Namespace) -> int:
 
 def _forget(args: argparse.Namespace) -> int:
     from pychat_client.config import preferences, targets
+    from pychat_client.config.host_names import host_name
     from pychat_client.config.paths import known_hosts_file
     from pychat_client.trust.known_hosts import KnownHosts
 
     contact = targets.find(_target(args), preferences.load().contacts)
-    if not KnownHosts(known_hosts_file()).forget(contact.host, contact.port):
-        raise UsageError(f"No key is saved for {printable(contact.host)} port {contact.port}.")
+    host = host_name(contact.host)
+    if not KnownHosts(known_hosts_file()).forget(host, contact.port):
+        raise UsageError(f"No key is saved for {printable(host)} port {contact.port}.")
     return ExitStatus.OK
 
 

@@ -127,6 +127,19 @@ def test_a_bad_port_of_a_call_or_console_is_refused(port: str, capsys: pytest.Ca
         assert " is not a valid port (1-65535).\n" in refused(program, *words, capsys=capsys)
 
 
+@pytest.mark.parametrize(
+    "words", ["HOST 7000 --handle Bob", "send HOST 7000 x", "forget HOST 7000", "zoe --handle Bob"]
+)
+def test_a_name_that_can_mean_two_hosts_is_refused(
+    words: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "pychat").mkdir()
+    contact = '[contacts.zoe]\nhost = "stra\u00dfe.test"\nport = 7000\n'
+    (home / "pychat/config.toml").write_text(contact, encoding="utf-8")
+    said = refused("pychat", *words.replace("HOST", "stra\u00dfe.test").split(), capsys=capsys)
+    assert "can mean strasse.test or xn--strae-oqa.test: use the one that you mean." in said
+
+
 def test_an_error_in_the_configuration_names_file_and_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
