@@ -118,6 +118,6 @@ async def _talk(
         except UntrustedHostError as error:
             if key is None:
                 raise
-            raise await asyncio.to_thread(explain_change, options.host, options.port, key, error) from None
+            raise await explain_change(options.host, options.port, key, error) from None
 
     return await run_session(session, front_end.run, connect, options.retry_for)

@@ -9,17 +9,27 @@ import asyncio
 import grp
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from pychat_client.errors import PermissionDeniedError, TransportError, UnreachableError, UntrustedHostError
 from pychat_client.protocol.codec import Codec
 from pychat_client.text import printable
 from pychat_client.transport.connection import Connection, Owner
+from pychat_client.transport.daemon_threads import DaemonThreads
 from pychat_client.transport.os_errors import describe
 
 DIAL_SECONDS = 20.0
 """How long we try to connect: TCP repeats a lost SYN four times within 15 s."""
+
+NEXT_ADDRESS_SECONDS = 0.25
+"""How long the first address of a host may take before we also try the next one: RFC 8305 recommends it."""
+
+_THREADS = DaemonThreads()
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 async def dial(
@@ -31,35 +41,38 @@ async def dial(
     Sends nothing before `context` has accepted the daemon's certificate. Raises UnreachableError without an
     answer, UntrustedHostError for a certificate that is not accepted, TransportError otherwise.
     """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            _, connection = await loop.create_connection(
-                lambda: Connection(owner, codec), host, port, ssl=context, happy_eyeballs_delay=0.25
-            )
-        if codec is None:
-            connection.start_keepalive()
-    except TimeoutError:
-        raise UnreachableError(
-            f"{printable(host)} does not answer on port {port}: no reply within {DIAL_SECONDS:.0f} s."
-        ) from None
-    except (OSError, UnicodeError) as error:
-        raise dial_error(error, host, port) from None
+    _, connection = await _open(lambda: Connection(owner, codec), host, port, context, DIAL_SECONDS)
+    if codec is None:
+        connection.start_keepalive()
     return connection
 
 
-def fetch_certificate(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS) -> bytes:
+async def fetch_certificate(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS) -> bytes:
     """Gets the certificate (DER) that a daemon shows. Sends nothing after the handshake. Raises as `dial`."""
-    try:
-        with (
-            socket.create_connection((host, port), timeout=seconds) as sock,
-            context.wrap_socket(sock, server_hostname=host) as tls,
-        ):
-            certificate = tls.getpeercert(binary_form=True)
-    except (OSError, UnicodeError) as error:
-        raise dial_error(error, host, port) from None
+    transport, _ = await _open(asyncio.Protocol, host, port, context, seconds)
+    certificate: bytes | None = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    transport.abort()
     assert certificate is not None  # TLS 1.3 has no server without one
     return certificate
+
+
+async def _open(
+    protocol: Callable[[], P], host: str, port: int, context: ssl.SSLContext | None, seconds: float
+) -> tuple[asyncio.Transport, P]:
+    """Connects; a new address is tried before the last one has failed. Raises TransportError."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(_THREADS)  # they ask the name servers
+    try:
+        async with asyncio.timeout(seconds):
+            return await loop.create_connection(
+                protocol, host, port, ssl=context, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS
+            )
+    except TimeoutError:
+        raise UnreachableError(
+            f"{printable(host)} does not answer on port {port}: no reply within {seconds:.2g} s."
+        ) from None
+    except (OSError, UnicodeError) as error:
+        raise dial_error(error, host, port) from None
 
 
 def dial_error(error: Exception, host: str, port: int) -> TransportError:
@@ -74,8 +87,6 @@ def dial_error(error: Exception, host: str, port: int) -> TransportError:
             return UnreachableError(f"Unknown host '{name}': {error.strerror}.")
         case UnicodeError():
             return UnreachableError(f"'{name}' is not a valid host name.")
-        case TimeoutError():
-            return UnreachableError(f"{name} does not answer on port {port}.")
         case _:
             return UnreachableError(f"Cannot connect to {name} port {port}: {describe(error)}.")
 

@@ -5,6 +5,7 @@ Asks the user once for each host, as ssh does. Until then, nothing but a TLS han
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import sys
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def trusted_context(
     wanted = options.fingerprint
     pinned = None if accepted is None else fingerprint.fingerprint(accepted)
     if accepted is None or (wanted is not None and wanted != pinned):
-        shown = fetch_certificate(host, port, tls.looking_context(), seconds)
+        shown = asyncio.run(fetch_certificate(host, port, tls.looking_context(), seconds))
         _decide(options, fingerprint.fingerprint(shown), call)
         try:
             known.accept(host, port, shown)
@@ -50,10 +51,10 @@ def trusted_context(
     return tls.pinned_context(accepted, key_file()), fingerprint.fingerprint(accepted)
 
 
-def explain_change(host: str, port: int, accepted: str, error: UntrustedHostError) -> UntrustedHostError:
+async def explain_change(host: str, port: int, accepted: str, error: UntrustedHostError) -> UntrustedHostError:
     """A better error than `error`, which a connection to a host with another key than the `accepted` fingerprint
     has raised: tells both keys."""
-    shown = fingerprint.fingerprint(fetch_certificate(host, port, tls.looking_context()))
+    shown = fingerprint.fingerprint(await fetch_certificate(host, port, tls.looking_context()))
     return error if shown == accepted else known_hosts.changed_key(host, port, accepted, shown)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from pychat_client.errors import UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.transport import connect as connect_module
-from pychat_client.transport.connect import dial, dial_unix
+from pychat_client.transport.connect import dial, dial_unix, fetch_certificate
 from tests.support.aio import in_loop
+from tests.support.certificates import make
+from tests.support.fake_hosts import FakeHost, client_context, server_context
 from tests.support.raw_ends import AsyncEnd
 from tests.support.recorder import Recorder
 
@@ -37,16 +41,48 @@ async def test_a_connection_reaches_the_listener() -> None:
 @in_loop
 async def test_every_address_of_a_name_is_tried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        infos = [_info(address, listener.getsockname()[1]) for address in ("127.0.0.2", "127.0.0.1")]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(socket, "getaddrinfo", lambda *_, **__: _addresses(listener.getsockname()[1]))
+            patch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
             connection = await dial("pychat.test", listener.getsockname()[1], Recorder())
         connection.abort()
         await connection.closed
 
 
-def _addresses(port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-    """First an address without a listener, then one with a listener."""
-    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+@pytest.mark.parametrize("dead", [["::1"], ["127.0.0.1"], ["::1", "127.0.0.1"]])
+def test_a_key_is_shown_although_the_first_addresses_are_dead(tmp_path: Path, dead: list[str]) -> None:
+    made = make(tmp_path, "host")
+    host = FakeHost(server_context(made))
+
+    @in_loop
+    async def check() -> None:
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            silent = [stack.enter_context(_silent(address)) for address in dead]
+            names = [*silent, ("127.0.0.1", host.port)]
+            patch.setattr(socket, "getaddrinfo", lambda *_, **__: [_info(*name) for name in names])
+            shown = await fetch_certificate("pychat.test", 7000, client_context(), seconds=5)
+        assert shown == made.der
+
+    check()
+    host.close()
+
+
+@contextmanager
+def _silent(address: str) -> Iterator[tuple[str, int]]:
+    """The address and port of a host that answers no call: more wait already than the kernel accepts."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family, backlog=0) as full, ExitStack() as waiting:
+        for _ in range(4):
+            sock = waiting.enter_context(socket.socket(family))
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        yield address, full.getsockname()[1]
+
+
+def _info(address: str, port: int) -> tuple[int, int, int, str, tuple[str, int]]:
+    """An address as socket.getaddrinfo gives it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.SOCK_STREAM, 6, "", (address, port)
 
 
 @in_loop
@@ -87,16 +123,13 @@ def test_an_invalid_host_name_gets_a_sentence(host: str) -> None:
 
 @in_loop
 async def test_a_silent_host_gets_a_sentence() -> None:
-    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+    words = r"does not answer on port [0-9]+: no reply within 0\.05 s\.$"
+    with pytest.MonkeyPatch.context() as patch, _silent("127.0.0.1") as (address, port):
         patch.setattr(connect_module, "DIAL_SECONDS", 0.05)
-        waiting = [socket.socket() for _ in range(4)]  # more than the kernel accepts for the backlog
-        for sock in waiting:
-            sock.setblocking(False)
-            sock.connect_ex(full.getsockname())
-        with pytest.raises(UnreachableError, match=r"does not answer on port [0-9]+: no reply within 0 s\.$"):
-            await dial("127.0.0.1", full.getsockname()[1], Recorder())
-        for sock in waiting:
-            sock.close()
+        with pytest.raises(UnreachableError, match=words):
+            await dial(address, port, Recorder())
+        with pytest.raises(UnreachableError, match=words):
+            await fetch_certificate(address, port, client_context(), seconds=0.05)
 
 
 @in_loop
