@@ -198,10 +198,10 @@ class ConnectionSupervisor:
             self._connection.send(frames)
         return self._connection is not None
 
-    def hang_up(self) -> None:
-        """Closes the connection, once all frames are sent."""
+    def hang_up(self, seconds: float | None = None) -> None:
+        """Closes the connection, once all frames are sent; seconds: as for Connection.close."""
         if self._connection is not None:
-            self._connection.close()
+            self._connection.close(seconds=seconds)
 
     def close(self) -> None:
         """The session is done: closes the connection, and calls no more."""

@@ -44,6 +44,10 @@ LEAVE_SECONDS = 5.0
 EXPLAIN_SECONDS = 0.5
 """After this time the program tells such a user what it waits for: a working connection is faster."""
 
+CLASSIC_END_SECONDS = 0.5
+"""How long a classic server may take to close after our quit. Many never do; and it confirms nothing, so there is
+nothing to wait for. The system still delivers what was sent."""
+
 _SEAT_CODES = ("busy", "held", "taken-over")
 """Codes of an error line that says that somebody else has the seat or the console."""
 
@@ -278,7 +282,7 @@ class Session:
         loop.call_later(EXPLAIN_SECONDS, self._explain_wait)
 
     def _explain_wait(self) -> None:
-        if self.leaving:
+        if self.leaving and not self.endpoint.classic:
             self._narrator.waiting_for_acks()
 
     def _give_back(self, left: Leftovers) -> None:
@@ -439,7 +443,7 @@ class Session:
     def _flush(self) -> None:
         frames = self.endpoint.take_frames()
         if frames and self._supervisor.send(frames) and self.leaving and self.endpoint.classic:
-            self._supervisor.hang_up()  # a classic program confirms nothing: the end of our input is our quit
+            self._supervisor.hang_up(CLASSIC_END_SECONDS)  # the end of our input is our quit
         self._view.refresh()
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from pychat_client.session.session import CLASSIC_END_SECONDS
+from pychat_client.transport.connection import FINISH_SECONDS
 from tests.classic.cases import SERVERS, Server, octets
 from tests.support.programs import Piped
 from tests.support.raw_ends import BlockingEnd, Delivery, at_once, in_pieces
@@ -85,6 +89,30 @@ def test_anns_quit(case: Server, idle_service: Service, listener: socket.socket)
     bob.sees_the_end(octets(case.end))
     bob.close()
     assert ann.exit_status() == 0
+
+
+@pytest.mark.parametrize(
+    "options", [["--no-hello"], ["--no-hello", "--quit-word", "bye"], ["--end-mark", "@@@"], []]
+)
+@pytest.mark.parametrize("talks", [False, True])
+def test_anns_quit_waits_for_no_server_that_stays(
+    idle_service: Service, listener: socket.socket, options: list[str], talks: bool
+) -> None:
+    ann = call(idle_service, listener, *options, "--json")
+    bob = BlockingEnd(listener.accept()[0])
+    ann.enter('{"text": "hello"}')
+    ann.says('"stored": 1')
+    start = time.monotonic()
+    ann.enter('{"command": "quit"}')
+    while ann.process.poll() is None:
+        if talks:
+            with suppress(OSError):  # it has left
+                bob.raw(b"still here\n")
+        time.sleep(0.05)
+    assert time.monotonic() - start < FINISH_SECONDS - CLASSIC_END_SECONDS
+    assert ann.exit_status() == 0
+    assert "confirms your messages" not in ann.out()
+    bob.close()
 
 
 def test_a_long_message_is_refused_with_its_length(idle_service: Service, listener: socket.socket) -> None:
