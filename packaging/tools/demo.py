@@ -6,47 +6,65 @@ short conversation between the real daemon, console and client, and prints it.
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn, Self
 
 from pychat_client.errors import ExitStatus
 
 BIN = Path(sys.executable).parent
 PORT = 7000
-PATIENCE = 30.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+PATIENCE = 20.0
+"""Seconds until the next message: a program that has failed shows none."""
 
 
 def main() -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed window must not leave a daemon behind
+    for number in ENDING:  # a closed window must not leave a daemon behind
         signal.signal(number, _end)
-    with tempfile.TemporaryDirectory(prefix="pychat-") as directory:
-        places = ["--runtime-directory", f"{directory}/run"]
-        pychatd = [str(BIN / "pychatd")]
-        port = _start([*places, "--state-directory", f"{directory}/state"])
+    with tempfile.TemporaryDirectory(prefix="pychat-") as name:
+        directory = Path(name)
+        places = ["--runtime-directory", str(directory / "run")]
         try:
-            shown = [*pychatd, "fingerprint", str(port), "--state-directory", f"{directory}/state"]
-            key = subprocess.run(shown, check=True, capture_output=True, encoding="utf-8").stdout.split()[0]
-            console = [str(BIN / "pychatd-console"), str(port), *places, "--handle", "Server"]
-            if sys.stdin.isatty() and sys.stdout.isatty():
-                print(f"pychatd accepts calls on port {port}. In a second terminal, type:\n")
-                print(f"    {BIN / 'pychat'} localhost {port} --fingerprint {key}\n")
-                print("This is the operator's console. Ctrl-D closes it and stops the daemon.\n", flush=True)
-                return subprocess.run(console, check=False).returncode
-            client = [str(BIN / "pychat"), "localhost", str(port), "--fingerprint", key, "--handle", "Client1"]
-            return _play(console, client)
+            return _run(directory, places)
         finally:
-            subprocess.run([*pychatd, "stop", str(port), *places], check=True)
+            for number in ENDING:  # a second signal must not interrupt the cleanup
+                signal.signal(number, signal.SIG_IGN)
+            for place in (directory / "run").glob("*"):
+                subprocess.run(
+                    [BIN / "pychatd", "stop", place.name, *places], stderr=subprocess.DEVNULL, check=False
+                )
 
 
 def _end(number: int, _: object) -> NoReturn:
-    for other in (signal.SIGTERM, signal.SIGHUP):  # a second signal must not interrupt the cleanup
-        signal.signal(other, signal.SIG_IGN)
     sys.exit(128 + number)
+
+
+def _run(directory: Path, places: list[str]) -> int:
+    state = ["--state-directory", str(directory / "state")]
+    port = str(_start([*places, *state]))
+    shown = [str(BIN / "pychatd"), "fingerprint", port, *state]
+    key = subprocess.run(shown, check=True, capture_output=True, encoding="utf-8").stdout.split()[0]
+    console = [str(BIN / "pychatd-console"), port, *places, "--handle", "Server"]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        print(f"pychatd accepts calls on port {port}. In a second terminal, type:\n")
+        print(f"    {BIN / 'pychat'} localhost {port} --fingerprint {key}\n")
+        print("This is the operator's console. Ctrl-D closes it and stops the daemon.\n", flush=True)
+        return subprocess.run(console, check=False).returncode
+    client = [str(BIN / "pychat"), "localhost", port, "--fingerprint", key, "--handle", "Client1"]
+    with _Program(console, directory) as operator, _Program(client, directory) as peer:
+        try:
+            return _play(operator, peer)
+        except (TimeoutError, subprocess.TimeoutExpired):
+            sys.exit(f"The conversation has stopped. The programs say:\n{peer.notices()}{operator.notices()}")
 
 
 def _start(places: list[str]) -> int:
@@ -67,43 +85,71 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _play(console: list[str], client: list[str]) -> int:
+def _play(operator: _Program, peer: _Program) -> int:
     """Sends the messages of both sides in turn, and prints each as the other side shows it."""
-    with _program(console) as operator, _program(client) as peer:
-        for sender, receiver, words in (
-            (peer, operator, "Hi!"),
-            (operator, peer, "Hello, Client1. How is the weather on host B?"),
-            (peer, operator, "Fine, thanks. Bye!"),
-        ):
-            _write(sender, words)
-            print(_read(receiver), flush=True)
-        _write(peer, "\\quit")
-        statuses = [peer.wait(PATIENCE)]
-        _close(operator.stdin)
-        statuses.append(operator.wait(PATIENCE))
+    for sender, receiver, words in (
+        (peer, operator, "Hi!"),
+        (operator, peer, "Hello, Client1. How is the weather on host B?"),
+        (peer, operator, "Fine, thanks. Bye!"),
+    ):
+        sender.write(words)
+        print(receiver.hear(sender), flush=True)
+    peer.write("\\quit")
+    statuses = [peer.end(), operator.end()]
     print(f"(client and console ended with {statuses[0]} and {statuses[1]})")
     return max(statuses)
 
 
-def _program(words: list[str]) -> subprocess.Popen[str]:
-    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-    return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=nowhere, encoding="utf-8")
+class _Program:
+    """The console or the client, on pipes. It has no files of the user's, and ends with its block."""
 
+    def __init__(self, words: list[str], directory: Path) -> None:
+        places = {f"XDG_{name}_HOME": str(directory) for name in ("CONFIG", "DATA", "STATE")}
+        self._notices = (directory / f"{Path(words[0]).name}.log").open("w+", encoding="utf-8")
+        self._process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._notices,
+            encoding="utf-8",
+            env={**os.environ, **places},
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
 
-def _write(program: subprocess.Popen[str], words: str) -> None:
-    assert program.stdin is not None
-    program.stdin.write(f"{words}\n")
-    program.stdin.flush()
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._input, self._output, self._notices):
+            with suppress(BrokenPipeError):
+                stream.close()
 
-def _read(program: subprocess.Popen[str]) -> str:
-    assert program.stdout is not None
-    return program.stdout.readline().rstrip("\n")
+    def write(self, words: str) -> None:
+        with suppress(BrokenPipeError):  # the other side will not get it
+            self._input.write(f"{words}\n")
+            self._input.flush()
 
+    def hear(self, sender: _Program) -> str:
+        """The next line that it shows. Raises TimeoutError if there is none in time, or one of them has ended."""
+        arrived, _, _ = select.select([self._output, sender._output], [], [], PATIENCE)
+        if self._output not in arrived or not (line := self._output.readline()):
+            raise TimeoutError
+        return line.rstrip("\n")
 
-def _close(stream: IO[str] | None) -> None:
-    if stream is not None:
-        stream.close()
+    def end(self) -> int:
+        """Ends its input; the exit status. Raises subprocess.TimeoutExpired."""
+        with suppress(BrokenPipeError):
+            self._input.close()
+        return self._process.wait(PATIENCE)
+
+    def notices(self) -> str:
+        """What it has written to stderr."""
+        self._notices.seek(0)
+        return self._notices.read()
 
 
 if __name__ == "__main__":

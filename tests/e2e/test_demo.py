@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ import pytest
 import demo
 from tests.support.service import Service
 from tests.support.tmux import tmux
-from tests.support.waiting import wait_for
+from tests.support.user import known_hosts
+from tests.support.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -42,6 +44,54 @@ def _cleaned_up(place: Path) -> Iterator[None]:
         with suppress(ProcessLookupError):  # it has ended
             signal.pidfd_send_signal(daemon, signal.SIGKILL)
         os.close(daemon)
+
+
+def _without_terminal(service: Service, place: Path, **env: str) -> subprocess.Popen[bytes]:
+    """`make run </dev/null`."""
+    return subprocess.Popen(
+        [sys.executable, demo.__file__],
+        env={**service.env, "TMPDIR": str(place), **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("options", ["handle = 7", "[contacts]", ""])
+def test_it_plays_whatever_the_users_files_say(idle_service: Service, place: Path, options: str) -> None:
+    file = idle_service.directory / "config/pychat/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(options)
+    with _without_terminal(idle_service, place) as played:
+        out, err = played.communicate(timeout=PATIENCE)
+    assert (played.returncode, err) == (0, b"")
+    assert out.endswith(b"(client and console ended with 0 and 0)\n")
+    assert list(place.iterdir()) == []
+    assert not known_hosts(idle_service).path.exists()
+
+
+def test_a_program_that_fails_ends_it(idle_service: Service, place: Path) -> None:
+    """The client cannot load a module of Python's."""
+    (place / "lib").mkdir()
+    module = "import sys\nif sys.argv[0].endswith('/pychat'): raise SystemExit('no client today')\n"
+    (place / "lib/sitecustomize.py").write_text(module)
+    with _without_terminal(idle_service, place, PYTHONPATH=str(place / "lib")) as played:
+        _, err = played.communicate(timeout=PATIENCE)
+    assert played.returncode == 1
+    assert err.startswith(b"The conversation has stopped. The programs say:\n")
+    assert b"no client today" in err
+    assert [file.name for file in place.iterdir()] == ["lib"]
+
+
+@pytest.mark.parametrize("number", demo.ENDING)
+def test_a_signal_at_any_time_leaves_no_daemon_behind(
+    idle_service: Service, place: Path, number: signal.Signals
+) -> None:
+    with _without_terminal(idle_service, place) as played:
+        wait_for(lambda: [file for file in place.glob("pychat-*/run/*/pid") if file.read_text()], "a daemon runs")
+        with _cleaned_up(place):
+            played.send_signal(number)
+            assert played.wait(PATIENCE) == 128 + number
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
