@@ -70,6 +70,9 @@ bench-quick: .venv/ready ## under a minute: beside a bare relay, and the kept fi
 	$(BIN)/python -m tests.bench.run --quick
 
 .venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "make: this needs Python 3.11 or newer with venv: on Debian, as root," \
+		"'apt-get update && apt-get install python3-venv' installs both" >&2; exit 3; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@

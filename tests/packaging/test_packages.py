@@ -38,6 +38,56 @@ def test_the_packages_install_all_man_pages_and_completions() -> None:
             assert re.search(rf"^packaging/{directory}/{re.escape(file.name)}\b", placed, re.MULTILINE), file
 
 
+def _with_programs(directory: Path, **programs: str) -> str:
+    """A PATH of a bare system, with these programs of the test's own in front."""
+    for name in ("sh", "dirname", "make", "env"):
+        (directory / name).symlink_to(shutil.which(name) or "")
+    for name, text in programs.items():
+        (directory / name).write_text(f"#!/bin/sh\n{text}\n")
+        (directory / name).chmod(0o755)
+    return str(directory)
+
+
+TOOLS = "tools are missing; as root, 'apt-get update && apt-get build-dep ./packaging' installs them all"
+
+
+@pytest.mark.parametrize(
+    ("programs", "words"),
+    [
+        ({}, "only Debian has the tools for this; docs/install.md describes other ways to install pychat"),
+        ({"apt-get": ""}, TOOLS),
+        ({"apt-get": "", "dpkg-checkbuilddeps": "echo 'Unmet build dependencies: debhelper' >&2; exit 1"}, TOOLS),
+    ],
+)
+def test_without_its_tools_make_deb_names_one_command(
+    tmp_path: Path, programs: dict[str, str], words: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    path = _with_programs(tmp_path / "bin", **programs)
+    (tmp_path / "packaging").mkdir()
+    script = tmp_path / "packaging/make-deb"
+    text = re.sub(r"^PATH=.*$", f"PATH={path}", (PACKAGING / "make-deb").read_text(), flags=re.MULTILINE)
+    script.write_text(text)
+    done = subprocess.run(["/bin/sh", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", f"make deb: {words}\n")
+
+
+@pytest.mark.parametrize("python", [None, "exit 1", "case $* in *3,*) exit 1; esac"])
+def test_without_python_or_venv_make_names_one_command(tmp_path: Path, python: str | None) -> None:
+    (tmp_path / "bin").mkdir()
+    path = _with_programs(tmp_path / "bin", **({} if python is None else {"python3": python}))
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    done = subprocess.run(
+        ["make", "run"], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "make: this needs Python 3.11 or newer with venv: on Debian, as root, 'apt-get update"
+    )
+    assert not (tmp_path / ".venv").exists()
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy, because setuptools writes files next to the sources."""
