@@ -71,8 +71,10 @@ def unwritable(error: OSError) -> PychatError:
 
 
 def _complain(program: str, sentence: str) -> None:
+    from pychat_client.layout import fit_page  # only for a terminal that has to show an error
+
     with suppress(OSError, ValueError):  # nobody is left to read it
-        print(f"{program}: {sentence}", file=sys.stderr)
+        print(fit_page(sys.stderr, f"{program}: {sentence}"), file=sys.stderr)
 
 
 def _end_output(program: str, status: int) -> int:

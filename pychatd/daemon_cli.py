@@ -25,6 +25,7 @@ from pychat_client.errors import (
     UsageError,
 )
 from pychat_client.files import open_own
+from pychat_client.layout import fit_page
 from pychat_client.text import parse_port, printable
 from pychatd import services, settings
 from pychatd.control import ask_status
@@ -337,11 +338,11 @@ def _status(args: argparse.Namespace) -> int:
     answers = [answer for answer in _ask_all(services.places(port, args.runtime_directory)) if answer is not None]
     for answer in answers:
         if isinstance(answer, Report):
-            print_result(answer.json() if args.json else answer.in_words())
+            print_result(answer.json() if args.json else fit_page(sys.stdout, answer.in_words()))
         elif args.json or port is not None or answer.status is ExitStatus.REFUSED:
             print(f"pychatd: {answer}", file=sys.stderr)
         else:
-            print_result(str(answer))
+            print_result(fit_page(sys.stdout, str(answer)))
     if not answers and port is not None:
         raise services.not_running(port, args.runtime_directory)
     if not answers:

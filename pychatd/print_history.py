@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pychat_client.errors import ExitStatus, PychatError, TransportError, UsageError
+from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
-from pychat_client.session.transcript import entry, local
+from pychat_client.session.transcript import INDENT, entry_lines, local
 from pychat_client.text import printable
 from pychat_client.ui.json_objects import encoded, message_fields
 from pychatd.control import ask
@@ -25,37 +27,61 @@ def print_history(path: Path, since: str | None, pattern: str | None, *, as_json
     Raises UsageError for an invalid time or pattern, and what control.ask raises.
     """
     start = None if since is None else parse_time(since, datetime.now(UTC))
+    wanted = _pattern(pattern or "")
+    lay_out = _object if as_json else _message
     try:
-        wanted = re.compile(pattern or "", re.IGNORECASE)
-    except re.error as error:
-        raise UsageError(
-            f"--grep: '{printable(pattern or '')}' is not a valid regular expression: {error}."
-        ) from None
-    at: wire.Timestamp | None = None
-    peer: wire.Peer | None = None
-    try:
-        for frame in ask(path, wire.History(start)):
-            match frame:
-                case wire.Peer():
-                    peer = frame
-                    if not pattern and not as_json:
-                        words = f"{printable(peer.handle)} called from {printable(peer.address)}"
-                        print(f"-- {local(peer.since)} {words}")
-                case wire.Timestamp():
-                    at = frame
-                case wire.Message() if at is not None and peer is not None:
-                    if wanted.search(frame.text):
-                        print(_json(peer, at, frame) if as_json else entry(frame.handle, frame.text, at.time))
-                case wire.Quit(reason) if at is not None and not pattern and not as_json:
-                    print(f"-- {local(at.time)} ended{': ' if reason else ''}{printable(reason)}")
-                case wire.Error(_, words):
-                    raise TransportError(printable(words))
+        for peer, at, frame in _entries(ask(path, wire.History(start))):
+            if isinstance(frame, wire.Message):
+                if wanted.search(frame.text):
+                    print(lay_out(peer, at, frame))
+            elif not pattern and not as_json:
+                print(_note(peer, at, frame))
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has ended; stop Python from writing again at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise PychatError(f"Cannot write the history: {error.strerror}.") from None
     return ExitStatus.OK
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise UsageError(f"--grep: '{printable(text)}' is not a valid regular expression: {error}.") from None
+
+
+def _entries(frames: Iterable[wire.Frame]) -> Iterator[tuple[wire.Peer, wire.Timestamp, wire.Frame]]:
+    """The begin of each conversation, its messages and its end; each with the caller and the time."""
+    at: wire.Timestamp | None = None
+    peer: wire.Peer | None = None
+    for frame in frames:
+        match frame:
+            case wire.Peer():
+                peer = frame
+                yield peer, wire.Timestamp(peer.since), peer
+            case wire.Timestamp():
+                at = frame
+            case wire.Message() | wire.Quit() if at is not None and peer is not None:
+                yield peer, at, frame
+            case wire.Error(_, words):
+                raise TransportError(printable(words))
+
+
+def _object(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
+    role = Role.OPERATOR if at.own else Role.PEER
+    return encoded("message", conversation=peer.session, **message_fields(message, role, at.time))
+
+
+def _message(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
+    return fit(sys.stdout, "\n".join(entry_lines(message.handle, message.text, at.time)), INDENT)
+
+
+def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:
+    words = f"{printable(peer.handle)} called from {printable(peer.address)}"
+    if isinstance(frame, wire.Quit):
+        words = f"ended{': ' if frame.reason else ''}{printable(frame.reason)}"
+    return fit(sys.stdout, f"-- {local(at.time)} {words}")
 
 
 def parse_time(word: str, now: datetime) -> datetime:
@@ -68,8 +94,3 @@ def parse_time(word: str, now: datetime) -> datetime:
         raise UsageError(
             f"--since: '{printable(word)}' is not a time. Examples: 2026-11-22, 2026-11-22T10:30, 12h."
         ) from None
-
-
-def _json(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
-    role = Role.OPERATOR if at.own else Role.PEER
-    return encoded("message", conversation=peer.session, **message_fields(message, role, at.time))

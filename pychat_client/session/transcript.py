@@ -14,7 +14,8 @@ from pathlib import Path
 from pychat_client.errors import PychatError, UsageError
 from pychat_client.text import printable, printable_lines
 
-_INDENT = " " * 30
+INDENT = 30
+"""Columns before the later lines of a message: none of them stands where a time or a name does."""
 
 
 class Transcript:
@@ -71,8 +72,13 @@ def _open(path: Path) -> int:
 
 def entry(handle: str, text: str, time: datetime) -> str:
     """A message as a transcript has it."""
-    body = f"\n{_INDENT}".join(printable_lines(text))
-    return f"{local(time)} {printable(handle)}> {body}"
+    return f"\n{' ' * INDENT}".join(entry_lines(handle, text, time))
+
+
+def entry_lines(handle: str, text: str, time: datetime) -> list[str]:
+    """The same in lines, all but the first without their indent."""
+    first, *others = printable_lines(text)
+    return [f"{local(time)} {printable(handle)}> {first}", *others]
 
 
 def local(time: datetime) -> str:

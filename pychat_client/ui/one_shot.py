@@ -15,11 +15,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from pychat_client.errors import ExitStatus, MessageError
+from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.session.session import Session
 from pychat_client.text import check_message, printable_lines
 from pychat_client.ui.line_view import HeadlessView
-from pychat_client.ui.plain import fit
 
 INPUT_MAX = 1 << 16
 """Bytes read from stdin: far more than a message, so that the refusal can tell its length."""

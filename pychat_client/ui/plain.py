@@ -12,20 +12,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import TextIO
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.errors import HandleError, MessageError, PychatError
+from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.session.commands import is_command, unescaped
 from pychat_client.session.session import Session
 from pychat_client.text import check_handle, printable, printable_lines
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.line_view import LEFTOVERS_MAX, LineView
-from pychat_client.ui.width import wrap
-
-_INDENT = "    "
-_COLUMNS = 80  # of a terminal that does not tell its width
 
 
 class Plain(LineView):
@@ -97,25 +93,6 @@ class Plain(LineView):
     def _ring(self, bell: str) -> None:
         with suppress(OSError, ValueError):
             print(bell, end="", file=sys.stderr, flush=True)
-
-
-def fit(stream: TextIO, text: str) -> str:
-    """`text` for `stream`, with all lines but the first indented. For a terminal, long lines are wrapped here: the
-    terminal itself would continue them at the left edge, where a handle stands."""
-    lines = text.split("\n")
-    if stream.isatty():
-        columns = _columns(stream)
-        room = columns - len(_INDENT)
-        lines = [piece for i, line in enumerate(lines) for piece in wrap(line, room, room if i else columns)]
-    return f"\n{_INDENT}".join(lines)
-
-
-def _columns(stream: TextIO) -> int:
-    """The width of the terminal behind `stream`; that of stdout can be another one."""
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
-    except OSError:  # it went away
-        return _COLUMNS
 
 
 def ask_handle() -> str:

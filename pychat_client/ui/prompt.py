@@ -33,7 +33,7 @@ from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import Output, Terminal
 from pychat_client.ui.theme import Theme
 from pychat_client.ui.toolbar import fit, toolbar_items
-from pychat_client.ui.width import fixed_width
+from pychat_client.width import fixed_width
 
 VI_ESCAPE_SECONDS = 0.1
 """How long Escape may be the beginning of another key in vi mode; terminals send all parts of a key at once."""

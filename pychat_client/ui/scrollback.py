@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import locale
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
@@ -13,7 +15,7 @@ from pychat_client.text import printable, printable_lines
 from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.terminal import Holder, Terminal
 from pychat_client.ui.theme import Theme
-from pychat_client.ui.width import most_columns, wrap
+from pychat_client.width import DOUBTFUL, most_columns, wrap
 
 _TIME = "%H:%M "
 _DAY = "%A, %d %B %Y"
@@ -23,8 +25,11 @@ _NOTICE = "-- "
 _INDENT = 8
 """Columns before the later lines of a message. No message can look like two: a name never begins there."""
 
-_ROOM_MIN = 10
-"""Columns that text gets in the narrowest window."""
+_ROOM_MIN = 6
+"""Columns that text has to get; in a window that has fewer, it is indented by only one column."""
+
+_NO_WRAP, _WRAP = ("[ZeroWidthEscape]", "\x1b[?7l"), ("[ZeroWidthEscape]", "\x1b[?7h")
+"""The terminal does not continue a row by itself (DECAWM): what is still too wide never gets to the left edge."""
 
 
 class Scrollback:
@@ -36,6 +41,7 @@ class Scrollback:
         self._prompt: Prompt | None = None
         self._waiting: list[Callable[[], StyleAndTextTuples]] = []  # to be printed together
         self._day = date.min  # of the newest message
+        self._letters = ambiguous_columns(locale.setlocale(locale.LC_CTYPE))
 
     def print_above(self, prompt: Prompt) -> None:
         """From now on prints above `prompt` while it is on the screen."""
@@ -46,14 +52,13 @@ class Scrollback:
             if self._day != date.min or time.date() != datetime.now(time.tzinfo).date():
                 self.notice(time.strftime(_DAY))
             self._day = time.date()
-        when, name = time.strftime(_TIME), f"{printable(message.handle)}> "
         style = "class:own" if own else "class:other"
-        used = most_columns(when + name)
-        self._print(lambda: [("class:time", when), (style, name), ("", self._body(message.text, used))])
+        name, lines = f"{printable(message.handle)}> ", printable_lines(message.text)
+        self._print(lambda: self._message(time.strftime(_TIME), (style, name), lines))
 
     def notice(self, sentence: str) -> None:
-        used = len(_NOTICE)
-        self._print(lambda: [("class:notice", _NOTICE + self._body(sentence, used, used))])
+        lines = printable_lines(sentence)
+        self._print(lambda: [("class:notice", _NOTICE + self._margin(len(_NOTICE)).rows(lines, len(_NOTICE)))])
 
     def flush(self) -> None:
         """Prints what waits, unless an editor or the shell has the terminal.
@@ -79,15 +84,47 @@ class Scrollback:
             self._prompt.when_settled(self.flush)
 
     def _write(self, text: FormattedText) -> None:
+        text = FormattedText([_NO_WRAP, *text, _WRAP])
         print_formatted_text(self._terminal, text, self._theme.style, color_depth=self._theme.depth)
 
-    def _body(self, text: str, used: int, indent: int | None = None) -> str:
-        """`text` printable, and wrapped behind `used` columns; the later lines are indented."""
+    def _message(self, when: str, name: tuple[str, str], lines: list[str]) -> StyleAndTextTuples:
+        margin = self._margin(_INDENT // 2 if self._terminal.narrow else _INDENT)
+        drawn = margin.rows([name[1]], len(when))
+        body = margin.rows(lines, margin.used(drawn, len(when)))
+        return [("class:time", when), (name[0], drawn), ("", body)]
+
+    def _margin(self, indent: int) -> Margin:
         columns = self._terminal.columns
-        if indent is None:
-            indent = _INDENT // 2 if self._terminal.narrow else _INDENT
-        room = max(columns - indent, _ROOM_MIN)
-        pieces: list[str] = []
-        for line in printable_lines(text):
-            pieces += wrap(line, room, room if pieces else columns - used)
-        return f"\n{' ' * indent}".join(pieces)
+        return Margin(columns, max(min(indent, columns - _ROOM_MIN), 1), self._letters)
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How the rows of one entry lie in a window of `columns`: all but the first are indented."""
+
+    columns: int
+    indent: int
+    letters: int
+    """See width.wrap."""
+
+    @property
+    def room(self) -> int:
+        return self.columns - self.indent
+
+    def rows(self, lines: list[str], used: int) -> str:
+        """The lines behind `used` columns. What leaves too little room for them has a row of its own."""
+        left = self.columns - used
+        pieces = [""] if left < min(_ROOM_MIN, self.room) else []
+        for line in lines:
+            pieces += wrap(line, self.room, self.room if pieces else left, self.letters)
+        return f"\n{' ' * self.indent}".join(pieces)
+
+    def used(self, rows: str, before: int) -> int:
+        """The columns behind which the next text stands, after `rows` that began behind `before` columns."""
+        return most_columns(rows.rpartition("\n")[2], self.letters) + (0 if "\n" in rows else before)
+
+
+def ambiguous_columns(language: str) -> int:
+    """The columns of a letter of ambiguous width: terminals draw it wide only where the language is one of those
+    that have wide letters. Were it counted so everywhere, Greek and Russian would fill half of each row."""
+    return DOUBTFUL if language[:2] in ("ja", "ko", "zh") else 1

@@ -10,7 +10,7 @@ from pychat_client.session.commands import is_command, unescaped
 from pychat_client.session.session import Session
 from pychat_client.session.status import Emphasis, ToolbarItem
 from pychat_client.text import MESSAGE_MAX, as_sent
-from pychat_client.ui.width import columns, fixed_width, wrap
+from pychat_client.width import columns, fixed_width, wrap
 
 COUNT_FROM = MESSAGE_MAX // 2
 """The number of characters from which on the toolbar says how many are left."""

@@ -11,6 +11,7 @@ from prompt_toolkit.utils import get_cwidth
 
 from pychat_client.protocol import wire
 from pychat_client.session.status import Emphasis, ToolbarItem
+from pychat_client.ui.scrollback import ambiguous_columns
 from pychat_client.ui.terminal import Holder
 from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
@@ -246,3 +247,7 @@ def test_the_terminal_is_left_as_it_was_found(bell: str, reports: bool) -> None:
         assert one.final.rindex("\x1b[?1004l") > one.final.rfind("\x1b[?1004h")
 
     check()
+
+
+def test_letters_of_ambiguous_width_are_wide_where_letters_are() -> None:
+    assert [ambiguous_columns(name) for name in ("C.UTF-8", "ru_RU.UTF-8", "ja_JP.UTF-8", "zh_CN")] == [1, 1, 2, 2]

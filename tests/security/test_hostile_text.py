@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pychat_client.ui.width import wrap
+from pychat_client.width import wrap
 from tests.security import corpus
 from tests.support.fake_hosts import FakeHost, Hosts
 from tests.support.programs import Terminal

@@ -1,0 +1,160 @@
+"""How many columns text takes in a terminal, and where a line is broken. Does no I/O, and knows no terminal.
+
+The width of a character comes from the library `wcwidth`, with which prompt_toolkit draws. For whole strings,
+the version in Debian 12 does not know flags and joined emoji, so this module finds what belongs together. But
+terminals have other tables than this one. So `wrap` counts at its widest what they may draw in different widths.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+from pychat_client.text import CONTROL, EMOJI_STYLE, ZWJ, with_visibility
+
+DOUBTFUL = 2
+"""Columns of a character whose width is not the same in all terminals: one that is ambiguous in Unicode, a symbol
+that may be an emoji, or one that is younger than some terminal's table. No terminal draws one in more."""
+
+_NARROW = ("N", "Na", "H")
+"""The classes of East Asian width that have one column."""
+
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+_FLAG_LETTERS = range(0x1F1E6, 0x1F200)
+
+_NOTHING = "\N{WORD JOINER}"  # has no width in any terminal, and joins no emoji
+_FIXED = dict.fromkeys([ord(ZWJ), ord(EMOJI_STYLE), *_SKIN_TONES], _NOTHING) | {
+    letter: chr(ord("\N{FULLWIDTH LATIN CAPITAL LETTER A}") + number)
+    for number, letter in enumerate(_FLAG_LETTERS)
+}
+
+
+def columns(text: str) -> int:
+    """The columns that `text` takes where flags, keycaps and joined emoji are drawn as one."""
+    return len(text) if text.isascii() else sum(map(_columns, _clusters(text)))
+
+
+def most_columns(text: str, letters: int = DOUBTFUL) -> int:
+    """The most columns that `text` takes in any terminal, whichever version of Unicode it knows.
+
+    letters: columns of a letter of ambiguous width, such as the Cyrillic ones. Only a user who has chosen it in a
+    terminal of East Asia sees them wide.
+    """
+    return len(text) if text.isascii() else sum(_most(char, letters) for char in text)
+
+
+def wrap(line: str, room: int, first: int, letters: int = DOUBTFUL) -> list[str]:
+    """Breaks `line` into at least one piece of at most `room` columns (the first piece: `first` columns) in every
+    terminal. If a row were too wide, the terminal would go on in the first column, where text can look like a
+    message from somebody else. letters: as for most_columns.
+
+    Breaks at spaces if possible, and otherwise between what is drawn as one, where that has room in a row.
+    """
+    if len(line) <= first and line.isascii():  # most lines
+        return [line]
+    pieces: list[str] = []
+    start = end = width = 0
+    space, limit = -1, max(first, DOUBTFUL)
+    for part in _parts(line, max(room, DOUBTFUL), letters):
+        added = most_columns(part, letters)
+        if width and width + added > limit:
+            cut = space + 1 if space >= start else end
+            pieces.append(line[start:cut])
+            width = most_columns(line[cut:end], letters)
+            start, space, limit = cut, -1, max(room, DOUBTFUL)
+        if part == " ":
+            space = end
+        end += len(part)
+        width += added
+    return [*pieces, line[start:]]
+
+
+def _parts(line: str, room: int, letters: int) -> Iterator[str]:
+    """The parts between which `line` can be broken: clusters, and the characters of one that fills a row."""
+    for cluster in _clusters(line):
+        if most_columns(cluster, letters) > room:
+            yield from cluster
+        else:
+            yield cluster
+
+
+def fixed_width(text: str) -> str:
+    """`text` with as many characters, each of which has the same width in every terminal.
+
+    It is for a line in which the cursor moves. The parts of an emoji are drawn one by one, without the colour of
+    the skin, and a flag as its two letters. U+FFFD stands for what printable() shows as a code, but control
+    characters stay: prompt_toolkit shows them as ^X.
+    """
+    if text.isascii():
+        return text
+    drawn = (
+        char if visible or CONTROL.match(char) else "\N{REPLACEMENT CHARACTER}"
+        for char, visible in with_visibility(text)
+    )
+    return "".join(drawn).translate(_FIXED)
+
+
+def _clusters(text: str) -> Iterator[str]:
+    """`text` in the pieces that a terminal may draw as one: a character with its marks, a flag, joined emoji."""
+    start = 0
+    for index in range(1, len(text)):
+        if not _belongs(text[start:index], text[index]):
+            yield text[start:index]
+            start = index
+    if text:
+        yield text[start:]
+
+
+def _belongs(cluster: str, char: str) -> bool:
+    """Whether `char` is drawn together with the `cluster` before it."""
+    if char.isascii():
+        return False
+    if ord(char) in _FLAG_LETTERS:
+        return len(cluster) == 1 and ord(cluster) in _FLAG_LETTERS
+    if ord(char) in _SKIN_TONES:
+        return _character(cluster[-1]) == 2
+    return cluster[-1] == ZWJ or _is_mark(char)
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) in ("Mn", "Me", "Cf")
+
+
+def _columns(cluster: str) -> int:
+    is_emoji = ZWJ in cluster or EMOJI_STYLE in cluster or (len(cluster) > 1 and ord(cluster[0]) in _FLAG_LETTERS)
+    return 2 if is_emoji else _character(cluster[0])
+
+
+def _most(char: str, letters: int) -> int:
+    """The most columns of a character that is drawn alone, as the parts of an emoji may be."""
+    if char.isascii():
+        return 1
+    most = _most_known(char)
+    return letters if most is None else most
+
+
+@lru_cache(maxsize=4096)
+def _most_known(char: str) -> int | None:
+    """The same; None for a letter of ambiguous width."""
+    category, width = unicodedata.category(char), unicodedata.east_asian_width(char)
+    if category[0] == "M" or char == ZWJ:
+        return DOUBTFUL if width in "WF" else 1  # a terminal that joins nothing gives it a column of its own
+    if category[0] == "L" and width == "A" and _is_old(char):
+        return None
+    return 1 if category != "So" and width in _NARROW and _is_old(char) else DOUBTFUL
+
+
+def _is_old(char: str) -> bool:
+    """Whether the character is so old that all terminals know the same width for it."""
+    old = unicodedata.ucd_3_2_0
+    return old.category(char) != "Cn" and old.east_asian_width(char) == unicodedata.east_asian_width(char)
+
+
+@lru_cache(maxsize=4096)
+def _character(char: str) -> int:
+    if char.isascii():
+        return 1
+    from wcwidth import wcwidth  # slow to load, and most lines in plain mode have nothing but ASCII
+
+    return 0 if _is_mark(char) else max(wcwidth(char), 0)
