@@ -14,8 +14,10 @@ from contextlib import suppress
 from pychat_client.call_options import CallOptions
 from pychat_client.config.paths import key_file, known_hosts_file
 from pychat_client.errors import PychatError, UntrustedHostError, UsageError
+from pychat_client.layout import fit_page
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, fetch_certificate
+from pychat_client.transport.question import ask
 from pychat_client.trust import fingerprint, known_hosts, tls
 
 
@@ -46,7 +48,7 @@ def trusted_context(
             if accepted is not None:  # the file keeps the old key, and the next call would use that one
                 raise
             words = "This call uses the key; the next call will ask again."
-            print(f"pychat: {error} {words}", file=sys.stderr)
+            _print(f"pychat: {error} {words}")
         accepted = shown
     return tls.pinned_context(accepted, key_file()), fingerprint.fingerprint(accepted)
 
@@ -65,27 +67,33 @@ def _decide(options: CallOptions, shown: str, call: Callable[[str], None] | None
     if options.fingerprint is not None:
         _compare(name, shown, options.fingerprint)
         return
+    if options.accept_new:
+        _print(f"pychat: accepted the key of {name}: {shown}")
+        return
     page = (
-        f"The key of {name} is not known yet:\n\n    {shown}\n"
-        f"    safety number {fingerprint.safety_number(shown)}\n\n"
+        f"The key of {name} is not known yet:\n\n    {shown}\n\n"
+        f"Its safety number:\n\n    {fingerprint.safety_number(shown)}\n\n"
         f"Ask the other person to run 'pychatd fingerprint {port}' and compare it, for example by phone.\n"
     )
-    if options.accept_new:
-        print(f"pychat: accepted the key of {name}: {shown}", file=sys.stderr)
-        return
     if not sys.stdin.isatty():
         raise UntrustedHostError(
             f"{page}pychat cannot ask you without a terminal. To accept this key, use --fingerprint {shown}; "
             "to accept any new key, use --accept-new."
         )
-    print(page, file=sys.stderr)
+    _print(page)
     if call is not None:
         call(f"{name} answers with a key that is not known yet.")
-    question = "Trust this host from now on? (yes/no, or paste the fingerprint) "
+    _ask(name, shown)
+
+
+def _ask(name: str, shown: str) -> None:
+    """Raises UntrustedHostError unless the user answers yes, or with this key."""
+    question = "Trust this host from now on? (yes/no, or paste the fingerprint)"
     while True:
-        print(question, end="", file=sys.stderr, flush=True)
-        question = "Please type yes, no, or the full fingerprint: "
-        answer = sys.stdin.readline()
+        answer = ask(question)
+        question = "Please type yes, no, or the full fingerprint:"
+        if answer is None:
+            continue
         if answer.strip().lower() == "yes":
             return
         if not answer or answer.strip().lower() in ("no", "n"):
@@ -93,6 +101,10 @@ def _decide(options: CallOptions, shown: str, call: Callable[[str], None] | None
         with suppress(UsageError):  # not a fingerprint: ask again
             _compare(name, shown, fingerprint.check_fingerprint(answer))
             return
+
+
+def _print(text: str) -> None:
+    print(fit_page(sys.stderr, text), file=sys.stderr)
 
 
 def _compare(name: str, shown: str, given: str) -> None:

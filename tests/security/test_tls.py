@@ -59,6 +59,47 @@ def test_an_unknown_key_is_shown_and_yes_accepts_it_for_good(service: Service) -
     assert "(yes/no, " not in again.text()
 
 
+@pytest.mark.parametrize("typed", ["yes\r", "ye", "yes\rhello\ryes\r", "\x04", "no\r", "\xff\r"])
+def test_what_is_typed_before_the_question_is_no_answer(service: Service, typed: str) -> None:
+    """The key of the host is not shown until its user has answered a question before."""
+    terminal = on_terminal(service)
+    terminal.type(typed)
+    terminal.sees("(yes/no, or paste the fingerprint)")
+    terminal.enter("s")  # with "ye" it would be a whole yes
+    terminal.sees("Please type yes, no, or the")
+    assert not known_hosts(service).path.exists()
+    terminal.enter("yes")
+    terminal.sees("Connected to operator.")
+
+
+def test_lines_that_are_pasted_are_no_answer(idle_service: Service, hosts: Hosts) -> None:
+    host = hosts.fake(hosts.identity())
+    terminal = on_terminal(idle_service, port=host.port)
+    terminal.sees("(yes/no, or paste the fingerprint)")
+    terminal.type("yes\ryes\rhello\ryes\r")
+    terminal.sees("Please type yes, no, or the")
+    terminal.enter("no")
+    assert terminal.exit_status() == 7
+    assert host.told == b""
+    assert not known_hosts(idle_service).path.exists()
+
+
+@pytest.mark.parametrize("columns", [50, 40, 30])
+def test_the_question_is_laid_out_in_a_narrow_window(service: Service, columns: int) -> None:
+    _, number = fingerprint(service)
+    terminal = service.terminal(words(service), columns=columns)
+    terminal.sees("fingerprint)")
+    rows = terminal.lines()
+    drawn = " ".join(row.strip() for row in rows)
+    assert "Trust this host from now on? (yes/no, or paste the fingerprint)" in drawn
+    assert number in drawn
+    assert all(len(group) == 5 for row in rows if number[:5] in row or number[-5:] in row for group in row.split())
+    if columns >= 40:
+        assert f"    {number}" in rows
+    key, _ = fingerprint(service)
+    assert key in "".join(row.strip() for row in rows)
+
+
 @pytest.mark.parametrize("answer", ["no\r", "n\r", "\x04"])
 def test_a_user_who_answers_no_has_sent_nothing(idle_service: Service, hosts: Hosts, answer: str) -> None:
     host = hosts.fake(hosts.identity())
