@@ -40,8 +40,21 @@ _ARROWS = "\u2194\u2195"  # the two of the arrows in emoji that are mathematical
 _VARIATIONS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 _BLACK_FLAG = "\U0001f3f4"  # the only base that emoji tag sequences (flags of regions) stand on
 _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
-# Invisible, although they are letters or marks (Default_Ignorable_Code_Point).
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+# Drawn as nothing, although they are letters, marks (Default_Ignorable_Code_Point) or symbols.
+_BLANK = "\u2800\U0001d159\U00013441\U00013442\U00016fe4"
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0" + _BLANK)
+
+YOU = "You"
+"""How our own sentences call this user, so nobody has it as a handle."""
+
+_CAPITALS = str.maketrans(
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕЅІЈКМНОРСТУХҮԌԚԜՕՍԼ",
+    "ABEZHIKMNOPTYXABESIJKMHOPCTYXYGQWOUL",
+)
+_SMALL = str.maketrans(
+    "αεικνορτυχωσγηаеорсухѕіјһԁԛԝѵкмнтвгүօսոհցւɑɡıɩᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ01i|",
+    "aeikvoptuxwoynaeopcyxsijhdqwvkmhtbryounhgiagiiabcdeghijklmnoprstuvwyzolll",
+)
 
 
 def nfc(text: str) -> str:
@@ -70,7 +83,21 @@ def check_handle(text: str) -> str:
             raise HandleError(f"A handle cannot contain {_named(char)}.")
     if unicodedata.category(handle[0])[0] == "M":
         raise HandleError(f"A handle cannot begin with {_named(handle[0])}.")
+    if looks_like(handle, YOU):
+        raise HandleError(f"A handle cannot be '{handle}': pychat's own sentences use the word for you.")
     return handle
+
+
+def looks_like(one: str, other: str) -> bool:
+    """Whether a person may take one handle for the other: they differ in case, in marks, or in letters, digits and
+    alphabets that look alike (a small part of UTS #39)."""
+    return _skeleton(one) == _skeleton(other)
+
+
+def _skeleton(handle: str) -> str:
+    text = unicodedata.normalize("NFKD", handle).translate(_CAPITALS).casefold()
+    text = "".join(char for char in text if unicodedata.category(char)[0] != "M")
+    return text.translate(_SMALL).translate(_SMALL).replace("rn", "m").replace("vv", "w")
 
 
 def as_sent(text: str) -> str:

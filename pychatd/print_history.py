@@ -74,7 +74,7 @@ def _object(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
 
 
 def _message(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
-    return fit(sys.stdout, "\n".join(entry_lines(message.handle, message.text, at.time)), INDENT)
+    return fit(sys.stdout, "\n".join(entry_lines(message.handle, message.text, at.time, own=at.own)), INDENT)
 
 
 def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:

@@ -77,7 +77,7 @@ class Narrator:
     def _message(self, event: MessageShown) -> None:
         message, time = event.message, (event.time or datetime.now(UTC)).astimezone()
         self._view.message(message, own=event.own, time=time, replayed=event.time is not None)
-        self._transcribe(lambda: self._transcript.said(message.handle, message.text, time))
+        self._transcribe(lambda: self._transcript.said(message.handle, message.text, time, own=event.own))
         if not event.own and self._endpoint.ready:  # not for what a new console is shown of before
             words = " ".join(printable_lines(message.text))
             self._view.alert(f"{printable(message.handle)}> {words}", ring=False)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pychat_client.errors import PychatError, UsageError
+from pychat_client.session.view import named
 from pychat_client.text import printable, printable_lines
 
 INDENT = 30
@@ -31,9 +32,9 @@ class Transcript:
         self._path = path
         self._fd = None if path is None else _open(path)
 
-    def said(self, handle: str, text: str, time: datetime) -> None:
-        """Appends a message."""
-        self._append(entry(handle, text, time))
+    def said(self, handle: str, text: str, time: datetime, *, own: bool) -> None:
+        """Appends a message. own: this user has sent it."""
+        self._append(entry(handle, text, time, own=own))
 
     def note(self, sentence: str) -> None:
         """Appends a sentence about the conversation."""
@@ -70,15 +71,15 @@ def _open(path: Path) -> int:
     return fd
 
 
-def entry(handle: str, text: str, time: datetime) -> str:
+def entry(handle: str, text: str, time: datetime, *, own: bool) -> str:
     """A message as a transcript has it."""
-    return f"\n{' ' * INDENT}".join(entry_lines(handle, text, time))
+    return f"\n{' ' * INDENT}".join(entry_lines(handle, text, time, own=own))
 
 
-def entry_lines(handle: str, text: str, time: datetime) -> list[str]:
+def entry_lines(handle: str, text: str, time: datetime, *, own: bool) -> list[str]:
     """The same in lines, all but the first without their indent."""
     first, *others = printable_lines(text)
-    return [f"{local(time)} {printable(handle)}> {first}", *others]
+    return [f"{local(time)} {named(handle, own=own)}{first}", *others]
 
 
 def local(time: datetime) -> str:

@@ -9,6 +9,15 @@ from datetime import datetime
 from pychat_client.protocol import wire
 from pychat_client.text import printable, printable_lines
 
+OWN = ">"
+"""Stands before the handle of an own message, so that it differs from the other side's without colours too. No
+handle has this character."""
+
+
+def named(handle: str, *, own: bool) -> str:
+    """What stands before the text of a message."""
+    return f"{OWN if own else ''}{printable(handle)}> "
+
 
 class View(ABC):
     """Shows one conversation. Sentences are printable already; texts of messages are as they were received."""

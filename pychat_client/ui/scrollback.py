@@ -11,7 +11,8 @@ from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.renderer import print_formatted_text
 
 from pychat_client.protocol import wire
-from pychat_client.text import printable, printable_lines
+from pychat_client.session.view import named
+from pychat_client.text import printable_lines
 from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.terminal import Holder, Terminal
 from pychat_client.ui.theme import Theme
@@ -53,7 +54,7 @@ class Scrollback:
                 self.notice(time.strftime(_DAY))
             self._day = time.date()
         style = "class:own" if own else "class:other"
-        name, lines = f"{printable(message.handle)}> ", printable_lines(message.text)
+        name, lines = named(message.handle, own=own), printable_lines(message.text)
         self._print(lambda: self._message(time.strftime(_TIME), (style, name), lines))
 
     def notice(self, sentence: str) -> None:

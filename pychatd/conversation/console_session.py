@@ -16,7 +16,7 @@ from enum import Enum
 from pychat_client.errors import MessageError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
-from pychat_client.text import check_room
+from pychat_client.text import check_room, looks_like
 from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
@@ -165,6 +165,10 @@ class ConsoleSession(EndpointSession):
             self.connection.close([*self._stored_in(self._known_to(hello)), wire.Error("held", words)])
             return
         handle = (switchboard.settings.handle or hello.handle) if hello.suggested else hello.handle
+        running = switchboard.conversation
+        if running is not None and looks_like(handle, running.handle):
+            words = f"The caller is called {running.handle}. Attach with another handle: --handle NAME."
+            raise ProtocolError("handle", words)
         self._state, self._handle = ConsoleState.CATCHING_UP, handle
         switchboard.attach(self, handle)
         keep, key = switchboard.settings.keep, switchboard.fingerprint

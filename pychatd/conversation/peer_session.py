@@ -16,7 +16,7 @@ from pychat_client.classic.detecting_codec import DetectingCodec
 from pychat_client.errors import PermissionDeniedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.text import printable
+from pychat_client.text import looks_like, printable
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
 from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
@@ -202,6 +202,8 @@ class PeerSession(EndpointSession):
         if hello.version == wire.VERSION:
             self.connection.start_keepalive()
         found = None if hello.session is None else self._switchboard.find_conversation(hello.session)
+        if found is None or found.handle != hello.handle:
+            self._check_name(hello.handle)
         # A stolen token is of no use without the certificate that goes with it.
         if found is not None and found.certificate_hash == certificate_hash:
             if _is_older(hello, found.call):
@@ -212,6 +214,12 @@ class PeerSession(EndpointSession):
             self.reject_busy()
         else:
             self._welcome(hello, certificate_hash)
+
+    def _check_name(self, handle: str) -> None:
+        """Raises ProtocolError if people could take this caller for the operator."""
+        operator = self._switchboard.handle
+        if looks_like(handle, operator):
+            raise ProtocolError("handle", f"The operator is called {operator}. Call with another handle.")
 
     def _welcome(self, hello: wire.Hello, certificate_hash: bytes | None) -> None:
         """A new caller, or one that was cut off before its first message."""
@@ -284,6 +292,8 @@ class PeerSession(EndpointSession):
         if self._state in (PeerState.LEFT, PeerState.REJECTED):
             return
         opening = self.opening
+        if self._conversation is None:
+            self._check_name(opening.handle)  # the operator may have come after the hello
         if opening.classic:
             self._queue.add(messages)
             self._release_waiting()

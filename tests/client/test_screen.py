@@ -68,7 +68,7 @@ async def test_own_and_other_messages_differ_without_colours() -> None:
         await one.says("alice> theirs")
         await one.sees("theirs")
         assert "\x1b[0;1malice> \x1b[0mtheirs" in one.written  # in bold
-        assert " Bob> mine" in one.written
+        assert " >Bob> mine" in one.written
         assert "\x1b[38" not in one.written
 
 

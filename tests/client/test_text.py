@@ -18,6 +18,7 @@ from pychat_client.text import (
     MESSAGE_MAX,
     check_handle,
     check_message,
+    looks_like,
     printable,
     printable_lines,
 )
@@ -118,6 +119,55 @@ def test_a_handle_has_no_variation_selector(text: str) -> None:
 def test_a_handle_begins_with_no_mark_of_any_kind(text: str) -> None:
     with pytest.raises(HandleError):
         check_handle(text)
+
+
+@pytest.mark.parametrize("blank", ["\u2800", "\u3164", "\U0001d159", "\uffa0", "a\u2800", "\U00013441"])
+def test_a_handle_has_nothing_that_is_drawn_as_nothing(blank: str) -> None:
+    with pytest.raises(HandleError, match="cannot contain"):
+        check_handle(blank)
+
+
+@pytest.mark.parametrize("handle", ["You", "you", "YOU", "\u03a5ou", "Y\u043eu", "Y0u", "\uff39ou", "Y\u00f2u"])
+def test_nobody_is_called_as_our_sentences_call_the_user(handle: str) -> None:
+    with pytest.raises(HandleError, match="own sentences"):
+        check_handle(handle)
+    assert check_handle(f"{handle}s")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("alice", "Alice"),
+        ("alice", "\u0430lice"),  # a Cyrillic letter
+        ("alice", "\u0410LI\u0421\u0415"),
+        ("alice", "\u03b1l\u0456ce"),
+        ("alice", "al1ce"),
+        ("alice", "aIice"),
+        ("alice", "a|ice"),
+        ("alice", "\uff41lice"),
+        ("alice", "\U0001d41alice"),  # a mathematical letter
+        ("alice", "\u1d00\u029f\u026a\u1d04\u1d07"),  # small capitals
+        ("alice", "alic\u00e9"),
+        ("alice", "alice\u0332"),
+        ("B0b", "\u0412ob"),
+        ("Bob", "B\u03bfb"),
+        ("Norm", "Norrn"),
+        ("Straße", "STRASSE"),
+        ("Oleg", "0leg"),
+        ("\u041e\u043b\u0435\u0433", "O\u043beg".replace("g", "\u0433")),
+    ],
+)
+def test_handles_that_people_take_for_each_other_look_alike(one: str, other: str) -> None:
+    assert looks_like(one, other)
+    assert looks_like(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("alice", "alice2"), ("Bob", "Rob"), ("Server", "Client1"), ("日本", "日木"), ("Anna", "Hanna")],
+)
+def test_other_handles_do_not(one: str, other: str) -> None:
+    assert not looks_like(one, other)
 
 
 # ------------------------------------------------------------------ messages

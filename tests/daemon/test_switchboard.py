@@ -45,6 +45,46 @@ async def test_the_first_message_takes_the_seat_not_the_hello(service: InProcess
     assert service.stored() == ["Hi!"]
 
 
+# ------------------------------------------------------------------ who has which name
+
+
+@with_service()
+async def test_a_caller_who_looks_like_the_operator_is_refused(service: InProcessService) -> None:
+    await service.console()
+    refused = ["\\error handle The operator is called alice. Call with another handle."]
+    for handle in ("alice", "ALICE", "\u0430lice", "a1ice"):
+        for first in (f"\\hello 1 {handle}", f"{handle}> Hi!"):  # a classic caller too
+            assert await (await service.call(first)).rest() == refused
+    assert service.stored() == []
+
+
+@with_service()
+async def test_a_waiting_caller_loses_its_name_to_a_new_operator(service: InProcessService) -> None:
+    caller, _ = await service.greeted("alice")
+    await service.console()
+    await caller.say("alice> Hi!")
+    assert (await caller.rest())[-1].startswith("\\error handle ")
+    assert service.stored() == []
+
+
+@with_service()
+async def test_an_operator_who_looks_like_the_caller_is_refused(service: InProcessService) -> None:
+    peer, _ = await service.peer("Hi!", handle="A1ice")
+    session = service.console_session()
+    console = await service.connect(session)
+    await console.say("\\hello 1 alice")
+    refused = "\\error handle The caller is called A1ice. Attach with another handle: --handle NAME."
+    assert await console.rest() == [refused]
+    assert await peer.news() == []
+
+
+@with_service()
+async def test_a_caller_who_comes_back_cannot_take_the_name_of_the_operator(service: InProcessService) -> None:
+    _console, _peer, token = await service.talk()
+    again = await service.call(f"\\hello 1 alice session={token} got=0")
+    assert (await again.rest())[-1].startswith("\\error handle ")
+
+
 @with_service()
 async def test_hello_and_first_message_can_come_in_one_read(service: InProcessService) -> None:
     caller = await service.call("\\hello 1 Bob", "Bob> Hi!")

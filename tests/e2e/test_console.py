@@ -33,9 +33,9 @@ def test_a_conversation_survives_the_kill_of_the_console(service: Service) -> No
     again.enter("Fine")
     client.sees("Server> Fine")
     again.sees("Client1> held meanwhile")
-    said = ["Client1> Hi!", "Server> Hello", "Client1> How are you?", "Server> Fine", "Client1> held meanwhile"]
+    said = ["Client1> Hi!", ">Server> Hello", "Client1> How are you?", ">Server> Fine", "Client1> held meanwhile"]
     wait_for(lambda: _said(again) == said, "both sides' words in order, once each")
-    assert _said(client) == said
+    assert _said(client) == [line[1:] if line[0] == ">" else f">{line}" for line in said]
 
 
 def test_a_console_shows_what_came_before_it(service: Service) -> None:

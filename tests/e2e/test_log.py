@@ -46,12 +46,13 @@ def test_both_sides_write_private_transcripts(service: Service, tmp_path: Path) 
     client.enter("\\quit bye")
     assert client.exit_status() == 0
     console.sees("ended the conversation")
-    said = ["TIME Client1> Hi!", "TIME Server> two", " " * 30 + "lines"]
+    indented = " " * 30 + "lines"
     first, *rest = _logged(logs[0])
     assert first.startswith("-- TIME Connected to Server.")
-    assert rest == [*said, "-- TIME You ended the conversation."]
+    assert rest == ["TIME >Client1> Hi!", "TIME Server> two", indented, "-- TIME You ended the conversation."]
     first, *rest = _logged(logs[1])
     assert first.startswith("-- TIME Client1 calls from ")
+    said = ["TIME Client1> Hi!", "TIME >Server> two", indented]
     assert rest == [*said, "-- TIME Client1 ended the conversation: bye."]
 
 
@@ -60,7 +61,7 @@ def test_transcript_and_history_have_the_same_times(service: Service, tmp_path: 
     console, client = _ends(service, tmp_path / "transcript")
     client.enter("Hi!")
     console.says("Hi!")
-    (logged,) = re.findall(f"^({TIME}) Client1> Hi!$", (tmp_path / "transcript").read_text(), re.MULTILINE)
+    (logged,) = re.findall(f"^({TIME}) >Client1> Hi!$", (tmp_path / "transcript").read_text(), re.MULTILINE)
     assert logged.endswith("+05:30")
     assert abs(datetime.fromisoformat(logged) - datetime.now(UTC)) < timedelta(hours=1)
     words = [
