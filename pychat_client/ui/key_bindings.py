@@ -8,16 +8,18 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from prompt_toolkit.application import run_in_terminal
-from prompt_toolkit.buffer import ValidationState
+from prompt_toolkit.buffer import Buffer, ValidationState
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.data_structures import Point
+from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import has_focus, vi_navigation_mode
+from prompt_toolkit.filters import emacs_mode, has_focus, has_selection, shift_selection_mode, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.keys import Keys
 
 from pychat_client.errors import NotAllowedError, PychatError
 from pychat_client.session.session import Session
+from pychat_client.ui.editor import edit
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY
 
@@ -91,6 +93,12 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
         else:
             line.start_completion(insert_common_part=True)
 
+    # The toolkit drops what is typed while text is marked (Ctrl-Space).
+    @keys.add(Keys.Any, filter=_in_line & emacs_mode & has_selection & ~shift_selection_mode)
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.exit_selection()
+        event.current_buffer.insert_text(event.data)
+
     @keys.add(Keys.BracketedPaste)
     def _(event: KeyPressEvent) -> None:
         text = event.data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
@@ -102,9 +110,18 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
     @keys.add("c-x", "c-e", filter=_in_line)
     @keys.add("v", filter=_in_line & vi_navigation_mode)
     def _(event: KeyPressEvent) -> None:
-        lend(event.current_buffer.open_in_editor)
+        lend(lambda: _edit(event.current_buffer, notice))
 
     return keys
+
+
+async def _edit(line: Buffer, notice: Notice) -> None:
+    try:
+        text = await run_in_terminal(lambda: edit(line.text), in_executor=True)
+    except PychatError as error:
+        notice(str(error))
+    else:
+        line.document = Document(text)  # with the cursor at its end
 
 
 def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:

@@ -29,6 +29,7 @@ from pychat_client.errors import HandleError, PychatError
 from pychat_client.session.commands import ParsedLine, is_command
 from pychat_client.session.session import Session
 from pychat_client.text import check_handle, printable
+from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import Output, Terminal
 from pychat_client.ui.theme import Theme
@@ -258,6 +259,7 @@ def ask_handle() -> str:
         "Your handle: ",
         enable_suspend=True,
         input_processors=[FixedWidthProcessor()],
+        input=open_keyboard(),
         output=Output.on_stdout(),
     )
     _mend_search(question)

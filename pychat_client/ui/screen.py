@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.input import Input
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.protocol import wire
@@ -22,6 +22,7 @@ from pychat_client.ui import key_bindings, theme
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.front_end import FrontEnd
 from pychat_client.ui.input_history import open_history
+from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.scrollback import Scrollback
 from pychat_client.ui.terminal import Terminal
@@ -143,4 +144,4 @@ class Screen(FrontEnd):
 def open_screen(history: Path | None, preferences: Preferences) -> Screen:
     """The screen on the terminal of this program."""
     colours = theme.choose(os.environ, theme.terminal_has_colours)
-    return Screen(preferences, history, colours, Terminal.on_stdout(), create_input())
+    return Screen(preferences, history, colours, Terminal.on_stdout(), open_keyboard())

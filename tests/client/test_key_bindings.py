@@ -353,3 +353,35 @@ def test_the_editor_gets_the_line_and_its_result_comes_back(
 
     check()
     assert (tmp_path / "editor.mode").read_text() == "600\n"
+
+
+@pytest.mark.parametrize(
+    ("editor", "why"),
+    [
+        ("vi '", "The editor in VISUAL is not a command: 'vi '' has an open quotation mark."),
+        ("SCRIPT printf 'caf\\351' >", "The editor has not saved the text as UTF-8; the line is as it was."),
+        ("SCRIPT rm ", "Cannot edit the line with"),
+        ("SCRIPT false ", "ended with status 1; the line is as it was."),
+        ("/nowhere/editor", "Cannot edit the line with /nowhere/editor: "),
+    ],
+)
+def test_an_editor_that_gives_no_text_back_leaves_the_line(
+    editor: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if editor.startswith("SCRIPT "):
+        file = tmp_path / "editor"
+        file.write_text(f'#!/bin/sh\n{editor[7:]} "$1"\n')
+        file.chmod(0o700)
+        editor = str(file)
+    monkeypatch.setenv("VISUAL", editor)
+
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.press("typed", CTRL_X + CTRL_E)
+            await one.sees(why)
+            await one.line_is("typed")
+            one.press("!")
+            await one.line_is("typed!")
+
+    check()

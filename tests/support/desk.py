@@ -17,6 +17,7 @@ from pychat_client.config.preferences import Preferences
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
+from pychat_client.ui.keyboard import drop_unknown
 from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.screen import Screen
 from pychat_client.ui.terminal import Terminal
@@ -114,6 +115,7 @@ async def desk(
     """The screen of a caller who is connected and has sent nothing."""
     written = io.StringIO()
     with create_pipe_input() as keyboard:
+        drop_unknown(keyboard)
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")
         screen = Screen(Preferences(**preferences), history, theme, terminal, keyboard)
         session = Session(Endpoint("Bob"), screen, "the test")

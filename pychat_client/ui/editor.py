@@ -1,0 +1,51 @@
+"""Edits the line in the user's own editor, in a file that only this user can read."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+
+from pychat_client.errors import PychatError, UsageError
+from pychat_client.text import printable
+from pychat_client.transport.os_errors import describe
+
+_UNCHANGED = "the line is as it was."
+
+_EDITORS = ("/usr/bin/editor", "/usr/bin/nano", "/usr/bin/vi")
+
+
+def edit(text: str) -> str:
+    """`text` as the user leaves it in the editor. Blocks until the editor ends, and raises PychatError if it gives
+    no text back."""
+    words = _command()
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "message.txt"
+            file.touch(0o600)
+            file.write_text(text, encoding="utf-8")
+            status = subprocess.call([*words, str(file)])  # noqa: S603 -- the user's own command
+            if status != 0:
+                raise PychatError(f"The editor {printable(words[0])} ended with status {status}; {_UNCHANGED}")
+            return file.read_text(encoding="utf-8-sig").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise PychatError(f"The editor has not saved the text as UTF-8; {_UNCHANGED}") from None
+    except OSError as error:
+        what = f"Cannot edit the line with {printable(words[0])}: {describe(error)}"
+        raise PychatError(f"{what}; {_UNCHANGED}") from None
+
+
+def _command() -> list[str]:
+    for name in ("VISUAL", "EDITOR"):
+        if command := os.environ.get(name, "").strip():
+            try:
+                return shlex.split(command)
+            except ValueError:
+                why = f"'{printable(command)}' has an open quotation mark"
+                raise UsageError(f"The editor in {name} is not a command: {why}.") from None
+    for editor in _EDITORS:
+        if os.access(editor, os.X_OK):
+            return [editor]
+    raise UsageError("There is no editor: set EDITOR to the command of yours.")

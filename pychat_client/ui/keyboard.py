@@ -1,0 +1,90 @@
+"""What the terminal sends for the keys: adds to prompt_toolkit's table, and drops what is in no table.
+
+The toolkit types the end of a sequence that it does not know into the line. Knows nothing of what keys do.
+"""
+
+from __future__ import annotations
+
+import re
+
+from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
+from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.input.vt100_parser import Vt100Parser
+from prompt_toolkit.keys import Keys
+
+LINE_BREAK = (Keys.Escape, Keys.ControlM)
+"""The keys of Alt-Enter, which stand for Enter with any modifier."""
+
+_LOCKS = 0b11000000
+"""The bits of Caps Lock and Num Lock among the modifiers: they change nothing."""
+
+_CSI, _SS3, _OSC, _DCS = r"\[[0-?]*[ -/]*", r"O[0-9;]*", r"\][0-9][^\x07\x1b]*", r"P[0-9>!+$|][^\x1b]*"
+
+_SEQUENCE = re.compile(rf"\x1b(?:\[\[.|{_CSI}[@-~]|{_SS3}[@-~]|{_OSC}(?:\x07|\x1b\\)|{_DCS}\x1b\\)", re.DOTALL)
+"""A whole control sequence (ECMA-48, and the Linux console's with two brackets)."""
+
+_BEGUN = re.compile(rf"\x1b(?:\[\[|{_CSI}|{_SS3}|\]|{_OSC}\x1b?|P|{_DCS}\x1b?)?", re.DOTALL)
+"""One whose end has not arrived."""
+
+_BY_HAND = 2
+"""Characters of a sequence that a person may have typed with Alt. A terminal sends longer ones at once."""
+
+_CURSOR = re.compile(r"\x1b\[\d+;\d+R")
+
+
+def _add_enter() -> None:
+    """Enter with modifiers, as terminals report it: Konsole, CSI u (also kitty's), and xterm's modifyOtherKeys."""
+    ANSI_SEQUENCES["\x1bOM"] = LINE_BREAK
+    ANSI_SEQUENCES["\x1b[13u"] = ANSI_SEQUENCES["\x1b[57414u"] = Keys.ControlM
+    for modifiers in range(256):
+        key = LINE_BREAK if modifiers & ~_LOCKS else Keys.ControlM
+        ANSI_SEQUENCES[f"\x1b[13;{modifiers + 1}u"] = ANSI_SEQUENCES[f"\x1b[27;{modifiers + 1};13~"] = key
+
+
+_add_enter()  # the toolkit has one table for the whole process
+
+
+class KnownKeys(Vt100Parser):
+    """The toolkit's parser without the sequences that it does not know."""
+
+    def reset(self, request: bool = False) -> None:
+        self._begun = ""  # a sequence of which the end has not arrived
+        super().reset(request)
+
+    def feed(self, data: str) -> None:
+        if not self._in_bracketed_paste:
+            data, self._begun = self._begun + data, ""
+        while data and not self._in_bracketed_paste:
+            if _BEGUN.fullmatch(data):
+                self._begun = data
+                return
+            found = _SEQUENCE.match(data)
+            end = found.end() if found else data.find("\x1b", 1) % (len(data) + 1)
+            if found is None or _is_known(found[0]):
+                super().feed(data[:end])
+            data = data[end:]
+        super().feed(data)
+
+    def flush(self) -> None:
+        begun, self._begun = self._begun, ""
+        if len(begun) <= _BY_HAND:
+            super().feed(begun)
+        super().flush()
+
+
+def _is_known(sequence: str) -> bool:
+    return sequence in ANSI_SEQUENCES or _CURSOR.fullmatch(sequence) is not None
+
+
+def open_keyboard() -> Input:
+    """The keyboard of the terminal on standard input."""
+    keyboard = create_input()
+    drop_unknown(keyboard)
+    return keyboard
+
+
+def drop_unknown(keyboard: Input) -> None:
+    """From now on, `keyboard` types nothing for a sequence that nobody knows."""
+    if isinstance(keyboard, Vt100Input):
+        keyboard.vt100_parser = KnownKeys(keyboard.vt100_parser.feed_key_callback)
