@@ -167,7 +167,7 @@ def _reports(focused: Callable[[bool], None]) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         row, column = re.findall(r"\d+", event.data)
         assert isinstance(event.app.renderer, ResizableRenderer)
-        event.app.renderer.reported(Point(int(column) - 1, int(row) - 1))
+        event.app.renderer.reported(Point(int(column) - 1, int(row) - 1), event.app)
 
     @keys.add(FOCUS_KEY)
     def _(event: KeyPressEvent) -> None:

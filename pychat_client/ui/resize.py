@@ -22,7 +22,7 @@ from prompt_toolkit.data_structures import Point, Size
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.layout import BufferControl, Layout
 from prompt_toolkit.layout.screen import Char, Screen
-from prompt_toolkit.renderer import Renderer
+from prompt_toolkit.renderer import CPR_Support, Renderer
 
 _EDGE = "\N{FIGURE SPACE}"
 """An invisible character at the right edge of the bottom row, until the renderer knows what the terminal does. A
@@ -133,6 +133,7 @@ class ResizableRenderer(Renderer):
         self._changed = False  # the window has changed since `_settle` last looked
         self._settling: asyncio.Task[None] | None = None
         self._at: Point | None = None  # the terminal's last answer
+        self._late = False  # something was printed since the question that is not answered yet
         self._kitty = term == "xterm-kitty"
         self._breaks = False if term in ("xterm-kitty", "linux") else None  # whether this terminal breaks rows
         self._joins = not term.startswith("rxvt")  # it takes joined rows for one when it moves the cursor
@@ -171,18 +172,33 @@ class ResizableRenderer(Renderer):
         if self._left is not None and (self._settling is None or self._settling.done()):
             self._settling = app.create_background_task(self._settle(app))
 
-    def reported(self, at: Point) -> None:
-        """Takes the terminal's answer: where its cursor is in the window."""
-        self._at = at
+    def request_absolute_cursor_position(self) -> None:
+        """The first answer is not waited for. So something may be printed meanwhile; the answer is late then."""
+        self._late = not self._answers and self.waiting_for_cpr
+        super().request_absolute_cursor_position()
+
+    def reported(self, at: Point, app: Application[Any]) -> None:
+        """Takes the terminal's answer: where its cursor is in the window. Asks again after a late one."""
+        late, self._at = self._late, at
         self.report_absolute_cursor_row(at.y + 1)
+        if late and self._left is None:
+            self.erase()
+            self.request_absolute_cursor_position()
+            app.invalidate()
+
+    @property
+    def _answers(self) -> bool:
+        """Whether the terminal has answered before; some never do."""
+        return self.cpr_support is CPR_Support.SUPPORTED
 
     async def settled(self, app: Application[Any]) -> None:
-        """Waits until the terminal has answered, and everything is where the renderer takes it to be."""
+        """Waits until a terminal that answers has answered, and all is where the renderer takes it to be."""
         self._look(app)
         while self._settling is not None and not self._settling.done():
             await asyncio.wait([self._settling])
             self._look(app)
-        await self.wait_for_cpr_responses()
+        if self._answers:
+            await self.wait_for_cpr_responses()
 
     async def _settle(self, app: Application[Any]) -> None:
         while self._changed:

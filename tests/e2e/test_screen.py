@@ -61,6 +61,32 @@ def test_without_cursor_reports_there_is_no_toolbar(service: Service) -> None:
     assert "Server |" not in client.text()
 
 
+def test_the_screen_waits_for_no_answer_of_a_terminal(service: Service) -> None:
+    """The toolkit would wait a second. On a busy machine a single run can be slow."""
+
+    def seconds() -> float:
+        client = service.client(answers=False)
+        wait_for(lambda: client.lines() and b"\x1b[6n" in client.raw, "the question where the cursor is")
+        start = time.monotonic()
+        client.sees("Send the first message")
+        return time.monotonic() - start
+
+    assert min(seconds() for _ in range(3)) < 0.9
+
+
+def test_after_a_late_answer_of_the_terminal_it_is_asked_again(service: Service) -> None:
+    """In between, a sentence was printed: the answer is about another row."""
+    client = service.ready_client(answers=False)
+    assert client.raw.count(b"\x1b[6n") == 1
+    client.type("\x1b[4;1R")
+    wait_for(lambda: client.lines() and client.raw.count(b"\x1b[6n") == 2, "it is asked again")
+    assert "operator |" not in client.text()  # the height of the window is not known
+    client.type("\x1b[6;1R")
+    client.sees("operator |")
+    assert client.raw.count(b"\x1b[6n") == 2
+    assert client.text().count("Send the first message") == 1
+
+
 def test_in_a_narrow_window_the_toolbar_explains_a_command(service: Service) -> None:
     client = service.client(columns=20, lines=10)
     client.sees("known host")

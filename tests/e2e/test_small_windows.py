@@ -66,4 +66,4 @@ def test_a_message_is_visible_above_a_long_line(service: Service) -> None:
     _shows(client, 10, "47 left", "nd\n")
     console.enter("Are you there?")
     _shows(client, 10, "Server> Are", "nd\n")
-    assert "pychat: accepted the\n key of localhost po\nrt " in client.text()
+    assert "pychat: accepted\n    the key of\n    localhost port\n" in client.text()
