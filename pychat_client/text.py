@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 from pychat_client.errors import HandleError, MessageError, UsageError
 
@@ -39,7 +41,16 @@ ZWJ = "\u200d"
 _ARROWS = "\u2194\u2195"  # the two of the arrows in emoji that are mathematical symbols
 _VARIATIONS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 _BLACK_FLAG = "\U0001f3f4"  # the only base that emoji tag sequences (flags of regions) stand on
-_TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
+_FLAGS = frozenset(
+    "".join(chr(0xE0000 + ord(char)) for char in f"{region}\x7f") for region in ("gbeng", "gbsct", "gbwls")
+)
+"""The tags of the three regions that have an emoji (UTS #51): other tags would hide text."""
+
+_STYLES = "\ufe0e" + EMOJI_STYLE
+_STYLED = "#*0123456789\u203c\u2049\u2139\u3030"  # have both styles, and are no symbols
+
+_RUN_MAX = 4
+"""Codes that are shown in a row. Of more, only the number is shown: they would fill the window."""
 # Drawn as nothing, although they are letters, marks (Default_Ignorable_Code_Point) or symbols.
 _BLANK = "\u2800\U0001d159\U00013441\U00013442\U00016fe4"
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0" + _BLANK)
@@ -157,12 +168,23 @@ def printable(text: str) -> str:
 
     A character that could move the cursor, change the direction of writing, hide text or cover other lines
     becomes a code such as `<U+001B>`: control, format and invisible characters, line and paragraph separators,
-    private, unassigned and surrogate code points, and the ninth and later combining marks on one character.
-    A joiner stays inside an emoji sequence only; side effect: the joiners of other scripts become codes too.
+    private, unassigned and surrogate code points, and the ninth and later combining marks on one character. Of
+    many in a row only the number is shown. Joiners, variation selectors and tags stay where an emoji needs them;
+    side effect: those of other scripts become codes too.
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char if shown else f"<U+{ord(char):04X}>" for char, shown in with_visibility(text))
+    runs = groupby(with_visibility(text), key=itemgetter(1))
+    return "".join(_shown("".join(char for char, _ in run), plain=plain) for plain, run in runs)
+
+
+def _shown(run: str, *, plain: bool) -> str:
+    """Characters that a terminal may get as they are, or codes for them."""
+    if plain:
+        return run
+    if len(run) > _RUN_MAX:
+        return f"<{len(run)} invisible characters>"
+    return "".join(f"<U+{ord(char):04X}>" for char in run)
 
 
 def with_visibility(text: str) -> Iterator[tuple[str, bool]]:
@@ -173,6 +195,8 @@ def with_visibility(text: str) -> Iterator[tuple[str, bool]]:
         if category in ("Mn", "Me"):
             marks += 1
             visible = marks <= COMBINING_MAX and char not in _INVISIBLE and index > 0
+            if char in _VARIATIONS:
+                visible = char in _STYLES and _has_styles(text[index - 1 : index])
         elif char == ZWJ:
             visible = _joins_emoji(text, index)
         else:
@@ -201,6 +225,11 @@ def _is_emoji(char: str) -> bool:
     return unicodedata.category(char) == "So" or "\U0001f000" <= char <= "\U0001fbff" or char in _ARROWS
 
 
+def _has_styles(char: str) -> bool:
+    """Whether a variation selector changes how `char` is drawn."""
+    return bool(char) and (_is_emoji(char) or char in _STYLED)
+
+
 def _joins_emoji(text: str, index: int) -> bool:
     """Whether the joiner at `index` is between two emoji (a variation selector may come before it)."""
     before = text[max(0, index - 2) : index].rstrip("\ufe0f")[-1:]
@@ -209,8 +238,8 @@ def _joins_emoji(text: str, index: int) -> bool:
 
 
 def _is_flag_tag(text: str, index: int) -> bool:
-    """Whether `index` is in an emoji tag sequence (UTS #51): a black flag, then tag characters."""
-    if text[index] not in _TAGS:
+    """Whether `index` is among the tags behind a black flag that make the flag of a region."""
+    if not "\U000e0020" <= text[index] <= "\U000e007f":
         return False
-    start = max(0, index - 8)  # the longest flag in use has 6 tags
-    return text[start:index].rstrip(_TAGS).endswith(_BLACK_FLAG)
+    start = text.rfind(_BLACK_FLAG, max(0, index - 6), index) + 1
+    return start > 0 and text[start : start + 6] in _FLAGS

@@ -296,8 +296,28 @@ def test_a_character_has_at_most_eight_marks() -> None:
     assert printable("a" + "\u0489" * 10) == "a" + "\u0489" * 8 + "<U+0489>" * 2  # enclosing
 
 
-def test_a_black_flag_has_at_most_eight_tags() -> None:
-    assert printable("🏴" + "\U000e0061" * 9) == "🏴" + "\U000e0061" * 8 + "<U+E0061>"
+@pytest.mark.parametrize("region", ["gbeng", "gbsct", "gbwls"])
+def test_the_flag_of_a_region_stays(region: str) -> None:
+    flag = "🏴" + "".join(chr(0xE0000 + ord(char)) for char in f"{region}\x7f")
+    assert printable(f"a{flag}{flag}b") == f"a{flag}{flag}b"
+    assert printable(flag[:-1]) == "🏴<5 invisible characters>"  # without its end
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [
+        ("🏴" + "\U000e0061" * 8, "🏴<8 invisible characters>"),  # data in tags
+        ("🏴" + "\U000e0061", "🏴<U+E0061>"),
+        ("a\ufe0f", "a<U+FE0F>"),  # selectors that select nothing
+        ("❤\ufe0f\ufe0f", "❤\ufe0f<U+FE0F>"),
+        ("日\U000e0100", "日<U+E0100>"),
+        ("a" + "\ufe00\ufe01" * 8, "a<16 invisible characters>"),
+        ("a" + "\u2800" * 400, "a<400 invisible characters>"),  # blanks
+        ("\u200b" * 5 + "x" + "\u200b" * 4, "<5 invisible characters>x" + "<U+200B>" * 4),
+    ],
+)
+def test_hidden_text_is_counted_and_said(hidden: str, shown: str) -> None:
+    assert printable(hidden) == shown
 
 
 @thorough
