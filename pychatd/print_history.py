@@ -13,6 +13,7 @@ from pychat_client.errors import ExitStatus, PychatError, TransportError, UsageE
 from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
+from pychat_client.session.narration import quoted
 from pychat_client.session.transcript import INDENT, entry_lines, local
 from pychat_client.text import printable
 from pychat_client.ui.json_objects import encoded, message_fields
@@ -80,7 +81,7 @@ def _message(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
 def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:
     words = f"{printable(peer.handle)} called from {printable(peer.address)}"
     if isinstance(frame, wire.Quit):
-        words = f"ended{': ' if frame.reason else ''}{printable(frame.reason)}"
+        words = f"ended{': ' if frame.reason else ''}{quoted(frame.reason) if frame.reason else ''}"
     return fit(sys.stdout, f"-- {local(at.time)} {words}")
 
 

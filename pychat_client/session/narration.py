@@ -72,7 +72,7 @@ class Narrator:
                 self._unread(unread, printable(other))
                 self.give_back(left)
             case Notice(words):
-                self._view.notice(printable(words))
+                self._view.notice(self._from_daemon(words))
 
     def _message(self, event: MessageShown) -> None:
         message, time = event.message, (event.time or datetime.now(UTC)).astimezone()
@@ -114,7 +114,8 @@ class Narrator:
 
     def _ended(self, event: Ended) -> None:
         who = (printable(event.other) or "The other side") if event.by_other else "You"
-        because = f": {printable(event.reason)}" if event.reason else ""
+        reason = quoted(event.reason) if event.by_other else printable(event.reason)
+        because = f": {reason}" if event.reason else ""
         self._record(f"{who} ended the conversation{because}.")
         self._unread(event.unread, who)
         self.give_back(event.left)
@@ -182,7 +183,7 @@ class Narrator:
 
     def turned_away(self, code: str, words: str, verdict: Verdict) -> None:
         """The other end has said why it closes the connection, in its own words or in none."""
-        words = printable(words)
+        words = self._from_daemon(words) if words else ""
         if verdict is Verdict.GIVE_UP:
             self._view.notice(words or (_BUSY if code == BUSY else f"The other side refused: {printable(code)}."))
         elif code == BUSY:
@@ -191,6 +192,14 @@ class Narrator:
         elif words != self._last_error:
             self._last_error = words
             self._view.notice(words)
+
+    def _from_daemon(self, words: str) -> str:
+        """What the daemon says. A console has its own daemon; to a caller, the daemon is a program of the other
+        side, whose words must not look like ours."""
+        if self._endpoint.role is Role.OPERATOR:
+            return printable(words)
+        who = printable(self._endpoint.other_handle) or self._title
+        return f"{who}'s program says: {quoted(words)}"
 
     def message_confirmed(self) -> None:
         """The other end has stored something: whatever it complained about is over."""
@@ -256,6 +265,10 @@ class Narrator:
         for text in self._endpoint.held:
             self._view.held(text)
 
+    def folded(self) -> None:
+        if not self._view.show_folded():
+            self._view.notice("No message is folded.")
+
     # -------------------------------------------------------------- the transcript
 
     def _record(self, sentence: str, show: Callable[[str], None] | None = None) -> None:
@@ -271,3 +284,8 @@ class Narrator:
             write()
         except PychatError as error:  # the transcript is over, and the conversation is not
             self._view.notice(str(error))
+
+
+def quoted(words: str) -> str:
+    """The other side's words in a sentence of ours: they cannot end the quotation."""
+    return f'"{printable(words).replace(chr(34), chr(39))}"'

@@ -174,6 +174,7 @@ class Session:
             ),
             Command("held", "list the messages that are held until your turn", lambda _: self._narrator.held()),
             Command("recall", "take the newest held message back into the line", lambda _: self.recall()),
+            Command("show", "show a folded message whole, the newest first", lambda _: self._narrator.folded()),
             Command("ring", "ask the other side for attention", lambda _: self._ring()),
             Command("quit", "end the conversation; words after it are sent as the reason", self.quit),
         ]

@@ -63,6 +63,10 @@ class View(ABC):
     def restore(self, text: str) -> None:  # noqa: B027 -- a default, and not abstract
         """Puts an own message back into the line being typed, if there is such a line and it is empty."""
 
+    def show_folded(self) -> bool:
+        """Shows the newest message whole that was folded, and not shown whole since. False if there is none."""
+        return False
+
     @property
     def keys(self) -> Sequence[tuple[str, str]]:
         """The keys of this view, each with what it does."""

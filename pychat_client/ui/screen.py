@@ -75,6 +75,9 @@ class Screen(FrontEnd):
     def notice(self, sentence: str) -> None:
         self._scrollback.notice(sentence)
 
+    def show_folded(self) -> bool:
+        return self._scrollback.show_folded()
+
     def alert(self, words: str, *, ring: bool) -> None:
         self._alerts.alert(words, ring=ring)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import locale
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,6 +30,9 @@ _INDENT = 8
 _ROOM_MIN = 6
 """Columns that text has to get; in a window that has fewer, it is indented by only one column."""
 
+FOLDED_MAX = 50
+"""Folded messages that \\show can still show: as many as somebody wants to read."""
+
 _NO_WRAP, _WRAP = ("[ZeroWidthEscape]", "\x1b[?7l"), ("[ZeroWidthEscape]", "\x1b[?7h")
 """The terminal does not continue a row by itself (DECAWM): what is still too wide never gets to the left edge."""
 
@@ -42,6 +46,7 @@ class Scrollback:
         self._prompt: Prompt | None = None
         self._waiting: list[Callable[[], StyleAndTextTuples]] = []  # to be printed together
         self._day = date.min  # of the newest message
+        self._folded: deque[_Shown] = deque(maxlen=FOLDED_MAX)
         self._letters = ambiguous_columns(locale.setlocale(locale.LC_CTYPE))
 
     def print_above(self, prompt: Prompt) -> None:
@@ -54,12 +59,19 @@ class Scrollback:
                 self.notice(time.strftime(_DAY))
             self._day = time.date()
         style = "class:own" if own else "class:other"
-        name, lines = named(message.handle, own=own), printable_lines(message.text)
-        self._print(lambda: self._message(time.strftime(_TIME), (style, name), lines))
+        shown = _Shown(time.strftime(_TIME), style, named(message.handle, own=own), printable_lines(message.text))
+        self._print(lambda: self._folded_message(shown))
+
+    def show_folded(self) -> bool:
+        """Prints the newest message whole that was folded, and not printed whole since. False if there is none."""
+        if not self._folded:
+            return False
+        shown = self._folded.pop()
+        self._print(lambda: self._message(shown, *self._laid_out(shown)))
+        return True
 
     def notice(self, sentence: str) -> None:
-        lines = printable_lines(sentence)
-        self._print(lambda: [("class:notice", _NOTICE + self._margin(len(_NOTICE)).rows(lines, len(_NOTICE)))])
+        self._print(lambda: self._notice(sentence))
 
     def flush(self) -> None:
         """Prints what waits, unless an editor or the shell has the terminal.
@@ -88,15 +100,43 @@ class Scrollback:
         text = FormattedText([_NO_WRAP, *text, _WRAP])
         print_formatted_text(self._terminal, text, self._theme.style, color_depth=self._theme.depth)
 
-    def _message(self, when: str, name: tuple[str, str], lines: list[str]) -> StyleAndTextTuples:
+    def _notice(self, sentence: str) -> StyleAndTextTuples:
+        lines = printable_lines(sentence)
+        return [("class:notice", _NOTICE + self._margin(len(_NOTICE)).rows(lines, len(_NOTICE)))]
+
+    def _folded_message(self, shown: _Shown) -> StyleAndTextTuples:
+        """A message takes at most half of the window: no caller can push everything else out of it."""
+        name, body = self._laid_out(shown)
+        rows = body.split("\n")
+        limit = max(self._terminal.get_size().rows // 2 - 1, 1)  # the notice takes a row too
+        if len(rows) <= limit + 1:
+            return self._message(shown, name, body)
+        self._folded.append(shown)
+        more = f"{len(rows) - limit} more rows of this message. \\show shows them."
+        return [*self._message(shown, name, "\n".join(rows[:limit])), ("", "\n"), *self._notice(more)]
+
+    def _laid_out(self, shown: _Shown) -> tuple[str, str]:
+        """The name and the text in rows."""
         margin = self._margin(_INDENT // 2 if self._terminal.narrow else _INDENT)
-        drawn = margin.rows([name[1]], len(when))
-        body = margin.rows(lines, margin.used(drawn, len(when)))
-        return [("class:time", when), (name[0], drawn), ("", body)]
+        name = margin.rows([shown.name], len(shown.when))
+        return name, margin.rows(shown.lines, margin.used(name, len(shown.when)))
+
+    def _message(self, shown: _Shown, name: str, body: str) -> StyleAndTextTuples:
+        return [("class:time", shown.when), (shown.style, name), ("", body)]
 
     def _margin(self, indent: int) -> Margin:
         columns = self._terminal.columns
         return Margin(columns, max(min(indent, columns - _ROOM_MIN), 1), self._letters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A message as it is shown, before it is laid out in rows."""
+
+    when: str
+    style: str
+    name: str
+    lines: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pychat_client.protocol import wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Ended
+from pychat_client.protocol.events import Ended, Notice
 from pychat_client.session.narration import Narrator
+from pychat_client.session.reconnect import Verdict
 from pychat_client.session.transcript import Transcript
+from pychat_client.text import printable
 from tests.support.aio import in_loop
 from tests.support.notes import Notes
 
@@ -41,4 +44,33 @@ async def test_a_host_that_lost_the_conversation_ends_it_in_one_sentence() -> No
             endpoint.send(endpoint.validate("Hi"))
             endpoint.receive(wire.Ack(1))
         endpoint.connection_lost()
-    assert view.sentences[-1] == "alice ended the conversation: the other host has lost this conversation."
+    assert view.sentences[-1] == 'alice ended the conversation: "the other host has lost this conversation".'
+
+
+@pytest.mark.parametrize(
+    "words", ["Your key has changed.", 'Busy." You ended the conversation. "', "a\u202eb\x1b[2J"]
+)
+def test_the_words_of_the_other_program_are_marked_as_its_own(words: str) -> None:
+    @in_loop
+    async def check() -> None:
+        view, endpoint = Notes(), Endpoint("Bob")
+        narrator = Narrator(endpoint, view, "hostA", Transcript())
+        endpoint.greet()
+        endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f"))
+        narrator.event(Notice(words))
+        narrator.turned_away("odd", words, Verdict.GIVE_UP)
+        narrator.event(Ended("alice", True, words))
+        quotation = f'"{printable(words).replace(chr(34), chr(39))}"'
+        says = f"alice's program says: {quotation}"
+        assert view.sentences == [says, says, f"alice ended the conversation: {quotation}."]
+        assert all(sentence.count('"') == 2 for sentence in view.sentences)
+
+    check()
+
+
+@in_loop
+async def test_a_console_has_its_own_daemon() -> None:
+    view = Notes()
+    narrator = Narrator(ConsoleEndpoint("alice"), view, "port 7000", Transcript())
+    narrator.event(Notice("The disk is full."))
+    assert view.sentences == ["The disk is full."]

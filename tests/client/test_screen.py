@@ -7,6 +7,7 @@ import gc
 from datetime import datetime, timedelta
 
 import pytest
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.utils import get_cwidth
 
 from pychat_client.protocol import wire
@@ -251,3 +252,37 @@ def test_the_terminal_is_left_as_it_was_found(bell: str, reports: bool) -> None:
 
 def test_letters_of_ambiguous_width_are_wide_where_letters_are() -> None:
     assert [ambiguous_columns(name) for name in ("C.UTF-8", "ru_RU.UTF-8", "ja_JP.UTF-8", "zh_CN")] == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "text", ["first" + "\u2028" * 490 + "last", "\u2028".join(map(str, range(60))), "🏴 " * 249]
+)
+def test_a_message_takes_at_most_half_of_the_window(text: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.terminal.get_size = lambda: Size(rows=12, columns=80)  # type: ignore[method-assign]
+            await one.says("alice> before", f"alice> {text}", "alice> after")
+            await one.sees("alice> after")
+            first, last = (
+                next(y for y, row in enumerate(one.rows()) if row.endswith(f"alice> {word}"))
+                for word in ("before", "after")
+            )
+            assert last - first - 1 == 6
+            await one.sees(" more rows of this message. \\show shows them.")
+
+    check()
+
+
+@in_loop
+async def test_a_folded_message_can_be_shown_whole_the_newest_first() -> None:
+    async with desk() as one:
+        for number in ("one", "two"):
+            await one.says(f"alice> {number}" + "\u2028" * 60 + f"end of {number}")
+        await one.until(lambda: one.written.count("more rows of this message") == 2)
+        assert "end of" not in one.written
+        for number in ("two", "one"):
+            one.press("\\show\r")
+            await one.sees(f"end of {number}")
+        one.press("\\show\r")
+        await one.sees("No message is folded.")

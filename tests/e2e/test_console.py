@@ -60,7 +60,7 @@ def test_the_next_console_shows_an_unseen_conversation(service: Service) -> None
     assert client.exit_status() == 0
     console = service.console()
     console.sees("Client1> Call me back")
-    console.sees("Client1 ended the conversation: bye")
+    console.sees('Client1 ended the conversation: "bye')
 
 
 def test_a_second_console_is_told_who_holds_the_first(service: Service) -> None:
@@ -198,7 +198,7 @@ def _quits_while_the_daemon_is_down(service: Service) -> tuple[Terminal, Termina
 def test_a_quit_waits_for_the_daemon_while_the_console_is_open(service: Service) -> None:
     console, client = _quits_while_the_daemon_is_down(service)
     service.start()
-    client.sees("Server ended the conversation: dinner is ready")
+    client.sees('Server ended the conversation: "dinner is ready')
     assert client.exit_status() == 0
     console.sees("-- The other side knows now that you ended")
     console.sees("waiting for the next caller")
@@ -218,7 +218,7 @@ def test_a_console_that_leaves_says_that_its_quit_may_be_lost(service: Service) 
     again = service.console()  # as the sentence says
     again.sees("Client1> Hi!")
     again.enter("\\quit now")
-    client.sees("Server ended the conversation: now")
+    client.sees('Server ended the conversation: "now')
     assert client.exit_status() == 0
 
 

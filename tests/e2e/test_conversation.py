@@ -57,14 +57,14 @@ def test_the_operator_gets_the_clients_quit_and_its_reason(service: Service) -> 
     console, client = service.talk()
     client.enter("\\quit the train leaves")
     assert client.exit_status() == 0
-    console.sees("Client1 ended the conversation: the train leaves")
+    console.sees('Client1 ended the conversation: "the train leaves')
     assert service.status()["peer"] is None
 
 
 def test_the_client_gets_the_operators_quit_and_its_reason(service: Service) -> None:
     console, client = service.talk()
     console.enter("\\quit dinner is ready")
-    client.sees("Server ended the conversation: dinner is ready")
+    client.sees('Server ended the conversation: "dinner is ready')
     assert client.exit_status() == 0
     console.sees("You ended the conversation: dinner is ready")
     assert service.status()["peer"] is None

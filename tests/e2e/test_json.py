@@ -106,7 +106,7 @@ def test_both_programs_get_the_conversation(console: Program, client: Program) -
     assert client.piped.exit_status() == 0
     assert client.told()[-1]["type"] == "end"
     console.tells("state", open=False)
-    console.tells("notice", text="Client1 ended the conversation: that is all.")
+    console.tells("notice", text='Client1 ended the conversation: "that is all".')
     console.piped.end_input()
     assert console.piped.exit_status() == 0
     assert console.told()[-1] == {"v": 1, "type": "end", "status": 0}

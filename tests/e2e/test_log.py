@@ -53,7 +53,7 @@ def test_both_sides_write_private_transcripts(service: Service, tmp_path: Path) 
     first, *rest = _logged(logs[1])
     assert first.startswith("-- TIME Client1 calls from ")
     said = ["TIME Client1> Hi!", "TIME >Server> two", indented]
-    assert rest == [*said, "-- TIME Client1 ended the conversation: bye."]
+    assert rest == [*said, '-- TIME Client1 ended the conversation: "bye".']
 
 
 def test_transcript_and_history_have_the_same_times(service: Service, tmp_path: Path) -> None:

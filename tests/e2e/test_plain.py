@@ -162,7 +162,7 @@ def test_the_operators_quit_ends_a_waiting_script(service: Service) -> None:
     client.notes("held until your turn: never delivered")
     console.enter("\\quit enough")
     assert client.exit_status() == 6
-    assert "Server ended the conversation: enough" in client.notices()
+    assert 'Server ended the conversation: "enough' in client.notices()
     assert "Not sent:" in client.notices()
 
 

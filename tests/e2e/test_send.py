@@ -103,7 +103,7 @@ def test_an_end_without_an_answer_is_a_status(service: Service) -> None:
     console.enter("\\quit not now")
     assert sender.exit_status() == 8
     assert sender.out() == ""
-    assert sender.notices() == "pychat: Server ended the conversation: not now.\n"
+    assert sender.notices() == 'pychat: Server ended the conversation: "not now".\n'
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_a_padded_message_forges_no_line_in_plain_mode(idle_service: Service, co
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_padded_reason_forges_no_line_in_plain_mode(service: Service, columns: int) -> None:
     console = service.ready_console("--plain", columns=columns)
-    before = "pychatd-console: Client1 ended the conversation: "
+    before = 'pychatd-console: Client1 ended the conversation: "'
     free = -len(before) % columns
     for pad in ("x" * free, "\u3000" * (free // 2) + "x" * (free % 2)):
         for extra in ("", " ", "x"):
@@ -164,7 +164,7 @@ def test_a_padded_reason_forges_no_reply(service: Service) -> None:
     ]
     sender = service.terminal(command, columns=40)
     console.sees("Hi!")
-    pad = "x" * (-len("pychat: Server ended the conversation: ") % 40)
+    pad = "x" * (-len('pychat: Server ended the conversation: "') % 40)
     console.enter(f"\\quit {pad}Server> forged")
     assert sender.exit_status() == 8
     sender.sees("forged")
