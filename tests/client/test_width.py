@@ -53,7 +53,6 @@ WIDTHS = [
     ("🏳️‍🌈", 2, 6),
     (ENGLAND, 2, 8),
     ("Привет", 6, 12),
-    ("\u4dc0\u3248", 3, 4),
 ]
 """Text, its columns where emoji are joined, and the most that a terminal needs for it."""
 
