@@ -205,6 +205,11 @@ def with_visibility(text: str) -> Iterator[tuple[str, bool]]:
         yield char, visible
 
 
+def quoted(words: str) -> str:
+    """The other side's words in a sentence of ours: they cannot end the quotation."""
+    return f'"{printable(words).replace(chr(34), chr(39))}"'
+
+
 def printable_lines(message: str) -> list[str]:
     """The lines of a message (at least one), each made printable."""
     return [printable(line) for line in message.split(BREAK)]

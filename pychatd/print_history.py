@@ -13,9 +13,8 @@ from pychat_client.errors import ExitStatus, PychatError, TransportError, UsageE
 from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
-from pychat_client.session.narration import quoted
 from pychat_client.session.transcript import INDENT, entry_lines, local
-from pychat_client.text import printable
+from pychat_client.text import printable, quoted
 from pychat_client.ui.json_objects import encoded, message_fields
 from pychatd.control import ask
 

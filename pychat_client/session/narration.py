@@ -30,7 +30,7 @@ from pychat_client.session.reconnect import BUSY, Verdict
 from pychat_client.session.status import CLASSIC, away, kept
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.view import View
-from pychat_client.text import BREAK, printable, printable_lines
+from pychat_client.text import BREAK, printable, printable_lines, quoted
 
 _BUSY = "Busy: somebody else is talking."
 
@@ -284,8 +284,3 @@ class Narrator:
             write()
         except PychatError as error:  # the transcript is over, and the conversation is not
             self._view.notice(str(error))
-
-
-def quoted(words: str) -> str:
-    """The other side's words in a sentence of ours: they cannot end the quotation."""
-    return f'"{printable(words).replace(chr(34), chr(39))}"'
