@@ -15,7 +15,8 @@ from pychat_client.classic.telnet import has_commands
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX, Codec, LineCodec
 
-_HELLO = b"\\hello "
+HELLO = b"\\hello "
+"""What a program of version 1 sends first."""
 
 
 class DetectingCodec:
@@ -32,12 +33,12 @@ class DetectingCodec:
 
     @property
     def patience(self) -> float | None:
-        return None if _HELLO.startswith(self._start) else SILENCE
+        return None if HELLO.startswith(self._start) else SILENCE
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
         examined = len(self._start)
         self._start += data
-        if self._start.startswith(_HELLO):
+        if self._start.startswith(HELLO):
             yield from self._become(LineCodec())
         elif _is_talking(self._start, examined):
             yield from self._become(PersonCodec())

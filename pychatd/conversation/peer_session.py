@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from pychat_client.classic import framing
-from pychat_client.classic.detecting_codec import DetectingCodec
+from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.errors import PermissionDeniedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
@@ -77,7 +77,7 @@ class PeerSession(EndpointSession):
     ) -> None:
         """name_of: gives the name of a certificate, where a list says who may call; secure: it calls over TLS."""
         super().__init__(switchboard, address)
-        self.connection.use_codec(DetectingCodec(self.connection.use_codec))
+        self.connection.use_codec(ScreeningCodec(self.connection.use_codec))
         self.address = address
         self.secure = secure
         self.name: str | None = None

@@ -13,6 +13,7 @@ import pytest
 
 from pychat_client.classic.detecting_codec import DetectingCodec
 from pychat_client.classic.framing import SILENCE, WRITE_MAX
+from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
@@ -385,11 +386,10 @@ def test_a_connection_uses_the_chosen_codec(start: str, kind: type[Codec], tmp_p
     @with_service()
     async def run(service: InProcessService) -> None:
         caller = PeerSession(service.switchboard, ADDRESS, lambda _: None, secure=False)
-        assert type(caller.connection.codec) is DetectingCodec
+        assert type(caller.connection.codec) is ScreeningCodec
         raw = await service.connect(caller)
         await raw.say(start, f"{start}, again")
-        while type(caller.connection.codec) is DetectingCodec:
+        while type(caller.connection.codec) is not kind:
             await asyncio.sleep(0.01)
-        assert type(caller.connection.codec) is kind
 
     run(tmp_path)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pychat_client.classic.detecting_codec import DetectingCodec
+from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import Codec
 
 
 class Detected:
-    """A DetectingCodec, and from its decision on the codec that it has chosen."""
+    """A ScreeningCodec, and from its decision on the codec that it has chosen."""
 
     def __init__(self) -> None:
-        self.codec: Codec = DetectingCodec(self._use_codec)
+        self.codec: Codec = ScreeningCodec(self._use_codec)
 
     def _use_codec(self, codec: Codec) -> None:
         self.codec = codec

@@ -1,0 +1,152 @@
+"""What other protocols send first: a caller that speaks one of them is no chat program, and is refused.
+
+A web page can make a browser send its words to any port, and a monitor or a proxy greets what it is pointed at.
+None of this may become a message. This module knows the first bytes of a connection; the codec behind it knows the
+rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from pychat_client.classic.detecting_codec import HELLO, DetectingCodec
+from pychat_client.errors import ProtocolError
+from pychat_client.protocol import wire
+from pychat_client.protocol.codec import LINE_MAX, Codec
+
+CODE = "other-protocol"
+"""The code of the error that such a caller gets."""
+
+GREETING_MAX = 64
+"""Bytes after which only the end of the first line can tell more, so bytes that come one by one cost little."""
+
+_TARGET = rb"(?:/|\*|[A-Za-z][A-Za-z0-9+.-]*:)[^ \r\n]*"
+_VERSION = rb"[A-Z]{3,8}/[0-9](?:\.[0-9])?"
+_HTTP_METHODS = rb"GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI"
+_CONTROL = rb"\x01-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f"
+"""What no chat program begins with: they begin with text, and pad it with NULs behind. Escape and backspace are
+keys that a person hits."""
+
+_TEXT = (
+    ("HTTP", rb"(?:%s) (?:[/*]|https?://|[\w.-]+:[0-9])" % _HTTP_METHODS),
+    # A page can name a method of its own, with the letters that browsers allow.
+    ("HTTP", rb"[\w!#$%%&'*+.^`|~-]+ %s %s\r?\n" % (_TARGET, _VERSION)),
+    ("HTTP", rb"(?:HTTP|RTSP|SIP)/[0-9]\.[0-9] "),
+    ("the PROXY protocol", rb"PROXY (?:TCP[46]|UNKNOWN)[ \r\n]"),
+    ("SMTP", rb"(?:EHLO|HELO|LHLO) [^ \r\n]+\r?\n|MAIL FROM:"),
+    ("SSH", rb"SSH-[0-9]\.[0-9]+-"),
+    ("Redis", rb"\*[0-9]+\r\n|(?:PING|INFO|QUIT)\r\n"),
+    (
+        "IRC or FTP",
+        rb"(?:NICK|PASS|USER) [^ \r\n]+[^\r\n]*\r\n|CAP (?:LS|REQ|END)[^\r\n]*\r\n|AUTH (?:TLS|SSL)\r\n",
+    ),
+    ("IMAP", rb"[A-Za-z]{0,4}[0-9]+ (?:CAPABILITY|LOGIN|STARTTLS|AUTHENTICATE|NOOP|LOGOUT)[^\r\n]*\r\n"),
+    ("XML", rb"<\?xml |<stream:stream|<policy-file-request|<!DOCTYPE "),
+    ("JSON", rb"\{\s*\"[A-Za-z_]+\"\s*:"),
+    ("STOMP or NATS", rb"(?:CONNECT|STOMP)\r?\n|CONNECT \{"),
+    ("VNC", rb"RFB [0-9]{3}\.[0-9]{3}\n"),
+    ("rsync", rb"@RSYNCD: [0-9]"),
+    ("git", rb"[0-9a-f]{4}git-(?:upload|receive)-"),
+)
+_BINARY = (
+    ("the PROXY protocol", rb"\r\n\r\n\0\r\nQUIT\n"),
+    ("TLS", rb"[\x80-\xfe].\x01(?:\0\x02|\x03[\0-\x04])"),
+    ("X11", rb"l\0\x0b\0|B\0\0\x0b"),
+    ("AMQP", rb"AMQP[\0-\x03]"),
+    ("adb", rb"CNXN\0\0\0\x01"),
+    ("LDAP", rb"0.{1,5}\x02\x01[\0-\x7f]\x60"),
+    ("MongoDB", rb".{3}\0.{4}\0{4}(?:\xdd\x07|\xd4\x07)\0\0"),
+    ("a binary protocol", rb"JRMI\0|GIOP\x01|ZBXD\x01|ES\0\0|\xff{3}"),
+    ("a binary protocol", rb"[%s]" % _CONTROL),
+    ("a binary protocol", rb"[\x80-\xfe].{0,2}[%s]|[\x81-\xbf]\0\0" % _CONTROL),
+    ("a binary protocol", rb"\0++.{0,7}?[%s\x80-\xff]" % _CONTROL),
+)
+_NAMES = [name for name, _ in _TEXT + _BINARY]
+_GREETING = re.compile(
+    b"|".join(
+        [*(rb"(?:\r?\n)*+(%s)" % pattern for _, pattern in _TEXT), *(b"(%s)" % pattern for _, pattern in _BINARY)]
+    ),
+    re.DOTALL,
+)
+"""One group for each name. Blank lines can come before a line of text."""
+
+_HAS_LINE = re.compile(rb"(?:\r?\n)*[^\r\n][^\n]*\n")
+_PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def recognize(start: bytes) -> str | None:
+    """The protocol that the first bytes of a connection belong to; None if none is known yet."""
+    found = _GREETING.match(start)
+    return None if found is None or found.lastindex is None else _NAMES[found.lastindex - 1]
+
+
+def is_decided(start: bytes) -> bool:
+    """Whether more bytes cannot change what `recognize` says: there is a whole line of text."""
+    return _HAS_LINE.match(start) is not None and not _PROXY_2.startswith(start)
+
+
+class ScreeningCodec:
+    """The codec of a connection until it is certain that the caller speaks no other protocol.
+
+    It looks at the first line, however slowly that comes. Meanwhile another codec does the work.
+    """
+
+    def __init__(self, hand_over: Callable[[Codec], None]) -> None:
+        """hand_over: is given the codec that the connection uses from then on."""
+        self._hand_over = hand_over
+        self._codec: Codec = DetectingCodec(self._use)
+        self._start = b""
+        self._passed = False
+
+    @property
+    def patience(self) -> float | None:
+        return self._codec.patience
+
+    def feed(self, data: bytes) -> Iterator[wire.Frame]:
+        if not self._passed:
+            self._screen(data)
+        yield from self._codec.feed(data)
+
+    def silence(self) -> Iterator[wire.Frame]:
+        return self._codec.silence()
+
+    def eof(self) -> Iterator[wire.Frame]:
+        return self._codec.eof()
+
+    def encode(self, frame: wire.Frame) -> bytes:
+        return self._codec.encode(frame)
+
+    def max_text_bytes(self, handle: str) -> int | None:
+        return self._codec.max_text_bytes(handle)
+
+    def _use(self, codec: Codec) -> None:
+        self._codec = codec
+        if self._passed:
+            self._hand_over(codec)
+
+    def _screen(self, data: bytes) -> None:
+        """Raises ProtocolError if the caller speaks another protocol."""
+        examined = len(self._start)
+        self._start = _shortened(self._start + data)
+        if examined > GREETING_MAX and b"\n" not in data:
+            return
+        if self._start.startswith(HELLO):
+            self._pass()
+        elif (name := recognize(self._start)) is not None:
+            raise ProtocolError(CODE, f"This is a pychat service, and your program speaks {name}.")
+        elif is_decided(self._start):
+            self._pass()
+
+    def _pass(self) -> None:
+        self._passed = True
+        self._start = b""
+        self._hand_over(self._codec)
+
+
+def _shortened(start: bytes) -> bytes:
+    """A first line that is too long, without its middle: its beginning and its end tell what it is."""
+    if len(start) <= 2 * LINE_MAX:
+        return start
+    end = start.find(b"\n", LINE_MAX) + 1 or len(start)
+    return start[:LINE_MAX] + start[LINE_MAX:end][-LINE_MAX:]
