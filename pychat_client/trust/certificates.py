@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import ssl
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from pychat_client.errors import PychatError
@@ -10,6 +13,15 @@ from pychat_client.files import write_private
 
 YEARS = 100
 """How long a new certificate is valid: users trust the certificate itself, and replace it when they want to."""
+
+FILE_MAX = 1 << 20
+"""Bytes of a PEM file that are read: far more than a certificate with its chain and its text has."""
+
+_PEM = re.compile(
+    rb"^-----BEGIN (?P<kind>(?:X509 |TRUSTED )?CERTIFICATE)-----[ \t\r]*\n"
+    rb"(?P<base64>[A-Za-z0-9+/=\s]*)^-----END (?P=kind)-----[ \t\r]*$",
+    re.MULTILINE,
+)
 
 
 def make_certificate(path: Path, name: str) -> None:
@@ -52,13 +64,32 @@ def pem(certificate: bytes) -> str:
 
 
 def certificate_der(path: Path) -> bytes:
-    """The (first) certificate of a PEM file. Raises PychatError."""
+    """The first certificate of a PEM file, read as OpenSSL reads it: text around it does not matter.
+
+    Raises PychatError.
+    """
     try:
-        text = path.read_text(encoding="ascii")
-        start = text.index("-----BEGIN CERTIFICATE-----")
-        end = text.index(ssl.PEM_FOOTER, start) + len(ssl.PEM_FOOTER)
-        return ssl.PEM_cert_to_DER_cert(text[start:end])
+        with path.open("rb") as file:
+            text = file.read(FILE_MAX)
+        found = _PEM.search(text.removeprefix(BOM_UTF8))
+        if found is None:
+            raise ValueError
+        return _first_element(base64.b64decode(b"".join(found["base64"].split()), validate=True))
     except OSError as error:
         raise PychatError(f"Cannot read the certificate {path}: {error.strerror}.") from None
     except ValueError:
         raise PychatError(f"There is no certificate in {path}.") from None
+
+
+def _first_element(der: bytes) -> bytes:
+    """The certificate without what follows it: OpenSSL's "trusted" form appends its own notes.
+
+    Raises ValueError unless `der` begins with a whole SEQUENCE.
+    """
+    if der[:1] != b"\x30" or len(der) < 2:
+        raise ValueError
+    size = 0 if der[1] < 0x80 else der[1] - 0x80  # bytes of a long length
+    length = der[1] if der[1] < 0x80 else int.from_bytes(der[2 : 2 + size], "big")
+    if len(der) < 2 + size + length:
+        raise ValueError
+    return der[: 2 + size + length]

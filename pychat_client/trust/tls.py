@@ -11,13 +11,15 @@ from pychat_client.errors import PychatError
 def pinned_context(accepted: bytes, own: Path | None) -> ssl.SSLContext:
     """TLS 1.3 with only the host that has this accepted certificate (DER); name and issuer do not matter.
 
-    own: this user's key and certificate, which the host gets after it has proved its own.
+    own: this user's key and certificate, which the host gets after it has proved its own. The settings are for
+    asyncio, which writes the last part of a handshake only when that has succeeded.
     """
     context = _context(own)
     context.verify_mode = ssl.CERT_REQUIRED
     # Trust the certificate itself, without its issuer and its end (X509_V_FLAG_NO_CHECK_TIME).
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(0x200000)
     context.load_verify_locations(cadata=accepted)
+    context.sslobject_class = _object_for(accepted)
     return context
 
 
@@ -33,6 +35,24 @@ def authority_context(own: Path | None) -> ssl.SSLContext:
 def looking_context() -> ssl.SSLContext:
     """TLS 1.3 that accepts any certificate: only to fetch it, never to send anything."""
     return _context(None)
+
+
+def _object_for(accepted: bytes) -> type[ssl.SSLObject]:
+    """A TLS object whose handshake fails for each other certificate.
+
+    An accepted certificate that may sign would let in all that it has signed: `openssl req -x509` makes such ones.
+    The end of the handshake brings our own certificate, so we compare before that leaves the object.
+    """
+
+    class PinnedObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            if self.getpeercert(binary_form=True) != accepted:
+                error = ssl.SSLCertVerificationError(1, "not the accepted certificate")
+                error.verify_message = "it is not the accepted one"
+                raise error
+
+    return PinnedObject
 
 
 def _context(own: Path | None) -> ssl.SSLContext:

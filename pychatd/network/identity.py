@@ -101,7 +101,7 @@ def _load_names(directory: Path, complaints: list[str]) -> dict[bytes, str]:
             certificate = certificates.certificate_der(file)
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
             names[certificate] = "_".join(printable(file.stem).split())
-        except (PychatError, ssl.SSLError) as error:
+        except (PychatError, OSError) as error:  # ssl.SSLError is an OSError
             complaints.append(f"Skipped a file of the allowlist: {printable(str(error))}")
     if not names:
         complaints.append(f"The allowlist {directory} has no certificate. pychatd refuses all callers.")

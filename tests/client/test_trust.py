@@ -6,6 +6,7 @@ tests/security/test_tls.py tests what all this is for.
 from __future__ import annotations
 
 import os
+import shutil
 import ssl
 import stat
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from pychat_client.cli import main
 from pychat_client.errors import PychatError
 from pychat_client.files import write_private
-from pychat_client.trust import tls
+from pychat_client.trust import certificates, tls
 from pychat_client.trust.fingerprint import fingerprint, safety_number
 from pychat_client.trust.known_hosts import KnownHosts, changed_key
 from tests.support.certificates import Made, make
@@ -164,6 +165,77 @@ def test_another_certificate_of_the_same_authority_is_refused(tmp_path: Path) ->
     context = tls.pinned_context(accepted.der, None)
     assert _takes(context, accepted)  # whose authority is not known here
     assert not _takes(context, other)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_an_accepted_certificate_that_may_sign_lets_in_no_other(tmp_path: Path, depth: int) -> None:
+    accepted = signed = make(tmp_path / "0", "0", authority=True)
+    chain = b""
+    for number in range(1, depth + 1):
+        signed = make(tmp_path / str(number), str(number), by=signed, authority=number < depth)
+        chain = signed.certificate.read_bytes() + chain
+    signed.both.write_bytes(signed.key.read_bytes() + chain)
+    context = tls.pinned_context(accepted.der, None)
+    assert _takes(context, accepted)
+    assert not _takes(context, signed)
+
+
+# ------------------------------------------------------------------ certificates in files
+
+AROUND = {
+    "plain": b"%s",
+    "text before": "Bag Attributes\n    friendlyName: Zoë – Büro\nsubject=CN = Zoë\n".encode() + b"%s",
+    "text behind": b"%s\n" + "Größe, 東京\n".encode(),
+    "latin-1": b"M\xfcller\n%s",
+    "bom": b"\xef\xbb\xbf%s",
+    "crlf": b"%s",
+    "blanks": b"%s",
+    "a key before": b"%key%s",
+    "another behind": b"%s%s",
+    "a broken end before": b"-----END CERTIFICATE-----\n%s",
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("kind", ["CERTIFICATE", "X509 CERTIFICATE"])
+def test_a_certificate_is_read_whatever_text_is_around_it(tmp_path: Path, around: str, kind: str) -> None:
+    made = make(tmp_path, "host")
+    text = made.certificate.read_bytes().replace(b"CERTIFICATE", kind.encode())
+    text = AROUND[around].replace(b"%key", made.key.read_bytes()).replace(b"%s", text)
+    if around == "crlf":
+        text = text.replace(b"\n", b"\r\n")
+    elif around == "blanks":
+        text = text.replace(b"\n", b"  \n")
+    made.certificate.write_bytes(text)
+    assert certificates.certificate_der(made.certificate) == made.der
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(made.certificate)  # OpenSSL reads it, too
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@pytest.mark.parametrize("options", [["-text"], ["-trustout", "-addtrust", "serverAuth", "-setalias", "Zoë"]])
+def test_a_certificate_that_openssl_has_printed_is_read(tmp_path: Path, options: list[str]) -> None:
+    made = make(tmp_path, "host")
+    command = ["openssl", "x509", "-in", str(made.certificate), "-out", str(tmp_path / "printed"), *options]
+    subprocess.run(command, check=True)
+    assert certificates.certificate_der(tmp_path / "printed") == made.der
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\x30\x82\x01",
+        b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+        b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        b"-----BEGIN CERTIFICATE-----\nMIIB!\n-----END CERTIFICATE-----\n",
+        b"-----BEGIN CERTIFICATE-----\nM\n-----END CERTIFICATE-----\n",
+        b"-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----\n",
+    ],
+)
+def test_what_is_no_certificate_is_an_error(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "file").write_bytes(text)
+    with pytest.raises(PychatError, match="There is no certificate in "):
+        certificates.certificate_der(tmp_path / "file")
 
 
 # ------------------------------------------------------------------ private files

@@ -1,7 +1,12 @@
-"""The key of a service survives a power failure once a caller has seen it. (The allowlist: tests/security.)"""
+"""The key of a service survives a power failure once a caller has seen it; what an allowlist may hold.
+
+(Who gets in: tests/security.)
+"""
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,7 @@ from pychat_client.errors import PychatError
 from pychat_client.trust.certificates import make_certificate
 from pychatd.network import identity
 from pychatd.settings import Settings
+from tests.support.certificates import make
 from tests.support.disk import Disk
 
 
@@ -39,3 +45,20 @@ def test_a_configured_key_is_not_touched(settings: Settings, monkeypatch: pytest
     disk = Disk(monkeypatch)
     identity.load(Settings(7000, certificate=settings.identity), make=True)
     assert disk.asked == []
+
+
+def test_a_file_of_the_allowlist_that_cannot_be_read_costs_that_file_only(
+    settings: Settings, tmp_path: Path
+) -> None:
+    alice, bob = (make(tmp_path / name, name) for name in ("alice", "bob"))
+    listed = tmp_path / "listed"
+    listed.mkdir()
+    os.mkfifo(listed / "a-pipe.pem")
+    (listed / "a-loop.pem").symlink_to("a-loop.pem")
+    (listed / "broken.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+    (listed / "sequence.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n")
+    (listed / "alice.pem").write_bytes("Zoë\n".encode() + alice.certificate.read_bytes())
+    (listed / "bob.pem").write_bytes(b"\xef\xbb\xbf" + bob.certificate.read_bytes().replace(b"\n", b"\r\n"))
+    loaded = identity.load(replace(settings, authorized=listed))
+    assert loaded.names == {alice.der: "alice", bob.der: "bob"}
+    assert [complaint.split(": ")[0] for complaint in loaded.complaints] == ["Skipped a file of the allowlist"] * 4

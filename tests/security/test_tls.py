@@ -338,10 +338,13 @@ def test_a_key_that_changes_during_a_talk_ends_it_with_7(service: Service) -> No
 # ------------------------------------------------------------------ somebody in the middle
 
 
-def test_a_false_host_gets_no_byte_and_no_certificate(idle_service: Service, hosts: Hosts) -> None:
+@pytest.mark.parametrize("signs", [False, True])
+def test_a_false_host_gets_no_byte_and_no_certificate(idle_service: Service, hosts: Hosts, signs: bool) -> None:
+    """signs: the accepted certificate may sign others, and has signed that of the false host."""
     assert run(idle_service, ["pychat", "certificate"]).returncode == 0
     own = own_key(idle_service)
-    real, false = hosts.identity(), hosts.identity()
+    real = hosts.identity("authority" if signs else "localhost", authority=signs)
+    false = hosts.identity(by=real if signs else None)
     context = server_context(false)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(own)  # it would take this user's certificate
