@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
-from pychat_client.transport.connection import Connection
+from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation, Entry, JournalError
 
 READ_SECONDS = 3600.0
-"""Time to read the last messages: the reader may be a pager."""
+"""How long the reader may take nothing, and to read the last messages: it may be a pager."""
 
 
 class HistoryReader:
@@ -34,6 +35,7 @@ class HistoryReader:
         self._conversation: Conversation | None = None  # the one that is being sent
         self._previous = 0  # the number of the conversation that was begun last
         self._seq = 0
+        self._deadline: asyncio.TimerHandle | None = None
         self.resume_writing(connection)
 
     def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
@@ -43,15 +45,22 @@ class HistoryReader:
         connection.close([wire.Error(error.code, str(error))])
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        """There is nothing to clean up."""
+        self._cancel_deadline()
 
     def resume_writing(self, connection: Connection) -> None:
+        self._cancel_deadline()
         try:
             while self._connection.writable and self._send_batch():
                 pass
         except JournalError as error:
             self._on_failure(error)
             self._connection.close([wire.Error("journal", str(error))])
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(READ_SECONDS, connection.abort, CloseReason.SLOW_READER)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     def _send_batch(self) -> bool:
         """Sends the next messages. Returns False behind the last one."""

@@ -16,7 +16,7 @@ import socket
 import ssl
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -30,15 +30,16 @@ from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.peer_session import HELLO_SECONDS, PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.identity import Identity
+from pychatd.network.places import Standing, choose, network_of
 from pychatd.settings import Settings
 
-CALLERS_PER_HOST = 8
-"""The maximum of connections from one address, of the `callers` that may be here at the same time: one address
-alone cannot take all places. One caller talks, the others may wait to send the first message; memory and open
-files stay limited."""
+CALLERS_PER_NETWORK = 8
+"""The maximum of connections from one address (`places.network_of`), of the `callers` that may be here at the same
+time: one address alone cannot take all places. Memory and open files stay limited."""
 
 CONSOLES_MAX = 16
-"""Connections to the console socket at the same time: one is the console, others ask for status and history."""
+"""Connections to the console socket at the same time, besides that of the attached console, which has a place of
+its own: others ask for status and history."""
 
 TLS_SECONDS = 10.0
 """How long the TLS handshake may take: two round trips and a slow machine."""
@@ -53,8 +54,17 @@ class _Pending:
     """One connection from outside, from accept to close."""
 
     host: str
+    network: str
     task: asyncio.Task[None] | None
     session: PeerSession | None = None  # after the first byte
+
+    @property
+    def standing(self) -> Standing:
+        """What it has shown, while it has not the seat."""
+        if self.session is None:
+            return Standing.SILENT
+        proven = self.session.conversation is not None or self.session.name is not None
+        return Standing.PROVEN if proven else Standing.UNPROVEN
 
     @property
     def connection(self) -> Connection | None:
@@ -100,8 +110,8 @@ class Admission:
         except OSError:  # closed again already
             sock.close()
             return
-        pending = _Pending(host, asyncio.current_task())
-        if not self._make_room(host):
+        pending = _Pending(host, network_of(host), asyncio.current_task())
+        if not self._make_room(pending.network):
             log.info("%s: refused, too many connections", host)
             sock.close()
             return
@@ -114,24 +124,37 @@ class Admission:
             sock.close()
             self._pending.pop(pending, None)
 
-    def _make_room(self, host: str) -> bool:
-        """Whether one more connection from `host` may come; evicts another one if there are too many.
+    def _make_room(self, network: str) -> bool:
+        """Whether one more connection from `network` may come; evicts another one if there are too many.
 
-        Never evicts the caller who has the seat. So a peer that reconnects is not locked out by strangers.
+        The caller who has the seat is never evicted, and counts nowhere.
         """
-        hosts = Counter(pending.host for pending in self._pending)
-        if hosts[host] < CALLERS_PER_HOST and len(self._pending) < self._settings.callers:
+        others = {one: one.standing for one in self._pending if not self._is_seated(one)}
+        neighbours = {one: standing for one, standing in others.items() if one.network == network}
+        if len(neighbours) >= CALLERS_PER_NETWORK:
+            return self._evict(neighbours)
+        if len(others) < self._settings.callers:
             return True
-        crowded = host if hosts[host] >= CALLERS_PER_HOST else hosts.most_common(1)[0][0]
-        candidates = [
-            pending
-            for pending in self._pending
-            if pending.host == crowded
-            and (pending.session is None or pending.session is not self._switchboard.peer)
-        ]
-        if not candidates:
+        expected = self._expected_network()
+        return self._evict(
+            {one: Standing.PROVEN if one.network == expected else standing for one, standing in others.items()}
+        )
+
+    def _expected_network(self) -> str | None:
+        """Where a peer that was cut off has called from, and will most likely call from again."""
+        conversation = self._switchboard.conversation
+        if conversation is None or self._switchboard.peer is not None:
+            return None
+        return network_of(conversation.address.rpartition(":")[0].strip("[]"))
+
+    def _is_seated(self, pending: _Pending) -> bool:
+        return pending.session is not None and pending.session is self._switchboard.peer
+
+    def _evict(self, standings: Mapping[_Pending, Standing]) -> bool:
+        """Ends one of these connections; False if there is none."""
+        evicted = choose(standings)
+        if evicted is None:
             return False
-        evicted = random.choice(candidates)  # noqa: S311 -- not a secret; random so that nobody can time it
         evicted.evict()
         del self._pending[evicted]
         return True
@@ -188,26 +211,48 @@ class ConsoleAdmission:
         self._switchboard = switchboard
         self._path = path
         self._status = status
-        self.connections: set[Connection] = set()
+        self._sessions: dict[ConsoleSession, int] = {}  # with the uid of each user
+
+    @property
+    def connections(self) -> set[Connection]:
+        """The connections of all admitted programs."""
+        return {session.connection for session in self._sessions}
 
     async def admit(self, sock: socket.socket) -> None:
         """Serves one connection until it is closed."""
         pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         user = f"{_user_name(uid)} (pid {pid})"
         try:
-            if len(self.connections) >= CONSOLES_MAX:
-                raise TransportError("too many connections")
             if not may_use(uid, gid, self._path):
                 raise TransportError("permission denied")
-            connection = ConsoleSession(self._switchboard, user, self._status).connection
-            self.connections.add(connection)
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
-            await connection.closed
+            await self._serve(sock, ConsoleSession(self._switchboard, user, self._status), uid)
         except (OSError, TransportError) as error:
             log.warning("console: %s: not admitted: %s", user, error)
         finally:
-            self.connections -= {connection for connection in self.connections if connection.closed.done()}
             sock.close()
+
+    async def _serve(self, sock: socket.socket, session: ConsoleSession, uid: int) -> None:
+        self._make_room(uid)
+        self._sessions[session] = uid
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: session.connection, sock)
+            await session.connection.closed
+        finally:
+            self._sessions.pop(session, None)
+
+    def _make_room(self, uid: int) -> None:
+        """If there are too many, puts out one of the user who has most; never the attached console.
+
+        So a user who opens many and does not read them cannot keep the operator out.
+        """
+        others = {one: user for one, user in self._sessions.items() if one is not self._switchboard.operator}
+        if len(others) < CONSOLES_MAX:
+            return
+        counts = Counter([*others.values(), uid])
+        evicted = random.choice([one for one, user in others.items() if counts[user] == max(counts.values())])  # noqa: S311 -- not a secret
+        log.warning("console: %s: too many connections, and a newer one took the place", evicted.user)
+        evicted.connection.abort(CloseReason.EVICTED)
+        del self._sessions[evicted]
 
 
 def may_use(uid: int, gid: int, path: Path) -> bool:

@@ -18,8 +18,9 @@ from pychat_client.errors import BusyError, PermissionDeniedError, PychatError, 
 from pychat_client.safe_paths import directory_of, is_changeable
 from pychatd.settings import EVERYWHERE, Settings
 
-BACKLOG = 64
-"""Connections that the kernel may complete before we accept them."""
+BACKLOG = 1024
+"""Connections that the kernel may complete before we accept them. With a full queue it drops the first packet of a
+call, which is repeated after one second, then after three: strangers could delay everybody by that."""
 
 
 @dataclass(frozen=True, slots=True)

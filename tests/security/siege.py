@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.support.fake_hosts import client_context
 
-HOSTS = 16
-"""Addresses on the loopback device that they call from: 8 from one are let in at once."""
+EACH = 2
+"""How many call from one address on the loopback device: 8 from one are let in at once."""
 
 ROUND = 0.05
 """Seconds between two words of everybody."""
@@ -38,7 +38,8 @@ class _Stranger:
 
     def __init__(self, kind: str, number: int, port: int) -> None:
         self._kind = kind
-        self._host = f"127.0.0.{2 + number % HOSTS}"
+        host = 2 + number // EACH
+        self._host = f"127.0.{host // 250}.{host % 250 + 1}"
         self._port = port
         self._socket: socket.socket | None = None
         self._said = 0
