@@ -159,7 +159,7 @@ def _start(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     os.umask(0o077)
-    logs.log_to_stderr()
+    logs.log_to_stderr(settings.port)
     faulthandler.enable()  # systemd's watchdog sends SIGABRT; the log then shows where the daemon was stuck
     service = _Service(settings, lambda: _settings(args), systemd.passed_sockets())
     with service.pidfile or nullcontext():

@@ -58,7 +58,7 @@ class EndpointSession(ABC):
         return []
 
     def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
-        log.warning("%s: broke the protocol (%s)", self._log_name, error.code)
+        self._note_broken(error.code)
         connection.close([wire.Error(error.code, str(error))])
 
     def resume_writing(self, connection: Connection) -> None:
@@ -124,6 +124,10 @@ class EndpointSession(ABC):
                 raise ProtocolError("hello", "Only the first line can be a hello.")
             case _:  # a later version may send others
                 pass
+
+    def _note_broken(self, code: str) -> None:
+        """Logs a rule that this end has broken."""
+        log.warning("%s: broke the protocol (%s)", self._log_name, code)
 
     # -------------------------------------------------------------- for the sessions
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from pychat_client.classic import framing
+from pychat_client.classic.other_protocols import CODE as OTHER_PROTOCOL
 from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.errors import PermissionDeniedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import looks_like, printable
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
+from pychatd.caller_events import Event, note
 from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.model import (
@@ -43,7 +45,8 @@ CLASSIC_SECONDS = 600.0
 """How long a classic program's connection stays open after the end. The program reads only after its user has
 typed something, and crashes if the connection is closed by then."""
 
-log = logging.getLogger("pychatd")
+_LEFT = (CloseReason.CLOSED_BY_PEER, CloseReason.SYSTEM_ERROR)
+_EVENTS = {"not-authorized": Event.CERTIFICATE, OTHER_PROTOCOL: Event.OTHER_PROTOCOL}
 
 
 class PeerState(Enum):
@@ -97,6 +100,8 @@ class PeerSession(EndpointSession):
 
     def connection_lost(self, connection: Connection, why: str) -> None:
         self._cancel_deadline()
+        if self._state is PeerState.CONNECTED and connection.close_reason in _LEFT:
+            self._note(Event.SILENT, "left without a hello")
         for step in (self._deliver_leftovers, lambda: self._switchboard.peer_lost(self, why)):
             try:
                 step()
@@ -174,6 +179,7 @@ class PeerSession(EndpointSession):
             self._set_deadline(FINISH_SECONDS, self.connection.close)
 
     def reject_busy(self) -> None:
+        self._note(Event.BUSY, "refused, somebody else is talking or may come back")
         self._reject(wire.Busy(busy_words(self._switchboard.settings.grace)))
 
     def close_displaced(self) -> None:
@@ -340,7 +346,7 @@ class PeerSession(EndpointSession):
             case wire.Rejected():
                 self.connection.send([frame])
             case wire.Error(code):
-                log.warning("%s: says that we broke the protocol (%s)", self.address, printable(code[:20]))
+                self._note(Event.PROTOCOL, "says that we broke the protocol (%s)", printable(code[:20]))
                 self.connection.abort(CloseReason.REMOTE_ERROR)
             case _:
                 super()._handle_control(frame)
@@ -366,9 +372,16 @@ class PeerSession(EndpointSession):
     # -------------------------------------------------------------- trouble
 
     def _on_timeout(self) -> None:
-        log.info("%s: sent nothing in time", self.address)
+        self._note(Event.SILENT, "sent nothing in time")
         words = "You did not send a message in time. Call again when you are ready."
         self.connection.close([wire.Error("slow", words)])
+
+    def _note(self, event: Event, words: str, *values: object) -> None:
+        note(event, self.address, words, *values)
+
+    def _note_broken(self, code: str) -> None:
+        event = _EVENTS.get(code, Event.PROTOCOL)
+        note(event, self.address, "broke the protocol (%s)", code, level=logging.WARNING)
 
     def _journal_words(self, error: JournalError) -> str:
         keeps = "Your program keeps your messages until it can."

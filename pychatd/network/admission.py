@@ -26,11 +26,12 @@ from typing import Any, cast
 from pychat_client.errors import PermissionDeniedError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
+from pychatd.caller_events import Event, host_of, network_of, note
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.peer_session import HELLO_SECONDS, PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.identity import Identity
-from pychatd.network.places import Standing, choose, network_of
+from pychatd.network.places import Standing, choose
 from pychatd.settings import Settings
 
 CALLERS_PER_NETWORK = 8
@@ -91,11 +92,14 @@ class Admission:
         """Uses new settings; closes the connections of callers who are no longer on the allowlist."""
         self._settings = settings
         self._identity = identity
-        for connection in self.connections:
+        for pending in list(self._pending):
+            if (connection := pending.connection) is None:
+                continue
             try:
                 identity.name_of(connection.certificate())
             except PermissionDeniedError as error:
-                log.warning("A caller is no longer on the allowlist: connection closed")
+                words = "no longer on the allowlist: connection closed"
+                note(Event.CERTIFICATE, pending.host, words, level=logging.WARNING)
                 connection.close([wire.Error("not-authorized", str(error))])
 
     @property
@@ -112,14 +116,15 @@ class Admission:
             return
         pending = _Pending(host, network_of(host), asyncio.current_task())
         if not self._make_room(pending.network):
-            log.info("%s: refused, too many connections", host)
+            note(Event.CROWDED, host, "refused, too many connections")
             sock.close()
             return
         self._pending[pending] = None
         try:
             await self._serve(sock, pending)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            log.info("%s: not admitted: %s", host, str(error) or "no complete handshake in time")
+            why = str(error) or "no complete handshake in time"
+            note(_event_of(error, pending), host, "not admitted: %s", why)
         finally:
             sock.close()
             self._pending.pop(pending, None)
@@ -145,7 +150,7 @@ class Admission:
         conversation = self._switchboard.conversation
         if conversation is None or self._switchboard.peer is not None:
             return None
-        return network_of(conversation.address.rpartition(":")[0].strip("[]"))
+        return network_of(host_of(conversation.address))
 
     def _is_seated(self, pending: _Pending) -> bool:
         return pending.session is not None and pending.session is self._switchboard.peer
@@ -163,9 +168,11 @@ class Admission:
         async with asyncio.timeout(HELLO_SECONDS):
             first = await _peek(sock)
         if first is None:
+            note(Event.SILENT, pending.host, "closed the connection without a word")
             return
         secure = first == _CLIENT_HELLO
         if not secure and not self._accepts_plain(pending.host):
+            note(Event.PLAINTEXT, pending.host, "refused: it calls without encryption")
             words = "This service needs an encrypted connection: use 'pychat HOST PORT'."
             await _send_last(sock, f"{wire.Error('plaintext', words)}\n".encode())
             return
@@ -311,6 +318,15 @@ async def _send_last(sock: socket.socket, data: bytes) -> None:
             sock.shutdown(socket.SHUT_WR)
             while await loop.sock_recv(sock, 4096):
                 pass
+
+
+def _event_of(error: Exception, pending: _Pending) -> Event:
+    """Why a connection was not admitted."""
+    if pending.session is None:
+        return Event.SILENT
+    if isinstance(error, ssl.SSLError) and "CERTIFICATE" in (error.reason or ""):
+        return Event.CERTIFICATE
+    return Event.HANDSHAKE
 
 
 def address_of(name: tuple[str, int]) -> str:

@@ -1,15 +1,11 @@
-"""Which connection has to go when there is no place for a new one. Knows addresses and standings, no sockets."""
+"""Which connection has to go when there is no place for a new one. Knows standings, no sockets."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
 from enum import Enum
-from ipaddress import IPv4Address, ip_address, ip_network
 from typing import TypeVar
-
-IPV6_PREFIX = 64
-"""Bits of an IPv6 address that name its network: one host can use all addresses below it."""
 
 T = TypeVar("T")
 
@@ -20,16 +16,6 @@ class Standing(Enum):
     SILENT = "silent"  # not one byte
     UNPROVEN = "unproven"  # it talks, as any stranger can
     PROVEN = "proven"  # its certificate is on the list, or its token is that of a conversation
-
-
-def network_of(host: str) -> str:
-    """What counts as one address: an IPv4 address, also in its IPv6 form, or an IPv6 network."""
-    address = ip_address(host.partition("%")[0])
-    if isinstance(address, IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((address, IPV6_PREFIX), strict=False))
 
 
 def choose(standings: Mapping[T, Standing]) -> T | None:

@@ -26,11 +26,14 @@ from pychatd.network.admission import Admission, ConsoleAdmission, address_of
 from pychatd.network.identity import Identity
 from pychatd.network.identity import load as load_identity
 from pychatd.network.listeners import Listeners
-from pychatd.process import systemd
+from pychatd.process import logs, systemd
 from pychatd.settings import EVERYWHERE, UNSAFE_NO_SYNC, Settings
 
 PRUNE_SECONDS = 86400.0
 """How often conversations older than `keep`, a number of days, are removed."""
+
+LOG_SECONDS = 60.0
+"""How often the log tells how many lines of strangers it has left out."""
 
 RESTART_REQUIRED = ("listen", "exit_idle", "syslog")
 """The settings that a reload does not change (pychatd.toml(5))."""
@@ -85,7 +88,8 @@ class Server:
         for sock in self._listeners.tcp:
             self._listen(sock, self._callers.admit)
         self._listen(self._listeners.console, self._consoles.admit)
-        background_tasks = [asyncio.create_task(self._prune_daily()), asyncio.create_task(self._feed_watchdog())]
+        jobs = (self._prune_daily(), self._feed_watchdog(), self._count_log_lines())
+        background_tasks = [asyncio.create_task(job) for job in jobs]
         addresses = ", ".join(address_of(sock.getsockname()) for sock in self._listeners.tcp)
         self._log_warnings(self._settings, self._identity)
         log.info("pychatd serves on %s, console at %s", addresses, self._listeners.console_path)
@@ -98,12 +102,18 @@ class Server:
         for task in background_tasks:
             task.cancel()
         await self._finish()
+        logs.begin_minute()
         log.info("pychatd has stopped")
 
     async def _prune_daily(self) -> None:
         while True:
             await asyncio.sleep(PRUNE_SECONDS)
             self._switchboard.prune()
+
+    async def _count_log_lines(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_SECONDS)
+            logs.begin_minute()
 
     async def _feed_watchdog(self) -> None:
         """Tells systemd that we are not hung: from the event loop, so only while that runs."""

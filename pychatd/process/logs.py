@@ -1,13 +1,24 @@
-"""Where the daemon's log goes: the system log's socket, or stderr, which systemd writes into its journal."""
+"""Where the daemon's log goes: the system log's socket, systemd's journal, or stderr."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
+import sys
+from contextlib import suppress
 from pathlib import Path
 
+from pychatd.caller_events import Event
+from pychatd.process.log_limit import LogLimit
+
+JOURNAL = "/run/systemd/journal/socket"
+"""Where systemd's journal takes lines with fields."""
+
+PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
 log = logging.getLogger("pychatd")
+_limit = LogLimit()
 
 
 def log_to_syslog(path: Path, port: int) -> None:
@@ -15,9 +26,55 @@ def log_to_syslog(path: Path, port: int) -> None:
     _log_to(_syslog_handler(path, f"pychatd@{port}[{os.getpid()}]: "), "%(message)s")
 
 
-def log_to_stderr() -> None:
-    """Sends the log to stderr; if that is systemd's journal, each line begins with its priority (sd-daemon(3))."""
-    _log_to(logging.StreamHandler(), "%(prefix)s%(message)s" if _in_journal() else "%(levelname)s %(message)s")
+def log_to_stderr(port: int) -> None:
+    """Sends the log to stderr; or to systemd's journal, if stderr is that."""
+    if _in_journal():
+        _log_to(_JournalHandler(port), "%(message)s")
+    else:
+        _log_to(logging.StreamHandler(), "%(levelname)s %(message)s")
+
+
+def begin_minute() -> None:
+    """To be called each minute: writes how many lines were too many in the minute before."""
+    _limit.begin_minute()
+
+
+class _JournalHandler(logging.Handler):
+    """Sends lines with fields, in the native protocol of systemd's journal; PYCHAT_EVENT, PYCHAT_PEER and
+    PYCHAT_PORT are for searches. If that fails, the line goes to stderr with its priority (sd-daemon(3))."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._port = port
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        priority, message = PRIORITIES.get(record.levelname, 6), self.format(record)
+        data = [_field("MESSAGE", message), f"PRIORITY={priority}\nSYSLOG_IDENTIFIER=pychatd\n".encode()]
+        data += [_field(f"PYCHAT_{name}", text) for name, text in self._fields(record).items()]
+        try:
+            self._socket.sendto(b"".join(data), JOURNAL)
+        except OSError:
+            with suppress(OSError):
+                print(f"<{priority}>{message}", file=sys.stderr, flush=True)
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, str]:
+        """The fields of our own; those of a caller's event are from caller_events.note."""
+        fields = {"PORT": str(self._port)}
+        if isinstance(event := getattr(record, "event", None), Event):
+            fields |= {"EVENT": event.value, "PEER": getattr(record, "peer", "")}
+        if more := getattr(record, "more", None):
+            fields["MORE"] = str(more)
+        return fields
+
+
+def _field(name: str, text: str) -> bytes:
+    """One field of the journal's native protocol, which needs the length of what has several lines."""
+    data = text.encode(errors="replace")
+    if b"\n" not in data:
+        return f"{name}=".encode() + data + b"\n"
+    return name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
 
 
 def _syslog_handler(path: Path, ident: str) -> logging.Handler:
@@ -48,13 +105,7 @@ def _in_journal() -> bool:
 
 
 def _log_to(handler: logging.Handler, layout: str) -> None:
-    priorities = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
-
-    def add_prefix(record: logging.LogRecord) -> bool:
-        record.prefix = f"<{priorities.get(record.levelname, 6)}>"
-        return True
-
-    handler.addFilter(add_prefix)
+    handler.addFilter(_limit)
     handler.setFormatter(logging.Formatter(layout))
     logging.raiseExceptions = False  # no tracebacks when syslog is gone
     log.handlers[:] = [handler]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import logging.handlers
 import os
 import secrets
 import signal
@@ -17,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import BusyError, PermissionDeniedError
+from pychatd.caller_events import Event, note
 from pychatd.process import logs, systemd
+from pychatd.process.log_limit import FIRST, KEYS_MAX, LogLimit
 from pychatd.process.pidfile import Pidfile, holder
 from tests.support.as_nobody import as_nobody, public_directory
 from tests.support.socket_passing import passing
@@ -410,6 +413,7 @@ def test_stderr_has_priorities_if_it_is_the_journal(
     plain: str,
     prefixed: str,
 ) -> None:
+    monkeypatch.setattr(logs, "JOURNAL", "/nonexistent/socket")
     here = os.fstat(2)
     for stream, logged in (
         (f"{here.st_dev}:{here.st_ino}", prefixed),
@@ -417,6 +421,88 @@ def test_stderr_has_priorities_if_it_is_the_journal(
         ("", plain),
     ):
         monkeypatch.setenv("JOURNAL_STREAM", stream)
-        logs.log_to_stderr()
+        logs.log_to_stderr(7000)
         log.log(level, "words")
         assert capfd.readouterr().err == logged
+
+
+# ------------------------------------------------------------------ events of callers
+
+
+@pytest.fixture
+def journal(
+    tmp_path: Path, listener: socket.socket, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> socket.socket:
+    """The socket of systemd's journal, while the daemon's log goes there."""
+    listener.bind(str(tmp_path / "journal"))
+    here = os.fstat(2)
+    monkeypatch.setattr(logs, "JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.setattr(logs, "_limit", LogLimit())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{here.st_dev}:{here.st_ino}")
+    logs.log_to_stderr(7000)
+    return listener
+
+
+@pytest.fixture
+def lines(log: logging.Logger) -> Callable[[], list[str]]:
+    """The texts that pass the limit, since the last time."""
+    handler = logging.handlers.BufferingHandler(100_000)
+    handler.addFilter(limit := LogLimit())
+    log.handlers[:], log.propagate = [handler], False
+    log.setLevel(logging.INFO)
+
+    def taken() -> list[str]:
+        texts = [record.getMessage() for record in handler.buffer]
+        handler.flush()
+        return texts
+
+    def after_a_minute() -> list[str]:
+        limit.begin_minute()
+        return taken()
+
+    return after_a_minute
+
+
+def test_an_event_has_fields_in_the_journal(journal: socket.socket) -> None:
+    note(Event.BUSY, "[2001:db8::1]:40000", "refused")
+    assert journal.recv(1000).decode() == (
+        "MESSAGE=[2001:db8::1]:40000: refused\nPRIORITY=6\nSYSLOG_IDENTIFIER=pychatd\nPYCHAT_PORT=7000\n"
+        "PYCHAT_EVENT=busy\nPYCHAT_PEER=2001:db8::1\n"
+    )
+
+
+def test_a_text_of_several_lines_stays_one_field(journal: socket.socket, log: logging.Logger) -> None:
+    log.error("one\ntwo")
+    text = b"one\ntwo"
+    assert journal.recv(1000).startswith(b"MESSAGE\n" + len(text).to_bytes(8, "little") + text + b"\nPRIORITY=3\n")
+
+
+def test_many_events_of_one_address_are_counted(lines: Callable[[], list[str]]) -> None:
+    for number in range(2315):
+        note(Event.BUSY, f"198.51.100.7:{number}", "refused")
+        note(Event.BUSY, f"[2001:db8::{number:x}]:1", "refused")
+    note(Event.SILENT, "198.51.100.7:1", "left")
+    note(Event.BUSY, "198.51.100.8:1", "refused")
+    found = lines()
+    assert len([line for line in found if line.endswith(": refused")]) == 2 * FIRST + 1
+    assert found[-2:] == [
+        "198.51.100.7: 2,310 more like this (busy) in the last minute",
+        "2001:db8::/64: 2,310 more like this (busy) in the last minute",
+    ]
+    assert "198.51.100.7:1: left" in found
+    note(Event.BUSY, "198.51.100.7:1", "refused")
+    assert lines() == ["198.51.100.7:1: refused"]
+
+
+def test_many_addresses_are_counted_together(lines: Callable[[], list[str]]) -> None:
+    for number in range(10 * KEYS_MAX):
+        note(Event.SILENT, f"10.0.{number // 256}.{number % 256}", "left")
+    found = lines()
+    assert len(found) == KEYS_MAX + FIRST + 1
+    assert found[-1] == f"other addresses: {9 * KEYS_MAX - FIRST:,} more like this (silent) in the last minute"
+
+
+def test_lines_without_a_caller_are_never_dropped(lines: Callable[[], list[str]], log: logging.Logger) -> None:
+    for _ in range(100):
+        log.info("words")
+    assert len(lines()) == 100

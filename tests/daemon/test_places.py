@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from pychatd.network.places import Standing, choose, network_of
+from pychatd.caller_events import host_of, network_of
+from pychatd.network.places import Standing, choose
 
 SILENT, UNPROVEN, PROVEN = Standing
 
@@ -37,6 +38,19 @@ def test_addresses_of_one_network_count_as_one(one: str, other: str) -> None:
 )
 def test_other_addresses_count_on_their_own(one: str, other: str) -> None:
     assert network_of(one) != network_of(other)
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("198.51.100.7:40000", "198.51.100.7"),
+        ("198.51.100.7", "198.51.100.7"),
+        ("[2001:db8::1]:40000", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_the_host_of_an_address(address: str, host: str) -> None:
+    assert host_of(address) == host
 
 
 def goes(**counts: int) -> set[str]:

@@ -1,0 +1,53 @@
+"""What the log says about callers: events with a name and an address, which logs.py can count and search.
+
+All kinds of events are here; docs/systemd.md tells administrators what they mean.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from ipaddress import IPv4Address, ip_address, ip_network
+
+IPV6_PREFIX = 64
+"""Bits of an IPv6 address that name its network: one host can use all addresses below it."""
+
+log = logging.getLogger("pychatd")
+
+
+class Event(Enum):
+    """Why a caller did not get in, or did not stay; the value is PYCHAT_EVENT in systemd's journal."""
+
+    BUSY = "busy"  # somebody else has the seat
+    CERTIFICATE = "certificate"  # none, or not one of the list
+    CROWDED = "crowded"  # too many connections
+    HANDSHAKE = "handshake"  # TLS failed
+    OTHER_PROTOCOL = "other-protocol"  # no chat program
+    PLAINTEXT = "plaintext"  # TLS is needed
+    PROTOCOL = "protocol"  # a rule of docs/protocol.md was broken
+    SILENT = "silent"  # it did not say what was expected, in time or at all
+
+
+def note(
+    event: Event, address: str, words: str, *values: object, level: int = logging.INFO, more: int | None = None
+) -> None:
+    """Logs an event of a caller. address: with or without a port; more: the line stands for so many events."""
+    fields = {"event": event, "peer": host_of(address), "more": more}
+    log.log(level, f"%s: {words}", address, *values, extra=fields)
+
+
+def host_of(address: str) -> str:
+    """An address without its port: "198.51.100.7:40000" and "[2001:db8::1]:40000" have one."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address if address.count(":") != 1 else address.partition(":")[0]
+
+
+def network_of(host: str) -> str:
+    """What counts as one address: an IPv4 address, also in its IPv6 form, or an IPv6 network."""
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, IPV6_PREFIX), strict=False))
