@@ -35,7 +35,17 @@ UNSENT_MAX = 1 << 20
 BATCH_MAX = 1 << 16
 """Bytes that `send` collects at most before it writes them, so that `writable` turns False in time."""
 
-_READ_SIZE = 1 << 16
+READ_MAX = 1 << 16
+"""Bytes that are read at a time."""
+
+DISCARD_MAX = 1 << 18
+"""Bytes that we read and throw away after our last line: more than a program has under way that waits for acks, of
+100 messages. Then nothing more is read."""
+
+
+TLS_UNREAD = (20 << 10, 32 << 10)
+"""Bytes of TLS below which asyncio reads on, and above which it stops, while we do not read. It needs room for one
+record, of 16 KiB. By default it takes 256 KiB of each connection."""
 
 
 class TransportState(Enum):
@@ -47,6 +57,15 @@ class TransportState(Enum):
     CLOSING = auto()
     """We send nothing more, and throw away what still arrives."""
     CLOSED = auto()
+
+
+class _Pause(Enum):
+    """Why a connection is not read."""
+
+    OWNER = auto()
+    """The owner has enough for now."""
+    PACE = auto()
+    """It has been read too fast."""
 
 
 class CloseReason(Enum):
@@ -80,6 +99,17 @@ class Owner(Protocol):
         """The connection has ended; `why` is a clause for a user, `connection.close_reason` is for programs."""
 
 
+class Pace(Protocol):
+    """How fast a connection is read."""
+
+    @property
+    def read_max(self) -> int:
+        """Bytes that the next read may bring, at most READ_MAX."""
+
+    def pause_after(self, data: bytes) -> float:
+        """Counts a read, after its frames have been handled. Returns for how many seconds nothing is read."""
+
+
 class WriteBatch:
     """Collects what is sent while one read is handled, so that each connection needs one write for it.
 
@@ -107,8 +137,15 @@ class WriteBatch:
 class Connection(asyncio.BufferedProtocol):
     """One live connection."""
 
-    def __init__(self, owner: Owner, codec: Codec | None = None, batch: WriteBatch | None = None) -> None:
-        """batch: shared with the connections whose reads make this one send; by default its own."""
+    def __init__(
+        self,
+        owner: Owner,
+        codec: Codec | None = None,
+        batch: WriteBatch | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        """batch: shared with the connections whose reads make this one send, by default its own; pace: by default
+        everything is read as it comes."""
         self.owner = owner
         self.codec: Codec = codec or LineCodec()
         self.state = TransportState.CONNECTING
@@ -118,12 +155,16 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = memoryview(b"")  # allocated in connection_made
         self._batch = batch or WriteBatch()
+        self._pace = pace
+        self._pauses: set[_Pause] = set()
+        self._discarded = 0  # bytes that have come after our last line
         self._unsent: list[bytes] = []  # lines that `send` has collected for the next flush
         self._unsent_bytes = 0
         self._last_received = 0.0
         self._pinged = False
         self._timer: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
+        self._rest: asyncio.TimerHandle | None = None
 
     # -------------------------------------------------------------- for the owner
 
@@ -166,8 +207,8 @@ class Connection(asyncio.BufferedProtocol):
         """Sends the last frames, and closes when the other side has read them, or after `seconds`
         (default: FINISH_SECONDS).
 
-        Meanwhile we read and throw away what the other side still sends: closing a socket with unread data
-        resets the connection, and the last line could be lost.
+        Meanwhile we read and throw away what the other side still sends, up to DISCARD_MAX: closing a socket with
+        unread data resets the connection, and the last line could be lost.
         """
         transport = self._transport
         if transport is None or self.state is not TransportState.OPEN:
@@ -176,6 +217,9 @@ class Connection(asyncio.BufferedProtocol):
         self.flush()
         self.state = TransportState.CLOSING
         self.close_reason = CloseReason.CLOSED_HERE
+        if self._pauses:
+            self._pauses.clear()
+            transport.resume_reading()
         self._set_timer(FINISH_SECONDS if seconds is None else seconds, transport.abort)
         if transport.can_write_eof():
             with suppress(OSError):  # the other side has reset the connection: asyncio reports that soon
@@ -183,12 +227,13 @@ class Connection(asyncio.BufferedProtocol):
         else:
             transport.close()
 
-    def pause_reading(self, seconds: float) -> None:
-        """Leaves incoming data in the socket for a while."""
-        transport = self._open_transport()
-        if transport is not None:
-            transport.pause_reading()
-            asyncio.get_running_loop().call_later(seconds, transport.resume_reading)
+    def pause_reading(self) -> None:
+        """Leaves incoming data in the socket until `resume_reading`."""
+        self._pause(_Pause.OWNER)
+
+    def resume_reading(self) -> None:
+        """The owner takes more again."""
+        self._resume(_Pause.OWNER)
 
     def abort(self, reason: CloseReason = CloseReason.CLOSED_HERE) -> None:
         """Ends the connection at once."""
@@ -218,22 +263,32 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._buffer = memoryview(bytearray(_READ_SIZE))  # asyncio's TLS writes into slices of it
+        self._buffer = memoryview(bytearray(READ_MAX))  # asyncio's TLS writes into slices of it
         if self.state is TransportState.CLOSING:  # aborted before it was made
             transport.abort()
             return
         self.state = TransportState.OPEN
         self.writable = True
+        if (limit := getattr(transport, "set_read_buffer_limits", None)) is not None:  # TLS
+            limit(low=TLS_UNREAD[0], high=TLS_UNREAD[1])
         if (sock := self.socket()) is not None and sock.family != socket.AF_UNIX:
             tcp.set_options(sock, PING_AFTER, PONG_WITHIN)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
+        return self._buffer if self._pace is None else self._buffer[: self._pace.read_max]
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self.state is TransportState.OPEN:
-            self._last_received = asyncio.get_running_loop().time()
-            self._read(self.codec.feed(bytes(self._buffer[:nbytes])))
+        if self.state is not TransportState.OPEN:
+            self._discard(nbytes)
+            return
+        self._last_received = asyncio.get_running_loop().time()
+        data = bytes(self._buffer[:nbytes])
+        self._read(self.codec.feed(data))
+        if self._pace is not None and (seconds := self._pace.pause_after(data)):
+            self._pause(_Pause.PACE)
+            if self._rest is not None:
+                self._rest.cancel()
+            self._rest = asyncio.get_running_loop().call_later(seconds, self._resume, _Pause.PACE)
 
     def eof_received(self) -> bool:
         if self.state is TransportState.OPEN:
@@ -251,7 +306,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.state is TransportState.OPEN and self.codec.patience is not None:
             self._read(self.codec.silence())  # the last bytes have arrived
-        for timer in (self._timer, self._silence):
+        for timer in (self._timer, self._silence, self._rest):
             if timer is not None:
                 timer.cancel()
         self._transport = None
@@ -272,6 +327,24 @@ class Connection(asyncio.BufferedProtocol):
         """The transport, if it still takes something."""
         transport = self._transport
         return None if transport is None or transport.is_closing() else transport
+
+    def _pause(self, why: _Pause) -> None:
+        if self.state is TransportState.OPEN and (transport := self._open_transport()) is not None:
+            self._pauses.add(why)
+            transport.pause_reading()
+
+    def _resume(self, why: _Pause) -> None:
+        """Reads again, if nothing else is against it."""
+        if why not in self._pauses:
+            return
+        self._pauses.remove(why)
+        if not self._pauses and (transport := self._open_transport()) is not None:
+            transport.resume_reading()
+
+    def _discard(self, nbytes: int) -> None:
+        self._discarded += nbytes
+        if self._discarded > DISCARD_MAX and (transport := self._open_transport()) is not None:
+            transport.pause_reading()
 
     def _read(self, source: Iterator[wire.Frame]) -> None:
         """Handles one read; then sends all that its handling has made connections send."""
@@ -308,11 +381,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def _silent(self) -> None:
         self._silence = None
-        if self.state is TransportState.OPEN:
+        if self._pauses:  # it may have sent more, which we have not read
+            self._await_silence()
+        elif self.state is TransportState.OPEN:
             self._read(self.codec.silence())
 
     def _check_alive(self) -> None:
         loop = asyncio.get_running_loop()
+        if self._pauses:  # it may have sent something, which we have not read
+            self._last_received = loop.time()
         silence = loop.time() - self._last_received
         if silence < PING_AFTER:
             self._pinged = False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import LATE, Sign, Signs
-from pychat_client.transport.connection import Connection
+from pychat_client.transport.connection import Connection, Pace, TransportState
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.switchboard import Switchboard
 
@@ -20,9 +20,9 @@ log = logging.getLogger("pychatd")
 class EndpointSession(ABC):
     """Owns a connection, and hands what it receives to the switchboard."""
 
-    def __init__(self, switchboard: Switchboard, log_name: str) -> None:
-        """log_name: what the log calls this end."""
-        self.connection = Connection(self, batch=switchboard.write_batch)
+    def __init__(self, switchboard: Switchboard, log_name: str, pace: Pace | None = None) -> None:
+        """log_name: what the log calls this end; pace: how fast it is read."""
+        self.connection = Connection(self, batch=switchboard.write_batch, pace=pace)
         self._switchboard = switchboard
         self._log_name = log_name
         self._signals = Signs(slack=LATE)
@@ -31,10 +31,13 @@ class EndpointSession(ABC):
     # -------------------------------------------------------------- from the connection (connection.Owner)
 
     def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
-        """Handles the frames of one read. Messages that follow each other are stored in one transaction."""
+        """Handles the frames of one read, until the connection closes. Messages that follow each other are stored
+        in one transaction."""
         try:
             messages: list[wire.Message] = []
             for frame in frames if self._greeted else self._greet_first(frames):
+                if connection.state is not TransportState.OPEN:
+                    return
                 if isinstance(frame, wire.Message):
                     messages.append(frame)
                 else:

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from enum import Enum
+from itertools import islice
 
 from pychat_client.classic import framing
 from pychat_client.classic.other_protocols import CODE as OTHER_PROTOCOL
@@ -18,7 +19,13 @@ from pychat_client.errors import PermissionDeniedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import looks_like, printable
-from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
+from pychat_client.transport.connection import (
+    FINISH_SECONDS,
+    READ_MAX,
+    CloseReason,
+    Connection,
+    TransportState,
+)
 from pychatd.caller_events import Event, note
 from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
@@ -30,6 +37,7 @@ from pychatd.conversation.model import (
     hash_certificate,
     hash_token,
 )
+from pychatd.conversation.reading_price import STRANGER_READ, ReadingPrice
 from pychatd.conversation.switchboard import Switchboard
 
 HELLO_SECONDS = 120.0
@@ -37,9 +45,6 @@ HELLO_SECONDS = 120.0
 
 FIRST_MESSAGE_SECONDS = 600.0
 """Time from the hello to the first message: enough to think, but no connection is kept for nothing."""
-
-PAUSE_MAX = 5.0
-"""Seconds for which a peer that sends too much is not read: far less than what makes a connection dead."""
 
 CLASSIC_SECONDS = 600.0
 """How long a classic program's connection stays open after the end. The program reads only after its user has
@@ -79,7 +84,7 @@ class PeerSession(EndpointSession):
         secure: bool,
     ) -> None:
         """name_of: gives the name of a certificate, where a list says who may call; secure: it calls over TLS."""
-        super().__init__(switchboard, address)
+        super().__init__(switchboard, address, pace=self)
         self.connection.use_codec(ScreeningCodec(self.connection.use_codec))
         self.address = address
         self.secure = secure
@@ -90,23 +95,60 @@ class PeerSession(EndpointSession):
         self._opening: Opening | None = None
         self._sent = 0  # the operator's messages sent over this connection, or received by the peer before
         self._queue = ClassicQueue()
+        self._price = ReadingPrice()
+        self._inbox: list[wire.Frame] = []  # what was read, and waits because of `rate`
+        self._inbox_timer: asyncio.TimerHandle | None = None
         self._set_deadline(HELLO_SECONDS, self._on_timeout)
 
     # -------------------------------------------------------------- from the connection
 
     def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
-        """An ack does not separate messages here: all messages of one read go into one transaction."""
-        super().frames_received(connection, frames if len(frames) == 1 else _acks_last(frames))
+        """An ack does not separate messages here: all messages of one read go into one transaction, unless there
+        are too many for `rate`."""
+        self._inbox += frames if len(frames) == 1 else _acks_last(frames)
+        if self._inbox_timer is None:
+            self._take_frames()
+
+    def _take_frames(self) -> None:
+        """Handles what was read, as fast as `rate` allows. Meanwhile all that follows stays in the socket."""
+        self._inbox_timer = None
+        while self._inbox and self.connection.state is TransportState.OPEN:
+            if seconds := self._switchboard.pause_for(self):
+                self._inbox_timer = asyncio.get_running_loop().call_later(seconds, self._take_frames)
+                self.connection.pause_reading()
+                return
+            end = _end_of_slice(self._inbox, self._switchboard.messages_at_once)
+            frames, self._inbox = self._inbox[:end], self._inbox[end:]
+            super().frames_received(self.connection, frames)
+        self._inbox = []
+        self.connection.resume_reading()
 
     def connection_lost(self, connection: Connection, why: str) -> None:
         self._cancel_deadline()
         if self._state is PeerState.CONNECTED and connection.close_reason in _LEFT:
             self._note(Event.SILENT, "left without a hello")
+        if self._inbox_timer is not None:
+            self._inbox_timer.cancel()
+        if self._opening is not None and self._opening.classic:  # nobody else has these any more
+            self._queue.add([frame for frame in self._inbox if isinstance(frame, wire.Message)])
         for step in (self._deliver_leftovers, lambda: self._switchboard.peer_lost(self, why)):
             try:
                 step()
             except JournalError as error:
                 self._switchboard.journal_failed(error)
+
+    # -------------------------------------------------------------- from the connection (connection.Pace)
+
+    @property
+    def read_max(self) -> int:
+        return READ_MAX if self._switchboard.peer is self else STRANGER_READ
+
+    def pause_after(self, data: bytes) -> float:
+        now = asyncio.get_running_loop().time()
+        shown = 0 if self._conversation is None else self._conversation.shown[Role.PEER]
+        if self._switchboard.peer is self:
+            return self._price.of_peer(data, shown, now)
+        return self._price.of_stranger(data, shown, self._switchboard.settings.callers, now)
 
     # -------------------------------------------------------------- from admission
 
@@ -293,9 +335,7 @@ class PeerSession(EndpointSession):
     # -------------------------------------------------------------- what it sends
 
     def _say(self, messages: Sequence[wire.Message]) -> None:
-        if pause := self._switchboard.throttle(len(messages)):  # what it sends stays in its socket meanwhile
-            self.connection.pause_reading(min(pause, PAUSE_MAX))
-        if self._state in (PeerState.LEFT, PeerState.REJECTED):
+        if self._state is PeerState.LEFT:
             return
         opening = self.opening
         if self._conversation is None:
@@ -391,6 +431,12 @@ class PeerSession(EndpointSession):
 def _is_older(hello: wire.Hello, call: int) -> bool:
     """Whether the same program has made a newer call, number `call`, which overtook this one."""
     return 0 < (hello.call or 0) < call
+
+
+def _end_of_slice(frames: Sequence[wire.Frame], messages: int | None) -> int:
+    """How many of `frames` come before message number `messages` + 1."""
+    places = (index for index, frame in enumerate(frames) if isinstance(frame, wire.Message))
+    return next(islice(places, messages, None), len(frames)) if messages else len(frames)
 
 
 def _acks_last(frames: list[wire.Frame]) -> list[wire.Frame]:

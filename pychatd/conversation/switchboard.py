@@ -35,6 +35,12 @@ JOURNAL_DAMAGED = "the journal was damaged"
 REPLACED = "no reconnection in time, and somebody else called"
 """Why the daemon itself ends a conversation. Both users read it behind "NAME ended the conversation: "."""
 
+RATE_BURST = 0.25
+"""Seconds' worth of `rate` that may be stored at once after a pause: what a program had to keep comes soon."""
+
+RATE_SLICE = 0.1
+"""Seconds' worth of `rate` in one transaction, if more messages come at once."""
+
 STOPPING = "The daemon is stopping. The conversation is kept, and continues when the daemon is back."
 
 log = logging.getLogger("pychatd")
@@ -63,7 +69,7 @@ class Switchboard:
         self.write_batch = WriteBatch()  # of the connections of both sides
         self._seat_kept_until = 0.0  # by the loop's clock
         self._changed = changed
-        self._tokens = TokenBucket()  # one for all peers: a new connection gains nothing
+        self._account = TokenBucket()  # of the conversation: a new connection of its peer gains nothing
         self._health = JournalHealth(self.broadcast)
         self.prune()
         self._resume_running()
@@ -120,7 +126,8 @@ class Switchboard:
         older, self.peer = self.peer, caller
         if older is not None:
             older.close_displaced()
-        self.conversation = conversation
+        if self.conversation is not conversation:
+            self.conversation, self._account = conversation, TokenBucket()
         conversation.note_call(caller.opening.call)
         self.waiting_callers.discard(caller)
         for other in list(self.waiting_callers):
@@ -135,10 +142,21 @@ class Switchboard:
             self.operator.send_presence()
         self._changed()
 
-    def throttle(self, count: int) -> float:
-        """Counts `count` messages of a peer. Returns for how many seconds the peer should not be read."""
+    def pause_for(self, caller: PeerPort) -> float:
+        """For how many seconds no message of `caller` should be stored. Nobody pays for what others have sent."""
+        return self._charge(0) if caller is self.peer else 0.0
+
+    @property
+    def messages_at_once(self) -> int | None:
+        """How many messages of a caller are stored together; None for any number."""
+        return max(1, round(self.settings.rate * RATE_SLICE)) if self.settings.rate else None
+
+    def _charge(self, count: int) -> float:
+        """Charges the conversation for `count` stored messages of its peer. Returns until when it is in debt."""
         rate = self.settings.rate
-        return self._tokens.spend(count, rate, asyncio.get_running_loop().time()) if rate else 0.0
+        if not rate:
+            return 0.0
+        return self._account.spend(count, rate, rate * RATE_BURST, asyncio.get_running_loop().time())
 
     def max_text_bytes(self) -> int | None:
         """How many bytes of text the peer's program takes in one message; None for any number."""
@@ -161,6 +179,7 @@ class Switchboard:
             if self.peer is not caller:
                 caller.join(conversation)
                 self.take_seat(caller, conversation)
+            self._charge(len(entries))
             caller.acknowledge(entries)
             if self.operator is not None:
                 self.operator.deliver(entries)

@@ -18,6 +18,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX, Codec, LineCodec
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import CONTROL, MESSAGE_MAX
+from pychat_client.transport.connection import Connection
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.switchboard import Switchboard
@@ -120,11 +121,27 @@ class _Transport(asyncio.Transport):
     def write_eof(self) -> None:
         pass
 
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
     def close(self) -> None:
         self._closed = True
 
     def abort(self) -> None:
         self._closed = True
+
+
+def _receive(connection: Connection, data: bytes) -> None:
+    """Data arrives, though the connection may have asked for a pause."""
+    while data:
+        buffer = connection.get_buffer(len(data))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        connection.buffer_updated(size)
+        data = data[size:]
 
 
 def _let_in(certificate: bytes | None) -> str | None:
@@ -163,9 +180,7 @@ class Admission:
         connection, transport = caller.connection, _Transport()
         connection.connection_made(transport)
         for piece in pieces(data):
-            buffer = connection.get_buffer(len(piece))
-            buffer[: len(piece)] = piece
-            connection.buffer_updated(len(piece))
+            _receive(connection, piece)
             await asyncio.sleep(0)
         connection.eof_received()
         connection.connection_lost(None)

@@ -33,7 +33,7 @@ class InProcessService:
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
         self.file = directory / "journal.db"
         self._settings = Settings(7000, **settings)
-        self._connections: list[Connection] = []
+        self.connections: list[Connection] = []
         self._raws: list[AsyncEnd] = []
         self._open()
 
@@ -44,10 +44,10 @@ class InProcessService:
     async def close(self) -> None:
         for raw in self._raws:
             raw.hang_up()
-        for connection in self._connections:
+        for connection in self.connections:
             connection.abort()
             await connection.closed
-        self._connections, self._raws = [], []
+        self.connections, self._raws = [], []
         self.journal.close()
 
     async def restart(self) -> None:
@@ -59,7 +59,7 @@ class InProcessService:
         return self._remember(owner.connection, await attach(owner.connection))
 
     def _remember(self, connection: Connection, raw: R) -> R:
-        self._connections.append(connection)
+        self.connections.append(connection)
         self._raws.append(raw)
         return raw
 
@@ -131,14 +131,14 @@ class InProcessService:
 
     async def closed(self, raw: AsyncEnd) -> None:
         """Waits until the daemon has closed its end."""
-        await self._connections[self._raws.index(raw)].closed
+        await self.connections[self._raws.index(raw)].closed
 
     def is_closed(self, raw: AsyncEnd) -> bool:
-        return self._connections[self._raws.index(raw)].closed.done()
+        return self.connections[self._raws.index(raw)].closed.done()
 
     def transport(self, raw: AsyncEnd) -> asyncio.Transport:
         """The daemon's end of a connection."""
-        transport = self._connections[self._raws.index(raw)]._transport
+        transport = self.connections[self._raws.index(raw)]._transport
         assert transport is not None
         return transport
 
