@@ -68,13 +68,35 @@ INSERT INTO conversation_2 (id, token, certificate, handle, address, turns, star
 DROP TABLE conversation;
 ALTER TABLE conversation_2 RENAME TO conversation;
 """
-_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2)
+_SCHEMA_3 = """
+ALTER TABLE conversation ADD COLUMN peer_count INTEGER NOT NULL DEFAULT 0; -- its messages, from its end on
+ALTER TABLE conversation ADD COLUMN operator_count INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN peer_forgotten INTEGER NOT NULL DEFAULT 0; -- so many have no text any more
+ALTER TABLE conversation ADD COLUMN operator_forgotten INTEGER NOT NULL DEFAULT 0;
+UPDATE conversation SET
+    peer_count = (SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'peer'),
+    operator_count = (SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'operator')
+    WHERE ended IS NOT NULL;
+CREATE INDEX conversation_running ON conversation (id) WHERE ended IS NULL;
+CREATE INDEX conversation_unseen ON conversation (id) WHERE ended IS NULL OR operator_shown < peer_count;
+CREATE INDEX conversation_shown ON conversation (ended)
+    WHERE operator_shown >= peer_count AND peer_shown >= operator_count;
+"""
+_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 """Script i changes a file of user_version i to i + 1."""
 
 _INSERT_MESSAGE = (
     "INSERT INTO message (conversation, seq, role, n, handle, text, time, console) VALUES (?,?,?,?,?,?,?,?)"
 )
-_COLUMNS = "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate"
+_PEER_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'peer')"
+_OPERATOR_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'operator')"
+_COLUMNS = (
+    "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate,"
+    f" {_PEER_COUNT}, {_OPERATOR_COUNT}"
+)
+_UNSEEN = "(ended IS NULL OR operator_shown < peer_count)"
+_SHOWN = "operator_shown >= peer_count AND peer_shown >= operator_count"
+"""The conditions of the indexes, as SQLite has to find them in a query to use these."""
 
 CACHE_KIB = 256
 """Pages of the file kept in memory: enough for the last messages and their index. SQLite's default of 2 MiB is
@@ -82,6 +104,9 @@ not faster."""
 
 BATCH = 200
 """Messages read at a time: about as many as a transport takes before it asks for a pause."""
+
+PIECE = 500
+"""Messages that are removed at a time: a few milliseconds, in which the service does nothing else."""
 
 
 class Journal:
@@ -126,7 +151,8 @@ class Journal:
         if conversation.id:
             with self._transaction():
                 self._db.execute(
-                    "UPDATE conversation SET ended = ?, reason = ? WHERE id = ?",
+                    f"UPDATE conversation SET ended = ?, reason = ?, peer_count = {_PEER_COUNT},"  # noqa: S608 -- constants only
+                    f" operator_count = {_OPERATOR_COUNT} WHERE id = ?",
                     (_millis(now), reason, conversation.id),
                 )
                 self._update_shown(conversation)
@@ -138,33 +164,62 @@ class Journal:
             with self._transaction():
                 self._update_shown(conversation)
 
-    def forget_text(self, conversation: Conversation, role: Role, count: int) -> None:
-        """Removes the text of the first `count` messages of `role`, which the other side has seen. Their
-        places stay. Raises JournalError."""
+    def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
+        """Removes the text of the first `count` messages of `role`, which the other side has seen: the next piece.
+        Returns whether there are more. Their places stay. Raises JournalError."""
+        column = f"{role.value}_forgotten"
         with self._transaction():
             self._update_shown(conversation)
+            found = self._db.execute(
+                f"SELECT {column} FROM conversation WHERE id = ?",  # noqa: S608 -- constants only
+                (conversation.id,),
+            ).fetchone()
+            forgotten = count if found is None else int(found[0])
+            until = min(count, forgotten + PIECE)
             self._db.execute(
-                "UPDATE message SET text = '' WHERE conversation = ? AND role = ? AND n <= ? AND text <> ''",
-                (conversation.id, role.value, count),
+                "UPDATE message SET text = '' WHERE conversation = ? AND role = ? AND n > ? AND n <= ?",
+                (conversation.id, role.value, forgotten, until),
+            )
+            self._db.execute(
+                f"UPDATE conversation SET {column} = max({column}, ?) WHERE id = ?",  # noqa: S608 -- constants only
+                (until, conversation.id),
             )
         self._empty_wal()
+        return until < count
 
-    def prune(self, before: datetime) -> int:
-        """Removes the conversations that ended before a time, and returns how many. Keeps those with a message
-        that has not been shown: its sender was told that it is stored. Raises JournalError."""
-        old = (
-            "ended < ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE conversation = id"
-            " AND (role = 'peer' AND n > operator_shown OR role = 'operator' AND n > peer_shown))"
-        )
+    def prune(self, before: datetime) -> tuple[int, bool]:
+        """Removes what is left of the conversations that ended before a time: the next piece. Returns how many
+        conversations that were, and whether there are more. Keeps those with a message that has not been shown:
+        its sender was told that it is stored. Raises JournalError."""
+        removed, room = 0, PIECE
         with self._transaction():
-            self._db.execute(
-                f"DELETE FROM message WHERE conversation IN (SELECT id FROM conversation WHERE {old})",  # noqa: S608 -- constants only
-                (_millis(before),),
-            )
-            removed = self._db.execute(f"DELETE FROM conversation WHERE {old}", (_millis(before),)).rowcount  # noqa: S608 -- constants only
-        if removed:
+            while room > 0 and (number := self._old(before)) is not None:
+                deleted = self._delete_messages(number, room)
+                if deleted < room:
+                    self._db.execute("DELETE FROM conversation WHERE id = ?", (number,))
+                    removed += 1
+                else:  # nobody resumes what is there in part
+                    self._db.execute("UPDATE conversation SET token = NULL WHERE id = ?", (number,))
+                room -= deleted + 1
+        if room < PIECE:
             self._empty_wal()
-        return removed
+        return removed, room <= 0
+
+    def _old(self, before: datetime) -> int | None:
+        """A conversation that ended before a time, and of which each side has seen all."""
+        found = self._db.execute(
+            f"SELECT id FROM conversation INDEXED BY conversation_shown WHERE ended < ? AND {_SHOWN} LIMIT 1",  # noqa: S608 -- constants only
+            (_millis(before),),
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def _delete_messages(self, number: int, limit: int) -> int:
+        """Deletes the first messages that conversation `number` still has, up to `limit`. Returns how many."""
+        return self._db.execute(
+            "DELETE FROM message WHERE conversation = ?1"
+            " AND seq < (SELECT min(seq) FROM message WHERE conversation = ?1) + ?2",
+            (number, limit),
+        ).rowcount
 
     def _empty_wal(self) -> None:
         """Empties the write-ahead log, which still has the text that was removed."""
@@ -175,7 +230,7 @@ class Journal:
 
     def running(self) -> Conversation | None:
         """The conversation that has not ended, if there is one."""
-        return self._one("ended IS NULL ORDER BY id DESC LIMIT 1")
+        return self._one("ended IS NULL ORDER BY id DESC LIMIT 1", index="conversation_running")
 
     def by_token(self, token: str) -> Conversation | None:
         """The conversation of a session token."""
@@ -187,11 +242,7 @@ class Journal:
     def next_unseen(self, after: int) -> Conversation | None:
         """The first conversation after number `after` that has something new for the operator: it is running,
         or no console has shown all of the peer's messages."""
-        return self._one(
-            "id > ? AND (ended IS NULL OR operator_shown < (SELECT max(n) FROM message"
-            " WHERE conversation = id AND role = 'peer')) ORDER BY id LIMIT 1",
-            after,
-        )
+        return self._one(f"id > ? AND {_UNSEEN} ORDER BY id LIMIT 1", after, index="conversation_unseen")
 
     def next_since(self, after: int, since: datetime) -> Conversation | None:
         """The first conversation after number `after` that has a message from a time on."""
@@ -250,24 +301,20 @@ class Journal:
             (conversation.shown[Role.PEER], conversation.shown[Role.OPERATOR], conversation.id),
         )
 
-    def _one(self, where: str, *values: object) -> Conversation | None:
+    def _one(self, where: str, *values: object, index: str | None = None) -> Conversation | None:
+        """The conversation that a condition finds. index: has to be used."""
+        table = "conversation" if index is None else f"conversation INDEXED BY {index}"
         with self._translate_errors():
-            row = self._db.execute(f"SELECT {_COLUMNS} FROM conversation WHERE {where}", values).fetchone()  # noqa: S608 -- constants only
-            if row is None:
-                return None
-            counts = dict(
-                self._db.execute(
-                    "SELECT role, max(n) FROM message WHERE conversation = ? GROUP BY role", (row[0],)
-                ).fetchall()
-            )
-        number, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate = (
-            row
-        )
+            row = self._db.execute(f"SELECT {_COLUMNS} FROM {table} WHERE {where}", values).fetchone()  # noqa: S608 -- constants only
+        if row is None:
+            return None
+        number, token, handle, address, turns, started, ended, reason, *rest = row
+        peer_shown, operator_shown, certificate, peer_count, operator_count = rest
         return Conversation(
             handle,
             address,
             token,
-            TurnState(Turns(turns), counts.get("peer", 0), counts.get("operator", 0)),
+            TurnState(Turns(turns), peer_count, operator_count),
             _datetime(started),
             id=number,
             ended=None if ended is None else _datetime(ended),

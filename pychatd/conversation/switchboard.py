@@ -24,6 +24,7 @@ from pychatd.conversation.journal import Journal
 from pychatd.conversation.journal_health import JournalHealth
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
 from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort
+from pychatd.conversation.tidying import Tidying
 from pychatd.conversation.token_bucket import TokenBucket
 from pychatd.settings import Settings
 
@@ -71,6 +72,7 @@ class Switchboard:
         self._changed = changed
         self._account = TokenBucket()  # of the conversation: a new connection of its peer gains nothing
         self._health = JournalHealth(self.broadcast)
+        self._tidying = Tidying(self.journal_failed)
         self.prune()
         self._resume_running()
 
@@ -243,7 +245,7 @@ class Switchboard:
         if not conversation.mark_shown(role, count):
             return
         if self.settings.keep == "none":
-            self.journal.forget_text(conversation, role.other, count)
+            self._forget(conversation, role.other)
         elif conversation.ended is not None:
             self.journal.save_shown(conversation)
         other: EndPort | None = self.operator if role is Role.PEER else self.peer
@@ -337,7 +339,7 @@ class Switchboard:
         if conversation.classic:
             conversation.mark_shown(Role.PEER, conversation.turn_state.operator)
             if self.settings.keep == "none":
-                self.journal.forget_text(conversation, Role.OPERATOR, conversation.turn_state.operator)
+                self._forget(conversation, Role.OPERATOR)
         self.journal.end_conversation(conversation, reason, self.now())
 
     def end_abandoned(self) -> None:
@@ -397,16 +399,31 @@ class Switchboard:
                 log.error("%s", error)
         for end in (*self._both_ends(), *self.waiting_callers):
             end.close([wire.Error("stopping", STOPPING)])
+        self._tidying.stop()
 
     def prune(self) -> None:
         """Removes the conversations that ended longer ago than `keep` says."""
         if (days := self.settings.keep_days) is None:
             return
-        try:
-            if removed := self.journal.prune(self.now() - timedelta(days=days)):
+        before = self.now() - timedelta(days=days)
+
+        def piece() -> bool:
+            removed, more = self.journal.prune(before)
+            if removed:
                 log.info("Removed %d conversations that ended more than %d days ago", removed, days)
+            return more
+
+        try:
+            self._tidying.start("prune", piece)
         except JournalError as error:
             self.journal_failed(error)
+
+    def _forget(self, conversation: Conversation, role: Role) -> None:
+        """Removes the texts of `role` that the other side has seen. Raises JournalError."""
+        self._tidying.start(
+            (conversation.id, role),
+            lambda: self.journal.forget_text(conversation, role, conversation.shown[role.other]),
+        )
 
     def reload(self, settings: Settings, fingerprint: str) -> None:
         """Takes the settings that can change while the service runs."""

@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
-from pychatd.conversation.journal import _MIGRATIONS, _SCHEMA_1, Journal
+from pychatd.conversation.journal import _MIGRATIONS, PIECE, Journal
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
 from tests.support.endpoints import NOON
 
@@ -56,6 +56,12 @@ def said(journal: Journal, conversation: Conversation, *texts: str) -> list[Entr
         entries.append(Entry.numbered(turn_state, role, Message(handle, text), NOON))
     journal.append(conversation, entries, turn_state)
     return entries
+
+
+def pruned(journal: Journal, before: datetime) -> int:
+    """Removes old conversations, piece by piece; how many."""
+    removed, more = journal.prune(before)
+    return removed + (pruned(journal, before) if more else 0)
 
 
 def raw(file: Path, sql: str) -> list[tuple[object, ...]]:
@@ -223,7 +229,7 @@ def test_the_number_of_a_removed_conversation_is_not_reused(journal: Journal) ->
     said(journal, conversation, "b1")
     conversation.mark_shown(Role.OPERATOR, 1)
     journal.end_conversation(conversation, "", NOON)
-    assert journal.prune(NOON + timedelta(days=1)) == 1
+    assert pruned(journal, NOON + timedelta(days=1)) == 1
     following = begun("another")
     said(journal, following, "b1")
     assert following.id == 2
@@ -241,7 +247,7 @@ def test_removed_texts_leave_no_byte_in_the_file(journal: Journal, file: Path, h
     if how == "forgotten":
         journal.forget_text(conversation, Role.PEER, 500)
     else:
-        assert journal.prune(NOON + timedelta(days=1)) == 1
+        assert pruned(journal, NOON + timedelta(days=1)) == 1
     journal.close()
     data = file.read_bytes()
     assert b"swordfish" not in data
@@ -262,7 +268,7 @@ def test_old_conversations_are_pruned_with_their_messages(journal: Journal) -> N
         conversation.shown[Role.OPERATOR] = 1
         journal.end_conversation(conversation, "", NOON + timedelta(days=day))
     said(journal, begun("running"), "b1")
-    assert journal.prune(NOON + timedelta(days=2)) == 2
+    assert pruned(journal, NOON + timedelta(days=2)) == 2
     assert (
         [n for n in range(1, 5) if journal.by_id(n)]
         == [n for n in range(1, 5) if journal.entries(n, 0, limit=9)]
@@ -276,11 +282,11 @@ def test_messages_that_were_not_shown_are_not_pruned(journal: Journal, shown: di
     said(journal, conversation, "b1", "a1", "b2")
     conversation.shown.update(shown)
     journal.end_conversation(conversation, "", NOON)
-    assert journal.prune(NOON + timedelta(days=1)) == 0
+    assert pruned(journal, NOON + timedelta(days=1)) == 0
     assert [e.text for e in journal.entries(1, 0)] == ["b1", "a1", "b2"]
     conversation.shown.update({Role.OPERATOR: 2, Role.PEER: 1})
     journal.save_shown(conversation)
-    assert journal.prune(NOON + timedelta(days=1)) == 1
+    assert pruned(journal, NOON + timedelta(days=1)) == 1
 
 
 def test_messages_are_counted_for_each_console(journal: Journal) -> None:
@@ -297,17 +303,137 @@ def test_messages_are_counted_for_each_console(journal: Journal) -> None:
     assert [e.console for e in journal.entries(1, 0)] == [None, "c1", "c2", "c1", None]
 
 
-def test_a_file_of_the_first_version_is_migrated(file: Path) -> None:
-    file.touch()
-    raw(file, "PRAGMA journal_mode = WAL")
+def old_file(file: Path, version: int) -> None:
+    """A file as an older pychatd has left it: one conversation has ended with one message unseen, and one runs."""
     database = sqlite3.connect(file)
-    database.executescript(f"{_SCHEMA_1}; PRAGMA user_version = 1")
+    database.executescript(f"PRAGMA journal_mode = WAL; {';'.join(_MIGRATIONS[:version])}")
+    database.executescript(
+        f"""
+        PRAGMA user_version = {version};
+        INSERT INTO conversation (handle, address, turns, started, ended, peer_shown, operator_shown)
+            VALUES ('Bob', 'a', 'free', 0, 9, 1, 1), ('Eve', 'a', 'free', 0, NULL, 0, 0),
+                ('Ann', 'a', 'free', 0, 5, 0, 1);
+        INSERT INTO message (conversation, seq, role, n, handle, text, time) VALUES
+            (1, 1, 'peer', 1, 'Bob', 'b1', 0), (1, 2, 'operator', 1, 'al', 'a1', 0),
+            (1, 3, 'peer', 2, 'Bob', 'b2', 0), (2, 1, 'peer', 1, 'Eve', 'e1', 0),
+            (3, 1, 'peer', 1, 'Ann', 'n1', 0);
+        """
+    )
     database.close()
-    raw(file, "INSERT INTO conversation (handle, address, turns, started) VALUES ('Bob', 'a', 'free', 0)")
-    raw(file, "INSERT INTO message VALUES (1, 1, 'peer', 1, 'Bob', 'b1', 0)")
+
+
+@pytest.mark.parametrize("version", range(1, len(_MIGRATIONS)))
+def test_a_file_of_an_older_version_is_migrated(file: Path, version: int) -> None:
+    old_file(file, version)
     journal = Journal(file)
-    assert [(e.text, e.console) for e in journal.entries(1, 0)] == [("b1", None)]
+    assert [(e.text, e.console) for e in journal.entries(1, 0)] == [("b1", None), ("a1", None), ("b2", None)]
+    assert [
+        number for number in range(4) if (found := journal.next_unseen(number)) and found.id == number + 1
+    ] == [0, 1]
+    assert pruned(journal, NOON) == 1
+    assert [number for number in range(1, 4) if journal.by_id(number)] == [1, 2]
+    running = journal.running()
+    assert running
+    assert (running.id, running.turn_state.peer) == (2, 1)
+    bob = journal.by_id(1)
+    assert bob
+    assert (bob.turn_state.peer, bob.turn_state.operator) == (2, 1)
+    bob.mark_shown(Role.OPERATOR, 2)
+    journal.save_shown(bob)
+    assert pruned(journal, NOON) == 1
     journal.close()
+
+
+# ------------------------------------------------------------------ large journals
+
+
+def steps(journal: Journal, work: Callable[[], object]) -> int:
+    """How many steps SQLite's machine takes for `work`: the same on any computer."""
+    counted = 0
+
+    def count() -> int:
+        nonlocal counted
+        counted += 1
+        return 0
+
+    journal._db.set_progress_handler(count, 1)
+    work()
+    journal._db.set_progress_handler(None, 1)
+    return counted
+
+
+def test_a_long_conversation_is_found_as_fast_as_a_short_one(journal: Journal) -> None:
+    long, short = begun("long"), begun("short")
+    said(journal, long, "b", *(f"{'ab'[n % 2]}{n}" for n in range(5000)))
+    said(journal, short, "b1", "a1")
+    for find in (
+        lambda token, number: journal.by_token(token),
+        lambda token, number: journal.by_id(number),
+        lambda token, number: journal.next_unseen(number - 1),
+    ):
+        taken = [steps(journal, partial(find, token, number)) for number, token in enumerate(("long", "short"), 1)]
+        assert taken[0] <= taken[1] + 5
+        assert taken[0] < 200
+
+
+def ended(journal: Journal, count: int, *, seen: bool) -> None:
+    """Stores conversations that are over."""
+    for _ in range(count):
+        conversation = begun(secrets.token_hex())
+        said(journal, conversation, "b1")
+        conversation.shown[Role.OPERATOR] = int(seen)
+        journal.end_conversation(conversation, "", NOON)
+
+
+def test_seen_conversations_do_not_slow_down_the_search_for_unseen_ones(journal: Journal) -> None:
+    ended(journal, 300, seen=True)
+    assert steps(journal, lambda: journal.next_unseen(0)) < 100
+    assert steps(journal, journal.running) < 100
+    ended(journal, 1, seen=False)
+    assert steps(journal, lambda: journal.next_unseen(0)) < 200
+
+
+def test_conversations_that_stay_do_not_slow_down_pruning(journal: Journal) -> None:
+    ended(journal, 300, seen=False)
+    assert steps(journal, journal.running) < 100
+    assert steps(journal, lambda: journal.prune(NOON + timedelta(days=1))) < 200
+
+
+def test_texts_are_removed_in_pieces_and_only_the_new_ones(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, *(f"b{n}" for n in range(2 * PIECE + 10)))
+    forget = partial(journal.forget_text, conversation, Role.PEER)
+    assert forget(10) is False
+    few = steps(journal, lambda: forget(20))
+    assert forget(2 * PIECE + 10) is True
+    assert [e.text for e in journal.entries(1, PIECE + 19, limit=2)] == ["", f"b{PIECE + 20}"]
+    assert forget(2 * PIECE + 10) is False
+    assert {e.text for e in journal.entries(1, 0, limit=3 * PIECE)} == {""}
+    said(journal, conversation, *(f"b{n}" for n in range(10)))
+    assert steps(journal, lambda: forget(2 * PIECE + 20)) <= few + 50
+
+
+def test_a_conversation_is_pruned_in_pieces_and_cannot_be_resumed_meanwhile(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, *(f"b{n}" for n in range(2 * PIECE)))
+    conversation.shown[Role.OPERATOR] = 2 * PIECE
+    journal.end_conversation(conversation, "", NOON)
+    ended(journal, 3, seen=True)
+    later, left = NOON + timedelta(days=1), []
+    while (piece := journal.prune(later)) != (0, False):
+        left.append(len(journal.entries(1, 0, limit=3 * PIECE)))
+        assert journal.by_token(TOKEN) is None
+        assert journal.next_unseen(0) is None
+        assert piece[0] <= 4
+    assert left[:2] == [PIECE, 0]
+    assert not any(journal.by_id(number) for number in range(1, 5))
+
+
+def test_many_conversations_are_pruned_in_pieces(journal: Journal) -> None:
+    ended(journal, PIECE, seen=True)
+    removed, more = journal.prune(NOON + timedelta(days=1))
+    assert (removed, more) == (PIECE // 2, True)  # each has a message
+    assert removed + pruned(journal, NOON + timedelta(days=1)) == PIECE
 
 
 @pytest.fixture(scope="module")

@@ -1216,4 +1216,4 @@ async def test_a_classic_end_after_a_crash_is_pruned_one_day(service: InProcessS
     await console.news()
     await service.restart()
     later = datetime.now(UTC) + timedelta(days=2)
-    assert service.journal.prune(later) == 1
+    assert service.journal.prune(later) == (1, False)

@@ -206,9 +206,9 @@ class WatchedJournal(Journal):
             super().end_conversation(conversation, reason, now)
             self._world.ended[conversation.id] = self._world.now
 
-    def forget_text(self, conversation: Conversation, role: Role, count: int) -> None:
+    def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
         with self._commit():
-            super().forget_text(conversation, role, count)
+            return super().forget_text(conversation, role, count)
 
     @contextmanager
     def _commit(self) -> Iterator[None]:

@@ -1,0 +1,92 @@
+"""Long work on the journal is done in pieces, and the loop runs between them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+
+from pychat_client.protocol.turns import Role, Turns
+from pychatd.conversation.journal import PIECE
+from pychatd.conversation.model import JournalError
+from pychatd.conversation.tidying import Tidying
+from tests.support.aio import in_loop
+from tests.support.in_process import InProcessService, with_service
+
+
+@in_loop
+async def test_the_loop_runs_between_two_pieces() -> None:
+    story: list[str] = []
+    pieces = iter([True, True, False])
+    tidying = Tidying(lambda error: None)
+
+    def piece() -> bool:
+        story.append("piece")
+        asyncio.get_running_loop().call_soon(story.append, "loop")
+        return next(pieces)
+
+    tidying.start("work", piece)
+    while len(story) < 6:
+        await asyncio.sleep(0.001)
+    assert story == ["piece", "loop"] * 3
+
+
+@in_loop
+async def test_a_failure_is_told_and_stops_no_other_work() -> None:
+    told: list[JournalError] = []
+    tidying = Tidying(told.append)
+    done = asyncio.Event()
+    first = iter([True])
+
+    def fails() -> bool:
+        if next(first, False):
+            return True
+        raise JournalError("broken")
+
+    def works() -> bool:
+        if told:
+            done.set()
+        return not told
+
+    tidying.start("fails", fails)
+    tidying.start("works", works)
+    await done.wait()
+    assert [str(error) for error in told] == ["broken"]
+
+
+@in_loop
+async def test_the_same_work_waits_only_once() -> None:
+    calls: list[str] = []
+    tidying = Tidying(lambda error: None)
+
+    def work(name: str) -> bool:
+        calls.append(name)
+        return len(calls) < 4
+
+    for name in ("old", "new"):
+        tidying.start("work", partial(work, name))
+    while len(calls) < 4:
+        await asyncio.sleep(0.001)
+    assert calls == ["old", "new", "new", "new"]
+
+
+@with_service(keep="none", turns=Turns.FREE)
+async def test_a_long_conversation_is_forgotten_while_the_talk_goes_on(service: InProcessService) -> None:
+    service.fill(Role.PEER, [f"{n}" for n in range(3 * PIECE)])
+    console = await service.console()
+    await console.say(f"\\ack {3 * PIECE + 1}")
+    await console.news()
+    while any(text for text in [e.text for e in service.journal.entries(1, 0, limit=4 * PIECE)]):
+        await asyncio.sleep(0.01)
+
+
+@with_service(keep="1d", turns=Turns.FREE)
+async def test_a_long_conversation_is_pruned_to_its_end(service: InProcessService) -> None:
+    conversation = service.fill(Role.PEER, [f"{n}" for n in range(3 * PIECE)])
+    conversation.mark_shown(Role.OPERATOR, 3 * PIECE + 1)
+    service.journal.end_conversation(conversation, "", service.switchboard.now() - timedelta(days=2))
+    service.switchboard.conversation = None
+    service.switchboard.prune()
+    assert len(service.journal.entries(1, 0, limit=4 * PIECE)) > PIECE
+    while service.journal.by_id(1) is not None:
+        await asyncio.sleep(0.01)
