@@ -49,6 +49,7 @@ class Settings:
     authorized: Path | None = None  # a directory of NAME.pem: only these may call
     exit_idle: float | None = None  # seconds without a connection, after which the daemon ends until the next call
     keep: str = "forever"  # "forever", "none", or a number of days such as "30d"
+    journal_max: int = 1000  # megabytes; a journal that has reached them takes no messages; 0 for no limit
     syslog: Path = Path("/dev/log")
 
     state: Path = Path()  # the directories of this service
@@ -197,6 +198,7 @@ _KEYS: config_file.Keys = {
     "callers": config_file.number(2, 1000),
     "rate": config_file.number(0, 1_000_000),
     "keep": _keep,
+    "journal_max": config_file.number(0, 1_000_000),
     "plaintext": config_file.choice("always", "loopback", "never"),
     "certificate": _path,
     "key": _path,

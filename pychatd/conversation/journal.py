@@ -9,6 +9,7 @@ that it is given.
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -243,6 +244,32 @@ class Journal:
         """The first conversation after number `after` that has something new for the operator: it is running,
         or no console has shown all of the peer's messages."""
         return self._one(f"id > ? AND {_UNSEEN} ORDER BY id LIMIT 1", after, index="conversation_unseen")
+
+    def unseen(self, limit: int) -> tuple[int, int]:
+        """How many conversations have something new for the operator, counted up to `limit`; and how many messages
+        that are, without those of the running one."""
+        with self._translate_errors():
+            found = self._db.execute(
+                "SELECT count(*), ifnull(sum(n), 0) FROM (SELECT max(peer_count - operator_shown, 0) AS n"  # noqa: S608 -- constants only
+                f" FROM conversation INDEXED BY conversation_unseen WHERE {_UNSEEN} LIMIT ?)",
+                (limit,),
+            ).fetchone()
+        return int(found[0]), int(found[1])
+
+    def size(self) -> int:
+        """How many bytes of the file are in use."""
+        with self._translate_errors():
+            pages, free, size = (
+                int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
+
+    def disk(self) -> tuple[int, int]:
+        """How many bytes of the disk are free, and how many it has."""
+        with self._translate_errors():
+            disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
     def next_since(self, after: int, since: datetime) -> Conversation | None:
         """The first conversation after number `after` that has a message from a time on."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from pychat_client.protocol import wire
+from pychatd.conversation.model import JournalError, JournalFullError
 
 FAILED = "pychatd cannot store messages now (is its disk full?). It delivers them when it can."
 WORKS_AGAIN = "Messages are stored again."
@@ -22,13 +23,16 @@ class JournalHealth:
         self._outage_reported = False
         self._broadcast = broadcast
 
-    def failed(self) -> None:
-        """Tells both ends, once for each outage. The journal may hold more than it has confirmed: a commit of
-        which the sync failed."""
-        self.needs_reload = True
+    def failed(self, error: JournalError) -> None:
+        """Logs the error, and tells both ends, once for each outage. After all errors but those of a limit, the
+        journal may hold more than it has confirmed: a commit of which the sync failed."""
+        full = isinstance(error, JournalFullError)
+        self.needs_reload = self.needs_reload or not full
+        if not full or not self._outage_reported:
+            log.error("%s", error)
         if not self._outage_reported:
             self._outage_reported = True
-            self._broadcast(wire.Notice(FAILED))
+            self._broadcast(wire.Notice(str(error) if full else FAILED))
 
     def reloaded(self) -> None:
         self.needs_reload = False

@@ -23,6 +23,14 @@ class JournalDamagedError(JournalError):
     """The file was corrupt. It has been renamed, and a new one takes its place."""
 
 
+class JournalFullError(JournalError):
+    """A limit is reached, and nothing was written. The sentence is for whoever sent the message."""
+
+
+class UnseenError(JournalFullError):
+    """The operator has not seen too much of what callers sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a caller's hello fixes for the conversation that its first message starts.

@@ -34,6 +34,7 @@ from pychatd.conversation.model import (
     Entry,
     JournalError,
     Opening,
+    UnseenError,
     hash_certificate,
     hash_token,
 )
@@ -425,6 +426,8 @@ class PeerSession(EndpointSession):
 
     def _journal_words(self, error: JournalError) -> str:
         keeps = "Your program keeps your messages until it can."
+        if isinstance(error, UnseenError):
+            return f"{error} {keeps}"
         return f"The other host cannot store messages now (is its disk full?). {keeps}"
 
 

@@ -24,6 +24,7 @@ from pychatd.conversation.journal import Journal
 from pychatd.conversation.journal_health import JournalHealth
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
 from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort
+from pychatd.conversation.quota import Quota
 from pychatd.conversation.tidying import Tidying
 from pychatd.conversation.token_bucket import TokenBucket
 from pychatd.settings import Settings
@@ -72,6 +73,7 @@ class Switchboard:
         self._changed = changed
         self._account = TokenBucket()  # of the conversation: a new connection of its peer gains nothing
         self._health = JournalHealth(self.broadcast)
+        self._quota = Quota(journal)
         self._tidying = Tidying(self.journal_failed)
         self.prune()
         self._resume_running()
@@ -190,16 +192,20 @@ class Switchboard:
 
     def _conversation_for(self, caller: PeerPort) -> Conversation | None:
         """The conversation that a message of `caller` belongs to, a new one if it is the first. None if the
-        message does not count: it is not acked, so the caller's program gives it back to its user."""
+        message does not count: it is not acked, so the caller's program gives it back to its user. Raises
+        JournalFullError while it cannot be stored."""
         if caller.conversation is not None and caller.conversation is self.conversation:
+            self._quota.check(caller.conversation, Role.PEER, self.settings.journal_max)
             return self.conversation
         if caller not in self.waiting_callers:  # rejected, or it has not heard of the end yet
             return None
         if not self.seat_is_free():
             caller.reject_busy()
             return None
+        conversation = Conversation.opened(caller.opening, self.now())
+        self._quota.check(conversation, Role.PEER, self.settings.journal_max)
         self.end_abandoned()
-        return Conversation.opened(caller.opening, self.now())
+        return conversation
 
     def operator_says(self, operator: ConsolePort, messages: Sequence[wire.Message]) -> None:
         """Messages of the operator. Raises ProtocolError behind the last one that was in turn, JournalError if
@@ -208,6 +214,7 @@ class Switchboard:
         conversation = self.conversation
         if conversation is None or operator.number != conversation.id:
             return  # the console has not heard of the end yet; without an ack its user gets the text back
+        self._quota.check(conversation, Role.OPERATOR, self.settings.journal_max)
         entries, error = self._store(conversation, Role.OPERATOR, messages, console=operator.console)
         if entries:
             operator.acknowledge(entries)
@@ -268,10 +275,9 @@ class Switchboard:
     def journal_failed(self, error: JournalError) -> None:
         """Tells both sides. The side that caused the failure then loses its connection, and sends again what was
         not acked when it is back."""
-        log.error("%s", error)
         if isinstance(error, JournalDamagedError):
             self._end_damaged(error)
-        self._health.failed()
+        self._health.failed(error)
 
     def reload_from_journal(self) -> None:
         """After an error, takes over what the journal holds: it may be more than it has confirmed. Raises

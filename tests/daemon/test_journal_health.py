@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pychat_client.protocol import wire
 from pychatd.conversation.journal_health import FAILED, WORKS_AGAIN, JournalHealth
+from pychatd.conversation.model import JournalError, JournalFullError
+
+BROKEN = JournalError("broken")
+FULL = JournalFullError("Not stored: it is full.")
 
 
 def test_an_outage_is_told_once_and_so_is_its_end() -> None:
     notices: list[wire.Notice] = []
     health = JournalHealth(notices.append)
     health.stored()
-    health.failed()
-    health.failed()
+    health.failed(BROKEN)
+    health.failed(BROKEN)
     health.stored()
     health.stored()
     assert [notice.words for notice in notices] == [FAILED, WORKS_AGAIN]
@@ -20,8 +26,20 @@ def test_an_outage_is_told_once_and_so_is_its_end() -> None:
 def test_a_failure_asks_for_a_reload_until_it_is_done() -> None:
     health = JournalHealth(lambda notice: None)
     assert not health.needs_reload
-    health.failed()
+    health.failed(BROKEN)
     health.stored()
+    health.failed(FULL)
     assert health.needs_reload
     health.reloaded()
     assert not health.needs_reload
+
+
+def test_a_limit_is_told_and_logged_once_and_asks_for_no_reload(caplog: pytest.LogCaptureFixture) -> None:
+    notices: list[wire.Notice] = []
+    health = JournalHealth(notices.append)
+    health.failed(FULL)
+    health.failed(FULL)
+    assert [notice.words for notice in notices] == caplog.messages == [str(FULL)]
+    assert not health.needs_reload
+    health.stored()
+    assert notices[1:] == [wire.Notice(WORKS_AGAIN)]

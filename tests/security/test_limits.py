@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import time
 from contextlib import suppress
@@ -13,11 +14,13 @@ import pytest
 
 from pychat_client.protocol.turns import Turns
 from pychat_client.transport.connection import DISCARD_MAX, READ_MAX
+from pychatd.conversation.quota import UNSEEN_MAX
 from pychatd.conversation.reading_price import STRANGER_READ
 from pychatd.conversation.switchboard import RATE_BURST, RATE_SLICE
 from tests.support.in_process import InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd, BlockingEnd
 from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 STRANGERS = 10
 BUSY_PART = 0.3
@@ -217,3 +220,44 @@ def test_strangers_leave_the_processor_to_the_talk(service: Service, line: str) 
 def _processor_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# ------------------------------------------------------------------ the disk
+
+
+@with_service(turns=Turns.FREE, rate=0)
+async def test_a_stranger_that_nobody_reads_fills_no_disk(service: InProcessService) -> None:
+    peer, token = await service.peer("Hi!")
+    answers: list[str] = []
+    while not any("\\error journal" in line for line in answers):
+        await _flood(peer, _lines("Bob> x", READ_MAX))
+        answers = await peer.news()
+    stored = service.counts()[0]
+    assert UNSEEN_MAX <= stored < UNSEEN_MAX + READ_MAX / len("Bob> x\n")
+    again, hello = await service.resumed(token)
+    assert hello.got == stored  # all that was confirmed is still there
+    await again.say("Bob> more")
+    assert (await again.rest())[-1].startswith("\\error journal Not stored: ")
+    assert service.counts()[0] == stored
+
+
+def test_a_client_keeps_what_a_full_journal_does_not_take(idle_service: Service) -> None:
+    """And sends it when there is room again."""
+    service, settings = idle_service, 'turns = "free"\nrate = 0\ngrace = 0\n'
+    service.start("--config", service.configure(f"{settings}journal_max = 1"))
+    console = service.ready_plain("pychatd-console", "--plain", "--handle", "Server")
+    stranger, answer = service.greeted("Eve"), "\\ack"
+    while answer.startswith("\\ack"):
+        stranger.send(*["Eve> " + 500 * "x"] * 100)
+        answer = stranger.reads("\\ack", "\\error journal")
+    console.notes("Not stored: the journal has reached 1 MB (journal_max).")
+    stranger.close()
+    wait_for(lambda: not service.status()["peer"]["connected"], "the seat is free")
+    client = service.ready_plain("pychat", "--plain", "--handle", "Client1")
+    client.enter("Are you there?")
+    client.notes("The other host cannot store messages now")
+    assert "Client1> " not in console.out()
+    service.configure(f"{settings}journal_max = 0")
+    service.send(signal.SIGHUP)
+    console.says("Client1> Are you there?\n")
+    console.notes("Messages are stored again.")

@@ -1,0 +1,70 @@
+"""How much the journal takes: of one conversation, of callers together, of the service, and of the disk.
+
+A limit only refuses what is new, with a sentence for its sender, whose program keeps it. Nothing that is stored is
+removed. The end of a conversation, and what was seen in it, have no limit.
+"""
+
+from __future__ import annotations
+
+from pychat_client.protocol.turns import Role
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.model import Conversation, JournalFullError, UnseenError
+
+UNSEEN_MAX = 20_000
+"""Messages of a conversation that the operator has not seen, from which on its peer has to wait: what a program
+says in some busy days. They take 44 MB at most."""
+
+UNSEEN_TOGETHER_MAX = 20_000
+"""Messages of all conversations that the operator has not seen, from which on no new conversation begins. A caller
+that has a conversation may go on in it."""
+
+UNSEEN_CONVERSATIONS_MAX = 1000
+"""Conversations that the operator has not seen, from which on no new one begins: a console shows so many in a
+second, and nobody reads more."""
+
+FREE_PART = 100
+FREE_MAX = 100_000_000
+"""Of the disk, one part in FREE_PART stays free, but no more bytes than FREE_MAX: other programs need them, and so
+does the end of a conversation."""
+
+CHECK_EVERY = 32
+"""Of so many batches of messages, one asks for the size and the disk: that takes 25 us, a good part of what it
+takes to store a message. Meanwhile the journal grows by a few megabytes at most."""
+
+MEGABYTE = 1_000_000
+
+
+class Quota:
+    """The limits of one journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._checked = 0  # messages since the size and the disk were found to be good
+
+    def check(self, conversation: Conversation, role: Role, journal_max: int) -> None:
+        """Raises JournalFullError if a message of `role` in `conversation` cannot be stored now. journal_max: in
+        megabytes, 0 for no limit."""
+        if role is Role.PEER:
+            self._check_unseen(conversation)
+        if self._checked == 0:
+            self._check_size(journal_max)
+            self._check_disk()
+        self._checked = (self._checked + 1) % CHECK_EVERY
+
+    def _check_unseen(self, conversation: Conversation) -> None:
+        if conversation.id:
+            if conversation.unread(Role.PEER) >= UNSEEN_MAX:
+                raise UnseenError(f"Not stored: the operator has not seen the last {UNSEEN_MAX} messages yet.")
+            return
+        conversations, messages = self._journal.unseen(UNSEEN_CONVERSATIONS_MAX)
+        if conversations >= UNSEEN_CONVERSATIONS_MAX or messages >= UNSEEN_TOGETHER_MAX:
+            raise UnseenError("Not stored: too many messages of other callers wait for the operator.")
+
+    def _check_size(self, journal_max: int) -> None:
+        if journal_max and self._journal.size() >= journal_max * MEGABYTE:
+            raise JournalFullError(f"Not stored: the journal has reached {journal_max} MB (journal_max).")
+
+    def _check_disk(self) -> None:
+        free, total = self._journal.disk()
+        if free < min(total // FREE_PART, FREE_MAX):
+            raise JournalFullError("Not stored: the disk of the journal is nearly full.")
