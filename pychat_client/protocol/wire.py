@@ -117,7 +117,7 @@ class Peer:
     classic: its program is a classic one, which acks nothing
     room: how many bytes of text its program takes, None for any number
     plain: it calls without TLS
-    name: whose certificate it has shown, where the service has a list of callers
+    name: whose certificate it has shown, where the service has an allowlist
     """
 
     handle: str

@@ -253,7 +253,10 @@ def _identity(status: Status) -> tuple[str, str]:
             "certificate valid",
         )
     if status.caller.name is None:
-        return "There is no caller list: anyone can call, and the caller is not verified.", "anyone can call"
+        return (
+            "The service has no allowlist: anyone can call, and the caller's name is not verified.",
+            "anyone can call",
+        )
     name = printable(status.caller.name)
     return f"The caller has the certificate of {name}.", f"verified as {name}"
 

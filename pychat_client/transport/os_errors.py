@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 
-NOT_LISTED = "your certificate is not on the list of callers of that host"
+NOT_LISTED = "your certificate is not on the allowlist of that host"
 
 _REFUSED_CERTIFICATE = frozenset(
     (

@@ -55,7 +55,7 @@ class PeerPort(EndPort, Protocol):
 
     @property
     def name(self) -> str | None:
-        """The name of its certificate in the list of callers."""
+        """The name of its certificate on the allowlist."""
 
     def max_text_bytes(self, handle: str) -> int | None:
         """How many bytes the text of a message from `handle` may have; None for any number."""

@@ -52,7 +52,7 @@ class Identity:
         if self.names is None:
             return None
         if certificate is None or certificate not in self.names:
-            raise PermissionDeniedError("Your certificate is not on the list of callers here.")
+            raise PermissionDeniedError("Your certificate is not on the allowlist of this service.")
         return self.names[certificate]
 
 

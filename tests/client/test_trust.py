@@ -292,7 +292,7 @@ def test_a_private_file_that_cannot_be_synced_is_an_error(
 def test_the_certificate_that_is_printed_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An operator may add it to a caller list; the program that made the key may have died before the sync."""
+    """An operator may add it to an allowlist; the program that made the key may have died before the sync."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert main(["certificate"]) == 0
     disk = Disk(monkeypatch)

@@ -20,7 +20,7 @@ from tests.support.service import Service
 from tests.support.user import is_readable, on_pipes, on_terminal, own_key, run
 from tests.support.waiting import PATIENCE
 
-REFUSED = "not on the list of callers"
+REFUSED = "not on the allowlist"
 
 
 def _certificate(service: Service) -> str:
@@ -148,7 +148,7 @@ def test_a_listed_authority_does_not_admit_those_it_signed(idle_service: Service
     _start(idle_service, ("authority", authority.certificate.read_text()))
     caller = _dial(idle_service, hosts.identity("mallory", by=authority))
     caller.send("\\hello 1 Mallory", "Mallory> let me in")
-    assert caller.rest() == [f"\\error not-authorized Your certificate is {REFUSED} here."]
+    assert caller.rest() == [f"\\error not-authorized Your certificate is {REFUSED} of this service."]
     assert idle_service.status()["peer"] is None
 
 
