@@ -52,7 +52,7 @@ def places(port: int | None, runtime: Path | None) -> list[Place]:
             pass
     if closed and not found:
         raise PermissionDeniedError(
-            f"Permission denied for {closed[0]}: only its owner can list the services in it."
+            f"Permission denied for {closed[0]}: run this as root, or as the user who started the services."
         )
     return found
 

@@ -34,7 +34,7 @@ def find_before_text(words: Sequence[str], contacts: Mapping[str, Contact]) -> t
         who = f"your contact '{printable(name)}'" if name in contacts else printable(name)
         raise UsageError(
             f"Not sent: {text[0]} could be a port, or the text for {who}. "
-            "If it is the text, put the whole text in quotation marks, or write it to stdin."
+            f"If it is the text, write it to stdin: echo 'TEXT' | pychat send {printable(name)}"
         )
     return find([name], contacts), text
 

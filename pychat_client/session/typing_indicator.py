@@ -44,7 +44,7 @@ class TypingIndicator:
         if wait := self._sent.wait(wire.Ring(), now):
             raise NotAllowedError(f"You can ring again in {wait:.0f} s.")
         if not self._give(wire.Ring(), now):
-            raise NotAllowedError("Not rung: the other person is not connected.")
+            raise NotAllowedError("You cannot ring now: the other person is not connected.")
 
     def other_types(self) -> None:
         """A sign of typing has arrived."""

@@ -99,7 +99,9 @@ def permission_error(path: Path) -> PermissionDeniedError:
                 f"Permission denied for {path}: ask an administrator to add you to the group "
                 f"{grp.getgrgid(group).gr_name}, then log in again."
             )
-    return PermissionDeniedError(f"Permission denied for {path}: only its owner can use it.")
+    return PermissionDeniedError(
+        f"Permission denied for {path}: run this as root, or as the user who started the service."
+    )
 
 
 async def dial_unix(path: Path, owner: Owner) -> Connection:

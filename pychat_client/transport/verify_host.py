@@ -47,7 +47,7 @@ def trusted_context(
         except PychatError as error:
             if accepted is not None:  # the file keeps the old key, and the next call would use that one
                 raise
-            words = "This call uses the key; the next call will ask again."
+            words = "pychat uses this key for one call, and asks you again at the next call."
             _print(f"pychat: {error} {words}")
         accepted = shown
     return tls.pinned_context(accepted, key_file()), fingerprint.fingerprint(accepted)
@@ -111,5 +111,6 @@ def _compare(name: str, shown: str, given: str) -> None:
     """Raises UntrustedHostError unless the host shows the key that the user has given."""
     if given != shown:
         raise UntrustedHostError(
-            f"The key of {name} is not the one that you gave. Nothing has been sent.\nThe host shows {shown}."
+            f"The key of {name} does not have the fingerprint that you gave. Nothing has been sent.\n"
+            f"Its fingerprint is {shown}. Ask the other person which one is right, for example by phone."
         )

@@ -355,7 +355,7 @@ class Journal:
         if version > len(_MIGRATIONS):
             raise JournalError(
                 f"The journal {self._path} was written by a newer pychatd (version {version}). "
-                "Install that version again, or move the file away."
+                "Install the newer pychatd again. Or move the file away: pychatd then begins a new journal."
             )
         for number, script in enumerate(_MIGRATIONS[version:], version + 1):
             self._db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
@@ -426,7 +426,7 @@ class Journal:
                     source.rename(aside.with_name(aside.name + suffix))
         except OSError as error:
             return f"It could not be renamed to {aside}: {error.strerror}."
-        return f"It has been renamed to {aside}, and a new journal begins."
+        return f"pychatd has renamed it to {aside}, and begins a new, empty journal."
 
 
 def _row(number: int, entry: Entry) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from pychat_client.protocol import wire
 from pychatd.conversation.model import JournalError, JournalFullError
 
 FAILED = "pychatd cannot store messages now (is its disk full?). It delivers them when it can."
-WORKS_AGAIN = "Messages are stored again."
+WORKS_AGAIN = "pychatd can store messages again."
 
 log = logging.getLogger("pychatd")
 

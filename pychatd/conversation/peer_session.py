@@ -226,7 +226,7 @@ class PeerSession(EndpointSession):
         self._reject(wire.Busy(busy_words(self._switchboard.settings.grace)))
 
     def close_displaced(self) -> None:
-        self._reject(wire.Error("displaced", "This conversation continues over a newer connection."))
+        self._reject(wire.Error("displaced", "A newer connection has taken over this conversation."))
 
     def _reject(self, frame: wire.Frame) -> None:
         self._state = PeerState.REJECTED
@@ -425,7 +425,7 @@ class PeerSession(EndpointSession):
         note(event, self.address, "broke the protocol (%s)", code, level=logging.WARNING)
 
     def _journal_words(self, error: JournalError) -> str:
-        keeps = "Your program keeps your messages until it can."
+        keeps = "Your program keeps your messages and sends them later."
         if isinstance(error, UnseenError):
             return f"{error} {keeps}"
         return f"The other host cannot store messages now (is its disk full?). {keeps}"

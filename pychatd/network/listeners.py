@@ -65,7 +65,10 @@ def sort(passed: Sequence[socket.socket]) -> Listeners:
         sock.setblocking(False)
     if not (tcp and consoles):
         missing = "the console's socket" if tcp else "the port"
-        raise UsageError(f"The socket unit does not open {missing}: add a ListenStream= for it.")
+        raise UsageError(
+            f"The socket unit has no ListenStream= for {missing}: add one with "
+            "'systemctl edit pychatd@PORT.socket'."
+        )
     return Listeners(tcp, consoles[0], passed=True)
 
 
@@ -140,7 +143,9 @@ def _bind_error(error: OSError, address: str, port: int) -> PychatError:
         case errno.EACCES | errno.EPERM:
             return PermissionDeniedError(f"Cannot open port {port}: only root may open ports below 1024.")
         case errno.EADDRNOTAVAIL:
-            return UsageError(f"This host does not have the address {address}: correct 'listen'.")
+            return UsageError(
+                f"This host does not have the address {address}: set 'listen' to an address that it has."
+            )
         case _:
             return TransportError(f"Cannot open port {port} on {address}: {error.strerror}.")
 

@@ -602,7 +602,7 @@ def test_a_file_of_a_newer_version_is_refused_unchanged(journal: Journal, file: 
         Journal(file)
     assert str(refused.value) == (
         f"The journal {file} was written by a newer pychatd (version {newer}). "
-        "Install that version again, or move the file away."
+        "Install the newer pychatd again. Or move the file away: pychatd then begins a new journal."
     )
     assert not isinstance(refused.value, JournalDamagedError)
     assert file.exists()
@@ -631,7 +631,7 @@ def test_a_corrupt_file_is_renamed_and_a_new_one_begins(file: Path, caplog: pyte
     (aside,) = file.parent.glob("journal.db.damaged-*")
     assert aside.read_bytes() == b"no database" * 1000
     (sentence,) = caplog.messages
-    assert sentence.endswith(f"a database). It has been renamed to {aside}, and a new journal begins.")
+    assert sentence.endswith(f"a database). pychatd has renamed it to {aside}, and begins a new, empty journal.")
 
 
 def test_damage_found_later_is_reported_and_a_new_file_begins(journal: Journal, file: Path) -> None:

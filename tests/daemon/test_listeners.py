@@ -75,7 +75,8 @@ def test_a_port_can_be_bound_while_old_connections_linger(sockets: ExitStack) ->
 
 def test_an_address_of_another_machine_is_a_usage_error() -> None:
     with pytest.raises(
-        UsageError, match=r"^This host does not have the address 192\.0\.2\.1: correct 'listen'\.$"
+        UsageError,
+        match=r"^This host does not have the address 192\.0\.2\.1: set 'listen' to an address that it has\.$",
     ):
         bind_tcp(Settings(free_port(), ("127.0.0.1", "192.0.2.1")))
 
@@ -184,10 +185,10 @@ def test_passed_sockets_are_sorted_by_family(tmp_path: Path, sockets: ExitStack)
 
 def test_a_missing_socket_is_a_usage_error(tmp_path: Path, sockets: ExitStack) -> None:
     with pytest.raises(
-        UsageError, match=r"^The socket unit does not open the console's socket: add a ListenStream="
+        UsageError, match=r"^The socket unit has no ListenStream= for the console's socket: add one with "
     ):
         sort([listening(sockets, socket.AF_INET, ("127.0.0.1", 0))])
-    with pytest.raises(UsageError, match=r"^The socket unit does not open the port: add a ListenStream="):
+    with pytest.raises(UsageError, match=r"^The socket unit has no ListenStream= for the port: add one with "):
         sort([listening(sockets, socket.AF_UNIX, str(tmp_path / "console.sock"))])
 
 

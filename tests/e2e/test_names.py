@@ -33,7 +33,7 @@ def test_a_contact_with_another_key_is_not_called(service: Service) -> None:
     _configure(service, f'fingerprint = "SHA256:{43 * "A"}"', 'handle = "Bobby"')
     client = _calls_alice(service, "--accept-new")  # which is for unknown hosts only
     assert client.exit_status() == 7
-    client.sees("is not the one that you gave")
+    client.sees("does not have the fingerprint")
 
 
 def test_the_key_of_a_contact_wins_over_an_accepted_one(service: Service) -> None:

@@ -23,6 +23,7 @@ AGAIN = 60.0
 
 TO_CLIENT = "The other host cannot store messages now"
 TO_CONSOLE = "cannot be used: database or disk is full"
+STORED = re.compile("Your messages are stored now|pychatd can store messages again")
 ORDER = re.compile(r"^\w+> ([po][0-9]+)\b", re.MULTILINE)
 
 
@@ -140,7 +141,7 @@ def test_a_full_disk_delays_messages_and_loses_none(disk: SmallDisk, idle_servic
     _all_arrives(service, client, console, last + 1)
     service.logs("The journal can be written again")
     for program in (client, console):
-        program.notes("stored")  # "Your messages are stored now", "Messages are stored again"
+        wait_for(lambda p=program: STORED.search(p.notices()), "the user reads that it works again")  # type: ignore[misc]
     assert service.pid() == pid
 
 

@@ -146,7 +146,7 @@ def test_a_pasted_fingerprint_of_another_key_ends_the_call(idle_service: Service
     terminal.sees("(yes/no, or paste the fingerprint)")
     terminal.enter(hosts.identity().fingerprint)
     assert terminal.exit_status() == 7
-    terminal.sees("the one that you gave. Nothing has been sent.")
+    terminal.sees("does not have the fingerprint")
     host.idle()
     assert host.told == b""
     assert not known_hosts(idle_service).path.exists()
@@ -207,7 +207,7 @@ def test_a_key_that_cannot_be_kept_is_good_for_one_call(service: Service) -> Non
     key, _ = fingerprint(service)
     assert f"accepted the key of localhost port {service.port}: {key}" in client.notices()
     assert "Cannot write the known hosts to /proc/pychat/known_hosts: " in client.notices()
-    assert "This call uses the key; the next call will ask again." in client.notices()
+    assert "pychat uses this key for one call, and asks you again at the next call." in client.notices()
     is_readable(client.notices())
     _new_key(service)
     assert client.exit_status() == 7

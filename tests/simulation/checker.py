@@ -14,7 +14,7 @@ from pathlib import Path
 
 ABANDONED = "the connection was lost, and somebody else has called since"
 TAKEN = ("The line is taken", "Busy: somebody else")
-DISPLACED = "This conversation continues over a newer connection"
+DISPLACED = "A newer connection has taken over this conversation"
 NOT_KEPT = "(not kept)"
 """Shown in the place of another console's word where none are kept."""
 

@@ -182,8 +182,8 @@ def test_a_service_that_cannot_start_closes_its_port(idle_service: SystemService
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("/run/pychatd/%i/console.sock", "The socket unit does not open the port: add a ListenStream="),
-        ("127.0.0.1:%i", "The socket unit does not open the console's socket: add a ListenStream="),
+        ("/run/pychatd/%i/console.sock", "The socket unit has no ListenStream= for the port: add one"),
+        ("127.0.0.1:%i", "The socket unit has no ListenStream= for the console's socket: add one"),
     ],
 )
 def test_a_socket_unit_without_both_sockets_fails_in_words(
