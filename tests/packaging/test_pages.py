@@ -122,7 +122,7 @@ def test_settings_are_those_of_the_daemon() -> None:
 
 def test_settings_that_need_a_restart_are_those_of_the_daemon() -> None:
     page = (MAN / "pychatd.toml.5").read_text()
-    sentence = re.search(r"^Changes of\n(.*?)^hold from", page, re.MULTILINE | re.DOTALL)
+    sentence = re.search(r"^Changes of\n(.*?)^take effect", page, re.MULTILINE | re.DOTALL)
     assert sentence
     named = set(re.findall(r"^\.Va (\w+)", sentence[1], re.MULTILINE))
     assert difference("pychatd.toml.5, Changes of,", named, set(RESTART_REQUIRED)) == ""
