@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="directory of the console sockets; a service uses DIR/PORT",
     )
-    past = parser.add_argument_group("history", "print the stored messages, and answer no calls")
+    past = parser.add_argument_group("history", "print stored messages instead of answering calls")
     past.add_argument("--history", action="store_true", help="all conversations, oldest first")
     past.add_argument(
         "--since", metavar="TIME", help="only since TIME: 2026-11-22, 2026-11-22T10:30, or an age: 90m, 12h, 7d"

@@ -299,7 +299,8 @@ def _stop(args: argparse.Namespace) -> int:
         return ExitStatus.OK
     except PermissionError:
         raise PermissionDeniedError(
-            f"Permission denied: pychatd on port {port} (pid {pid}) belongs to another user."
+            f"Permission denied: pychatd on port {port} (pid {pid}) belongs to another user: "
+            "run this as root, or as that user."
         ) from None
     if not select.select([handle], [], [], STOP_SECONDS)[0]:
         raise TransportError(

@@ -48,4 +48,4 @@ def _command() -> list[str]:
     for editor in _EDITORS:
         if os.access(editor, os.X_OK):
             return [editor]
-    raise UsageError("There is no editor: set EDITOR to the command of yours.")
+    raise UsageError("There is no editor: set EDITOR to the command that starts your editor.")
