@@ -14,7 +14,7 @@ from pychat_client.config.preferences import load as load_preferences
 from pychat_client.entrypoint import add_conversation_options, run_main, with_json_end
 from pychat_client.errors import UnreachableError, UsageError
 from pychat_client.text import check_handle, parse_port
-from pychatd import services
+from pychatd import directories, services
 from pychatd.services import Place
 
 
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--runtime-directory",
         metavar="DIR",
-        type=Path,
+        type=directories.absolute,
         help="directory of the console sockets; a service uses DIR/PORT",
     )
     past = parser.add_argument_group("history", "print stored messages instead of answering calls")

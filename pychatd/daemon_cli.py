@@ -26,8 +26,8 @@ from pychat_client.errors import (
 )
 from pychat_client.files import open_own
 from pychat_client.layout import fit_page
-from pychat_client.text import parse_port, printable
-from pychatd import services, settings
+from pychat_client.text import parse_port
+from pychatd import directories, services, settings
 from pychatd.control import ask_status
 from pychatd.process import daemonize, logs, systemd
 from pychatd.process.pidfile import Pidfile, holder
@@ -100,20 +100,9 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _absolute(word: str) -> Path:
-    """A path of the command line. Made absolute now, because the working directory of the daemon will be /.
-    Raises UsageError."""
-    try:
-        return Path(word).absolute()
-    except FileNotFoundError:
-        raise UsageError(
-            f"The current directory no longer exists: write the whole path of '{printable(word)}', from / on."
-        ) from None
-
-
 def _add_service_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("port", metavar="PORT", help="the port of the service")
-    parser.add_argument("--config", metavar="FILE", type=_absolute, help="configuration file (TOML)")
+    parser.add_argument("--config", metavar="FILE", type=directories.absolute, help="configuration file (TOML)")
     parser.add_argument(
         "--listen",
         metavar="ADDRESS",
@@ -125,7 +114,7 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-directory",
         metavar="DIR",
-        type=_absolute,
+        type=directories.absolute,
         help="directory of the journals; a service uses DIR/PORT",
     )
     parser.add_argument("--syslog", metavar="SOCKET", help="the socket of the system log (default: /dev/log)")
@@ -136,7 +125,7 @@ def _add_runtime_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runtime-directory",
         metavar="DIR",
-        type=_absolute,
+        type=directories.absolute,
         help="directory of pidfiles and console sockets; a service uses DIR/PORT",
     )
 

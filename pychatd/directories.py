@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pychat_client.config.paths import xdg
 from pychat_client.errors import UsageError
-from pychat_client.text import is_port
+from pychat_client.text import is_port, printable
 
 SYSTEM_RUNTIME = Path("/run/pychatd")
 SYSTEM_STATE = Path("/var/lib/pychatd")
@@ -47,6 +47,17 @@ def _home_state() -> list[Path]:
         return []
 
 
+def absolute(word: str) -> Path:
+    """A path of the command line. Made absolute now, because the working directory of a daemon will be /.
+    Raises UsageError."""
+    try:
+        return Path(word).absolute()
+    except FileNotFoundError:
+        raise UsageError(
+            f"The current directory no longer exists: write the whole path of '{printable(word)}', from / on."
+        ) from None
+
+
 def service_directories(base: Path) -> dict[int, Path]:
     """The directories of services in `base`, by port; whether a daemon runs there is not known. Raises OSError."""
     return {int(directory.name): directory for directory in sorted(base.iterdir()) if is_port(directory.name)}
@@ -64,7 +75,7 @@ def runtime_directory(port: int, base: Path | None) -> Path:
 
 def _service_directory(port: int, base: Path | None, variable: str, default: Callable[[], Path]) -> Path:
     if base is not None:
-        return base.absolute() / str(port)
+        return base / str(port)
     return _from_systemd(variable) or default() / str(port)  # a unit gives each service its own directory
 
 

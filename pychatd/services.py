@@ -38,7 +38,7 @@ def places(port: int | None, runtime: Path | None) -> list[Place]:
 
     Raises PermissionDeniedError if no directory that may have services can be read.
     """
-    bases = directories.runtime_bases() if runtime is None else [runtime.absolute()]
+    bases = directories.runtime_bases() if runtime is None else [runtime]
     if port is not None:
         return [Place(port, base / str(port)) for base in bases]
     found: list[Place] = []

@@ -136,12 +136,22 @@ def test_json_says_that_nothing_can_be_written(service: Service) -> None:
     assert f"pychat: Cannot write to stdout: {FULL}.\n" in done.stderr.decode()
 
 
-@pytest.mark.parametrize("option", ["--config", "--state-directory", "--runtime-directory"])
-def test_a_directory_that_is_gone_asks_for_whole_paths(idle_service: Service, tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("pychatd", "fingerprint {} --config"),
+        ("pychatd", "fingerprint {} --state-directory"),
+        ("pychatd", "fingerprint {} --runtime-directory"),
+        ("pychatd-console", "{} --runtime-directory"),
+    ],
+)
+def test_a_directory_that_is_gone_asks_for_whole_paths(
+    idle_service: Service, tmp_path: Path, program: str, command: str
+) -> None:
     (tmp_path / "gone").mkdir()
-    words = f'cd gone && rmdir ../gone && exec "$0" fingerprint {idle_service.port} {option} here'
+    words = f'cd gone && rmdir ../gone && exec "$0" {command.format(idle_service.port)} here'
     done = subprocess.run(
-        ["/bin/sh", "-c", words, str(BIN / "pychatd")],
+        ["/bin/sh", "-c", words, str(BIN / program)],
         cwd=tmp_path,
         env=idle_service.env,
         capture_output=True,
@@ -150,7 +160,7 @@ def test_a_directory_that_is_gone_asks_for_whole_paths(idle_service: Service, tm
     )
     assert done.returncode == 2
     assert done.stderr.decode() == (
-        "pychatd: The current directory no longer exists: write the whole path of 'here', from / on.\n"
+        f"{program}: The current directory no longer exists: write the whole path of 'here', from / on.\n"
     )
 
 
@@ -163,7 +173,7 @@ def test_all_programs_run_in_a_directory_that_is_gone(idle_service: Service, tmp
         ("pychatd", start, 0),
         ("pychat", f"send {call} x --handle Bob --accept-new", 0),
         ("pychatd-console", f"{idle_service.port} {place} --history", 0),
-        ("pychatd-console", f"{idle_service.port} --runtime-directory here", 3),
+        ("pychatd-console", f"{idle_service.port} --runtime-directory here", 2),
         ("pychat", f"{call} --handle Bob --log here", 2),
     ):
         (tmp_path / "gone").mkdir(exist_ok=True)
