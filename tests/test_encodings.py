@@ -76,7 +76,7 @@ def test_the_configuration_is_read_in_every_locale(service: Service, name: str) 
     file = service.directory / "config/pychat/config.toml"
     file.parent.mkdir(parents=True)
     file.write_text(f'handle = "{name}"', encoding="utf-8")
-    console = service.ready_plain("pychatd-console")
+    console = service.ready_plain("pychatd-console", "--handle", "Server")
     send = f"pychat send --accept-new localhost {service.port} Hello"
     assert run(service, send, **PLAIN_ASCII).returncode == 0
     console.says(f"{name}> Hello\n")
