@@ -147,6 +147,10 @@ class Terminal:
         """Waits until `words` are on the screen or in the scrollback."""
         wait_for(lambda: words in self.text(), f"{words!r} on the screen", shown=self.text)
 
+    def tells(self, words: str) -> None:
+        """Waits until `words` are shown, in as many rows as they need."""
+        wait_for(lambda: words in " ".join(self.text().split()), f"{words!r} in rows", shown=self.text)
+
     def line_is(self, words: str) -> None:
         """Waits until the line being typed is `words`, its prompt included."""
         wait_for(lambda: self.cursor_line() == words, f"{words!r} in the line", shown=self.text)
