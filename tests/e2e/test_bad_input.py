@@ -5,6 +5,8 @@ tests/daemon/test_switchboard.py has every rule; these are samples through real 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from tests.support.service import Service
@@ -62,8 +64,10 @@ def test_ten_megabytes_without_a_line_end_are_not_kept(service: Service) -> None
     before = _memory(service)
     caller = service.greeted()
     caller.raw(b"Client1> ")
-    for _ in range(160):
-        caller.raw(b"x" * 65536)
+    with suppress(BrokenPipeError, ConnectionResetError):  # behind the error, the daemon reads only a little
+        for _ in range(160):
+            caller.raw(b"x" * 65536)
+            assert _memory(service) - before < 4000
     assert caller.reads("\\error").startswith("\\error too-long ")
     assert _memory(service) - before < 4000
     caller.close()
