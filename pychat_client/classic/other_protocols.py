@@ -43,7 +43,7 @@ _TEXT = (
     ),
     ("IMAP", rb"[A-Za-z]{0,4}[0-9]+ (?:CAPABILITY|LOGIN|STARTTLS|AUTHENTICATE|NOOP|LOGOUT)[^\r\n]*\r\n"),
     ("XML", rb"<\?xml |<stream:stream|<policy-file-request|<!DOCTYPE "),
-    ("JSON", rb"\{\s*\"[A-Za-z_]+\"\s*:"),
+    ("JSON", rb"\{[ \t]*(?:\r?\n|\"[A-Za-z_]+\"[ \t]*:)"),
     ("STOMP or NATS", rb"(?:CONNECT|STOMP)\r?\n|CONNECT \{"),
     ("VNC", rb"RFB [0-9]{3}\.[0-9]{3}\n"),
     ("rsync", rb"@RSYNCD: [0-9]"),
@@ -71,19 +71,22 @@ _GREETING = re.compile(
 )
 """One group for each name. Blank lines can come before a line of text."""
 
-_HAS_LINE = re.compile(rb"(?:\r?\n)*[^\r\n][^\n]*\n")
 _PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
+_FIRST_LINE = re.compile(rb"%s|\0++.{8}[^\n]*\n|(?!\0)(?:\r?\n)*[^\r\n][^\n]*\n" % re.escape(_PROXY_2), re.DOTALL)
+"""Blank lines can come before it. Among the first bytes behind NULs, a line feed can be a number."""
 
 
 def recognize(start: bytes) -> str | None:
     """The protocol that the first bytes of a connection belong to; None if none is known yet."""
-    found = _GREETING.match(start)
+    found = _GREETING.match(start[: _line_end(start) or GREETING_MAX])
     return None if found is None or found.lastindex is None else _NAMES[found.lastindex - 1]
 
 
-def is_decided(start: bytes) -> bool:
-    """Whether more bytes cannot change what `recognize` says: there is a whole line of text."""
-    return _HAS_LINE.match(start) is not None and not _PROXY_2.startswith(start)
+def _line_end(start: bytes) -> int:
+    """Where the first line of text ends; 0 while it has not ended. What comes behind it tells nothing, so it does
+    not matter how the network splits a stream."""
+    found = None if _PROXY_2.startswith(start) else _FIRST_LINE.match(start)
+    return 0 if found is None else found.end()
 
 
 class ScreeningCodec:
@@ -129,13 +132,13 @@ class ScreeningCodec:
         """Raises ProtocolError if the caller speaks another protocol."""
         examined = len(self._start)
         self._start = _shortened(self._start + data)
-        if examined > GREETING_MAX and b"\n" not in data:
+        if examined >= GREETING_MAX and b"\n" not in data:
             return
         if self._start.startswith(HELLO):
             self._pass()
         elif (name := recognize(self._start)) is not None:
             raise ProtocolError(CODE, f"This is a pychat service, and your program speaks {name}.")
-        elif is_decided(self._start):
+        elif _line_end(self._start):  # more bytes cannot change it
             self._pass()
 
     def _pass(self) -> None:

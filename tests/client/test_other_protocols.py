@@ -52,6 +52,7 @@ LINES = [
     b"<?xml version='1.0'?><stream:stream>",
     b"<policy-file-request/>\0",
     b'{"id": 1, "method": "mining.subscribe", "params": []}\n',
+    b'{\r\n  "id": 1\r\n}\r\n',
     b"CONNECT\naccept-version:1.2\n\n\0",
     b'CONNECT {"verbose":false}\r\n',
     b"RFB 003.008\n",
@@ -66,6 +67,7 @@ BINARY = [
     b"\0\3\0\x58\x21\x12\xa4\x42Client1> hello\n",  # TURN, which a page can send
     b"\0\0\0\x08\x04\xd2\x16\x2f",  # PostgreSQL
     b"\0\0\0\x54\0\3\0\0user\0ann\0\0",
+    b"\0\0\0\n\1\2\3\4\5\6",  # a length of 10
     b"\0\x1d\x12\x34\1\0\0\1\0\0\0\0\0\0",  # DNS
     b"\0\0\0\x23\0\x12\0\3\0\0\0\1",  # Kafka
     b"l\0\x0b\0\0\0\0\0\0\0\0\0",  # X11

@@ -31,6 +31,11 @@ _word = st.sampled_from(
         b"@@@",
         b"\xff\xfd",
         b"> ",
+        b"GET / HTTP/1.1",
+        b"{",
+        b'"id":',
+        b"\r\n\r\n\0\r\nQUIT",
+        b"\0\0\0\n\1",
     ]
 )
 _piece = st.one_of(
