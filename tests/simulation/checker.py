@@ -222,15 +222,15 @@ def _statuses(one: Words) -> Iterator[str]:
 def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
     said = set(one.said)
     for event in one.history.events:
-        if _tells(event, TAKEN) and any(s.text in said and s.time <= event.time for s in outcome.stored):
+        if tells(event, TAKEN) and any(s.text in said and s.time <= event.time for s in outcome.stored):
             yield f"{one.history.name} was told that the line is taken, and has it"
-        if _tells(event, DISPLACED):
+        if tells(event, DISPLACED):
             yield f"the newest call of {one.history.name} was displaced"
-        if _tells(event, f"{one.history.name} (pid 7) is using the console"):
+        if tells(event, f"{one.history.name} (pid 7) is using the console"):
             yield f"{one.history.name} was told that the console is held, and holds it"
 
 
-def _tells(event: Event, words: str) -> bool:
+def tells(event: Event, words: str) -> bool:
     """Whether a notice begins with `words`: as our own, or as what it quotes from the other side's program."""
     return event.kind == "notice" and event.text.rpartition("'s program says: \"")[2].startswith(words)
 
@@ -240,7 +240,7 @@ def _only_who_leaves_is_in_doubt(one: Words) -> Iterator[str]:
     those who find somebody else in the seat when they come back."""
     leaves = False
     for event in one.history.events:
-        leaves = leaves or event.text in ("\\quit", "\\detach") or _tells(event, TAKEN)
+        leaves = leaves or event.text in ("\\quit", "\\detach") or tells(event, TAKEN)
         if event.kind == "not_confirmed" and (not leaves or one.settled_by(event.time)):
             yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
 

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from pychat_client.protocol.turns import Turns
+from pychat_client.text import quoted
 from tests.simulation.cable import Cable
+from tests.simulation.checker import DISPLACED, TAKEN, Event, tells
 from tests.simulation.people import Person, until
 from tests.simulation.runs import Play, simulate
 from tests.simulation.world import World
@@ -196,3 +198,13 @@ async def test_detach_waits_for_a_message_only_as_long_as_it_says(world: World) 
     await asyncio.sleep(5.1)
     assert alice.texts("not_confirmed") == ["bye"]
     assert alice.status == 9
+
+
+# ---------------------------------------------------------------- the judge
+
+
+@pytest.mark.parametrize("words", [TAKEN, DISPLACED])
+def test_the_judge_finds_what_a_notice_quotes(words: str) -> None:
+    assert tells(Event(0, "notice", f"alice's program says: {quoted(f'{words} today.')}"), words)
+    assert tells(Event(0, "notice", f"{words} today."), words)
+    assert not tells(Event(0, "typed", words), words)
