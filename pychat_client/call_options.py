@@ -9,7 +9,8 @@ from pychat_client.classic.server_codec import ServerQuirks
 from pychat_client.config.host_names import host_name
 from pychat_client.config.preferences import Contact, Preferences
 from pychat_client.errors import UsageError
-from pychat_client.text import check_handle
+from pychat_client.protocol.saved import REPEATED
+from pychat_client.text import check_handle, printable
 from pychat_client.trust.fingerprint import check_fingerprint
 
 CLASSIC_TEXT_MAX = 100
@@ -29,6 +30,19 @@ class CallOptions:
     wait: bool = False  # call again until the service is free
     retry_for: float | None = None  # stop reconnecting after this many seconds; None: never
     classic: ServerQuirks | None = None  # the server is a classic program, with these peculiarities
+    new: bool = False  # end the conversation that is open with this service, and begin another one
+    take_over: bool = False  # take the conversation from another window
+    repeat: int = REPEATED  # messages that are shown again when the conversation goes on
+
+    @property
+    def title(self) -> str:
+        """What the service is called in sentences."""
+        return f"{printable(self.host)} port {self.port}"
+
+    @property
+    def command(self) -> str:
+        """The command that calls this service."""
+        return f"pychat {printable(self.host)} {self.port}"
 
 
 def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences) -> CallOptions:
@@ -51,6 +65,9 @@ def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences
         wait=args.wait,
         retry_for=args.retry_for,
         classic=_quirks(args) if args.classic else None,
+        new=args.new,
+        take_over=args.take_over,
+        repeat=REPEATED if args.repeat is None else args.repeat,
     )
 
 

@@ -12,46 +12,71 @@ from ssl import SSLContext
 
 from pychat_client.call_options import CallOptions
 from pychat_client.classic.server_codec import ServerCodec
+from pychat_client.config.paths import session_file
 from pychat_client.config.preferences import Preferences
 from pychat_client.config.targets import login_handle
-from pychat_client.errors import ExitStatus, HandleError, PychatError, UnreachableError, UntrustedHostError
+from pychat_client.errors import (
+    BusyError,
+    ExitStatus,
+    HandleError,
+    PychatError,
+    UnreachableError,
+    UntrustedHostError,
+)
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.session.reconnect import PAUSE_FIRST, longer_pause
 from pychat_client.session.session import Session, ending_signals, run_session
+from pychat_client.session.session_file import SessionFile
+from pychat_client.session.take_over import open_session_file
 from pychat_client.session.transcript import Transcript
-from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
 from pychat_client.transport.connection import Connection
 from pychat_client.transport.verify_host import explain_change, trusted_context
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.choose_view import ViewOptions, ask_handle, make_front_end, wants_plain
 from pychat_client.ui.front_end import FrontEnd
-from pychat_client.ui.one_shot import OneShot, text_of
+from pychat_client.ui.one_shot import OneShot, Replies, text_of
 
 
 def call(options: CallOptions, view_options: ViewOptions, preferences: Preferences) -> ExitStatus:
-    """Calls, and lets the user talk until the conversation ends."""
-    if options.handle is None and not sys.stdin.isatty():
-        raise HandleError("No terminal to ask for your name: use --handle NAME.")
+    """Calls, and lets the user talk until the conversation ends, or until this program does."""
     log = Transcript(view_options.log)
+    file = _session_file(options)
+    kept = None if file is None else file.kept.endpoint
+    if options.handle is None and kept is None and not sys.stdin.isatty():
+        raise HandleError("No terminal to ask for your name: use --handle NAME.")
     context, key = None, None
     if options.classic is None:
         seconds = options.retry_for if options.wait else None
         context, key = _verify_host(options, preferences, seconds, plain=view_options.plain)
-    handle = options.handle or ask_handle(view_options)
+    handle = options.handle or (kept.handle if kept is not None else ask_handle(view_options))
     front_end = make_front_end("pychat", view_options, preferences)
-    return asyncio.run(_talk(options, handle, front_end, context=context, key=key, log=log))
+    talk = Talk(options, handle, front_end, context=context, key=key, log=log)
+    return asyncio.run(talk.until_over(file))
 
 
 def send(
-    options: CallOptions, words: list[str], preferences: Preferences, *, expect_reply: bool, seconds: float | None
+    options: CallOptions,
+    words: list[str],
+    preferences: Preferences,
+    *,
+    expect_reply: bool,
+    stay_open: bool,
+    seconds: float | None,
 ) -> ExitStatus:
-    """Sends one message: `words`, or all of stdin. Gives up after `seconds`; None: never."""
+    """Sends one message: `words`, or all of stdin. Gives up after `seconds`; None: never.
+
+    stay_open: the conversation does not end with it; one that is open already never does.
+    """
     handle = options.handle or login_handle()
     if handle is None:
         raise HandleError("Your login name is not a valid handle: use --handle NAME.")
     text = text_of(words)
-    view = OneShot(text, expect_reply=expect_reply, seconds=seconds)
+    file = _session_file(options)
+    if file is not None and file.kept.endpoint is None and not stay_open:
+        file.close()
+        file = None
+    view = OneShot(text, expect_reply=expect_reply, seconds=seconds, stay_open=file is not None)
     for number in ending_signals():  # until the session handles them
         signal.signal(number, signal.default_int_handler)
     try:
@@ -60,10 +85,37 @@ def send(
         view.not_sent(text)
         view.report()
         raise
-    status = asyncio.run(_talk(options, handle, view, context=context, key=key))
+    status = asyncio.run(Talk(options, handle, view, context=context, key=key).once(file))
     if status is not ExitStatus.OK:
         view.report()
     return status
+
+
+def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_json: bool) -> ExitStatus:
+    """Prints what has come in the conversation that is open with a service. wait: until something has."""
+    file = _session_file(options)
+    if file is None or file.kept.endpoint is None:
+        raise UnreachableError(f"No conversation with {options.title} is open. 'pychat send --open' begins one.")
+    context, key = _verify_host(options, preferences, None, plain=False)
+    view = Replies(wait=wait, as_json=as_json)
+    status = asyncio.run(Talk(options, file.kept.endpoint.handle, view, context=context, key=key).once(file))
+    if status is not ExitStatus.OK:
+        view.report()
+    return status
+
+
+def _session_file(options: CallOptions) -> SessionFile | None:
+    """Where the conversation with this service is kept. A classic server can resume none."""
+    if options.classic is not None:
+        return None
+    path = session_file(f"{options.host.lower()}:{options.port}")
+    try:
+        return open_session_file(path, f"The conversation with {options.title}", take_over=options.take_over)
+    except BusyError:
+        raise
+    except PychatError as error:
+        print(f"pychat: {error} If pychat dies, messages that are not confirmed are lost.", file=sys.stderr)
+        return None
 
 
 def _verify_host(
@@ -97,27 +149,72 @@ def _alert_without_view(preferences: Preferences, *, plain: bool) -> Callable[[s
     return lambda sentence: alerts.alert(sentence, ring=True)
 
 
-async def _talk(
-    options: CallOptions,
-    handle: str,
-    front_end: FrontEnd,
-    *,
-    context: SSLContext | None,
-    key: str | None,
-    log: Transcript | None = None,
-) -> ExitStatus:
-    codec = None if options.classic is None else ServerCodec(options.classic)
-    max_bytes = None if codec is None else codec.max_text_bytes(handle)
-    endpoint = Endpoint(handle, classic=codec is not None, max_text_bytes=max_bytes)
-    title = f"{printable(options.host)} port {options.port}"
-    session = Session(endpoint, front_end, title, wait=options.wait, key=key, transcript=log)
+class Talk:
+    """The calls of one command, one after the other."""
 
-    async def connect() -> Connection:
-        try:
-            return await dial(options.host, options.port, session, context, codec)
-        except UntrustedHostError as error:
-            if key is None:
-                raise
-            raise await explain_change(options.host, options.port, key, error) from None
+    def __init__(
+        self,
+        options: CallOptions,
+        handle: str,
+        front_end: FrontEnd,
+        *,
+        context: SSLContext | None,
+        key: str | None,
+        log: Transcript | None = None,
+    ) -> None:
+        self._options = options
+        self._handle = handle
+        self._front_end = front_end
+        self._context = context
+        self._key = key
+        self._log = log
 
-    return await run_session(session, front_end.run, connect, options.retry_for)
+    async def until_over(self, file: SessionFile | None) -> ExitStatus:
+        """Goes on with the conversation in `file`, and calls anew if that is over or the user wants another."""
+        while True:
+            session = self._session(file)
+            if self._options.new and file is not None and file.kept.endpoint is not None:
+                session.end_earlier()
+            status = await self._run(session)
+            if file is None or not session.over_at_return:
+                return status
+            file = _session_file(self._options)
+
+    async def once(self, file: SessionFile | None) -> ExitStatus:
+        """Goes on with the conversation in `file`, or calls."""
+        return await self._run(self._session(file, repeat=0))
+
+    def _session(self, file: SessionFile | None, repeat: int | None = None) -> Session:
+        options = self._options
+        classic = None if options.classic is None else ServerCodec(options.classic)
+        endpoint = Endpoint(
+            self._handle,
+            classic=classic is not None,
+            max_text_bytes=None if classic is None else classic.max_text_bytes(self._handle),
+            saved=None if file is None else file.kept.endpoint,
+            repeat=options.repeat if repeat is None else repeat,
+        )
+        return Session(
+            endpoint,
+            self._front_end,
+            options.title,
+            wait=options.wait,
+            key=self._key,
+            transcript=self._log,
+            file=file,
+            back=options.command,
+        )
+
+    async def _run(self, session: Session) -> ExitStatus:
+        options, key = self._options, self._key
+        codec = None if options.classic is None else ServerCodec(options.classic)
+
+        async def connect() -> Connection:
+            try:
+                return await dial(options.host, options.port, session, self._context, codec)
+            except UntrustedHostError as error:
+                if key is None:
+                    raise
+                raise await explain_change(options.host, options.port, key, error) from None
+
+        return await run_session(session, self._front_end.run, connect, options.retry_for)

@@ -1,4 +1,4 @@
-"""The command line of `pychat`: calls, `pychat send`, `pychat forget` and `pychat certificate`.
+"""The command line of `pychat`: calls, and `pychat send`, `replies`, `forget` and `certificate`.
 
 Only the options are here, so that `--help` and `--version` load nothing else; each command imports what it needs.
 """
@@ -49,17 +49,24 @@ def _call_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychat",
         usage="pychat [options] HOST PORT\n       pychat [options] CONTACT\n"
-        "       pychat send|forget|certificate [options] ...",
-        description="Call another host that runs pychatd, and talk to the person at its console. There are three "
-        "other commands: send sends one message, forget removes the saved key of a host, certificate prints your "
-        "certificate. Each has its own help, for example 'pychat send --help'. To call a host with such a name, "
-        "for example send: 'pychat -- send PORT'.",
+        "       pychat send|replies|forget|certificate [options] ...",
+        description="Call another host that runs pychatd, and talk to the person at its console. If a "
+        "conversation with that service is still open, go on with it. There are four other commands: send sends "
+        "one message, replies prints the answers, forget removes the saved key of a host, certificate prints "
+        "your certificate. Each has its own help, for example 'pychat send --help'. If a host has the name of a "
+        "command, write -- before it: 'pychat -- send 7000' calls the host named send.",
         epilog="Exit status: 0 the conversation ended, 1 failure or connection lost, 2 wrong use, 3 no answer, "
         "4 busy, 5 refused, 6 a message was not sent, 7 the host's key is not trusted, "
         "9 a message was sent but not confirmed, 130 interrupted.",
     )
     _add_target(parser)
     _add_call_options(parser)
+    kept = parser.add_argument_group(
+        "a conversation that is still open", "pychat goes on with it, unless you use --new"
+    )
+    kept.add_argument("--new", action="store_true", help="end it, and begin another one")
+    kept.add_argument("--take-over", action="store_true", help="move it here from another window")
+    kept.add_argument("--repeat", metavar="N", type=_number, help="show the last N messages again, or all (100)")
     group = parser.add_argument_group(
         "classic servers", 'for the original ("classic") servers: no encryption, no delivery confirmation'
     )
@@ -91,11 +98,32 @@ def _send_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--expect-reply", action="store_true", help="wait for a reply, and print it")
     parser.add_argument(
+        "--open", action="store_true", help="leave the conversation open: 'pychat replies' prints the answers"
+    )
+    parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, help="give up after this many seconds (default: never)"
     )
     _add_call_options(parser)
-    parser.set_defaults(retry_for=None, classic=False, no_hello=False, hello=None, end_mark=None, quit_word=None)
-    parser.set_defaults(command=_send)
+    parser.set_defaults(**_NOT_OPTIONS, command=_send)
+    return parser
+
+
+def _replies_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pychat replies",
+        usage="pychat replies [options] HOST PORT\n       pychat replies [options] CONTACT",
+        description="Print the messages that have come since you left a conversation open, with "
+        "'pychat send --open' or \\detach. The conversation stays open.",
+        epilog="Exit status: 0 printed, 1 failure or connection lost, 2 wrong use, 3 no answer to the call, or no "
+        "conversation is open, 4 the conversation is open in another window, 5 refused, 7 the host's key is not "
+        "trusted, 8 nothing has come, 130 interrupted.",
+    )
+    _add_target(parser)
+    parser.add_argument("--wait", action="store_true", help="wait until a message comes")
+    parser.add_argument("--json", action="store_true", help="print JSON objects, one per line")
+    parser.set_defaults(
+        **_NOT_OPTIONS, handle=None, fingerprint=None, accept_new=False, ca=False, command=_replies
+    )
     return parser
 
 
@@ -155,6 +183,31 @@ class _Removed(argparse.Action):
 # ------------------------------------------------------------------ commands
 
 
+def _number(word: str) -> int:
+    """A number of messages. Raises argparse's error for a bad one."""
+    from pychat_client.protocol.saved import ALL
+
+    if word == "all":
+        return ALL
+    if word.isascii() and word.isdecimal() and len(word) < len(str(ALL)):
+        return int(word)
+    raise argparse.ArgumentTypeError(f"'{printable(word)}' is not a number of messages, such as 20, or 'all'.")
+
+
+_NOT_OPTIONS: Mapping[str, object] = {
+    "retry_for": None,
+    "classic": False,
+    "no_hello": False,
+    "hello": None,
+    "end_mark": None,
+    "quit_word": None,
+    "new": False,
+    "take_over": False,
+    "repeat": 0,
+}
+"""What only a call has options for, as `pychat send` and `pychat replies` have it."""
+
+
 def _call(args: argparse.Namespace) -> int:
     return with_json_end(lambda: _talk(args)) if args.json else _talk(args)
 
@@ -183,7 +236,19 @@ def _send(args: argparse.Namespace) -> int:
 
     from pychat_client.calling import send  # only now, as above
 
-    return send(options, words, liked, expect_reply=args.expect_reply, seconds=args.timeout)
+    return send(options, words, liked, expect_reply=args.expect_reply, stay_open=args.open, seconds=args.timeout)
+
+
+def _replies(args: argparse.Namespace) -> int:
+    from pychat_client.call_options import resolve
+    from pychat_client.config import preferences, targets
+
+    liked = preferences.load()
+    options = resolve(args, targets.find(_target(args), liked.contacts), liked)
+
+    from pychat_client.calling import replies  # only now, as above
+
+    return replies(options, liked, wait=args.wait, as_json=args.json)
 
 
 def _forget(args: argparse.Namespace) -> int:
@@ -234,6 +299,7 @@ CALL = ""
 PARSERS: Mapping[str, Callable[[], argparse.ArgumentParser]] = {
     CALL: _call_parser,
     "send": _send_parser,
+    "replies": _replies_parser,
     "forget": _forget_parser,
     "certificate": _certificate_parser,
 }

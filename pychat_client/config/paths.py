@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from pychat_client.errors import UsageError
 def history_file(program: str) -> Path:
     """The lines that the user typed into `program`."""
     return _own("XDG_STATE_HOME", ".local/state") / f"{program}-history"
+
+
+def session_file(service: str) -> Path:
+    """What this user needs to go on with a conversation. service: which one, for example `hosta:7000`."""
+    name = re.sub(r"[^\w.:-]", lambda char: f"%{ord(char[0]):X}", service)
+    return _own("XDG_STATE_HOME", ".local/state") / "sessions" / f"{name}.db"
 
 
 def known_hosts_file() -> Path:

@@ -6,13 +6,15 @@ which conversation goes on, and repeats the operator's own messages to it as wel
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Connected, EndConfirmed, Ended, Event, Leftovers, MessageShown
+from pychat_client.protocol.events import Connected, EndConfirmed, Ended, EndedBy, Event, Leftovers, MessageShown
 from pychat_client.protocol.phase import Phase, Trigger
+from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 
 
@@ -28,14 +30,18 @@ class ConsoleEndpoint(Endpoint):
         console: str | None = None,
         handle_is_default: bool = False,
         take_over: bool = False,
+        saved: SavedEndpoint | None = None,
     ) -> None:
         """console: the id by which the daemon knows the messages of this program; handle_is_default: a handle
         that the daemon is configured with goes before this one; take_over: take the place of the console that is
-        attached."""
-        super().__init__(handle)
-        self.handle_is_default = handle_is_default
+        attached; saved: goes on where an earlier program was."""
+        super().__init__(handle, saved=saved)
+        self.handle_is_default = handle_is_default and saved is None
         self.take_over = take_over
         self._console = console
+        if saved is not None:
+            self._console = saved.console
+            self.session = None if saved.session is None else int(saved.session)
 
     def _start_conversation(self, turns: Turns, received: int = 0, stored: int = 0) -> None:
         super()._start_conversation(turns, received, stored)
@@ -62,6 +68,10 @@ class ConsoleEndpoint(Endpoint):
     def _can_send_now(self) -> bool:
         return super()._can_send_now() and not self._is_replaying
 
+    def saved(self) -> SavedEndpoint | None:
+        saved = super().saved()
+        return None if saved is None else replace(saved, console=self._console)
+
     # -------------------------------------------------------------- from the user
 
     def _check_open(self) -> None:
@@ -84,6 +94,7 @@ class ConsoleEndpoint(Endpoint):
             session=session,
             got=None if session is None else self.received_count,
             sent=None if session is None else self.stored_count,
+            want=self._want(),
             console=self._console,
             suggested=self.handle_is_default,
             take=self.take_over,
@@ -96,8 +107,6 @@ class ConsoleEndpoint(Endpoint):
             case wire.Stored(count):
                 self._outbox.confirm_from_here(count)
                 self._advance(Trigger.REFUSE)
-            case wire.Ready():
-                self.ready = True
             case _:
                 return super().receive(frame)
         return []
@@ -121,16 +130,27 @@ class ConsoleEndpoint(Endpoint):
         self._replay_until = peer.got
         self._acked_count = self.received_count
         self._frames.append(wire.Ack(self.received_count))  # what follows is for this conversation
-        return [*lost, Connected(peer.handle, resumed, peer), *([] if self._is_replaying else self._resend())]
+        return [*lost, Connected(peer.handle, resumed, peer), *self._resend_unless_replaying()]
+
+    def _resend_unless_replaying(self) -> list[Event]:
+        """To a new program all that was said before comes first, up to `\\ready`."""
+        events = [] if self._is_replaying else self._resend()
+        if not self._wanted:
+            return events
+        self._unshown += events
+        return []
 
     def _start_another(self, peer: wire.Peer) -> list[Event]:
         """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""
         left = self.take_back()
-        ended = Ended(self.other_handle, True, "it was over when this console connected again", left)
+        reason = "it was over when this console connected again"
+        ended = Ended(self.other_handle, EndedBy.SERVICE, reason, left)
         self._start_conversation(peer.turns, received=peer.heard, stored=peer.told)
         return [] if left == Leftovers() else [ended]
 
     def _on_message(self, message: wire.Message, at: wire.Timestamp | None) -> list[Event]:
+        if at is not None and at.again:
+            return super()._on_message(message, at)
         if at is not None and at.own:
             return self._on_own(message, at)
         renamed = self._update_other_handle(message.handle)  # a caller keeps the same handle, unlike a console
@@ -139,13 +159,13 @@ class ConsoleEndpoint(Endpoint):
     def _on_own(self, message: wire.Message, at: wire.Timestamp) -> list[Event]:
         """The daemon repeats an own message: one that this console has sent and that was not acked, or another
         console's."""
-        shown: list[Event] = []
-        if at.mine and self.outbox:
+        known = at.mine and bool(self.outbox)
+        if known:
             self._outbox.confirm_next()
         else:
             self._outbox.count_repeated(from_here=at.mine)
-            shown.append(MessageShown(message, True, at.time))
-        return [*shown, *self._resend()] if self.stored_count == self._replay_until else shown
+        shown = [] if known and not self._wanted else [MessageShown(message, True, at.time)]
+        return [*shown, *self._resend_unless_replaying()]
 
     def _on_quit_confirmed(self) -> list[Event]:
         left, unread = self.take_back(), 0 if self.other_present else self.unread_count

@@ -8,6 +8,7 @@
     say(text)          the user has typed a text: it is sent or held, or refused by an exception
     quit(reason)       the user ends the conversation
     take_back()        gives the user back the texts that are not stored
+    saved()            what another program needs to go on, if this one dies
     take_frames()      the frames to send now, in order; call it after each of the others
 
 A conversation outlives its connections. A message that the daemon has not acked is sent again on the next one.
@@ -16,6 +17,7 @@ A conversation outlives its connections. A message that the daemon has not acked
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import ClassVar
 
 from pychat_client.errors import NotAllowedError, ProtocolError
@@ -23,6 +25,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.events import (
     Connected,
     Ended,
+    EndedBy,
     Event,
     Leftovers,
     MessageQueued,
@@ -31,9 +34,11 @@ from pychat_client.protocol.events import (
     Presence,
     RemoteError,
     Renamed,
+    WentBack,
 )
 from pychat_client.protocol.outbox import HELD_MAX, Outbox
 from pychat_client.protocol.phase import Phase, Trigger, next_phase
+from pychat_client.protocol.saved import REPEATED, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.text import check_message, check_room
 
@@ -43,9 +48,18 @@ class Endpoint:
 
     role: ClassVar[Role] = Role.PEER
 
-    def __init__(self, handle: str, *, classic: bool = False, max_text_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        handle: str,
+        *,
+        classic: bool = False,
+        max_text_bytes: int | None = None,
+        saved: SavedEndpoint | None = None,
+        repeat: int = REPEATED,
+    ) -> None:
         """classic: the other program is a classic one, which confirms nothing and resumes nothing;
-        max_text_bytes: the bytes of a text that it takes, None for any number."""
+        max_text_bytes: the bytes of a text that it takes, None for any number; saved: goes on where an earlier
+        program was; repeat: how many messages it then shows again."""
         self.handle = handle
         self.classic = classic
         self.max_text_bytes = max_text_bytes
@@ -54,7 +68,11 @@ class Endpoint:
         self._phase = Phase.OFFLINE
         self._calls = 0  # connections so far
         self._frames: list[wire.Frame] = []
+        self._wanted = 0  # messages to repeat to a new program; until it has them
+        self._unshown: list[Event] = []  # what a new program shows behind the messages that are repeated
         self._start_conversation(Turns.ALTERNATE)
+        if saved is not None:
+            self._restore(saved, repeat)
 
     def _start_conversation(self, turns: Turns, received: int = 0, stored: int = 0) -> None:
         """Begins anew with the counts of messages that the daemon has already."""
@@ -67,6 +85,16 @@ class Endpoint:
         self._acked_count = received  # received messages that this end has acked
         self._time: wire.Timestamp | None = None  # of the next message
         self._quit_reason = ""
+
+    def _restore(self, saved: SavedEndpoint, repeat: int) -> None:
+        self.handle, self.other_handle = saved.handle, saved.other_handle
+        self.turns, self.session, self._calls = saved.turns, saved.session, saved.calls
+        self.received_count = self._acked_count = saved.received
+        self._outbox = Outbox.restored(saved)
+        self._wanted = 0 if saved.session is None or saved.left else repeat
+        if saved.left:
+            self._quit_reason = saved.reason
+            self._advance(Trigger.QUIT)
 
     # -------------------------------------------------------------- what can be asked
 
@@ -88,6 +116,22 @@ class Endpoint:
     def my_turn(self) -> bool:
         """Whether the rules let this user speak now, with a connection or without."""
         return not self.ended and self._turn_state().may_speak(self.role)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the daemon has this conversation, or may have it, so that another program can go on with it."""
+        begun = self.stored_count + self.received_count + self._outbox.transmitted > 0
+        return self.session is not None and begun and not self.ended and not self.classic
+
+    @property
+    def owes_quit(self) -> bool:
+        """Whether this user has ended a conversation that the daemon has, and that does not know it yet."""
+        return self._phase.is_left and not self.classic and self.stored_count + self.received_count > 0
+
+    @property
+    def is_returning(self) -> bool:
+        """Whether this is a new program that the daemon has not told yet what was said before."""
+        return self._wanted > 0
 
     @property
     def quit_unconfirmed(self) -> bool:
@@ -135,6 +179,24 @@ class Endpoint:
         """Whether a text can get its number now."""
         return self.my_turn and self.session is not None and not self._outbox.is_full
 
+    def saved(self) -> SavedEndpoint | None:
+        """What another program needs to go on from here; None if there is nothing to go on with."""
+        over = self.ended and not self._phase.is_left
+        if self.classic or over or not (self.sent_count + self.received_count or self.held):
+            return None
+        return self._outbox.save_into(
+            SavedEndpoint(
+                self.handle,
+                self.other_handle,
+                session=None if self.session is None else str(self.session),
+                turns=self.turns,
+                calls=self._calls,
+                received=self.received_count,
+                left=self._phase.is_left,
+                reason=self._quit_reason,
+            )
+        )
+
     # -------------------------------------------------------------- from the user
 
     def validate(self, text: str) -> str:
@@ -173,7 +235,7 @@ class Endpoint:
         self._advance(Trigger.QUIT)
         if self._phase.is_greeted:
             self._frames.append(wire.Quit(reason))
-        return Ended(self.other_handle, False, reason, left)
+        return Ended(self.other_handle, EndedBy.YOU, reason, left)
 
     def _leftovers_at_quit(self) -> Leftovers:
         return self._outbox.give_back_held()
@@ -197,8 +259,14 @@ class Endpoint:
             self.handle,
             session=session,
             got=None if session is None else self.received_count,
+            sent=None if session is None else self.stored_count,
+            want=self._want(),
             call=self._calls,
         )
+
+    def _want(self) -> int | None:
+        """How many messages the daemon is to repeat."""
+        return None if self.ended or self._session_to_resume() is None else self._wanted or None
 
     def _session_to_resume(self) -> str | None:
         """None after the other side's quit. After this user's quit the daemon still has to learn of it."""
@@ -236,12 +304,13 @@ class Endpoint:
                 self._time = frame
             case wire.Hello():
                 return self._on_hello(frame)
-            case wire.Away():
-                return self._on_presence(here=False)
-            case wire.Here(handle):
-                return self._on_here(handle)
+            case wire.Away() | wire.Here():
+                return self._on_presence_line(frame)
             case wire.Quit(reason):
-                return self._on_quit(reason)
+                at, self._time = self._time, None
+                return self._on_quit(reason, at)
+            case wire.Ready():
+                return self._on_ready()
             case wire.Busy(words):
                 return self._on_busy(words)
             case wire.Error(code, words):
@@ -275,12 +344,26 @@ class Endpoint:
             return []
         if hello.session is None:
             raise ProtocolError("hello", "The daemon's hello names no session.")
-        resumed = hello.session == self.session and (hello.got or 0) >= self.stored_count
-        if self.session is not None and not resumed and self.stored_count + self.received_count > 0:
+        known = hello.session == self.session
+        if known and (gone := self._gone_back(hello)) is not None:
+            return [gone]
+        if self.session is not None and not known and self.stored_count + self.received_count > 0:
             self._advance(Trigger.OTHER_QUIT)
-            reason = "the other host has lost this conversation"
-            return [Ended(self.other_handle, True, reason, self.take_back())]
-        return self._meet(hello, hello.session, resumed=resumed and self.is_open)
+            reason = "the other host does not have it any more"
+            return [Ended(self.other_handle, EndedBy.SERVICE, reason, self.take_back())]
+        return self._meet(hello, hello.session, resumed=known and self.is_open)
+
+    def _gone_back(self, hello: wire.Hello) -> WentBack | None:
+        """Ends a conversation of which the journal lacks messages that were stored; None if it has all."""
+        own = max(self.stored_count - (hello.got or 0), 0)
+        others = 0 if hello.sent is None else max(self.received_count - hello.sent, 0)
+        if not (own or others):
+            return None
+        lost, left = self._outbox.forgotten(own), self.take_back()
+        self._quit_reason = f"the journal lacks {own + others} messages of this conversation"
+        self._advance(Trigger.QUIT)
+        self._frames.append(wire.Quit(self._quit_reason))
+        return WentBack(self.other_handle, own, others, replace(left, not_sent=(*lost, *left.not_sent)))
 
     def _meet(self, hello: wire.Hello, session: str, *, resumed: bool) -> list[Event]:
         self._advance(Trigger.MEET)
@@ -288,14 +371,22 @@ class Endpoint:
         if not resumed:  # the frames behind a resuming hello tell who is at the console now
             self.other_handle = hello.handle
         self._confirm(hello.got or 0)
-        self.ready = True
-        return [Connected(self.other_handle, resumed), *self._resend()]
+        self._unshown = [Connected(self.other_handle, resumed), *self._resend()]
+        return [] if hello.want is not None else self._on_ready()
+
+    def _on_ready(self) -> list[Event]:
+        """All that was said before is shown. Only now come the own messages that the daemon does not have."""
+        self.ready, self._wanted = True, 0
+        events, self._unshown = self._unshown, []
+        return events
 
     # -------------------------------------------------------------- the other frames
 
     def _on_message(self, message: wire.Message, at: wire.Timestamp | None) -> list[Event]:
         """Shown also after this user's quit: the daemon had stored it before that arrived."""
         time = None if at is None else at.time
+        if at is not None and at.again:
+            return [MessageShown(message, at.own, time)]
         # A message from some time ago does not tell the operator's present handle.
         renamed = self._update_other_handle(message.handle) if time is None else []
         self.received_count += 1  # the daemon has checked that it was their turn
@@ -307,16 +398,15 @@ class Endpoint:
         self._confirm(count)
         return self._release()
 
-    def _on_here(self, handle: str) -> list[Event]:
-        was_present = self.other_present
-        renamed = self._update_other_handle(handle or self.other_handle)
+    def _on_presence_line(self, frame: wire.Away | wire.Here) -> list[Event]:
+        was_present, self.other_present = self.other_present, isinstance(frame, wire.Here)
+        renamed: list[Event] = []
+        if isinstance(frame, wire.Here):
+            renamed = self._update_other_handle(frame.handle or self.other_handle)
+        if was_present is self.other_present:
+            return renamed
         # After an absence it can be another person, so that is not a new handle of the same one.
-        return [*(renamed if was_present else []), *self._on_presence(here=True)]
-
-    def _on_presence(self, *, here: bool) -> list[Event]:
-        changed = here is not self.other_present
-        self.other_present = here
-        return [Presence(here)] if changed else []
+        return [Presence(self.other_present)]
 
     def _on_busy(self, words: str) -> list[Event]:
         """The daemon reads nothing more here. What an earlier connection was given may have arrived, unless the
@@ -325,14 +415,16 @@ class Endpoint:
             self._outbox.nothing_more_arrives()
         return [RemoteError("busy", words)]
 
-    def _on_quit(self, reason: str) -> list[Event]:
+    def _on_quit(self, reason: str, at: wire.Timestamp | None) -> list[Event]:
         """The daemon acks in order, so it stores nothing that it has not acked by now."""
         was_over = self.ended
         self._advance(Trigger.OTHER_QUIT)
         self._outbox.nothing_more_arrives()
         if was_over:
             return self._on_quit_confirmed()
-        return [Ended(self.other_handle, True, reason, self.take_back(), self.unread_count)]
+        by = EndedBy.SERVICE if at is not None and at.service else EndedBy.OTHER
+        time = None if at is None else at.time
+        return [Ended(self.other_handle, by, reason, self.take_back(), self.unread_count, time)]
 
     def _on_quit_confirmed(self) -> list[Event]:
         return []
@@ -351,10 +443,15 @@ class Endpoint:
 
     def _resend(self) -> list[Event]:
         """Both ends know the counts: sends the unacked messages again, and then the held ones."""
-        waiting = [MessageQueued(text) for text in self._outbox.requeue(lambda: self.my_turn)]
+        waiting = self._outbox.requeue(lambda: self.my_turn)
         self._outbox.transmit()
-        self._frames += [wire.Message(self.handle, text) for text in self.outbox]
-        return [*waiting, *self._release()]
+        messages = [wire.Message(self.handle, text) for text in self.outbox]
+        self._frames += messages
+        if not self._wanted:
+            return [*map(MessageQueued, waiting), *self._release()]
+        # A new program has not shown any of them.
+        shown = [MessageShown(message, True) for message in messages]
+        return [*shown, *self._release(), *map(MessageQueued, self.held)]
 
     def _release(self) -> list[Event]:
         """Sends the held messages whose turn has come."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from pychat_client.protocol import wire
 
@@ -45,16 +46,39 @@ class Leftovers:
     not_confirmed: tuple[str, ...] = ()
 
 
+class EndedBy(Enum):
+    """Who has ended a conversation."""
+
+    YOU = "you"
+    OTHER = "other"
+    SERVICE = "service"  # nobody: the other side did not come back, or the journal is damaged
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """The conversation with `other` has ended. unread: own messages that are stored, and that the other user has
-    not seen as far as this end knows."""
+    not seen as far as this end knows; time: None for now."""
 
     other: str
-    by_other: bool
+    by: EndedBy
     reason: str
     left: Leftovers = Leftovers()
     unread: int = 0
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WentBack:
+    """The daemon's journal lacks messages that it had: it was restored, or its disk has lost them. The
+    conversation cannot go on.
+
+    own: how many of this user's are gone; others: how many of the other's; left: own texts that are not stored.
+    """
+
+    other: str
+    own: int
+    others: int
+    left: Leftovers
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +121,15 @@ class Notice:
     words: str
 
 
-Event = MessageShown | MessageQueued | Connected | Ended | EndConfirmed | Presence | Renamed | RemoteError | Notice
+Event = (
+    MessageShown
+    | MessageQueued
+    | Connected
+    | Ended
+    | EndConfirmed
+    | WentBack
+    | Presence
+    | Renamed
+    | RemoteError
+    | Notice
+)

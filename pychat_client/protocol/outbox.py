@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from pychat_client.protocol.events import Leftovers
+from pychat_client.protocol.saved import SavedEndpoint
 
 OUTBOX_MAX = 100
 """Unacked messages at most; further ones are held, so that they do not flood a slow connection."""
@@ -27,8 +29,31 @@ class Outbox:
         self.read = 0  # own messages that the other user has seen
         self.unacked: deque[str] = deque()  # messages stored + 1, stored + 2, ...
         self.held: deque[str] = deque()
-        self._transmitted = 0  # unacked messages, from the first, that a connection was given
+        self.transmitted = 0  # unacked messages, from the first, that a connection was given
         self._stored_from_here = 0  # messages of this very program that are stored
+        self._gone = 0  # texts that have been here before the first one
+        self._recent: deque[str] = deque(maxlen=OUTBOX_MAX)  # the newest texts that are stored
+
+    @classmethod
+    def restored(cls, saved: SavedEndpoint) -> Outbox:
+        outbox = cls(saved.stored)
+        outbox.unacked.extend(saved.texts[: saved.numbered])
+        outbox.held.extend(saved.texts[saved.numbered :])
+        outbox.transmitted, outbox._stored_from_here = saved.transmitted, saved.stored_here
+        outbox._gone = saved.first
+        return outbox
+
+    def save_into(self, saved: SavedEndpoint) -> SavedEndpoint:
+        """`saved` with the texts of this outbox."""
+        return replace(
+            saved,
+            stored=self.stored,
+            stored_here=self._stored_from_here,
+            first=self._gone,
+            numbered=len(self.unacked),
+            transmitted=self.transmitted,
+            texts=(*self.unacked, *self.held),
+        )
 
     @property
     def numbered(self) -> int:
@@ -58,7 +83,7 @@ class Outbox:
 
     def transmit(self) -> None:
         """A connection is given all unacked texts that it does not have."""
-        self._transmitted = len(self.unacked)
+        self.transmitted = len(self.unacked)
 
     def requeue(self, may_send: Callable[[], bool]) -> list[str]:
         """Numbers the unacked texts again, as long as `may_send`; holds and returns those that remain."""
@@ -72,10 +97,11 @@ class Outbox:
 
     def confirm_next(self) -> None:
         """The first unacked message is stored."""
-        self.unacked.popleft()
+        self._recent.append(self.unacked.popleft())
+        self._gone += 1
         self.stored += 1
         self._stored_from_here += 1
-        self._transmitted = max(self._transmitted - 1, 0)
+        self.transmitted = max(self.transmitted - 1, 0)
 
     def confirm(self, count: int) -> None:
         """The first `count` messages are stored."""
@@ -102,16 +128,21 @@ class Outbox:
 
     def nothing_more_arrives(self) -> None:
         """The daemon has said that it stores no unacked message."""
-        self._transmitted = 0
+        self.transmitted = 0
 
     def give_back_held(self) -> Leftovers:
         """The held texts, given back for good; an unacked one can still be acked."""
         return Leftovers(not_sent=_emptied(self.held))
 
+    def forgotten(self, count: int) -> tuple[str, ...]:
+        """The newest `count` stored texts, as far as this program has sent them: the daemon has lost them."""
+        return tuple(self._recent)[-count:] if count else ()
+
     def give_back(self) -> Leftovers:
         """All texts that are not stored as far as this end knows, given back for good."""
-        unacked, transmitted = _emptied(self.unacked), self._transmitted
-        self._transmitted = 0
+        self._gone += len(self.unacked)
+        unacked, transmitted = _emptied(self.unacked), self.transmitted
+        self.transmitted = 0
         return Leftovers((*unacked[transmitted:], *_emptied(self.held)), unacked[:transmitted])
 
 

@@ -49,7 +49,8 @@ class Hello:
 
     session: a peer's token, or the number of a console's conversation
     got: messages received so far
-    sent (console only): own messages that the console knows to be stored
+    sent: own messages that this end knows to be stored; in the daemon's answer to a peer, the operator's messages
+    want: how many of the newest messages to repeat to this end; in the answer, that the daemon repeats them
     turns: a peer says it only if it can do nothing but take turns
     call (peer only): how many calls this program has made; an older one can arrive late
     keep (daemon only): how long the journal keeps the messages
@@ -64,6 +65,7 @@ class Hello:
     session: str | None = None
     got: int | None = None
     sent: int | None = None
+    want: int | None = None
     turns: Turns | None = None
     call: int | None = None
     keep: str | None = None
@@ -76,6 +78,7 @@ class Hello:
         "session": grammar.session,
         "got": grammar.number,
         "sent": grammar.number,
+        "want": grammar.number,
         "turns": grammar.turns,
         "call": grammar.number,
         "keep": str,
@@ -185,27 +188,30 @@ class Stored(_Count):
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """The time of the next message line, where that is not now.
+    """The time of the next message or quit line, where that is not now.
 
-    own: it is the operator's own message; mine: this very console has sent it; gone: the daemon does not have its
-    text any more.
+    own: it is a message of the user who reads it; mine: this very console has sent it; gone: the daemon does not
+    have its text any more; again: this end has counted it before; service: the service itself ended the
+    conversation, not the other user.
     """
 
     time: datetime
     own: bool = False
     mine: bool = False
     gone: bool = False
+    again: bool = False
+    service: bool = False
+
+    FLAGS: ClassVar = ("own", "mine", "gone", "again", "service")
 
     def __str__(self) -> str:
-        return (
-            f"\\at {grammar.timestamp(self.time)}" + " own" * self.own + " mine" * self.mine + " gone" * self.gone
-        )
+        flags = "".join(f" {name}" for name in self.FLAGS if getattr(self, name))
+        return f"\\at {grammar.timestamp(self.time)}{flags}"
 
     @classmethod
     def parse(cls, rest: str) -> Self:
-        time, _, more = rest.partition(" ")
-        flags = more.split()
-        return cls(grammar.time(time), own="own" in flags, mine="mine" in flags, gone="gone" in flags)
+        time, *words = rest.split(" ")
+        return cls(grammar.time(time), **{name: name in words for name in cls.FLAGS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +341,7 @@ class Away(_NoArguments):
 
 
 class Ready(_NoArguments):
-    """Daemon to console: you know all that happened before; what follows happens now."""
+    """From the daemon: you know all that happened before; what follows happens now."""
 
 
 class Typing(_NoArguments):

@@ -16,6 +16,7 @@ from pychat_client.protocol.events import (
     Connected,
     EndConfirmed,
     Ended,
+    EndedBy,
     Event,
     Leftovers,
     MessageQueued,
@@ -23,6 +24,7 @@ from pychat_client.protocol.events import (
     Notice,
     Presence,
     Renamed,
+    WentBack,
 )
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import DOUBLED
@@ -38,12 +40,14 @@ _BUSY = "Busy: somebody else is talking."
 class Narrator:
     """Tells one user about one session."""
 
-    def __init__(self, endpoint: Endpoint, view: View, title: str, transcript: Transcript) -> None:
-        """endpoint: is only asked; title: what the service is called."""
+    def __init__(self, endpoint: Endpoint, view: View, title: str, transcript: Transcript, back: str = "") -> None:
+        """endpoint: is only asked; title: what the service is called; back: the command that returns to the
+        conversation when this program has ended."""
         self._endpoint = endpoint
         self._view = view
         self._title = title
         self._transcript = transcript
+        self._back = back
         self._last_error = ""  # why the other end turned us away, until it has confirmed a message again
         self._end_unconfirmed = False  # the user knows that the other side does not know of the end yet
 
@@ -71,6 +75,8 @@ class Narrator:
             case EndConfirmed(other, left, unread):
                 self._unread(unread, printable(other))
                 self.give_back(left)
+            case WentBack():
+                self._went_back(event)
             case Notice(words):
                 self._view.notice(self._from_daemon(words))
 
@@ -113,14 +119,31 @@ class Narrator:
             )
 
     def _ended(self, event: Ended) -> None:
-        who = (printable(event.other) or "The other side") if event.by_other else "You"
-        reason = quoted(event.reason) if event.by_other else printable(event.reason)
+        other = printable(event.other) or "The other side"
+        from_outside = event.by is EndedBy.OTHER or (event.time is not None and self._endpoint.role is Role.PEER)
+        reason = quoted(event.reason) if from_outside else printable(event.reason)
         because = f": {reason}" if event.reason else ""
-        self._record(f"{who} ended the conversation{because}.")
-        self._unread(event.unread, who)
+        then = "" if event.time is None else f", {event.time.astimezone():%d %B %Y at %H:%M}"
+        match event.by:
+            case EndedBy.YOU:
+                self._record(f"You ended the conversation{because}.")
+            case EndedBy.OTHER:
+                self._record(f"{other} ended the conversation{then}{because}.")
+            case EndedBy.SERVICE:
+                self._record(f"The conversation with {other} has ended{then}{because}.")
+        self._unread(event.unread, other)
         self.give_back(event.left)
         if event.left.not_sent and self._endpoint.role is Role.OPERATOR:  # the console stays, and so does its line
             self._view.restore(event.left.not_sent[-1])
+
+    def _went_back(self, event: WentBack) -> None:
+        counts = ((event.own, "your"), (event.others, f"{printable(event.other)}'s"))
+        lacks = [f"{count} of {whose} messages" for count, whose in counts if count]
+        self._record(
+            f"The other host's journal has gone back in time: it lacks {' and '.join(lacks)}. "
+            "This conversation cannot go on; call again to begin another one."
+        )
+        self.give_back(event.left)
 
     def _unread(self, count: int, who: str) -> None:
         if count:
@@ -209,9 +232,20 @@ class Narrator:
 
     # -------------------------------------------------------------- leaving
 
-    def detached(self) -> None:
-        stays = " The conversation stays open; 'pychatd-console' returns to it."
+    def left(self) -> None:
+        """The user leaves, and the conversation stays, if there is one."""
+        stays = f" The conversation stays open: '{self._back}' returns to it."
         self._view.notice(f"Detached.{stays if self._endpoint.is_open else ''}")
+        if count := len(self._endpoint.held) + len(self._endpoint.outbox):
+            wait, they = ("message is", "It goes") if count == 1 else ("messages are", "They go")
+            self._view.notice(f"{count} {wait} not stored on the other host yet. {they} out then.")
+
+    def warn_of_interrupt(self, *, stays_open: bool) -> None:
+        """The user has pressed Ctrl-C once."""
+        if stays_open or self._endpoint.role is Role.OPERATOR:
+            self._view.notice(f"Ctrl-C again leaves. The conversation stays open: '{self._back}' returns to it.")
+        else:
+            self._view.notice("Ctrl-C again leaves, and ends the call.")
 
     def waiting_for_acks(self) -> None:
         """The user leaves, and messages are not confirmed yet."""

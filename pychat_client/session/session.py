@@ -25,12 +25,15 @@ from pychat_client.protocol.events import (
     MessageShown,
     Presence,
     RemoteError,
+    WentBack,
 )
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import Command, Commands, ParsedLine
+from pychat_client.session.keeper import Keeper
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Connect, ConnectionState, ConnectionSupervisor, Verdict
+from pychat_client.session.session_file import SessionFile
 from pychat_client.session.status import Status
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.typing_indicator import TypingIndicator
@@ -56,7 +59,8 @@ class Stage(Enum):
     """How far a session is."""
 
     RUNNING = "running"
-    LEAVING = "leaving"  # the user has left; the last acks are still missing
+    ENDING = "ending"  # the user has ended the conversation and leaves; the last acks are still missing
+    DETACHING = "detaching"  # the user leaves, and the conversation stays; the last acks are still missing
     DONE = "done"
 
 
@@ -72,19 +76,27 @@ class Session:
         wait: bool = False,
         key: str | None = None,
         transcript: Transcript | None = None,
+        file: SessionFile | None = None,
+        back: str = "",
     ) -> None:
         """title: what the service is called ("HOST port 7000"); wait: call again while nothing answers or the
-        service is busy; key: the fingerprint of the host's key, if the client has verified it."""
+        service is busy; key: the fingerprint of the host's key, if the client has verified it; file: keeps the
+        conversation when this program ends; back: the command that returns to it then."""
         self.endpoint = endpoint
         self.typing_indicator = TypingIndicator(self._send_sign, view.refresh)
         self._view = view
         self._title = title
         self._key = key
-        self._narrator = Narrator(endpoint, view, title, transcript or Transcript())
+        self._narrator = Narrator(endpoint, view, title, transcript or Transcript(), back)
+        self._keeper = Keeper(endpoint, file, view)
+        self._returned_to = endpoint.session  # the conversation of an earlier program
+        self._caught_up = asyncio.Event()
+        self._stays_open = False  # once this session is done
+        self._warned = False  # the user knows what the next Ctrl-C does
         self._supervisor = ConnectionSupervisor(self, wait=wait)
         self._commands = Commands(self._table())
         self._caller: wire.Peer | None = None  # what the daemon tells of the caller, to a console
-        self._stage = Stage.RUNNING
+        self._stage = Stage.ENDING if endpoint.ended else Stage.RUNNING
         self._exit_status = ExitStatus.FAILED
         self._loss = ExitStatus.OK  # the worst that has become of own texts
 
@@ -97,7 +109,36 @@ class Session:
     @property
     def leaving(self) -> bool:
         """Whether this user has left, and waits for the last acks."""
-        return self._stage is Stage.LEAVING
+        return self._stage in (Stage.ENDING, Stage.DETACHING)
+
+    @property
+    def over_at_return(self) -> bool:
+        """Whether this program has returned to a conversation that was over."""
+        return self.endpoint.ended and not self.endpoint.ready
+
+    async def caught_up(self) -> None:
+        """Waits until a program that returns to a conversation has shown what was said before, or is done."""
+        if self.endpoint.is_returning and not self.done:
+            await self._caught_up.wait()
+
+    def take_draft(self) -> str:
+        """The line that was being typed when an earlier program ended. It is only for the same conversation."""
+        draft = self._keeper.take_inherited()
+        if draft and (self.endpoint.ended or self.endpoint.session != self._returned_to):
+            self._give_back(Leftovers(not_sent=(draft,)))
+            return ""
+        return draft
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether a program can return to the conversation when this one has ended."""
+        return self._stays_open if self.done else self._keeper.works and self.endpoint.can_go_on
+
+    def line_changed(self, text: str) -> None:
+        """The user has changed the line."""
+        self._warned = False
+        self._keeper.line_changed()
+        self.typing_indicator.line_changed(text)
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -178,8 +219,8 @@ class Session:
             Command("ring", "ask the other side for attention", lambda _: self._ring()),
             Command("quit", "end the conversation; words after it are sent as the reason", self.quit),
         ]
-        if not self._is_caller:
-            table.append(Command("detach", "leave the console; the conversation goes on", lambda _: self.leave()))
+        if not self.endpoint.classic:
+            table.append(Command("detach", "leave; the conversation stays open", lambda _: self.detach()))
         return table
 
     def recall(self) -> None:
@@ -220,31 +261,61 @@ class Session:
             self.quit("")
             self._flush()
         else:
-            self._detach()
+            self.detach()
+
+    def detach(self) -> None:
+        """Leaves, and the conversation stays open. Raises NotAllowedError where no program can return to it."""
+        if self._is_caller and not self.stays_open:
+            raise NotAllowedError("No conversation is open that could stay open. \\quit leaves.")
+        self._stage = Stage.DETACHING
+        self._finish_soon(wait=bool(self.endpoint.outbox) and self._supervisor.is_live)
+
+    def end_earlier(self) -> None:
+        """Ends the conversation of an earlier program, as soon as there is a connection."""
+        self._give_back(self.endpoint.quit().left)
+        self._give_back(self.endpoint.take_back())
+        self._stage = Stage.ENDING
 
     def interrupt(self) -> None:
-        """Leaves at once, and waits for nothing. The client's conversation ends, because no other program
-        could resume it."""
-        if not self.done and self._is_caller and not self.endpoint.ended:
+        """Leaves at once, and waits for nothing. The conversation stays open where a program can return to it."""
+        if not self.done and self._is_caller and not self.endpoint.ended and not self.stays_open:
             self._give_back(self.endpoint.quit().left)
             self._flush()
         self.finish(ExitStatus.INTERRUPTED)
+
+    def interrupt_at_second_try(self) -> None:
+        """Ctrl-C on an empty line: the first one tells what the second one does."""
+        if self._warned:
+            self.interrupt()
+        else:
+            self._warned = True
+            self._narrator.warn_of_interrupt(stays_open=self.stays_open)
 
     def finish(self, status: ExitStatus) -> None:
         """The session is done; only the first call counts."""
         if self.done:
             return
-        self._give_back(self.endpoint.take_back())
-        if self.leaving and not self._is_caller:
-            self._narrator.detached()
-        elif self.leaving and not self.endpoint.other_present:
+        self._stays_open = self.stays_open
+        if not self._stays_open:
+            self._give_back(self.endpoint.take_back())
+            self._give_back(Leftovers(not_sent=tuple(filter(None, [self._keeper.take_inherited()]))))
+        self._narrate_finish()
+        unsent = bool(self._keeper.draft.strip()) or not self.all_stored()
+        needed = self._stays_open and (self._is_caller or unsent)  # the daemon tells a console everything else
+        self._keeper.close(keep=needed or self.endpoint.owes_quit)
+        self._stage = Stage.DONE
+        self._exit_status = self._outcome(status)
+        self._caught_up.set()
+        self._view.stop()
+        self._supervisor.close()
+
+    def _narrate_finish(self) -> None:
+        if self._stays_open or not self._is_caller:
+            self._narrator.left()
+        elif self._stage is Stage.ENDING and not self.endpoint.other_present:
             self._narrator.unread_at_the_end()
         if self.endpoint.quit_unconfirmed and not self._supervisor.is_live:
             self._narrator.end_stays_unconfirmed()
-        self._stage = Stage.DONE
-        self._exit_status = self._outcome(status)
-        self._view.stop()
-        self._supervisor.close()
 
     def _outcome(self, status: ExitStatus) -> ExitStatus:
         """`status`, unless own texts are not stored. That one may have arrived outweighs why the session ended,
@@ -263,13 +334,9 @@ class Session:
         """The worst that has become of own texts: OK, NOT_SENT or NOT_CONFIRMED."""
         return self._loss
 
-    def _detach(self) -> None:
-        self._stage = Stage.LEAVING
-        self._finish_soon(wait=bool(self.endpoint.outbox) and self._supervisor.is_live)
-
     def _leave_after_acks(self) -> None:
         """The daemon closes the connection once it has stored what we sent."""
-        self._stage = Stage.LEAVING
+        self._stage = Stage.ENDING
         if not self._supervisor.is_connected and (self.endpoint.is_open or self.endpoint.sent_count):
             self._narrator.left_without_connection()
         self._finish_soon(wait=self._supervisor.is_connected)
@@ -344,14 +411,16 @@ class Session:
         self._check_end()
         self.endpoint.mark_displayed()
         self._flush()
+        if self.endpoint.ready:
+            self._caught_up.set()
         if self._has_ended():
             self.finish(ExitStatus.OK)
 
     def _has_ended(self) -> bool:
         """Whether nothing is left to wait for."""
-        if self._is_caller:
-            return self.endpoint.ended and not self.leaving  # the other side has ended the conversation
-        return self.leaving and not self.endpoint.outbox
+        if self._stage is Stage.DETACHING:
+            return not self.endpoint.outbox
+        return self._is_caller and self.endpoint.ended and not self.leaving  # the other side has ended it
 
     def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         self._narrator.broke_protocol(error)
@@ -418,9 +487,14 @@ class Session:
                     self._count_loss(left)
                 case EndConfirmed(left=left):
                     self._count_loss(left)
+                case WentBack(left=left):
+                    self._count_loss(left)
+                    self._loss = max(self._loss, ExitStatus.NOT_SENT)
                 case _:
                     pass
             self._narrator.event(event)
+            if isinstance(event, WentBack):
+                self._leave_after_acks()
         self._view.refresh()
 
     def _turned_away(self, code: str, words: str) -> None:
@@ -443,6 +517,7 @@ class Session:
 
     def _flush(self) -> None:
         frames = self.endpoint.take_frames()
+        self._keeper.record()  # before anything is sent
         if frames and self._supervisor.send(frames) and self.leaving and self.endpoint.classic:
             self._supervisor.hang_up(CLASSIC_END_SECONDS)  # the end of our input is our quit
         self._view.refresh()

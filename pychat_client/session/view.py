@@ -68,6 +68,11 @@ class View(ABC):
         return False
 
     @property
+    def draft(self) -> str:
+        """The line being typed, if there is one."""
+        return ""
+
+    @property
     def keys(self) -> Sequence[tuple[str, str]]:
         """The keys of this view, each with what it does."""
         return ()

@@ -36,8 +36,8 @@ KEYS = (
     ("Right", "accept the suggestion"),
     ("Ctrl-X Ctrl-E", "edit the message in $EDITOR"),
     ("Ctrl-Z", "suspend; type 'fg' to come back"),
-    ("Ctrl-C", "clear the line; on an empty line, leave at once"),
-    ("Ctrl-D", "on an empty line, leave"),
+    ("Ctrl-C", "clear the line; twice on an empty line, leave at once; the conversation stays open"),
+    ("Ctrl-D", "on an empty line, end the conversation; at a console, leave it"),
 )
 """The keys that \\help and docs/use.md list."""
 
@@ -134,7 +134,7 @@ def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:
             event.current_buffer.reset()
             event.app.vi_state.reset()
         else:
-            session.interrupt()
+            session.interrupt_at_second_try()
 
     @keys.add("c-d", filter=_in_line)
     def _(event: KeyPressEvent) -> None:

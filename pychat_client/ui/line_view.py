@@ -79,6 +79,9 @@ class LineView(HeadlessView):
 
     async def run(self, session: Session) -> None:
         self._session = session
+        await session.caught_up()
+        if session.over_at_return:  # the input is for the next call
+            return
         lines = InputLines(self._source, self._changed.set)
         await self._until(lambda: session.endpoint.ready)
         while not session.done:

@@ -1,7 +1,7 @@
-"""`pychat send`: sends one message, and can wait for the answer. No person is at this front end.
+"""`pychat send` and `pychat replies`: one message out, or what has come in. No person is at these front ends.
 
-It is quiet when all goes well. The answer goes to stdout; `report` writes the notices, for when something went
-wrong.
+They are quiet when all goes well. What has come goes to stdout; `report` writes the notices, for when something
+went wrong.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from datetime import datetime
 from pychat_client.errors import ExitStatus, MessageError
 from pychat_client.layout import fit
 from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
-from pychat_client.text import check_message, printable_lines
+from pychat_client.text import check_message, printable, printable_lines
+from pychat_client.ui.json_objects import encoded, message_fields
 from pychat_client.ui.line_view import HeadlessView
 
 INPUT_MAX = 1 << 16
@@ -40,30 +42,16 @@ def _input() -> str:
     return text.rstrip("\r\n")
 
 
-class OneShot(HeadlessView):
-    """Sends one message."""
+class CommandView(HeadlessView):
+    """What a command shows that no person sits at."""
 
-    def __init__(self, text: str, *, expect_reply: bool, seconds: float | None) -> None:
-        """text: the message; seconds: from now, after which to give up, None for never."""
+    def __init__(self) -> None:
         super().__init__()
-        self._text = text
-        self._expect_reply = expect_reply
-        self._seconds = seconds
-        self._start = time.monotonic()
         self._notices: list[str] = []
-        self._reply: str | None = None
-        self._sent = False
-        self._late = False  # the time was over before all was done
-        self._unwritten = False  # the answer came, and stdout did not take it
-
-    # -------------------------------------------------------------- View
-
-    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
-        if not own and self._reply is None:
-            self._reply = message.text
+        self._unwritten = False  # something came, and stdout did not take it
 
     def held(self, text: str) -> None:
-        """Shows nothing: the first message is never held."""
+        """Shows nothing."""
 
     def notice(self, sentence: str) -> None:
         self._notices.append(sentence)
@@ -73,6 +61,80 @@ class OneShot(HeadlessView):
 
     def rung(self, handle: str) -> None:
         """Shows nothing: no person is here."""
+
+    def report(self) -> None:
+        """Writes the notices to stderr: for an end that is not the wanted one."""
+        for sentence in self._notices:
+            with suppress(OSError):
+                print(fit(sys.stderr, f"pychat: {sentence}"), file=sys.stderr)
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            self._unwritten = True
+            self.notice(f"The reply has arrived, but pychat cannot write it to stdout: {error.strerror}.")
+
+
+class Replies(CommandView):
+    """Prints what has come in a conversation that stays open."""
+
+    def __init__(self, *, wait: bool, as_json: bool) -> None:
+        """wait: until something has come."""
+        super().__init__()
+        self._wait = wait
+        self._as_json = as_json
+        self._count = 0
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        if own:
+            return
+        self._count += 1
+        if self._as_json:
+            self._print(encoded("message", **message_fields(message, Role.OPERATOR, time)))
+        else:
+            self._print("\n".join(printable_lines(message.text)))
+
+    async def run(self, session: Session) -> None:
+        self._session = session
+        await self._until(lambda: session.endpoint.ready)
+        if self._wait:
+            await self._until(lambda: self._count > 0)
+        if not session.done:
+            session.detach()
+            await self._until(lambda: False)
+        if self._count and not self._unwritten:
+            session.conclude(ExitStatus.OK)
+        elif session.exit_status is ExitStatus.OK:
+            session.conclude(ExitStatus.FAILED if self._unwritten else ExitStatus.UNANSWERED)
+
+
+class OneShot(CommandView):
+    """Sends one message."""
+
+    def __init__(self, text: str, *, expect_reply: bool, seconds: float | None, stay_open: bool = False) -> None:
+        """text: the message; seconds: from now, after which to give up, None for never; stay_open: the
+        conversation does not end, and what has come in it before is printed."""
+        super().__init__()
+        self._text = text
+        self._expect_reply = expect_reply
+        self._stay_open = stay_open
+        self._seconds = seconds
+        self._start = time.monotonic()
+        self._reply: str | None = None
+        self._sent = False
+        self._late = False  # the time was over before all was done
+        self._stored_in_time = False
+
+    # -------------------------------------------------------------- View
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        if own:
+            return
+        if self._stay_open:
+            self._print("\n".join(printable_lines(message.text)))
+        if self._reply is None and self._sent:
+            self._reply = message.text
 
     # -------------------------------------------------------------- FrontEnd
 
@@ -91,27 +153,29 @@ class OneShot(HeadlessView):
                 self.not_sent(self._text)
         session.conclude(self._status(session))
 
-    def report(self) -> None:
-        """Writes the notices to stderr: for an end that is not the wanted one."""
-        for sentence in self._notices:
-            with suppress(OSError):
-                print(fit(sys.stderr, f"pychat: {sentence}"), file=sys.stderr)
-
     # -------------------------------------------------------------- inside
 
     async def _talk(self, session: Session) -> None:
         await self._until(lambda: session.endpoint.ready)
         if session.done:
             return
+        if session.endpoint.is_open and not session.endpoint.my_turn:
+            self.notice(f"It is {printable(session.endpoint.other_handle)}'s turn; there is no answer yet.")
+            session.detach()
+            await self._until(lambda: False)
+            return
         session.say(self._text)
         self._sent = True
         await self._until(session.all_stored)
         if self._expect_reply:
             await self._until(lambda: self._reply is not None)
-            if self._reply is not None:
+            if self._reply is not None and not self._stay_open:
                 self._print("\n".join(printable_lines(self._reply)))
         if not session.done:
-            session.leave()
+            if self._stay_open:
+                session.detach()
+            else:
+                session.leave()
             await self._until(lambda: False)
 
     def _give_up(self, session: Session) -> None:
@@ -119,25 +183,20 @@ class OneShot(HeadlessView):
         if not self._sent:
             session.give_up(self._seconds)
         elif not session.done:
-            self._late = True
+            self._late, self._stored_in_time = True, session.all_stored()
             stored = "Stored on the other host, but no reply came"
-            self.notice(f"{stored if session.all_stored() else 'Not confirmed'} in time.")
+            self.notice(f"{stored if self._stored_in_time else 'Not confirmed'} in time.")
             session.interrupt()
 
     def _status(self, session: Session) -> ExitStatus:
         """The session's exit status, or what has gone wrong with this message."""
         status = session.exit_status
         if self._late:
-            status = ExitStatus.OK if session.endpoint.stored_count else session.loss
+            status = ExitStatus.OK if self._stored_in_time else session.loss or ExitStatus.NOT_CONFIRMED
+        if status is ExitStatus.OK and not self._sent:
+            return ExitStatus.NOT_SENT
         if status is not ExitStatus.OK:
             return status
         if self._expect_reply and self._reply is None:
             return ExitStatus.UNANSWERED
         return ExitStatus.FAILED if self._unwritten else ExitStatus.OK
-
-    def _print(self, text: str) -> None:
-        try:
-            print(text, flush=True)
-        except OSError as error:
-            self._unwritten = True
-            self.notice(f"The reply has arrived, but pychat cannot write it to stdout: {error.strerror}.")

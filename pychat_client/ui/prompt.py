@@ -106,7 +106,7 @@ class Prompt:
             self._app.timeoutlen = self._app.ttimeoutlen = VI_ESCAPE_SECONDS
         self._window.height = self._height
         self.line.accept_handler = self._accept
-        self.line.on_text_changed += lambda line: self._session.typing_indicator.line_changed(line.text)
+        self.line.on_text_changed += lambda line: self._session.line_changed(line.text)
         _mend_search(self._prompt_session)
 
     # -------------------------------------------------------------- the screen's side
@@ -119,10 +119,10 @@ class Prompt:
     def is_running(self) -> bool:
         return self._app.is_running
 
-    async def run(self, touched: Callable[[], None]) -> None:
-        """Reads what the user types until `exit`. touched: is called for each key."""
+    async def run(self, touched: Callable[[], None], draft: str = "") -> None:
+        """Reads what the user types until `exit`. touched: is called for each key; draft: is in the line."""
         self._app.key_processor.before_key_press += lambda _: touched()
-        await self._prompt_session.prompt_async(pre_run=self._watch_size)
+        await self._prompt_session.prompt_async(default=draft, pre_run=self._watch_size)
 
     def exit(self) -> None:
         if self._app.is_running and not self._app.is_done:

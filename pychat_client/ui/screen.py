@@ -86,6 +86,10 @@ class Screen(FrontEnd):
             self._prompt.line.document = Document(escaped(text))
 
     @property
+    def draft(self) -> str:
+        return "" if self._prompt is None else self._prompt.line.text
+
+    @property
     def keys(self) -> Sequence[tuple[str, str]]:
         return key_bindings.KEYS
 
@@ -101,6 +105,7 @@ class Screen(FrontEnd):
 
     async def run(self, session: Session) -> None:
         """Reads what the user types until the session is done."""
+        await session.caught_up()
         if not session.done:
             await self._chat(session)
         self._scrollback.flush()
@@ -111,13 +116,13 @@ class Screen(FrontEnd):
         self._scrollback.print_above(prompt)
         self._terminal.take(focus=self._alerts.wanted)
         try:
-            await prompt.run(self._alerts.touched)
+            await prompt.run(self._alerts.touched, session.take_draft())
         except (EOFError, KeyboardInterrupt):  # SIGINT from another program
             session.interrupt()
         finally:
             with suppress(OSError):  # the terminal is gone
                 self._terminal.leave()
-        if prompt.line.text.strip():  # the line is not on the screen any more
+        if prompt.line.text.strip() and not session.stays_open:  # the line is not on the screen any more
             self.notice(f"Not sent: {as_sent(prompt.line.text)}")
 
     def stop(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from enum import Enum
 
 from pychat_client.errors import MessageError, ProtocolError
@@ -21,17 +20,11 @@ from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
-from pychatd.conversation.model import Conversation, Entry, JournalError
+from pychatd.conversation.model import TEXT_REMOVED, Conversation, Entry, JournalError
 from pychatd.conversation.switchboard import Switchboard
 
 HELLO_SECONDS = 10.0
 """Time for a console's first line: the programs are on this host, and send it at once."""
-
-TEXT_REMOVED = "(not kept)"
-"""Stands for a message whose text has been removed, where its place still counts."""
-
-RECENT = timedelta(seconds=1)
-"""A message younger than this is sent without its time."""
 
 log = logging.getLogger("pychatd")
 
@@ -174,7 +167,7 @@ class ConsoleSession(EndpointSession):
         keep, key = switchboard.settings.keep, switchboard.fingerprint
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
         if (known := self._known_to(hello)) is not None:
-            self._begin(known, hello.got or 0, hello.sent or 0)
+            self._begin(known, hello.got or 0, hello.sent or 0, hello.want or 0)
         self.send_backlog()
 
     def _known_to(self, hello: wire.Hello) -> Conversation | None:
@@ -194,9 +187,10 @@ class ConsoleSession(EndpointSession):
 
     # -------------------------------------------------------------- what goes to it
 
-    def _begin(self, conversation: Conversation, peer_offset: int, operator_offset: int) -> None:
-        """From here on the console gets `conversation`, without the first messages of each side."""
-        self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset)
+    def _begin(self, conversation: Conversation, peer_offset: int, operator_offset: int, want: int = 0) -> None:
+        """From here on the console gets `conversation`, without the first messages of each side, except for the
+        last `want`."""
+        self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset, want)
         heading = conversation.heading(peer_offset, operator_offset)
         running, peer = self._is_told_running(), self._switchboard.peer
         if running and peer is not None:
@@ -248,14 +242,16 @@ class ConsoleSession(EndpointSession):
 
     def _frames_for(self, entry: Entry) -> list[wire.Frame]:
         """The lines of one message; none if the console has it, or has sent it since."""
+        if self._cursor.repeats_again(entry):
+            own = entry.role is Role.OPERATOR
+            return [wire.Timestamp(entry.time, own=own, again=True), wire.Message(entry.handle, entry.text)]
         if not self._cursor.repeats(entry):
             return []
         message = wire.Message(entry.handle, entry.text or TEXT_REMOVED)
         if entry.role is Role.OPERATOR:
             mine = entry.console is not None and entry.console == self.console
             return [wire.Timestamp(entry.time, own=True, mine=mine, gone=not entry.text), message]
-        is_recent = timedelta(0) <= self._switchboard.now() - entry.time < RECENT
-        return [message] if is_recent else [wire.Timestamp(entry.time), message]
+        return [message] if self._is_recent(entry.time) else [wire.Timestamp(entry.time), message]
 
     # -------------------------------------------------------------- what it sends
 

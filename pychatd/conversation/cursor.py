@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 from pychat_client.protocol.turns import Role
 from pychatd.conversation.model import Conversation, Entry
+
+_NEVER = sys.maxsize  # behind every message
 
 
 class Cursor(NamedTuple):
@@ -16,6 +19,7 @@ class Cursor(NamedTuple):
     seq: how many of its messages, of both sides, have been sent or left out
     peer_offset, operator_offset: the first messages of each side, which are not repeated
     own_until: the operator's messages up to this one are repeated; this console has sent the later ones itself
+    again_after: of what the console has already, it is told again what is behind this message
     acked: the console's last ack; None before it has acked the line that begins the conversation
 
     A tuple, because one is made for each message and each ack.
@@ -27,6 +31,7 @@ class Cursor(NamedTuple):
     peer_offset: int = 0
     operator_offset: int = 0
     own_until: int = 0
+    again_after: int = _NEVER
     acked: int | None = None
 
     @property
@@ -35,15 +40,19 @@ class Cursor(NamedTuple):
         `\\quit` may be for the one before."""
         return self.acked is not None
 
-    def begin(self, conversation: Conversation, peer_offset: int, operator_offset: int) -> Cursor:
-        """The start of `conversation`, without the first messages of each side."""
+    def begin(self, conversation: Conversation, peer_offset: int, operator_offset: int, want: int = 0) -> Cursor:
+        """The start of `conversation`, without the first messages of each side, except for the last `want`."""
+        state = conversation.turn_state
+        again_after = max(state.peer + state.operator - want, 0) if want else _NEVER
         return Cursor(
             self.previous,
             conversation,
-            min(peer_offset, operator_offset),  # seq >= n for each message, so this leaves out nothing else
+            # seq >= n for each message, so this leaves out nothing else
+            min(peer_offset, operator_offset, again_after),
             peer_offset,
             operator_offset,
-            conversation.turn_state.operator,
+            state.operator,
+            again_after,
         )
 
     def told_to(self, seq: int) -> Cursor:
@@ -60,6 +69,7 @@ class Cursor(NamedTuple):
             self.peer_offset,
             self.operator_offset,
             self.own_until,
+            self.again_after,
             acked,
         )
 
@@ -73,3 +83,8 @@ class Cursor(NamedTuple):
         if entry.role is Role.OPERATOR:
             return self.operator_offset < entry.n <= self.own_until
         return entry.n > self.peer_offset
+
+    def repeats_again(self, entry: Entry) -> bool:
+        """Whether the console is told again of a message that it has."""
+        known = self.operator_offset if entry.role is Role.OPERATOR else self.peer_offset
+        return entry.n <= known and entry.seq > self.again_after and bool(entry.text)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
@@ -13,6 +14,9 @@ from pychat_client.protocol.rate_limit import LATE, Sign, Signs
 from pychat_client.transport.connection import Connection, Pace, TransportState
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.switchboard import Switchboard
+
+RECENT = timedelta(seconds=1)
+"""A message younger than this is sent without its time."""
 
 log = logging.getLogger("pychatd")
 
@@ -148,6 +152,10 @@ class EndpointSession(ABC):
         for message in messages:
             if message.handle != handle:
                 raise ProtocolError("handle", "The handle is not the same as in the hello.")
+
+    def _is_recent(self, time: datetime) -> bool:
+        """Whether `time` is about now, so that the other program need not be told."""
+        return timedelta(0) <= self._switchboard.now() - time < RECENT
 
     def _set_deadline(self, seconds: float, action: Callable[[], None]) -> None:
         self._cancel_deadline()

@@ -14,6 +14,9 @@ from pychat_client.errors import ProtocolError, PychatError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message, Peer
 
+TEXT_REMOVED = "(not kept)"
+"""Stands for a message whose text has been removed, where its place still counts."""
+
 
 class JournalError(PychatError):
     """The journal cannot be written or read."""

@@ -30,6 +30,7 @@ from pychatd.caller_events import Event, note
 from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.model import (
+    TEXT_REMOVED,
     Conversation,
     Entry,
     JournalError,
@@ -39,6 +40,7 @@ from pychatd.conversation.model import (
     hash_token,
 )
 from pychatd.conversation.reading_price import STRANGER_READ, ReadingPrice
+from pychatd.conversation.repetition import Repetition
 from pychatd.conversation.switchboard import Switchboard
 
 HELLO_SECONDS = 120.0
@@ -60,6 +62,7 @@ class PeerState(Enum):
 
     CONNECTED = "connected"  # it has not said hello
     WAITING = "waiting"  # it has our hello, and may send the first message
+    CATCHING_UP = "catching up"  # it has come back with a new program, and is told again what was said
     TALKING = "talking"  # it takes part in its conversation
     END_SENT = "end sent"  # it has got the end of the conversation, and may still ack
     LEFT = "left"  # it has said \quit
@@ -95,6 +98,7 @@ class PeerSession(EndpointSession):
         self._state = PeerState.CONNECTED
         self._opening: Opening | None = None
         self._sent = 0  # the operator's messages sent over this connection, or received by the peer before
+        self._repetition: Repetition | None = None  # while it is catching up
         self._queue = ClassicQueue()
         self._price = ReadingPrice()
         self._inbox: list[wire.Frame] = []  # what was read, and waits because of `rate`
@@ -179,7 +183,9 @@ class PeerSession(EndpointSession):
         self.connection.send([wire.Ack(entries[-1].n)])
 
     def deliver(self, entries: Sequence[Entry]) -> None:
-        if self.connection.writable and self._sent == entries[0].n - 1:
+        if self._state is PeerState.CATCHING_UP:
+            self.send_backlog()
+        elif self.connection.writable and self._sent == entries[0].n - 1:
             self._sent = entries[-1].n
             self.connection.send([wire.Message(entry.handle, entry.text) for entry in entries])
         if self._queue:
@@ -191,27 +197,42 @@ class PeerSession(EndpointSession):
         if conversation is None:
             return
         try:
+            while self.connection.writable and self._repetition is not None:
+                self._repeat_batch(conversation, self._repetition)
             while self.connection.writable and self._sent < conversation.turn_state.operator:
                 self._send_batch(conversation)
         except JournalError as error:
             self._journal_failed(error)
             return
-        if conversation.ended is not None and self._sent == conversation.turn_state.operator:
+        all_sent = self._repetition is None and self._sent == conversation.turn_state.operator
+        if conversation.ended is not None and all_sent:
             self._send_end(conversation)
+
+    def _repeat_batch(self, conversation: Conversation, repetition: Repetition) -> None:
+        entries = self._switchboard.journal.entries(conversation.id, repetition.seq)
+        frames = list(repetition.frames(entries))
+        self._sent = max([self._sent, *(entry.n for entry in entries if entry.role is Role.OPERATOR)])
+        if not entries:
+            self._repetition, self._state = None, PeerState.TALKING
+            frames += [] if conversation.ended is not None else [wire.Ready()]
+        self.connection.send(frames)
 
     def _send_batch(self, conversation: Conversation) -> None:
         entries = self._switchboard.journal.entries(conversation.id, self._sent, Role.OPERATOR)
         self._sent = entries[-1].n if entries else conversation.turn_state.operator  # none: pruned meanwhile
         frames: list[wire.Frame] = []
         for entry in entries:
-            frames += [wire.Timestamp(entry.time), wire.Message(entry.handle, entry.text)]
+            frames += [wire.Timestamp(entry.time), wire.Message(entry.handle, entry.text or TEXT_REMOVED)]
         self.connection.send(frames)
 
     def _send_end(self, conversation: Conversation) -> None:
         """The conversation is over, and all messages are sent: waits a moment for the last ack, then closes."""
+        assert conversation.ended is not None
         last: list[wire.Frame] = [wire.Quit(conversation.reason)]
+        if not self._is_recent(conversation.ended):
+            last.insert(0, wire.Timestamp(conversation.ended))
         if self._state is PeerState.LEFT:
-            self.connection.close()
+            self.connection.close([] if conversation.classic else last)
         elif conversation.classic:
             self.connection.close(last, CLASSIC_SECONDS)
         elif conversation.shown[Role.PEER] == conversation.turn_state.operator:
@@ -302,18 +323,27 @@ class PeerSession(EndpointSession):
 
     def _resume(self, hello: wire.Hello, conversation: Conversation) -> None:
         """The peer is back: sends again what it has not received, and tells it what it need not send again."""
-        got = hello.got or 0
-        conversation.check_count(Role.OPERATOR, got)
+        switchboard, state = self._switchboard, conversation.turn_state
+        got = min(hello.got or 0, state.operator)
         self._opening = self._opened(hello, hello.session, conversation.certificate_hash)
         self.join(conversation)
         self._sent = got
-        self._answer(hello.session, conversation, conversation.turn_state.turns)
+        lacking = max((hello.got or 0) - state.operator, 0) + max((hello.sent or 0) - state.peer, 0)
+        if lacking:
+            switchboard.journal_went_back(conversation, lacking)
+        elif hello.want is not None:
+            self._state = PeerState.CATCHING_UP
+            self._repetition = Repetition.begin(switchboard.journal, conversation, hello, hello.want)
+        self._answer(hello.session, conversation, state.turns, want=None if lacking else hello.want)
         if conversation.ended is None:
-            self._switchboard.take_seat(self, conversation)
-        self._switchboard.mark_shown(conversation, Role.PEER, got)
-        self.send_backlog()
+            switchboard.take_seat(self, conversation)
+        switchboard.mark_shown(conversation, Role.PEER, got)
+        if not lacking:  # otherwise the peer ends the conversation
+            self.send_backlog()
 
-    def _answer(self, token: str | None, conversation: Conversation | None, turns: Turns) -> None:
+    def _answer(
+        self, token: str | None, conversation: Conversation | None, turns: Turns, want: int | None = None
+    ) -> None:
         switchboard = self._switchboard
         frames: list[wire.Frame] = [
             wire.Hello(
@@ -321,6 +351,8 @@ class PeerSession(EndpointSession):
                 switchboard.handle,
                 session=token,
                 got=None if conversation is None else conversation.turn_state.peer,
+                sent=None if conversation is None else conversation.turn_state.operator,
+                want=want,
                 turns=turns,
                 keep=switchboard.settings.keep,
             )

@@ -14,6 +14,7 @@ from pychat_client.protocol.events import (
     Connected,
     EndConfirmed,
     Ended,
+    EndedBy,
     Event,
     Leftovers,
     MessageQueued,
@@ -463,7 +464,7 @@ def test_the_next_hello_counts_what_was_displayed_offline() -> None:
         endpoint.connection_lost()
         endpoint.mark_displayed()
         endpoint.greet()
-    assert peer.take_frames() == [wire.Hello(1, "Client1", session="5f0c", got=1, call=2)]
+    assert peer.take_frames() == [wire.Hello(1, "Client1", session="5f0c", got=1, sent=0, call=2)]
     assert operator.take_frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0)]
     told(operator, wire.Hello(1, "alice"), conversation(heard=2))
     assert operator.take_frames() == [wire.Ack(2)]
@@ -699,7 +700,7 @@ def test_the_others_quit_gives_back_what_is_not_stored() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two"):
         endpoint.say(text)
-    assert told(endpoint, wire.Quit("bye")) == [Ended("alice", True, "bye", Leftovers(not_sent=("one", "two")))]
+    assert told(endpoint, wire.Quit("bye")) == [Ended("alice", EndedBy.OTHER, "bye", Leftovers(not_sent=("one", "two")))]
     assert endpoint.take_back() == Leftovers()
 
 
@@ -707,7 +708,7 @@ def test_after_the_own_quit_acks_can_still_come() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
         endpoint.say(text)
-    assert endpoint.quit("bye") == Ended("alice", False, "bye")
+    assert endpoint.quit("bye") == Ended("alice", EndedBy.YOU, "bye")
     assert endpoint.take_frames() == [says(PEER, "one"), says(PEER, "two"), wire.Quit("bye")]
     told(endpoint, wire.Ack(1))
     assert endpoint.take_back() == Leftovers(not_confirmed=("two",))
@@ -717,7 +718,7 @@ def test_the_own_quit_gives_back_held_texts() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two"):
         endpoint.say(text)
-    assert endpoint.quit() == Ended("alice", False, "", Leftovers(not_sent=("two",)))
+    assert endpoint.quit() == Ended("alice", EndedBy.YOU, "", Leftovers(not_sent=("two",)))
     assert list(endpoint.held) == []
 
 
@@ -736,7 +737,7 @@ def test_a_daemon_that_forgot_the_conversation_ends_it() -> None:
     endpoint.say("two")
     events, sent = again(endpoint, hello(session="new"))
     lost = Leftovers(not_confirmed=("two",))
-    assert events == [Ended("alice", True, "the other host has lost this conversation", lost)]
+    assert events == [Ended("alice", EndedBy.SERVICE, "the other host does not have it any more", lost)]
     assert sent == []
 
 
@@ -900,7 +901,7 @@ def test_the_end_counts_the_unread_messages() -> None:
     for text in ("one", "two", "three"):
         endpoint.say(text)
     told(endpoint, wire.Ack(3), wire.Read(1))
-    assert told(endpoint, wire.Quit()) == [Ended("alice", True, "", unread=2)]
+    assert told(endpoint, wire.Quit()) == [Ended("alice", EndedBy.OTHER, "", unread=2)]
 
 
 def test_an_equal_text_of_another_console_is_not_the_own_one() -> None:

@@ -134,9 +134,13 @@ async def test_a_refused_line_stays_and_is_not_in_the_history() -> None:
 
 
 @in_loop
-async def test_ctrl_c_clears_the_line_or_leaves() -> None:
+async def test_ctrl_c_clears_the_line_or_leaves_at_the_second_try() -> None:
     async with desk() as one:
         one.press("half", CTRL_C)
+        await one.line_is("")
+        one.press(CTRL_C)
+        await one.sees("Ctrl-C again leaves")
+        one.press("x", CTRL_C, CTRL_C)  # the first one clears the line again
         await one.line_is("")
         assert not one.session.done
         one.press(CTRL_C)

@@ -7,7 +7,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Ended, Notice
+from pychat_client.protocol.events import Ended, EndedBy, Notice
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Verdict
 from pychat_client.session.transcript import Transcript
@@ -26,7 +26,7 @@ def test_the_end_counts_one_unread_message_or_several(count: int) -> None:
     @in_loop
     async def check() -> None:
         view = Notes()
-        Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Ended("alice", True, "", unread=count))
+        Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Ended("alice", EndedBy.OTHER, "", unread=count))
         assert view.sentences == ["alice ended the conversation.", UNREAD[count]]
 
     check()
@@ -44,7 +44,7 @@ async def test_a_host_that_lost_the_conversation_ends_it_in_one_sentence() -> No
             endpoint.send(endpoint.validate("Hi"))
             endpoint.receive(wire.Ack(1))
         endpoint.connection_lost()
-    assert view.sentences[-1] == 'alice ended the conversation: "the other host has lost this conversation".'
+    assert view.sentences[-1] == "The conversation with alice has ended: the other host does not have it any more."
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_words_of_the_other_program_are_marked_as_its_own(words: str) -> Non
         endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f"))
         narrator.event(Notice(words))
         narrator.turned_away("odd", words, Verdict.GIVE_UP)
-        narrator.event(Ended("alice", True, words))
+        narrator.event(Ended("alice", EndedBy.OTHER, words))
         quotation = f'"{printable(words).replace(chr(34), chr(39))}"'
         says = f"alice's program says: {quotation}"
         assert view.sentences == [says, says, f"alice ended the conversation: {quotation}."]

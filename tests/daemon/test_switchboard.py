@@ -663,9 +663,7 @@ async def test_a_wrong_ack_does_not_lose_the_message_before_it(service: InProces
 
 @with_service()
 async def test_an_ack_of_more_than_was_sent_is_an_error(service: InProcessService) -> None:
-    peer, token = await service.peer("Hi!")
-    again = await service.resume(token, got=1)
-    assert (await again.hear()).startswith("\\error ack")
+    peer, _ = await service.peer("Hi!")
     await peer.say("\\ack 1")
     assert (await peer.hear()).startswith("\\error ack")
 

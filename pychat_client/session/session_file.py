@@ -1,0 +1,262 @@
+"""The file in which a program keeps what it needs to go on with a conversation after its death.
+
+One SQLite file for each service that is called or attended, and beside it a lock: one program uses it at a time.
+What `save` has written is durable when it returns. The file exists only while there is something to keep. It knows
+no connection, no screen and no rule of a conversation.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from pychat_client.errors import BusyError, PychatError
+from pychat_client.files import make_directory
+from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.protocol.turns import Turns
+from pychat_client.text import printable
+
+_STATE = tuple(column.name for column in fields(SavedEndpoint) if column.name != "texts")
+
+_SCHEMA = f"""
+CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), {", ".join(_STATE)}, draft TEXT NOT NULL);
+CREATE TABLE text (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+PRAGMA user_version = 1;
+"""
+
+_FLOCK = struct.Struct("@hhqqi" if sys.platform == "linux" else "@qqihh")
+_FLOCK_FIELDS = "type whence start length pid" if sys.platform == "linux" else "start length pid type whence"
+"""The struct flock of this system (fcntl(2)): the kernel tells with it which program has a lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a session file has: the conversation, if there is one, and the line that was being typed."""
+
+    endpoint: SavedEndpoint | None = None
+    draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The program that uses a session file."""
+
+    pid: int
+    terminal: str = ""
+    since: str = ""
+
+    def __str__(self) -> str:
+        where = f", {printable(self.terminal)}" if self.terminal else ""
+        since = f", since {printable(self.since)}" if self.since else ""
+        return f"pid {self.pid}{where}{since}"
+
+
+class InUseError(BusyError):
+    """Another program of this user uses the session file."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(f"It is open in another window ({holder}).")
+        self.holder = holder
+
+
+@dataclass(slots=True)
+class SessionFile:
+    """The session file of one service, held by this program."""
+
+    path: Path
+    _lock: int
+    _db: sqlite3.Connection | None = None
+    _saved: Kept = field(default_factory=Kept)
+
+    @classmethod
+    def open(cls, path: Path) -> SessionFile:
+        """Takes the file for this program. Raises InUseError, or PychatError when it cannot be used."""
+        try:
+            make_directory(path.parent)
+            session_file = cls(path, _take_lock(path.with_suffix(".lock")))
+        except OSError as error:
+            raise PychatError(f"Cannot use {path.parent}: {error.strerror}.") from None
+        try:
+            session_file._load()
+        except PychatError:
+            session_file.close()
+            raise
+        return session_file
+
+    @property
+    def kept(self) -> Kept:
+        """What was saved last."""
+        return self._saved
+
+    def save(self, kept: Kept) -> None:
+        """Keeps `kept`: it is durable on return, but for the draft. Raises PychatError; the file has what it had
+        before then."""
+        if kept == self._saved:
+            return
+        with self._translate_errors():
+            if kept == Kept():
+                self._remove()
+            else:
+                self._write(kept)
+        self._saved = kept
+
+    def tidy(self) -> None:
+        """Removes what has been overwritten from the disk: texts that the other side has. Raises PychatError."""
+        if self._db is not None:
+            with self._translate_errors():
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Leaves the file to other programs."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        with suppress(OSError):
+            self.path.with_suffix(".lock").unlink()
+        os.close(self._lock)
+
+    # -------------------------------------------------------------- inside
+
+    def _load(self) -> None:
+        if not self.path.exists():
+            return
+        with self._translate_errors():
+            db = self._open_db()
+            row = db.execute(f"SELECT {', '.join(_STATE)}, draft FROM state").fetchone()  # noqa: S608 -- constants
+            if row is None:
+                return
+            texts = tuple(text for (text,) in db.execute("SELECT text FROM text ORDER BY number"))
+            *state, draft = row
+            endpoint = _endpoint(dict(zip(_STATE, state, strict=True)), texts)
+            self._saved = Kept(endpoint if endpoint.handle else None, draft)
+
+    def _write(self, kept: Kept) -> None:
+        old, new = self._saved.endpoint or SavedEndpoint(""), kept.endpoint or SavedEndpoint("")
+        db = self._open_db()
+        db.execute(f"PRAGMA synchronous = {'NORMAL' if _can_be_lost(old, new) else 'FULL'}")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            _write_texts(db, old, new)
+            values = [getattr(new, name) for name in _STATE]
+            values[_STATE.index("turns")] = new.turns.value
+            places = ", ".join("?" * (len(values) + 1))
+            db.execute(f"INSERT OR REPLACE INTO state VALUES (1, {places})", [*values, kept.draft])  # noqa: S608 -- constants
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _remove(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        for suffix in ("", "-wal", "-journal"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def _open_db(self) -> sqlite3.Connection:
+        if self._db is None:
+            self.path.touch(mode=0o600)
+            db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
+            self._db = db
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory; our own lock keeps others out
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA secure_delete = ON")
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        return self._db
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+            raise PychatError(f"Cannot keep this conversation in {self.path}: {error}.") from None
+
+
+def _write_texts(db: sqlite3.Connection, old: SavedEndpoint, new: SavedEndpoint) -> None:
+    """Removes the texts that have gone, from either end, and adds the new ones."""
+    if (old.first, old.texts) == (new.first, new.texts):
+        return
+    stayed = zip(old.texts[new.first - old.first :], new.texts, strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], stayed))
+    db.execute("DELETE FROM text WHERE number < ? OR number >= ?", (new.first, new.first + same))
+    db.executemany("INSERT INTO text VALUES (?, ?)", enumerate(new.texts[same:], new.first + same))
+
+
+def _can_be_lost(old: SavedEndpoint, new: SavedEndpoint) -> bool:
+    """Whether the change does no harm if a power failure undoes it: counts that the daemon tells again, and texts
+    that have gone. What this end sends next is not among it."""
+    follows = ("received", "stored", "stored_here", "first", "numbered", "transmitted", "texts")
+    return (
+        replace(old, **{name: getattr(new, name) for name in follows}) == new
+        and new.first + new.numbered == old.first + old.numbered
+        and new.first + new.transmitted <= old.first + old.transmitted
+        and new.first + len(new.texts) <= old.first + len(old.texts)
+    )
+
+
+def _endpoint(state: dict[str, Any], texts: tuple[str, ...]) -> SavedEndpoint:
+    turns, left = Turns(state.pop("turns")), bool(state.pop("left"))
+    return SavedEndpoint(turns=turns, left=left, texts=texts, **state)
+
+
+# ------------------------------------------------------------------ the lock
+
+
+def _take_lock(path: Path) -> int:
+    """Locks `path`, which tells who has it. Raises InUseError, OSError."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _holder(fd)
+            os.close(fd)
+            if holder is None:  # it has just gone
+                continue
+            raise InUseError(holder) from None
+        if _is_at(fd, path):
+            break
+        os.close(fd)  # its last user has removed it
+    os.truncate(fd, 0)
+    os.write(fd, f"{_terminal()}\n{datetime.now(UTC).astimezone():%H:%M on %d %B}\n".encode())
+    return fd
+
+
+def _holder(fd: int) -> Holder | None:
+    """The program that has locked `fd`: the kernel says which one it is."""
+    names = _FLOCK_FIELDS.split()
+    question = _FLOCK.pack(*(fcntl.F_WRLCK if name == "type" else 0 for name in names))
+    answer = dict(zip(names, _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, question)), strict=True))
+    if answer["type"] == fcntl.F_UNLCK:
+        return None
+    terminal, since, *_ = [*os.pread(fd, 200, 0).decode(errors="replace").split("\n"), "", ""]
+    return Holder(answer["pid"], terminal, since)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _terminal() -> str:
+    try:
+        return os.ttyname(0)
+    except OSError:
+        return ""

@@ -1,0 +1,44 @@
+"""Takes a session file, also from another window of the same user, if the user says so."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from pychat_client.errors import BusyError, TransportError
+from pychat_client.session.session_file import Holder, InUseError, SessionFile
+
+TAKE_OVER_SECONDS = 10.0
+"""How long the other program may take to leave: it waits for nothing, but its disk may be slow."""
+
+
+def open_session_file(path: Path, what: str, *, take_over: bool) -> SessionFile:
+    """The session file at `path`. what: names the conversation in a sentence; take_over: the program that has the
+    file leaves, and the conversation stays open.
+
+    Raises BusyError when another program has the file and keeps it, PychatError when it cannot be used.
+    """
+    try:
+        return SessionFile.open(path)
+    except InUseError as error:
+        if not take_over:
+            where = f"{what} is open in another window ({error.holder})."
+            raise BusyError(f"{where} Use --take-over to move it here.") from None
+        _send_away(error.holder)
+    return SessionFile.open(path)
+
+
+def _send_away(holder: Holder) -> None:
+    """Lets another program of this user end, as a closed window does."""
+    with suppress(ProcessLookupError):
+        process = os.pidfd_open(holder.pid)
+        try:
+            for number in (signal.SIGTERM, signal.SIGCONT):  # a suspended program reacts only when it goes on
+                signal.pidfd_send_signal(process, number)
+            if not select.select([process], [], [], TAKE_OVER_SECONDS)[0]:
+                raise TransportError(f"The other window ({holder}) does not end. Close it, then call again.")
+        finally:
+            os.close(process)

@@ -1,0 +1,246 @@
+"""A conversation outlives its programs: what is on the screen after any death, and what becomes of each word."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import Terminal
+from tests.support.service import BIN, Service
+from tests.support.waiting import PATIENCE, wait_for
+
+
+@pytest.fixture
+def free_service(idle_service: Service) -> Service:
+    """A service without turns, that gives the seat away at once."""
+    idle_service.start("--config", idle_service.configure('turns = "free"\ngrace = 0'))
+    return idle_service
+
+
+def _killed(terminal: Terminal, number: signal.Signals = signal.SIGKILL) -> None:
+    terminal.child.kill(number)
+    wait_for(lambda: not terminal.child.isalive(), "the program ends")
+
+
+def _files(service: Service) -> list[str]:
+    directory = Path(service.env["XDG_STATE_HOME"]) / "pychat/sessions"
+    return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
+
+
+def _pychat(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / "pychat"), words[0], "--accept-new", "localhost", str(service.port), *words[1:]]
+    if words[0] == "replies":
+        command.remove("--accept-new")
+    return subprocess.run(
+        command, env=service.env, text=True, capture_output=True, timeout=PATIENCE * 2, check=False, input=""
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_a_client_that_died_goes_on_where_it_was(service: Service, number: signal.Signals) -> None:
+    console, client = service.talk()
+    console.enter("How are you?")
+    client.sees("Server> How are you?")
+    client.enter("Fine")
+    console.sees("Client1> Fine")
+    client.enter("typed early")
+    client.sees("held until your turn: typed early")
+    client.type("half a sen")
+    client.line_is("Client1> half a sen")
+    wait_for(lambda: "half a sen" in _draft(service), "the draft on the disk")
+    _killed(client, number)
+    console.sees("Client1 is not connected now")
+    back = service.client(None)
+    back.sees("Connected to Server again.")
+    text = back.text()
+    assert text.index("Client1> Hi!") < text.index("Server> How are you?") < text.index("Client1> Fine")
+    assert text.index("Client1> Fine") < text.index("held until your turn: typed early")
+    back.line_is("Client1> half a sen")
+    console.enter("Good")
+    back.sees("Server> Good")
+    console.sees("Client1> typed early")
+    for words in ("Hi!", "Fine", "typed early"):
+        console.line_with(f"Client1> {words}")
+    for words in ("Hi!", "How are you?", "Good"):
+        assert sum(line.endswith(f"> {words}") for line in back.lines()) == 1
+
+
+def _draft(service: Service) -> str:
+    directory = Path(service.env["XDG_STATE_HOME"]) / "pychat/sessions"
+    return "".join(path.read_bytes().decode("latin-1") for path in directory.glob("*.db*"))
+
+
+def test_what_was_said_meanwhile_comes_in_its_place(free_service: Service) -> None:
+    console, client = free_service.talk()
+    _killed(client)
+    console.sees("Client1 is not connected now")
+    console.enter("one")
+    console.enter("two")
+    back = free_service.client(None)
+    back.sees("Server> two")
+    said = [line[6:] for line in back.lines() if "> " in line]
+    assert said[:3] == ["Client1> Hi!", "Server> one", "Server> two"]
+    back.enter("three")
+    console.sees("Client1> three")
+
+
+def test_a_conversation_that_ended_leaves_nothing_on_the_disk(service: Service) -> None:
+    console, client = service.talk()
+    assert len(_files(service)) > 0
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    console.sees("Client1 ended the conversation")
+    console.enter("\\detach")
+    assert console.exit_status() == 0
+    assert _files(service) == []
+
+
+def test_a_quit_without_a_connection_is_told_at_the_next_call(service: Service) -> None:
+    console, client = service.talk()
+    service.kill()
+    client.sees("Connection lost")
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    service.start()
+    again = service.client(None)
+    console.sees("Client1 ended the conversation")
+    again.sees("Send the first message")
+
+
+def test_detach_keeps_the_conversation(service: Service) -> None:
+    console, client = service.talk()
+    client.enter("\\detach")
+    client.sees(f"stays open: 'pychat localhost {service.port}'")
+    assert client.exit_status() == 0
+    console.sees("Client1 is not connected now")
+    assert "ended" not in console.text()
+    service.client(None).sees("Connected to Server again.")
+
+
+def test_the_first_ctrl_c_only_tells_what_the_second_does(service: Service) -> None:
+    console, client = service.talk()
+    client.type("\x03")
+    client.sees("Ctrl-C again leaves. The conversation stays open")
+    assert client.child.isalive()
+    client.type("\x03")
+    assert client.exit_status() == 130
+    console.sees("Client1 is not connected now")
+
+
+def test_a_second_window_says_where_the_first_is(service: Service) -> None:
+    console, client = service.talk()
+    client.type("half")
+    second = service.client(None)
+    assert second.exit_status() == 4
+    assert f"is open in another window (pid {client.child.pid}" in "".join(second.lines())
+    moved = service.client(None, "--take-over")
+    moved.line_is("Client1> half")
+    assert client.exit_status() == 130
+    moved.type("\x7f" * 4)
+    console.enter("Hello")
+    moved.sees("Server> Hello")
+
+
+def test_new_ends_the_old_conversation(service: Service) -> None:
+    console, client = service.talk()
+    client.enter("never sent")
+    client.sees("held")
+    _killed(client)
+    again = service.client("Other", "--new")
+    again.sees("Send the first message")
+    console.sees("Client1 ended the conversation")
+    assert "never sent" in again.text()
+    again.enter("Me")
+    console.sees("Other> Me")
+    assert "never sent" not in console.text()
+
+
+def test_an_end_while_away_is_told_before_the_next_call(free_service: Service) -> None:
+    console, client = free_service.talk()
+    _killed(client)
+    console.sees("Client1 is not connected now")
+    console.enter("the last words")
+    console.sees("Server> the last words")
+    console.enter("\\quit had to go")
+    again = free_service.client("Client1")
+    again.sees("Send the first message")
+    text = again.text()
+    ended = text.index("Server ended the conversation")
+    assert text.index("Client1> Hi!") < text.index("Server> the last words") < ended
+    assert "had to go" in text
+    assert ended < text.index("Send the first message")
+
+
+def test_nobody_is_told_busy_by_his_own_seat(service: Service) -> None:
+    _, client = service.talk()
+    for _ in range(3):
+        _killed(client)
+        client = service.client(None)
+        client.sees("Connected to Server again.")
+
+
+def test_a_console_that_died_keeps_its_words(service: Service) -> None:
+    console, client = service.talk()
+    console.enter("answer")
+    client.sees("Server> answer")
+    console.enter("held words")
+    console.sees("held until your turn: held words")
+    console.type("a draft")
+    wait_for(lambda: "a draft" in _draft(service), "the draft on the disk")
+    _killed(console)
+    back = service.console()
+    back.sees("held until your turn: held words")
+    back.line_is("Server> a draft")
+    client.enter("go on")
+    client.sees("Server> held words")
+    assert sum("> answer" in line for line in back.lines()) == 1
+
+
+def test_a_message_left_open_can_be_answered(service: Service) -> None:
+    console = service.ready_console()
+    sent = _pychat(service, "send", "--open", "Call me")
+    assert (sent.returncode, sent.stdout, sent.stderr.count("accepted")) == (0, "", 1)
+    assert _pychat(service, "replies").returncode == 8
+    console.sees("Call me")
+    console.enter("I will")
+    console.sees("Server> I will")
+    got = _pychat(service, "replies")
+    assert (got.returncode, got.stdout, got.stderr) == (0, "I will\n", "")
+    assert _pychat(service, "replies").returncode == 8
+    assert _pychat(service, "send", "Thank you").returncode == 0
+    console.sees("> Thank you")
+    assert "ended" not in console.text()
+    refused = _pychat(service, "send", "Another one")
+    assert refused.returncode == 6
+    assert "turn" in refused.stderr
+
+
+def test_replies_without_an_open_conversation_says_so(service: Service) -> None:
+    result = _pychat(service, "replies")
+    assert result.returncode == 3
+    assert "No conversation with localhost" in result.stderr
+
+
+def test_a_journal_that_went_back_is_told_on_both_sides(free_service: Service, tmp_path: Path) -> None:
+    console, client = free_service.talk()
+    journal = free_service.state / str(free_service.port) / "journal.db"
+    free_service.kill(signal.SIGTERM)
+    shutil.copy(journal, tmp_path / "copy")
+    free_service.start("--config", free_service.configure('turns = "free"\ngrace = 0'))
+    client.sees("Server is at the console now")
+    client.enter("forgotten")
+    console.sees("Client1> forgotten")
+    console.enter("noted")
+    client.sees("Server> noted")
+    free_service.kill(signal.SIGTERM)
+    shutil.copy(tmp_path / "copy", journal)
+    free_service.start("--config", free_service.configure('turns = "free"\ngrace = 0'))
+    client.sees("it lacks 1 of your messages and 1 of Server's messages")
+    assert client.exit_status() == 6
+    assert "forgotten" in client.text()[client.text().index("lacks") :]
+    console.sees("Client1 ended the conversation")
+    free_service.client("Client1").sees("Send the first message")
