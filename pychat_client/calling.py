@@ -72,14 +72,14 @@ def send(
     if handle is None:
         raise HandleError("Your login name is not a valid handle: use --handle NAME.")
     text = text_of(words)
-    file = _session_file(options)
-    if file is not None and file.kept.endpoint is None and not stay_open:
-        file.close()
-        file = None
-    view = OneShot(text, expect_reply=expect_reply, seconds=seconds, stay_open=file is not None)
+    view = OneShot(text, expect_reply=expect_reply, seconds=seconds)
     for number in ending_signals():  # until the session handles them
         signal.signal(number, signal.default_int_handler)
     try:
+        file = _session_file(options)
+        if file is not None and file.kept.endpoint is None and not stay_open:
+            file.close()
+            file = None
         context, key = _verify_host(options, preferences, seconds, plain=False)
     except (PychatError, KeyboardInterrupt):  # stdin cannot be read again, so print the text
         view.not_sent(text)

@@ -240,8 +240,12 @@ class Endpoint:
     def _leftovers_at_quit(self) -> Leftovers:
         return self._outbox.give_back_held()
 
+    def leftovers(self) -> Leftovers:
+        """Own texts that are not stored as far as this end knows."""
+        return self._outbox.leftovers()
+
     def take_back(self) -> Leftovers:
-        """Own texts that are not stored as far as this end knows, given back for good."""
+        """The same, given back for good."""
         return self._outbox.give_back()
 
     # -------------------------------------------------------------- from the connection

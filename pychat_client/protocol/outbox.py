@@ -138,12 +138,19 @@ class Outbox:
         """The newest `count` stored texts, as far as this program has sent them: the daemon has lost them."""
         return tuple(self._recent)[-count:] if count else ()
 
+    def leftovers(self) -> Leftovers:
+        """All texts that are not stored as far as this end knows."""
+        unacked = tuple(self.unacked)
+        return Leftovers((*unacked[self.transmitted :], *self.held), unacked[: self.transmitted])
+
     def give_back(self) -> Leftovers:
-        """All texts that are not stored as far as this end knows, given back for good."""
+        """The same, given back for good."""
+        left = self.leftovers()
         self._gone += len(self.unacked)
-        unacked, transmitted = _emptied(self.unacked), self.transmitted
+        self.unacked.clear()
+        self.held.clear()
         self.transmitted = 0
-        return Leftovers((*unacked[transmitted:], *_emptied(self.held)), unacked[:transmitted])
+        return left
 
 
 def _emptied(texts: deque[str]) -> tuple[str, ...]:

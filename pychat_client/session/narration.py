@@ -254,9 +254,9 @@ class Narrator:
     def you_ended(self) -> None:
         self._note("You ended the conversation.")
 
-    def left_without_connection(self) -> None:
-        """The user has ended a conversation, and nothing tells the other side."""
-        self._view.notice("Not connected: the other side will not see that you ended the conversation.")
+    def moved(self) -> None:
+        """The user goes on in another window."""
+        self._view.notice("This conversation goes on in another window.")
 
     def unread_at_the_end(self) -> None:
         """The user has ended the conversation while the other one was away."""
@@ -275,10 +275,10 @@ class Narrator:
             self._end_unconfirmed = False
             self._record("The other side knows now that you ended the conversation.")
 
-    def end_stays_unconfirmed(self) -> None:
-        """A console leaves, and the daemon has not confirmed the end."""
-        back = "If so, 'pychatd-console' returns to it."
-        self._record(f"The other side may not know that you ended the conversation. {back}")
+    def end_stays_unconfirmed(self, *, kept: bool) -> None:
+        """The user leaves, and the daemon has not confirmed the end. kept: the next program tells it."""
+        then = f" '{self._back}' tells it." if kept else ""
+        self._record(f"The other side may not know that you ended the conversation.{then}")
 
     # -------------------------------------------------------------- answers to commands
 

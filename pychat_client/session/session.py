@@ -51,6 +51,9 @@ CLASSIC_END_SECONDS = 0.5
 """How long a classic server may take to close after our quit. Many never do; and it confirms nothing, so there is
 nothing to wait for. The system still delivers what was sent."""
 
+MOVE_SIGNAL = signal.SIGUSR1
+"""Another window of the same user asks for the conversation with it (take_over)."""
+
 _SEAT_CODES = ("busy", "held", "taken-over")
 """Codes of an error line that says that somebody else has the seat or the console."""
 
@@ -128,6 +131,11 @@ class Session:
             self._give_back(Leftovers(not_sent=(draft,)))
             return ""
         return draft
+
+    @property
+    def keeps(self) -> bool:
+        """Whether this session keeps its conversation for the next program."""
+        return self._keeper.works
 
     @property
     def stays_open(self) -> bool:
@@ -291,31 +299,43 @@ class Session:
             self._warned = True
             self._narrator.warn_of_interrupt(stays_open=self.stays_open)
 
+    def moved(self) -> None:
+        """The user goes on in another window."""
+        if not self.done:
+            self._narrator.moved()
+            self.finish(ExitStatus.TAKEN)
+
     def finish(self, status: ExitStatus) -> None:
         """The session is done; only the first call counts."""
         if self.done:
             return
-        self._stays_open = self.stays_open
-        if not self._stays_open:
+        self._stays_open, stage = self.stays_open, self._stage
+        self._stage = Stage.DONE  # a view that fails now ends nothing more
+        if self._stays_open:
+            self._count_loss(self.endpoint.leftovers())
+        else:
             self._give_back(self.endpoint.take_back())
             self._give_back(Leftovers(not_sent=tuple(filter(None, [self._keeper.take_inherited()]))))
-        self._narrate_finish()
-        unsent = bool(self._keeper.draft.strip()) or not self.all_stored()
-        needed = self._stays_open and (self._is_caller or unsent)  # the daemon tells a console everything else
-        self._keeper.close(keep=needed or self.endpoint.owes_quit)
-        self._stage = Stage.DONE
+        self._narrate_finish(stage)
+        self._keeper.close(keep=self._is_needed())
         self._exit_status = self._outcome(status)
         self._caught_up.set()
         self._view.stop()
         self._supervisor.close()
 
-    def _narrate_finish(self) -> None:
-        if self._stays_open or not self._is_caller:
+    def _is_needed(self) -> bool:
+        """Whether another program needs the file. The daemon tells a console all but its own words."""
+        if not self._stays_open:
+            return self.endpoint.owes_quit
+        return self._is_caller or not self.all_stored() or bool(self._keeper.draft.strip())
+
+    def _narrate_finish(self, stage: Stage) -> None:
+        if self._stays_open or (stage is Stage.DETACHING and not self._is_caller):
             self._narrator.left()
-        elif self._stage is Stage.ENDING and not self.endpoint.other_present:
+        elif stage is Stage.ENDING and not self.endpoint.other_present:
             self._narrator.unread_at_the_end()
-        if self.endpoint.quit_unconfirmed and not self._supervisor.is_live:
-            self._narrator.end_stays_unconfirmed()
+        if self.endpoint.owes_quit and not self._supervisor.is_live:
+            self._narrator.end_stays_unconfirmed(kept=self._keeper.works)
 
     def _outcome(self, status: ExitStatus) -> ExitStatus:
         """`status`, unless own texts are not stored. That one may have arrived outweighs why the session ended,
@@ -337,8 +357,6 @@ class Session:
     def _leave_after_acks(self) -> None:
         """The daemon closes the connection once it has stored what we sent."""
         self._stage = Stage.ENDING
-        if not self._supervisor.is_connected and (self.endpoint.is_open or self.endpoint.sent_count):
-            self._narrator.left_without_connection()
         self._finish_soon(wait=self._supervisor.is_connected)
 
     def _finish_soon(self, *, wait: bool) -> None:
@@ -536,8 +554,9 @@ async def run_session(
     Raises PychatError when the program itself has failed.
     """
     loop = asyncio.get_running_loop()
-    for number in ending_signals():  # so that the terminal is put back in order, and unsent text is given back
+    for number in ending_signals():  # so that the terminal is put back in order
         loop.add_signal_handler(number, session.interrupt)
+    loop.add_signal_handler(MOVE_SIGNAL, session.moved)
     try:
         async with asyncio.TaskGroup() as tasks:
             calling = tasks.create_task(session.keep_connected(connect, retry_for))

@@ -82,6 +82,7 @@ class SessionFile:
     def open(cls, path: Path) -> SessionFile:
         """Takes the file for this program. Raises InUseError, or PychatError when it cannot be used."""
         try:
+            make_directory(path.parent.parent)  # a directory above would get the mode 0755
             make_directory(path.parent)
             session_file = cls(path, _take_lock(path.with_suffix(".lock")))
         except OSError as error:

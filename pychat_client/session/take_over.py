@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pychat_client.errors import BusyError, TransportError
+from pychat_client.session.session import MOVE_SIGNAL
 from pychat_client.session.session_file import Holder, InUseError, SessionFile
 
 TAKE_OVER_SECONDS = 10.0
@@ -32,11 +33,11 @@ def open_session_file(path: Path, what: str, *, take_over: bool) -> SessionFile:
 
 
 def _send_away(holder: Holder) -> None:
-    """Lets another program of this user end, as a closed window does."""
+    """Lets another program of this user leave its conversation open, and end."""
     with suppress(ProcessLookupError):
         process = os.pidfd_open(holder.pid)
         try:
-            for number in (signal.SIGTERM, signal.SIGCONT):  # a suspended program reacts only when it goes on
+            for number in (MOVE_SIGNAL, signal.SIGCONT):  # a suspended program reacts only when it goes on
                 signal.pidfd_send_signal(process, number)
             if not select.select([process], [], [], TAKE_OVER_SECONDS)[0]:
                 raise TransportError(f"The other window ({holder}) does not end. Close it, then call again.")

@@ -112,13 +112,11 @@ class Replies(CommandView):
 class OneShot(CommandView):
     """Sends one message."""
 
-    def __init__(self, text: str, *, expect_reply: bool, seconds: float | None, stay_open: bool = False) -> None:
-        """text: the message; seconds: from now, after which to give up, None for never; stay_open: the
-        conversation does not end, and what has come in it before is printed."""
+    def __init__(self, text: str, *, expect_reply: bool, seconds: float | None) -> None:
+        """text: the message; seconds: from now, after which to give up, None for never."""
         super().__init__()
         self._text = text
         self._expect_reply = expect_reply
-        self._stay_open = stay_open
         self._seconds = seconds
         self._start = time.monotonic()
         self._reply: str | None = None
@@ -131,10 +129,15 @@ class OneShot(CommandView):
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         if own:
             return
-        if self._stay_open:
+        if self._stays_open:
             self._print("\n".join(printable_lines(message.text)))
         if self._reply is None and self._sent:
             self._reply = message.text
+
+    @property
+    def _stays_open(self) -> bool:
+        """Whether the conversation does not end with this message. Then all that has come in it is printed."""
+        return self._session is not None and self._session.keeps
 
     # -------------------------------------------------------------- FrontEnd
 
@@ -169,10 +172,10 @@ class OneShot(CommandView):
         await self._until(session.all_stored)
         if self._expect_reply:
             await self._until(lambda: self._reply is not None)
-            if self._reply is not None and not self._stay_open:
+            if self._reply is not None and not self._stays_open:
                 self._print("\n".join(printable_lines(self._reply)))
         if not session.done:
-            if self._stay_open:
+            if session.keeps:
                 session.detach()
             else:
                 session.leave()

@@ -700,7 +700,8 @@ def test_the_others_quit_gives_back_what_is_not_stored() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two"):
         endpoint.say(text)
-    assert told(endpoint, wire.Quit("bye")) == [Ended("alice", EndedBy.OTHER, "bye", Leftovers(not_sent=("one", "two")))]
+    left = Leftovers(not_sent=("one", "two"))
+    assert told(endpoint, wire.Quit("bye")) == [Ended("alice", EndedBy.OTHER, "bye", left)]
     assert endpoint.take_back() == Leftovers()
 
 

@@ -26,7 +26,8 @@ def test_the_end_counts_one_unread_message_or_several(count: int) -> None:
     @in_loop
     async def check() -> None:
         view = Notes()
-        Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Ended("alice", EndedBy.OTHER, "", unread=count))
+        narrator = Narrator(Endpoint("Bob"), view, "hostA", Transcript())
+        narrator.event(Ended("alice", EndedBy.OTHER, "", unread=count))
         assert view.sentences == ["alice ended the conversation.", UNREAD[count]]
 
     check()

@@ -20,7 +20,7 @@ def _pychat(service: Service, text: str | bytes, *options: str) -> subprocess.Co
     data = text.encode() if isinstance(text, str) else text
     words = [str(BIN / "pychat"), "--accept-new", *options, "localhost", str(service.port)]
     return subprocess.run(
-        words, env=service.env, input=data, capture_output=True, timeout=PATIENCE * 2, check=False
+        words, env=service.env_for(words), input=data, capture_output=True, timeout=PATIENCE * 2, check=False
     )
 
 

@@ -61,7 +61,7 @@ def test_the_seat_is_kept_for_a_peer_that_was_cut_off(service: Service) -> None:
     console.sees("Client1 is not connected")
     assert service.status()["peer"]["connected"] is False
     for caller in (
-        service.client("Client1", columns=200),
+        service.client("Client1", columns=200, env=service.env_of("eve")),
         service.client("Client3", columns=200),
     ):  # without a token, Client1 is anybody
         caller.sees(BUSY)

@@ -22,13 +22,12 @@ def _words(service: Service, *words: str, port: int | None = None) -> list[str]:
 
 
 def _send(
-    service: Service, *words: str, text: bytes = b"", port: int | None = None
+    service: Service, *words: str, text: bytes = b"", port: int | None = None, user: str | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Runs `pychat send` to this service (or another port) to its end."""
+    """Runs `pychat send` to this service (or another port) to its end. user: somebody with files of their own."""
     command = _words(service, *words, port=port)
-    return subprocess.run(
-        command, env=service.env, input=text, capture_output=True, timeout=PATIENCE * 2, check=False
-    )
+    env = service.env if user is None else service.env_of(user)
+    return subprocess.run(command, env=env, input=text, capture_output=True, timeout=PATIENCE * 2, check=False)
 
 
 def _console(service: Service) -> Piped:
@@ -173,7 +172,7 @@ def test_an_interrupt_before_an_answer_gives_the_text_back(idle_service: Service
 
 def test_a_busy_service(service: Service) -> None:
     service.talk()
-    result = _send(service, "Hi!")
+    result = _send(service, "Hi!", user="other")
     assert result.returncode == 4
     assert b"somebody else is talking" in result.stderr
     assert b"Hi!" in result.stderr

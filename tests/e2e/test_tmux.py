@@ -78,7 +78,7 @@ def test_a_suspended_chat_ends_with_its_window(window: Tmux, console: Terminal) 
     window.sees("Stopped")
     window.close()
     wait_for(lambda: not session.exists(), "the client ends")
-    console.sees("Bob ended the conversation")
+    console.sees("Bob is not connected now")
 
 
 def test_a_paste_of_several_lines_waits_for_enter(window: Tmux, console: Terminal, idle_service: Service) -> None:

@@ -191,17 +191,17 @@ class Service:
         answers: bool = True,
     ) -> Terminal:
         """answers: the terminal tells where its cursor is, as nearly every one does."""
-        terminal = Terminal(words, {**self.env, **(env or {})}, columns, lines, answers=answers)
+        terminal = Terminal(words, {**self.env_for(words), **(env or {})}, columns, lines, answers=answers)
         self._terminals.append(terminal)
         return terminal
 
-    def plain(self, program: str, *options: str, host: str = "localhost") -> Piped:
-        """`pychat` or `pychatd-console` on pipes."""
+    def plain(self, program: str, *options: str, host: str = "localhost", user: str | None = None) -> Piped:
+        """`pychat` or `pychatd-console` on pipes. user: somebody with files of their own."""
         if program == "pychat":
             words = [str(BIN / "pychat"), "--accept-new", host, str(self.port), *options]
         else:
             words = [str(BIN / program), str(self.port), "--runtime-directory", str(self.runtime), *options]
-        return Piped(self.popen(words))
+        return Piped(self.popen(words, env=self.env_for(words) if user is None else self.env_of(user)))
 
     def ready_plain(self, program: str, *options: str) -> Piped:
         """The same, connected: a console without a call, or a client that has sent nothing."""
@@ -212,9 +212,21 @@ class Service:
     def popen(self, words: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
         """A process on pipes; it ends with this service."""
         pipe = subprocess.PIPE
-        process = subprocess.Popen(words, env=self.env, stdin=pipe, stdout=pipe, stderr=pipe, **more)
+        more.setdefault("env", self.env_for(words))
+        process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, **more)
         self._processes.append(process)
         return process
+
+    def env_for(self, words: Sequence[str]) -> dict[str, str]:
+        """Callers with different handles are different users, each with a conversation of their own."""
+        handle = words[words.index("--handle") + 1] if "--handle" in words else "Client1"
+        if handle == "Client1" or "pychatd-console" in " ".join(words):
+            return self.env
+        return self.env_of(handle)
+
+    def env_of(self, user: str) -> dict[str, str]:
+        """The environment of a user with files of their own."""
+        return {**self.env, "XDG_STATE_HOME": str(self.directory / f"state-of-{user}")}
 
     def connect(self) -> BlockingEnd:
         """A bare TCP connection, as nc makes it."""
