@@ -133,8 +133,8 @@ class Narrator:
                 self._record(f"The conversation with {other} has ended{then}{because}.")
         self._unread(event.unread, other)
         self.give_back(event.left)
-        if event.left.not_sent and self._endpoint.role is Role.OPERATOR:  # the console stays, and so does its line
-            self._view.restore(event.left.not_sent[-1])
+        if event.left.not_sent and self._endpoint.role is Role.OPERATOR:  # the console stays
+            self._view.notice("\\recall takes the last one into the line.")
 
     def _went_back(self, event: WentBack) -> None:
         counts = ((event.own, "your"), (event.others, f"{printable(event.other)}'s"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Protocol
 
@@ -84,6 +85,7 @@ class ConnectionSupervisor:
         self._reached = False  # there was a live connection at some time
         self._last_code = ""  # why the other end turned us away last; empty since the last hello
         self._pause = PAUSE_FIRST
+        self._patience: asyncio.Timeout | None = None  # of the pause between two calls, or of a call
         self._down_since = 0.0  # loop time of the last live connection's end, or of the start
 
     # -------------------------------------------------------------- what can be asked
@@ -126,14 +128,14 @@ class ConnectionSupervisor:
                 self._listener.give_up(retry_for)
                 return
             # A random part, so that clients that were cut off together do not come back together.
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
+            await self._rest(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
             self._pause = longer_pause(self._pause)
 
     async def _call(self, connect: Connect) -> None:
         """Makes one call, and returns when it has failed or its connection is lost."""
         self._change(ConnectionState.CONNECTING)
         try:
-            connection = await connect()
+            connection = await self._dial(connect)
         except TransportError as error:
             self._change(ConnectionState.DISCONNECTED)
             self._listener.call_failed(error, self._verdict_on(error))
@@ -144,6 +146,26 @@ class ConnectionSupervisor:
         elif not connection.closed.done():
             self._listener.connection_made(connection)
         await asyncio.wait([connection.closed])
+
+    async def _dial(self, connect: Connect) -> Connection:
+        """Connects; begins again when the routes of this host have changed meanwhile."""
+        while True:
+            async with self._until_hurried():
+                return await connect()
+
+    async def _rest(self, seconds: float) -> None:
+        async with self._until_hurried():
+            await asyncio.sleep(seconds)
+
+    @asynccontextmanager
+    async def _until_hurried(self) -> AsyncIterator[None]:
+        """Ends early when the routes of this host change."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None) as self._patience:
+                    yield
+        finally:
+            self._patience = None
 
     def _verdict_on(self, error: TransportError) -> Verdict:
         patient = self._reached or (self._wait and isinstance(error, UnreachableError))
@@ -197,6 +219,18 @@ class ConnectionSupervisor:
         if self._connection is not None:
             self._connection.send(frames)
         return self._connection is not None
+
+    def probe(self) -> None:
+        """Finds out whether the other side is still there: without an answer, the connection is lost."""
+        if self._connection is not None:
+            self._connection.probe()
+
+    def route_changed(self) -> None:
+        """Another way to the other side may work now, and the present one no more."""
+        self.probe()
+        self._pause = PAUSE_FIRST
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
 
     def hang_up(self, seconds: float | None = None) -> None:
         """Closes the connection, once all frames are sent; seconds: as for Connection.close."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from enum import Enum
@@ -27,9 +28,11 @@ from pychat_client.protocol.events import (
     RemoteError,
     WentBack,
 )
+from pychat_client.protocol.outbox import HELD_MAX
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import Command, Commands, ParsedLine
+from pychat_client.session.delivery_watch import DeliveryWatch
 from pychat_client.session.keeper import Keeper
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Connect, ConnectionState, ConnectionSupervisor, Verdict
@@ -40,6 +43,7 @@ from pychat_client.session.typing_indicator import TypingIndicator
 from pychat_client.session.view import View
 from pychat_client.text import printable
 from pychat_client.transport.connection import Connection
+from pychat_client.transport.route_watch import RouteWatch
 
 LEAVE_SECONDS = 5.0
 """How long a user who leaves waits for the last acks at most."""
@@ -92,9 +96,11 @@ class Session:
         self._key = key
         self._narrator = Narrator(endpoint, view, title, transcript or Transcript(), back)
         self._keeper = Keeper(endpoint, file, view)
+        self._delivery = DeliveryWatch(endpoint, self._late)
         self._returned_to = endpoint.session  # the conversation of an earlier program
         self._caught_up = asyncio.Event()
         self._stays_open = False  # once this session is done
+        self._given_back: deque[str] = deque(maxlen=HELD_MAX)  # texts that were not sent
         self._warned = False  # the user knows what the next Ctrl-C does
         self._supervisor = ConnectionSupervisor(self, wait=wait)
         self._commands = Commands(self._table())
@@ -162,8 +168,16 @@ class Session:
         """Where the conversation stands now."""
         supervisor = self._supervisor
         attempts = None if supervisor.is_live else supervisor.attempts
-        typing = self.typing_indicator.typing
-        return Status(self.endpoint, self._title, self._caller, attempts, self._key, typing, supervisor.busy)
+        return Status(
+            self.endpoint,
+            self._title,
+            self._caller,
+            attempts,
+            self._key,
+            self.typing_indicator.typing,
+            supervisor.busy,
+            self._delivery.seconds,
+        )
 
     @property
     def commands(self) -> dict[str, str]:
@@ -222,7 +236,11 @@ class Session:
                 lambda _: self._narrator.status(self.status.status_lines()),
             ),
             Command("held", "list the messages that are held until your turn", lambda _: self._narrator.held()),
-            Command("recall", "take the newest held message back into the line", lambda _: self.recall()),
+            Command(
+                "recall",
+                "take the newest message that is held, or was not sent, into the line",
+                lambda _: self.recall(),
+            ),
             Command("show", "show a folded message whole, the newest first", lambda _: self._narrator.folded()),
             Command("ring", "ask the other side for attention", lambda _: self._ring()),
             Command("quit", "end the conversation; words after it are sent as the reason", self.quit),
@@ -232,8 +250,11 @@ class Session:
         return table
 
     def recall(self) -> None:
-        """Takes the newest held message back into the line. Raises NotAllowedError when nothing is held."""
+        """Takes the newest held message back into the line, or else the newest one that was given back. Raises
+        NotAllowedError when there is none."""
         text = self.endpoint.recall()
+        if text is None and self._given_back:
+            text = self._given_back.pop()
         if text is None:
             raise NotAllowedError("No message is held.")
         self._view.recalled(text)
@@ -320,6 +341,7 @@ class Session:
         self._keeper.close(keep=self._is_needed())
         self._exit_status = self._outcome(status)
         self._caught_up.set()
+        self._delivery.update(connected=False)
         self._view.stop()
         self._supervisor.close()
 
@@ -380,6 +402,7 @@ class Session:
             self._loss = ExitStatus.NOT_CONFIRMED
         if left.not_sent:
             self._loss = max(self._loss, ExitStatus.NOT_SENT)
+            self._given_back.extend(left.not_sent)
 
     def _check_end(self) -> None:
         """Follows a console's own quit: it waits for a connection, as messages do, while the console is there."""
@@ -395,6 +418,10 @@ class Session:
     async def keep_connected(self, connect: Connect, retry_for: float | None = None) -> None:
         """Keeps this session connected until it is done; see ConnectionSupervisor.run."""
         await self._supervisor.run(connect, retry_for)
+
+    def route_changed(self) -> None:
+        """The addresses or routes of this host are others now."""
+        self._supervisor.route_changed()
 
     def connection_made(self, connection: Connection) -> None:
         """A connection is up: says hello."""
@@ -453,6 +480,7 @@ class Session:
         verdict = self._supervisor.connection_lost(connection, resumable=resumable)
         self.typing_indicator.typing_is_over()
         self.endpoint.connection_lost()
+        self._delivery.update(connected=False)
         if self.leaving:
             self.finish(ExitStatus.OK)
         elif not self.done:
@@ -538,6 +566,12 @@ class Session:
         self._keeper.record()  # before anything is sent
         if frames and self._supervisor.send(frames) and self.leaving and self.endpoint.classic:
             self._supervisor.hang_up(CLASSIC_END_SECONDS)  # the end of our input is our quit
+        self._delivery.update(connected=self._supervisor.is_live)
+        self._view.refresh()
+
+    def _late(self) -> None:
+        """A message is not confirmed in time: is the other side still there?"""
+        self._supervisor.probe()
         self._view.refresh()
 
 
@@ -557,6 +591,7 @@ async def run_session(
     for number in ending_signals():  # so that the terminal is put back in order
         loop.add_signal_handler(number, session.interrupt)
     loop.add_signal_handler(MOVE_SIGNAL, session.moved)
+    watch = RouteWatch(session.route_changed)
     try:
         async with asyncio.TaskGroup() as tasks:
             calling = tasks.create_task(session.keep_connected(connect, retry_for))
@@ -567,6 +602,8 @@ async def run_session(
             calling.cancel()
     except ExceptionGroup as group:
         raise _sentence_for(group.exceptions[0]) from group
+    finally:
+        watch.close()
     return session.exit_status
 
 

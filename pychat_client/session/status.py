@@ -60,7 +60,8 @@ class Status:
     title: what this service is called; caller: what the daemon told of the caller (console only);
     attempts: how many calls in a row have failed, None while there is a connection; key: the fingerprint of
     the daemon's key, which the client has verified, or which the console's own daemon has told; typing: the
-    other user is typing; busy: somebody else had the seat at the last call.
+    other user is typing; busy: somebody else had the seat at the last call; late: for how many seconds an own
+    message has not been confirmed, None if that is not long.
     """
 
     endpoint: Endpoint
@@ -70,6 +71,7 @@ class Status:
     key: str | None
     typing: bool
     busy: bool
+    late: float | None = None
 
     # -------------------------------------------------------------- for the views
 
@@ -315,7 +317,8 @@ def _delivery_words(status: Status) -> str:
     """What has become of this user's newest messages."""
     endpoint = status.endpoint
     if endpoint.outbox and not status.unconfirmed:
-        return f"{len(endpoint.outbox)} not confirmed yet"
+        since = "yet" if status.late is None else f"for {status.late:.0f} s"
+        return f"{len(endpoint.outbox)} not confirmed {since}"
     if endpoint.classic:
         return "sent" if endpoint.sent_count else ""  # a classic program does not tell whether they are read
     if endpoint.read_count < endpoint.stored_count:

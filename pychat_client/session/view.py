@@ -56,12 +56,8 @@ class View(ABC):
         self.notice(words)
         self.alert(words, ring=True)
 
-    def recalled(self, text: str) -> None:
-        """The user has taken back an own message that was held."""
-        self.restore(text)
-
-    def restore(self, text: str) -> None:  # noqa: B027 -- a default, and not abstract
-        """Puts an own message back into the line being typed, if there is such a line and it is empty."""
+    def recalled(self, text: str) -> None:  # noqa: B027 -- a default, and not abstract
+        """The user takes back an own message: puts it into the line, if there is one and it is empty."""
 
     def show_folded(self) -> bool:
         """Shows the newest message whole that was folded, and not shown whole since. False if there is none."""

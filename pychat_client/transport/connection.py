@@ -25,6 +25,12 @@ PONG_WITHIN = 15.0
 """Seconds without an answer to a ping, after which the connection counts as dead: longer than any working
 route needs. Shorter than PING_AFTER, so that the answer counts."""
 
+PROBE_WITHIN = 4.0
+"""Seconds without an answer to `probe`, besides a few round trips, after which the connection counts as dead."""
+
+PROBE_TRIPS = 4
+"""Round trips that an answer to `probe` may take: TCP may have to send the question again."""
+
 FINISH_SECONDS = 3.0
 """How long the other side may take to read our last lines before we cut the connection."""
 
@@ -161,7 +167,7 @@ class Connection(asyncio.BufferedProtocol):
         self._unsent: list[bytes] = []  # lines that `send` has collected for the next flush
         self._unsent_bytes = 0
         self._last_received = 0.0
-        self._pinged = False
+        self._pinged_at: float | None = None  # until the other side has sent something
         self._timer: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._rest: asyncio.TimerHandle | None = None
@@ -202,6 +208,11 @@ class Connection(asyncio.BufferedProtocol):
         know pings."""
         self._last_received = asyncio.get_running_loop().time()
         self._set_timer(PING_AFTER, self._check_alive)
+
+    def probe(self) -> None:
+        """Asks for a sign of life now, and ends the connection without one."""
+        if self._pinged_at is None and self.state is TransportState.OPEN:
+            self._ping(PROBE_WITHIN + PROBE_TRIPS * tcp.round_trip(self.socket()))
 
     def close(self, frames: Iterable[wire.Frame] = (), seconds: float | None = None) -> None:
         """Sends the last frames, and closes when the other side has read them, or after `seconds`
@@ -391,15 +402,19 @@ class Connection(asyncio.BufferedProtocol):
         if self._pauses:  # it may have sent something, which we have not read
             self._last_received = loop.time()
         silence = loop.time() - self._last_received
-        if silence < PING_AFTER:
-            self._pinged = False
-            self._set_timer(PING_AFTER - silence, self._check_alive)
-        elif not self._pinged:
-            self._pinged = True
-            self.send([wire.Ping()])
-            self._set_timer(PONG_WITHIN, self._check_alive)
-        else:
+        if self._pinged_at is not None and self._last_received < self._pinged_at:
             self.abort(CloseReason.NO_ANSWER)
+        elif silence < PING_AFTER:
+            self._pinged_at = None
+            self._set_timer(PING_AFTER - silence, self._check_alive)
+        else:
+            self._ping(PONG_WITHIN)
+
+    def _ping(self, seconds: float) -> None:
+        """Asks the other side for an answer within `seconds`."""
+        self._pinged_at = asyncio.get_running_loop().time()
+        self.send([wire.Ping()])
+        self._set_timer(seconds, self._check_alive)
 
     def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
         if self._timer is not None:

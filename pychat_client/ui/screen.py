@@ -81,7 +81,7 @@ class Screen(FrontEnd):
     def alert(self, words: str, *, ring: bool) -> None:
         self._alerts.alert(words, ring=ring)
 
-    def restore(self, text: str) -> None:
+    def recalled(self, text: str) -> None:
         if self._prompt is not None and not self._prompt.line.text:
             self._prompt.line.document = Document(escaped(text))
 

@@ -183,9 +183,9 @@ async def test_alt_up_takes_held_messages_back_newest_first() -> None:
 @in_loop
 async def test_restored_text_goes_only_into_an_empty_line() -> None:
     async with desk(turns="alternate") as one:
-        one.screen.restore("not delivered")
+        one.screen.recalled("not delivered")
         await one.line_is("not delivered")
-        one.screen.restore("this neither")
+        one.screen.recalled("this neither")
         assert one.line == "not delivered"
 
 

@@ -240,7 +240,7 @@ def test_a_journal_that_went_back_is_told_on_both_sides(free_service: Service, t
     free_service.kill(signal.SIGTERM)
     shutil.copy(tmp_path / "copy", journal)
     free_service.start("--config", free_service.configure('turns = "free"\ngrace = 0'))
-    client.sees("it lacks 1 of your messages and 1 of Server's messages")
+    client.sees("journal has gone back in time: it lacks 1 of your messages")
     assert client.exit_status() == 6
     assert "forgotten" in client.text()[client.text().index("lacks") :]
     console.sees("Client1 ended the conversation")

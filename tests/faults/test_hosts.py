@@ -11,15 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client.session.delivery_watch import LATE_SECONDS
 from pychat_client.session.reconnect import PAUSE_MAX
 from pychat_client.transport.connect import DIAL_SECONDS
-from pychat_client.transport.connection import PING_AFTER, PONG_WITHIN
+from pychat_client.transport.connection import PING_AFTER, PONG_WITHIN, PROBE_WITHIN
 from tests.faults.hosts import DAEMON, Hosts, HostService, UnavailableError
 from tests.support.programs import Piped
 from tests.support.waiting import wait_for
 
 NOTICE = PING_AFTER + PONG_WITHIN + 5
 """Seconds in which a dead connection is noticed, and a little for a loaded machine."""
+
+LATE_NOTICE = LATE_SECONDS + PROBE_WITHIN + 5
+"""Seconds in which a dead connection is noticed when a message is not confirmed."""
+
+ROUTE_SECONDS = 5
+"""Seconds in which a client is back over a new route: half a second, a handshake, and a loaded machine."""
 
 BACK = DIAL_SECONDS + PAUSE_MAX + 5
 """Seconds in which a client is back after the cable is: a call may be on its way into nothing."""
@@ -151,6 +158,26 @@ def _check_outage(hosts: Hosts, service: HostService, seconds: float) -> None:
     _say(client, "p", 7, 8)
     _say(console, "o", 7, 8)
     _have_all(client, console, 8, NOTICE + BACK)
+
+
+def test_a_dead_network_is_seen_soon_after_a_message(hosts: Hosts, service: HostService) -> None:
+    _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
+    client, console = _talk(service)
+    hosts.down()
+    _say(client, "p", 2, 2)
+    wait_for(lambda: "Connection lost (no answer)" in client.notices(), "the client notices", LATE_NOTICE)
+    hosts.up()
+    wait_for(lambda: "> p2" in console.out(), "the message arrives", BACK)
+
+
+def test_a_route_that_comes_back_is_used_at_once(hosts: Hosts, service: HostService) -> None:
+    _lay(hosts.cable)
+    client, console = _talk(service)
+    hosts.down()
+    _say(client, "p", 2, 2)
+    wait_for(lambda: "Connection lost" in client.notices(), "the client notices", LATE_NOTICE)
+    hosts.up()
+    wait_for(lambda: "> p2" in console.out(), "the message arrives", ROUTE_SECONDS)
 
 
 @pytest.mark.slow
