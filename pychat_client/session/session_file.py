@@ -74,7 +74,7 @@ class SessionFile:
     """The session file of one service, held by this program."""
 
     path: Path
-    _lock: int
+    _lock: int | None
     _db: sqlite3.Connection | None = None
     _saved: Kept = field(default_factory=Kept)
 
@@ -119,12 +119,12 @@ class SessionFile:
 
     def close(self) -> None:
         """Leaves the file to other programs."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-        with suppress(OSError):
-            self.path.with_suffix(".lock").unlink()
-        os.close(self._lock)
+        self._close_db()
+        if self._lock is not None:
+            with suppress(OSError):
+                self.path.with_suffix(".lock").unlink()
+            os.close(self._lock)
+            self._lock = None
 
     # -------------------------------------------------------------- inside
 
@@ -158,10 +158,13 @@ class SessionFile:
                 db.execute("ROLLBACK")
             raise
 
-    def _remove(self) -> None:
+    def _close_db(self) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+    def _remove(self) -> None:
+        self._close_db()
         for suffix in ("", "-wal", "-journal"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
@@ -181,11 +184,15 @@ class SessionFile:
     def _translate_errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
-            raise PychatError(f"Cannot keep this conversation in {self.path}: {error}.") from None
+        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: not what we wrote
+            self._close_db()
+            why = f"{error}"
+            if not isinstance(error, sqlite3.OperationalError | OSError):
+                aside = self.path.with_suffix(".damaged")
+                with suppress(OSError):
+                    self.path.replace(aside)
+                why = f"it is damaged ({error}), and is now {aside}"
+            raise PychatError(f"Cannot keep this conversation in {self.path}: {why}.") from None
 
 
 def _write_texts(db: sqlite3.Connection, old: SavedEndpoint, new: SavedEndpoint) -> None:

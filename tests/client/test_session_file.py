@@ -1,0 +1,162 @@
+"""What a session file keeps, how durable it is, and who may use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pychat_client.errors import PychatError
+from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.session.session_file import Kept, SessionFile
+from tests.support.waiting import PATIENCE
+
+TALK = SavedEndpoint("Bob", "alice", session="5f0c", calls=1, texts=("one", "two"), numbered=1, transmitted=1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "pychat/sessions/hosta:7000.db"
+
+
+@pytest.fixture
+def file(path: Path) -> Iterator[SessionFile]:
+    opened = SessionFile.open(path)
+    yield opened
+    opened.close()
+
+
+def _read(path: Path) -> Kept:
+    """What the next program finds."""
+    again = SessionFile.open(path)
+    again.close()
+    return again.kept
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        Kept(TALK),
+        Kept(TALK, "half a line\nand more"),
+        Kept(replace(TALK, texts=(), numbered=0, transmitted=0, received=7, stored=12, stored_here=3)),
+        Kept(replace(TALK, left=True, reason="bye", console="00ff", texts=())),
+        Kept(SavedEndpoint("Żółć", texts=("\u2028", "a" * 500))),
+    ],
+)
+def test_the_next_program_finds_what_was_saved(path: Path, kept: Kept) -> None:
+    file = SessionFile.open(path)
+    file.save(kept)
+    file.close()
+    assert _read(path) == kept
+
+
+def test_texts_come_and_go_at_both_ends(path: Path) -> None:
+    """Each step is what an outbox does: a text is typed, stored, taken back, or all are given back."""
+    steps = [
+        (("one", "two", "three"), 0),
+        (("two", "three"), 1),
+        (("two",), 1),
+        (("two", "new", "newer"), 1),
+        ((), 4),
+        (("after",), 4),
+    ]
+    file = SessionFile.open(path)
+    for texts, first in steps:
+        kept = Kept(replace(TALK, texts=texts, first=first))
+        file.save(kept)
+        file.close()
+        file = SessionFile.open(path)
+        assert file.kept == kept
+    file.close()
+
+
+def test_nothing_stays_when_there_is_nothing_to_keep(path: Path, file: SessionFile) -> None:
+    file.save(Kept(TALK))
+    file.save(Kept())
+    assert [entry.name for entry in path.parent.iterdir()] == ["hosta:7000.lock"]
+    file.close()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_only_the_user_can_read_it(path: Path, file: SessionFile) -> None:
+    umask = os.umask(0)
+    try:
+        file.save(Kept(TALK))
+    finally:
+        os.umask(umask)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert {entry.stat().st_mode & 0o777 for entry in path.parent.iterdir()} == {0o600}
+
+
+def test_a_text_that_has_arrived_leaves_the_disk(path: Path, file: SessionFile) -> None:
+    file.save(Kept(replace(TALK, texts=("a secret", "another"))))
+    file.save(Kept(replace(TALK, texts=("another",), first=1)))
+    file.tidy()
+    assert all(b"a secret" not in entry.read_bytes() for entry in path.parent.iterdir())
+    assert any(b"another" in entry.read_bytes() for entry in path.parent.iterdir())
+
+
+def _in_another_program(path: Path, code: str) -> str:
+    program = f"""
+from pathlib import Path
+from pychat_client.session.session_file import *
+{code}
+"""
+    words = [sys.executable, "-c", program, str(path)]
+    return subprocess.run(words, text=True, capture_output=True, timeout=PATIENCE, check=True).stdout
+
+
+TRY = """
+try:
+    SessionFile.open(Path(sys.argv[1])).close()
+    print("free")
+except InUseError as error:
+    print(error.holder.pid)
+"""
+
+
+def test_one_program_uses_it_at_a_time(path: Path, file: SessionFile) -> None:
+    assert _in_another_program(path, TRY) == f"{os.getpid()}\n"
+    file.close()
+    assert _in_another_program(path, TRY) == "free\n"
+    SessionFile.open(path).close()
+
+
+def test_a_program_that_was_killed_holds_nothing(path: Path) -> None:
+    save = "SessionFile.open(Path(sys.argv[1])).save(Kept(SavedEndpoint('Bob', texts=('kept',)), 'draft'))"
+    _in_another_program(path, f"{save}\nos.fork() or os._exit(0)\nos.wait()\nos._exit(0)")
+    assert _read(path) == Kept(SavedEndpoint("Bob", texts=("kept",)), "draft")
+
+
+def test_a_file_that_cannot_be_written_keeps_what_it_had(path: Path, file: SessionFile) -> None:
+    file.save(Kept(TALK))
+    wal = path.with_name("hosta:7000.db-wal")
+    assert wal.exists()
+    code = """
+import resource
+file = SessionFile.open(Path(sys.argv[1]))
+kept = file.kept
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try:
+    file.save(Kept(kept.endpoint, "x" * 5000))
+except Exception as error:
+    print(type(error).__name__)
+"""
+    file.close()
+    assert _in_another_program(path, code) == "PychatError\n"
+    assert _read(path) == Kept(TALK)
+
+
+def test_a_damaged_file_is_a_sentence(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"rubbish" * 1000)
+    with pytest.raises(PychatError, match="it is damaged"):
+        SessionFile.open(path)
+    assert _read(path) == Kept()  # the next program has a new one
