@@ -94,7 +94,7 @@ class ConsoleEndpoint(Endpoint):
             session=session,
             got=None if session is None else self.received_count,
             sent=None if session is None else self.stored_count,
-            want=self._want(),
+            after=None if session is None else self._told,
             console=self._console,
             suggested=self.handle_is_default,
             take=self.take_over,
@@ -129,16 +129,10 @@ class ConsoleEndpoint(Endpoint):
         self.other_present = True
         self._replay_until = peer.got
         self._acked_count = self.received_count
+        if not self._is_repeated(peer.after):
+            self._told = None
         self._frames.append(wire.Ack(self.received_count))  # what follows is for this conversation
-        return [*lost, Connected(peer.handle, resumed, peer), *self._resend_unless_replaying()]
-
-    def _resend_unless_replaying(self) -> list[Event]:
-        """To a new program all that was said before comes first, up to `\\ready`."""
-        events = [] if self._is_replaying else self._resend()
-        if not self._wanted:
-            return events
-        self._unshown += events
-        return []
+        return [*lost, Connected(peer.handle, resumed, peer), *([] if self._is_replaying else self._resend())]
 
     def _start_another(self, peer: wire.Peer) -> list[Event]:
         """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""
@@ -164,8 +158,8 @@ class ConsoleEndpoint(Endpoint):
             self._outbox.confirm_next()
         else:
             self._outbox.count_repeated(from_here=at.mine)
-        shown = [] if known and not self._wanted else [MessageShown(message, True, at.time)]
-        return [*shown, *self._resend_unless_replaying()]
+        shown = [] if known and not self.is_returning else [MessageShown(message, True, at.time)]
+        return [*shown, *([] if self._is_replaying else self._resend())]
 
     def _on_quit_confirmed(self) -> list[Event]:
         left, unread = self.take_back(), 0 if self.other_present else self.unread_count

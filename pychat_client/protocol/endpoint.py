@@ -17,6 +17,7 @@ A conversation outlives its connections. A message that the daemon has not acked
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -68,7 +69,8 @@ class Endpoint:
         self._phase = Phase.OFFLINE
         self._calls = 0  # connections so far
         self._frames: list[wire.Frame] = []
-        self._wanted = 0  # messages to repeat to a new program; until it has them
+        self._told: int | None = None  # messages that a new program needs not be told again; None when it has all
+        self._skipped = 0  # messages that it is told again all the same
         self._unshown: list[Event] = []  # what a new program shows behind the messages that are repeated
         self._start_conversation(Turns.ALTERNATE)
         if saved is not None:
@@ -91,7 +93,8 @@ class Endpoint:
         self.turns, self.session, self._calls = saved.turns, saved.session, saved.calls
         self.received_count = self._acked_count = saved.received
         self._outbox = Outbox.restored(saved)
-        self._wanted = 0 if saved.session is None or saved.left else repeat
+        if saved.session is not None and not saved.left:
+            self._told = max(saved.received + saved.stored - repeat, 0)
         if saved.left:
             self._quit_reason = saved.reason
             self._advance(Trigger.QUIT)
@@ -131,7 +134,7 @@ class Endpoint:
     @property
     def is_returning(self) -> bool:
         """Whether this is a new program that the daemon has not told yet what was said before."""
-        return self._wanted > 0
+        return self._told is not None
 
     @property
     def quit_unconfirmed(self) -> bool:
@@ -218,7 +221,7 @@ class Endpoint:
 
     def send(self, message: str) -> MessageShown | MessageQueued:
         """Sends a message that `validate` has returned just now, or holds it until its turn."""
-        if self.held or not self._can_send_now():
+        if self.held or self.is_returning or not self._can_send_now():
             self._outbox.hold(message)
             return MessageQueued(message)
         return self._send(message)
@@ -264,13 +267,9 @@ class Endpoint:
             session=session,
             got=None if session is None else self.received_count,
             sent=None if session is None else self.stored_count,
-            want=self._want(),
+            after=None if session is None else self._told,
             call=self._calls,
         )
-
-    def _want(self) -> int | None:
-        """How many messages the daemon is to repeat."""
-        return None if self.ended or self._session_to_resume() is None else self._wanted or None
 
     def _session_to_resume(self) -> str | None:
         """None after the other side's quit. After this user's quit the daemon still has to learn of it."""
@@ -279,7 +278,7 @@ class Endpoint:
     def connection_lost(self) -> None:
         """The connection is lost; the conversation is not."""
         self._advance(Trigger.LOSE)
-        self._frames = []
+        self._frames, self._unshown = [], []
         self._time = None
 
     def mark_displayed(self) -> None:
@@ -375,26 +374,50 @@ class Endpoint:
         if not resumed:  # the frames behind a resuming hello tell who is at the console now
             self.other_handle = hello.handle
         self._confirm(hello.got or 0)
-        self._unshown = [Connected(self.other_handle, resumed), *self._resend()]
-        return [] if hello.want is not None else self._on_ready()
+        events = [*self._later([Connected(self.other_handle, resumed)]), *self._resend()]
+        return events if self._is_repeated(hello.after) else [*events, *self._on_ready()]
+
+    def _is_repeated(self, after: int | None) -> bool:
+        """Whether the daemon tells a new program what was said before. after: the messages that it leaves out."""
+        if self._told is None or after is None:
+            return False
+        self._skipped = max(self._told - after, 0)
+        return True
 
     def _on_ready(self) -> list[Event]:
         """All that was said before is shown. Only now come the own messages that the daemon does not have."""
-        self.ready, self._wanted = True, 0
         events, self._unshown = self._unshown, []
-        return events
+        held = [MessageQueued(text) for text in self.held] if self.is_returning else []
+        self.ready, self._told = True, None
+        return [*events, *held]
+
+    def _later(self, events: Sequence[Event]) -> list[Event]:
+        """`events`, but nothing yet while the daemon tells a new program what was said before."""
+        if not self.is_returning:
+            return list(events)
+        self._unshown += events
+        return []
 
     # -------------------------------------------------------------- the other frames
 
     def _on_message(self, message: wire.Message, at: wire.Timestamp | None) -> list[Event]:
         """Shown also after this user's quit: the daemon had stored it before that arrived."""
         time = None if at is None else at.time
+        if self._told is not None:
+            self._told += not self._skipped
         if at is not None and at.again:
-            return [MessageShown(message, at.own, time)]
+            return self._on_repeated(message, at)
         # A message from some time ago does not tell the operator's present handle.
         renamed = self._update_other_handle(message.handle) if time is None else []
         self.received_count += 1  # the daemon has checked that it was their turn
         return [*renamed, MessageShown(message, False, time), *self._release()]
+
+    def _on_repeated(self, message: wire.Message, at: wire.Timestamp) -> list[Event]:
+        """A message that this end has counted before: it is only shown, and once."""
+        if self._skipped:
+            self._skipped -= 1
+            return []
+        return [] if at.gone else [MessageShown(message, at.own, at.time)]
 
     def _on_ack(self, count: int) -> list[Event]:
         if count > self.sent_count:
@@ -451,18 +474,16 @@ class Endpoint:
         self._outbox.transmit()
         messages = [wire.Message(self.handle, text) for text in self.outbox]
         self._frames += messages
-        if not self._wanted:
-            return [*map(MessageQueued, waiting), *self._release()]
-        # A new program has not shown any of them.
-        shown = [MessageShown(message, True) for message in messages]
-        return [*shown, *self._release(), *map(MessageQueued, self.held)]
+        if self.is_returning:  # a new program has not shown any of them
+            return [*self._later([MessageShown(message, True) for message in messages]), *self._release()]
+        return [*map(MessageQueued, waiting), *self._release()]
 
     def _release(self) -> list[Event]:
         """Sends the held messages whose turn has come."""
         events: list[Event] = []
         while self.held and self._can_send_now():
             events.append(self._send(self.held.popleft()))
-        return events
+        return self._later(events)
 
     def _send(self, text: str) -> MessageShown:
         """Gives `text` its number, and sends it; without a connection, the next one sends it."""

@@ -50,7 +50,8 @@ class Hello:
     session: a peer's token, or the number of a console's conversation
     got: messages received so far
     sent: own messages that this end knows to be stored; in the daemon's answer to a peer, the operator's messages
-    want: how many of the newest messages to repeat to this end; in the answer, that the daemon repeats them
+    after: repeat the messages of both sides to this end, but for the first so many; in the answer, how many the
+        daemon leaves out
     turns: a peer says it only if it can do nothing but take turns
     call (peer only): how many calls this program has made; an older one can arrive late
     keep (daemon only): how long the journal keeps the messages
@@ -65,7 +66,7 @@ class Hello:
     session: str | None = None
     got: int | None = None
     sent: int | None = None
-    want: int | None = None
+    after: int | None = None
     turns: Turns | None = None
     call: int | None = None
     keep: str | None = None
@@ -78,7 +79,7 @@ class Hello:
         "session": grammar.session,
         "got": grammar.number,
         "sent": grammar.number,
-        "want": grammar.number,
+        "after": grammar.number,
         "turns": grammar.turns,
         "call": grammar.number,
         "keep": str,
@@ -121,6 +122,7 @@ class Peer:
     room: how many bytes of text its program takes, None for any number
     plain: it calls without TLS
     name: whose certificate it has shown, where the service has an allowlist
+    after: the daemon repeats what the console has already, but for the first so many messages of both sides
     """
 
     handle: str
@@ -135,6 +137,7 @@ class Peer:
     room: int | None = None
     plain: bool = False
     name: str | None = None
+    after: int | None = None
 
     KEYS: ClassVar[grammar.Keys] = {
         "session": grammar.number,
@@ -148,6 +151,7 @@ class Peer:
         "room": grammar.number,
         "plain": grammar.flag,
         "name": str,
+        "after": grammar.number,
     }
 
     def __str__(self) -> str:
@@ -190,8 +194,8 @@ class Stored(_Count):
 class Timestamp:
     """The time of the next message or quit line, where that is not now.
 
-    own: it is a message of the user who reads it; mine: this very console has sent it; gone: the daemon does not
-    have its text any more; again: this end has counted it before; service: the service itself ended the
+    own: it is a message of the user who reads it; mine: this very console has sent it; gone: only its place
+    counts; again: this end has counted it before; service: the service itself ended the
     conversation, not the other user.
     """
 

@@ -258,7 +258,7 @@ class Session:
         if text is None:
             raise NotAllowedError("No message is held.")
         self._view.recalled(text)
-        self._view.refresh()
+        self._flush()
 
     def _ring(self) -> None:
         self.typing_indicator.ring()

@@ -144,7 +144,7 @@ class SessionFile:
     def _write(self, kept: Kept) -> None:
         old, new = self._saved.endpoint or SavedEndpoint(""), kept.endpoint or SavedEndpoint("")
         db = self._open_db()
-        db.execute(f"PRAGMA synchronous = {'NORMAL' if _can_be_lost(old, new) else 'FULL'}")
+        db.execute(f"PRAGMA synchronous = {'NORMAL' if can_be_lost(old, new) else 'FULL'}")
         db.execute("BEGIN IMMEDIATE")
         try:
             _write_texts(db, old, new)
@@ -205,7 +205,7 @@ def _write_texts(db: sqlite3.Connection, old: SavedEndpoint, new: SavedEndpoint)
     db.executemany("INSERT INTO text VALUES (?, ?)", enumerate(new.texts[same:], new.first + same))
 
 
-def _can_be_lost(old: SavedEndpoint, new: SavedEndpoint) -> bool:
+def can_be_lost(old: SavedEndpoint, new: SavedEndpoint) -> bool:
     """Whether the change does no harm if a power failure undoes it: counts that the daemon tells again, and texts
     that have gone. What this end sends next is not among it."""
     follows = ("received", "stored", "stored_here", "first", "numbered", "transmitted", "texts")
@@ -213,7 +213,7 @@ def _can_be_lost(old: SavedEndpoint, new: SavedEndpoint) -> bool:
         replace(old, **{name: getattr(new, name) for name in follows}) == new
         and new.first + new.numbered == old.first + old.numbered
         and new.first + new.transmitted <= old.first + old.transmitted
-        and new.first + len(new.texts) <= old.first + len(old.texts)
+        and new.first + len(new.texts) == old.first + len(old.texts)
     )
 
 

@@ -167,7 +167,7 @@ class ConsoleSession(EndpointSession):
         keep, key = switchboard.settings.keep, switchboard.fingerprint
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
         if (known := self._known_to(hello)) is not None:
-            self._begin(known, hello.got or 0, hello.sent or 0, hello.want or 0)
+            self._begin(known, hello.got or 0, hello.sent or 0, hello.after)
         self.send_backlog()
 
     def _known_to(self, hello: wire.Hello) -> Conversation | None:
@@ -187,11 +187,13 @@ class ConsoleSession(EndpointSession):
 
     # -------------------------------------------------------------- what goes to it
 
-    def _begin(self, conversation: Conversation, peer_offset: int, operator_offset: int, want: int = 0) -> None:
-        """From here on the console gets `conversation`, without the first messages of each side, except for the
-        last `want`."""
-        self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset, want)
-        heading = conversation.heading(peer_offset, operator_offset)
+    def _begin(
+        self, conversation: Conversation, peer_offset: int, operator_offset: int, again_after: int | None = None
+    ) -> None:
+        """From here on the console gets `conversation`, without the first messages of each side. again_after:
+        these are repeated, too, from here on."""
+        self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset, again_after)
+        heading = replace(conversation.heading(peer_offset, operator_offset), after=again_after)
         running, peer = self._is_told_running(), self._switchboard.peer
         if running and peer is not None:
             max_bytes = self._switchboard.max_text_bytes()
@@ -244,7 +246,9 @@ class ConsoleSession(EndpointSession):
         """The lines of one message; none if the console has it, or has sent it since."""
         if self._cursor.repeats_again(entry):
             own = entry.role is Role.OPERATOR
-            return [wire.Timestamp(entry.time, own=own, again=True), wire.Message(entry.handle, entry.text)]
+            gone = not entry.text or (own and entry.n > self._cursor.own_until)
+            at = wire.Timestamp(entry.time, own=own, gone=gone, again=True)
+            return [at, wire.Message(entry.handle, entry.text or TEXT_REMOVED)]
         if not self._cursor.repeats(entry):
             return []
         message = wire.Message(entry.handle, entry.text or TEXT_REMOVED)

@@ -40,10 +40,12 @@ class Cursor(NamedTuple):
         `\\quit` may be for the one before."""
         return self.acked is not None
 
-    def begin(self, conversation: Conversation, peer_offset: int, operator_offset: int, want: int = 0) -> Cursor:
-        """The start of `conversation`, without the first messages of each side, except for the last `want`."""
-        state = conversation.turn_state
-        again_after = max(state.peer + state.operator - want, 0) if want else _NEVER
+    def begin(
+        self, conversation: Conversation, peer_offset: int, operator_offset: int, again_after: int | None = None
+    ) -> Cursor:
+        """The start of `conversation`, without the first messages of each side. again_after: these are repeated,
+        too, from here on."""
+        again_after = _NEVER if again_after is None else again_after
         return Cursor(
             self.previous,
             conversation,
@@ -51,7 +53,7 @@ class Cursor(NamedTuple):
             min(peer_offset, operator_offset, again_after),
             peer_offset,
             operator_offset,
-            state.operator,
+            conversation.turn_state.operator,
             again_after,
         )
 
@@ -85,6 +87,5 @@ class Cursor(NamedTuple):
         return entry.n > self.peer_offset
 
     def repeats_again(self, entry: Entry) -> bool:
-        """Whether the console is told again of a message that it has."""
-        known = self.operator_offset if entry.role is Role.OPERATOR else self.peer_offset
-        return entry.n <= known and entry.seq > self.again_after and bool(entry.text)
+        """Whether the console is told again of a message that it has, or has sent since."""
+        return entry.seq > self.again_after and not self.repeats(entry)

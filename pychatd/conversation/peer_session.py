@@ -331,19 +331,17 @@ class PeerSession(EndpointSession):
         lacking = max((hello.got or 0) - state.operator, 0) + max((hello.sent or 0) - state.peer, 0)
         if lacking:
             switchboard.journal_went_back(conversation, lacking)
-        elif hello.want is not None:
+        elif hello.after is not None:
             self._state = PeerState.CATCHING_UP
-            self._repetition = Repetition.begin(switchboard.journal, conversation, hello, hello.want)
-        self._answer(hello.session, conversation, state.turns, want=None if lacking else hello.want)
+            self._repetition = Repetition.begin(switchboard.journal, conversation, hello, hello.after)
+        self._answer(hello.session, conversation, state.turns)
         if conversation.ended is None:
             switchboard.take_seat(self, conversation)
         switchboard.mark_shown(conversation, Role.PEER, got)
         if not lacking:  # otherwise the peer ends the conversation
             self.send_backlog()
 
-    def _answer(
-        self, token: str | None, conversation: Conversation | None, turns: Turns, want: int | None = None
-    ) -> None:
+    def _answer(self, token: str | None, conversation: Conversation | None, turns: Turns) -> None:
         switchboard = self._switchboard
         frames: list[wire.Frame] = [
             wire.Hello(
@@ -352,7 +350,7 @@ class PeerSession(EndpointSession):
                 session=token,
                 got=None if conversation is None else conversation.turn_state.peer,
                 sent=None if conversation is None else conversation.turn_state.operator,
-                want=want,
+                after=None if self._repetition is None else self._repetition.seq,
                 turns=turns,
                 keep=switchboard.settings.keep,
             )

@@ -29,8 +29,8 @@ class Repetition:
     own: int
 
     @classmethod
-    def begin(cls, journal: Journal, conversation: Conversation, hello: wire.Hello, want: int) -> Repetition:
-        """The last `want` messages, and all that the peer does not know. Raises JournalError."""
+    def begin(cls, journal: Journal, conversation: Conversation, hello: wire.Hello, after: int) -> Repetition:
+        """All but the first `after` messages, and all that the peer does not know. Raises JournalError."""
         state = conversation.turn_state
         received, stored = min(hello.got or 0, state.operator), min(hello.sent or 0, state.peer)
         unknown = [
@@ -38,16 +38,13 @@ class Repetition:
             for after, role in ((received, Role.OPERATOR), (stored, Role.PEER))
             for entry in journal.entries(conversation.id, after, role, limit=1)
         ]
-        start = min([max(state.peer + state.operator - want, 0), *(seq - 1 for seq in unknown)])
-        return cls(start, received, state.peer)
+        return cls(min([after, *(seq - 1 for seq in unknown)]), received, state.peer)
 
     def frames(self, entries: Iterable[Entry]) -> Iterator[wire.Frame]:
-        """The lines for `entries`, which follow each other. Leaves out texts that are not kept any more."""
+        """The lines for `entries`, which follow each other: one of each, so that the peer can count them."""
         for entry in entries:
             self.seq = entry.seq
             own = entry.role is Role.PEER
-            again = own or entry.n <= self.received
-            if (own and entry.n > self.own) or (again and not entry.text):
-                continue
-            yield wire.Timestamp(entry.time, own=own, again=again)
+            gone = not entry.text or (own and entry.n > self.own)
+            yield wire.Timestamp(entry.time, own=own, gone=gone, again=own or entry.n <= self.received)
             yield wire.Message(entry.handle, entry.text or TEXT_REMOVED)

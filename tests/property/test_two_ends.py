@@ -21,7 +21,9 @@ from pychat_client.protocol import codec, wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import EndConfirmed, Ended, Event, Leftovers, MessageQueued, MessageShown
+from pychat_client.protocol.saved import ALL, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.session.session_file import can_be_lost
 from tests.support.endpoints import HANDLES, NOON, OTHER
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
@@ -97,7 +99,8 @@ class Daemon:
         self.console, connection.greeted, connection.console = connection, True, hello.console
         connection.down.append(wire.Hello(1, HANDLES[OPERATOR]))
         if self.journal:
-            self._resume(OPERATOR, hello.sent or 0, hello.got or 0)
+            self._resume(OPERATOR, hello.sent or 0, hello.got or 0, after=hello.after)
+        self._send(OPERATOR, wire.Ready())
 
     def _greet_peer(self, connection: Connection, hello: wire.Hello) -> None:
         """Only the newest call takes a session up, also before the first message."""
@@ -115,26 +118,34 @@ class Daemon:
             connection.token = f"call-{self._tokens}"
         connection.greeted = True
         got, turns = (None if self.peer is None else self.counts.peer), self.counts.turns
-        connection.down.append(wire.Hello(1, HANDLES[OPERATOR], session=connection.token, got=got, turns=turns))
+        after = None if self.peer is None else hello.after
+        answer = wire.Hello(1, HANDLES[OPERATOR], session=connection.token, got=got, turns=turns, after=after)
+        connection.down.append(answer)
         if self.peer is None:
             self._callers.append(connection)
         else:
             self.peer = connection
-            self._resume(PEER, self.counts.peer, hello.got or 0)
+            self._resume(PEER, self.counts.peer, hello.got or 0, after=after)
+            if after is not None:
+                self._send(PEER, wire.Ready())
 
-    def _resume(self, role: Role, sent: int, got: int) -> None:
+    def _resume(self, role: Role, sent: int, got: int, *, after: int | None) -> None:
         self._has_shown(role, got)
-        self._repeat(role, sent, got)
+        self._repeat(role, sent, got, after=after)
 
-    def _repeat(self, role: Role, sent: int, got: int) -> None:
-        """What `role` does not have yet; to a console also its own messages."""
+    def _repeat(self, role: Role, sent: int, got: int, *, after: int | None) -> None:
+        """What `role` does not have yet; to a console also its own messages. after: what it has, too, but for the
+        first so many messages."""
         if role is OPERATOR:
-            self._begin(got, sent)
+            self._begin(got, sent, after)
         counts = {role: 0, OTHER[role]: 0}
-        for message in self.journal:
+        for seq, message in enumerate(self.journal, 1):
             counts[message.role] += 1
             if counts[message.role] > (sent if message.role is role else got):
                 self._send(role, *self._repeated(message, role))
+            elif after is not None and seq > after:
+                at = wire.Timestamp(NOON, own=message.role is role, again=True)
+                self._send(role, at, wire.Message(HANDLES[message.role], message.text))
         self._send(role, wire.Read(self.shown[OTHER[role]]))
         if self.over:
             self._send(role, wire.Quit())
@@ -163,12 +174,13 @@ class Daemon:
             self._begin(0, 0)
         self._send(OTHER[role], wire.Message(HANDLES[role], text))
 
-    def _begin(self, heard: int, told: int) -> None:
+    def _begin(self, heard: int, told: int, after: int | None = None) -> None:
         """Tells the console of the conversation. What it says counts from its ack of that on."""
         if (connection := self.console) is not None:
             connection.in_step = False
             got, turns = self.counts.operator, self.counts.turns
-            connection.down.append(wire.Peer(HANDLES[PEER], 7, got, heard, told, turns, NOON, "192.0.2.7"))
+            peer = wire.Peer(HANDLES[PEER], 7, got, heard, told, turns, NOON, "192.0.2.7", after=after)
+            connection.down.append(peer)
 
     def _send(self, role: Role, *frames: wire.Frame) -> None:
         connection = self.peer if role is PEER else self.console
@@ -194,6 +206,8 @@ class TwoEnds(RuleBasedStateMachine):
         self.recalled: set[str] = set()
         self.not_sent: set[str] = set()  # given back to its user
         self.not_confirmed: set[str] = set()
+        self.files: dict[Role, SavedEndpoint | None] = dict.fromkeys(Role)  # what the programs have recorded
+        self.synced: dict[Role, SavedEndpoint | None] = dict.fromkeys(Role)  # what survives a power failure
 
     # -------------------------------------------------------------- what happens
 
@@ -231,6 +245,7 @@ class TwoEnds(RuleBasedStateMachine):
         text = self.ends[role].recall()
         if text is not None:
             self.recalled.add(text)
+            self._flush(role)
 
     @precondition(lambda self: len(self.daemon.journal) > 5)
     @rule(role=roles)
@@ -288,6 +303,21 @@ class TwoEnds(RuleBasedStateMachine):
         self.screens[OPERATOR] = []
         self.connection_comes_up(OPERATOR)
 
+    @rule(role=roles, arrived=few, power_fails=st.booleans(), again=st.booleans())
+    def program_dies(self, role: Role, arrived: int, power_fails: bool, again: bool) -> None:
+        """The next one has an empty screen, and the file."""
+        if self.ends[role].ended:
+            return
+        self.connection_is_cut(role, arrived, False)
+        saved = (self.synced if power_fails else self.files)[role]
+        if role is PEER:
+            self.ends[role] = Endpoint(HANDLES[role], saved=saved, repeat=ALL)
+        else:
+            self.ends[role] = self._new_console(saved)
+        self.screens[role] = []
+        if again:
+            self.connection_comes_up(role)
+
     @precondition(lambda self: OPERATOR not in self.connections and self.daemon.counts.may_speak(OPERATOR))
     @rule(number=st.integers(0, 1000))
     def another_console_speaks(self, number: int) -> None:
@@ -324,6 +354,8 @@ class TwoEnds(RuleBasedStateMachine):
     @invariant()
     def each_end_has_shown_the_others_messages_once_and_in_order(self) -> None:
         for role, screen in self.screens.items():
+            if self.ends[role].is_returning:
+                continue
             shown = [text for who, text in screen if who is not role]
             assert shown == self.daemon.stored(OTHER[role])[: len(shown)]
             assert len(shown) == self.ends[role].received_count
@@ -332,7 +364,7 @@ class TwoEnds(RuleBasedStateMachine):
     def each_end_has_shown_its_own_messages_once_and_in_order(self) -> None:
         for role, screen in self.screens.items():
             endpoint = self.ends[role]
-            if not endpoint.ended:
+            if not endpoint.ended and not endpoint.is_returning:
                 shown = [text for who, text in screen if who is role]
                 expected = [*self.daemon.stored(role)[: endpoint.stored_count], *endpoint.outbox]
                 assert len(shown) == len(expected)
@@ -402,9 +434,9 @@ class TwoEnds(RuleBasedStateMachine):
                     pass
         self._flush(role)
 
-    def _new_console(self) -> Endpoint:
+    def _new_console(self, saved: SavedEndpoint | None = None) -> Endpoint:
         self.consoles += 1
-        return ConsoleEndpoint(HANDLES[OPERATOR], console=f"c{self.consoles}")
+        return ConsoleEndpoint(HANDLES[OPERATOR], console=f"c{self.consoles}", saved=saved)
 
     def _take_back(self, role: Role) -> None:
         self._note(role, self.ends[role].take_back())
@@ -420,7 +452,11 @@ class TwoEnds(RuleBasedStateMachine):
         self.not_confirmed.update(left.not_confirmed)
 
     def _flush(self, role: Role) -> None:
-        frames = self.ends[role].take_frames()
+        frames, saved = self.ends[role].take_frames(), self.ends[role].saved()
+        nothing = SavedEndpoint("")
+        if not can_be_lost(self.synced[role] or nothing, saved or nothing):
+            self.synced[role] = saved
+        self.files[role] = saved
         assert role in self.connections or not frames
         for frame in frames:
             carried = codec.parse(str(frame).encode())
