@@ -7,8 +7,11 @@ file of this user is left as it is, and is an error.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
+import struct
+import sys
 from pathlib import Path
 
 from pychat_client import safe_paths
@@ -16,6 +19,13 @@ from pychat_client.errors import PychatError
 from pychat_client.safe_paths import Place, directory_of, place_of
 
 PRIVATE = 0o600
+
+_LOCK, _LOCK_FIELDS = (
+    (struct.Struct("@hhqqi"), ("type", "whence", "start", "length", "pid"))
+    if sys.platform == "linux"
+    else (struct.Struct("@qqihh"), ("start", "length", "pid", "type", "whence"))
+)
+"""The struct flock of this system (fcntl(2))."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not make us wait
@@ -119,3 +129,10 @@ def make_sure(path: Path) -> None:
             safe_paths.sync(place.directory)
     except OSError as error:
         raise PychatError(f"Cannot sync the directory {path.parent}: {error.strerror}.") from None
+
+
+def lock_holder(fd: int) -> int | None:
+    """The pid of the process that has locked the file (lockf): the kernel says it. None if no process has."""
+    question = _LOCK.pack(*(fcntl.F_WRLCK if name == "type" else 0 for name in _LOCK_FIELDS))
+    answer = dict(zip(_LOCK_FIELDS, _LOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, question)), strict=True))
+    return int(answer["pid"]) if answer["type"] != fcntl.F_UNLCK and answer["pid"] > 0 else None

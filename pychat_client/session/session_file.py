@@ -10,8 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import struct
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pychat_client.errors import BusyError, PychatError
-from pychat_client.files import make_directory
+from pychat_client.files import lock_holder, make_directory, open_own
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import printable
@@ -33,10 +31,6 @@ CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), {", ".join(_STATE)}, 
 CREATE TABLE text (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
 PRAGMA user_version = 1;
 """
-
-_FLOCK = struct.Struct("@hhqqi" if sys.platform == "linux" else "@qqihh")
-_FLOCK_FIELDS = "type whence start length pid" if sys.platform == "linux" else "start length pid type whence"
-"""The struct flock of this system (fcntl(2)): the kernel tells with it which program has a lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +164,7 @@ class SessionFile:
 
     def _open_db(self) -> sqlite3.Connection:
         if self._db is None:
-            self.path.touch(mode=0o600)
+            os.close(open_own(self.path, os.O_RDWR | os.O_CREAT))
             db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
             self._db = db
             db.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory; our own lock keeps others out
@@ -228,7 +222,7 @@ def _endpoint(state: dict[str, Any], texts: tuple[str, ...]) -> SavedEndpoint:
 def _take_lock(path: Path) -> int:
     """Locks `path`, which tells who has it. Raises InUseError, OSError."""
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -246,14 +240,11 @@ def _take_lock(path: Path) -> int:
 
 
 def _holder(fd: int) -> Holder | None:
-    """The program that has locked `fd`: the kernel says which one it is."""
-    names = _FLOCK_FIELDS.split()
-    question = _FLOCK.pack(*(fcntl.F_WRLCK if name == "type" else 0 for name in names))
-    answer = dict(zip(names, _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, question)), strict=True))
-    if answer["type"] == fcntl.F_UNLCK:
+    """The program that has locked `fd`."""
+    if (pid := lock_holder(fd)) is None:
         return None
     terminal, since, *_ = [*os.pread(fd, 200, 0).decode(errors="replace").split("\n"), "", ""]
-    return Holder(answer["pid"], terminal, since)
+    return Holder(pid, terminal, since)
 
 
 def _is_at(fd: int, path: Path) -> bool:

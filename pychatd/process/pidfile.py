@@ -9,22 +9,18 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import struct
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from pychat_client.errors import BusyError, PermissionDeniedError
-from pychat_client.files import open_own
+from pychat_client.files import lock_holder, open_own
 from pychat_client.safe_paths import place_of
 
 ACQUIRE_SECONDS = 1.0
 """How long to retry while the lock is held, but by no daemon yet: one that starts takes the second lock soon, and
 the socket unit of systemd holds the first one briefly."""
-
-_FLOCK = "hhqqi"
-"""struct flock (fcntl(2)): type, whence, start, length, pid."""
 
 
 class Pidfile:
@@ -104,8 +100,6 @@ def holder(path: Path) -> int | None:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             raise PermissionDeniedError(f"Cannot use the pidfile {path}: it is not a regular file with one name.")
-        question = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, question))
-        return pid if kind != fcntl.F_UNLCK and pid > 0 else None
+        return lock_holder(fd)
     finally:
         os.close(fd)

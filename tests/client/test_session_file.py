@@ -103,6 +103,7 @@ def test_a_text_that_has_arrived_leaves_the_disk(path: Path, file: SessionFile) 
 
 def _in_another_program(path: Path, code: str) -> str:
     program = f"""
+import os, sys
 from pathlib import Path
 from pychat_client.session.session_file import *
 {code}
