@@ -297,8 +297,8 @@ class Endpoint:
         """What the user has to see of `frame`. Raises ProtocolError when the daemon has broken a rule."""
         match frame:
             case wire.Message():
-                at, self._time = self._time, None
-                return self._on_message(frame, at)
+                self._count_told()
+                return self._on_message(frame, self._take_time())
             case wire.Ack(count):
                 return self._on_ack(count)
             case wire.Read(count):
@@ -310,8 +310,7 @@ class Endpoint:
             case wire.Away() | wire.Here():
                 return self._on_presence_line(frame)
             case wire.Quit(reason):
-                at, self._time = self._time, None
-                return self._on_quit(reason, at)
+                return self._on_quit(reason, self._take_time())
             case wire.Ready():
                 return self._on_ready()
             case wire.Busy(words):
@@ -403,14 +402,22 @@ class Endpoint:
     def _on_message(self, message: wire.Message, at: wire.Timestamp | None) -> list[Event]:
         """Shown also after this user's quit: the daemon had stored it before that arrived."""
         time = None if at is None else at.time
-        if self._told is not None:
-            self._told += not self._skipped
         if at is not None and at.again:
             return self._on_repeated(message, at)
         # A message from some time ago does not tell the operator's present handle.
         renamed = self._update_other_handle(message.handle) if time is None else []
         self.received_count += 1  # the daemon has checked that it was their turn
         return [*renamed, MessageShown(message, False, time), *self._release()]
+
+    def _take_time(self) -> wire.Timestamp | None:
+        """What the line before this one says about it."""
+        at, self._time = self._time, None
+        return at
+
+    def _count_told(self) -> None:
+        """A new program has been told one message more of those that were said before."""
+        if self._told is not None and not self._skipped:
+            self._told += 1
 
     def _on_repeated(self, message: wire.Message, at: wire.Timestamp) -> list[Event]:
         """A message that this end has counted before: it is only shown, and once."""
