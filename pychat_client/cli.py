@@ -142,7 +142,7 @@ def _forget_parser() -> argparse.ArgumentParser:
 def _certificate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychat certificate",
-        description="Print your certificate. Send it to the operator of a host that has a list of callers. The "
+        description="Print your certificate. Send it to the operator of a host that has an allowlist. The "
         "first time, this also makes your key.",
         epilog="Exit status: 0 printed, 1 failure, 2 wrong use.",
     )

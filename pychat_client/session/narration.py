@@ -140,7 +140,7 @@ class Narrator:
         counts = ((event.own, "your"), (event.others, f"{printable(event.other)}'s"))
         lacks = [f"{count} of {whose} messages" for count, whose in counts if count]
         self._record(
-            f"The other host's journal has gone back in time: it lacks {' and '.join(lacks)}. "
+            f"The other host's journal has gone back in time: it has lost {' and '.join(lacks)}. "
             "This conversation cannot go on; call again to begin another one."
         )
         self.give_back(event.left)
@@ -165,7 +165,7 @@ class Narrator:
 
     def rang(self) -> None:
         """This user has asked the other one for attention."""
-        self._view.notice(f"You ring {self._other}.")
+        self._view.notice(f"You asked {self._other} for attention.")
 
     # -------------------------------------------------------------- the connection
 
@@ -208,7 +208,7 @@ class Narrator:
         """The other end has said why it closes the connection, in its own words or in none."""
         words = self._from_daemon(words) if words else ""
         if verdict is Verdict.GIVE_UP:
-            self._view.notice(words or (_BUSY if code == BUSY else f"The other side refused: {printable(code)}."))
+            self._view.notice(words or (_BUSY if code == BUSY else f"The other side refused the call (code: {printable(code)})."))
         elif code == BUSY:
             if verdict is Verdict.RECONNECT:  # its own words are for users who do not wait
                 self._view.notice(f"{_BUSY} Calling again until you can talk.")
@@ -234,16 +234,16 @@ class Narrator:
 
     def left(self) -> None:
         """The user leaves, and the conversation stays, if there is one."""
-        stays = f" The conversation stays open: '{self._back}' returns to it."
+        stays = f" The conversation stays open: run '{self._back}' to return to it."
         self._view.notice(f"Detached.{stays if self._endpoint.is_open else ''}")
         if count := len(self._endpoint.held) + len(self._endpoint.outbox):
-            wait, they = ("message is", "It goes") if count == 1 else ("messages are", "They go")
-            self._view.notice(f"{count} {wait} not stored on the other host yet. {they} out then.")
+            wait, they = ("message is", "it") if count == 1 else ("messages are", "them")
+            self._view.notice(f"{count} {wait} not stored on the other host yet. pychat sends {they} then.")
 
     def warn_of_interrupt(self, *, stays_open: bool) -> None:
         """The user has pressed Ctrl-C once."""
         if stays_open or self._endpoint.role is Role.OPERATOR:
-            self._view.notice(f"Ctrl-C again leaves. The conversation stays open: '{self._back}' returns to it.")
+            self._view.notice(f"Ctrl-C again leaves. The conversation stays open: run '{self._back}' to return to it.")
         else:
             self._view.notice("Ctrl-C again leaves, and ends the call.")
 
@@ -256,7 +256,7 @@ class Narrator:
 
     def moved(self) -> None:
         """The user goes on in another window."""
-        self._view.notice("This conversation goes on in another window.")
+        self._view.notice("Another window has taken over this conversation.")
 
     def unread_at_the_end(self) -> None:
         """The user has ended the conversation while the other one was away."""

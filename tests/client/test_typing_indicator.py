@@ -163,7 +163,7 @@ async def test_a_user_who_goes_away_is_not_typing() -> None:
 async def test_the_next_ring_has_to_wait() -> None:
     async with talking() as (one, view, raw):
         one.submit("\\ring")
-        assert view.sentences[-1] == "You ring alice."
+        assert view.sentences[-1] == "You asked alice for attention."
         with pytest.raises(NotAllowedError, match=r"You can ring again in 10 s"):
             one.submit("\\ring")
         assert await raw.news() == ["\\ring"]

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_for
 
 NOT_SENT = "Not sent:"
 NOT_CONFIRMED = "Not confirmed; it may have arrived:"
-KEPT = "1 message is not stored on the other host yet. It goes out then."
+KEPT = "1 message is not stored on the other host yet. pychat sends it then."
 
 
 @contextmanager

@@ -156,7 +156,7 @@ def _switches(status: Path) -> list[str]:
 def test_a_ring_rings_at_the_other_side(service: Service) -> None:
     console, client = service.talk()
     client.enter("\\ring")
-    client.sees("You ring Server.")
+    client.sees("You asked Server for attention.")
     console.sees("Client1 rings.")
     wait_for(lambda: b"\a" in _raw(console), "the bell")
     client.enter("\\ring")

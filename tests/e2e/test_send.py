@@ -98,7 +98,7 @@ def test_an_end_without_an_answer_is_a_status(service: Service) -> None:
     sender = Piped(service.popen(_words(service, "--expect-reply", "May I reboot?")))
     console.says("May I reboot?")
     console.enter("\\ring")
-    console.notes("You ring")
+    console.notes("You asked")
     console.enter("\\quit not now")
     assert sender.exit_status() == 8
     assert sender.out() == ""
