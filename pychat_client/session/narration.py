@@ -123,7 +123,9 @@ class Narrator:
         from_outside = event.by is EndedBy.OTHER or (event.time is not None and self._endpoint.role is Role.PEER)
         reason = quoted(event.reason) if from_outside else printable(event.reason)
         because = f": {reason}" if event.reason else ""
-        then = "" if event.time is None else f", {event.time.astimezone():%d %B %Y at %H:%M}"
+        then = ""
+        if event.time is not None and not self._endpoint.ready:  # this program was not there
+            then = f" on {event.time.astimezone():%d %B at %H:%M}"
         match event.by:
             case EndedBy.YOU:
                 self._record(f"You ended the conversation{because}.")
@@ -208,7 +210,9 @@ class Narrator:
         """The other end has said why it closes the connection, in its own words or in none."""
         words = self._from_daemon(words) if words else ""
         if verdict is Verdict.GIVE_UP:
-            self._view.notice(words or (_BUSY if code == BUSY else f"The other side refused the call (code: {printable(code)})."))
+            self._view.notice(
+                words or (_BUSY if code == BUSY else f"The other side refused the call (code: {printable(code)}).")
+            )
         elif code == BUSY:
             if verdict is Verdict.RECONNECT:  # its own words are for users who do not wait
                 self._view.notice(f"{_BUSY} Calling again until you can talk.")
@@ -243,7 +247,9 @@ class Narrator:
     def warn_of_interrupt(self, *, stays_open: bool) -> None:
         """The user has pressed Ctrl-C once."""
         if stays_open or self._endpoint.role is Role.OPERATOR:
-            self._view.notice(f"Ctrl-C again leaves. The conversation stays open: run '{self._back}' to return to it.")
+            self._view.notice(
+                f"Ctrl-C again leaves. The conversation stays open: run '{self._back}' to return to it."
+            )
         else:
             self._view.notice("Ctrl-C again leaves, and ends the call.")
 

@@ -220,7 +220,7 @@ class ConsoleSession(EndpointSession):
         # Not before its last ack: an ack names no conversation, and could be taken for one of the next.
         if conversation.ended is None or cursor.acked is None or cursor.acked < turn_state.peer:
             return False
-        self.connection.send([wire.Quit(conversation.reason)])
+        self.connection.send(self._end_frames(conversation))
         self._cursor = cursor.finish()
         return True
 
@@ -281,7 +281,7 @@ class ConsoleSession(EndpointSession):
                 self._on_ack(count)
             case wire.Quit(reason):
                 if self._is_for_running():
-                    self._switchboard.end_conversation(reason, "the operator")
+                    self._switchboard.end_conversation(reason, Role.OPERATOR)
             case wire.Typing() | wire.Ring() if not self._cursor.in_step:
                 pass  # it may be meant for the conversation before
             case _:

@@ -153,6 +153,15 @@ class EndpointSession(ABC):
             if message.handle != handle:
                 raise ProtocolError("handle", "The handle is not the same as in the hello.")
 
+    def _end_frames(self, conversation: Conversation) -> list[wire.Frame]:
+        """The end of a conversation, with its time if it is not now, or if nobody's user wanted it."""
+        assert conversation.ended is not None
+        quit_ = wire.Quit(conversation.reason)
+        service = conversation.ended_by is None
+        if self._is_recent(conversation.ended) and not service:
+            return [quit_]
+        return [wire.Timestamp(conversation.ended, service=service), quit_]
+
     def _is_recent(self, time: datetime) -> bool:
         """Whether `time` is about now, so that the other program need not be told."""
         return timedelta(0) <= self._switchboard.now() - time < RECENT

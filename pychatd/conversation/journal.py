@@ -74,6 +74,7 @@ ALTER TABLE conversation ADD COLUMN peer_count INTEGER NOT NULL DEFAULT 0; -- it
 ALTER TABLE conversation ADD COLUMN operator_count INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversation ADD COLUMN peer_forgotten INTEGER NOT NULL DEFAULT 0; -- so many have no text any more
 ALTER TABLE conversation ADD COLUMN operator_forgotten INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN ended_by TEXT; -- a role; NULL for the service itself
 UPDATE conversation SET
     peer_count = (SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'peer'),
     operator_count = (SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'operator')
@@ -93,7 +94,7 @@ _PEER_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AN
 _OPERATOR_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'operator')"
 _COLUMNS = (
     "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate,"
-    f" {_PEER_COUNT}, {_OPERATOR_COUNT}"
+    f" ended_by, {_PEER_COUNT}, {_OPERATOR_COUNT}"
 )
 _UNSEEN = "(ended IS NULL OR operator_shown < peer_count)"
 _SHOWN = "operator_shown >= peer_count AND peer_shown >= operator_count"
@@ -147,17 +148,20 @@ class Journal:
                 self._db.executemany(_INSERT_MESSAGE, [_row(number, entry) for entry in entries])
         conversation.mark_stored(number, turn_state)
 
-    def end_conversation(self, conversation: Conversation, reason: str, now: datetime) -> None:
-        """Ends the conversation for good. Raises JournalError, and changes nothing then."""
+    def end_conversation(
+        self, conversation: Conversation, reason: str, now: datetime, by: Role | None = None
+    ) -> None:
+        """Ends the conversation for good. by: None for the service itself. Raises JournalError, and changes
+        nothing then."""
         if conversation.id:
             with self._transaction():
                 self._db.execute(
-                    f"UPDATE conversation SET ended = ?, reason = ?, peer_count = {_PEER_COUNT},"  # noqa: S608 -- constants only
+                    f"UPDATE conversation SET ended = ?, reason = ?, ended_by = ?, peer_count = {_PEER_COUNT},"  # noqa: S608 -- constants only
                     f" operator_count = {_OPERATOR_COUNT} WHERE id = ?",
-                    (_millis(now), reason, conversation.id),
+                    (_millis(now), reason, None if by is None else by.value, conversation.id),
                 )
                 self._update_shown(conversation)
-        conversation.end(reason, now)
+        conversation.end(reason, now, by)
 
     def save_shown(self, conversation: Conversation) -> None:
         """Stores what each side has seen. Raises JournalError."""
@@ -336,7 +340,7 @@ class Journal:
         if row is None:
             return None
         number, token, handle, address, turns, started, ended, reason, *rest = row
-        peer_shown, operator_shown, certificate, peer_count, operator_count = rest
+        peer_shown, operator_shown, certificate, ended_by, peer_count, operator_count = rest
         return Conversation(
             handle,
             address,
@@ -345,6 +349,7 @@ class Journal:
             _datetime(started),
             id=number,
             ended=None if ended is None else _datetime(ended),
+            ended_by=None if ended_by is None else Role(ended_by),
             reason=reason,
             certificate_hash=certificate,
             shown={Role.PEER: peer_shown, Role.OPERATOR: operator_shown},

@@ -97,6 +97,9 @@ class Conversation:
     started: datetime
     id: int = 0
     ended: datetime | None = None
+    ended_by: Role | None = None
+    """Whose user has ended it; None for the service itself, and while it runs."""
+
     reason: str = ""
     certificate_hash: bytes | None = None
     """A caller that resumes has to show the same certificate."""
@@ -148,15 +151,16 @@ class Conversation:
         """The journal has all messages that `turn_state` counts, as conversation `number`."""
         self.id, self.turn_state = number, turn_state
 
-    def end(self, reason: str, now: datetime) -> None:
-        self.ended, self.reason = now, reason
+    def end(self, reason: str, now: datetime, by: Role | None) -> None:
+        self.ended, self.reason, self.ended_by = now, reason, by
 
     def note_call(self, call: int) -> None:
         self.call = max(self.call, call)
 
     def adopt(self, stored: Conversation) -> None:
         """Takes over the counts and the end that the journal has."""
-        self.turn_state, self.ended, self.reason = stored.turn_state, stored.ended, stored.reason
+        self.turn_state = stored.turn_state
+        self.ended, self.reason, self.ended_by = stored.ended, stored.reason, stored.ended_by
 
     def heading(self, peer_offset: int = 0, operator_offset: int = 0) -> Peer:
         """The line that tells a console that what follows belongs to this conversation.

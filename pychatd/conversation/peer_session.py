@@ -227,10 +227,7 @@ class PeerSession(EndpointSession):
 
     def _send_end(self, conversation: Conversation) -> None:
         """The conversation is over, and all messages are sent: waits a moment for the last ack, then closes."""
-        assert conversation.ended is not None
-        last: list[wire.Frame] = [wire.Quit(conversation.reason)]
-        if not self._is_recent(conversation.ended):
-            last.insert(0, wire.Timestamp(conversation.ended))
+        last = self._end_frames(conversation)
         if self._state is PeerState.LEFT:
             self.connection.close([] if conversation.classic else last)
         elif conversation.classic:
@@ -426,7 +423,7 @@ class PeerSession(EndpointSession):
         self._state = PeerState.LEFT
         self._deliver_leftovers()
         if self._conversation is not None and self._switchboard.conversation is self._conversation:
-            self._switchboard.end_conversation(reason, "the peer")
+            self._switchboard.end_conversation(reason, Role.PEER)
         else:
             self.connection.close()
 

@@ -35,7 +35,7 @@ CONNECTION_LOST = "the connection was lost"
 DAEMON_STOPPED = "the daemon was stopped"
 JOURNAL_DAMAGED = "the journal was damaged"
 REPLACED = "no reconnection in time, and somebody else called"
-"""Why the daemon itself ends a conversation. Both users read it behind "NAME ended the conversation: "."""
+"""Why the service itself ends a conversation. Both users read it behind "The conversation has ended: "."""
 
 RATE_BURST = 0.25
 """Seconds' worth of `rate` that may be stored at once after a pause: what a program had to keep comes soon."""
@@ -82,7 +82,7 @@ class Switchboard:
         """After a restart the conversation continues, if its peer can come back."""
         running = self.journal.running()
         if running is not None and running.classic:
-            self._store_end(running, DAEMON_STOPPED)
+            self._store_end(running, DAEMON_STOPPED, None)
             running = None
         self.conversation = running
         if running is not None and running.turn_state.operator:
@@ -313,10 +313,11 @@ class Switchboard:
         """The journal has lost the running conversation: tells both ends that it is over."""
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
-            conversation.end(JOURNAL_DAMAGED, self.now())
+            conversation.end(JOURNAL_DAMAGED, self.now(), None)
             log.error("conversation %d: ended, because the journal was damaged", conversation.id)
         for end in self._both_ends():
-            end.close([wire.Notice(str(damage)), wire.Quit(JOURNAL_DAMAGED)])
+            at = wire.Timestamp(self.now(), service=True)
+            end.close([wire.Notice(str(damage)), at, wire.Quit(JOURNAL_DAMAGED)])
         self.peer = None
 
     def journal_went_back(self, conversation: Conversation, lacking: int) -> None:
@@ -332,16 +333,17 @@ class Switchboard:
 
     # -------------------------------------------------------------- who comes and goes
 
-    def end_conversation(self, reason: str, by: str) -> None:
-        """Ends the running conversation for good, and tells both ends. by: who ended it, for the log. Raises
-        JournalError."""
+    def end_conversation(self, reason: str, by: Role | None) -> None:
+        """Ends the running conversation for good, and tells both ends. by: whose user wants it; None for the
+        service itself. Raises JournalError."""
         self.reload_from_journal()
         conversation = self.conversation
         if conversation is None:
             return
-        self._store_end(conversation, reason)
+        self._store_end(conversation, reason, by)
+        who = f"the service ({reason})" if by is None else f"the {by.value}"
         unread = "".join(f", unread from the {r.value}: {n}" for r in Role if (n := conversation.unread(r)))
-        log.info("conversation %d: ended by %s%s", conversation.id, by, unread)
+        log.info("conversation %d: ended by %s%s", conversation.id, who, unread)
         self.prune()
         self.conversation = None
         peer, self.peer = self.peer, None
@@ -351,18 +353,18 @@ class Switchboard:
             self.operator.send_backlog()
         self._changed()
 
-    def _store_end(self, conversation: Conversation, reason: str) -> None:
+    def _store_end(self, conversation: Conversation, reason: str, by: Role | None) -> None:
         """A classic peer acks nothing and cannot come back, so what was sent to it counts as shown."""
         if conversation.classic:
             conversation.mark_shown(Role.PEER, conversation.turn_state.operator)
             if self.settings.keep == "none":
                 self._forget(conversation, Role.OPERATOR)
-        self.journal.end_conversation(conversation, reason, self.now())
+        self.journal.end_conversation(conversation, reason, self.now(), by)
 
     def end_abandoned(self) -> None:
         """Another caller takes the seat: the conversation of the peer that did not come back is over."""
         if self.conversation is not None:
-            self.end_conversation(REPLACED, "a new caller")
+            self.end_conversation(REPLACED, None)
 
     def peer_lost(self, caller: PeerPort, why: str) -> None:
         """The connection of a caller is gone. Only a classic peer's conversation ends with it."""
@@ -375,7 +377,7 @@ class Switchboard:
             return
         log.info("conversation %d: connection lost: %s", conversation.id, why)
         if conversation.classic:
-            self.end_conversation(CONNECTION_LOST, "the connection")
+            self.end_conversation(CONNECTION_LOST, None)
             return
         self._keep_seat()
         self._save_shown(conversation)
@@ -409,7 +411,7 @@ class Switchboard:
         if conversation is not None:
             try:
                 if conversation.classic:
-                    self.end_conversation(DAEMON_STOPPED, "the daemon's stop")
+                    self.end_conversation(DAEMON_STOPPED, None)
                 else:
                     self.journal.save_shown(conversation)
             except JournalError as error:

@@ -201,7 +201,7 @@ async def test_space_that_was_pruned_counts_as_free(service: InProcessService) -
     conversation = service.switchboard.conversation
     assert conversation
     conversation.mark_shown(Role.OPERATOR, 401)
-    service.switchboard.end_conversation("", "the test")
+    service.switchboard.end_conversation("", None)
     full = service.journal.size()
     while service.journal.prune(service.switchboard.now() + timedelta(days=1)) != (0, False):
         pass

@@ -343,9 +343,9 @@ def _end_in_doubt(service: InProcessService) -> None:
     """Makes the next end durable, and yet report an error, as when a sync fails after the write."""
     end, patch = service.journal.end_conversation, pytest.MonkeyPatch()
 
-    def fail(conversation: Conversation, reason: str, now: datetime) -> None:
+    def fail(conversation: Conversation, reason: str, now: datetime, by: Role | None) -> None:
         patch.undo()
-        end(replace(conversation), reason, now)
+        end(replace(conversation), reason, now, by)
         raise JournalError("The journal cannot be used: disk I/O error.")
 
     patch.setattr(service.journal, "end_conversation", fail)

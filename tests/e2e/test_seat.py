@@ -81,7 +81,7 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_service: Ser
     assert time.monotonic() - cut_off >= grace
     patient.enter("Is it free now?")
     console.sees("Patient> Is it free now?")
-    console.sees('Client1 ended the conversation: "no reconnection in time')
+    console.sees("The conversation with Client1 has ended: no reconnection in time")
 
 
 def test_a_lost_connection_does_not_end_the_conversation(service: Service) -> None:

@@ -70,7 +70,7 @@ async def test_the_next_peer_inherits_no_debt(service: InProcessService) -> None
         await service.peer("Hi!", handle=handle)
         assert service.switchboard.peer is not None
         assert service.switchboard.pause_for(service.switchboard.peer) <= 1 - RATE_BURST
-        service.switchboard.end_conversation("", "the test")
+        service.switchboard.end_conversation("", None)
 
 
 @with_service(turns=Turns.FREE, rate=20)

@@ -201,9 +201,11 @@ class WatchedJournal(Journal):
             super().append(conversation, entries, turn_state)
             self._world.committed(conversation, entries)
 
-    def end_conversation(self, conversation: Conversation, reason: str, now: datetime) -> None:
+    def end_conversation(
+        self, conversation: Conversation, reason: str, now: datetime, by: Role | None = None
+    ) -> None:
         with self._commit():
-            super().end_conversation(conversation, reason, now)
+            super().end_conversation(conversation, reason, now, by)
             self._world.ended[conversation.id] = self._world.now
 
     def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
