@@ -176,6 +176,23 @@ def test_an_end_while_away_is_told_before_the_next_call(free_service: Service) -
     assert ended < text.index("Send the first message")
 
 
+def test_a_seat_that_went_to_somebody_else_is_told_as_what_it_is(free_service: Service) -> None:
+    console, client = free_service.talk()
+    client.enter("before the end")
+    console.sees("Client1> before the end")
+    _killed(client)
+    console.sees("Client1 is not connected now")
+    eve = free_service.ready_client("Eve")
+    eve.enter("Me now")
+    console.sees("Eve> Me now")
+    console.sees("The conversation with Client1 has ended: no reconnection in time")
+    again = free_service.client("Client1")
+    again.sees("Busy: somebody else is talking")
+    text = again.text()
+    assert text.index("The conversation with Server has ended on") < text.index("Busy")
+    assert "Client1 ended" not in console.text()
+
+
 def test_nobody_is_told_busy_by_his_own_seat(service: Service) -> None:
     _, client = service.talk()
     for _ in range(3):

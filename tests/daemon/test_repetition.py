@@ -1,0 +1,153 @@
+"""What a program that comes back to a conversation is told again, and how a journal that went back is noticed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Role, Turns
+from pychatd.conversation.model import TEXT_REMOVED
+from tests.support.in_process import TOKEN, InProcessService, with_service
+
+
+def _told(lines: list[str]) -> list[str]:
+    """The messages, each with the flags of the line before it."""
+    return [
+        " ".join([re.sub(r"^\\at \S+ ?", "", at), message]).strip()
+        for at, message in zip(["", *lines], lines, strict=False)
+        if not message.startswith("\\")
+    ]
+
+
+async def _back(service: InProcessService, token: str, words: str) -> list[str]:
+    raw = await service.call(f"\\hello 1 Bob session={token} {words}")
+    return await raw.news()
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_new_program_of_the_peer_is_told_what_both_said(service: InProcessService) -> None:
+    console, peer, token = await service.talk()
+    await console.say("alice> one", "alice> two")
+    await peer.news()
+    await peer.say("Bob> three")
+    await service.lose(peer)
+    await console.say("alice> four")
+    await console.news()
+    lines = await _back(service, token, "got=2 sent=2 after=0")
+    assert "after=0" in lines[0]
+    assert _told(lines) == [
+        "own again Bob> Hi!",
+        "again alice> one",
+        "again alice> two",
+        "own again Bob> three",
+        "alice> four",
+    ]
+    assert lines[-1] == "\\ready"
+    lines = await _back(service, token, "got=3 sent=2 after=3")
+    assert _told(lines) == ["own again Bob> three", "again alice> four"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_what_the_peer_does_not_know_is_never_left_out(service: InProcessService) -> None:
+    """Its file may be older than what the daemon had told it."""
+    console, peer, token = await service.talk()
+    await console.say("alice> one", "alice> two")
+    await peer.news()
+    await service.lose(peer)
+    lines = await _back(service, token, "got=1 sent=1 after=3")
+    assert "after=2" in lines[0]
+    assert _told(lines) == ["alice> two"]
+
+
+@with_service(turns=Turns.FREE, keep="none")
+async def test_a_text_that_is_not_kept_has_only_its_place(service: InProcessService) -> None:
+    console, peer, token = await service.talk(acked=True)
+    await console.say("alice> one")
+    await peer.news()
+    await peer.say("\\ack 1")
+    await service.lose(peer)
+    lines = await _back(service, token, "got=1 sent=1 after=0")
+    assert _told(lines) == [f"own gone again Bob> {TEXT_REMOVED}", f"gone again alice> {TEXT_REMOVED}"]
+
+
+@with_service()
+async def test_an_old_program_is_told_nothing_again(service: InProcessService) -> None:
+    console, peer, token = await service.talk()
+    await console.say("alice> one")
+    await peer.news()
+    await service.lose(peer)
+    lines = await _back(service, token, "got=1")
+    assert _told(lines) == []
+    assert "\\ready" not in lines
+
+
+def test_a_long_conversation_is_told_in_pieces(tmp_path: Path) -> None:
+    @with_service(turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        texts = [f"{n:04d}" + "x" * 400 for n in range(1000)]
+        service.fill(Role.OPERATOR, texts)
+        raw = await service.call(f"\\hello 1 Bob session={TOKEN} got=500 sent=1 after=0")
+        lines: list[str] = []
+        while not lines or lines[-1] != "\\ready":
+            lines.append(await raw.hear())
+        told = _told(lines)
+        assert [line.split("> ")[1][:4] for line in told[1:]] == [text[:4] for text in texts]
+        assert [line.startswith("again ") for line in told[1:]] == [n < 500 for n in range(1000)]
+
+    check(tmp_path)
+
+
+@with_service(turns=Turns.FREE)
+async def test_an_end_while_away_comes_with_its_time(service: InProcessService) -> None:
+    console, peer, token = await service.talk(acked=True)
+    await service.lose(peer)
+    await console.say("\\quit bye")
+    await console.news()
+    raw = await service.call(f"\\hello 1 Bob session={token} got=0 sent=1 after=0")
+    lines = await raw.rest()
+    assert _told(lines) == ["own again Bob> Hi!"]
+    assert lines[-1] == "\\quit bye"
+    assert "\\ready" not in lines
+
+
+@with_service(grace=0)
+async def test_an_end_by_the_service_says_so(service: InProcessService) -> None:
+    console, peer, token = await service.talk(acked=True)
+    await service.lose(peer)
+    await service.peer("Me", handle="Eve")
+    for lines in (await console.news(), await (await service.call(f"\\hello 1 Bob session={token} got=0")).rest()):
+        place = next(index for index, line in enumerate(lines) if line.startswith("\\quit no reconnection"))
+        assert re.fullmatch(r"\\at \S+ service", lines[place - 1])
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_new_program_of_the_operator_is_told_what_both_said(service: InProcessService) -> None:
+    console, peer, _ = await service.talk()
+    await console.say("\\ack 1", "alice> one")
+    await peer.news()
+    await service.lose(console)
+    await peer.say("Bob> two")
+    await peer.news()
+    again = await service.console(" session=1 got=1 sent=1 after=0")
+    assert _told(await again.news()) == ["again Bob> Hi!", "own again alice> one", "Bob> two"]
+
+
+@pytest.mark.parametrize(("got", "sent"), [(2, 1), (1, 2), (9, 9)])
+def test_a_journal_that_went_back_is_told_to_both(tmp_path: Path, got: int, sent: int) -> None:
+    @with_service(turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        console, peer, token = await service.talk()
+        await console.say("alice> one")
+        await console.news()
+        await service.lose(peer)
+        raw = await service.call(f"\\hello 1 Bob session={token} got={got} sent={sent} after=0")
+        hello = await raw.frame()
+        assert isinstance(hello, wire.Hello)
+        assert (hello.got, hello.sent, hello.after) == (1, 1, None)
+        lost = got + sent - 2
+        assert any(line.startswith(f"\\notice The journal lacks {lost} messages") for line in await console.news())
+
+    check(tmp_path)
