@@ -233,7 +233,7 @@ class Endpoint:
     def quit(self, reason: str = "") -> Ended:
         """Ends the conversation. The daemon can still ack what was sent before; call `take_back` when the
         connection is closed."""
-        self._quit_reason = reason
+        self._quit_reason, self._told = reason, None
         left = self._leftovers_at_quit()
         self._advance(Trigger.QUIT)
         if self._phase.is_greeted:

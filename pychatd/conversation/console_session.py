@@ -167,17 +167,21 @@ class ConsoleSession(EndpointSession):
         keep, key = switchboard.settings.keep, switchboard.fingerprint
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
         if (known := self._known_to(hello)) is not None:
-            self._begin(known, hello.got or 0, hello.sent or 0, hello.after)
+            self._go_on(known, hello)
         self.send_backlog()
 
+    def _go_on(self, conversation: Conversation, hello: wire.Hello) -> None:
+        """Begins where the console was. If the journal lacks something that the console has, it begins anew."""
+        state, got, sent = conversation.turn_state, hello.got or 0, hello.sent or 0
+        if lacking := max(got - state.peer, 0) + max(sent - state.operator, 0):
+            self._switchboard.journal_went_back(conversation, lacking)
+            self._begin(conversation, 0, 0)
+        else:
+            self._begin(conversation, got, sent, hello.after)
+
     def _known_to(self, hello: wire.Hello) -> Conversation | None:
-        """The conversation that a console which comes back was in, if its counts are possible."""
-        known = None if hello.conversation is None else self._find(hello.conversation)
-        if known is None:
-            return None
-        turn_state = known.turn_state
-        possible = (hello.got or 0) <= turn_state.peer and (hello.sent or 0) <= turn_state.operator
-        return known if possible else None
+        """The conversation that a console which comes back was in."""
+        return None if hello.conversation is None else self._find(hello.conversation)
 
     def _find(self, number: int) -> Conversation | None:
         running = self._switchboard.conversation

@@ -321,13 +321,13 @@ class Switchboard:
         self.peer = None
 
     def journal_went_back(self, conversation: Conversation, lacking: int) -> None:
-        """The peer knows of more messages than the journal has: it was restored, or its disk has lost them."""
+        """An end knows of more messages than the journal has: it was restored, or its disk has lost them."""
         log.error("conversation %d: the journal lacks %d messages that it had", conversation.id, lacking)
         if self.operator is not None:
             self.operator.notify(
                 wire.Notice(
                     f"The journal lacks {lacking} messages of the conversation with {conversation.handle}: it has "
-                    "gone back in time, for example because it was restored from a backup. The conversation ends."
+                    "gone back in time, for example because it was restored from a backup."
                 )
             )
 

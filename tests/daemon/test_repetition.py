@@ -15,11 +15,15 @@ from tests.support.in_process import TOKEN, InProcessService, with_service
 
 def _told(lines: list[str]) -> list[str]:
     """The messages, each with the flags of the line before it."""
-    return [
-        " ".join([re.sub(r"^\\at \S+ ?", "", at), message]).strip()
-        for at, message in zip(["", *lines], lines, strict=False)
-        if not message.startswith("\\")
-    ]
+    told: list[str] = []
+    flags = ""
+    for line in lines:
+        if (at := re.fullmatch(r"\\at \S+ ?(.*)", line)) is not None:
+            flags = at[1]
+        elif not line.startswith("\\"):
+            told.append(f"{flags} {line}".strip())
+            flags = ""
+    return told
 
 
 async def _back(service: InProcessService, token: str, words: str) -> list[str]:

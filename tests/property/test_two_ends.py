@@ -251,7 +251,8 @@ class TwoEnds(RuleBasedStateMachine):
     @rule(role=roles)
     def user_quits(self, role: Role) -> None:
         endpoint, connection = self.ends[role], self.connections.get(role)
-        if endpoint.is_open and connection is not None and (connection.answered or role is PEER):
+        can_quit = endpoint.is_open and not endpoint.is_returning  # a new program takes no command before
+        if can_quit and connection is not None and (connection.answered or role is PEER):
             self._show(role, [endpoint.quit()])
 
     @precondition(lambda self: len(self.connections) < 2)
