@@ -239,7 +239,7 @@ class Narrator:
     def left(self) -> None:
         """The user leaves, and the conversation stays, if there is one."""
         stays = f" The conversation stays open: run '{self._back}' to return to it."
-        self._view.notice(f"Detached.{stays if self._endpoint.is_open else ''}")
+        self._view.news(f"Detached.{stays if self._endpoint.is_open else ''}")
         if count := len(self._endpoint.held) + len(self._endpoint.outbox):
             wait, they = ("message is", "it") if count == 1 else ("messages are", "them")
             self._view.notice(f"{count} {wait} not stored on the other host yet. pychat sends {they} then.")

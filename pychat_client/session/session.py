@@ -68,6 +68,7 @@ class Stage(Enum):
     RUNNING = "running"
     ENDING = "ending"  # the user has ended the conversation and leaves; the last acks are still missing
     DETACHING = "detaching"  # the user leaves, and the conversation stays; the last acks are still missing
+    MOVED = "moved"  # the user goes on in another window
     DONE = "done"
 
 
@@ -323,7 +324,7 @@ class Session:
     def moved(self) -> None:
         """The user goes on in another window."""
         if not self.done:
-            self._narrator.moved()
+            self._stage = Stage.MOVED
             self.finish(ExitStatus.TAKEN)
 
     def finish(self, status: ExitStatus) -> None:
@@ -352,7 +353,9 @@ class Session:
         return self._is_caller or not self.all_stored() or bool(self._keeper.draft.strip())
 
     def _narrate_finish(self, stage: Stage) -> None:
-        if self._stays_open or (stage is Stage.DETACHING and not self._is_caller):
+        if stage is Stage.MOVED:
+            self._narrator.moved()
+        elif self._stays_open or (stage is Stage.DETACHING and not self._is_caller):
             self._narrator.left()
         elif stage is Stage.ENDING and not self.endpoint.other_present:
             self._narrator.unread_at_the_end()

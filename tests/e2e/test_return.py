@@ -141,6 +141,7 @@ def test_a_second_window_says_where_the_first_is(service: Service) -> None:
     moved.line_is("Client1> half")
     assert client.exit_status() == 4
     client.sees("has taken over this conversation")
+    assert "Detached" not in client.text()
     moved.type("\x7f" * 4)
     console.enter("Hello")
     moved.sees("Server> Hello")
