@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -26,7 +27,7 @@ class RouteWatch:
         self._changed = changed
         self._timer: asyncio.TimerHandle | None = None
         self._socket: socket.socket | None = None
-        if hasattr(socket, "AF_NETLINK"):
+        if sys.platform == "linux":
             with suppress(OSError):  # a sandbox may not allow it
                 self._socket = _open()
                 asyncio.get_running_loop().add_reader(self._socket, self._readable, self._socket)

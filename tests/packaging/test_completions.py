@@ -94,8 +94,9 @@ def test_zsh_options_are_those_of_the_program(program: str) -> None:
 def test_commands_hosts_and_ports_are_offered(complete: Complete, home: dict[str, str]) -> None:
     assert complete("pychatd ", home) == set(commands("pychatd")) - {""}
     assert complete("pychatd start --turns ", home) == {"alternate", "free"}
-    assert {"send", "forget", "certificate", "hosta", "hostb", "zoe"} <= complete("pychat ", home)
+    assert {"send", "replies", "forget", "certificate", "hosta", "hostb", "zoe"} <= complete("pychat ", home)
     assert complete("pychat send hosta ", home) == {"7000", "7001"}
+    assert {"hosta", "hostb", "zoe"} <= complete("pychat replies ", home)
     assert {"hosta", "hostb", "zoe"} <= complete("pychat forget ", home)
     assert complete("pychat forget hosta ", home) == {"7000", "7001"}
     assert complete("pychat certificate ", home) == set()
@@ -138,6 +139,7 @@ def terminal(request: pytest.FixtureRequest, home: dict[str, str], tmp_path: Pat
         ("pychat --wait myh", "pychat --wait myhostb"),
         ("pychat hostb ", "pychat hostb 7002"),
         ("pychat send hostb ", "pychat send hostb 7002"),
+        ("pychat replies hostb ", "pychat replies hostb 7002"),
         ("pychat forget hostb ", "pychat forget hostb 7002"),
         ("pychat certi", "pychat certificate"),
         ("pychatd fing", "pychatd fingerprint"),

@@ -18,20 +18,28 @@ function __pychat_command_is
 end
 
 set -l send '__pychat_command_is send'
-set -l talk 'not __pychat_command_is send forget certificate'
-set -l call 'not __pychat_command_is forget certificate'
+set -l replies '__pychat_command_is replies'
+set -l talk 'not __pychat_command_is send replies forget certificate'
+set -l call 'not __pychat_command_is replies forget certificate'
 
 complete -c pychat -f
 complete -c pychat -n 'not __pychat_command_is certificate' -a '(__pychat_targets)'
 complete -c pychat -n __fish_is_first_arg -a send -d 'Send one message'
+complete -c pychat -n __fish_is_first_arg -a replies -d 'Print the answers'
 complete -c pychat -n __fish_is_first_arg -a forget -d 'Remove the saved key of a host'
 complete -c pychat -n __fish_is_first_arg -a certificate -d 'Print your certificate'
 complete -c pychat -n $send -l expect-reply -d 'Wait for a reply, and print it'
+complete -c pychat -n $send -l open -d 'Leave the conversation open'
 complete -c pychat -n $send -l timeout -x -d 'Give up after this many seconds'
+complete -c pychat -n $replies -l wait -d 'Wait until a message comes'
+complete -c pychat -n $replies -l json -d 'JSON objects, for programs'
 complete -c pychat -n $call -l handle -x -d 'Your handle'
 complete -c pychat -n $call -l fingerprint -x -d 'Accept only this key'
 complete -c pychat -n $call -l accept-new -d "Accept an unknown host's key without asking"
 complete -c pychat -n $call -l ca -d "Trust certificates signed by the system's CAs"
+complete -c pychat -n $talk -l new -d 'End the open conversation, and begin another one'
+complete -c pychat -n $talk -l take-over -d 'Move the conversation here from another window'
+complete -c pychat -n $talk -l repeat -x -a all -d 'Show this many messages again'
 complete -c pychat -n $talk -l classic -d 'Call a classic server'
 complete -c pychat -n $talk -l no-hello -d 'Classic: send nothing before the first message'
 complete -c pychat -n $talk -l hello -x -d 'Classic: send this text first'
