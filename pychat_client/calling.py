@@ -29,6 +29,7 @@ from pychat_client.session.session import Session, ending_signals, run_session
 from pychat_client.session.session_file import SessionFile
 from pychat_client.session.take_over import open_session_file
 from pychat_client.session.transcript import Transcript
+from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
 from pychat_client.transport.connection import Connection
 from pychat_client.transport.verify_host import explain_change, trusted_context
@@ -95,7 +96,8 @@ def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_js
     """Prints what has come in the conversation that is open with a service. wait: until something has."""
     file = _session_file(options)
     if file is None or file.kept.endpoint is None:
-        raise UnreachableError(f"No conversation with {options.title} is open. 'pychat send --open' begins one.")
+        begin = f"'pychat send --open {printable(options.host)} {options.port}' begins one."
+        raise UnreachableError(f"No conversation with {options.title} is open. {begin}")
     context, key = _verify_host(options, preferences, None, plain=False)
     view = Replies(wait=wait, as_json=as_json)
     status = asyncio.run(Talk(options, file.kept.endpoint.handle, view, context=context, key=key).once(file))

@@ -98,7 +98,9 @@ def _send_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--expect-reply", action="store_true", help="wait for a reply, and print it")
     parser.add_argument(
-        "--open", action="store_true", help="leave the conversation open: 'pychat replies' prints the answers"
+        "--open",
+        action="store_true",
+        help="leave the conversation open: 'pychat replies HOST PORT' prints the answers",
     )
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, help="give up after this many seconds (default: never)"
@@ -113,7 +115,7 @@ def _replies_parser() -> argparse.ArgumentParser:
         prog="pychat replies",
         usage="pychat replies [options] HOST PORT\n       pychat replies [options] CONTACT",
         description="Print the messages that have come since you left a conversation open, with "
-        "'pychat send --open' or \\detach. The conversation stays open.",
+        "'pychat send --open HOST PORT' or \\detach. The conversation stays open.",
         epilog="Exit status: 0 printed, 1 failure or connection lost, 2 wrong use, 3 no answer to the call, or no "
         "conversation is open, 4 the conversation is open in another window, 5 refused, 7 the host's key is not "
         "trusted, 8 nothing has come, 130 interrupted.",

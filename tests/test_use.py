@@ -123,7 +123,7 @@ def parse(words: list[str]) -> None:
         args = programs.parse(words)
         if words[0] == "pychat":
             match cli.command_of(words[1:]):
-                case cli.CALL | "forget":
+                case cli.CALL | "replies" | "forget":
                     targets.find([word for word in (args.host, args.port) if word], contacts)
                 case "send":
                     targets.find_before_text(args.words, contacts)
