@@ -56,6 +56,7 @@ def test_a_client_that_died_goes_on_where_it_was(service: Service, number: signa
     console.sees("Client1 is not connected now")
     back = service.client(None)
     back.sees("Connected to Server again.")
+    back.sees("held until your turn: typed early")
     text = back.text()
     assert text.index("Client1> Hi!") < text.index("Server> How are you?") < text.index("Client1> Fine")
     assert text.index("Client1> Fine") < text.index("held until your turn: typed early")
