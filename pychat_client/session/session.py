@@ -124,7 +124,7 @@ class Session:
     @property
     def over_at_return(self) -> bool:
         """Whether this program has returned to a conversation that was over."""
-        return self.endpoint.ended and not self.endpoint.ready
+        return self._returned_to is not None and self.endpoint.ended and not self.endpoint.ready
 
     async def caught_up(self) -> None:
         """Waits until a program that returns to a conversation has shown what was said before, or is done."""

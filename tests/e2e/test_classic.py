@@ -105,7 +105,7 @@ def test_a_full_queue_refuses_more_and_loses_nothing(service: Service) -> None:
     assert peer.reads("\\error").startswith("\\error waiting ")
     peer.close()
     console.sees("Client1> line 100")
-    console.sees("Client1 ended the conversation")
+    console.sees("The conversation with Client1 has ended: the connection was lost")
 
 
 def test_odd_bytes_are_shown_and_never_obeyed(service: Service) -> None:

@@ -60,7 +60,8 @@ def test_the_next_console_shows_an_unseen_conversation(service: Service) -> None
     assert client.exit_status() == 0
     console = service.console()
     console.sees("Client1> Call me back")
-    console.sees('Client1 ended the conversation: "bye')
+    console.sees("Client1 ended the conversation")
+    console.sees(': "bye".')
 
 
 def test_a_second_console_is_told_who_holds_the_first(service: Service) -> None:

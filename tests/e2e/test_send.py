@@ -228,7 +228,7 @@ def test_a_refused_caller(service: Service) -> None:
     service.start("--config", file)
     result = _send(service, "Hi!")
     assert result.returncode == 5
-    assert b"not on the list" in result.stderr
+    assert b"not on the allowlist" in result.stderr
 
 
 @pytest.mark.parametrize(
