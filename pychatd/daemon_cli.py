@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from pychat_client import __version__
 from pychat_client.entrypoint import print_result, run_main
 from pychat_client.errors import (
+    BusyError,
     ExitStatus,
     PermissionDeniedError,
     PychatError,
@@ -231,7 +232,7 @@ class _Service:
     def _open(self, passed: list[socket]) -> None:
         from pychatd.network import identity, listeners
 
-        tcp = [] if passed else listeners.bind_tcp(self._settings)
+        tcp = [] if passed else self._bind()
         listeners.make_directory(self._settings.state)
         _check_files(self._settings)
         self._identity = identity.load(self._settings, make=True)
@@ -240,6 +241,21 @@ class _Service:
         else:
             console = listeners.bind_console(self._settings.console_socket)
             self.listeners = listeners.Listeners(tcp, console, passed=False)
+
+    def _bind(self) -> list[socket]:
+        """The TCP sockets. Raises PychatError; BusyError names the service that has the port, if it is one."""
+        from pychatd.network import listeners
+
+        try:
+            return listeners.bind_tcp(self._settings)
+        except BusyError:
+            port = self._settings.port
+            with suppress(PermissionDeniedError):
+                if found := services.running(port, None):
+                    raise BusyError(
+                        f"A pychatd is already running on port {port}: its files are in {found[0].directory}."
+                    ) from None
+            raise
 
     def serve(self, ready: Callable[[], None]) -> int:
         """Serves until a signal stops it. Makes the event loop here, because it would not survive the fork."""

@@ -275,7 +275,8 @@ class Session:
         if self._is_caller:
             self._narrator.you_ended()
             self._give_back(ended.left)
-            self._leave_after_acks()
+            if not self.done:  # the view has failed
+                self._leave_after_acks()
         else:
             self._handle([ended])
             self._check_end()
@@ -328,7 +329,7 @@ class Session:
             self.finish(ExitStatus.TAKEN)
 
     def finish(self, status: ExitStatus) -> None:
-        """The session is done; only the first call counts."""
+        """The session is done; only the first call counts. A view that cannot show the last words calls again."""
         if self.done:
             return
         self._stays_open, stage = self.stays_open, self._stage

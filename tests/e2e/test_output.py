@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -127,6 +128,22 @@ def test_the_status_is_true_without_stderr(idle_service: Service, redirected: st
     assert _shell(idle_service, redirected, "pychatd", "stop", str(idle_service.port)).returncode == 3
     absent = ("send", "localhost", str(idle_service.port), "x", "--handle", "Bob")
     assert _shell(idle_service, redirected, "pychat", *absent).returncode == 3
+
+
+@pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
+@pytest.mark.parametrize("end", [signal.SIGTERM, None])
+def test_a_program_ends_when_nobody_reads_its_last_words(
+    service: Service, program: str, end: signal.Signals | None
+) -> None:
+    piped = service.ready_plain(program, "--plain", "--handle", "Bob")
+    if program == "pychat":
+        piped.enter("Hi!")
+    assert piped.process.stderr
+    piped.process.stderr.close()
+    if end is not None:
+        piped.process.send_signal(end)
+    piped.end_input()
+    assert piped.exit_status() in (0, 1, 130)
 
 
 def test_json_says_that_nothing_can_be_written(service: Service) -> None:
