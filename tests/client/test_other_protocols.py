@@ -58,6 +58,19 @@ LINES = [
     b"RFB 003.008\n",
     b"@RSYNCD: 31.0\n",
     b"0032git-upload-pack /project.git\0host=example.org\0",
+    b"CONFIG GET dir\r\n",
+    b"RSET\r\n",
+    b"CAPA\r\n",
+    b"MODE READER\r\n",
+    b". CAPABILITY\r\n",
+    b"<soap:Envelope xmlns:soap='x'>\n",
+    b'[{"jsonrpc": "2.0"}]\n',
+    b"Content-Length: 90\r\n\r\n{}",
+    b"<34>1 2026-01-01T00:00:00Z host su - - - x\n",
+    b"<13>Jan  1 00:00:00 host su: x\n",
+    b"\x1b%-12345X@PJL INFO ID\r\n",
+    b"%!PS-Adobe-3.0\n",
+    b"JDWP-Handshake",
 ]
 BINARY = [
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\x9c\x40\x1b\x58",  # PROXY, version 2
@@ -86,6 +99,10 @@ BINARY = [
     b"JRMI\0\2\x4b",
     b"\x3a\0\0\0\xa7\2\0\0\0\0\0\0\xd4\7\0\0",  # MongoDB
     b"\xff" * 16 + b"\0\x2d\1\4",  # BGP
+    b"\x54\0\0\1\x85\xa6\xff\1\0\0\0\1\x2d" + bytes(23) + b"root\0",  # MySQL
+    b"\x80\0\0\x28\x12\x34\x56\x78\0\0\0\0\0\0\0\2\0\1\x86\xa0",  # ONC RPC
+    b"70:CONTENT_LENGTH\x000\0SCGI\x001\0,",
+    b"DIST00000001ARGC00000002",  # distcc
 ]
 
 
@@ -135,6 +152,11 @@ TEXTS = [
     *(b"GET> hello\n", b"GET> / HTTP/1.1\n", b"PROXY> TCP4\n", b"SSH> 2.0\0" + bytes(490), b"PING> hello@!@\0"),
     *(
         b"GET up!\n",
+        b"RSET\n",
+        b"<3>\n",
+        b"Content-Length: too long\r\n",
+        b"[{ and so on\n",
+        b"<soap> is a word\n",
         b"PUT it on the table\n",
         b"POST\n",
         b"ping\n",
