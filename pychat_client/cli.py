@@ -272,11 +272,12 @@ def _target(args: argparse.Namespace) -> list[str]:
 
 def _certificate(_: argparse.Namespace) -> int:
     from pychat_client import files
+    from pychat_client.config.config_file import is_there
     from pychat_client.config.paths import key_file
     from pychat_client.trust import certificates
 
     path = key_file()
-    if path.exists():
+    if is_there(path):
         files.make_sure(path)
     else:
         certificates.make_certificate(path, "pychat")

@@ -46,10 +46,11 @@ def write_private(path: Path, data: bytes, what: str) -> None:
     try:
         make_directory(path.parent)
         with place_of(path) as place:
+            mode = _mode(place)
             new = f"{place.name}.{os.urandom(8).hex()}"
             fd = os.open(new, _NEW, PRIVATE, dir_fd=place.directory)
             try:
-                _fill(fd, data, _mode(place))
+                _fill(fd, data, mode)
                 os.replace(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
             except OSError:
                 os.unlink(new, dir_fd=place.directory)
@@ -77,8 +78,8 @@ def _mode(place: Place) -> int:
     return stat.S_IMODE(status.st_mode) if place.linked else PRIVATE
 
 
-def read_file(path: Path) -> bytes:
-    """All of a file; nothing of a device, such as /dev/null. Raises OSError."""
+def read_file(path: Path, limit: int = -1) -> bytes:
+    """All of a file, or its first `limit` bytes; nothing of a device, such as /dev/null. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(fd).st_mode
@@ -87,7 +88,7 @@ def read_file(path: Path) -> bytes:
         if not stat.S_ISREG(mode):
             raise PermissionError(errno.EPERM, "it is not a regular file")
         with os.fdopen(fd, "rb", closefd=False) as file:
-            return file.read()
+            return file.read(limit)
     finally:
         os.close(fd)
 

@@ -5,6 +5,7 @@ Any program can be behind a socket: each answer is bounded, and checked.
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -63,7 +64,9 @@ def ask(path: Path, question: wire.Frame, deadline: float | None = None) -> Iter
                     sock.settimeout(max(deadline - time.monotonic(), 0.001))
         except TimeoutError:
             raise _no_answer(path, "no answer came in time") from None
-        except (OSError, ProtocolError) as error:
+        except OSError as error:
+            raise _no_answer(path, os.strerror(error.errno or 0).lower()) from None
+        except ProtocolError as error:
             raise _no_answer(path, printable(str(error))) from None
     if not whole:
         raise _no_answer(path, "the connection ended")

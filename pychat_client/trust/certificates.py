@@ -9,7 +9,7 @@ from codecs import BOM_UTF8
 from pathlib import Path
 
 from pychat_client.errors import PychatError
-from pychat_client.files import write_private
+from pychat_client.files import read_file, write_private
 
 YEARS = 100
 """How long a new certificate is valid: users trust the certificate itself, and replace it when they want to."""
@@ -69,9 +69,7 @@ def certificate_der(path: Path) -> bytes:
     Raises PychatError.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(FILE_MAX)
-        found = _PEM.search(text.removeprefix(BOM_UTF8))
+        found = _PEM.search(read_file(path, FILE_MAX).removeprefix(BOM_UTF8))
         if found is None:
             raise ValueError
         return _first_element(base64.b64decode(b"".join(found["base64"].split()), validate=True))

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 from pychat_client.errors import PychatError
+from pychat_client.files import read_file
 
 
 def pinned_context(accepted: bytes, own: Path | None) -> ssl.SSLContext:
@@ -60,10 +61,18 @@ def _context(own: Path | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    if own is not None and own.exists():
-        try:
-            context.load_cert_chain(own)
-        except (OSError, ssl.SSLError) as error:
-            why = "it is damaged" if isinstance(error, ssl.SSLError) else error.strerror
-            raise PychatError(f"Cannot use your key in {own}: {why}.") from None
+    if own is not None:
+        _load_own(context, own)
     return context
+
+
+def _load_own(context: ssl.SSLContext, own: Path) -> None:
+    """Shows the other side the user's certificate, if there is one. Raises PychatError."""
+    try:
+        read_file(own, 1)  # OpenSSL would wait for a FIFO
+        context.load_cert_chain(own)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        why = "it is damaged" if isinstance(error, ssl.SSLError) else error.strerror
+        raise PychatError(f"Cannot use your key in {own}: {why}.") from None

@@ -73,6 +73,7 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # a resumed TLS session would show no certificate
     try:
+        files.read_file(path, 1)  # OpenSSL would wait for a FIFO
         context.load_cert_chain(path, settings.key, password=lambda: "")  # otherwise OpenSSL asks on the terminal
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"Cannot use the key and certificate in {path}: {_clause(error)}.") from None

@@ -238,6 +238,22 @@ def test_what_is_no_certificate_is_an_error(tmp_path: Path, text: bytes) -> None
         certificates.certificate_der(tmp_path / "file")
 
 
+def test_nothing_waits_for_a_key_that_is_a_fifo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key.pem")
+    for read in (certificates.certificate_der, tls.authority_context):
+        with pytest.raises(PychatError, match="it is not a regular file"):
+            read(tmp_path / "key.pem")
+
+
+def test_a_key_that_cannot_be_reached_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "pychat").symlink_to("pychat")
+    assert main(["certificate"]) == 1
+    assert capsys.readouterr().err.startswith("pychat: Cannot ")
+
+
 # ------------------------------------------------------------------ private files
 
 

@@ -334,6 +334,10 @@ def error_of(write: Callable[[Path], None], path: Path) -> str:
     return ""
 
 
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("target", ["null", "full", "fifo", "directory"])
 def test_what_is_no_file_is_left_as_it_is(data: Path, write: Callable[[Path], None], target: str) -> None:
@@ -346,7 +350,9 @@ def test_what_is_no_file_is_left_as_it_is(data: Path, write: Callable[[Path], No
         device(place, 3 if target == "null" else 7)
     before = look(place)
     (data / "file").symlink_to(place)
+    opened = _descriptors()
     error = error_of(write, data / "file")
+    assert _descriptors() == opened
     assert error.startswith(("Cannot write the ", "Cannot read the ")) or write is write_history
     assert look(place) == before
     left = [file for file in data.iterdir() if not file.is_symlink()]
