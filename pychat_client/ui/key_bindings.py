@@ -7,13 +7,20 @@ import re
 import signal
 from collections.abc import Awaitable, Callable
 
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer, ValidationState
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import emacs_mode, has_focus, has_selection, shift_selection_mode, vi_navigation_mode
+from prompt_toolkit.filters import (
+    Condition,
+    emacs_mode,
+    has_focus,
+    has_selection,
+    shift_selection_mode,
+    vi_navigation_mode,
+)
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.keys import Keys
 
@@ -46,6 +53,13 @@ Notice = Callable[[str], None]
 Lend = Callable[[Callable[[], Awaitable[None]]], None]
 
 _in_line = has_focus(DEFAULT_BUFFER)  # a search has its own keys
+
+
+@Condition
+def _is_sequence() -> bool:
+    """Whether the key that was just pressed is one that the terminal sends as a sequence, such as Ctrl-F1."""
+    pressed = get_app().key_processor.key_buffer[-1:]
+    return any(key.data.startswith("\x1b") and len(key.data) > 1 for key in pressed)
 
 
 def make_bindings(
@@ -98,6 +112,11 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.exit_selection()
         event.current_buffer.insert_text(event.data)
+
+    # The toolkit types the sequence of a key that it knows, and has no use for.
+    @keys.add(Keys.Any, filter=_is_sequence)
+    def _(_: KeyPressEvent) -> None:
+        pass
 
     @keys.add(Keys.BracketedPaste)
     def _(event: KeyPressEvent) -> None:

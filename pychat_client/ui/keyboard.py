@@ -19,12 +19,12 @@ LINE_BREAK = (Keys.Escape, Keys.ControlM)
 _LOCKS = 0b11000000
 """The bits of Caps Lock and Num Lock among the modifiers: they change nothing."""
 
-_CSI, _SS3, _OSC, _DCS = r"\[[0-?]*[ -/]*", r"O[0-9;]*", r"\][0-9][^\x07\x1b]*", r"P[0-9>!+$|][^\x1b]*"
+_CSI, _SS3, _OSC, _DCS = r"\[[0-?]*[ -/]*", r"O[0-9;]*", r"\][0-9][^\x07\x1b]*", r"(?:P[0-9>!+$|]|_G)[^\x1b]*"
 
 _SEQUENCE = re.compile(rf"\x1b(?:\[\[.|{_CSI}[@-~]|{_SS3}[@-~]|{_OSC}(?:\x07|\x1b\\)|{_DCS}\x1b\\)", re.DOTALL)
 """A whole control sequence (ECMA-48, and the Linux console's with two brackets)."""
 
-_BEGUN = re.compile(rf"\x1b(?:\[\[|{_CSI}|{_SS3}|\]|{_OSC}\x1b?|P|{_DCS}\x1b?)?", re.DOTALL)
+_BEGUN = re.compile(rf"\x1b(?:\[\[|{_CSI}|{_SS3}|\]|{_OSC}\x1b?|[P_]|{_DCS}\x1b?)?", re.DOTALL)
 """One whose end has not arrived."""
 
 _BY_HAND = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
@@ -39,6 +40,7 @@ UNKNOWN = [
     "\x1b]11;rgb:0000/0000/0000\x1b\\",
     "\x1bP1$r0m\x1b\\",
     "\x1bP>|some terminal\x1b\\",
+    "\x1b_Gi=1;OK\x1b\\",  # kitty: about a picture
     "\x1bOj",  # keypad: *
     "\x1b[<0;10;10M",  # a mouse
     "\x1b[201~",
@@ -97,6 +99,17 @@ def test_known_keys_and_text_are_those_of_the_toolkit() -> None:
     assert names("\x1b[", "A") == ["up"]
     assert names("\x1b[") == ["escape", "["]  # Alt-[
     assert names("\x1b[[A") == ["f1"]  # the Linux console
+
+
+@in_loop
+async def test_a_key_that_does_nothing_types_nothing() -> None:
+    others = (Keys.BracketedPaste, Keys.ControlM)
+    async with desk() as one:
+        one.press(
+            *(sequence for sequence, key in ANSI_SEQUENCES.items() if key not in others and sequence[2:]), "z"
+        )
+        await one.until(lambda: "z" in one.line)
+        assert "\x1b" not in one.line
 
 
 def test_a_paste_is_one_key_whatever_is_in_it() -> None:
