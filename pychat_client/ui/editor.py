@@ -9,8 +9,13 @@ import tempfile
 from pathlib import Path
 
 from pychat_client.errors import PychatError, UsageError
+from pychat_client.files import read_file
 from pychat_client.text import printable
 from pychat_client.transport.os_errors import describe
+
+TEXT_MAX = 5000
+"""Characters that an editor or a paste puts into the line. Ten messages can be cut to one by hand; a file that is
+taken by mistake is not drawn."""
 
 _UNCHANGED = "the line is as it was."
 
@@ -29,12 +34,18 @@ def edit(text: str) -> str:
             status = subprocess.call([*words, str(file)])  # noqa: S603 -- the user's own command
             if status != 0:
                 raise PychatError(f"The editor {printable(words[0])} ended with status {status}; {_UNCHANGED}")
-            return file.read_text(encoding="utf-8-sig").removesuffix("\n")
+            return _checked(read_file(file).decode("utf-8-sig").removesuffix("\n"))
     except UnicodeDecodeError:
         raise PychatError(f"The editor has not saved the text as UTF-8; {_UNCHANGED}") from None
     except OSError as error:
         what = f"Cannot edit the line with {printable(words[0])}: {describe(error)}"
         raise PychatError(f"{what}; {_UNCHANGED}") from None
+
+
+def _checked(text: str) -> str:
+    if len(text) > TEXT_MAX:
+        raise PychatError(f"The editor has saved {len(text):,} characters (at most {TEXT_MAX:,}); {_UNCHANGED}")
+    return text
 
 
 def _command() -> list[str]:

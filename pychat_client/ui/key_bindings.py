@@ -26,12 +26,9 @@ from prompt_toolkit.keys import Keys
 
 from pychat_client.errors import NotAllowedError, PychatError
 from pychat_client.session.session import Session
-from pychat_client.ui.editor import edit
+from pychat_client.ui.editor import TEXT_MAX, edit
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY
-
-PASTE_MAX = 5000
-"""Characters of a paste. Ten messages can be cut to one by hand; a file that is pasted by mistake is not drawn."""
 
 KEYS = (
     ("Enter", "send the line; pasted text is one message, and waits for Enter"),
@@ -121,8 +118,8 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
     @keys.add(Keys.BracketedPaste)
     def _(event: KeyPressEvent) -> None:
         text = event.data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
-        if len(text) > PASTE_MAX:
-            notice(f"Not pasted: {len(text):,} characters are too many (at most {PASTE_MAX:,}).")
+        if len(text) > TEXT_MAX:
+            notice(f"Not pasted: {len(text):,} characters are too many (at most {TEXT_MAX:,}).")
         else:
             event.current_buffer.insert_text(text)
 

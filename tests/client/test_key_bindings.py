@@ -365,6 +365,8 @@ def test_the_editor_gets_the_line_and_its_result_comes_back(
         ("vi '", "The editor in VISUAL is not a command: 'vi '' has an open quotation mark."),
         ("SCRIPT printf 'caf\\351' >", "The editor has not saved the text as UTF-8; the line is as it was."),
         ("SCRIPT rm ", "Cannot edit the line with"),
+        ("SCRIPT fifo() { rm $1; mkfifo $1; }; fifo", "Cannot edit the line with"),
+        ("SCRIPT yes 12345678 | head -n 600 >", "The editor has saved 5,399 characters (at most 5,000); the"),
         ("SCRIPT false ", "ended with status 1; the line is as it was."),
         ("/nowhere/editor", "Cannot edit the line with /nowhere/editor: "),
     ],
