@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -27,21 +28,38 @@ PATIENCE = 20.0
 """Seconds until the next message: a program that has failed shows none."""
 
 
+CLEAN = """
+read -r _
+for place in "$1"/run/*; do "$0" stop "${place##*/}" --runtime-directory "$1/run"; done
+rm -r "$1"
+"""
+"""For a shell that is told the program `pychatd` and the directory: waits for our end, then stops the daemon."""
+
+
 def main() -> int:
     for number in ENDING:  # a closed window must not leave a daemon behind
         signal.signal(number, _end)
-    with tempfile.TemporaryDirectory(prefix="pychat-") as name:
-        directory = Path(name)
-        places = ["--runtime-directory", str(directory / "run")]
-        try:
-            return _run(directory, places)
-        finally:
-            for number in ENDING:  # a second signal must not interrupt the cleanup
-                signal.signal(number, signal.SIG_IGN)
-            for place in (directory / "run").glob("*"):
-                subprocess.run(
-                    [BIN / "pychatd", "stop", place.name, *places], stderr=subprocess.DEVNULL, check=False
-                )
+    directory = Path(tempfile.mkdtemp(prefix="pychat-"))
+    with _cleaned_up(directory):
+        return _run(directory, ["--runtime-directory", str(directory / "run")])
+
+
+@contextmanager
+def _cleaned_up(directory: Path) -> Iterator[None]:
+    """Stops the daemon and removes `directory` at the end. Another program does that, also when ours is killed."""
+    cleaner = subprocess.Popen(
+        ["/bin/sh", "-c", CLEAN, BIN / "pychatd", directory],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # no signal of the terminal ends it
+    )
+    try:
+        yield
+    finally:
+        for number in ENDING:  # a second signal must not interrupt the cleanup
+            signal.signal(number, signal.SIG_IGN)
+        cleaner.communicate()
 
 
 def _end(number: int, _: object) -> NoReturn:
@@ -53,7 +71,8 @@ def _run(directory: Path, places: list[str]) -> int:
     port = str(_start([*places, *state]))
     shown = [str(BIN / "pychatd"), "fingerprint", port, *state]
     key = subprocess.run(shown, check=True, capture_output=True, encoding="utf-8").stdout.split()[0]
-    console = [str(BIN / "pychatd-console"), port, *places, "--handle", "Server"]
+    # A console that outlives us ends soon after the daemon.
+    console = [str(BIN / "pychatd-console"), port, *places, "--handle", "Server", "--retry-for", "1"]
     if sys.stdin.isatty() and sys.stdout.isatty():
         print(f"pychatd accepts calls on port {port}. In a second terminal, type:\n")
         print(f"    {BIN / 'pychat'} localhost {port} --fingerprint {key}\n")

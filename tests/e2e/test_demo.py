@@ -39,7 +39,7 @@ def _cleaned_up(place: Path) -> Iterator[None]:
     try:
         yield
         wait_for(lambda: not list(place.glob("pychat-*")), "its files are gone")
-        assert select.select([daemon], [], [], 0)[0]
+        assert select.select([daemon], [], [], PATIENCE)[0]
     finally:
         with suppress(ProcessLookupError):  # it has ended
             signal.pidfd_send_signal(daemon, signal.SIGKILL)
@@ -101,6 +101,13 @@ def test_a_signal_leaves_no_daemon_behind(idle_service: Service, place: Path, nu
     with _cleaned_up(place):
         terminal.child.kill(number)
     assert terminal.exit_status() == 128 + number
+
+
+def test_a_kill_leaves_no_daemon_behind(idle_service: Service, place: Path) -> None:
+    terminal = idle_service.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
+    terminal.sees("Waiting for calls")
+    with _cleaned_up(place):
+        terminal.child.kill(signal.SIGKILL)
 
 
 def test_a_port_in_use_is_replaced_by_another(idle_service: Service, place: Path) -> None:
