@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pychat_client.errors import PermissionDeniedError, ProtocolError, TransportError, UnreachableError
+from pychat_client.errors import (
+    PermissionDeniedError,
+    ProtocolError,
+    PychatError,
+    TransportError,
+    UnreachableError,
+)
 from pychat_client.text import printable
 
 if TYPE_CHECKING:
@@ -21,6 +27,9 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 5.0
 """How long the daemon may take for its status, and for each part of its history."""
+
+LINES_MAX = 10_000
+"""Lines of an answer that are read: more than any answer has."""
 
 
 def ask_status(path: Path) -> Report:
@@ -40,6 +49,25 @@ def ask_status(path: Path) -> Report:
         return Report.parse(frame.report)
     except TransportError as error:
         raise _no_answer(path, str(error)) from None
+
+
+def order(path: Path, words: str) -> list[str]:
+    """Gives the daemon at the console socket `path` an order; the lines of its answer.
+
+    Raises PychatError with the daemon's words when it refuses, and what `ask` raises.
+    """
+    from pychat_client.protocol import wire
+
+    lines: list[str] = []
+    for frame in ask(path, wire.Order(words), time.monotonic() + ANSWER_SECONDS):
+        match frame:
+            case wire.Notice(line) if len(lines) < LINES_MAX:
+                lines.append(printable(line))
+            case wire.Error(_, why):
+                raise PychatError(printable(why))
+            case _:
+                pass
+    return lines
 
 
 def ask(path: Path, question: wire.Frame, deadline: float | None = None) -> Iterator[wire.Frame]:

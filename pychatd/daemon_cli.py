@@ -1,4 +1,4 @@
-"""The command line of the daemon: `pychatd start|run|fingerprint|stop|status`."""
+"""The command line of the daemon: `pychatd start|run|fingerprint|stop|status`, and what administer.py adds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pychat_client.errors import (
 from pychat_client.files import open_own
 from pychat_client.layout import fit_page
 from pychat_client.text import parse_port
-from pychatd import directories, services, settings
+from pychatd import administer, directories, services, settings
 from pychatd.control import ask_status
 from pychatd.process import daemonize, logs, systemd
 from pychatd.process.pidfile import Pidfile, holder
@@ -41,6 +41,9 @@ EXIT_IDLE_SECONDS = 60.0
 
 STOP_SECONDS = 15.0
 """How long `stop` waits for the daemon to end before it reports a failure."""
+
+NO_PORT = 0
+"""Stands for a port that no table of the configuration file is for."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,15 +97,33 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(command=_status)
     for sub in (stop, status):
         _add_runtime_option(sub)
+    _add_administration(commands)
     return parser
+
+
+def _add_administration(commands: Any) -> None:
+    """The commands of administer.py."""
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=words, description=_sentence(words))
+        sub.set_defaults(command=command)
+        return sub  # type: ignore[no-any-return]
+
+    reload = add("reload", administer.reload, "let a daemon read its configuration again; fail if it is wrong")
+    reload.add_argument("port", metavar="PORT", help="the port of the service")
+    _add_runtime_option(reload)
+    config = add("config", _config, "print the settings that apply to a service, or to all services")
+    config.add_argument("--check", action="store_true", help="try the key and the list of callers, too")
+    _add_service_options(config, port="?")
 
 
 def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _add_service_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("port", metavar="PORT", help="the port of the service")
+def _add_service_options(parser: argparse.ArgumentParser, port: str | None = None) -> None:
+    """port: how often it may be given, if that is not once."""
+    parser.add_argument("port", metavar="PORT", nargs=port, help="the port of the service")
     parser.add_argument("--config", metavar="FILE", type=directories.absolute, help="configuration file (TOML)")
     parser.add_argument(
         "--listen",
@@ -191,11 +212,20 @@ def _existing(settings: Settings) -> Path:
     return settings.identity
 
 
+def _config(args: argparse.Namespace) -> int:
+    port = NO_PORT if args.port is None else parse_port(args.port)
+    return administer.config(_load(args, port), check=args.check)
+
+
 def _settings(args: argparse.Namespace) -> Settings:
+    return _load(args, parse_port(args.port))
+
+
+def _load(args: argparse.Namespace, port: int) -> Settings:
     keys = ("listen", "handle", "turns", "syslog", "exit_idle")
     options: dict[str, Any] = {key: getattr(args, key, None) for key in keys}
     return settings.load(
-        parse_port(args.port),
+        port,
         options,
         config=args.config,
         state=args.state_directory,

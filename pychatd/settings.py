@@ -112,6 +112,21 @@ def load(
     return settings
 
 
+def in_toml(settings: Settings) -> list[str]:
+    """The settings as lines of a configuration file; what is not set is a comment."""
+    import json  # only for this list
+
+    lines = [f"# {settings.file or 'No configuration file'}"]
+    for key in _KEYS:
+        value = getattr(settings, key)
+        if value is None:
+            lines.append(f"# {key} is not set")
+        else:
+            plain = value.value if isinstance(value, Turns) else str(value) if isinstance(value, Path) else value
+            lines.append(f"{key} = {printable(json.dumps(plain, ensure_ascii=False))}")
+    return lines
+
+
 def _with_credentials(settings: Settings) -> Settings:
     """Takes key and certificate from systemd where none are configured."""
     return replace(

@@ -306,6 +306,19 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """Console socket only: what an administrator wants done, such as `block 192.0.2.9`.
+
+    The daemon answers with notices, one for each line, and then with a ready, or with an error.
+    """
+
+    words: str
+
+    def __str__(self) -> str:
+        return f"\\order {grammar.cut(self.words)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Here:
     """The other end has a screen attached; its user's handle is `handle`.
 
@@ -379,6 +392,7 @@ Frame = (
     | History
     | Rejected
     | Status
+    | Order
     | Away
     | Here
     | Ready
@@ -401,6 +415,7 @@ READERS: dict[str, Callable[[str], Frame]] = {
     "notice": Notice,
     "history": History.parse,
     "status": Status,
+    "order": Order,
     "away": Away.parse,
     "here": Here.parse,
     "ready": Ready.parse,

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 
-from pychat_client.errors import MessageError, ProtocolError
+from pychat_client.errors import MessageError, ProtocolError, PychatError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
-from pychat_client.text import check_room, looks_like
+from pychat_client.text import check_room, looks_like, printable
 from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
@@ -40,13 +40,16 @@ class ConsoleState(Enum):
 class ConsoleSession(EndpointSession):
     """Owns one console's connection."""
 
-    def __init__(self, switchboard: Switchboard, user: str, status: Callable[[], str]) -> None:
+    def __init__(
+        self, switchboard: Switchboard, user: str, status: Callable[[], str], obey: Callable[[str], list[str]]
+    ) -> None:
         """user: the system's name for the user at the other end of the socket; status: gives the service's state
-        as JSON."""
+        as JSON; obey: does what an order says, and returns what to answer."""
         super().__init__(switchboard, f"console of {user}")
         self.user = user
         self.console: str | None = None  # the id of its program
         self._status = status
+        self._obey = obey
         self._state = ConsoleState.CONNECTED
         self._handle = ""  # of its hello, and of its messages
         self._cursor = Cursor()
@@ -138,8 +141,9 @@ class ConsoleSession(EndpointSession):
         self._cancel_deadline()
         match frame:
             case wire.Status():
-                log.info("console: %s asked for the status", self.user)
                 self.connection.close([wire.Status(self._status())])
+            case wire.Order(words):
+                self.connection.close(self._answer(words))
             case wire.History(since):
                 log.info("console: %s reads the history", self.user)
                 switchboard = self._switchboard
@@ -148,6 +152,16 @@ class ConsoleSession(EndpointSession):
                 )
             case _:
                 self._attach(self._check_hello(frame, wire.VERSION))
+
+    def _answer(self, words: str) -> list[wire.Frame]:
+        """Does what an order says; the whole answer. Raises JournalError."""
+        log.info("console: %s orders: %s", self.user, printable(words))
+        try:
+            return [*map(wire.Notice, self._obey(words)), wire.Ready()]
+        except JournalError:
+            raise
+        except PychatError as error:
+            return [wire.Error("order", str(error))]
 
     def _attach(self, hello: wire.Hello) -> None:
         switchboard = self._switchboard

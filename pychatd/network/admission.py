@@ -213,11 +213,19 @@ class Admission:
 class ConsoleAdmission:
     """Admits programs of this machine to the console socket."""
 
-    def __init__(self, switchboard: Switchboard, path: Path, status: Callable[[], str]) -> None:
-        """path: of the console socket; status: gives the state of the service as JSON."""
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        path: Path,
+        status: Callable[[], str],
+        obey: Callable[[str], list[str]],
+    ) -> None:
+        """path: of the console socket; status: gives the state of the service as JSON; obey: does what an order
+        says, and returns what to answer."""
         self._switchboard = switchboard
         self._path = path
         self._status = status
+        self._obey = obey
         self._sessions: dict[ConsoleSession, int] = {}  # with the uid of each user
 
     @property
@@ -232,7 +240,8 @@ class ConsoleAdmission:
         try:
             if not may_use(uid, gid, self._path):
                 raise TransportError("permission denied")
-            await self._serve(sock, ConsoleSession(self._switchboard, user, self._status), uid)
+            session = ConsoleSession(self._switchboard, user, self._status, self._obey)
+            await self._serve(sock, session, uid)
         except (OSError, TransportError) as error:
             log.warning("console: %s: not admitted: %s", user, error)
         finally:

@@ -14,12 +14,14 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from pychat_client.errors import PychatError
 from pychat_client.transport.connection import FINISH_SECONDS
 from pychatd.conversation.journal import Journal
+from pychatd.conversation.orders import Orders
 from pychatd.conversation.service_status import state_sentence, status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.admission import Admission, ConsoleAdmission, address_of
@@ -63,7 +65,10 @@ class Server:
         self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._notify_status)
         self._callers = Admission(self._switchboard, settings, identity)
         self._consoles = ConsoleAdmission(
-            self._switchboard, listeners.console_path, partial(status_json, self._switchboard)
+            self._switchboard,
+            listeners.console_path,
+            partial(status_json, self._switchboard),
+            Orders(self._reload_settings).obey,
         )
         self._connection_tasks: set[asyncio.Task[None]] = set()
         self._idle_timer: asyncio.TimerHandle | None = None  # runs while there is no connection
@@ -196,20 +201,35 @@ class Server:
         self._stop()
 
     def _reload_signal(self) -> None:
+        with suppress(PychatError):  # it is in the log
+            self._reload_settings()
+
+    def _reload_settings(self) -> list[str]:
+        """Takes the settings as they are now. Returns what to tell whoever has asked for it; raises PychatError,
+        and changes nothing then."""
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             settings = self._reload()
             identity = load_identity(settings)
         except PychatError as error:
-            log.error("The configuration was not reloaded: %s", error)
+            words = f"The configuration was not reloaded: {error}"
+            log.error("%s", words)
+            raise PychatError(words) from None
         else:
-            self._log_warnings(settings, identity)
-            self._callers.apply(settings, identity)
-            if changed := self._restart_required(settings):
-                log.warning("Restart the service to apply: %s", ", ".join(changed))
-            self._switchboard.reload(settings, identity.fingerprint)
-            log.info("The configuration has been reloaded")
-        systemd.notify("READY=1")
+            return self._apply(settings, identity)
+        finally:
+            systemd.notify("READY=1")
+
+    def _apply(self, settings: Settings, identity: Identity) -> list[str]:
+        self._log_warnings(settings, identity)
+        self._callers.apply(settings, identity)
+        self._switchboard.reload(settings, identity.fingerprint)
+        log.info("The configuration has been reloaded")
+        if not (changed := self._restart_required(settings)):
+            return list(identity.complaints)
+        words = f"Restart the service to apply: {', '.join(changed)}"
+        log.warning("%s", words)
+        return [*identity.complaints, f"{words}."]
 
     def _restart_required(self, settings: Settings) -> list[str]:
         """The changed settings that a reload does not apply."""

@@ -24,6 +24,7 @@ from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation, Entry
+from pychatd.conversation.orders import Orders
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.ports import PeerPort
 from pychatd.conversation.service_status import status_json
@@ -162,7 +163,8 @@ class World:
 
     def _daemons_end(self, switchboard: Switchboard, person: Person) -> PeerSession | ConsoleSession:
         if person.role is Role.OPERATOR:
-            return ConsoleSession(switchboard, f"{person.name} (pid 7)", partial(status_json, switchboard))
+            status = partial(status_json, switchboard)
+            return ConsoleSession(switchboard, f"{person.name} (pid 7)", status, Orders(lambda: []).obey)
         return PeerSession(switchboard, person.name, lambda _: None, secure=True)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation, Entry, hash_token
+from pychatd.conversation.orders import Orders
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.service_status import status_json
 from pychatd.conversation.switchboard import Switchboard
@@ -103,7 +104,8 @@ class InProcessService:
         return raw
 
     def console_session(self, user: str = "alice") -> ConsoleSession:
-        return ConsoleSession(self.switchboard, user, partial(status_json, self.switchboard))
+        status = partial(status_json, self.switchboard)
+        return ConsoleSession(self.switchboard, user, status, Orders(lambda: []).obey)
 
     async def console(self, words: str = "") -> ConsoleEnd:
         """An attached console that has read its hello, and nothing more."""

@@ -1,8 +1,8 @@
 # Completion of pychatd(8) for fish: commands, options, and the ports of the services that run.
 
-set -l commands start run fingerprint stop status
+set -l commands start run fingerprint stop status reload config
 set -l none "not __fish_seen_subcommand_from $commands"
-set -l service '__fish_seen_subcommand_from start run fingerprint'
+set -l service '__fish_seen_subcommand_from start run fingerprint config'
 set -l state (set -q XDG_STATE_HOME; and echo $XDG_STATE_HOME; or echo $HOME/.local/state)
 set -l ports '(find /run/pychatd '$state'/pychatd/run -maxdepth 1 -regex ".*/[0-9]+" -printf "%f\n" 2>/dev/null)'
 
@@ -14,8 +14,11 @@ complete -c pychatd -n $none -a run -d 'Run in the foreground'
 complete -c pychatd -n $none -a fingerprint -d 'Print the key that callers see'
 complete -c pychatd -n $none -a stop -d 'Stop a daemon'
 complete -c pychatd -n $none -a status -d 'Print which services run'
-complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status' -a $ports
+complete -c pychatd -n $none -a reload -d 'Let a daemon read its configuration again'
+complete -c pychatd -n $none -a config -d 'Print the settings that apply'
+complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config' -a $ports
 complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Exit after this many seconds without connections'
+complete -c pychatd -n '__fish_seen_subcommand_from config' -l check -d 'Try the key and the list of callers'
 complete -c pychatd -n $service -l config -r -F -d 'Configuration file'
 complete -c pychatd -n $service -l listen -x -d 'Listen only on this address'
 complete -c pychatd -n $service -l handle -x -d "The operator's handle"
