@@ -7,15 +7,21 @@ change holds at once. Knows no parser.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
-from pychat_client.entrypoint import print_result
-from pychat_client.errors import ExitStatus
+from pychat_client.entrypoint import print_result, unwritable
+from pychat_client.errors import ExitStatus, PermissionDeniedError, UnreachableError, UsageError
 from pychat_client.layout import fit_page
 from pychat_client.text import parse_port, printable
-from pychatd import control, services, settings
+from pychatd import control, directories, services, settings
 from pychatd.settings import Settings
+
+PIECE = 1 << 16
+"""Bytes of a file that are copied at once."""
 
 
 def reload(args: argparse.Namespace) -> int:
@@ -40,6 +46,59 @@ def _complaints(chosen: Settings) -> tuple[str, ...]:
     if chosen.certificate is None and chosen.key is None and not chosen.identity.exists():
         return ()
     return identity.load(chosen).complaints
+
+
+# ------------------------------------------------------------------ backups
+
+
+def backup(args: argparse.Namespace) -> int:
+    """Writes a copy of the journal to stdout; or checks the copy that --check names. Raises PychatError."""
+    if (args.port is None) is (args.check is None):
+        raise UsageError("Use 'pychatd backup PORT >FILE', or 'pychatd backup --check FILE'.")
+    if args.check is not None:
+        from pychatd.conversation import journal_copy
+
+        print_result(printable(journal_copy.check(args.check)))
+    elif sys.stdout.isatty():
+        raise UsageError("A backup is not for a terminal: use 'pychatd backup PORT >FILE'.")
+    else:
+        os.nice(10)  # the talk goes first
+        _write_all(_journal(args))
+    return ExitStatus.OK
+
+
+def _journal(args: argparse.Namespace) -> Iterator[bytes]:
+    """The journal that is meant, in pieces: from its daemon, or its file if no daemon runs."""
+    port = parse_port(args.port)
+    if found := services.running(port, args.runtime_directory):
+        return control.backup(services.only_one(found).socket)
+    return _idle_journal(directories.state_directory(port, args.state_directory) / "journal.db")
+
+
+def _idle_journal(path: Path) -> Iterator[bytes]:
+    from pychatd.conversation import journal_copy
+
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise UnreachableError(f"No daemon runs there, and there is no journal {path}.") from None
+    except OSError as error:
+        raise PermissionDeniedError(f"Cannot read the journal {path}: {error.strerror}.") from None
+    db, copy = journal_copy.hold(path)
+    with closing(db):
+        offset = 0
+        while data := copy.read(offset, PIECE):
+            offset += len(data)
+            yield data
+
+
+def _write_all(pieces: Iterator[bytes]) -> None:
+    """Raises PychatError if stdout does not take all of it."""
+    for piece in pieces:
+        try:
+            sys.stdout.buffer.write(piece)
+        except OSError as error:
+            raise unwritable(error) from None
 
 
 # ------------------------------------------------------------------ orders

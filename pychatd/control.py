@@ -5,6 +5,7 @@ Any program can be behind a socket: each answer is bounded, and checked.
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import time
@@ -70,6 +71,30 @@ def order(path: Path, words: str) -> list[str]:
     return lines
 
 
+def backup(path: Path) -> Iterator[bytes]:
+    """The file of the journal of the daemon at the console socket `path`, in pieces.
+
+    Raises PychatError with the daemon's words when it refuses, and what `ask` raises.
+    """
+    from pychat_client.protocol import wire
+
+    for frame in ask(path, wire.Backup()):
+        match frame:
+            case wire.Backup(piece):
+                yield _decoded(path, piece)
+            case wire.Error(_, why):
+                raise PychatError(printable(why))
+            case _:
+                pass
+
+
+def _decoded(path: Path, piece: str) -> bytes:
+    try:
+        return base64.b64decode(piece, validate=True)
+    except ValueError:
+        raise _no_answer(path, "it does not answer as a pychatd does") from None
+
+
 def ask(path: Path, question: wire.Frame, deadline: float | None = None) -> Iterator[wire.Frame]:
     """The frames (at least one) with which the daemon at the console socket `path` answers a question.
 
@@ -101,7 +126,7 @@ def ask(path: Path, question: wire.Frame, deadline: float | None = None) -> Iter
 
 
 def _no_answer(path: Path, why: str) -> TransportError:
-    return TransportError(f"The daemon at {path} did not complete its answer: {why}.")
+    return TransportError(f"The daemon at {path} did not complete its answer: {why.rstrip('.')}.")
 
 
 def answers(path: Path) -> bool:

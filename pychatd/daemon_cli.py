@@ -112,6 +112,11 @@ def _add_administration(commands: Any) -> None:
     reload = add("reload", administer.reload, "let a daemon read its configuration again; fail if it is wrong")
     reload.add_argument("port", metavar="PORT", help="the port of the service")
     _add_runtime_option(reload)
+    backup = add("backup", administer.backup, "write a copy of the journal to stdout, also while the service runs")
+    backup.add_argument("port", metavar="PORT", nargs="?", help="the port of the service")
+    backup.add_argument("--check", metavar="FILE", type=directories.absolute, help="only check the copy FILE")
+    _add_state_option(backup)
+    _add_runtime_option(backup)
     config = add("config", _config, "print the settings that apply to a service, or to all services")
     config.add_argument("--check", action="store_true", help="try the key and the list of callers, too")
     _add_service_options(config, port="?")
@@ -133,14 +138,18 @@ def _add_service_options(parser: argparse.ArgumentParser, port: str | None = Non
     )
     parser.add_argument("--handle", metavar="NAME", help="the operator's handle, unless the console sets one")
     parser.add_argument("--turns", choices=("alternate", "free"), help="take turns (default), or send at any time")
+    _add_state_option(parser)
+    parser.add_argument("--syslog", metavar="SOCKET", help="the socket of the system log (default: /dev/log)")
+    _add_runtime_option(parser)
+
+
+def _add_state_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-directory",
         metavar="DIR",
         type=directories.absolute,
         help="directory of the journals; a service uses DIR/PORT",
     )
-    parser.add_argument("--syslog", metavar="SOCKET", help="the socket of the system log (default: /dev/log)")
-    _add_runtime_option(parser)
 
 
 def _add_runtime_option(parser: argparse.ArgumentParser) -> None:

@@ -306,6 +306,17 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """Console socket only: asks for the file of the journal. The answer is lines with the bytes of the file, in
+    base64, and then a ready, or an error."""
+
+    piece: str = ""
+
+    def __str__(self) -> str:
+        return f"\\backup {self.piece}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """Console socket only: what an administrator wants done, such as `block 192.0.2.9`.
 
@@ -392,6 +403,7 @@ Frame = (
     | History
     | Rejected
     | Status
+    | Backup
     | Order
     | Away
     | Here
@@ -415,6 +427,7 @@ READERS: dict[str, Callable[[str], Frame]] = {
     "notice": Notice,
     "history": History.parse,
     "status": Status,
+    "backup": Backup,
     "order": Order,
     "away": Away.parse,
     "here": Here.parse,

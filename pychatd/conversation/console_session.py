@@ -17,6 +17,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, looks_like, printable
 from pychat_client.transport.connection import CloseReason, Connection
+from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
@@ -144,6 +145,8 @@ class ConsoleSession(EndpointSession):
                 self.connection.close([wire.Status(self._status())])
             case wire.Order(words):
                 self.connection.close(self._answer(words))
+            case wire.Backup():
+                self._send_backup()
             case wire.History(since):
                 log.info("console: %s reads the history", self.user)
                 switchboard = self._switchboard
@@ -152,6 +155,19 @@ class ConsoleSession(EndpointSession):
                 )
             case _:
                 self._attach(self._check_hello(frame, wire.VERSION))
+
+    def _send_backup(self) -> None:
+        """Raises JournalError."""
+        log.info("console: %s makes a backup", self.user)
+        switchboard = self._switchboard
+        try:
+            sender = BackupSender(switchboard.journal, self.connection, switchboard.journal_failed)
+        except JournalError:
+            raise
+        except PychatError as error:
+            self.connection.close([wire.Error("order", str(error))])
+        else:
+            self.connection.owner = sender
 
     def _answer(self, words: str) -> list[wire.Frame]:
         """Does what an order says; the whole answer. Raises JournalError."""

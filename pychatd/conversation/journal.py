@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychatd.conversation.journal_copy import CopyError, JournalCopy
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
 
 log = logging.getLogger("pychatd")
@@ -122,6 +123,8 @@ class Journal:
         self._path = path
         self._full = full
         self._connection: sqlite3.Connection | None = None
+        self._descriptor: int | None = None  # of the same file; it is opened for the first copy
+        self._copy: JournalCopy | None = None  # that is being made
         try:
             self._one("id = 0")
         except JournalDamagedError as damage:
@@ -129,9 +132,36 @@ class Journal:
             self._one("id = 0")
 
     def close(self) -> None:
+        if self._copy is not None:
+            self._copy.lose()
+            self._copy = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._descriptor is not None:  # not earlier: that would end SQLite's lock
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    # -------------------------------------------------------------- copying
+
+    def begin_copy(self) -> JournalCopy:
+        """A copy of the file as it is now, to be ended with `end_copy`. Raises CopyError if one is being made,
+        and JournalError."""
+        if self._copy is not None:
+            raise CopyError("Another backup of this service is being made: try again later.")
+        with self._translate_errors():
+            db = self._db
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._copy = JournalCopy(db, self._path, self._descriptor)
+        return self._copy
+
+    def end_copy(self, copy: JournalCopy) -> None:
+        """Raises JournalError."""
+        if copy is self._copy:
+            self._copy = None
+            with self._translate_errors():
+                copy.end()
 
     # -------------------------------------------------------------- writing
 
@@ -227,7 +257,10 @@ class Journal:
         ).rowcount
 
     def _empty_wal(self) -> None:
-        """Empties the write-ahead log, which still has the text that was removed."""
+        """Empties the write-ahead log, which still has the text that was removed; or else the end of the copy
+        does."""
+        if self._copy is not None:
+            return
         with self._translate_errors():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

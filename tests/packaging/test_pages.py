@@ -168,7 +168,7 @@ def test_signals_are_those_that_the_daemon_handles() -> None:
 def test_the_examples_are_commands_of_the_program(program: str) -> None:
     shown = re.findall(r"^\.Dl (.*)$", section(text(program), "EXAMPLES"), re.MULTILINE)
     for line in shown:
-        for part in line.replace("\\e", "\\").split("|"):
+        for part in line.replace("\\e", "\\").partition(" >")[0].split("|"):
             words = shlex.split(part)
             if words[0] in PAGES:
                 parse(words)  # exits with a message if it is wrong

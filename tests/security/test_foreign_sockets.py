@@ -218,3 +218,24 @@ def test_a_service_that_hangs_hides_no_other_one(service: Service, tmp_path: Pat
             os.kill(one.pid(), signal.SIGCONT)
         for other in others:
             other.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"\\backup ...\n\\ready\n", b"\\backup QUJD\n", b"\\error order \\e[2J\n", b"", b"\xff" * 9000]
+)
+def test_a_foreign_backup_or_order_fails_with_a_sentence(
+    foreign: Callable[[Answer], Path], idle_service: Service, answer: bytes
+) -> None:
+    def speak(sock: socket.socket) -> None:
+        sock.recv(4096)
+        sock.sendall(answer)
+
+    foreign(speak)
+    for command in ("backup", "reload"):
+        if command == "reload" and b"ready" in answer:
+            continue
+        result = idle_service.pychatd(command)
+        assert result.returncode == 1
+        assert result.stderr.startswith("pychatd: ")
+        is_readable(result.stderr)
+        assert "\x1b" not in result.stderr

@@ -1,6 +1,6 @@
 # Completion of pychatd(8) for fish: commands, options, and the ports of the services that run.
 
-set -l commands start run fingerprint stop status reload config
+set -l commands start run fingerprint stop status reload config backup
 set -l none "not __fish_seen_subcommand_from $commands"
 set -l service '__fish_seen_subcommand_from start run fingerprint config'
 set -l state (set -q XDG_STATE_HOME; and echo $XDG_STATE_HOME; or echo $HOME/.local/state)
@@ -15,15 +15,17 @@ complete -c pychatd -n $none -a fingerprint -d 'Print the key that callers see'
 complete -c pychatd -n $none -a stop -d 'Stop a daemon'
 complete -c pychatd -n $none -a status -d 'Print which services run'
 complete -c pychatd -n $none -a reload -d 'Let a daemon read its configuration again'
+complete -c pychatd -n $none -a backup -d 'Write a copy of the journal to stdout'
 complete -c pychatd -n $none -a config -d 'Print the settings that apply'
-complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config' -a $ports
+complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config backup' -a $ports
 complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Exit after this many seconds without connections'
 complete -c pychatd -n '__fish_seen_subcommand_from config' -l check -d 'Try the key and the list of callers'
+complete -c pychatd -n '__fish_seen_subcommand_from backup' -l check -r -F -d 'Check this copy'
 complete -c pychatd -n $service -l config -r -F -d 'Configuration file'
 complete -c pychatd -n $service -l listen -x -d 'Listen only on this address'
 complete -c pychatd -n $service -l handle -x -d "The operator's handle"
 complete -c pychatd -n $service -l turns -x -a 'alternate free' -d 'Take turns, or send at any time'
-complete -c pychatd -n $service -l state-directory -x -a '(__fish_complete_directories)' -d 'Where the journals are'
+complete -c pychatd -n '__fish_seen_subcommand_from start run fingerprint config backup' -l state-directory -x -a '(__fish_complete_directories)' -d 'Where the journals are'
 complete -c pychatd -n $service -l syslog -r -F -d 'The socket of the system log'
 complete -c pychatd -n "__fish_seen_subcommand_from $commands" -l runtime-directory -x \
     -a '(__fish_complete_directories)' -d 'Where pidfiles and console sockets are'

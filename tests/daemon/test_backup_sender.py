@@ -1,0 +1,117 @@
+"""A backup over the console socket: one at a time, for readers that read, and never a part of the journal."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from pychat_client.protocol.turns import Role
+from pychatd.conversation import backup_sender, journal_copy
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.journal_copy import CopyError
+from tests.support.in_process import InProcessService, with_service
+from tests.support.raw_ends import AsyncEnd
+
+
+async def asked(service: InProcessService) -> AsyncEnd:
+    reader = await service.connect(service.console_session())
+    await reader.say("\\backup")
+    return reader
+
+
+async def answer(reader: AsyncEnd) -> tuple[bytes, str]:
+    """The bytes that a backup has sent, and its last line."""
+    data = b""
+    while (line := await reader.hear()).startswith("\\backup "):
+        data += base64.b64decode(line.removeprefix("\\backup "), validate=True)
+    return data, line
+
+
+@with_service(turns="free")
+async def test_all_of_the_file_is_sent(service: InProcessService) -> None:
+    service.fill(Role.PEER, ["x" * 500] * 5000)
+    data, last = await answer(await asked(service))
+    assert last == "\\ready"
+    assert data == service.file.read_bytes()
+    assert len(data) > 2_500_000
+
+
+@with_service(turns="free")
+async def test_two_backups_at_a_time_are_too_many(service: InProcessService) -> None:
+    service.fill(Role.PEER, ["x" * 500] * 5000)
+    first = await asked(service)
+    assert (await first.hear()).startswith("\\backup ")
+    _, refused = await answer(await asked(service))
+    assert refused == "\\error order Another backup of this service is being made: try again later."
+    assert (await answer(first))[1] == "\\ready"
+    assert (await answer(await asked(service)))[1] == "\\ready"
+
+
+@with_service(turns="free")
+async def test_a_reader_that_takes_nothing_is_dropped(service: InProcessService) -> None:
+    service.fill(Role.PEER, ["x" * 500] * 5000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backup_sender, "STALL_SECONDS", 0.05)
+        reader = await asked(service)
+        await service.closed(reader)
+    assert (await answer(await asked(service)))[1] == "\\ready"
+
+
+@with_service(turns="free")
+async def test_a_reader_that_leaves_holds_nothing(service: InProcessService) -> None:
+    service.fill(Role.PEER, ["x" * 500] * 5000)
+    reader = await asked(service)
+    await reader.hear()
+    await service.lose(reader)
+    assert (await answer(await asked(service)))[1] == "\\ready"
+
+
+@with_service(turns="free")
+async def test_a_journal_that_fails_fails_the_backup(service: InProcessService) -> None:
+    """The file changes when the journal is opened again: no part of another moment is sent."""
+    service.fill(Role.PEER, ["x" * 500] * 5000)
+    reader = await asked(service)
+    await reader.hear()
+    service.journal.close()
+    assert service.journal.running() is not None
+    _, last = await answer(reader)
+    assert last == "\\error order The journal failed during the backup: try again."
+
+
+@with_service(turns="free")
+async def test_a_backup_ends_when_too_much_comes_meanwhile(service: InProcessService) -> None:
+    conversation = service.fill(Role.PEER, ["x" * 500] * 5000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal_copy, "WAL_MAX", 10_000)
+        reader = await asked(service)
+        await reader.hear()
+        service.journal.forget_text(conversation, Role.PEER, 500)
+        _, last = await answer(reader)
+    assert last.startswith("\\error order The backup was too slow")
+
+
+@with_service(keep="none", turns="free")
+async def test_what_is_forgotten_during_a_backup_does_not_stay(service: InProcessService) -> None:
+    conversation = service.fill(Role.PEER, ["a secret"])
+    copy = service.journal.begin_copy()
+    service.journal.forget_text(conversation, Role.PEER, 2)
+    service.journal.end_copy(copy)
+    files = [service.file, service.file.with_name("journal.db-wal")]
+    assert not [file for file in files if b"a secret" in file.read_bytes()]
+
+
+def test_the_file_does_not_change_while_it_is_copied(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", full=False)
+    copy = journal.begin_copy()
+    before = copy.read(0, 1 << 20)
+    for _ in range(3):
+        journal._db.execute("CREATE TABLE IF NOT EXISTS filler (data BLOB)")
+        journal._db.execute("INSERT INTO filler VALUES (zeroblob(6000000))")
+    assert copy.read(0, 1 << 20) == before
+    journal.end_copy(copy)
+    assert (tmp_path / "journal.db-wal").stat().st_size == 0
+    with pytest.raises(CopyError):
+        copy.read(0, 1)
+    journal.close()
