@@ -104,6 +104,22 @@ def _write_all(pieces: Iterator[bytes]) -> None:
 # ------------------------------------------------------------------ orders
 
 
+def block(args: argparse.Namespace) -> int:
+    return _order(args, f"block {args.who}")
+
+
+def blocked(args: argparse.Namespace) -> int:
+    return _order(args, "blocked")
+
+
+def unblock(args: argparse.Namespace) -> int:
+    return _order(args, f"unblock {args.who}")
+
+
+def forget(args: argparse.Namespace) -> int:
+    return _order(args, f"forget {args.number}")
+
+
 def _order(args: argparse.Namespace, words: str) -> int:
     """Gives an order to the daemon that is meant, and prints its answer. Raises PychatError."""
     lines = control.order(_socket(args), words)

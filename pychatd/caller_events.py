@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that name its network: one host can use all addresses below it."""
@@ -18,6 +18,7 @@ log = logging.getLogger("pychatd")
 class Event(Enum):
     """Why a caller did not get in, or did not stay; the value is PYCHAT_EVENT in systemd's journal."""
 
+    BLOCKED = "blocked"  # the operator has blocked it
     BUSY = "busy"  # somebody else has the seat
     CERTIFICATE = "certificate"  # none, or not one of the list
     CROWDED = "crowded"  # too many connections
@@ -45,9 +46,13 @@ def host_of(address: str) -> str:
 
 def network_of(host: str) -> str:
     """What counts as one address: an IPv4 address, also in its IPv6 form, or an IPv6 network."""
-    address = ip_address(host.partition("%")[0])
+    address = address_of(host)
     if isinstance(address, IPv4Address):
         return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
     return str(ip_network((address, IPV6_PREFIX), strict=False))
+
+
+def address_of(host: str) -> IPv4Address | IPv6Address:
+    """The address itself, without a zone; an IPv4 address also where it is in its IPv6 form."""
+    address = ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

@@ -109,9 +109,21 @@ def _add_administration(commands: Any) -> None:
         sub.set_defaults(command=command)
         return sub  # type: ignore[no-any-return]
 
-    reload = add("reload", administer.reload, "let a daemon read its configuration again; fail if it is wrong")
-    reload.add_argument("port", metavar="PORT", help="the port of the service")
-    _add_runtime_option(reload)
+    for name, command, words in (
+        ("reload", administer.reload, "let a daemon read its configuration again; fail if it is wrong"),
+        ("block", administer.block, "refuse a caller from now on"),
+        ("blocked", administer.blocked, "list the blocked callers"),
+        ("unblock", administer.unblock, "let a blocked caller call again"),
+        ("forget", administer.forget, "remove a conversation that is over from the journal"),
+    ):
+        sub = add(name, command, words)
+        sub.add_argument("port", metavar="PORT", help="the port of the service")
+        _add_runtime_option(sub)
+        if command in (administer.block, administer.unblock):
+            sub.add_argument("who", metavar="WHO", help="an address or network, a key or a handle")
+    sub.add_argument(
+        "number", metavar="CONVERSATION", help="its number, as in the console or with --history --json"
+    )
     backup = add("backup", administer.backup, "write a copy of the journal to stdout, also while the service runs")
     backup.add_argument("port", metavar="PORT", nargs="?", help="the port of the service")
     backup.add_argument("--check", metavar="FILE", type=directories.absolute, help="only check the copy FILE")

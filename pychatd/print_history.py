@@ -21,8 +21,10 @@ from pychatd.control import ask
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def print_history(path: Path, since: str | None, pattern: str | None, *, as_json: bool) -> ExitStatus:
-    """Prints the messages of all conversations.
+def print_history(
+    path: Path, since: str | None, pattern: str | None, number: int | None, *, as_json: bool
+) -> ExitStatus:
+    """Prints the messages of all conversations, or of conversation `number`.
 
     Raises UsageError for an invalid time or pattern, and what control.ask raises.
     """
@@ -30,7 +32,7 @@ def print_history(path: Path, since: str | None, pattern: str | None, *, as_json
     wanted = _pattern(pattern or "")
     lay_out = _object if as_json else _message
     try:
-        for peer, at, frame in _entries(ask(path, wire.History(start))):
+        for peer, at, frame in _entries(ask(path, wire.History(start, number))):
             if isinstance(frame, wire.Message):
                 if wanted.search(frame.text):
                     print(lay_out(peer, at, frame))

@@ -70,6 +70,10 @@ class Settings:
         return self.state / "journal.db"
 
     @property
+    def blocklist(self) -> Path:
+        return self.state / "blocked"
+
+    @property
     def identity(self) -> Path:
         """The PEM file with the certificate that callers see."""
         return self.certificate or self.state / "identity.pem"

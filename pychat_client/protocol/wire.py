@@ -266,14 +266,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Console socket only: asks for what the journal has of all conversations, since a time or from the start.
+    """Console socket only: asks for what the journal has, of all conversations or one, since a time or not.
 
     The daemon answers with a `\\peer` line, the messages with their times, and a `\\quit` if it is over, for each.
     """
 
     since: datetime | None = None
+    conversation: int | None = None
 
-    KEYS: ClassVar[grammar.Keys] = {"since": grammar.time}
+    KEYS: ClassVar[grammar.Keys] = {"since": grammar.time, "conversation": grammar.number}
 
     def __str__(self) -> str:
         return f"\\history{grammar.write_keys(self)}"

@@ -248,7 +248,26 @@ class Session:
         ]
         if not self.endpoint.classic:
             table.append(Command("detach", "leave; the conversation stays open", lambda _: self.detach()))
+        if not self._is_caller:
+            table += [
+                Command(
+                    "unread",
+                    "list the conversations that you have not read; with a number, show one",
+                    lambda words: self._order("unread", words),
+                ),
+                Command(
+                    "block",
+                    "end the conversation and refuse the caller's calls; or name an address, a key or a handle",
+                    lambda words: self._order("block", words),
+                ),
+            ]
         return table
+
+    def _order(self, verb: str, words: str) -> None:
+        """Orders something of the daemon, which answers with notices. Raises NotAllowedError."""
+        if not self._supervisor.is_live:
+            raise NotAllowedError("There is no connection to the daemon now. Try again when it is back.")
+        self._supervisor.send([wire.Order(f"{verb} {words}".strip())])
 
     def recall(self) -> None:
         """Takes the newest held message back into the line, or else the newest one that was given back. Raises

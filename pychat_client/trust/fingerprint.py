@@ -11,7 +11,12 @@ from pychat_client.text import printable
 
 def fingerprint(der: bytes) -> str:
     """The fingerprint of a certificate, in the form of ssh: `SHA256:` and base64 without padding."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
+    return of_digest(hashlib.sha256(der).digest())
+
+
+def of_digest(digest: bytes) -> str:
+    """The same from the SHA-256 of the DER form."""
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def safety_number(fingerprint: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 
-from pychat_client.errors import MessageError, ProtocolError, PychatError
+from pychat_client.errors import MessageError, ProtocolError, PychatError, UsageError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, looks_like, printable
@@ -22,10 +22,15 @@ from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
 from pychatd.conversation.model import TEXT_REMOVED, Conversation, Entry, JournalError
+from pychatd.conversation.orders import number_of
+from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
 from pychatd.conversation.switchboard import Switchboard
 
 HELLO_SECONDS = 10.0
 """Time for a console's first line: the programs are on this host, and send it at once."""
+
+UNREAD_SHOWN = 10
+"""Unread conversations that a console is sent whole when it attaches; it can ask for the older ones."""
 
 log = logging.getLogger("pychatd")
 
@@ -147,11 +152,11 @@ class ConsoleSession(EndpointSession):
                 self.connection.close(self._answer(words))
             case wire.Backup():
                 self._send_backup()
-            case wire.History(since):
+            case wire.History(since, number):
                 log.info("console: %s reads the history", self.user)
                 switchboard = self._switchboard
                 self.connection.owner = HistoryReader(
-                    switchboard.journal, self.connection, since, switchboard.journal_failed
+                    switchboard.journal, self.connection, since, number, switchboard.journal_failed
                 )
             case _:
                 self._attach(self._check_hello(frame, wire.VERSION))
@@ -171,13 +176,17 @@ class ConsoleSession(EndpointSession):
 
     def _answer(self, words: str) -> list[wire.Frame]:
         """Does what an order says; the whole answer. Raises JournalError."""
-        log.info("console: %s orders: %s", self.user, printable(words))
         try:
-            return [*map(wire.Notice, self._obey(words)), wire.Ready()]
+            return [*map(wire.Notice, self._carry_out(words)), wire.Ready()]
         except JournalError:
             raise
         except PychatError as error:
             return [wire.Error("order", str(error))]
+
+    def _carry_out(self, words: str) -> list[str]:
+        """Does what an order says; the lines of the answer. Raises PychatError."""
+        log.info("console: %s orders: %s", self.user, printable(words))
+        return self._obey(words)
 
     def _attach(self, hello: wire.Hello) -> None:
         switchboard = self._switchboard
@@ -196,6 +205,7 @@ class ConsoleSession(EndpointSession):
         switchboard.attach(self, handle)
         keep, key = switchboard.settings.keep, switchboard.fingerprint
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
+        self._leave_out_older()
         if (known := self._known_to(hello)) is not None:
             self._go_on(known, hello)
         self.send_backlog()
@@ -208,6 +218,12 @@ class ConsoleSession(EndpointSession):
             self._begin(conversation, 0, 0)
         else:
             self._begin(conversation, got, sent, hello.after)
+    def _leave_out_older(self) -> None:
+        """Begins with the newest unread conversations: nobody reads hundreds of them at once."""
+        if older := self._switchboard.journal.unread(UNSEEN_CONVERSATIONS_MAX, skip=UNREAD_SHOWN):
+            self._cursor = Cursor(older[0].number)
+            words = f"{len(older)} older conversations are unread. \\unread lists them; \\unread NUMBER shows one."
+            self.connection.send([wire.Notice(words)])
 
     def _known_to(self, hello: wire.Hello) -> Conversation | None:
         """The conversation that a console which comes back was in."""
@@ -305,6 +321,31 @@ class ConsoleSession(EndpointSession):
         if self._switchboard.operator is self:
             self._switchboard.operator_says(self, messages)
 
+    def _lines_for(self, words: str) -> list[str]:
+        """What the attached console is shown for an order. Raises JournalError."""
+        try:
+            verb, _, number = words.partition(" ")
+            if verb == "unread" and number:
+                self._open_unread(number_of(number))
+                return []
+            return self._carry_out(words)
+        except JournalError:
+            raise
+        except PychatError as error:
+            return [str(error)]
+
+    def _open_unread(self, number: int) -> None:
+        """Sends an unread conversation. Raises UsageError if that cannot be done now."""
+        conversation = self._switchboard.journal.by_id(number)
+        if conversation is None or conversation.ended is None or not conversation.unread(Role.PEER):
+            raise UsageError(f"There is no unread conversation {number}. \\unread lists them.")
+        if self._cursor.conversation is not None:
+            port = self._switchboard.settings.port
+            words = f"'pychatd-console {port} --history --conversation {number}' shows it meanwhile."
+            raise UsageError(f"Another conversation is open here. {words}")
+        self._begin(conversation, conversation.shown[Role.OPERATOR], conversation.turn_state.operator)
+        self.send_backlog()
+
     def _is_for_running(self) -> bool:
         """Whether what the console sends is for the running conversation."""
         return self._switchboard.conversation is not None and self._switchboard.conversation.id == self.number
@@ -313,6 +354,8 @@ class ConsoleSession(EndpointSession):
         match frame:
             case wire.Ack(count):
                 self._on_ack(count)
+            case wire.Order(words):
+                self.connection.send([wire.Notice(line) for line in self._lines_for(words)])
             case wire.Quit(reason):
                 if self._is_for_running():
                     self._switchboard.end_conversation(reason, Role.OPERATOR)

@@ -14,7 +14,7 @@ _NEVER = sys.maxsize  # behind every message
 class Cursor(NamedTuple):
     """A place in the journal, read forward: one conversation after the other, each from its first message.
 
-    previous: the number of the conversation that was sent before
+    previous: the highest number of a conversation that was sent before
     conversation: the one that is being sent; None between two
     seq: how many of its messages, of both sides, have been sent or left out
     peer_offset, operator_offset: the first messages of each side, which are not repeated
@@ -76,9 +76,9 @@ class Cursor(NamedTuple):
         )
 
     def finish(self) -> Cursor:
-        """The place behind the conversation."""
+        """The place behind all that were sent: the last one may have been an older one."""
         assert self.conversation is not None
-        return Cursor(self.conversation.id)
+        return Cursor(max(self.previous, self.conversation.id))
 
     def repeats(self, entry: Entry) -> bool:
         """Whether the daemon sends the console a message: it neither has it, nor has sent it since."""

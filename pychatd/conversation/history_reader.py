@@ -25,15 +25,17 @@ class HistoryReader:
         journal: Journal,
         connection: Connection,
         since: datetime | None,
+        number: int | None,
         on_failure: Callable[[JournalError], None],
     ) -> None:
-        """since: leaves out the messages before it; None for all messages."""
+        """since: leaves out the messages before it; None for all messages. number: only this conversation."""
         self._journal = journal
         self._connection = connection
         self._since = since or datetime.fromtimestamp(0, UTC)
         self._on_failure = on_failure
         self._conversation: Conversation | None = None  # the one that is being sent
-        self._previous = 0  # the number of the conversation that was begun last
+        self._only = number
+        self._previous = 0 if number is None else number - 1  # the number of the conversation that was begun last
         self._seq = 0
         self._deadline: asyncio.TimerHandle | None = None
         self.resume_writing(connection)
@@ -67,7 +69,7 @@ class HistoryReader:
         conversation = self._conversation
         if conversation is None:
             conversation = self._journal.next_since(self._previous, self._since)
-            if conversation is None:
+            if conversation is None or self._only not in (None, conversation.id):
                 self._connection.close([wire.Ready()], seconds=READ_SECONDS)
                 return False
             self._conversation, self._previous, self._seq = conversation, conversation.id, 0

@@ -18,7 +18,14 @@ from pathlib import Path
 
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychatd.conversation.journal_copy import CopyError, JournalCopy
-from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
+from pychatd.conversation.model import (
+    Conversation,
+    Entry,
+    JournalDamagedError,
+    JournalError,
+    Unread,
+    hash_token,
+)
 
 log = logging.getLogger("pychatd")
 
@@ -229,16 +236,30 @@ class Journal:
         removed, room = 0, PIECE
         with self._transaction():
             while room > 0 and (number := self._old(before)) is not None:
-                deleted = self._delete_messages(number, room)
-                if deleted < room:
-                    self._db.execute("DELETE FROM conversation WHERE id = ?", (number,))
-                    removed += 1
-                else:  # nobody resumes what is there in part
-                    self._db.execute("UPDATE conversation SET token = NULL WHERE id = ?", (number,))
+                deleted = self._delete_piece(number, room)
+                removed += deleted < room
                 room -= deleted + 1
         if room < PIECE:
             self._empty_wal()
         return removed, room <= 0
+
+    def remove(self, number: int) -> bool:
+        """Removes what is left of a conversation that is over: the next piece. Returns whether there is more.
+        Raises JournalError."""
+        with self._transaction():
+            more = self._delete_piece(number, PIECE) == PIECE
+        if not more:
+            self._empty_wal()
+        return more
+
+    def _delete_piece(self, number: int, room: int) -> int:
+        """Deletes up to `room` messages of a conversation, and itself if these were fewer. Returns how many."""
+        deleted = self._delete_messages(number, room)
+        if deleted < room:
+            self._db.execute("DELETE FROM conversation WHERE id = ?", (number,))
+        else:  # nobody resumes what is there in part
+            self._db.execute("UPDATE conversation SET token = NULL WHERE id = ?", (number,))
+        return deleted
 
     def _old(self, before: datetime) -> int | None:
         """A conversation that ended before a time, and of which each side has seen all."""
@@ -281,6 +302,21 @@ class Journal:
         """The first conversation after number `after` that has something new for the operator: it is running,
         or no console has shown all of the peer's messages."""
         return self._one(f"id > ? AND {_UNSEEN} ORDER BY id LIMIT 1", after, index="conversation_unseen")
+
+    def unread(self, limit: int, skip: int = 0) -> list[Unread]:
+        """The conversations that are over and that no console has shown whole, the newest first, without the first
+        `skip`."""
+        with self._translate_errors():
+            rows = self._db.execute(
+                "SELECT id, handle, address, ended, peer_count - operator_shown"  # noqa: S608 -- constants only
+                f" FROM conversation INDEXED BY conversation_unseen WHERE {_UNSEEN} AND ended IS NOT NULL"
+                " ORDER BY id DESC LIMIT ? OFFSET ?",
+                (limit, skip),
+            ).fetchall()
+        return [
+            Unread(number, handle, address, _datetime(ended), count)
+            for number, handle, address, ended, count in rows
+        ]
 
     def unseen(self, limit: int) -> tuple[int, int]:
         """How many conversations have something new for the operator, counted up to `limit`; and how many messages

@@ -86,6 +86,16 @@ class Entry(NamedTuple):
         return cls(role, turn_state.peer + turn_state.operator, n, message.handle, message.text, now, console)
 
 
+class Unread(NamedTuple):
+    """A conversation that is over, and of which the operator has not seen so many messages."""
+
+    number: int
+    handle: str
+    address: str
+    ended: datetime
+    messages: int
+
+
 @dataclass(slots=True)
 class Conversation:
     """One conversation and its counts. `id` is 0 until the first message is stored."""

@@ -1,4 +1,4 @@
-"""What an administrator can order of a running service, over the console socket: `pychatd reload` and others.
+"""What an administrator can order of a running service, over the console socket: `pychatd block` and others.
 
 Anybody who may use the console may give orders. An order is a verb and words; its answer is lines for people.
 """
@@ -9,6 +9,12 @@ from collections.abc import Callable
 
 from pychat_client.errors import UsageError
 from pychat_client.text import printable
+from pychatd.conversation import blocklist
+from pychatd.conversation.model import Unread
+from pychatd.conversation.switchboard import Switchboard
+
+LISTED_MAX = 50
+"""Conversations in a list of unread ones: two windows full."""
 
 Order = Callable[[str], list[str]]
 """Does it, with the words behind the verb, and returns the lines of the answer. Raises PychatError."""
@@ -17,9 +23,18 @@ Order = Callable[[str], list[str]]
 class Orders:
     """All orders of one service."""
 
-    def __init__(self, reload: Callable[[], list[str]]) -> None:
+    def __init__(self, switchboard: Switchboard, reload: Callable[[], list[str]]) -> None:
         """reload: reads the configuration again; returns what has to be told."""
-        self._table: dict[str, Order] = {"reload": lambda _: reload()}
+        self._switchboard = switchboard
+        self._blocklist = switchboard.blocklist
+        self._table: dict[str, Order] = {
+            "reload": lambda _: reload(),
+            "block": self._block,
+            "unblock": self._unblock,
+            "blocked": lambda _: self._blocklist.words,
+            "forget": self._forget,
+            "unread": lambda _: self._unread(),
+        }
 
     def obey(self, words: str) -> list[str]:
         """Does what `words` say; returns the lines of the answer. Raises PychatError."""
@@ -27,4 +42,55 @@ class Orders:
         order = self._table.get(verb)
         if order is None:
             raise UsageError(f"This daemon does not know '{printable(verb[:20])}': restart it after an upgrade.")
-        return order(rest)
+        return order(rest.strip())
+
+    def _block(self, word: str) -> list[str]:
+        """Without a word, blocks the present caller."""
+        word = blocklist.parse(word) if word else self._caller()
+        self._blocklist.add(word)
+        lines = [
+            f"{word} is blocked. 'pychatd unblock {self._switchboard.settings.port} {word}' lets it call again."
+        ]
+        if self._switchboard.put_out_blocked():
+            lines.append("The conversation is over.")
+        return lines
+
+    def _caller(self) -> str:
+        conversation = self._switchboard.conversation
+        if conversation is None:
+            raise UsageError("Nobody is talking now: name an address, a key or a handle.")
+        return blocklist.of_caller(conversation.address, conversation.certificate_hash)
+
+    def _unblock(self, word: str) -> list[str]:
+        self._blocklist.remove(blocklist.parse(word))
+        return []
+
+    def _forget(self, word: str) -> list[str]:
+        running = self._switchboard.conversation
+        number = number_of(word)
+        if running is not None and running.id == number:
+            raise UsageError(f"Conversation {number} is going on: end it first.")
+        if self._switchboard.journal.by_id(number) is None:
+            raise UsageError(f"There is no conversation {number}. 'pychatd-console --history' shows the numbers.")
+        self._switchboard.remove(number)
+        return []
+
+    def _unread(self) -> list[str]:
+        found = self._switchboard.journal.unread(LISTED_MAX + 1)
+        lines = [_line(unread) for unread in found[:LISTED_MAX]]
+        if len(found) > LISTED_MAX:
+            lines.append(f"There are older ones: read or forget some of these {LISTED_MAX}, and ask again.")
+        return lines or ["No conversation is unread."]
+
+
+def number_of(word: str) -> int:
+    """The number of a conversation. Raises UsageError."""
+    if not (word.isascii() and word.isdigit() and len(word) <= 18):
+        raise UsageError(f"'{printable(word[:80])}' is not the number of a conversation.")
+    return int(word)
+
+
+def _line(unread: Unread) -> str:
+    count = "1 message" if unread.messages == 1 else f"{unread.messages} messages"
+    who = f"{printable(unread.handle)} from {printable(unread.address)}"
+    return f"{unread.number}: {who}, {unread.ended:%Y-%m-%d %H:%M} UTC, {count}"

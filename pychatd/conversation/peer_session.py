@@ -243,6 +243,10 @@ class PeerSession(EndpointSession):
         self._note(Event.BUSY, "refused, somebody else is talking or may come back")
         self._reject(wire.Busy(busy_words(self._switchboard.settings.grace)))
 
+    def reject_blocked(self) -> None:
+        self._note(Event.BLOCKED, "refused, the operator has blocked it")
+        self._reject(wire.Error("blocked", "The operator has blocked you here."))
+
     def close_displaced(self) -> None:
         self._reject(wire.Error("displaced", "A newer connection has taken over this conversation."))
 
@@ -265,6 +269,9 @@ class PeerSession(EndpointSession):
             raise ProtocolError("not-authorized", str(error)) from None
         self._cancel_deadline()
         certificate_hash = None if certificate is None else hash_certificate(certificate)
+        if self._switchboard.blocklist.blocks(self.address, hello.handle, certificate_hash):
+            self.reject_blocked()
+            return
         self._switchboard.reload_from_journal()
         if hello.version == wire.VERSION:
             self.connection.start_keepalive()

@@ -66,6 +66,9 @@ class PeerPort(EndPort, Protocol):
     def reject_busy(self) -> None:
         """Somebody else has the seat: tells this caller, and closes."""
 
+    def reject_blocked(self) -> None:
+        """The operator has blocked this caller: tells it, and closes."""
+
     def close_displaced(self) -> None:
         """The same program has called again: tells this older connection, and closes it."""
 

@@ -20,6 +20,7 @@ from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
 from pychat_client.text import printable
 from pychat_client.transport.connection import WriteBatch
+from pychatd.conversation.blocklist import Blocklist
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.journal_health import JournalHealth
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
@@ -34,6 +35,7 @@ FALLBACK_HANDLE = "operator"
 CONNECTION_LOST = "the connection was lost"
 DAEMON_STOPPED = "the daemon was stopped"
 JOURNAL_DAMAGED = "the journal was damaged"
+BLOCKED = "the operator has blocked the caller"
 REPLACED = "no reconnection in time, and somebody else called"
 """Why the service itself ends a conversation. Both users read it behind "The conversation has ended: "."""
 
@@ -68,6 +70,7 @@ class Switchboard:
         self.operator: ConsolePort | None = None  # the attached console
         self.waiting_callers: set[PeerPort] = set()  # they have our hello, and have sent no message yet
         self.started = datetime.now(UTC)
+        self.blocklist = Blocklist(settings.blocklist)
         self.write_batch = WriteBatch()  # of the connections of both sides
         self._seat_kept_until = 0.0  # by the loop's clock
         self._changed = changed
@@ -385,6 +388,19 @@ class Switchboard:
             self.operator.send_presence()
         self._changed()
 
+    def put_out_blocked(self) -> bool:
+        """Ends what callers do who are on the list now. Returns whether that was the conversation. Raises
+        JournalError."""
+        for caller in list(self.waiting_callers):
+            opening = caller.opening
+            if self.blocklist.blocks(opening.address, opening.handle, opening.certificate_hash):
+                caller.reject_blocked()
+        talk = self.conversation
+        blocked = talk is not None and self.blocklist.blocks(talk.address, talk.handle, talk.certificate_hash)
+        if blocked:
+            self.end_conversation(BLOCKED, "a block")
+        return blocked
+
     def attach(self, operator: ConsolePort, handle: str) -> None:
         """A console takes the operator's side. Its user is called `handle`."""
         old, self.operator, self.handle = self.operator, operator, handle
@@ -437,6 +453,10 @@ class Switchboard:
         except JournalError as error:
             self.journal_failed(error)
 
+    def remove(self, number: int) -> None:
+        """Removes a conversation that is over, a piece now and the others later. Raises JournalError."""
+        self._tidying.start(("remove", number), lambda: self.journal.remove(number))
+
     def _forget(self, conversation: Conversation, role: Role) -> None:
         """Removes the texts of `role` that the other side has seen. Raises JournalError."""
         self._tidying.start(
@@ -450,6 +470,10 @@ class Switchboard:
         if settings.handle is not None and settings.handle != self.settings.handle:
             self.handle = settings.handle
         self.settings = settings
+        try:
+            self.put_out_blocked()
+        except JournalError as error:
+            self.journal_failed(error)
         self.prune()
 
     # -------------------------------------------------------------- inside

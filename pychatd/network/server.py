@@ -68,7 +68,7 @@ class Server:
             self._switchboard,
             listeners.console_path,
             partial(status_json, self._switchboard),
-            Orders(self._reload_settings).obey,
+            Orders(self._switchboard, self._reload_settings).obey,
         )
         self._connection_tasks: set[asyncio.Task[None]] = set()
         self._idle_timer: asyncio.TimerHandle | None = None  # runs while there is no connection
@@ -211,6 +211,7 @@ class Server:
         try:
             settings = self._reload()
             identity = load_identity(settings)
+            self._switchboard.blocklist.load()
         except PychatError as error:
             words = f"The configuration was not reloaded: {error}"
             log.error("%s", words)

@@ -164,7 +164,7 @@ class World:
     def _daemons_end(self, switchboard: Switchboard, person: Person) -> PeerSession | ConsoleSession:
         if person.role is Role.OPERATOR:
             status = partial(status_json, switchboard)
-            return ConsoleSession(switchboard, f"{person.name} (pid 7)", status, Orders(lambda: []).obey)
+            return ConsoleSession(switchboard, f"{person.name} (pid 7)", status, Orders(switchboard, list).obey)
         return PeerSession(switchboard, person.name, lambda _: None, secure=True)
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ class InProcessService:
 
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
         self.file = directory / "journal.db"
-        self._settings = Settings(7000, **settings)
+        self._settings = Settings(7000, state=directory, **settings)
         self.connections: list[Connection] = []
         self._raws: list[AsyncEnd] = []
         self._open()
@@ -105,7 +105,7 @@ class InProcessService:
 
     def console_session(self, user: str = "alice") -> ConsoleSession:
         status = partial(status_json, self.switchboard)
-        return ConsoleSession(self.switchboard, user, status, Orders(lambda: []).obey)
+        return ConsoleSession(self.switchboard, user, status, Orders(self.switchboard, list).obey)
 
     async def console(self, words: str = "") -> ConsoleEnd:
         """An attached console that has read its hello, and nothing more."""

@@ -7,6 +7,7 @@ complete -c pychatd-console -f -a $ports
 complete -c pychatd-console -l handle -x -d 'Your handle'
 complete -c pychatd-console -l take-over -d 'Detach the other console, and attach this one'
 complete -c pychatd-console -l runtime-directory -x -a '(__fish_complete_directories)' -d 'Where the console sockets are'
+complete -c pychatd-console -l conversation -x -d 'Only the conversation with this number'
 complete -c pychatd-console -l history -d 'Print all conversations'
 complete -c pychatd-console -l since -x -d 'Only messages since this time'
 complete -c pychatd-console -l grep -x -d 'Only messages that match'

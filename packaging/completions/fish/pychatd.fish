@@ -1,6 +1,6 @@
 # Completion of pychatd(8) for fish: commands, options, and the ports of the services that run.
 
-set -l commands start run fingerprint stop status reload config backup
+set -l commands start run fingerprint stop status reload config backup block blocked unblock forget
 set -l none "not __fish_seen_subcommand_from $commands"
 set -l service '__fish_seen_subcommand_from start run fingerprint config'
 set -l state (set -q XDG_STATE_HOME; and echo $XDG_STATE_HOME; or echo $HOME/.local/state)
@@ -16,8 +16,12 @@ complete -c pychatd -n $none -a stop -d 'Stop a daemon'
 complete -c pychatd -n $none -a status -d 'Print which services run'
 complete -c pychatd -n $none -a reload -d 'Let a daemon read its configuration again'
 complete -c pychatd -n $none -a backup -d 'Write a copy of the journal to stdout'
+complete -c pychatd -n $none -a block -d 'Refuse a caller from now on'
+complete -c pychatd -n $none -a blocked -d 'List the blocked callers'
+complete -c pychatd -n $none -a unblock -d 'Let a blocked caller call again'
+complete -c pychatd -n $none -a forget -d 'Remove a conversation from the journal'
 complete -c pychatd -n $none -a config -d 'Print the settings that apply'
-complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config backup' -a $ports
+complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config backup block blocked unblock forget' -a $ports
 complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Exit after this many seconds without connections'
 complete -c pychatd -n '__fish_seen_subcommand_from config' -l check -d 'Try the key and the list of callers'
 complete -c pychatd -n '__fish_seen_subcommand_from backup' -l check -r -F -d 'Check this copy'

@@ -1,0 +1,108 @@
+"""Which callers an entry of the list stands for, and what the file of the list may be."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pychat_client.errors import PychatError, UsageError
+from pychat_client.trust.fingerprint import fingerprint
+from pychatd.conversation.blocklist import BLOCKED_MAX, Blocklist, of_caller, parse
+
+HASH = hashlib.sha256(b"certificate").digest()
+KEY = fingerprint(b"certificate")
+
+
+@pytest.mark.parametrize(
+    ("word", "entry"),
+    [
+        ("192.0.2.9", "192.0.2.9"),
+        ("192.0.2.9/24", "192.0.2.0/24"),
+        ("::ffff:192.0.2.9", "192.0.2.9"),
+        ("2001:DB8::7", "2001:db8::/64"),
+        ("2001:db8::7/128", "2001:db8::7/128"),
+        ("fe80::1%eth0", "fe80::/64"),
+        (KEY, KEY),
+        (f" {KEY}= ", KEY),
+        ("Mallory", "Mallory"),
+        ("1234", "1234"),
+    ],
+)
+def test_an_entry_has_one_form(word: str, entry: str) -> None:
+    assert parse(word) == entry
+    assert parse(entry) == entry
+
+
+@pytest.mark.parametrize(
+    "word", ["", "a b", "SHA256:short", "much-too-long-a-handle", "a\x1b[2J", "192.0.2.9/99", "a\\b"]
+)
+def test_other_words_are_refused(word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(word)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("word", "address", "handle", "certificate_hash"),
+    [
+        ("192.0.2.9", "192.0.2.9:40000", "Bob", None),
+        ("192.0.2.9", "[::ffff:192.0.2.9]:40000", "Bob", None),
+        ("192.0.2.0/24", "192.0.2.77:1", "Bob", HASH),
+        ("2001:db8::7", "[2001:db8::ffff]:40000", "Bob", None),
+        ("2001:db8::7/128", "[2001:db8::7]:40000", "Bob", None),
+        ("fe80::1", "[fe80::2%eth0]:40000", "Bob", None),
+        ("Mallory", "192.0.2.9:1", "mallory", None),
+        ("Mallory", "192.0.2.9:1", "Ma11ory", None),
+        (KEY, "192.0.2.9:1", "Bob", HASH),
+    ],
+)
+def test_a_caller_is_blocked(
+    tmp_path: Path, word: str, address: str, handle: str, certificate_hash: bytes | None
+) -> None:
+    blocklist = Blocklist(tmp_path / "blocked")
+    assert not blocklist.blocks(address, handle, certificate_hash)
+    blocklist.add(parse(word))
+    assert blocklist.blocks(address, handle, certificate_hash)
+    assert Blocklist(tmp_path / "blocked").blocks(address, handle, certificate_hash)
+    assert not blocklist.blocks("198.51.100.1:1", "Ann", hashlib.sha256(b"other").digest())
+    assert not blocklist.blocks("[2001:db8:1::7]:1", "Ann", None)
+    blocklist.remove(parse(word))
+    assert not Blocklist(tmp_path / "blocked").blocks(address, handle, certificate_hash)
+
+
+def test_of_a_caller_the_key_is_blocked_and_else_the_address() -> None:
+    assert of_caller("192.0.2.9:1", HASH) == KEY
+    assert of_caller("192.0.2.9:1", None) == "192.0.2.9"
+    assert of_caller("[2001:db8::7]:1", None) == "2001:db8::/64"
+
+
+def test_the_file_is_private_and_has_a_line_for_each(tmp_path: Path) -> None:
+    blocklist = Blocklist(tmp_path / "blocked")
+    for word in ("192.0.2.9", "Mallory", "Mallory"):
+        blocklist.add(word)
+    assert (tmp_path / "blocked").read_text() == "192.0.2.9\nMallory\n"
+    assert (tmp_path / "blocked").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("data", [b"a b\n", b"\xff\xfe", b"192.0.2.9\nSHA256:x\n", b"\x1b[2J\n"])
+def test_a_bad_file_is_an_error_and_changes_nothing(tmp_path: Path, data: bytes) -> None:
+    blocklist = Blocklist(tmp_path / "blocked")
+    blocklist.add("Mallory")
+    (tmp_path / "blocked").write_bytes(data)
+    with pytest.raises(PychatError) as caught:
+        blocklist.load()
+    assert str(tmp_path / "blocked") in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert blocklist.words == ["Mallory"]
+
+
+def test_the_list_has_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("".join(f"10.0.{n // 256}.{n % 256}\n" for n in range(BLOCKED_MAX)))
+    blocklist = Blocklist(tmp_path / "blocked")
+    blocklist.add("10.0.0.1")  # it is there
+    with pytest.raises(PychatError, match="block a whole network"):
+        blocklist.add("Mallory")
+    blocklist.remove("10.0.0.1")
+    blocklist.add("Mallory")
