@@ -24,6 +24,8 @@ cat >/etc/systemd/system/pychatd@.service.d/program.conf <<END
 [Service]
 ExecStart=
 ExecStart=/opt/pychat/bin/pychatd run %i
+ExecReload=
+ExecReload=/opt/pychat/bin/pychatd reload --runtime-directory /run/pychatd %i
 END
 systemd-sysusers
 systemctl daemon-reload
