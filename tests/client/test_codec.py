@@ -87,8 +87,10 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Busy: st.builds(wire.Busy, sentences),
     wire.Error: st.builds(wire.Error, codes, sentences),
     wire.Notice: st.builds(wire.Notice, sentences),
-    wire.History: st.builds(wire.History, st.none() | times),
+    wire.History: st.builds(wire.History, st.none() | times, st.none() | st.integers(0, 10**9)),
     wire.Status: st.builds(wire.Status, sentences),
+    wire.Backup: st.builds(wire.Backup, st.from_regex(r"\A[A-Za-z0-9+/]{0,40}={0,2}\Z")),
+    wire.Order: st.builds(wire.Order, sentences),
     wire.Away: st.builds(wire.Away),
     wire.Here: st.builds(
         wire.Here,
