@@ -30,8 +30,8 @@ def reload(args: argparse.Namespace) -> int:
 
 
 def config(chosen: Settings, *, check: bool) -> int:
-    """Prints the settings that apply, as lines of a configuration file. check: loads the key and the list of
-    callers, as the daemon does. Raises UsageError for what it could not use."""
+    """Prints the settings that apply, as lines of a configuration file. check: loads the key and the
+    allowlist, as the daemon does. Raises UsageError for what it could not use."""
     complaints = _complaints(chosen) if check else ()
     print_result("\n".join(settings.in_toml(chosen)))
     for complaint in complaints:
@@ -40,7 +40,7 @@ def config(chosen: Settings, *, check: bool) -> int:
 
 
 def _complaints(chosen: Settings) -> tuple[str, ...]:
-    """What is wrong with the list of callers. A key that the daemon makes itself may still be missing."""
+    """What is wrong with the allowlist. A key that the daemon makes itself may still be missing."""
     from pychatd.network import identity
 
     if chosen.certificate is None and chosen.key is None and not chosen.identity.exists():

@@ -130,7 +130,7 @@ def _add_administration(commands: Any) -> None:
     _add_state_option(backup)
     _add_runtime_option(backup)
     config = add("config", _config, "print the settings that apply to a service, or to all services")
-    config.add_argument("--check", action="store_true", help="try the key and the list of callers, too")
+    config.add_argument("--check", action="store_true", help="try the key and the allowlist, too")
     _add_service_options(config, port="?")
 
 

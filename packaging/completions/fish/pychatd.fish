@@ -23,7 +23,7 @@ complete -c pychatd -n $none -a forget -d 'Remove a conversation from the journa
 complete -c pychatd -n $none -a config -d 'Print the settings that apply'
 complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config backup block blocked unblock forget' -a $ports
 complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Exit after this many seconds without connections'
-complete -c pychatd -n '__fish_seen_subcommand_from config' -l check -d 'Try the key and the list of callers'
+complete -c pychatd -n '__fish_seen_subcommand_from config' -l check -d 'Try the key and the allowlist'
 complete -c pychatd -n '__fish_seen_subcommand_from backup' -l check -r -F -d 'Check this copy'
 complete -c pychatd -n $service -l config -r -F -d 'Configuration file'
 complete -c pychatd -n $service -l listen -x -d 'Listen only on this address'
