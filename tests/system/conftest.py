@@ -25,7 +25,7 @@ cat >/etc/systemd/system/pychatd@.service.d/program.conf <<END
 ExecStart=
 ExecStart=/opt/pychat/bin/pychatd run %i
 ExecReload=
-ExecReload=/opt/pychat/bin/pychatd reload --runtime-directory /run/pychatd %i
+ExecReload=/bin/sh -c 'exec /opt/pychat/bin/pychatd reload --runtime-directory /run/pychatd %i >/dev/null'
 END
 systemd-sysusers
 systemctl daemon-reload
