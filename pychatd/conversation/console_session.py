@@ -218,6 +218,7 @@ class ConsoleSession(EndpointSession):
             self._begin(conversation, 0, 0)
         else:
             self._begin(conversation, got, sent, hello.after)
+
     def _leave_out_older(self) -> None:
         """Begins with the newest unread conversations: nobody reads hundreds of them at once."""
         if older := self._switchboard.journal.unread(UNSEEN_CONVERSATIONS_MAX, skip=UNREAD_SHOWN):

@@ -398,7 +398,7 @@ class Switchboard:
         talk = self.conversation
         blocked = talk is not None and self.blocklist.blocks(talk.address, talk.handle, talk.certificate_hash)
         if blocked:
-            self.end_conversation(BLOCKED, "a block")
+            self.end_conversation(BLOCKED, Role.OPERATOR)
         return blocked
 
     def attach(self, operator: ConsolePort, handle: str) -> None:

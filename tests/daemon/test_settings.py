@@ -299,8 +299,7 @@ def test_a_default_file_in_a_closed_directory_is_refused(monkeypatch: pytest.Mon
 def test_options_win_over_systemds_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in PLACES:
         monkeypatch.setenv(variable, str(tmp_path / "systemd"))
-    monkeypatch.chdir(tmp_path)
-    settings = load(7000, {}, state=Path("state"), runtime=tmp_path / "run")
+    settings = load(7000, {}, state=tmp_path / "state", runtime=tmp_path / "run")
     assert (settings.state, settings.runtime) == (tmp_path / "state/7000", tmp_path / "run/7000")
 
 
