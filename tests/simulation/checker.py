@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-ABANDONED = "the connection was lost, and somebody else has called since"
-TAKEN = "Busy: somebody else"
+ABANDONED = "no reconnection in time, and somebody else called"
+TAKEN = "Busy: somebody else is talking"
 DISPLACED = "A newer connection has taken over this conversation"
+HELD = "is using the console"
+"""What the programs say; `test_checker` compares these with them. A daemon's words stand in quotation marks."""
+
 NOT_KEPT = "(not kept)"
 """Shown in the place of another console's word where none are kept."""
 
@@ -226,7 +229,7 @@ def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
             yield f"{one.history.name} was told that the line is taken, and has it"
         if tells(event, DISPLACED):
             yield f"the newest call of {one.history.name} was displaced"
-        if tells(event, f"{one.history.name} (pid 7) is using the console"):
+        if tells(event, f"{one.history.name} (pid 7) {HELD}"):
             yield f"{one.history.name} was told that the console is held, and holds it"
 
 
