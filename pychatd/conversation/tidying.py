@@ -43,6 +43,8 @@ class Tidying:
 
     def _go_on(self) -> None:
         self._timer = None
+        if not self._jobs:  # the last one was started again meanwhile, and is done
+            return
         try:
             self.start(*next(iter(self._jobs.items())))
         except JournalError as error:

@@ -9,7 +9,7 @@ from functools import partial
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.journal import PIECE
 from pychatd.conversation.model import JournalError
-from pychatd.conversation.tidying import Tidying
+from pychatd.conversation.tidying import PAUSE, Tidying
 from tests.support.aio import in_loop
 from tests.support.in_process import InProcessService, with_service
 
@@ -52,6 +52,19 @@ async def test_a_failure_is_told_and_stops_no_other_work() -> None:
     tidying.start("works", works)
     await done.wait()
     assert [str(error) for error in told] == ["broken"]
+
+
+@in_loop
+async def test_work_that_somebody_else_has_finished_meanwhile_is_done() -> None:
+    wrong: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    tidying, done = Tidying(lambda error: None), asyncio.Event()
+    more = iter([True, False])
+    tidying.start("work", lambda: next(more))
+    tidying.start("work", lambda: next(more))  # before the next piece is due
+    asyncio.get_running_loop().call_later(2 * PAUSE, done.set)
+    await done.wait()
+    assert wrong == []
 
 
 @in_loop
