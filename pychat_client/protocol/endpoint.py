@@ -447,6 +447,7 @@ class Endpoint:
         hello has settled that."""
         if self._phase is Phase.MET:
             self._outbox.nothing_more_arrives()
+        self._advance(Trigger.REFUSE)
         return [RemoteError("busy", words)]
 
     def _on_quit(self, reason: str, at: wire.Timestamp | None) -> list[Event]:

@@ -68,7 +68,7 @@ class Trigger(Enum):
     """The daemon has said which conversation goes on: a peer learns it from the hello, a console from `\\peer`."""
 
     REFUSE = "refuse"
-    """The daemon refuses this console, and reads nothing more on this connection."""
+    """The daemon refuses this end, and reads nothing more on this connection."""
 
     QUIT = "quit"
     """This user ends the conversation."""

@@ -882,6 +882,16 @@ def test_messages_of_a_busy_call_are_not_sent() -> None:
     assert endpoint.take_back() == Leftovers(not_sent=("one",))
 
 
+def test_what_is_said_behind_a_busy_leaves_nothing_open() -> None:
+    endpoint = begin(PEER, Turns.FREE)
+    endpoint.say("one")
+    endpoint.take_frames()
+    told(endpoint, wire.Busy())
+    endpoint.say("two")
+    assert endpoint.take_frames() == []
+    assert endpoint.take_back() == Leftovers(not_sent=("one", "two"))
+
+
 def test_a_console_that_quits_offline_gets_all_texts_back() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     endpoint.say("given")
