@@ -7,7 +7,7 @@ BIN := .venv/bin
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist release man \
-	faults bench bench-docs bench-units bench-quick clean
+	faults simulate bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
@@ -56,6 +56,9 @@ man:                    ## how the man pages read: make man PAGE=pychat.1
 faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
 	$(BIN)/python -m tests.faults.run --long
 	$(BIN)/pytest tests/faults -m slow
+
+simulate: .venv/ready   ## random runs of everything on virtual time: make simulate MINUTES=5 SEED=7
+	$(BIN)/python -m tests.simulation.run --minutes $(or $(MINUTES),1) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/ready      ## what it costs, beside what one would pick instead; about six minutes, on a quiet machine
 	$(BIN)/python -m tests.bench.run

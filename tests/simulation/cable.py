@@ -17,6 +17,9 @@ from tests.simulation.clock import Killed
 ROOM = 60
 """Bytes under way at which a sender is to wait: few, so that the tests see senders wait."""
 
+DEAF = 1 << 20
+"""Bytes that an end takes at once which throws them away."""
+
 Piece = bytes | OSError | None
 """Bytes; or the end, in order (None) or not."""
 
@@ -28,7 +31,10 @@ class Way:
         """slowest: seconds that a piece may take; whole: what one write takes is one piece."""
         self.arrive: Callable[[Piece], None] = lambda piece: None
         self.drained: Callable[[], None] = lambda: None
+        self.room: Callable[[], int] = lambda: 0  # bytes that the reader takes at once
         self.paused = False  # the reader does not read
+        self.under_way = 0  # bytes that have been sent and have not arrived
+        self._loop = asyncio.get_running_loop()
         self._rng = rng
         self._slowest = slowest
         self._cuts = (0,) if whole else (0, 0, 1, 2)
@@ -37,12 +43,10 @@ class Way:
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
 
-    @property
-    def under_way(self) -> int:
-        """Bytes that have been sent and have not arrived."""
-        return sum(len(piece) for _, piece in self._pieces if isinstance(piece, bytes))
-
     def send(self, data: bytes) -> None:
+        if self._ended:
+            return
+        self.under_way += len(data)
         cuts = sorted(self._rng.randrange(len(data) + 1) for _ in range(self._rng.choice(self._cuts)))
         for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
             if start < end:
@@ -56,7 +60,7 @@ class Way:
 
     def hold(self, seconds: float) -> None:
         """Nothing arrives for a while; then all of it does."""
-        self._held_until = max(self._held_until, asyncio.get_running_loop().time() + seconds)
+        self._held_until = max(self._held_until, self._loop.time() + seconds)
 
     def release(self) -> None:
         """What is held arrives now."""
@@ -67,6 +71,7 @@ class Way:
         """Of what is under way only the first bytes arrive, perhaps none, and no end that was under way."""
         kept = self._rng.randrange(self.under_way + 1)
         pieces, self._pieces, self._ended = self._pieces, deque(), False
+        self.under_way = kept
         for due, piece in pieces:
             if isinstance(piece, bytes) and kept:
                 self._pieces.append((due, piece[:kept]))
@@ -74,12 +79,17 @@ class Way:
 
     def look(self) -> None:
         """Delivers what is due, and comes again for the rest."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = b""
-        while self._pieces and not self.paused and max(self._pieces[0][0], self._held_until) <= now:
+        due, room = b"", self.room()
+        while (
+            self._pieces
+            and len(due) < room
+            and not self.paused
+            and max(self._pieces[0][0], self._held_until) <= now
+        ):
             piece = self._pieces[0][1]
             if not isinstance(piece, bytes) and due:
                 break  # the end is read alone
@@ -88,6 +98,10 @@ class Way:
                 self.arrive(piece)
                 return
             due += piece
+        if len(due) > room:
+            self._pieces.appendleft((now, due[room:]))
+            due = due[:room]
+        self.under_way -= len(due)
         if due:
             self.arrive(due)
             self.drained()
@@ -96,13 +110,12 @@ class Way:
     def _come_again(self) -> None:
         due = max(self._pieces[0][0], self._held_until) if self._pieces else inf
         if due < inf and not self.paused and self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(due, loop.time()), self.look)
+            self._timer = self._loop.call_at(max(due, self._loop.time()), self.look)
 
     def _push(self, piece: Piece) -> None:
         if self._ended:
             return
-        due = asyncio.get_running_loop().time() + self._rng.uniform(0.001, self._slowest)
+        due = self._loop.time() + self._rng.uniform(0.001, self._slowest)
         self._pieces.append((max(due, self._pieces[-1][0]) if self._pieces else due, piece))
         self._come_again()
 
@@ -120,7 +133,7 @@ class End(asyncio.Transport):
         self.connection, self._out, self._in = connection, out, inward
         self._lost = lost
         self._full = False
-        inward.arrive = self._take
+        inward.arrive, inward.room = self._take, self._room
         out.drained = self._drained
 
     # -------------------------------------------------------------- for the connection (asyncio.Transport)
@@ -170,6 +183,9 @@ class End(asyncio.Transport):
         """Its program is gone; the system closes what it had open, and what was written still goes."""
         self.write_eof()
         self.dead = self.closed = True
+
+    def _room(self) -> int:
+        return DEAF if self.dead or self.closed else len(self.connection.get_buffer(-1))
 
     def _take(self, piece: Piece) -> None:
         if self.dead or self.closed:

@@ -9,8 +9,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 ABANDONED = "no reconnection in time, and somebody else called"
 TAKEN = "Busy: somebody else is talking"
@@ -22,11 +24,10 @@ NOT_KEPT = "(not kept)"
 """Shown in the place of another console's word where none are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that a user did (typed, command), saw or was told (shown, held, recalled, not_sent,
     not_confirmed, refused, notice, alert, status), or that happened to them: killed; seated and cut off, in
-    the eyes of the daemon; rest, when all has settled."""
+    the eyes of the daemon; rest, when all has settled. A tuple, because a run makes thousands of them."""
 
     time: float
     kind: str
@@ -88,13 +89,13 @@ class Words:
     def of(self, kind: str) -> list[str]:
         return self._by_kind.get(kind, [])
 
-    @property
+    @cached_property
     def said(self) -> list[str]:
         """Typed and not refused, in order."""
         refused = set(self.of("refused"))
         return [word for word in self.of("typed") if word not in refused]
 
-    @property
+    @cached_property
     def given_back(self) -> set[str]:
         return {*self.of("not_sent"), *self.of("not_confirmed"), *self.of("recalled")}
 
@@ -195,16 +196,18 @@ def _in_order(one: Words, outcome: Outcome, order: dict[str, int]) -> Iterator[s
         yield f"{one.history.name} was shown words out of order"
     if own != sorted(own):
         yield f"words of {one.history.name} were stored out of order"
-    if invented := [word for word in one.of("shown") if word not in order and word not in one.said]:
+    said = set(one.said)
+    if invented := [word for word in one.of("shown") if word not in order and word not in said]:
         yield f"{one.history.name} was shown {invented}, which nobody has stored"
 
 
 def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
     name = one.history.name
+    not_sent, recalled = set(one.of("not_sent")), set(one.of("recalled"))
     for word in one.said:
-        if word in one.of("not_sent") and word in order:
+        if word in not_sent and word in order:
             yield f"{name} was told that {word} was not sent, and it is stored"
-        if word in one.of("recalled") and word in order:
+        if word in recalled and word in order:
             yield f"{name} has taken {word} back, and it is stored"
         if word not in order and word not in one.given_back and not one.killed:
             yield f"{word} of {name} is lost"
@@ -240,11 +243,12 @@ def tells(event: Event, words: str) -> bool:
 
 def _only_who_leaves_is_in_doubt(one: Words) -> Iterator[str]:
     """Whether a word has arrived is open only for those who leave by themselves before all has settled, and for
-    those who find somebody else in the seat when they come back."""
-    leaves = False
+    those who find somebody else in the seat when they come back, and do not get it again."""
+    leaves = taken = False
     for event in one.history.events:
-        leaves = leaves or event.text in ("\\quit", "\\detach") or tells(event, TAKEN)
-        if event.kind == "not_confirmed" and (not leaves or one.settled_by(event.time)):
+        leaves = leaves or event.text in ("\\quit", "\\detach")
+        taken = event.kind != "seated" and (taken or tells(event, TAKEN))
+        if event.kind == "not_confirmed" and not taken and (not leaves or one.settled_by(event.time)):
             yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
 
 
@@ -259,7 +263,8 @@ def _all_is_shown(words: list[Words], outcome: Outcome, ends: dict[int, str]) ->
         yield from (f"{word} was shown at no console" for word in missed)
     abandoned = {number for number, reason in ends.items() if reason == ABANDONED}
     for one in (one for one in words if one.history.peer and not one.killed):
-        talks = {s.conversation for s in outcome.stored if s.peer and s.text in one.said} - abandoned
+        said = set(one.said)
+        talks = {s.conversation for s in outcome.stored if s.peer and s.text in said} - abandoned
         moments = (one.rested, None if "\\quit" in one.of("command") else inf)
         for moment in (moment for moment in moments if moment is not None):
             missed = [s.text for s in outcome.stored if s.conversation in talks and not s.peer and s.time < moment]

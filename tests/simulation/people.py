@@ -47,16 +47,18 @@ class Person(View):
 
     # -------------------------------------------------------------- what they do
 
-    def types(self, line: str) -> None:
-        """A line: a message of one word, or a command."""
+    def types(self, line: str) -> bool:
+        """A line: a message of one word, or a command. Returns whether it was not refused."""
         if not self.running:
-            return
+            return False
         self._record("command" if line.startswith("\\") else "typed", line)
         try:
             self.session.submit(line)
         except PychatError as refusal:
             self._record("refused", line)
             self._record("notice", str(refusal))
+            return False
+        return True
 
     def kill(self) -> None:
         """The program is gone; the system closes what it had open."""
@@ -138,7 +140,6 @@ class Person(View):
 
     def _record(self, kind: str, text: str = "") -> None:
         self.history.events.append(Event(self.world.now, kind, text))
-        self.world.tell(f"{self.name}: {kind} {text}")
 
 
 async def until(condition: Callable[[], object], seconds: float = 200.0) -> None:

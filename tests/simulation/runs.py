@@ -1,12 +1,12 @@
 """How a run is made: a world, what is done in it, its end in good order, and the judgement.
 
-Used by the random runs (test_simulation) and by the short stories (test_stories).
+Used by the random runs (test_simulation, run) and by the short stories (test_stories).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +16,9 @@ import pytest
 from pychat_client.session import reconnect
 from tests.simulation import clock
 from tests.simulation.checker import Outcome, check
+from tests.simulation.driver import Driver
 from tests.simulation.people import Person
+from tests.simulation.steps import Plan
 from tests.simulation.world import World
 
 Play = Callable[[World], Awaitable[None]]
@@ -25,8 +27,16 @@ SETTLED = 200.0
 """Seconds in which all comes to rest: a dead connection is noticed (45), and its user calls again (15)."""
 
 
+class WrongError(AssertionError):
+    """A run has broken a promise. problems: how, in sentences."""
+
+    def __init__(self, heading: str, world: World, problems: Sequence[str]) -> None:
+        super().__init__("\n".join([heading, *world.story, "WRONG:", *problems]))
+        self.problems = problems
+
+
 def simulate(directory: Path, play: Play, seed: int = 0, **settings: Any) -> World:
-    """Plays `play` in a world of its own, and judges it. Raises AssertionError with the story."""
+    """Plays `play` in a world of its own, and judges it. Raises WrongError with the story."""
     told: list[World] = []
 
     async def main() -> None:
@@ -47,10 +57,20 @@ def simulate(directory: Path, play: Play, seed: int = 0, **settings: Any) -> Wor
             problems = [f"{type(error).__name__}: {error}"]
             if not told:
                 raise
-    world = told[0]
     if problems:
-        raise AssertionError("\n".join([f"PYCHAT_SEED={seed} {settings}", *world.story, "WRONG:", *problems]))
-    return world
+        raise WrongError(f"PYCHAT_SEED={seed} {settings}", told[0], problems)
+    return told[0]
+
+
+def run_driver(directory: Path, driver: Driver) -> World:
+    """Makes up the story of a seed, and plays it. Raises WrongError."""
+    plan = driver.plan
+    return simulate(directory, driver.play, plan.seed, turns=plan.turns, keep=plan.keep)
+
+
+def run_plan(directory: Path, plan: Plan) -> World:
+    """Plays a story again. Raises WrongError."""
+    return simulate(directory, plan.play, plan.seed, turns=plan.turns, keep=plan.keep)
 
 
 def _judge(world: World, settings: dict[str, Any]) -> list[str]:

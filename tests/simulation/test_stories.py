@@ -16,7 +16,8 @@ from pychat_client.text import quoted
 from tests.simulation.cable import Cable
 from tests.simulation.checker import DISPLACED, TAKEN, Event, tells
 from tests.simulation.people import Person, until
-from tests.simulation.runs import Play, simulate
+from tests.simulation.runs import Play, run_plan, simulate
+from tests.simulation.steps import Comes, Plan, Talk, Wait
 from tests.simulation.world import World
 
 HOURS = timedelta(hours=2)
@@ -32,6 +33,15 @@ def story(**settings: Any) -> Callable[[Play], Callable[[Path], None]]:
         return test
 
     return decorate
+
+
+def replay(plan: Plan) -> Callable[[Path], None]:
+    """Makes a test of a story that `make simulate` has found."""
+
+    def test(tmp_path: Path) -> None:
+        run_plan(tmp_path, plan)
+
+    return test
 
 
 async def meet(world: World) -> tuple[Person, Person]:
@@ -140,6 +150,20 @@ async def test_a_refused_console_learns_what_is_stored(world: World) -> None:
     assert alice.texts("not_sent") == ["too early"]
     assert not alice.texts("not_confirmed")
     assert bob.texts("shown") == ["hi", "from alice"]
+
+
+# ---------------------------------------------------------------- found by random runs
+
+
+test_many_read_marks_while_words_are_removed = replay(
+    Plan(
+        seed=207,
+        turns=Turns.FREE,
+        keep="none",
+        slowest=0.02,
+        steps=(Comes("Bob2"), Talk(rounds=25, pace=0.02, words=20), Wait(70.0), Talk(rounds=1, words=20)),
+    )
+)
 
 
 # ---------------------------------------------------------------- the clock on the wall

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,7 +24,7 @@ from pychat_client.protocol.turns import Role, TurnState
 from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import Journal
-from pychatd.conversation.model import Conversation, Entry
+from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.orders import Orders
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.ports import PeerPort
@@ -31,7 +32,7 @@ from pychatd.conversation.service_status import status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
 from tests.simulation.cable import Cable
-from tests.simulation.checker import Stored
+from tests.simulation.checker import Event, Stored
 from tests.simulation.clock import START, Killed
 from tests.simulation.people import Person
 from tests.support.endpoints import NOON
@@ -45,11 +46,13 @@ class World:
         self.slowest = 0.02  # seconds that a piece of bytes takes at most
         self.clock_is_off = timedelta()
         self.file = directory / "journal.db"
+        self.file.write_bytes(_empty_journal())
         self.people: list[Person] = []
         self.stored: list[Stored] = []
         self.ended: dict[int, float] = {}  # when which conversation was
         self.on_call: Callable[[Person], None] = lambda person: None  # somebody has just been connected
-        self.story: list[str] = []
+        self._words = 0
+        self._told: list[Event] = []
         self.switchboard: Switchboard | None = None
         self.dies = self.fails = ""  # the daemon, or its disk: "before" or "after" the next commit
         self.down_for = 0.5  # seconds until there is a daemon again
@@ -57,11 +60,12 @@ class World:
         self._journal: Journal | None = None
         self._cables: list[Cable] = []
         self._over = False
+        self._loop = asyncio.get_running_loop()
         self.start()
 
     @property
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     def wall(self) -> datetime:
         """What the clock on the daemon's wall shows."""
@@ -70,9 +74,27 @@ class World:
     def by_name(self, name: str) -> Person:
         return next(person for person in self.people if person.name == name)
 
+    def new_word(self) -> str:
+        """One that nobody has said yet."""
+        self._words += 1
+        return f"w{self._words}"
+
     def tell(self, words: str) -> None:
         """Adds to the story."""
-        self.story.append(f"{self.now - START:8.3f}  {words}")
+        self._told.append(Event(self.now, words))
+
+    @property
+    def faults(self) -> int:
+        """How much has gone wrong so far, and who has come and gone."""
+        return len(self._told)
+
+    @property
+    def story(self) -> list[str]:
+        """All that was done, and what the users saw of it."""
+        told = [(event, "") for event in self._told]
+        seen = [(event, f"{person.name}: ") for person in self.people for event in person.history.events]
+        in_order = sorted([*told, *seen], key=lambda pair: pair[0].time)
+        return [f"{e.time - START:8.3f}  {name}{e.kind} {e.text}".rstrip() for e, name in in_order]
 
     # -------------------------------------------------------------- the daemon
 
@@ -175,6 +197,15 @@ class World:
         self.kill()
 
 
+@cache
+def _empty_journal() -> bytes:
+    """The file of a service that nobody has called yet: to make one takes longer than a talk."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "journal.db")
+        Journal(path).close()
+        return path.read_bytes()
+
+
 class ClockedSwitchboard(Switchboard):
     """A switchboard that looks at the world's clock."""
 
@@ -213,6 +244,15 @@ class WatchedJournal(Journal):
     def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
         with self._commit():
             return super().forget_text(conversation, role, count)
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """In words of the same length, wherever the file is: so a seed makes the same run everywhere."""
+        try:
+            with super()._translate_errors():
+                yield
+        except JournalError as error:
+            raise type(error)(str(error).replace(str(self._path.parent), "")) from error
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
