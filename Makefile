@@ -7,7 +7,7 @@ BIN := .venv/bin
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist release man \
-	faults simulate bench bench-docs bench-units bench-quick clean
+	faults simulate planted bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
@@ -59,6 +59,9 @@ faults: .venv/ready     ## long fault injection, about ten minutes; as root also
 
 simulate: .venv/ready   ## random runs of everything on virtual time: make simulate MINUTES=5 SEED=7
 	$(BIN)/python -m tests.simulation.run --minutes $(or $(MINUTES),1) $(if $(SEED),--seed $(SEED))
+
+planted: .venv/ready    ## faults that the simulator has to find, and how long it takes; half a minute
+	$(BIN)/python -m tests.simulation.planted
 
 bench: .venv/ready      ## what it costs, beside what one would pick instead; about six minutes, on a quiet machine
 	$(BIN)/python -m tests.bench.run

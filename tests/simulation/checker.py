@@ -6,7 +6,7 @@ A word is said once in a run, so where it turns up, and how often, tells all.
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +18,7 @@ ABANDONED = "no reconnection in time, and somebody else called"
 TAKEN = "Busy: somebody else is talking"
 DISPLACED = "A newer connection has taken over this conversation"
 HELD = "is using the console"
+ENDED = "ended the conversation"
 """What the programs say; `test_checker` compares these with them. A daemon's words stand in quotation marks."""
 
 NOT_KEPT = "(not kept)"
@@ -26,8 +27,9 @@ NOT_KEPT = "(not kept)"
 
 class Event(NamedTuple):
     """Something that a user did (typed, command), saw or was told (shown, held, recalled, not_sent,
-    not_confirmed, refused, notice, alert, status), or that happened to them: killed; seated and cut off, in
-    the eyes of the daemon; rest, when all has settled. A tuple, because a run makes thousands of them."""
+    not_confirmed, refused, notice, alert, status, read: a conversation and a count), or that happened to them:
+    killed; seated and cut off, in the eyes of the daemon; rest, when all has settled, and what the screen says
+    then (talks, unread, waits) if there is a conversation. A tuple, because a run makes thousands of them."""
 
     time: float
     kind: str
@@ -56,7 +58,7 @@ class Stored:
 @dataclass(slots=True)
 class Outcome:
     """All there is to judge a run by. ended: when which conversation was; grace: seconds that the seat is
-    kept."""
+    kept; in_turn: whether both take turns."""
 
     histories: Sequence[History]
     stored: Sequence[Stored]
@@ -64,6 +66,7 @@ class Outcome:
     file: Path
     keep: str
     grace: float
+    in_turn: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,10 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield from _only_who_leaves_is_in_doubt(one)
     yield from _all_is_shown(words, outcome, reasons)
     yield from _seat_is_kept(words, outcome, reasons)
+    yield from _turns_are_kept(outcome)
+    yield from _read_marks(words, outcome)
+    yield from _screens_at_rest(words, outcome)
+    yield from _goodbye(words, outcome)
 
 
 def read(file: Path) -> tuple[list[Row], dict[int, str]]:
@@ -283,3 +290,90 @@ def _seat_is_kept(words: list[Words], outcome: Outcome, ends: dict[int, str]) ->
                 last = event
         if last.kind == "seated" or taken - last.time < outcome.grace - 0.001:
             yield f"{loser.name} was {last.kind} at {last.time:.3f}, and lost the seat at {taken:.3f}"
+
+
+def _turns_are_kept(outcome: Outcome) -> Iterator[str]:
+    """The caller begins each conversation; where both take turns, they do."""
+    last: dict[int, bool] = {}
+    for s in outcome.stored:
+        if last.get(s.conversation) is None and not s.peer:
+            yield f"{s.text} of the operator begins a conversation"
+        if outcome.in_turn and last.get(s.conversation) is s.peer:
+            yield f"{s.text} is out of turn"
+        last[s.conversation] = s.peer
+
+
+def _read_marks(words: list[Words], outcome: Outcome) -> Iterator[str]:
+    """Nothing is called read that nobody on the other side has seen."""
+    seen = {peer: _first_shown([one for one in words if one.history.peer is peer]) for peer in (True, False)}
+    for one in words:
+        for event in one.history.events:
+            if event.kind == "read":
+                number, count = event.text.split(" ")
+                sent = _sent(one, outcome, int(number) if number else None)
+                early = [text for text in sent[: int(count)] if seen[not one.history.peer][text] > event.time]
+                yield from (f"{one.history.name} was told that {word} is read" for word in early)
+
+
+def _first_shown(words: list[Words]) -> defaultdict[str, float]:
+    """When each word was first shown to one of these; never, for others."""
+    first: defaultdict[str, float] = defaultdict(lambda: inf)
+    for event in (event for one in words for event in one.history.events if event.kind == "shown"):
+        first[event.text] = min(first[event.text], event.time)
+    return first
+
+
+def _sent(one: Words, outcome: Outcome, number: int | None) -> list[str]:
+    """What this side has sent in a conversation; None for the last one of this process."""
+    if number is None:
+        said = set(one.said)
+        number = next((s.conversation for s in reversed(outcome.stored) if s.text in said), 0)
+    return [s.text for s in outcome.stored if s.conversation == number and s.peer is one.history.peer]
+
+
+def _screens_at_rest(words: list[Words], outcome: Outcome) -> Iterator[str]:
+    """What the screens say when all has settled: who is there, what is unread, and that nothing waits."""
+    talking = [one for one in words if one.of("talks")]
+    if not talking:
+        return
+    moment = talking[0].rested or inf
+    stored = [s for s in outcome.stored if s.time < moment]
+    running = [s for s in stored if outcome.ended.get(s.conversation, inf) > moment]
+    if not running:
+        yield f"{talking[0].history.name} sees a conversation that is over"
+        return
+    current = [s for s in running if s.conversation == running[-1].conversation]
+    for one in talking:
+        yield from _screen_at_rest(one, [other for other in talking if other is not one], current, outcome)
+
+
+def _screen_at_rest(one: Words, others: list[Words], current: list[Stored], outcome: Outcome) -> Iterator[str]:
+    name, peer = one.history.name, one.history.peer
+    somebody = any(other.history.peer is not peer for other in others)
+    if (one.of("talks") == ["with somebody"]) is not somebody:
+        yield f"{name} talks {one.of('talks')[0]}, as the screen says"
+    if somebody and one.of("unread") != ["0"]:
+        yield f"{name} is told of {one.of('unread')[0]} unread messages"
+    may_speak = not outcome.in_turn or current[-1].peer is not peer
+    if may_speak and one.of("waits") != ["0"]:
+        yield f"{one.of('waits')[0]} words of {name} still wait"
+
+
+def _goodbye(words: list[Words], outcome: Outcome) -> Iterator[str]:
+    """Who says goodbye when all is well ends the conversation, and the other side is told."""
+    talking = [one for one in words if one.of("talks")]
+    first = min(((_quits(one), one) for one in talking), key=lambda pair: pair[0], default=(inf, None))
+    moment, who = first
+    if who is None or moment == inf:
+        return
+    if not any(end >= moment for end in outcome.ended.values()):
+        yield f"{who.history.name} has ended the conversation, and it goes on"
+    for other in talking:
+        told = any(ENDED in e.text and e.time >= moment for e in other.history.events if e.kind == "notice")
+        if other.history.peer is not who.history.peer and not told:
+            yield f"{other.history.name} is not told that {who.history.name} has ended the conversation"
+
+
+def _quits(one: Words) -> float:
+    """When this user says goodbye, after all has settled."""
+    return next((e.time for e in one.history.events if e.text == "\\quit" and one.settled_by(e.time)), inf)

@@ -37,6 +37,7 @@ class Person(View):
         self.cable: Cable | None = None
         self.running = True
         self.unreachable = False  # no call gets through
+        self._read: dict[str | int | None, int] = {}  # how many messages were read, as far as was said, by session
         number = f"{len(world.people):016x}"
         end = ConsoleEndpoint(name, console=number, take_over=take) if console else Endpoint(name)
         self.session = Session(end, self, "the line", wait=wait)
@@ -79,8 +80,14 @@ class Person(View):
 
     def rest(self) -> None:
         """All has settled, as far as this process can know."""
-        if self.running:
-            self._record("rest")
+        if not self.running:
+            return
+        self._record("rest")
+        end = self.session.endpoint
+        if self.connected and end.is_open:
+            self._record("talks", "with somebody" if end.other_present else "with nobody now")
+            self._record("unread", str(end.unread_count))
+            self._record("waits", str(len(end.held) + len(end.outbox)))
 
     @property
     def status(self) -> int | None:
@@ -122,8 +129,11 @@ class Person(View):
         self._record("alert", words)
 
     def refresh(self) -> None:
-        """There is no toolbar."""
-        return
+        """The toolbar tells how many of the user's messages have been read."""
+        end = self.session.endpoint
+        if end.read_count > self._read.get(end.session, 0):
+            self._read[end.session] = end.read_count
+            self._record("read", f"{end.session if self.role is Role.OPERATOR else ''} {end.read_count}")
 
     def stop(self) -> None:
         """The chat is done: so is the program, as soon as this is dealt with."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pychat_client.protocol.turns import Turns
 from pychat_client.session import reconnect
 from tests.simulation import clock
 from tests.simulation.checker import Outcome, check
@@ -76,7 +77,8 @@ def run_plan(directory: Path, plan: Plan) -> World:
 def _judge(world: World, settings: dict[str, Any]) -> list[str]:
     histories = [person.history for person in world.people]
     keep, grace = settings.get("keep", "forever"), settings.get("grace", 60.0)
-    return check(Outcome(histories, world.stored, world.ended, world.file, keep, grace))
+    in_turn = settings.get("turns", Turns.ALTERNATE) is Turns.ALTERNATE
+    return check(Outcome(histories, world.stored, world.ended, world.file, keep, grace, in_turn))
 
 
 async def _end(world: World) -> None:
@@ -93,6 +95,7 @@ async def _end(world: World) -> None:
         _everybody(world, False, "\\quit")
         await asyncio.sleep(10)
     _everybody(world, True, "\\quit")
+    await asyncio.sleep(10)
     _everybody(world, False, "\\detach")
     await asyncio.sleep(10)
     last = Person(world, "last", console=True)

@@ -29,6 +29,8 @@ async def _strangers_come(world: World) -> None:
     mallory = Person(world, "Mallory")
     mallory.types("me too")
     await until(lambda: "me too" in alice.texts("shown"))
+    mallory.types("\\quit")
+    await until(lambda: alice.knows("notice", f"Mallory {checker.ENDED}"))
     bob.unreachable = False
 
 

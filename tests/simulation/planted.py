@@ -1,0 +1,341 @@
+"""Faults, one for each promise, that the simulator has to find: a checker that missed them would prove nothing.
+
+A fault replaces a piece of a method by another one. `make planted` looks for each in one run after the other, and
+prints which found it, and how long that took.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulation.driver import Driver
+from tests.simulation.runs import WrongError, run_driver
+from tests.simulation.shrink import memory
+
+
+@dataclass(frozen=True)
+class Fault:
+    """promise: what it breaks; where: a method, as "module:Class.method"; seed: of a run that finds it."""
+
+    promise: str
+    where: str
+    old: str
+    new: str
+    seed: int = 0
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The programs have this fault."""
+        module_name, _, path = self.where.partition(":")
+        owner: Any = importlib.import_module(module_name)
+        *outer, name = path.split(".")
+        for part in outer:
+            owner = getattr(owner, part)
+        static = inspect.getattr_static(owner, name)
+        function = static.fget if isinstance(static, property) else getattr(owner, name)
+        wrong = self._changed(function)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, name, property(wrong) if isinstance(static, property) else wrong)
+            yield
+
+    def _changed(self, function: Any) -> Any:
+        source = textwrap.dedent(inspect.getsource(function)).removeprefix("@property\n")
+        assert self.old in source, f"plant it anew: {self.where} has no {self.old!r}"
+        names = dict(function.__globals__)
+        exec(compile(source.replace(self.old, self.new), self.where, "exec"), names)
+        return names[function.__name__]
+
+
+ENDPOINT = "pychat_client.protocol.endpoint:Endpoint."
+CONSOLE_ENDPOINT = "pychat_client.protocol.console_endpoint:ConsoleEndpoint."
+OUTBOX = "pychat_client.protocol.outbox:Outbox."
+TURNS = "pychat_client.protocol.turns:TurnState."
+SESSION = "pychat_client.session.session:Session."
+SWITCHBOARD = "pychatd.conversation.switchboard:Switchboard."
+PEER_SESSION = "pychatd.conversation.peer_session:PeerSession."
+CONSOLE_SESSION = "pychatd.conversation.console_session:ConsoleSession."
+CURSOR = "pychatd.conversation.cursor:Cursor."
+JOURNAL = "pychatd.conversation.journal:Journal."
+CONVERSATION = "pychatd.conversation.model:Conversation."
+
+FAULTS = [
+    # ---------------------------------------------------------------- stored, before anybody is told
+    Fault(
+        "what is confirmed is in the journal",
+        JOURNAL + "append",
+        "self._db.execute(_INSERT_MESSAGE, _row(number, entries[0]))",
+        "pass",
+    ),
+    Fault(
+        "nothing is confirmed whose commit has failed",
+        SWITCHBOARD + "_store",
+        "        self.journal.append(conversation, entries, turn_state)",
+        "        try:\n"
+        "            self.journal.append(conversation, entries, turn_state)\n"
+        "        except Exception:\n"
+        "            conversation.turn_state = turn_state",
+        seed=4,
+    ),
+    Fault(
+        "nobody sees a message before it is stored",
+        SWITCHBOARD + "_store",
+        "        self.journal.append(",
+        "        end = self.peer if role is Role.OPERATOR else self.operator\n"
+        "        if end is not None:\n"
+        "            end.deliver(entries)\n"
+        "        self.journal.append(",
+        seed=4,
+    ),
+    Fault(
+        "after an error the daemon goes on with what the journal holds",
+        SWITCHBOARD + "reload_from_journal",
+        "if not self._health.needs_reload:",
+        "if True:",
+        seed=4,
+    ),
+    Fault(
+        "a restart continues the conversation with its counts",
+        JOURNAL + "_one",
+        "TurnState(Turns(turns), peer_count, operator_count)",
+        "TurnState(Turns(turns), peer_count, max(0, operator_count - 1))",
+    ),
+    # ---------------------------------------------------------------- once, and in order
+    Fault(
+        "an unconfirmed message is sent again", ENDPOINT + "_resend", "for text in self.outbox]", "for text in ()]"
+    ),
+    Fault("and only once", ENDPOINT + "_resend", "for text in self.outbox]", "for text in self.outbox] * 2"),
+    Fault(
+        "a message is shown once, also after a cut",
+        ENDPOINT + "_hello",
+        "else self.received_count",
+        "else max(0, self.received_count - 1)",
+    ),
+    Fault(
+        "a console is not told again what it has",
+        CURSOR + "repeats",
+        "entry.n > self.peer_offset",
+        "entry.n >= self.peer_offset",
+    ),
+    Fault(
+        "held messages go out in order",
+        ENDPOINT + "_release",
+        "self.held.popleft()",
+        "self.held.pop()",
+        seed=2,
+    ),
+    Fault(
+        "an older connection of the same caller is not read any more",
+        SWITCHBOARD + "take_seat",
+        "older.close_displaced()",
+        "pass",
+        seed=52,
+    ),
+    Fault(
+        "also where it was cut before the first message",
+        SWITCHBOARD + "find_waiting",
+        "return caller",
+        "return None",
+        seed=186,
+    ),
+    # ---------------------------------------------------------------- nothing is lost
+    Fault(
+        "held messages outlive the connection",
+        ENDPOINT + "connection_lost",
+        "self._time = None",
+        "self.held.clear()",
+    ),
+    Fault(
+        "held messages go when their turn comes",
+        ENDPOINT + "_on_ack",
+        "return self._release()",
+        "return []",
+        seed=7,
+    ),
+    Fault(
+        "a caller who comes back gets what was said meanwhile",
+        PEER_SESSION + "_resume",
+        "self.send_backlog()",
+        "self._sent = conversation.turn_state.operator",
+        seed=2,
+    ),
+    Fault(
+        "the operator gets what came in while nobody was at the console",
+        JOURNAL + "next_unseen",
+        "{_UNSEEN}",
+        "{_UNSEEN} AND ended IS NULL",
+        seed=10,
+    ),
+    Fault(
+        "nothing is pruned that the operator has not seen",
+        JOURNAL + "_old",
+        'INDEXED BY conversation_shown WHERE ended < ? AND {_SHOWN} LIMIT 1"',
+        'WHERE ended < ? LIMIT 1"',
+        seed=328,
+    ),
+    Fault(
+        "with keep = none a text stays until it was read",
+        SWITCHBOARD + "_forget",
+        "conversation.shown[role.other]",
+        "conversation.shown[role.other] + 1",
+        seed=86,
+    ),
+    # ---------------------------------------------------------------- what the user is told is true
+    Fault(
+        "what is called not sent is not stored",
+        OUTBOX + "leftovers",
+        "Leftovers((*unacked[self.transmitted :], *self.held), unacked[: self.transmitted])",
+        "Leftovers((*unacked, *self.held))",
+        seed=22,
+    ),
+    Fault("what is taken back is not sent", OUTBOX + "recall", "self.held.pop()", "self.held[-1]", seed=4),
+    Fault(
+        "a console that is refused learns how many of its messages are stored",
+        CONSOLE_SESSION + "_stored_in",
+        "self._switchboard.journal.sent_by(conversation.id, self.console)",
+        "self._switchboard.journal.sent_by(conversation.id, self.console) + 1",
+    ),
+    Fault(
+        "and so does one that is taken over",
+        CONSOLE_SESSION + "close_taken_over",
+        "[*stored, wire.Error",
+        "[wire.Error",
+    ),
+    Fault(
+        "the exit status tells what was not sent",
+        SESSION + "_outcome",
+        "return self._loss\n",
+        "return status\n",
+        seed=2,
+    ),
+    Fault(
+        "read is what was shown",
+        PEER_SESSION + "acknowledge",
+        "[wire.Ack(entries[-1].n)]",
+        "[wire.Ack(entries[-1].n), wire.Read(entries[-1].n)]",
+    ),
+    Fault(
+        "the operator's read mark is passed on",
+        SWITCHBOARD + "mark_shown",
+        "other.send_read_mark(count)",
+        "pass",
+    ),
+    Fault(
+        "the caller sees that the operator has gone",
+        SWITCHBOARD + "detach",
+        "self._notify_callers(wire.Away())",
+        "pass",
+        seed=12,
+    ),
+    Fault(
+        "the operator sees that the caller is back",
+        SWITCHBOARD + "take_seat",
+        "self.operator.send_presence()",
+        "pass",
+        seed=4,
+    ),
+    # ---------------------------------------------------------------- turns, the seat, the end
+    Fault("both take turns", TURNS + "may_speak", "if self.turns is Turns.FREE:", "if self.peer:", seed=2),
+    Fault(
+        "the seat is kept for a caller who was cut off",
+        SWITCHBOARD + "seat_is_free",
+        "return self.peer is None and asyncio",
+        "return self.peer is None or asyncio",
+    ),
+    Fault(
+        "also after a restart",
+        SWITCHBOARD + "_keep_seat",
+        "+ self.settings.grace",
+        "+ self.settings.grace * (self.conversation is not None and self.conversation.call > 0)",
+        seed=4,
+    ),
+    Fault(
+        "nobody's own seat is taken to him",
+        PEER_SESSION + "_greet",
+        "if found is not None and found",
+        "if found is not None and self._switchboard.peer is None and found",
+        seed=8,
+    ),
+    Fault(
+        "the newest call is the one that counts",
+        PEER_SESSION + "_greet",
+        "if _is_older(hello, found.call):",
+        "if found.call:",
+        seed=4,
+    ),
+    Fault(
+        "the caller learns that the conversation is over",
+        SWITCHBOARD + "end_conversation",
+        "peer.send_backlog()",
+        "pass",
+        seed=4,
+    ),
+    Fault(
+        "and so does the operator",
+        SWITCHBOARD + "end_conversation",
+        "self.operator.send_backlog()",
+        "pass",
+    ),
+    Fault(
+        "who says goodbye ends the conversation",
+        PEER_SESSION + "_on_quit",
+        "self._deliver_leftovers()",
+        "return",
+    ),
+]
+
+SECONDS = 60.0
+"""For one fault, at most."""
+
+SEEDS = (*range(0, 400, 2), *range(1, 100, 2))
+"""Short runs come first: most faults are found in one of them."""
+
+
+def finds(fault: Fault, seed: int) -> str:
+    """What the run of a seed says of a fault; nothing if it does not find it."""
+    with fault.planted(), tempfile.TemporaryDirectory(dir=memory()) as directory:
+        try:
+            run_driver(Path(directory), Driver(seed))
+        except WrongError as error:
+            return error.problems[0]
+    return ""
+
+
+def search(fault: Fault, seeds: Iterable[int] = SEEDS, seconds: float = SECONDS) -> tuple[int, str]:
+    """The first seed that finds a fault, and what it says; nothing if none does in time."""
+    end = time.monotonic() + seconds
+    for seed in seeds:
+        if time.monotonic() > end:
+            break
+        if problem := finds(fault, seed):
+            return seed, problem
+    return -1, ""
+
+
+def main() -> int:
+    logging.disable(logging.CRITICAL)
+    missed = 0
+    for fault in FAULTS:
+        begin = time.monotonic()
+        seed, problem = search(fault)
+        missed += not problem
+        words = problem[:70].replace("\n", " ") or "NOT FOUND"
+        print(f"{fault.promise:66} seed {seed:3} {time.monotonic() - begin:6.2f} s  {words}", flush=True)
+    print(f"{len(FAULTS) - missed} of {len(FAULTS)} faults were found")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
