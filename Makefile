@@ -7,7 +7,7 @@ BIN := .venv/bin
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist release man \
-	faults simulate planted bench bench-docs bench-units bench-quick clean
+	faults simulate planted exhaust bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
@@ -62,6 +62,10 @@ simulate: .venv/ready   ## random runs of everything on virtual time: make simul
 
 planted: .venv/ready    ## faults that the simulator has to find, and how long it takes; half a minute
 	$(BIN)/python -m tests.simulation.planted
+
+exhaust: .venv/ready    ## all that can happen to a few messages, to the end: make exhaust WORDS=2 CUTS=1 CRASHES=1
+	$(BIN)/python -m tests.simulation.search --words $(or $(WORDS),1) --cuts $(or $(CUTS),1) \
+		--crashes $(or $(CRASHES),0) --quits $(or $(QUITS),0) --consoles $(or $(CONSOLES),0)
 
 bench: .venv/ready      ## what it costs, beside what one would pick instead; about six minutes, on a quiet machine
 	$(BIN)/python -m tests.bench.run

@@ -57,7 +57,7 @@ class World:
         self.dies = self.fails = ""  # the daemon, or its disk: "before" or "after" the next commit
         self.down_for = 0.5  # seconds until there is a daemon again
         self._settings = Settings(7000, **settings)
-        self._journal: Journal | None = None
+        self._journal: WatchedJournal | None = None
         self._cables: list[Cable] = []
         self._over = False
         self._loop = asyncio.get_running_loop()
@@ -142,7 +142,7 @@ class World:
 
     def _close_journal(self) -> None:
         if self._journal is not None:
-            self._journal.close()
+            self._journal.bury()
             self._journal = None
 
     def committed(self, conversation: Conversation, entries: Sequence[Entry]) -> None:
@@ -226,8 +226,20 @@ class WatchedJournal(Journal):
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._buried = False
         super().__init__(world.file, full=False)
         self._db.execute("PRAGMA synchronous = OFF")  # no power is lost here, and each sync costs a moment
+
+    def bury(self) -> None:
+        """Its daemon is gone. What still waited there for its time is not done any more."""
+        self._buried = True
+        self.close()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._buried:
+            raise Killed
+        return super()._db
 
     def append(self, conversation: Conversation, entries: Sequence[Entry], turn_state: TurnState) -> None:
         with self._commit():

@@ -1,0 +1,50 @@
+"""Everything that can happen to a few messages, to the end. `make exhaust` tries more."""
+
+from __future__ import annotations
+
+import pytest
+
+from pychat_client.protocol.turns import Turns
+from tests.simulation.planted import ENDPOINT, PEER_SESSION, SWITCHBOARD, Fault
+from tests.simulation.search import search
+from tests.simulation.small_world import Budget
+
+
+@pytest.mark.parametrize("turns", Turns)
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Budget(words=2),
+        Budget(quits=1),
+        Budget(crashes=1),
+        Budget(cuts=1),
+        Budget(consoles=1),
+        Budget(splits=2),
+    ],
+    ids=str,
+)
+def test_no_promise_is_broken_whatever_happens(turns: Turns, budget: Budget) -> None:
+    found = search(turns, budget)
+    assert not found.broken, found
+    assert found.states > 30
+    assert found.resting > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "budget"),
+    [
+        (Fault("", ENDPOINT + "_resend", "for text in self.outbox]", "for text in ()]"), Budget(cuts=1)),
+        (
+            Fault("", ENDPOINT + "_resend", "for text in self.outbox]", "for text in self.outbox] * 2"),
+            Budget(cuts=1),
+        ),
+        (Fault("", PEER_SESSION + "_resume", "self.send_backlog()", "pass"), Budget(crashes=1)),
+        (Fault("", SWITCHBOARD + "end_conversation", "peer.send_backlog()", "pass"), Budget(quits=1)),
+    ],
+    ids=["no resend", "twice", "no backlog", "no end"],
+)
+def test_a_planted_fault_is_found_with_a_shortest_story(fault: Fault, budget: Budget) -> None:
+    with fault.planted():
+        found = search(Turns.FREE, budget)
+    assert found.broken
+    assert 0 < len(found.story) < 20
