@@ -7,7 +7,7 @@ BIN := .venv/bin
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist release man \
-	faults simulate planted exhaust bench bench-docs bench-units bench-quick clean
+	faults simulate planted exhaust mutants bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
@@ -66,6 +66,10 @@ planted: .venv/ready    ## faults that the simulator has to find, and how long i
 exhaust: .venv/ready    ## all that can happen to a few messages, to the end: make exhaust WORDS=2 CUTS=1 CRASHES=1
 	$(BIN)/python -m tests.simulation.search --words $(or $(WORDS),1) --cuts $(or $(CUTS),1) \
 		--crashes $(or $(CRASHES),0) --quits $(or $(QUITS),0) --consoles $(or $(CONSOLES),0)
+
+mutants: .venv/ready    ## faults in the rules that the fast tests have to notice: make mutants MINUTES=30 MODULE=outbox
+	$(BIN)/python -m tests.mutants.run --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MODULE),--module $(MODULE))
 
 bench: .venv/ready      ## what it costs, beside what one would pick instead; about six minutes, on a quiet machine
 	$(BIN)/python -m tests.bench.run

@@ -1,0 +1,151 @@
+"""`make mutants`: puts small faults into the rules, one at a time, and sees whether the fast tests notice.
+
+    python -m tests.mutants.run [--seed N] [--minutes M] [--module NAME]
+
+Each mutant is tried in a fork of this process, which has imported everything. It prints those that survive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.mutants.mutate import Mutant, mutants_of, plant
+
+PROTOCOL = ["turns", "phase", "outbox", "endpoint", "console_endpoint", "codec", "wire", "grammar", "rate_limit"]
+DAEMON = ["journal", "switchboard", "peer_session", "console_session", "endpoint_session", "cursor", "model"]
+SESSION = ["session", "reconnect"]
+TRUST = ["known_hosts", "certificates", "tls"]
+RUNS = "tests/simulation/test_simulation.py::test_nothing_is_lost_or_doubled_whatever_happens"
+SIMULATION = ["tests/simulation/test_stories.py", f"{RUNS}[0]", f"{RUNS}[1]"]
+TESTS = {
+    "pychat_client.protocol": (
+        PROTOCOL,
+        [
+            "tests/client/test_endpoint.py",
+            "tests/client/test_phase.py",
+            "tests/client/test_codec.py",
+            "tests/client/test_typing_indicator.py",
+            *SIMULATION,
+        ],
+    ),
+    "pychatd.conversation": (
+        DAEMON,
+        [
+            "tests/daemon/test_cursor.py",
+            "tests/daemon/test_journal.py",
+            "tests/daemon/test_journal_health.py",
+            "tests/daemon/test_peer_session.py",
+            "tests/daemon/test_switchboard.py",
+            "tests/daemon/test_tidying.py",
+            "tests/daemon/test_quota.py",
+            *SIMULATION,
+        ],
+    ),
+    "pychat_client.session": (
+        SESSION,
+        [
+            "tests/client/test_reconnect.py",
+            "tests/client/test_narration.py",
+            "tests/client/test_status.py",
+            *SIMULATION,
+        ],
+    ),
+    "pychat_client.trust": (
+        TRUST,
+        ["tests/client/test_trust.py", "tests/client/test_aliases.py", "tests/client/test_connect.py"],
+    ),
+}
+"""Which modules of a package are changed, and the fast tests that are to notice, the fastest first."""
+
+CPU_SECONDS = 30
+"""Of work for the tests of one mutant, six times what they take. More means that it hangs: that is noticed."""
+
+WAIT_SECONDS = 240
+"""For one that hangs and does not work; a busy machine needs long for the tests, too."""
+
+
+def survives(mutant: Mutant, tests: Sequence[str]) -> bool:
+    """Whether no test notices."""
+    child = os.fork()
+    if child == 0:
+        os._exit(_try_out(mutant, tests))
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+def _try_out(mutant: Mutant, tests: Sequence[str]) -> int:
+    """In the fork: 0 if all tests pass."""
+    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+    signal.alarm(WAIT_SECONDS)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.dup2(devnull, 2)
+    try:
+        plant(mutant)
+        return int(_pytest(["-x", *tests]))
+    except BaseException:
+        return 1
+
+
+def _pytest(arguments: Sequence[str]) -> int:
+    plugins = ["-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=0", "-o", "addopts="]
+    return int(pytest.main([*plugins, "-q", *arguments]))
+
+
+def main() -> int:
+    arguments = _parse()
+    print(f"trying mutants for {arguments.minutes:g} minutes, --seed {arguments.seed}", flush=True)
+    chosen = [(m, tests) for m, tests in _all_mutants() if arguments.module in (None, m.module.rpartition(".")[2])]
+    Random(arguments.seed).shuffle(chosen)
+    _warm_up({test for _, tests in chosen for test in tests})
+    end = time.monotonic() + arguments.minutes * 60
+    survivors: list[Mutant] = []
+    tried = 0
+    for mutant, tests in chosen:
+        if time.monotonic() > end:
+            break
+        tried += 1
+        if survives(mutant, tests):
+            survivors.append(mutant)
+            print(f"survives: {mutant}", flush=True)
+    killed = tried - len(survivors)
+    print(f"{killed} of {tried} mutants were noticed ({100 * killed // max(tried, 1)} %); there are {len(chosen)}")
+    return 0
+
+
+def _all_mutants() -> list[tuple[Mutant, list[str]]]:
+    return [
+        (mutant, tests)
+        for package, (modules, tests) in TESTS.items()
+        for name in modules
+        for mutant in mutants_of(f"{package}.{name}")
+    ]
+
+
+def _warm_up(tests: set[str]) -> None:
+    """Imports everything once, and sees that all tests pass without a fault."""
+    if _pytest(["--collect-only", "-qqq", *sorted(tests)]):
+        raise SystemExit("the tests cannot be collected")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tests.mutants.run")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9), help="of the order")
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--module", help="only this one, such as outbox")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parents[2])
+    sys.exit(main())
