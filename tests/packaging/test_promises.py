@@ -1,0 +1,69 @@
+"""Each promise of the pages has a test, and the tables that say which one are complete."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROMISES = (ROOT / "docs/promises.md").read_text()
+SECURITY = (ROOT / "docs/security.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+NO_PROMISES = {
+    "Encrypted, with trust as in ssh.": "a heading",
+    "Nothing disturbs the line you are typing.": "a heading",
+    "Nobody else takes part.": "a heading",
+    "Scripts are welcome.": "a heading",
+    "You check the key of host A once, at the first call.": "what the user does",
+    "The messages go from host to host, and host A keeps the conversation.": "how it is made",
+    "`pychat send` for one message, `pychat replies` for the answers, JSON lines for bots, exact exit statuses.": (
+        "a list of what there is"
+    ),
+}
+"""Sentences of "Why pychat" that promise nothing by themselves, and why."""
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, without the head of the table."""
+    below = page.split(f"{heading}\n", 1)[1]
+    table = below[below.index("| ") :].split("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()[2:]]
+
+
+def in_one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text.replace("**", "").replace("\n- ", " "))
+
+
+def sentences(text: str) -> list[str]:
+    return [s.strip() for s in re.findall(r"[^.]+?(?:\d\.\d[^.]*?)?\.(?= |$)", in_one_line(text).strip())]
+
+
+LISTED = rows(PROMISES, "# Promises and their tests")
+WHY = README.split("## Why pychat\n")[1].split("\n## ")[0].strip().removeprefix("- ")
+
+
+@pytest.mark.parametrize(("promise", "page", "test"), LISTED)
+def test_a_listed_promise_is_in_its_page_and_has_its_test(promise: str, page: str, test: str) -> None:
+    assert promise in in_one_line((ROOT / page.strip("`")).read_text())
+    file, _, name = test.strip("`").partition("::")
+    functions = {node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if hasattr(node, "name")}
+    assert name in functions
+
+
+def test_every_promise_of_the_readme_is_listed() -> None:
+    listed = {row[0] for row in LISTED}
+    found = sentences(WHY)
+    assert len(found) > 10
+    assert [s for s in found if s not in listed and s not in NO_PROMISES] == []
+    assert set(NO_PROMISES) <= set(found)
+
+
+@pytest.mark.parametrize("row", rows(SECURITY, "## Promises"), ids=lambda row: row[0][:40])
+def test_a_promise_of_the_security_page_names_its_tests(row: list[str]) -> None:
+    tests = re.findall(r"`(tests/[^`]+\.py)`", row[-1])
+    assert tests
+    assert all((ROOT / test).is_file() for test in tests)
