@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pychat_client.errors import PychatError
@@ -17,20 +18,65 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
 from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
+from pychat_client.session.session_file import Kept, SessionFile
 from pychat_client.session.view import View
 from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, History
+from tests.simulation.clock import Killed
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+
+class MortalFile(SessionFile):
+    """A session file whose program can die: nothing is written any more then, whatever its timers wanted."""
+
+    dead = False
+    doom = ""  # the program dies "before" or "after" the next thing that is kept
+    kill: Callable[[], None] = staticmethod(lambda: None)
+
+    @classmethod
+    def of(cls, path: Path, kill: Callable[[], None]) -> MortalFile:
+        """The file, which can kill its program."""
+        file = cls.open(path)
+        assert isinstance(file, cls)
+        file.kill = kill
+        return file
+
+    def save(self, kept: Kept) -> None:
+        self._dies("before")
+        super().save(kept)
+        self._dies("after")
+
+    def _dies(self, moment: str) -> None:
+        if self.doom == moment:
+            self.kill()
+        if self.dead:
+            raise Killed
+
+    def tidy(self) -> None:
+        if not self.dead:
+            super().tidy()
+
+    def die(self) -> None:
+        self.close()
+        self.dead = True
 
 
 class Person(View):
     """Somebody at a program of their own: a client, or a console. Sees no screen, and records everything."""
 
     def __init__(
-        self, world: World, name: str, *, console: bool = False, wait: bool = False, take: bool = False
+        self,
+        world: World,
+        name: str,
+        *,
+        console: bool = False,
+        wait: bool = False,
+        take: bool = False,
+        file: Path | None = None,
     ) -> None:
+        """file: the session file of a client, in which an earlier program may have left a conversation."""
         self.world, self.name = world, name
         self.role = Role.OPERATOR if console else Role.PEER
         self.history = History(name, not console)
@@ -39,8 +85,10 @@ class Person(View):
         self.unreachable = False  # no call gets through
         self._read: dict[str | int | None, int] = {}  # how many messages were read, as far as was said, by session
         number = f"{len(world.people):016x}"
-        end = ConsoleEndpoint(name, console=number, take_over=take) if console else Endpoint(name)
-        self.session = Session(end, self, "the line", wait=wait)
+        self._file = None if file is None else MortalFile.of(file, self.kill)
+        saved = None if self._file is None else self._file.kept.endpoint
+        end = ConsoleEndpoint(name, console=number, take_over=take) if console else Endpoint(name, saved=saved)
+        self.session = Session(end, self, "the line", wait=wait, file=self._file)
         world.people.append(self)
         self._calling = asyncio.get_running_loop().create_task(
             self.session.keep_connected(lambda: world.connect(self))
@@ -55,11 +103,19 @@ class Person(View):
         self._record("command" if line.startswith("\\") else "typed", line)
         try:
             self.session.submit(line)
+        except Killed:
+            return False
         except PychatError as refusal:
             self._record("refused", line)
             self._record("notice", str(refusal))
             return False
         return True
+
+    def doom(self, moment: str) -> None:
+        """The program dies "before" or "after" the next thing that it keeps in its session file."""
+        if self._file is not None and self.running:
+            self._record("doomed", moment)
+            self._file.doom = moment
 
     def kill(self) -> None:
         """The program is gone; the system closes what it had open."""
@@ -145,6 +201,8 @@ class Person(View):
     def _exit(self) -> None:
         self.running = False
         self._calling.cancel()
+        if self._file is not None:
+            self._file.die()
         if self.cable is not None:
             self.cable.user.die()
 
