@@ -33,6 +33,7 @@ from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
 from pychat_client.transport.connection import Connection
 from pychat_client.transport.verify_host import explain_change, trusted_context
+from pychat_client.trust.aliases import canonical
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.choose_view import ViewOptions, ask_handle, make_front_end, wants_plain
 from pychat_client.ui.front_end import FrontEnd
@@ -110,7 +111,7 @@ def _session_file(options: CallOptions) -> SessionFile | None:
     """Where the conversation with this service is kept. A classic server can resume none."""
     if options.classic is not None:
         return None
-    path = session_file(f"{options.host.lower()}:{options.port}")
+    path = session_file(f"{canonical(options.host)}:{options.port}")
     try:
         return open_session_file(path, f"The conversation with {options.title}", take_over=options.take_over)
     except BusyError:

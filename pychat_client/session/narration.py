@@ -272,8 +272,7 @@ class Narrator:
         """A console has ended the conversation, and has no connection to say so."""
         if not self._end_unconfirmed:
             self._end_unconfirmed = True
-            then = "The other side learns of the end when the connection is back."
-            self._record(f"Not connected. {then} Leave this console open until then.")
+            self._record("Not connected. The other side learns of the end when the connection is back.")
 
     def end_is_confirmed(self) -> None:
         """The daemon knows that the conversation has ended."""

@@ -23,8 +23,9 @@ PAUSE_FIRST = 0.5
 PAUSE_MAX = 15.0
 """The longest pause, so that a user whose network is back does not wait long."""
 
-RETRYABLE_CODES = ("stopping", "journal", "displaced")
-"""Codes of an error line after which the client calls again: the daemon keeps the conversation."""
+RETRYABLE_CODES = ("stopping", "journal")
+"""Codes of an error line after which the client calls again: the daemon keeps the conversation. Not "displaced": a
+newer program goes on with it, and the two would displace each other for ever."""
 
 BUSY = "busy"
 """The code of a \\busy line: somebody else has the seat."""

@@ -58,8 +58,8 @@ nothing to wait for. The system still delivers what was sent."""
 MOVE_SIGNAL = signal.SIGUSR1
 """Another window of the same user asks for the conversation with it (take_over)."""
 
-_SEAT_CODES = ("busy", "held", "taken-over")
-"""Codes of an error line that says that somebody else has the seat or the console."""
+_SEAT_CODES = ("busy", "held", "taken-over", "displaced")
+"""Codes of an error line that says that somebody else has the seat or the console, or another program."""
 
 
 class Stage(Enum):

@@ -148,6 +148,30 @@ def test_a_second_window_says_where_the_first_is(service: Service) -> None:
     moved.sees("Server> Hello")
 
 
+def test_two_programs_with_one_token_do_not_fight(service: Service) -> None:
+    """Somebody has copied the files to another machine."""
+    console, client = service.talk()
+    copied = service.env_of("copy")
+    wait_for(lambda: "Client1" in _draft(service), "the conversation on the disk")
+    shutil.copytree(
+        Path(service.env["XDG_STATE_HOME"]) / "pychat/sessions", Path(copied["XDG_STATE_HOME"]) / "pychat/sessions"
+    )
+    second = service.client(None, env=copied)
+    second.sees("Connected to Server again.")
+    assert client.exit_status() == 4
+    assert "taken over" in " ".join(client.text().split())
+    console.enter("Who is it?")
+    second.sees("Server> Who is it?")
+    assert second.child.isalive()
+
+
+def test_another_form_of_the_name_is_the_same_host(service: Service) -> None:
+    _, client = service.talk()
+    _killed(client)
+    words = [str(BIN / "pychat"), "--accept-new", f"LOCALHOST:{service.port}"]
+    service.terminal(words).sees("Connected to Server again.")
+
+
 def test_new_ends_the_old_conversation(service: Service) -> None:
     console, client = service.talk()
     client.enter("never sent")
