@@ -73,7 +73,7 @@ class SessionFile:
     _saved: Kept = field(default_factory=Kept)
 
     @classmethod
-    def open(cls, path: Path) -> SessionFile:
+    def take(cls, path: Path) -> SessionFile:
         """Takes the file for this program. Raises InUseError, or PychatError when it cannot be used."""
         try:
             make_directory(path.parent.parent)  # a directory above would get the mode 0755

@@ -23,13 +23,13 @@ def open_session_file(path: Path, what: str, *, take_over: bool) -> SessionFile:
     Raises BusyError when another program has the file and keeps it, PychatError when it cannot be used.
     """
     try:
-        return SessionFile.open(path)
+        return SessionFile.take(path)
     except InUseError as error:
         if not take_over:
             where = f"{what} is open in another window ({error.holder})."
             raise BusyError(f"{where} Use --take-over to move it here.") from None
         _send_away(error.holder)
-    return SessionFile.open(path)
+    return SessionFile.take(path)
 
 
 def _send_away(holder: Holder) -> None:

@@ -26,14 +26,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def file(path: Path) -> Iterator[SessionFile]:
-    opened = SessionFile.open(path)
+    opened = SessionFile.take(path)
     yield opened
     opened.close()
 
 
 def _read(path: Path) -> Kept:
     """What the next program finds."""
-    again = SessionFile.open(path)
+    again = SessionFile.take(path)
     again.close()
     return again.kept
 
@@ -49,7 +49,7 @@ def _read(path: Path) -> Kept:
     ],
 )
 def test_the_next_program_finds_what_was_saved(path: Path, kept: Kept) -> None:
-    file = SessionFile.open(path)
+    file = SessionFile.take(path)
     file.save(kept)
     file.close()
     assert _read(path) == kept
@@ -65,12 +65,12 @@ def test_texts_come_and_go_at_both_ends(path: Path) -> None:
         ((), 4),
         (("after",), 4),
     ]
-    file = SessionFile.open(path)
+    file = SessionFile.take(path)
     for texts, first in steps:
         kept = Kept(replace(TALK, texts=texts, first=first))
         file.save(kept)
         file.close()
-        file = SessionFile.open(path)
+        file = SessionFile.take(path)
         assert file.kept == kept
     file.close()
 
@@ -114,7 +114,7 @@ from pychat_client.session.session_file import *
 
 TRY = """
 try:
-    SessionFile.open(Path(sys.argv[1])).close()
+    SessionFile.take(Path(sys.argv[1])).close()
     print("free")
 except InUseError as error:
     print(error.holder.pid)
@@ -125,11 +125,11 @@ def test_one_program_uses_it_at_a_time(path: Path, file: SessionFile) -> None:
     assert _in_another_program(path, TRY) == f"{os.getpid()}\n"
     file.close()
     assert _in_another_program(path, TRY) == "free\n"
-    SessionFile.open(path).close()
+    SessionFile.take(path).close()
 
 
 def test_a_program_that_was_killed_holds_nothing(path: Path) -> None:
-    save = "SessionFile.open(Path(sys.argv[1])).save(Kept(SavedEndpoint('Bob', texts=('kept',)), 'draft'))"
+    save = "SessionFile.take(Path(sys.argv[1])).save(Kept(SavedEndpoint('Bob', texts=('kept',)), 'draft'))"
     _in_another_program(path, f"{save}\nos.fork() or os._exit(0)\nos.wait()\nos._exit(0)")
     assert _read(path) == Kept(SavedEndpoint("Bob", texts=("kept",)), "draft")
 
@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_written_keeps_what_it_had(path: Path, file: Sessi
     assert wal.exists()
     code = """
 import resource
-file = SessionFile.open(Path(sys.argv[1]))
+file = SessionFile.take(Path(sys.argv[1]))
 kept = file.kept
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 import signal
@@ -159,5 +159,5 @@ def test_a_damaged_file_is_a_sentence(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"rubbish" * 1000)
     with pytest.raises(PychatError, match="it is damaged"):
-        SessionFile.open(path)
+        SessionFile.take(path)
     assert _read(path) == Kept()  # the next program has a new one

@@ -417,8 +417,9 @@ class _Driver:
         return 0 if peer is None else int(peer["sent"])
 
     def _start_console(self, stored: int) -> None:
-        console = self._service.plain("pychatd-console", "--plain", "--handle", "Server")
         before = sum(end is not self._client for end in self._ends)
+        # Each console is another user's: what was typed into the one before is not in its files.
+        console = self._service.plain("pychatd-console", "--plain", "--handle", "Server", user=f"console-{before}")
         self._console = _End(console, "Client1> p", "o", before)
         self._ends.append(self._console)
 

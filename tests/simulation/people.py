@@ -38,7 +38,7 @@ class MortalFile(SessionFile):
     @classmethod
     def of(cls, path: Path, kill: Callable[[], None]) -> MortalFile:
         """The file, which can kill its program."""
-        file = cls.open(path)
+        file = cls.take(path)
         assert isinstance(file, cls)
         file.kill = kill
         return file
