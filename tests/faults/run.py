@@ -22,13 +22,14 @@ import random
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class Result:
     doubled: int = 0
     disordered: int = 0
     sent_after_all: int = 0  # told not sent, and stored
-    untold: int = 0  # told nothing: neither stored, nor given back, nor shown anywhere
+    untold: int = 0  # told nothing: neither stored, kept, given back, nor shown anywhere
     gone: int = 0  # confirmed, and gone after power loss
     cuts: int = 0
     daemon_kills: int = 0
@@ -503,19 +504,28 @@ class _Driver:
             self._result.problems.append(f"the journal cannot be asked: {error}")
             return
         shown = {line.partition("> ")[2] for end in self._ends for line in end.lines()}
+        kept = self._kept()
         for end in self._ends:
             not_sent, not_confirmed = end.given_back()
             wrong = [text for text in not_sent if text in stored]
             self._result.sent_after_all += len(wrong)
             self._result.problems += [f"told not sent, and stored: {text}" for text in wrong]
             if end.ended and not end.killed:
-                told = {*stored, *shown, *not_sent, *not_confirmed, *end.unread.decode().split("\n")}
+                told = {*stored, *shown, *kept, *not_sent, *not_confirmed, *end.unread.decode().split("\n")}
                 untold = [text for text in end.typed if text not in told]
                 self._result.untold += len(untold)
                 self._result.problems += [f"told nothing: {text}" for text in untold]
                 if untold:
                     lines = end.program.notices().splitlines()[-6:]
                     self._result.problems += [f"  by the program that said: {line}" for line in lines]
+
+    def _kept(self) -> set[str]:
+        """What consoles have kept for the next one of their user, who does not come back here."""
+        texts: set[str] = set()
+        for path in self._service.directory.glob("state-of-console-*/pychat/sessions/*.db"):
+            with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path)) as db:  # killed at its making
+                texts.update(text for (text,) in db.execute("SELECT text FROM text"))
+        return texts
 
     def _lose_power(self) -> None:
         """Looks at what would be left if the power had failed at some moments of the run."""
