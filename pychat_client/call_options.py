@@ -12,6 +12,8 @@ from pychat_client.errors import UsageError
 from pychat_client.protocol.saved import REPEATED
 from pychat_client.text import check_handle, printable
 from pychat_client.trust.fingerprint import check_fingerprint
+from pychat_client.trust.invitation import Invitation
+from pychat_client.trust.invitation import parse as parse_invitation
 
 CLASSIC_TEXT_MAX = 100
 """Characters of a text that a classic server needs; the handles and marks of the known ones are shorter."""
@@ -26,6 +28,7 @@ class CallOptions:
     handle: str | None = None  # None: nothing names one, so ask
     fingerprint: str | None = None  # of the host's key: no other key is accepted
     accept_new: bool = False  # accept the key of an unknown host without asking
+    invitation: Invitation | None = None  # names the host's key, and lets this user in
     ca: bool = False  # trust a certificate that is signed by the system's CAs
     wait: bool = False  # call again until the service is free
     retry_for: float | None = None  # stop reconnecting after this many seconds; None: never
@@ -48,19 +51,23 @@ class CallOptions:
 def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences) -> CallOptions:
     """The call that the parsed command line `args` means. An option wins over the contact, and the contact over
     the other preferences. Raises UsageError or HandleError."""
-    _check_classic(args)
+    invitation = args.invite or contact.invitation
+    _check_classic(args, invitation)
+    if invitation is not None and (args.fingerprint or args.ca):
+        raise UsageError("An invitation names the host's key: leave out --fingerprint and --ca.")
     handle = args.handle
     if handle is None:
         handle = contact.handle or preferences.handle
     fingerprint = args.fingerprint
     if fingerprint is None and not args.ca:  # --accept-new is for unknown hosts, and this key is known
-        fingerprint = contact.fingerprint
+        fingerprint = None if invitation is not None else contact.fingerprint
     return CallOptions(
         host=host_name(contact.host),
         port=contact.port,
         handle=None if handle is None else check_handle(handle),
         fingerprint=None if fingerprint is None else check_fingerprint(fingerprint),
         accept_new=args.accept_new,
+        invitation=None if invitation is None else parse_invitation(invitation),
         ca=args.ca,
         wait=args.wait,
         retry_for=args.retry_for,
@@ -71,13 +78,15 @@ def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences
     )
 
 
-def _check_classic(args: argparse.Namespace) -> None:
+def _check_classic(args: argparse.Namespace, invitation: str | None) -> None:
     """Raises UsageError for options that exclude each other."""
     texts = [text for text in (args.hello, args.end_mark, args.quit_word) if text]
     if not args.classic:
         if texts or args.no_hello:
             raise UsageError("--no-hello, --hello, --end-mark and --quit-word need --classic.")
         return
+    if invitation is not None:
+        raise UsageError("A classic server knows no invitations: leave out --classic.")
     if args.fingerprint or args.accept_new or args.ca:
         raise UsageError("A classic server has no key: --classic excludes --fingerprint, --accept-new and --ca.")
     if args.wait or args.retry_for:

@@ -23,7 +23,8 @@ from pychat_client.errors import (
     UnreachableError,
     UntrustedHostError,
 )
-from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.own_key import own_certificate, own_credentials
+from pychat_client.protocol.endpoint import Credentials, Endpoint
 from pychat_client.session.reconnect import PAUSE_FIRST, longer_pause
 from pychat_client.session.session import Session, ending_signals, run_session
 from pychat_client.session.session_file import SessionFile
@@ -45,13 +46,14 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
     log = Transcript(view_options.log)
     file = _session_file(options)
     kept = None if file is None else file.kept.endpoint
-    if options.handle is None and kept is None and not sys.stdin.isatty():
+    own = options.handle or (None if options.invitation is None else login_handle())
+    if own is None and kept is None and not sys.stdin.isatty():
         raise HandleError("No terminal to ask for your name: use --handle NAME.")
     context, key = None, None
     if options.classic is None:
         seconds = options.retry_for if options.wait else None
         context, key = _verify_host(options, preferences, seconds, plain=view_options.plain)
-    handle = options.handle or (kept.handle if kept is not None else ask_handle(view_options))
+    handle = own or (kept.handle if kept is not None else ask_handle(view_options))
     front_end = make_front_end("pychat", view_options, preferences)
     talk = Talk(options, handle, front_end, context=context, key=key, log=log)
     return asyncio.run(talk.until_over(file))
@@ -125,6 +127,8 @@ def _verify_host(
     options: CallOptions, preferences: Preferences, seconds: float | None, *, plain: bool
 ) -> tuple[SSLContext, str | None]:
     """As verify_host.trusted_context. With --wait it calls until the host answers, for at most `seconds`."""
+    if options.invitation is not None:
+        own_certificate()  # a key has to be there before TLS can show it
     deadline = float("inf") if seconds is None else time.monotonic() + seconds
     pause, alert = PAUSE_FIRST, None
     while True:
@@ -196,6 +200,7 @@ class Talk:
             max_text_bytes=None if classic is None else classic.max_text_bytes(self._handle),
             saved=None if file is None else file.kept.endpoint,
             repeat=options.repeat if repeat is None else repeat,
+            credentials=Credentials() if self._context is None else own_credentials(options.invitation),
         )
         return Session(
             endpoint,

@@ -124,7 +124,7 @@ def _replies_parser() -> argparse.ArgumentParser:
     parser.add_argument("--wait", action="store_true", help="wait until a message comes")
     parser.add_argument("--json", action="store_true", help="print JSON objects, one per line")
     parser.set_defaults(
-        **_NOT_OPTIONS, handle=None, fingerprint=None, accept_new=False, ca=False, command=_replies
+        **_NOT_OPTIONS, handle=None, fingerprint=None, accept_new=False, invite=None, ca=False, command=_replies
     )
     return parser
 
@@ -168,6 +168,7 @@ def _add_call_options(parser: argparse.ArgumentParser) -> None:
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--fingerprint", metavar="SHA256:…", help="accept the host's key only if it is this one")
     trust.add_argument("--accept-new", action="store_true", help="accept an unknown host's key without asking")
+    trust.add_argument("--invite", metavar="INVITATION", help="come with an invitation of the operator")
     trust.add_argument("--ca", action="store_true", help="trust certificates signed by the system's CAs")
     parser.add_argument("--wait", action="store_true", help="keep calling until the service is free")
 
@@ -271,17 +272,10 @@ def _target(args: argparse.Namespace) -> list[str]:
 
 
 def _certificate(_: argparse.Namespace) -> int:
-    from pychat_client import files
-    from pychat_client.config.config_file import is_there
-    from pychat_client.config.paths import key_file
+    from pychat_client.own_key import own_certificate
     from pychat_client.trust import certificates
 
-    path = key_file()
-    if is_there(path):
-        files.make_sure(path)
-    else:
-        certificates.make_certificate(path, "pychat")
-    print_result(certificates.pem(certificates.certificate_der(path)).rstrip("\n"))
+    print_result(certificates.pem(own_certificate()).rstrip("\n"))
     return ExitStatus.OK
 
 

@@ -23,6 +23,7 @@ class Event(Enum):
     CERTIFICATE = "certificate"  # none, or not one of the list
     CROWDED = "crowded"  # too many connections
     HANDSHAKE = "handshake"  # TLS failed
+    INVITATION = "invitation"  # wrong, used, revoked or too old
     OTHER_PROTOCOL = "other-protocol"  # no chat program
     PLAINTEXT = "plaintext"  # TLS is needed
     PROTOCOL = "protocol"  # a rule of docs/protocol.md was broken

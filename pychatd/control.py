@@ -6,12 +6,13 @@ Any program can be behind a socket: each answer is bounded, and checked.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pychat_client.errors import (
     PermissionDeniedError,
@@ -19,6 +20,7 @@ from pychat_client.errors import (
     PychatError,
     TransportError,
     UnreachableError,
+    UsageError,
 )
 from pychat_client.text import printable
 
@@ -93,6 +95,32 @@ def _decoded(path: Path, piece: str) -> bytes:
         return base64.b64decode(piece, validate=True)
     except ValueError:
         raise _no_answer(path, "it does not answer as a pychatd does") from None
+
+
+def manage(path: Path, question: dict[str, Any]) -> list[dict[str, str]]:
+    """Asks the daemon at the console socket `path` who may call, or changes that.
+
+    Raises UsageError with the daemon's sentence if it does not do that, and as `ask_status`.
+    """
+    from pychat_client.protocol import wire
+
+    rows: list[dict[str, str]] = []
+    for frame in ask(path, wire.Manage(json.dumps(question)), time.monotonic() + ANSWER_SECONDS):
+        if isinstance(frame, wire.Error):
+            raise UsageError(printable(frame.words))
+        if isinstance(frame, wire.Manage):
+            rows.append(_row(path, frame.words))
+    return rows
+
+
+def _row(path: Path, words: str) -> dict[str, str]:
+    try:
+        row = json.loads(words)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        raise _no_answer(path, "it does not answer as a pychatd does")
+    return {key: str(value) for key, value in row.items()}
 
 
 def ask(path: Path, question: wire.Frame, deadline: float | None = None) -> Iterator[wire.Frame]:

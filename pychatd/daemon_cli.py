@@ -1,4 +1,5 @@
-"""The command line of the daemon: `pychatd start|run|fingerprint|stop|status`, and what administer.py adds."""
+"""The command line of the daemon: `pychatd start|run|fingerprint|stop|status`, and what `administer` and
+`callers_cli` add."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from pychat_client.errors import (
 from pychat_client.files import open_own
 from pychat_client.layout import fit_page
 from pychat_client.text import parse_port
-from pychatd import administer, directories, services, settings
+from pychatd import administer, callers_cli, directories, services, settings
 from pychatd.control import ask_status
 from pychatd.process import daemonize, logs, systemd
 from pychatd.process.pidfile import Pidfile, holder
@@ -95,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     status.add_argument("--json", action="store_true", help="one JSON object per line, one line per service")
     status.set_defaults(command=_status)
-    for sub in (stop, status):
+    for sub in (stop, status, *callers_cli.add_commands(commands)):
         _add_runtime_option(sub)
     _add_administration(commands)
     return parser

@@ -47,6 +47,7 @@ class Settings:
     certificate: Path | None = None  # the operator's own PEM file; without it the daemon makes one
     key: Path | None = None  # the private key, if it is in another file
     authorized: Path | None = None  # a directory of NAME.pem: only these may call
+    invited_only: bool = False  # only invited callers, and those of `authorized`
     exit_idle: float | None = None  # seconds without a connection, after which the daemon ends until the next call
     keep: str = "forever"  # "forever", "none", or a number of days such as "30d"
     journal_max: int = 1000  # megabytes; a journal that has reached them takes no messages; 0 for no limit
@@ -191,6 +192,12 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("use true or false.")
+    return value
+
+
 def _idle(value: Any) -> float:
     if (seconds := _seconds(value)) < EXIT_IDLE_MIN:
         raise ValueError(f"use at least {EXIT_IDLE_MIN:g} seconds, or systemd gives up starting the daemon.")
@@ -222,6 +229,7 @@ _KEYS: config_file.Keys = {
     "certificate": _path,
     "key": _path,
     "authorized": _path,
+    "invited_only": _flag,
     "exit_idle": _idle,
     "syslog": _path,
 }

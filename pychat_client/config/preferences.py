@@ -34,6 +34,7 @@ class Contact:
     port: int
     fingerprint: str | None = None  # of the host's key: accepted without a question; no other key is
     handle: str | None = None  # the user's own, for calls to this contact
+    invitation: str | None = None  # in an address that somebody has sent; the file has none
 
 
 @dataclass(frozen=True, slots=True)

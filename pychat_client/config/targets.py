@@ -39,14 +39,17 @@ def find_before_text(words: Sequence[str], contacts: Mapping[str, Contact]) -> t
     return find([name], contacts), text
 
 
-_WITH_PORT = re.compile(r"(?:\[([0-9a-f:.]+(?:%[^\[\]/]+)?)\]|([^][:/@]+)):([0-9]+)", re.IGNORECASE)
+_WITH_PORT = re.compile(r"(?:\[([0-9a-f:.]+(?:%[^\[\]/]+)?)\]|([^][:/@]+)):([0-9]+)(?:/(.+))?", re.IGNORECASE)
 _SCHEME = re.compile("pychat://", re.IGNORECASE)
 
 
 def _with_port(word: str) -> Contact | None:
-    """What `host:port`, `[::1]:port` or `pychat://host:port` means; None for other words. Raises UsageError."""
+    """What `host:port`, `[::1]:port` or `pychat://host:port/INVITATION` means; None for other words. Raises
+    UsageError."""
     found = _WITH_PORT.fullmatch(_bare(word))
-    return None if found is None else Contact(found[1] or found[2], parse_port(found[3]))
+    if found is None or (found[4] is not None and not _SCHEME.match(word)):
+        return None
+    return Contact(found[1] or found[2], parse_port(found[3]), invitation=found[4])
 
 
 def _host(words: Sequence[str]) -> str:

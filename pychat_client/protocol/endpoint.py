@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from pychat_client.errors import NotAllowedError, ProtocolError
@@ -44,6 +44,15 @@ from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.text import check_message, check_room
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the hello says of this user's certificate and invitation. The words are those of `wire.Hello`."""
+
+    proof: str | None = None
+    invite: str | None = None
+    certificate: str | None = None
+
+
 class Endpoint:
     """The caller's end of a conversation; ConsoleEndpoint is the operator's."""
 
@@ -57,11 +66,14 @@ class Endpoint:
         max_text_bytes: int | None = None,
         saved: SavedEndpoint | None = None,
         repeat: int = REPEATED,
+        credentials: Credentials | None = None,
     ) -> None:
         """classic: the other program is a classic one, which confirms nothing and resumes nothing;
         max_text_bytes: the bytes of a text that it takes, None for any number; saved: goes on where an earlier
-        program was; repeat: how many messages it then shows again."""
+        program was; repeat: how many messages it then shows again; credentials: what the daemon can ask for."""
         self.handle = handle
+        self.credentials = Credentials() if credentials is None else credentials
+        self.invited_as: str | None = None  # the name under which the daemon knows this user since an invitation
         self.classic = classic
         self.max_text_bytes = max_text_bytes
         self.ready = False  # the daemon has sent all that happened before: what follows happens now
@@ -269,6 +281,9 @@ class Endpoint:
             sent=None if session is None else self.stored_count,
             after=None if session is None else self._told,
             call=self._calls,
+            proof=self.credentials.proof,
+            invite=self.credentials.invite,
+            certificate=self.credentials.certificate,
         )
 
     def _session_to_resume(self) -> str | None:
@@ -311,14 +326,16 @@ class Endpoint:
                 return self._on_presence_line(frame)
             case wire.Quit(reason):
                 return self._on_quit(reason, self._take_time())
+            case wire.Prove():
+                self._frames.append(frame)
             case wire.Ready():
                 return self._on_ready()
             case wire.Busy(words):
                 return self._on_busy(words)
-            case wire.Error(code, words):
-                return [RemoteError(code, words)]
-            case wire.Notice(words):
-                return [Notice(words)]
+            case wire.Error() | wire.Notice():
+                return [
+                    RemoteError(frame.code, frame.words) if isinstance(frame, wire.Error) else Notice(frame.words)
+                ]
             case _:  # typing, ring, ping and pong are for others, and a later version can send more
                 pass
         return []
@@ -335,7 +352,7 @@ class Endpoint:
                 "version", f"Version {hello.version} is not supported, only version {wire.VERSION}."
             )
         self.other_present = True
-        self.retention = hello.keep
+        self.retention, self.invited_as = hello.keep, hello.invited
         return self._on_answer(hello)
 
     def _on_answer(self, hello: wire.Hello) -> list[Event]:

@@ -59,6 +59,9 @@ class Hello:
     console (console only): the id of this program, by which the daemon knows its messages
     suggested (console only): a handle that the daemon is configured with goes before this one
     take (console only): take the place of the console that is attached
+    proof (peer only): the fingerprint of the certificate that this end can prove in TLS, when the daemon asks
+    invite, certificate (peer only): the secret of an invitation, and the certificate (base64) to keep for it
+    invited (daemon to peer): the name under which the daemon has kept its certificate since an invitation
     """
 
     version: int
@@ -74,6 +77,10 @@ class Hello:
     console: str | None = None
     suggested: bool = False
     take: bool = False
+    proof: str | None = None
+    invite: str | None = None
+    certificate: str | None = None
+    invited: str | None = None
 
     KEYS: ClassVar[grammar.Keys] = {
         "session": grammar.session,
@@ -87,6 +94,10 @@ class Hello:
         "console": grammar.session,
         "suggested": grammar.flag,
         "take": grammar.flag,
+        "proof": str,
+        "invite": str,
+        "certificate": str,
+        "invited": str,
     }
 
     def __str__(self) -> str:
@@ -331,6 +342,17 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Manage:
+    """Console socket only: a question about who may call, or one row of its answer, each as one JSON object.
+    `\\ready` ends the answer."""
+
+    words: str = ""
+
+    def __str__(self) -> str:
+        return f"\\manage {self.words}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class Here:
     """The other end has a screen attached; its user's handle is `handle`.
 
@@ -373,6 +395,11 @@ class Ready(_NoArguments):
     """From the daemon: you know all that happened before; what follows happens now."""
 
 
+class Prove(_NoArguments):
+    """Daemon to a caller: I have asked for your certificate in TLS. The caller sends the same line back, and
+    the proof comes before that."""
+
+
 class Typing(_NoArguments):
     """The other user is typing now."""
 
@@ -406,9 +433,11 @@ Frame = (
     | Status
     | Backup
     | Order
+    | Manage
     | Away
     | Here
     | Ready
+    | Prove
     | Typing
     | Ring
     | Ping
@@ -430,9 +459,11 @@ READERS: dict[str, Callable[[str], Frame]] = {
     "status": Status,
     "backup": Backup,
     "order": Order,
+    "manage": Manage,
     "away": Away.parse,
     "here": Here.parse,
     "ready": Ready.parse,
+    "prove": Prove.parse,
     "typing": Typing.parse,
     "ring": Ring.parse,
     "ping": Ping.parse,

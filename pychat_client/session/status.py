@@ -247,6 +247,12 @@ def _protection(status: Status) -> Fact:
 
 def _identity(status: Status) -> tuple[str, str]:
     """What is known of the key at the other end of an encrypted connection, as a sentence and in a few words."""
+    if status.caller is None and status.endpoint.invited_as is not None:
+        name = printable(status.endpoint.invited_as)
+        return (
+            f"The host has the key of your invitation. {status.other} has invited you, and knows you as {name}.",
+            f"invited by {status.other}",
+        )
     if status.caller is None and status.key is not None:
         return "The host has the key that you trust.", "known host"
     if status.caller is None:

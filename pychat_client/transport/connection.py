@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Protocol
 
-from pychat_client.errors import ProtocolError
+from pychat_client.errors import ProtocolError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import Codec, LineCodec
 from pychat_client.transport import os_errors, tcp
@@ -264,6 +265,15 @@ class Connection(asyncio.BufferedProtocol):
         """The other end's certificate (DER), if it has shown one."""
         tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
         return None if tls is None else tls.getpeercert(binary_form=True)
+
+    def ask_for_certificate(self) -> None:
+        """Makes TLS ask the other end for its certificate, with the next line. Raises TransportError if the other
+        end cannot answer that."""
+        assert self._transport is not None
+        try:
+            self._transport.get_extra_info("ssl_object").verify_client_post_handshake()
+        except ssl.SSLError:
+            raise TransportError("Your program cannot prove a certificate after the TLS handshake.") from None
 
     def socket(self) -> socket.socket | None:
         """The socket below, to ask the kernel about the other end."""

@@ -19,6 +19,8 @@ from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, fetch_certificate
 from pychat_client.transport.question import ask
 from pychat_client.trust import fingerprint, known_hosts, tls
+from pychat_client.trust.invitation import Invitation
+from pychat_client.trust.public_key import key_id
 
 
 def trusted_context(
@@ -39,9 +41,12 @@ def trusted_context(
     accepted = known.certificate_of(host, port)
     wanted = options.fingerprint
     pinned = None if accepted is None else fingerprint.fingerprint(accepted)
-    if accepted is None or (wanted is not None and wanted != pinned):
+    if accepted is None or (wanted is not None and wanted != pinned) or not _fits(options.invitation, accepted):
         shown = asyncio.run(fetch_certificate(host, port, tls.looking_context(), seconds))
-        _decide(options, fingerprint.fingerprint(shown), call)
+        if not _fits(options.invitation, shown):
+            raise _not_inviting(options, fingerprint.fingerprint(shown))
+        if options.invitation is None:
+            _decide(options, fingerprint.fingerprint(shown), call)
         try:
             known.accept(host, port, shown)
         except PychatError as error:
@@ -51,6 +56,24 @@ def trusted_context(
             _print(f"pychat: {error} {words}")
         accepted = shown
     return tls.pinned_context(accepted, key_file()), fingerprint.fingerprint(accepted)
+
+
+def _fits(invitation: Invitation | None, certificate: bytes) -> bool:
+    """Whether a certificate (DER) has the key that an invitation names; without one, any does."""
+    if invitation is None:
+        return True
+    try:
+        return key_id(certificate) == invitation.key
+    except ValueError:
+        return False
+
+
+def _not_inviting(options: CallOptions, shown: str) -> UntrustedHostError:
+    return UntrustedHostError(
+        f"{options.title} does not have the key of the invitation. Nothing has been sent.\n"
+        "Somebody may be between you and that host, or the invitation is for another host or port.\n"
+        f"The key shown is {shown}. Ask the other person whether host and port are right."
+    )
 
 
 async def explain_change(host: str, port: int, accepted: str, error: UntrustedHostError) -> UntrustedHostError:

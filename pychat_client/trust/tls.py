@@ -58,6 +58,7 @@ def _object_for(accepted: bytes) -> type[ssl.SSLObject]:
 
 def _context(own: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.post_handshake_auth = own is not None  # a daemon can ask for the certificate after the hello
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from itertools import islice
 
 from pychat_client.classic import framing
 from pychat_client.classic.other_protocols import CODE as OTHER_PROTOCOL
 from pychat_client.classic.other_protocols import ScreeningCodec
-from pychat_client.errors import PermissionDeniedError, ProtocolError
+from pychat_client.errors import PermissionDeniedError, ProtocolError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import looks_like, printable
@@ -39,6 +39,7 @@ from pychatd.conversation.model import (
     hash_certificate,
     hash_token,
 )
+from pychatd.conversation.ports import RegisterPort
 from pychatd.conversation.reading_price import STRANGER_READ, ReadingPrice
 from pychatd.conversation.repetition import Repetition
 from pychatd.conversation.switchboard import Switchboard
@@ -54,13 +55,18 @@ CLASSIC_SECONDS = 600.0
 typed something, and crashes if the connection is closed by then."""
 
 _LEFT = (CloseReason.CLOSED_BY_PEER, CloseReason.SYSTEM_ERROR)
-_EVENTS = {"not-authorized": Event.CERTIFICATE, OTHER_PROTOCOL: Event.OTHER_PROTOCOL}
+_EVENTS = {
+    "not-authorized": Event.CERTIFICATE,
+    "invitation": Event.INVITATION,
+    OTHER_PROTOCOL: Event.OTHER_PROTOCOL,
+}
 
 
 class PeerState(Enum):
     """What a caller's connection has come to."""
 
     CONNECTED = "connected"  # it has not said hello
+    PROVING = "proving"  # it has said hello, and has to prove its certificate
     WAITING = "waiting"  # it has our hello, and may send the first message
     CATCHING_UP = "catching up"  # it has come back with a new program, and is told again what was said
     TALKING = "talking"  # it takes part in its conversation
@@ -83,19 +89,21 @@ class PeerSession(EndpointSession):
         self,
         switchboard: Switchboard,
         address: str,
-        name_of: Callable[[bytes | None], str | None],
+        register: RegisterPort,
         *,
         secure: bool,
     ) -> None:
-        """name_of: gives the name of a certificate, where a list says who may call; secure: it calls over TLS."""
+        """register: who may call; secure: it calls over TLS."""
         super().__init__(switchboard, address, pace=self)
         self.connection.use_codec(ScreeningCodec(self.connection.use_codec))
         self.address = address
         self.secure = secure
         self.name: str | None = None
         self._conversation: Conversation | None = None
-        self._name_of = name_of
+        self._register = register
         self._state = PeerState.CONNECTED
+        self._invited: str | None = None  # its name, if it has come with an invitation
+        self._hello: wire.Hello | None = None  # the first line, while it is proving
         self._opening: Opening | None = None
         self._sent = 0  # the operator's messages sent over this connection, or received by the peer before
         self._repetition: Repetition | None = None  # while it is catching up
@@ -156,6 +164,11 @@ class PeerSession(EndpointSession):
         return self._price.of_stranger(data, shown, self._switchboard.settings.callers, now)
 
     # -------------------------------------------------------------- from admission
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether it has shown all that it can show, and may call."""
+        return self._greeted
 
     def abandon(self) -> None:
         """There will be no connection."""
@@ -258,15 +271,42 @@ class PeerSession(EndpointSession):
 
     @property
     def _greeted(self) -> bool:
-        return self._state is not PeerState.CONNECTED
+        return self._state not in (PeerState.CONNECTED, PeerState.PROVING)
 
     def _greet(self, frame: wire.Frame) -> None:
+        if self._hello is not None and isinstance(frame, wire.Prove):
+            self._admit(self._hello)
+            return
         hello = self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
+        if self._state is PeerState.PROVING:
+            raise ProtocolError("hello", "Only the first line can be a hello.")
+        if (
+            self.secure
+            and self.connection.certificate() is None
+            and self._register.is_awaited(hello, self.address)
+        ):
+            self._hello, self._state = hello, PeerState.PROVING
+            self._ask_for_certificate()
+        else:
+            self._admit(hello)
+
+    def _ask_for_certificate(self) -> None:
+        """The answer in TLS comes before the line that answers this one."""
+        try:
+            self.connection.ask_for_certificate()
+        except TransportError as error:
+            raise ProtocolError("not-authorized", str(error)) from None
+        self.connection.send([wire.Prove()])
+
+    def _admit(self, hello: wire.Hello) -> None:
+        """The caller has shown all that it can show."""
         certificate = self.connection.certificate()
         try:
-            self.name = self._name_of(certificate)
+            self._register.enrol(hello, certificate, self.address)
+            self.name = self._register.name_of(certificate)
         except PermissionDeniedError as error:
             raise ProtocolError("not-authorized", str(error)) from None
+        self._invited = self.name if self._register.is_invited(certificate) else None
         self._cancel_deadline()
         certificate_hash = None if certificate is None else hash_certificate(certificate)
         if self._switchboard.blocklist.blocks(self.address, hello.handle, certificate_hash):
@@ -357,6 +397,7 @@ class PeerSession(EndpointSession):
                 after=None if self._repetition is None else self._repetition.seq,
                 turns=turns,
                 keep=switchboard.settings.keep,
+                invited=self._invited,
             )
         ]
         if conversation is not None and conversation.shown[Role.OPERATOR]:
@@ -456,7 +497,11 @@ class PeerSession(EndpointSession):
 
     def _note_broken(self, code: str) -> None:
         event = _EVENTS.get(code, Event.PROTOCOL)
-        note(event, self.address, "broke the protocol (%s)", code, level=logging.WARNING)
+        words = (
+            "refused, its invitation lets nobody in" if event is Event.INVITATION else "broke the protocol (%s)"
+        )
+        values = () if event is Event.INVITATION else (code,)
+        note(event, self.address, words, *values, level=logging.WARNING)
 
     def _journal_words(self, error: JournalError) -> str:
         keeps = "Your program keeps your messages and sends them later."

@@ -73,6 +73,23 @@ class PeerPort(EndPort, Protocol):
         """The same program has called again: tells this older connection, and closes it."""
 
 
+class RegisterPort(Protocol):
+    """Who may call."""
+
+    def name_of(self, certificate: bytes | None) -> str | None:
+        """The name of a certificate (DER); None for a stranger where everybody may call. Raises
+        PermissionDeniedError for one that does not let in."""
+
+    def is_invited(self, certificate: bytes | None) -> bool:
+        """Whether its owner has come with an invitation."""
+
+    def is_awaited(self, hello: wire.Hello, address: str) -> bool:
+        """Whether the caller has to prove in TLS the certificate that its hello names. Raises ProtocolError."""
+
+    def enrol(self, hello: wire.Hello, certificate: bytes | None, address: str) -> None:
+        """Keeps the certificate of a caller with an invitation. Raises ProtocolError."""
+
+
 class ConsolePort(EndPort, Protocol):
     """An attached console."""
 

@@ -27,11 +27,12 @@ from pychat_client.errors import PermissionDeniedError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
 from pychatd.caller_events import Event, host_of, network_of, note
-from pychatd.conversation.console_session import ConsoleSession
+from pychatd.conversation.console_session import ConsoleSession, Manage
 from pychatd.conversation.peer_session import HELLO_SECONDS, PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.identity import Identity
 from pychatd.network.places import Standing, choose
+from pychatd.network.register import Register
 from pychatd.settings import Settings
 
 CALLERS_PER_NETWORK = 8
@@ -85,18 +86,24 @@ class Admission:
     def __init__(self, switchboard: Switchboard, settings: Settings, identity: Identity) -> None:
         self._switchboard = switchboard
         self._settings = settings
-        self._identity = identity
+        self.register = Register(settings, identity)
         self._pending: dict[_Pending, None] = {}  # in the order of arrival
 
     def apply(self, settings: Settings, identity: Identity) -> None:
         """Uses new settings; closes the connections of callers who are no longer on the allowlist."""
         self._settings = settings
-        self._identity = identity
+        self.register.apply(settings, identity)
+        self.put_out()
+
+    def put_out(self) -> None:
+        """Closes the connections of callers who have a certificate that does not let in any more."""
         for pending in list(self._pending):
-            if (connection := pending.connection) is None:
+            session, connection = pending.session, pending.connection
+            if session is None or connection is None or not session.is_admitted:
                 continue
             try:
-                identity.name_of(connection.certificate())
+                if self.register.name_of(connection.certificate()) is None and session.name is not None:
+                    raise PermissionDeniedError("The operator has removed your certificate.")
             except PermissionDeniedError as error:
                 words = "no longer on the allowlist: connection closed"
                 note(Event.CERTIFICATE, pending.host, words, level=logging.WARNING)
@@ -177,7 +184,7 @@ class Admission:
             await _send_last(sock, f"{wire.Error('plaintext', words)}\n".encode())
             return
         address = address_of(sock.getpeername())
-        session = pending.session = PeerSession(self._switchboard, address, self._name_of, secure=secure)
+        session = pending.session = PeerSession(self._switchboard, address, self.register, secure=secure)
         try:
             if secure:
                 await self._shake_hands(sock, session.connection)
@@ -188,13 +195,9 @@ class Admission:
             raise
         await session.connection.closed
 
-    def _name_of(self, certificate: bytes | None) -> str | None:
-        """Asks the present allowlist: a reload may come between the handshake and the hello."""
-        return self._identity.name_of(certificate)
-
     async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
         """The TLS handshake. If it fails, sends the TLS alert that tells the caller why: asyncio drops it."""
-        context = _RememberingContext(self._identity.context)
+        context = _RememberingContext(self.register.identity.context)
         with sock.dup() as spare:
             try:
                 await asyncio.get_running_loop().connect_accepted_socket(
@@ -205,7 +208,7 @@ class Admission:
                 raise
 
     def _accepts_plain(self, host: str) -> bool:
-        if self._identity.names is not None or self._settings.plaintext == "never":
+        if self.register.needs_certificate or self._settings.plaintext == "never":
             return False  # an allowlist needs certificates, and plain TCP has none
         return self._settings.plaintext == "always" or ip_address(host.partition("%")[0]).is_loopback
 
@@ -218,14 +221,17 @@ class ConsoleAdmission:
         switchboard: Switchboard,
         path: Path,
         status: Callable[[], str],
+        *,
         obey: Callable[[str], list[str]],
+        manage: Manage,
     ) -> None:
         """path: of the console socket; status: gives the state of the service as JSON; obey: does what an order
-        says, and returns what to answer."""
+        says, and returns what to answer; manage: answers questions about who may call."""
         self._switchboard = switchboard
         self._path = path
         self._status = status
         self._obey = obey
+        self._manage = manage
         self._sessions: dict[ConsoleSession, int] = {}  # with the uid of each user
 
     @property
@@ -240,7 +246,7 @@ class ConsoleAdmission:
         try:
             if not may_use(uid, gid, self._path):
                 raise TransportError("permission denied")
-            session = ConsoleSession(self._switchboard, user, self._status, self._obey)
+            session = ConsoleSession(self._switchboard, user, self._status, self._obey, self._manage)
             await self._serve(sock, session, uid)
         except (OSError, TransportError) as error:
             log.warning("console: %s: not admitted: %s", user, error)

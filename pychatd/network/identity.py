@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pychat_client import files
 from pychat_client.errors import PermissionDeniedError, PychatError, UsageError
-from pychat_client.text import printable
 from pychat_client.trust import certificates, fingerprint
+from pychatd.network import authorized
 from pychatd.settings import Settings
 
 _MAKE = """
@@ -37,12 +37,16 @@ class Identity:
     """The certificate that callers see, and the callers that may come in."""
 
     context: ssl.SSLContext
-    fingerprint: str
+    certificate: bytes
     names: dict[bytes, str] | None = None
     """The allowlist: certificates (DER) and the names of their owners; None: everybody may call."""
 
     complaints: tuple[str, ...] = ()
     """Problems with the allowlist, for the log."""
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint.fingerprint(self.certificate)
 
     def name_of(self, certificate: bytes | None) -> str | None:
         """The name of the owner of a client certificate (DER); None without an allowlist.
@@ -84,26 +88,16 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
         context.verify_mode = ssl.CERT_REQUIRED
         for certificate in names:
             context.load_verify_locations(cadata=certificate)
-    return Identity(context, fingerprint.fingerprint(certificates.certificate_der(path)), names, tuple(complaints))
+    return Identity(context, certificates.certificate_der(path), names, tuple(complaints))
 
 
 def _load_names(directory: Path, complaints: list[str]) -> dict[bytes, str]:
     """The certificates in `authorized/NAME.pem`. Skips unreadable files, and reports them in `complaints`."""
-    names: dict[bytes, str] = {}
     try:
-        files = sorted(file for file in directory.iterdir() if file.suffix == ".pem")
+        names = authorized.read(directory, complaints)
     except OSError as error:
         complaints.append(f"Cannot read the allowlist {directory}: {error.strerror}. pychatd refuses all callers.")
-        return names
-    for file in files:
-        try:
-            if not file.is_file():
-                raise PychatError(f"{file} is not a regular file.")
-            certificate = certificates.certificate_der(file)
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
-            names[certificate] = "_".join(printable(file.stem).split())
-        except (PychatError, OSError) as error:  # ssl.SSLError is an OSError
-            complaints.append(f"Skipped a file of the allowlist: {printable(str(error))}")
+        return {}
     if not names:
         complaints.append(f"The allowlist {directory} has no certificate. pychatd refuses all callers.")
     return names

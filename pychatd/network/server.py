@@ -28,6 +28,7 @@ from pychatd.network.admission import Admission, ConsoleAdmission, address_of
 from pychatd.network.identity import Identity
 from pychatd.network.identity import load as load_identity
 from pychatd.network.listeners import Listeners
+from pychatd.network.management import Management
 from pychatd.process import logs, systemd
 from pychatd.settings import EVERYWHERE, UNSAFE_NO_SYNC, Settings
 
@@ -68,7 +69,8 @@ class Server:
             self._switchboard,
             listeners.console_path,
             partial(status_json, self._switchboard),
-            Orders(self._switchboard, self._reload_settings).obey,
+            obey=Orders(self._switchboard, self._reload_settings).obey,
+            manage=Management(self._callers.register, self._callers.put_out).answer,
         )
         self._connection_tasks: set[asyncio.Task[None]] = set()
         self._idle_timer: asyncio.TimerHandle | None = None  # runs while there is no connection
@@ -222,8 +224,8 @@ class Server:
             systemd.notify("READY=1")
 
     def _apply(self, settings: Settings, identity: Identity) -> list[str]:
-        self._log_warnings(settings, identity)
         self._callers.apply(settings, identity)
+        self._log_warnings(settings, identity)
         self._switchboard.reload(settings, identity.fingerprint)
         log.info("The configuration has been reloaded")
         if not (changed := self._restart_required(settings)):
@@ -240,7 +242,7 @@ class Server:
 
     def _log_warnings(self, settings: Settings, identity: Identity) -> None:
         """Logs problems with the settings that do not prevent the service."""
-        for complaint in identity.complaints:
+        for complaint in (*identity.complaints, *self._callers.register.complaints):
             log.error("%s", complaint)
         if self._listeners.passed and settings.listen != EVERYWHERE:
             log.warning("'listen' has no effect: ListenStream= in systemd's socket unit opens the port")

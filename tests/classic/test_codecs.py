@@ -24,6 +24,7 @@ from pychatd.conversation.peer_session import PeerSession
 from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
 from tests.support.detected import Detected
 from tests.support.in_process import ADDRESS, InProcessService, with_service
+from tests.support.registers import Anybody
 
 Split = Callable[[bytes], Iterable[bytes]]
 
@@ -385,7 +386,7 @@ def test_the_detecting_codec_hands_over_once(start: bytes, kind: type[Codec]) ->
 def test_a_connection_uses_the_chosen_codec(start: str, kind: type[Codec], tmp_path: Path) -> None:
     @with_service()
     async def run(service: InProcessService) -> None:
-        caller = PeerSession(service.switchboard, ADDRESS, lambda _: None, secure=False)
+        caller = PeerSession(service.switchboard, ADDRESS, Anybody(), secure=False)
         assert type(caller.connection.codec) is ScreeningCodec
         raw = await service.connect(caller)
         await raw.say(start, f"{start}, again")

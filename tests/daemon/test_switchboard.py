@@ -21,6 +21,7 @@ from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.peer_session import PeerSession
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
+from tests.support.registers import Anybody
 
 
 def _fails() -> NoReturn:
@@ -1162,7 +1163,7 @@ async def test_keep_in_days_removes_old_conversations_at_the_start(service: InPr
 
 async def _caller_with(service: InProcessService, certificate: bytes, *lines: str) -> AsyncEnd:
     """A caller that has shown a client certificate."""
-    session = PeerSession(service.switchboard, ADDRESS, lambda _: None, secure=True)
+    session = PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True)
     session.connection.certificate = lambda: certificate  # type: ignore[method-assign]
     raw = await service.connect(session)
     await raw.say(*lines)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pychat_client.classic.framing import WRITE_MAX
 from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
-from pychat_client.errors import PermissionDeniedError, ProtocolError
+from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX, Codec, LineCodec
 from pychat_client.protocol.turns import Turns
@@ -24,6 +24,7 @@ from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
 from tests.support.detected import Detected
+from tests.support.registers import Anybody, Nobody
 
 CORPUS = Path(__file__).parent / "fuzz_corpus"
 
@@ -144,14 +145,6 @@ def _receive(connection: Connection, data: bytes) -> None:
         data = data[size:]
 
 
-def _let_in(certificate: bytes | None) -> str | None:
-    return None
-
-
-def _keep_out(certificate: bytes | None) -> str | None:
-    raise PermissionDeniedError("not on the list")
-
-
 class Admission:
     """A switchboard whose journal is in memory, and a caller at a time."""
 
@@ -176,7 +169,7 @@ class Admission:
         journal = Journal(file, full=False)
         turns = Turns.FREE if len(data) % 2 else Turns.ALTERNATE
         switchboard = Switchboard(Settings(7000, turns=turns), journal)
-        caller = PeerSession(switchboard, "198.51.100.7:40000", _let_in if listed else _keep_out, secure=False)
+        caller = PeerSession(switchboard, "198.51.100.7:40000", Anybody() if listed else Nobody(), secure=False)
         connection, transport = caller.connection, _Transport()
         connection.connection_made(transport)
         for piece in pieces(data):

@@ -246,9 +246,7 @@ def test_plain_is_taken_from_where_it_may_come(
 
     @with_service()
     async def call(service: InProcessService) -> None:
-        door = Admission(
-            service.switchboard, settings, Identity(server_context(identity), identity.fingerprint, names)
-        )
+        door = Admission(service.switchboard, settings, Identity(server_context(identity), identity.der, names))
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         far = _From(fileno=ours.detach())

@@ -36,6 +36,7 @@ from tests.simulation.checker import Event, Stored
 from tests.simulation.clock import START, Killed
 from tests.simulation.people import Person
 from tests.support.endpoints import NOON
+from tests.support.registers import Anybody
 
 
 class World:
@@ -187,7 +188,7 @@ class World:
         if person.role is Role.OPERATOR:
             status = partial(status_json, switchboard)
             return ConsoleSession(switchboard, f"{person.name} (pid 7)", status, Orders(switchboard, list).obey)
-        return PeerSession(switchboard, person.name, lambda _: None, secure=True)
+        return PeerSession(switchboard, person.name, Anybody(), secure=True)
 
     def close(self) -> None:
         """The run is over: nothing goes on, and the file can be read."""

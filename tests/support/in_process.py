@@ -22,6 +22,7 @@ from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
 from tests.support.aio import in_loop
 from tests.support.raw_ends import AsyncEnd, ConsoleEnd, attach, connected
+from tests.support.registers import Anybody
 
 R = TypeVar("R", bound=AsyncEnd)
 ADDRESS = "198.51.100.7:40000"
@@ -66,7 +67,7 @@ class InProcessService:
 
     async def call(self, *lines: str) -> AsyncEnd:
         """A caller's connection that sends `lines`."""
-        raw = await self.connect(PeerSession(self.switchboard, ADDRESS, lambda _: None, secure=True))
+        raw = await self.connect(PeerSession(self.switchboard, ADDRESS, Anybody(), secure=True))
         if lines:
             await raw.say(*lines)
         return raw

@@ -1,0 +1,351 @@
+"""An invitation lets in one person, who then is known. A wrong one lets nobody in, and its user is told why."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pychat_client.trust import invitation
+from pychat_client.trust.certificates import certificate_der
+from pychat_client.trust.fingerprint import fingerprint
+from pychat_client.trust.invitation import Invitation
+from tests.support.certificates import Made, make
+from tests.support.fake_hosts import Hosts, client_context
+from tests.support.programs import Piped
+from tests.support.raw_ends import BlockingEnd
+from tests.support.service import BIN, Service
+from tests.support.user import is_readable
+from tests.support.waiting import PATIENCE, wait_for
+
+ENTERED = "Send the first message"
+USED = "has been used already. Ask for a new one."
+
+
+def _invite(service: Service, *options: str) -> str:
+    result = service.pychatd("invite", "--host", "localhost", *options)
+    assert result.returncode == 0, result.stderr
+    found = re.search(r"^    pychat localhost \d+ --invite (\S+)$", result.stdout, re.MULTILINE)
+    assert found, result.stdout
+    return found[1]
+
+
+def _guest(service: Service, user: str, *options: str) -> Piped:
+    """`pychat` of a user with keys and files of their own, who is asked nothing."""
+    home = service.directory / f"home-of-{user}"
+    env = {**service.env, "HOME": str(home)}
+    for variable in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        env[variable] = str(home / variable)
+    words = [str(BIN / "pychat"), *options, "--handle", user]
+    return Piped(service.popen(words, env=env))
+
+
+def _target(service: Service, word: str) -> list[str]:
+    return ["localhost", str(service.port), "--invite", word]
+
+
+def _comes(service: Service, user: str, *options: str) -> Piped:
+    guest = _guest(service, user, *options)
+    guest.notes(ENTERED)
+    return guest
+
+
+def _is_refused(guest: Piped, sentence: str, status: int = 5) -> None:
+    assert guest.exit_status() == status, guest.notices()
+    assert sentence in guest.notices(), guest.notices()
+    is_readable(guest.notices())
+
+
+def _has_an_answer(guest: Piped) -> bool:
+    return ENTERED in guest.notices() or USED in guest.notices()
+
+
+def _names(service: Service) -> list[str]:
+    result = service.pychatd("authorized")
+    assert result.returncode == 0, result.stderr
+    return [line.split()[0] for line in result.stdout.splitlines() if "SHA256:" in line]
+
+
+def _start(service: Service, kind: str) -> None:
+    listed = service.directory / "authorized"
+    listed.mkdir(exist_ok=True)
+    (listed / "admin.pem").write_bytes(make(service.directory / "made", "admin").certificate.read_bytes())
+    text = {"open": "", "allowlist": f'authorized = "{listed}"\n', "invited only": "invited_only = true\n"}[kind]
+    service.start("--config", service.configure(text))
+
+
+@pytest.mark.parametrize("kind", ["open", "allowlist", "invited only"])
+def test_an_invited_caller_is_asked_nothing_and_is_known_from_then_on(idle_service: Service, kind: str) -> None:
+    service = idle_service
+    _start(service, kind)
+    word = _invite(service, "--for", "Zoe")
+    console = service.ready_console()
+    zoe = _comes(service, "Z", *_target(service, word))
+    zoe.enter("hello")
+    console.sees("Z> hello")
+    console.sees("verified as Zoe")
+    zoe.enter("\\status")
+    zoe.notes("Server has invited you, and knows you as Zoe")
+    zoe.enter("\\quit")
+    assert zoe.exit_status() == 0
+    console.sees("Z ended the conversation")
+    again = _comes(service, "Z", "localhost", str(service.port))
+    again.enter("me again")
+    console.sees("verified as Zoe")
+    assert service.status()["peer"]["certificate"] == "Zoe"
+    assert "Zoe" in _names(service)
+
+
+@pytest.mark.parametrize("form", ["{word}", "{bare}", "{small}"])
+def test_one_argument_is_enough(service: Service, form: str) -> None:
+    word = _invite(service)
+    part = form.format(word=word, bare=word.replace("-", ""), small=word.lower())
+    guest = _comes(service, "Z", f"pychat://localhost:{service.port}/{part}")
+    guest.enter("hello")
+    assert _names(service) == ["guest1"]
+
+
+def test_strangers_call_an_open_service_as_before(service: Service) -> None:
+    word = _invite(service)
+    _comes(service, "Z", *_target(service, word)).enter("\\quit")
+    own = service.directory / "home-of-A" / "XDG_DATA_HOME" / "pychat" / "identity.pem"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(make(service.directory / "made", "a").both.read_bytes())
+    stranger = _comes(service, "A", "--accept-new", "localhost", str(service.port))
+    stranger.enter("hi")
+    console = service.console()
+    console.sees("anyone can call")
+
+
+@pytest.mark.parametrize("kind", ["allowlist", "invited only"])
+def test_nobody_else_gets_in(idle_service: Service, kind: str) -> None:
+    service = idle_service
+    _start(service, kind)
+    _invite(service)
+    stranger = _guest(service, "A", "--accept-new", "localhost", str(service.port))
+    _is_refused(stranger, "allowlist" if kind == "allowlist" else "takes only invited callers")
+
+
+# ------------------------------------------------------------------ invitations that let nobody in
+
+
+def test_a_used_invitation_lets_in_nobody_else(service: Service) -> None:
+    word = _invite(service, "--for", "Zoe")
+    _comes(service, "Z", *_target(service, word)).enter("\\quit")
+    _is_refused(_guest(service, "M", *_target(service, word)), USED)
+    _comes(service, "Z", *_target(service, word))  # the same user, who pastes the same line again
+    assert _names(service) == ["Zoe"]
+
+
+def test_a_revoked_invitation_lets_nobody_in(service: Service) -> None:
+    word = _invite(service, "--for", "Zoe")
+    assert service.pychatd("invitations", "--revoke", "Zoe").returncode == 0
+    _is_refused(_guest(service, "Z", *_target(service, word)), "has been revoked. Ask for a new one.")
+    assert "revoked" in service.pychatd("invitations").stdout
+    again = service.pychatd("invitations", "--revoke", "Zoe")
+    assert again.returncode == 2
+    assert "no open invitation for 'Zoe'" in again.stderr
+
+
+def test_a_late_invitation_lets_nobody_in(idle_service: Service) -> None:
+    service = idle_service
+    service.start()
+    word = _invite(service, "--for", "Zoe", "--valid", "1m")
+    file = service.state / str(service.port) / "invitations.json"
+    records = json.loads(file.read_text())
+    records[0]["until"] = 1.0
+    service.pychatd("stop")
+    file.write_text(json.dumps(records))
+    service.start()
+    _is_refused(_guest(service, "Z", *_target(service, word)), "is too old. Ask for a new one.")
+
+
+def test_a_mistyped_invitation_is_told_before_anything_is_sent(service: Service) -> None:
+    word = _invite(service)
+    wrong = ("0" if word[0] != "0" else "1") + word[1:]
+    before = len(service.log())
+    _is_refused(_guest(service, "Z", *_target(service, wrong)), "has a typing error", status=2)
+    _is_refused(_guest(service, "Z", *_target(service, word[:-1])), "is not complete", status=2)
+    assert len(service.log()) == before
+
+
+def test_the_invitation_of_another_service_of_the_host_lets_nobody_in(service: Service) -> None:
+    word = str(Invitation(invitation.parse(_invite(service)).key, invitation.new_secret()))
+    _is_refused(_guest(service, "Z", *_target(service, word)), "does not know the invitation. Check the port")
+    service.logs("its invitation lets nobody in")
+
+
+def test_a_host_that_is_not_the_invitation_s_gets_nothing(service: Service, hosts: Hosts) -> None:
+    word = _invite(service)
+    host = hosts.fake(hosts.identity("mallory"))
+    guest = _guest(service, "Z", "localhost", str(host.port), "--invite", word)
+    _is_refused(guest, "does not have the key of the invitation. Nothing has been sent.", status=7)
+    host.idle()
+    assert host.told == b""
+
+
+def test_of_two_users_with_one_invitation_one_gets_in(service: Service) -> None:
+    word = _invite(service, "--for", "Zoe")
+    guests = [_guest(service, user, *_target(service, word), "--wait") for user in ("A", "B", "C")]
+    endings = []
+    for guest in guests:
+        wait_for(partial(_has_an_answer, guest), "an answer")
+        endings.append(ENTERED in guest.notices())
+    assert sorted(endings) == [False, False, True]
+    assert _names(service) == ["Zoe"]
+
+
+# ------------------------------------------------------------------ what an attacker sends
+
+
+def _raw(service: Service, own: Made | None = None) -> BlockingEnd:
+    sock = socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)
+    context = client_context(None if own is None else own.both)
+    context.post_handshake_auth = True
+    return BlockingEnd(context.wrap_socket(sock))
+
+
+def _hello(handle: str, shown: Made, secret: bytes) -> str:
+    import base64
+
+    encoded = base64.b64encode(shown.der).decode()
+    return f"\\hello 1 {handle} proof={fingerprint(shown.der)} invite={secret.hex()} certificate={encoded}"
+
+
+def test_a_certificate_without_its_key_is_not_kept(service: Service, tmp_path: Path) -> None:
+    bob, mallory = make(tmp_path, "bob"), make(tmp_path, "mallory")
+    secret = invitation.parse(_invite(service)).secret
+    for own in (mallory, None):
+        caller = _raw(service, own)
+        caller.send(_hello("Mallory", bob, secret))
+        assert "\\hello" not in "".join(caller.rest())
+        caller.close()
+    liar = _raw(service)
+    liar.send(_hello("Mallory", bob, secret) + "\n\\prove")  # without an answer in TLS
+    assert "\\hello" not in "".join(liar.rest())
+    liar.close()
+    assert _names(service) == []
+
+
+def test_an_invitation_does_not_go_over_plain_tcp(service: Service, tmp_path: Path) -> None:
+    secret = invitation.parse(_invite(service)).secret
+    caller = service.connect()
+    caller.send(_hello("Mallory", make(tmp_path, "bob"), secret))
+    assert caller.line().startswith("\\error invitation ")
+    assert _names(service) == []
+
+
+def test_who_guesses_is_heard_ten_times_an_hour(service: Service, tmp_path: Path) -> None:
+    bob = make(tmp_path, "bob")
+    secret = invitation.parse(_invite(service)).secret
+    for _ in range(10):
+        caller = _raw(service, bob)
+        caller.send(_hello("Mallory", bob, invitation.new_secret()))
+        assert "does not know the invitation" in caller.line()
+        caller.close()
+    caller = _raw(service, bob)
+    caller.send(_hello("Mallory", bob, secret))
+    assert "Too many wrong invitations" in caller.line()
+    caller.close()
+    assert _names(service) == []
+
+
+@pytest.mark.parametrize(
+    "words", ["invite=zz proof=x", "invite= proof= certificate=", "proof=SHA256:", "invite=00"]
+)
+def test_half_a_hello_gets_an_answer(service: Service, words: str) -> None:
+    _invite(service)
+    caller = _raw(service)
+    caller.send(f"\\hello 1 Ann {words}")
+    assert caller.line().startswith(("\\error invitation ", "\\hello 1 "))
+    assert service.alive()
+    caller.close()
+
+
+def test_a_stranger_cannot_use_the_certificate_of_an_invited_caller(service: Service) -> None:
+    word = _invite(service, "--for", "Zoe")
+    _comes(service, "Z", *_target(service, word)).enter("\\quit")
+    zoe = service.directory / "home-of-Z" / "XDG_DATA_HOME" / "pychat" / "identity.pem"
+    caller = _raw(service, make(service.directory / "made", "mallory"))
+    caller.send(f"\\hello 1 Z proof={fingerprint(certificate_der(zoe))}")
+    assert "\\hello" not in "".join(caller.rest())
+    caller.close()
+
+
+# ------------------------------------------------------------------ what the operator does
+
+
+def test_a_removed_caller_is_put_out_at_once(service: Service) -> None:
+    word = _invite(service, "--for", "Zoe")
+    console = service.ready_console()
+    zoe = _comes(service, "Z", *_target(service, word))
+    zoe.enter("hello")
+    console.sees("verified as Zoe")
+    assert service.pychatd("authorized", "--remove", "Zoe").returncode == 0
+    zoe.notes("The operator has removed your certificate.")
+    assert _names(service) == []
+    again = _guest(service, "Z", *_target(service, word))
+    _is_refused(again, "has been used already")
+
+
+def test_a_renamed_caller_has_the_new_name_at_the_next_call(service: Service) -> None:
+    word = _invite(service)
+    _comes(service, "Z", *_target(service, word)).enter("\\quit")
+    assert service.pychatd("authorized", "--rename", "guest1", "Zoe").returncode == 0
+    again = _comes(service, "Z", "localhost", str(service.port))
+    again.enter("hello")
+    again.enter("\\status")
+    again.notes("knows you as Zoe")
+
+
+def test_the_invited_callers_outlive_the_daemon(service: Service) -> None:
+    word = _invite(service, "--for", "Zoe")
+    _comes(service, "Z", *_target(service, word)).enter("\\quit")
+    service.pychatd("stop")
+    service.start()
+    assert _names(service) == ["Zoe"]
+    _is_refused(_guest(service, "M", *_target(service, word)), "has been used already")
+    assert (service.state / str(service.port) / "invitations.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_secret_is_not_on_the_disk(service: Service) -> None:
+    word = _invite(service)
+    one = invitation.parse(word)
+    for file in (service.state / str(service.port)).rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            assert one.secret not in data
+            assert one.secret.hex().encode() not in data
+            assert word.encode() not in data
+    assert not any(one.secret.hex() in line or word in line for line in service.log())
+
+
+@pytest.mark.parametrize("name", ["", "two words", "../up", "a/b", "-x", "x" * 33, "x.pem"])
+def test_a_name_that_is_no_name_is_refused(service: Service, name: str) -> None:
+    result = service.pychatd("invite", f"--for={name}")
+    assert result.returncode == 2
+    assert "is not a valid name" in result.stderr
+
+
+def test_a_name_that_is_taken_is_refused(service: Service) -> None:
+    _invite(service, "--for", "Zoe")
+    result = service.pychatd("invite", "--for", "Zoe")
+    assert result.returncode == 2
+    assert "'Zoe' is invited already" in result.stderr
+
+
+@pytest.mark.parametrize("time", ["0d", "1", "1w", "367d", "-1d", "999999d", "1.5h"])
+def test_a_time_that_is_no_time_is_refused(service: Service, time: str) -> None:
+    result = service.pychatd("invite", f"--valid={time}")
+    assert result.returncode == 2
+    assert "is not a time" in result.stderr
+
+
+def test_a_service_that_does_not_run_is_told_as_one(idle_service: Service) -> None:
+    result = idle_service.pychatd("invite")
+    assert result.returncode == 3
+    assert "is not running" in result.stderr
