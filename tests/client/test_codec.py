@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import string
 from collections.abc import Iterable
 from dataclasses import fields
@@ -66,6 +67,10 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         console=st.none() | sessions,
         suggested=st.booleans(),
         take=st.booleans(),
+        proof=st.none() | codes,
+        invite=st.none() | sessions,
+        certificate=st.none() | st.binary(max_size=2500).map(lambda data: base64.b64encode(data).decode()),
+        invited=st.none() | codes,
     ),
     wire.Peer: st.builds(
         wire.Peer,
@@ -91,6 +96,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Status: st.builds(wire.Status, sentences),
     wire.Backup: st.builds(wire.Backup, st.from_regex(r"\A[A-Za-z0-9+/]{0,40}={0,2}\Z")),
     wire.Order: st.builds(wire.Order, sentences),
+    wire.Manage: st.builds(wire.Manage, sentences),
     wire.Away: st.builds(wire.Away),
     wire.Here: st.builds(
         wire.Here,
@@ -100,6 +106,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         name=st.none() | codes,
     ),
     wire.Ready: st.builds(wire.Ready),
+    wire.Prove: st.builds(wire.Prove),
     wire.Typing: st.builds(wire.Typing),
     wire.Ring: st.builds(wire.Ring),
     wire.Ping: st.builds(wire.Ping),
@@ -194,7 +201,16 @@ def test_a_rejected_message_becomes_an_error_line() -> None:
         (wire.Status('{"port": 7000}'), r'\status {"port": 7000}'),
         *[
             (kind(), rf"\{kind.__name__.lower()}")
-            for kind in (wire.Away, wire.Here, wire.Ready, wire.Typing, wire.Ring, wire.Ping, wire.Pong)
+            for kind in (
+                wire.Away,
+                wire.Here,
+                wire.Ready,
+                wire.Prove,
+                wire.Typing,
+                wire.Ring,
+                wire.Ping,
+                wire.Pong,
+            )
         ],
     ],
 )

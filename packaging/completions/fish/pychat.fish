@@ -35,6 +35,7 @@ complete -c pychat -n $replies -l wait -d 'Wait until a message comes'
 complete -c pychat -n $replies -l json -d 'JSON objects, for programs'
 complete -c pychat -n $call -l handle -x -d 'Your handle'
 complete -c pychat -n $call -l fingerprint -x -d 'Accept only this key'
+complete -c pychat -n $call -l invite -x -d 'Come with an invitation of the operator'
 complete -c pychat -n $call -l accept-new -d "Accept an unknown host's key without asking"
 complete -c pychat -n $call -l ca -d "Trust certificates signed by the system's CAs"
 complete -c pychat -n $talk -l new -d 'End the open conversation, and begin another one'

@@ -1,6 +1,7 @@
 # Completion of pychatd(8) for fish: commands, options, and the ports of the services that run.
 
-set -l commands start run fingerprint stop status reload config backup block blocked unblock forget
+set -l commands start run fingerprint stop status reload config backup block blocked unblock forget \
+    invite invitations authorized
 set -l none "not __fish_seen_subcommand_from $commands"
 set -l service '__fish_seen_subcommand_from start run fingerprint config'
 set -l state (set -q XDG_STATE_HOME; and echo $XDG_STATE_HOME; or echo $HOME/.local/state)
@@ -21,7 +22,11 @@ complete -c pychatd -n $none -a blocked -d 'List the blocked callers'
 complete -c pychatd -n $none -a unblock -d 'Let a blocked caller call again'
 complete -c pychatd -n $none -a forget -d 'Remove a conversation from the journal'
 complete -c pychatd -n $none -a config -d 'Print the settings that apply'
+complete -c pychatd -n $none -a invite -d 'Print the command with which one more person can call'
+complete -c pychatd -n $none -a invitations -d 'List the invitations, or revoke one'
+complete -c pychatd -n $none -a authorized -d 'List who may call with a certificate'
 complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config backup block blocked unblock forget' -a $ports
+complete -c pychatd -n '__fish_seen_subcommand_from invite invitations authorized' -a $ports
 complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Exit after this many seconds without connections'
 complete -c pychatd -n '__fish_seen_subcommand_from config' -l check -d 'Try the key and the allowlist'
 complete -c pychatd -n '__fish_seen_subcommand_from backup' -l check -r -F -d 'Check this copy'
@@ -34,3 +39,9 @@ complete -c pychatd -n $service -l syslog -r -F -d 'The socket of the system log
 complete -c pychatd -n "__fish_seen_subcommand_from $commands" -l runtime-directory -x \
     -a '(__fish_complete_directories)' -d 'Where pidfiles and console sockets are'
 complete -c pychatd -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object per line'
+complete -c pychatd -n '__fish_seen_subcommand_from invite' -l for -x -d 'Who is invited'
+complete -c pychatd -n '__fish_seen_subcommand_from invite' -l valid -x -d 'How long, such as 12h or 7d'
+complete -c pychatd -n '__fish_seen_subcommand_from invite' -l host -x -d 'What the other user calls this host'
+complete -c pychatd -n '__fish_seen_subcommand_from invitations' -l revoke -x -d 'Who is not invited any more'
+complete -c pychatd -n '__fish_seen_subcommand_from authorized' -l rename -x -d 'Give an invited caller another name'
+complete -c pychatd -n '__fish_seen_subcommand_from authorized' -l remove -x -d 'Put an invited caller out'
