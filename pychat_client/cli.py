@@ -1,4 +1,4 @@
-"""The command line of `pychat`: calls, and `pychat send`, `replies`, `forget` and `certificate`.
+"""The command line of `pychat`: calls, and `pychat send`, `replies`, `listen`, `forget`, `certificate`.
 
 Only the options are here, so that `--help` and `--version` load nothing else; each command imports what it needs.
 """
@@ -49,12 +49,12 @@ def _call_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pychat",
         usage="pychat [options] HOST PORT\n       pychat [options] CONTACT\n"
-        "       pychat send|replies|forget|certificate [options] ...",
+        "       pychat send|replies|listen|forget|certificate [options] ...",
         description="Call another host that runs pychatd, and talk to the person at its console. If a "
-        "conversation with that service is still open, go on with it. There are four other commands: send sends "
-        "one message, replies prints the answers, forget removes the saved key of a host, certificate prints "
-        "your certificate. Each has its own help, for example 'pychat send --help'. If a host has the name of a "
-        "command, write -- before it: 'pychat -- send 7000' calls the host named send.",
+        "conversation with that service is still open, go on with it. There are five other commands: send sends "
+        "one message, replies prints the answers, listen lets somebody call you, forget removes the saved key of "
+        "a host, certificate prints your certificate. Each has its own help, for example 'pychat send --help'. If "
+        "a host has the name of a command, write -- before it: 'pychat -- send 7000' calls the host named send.",
         epilog="Exit status: 0 the conversation ended, 1 failure or connection lost, 2 wrong use, 3 no answer, "
         "4 busy, 5 refused, 6 a message was not sent, 7 the host's key is not trusted, "
         "9 a message was sent but not confirmed, 130 interrupted.",
@@ -126,6 +126,26 @@ def _replies_parser() -> argparse.ArgumentParser:
     parser.set_defaults(
         **_NOT_OPTIONS, handle=None, fingerprint=None, accept_new=False, invite=None, ca=False, command=_replies
     )
+    return parser
+
+
+def _listen_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pychat listen",
+        usage="pychat listen [options] [PORT]",
+        description="Let somebody call you: start a service of your own, without turns, print the command for the "
+        "other user, with an invitation in it, and open the console. The service ends with the console. This "
+        "needs the package pychatd on this host.",
+        epilog="Exit status: that of pychatd-console, or of pychatd if the service cannot start.",
+    )
+    parser.add_argument("port", metavar="PORT", nargs="?", help="the port (default: 7000, or any that is free)")
+    parser.add_argument("--host", metavar="HOST", help="what the other user calls this host (default: its name)")
+    parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
+    parser.add_argument("--keep", action="store_true", help="the service goes on when the console ends")
+    parser.add_argument("--plain", action="store_true", help="plain lines on stdin and stdout, no screen")
+    parser.add_argument("--runtime-directory", metavar="DIR", help="as for pychatd")
+    parser.add_argument("--state-directory", metavar="DIR", help="as for pychatd")
+    parser.set_defaults(command=_listen)
     return parser
 
 
@@ -254,6 +274,22 @@ def _replies(args: argparse.Namespace) -> int:
     return replies(options, liked, wait=args.wait, as_json=args.json)
 
 
+def _listen(args: argparse.Namespace) -> int:
+    from pychat_client.listen import Listen, listen
+    from pychat_client.text import check_handle, parse_port
+
+    handle = () if args.handle is None else ("--handle", check_handle(args.handle))
+    options = Listen(
+        port=None if args.port is None else parse_port(args.port),
+        host=args.host,
+        keep=args.keep,
+        places=() if args.runtime_directory is None else ("--runtime-directory", args.runtime_directory),
+        state=() if args.state_directory is None else ("--state-directory", args.state_directory),
+        console=(*handle, *(("--plain",) if args.plain else ())),
+    )
+    return listen(options)
+
+
 def _forget(args: argparse.Namespace) -> int:
     from pychat_client.config import preferences, targets
     from pychat_client.config.host_names import host_name
@@ -297,6 +333,7 @@ PARSERS: Mapping[str, Callable[[], argparse.ArgumentParser]] = {
     CALL: _call_parser,
     "send": _send_parser,
     "replies": _replies_parser,
+    "listen": _listen_parser,
     "forget": _forget_parser,
     "certificate": _certificate_parser,
 }

@@ -1,4 +1,4 @@
-"""`make run`: starts a service of your own, and opens its console here.
+"""`make run`: `pychat listen` without a trace: its files are gone when it ends.
 
 In a terminal, it opens the console, and prints the command for a second terminal. Without a terminal, it plays a
 short conversation between the real daemon, console and client, and prints it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,11 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, Self
 
-from pychat_client.errors import ExitStatus
+from pychat_client.errors import PychatError
+from pychat_client.listen import ENDING, Listen, listen, start
 
 BIN = Path(sys.executable).parent
-PORT = 7000
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PATIENCE = 20.0
 """Seconds until the next message: a program that has failed shows none."""
@@ -41,7 +39,10 @@ def main() -> int:
         signal.signal(number, _end)
     directory = Path(tempfile.mkdtemp(prefix="pychat-"))
     with _cleaned_up(directory):
-        return _run(directory, ["--runtime-directory", str(directory / "run")])
+        try:
+            return _run(directory, ["--runtime-directory", str(directory / "run")])
+        except PychatError as error:
+            sys.exit(str(error))
 
 
 @contextmanager
@@ -68,40 +69,26 @@ def _end(number: int, _: object) -> NoReturn:
 
 def _run(directory: Path, places: list[str]) -> int:
     state = ["--state-directory", str(directory / "state")]
-    port = str(_start([*places, *state]))
+    options = Listen(
+        host="localhost",
+        places=tuple(places),
+        state=tuple(state),
+        console=("--handle", "Server", "--retry-for", "1"),  # one that outlives us ends soon after the daemon
+        caller=str(BIN / "pychat"),
+    )
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        print("In a second terminal, type one of these commands. Ctrl-D closes this console and its service.\n")
+        return listen(options)
+    port = start(options)
     shown = [str(BIN / "pychatd"), "fingerprint", port, *state]
     key = subprocess.run(shown, check=True, capture_output=True, encoding="utf-8").stdout.split()[0]
-    # A console that outlives us ends soon after the daemon.
-    console = [str(BIN / "pychatd-console"), port, *places, "--handle", "Server", "--retry-for", "1"]
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        print(f"pychatd accepts calls on port {port}. In a second terminal, type:\n")
-        print(f"    {BIN / 'pychat'} localhost {port} --fingerprint {key}\n")
-        print("This is the operator's console. Ctrl-D closes it and stops the daemon.\n", flush=True)
-        return subprocess.run(console, check=False).returncode
+    console = [str(BIN / "pychatd-console"), port, *places, *options.console]
     client = [str(BIN / "pychat"), "localhost", port, "--fingerprint", key, "--handle", "Client1"]
     with _Program(console, directory) as operator, _Program(client, directory) as peer:
         try:
             return _play(operator, peer)
         except (TimeoutError, subprocess.TimeoutExpired):
             sys.exit(f"The conversation has stopped. The programs say:\n{peer.notices()}{operator.notices()}")
-
-
-def _start(places: list[str]) -> int:
-    """Starts the daemon on port 7000, or on any free port if that is in use; returns the port."""
-    for port in (PORT, _free_port()):
-        words = [str(BIN / "pychatd"), "start", str(port), *places]
-        started = subprocess.run(words, stderr=subprocess.PIPE, encoding="utf-8", check=False)
-        if started.returncode != ExitStatus.TAKEN:
-            break
-    if started.returncode != 0:
-        sys.exit(started.stderr.rstrip())
-    return port
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("", 0))
-        return int(sock.getsockname()[1])
 
 
 def _play(operator: _Program, peer: _Program) -> int:

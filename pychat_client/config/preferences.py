@@ -22,7 +22,7 @@ from pychat_client.config import config_file, paths
 from pychat_client.errors import UsageError
 from pychat_client.text import printable
 
-COMMANDS = ("send", "forget", "certificate")
+COMMANDS = ("send", "listen", "forget", "certificate")
 """The commands of `pychat`, which stand where a contact could: no contact has such a name."""
 
 

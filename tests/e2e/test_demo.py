@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import demo
+from pychat_client import listen
 from tests.support.service import Service
 from tests.support.tmux import tmux
 from tests.support.user import known_hosts
@@ -83,7 +84,7 @@ def test_a_program_that_fails_ends_it(idle_service: Service, place: Path) -> Non
     assert [file.name for file in place.iterdir()] == ["lib"]
 
 
-@pytest.mark.parametrize("number", demo.ENDING)
+@pytest.mark.parametrize("number", listen.ENDING)
 def test_a_signal_at_any_time_leaves_no_daemon_behind(
     idle_service: Service, place: Path, number: signal.Signals
 ) -> None:
@@ -113,7 +114,7 @@ def test_a_kill_leaves_no_daemon_behind(idle_service: Service, place: Path) -> N
 def test_a_port_in_use_is_replaced_by_another(idle_service: Service, place: Path) -> None:
     with ExitStack() as taken:
         with suppress(OSError):  # another program has it, which is fine too
-            taken.enter_context(socket.create_server(("", demo.PORT)))
+            taken.enter_context(socket.create_server(("", listen.PORT)))
         terminal = idle_service.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
         terminal.sees("Waiting for calls")
         terminal.type("\x04")

@@ -1,0 +1,112 @@
+"""`pychat listen`: a service of one's own, an invitation to it, and its console, in one command.
+
+Starts the programs of the daemon and knows nothing of them but their command lines: on most hosts, the client is
+installed without them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from pychat_client.entrypoint import print_result
+from pychat_client.errors import ExitStatus, PychatError, UsageError
+
+PORT = 7000
+"""The port, if it is free and none is given."""
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends this program. A closed window must not leave a daemon behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The command line. places: options of all programs of the daemon; state: those of `pychatd start`; console:
+    those of the console; caller: the program that the other user types."""
+
+    port: int | None = None
+    host: str | None = None
+    keep: bool = False
+    places: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
+    console: tuple[str, ...] = ()
+    caller: str = "pychat"
+
+
+def listen(options: Listen) -> int:
+    """Returns the status of the console. Raises PychatError if one of the programs fails."""
+    early: list[int] = []  # signals before the daemon runs
+    handlers = {number: signal.signal(number, lambda number, _: early.append(number)) for number in ENDING}
+    port = start(options)
+    try:
+        for number in ENDING:
+            signal.signal(number, _end)
+        if early:
+            _end(early[0], None)
+        print_result(_invite(options, port))
+        return _run("pychatd-console", port, *options.places, *options.console).returncode
+    finally:
+        for number in ENDING:  # a second signal must not interrupt the cleanup
+            signal.signal(number, signal.SIG_IGN)
+        if options.keep:
+            print_result(f"The service goes on. 'pychatd stop {port}' ends it.")
+        else:
+            _run("pychatd", "stop", port, *options.places)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def start(options: Listen) -> str:
+    """Starts the daemon on the given port, or on any that is free; returns the port. Raises PychatError."""
+    for port in (options.port or PORT, _free_port()):
+        places = (*options.places, *options.state)
+        started = _run("pychatd", "start", str(port), "--turns", "free", *places, stderr=subprocess.PIPE)
+        if started.returncode != ExitStatus.TAKEN or options.port is not None:
+            break
+    _check(started)
+    return str(port)
+
+
+def _invite(options: Listen, port: str) -> str:
+    """What the operator sends to the other user. Raises PychatError."""
+    host = [] if options.host is None else ["--host", options.host]
+    pipe = subprocess.PIPE
+    made = _run("pychatd", "invite", port, *host, *options.places, stdout=pipe, stderr=pipe)
+    _check(made)
+    return made.stdout.replace("    pychat ", f"    {options.caller} ")
+
+
+def _check(ended: subprocess.CompletedProcess[str]) -> None:
+    """Raises PychatError with what the program has said."""
+    if ended.returncode != 0:
+        error = PychatError(ended.stderr.strip().removeprefix("pychatd: "))
+        error.status = ExitStatus(ended.returncode)
+        raise error
+
+
+def _run(
+    program: str, *words: str, stdout: int | None = None, stderr: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program of the daemon to its end: beside this one, or where the shell finds it. Raises UsageError."""
+    beside = Path(sys.executable).parent
+    found = shutil.which(program, path=os.pathsep.join((str(beside), os.environ.get("PATH", os.defpath))))
+    if found is None:
+        raise UsageError(f"{program} is not installed on this host: 'pychat listen' needs the package pychatd.")
+    return subprocess.run([found, *words], stdout=stdout, stderr=stderr, encoding="utf-8", check=False)  # noqa: S603 -- a program of ours
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("", 0))
+        return int(sock.getsockname()[1])

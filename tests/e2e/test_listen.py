@@ -1,0 +1,89 @@
+"""`pychat listen` lets somebody call with one command on each host, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import Piped, Terminal
+from tests.support.service import BIN, Service
+from tests.support.user import run
+from tests.support.waiting import wait_for
+
+
+def _words(service: Service, *options: str) -> list[str]:
+    return [
+        *[str(BIN / "pychat"), "listen", str(service.port), "--host", "localhost", "--handle", "Server"],
+        *["--runtime-directory", str(service.runtime), "--state-directory", str(service.state), *options],
+    ]
+
+
+def _listening(service: Service, *options: str) -> Terminal:
+    terminal = service.terminal(_words(service, *options), columns=120)
+    terminal.sees("Waiting for calls")
+    return terminal
+
+
+def _line(terminal: Terminal) -> list[str]:
+    """The command that it prints for the other user."""
+    found = re.search(r"pychat (localhost \d+ --invite [0-9A-Z-]+)", terminal.text())
+    assert found, terminal.text()
+    return found[1].split()
+
+
+def _calls(service: Service, words: list[str]) -> Piped:
+    home = service.directory / "other"
+    env = {**service.env, "HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_STATE_HOME": str(home)}
+    return Piped(service.popen([str(BIN / "pychat"), *words, "--handle", "Zoe"], env=env))
+
+
+def test_one_command_on_each_host_is_enough(idle_service: Service) -> None:
+    operator = _listening(idle_service)
+    caller = _calls(idle_service, _line(operator))
+    caller.notes("Send the first message")
+    caller.enter("one")
+    caller.enter("two")  # there are no turns
+    operator.sees("Zoe> two")
+    operator.sees("verified as guest1")
+    caller.enter("\\quit")
+    assert caller.exit_status() == 0
+    operator.sees("Zoe ended the conversation")
+    operator.type("\x04")
+    assert operator.exit_status() == 0
+    assert not idle_service.alive()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_service_too(idle_service: Service, number: signal.Signals) -> None:
+    operator = _listening(idle_service)
+    operator.child.kill(number)
+    assert operator.exit_status() == 128 + number
+    wait_for(lambda: not idle_service.alive(), "the daemon has ended")
+
+
+def test_with_keep_the_service_goes_on(idle_service: Service) -> None:
+    operator = _listening(idle_service, "--keep")
+    operator.type("\x04")
+    assert operator.exit_status() == 0
+    assert f"'pychatd stop {idle_service.port}' ends it" in operator.text()
+    assert idle_service.alive()
+
+
+def test_a_port_that_is_given_is_the_only_one_tried(idle_service: Service) -> None:
+    with socket.create_server(("", idle_service.port)):
+        result = run(idle_service, _words(idle_service))
+    assert result.returncode == 4
+    assert result.stderr.startswith(f"pychat: Port {idle_service.port} is in use")
+
+
+def test_without_the_daemon_s_package_it_says_what_is_missing(idle_service: Service, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.symlink_to(BIN / "python")
+    code = f"import sys; sys.executable = '{python}'; from pychat_client.cli import main; sys.exit(main())"
+    result = run(idle_service, [str(BIN / "python"), "-c", code, *_words(idle_service)[1:]], PATH="/nowhere")
+    assert result.returncode == 2
+    assert "'pychat listen' needs the package pychatd" in result.stderr
