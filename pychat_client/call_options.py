@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import dataclass
 
 from pychat_client.classic.server_codec import ServerQuirks
@@ -29,6 +30,7 @@ class CallOptions:
     fingerprint: str | None = None  # of the host's key: no other key is accepted
     accept_new: bool = False  # accept the key of an unknown host without asking
     invitation: Invitation | None = None  # names the host's key, and lets this user in
+    via: tuple[str, ...] = ()  # a program that connects, with %h and %p for host and port
     ca: bool = False  # trust a certificate that is signed by the system's CAs
     wait: bool = False  # call again until the service is free
     retry_for: float | None = None  # stop reconnecting after this many seconds; None: never
@@ -68,6 +70,7 @@ def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences
         fingerprint=None if fingerprint is None else check_fingerprint(fingerprint),
         accept_new=args.accept_new,
         invitation=None if invitation is None else parse_invitation(invitation),
+        via=contact.via if args.via is None else check_command(args.via),
         ca=args.ca,
         wait=args.wait,
         retry_for=args.retry_for,
@@ -76,6 +79,17 @@ def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences
         take_over=args.take_over,
         repeat=REPEATED if args.repeat is None else args.repeat,
     )
+
+
+def check_command(words: str) -> tuple[str, ...]:
+    """A program and its arguments in one word of the command line. Raises UsageError."""
+    try:
+        command = tuple(shlex.split(words))
+    except ValueError:
+        command = ()
+    if not command:
+        raise UsageError("--via takes a program and its arguments in one word: --via 'ssh -W %h:%p HOST'.")
+    return command
 
 
 def _check_classic(args: argparse.Namespace, invitation: str | None) -> None:

@@ -219,10 +219,10 @@ class Talk:
 
         async def connect() -> Connection:
             try:
-                return await dial(options.host, options.port, session, self._context, codec)
+                return await dial(options.host, options.port, session, self._context, codec, via=options.via)
             except UntrustedHostError as error:
                 if key is None:
                     raise
-                raise await explain_change(options.host, options.port, key, error) from None
+                raise await explain_change(options, key, error) from None
 
         return await run_session(session, self._front_end.run, connect, options.retry_for)

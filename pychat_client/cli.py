@@ -124,7 +124,14 @@ def _replies_parser() -> argparse.ArgumentParser:
     parser.add_argument("--wait", action="store_true", help="wait until a message comes")
     parser.add_argument("--json", action="store_true", help="print JSON objects, one per line")
     parser.set_defaults(
-        **_NOT_OPTIONS, handle=None, fingerprint=None, accept_new=False, invite=None, ca=False, command=_replies
+        **_NOT_OPTIONS,
+        handle=None,
+        fingerprint=None,
+        accept_new=False,
+        invite=None,
+        via=None,
+        ca=False,
+        command=_replies,
     )
     return parser
 
@@ -190,6 +197,9 @@ def _add_call_options(parser: argparse.ArgumentParser) -> None:
     trust.add_argument("--accept-new", action="store_true", help="accept an unknown host's key without asking")
     trust.add_argument("--invite", metavar="INVITATION", help="come with an invitation of the operator")
     trust.add_argument("--ca", action="store_true", help="trust certificates signed by the system's CAs")
+    parser.add_argument(
+        "--via", metavar="COMMAND", help="connect through a program, such as 'ssh -W %%h:%%p HOST'"
+    )
     parser.add_argument("--wait", action="store_true", help="keep calling until the service is free")
 
 

@@ -34,6 +34,7 @@ class Contact:
     port: int
     fingerprint: str | None = None  # of the host's key: accepted without a question; no other key is
     handle: str | None = None  # the user's own, for calls to this contact
+    via: tuple[str, ...] = ()  # a program that connects, with %h and %p for host and port
     invitation: str | None = None  # in an address that somebody has sent; the file has none
 
 
@@ -90,10 +91,16 @@ def _history(value: Any) -> bool:
 
 
 def _hook(value: Any) -> tuple[str, ...]:
+    return _program(value, '["paplay", "/usr/share/sounds/ring.wav"]')
+
+
+def _command(value: Any) -> tuple[str, ...]:
+    return _program(value, '["ssh", "-W", "%h:%p", "bastion"]')
+
+
+def _program(value: Any, example: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(_is_argument(word) for word in value):
-        raise ValueError(
-            'use a list of a program and its arguments, such as ["paplay", "/usr/share/sounds/ring.wav"].'
-        )
+        raise ValueError(f"use a list of a program and its arguments, such as {example}.")
     return tuple(value)
 
 
@@ -136,6 +143,7 @@ _CONTACT_KEYS: config_file.Keys = {
     "port": config_file.number(1, 65535),
     "fingerprint": _fingerprint,
     "handle": config_file.handle,
+    "via": _command,
 }
 
 _REMOVED = {

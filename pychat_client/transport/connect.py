@@ -9,7 +9,7 @@ import asyncio
 import grp
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from pychat_client.text import printable
 from pychat_client.transport.connection import Connection, Owner
 from pychat_client.transport.daemon_threads import DaemonThreads
 from pychat_client.transport.os_errors import describe
+from pychat_client.transport.via import Via, command_for
 
 DIAL_SECONDS = 20.0
 """How long we try to connect: TCP repeats a lost SYN four times within 15 s."""
@@ -33,23 +34,50 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 async def dial(
-    host: str, port: int, owner: Owner, context: ssl.SSLContext | None = None, codec: Codec | None = None
+    host: str,
+    port: int,
+    owner: Owner,
+    context: ssl.SSLContext | None = None,
+    codec: Codec | None = None,
+    *,
+    via: Sequence[str] = (),
 ) -> Connection:
     """Connects to a daemon, over TLS if there is a `context`. Tries every address of the host (RFC 8305).
 
-    codec: for a classic program on the other side, which answers no pings.
+    codec: for a classic program on the other side, which answers no pings; via: a program that connects instead.
     Sends nothing before `context` has accepted the daemon's certificate. Raises UnreachableError without an
     answer, UntrustedHostError for a certificate that is not accepted, TransportError otherwise.
     """
-    _, connection = await _open(lambda: Connection(owner, codec), host, port, context, DIAL_SECONDS)
+    if via:
+        wire = Via(command_for(via, host, port))
+        _, connection = await _open_via(
+            wire, lambda: Connection(owner, codec), host, port, context, seconds=DIAL_SECONDS
+        )
+        connection.closed.add_done_callback(lambda _: wire.end())
+    else:
+        _, connection = await _open(lambda: Connection(owner, codec), host, port, context, DIAL_SECONDS)
     if codec is None:
         connection.start_keepalive()
     return connection
 
 
-async def fetch_certificate(host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS) -> bytes:
+async def fetch_certificate(
+    host: str, port: int, context: ssl.SSLContext, seconds: float = DIAL_SECONDS, via: Sequence[str] = ()
+) -> bytes:
     """Gets the certificate (DER) that a daemon shows. Sends nothing after the handshake. Raises as `dial`."""
-    transport, _ = await _open(asyncio.Protocol, host, port, context, seconds)
+    if not via:
+        transport, _ = await _open(asyncio.Protocol, host, port, context, seconds)
+        return _certificate_of(transport)
+    wire = Via(command_for(via, host, port))
+    try:
+        transport, _ = await _open_via(wire, asyncio.Protocol, host, port, context, seconds=seconds)
+        return _certificate_of(transport)
+    finally:
+        wire.end()
+
+
+def _certificate_of(transport: asyncio.Transport) -> bytes:
+    """The other end's certificate; closes the connection."""
     certificate: bytes | None = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
     transport.abort()
     assert certificate is not None  # TLS 1.3 has no server without one
@@ -68,11 +96,42 @@ async def _open(
                 protocol, host, port, ssl=context, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS
             )
     except TimeoutError:
-        raise UnreachableError(
-            f"{printable(host)} does not answer on port {port}: no reply within {seconds:.2g} s."
-        ) from None
+        raise _no_reply(host, port, seconds) from None
     except (OSError, UnicodeError) as error:
         raise dial_error(error, host, port) from None
+
+
+async def _open_via(
+    wire: Via,
+    protocol: Callable[[], P],
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None,
+    *,
+    seconds: float,
+) -> tuple[asyncio.Transport, P]:
+    """Connects through a program, and ends it if that fails. Raises TransportError."""
+    connected = False
+    try:
+        async with asyncio.timeout(seconds):
+            opened = await asyncio.get_running_loop().create_connection(
+                protocol, sock=wire.socket, ssl=context, server_hostname=None if context is None else host
+            )
+        connected = True
+        return opened
+    except TimeoutError:
+        raise _no_reply(host, port, seconds) from None
+    except OSError as error:
+        if not isinstance(error, ssl.SSLError) and (why := await wire.explain()) is not None:
+            raise UnreachableError(f"Cannot connect to {printable(host)} port {port}: {why}") from None
+        raise dial_error(error, host, port) from None
+    finally:
+        if not connected:
+            wire.end()
+
+
+def _no_reply(host: str, port: int, seconds: float) -> UnreachableError:
+    return UnreachableError(f"{printable(host)} does not answer on port {port}: no reply within {seconds:.2g} s.")
 
 
 def dial_error(error: Exception, host: str, port: int) -> TransportError:

@@ -42,7 +42,7 @@ def trusted_context(
     wanted = options.fingerprint
     pinned = None if accepted is None else fingerprint.fingerprint(accepted)
     if accepted is None or (wanted is not None and wanted != pinned) or not _fits(options.invitation, accepted):
-        shown = asyncio.run(fetch_certificate(host, port, tls.looking_context(), seconds))
+        shown = asyncio.run(fetch_certificate(host, port, tls.looking_context(), seconds, options.via))
         if not _fits(options.invitation, shown):
             raise _not_inviting(options, fingerprint.fingerprint(shown))
         if options.invitation is None:
@@ -76,10 +76,11 @@ def _not_inviting(options: CallOptions, shown: str) -> UntrustedHostError:
     )
 
 
-async def explain_change(host: str, port: int, accepted: str, error: UntrustedHostError) -> UntrustedHostError:
+async def explain_change(options: CallOptions, accepted: str, error: UntrustedHostError) -> UntrustedHostError:
     """A better error than `error`, which a connection to a host with another key than the `accepted` fingerprint
     has raised: tells both keys."""
-    shown = fingerprint.fingerprint(await fetch_certificate(host, port, tls.looking_context()))
+    host, port = options.host, options.port
+    shown = fingerprint.fingerprint(await fetch_certificate(host, port, tls.looking_context(), via=options.via))
     return error if shown == accepted else known_hosts.changed_key(host, port, accepted, shown)
 
 

@@ -54,6 +54,7 @@ complete -c pychat -n $talk -l no-hello -d 'Classic: send nothing before the fir
 complete -c pychat -n $talk -l hello -x -d 'Classic: send this text first'
 complete -c pychat -n $talk -l end-mark -x -d 'Classic: send this after each message'
 complete -c pychat -n $talk -l quit-word -x -d 'Classic: send this to end the conversation'
+complete -c pychat -n $call -l via -x -d 'Connect through a program'
 complete -c pychat -n $call -l wait -d 'Keep calling until the service is free'
 complete -c pychat -n $talk -l json -d 'JSON objects, for programs'
 complete -c pychat -n $talk -l no-history -d 'Do not save or suggest typed lines'

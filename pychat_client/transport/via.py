@@ -1,0 +1,92 @@
+"""A program as the way to a host (`via`), as ssh's ProxyCommand: what it reads and writes goes to the service.
+
+Its output for people is read, and its last words are kept for an error. It has no terminal, so it can ask nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+
+from pychat_client.errors import UnreachableError
+from pychat_client.text import printable
+
+WORDS_MAX = 200
+"""Bytes of the program's last words that are kept: a sentence."""
+
+END_SECONDS = 1.0
+"""How long the program may take to say why it ends, after it has closed the connection."""
+
+
+def command_for(via: Sequence[str], host: str, port: int) -> list[str]:
+    """The program and its arguments: %h stands for the host, %p for the port, %% for %."""
+    values = {"%h": host, "%p": str(port), "%%": "%"}
+    return [re.sub("%[hp%]", lambda found: values[found[0]], word) for word in via]
+
+
+class Via:
+    """One program that runs, and our end of the connection through it."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Starts the program. Raises UnreachableError."""
+        self._name = printable(command[0])
+        self._words = b""
+        self.socket, theirs = socket.socketpair()
+        self._errors, errors = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 -- the user's own choice; no shell
+                command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=errors, start_new_session=True
+            )
+        except OSError as error:
+            self.socket.close()
+            os.close(self._errors)
+            raise UnreachableError(f"Cannot start {self._name}, the program of 'via': {error.strerror}.") from None
+        finally:
+            theirs.close()
+            os.close(errors)
+        self.socket.setblocking(False)
+        os.set_blocking(self._errors, False)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._errors, self._read)
+        atexit.register(self.end)
+
+    def _read(self) -> None:
+        """Reads what the program tells people, so that it never waits for us."""
+        with suppress(BlockingIOError):
+            if data := os.read(self._errors, 4096):
+                self._words = (self._words + data)[-WORDS_MAX:]
+                return
+            self._loop.remove_reader(self._errors)
+
+    async def explain(self) -> str | None:
+        """Why there is no connection, if the program has ended: its status and its last words."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                while self._process.poll() is None:
+                    await asyncio.sleep(0.01)
+        if (status := self._process.poll()) is None:
+            return None
+        self._read()
+        lines = self._words.decode(errors="replace").split("\n")
+        said = next((f": {printable(line.strip())}" for line in reversed(lines) if line.strip()), "")
+        return f"{self._name}, the program of 'via', has ended with status {status}{said}"
+
+    def end(self) -> None:
+        """Ends the program and all that it has started. Can be called again."""
+        atexit.unregister(self.end)
+        if self._errors < 0:
+            return
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._errors)
+        os.close(self._errors)
+        self._errors = -1
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
