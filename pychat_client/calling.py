@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from ssl import SSLContext
 
 from pychat_client.call_options import CallOptions
 from pychat_client.classic.server_codec import ServerCodec
@@ -33,7 +32,7 @@ from pychat_client.session.transcript import Transcript
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
 from pychat_client.transport.connection import Connection
-from pychat_client.transport.verify_host import explain_change, trusted_context
+from pychat_client.transport.verify_host import Trust, look_again, trusted_host
 from pychat_client.trust.aliases import canonical
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.choose_view import ViewOptions, ask_handle, make_front_end, wants_plain
@@ -49,13 +48,13 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
     own = options.handle or (None if options.invitation is None else login_handle())
     if own is None and kept is None and not sys.stdin.isatty():
         raise HandleError("No terminal to ask for your name: use --handle NAME.")
-    context, key = None, None
+    trust = None
     if options.classic is None:
         seconds = options.retry_for if options.wait else None
-        context, key = _verify_host(options, preferences, seconds, plain=view_options.plain)
+        trust = _verify_host(options, preferences, seconds, plain=view_options.plain)
     handle = own or (kept.handle if kept is not None else ask_handle(view_options))
     front_end = make_front_end("pychat", view_options, preferences)
-    talk = Talk(options, handle, front_end, context=context, key=key, log=log)
+    talk = Talk(options, handle, front_end, trust=trust, log=log)
     return asyncio.run(talk.until_over(file))
 
 
@@ -84,12 +83,12 @@ def send(
         if file is not None and file.kept.endpoint is None and not stay_open:
             file.close()
             file = None
-        context, key = _verify_host(options, preferences, seconds, plain=False)
+        trust = _verify_host(options, preferences, seconds, plain=False)
     except (PychatError, KeyboardInterrupt):  # stdin cannot be read again, so print the text
         view.not_sent(text)
         view.report()
         raise
-    status = asyncio.run(Talk(options, handle, view, context=context, key=key).once(file))
+    status = asyncio.run(Talk(options, handle, view, trust=trust).once(file))
     if status is not ExitStatus.OK:
         view.report()
     return status
@@ -101,9 +100,9 @@ def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_js
     if file is None or file.kept.endpoint is None:
         begin = f"'pychat send --open {printable(options.host)} {options.port}' begins one."
         raise UnreachableError(f"No conversation with {options.title} is open. {begin}")
-    context, key = _verify_host(options, preferences, None, plain=False)
+    trust = _verify_host(options, preferences, None, plain=False)
     view = Replies(wait=wait, as_json=as_json)
-    status = asyncio.run(Talk(options, file.kept.endpoint.handle, view, context=context, key=key).once(file))
+    status = asyncio.run(Talk(options, file.kept.endpoint.handle, view, trust=trust).once(file))
     if status is not ExitStatus.OK:
         view.report()
     return status
@@ -123,17 +122,15 @@ def _session_file(options: CallOptions) -> SessionFile | None:
         return None
 
 
-def _verify_host(
-    options: CallOptions, preferences: Preferences, seconds: float | None, *, plain: bool
-) -> tuple[SSLContext, str | None]:
-    """As verify_host.trusted_context. With --wait it calls until the host answers, for at most `seconds`."""
+def _verify_host(options: CallOptions, preferences: Preferences, seconds: float | None, *, plain: bool) -> Trust:
+    """As verify_host.trusted_host. With --wait it calls until the host answers, for at most `seconds`."""
     if options.invitation is not None:
         own_certificate()  # a key has to be there before TLS can show it
     deadline = float("inf") if seconds is None else time.monotonic() + seconds
     pause, alert = PAUSE_FIRST, None
     while True:
         try:
-            return trusted_context(options, min(DIAL_SECONDS, max(deadline - time.monotonic(), 0.1)), alert)
+            return trusted_host(options, min(DIAL_SECONDS, max(deadline - time.monotonic(), 0.1)), alert)
         except UnreachableError as error:
             if not options.wait or time.monotonic() + pause > deadline:
                 raise
@@ -165,15 +162,13 @@ class Talk:
         handle: str,
         front_end: FrontEnd,
         *,
-        context: SSLContext | None,
-        key: str | None,
+        trust: Trust | None,
         log: Transcript | None = None,
     ) -> None:
         self._options = options
         self._handle = handle
         self._front_end = front_end
-        self._context = context
-        self._key = key
+        self._trust = trust
         self._log = log
 
     async def until_over(self, file: SessionFile | None) -> ExitStatus:
@@ -200,29 +195,36 @@ class Talk:
             max_text_bytes=None if classic is None else classic.max_text_bytes(self._handle),
             saved=None if file is None else file.kept.endpoint,
             repeat=options.repeat if repeat is None else repeat,
-            credentials=Credentials() if self._context is None else own_credentials(options.invitation),
+            credentials=Credentials() if self._trust is None else own_credentials(options.invitation),
         )
         return Session(
             endpoint,
             self._front_end,
             options.title,
             wait=options.wait,
-            key=self._key,
+            key=None if self._trust is None else self._trust.key,
             transcript=self._log,
             file=file,
             back=options.command,
         )
 
     async def _run(self, session: Session) -> ExitStatus:
-        options, key = self._options, self._key
-        codec = None if options.classic is None else ServerCodec(options.classic)
+        options = self._options
 
         async def connect() -> Connection:
             try:
-                return await dial(options.host, options.port, session, self._context, codec, via=options.via)
+                return await self._dial(session)
             except UntrustedHostError as error:
-                if key is None:
+                if self._trust is None or self._trust.certificate is None:
                     raise
-                raise await explain_change(options, key, error) from None
+                self._trust = await look_again(options, self._trust.certificate, error)
+                session.certificate_renewed(self._trust.key)
+                return await self._dial(session)
 
         return await run_session(session, self._front_end.run, connect, options.retry_for)
+
+    async def _dial(self, session: Session) -> Connection:
+        options = self._options
+        codec = None if options.classic is None else ServerCodec(options.classic)
+        context = None if self._trust is None else self._trust.context
+        return await dial(options.host, options.port, session, context, codec, via=options.via)

@@ -186,6 +186,9 @@ class Narrator:
             for line in str(error).split("\n"):
                 self._view.notice(line)
 
+    def certificate_renewed(self) -> None:
+        self._view.notice(f"{self._title} has a new certificate for the same key. It is accepted from now on.")
+
     def connection_lost(self, why: str, verdict: Verdict) -> None:
         """why: a clause, such as "closed by the other side"."""
         match verdict:

@@ -155,6 +155,11 @@ class Session:
         self._keeper.line_changed()
         self.typing_indicator.line_changed(text)
 
+    def certificate_renewed(self, key: str | None) -> None:
+        """The host has another certificate for the same key. key: the fingerprint of the certificate."""
+        self._key = key
+        self._narrator.certificate_renewed()
+
     @property
     def exit_status(self) -> ExitStatus:
         """How the session has ended; means nothing before it is done."""

@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pychat_client.call_options import CallOptions
 from pychat_client.config.paths import key_file, known_hosts_file
@@ -20,15 +21,28 @@ from pychat_client.transport.connect import DIAL_SECONDS, fetch_certificate
 from pychat_client.transport.question import ask
 from pychat_client.trust import fingerprint, known_hosts, tls
 from pychat_client.trust.invitation import Invitation
-from pychat_client.trust.public_key import key_id
+from pychat_client.trust.public_key import key_id, public_key_of
 
 
-def trusted_context(
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How a call knows the right host. certificate: the only one that is accepted (DER); None with --ca."""
+
+    context: ssl.SSLContext
+    certificate: bytes | None
+
+    @property
+    def key(self) -> str | None:
+        """The fingerprint of the certificate."""
+        return None if self.certificate is None else fingerprint.fingerprint(self.certificate)
+
+
+def trusted_host(
     options: CallOptions,
     seconds: float = DIAL_SECONDS,
     call: Callable[[str], None] | None = None,
-) -> tuple[ssl.SSLContext, str | None]:
-    """TLS settings that accept only the right host, and its fingerprint (None with --ca).
+) -> Trust:
+    """TLS settings that accept only the right host.
 
     seconds: how long an unknown host may take to show its key. call: alerts the user, who may be in another
     window, before a question.
@@ -36,7 +50,7 @@ def trusted_context(
     """
     host, port = options.host, options.port
     if options.ca:
-        return tls.authority_context(key_file()), None
+        return Trust(tls.authority_context(key_file()), None)
     known = known_hosts.KnownHosts(known_hosts_file())
     accepted = known.certificate_of(host, port)
     wanted = options.fingerprint
@@ -55,7 +69,7 @@ def trusted_context(
             words = "pychat uses this key for one call, and asks you again at the next call."
             _print(f"pychat: {error} {words}")
         accepted = shown
-    return tls.pinned_context(accepted, key_file()), fingerprint.fingerprint(accepted)
+    return Trust(tls.pinned_context(accepted, key_file()), accepted)
 
 
 def _fits(invitation: Invitation | None, certificate: bytes) -> bool:
@@ -76,12 +90,29 @@ def _not_inviting(options: CallOptions, shown: str) -> UntrustedHostError:
     )
 
 
-async def explain_change(options: CallOptions, accepted: str, error: UntrustedHostError) -> UntrustedHostError:
-    """A better error than `error`, which a connection to a host with another key than the `accepted` fingerprint
-    has raised: tells both keys."""
+async def look_again(options: CallOptions, accepted: bytes, error: UntrustedHostError) -> Trust:
+    """Looks at a host again that has not shown the accepted certificate, without showing anything of ours.
+
+    If it proves that it has the same key, its new certificate is accepted from now on. Raises UntrustedHostError
+    for another key, with both fingerprints, and `error` where nothing has changed.
+    """
     host, port = options.host, options.port
-    shown = fingerprint.fingerprint(await fetch_certificate(host, port, tls.looking_context(), via=options.via))
-    return error if shown == accepted else known_hosts.changed_key(host, port, accepted, shown)
+    shown = await fetch_certificate(host, port, tls.looking_context(), via=options.via)
+    if shown == accepted:
+        raise error
+    if options.fingerprint is not None or not _have_one_key(accepted, shown):
+        raise known_hosts.changed_key(host, port, *map(fingerprint.fingerprint, (accepted, shown)))
+    with suppress(PychatError):  # the next call looks again then, and finds the same key
+        known_hosts.KnownHosts(known_hosts_file()).accept(host, port, shown)
+    return Trust(tls.pinned_context(shown, key_file()), shown)
+
+
+def _have_one_key(one: bytes, other: bytes) -> bool:
+    """Whether two certificates (DER) are for the same key."""
+    try:
+        return public_key_of(one) == public_key_of(other)
+    except ValueError:
+        return False
 
 
 def _decide(options: CallOptions, shown: str, call: Callable[[str], None] | None) -> None:
