@@ -171,9 +171,15 @@ def test_the_pages_have_command_lines() -> None:
 def test_the_readme_has_the_two_commands() -> None:
     shown = (ROOT / "README.md").read_text().split("\n## Two commands\n")[1].split("\n## ")[0]
     commands = [line.partition("#")[0].strip() for line in shown.splitlines() if line.startswith("    ")]
-    assert commands == ["make run", ".venv/bin/pychat localhost 7000"]
+    assert commands == [
+        "pychat listen",
+        "pychat hostA 7000 --invite XXXX-…",
+        "make run",
+        ".venv/bin/pychat localhost 7000 --invite …",
+    ]
     assert re.search(r"^run:", (ROOT / "Makefile").read_text(), re.M)
-    parse(commands[1].removeprefix(".venv/bin/").split())
+    for command in (*commands[:2], commands[3]):
+        parse(command.removeprefix(".venv/bin/").split())
 
 
 def anchors(page: Path) -> set[str]:

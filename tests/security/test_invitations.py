@@ -100,6 +100,14 @@ def test_an_invited_caller_is_asked_nothing_and_is_known_from_then_on(idle_servi
     assert "Zoe" in _names(service)
 
 
+def test_the_toolbar_of_the_caller_says_who_has_invited_him(service: Service) -> None:
+    service.ready_console()
+    words = [str(BIN / "pychat"), *_target(service, _invite(service)), "--handle", "Zoe"]
+    caller = service.terminal(words, columns=120)
+    caller.sees("invited by Server")
+    assert "yes/no" not in caller.text()
+
+
 @pytest.mark.parametrize("form", ["{word}", "{bare}", "{small}"])
 def test_one_argument_is_enough(service: Service, form: str) -> None:
     word = _invite(service)
