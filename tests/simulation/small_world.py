@@ -38,6 +38,7 @@ from pychatd.conversation.token_bucket import TokenBucket
 from pychatd.settings import Settings
 from tests.simulation.list_journal import ListJournal
 from tests.support.endpoints import HANDLES, NOON, OTHER
+from tests.support.registers import Anybody
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 SETTINGS = {turns: Settings(7000, turns=turns, rate=0) for turns in Turns}
@@ -306,7 +307,7 @@ class SmallWorld:
         switchboard = self.switchboard
         session: PeerSession | ConsoleSession
         if user.role is PEER:
-            session = SmallPeerSession(switchboard, "192.0.2.7", nothing, secure=True)
+            session = SmallPeerSession(switchboard, "192.0.2.7", Anybody(), secure=True)
         else:
             session = SmallConsoleSession(switchboard, "alice", no_status, no_orders)
         assert isinstance(session.connection, FakeConnection)
