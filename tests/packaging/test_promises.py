@@ -18,7 +18,7 @@ NO_PROMISES = {
     "Nothing disturbs the line you are typing.": "a heading",
     "Nobody else takes part.": "a heading",
     "Scripts are welcome.": "a heading",
-    "You check the key of host A once, at the first call.": "what the user does",
+    "Without one, you check the key of host A once, at the first call.": "what the user does",
     "The messages go from host to host, and host A keeps the conversation.": "how it is made",
     "`pychat send` for one message, `pychat replies` for the answers, JSON lines for bots, exact exit statuses.": (
         "a list of what there is"
