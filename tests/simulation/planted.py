@@ -263,14 +263,14 @@ FAULTS = [
     ),
     Fault(
         "nobody's own seat is taken to him",
-        PEER_SESSION + "_greet",
+        PEER_SESSION + "_admit",
         "if found is not None and found",
         "if found is not None and self._switchboard.peer is None and found",
         seed=8,
     ),
     Fault(
         "the newest call is the one that counts",
-        PEER_SESSION + "_greet",
+        PEER_SESSION + "_admit",
         "if _is_older(hello, found.call):",
         "if found.call:",
         seed=4,
