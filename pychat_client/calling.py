@@ -15,7 +15,6 @@ from pychat_client.config.paths import session_file
 from pychat_client.config.preferences import Preferences
 from pychat_client.config.targets import login_handle
 from pychat_client.errors import (
-    BusyError,
     ExitStatus,
     HandleError,
     PychatError,
@@ -27,7 +26,7 @@ from pychat_client.protocol.endpoint import Credentials, Endpoint
 from pychat_client.session.reconnect import PAUSE_FIRST, longer_pause
 from pychat_client.session.session import Session, ending_signals, run_session
 from pychat_client.session.session_file import SessionFile
-from pychat_client.session.take_over import open_session_file
+from pychat_client.session.take_over import open_if_possible
 from pychat_client.session.transcript import Transcript
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
@@ -113,13 +112,7 @@ def _session_file(options: CallOptions) -> SessionFile | None:
     if options.classic is not None:
         return None
     path = session_file(f"{canonical(options.host)}:{options.port}")
-    try:
-        return open_session_file(path, f"The conversation with {options.title}", take_over=options.take_over)
-    except BusyError:
-        raise
-    except PychatError as error:
-        print(f"pychat: {error} If pychat dies, messages that are not confirmed are lost.", file=sys.stderr)
-        return None
+    return open_if_possible("pychat", path, f"The conversation with {options.title}", take_over=options.take_over)
 
 
 def _verify_host(options: CallOptions, preferences: Preferences, seconds: float | None, *, plain: bool) -> Trust:

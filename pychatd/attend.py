@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 from pychat_client.config.paths import session_file
 from pychat_client.config.preferences import Preferences
 from pychat_client.config.targets import login_handle
-from pychat_client.errors import BusyError, ExitStatus, PychatError
+from pychat_client.errors import ExitStatus
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.session.session import Session, run_session
-from pychat_client.session.session_file import SessionFile
-from pychat_client.session.take_over import open_session_file
+from pychat_client.session.take_over import open_if_possible
 from pychat_client.session.transcript import Transcript
 from pychat_client.transport.connect import dial_unix
 from pychat_client.ui.choose_view import ViewOptions, make_front_end
@@ -35,7 +33,10 @@ def attend(
     handle: None for the one of the service, or else the login name. Raises PychatError.
     """
     front_end = make_front_end("pychatd-console", view_options, preferences)
-    file = _session_file(socket, port, take_over=take_over)
+    # Where this console keeps what its user has said and the daemon has not stored yet.
+    file = open_if_possible(
+        "pychatd-console", session_file(str(socket)), f"The console of port {port}", take_over=take_over
+    )
 
     async def run() -> ExitStatus:
         endpoint = ConsoleEndpoint(
@@ -56,14 +57,3 @@ def attend(
         return await run_session(session, front_end.run, lambda: dial_unix(socket, session), retry_for)
 
     return asyncio.run(run())
-
-
-def _session_file(socket: Path, port: int, *, take_over: bool) -> SessionFile | None:
-    """Where this console keeps what its user has said and the daemon has not stored yet."""
-    try:
-        return open_session_file(session_file(str(socket)), f"The console of port {port}", take_over=take_over)
-    except BusyError:
-        raise
-    except PychatError as error:
-        print(f"pychatd-console: {error} If it dies, messages that are not confirmed are lost.", file=sys.stderr)
-        return None

@@ -72,9 +72,7 @@ class Keeper:
     def _tidy(self) -> None:
         self.record()
         self._use(lambda file: file.tidy())
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer = None
 
     def _use(self, use: Callable[[SessionFile], None]) -> None:
         if self._file is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 
-from pychat_client.errors import BusyError, TransportError
+from pychat_client.errors import BusyError, PychatError, TransportError
 from pychat_client.session.session import MOVE_SIGNAL
 from pychat_client.session.session_file import Holder, InUseError, SessionFile
 
@@ -30,6 +31,18 @@ def open_session_file(path: Path, what: str, *, take_over: bool) -> SessionFile:
             raise BusyError(f"{where} Use --take-over to move it here.") from None
         _send_away(error.holder)
     return SessionFile.take(path)
+
+
+def open_if_possible(program: str, path: Path, what: str, *, take_over: bool) -> SessionFile | None:
+    """The same for `program`, which says so and goes on without a file where none can be used. Raises
+    BusyError."""
+    try:
+        return open_session_file(path, what, take_over=take_over)
+    except BusyError:
+        raise
+    except PychatError as error:
+        print(f"{program}: {error} If {program} dies, messages that are not confirmed are lost.", file=sys.stderr)
+        return None
 
 
 def _send_away(holder: Holder) -> None:
