@@ -36,6 +36,12 @@ def _pair(service: Service) -> tuple[Piped, Piped]:
     return client, console
 
 
+def _stored(client: Piped, count: int) -> bool:
+    """Asks for the status, and says whether an answer has told so many."""
+    client.enter("\\status")
+    return f"{count} stored" in client.notices()
+
+
 @pytest.fixture
 def free_service(idle_service: Service) -> Service:
     file = idle_service.configure('turns = "free"\ngrace = 0')
@@ -158,7 +164,9 @@ def test_the_log_counts_messages_that_were_not_seen(free_service: Service) -> No
 def test_a_signal_gives_back_the_lines_that_were_read(service: Service, number: signal.Signals) -> None:
     client = service.plain("pychat", "--plain", "--handle", "Client1")
     client.notes("Connected to")
-    client.enter("one\ntwo\nthree\nfour")
+    client.enter("one")
+    wait_for(lambda: _stored(client, 1), "the ack of the first one")
+    client.enter("two\nthree\nfour")
     client.notes("held until your turn: two")
     client.process.send_signal(number)
     assert client.exit_status() == 130
