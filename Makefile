@@ -16,6 +16,8 @@ check: .venv/ready      ## linters, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for platform in darwin freebsd14; do \
+		$(BIN)/mypy --platform $$platform --cache-dir .mypy_cache/$$platform pychat_client pychatd || exit; done
 	$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
 
 test: .venv/ready       ## all tests

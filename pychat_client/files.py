@@ -22,10 +22,10 @@ PRIVATE = 0o600
 
 _LOCK, _LOCK_FIELDS = (
     (struct.Struct("@hhqqi"), ("type", "whence", "start", "length", "pid"))
-    if sys.platform == "linux"
+    if sys.platform in ("linux", "android")
     else (struct.Struct("@qqihh"), ("start", "length", "pid", "type", "whence"))
 )
-"""The struct flock of this system (fcntl(2))."""
+"""The struct flock of this system: Linux's or a BSD's (fcntl(2))."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not make us wait

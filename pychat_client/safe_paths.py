@@ -12,7 +12,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,9 @@ LINKS_MAX = 40
 PARENT_MODE = 0o755
 """Of a missing directory above ours: other users' own directories may be below it (/run/pychatd)."""
 
-_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_ENTER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+"""Opens a directory to go through it. Without O_PATH (macOS) this user has to be able to read it."""
+
 _CANNOT_SYNC = (errno.EINVAL, errno.EACCES)
 """The errors of a file system that cannot sync directories, and of a directory that we may not read."""
 
@@ -40,15 +42,80 @@ class Place:
     """Whether only this user can come here; then it does not matter whose the files are."""
 
 
+class _Walk:
+    """The directory in which a walk along a path is. Owns its descriptor until `close`."""
+
+    def __init__(self) -> None:
+        self.path = Path("/")
+        self.directory = os.open("/", _ENTER)
+        self.alone = False
+
+    def close(self) -> None:
+        os.close(self.directory)
+
+    def enter(self, name: str) -> None:
+        """Goes into the directory `name`. Raises OSError."""
+        above, (self.directory, self.alone) = self.directory, self.open(name)
+        os.close(above)
+        self.path = self.path.parent if name == ".." else self.path / name
+
+    def open(self, name: str) -> tuple[int, bool]:
+        """A descriptor of the directory `name`, and whether only this user can come there. Raises OSError."""
+        fd = os.open(name, _ENTER, dir_fd=self.directory)
+        try:
+            status = os.fstat(fd)
+            alone = self.alone and name not in ("/", "..")
+            self._check_step(name, status, alone=alone)
+            if is_changeable(status) and not (alone or status.st_mode & stat.S_ISVTX):
+                raise PermissionError(
+                    errno.EPERM,
+                    f"other users may change {self.path / name} (mode {stat.S_IMODE(status.st_mode):04o}); "
+                    "'chmod go-w' prevents that",
+                )
+        except OSError:
+            os.close(fd)
+            raise
+        return fd, alone or (status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IXGRP | stat.S_IXOTH))
+
+    def link(self, name: str) -> Path | None:
+        """Where the link `name` leads; None if it is no link or is missing. Raises OSError.
+
+        Nobody else can put another one in its place meanwhile: others cannot change this directory, or (sticky)
+        only what is theirs, and the link is not.
+        """
+        try:
+            status = os.stat(name, dir_fd=self.directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISLNK(status.st_mode):
+            return None
+        self._check_step(name, status, alone=self.alone)
+        return Path(os.readlink(name, dir_fd=self.directory))
+
+    def _check_step(self, name: str, status: os.stat_result, *, alone: bool) -> None:
+        """Raises PermissionError for a step that belongs to neither this user nor root (in a container: the owner
+        of the root directory), where others can come."""
+        if not alone and status.st_uid not in (os.geteuid(), 0, Path("/").stat().st_uid):
+            owner = _user_name(status.st_uid)
+            raise PermissionError(errno.EPERM, f"{self.path / name} belongs to another user ({owner})")
+
+
 @contextmanager
 def place_of(path: Path, *, make: bool = False) -> Iterator[Place]:
     """Where `path` is, behind all links. make: makes the missing directories above it. Raises OSError."""
+    with _walked(path, make=make) as (walk, name, linked):
+        yield Place(walk.directory, name, linked, walk.alone)
+
+
+@contextmanager
+def _walked(path: Path, *, make: bool) -> Iterator[tuple[_Walk, str, bool]]:
+    """The walk to the directory of `path`; the name there, which is no link; whether `path` is a link to it."""
     steps = _steps(path.absolute())
-    directory, alone, links, linked = os.open("/", _LOOK | os.O_DIRECTORY), False, 0, False
-    try:
+    links, linked = 0, False
+    with closing(_Walk()) as walk:
         while True:
             name = steps.pop()
-            target = _link(directory, name, alone=alone)
+            target = walk.link(name)
             if target is not None:
                 linked, links = linked or not steps, links + 1
                 if links > LINKS_MAX:
@@ -57,24 +124,21 @@ def place_of(path: Path, *, make: bool = False) -> Iterator[Place]:
                 name = "/" if target.is_absolute() else "."
             elif not steps:
                 break
-            elif make and _make(directory, name, PARENT_MODE):
-                sync(directory)
-            above, (directory, alone) = directory, _enter(directory, name, alone=alone)
-            os.close(above)
-        yield Place(directory, name, linked, alone)
-    finally:
-        os.close(directory)
+            elif make and _make(walk.directory, name, PARENT_MODE):
+                sync(walk.directory)
+            walk.enter(name)
+        yield walk, name, linked
 
 
 @contextmanager
 def directory_of(path: Path, *, mode: int | None = None) -> Iterator[int]:
-    """A descriptor (O_PATH) of the directory at `path`. mode: makes it with this mode if it is missing, and the
-    missing ones above it; they survive a power failure. Raises OSError."""
-    with place_of(path, make=mode is not None) as place:
+    """A descriptor (for `dir_fd`) of the directory at `path`. mode: makes it with this mode if it is missing, and
+    the missing ones above it; they survive a power failure. Raises OSError."""
+    with _walked(path, make=mode is not None) as (walk, name, _):
         if mode is not None:
-            _make(place.directory, place.name, mode)
-            sync(place.directory)
-        inside, _ = _enter(place.directory, place.name, alone=place.alone)
+            _make(walk.directory, name, mode)
+            sync(walk.directory)
+        inside, _ = walk.open(name)
     try:
         yield inside
     finally:
@@ -112,47 +176,6 @@ def _steps(path: Path) -> list[str]:
     return list(reversed(parts)) or ["."]
 
 
-def _link(directory: int, name: str, *, alone: bool) -> Path | None:
-    """Where the link `name` leads; None if it is no link or is missing. Raises PermissionError."""
-    try:
-        fd = os.open(name, _LOOK, dir_fd=directory)
-    except FileNotFoundError:
-        return None
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISLNK(status.st_mode):
-            return None
-        _check_step(fd, status, alone=alone)
-        return Path(os.readlink("", dir_fd=fd))
-    finally:
-        os.close(fd)
-
-
-def _enter(directory: int, name: str, *, alone: bool) -> tuple[int, bool]:
-    """A descriptor of the directory `name` in `directory`, and whether only this user can come there."""
-    fd = os.open(name, _LOOK | os.O_DIRECTORY, dir_fd=directory)
-    try:
-        status = os.fstat(fd)
-        alone = alone and name not in ("/", "..")
-        _check_step(fd, status, alone=alone)
-        if is_changeable(status) and not (alone or status.st_mode & stat.S_ISVTX):
-            mode = stat.S_IMODE(status.st_mode)
-            raise PermissionError(
-                errno.EPERM, f"other users may change {_path(fd)} (mode {mode:04o}); 'chmod go-w' prevents that"
-            )
-    except OSError:
-        os.close(fd)
-        raise
-    return fd, alone or (status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IXGRP | stat.S_IXOTH))
-
-
-def _check_step(fd: int, status: os.stat_result, *, alone: bool) -> None:
-    """Raises PermissionError for a step that belongs to neither this user nor root (in a container: the owner of
-    the root directory), where others can come."""
-    if not alone and status.st_uid not in (os.geteuid(), 0, Path("/").stat().st_uid):
-        raise PermissionError(errno.EPERM, f"{_path(fd)} belongs to another user ({_user_name(status.st_uid)})")
-
-
 def _make(directory: int, name: str, mode: int) -> bool:
     """Makes a directory with `mode`, whatever the umask; False if something has this name already."""
     try:
@@ -166,10 +189,6 @@ def _make(directory: int, name: str, mode: int) -> bool:
     finally:
         os.close(fd)
     return True
-
-
-def _path(fd: int) -> str:
-    return os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 -- a string
 
 
 def _user_name(uid: int) -> str:

@@ -31,7 +31,7 @@ from pychat_client.layout import fit_page
 from pychat_client.text import parse_port
 from pychatd import administer, callers_cli, directories, services, settings
 from pychatd.control import ask_status
-from pychatd.process import daemonize, logs, systemd
+from pychatd.process import daemonize, linux, logs, systemd
 from pychatd.process.pidfile import Pidfile, holder
 from pychatd.report import Report
 from pychatd.services import Place
@@ -262,6 +262,7 @@ class _Service:
         """Acquires all of them; the sockets that systemd has `passed` are used as they are. Raises PychatError."""
         from pychatd.network import listeners
 
+        linux.require()
         self._settings = settings
         self._reload = reload
         self.pidfile: Pidfile | None = None
@@ -346,6 +347,9 @@ def _check_files(settings: Settings) -> None:
 
 
 def _stop(args: argparse.Namespace) -> int:
+    linux.require()
+    assert hasattr(os, "pidfd_open")
+    assert hasattr(signal, "pidfd_send_signal")
     port = parse_port(args.port)
     place, pid = _daemon(port, args.runtime_directory)
     try:

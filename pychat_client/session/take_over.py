@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from pychat_client.session.session_file import Holder, InUseError, SessionFile
 
 TAKE_OVER_SECONDS = 10.0
 """How long the other program may take to leave: it waits for nothing, but its disk may be slow."""
+
+LOOK_SECONDS = 0.02
+"""How often we look whether it has left: no system tells when a lock is free without waiting for it forever."""
 
 
 def open_session_file(path: Path, what: str, *, take_over: bool) -> SessionFile:
@@ -30,7 +33,7 @@ def open_session_file(path: Path, what: str, *, take_over: bool) -> SessionFile:
             where = f"{what} is open in another window ({error.holder})."
             raise BusyError(f"{where} Use --take-over to move it here.") from None
         _send_away(error.holder)
-    return SessionFile.take(path)
+    return _take_when_free(path)
 
 
 def open_if_possible(program: str, path: Path, what: str, *, take_over: bool) -> SessionFile | None:
@@ -48,11 +51,18 @@ def open_if_possible(program: str, path: Path, what: str, *, take_over: bool) ->
 def _send_away(holder: Holder) -> None:
     """Lets another program of this user leave its conversation open, and end."""
     with suppress(ProcessLookupError):
-        process = os.pidfd_open(holder.pid)
+        for number in (MOVE_SIGNAL, signal.SIGCONT):  # a suspended program reacts only when it goes on
+            os.kill(holder.pid, number)
+
+
+def _take_when_free(path: Path) -> SessionFile:
+    end = time.monotonic() + TAKE_OVER_SECONDS
+    while True:
         try:
-            for number in (MOVE_SIGNAL, signal.SIGCONT):  # a suspended program reacts only when it goes on
-                signal.pidfd_send_signal(process, number)
-            if not select.select([process], [], [], TAKE_OVER_SECONDS)[0]:
-                raise TransportError(f"The other window ({holder}) does not end. Close it, then call again.")
-        finally:
-            os.close(process)
+            return SessionFile.take(path)
+        except InUseError as error:
+            if time.monotonic() > end:
+                raise TransportError(
+                    f"The other window ({error.holder}) does not end. Close it, then call again."
+                ) from None
+        time.sleep(LOOK_SECONDS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -27,10 +26,10 @@ class RouteWatch:
         self._changed = changed
         self._timer: asyncio.TimerHandle | None = None
         self._socket: socket.socket | None = None
-        if sys.platform == "linux":
-            with suppress(OSError):  # a sandbox may not allow it
-                self._socket = _open()
-                asyncio.get_running_loop().add_reader(self._socket, self._readable, self._socket)
+        with suppress(OSError):  # a sandbox may not allow it
+            self._socket = _open()
+        if self._socket is not None:
+            asyncio.get_running_loop().add_reader(self._socket, self._readable, self._socket)
 
     def close(self) -> None:
         if self._timer is not None:
@@ -52,9 +51,12 @@ class RouteWatch:
         self._changed()
 
 
-def _open() -> socket.socket:
-    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)  # NETLINK_ROUTE
+def _open() -> socket.socket | None:
+    if not hasattr(socket, "AF_NETLINK"):
+        return None
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)  # NETLINK_ROUTE
     try:
+        sock.setblocking(False)
         sock.bind((0, _GROUPS))
     except OSError:
         sock.close()

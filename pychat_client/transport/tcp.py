@@ -1,4 +1,7 @@
-"""What Linux knows and offers for a TCP connection: round-trip time, keepalive, timeouts (tcp(7))."""
+"""What this system knows and offers for a TCP connection: round-trip time, keepalive, timeouts (tcp(7), tcp(4)).
+
+What a system lacks is done without: pings notice a dead connection everywhere, only later.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,21 @@ import socket
 import struct
 from contextlib import suppress
 
-_TCP_INFO = struct.Struct("=68xI")
-"""`struct tcp_info` of linux/tcp.h up to tcpi_rtt, in microseconds."""
+_ROUND_TRIPS = (
+    ("TCP_INFO", struct.Struct("=68xI"), 1e6),  # `struct tcp_info` of Linux and FreeBSD: tcpi_rtt, microseconds
+    ("TCP_CONNECTION_INFO", struct.Struct("=44xI"), 1e3),  # macOS: tcpi_srtt, milliseconds
+)
+"""Where kernels tell the round-trip time: the option, what it gives up to that field, parts of a second."""
 
 
 def round_trip(sock: socket.socket | None) -> float:
-    """The round-trip time in seconds, as the kernel has measured it; 0 without TCP."""
-    microseconds = 0
-    if sock is not None:
-        with suppress(OSError):  # not TCP, or closed already
-            (microseconds,) = _TCP_INFO.unpack(
-                sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-            )
-    return microseconds / 1e6
+    """The round-trip time in seconds, as the kernel measured it; 0 without TCP, or where it does not tell."""
+    for name, info, parts in _ROUND_TRIPS:
+        option = getattr(socket, name, None)
+        if sock is not None and option is not None:
+            with suppress(OSError, struct.error):  # not TCP, closed already, or it tells less
+                return float(info.unpack(sock.getsockopt(socket.IPPROTO_TCP, option, info.size))[0] / parts)
+    return 0.0
 
 
 def set_options(sock: socket.socket, idle_seconds: float, answer_seconds: float) -> None:
@@ -26,14 +31,16 @@ def set_options(sock: socket.socket, idle_seconds: float, answer_seconds: float)
 
     idle_seconds: silence before the kernel asks; answer_seconds: how long it waits for an answer.
     """
-    for level, option, value in (
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),  # for programs that know no pings
-        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(idle_seconds)),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, int(answer_seconds / 3)),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    for level, name, value in (
+        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),  # for programs that know no pings
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", int(idle_seconds)),
+        (socket.IPPROTO_TCP, "TCP_KEEPALIVE", int(idle_seconds)),  # its name on macOS
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", int(answer_seconds / 3)),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
         # Unacknowledged data ends the connection after the same time as silence.
-        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int((idle_seconds + answer_seconds) * 1000)),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", int((idle_seconds + answer_seconds) * 1000)),
     ):
-        with suppress(OSError):  # the other side has reset the connection: asyncio reports that soon
-            sock.setsockopt(level, option, value)
+        if (option := getattr(socket, name, None)) is not None:
+            with suppress(OSError):  # the other side has reset the connection: asyncio reports that soon
+                sock.setsockopt(level, option, value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from pathlib import Path
 
 from pychat_client.errors import PychatError
@@ -37,7 +38,8 @@ class JournalCopy:
         if busy:
             raise sqlite3.OperationalError("its write-ahead log is in use")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        if sys.platform == "linux":
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         self.size = os.fstat(descriptor).st_size
 
     def read(self, offset: int, size: int) -> bytes:

@@ -241,6 +241,7 @@ class ConsoleAdmission:
 
     async def admit(self, sock: socket.socket) -> None:
         """Serves one connection until it is closed."""
+        assert hasattr(socket, "SO_PEERCRED")
         pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         user = f"{_user_name(uid)} (pid {pid})"
         try:
