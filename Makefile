@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Tests wait more than they work: twice as many at once as there are processors.
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
-.PHONY: run check test test-debian12 system-test terminals pictures structure deb dist release man \
+.PHONY: run check test test-debian12 system-test terminals pictures structure deb dist pyz release man \
 	faults simulate planted exhaust mutants bench bench-docs bench-units bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
@@ -43,11 +43,11 @@ structure: .venv/ready  ## figures of the code's structure: imports, circles, th
 deb:                    ## the Debian packages, in build/deb; says what it lacks
 	packaging/make-deb
 
-dist: .venv/ready       ## the source archive and the wheel of the last commit, in dist/
-	rm -rf build/dist dist
-	mkdir -p build/dist
-	git archive HEAD | tar --extract --directory=build/dist
-	$(BIN)/python -m build --outdir dist build/dist
+dist: .venv/ready       ## the source archive, the wheel and pychat.pyz of the last commit, in dist/; always the same bytes
+	packaging/make-dist
+
+pyz: .venv/ready        ## the client in one file, for any Python 3.11 or newer: build/pychat.pyz
+	$(BIN)/python packaging/tools/pyz.py build/pychat.pyz
 
 release:                ## checks, builds into dist/ and tags: make release VERSION=X.Y.Z (RELEASING.md)
 	packaging/release $(VERSION)

@@ -1,4 +1,5 @@
-"""Makes certificates, and reads them from PEM files. Loads the library `cryptography` only to make one."""
+"""Makes certificates, and reads them from PEM files. Only making one loads the library `cryptography`, or, where
+there is none, runs the program `openssl`."""
 
 from __future__ import annotations
 
@@ -7,9 +8,13 @@ import re
 import ssl
 from codecs import BOM_UTF8
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pychat_client.errors import PychatError
-from pychat_client.files import read_file, write_private
+from pychat_client.files import make_directory, read_file, write_private
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 YEARS = 100
 """How long a new certificate is valid: users trust the certificate itself, and replace it when they want to."""
@@ -29,33 +34,54 @@ def make_certificate(path: Path, name: str) -> None:
 
     The key is for ECDSA on P-256, which every TLS 1.3 has.
     """
-    try:
-        from datetime import UTC, datetime, timedelta
+    from datetime import UTC, datetime, timedelta
 
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import NameOID
+    now = datetime.now(UTC)
+    first = now - timedelta(days=1)  # the clock of the other host may be a little behind
+    last = now + timedelta(days=365 * YEARS)
+    try:
+        made = _self_signed(name, first, last)
     except ImportError:
-        raise PychatError("Cannot make a key: install the Python package 'cryptography'.") from None
+        made = _made_by_program(path.parent, name, first, last)
+    write_private(path, made, "key")
+
+
+def _self_signed(name: str, first: datetime, last: datetime) -> bytes:
+    """Raises ImportError."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))  # the clock of the other host may be a little behind
-        .not_valid_after(now + timedelta(days=365 * YEARS))
+        .not_valid_before(first)
+        .not_valid_after(last)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    pem: bytes = key.private_bytes(
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ) + certificate.public_bytes(serialization.Encoding.PEM)
-    write_private(path, pem, "key")
+
+
+def _made_by_program(directory: Path, name: str, first: datetime, last: datetime) -> bytes:
+    """Raises PychatError."""
+    from pychat_client.trust import openssl_program
+
+    try:
+        make_directory(directory)
+        return openssl_program.self_signed(name, first, last, directory)
+    except OSError:
+        raise PychatError(
+            "Cannot make a key: install the program 'openssl' or the Python package 'cryptography'."
+        ) from None
 
 
 def pem(certificate: bytes) -> str:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from pychat_client.errors import ExitStatus, PychatError
+from pychat_client.errors import ExitStatus, PychatError, UsageError
 from pychatd.process.pidfile import Pidfile
 
 FILES_MAX = 4096
@@ -54,7 +54,13 @@ def _serve_detached(
     pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], None]], int], writer: int
 ) -> int:
     limit_files()  # before the import, in which python-daemon reads the limit
-    from daemon import DaemonContext
+    try:
+        from daemon import DaemonContext
+    except ImportError:
+        raise UsageError(
+            "'pychatd start' needs the Python package 'python-daemon': install 'pychat[daemon]'. "
+            "'pychatd run' works without it."
+        ) from None
 
     context = DaemonContext(
         working_directory="/",

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -25,10 +26,14 @@ def test_packages_and_programs_have_the_same_version() -> None:
 
 
 def test_packages_and_wheel_have_the_same_dependencies() -> None:
-    # dh_python3 puts the dependencies of both into the client's package; only the daemon needs this one.
-    assert (PACKAGING / "debian/py3dist-overrides").read_text() == "python_daemon\n"
-    control = (PACKAGING / "debian/control").read_text()
-    assert " python3-daemon,\n" in control.partition("Package: pychatd\n")[2]
+    # dh_python3 reads what the wheel needs, but not its extra, which the package of the daemon has to name itself.
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["daemon"]
+    assert [re.split("[>=]", word)[0] for word in extra] == ["cryptography", "python-daemon"]
+    client, _, daemon = (PACKAGING / "debian/control").read_text().partition("Package: pychatd\n")
+    for package in ("python3-cryptography", "python3-daemon"):
+        assert f" {package},\n" in daemon
+        assert package not in client
+    assert "Depends: openssl," in client
 
 
 def test_the_packages_install_all_man_pages_and_completions() -> None:
