@@ -1,7 +1,7 @@
 """Every command of docs/operations.md, in the order of the page, on a service of this test.
 
-`systemctl` is a script that starts and stops the daemon of the test. The firewalls are tried where they are
-installed.
+`systemctl` is a script that starts and stops the daemon of the test. The firewalls, and fail2ban with the filter
+of docs/systemd.md, are tried where they are installed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from tests.support.service import BIN, Service
 from tests.support.waiting import PATIENCE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+SYSTEMD = (Path(__file__).parents[2] / "docs" / "systemd.md").read_text()
 FIREWALLS = ("nft", "ufw", "firewall-cmd")
 
 SYSTEMCTL = """#!/bin/sh -e
@@ -123,15 +126,40 @@ def test_the_disk_is_looked_at(service: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tool", FIREWALLS)
-def test_the_firewalls_take_the_commands(tool: str) -> None:
+def test_the_firewalls_take_the_commands(tool: str, tmp_path: Path) -> None:
     (commands,) = blocks("Firewall and NAT")
     (command,) = [line for line in commands.splitlines() if line.startswith(tool)]
     if shutil.which(tool) is None or shutil.which("unshare") is None or os.geteuid() != 0:
         pytest.skip(f"needs {tool}, unshare and root")
     ready = "nft add table inet filter; nft 'add chain inet filter input { type filter hook input priority 0; }'; "
-    script = {"nft": ready + command, "ufw": f"ufw --dry-run {command.removeprefix('ufw ')}"}.get(tool, "true")
+    options = command.split(maxsplit=1)[1]
+    script = {
+        "nft": ready + command,
+        "ufw": f"ufw --dry-run {options}",
+        # The same without a daemon, and on files of this test.
+        "firewall-cmd": f"firewall-offline-cmd --system-config {tmp_path} {options.removeprefix('--permanent ')}",
+    }[tool]
     result = subprocess.run(["unshare", "--net", "sh", "-ec", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_fail2ban_takes_the_filter_of_the_page(service: Service, tmp_path: Path) -> None:
+    if shutil.which("fail2ban-regex") is None:
+        pytest.skip("needs fail2ban-regex: 'apt-get install fail2ban'")
+    (found,) = re.findall(r"^    \[Definition\]\n(?:    .*\n)+", SYSTEMD, re.MULTILINE)
+    (tmp_path / "filter.conf").write_text(re.sub(r"^    ", "", found, flags=re.MULTILINE))
+    service.greeted("Bob").send("Bob> Hi!")  # an honest caller
+    wrong = {"127.0.1.1": "GET / HTTP/1.1\r\n", "127.0.1.2": "\\hello 99 Eve\n", "127.0.1.3": ""}
+    for address, said in wrong.items():
+        with socket.create_connection(("127.0.0.1", service.port), source_address=(address, 0)) as caller:
+            caller.sendall(said.encode())
+            caller.shutdown(socket.SHUT_WR)
+        service.logs(address)
+    lines = [f"{time.strftime('%b %d %T')} hostA {line.partition('>')[2]}\n" for line in service.log()]
+    (tmp_path / "lines").write_text("".join(lines))
+    words = ["fail2ban-regex", "--out", "ip", str(tmp_path / "lines"), str(tmp_path / "filter.conf")]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert set(result.stdout.split()) == set(wrong), result.stdout + result.stderr + "".join(lines)
 
 
 def bytes_of(what: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pychat_client.errors import ExitStatus
@@ -19,6 +21,13 @@ import socket, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as sock:
     sock.sendall(b"\\\\hello 2 Client1 x=secret\\n")
     assert b"error version" in sock.makefile("rb").read()
+"""
+
+_CALL = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as sock:
+    sock.sendall(b"\\\\hello 1 Eve\\n")
+    sock.makefile("rb").read()
 """
 
 
@@ -212,6 +221,18 @@ def test_two_services_do_not_see_each_other(service: SystemService, other_servic
     assert "Permission denied" in service.machine.run(f"{as_user} ls {other_service.state}", check=False).stderr
     call = f"import socket; socket.socket(socket.AF_UNIX).connect('{other_service.runtime}/console.sock')"
     assert "Permission denied" in service.machine.run(f'{as_user} python3 -c "{call}"', check=False).stderr
+
+
+def test_the_journal_has_the_fields_of_the_page(service: SystemService) -> None:
+    """docs/systemd.md: each caller that does not get in can be searched for."""
+    service.talk()
+    service.machine.run(f"python3 -c '{_CALL}' {service.port}")
+    fields = f"PYCHAT_EVENT=busy PYCHAT_PORT={service.port} PYCHAT_PEER=127.0.0.1"
+    search = f"journalctl --sync; journalctl -q -b -o json {fields}"
+    wait_for(lambda: service.machine.run(search).stdout, "the busy call in the journal")
+    (entry,) = map(json.loads, service.machine.run(search).stdout.splitlines())
+    assert entry["_SYSTEMD_UNIT"] == service.unit
+    assert "127.0.0.1" in entry["MESSAGE"]
 
 
 def test_the_journal_has_priorities_and_no_words(service: SystemService) -> None:
