@@ -16,14 +16,16 @@ log = logging.getLogger("pychatd")
 
 
 class Event(Enum):
-    """Why a caller did not get in, or did not stay; the value is PYCHAT_EVENT in systemd's journal."""
+    """Who calls, why a caller did not get in, or did not stay; PYCHAT_EVENT in systemd's journal has the value."""
 
     BLOCKED = "blocked"  # the operator has blocked it
     BUSY = "busy"  # somebody else has the seat
+    CALLING = "calling"  # it may send the first message
     CERTIFICATE = "certificate"  # none, or not one of the list
     CROWDED = "crowded"  # too many connections
     HANDSHAKE = "handshake"  # TLS failed
     INVITATION = "invitation"  # wrong, used, revoked or too old
+    MISSED = "missed"  # it has gone, and has sent no message
     OTHER_PROTOCOL = "other-protocol"  # no chat program
     PLAINTEXT = "plaintext"  # TLS is needed
     PROTOCOL = "protocol"  # a rule of docs/protocol.md was broken

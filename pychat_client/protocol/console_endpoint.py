@@ -12,7 +12,17 @@ from typing import ClassVar
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Connected, EndConfirmed, Ended, EndedBy, Event, Leftovers, MessageShown
+from pychat_client.protocol.events import (
+    Calling,
+    Connected,
+    EndConfirmed,
+    Ended,
+    EndedBy,
+    Event,
+    Leftovers,
+    MessageShown,
+    MissedCall,
+)
 from pychat_client.protocol.phase import Phase, Trigger
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
@@ -39,6 +49,7 @@ class ConsoleEndpoint(Endpoint):
         self.handle_is_default = handle_is_default and saved is None
         self.take_over = take_over
         self._console = console
+        self.calling = ""  # the handle of a caller who has not sent the first message yet
         if saved is not None:
             self._console = saved.console
             self.session = None if saved.session is None else int(saved.session)
@@ -104,6 +115,10 @@ class ConsoleEndpoint(Endpoint):
         match frame:
             case wire.Peer():
                 return self._on_peer(frame)
+            case wire.Calling(handle):
+                return self._on_calling(handle)
+            case wire.Missed(handle, address):
+                return self._on_missed(handle, address, self._take_time())
             case wire.Stored(count):
                 self._outbox.confirm_from_here(count)
                 self._advance(Trigger.REFUSE)
@@ -116,7 +131,23 @@ class ConsoleEndpoint(Endpoint):
         self.handle, self.handle_is_default, self.take_over = hello.handle, False, False
         return []
 
+    def connection_lost(self) -> None:
+        super().connection_lost()
+        self.calling = ""
+
+    def _on_calling(self, handle: str) -> list[Event]:
+        """The same caller may call again, over a new connection."""
+        known, self.calling = self.calling == handle, handle
+        return [] if known else [Calling(handle)]
+
+    def _on_missed(self, handle: str, address: str, at: wire.Timestamp | None) -> list[Event]:
+        if at is None:  # otherwise it is about an earlier caller
+            self.calling = ""
+        return [MissedCall(handle, address, None if at is None else at.time)]
+
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
+        if peer.handle == self.calling:
+            self.calling = ""
         if self.quit_unconfirmed and peer.session == self.session:  # the user has quit without a connection
             self._frames += [wire.Ack(self.received_count), wire.Quit(self._quit_reason)]
             return []

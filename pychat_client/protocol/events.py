@@ -92,6 +92,22 @@ class EndConfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Calling:
+    """A caller is connected, and has not sent the first message yet."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissedCall:
+    """A caller has gone, and has sent no message. time: None for now."""
+
+    handle: str
+    address: str
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Presence:
     """Whether the other user has a screen attached."""
 
@@ -128,6 +144,8 @@ Event = (
     | Ended
     | EndConfirmed
     | WentBack
+    | Calling
+    | MissedCall
     | Presence
     | Renamed
     | RemoteError

@@ -203,7 +203,7 @@ class Stored(_Count):
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """The time of the next message or quit line, where that is not now.
+    """The time of the next message, quit or missed line, where that is not now.
 
     own: it is a message of the user who reads it; mine: this very console has sent it; gone: only its place
     counts; again: this end has counted it before; service: the service itself ended the
@@ -376,6 +376,47 @@ class Here:
 
 
 @dataclass(frozen=True, slots=True)
+class Calling:
+    """Daemon to console: a caller is connected, and may send the first message.
+
+    The words are those of `Peer`.
+    """
+
+    handle: str
+    address: str
+    plain: bool = False
+    name: str | None = None
+
+    KEYS: ClassVar[grammar.Keys] = {"address": str, "plain": grammar.flag, "name": str}
+
+    def __str__(self) -> str:
+        return f"\\calling {self.handle}{grammar.write_keys(self)}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        handle, *others = rest.split(" ")
+        return cls(grammar.handle(handle), **grammar.read_keys(cls, others))
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Daemon to console: a caller has gone, and has sent no message."""
+
+    handle: str
+    address: str
+
+    KEYS: ClassVar[grammar.Keys] = {"address": str}
+
+    def __str__(self) -> str:
+        return f"\\missed {self.handle}{grammar.write_keys(self)}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        handle, *others = rest.split(" ")
+        return cls(grammar.handle(handle), **grammar.read_keys(cls, others))
+
+
+@dataclass(frozen=True, slots=True)
 class _NoArguments:
     """A line that is only its verb."""
 
@@ -434,6 +475,8 @@ Frame = (
     | Backup
     | Order
     | Manage
+    | Calling
+    | Missed
     | Away
     | Here
     | Ready
@@ -460,6 +503,8 @@ READERS: dict[str, Callable[[str], Frame]] = {
     "backup": Backup,
     "order": Order,
     "manage": Manage,
+    "calling": Calling.parse,
+    "missed": Missed.parse,
     "away": Away.parse,
     "here": Here.parse,
     "ready": Ready.parse,

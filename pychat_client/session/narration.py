@@ -13,6 +13,7 @@ from pychat_client.errors import PychatError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
+    Calling,
     Connected,
     EndConfirmed,
     Ended,
@@ -21,6 +22,7 @@ from pychat_client.protocol.events import (
     Leftovers,
     MessageQueued,
     MessageShown,
+    MissedCall,
     Notice,
     Presence,
     Renamed,
@@ -64,6 +66,10 @@ class Narrator:
                 self._message(event)
             case MessageQueued(text):
                 self._view.held(text)
+            case Calling(handle):
+                self._calling(printable(handle))
+            case MissedCall():
+                self._missed(event)
             case Connected(_, resumed, caller):
                 self._connected(caller, resumed=resumed)
             case Presence(here):
@@ -108,6 +114,15 @@ class Narrator:
         kind = f", with {CLASSIC}" if caller.classic else ""
         plain = ", NOT ENCRYPTED" if caller.plain else ""
         return f"{self._other} calls from {printable(caller.address)}{named}{kind}{plain}."
+
+    def _calling(self, handle: str) -> None:
+        self._view.news(f"{handle} is calling and will send the first message.")
+        self._view.alert(f"{handle} is calling.", ring=False)
+
+    def _missed(self, call: MissedCall) -> None:
+        when = "" if call.time is None else f" on {call.time.astimezone():%d %B at %H:%M}"
+        who = f"{printable(call.handle)} from {printable(call.address)}"
+        self._record(f"Missed call{when}: {who} left without a message.", self._view.news)
 
     def _presence(self, *, here: bool) -> None:
         role = self._endpoint.role

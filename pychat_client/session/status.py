@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from pychat_client.protocol import wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import MESSAGE_MAX, printable
@@ -118,6 +119,11 @@ class Status:
         return printable(self.endpoint.other_handle)
 
     @property
+    def calling(self) -> str:
+        """The handle of a caller who has not sent the first message yet; empty without one (console only)."""
+        return self.endpoint.calling if isinstance(self.endpoint, ConsoleEndpoint) else ""
+
+    @property
     def between_callers(self) -> bool:
         """Whether this is a console whose conversation has ended."""
         return self.endpoint.role is Role.OPERATOR and self.endpoint.ended
@@ -146,7 +152,11 @@ def _own_side(status: Status) -> Fact:
 
 def _other_side(status: Status) -> Fact:
     endpoint, other = status.endpoint, status.other
-    keys = {"other": endpoint.other_handle or None}
+    keys = {"other": endpoint.other_handle or None, "calling": status.calling or None}
+    if status.calling and not endpoint.is_open:
+        who = printable(status.calling)
+        sentence = f"{who} is calling and will send the first message."
+        return Fact(sentence, ToolbarItem(f"waiting for {who}'s first message"), keys)
     if not other and endpoint.role is Role.PEER:
         return Fact(keys=keys)
     if not other:

@@ -21,7 +21,7 @@ from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
-from pychatd.conversation.model import TEXT_REMOVED, Conversation, Entry, JournalError
+from pychatd.conversation.model import TEXT_REMOVED, Conversation, Entry, JournalError, MissedCall
 from pychatd.conversation.orders import number_of
 from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
 from pychatd.conversation.switchboard import Switchboard
@@ -109,6 +109,10 @@ class ConsoleSession(EndpointSession):
         else:
             here = wire.Here(conversation.handle, address=peer.address, plain=not peer.secure, name=peer.name)
             self.connection.send([here])
+
+    def tell_missed(self, call: MissedCall) -> None:
+        at = [] if self._is_recent(call.time) else [wire.Timestamp(call.time)]
+        self.connection.send([*at, wire.Missed(call.handle, call.address)])
 
     def send_backlog(self) -> None:
         """Tells the console what it does not know yet, as far as it reads."""
@@ -224,6 +228,7 @@ class ConsoleSession(EndpointSession):
         keep, key = switchboard.settings.keep, switchboard.fingerprint
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
         self._leave_out_older()
+        switchboard.tell_calls(self)
         if (known := self._known_to(hello)) is not None:
             self._go_on(known, hello)
         self.send_backlog()

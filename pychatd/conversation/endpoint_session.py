@@ -96,7 +96,7 @@ class EndpointSession(ABC):
         if self.connection.writable:
             self.connection.send([signal])
 
-    def notify(self, frame: wire.Notice | wire.Away | wire.Here) -> None:
+    def notify(self, frame: wire.Notice | wire.Away | wire.Here | wire.Calling) -> None:
         self.connection.send([frame])
 
     def close(self, frames: Iterable[wire.Frame]) -> None:

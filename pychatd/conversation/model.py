@@ -55,6 +55,14 @@ class Opening:
         return self.token_hash is None
 
 
+class MissedCall(NamedTuple):
+    """A caller who has gone without a message."""
+
+    handle: str
+    address: str
+    time: datetime
+
+
 class Entry(NamedTuple):
     """A message with its place: `seq` counts both sides, `n` counts those of its role, both from 1.
 

@@ -47,8 +47,8 @@ from pychatd.conversation.switchboard import Switchboard
 HELLO_SECONDS = 120.0
 """Time for the first line: enough for a person who types into nc. Slow senders get no extension."""
 
-FIRST_MESSAGE_SECONDS = 600.0
-"""Time from the hello to the first message: enough to think, but no connection is kept for nothing."""
+FIRST_MESSAGE_SECONDS = 120.0
+"""Time from the hello to the first message: enough to think, but meanwhile nobody else can call."""
 
 CLASSIC_SECONDS = 600.0
 """How long a classic program's connection stays open after the end. The program reads only after its user has
@@ -67,7 +67,7 @@ class PeerState(Enum):
 
     CONNECTED = "connected"  # it has not said hello
     PROVING = "proving"  # it has said hello, and has to prove its certificate
-    WAITING = "waiting"  # it has our hello, and may send the first message
+    WAITING = "waiting"  # it has the seat and our hello, and may send the first message
     CATCHING_UP = "catching up"  # it has come back with a new program, and is told again what was said
     TALKING = "talking"  # it takes part in its conversation
     END_SENT = "end sent"  # it has got the end of the conversation, and may still ack
@@ -79,7 +79,8 @@ def busy_words(grace: float) -> str:
     """The sentence for a caller when the seat is taken. Every caller gets the same one: it does not say who talks,
     or whether anybody does. A caller whose own program was killed reads it too."""
     dropped = f", or a dropped caller may come back within {grace:g} s" if grace else ""
-    return f"Busy: somebody else is talking{dropped}. Try later or use --wait."
+    begins = f"or about to (within {FIRST_MESSAGE_SECONDS:.0f} s)"
+    return f"Busy: somebody else is talking {begins}{dropped}. Try later or use --wait."
 
 
 class PeerSession(EndpointSession):
@@ -135,6 +136,10 @@ class PeerSession(EndpointSession):
             super().frames_received(self.connection, frames)
         self._inbox = []
         self.connection.resume_reading()
+
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
+        super().protocol_error(connection, error)
+        self._switchboard.end_call(self)
 
     def connection_lost(self, connection: Connection, why: str) -> None:
         self._cancel_deadline()
@@ -324,8 +329,6 @@ class PeerSession(EndpointSession):
                 self.close_displaced()
             else:
                 self._resume(hello, found)
-        elif not self._switchboard.seat_is_free():
-            self.reject_busy()
         else:
             self._welcome(hello, certificate_hash)
 
@@ -343,14 +346,16 @@ class PeerSession(EndpointSession):
             self.close_displaced()
             return
         if before is not None:
-            switchboard.replace_waiting(before)
             token = hello.session
+        elif not switchboard.seat_is_free():
+            self.reject_busy()
+            return
         else:
             token = os.urandom(16).hex() if hello.version == wire.VERSION else None
         self._state = PeerState.WAITING
         self._opening = self._opened(hello, token, certificate_hash)
         self._set_deadline(FIRST_MESSAGE_SECONDS, self._on_timeout)
-        switchboard.add_waiting(self)
+        switchboard.begin_call(self)
         self._answer(token, None, self._opening.turns)
 
     def _opened(self, hello: wire.Hello, token: str | None, certificate_hash: bytes | None) -> Opening:
@@ -473,6 +478,7 @@ class PeerSession(EndpointSession):
         if self._conversation is not None and self._switchboard.conversation is self._conversation:
             self._switchboard.end_conversation(reason, Role.PEER)
         else:
+            self._switchboard.end_call(self)
             self.connection.close()
 
     def _on_ack(self, count: int) -> None:
@@ -489,6 +495,7 @@ class PeerSession(EndpointSession):
 
     def _on_timeout(self) -> None:
         self._note(Event.SILENT, "sent nothing in time")
+        self._switchboard.end_call(self)
         words = "You did not send a message in time. Call again when you are ready."
         self.connection.close([wire.Error("slow", words)])
 
@@ -502,6 +509,10 @@ class PeerSession(EndpointSession):
         )
         values = () if event is Event.INVITATION else (code,)
         note(event, self.address, words, *values, level=logging.WARNING)
+
+    def _journal_failed(self, error: JournalError) -> None:
+        super()._journal_failed(error)
+        self._switchboard.end_call(self)
 
     def _journal_words(self, error: JournalError) -> str:
         keeps = "Your program keeps your messages and sends them later."

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
-from pychatd.conversation.model import Conversation, Entry, Opening
+from pychatd.conversation.model import Conversation, Entry, MissedCall, Opening
 
 
 class EndPort(Protocol):
@@ -32,7 +32,7 @@ class EndPort(Protocol):
     def send_signal(self, signal: Sign) -> None:
         """Passes a signal on if this end reads what it is sent."""
 
-    def notify(self, frame: wire.Notice | wire.Away | wire.Here) -> None:
+    def notify(self, frame: wire.Notice | wire.Away | wire.Here | wire.Calling) -> None:
         """Tells this end something that does not change the conversation."""
 
     def close(self, frames: Iterable[wire.Frame]) -> None:
@@ -104,6 +104,9 @@ class ConsolePort(EndPort, Protocol):
     @property
     def number(self) -> int:
         """The number of the conversation that the console's messages are for; 0 for none."""
+
+    def tell_missed(self, call: MissedCall) -> None:
+        """A caller has gone, and has sent no message."""
 
     def send_presence(self) -> None:
         """Tells the console whether the peer is connected, and how."""

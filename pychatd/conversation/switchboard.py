@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -20,10 +21,18 @@ from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
 from pychat_client.text import printable
 from pychat_client.transport.connection import WriteBatch
+from pychatd.caller_events import Event, note
 from pychatd.conversation.blocklist import Blocklist
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.journal_health import JournalHealth
-from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
+from pychatd.conversation.model import (
+    Conversation,
+    Entry,
+    JournalDamagedError,
+    JournalError,
+    MissedCall,
+    hash_token,
+)
 from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort
 from pychatd.conversation.quota import Quota
 from pychatd.conversation.tidying import Tidying
@@ -38,6 +47,9 @@ JOURNAL_DAMAGED = "the journal was damaged"
 BLOCKED = "the operator has blocked the caller"
 REPLACED = "no reconnection in time, and somebody else called"
 """Why the service itself ends a conversation. Both users read it behind "The conversation has ended: "."""
+
+MISSED_MAX = 20
+"""Missed calls that the next console is told of, the newest ones: as many as fit on a screen. The log has all."""
 
 RATE_BURST = 0.25
 """Seconds' worth of `rate` that may be stored at once after a pause: what a program had to keep comes soon."""
@@ -68,7 +80,8 @@ class Switchboard:
         self.conversation: Conversation | None = None
         self.peer: PeerPort | None = None  # it has the seat, and is connected
         self.operator: ConsolePort | None = None  # the attached console
-        self.waiting_callers: set[PeerPort] = set()  # they have our hello, and have sent no message yet
+        self.caller: PeerPort | None = None  # it has the seat and our hello, and has sent no message yet
+        self.missed: deque[MissedCall] = deque(maxlen=MISSED_MAX)  # that no console knows of
         self.started = datetime.now(UTC)
         self.blocklist = Blocklist(settings.blocklist)
         self.write_batch = WriteBatch()  # of the connections of both sides
@@ -99,7 +112,9 @@ class Switchboard:
         return datetime.now(UTC)
 
     def seat_is_free(self) -> bool:
-        """Whether a first message may start a conversation: no peer is there, and none is expected back."""
+        """Whether somebody may call: nobody talks or is about to, and no peer is expected back."""
+        if self.caller is not None:
+            return False
         if self.conversation is None:
             return True
         return self.peer is None and asyncio.get_running_loop().time() >= self._seat_kept_until
@@ -112,21 +127,46 @@ class Switchboard:
 
     def find_waiting(self, token: str, certificate_hash: bytes | None) -> PeerPort | None:
         """The waiting caller that was given `token`, and has shown the same certificate."""
-        token_hash = hash_token(token)
-        for caller in self.waiting_callers:
-            if (caller.opening.token_hash, caller.opening.certificate_hash) == (token_hash, certificate_hash):
-                return caller
-        return None
+        caller = self.caller
+        if caller is None or caller.opening.token_hash != hash_token(token):
+            return None
+        return caller if caller.opening.certificate_hash == certificate_hash else None
 
-    def add_waiting(self, caller: PeerPort) -> None:
-        """`caller` has our hello, and may send the first message."""
-        self.waiting_callers.add(caller)
+    def begin_call(self, caller: PeerPort) -> None:
+        """`caller` has the seat, and may send the first message. If its program has called before, that message
+        may still arrive over the dead connection, and does not count then."""
+        older, self.caller = self.caller, caller
+        if older is not None:
+            older.close_displaced()
+        asyncio.get_running_loop().call_soon(self._announce, caller)  # many send a message with the hello
 
-    def replace_waiting(self, caller: PeerPort) -> None:
-        """The program of `caller` has called again. Its first message may still arrive over the dead connection,
-        and does not count then."""
-        self.waiting_callers.discard(caller)
-        caller.close_displaced()
+    def _announce(self, caller: PeerPort) -> None:
+        if caller is not self.caller:
+            return
+        note(Event.CALLING, caller.address, "%s calls", printable(caller.opening.handle))
+        if self.operator is not None:
+            self.operator.notify(_calling(caller))
+        self._changed()
+
+    def end_call(self, caller: PeerPort) -> None:
+        """`caller` has gone, or has to go, before its first message."""
+        if caller is not self.caller:
+            return
+        self.caller = None
+        missed = MissedCall(caller.opening.handle, caller.address, self.now())
+        note(Event.MISSED, missed.address, "%s left without a message", printable(missed.handle))
+        if self.operator is not None:
+            self.operator.tell_missed(missed)
+        else:
+            self.missed.append(missed)
+        self._changed()
+
+    def tell_calls(self, operator: ConsolePort) -> None:
+        """Tells a console that has just attached who has called, and who is calling."""
+        while self.missed:
+            operator.tell_missed(self.missed.popleft())
+        if self.caller is not None:
+            operator.notify(_calling(self.caller))
 
     def take_seat(self, caller: PeerPort, conversation: Conversation) -> None:
         """`caller` becomes the peer of `conversation`. An older connection of the same peer is closed."""
@@ -136,8 +176,10 @@ class Switchboard:
         if self.conversation is not conversation:
             self.conversation, self._account = conversation, TokenBucket()
         conversation.note_call(caller.opening.call)
-        self.waiting_callers.discard(caller)
-        for other in list(self.waiting_callers):
+        if self.caller is caller:
+            self.caller = None
+        elif (other := self.caller) is not None:  # the peer was away for long, and is back
+            self.end_call(other)
             other.reject_busy()
         log.info(
             "conversation %d: %s from %s is connected",
@@ -172,7 +214,7 @@ class Switchboard:
     # -------------------------------------------------------------- messages
 
     def peer_says(self, caller: PeerPort, messages: Sequence[wire.Message], *, in_turn: bool = True) -> None:
-        """Messages of the peer, or of a waiting caller, whose first message takes the seat.
+        """Messages of the peer, or of the caller that has the seat, whose first one begins a conversation.
 
         Raises ProtocolError behind the last message that was in turn, unless `in_turn` is False; JournalError
         if nothing could be stored.
@@ -200,10 +242,7 @@ class Switchboard:
         if caller.conversation is not None and caller.conversation is self.conversation:
             self._quota.check(caller.conversation, Role.PEER, self.settings.journal_max)
             return self.conversation
-        if caller not in self.waiting_callers:  # rejected, or it has not heard of the end yet
-            return None
-        if not self.seat_is_free():
-            caller.reject_busy()
+        if caller is not self.caller:  # rejected, or it has not heard of the end yet
             return None
         conversation = Conversation.opened(caller.opening, self.now())
         self._quota.check(conversation, Role.PEER, self.settings.journal_max)
@@ -371,7 +410,7 @@ class Switchboard:
 
     def peer_lost(self, caller: PeerPort, why: str) -> None:
         """The connection of a caller is gone. Only a classic peer's conversation ends with it."""
-        self.waiting_callers.discard(caller)
+        self.end_call(caller)
         if self.peer is not caller:
             return
         self.peer = None
@@ -391,9 +430,11 @@ class Switchboard:
     def put_out_blocked(self) -> bool:
         """Ends what callers do who are on the list now. Returns whether that was the conversation. Raises
         JournalError."""
-        for caller in list(self.waiting_callers):
+        caller = self.caller
+        if caller is not None:
             opening = caller.opening
             if self.blocklist.blocks(opening.address, opening.handle, opening.certificate_hash):
+                self.end_call(caller)
                 caller.reject_blocked()
         talk = self.conversation
         blocked = talk is not None and self.blocklist.blocks(talk.address, talk.handle, talk.certificate_hash)
@@ -432,8 +473,9 @@ class Switchboard:
                     self.journal.save_shown(conversation)
             except JournalError as error:
                 log.error("%s", error)
-        for end in (*self._both_ends(), *self.waiting_callers):
-            end.close([wire.Error("stopping", STOPPING)])
+        for end in (*self._both_ends(), self.caller):
+            if end is not None:
+                end.close([wire.Error("stopping", STOPPING)])
         self._tidying.stop()
 
     def prune(self) -> None:
@@ -488,8 +530,8 @@ class Switchboard:
         return [end for end in (self.peer, self.operator) if end is not None]
 
     def _notify_callers(self, presence: wire.Away | wire.Here) -> None:
-        """Tells the peer and all waiting callers whether a console is attached."""
-        for caller in (self.peer, *self.waiting_callers):
+        """Tells the peer and a waiting caller whether a console is attached."""
+        for caller in (self.peer, self.caller):
             if caller is not None:
                 caller.notify(presence)
 
@@ -501,3 +543,7 @@ class Switchboard:
             self.journal.save_shown(conversation)
         except JournalError as error:
             self.journal_failed(error)
+
+
+def _calling(caller: PeerPort) -> wire.Calling:
+    return wire.Calling(caller.opening.handle, caller.address, plain=not caller.secure, name=caller.name)

@@ -97,6 +97,8 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Backup: st.builds(wire.Backup, st.from_regex(r"\A[A-Za-z0-9+/]{0,40}={0,2}\Z")),
     wire.Order: st.builds(wire.Order, sentences),
     wire.Manage: st.builds(wire.Manage, sentences),
+    wire.Calling: st.builds(wire.Calling, handles, addresses, st.booleans(), st.none() | codes),
+    wire.Missed: st.builds(wire.Missed, handles, addresses),
     wire.Away: st.builds(wire.Away),
     wire.Here: st.builds(
         wire.Here,
@@ -115,7 +117,8 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
 frames = st.one_of(*FRAMES.values())
 
 WORDS = r"""
-    \hello \peer \ack \read \at \quit \error \notice \history \here \ 1 007 ٣ -1 Bob Bob> a>b got=2 got= sent=x
+    \hello \peer \ack \read \at \quit \error \notice \history \here \calling \missed
+    \ 1 007 ٣ -1 Bob Bob> a>b got=2 got= sent=x
     turns=free session=a session=ü session= since=2024-05-01T12:00Z since=noon 2024-05-01T12:00Z address=::
     take=1 own =
 """

@@ -50,7 +50,12 @@ def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
             _caller(turns, name="bobs-laptop"),
             _caller(turns, classic=True, plain=True),
         ):
-            greeted = [frame(wire.Hello(1, "alice", keep="none")), frame(peer), frame(wire.Message("Bob", "Hi!"))]
+            greeted = [
+                frame(wire.Hello(1, "alice", keep="none")),
+                frame(wire.Calling("Bob", "192.0.2.7")),
+                frame(peer),
+                frame(wire.Message("Bob", "Hi!")),
+            ]
             rest = [frame(wire.Ack(1)), frame(wire.Message("Bob", "Yes?")), frame(wire.Away())]
             rest[1:1] = [] if peer.classic else [frame(wire.Read(1))]
             yield OPERATOR, False, peer, [*greeted, says("Hello", "and", "so on"), *rest, frame(wire.Quit())]
@@ -158,6 +163,7 @@ def test_one_conversation_in_all_three_forms() -> None:
         "turns": "alternate",
         "handle": "Bob",
         "other": "alice",
+        "calling": None,
         "here": True,
         "typing": True,
         "sent": 1,

@@ -70,7 +70,7 @@ async def test_a_caller_without_a_first_message_is_closed(service: InProcessServ
     raw, _ = await service.greeted()
     await _is_too_slow(raw)
     await service.lose(raw)
-    assert not service.switchboard.waiting_callers
+    assert service.switchboard.seat_is_free()
 
 
 @pytest.mark.usefixtures("short_first_message")

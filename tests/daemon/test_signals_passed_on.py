@@ -39,9 +39,10 @@ async def test_a_signal_too_soon_after_another_is_dropped(service: InProcessServ
 async def test_a_waiting_caller_cannot_send_signals(service: InProcessService) -> None:
     console = await service.console()
     caller, _ = await service.greeted()
+    await console.news()
     await caller.say("\\typing", "\\ring")
     assert await caller.news() == []
-    assert await console.news() == ["\\ready"]
+    assert await console.news() == []
 
 
 @with_service()
@@ -72,7 +73,7 @@ async def test_a_console_gets_no_signals_of_the_next_conversation(service: InPro
     second, _ = await service.peer("Hello", handle="Eve")
     await second.say("\\ring")
     await second.news()
-    assert await console.news() == []
+    assert "\\ring" not in await console.news()
 
 
 @with_service()

@@ -19,6 +19,7 @@ from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation.classic_queue import WAITING_MAX
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.switchboard import MISSED_MAX
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
 from tests.support.registers import Anybody
@@ -36,14 +37,86 @@ def without_times(lines: list[str]) -> list[str]:
 
 
 @with_service()
-async def test_the_first_message_takes_the_seat_not_the_hello(service: InProcessService) -> None:
+async def test_the_hello_takes_the_seat(service: InProcessService) -> None:
     first, _ = await service.greeted("First")
-    second, _ = await service.greeted("Second")
-    assert service.switchboard.peer is None
-    await second.say("Second> Hi!")
-    assert await second.news() == ["\\ack 1"]
-    assert [line.split()[0] for line in await first.rest()] == ["\\busy"]
+    second = await service.call("\\hello 1 Second", "Second> Hi!")
+    (busy,) = await second.rest()
+    assert busy.startswith("\\busy Busy: somebody else is talking or about to (within 120 s)")
+    await first.say("First> Hi!")
+    assert await first.news() == ["\\ack 1"]
     assert service.stored() == ["Hi!"]
+
+
+@with_service()
+async def test_the_console_sees_who_calls_before_the_first_message(service: InProcessService) -> None:
+    console = await service.console()
+    caller, _ = await service.greeted()
+    assert await console.news() == ["\\ready", f"\\calling Bob address={ADDRESS}"]
+    await service.lose(console)
+    console = await service.console()
+    assert await console.hear() == f"\\calling Bob address={ADDRESS}"
+    await caller.say("Bob> Hi!")
+    assert (await console.news())[-1] == "Bob> Hi!"
+
+
+@with_service()
+async def test_a_caller_that_speaks_at_once_is_not_announced(service: InProcessService) -> None:
+    console = await service.console()
+    await (await service.call("\\hello 1 Bob", "Bob> Hi!")).news()
+    assert not any(line.startswith("\\calling") for line in await console.news())
+
+
+@pytest.mark.parametrize("leaves", ["\\quit", "Eve> not my name", None])
+def test_a_call_without_a_message_is_missed_and_frees_the_seat(tmp_path: Path, leaves: str | None) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console = await service.console()
+        caller, _ = await service.greeted()
+        await console.news()
+        if leaves is None:
+            await service.lose(caller)
+        else:
+            await caller.say(leaves)
+            await caller.rest()
+        assert await console.news() == [f"\\missed Bob address={ADDRESS}"]
+        await service.peer("Hi!", handle="Ann")
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_the_next_console_hears_of_missed_calls_once(service: InProcessService) -> None:
+    for number in range(MISSED_MAX + 1):
+        caller, _ = await service.greeted(f"C{number}")
+        await service.lose(caller)
+    console = await service.console()
+    missed = [line for line in await console.news() if line.startswith("\\missed")]
+    assert missed == [f"\\missed C{number} address={ADDRESS}" for number in range(1, MISSED_MAX + 1)]
+    await service.lose(console)
+    assert await (await service.console()).news() == ["\\ready"]
+
+
+@with_service()
+async def test_a_call_that_breaks_and_comes_again_is_one_call(service: InProcessService) -> None:
+    console = await service.console()
+    caller, token = await service.greeted()
+    again = await service.call(f"\\hello 1 Bob session={token} got=0 call=2")
+    assert (await hello_of(again)).session == token
+    assert (await caller.rest())[-1].startswith("\\error displaced")
+    assert not any(line.startswith("\\missed") for line in await console.news())
+    await again.say("Bob> Hi!")
+    assert "\\ack 1" in await again.news()
+
+
+@with_service(grace=0.0)
+async def test_a_peer_that_is_back_goes_before_a_new_caller(service: InProcessService) -> None:
+    console = await service.console()
+    peer, token = await service.peer("Hi!")
+    await service.lose(peer)
+    caller, _ = await service.greeted("Eve")
+    await service.resumed(token)
+    assert (await caller.rest())[-1].startswith("\\busy")
+    assert f"\\missed Eve address={ADDRESS}" in await console.news()
 
 
 # ------------------------------------------------------------------ who has which name
@@ -438,19 +511,6 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: InProcessSe
     await console.rest()
     await peer.say("\\quit")
     assert "alice> in doubt" in await peer.rest()
-
-
-@with_service()
-async def test_a_first_message_in_doubt_rejects_a_waiting_classic_caller(service: InProcessService) -> None:
-    classic = await service.call("x" * 501)
-    assert (await classic.hear()).startswith("\\error too-long ")
-    caller, _ = await service.greeted("Eve")
-    _append_in_doubt(service)
-    await caller.say("Eve> Hi!")
-    await caller.rest()
-    await classic.say("shorter")
-    assert (await classic.rest())[-1].startswith("\\busy ")
-    assert service.stored() == ["Hi!"]
 
 
 @with_service(turns=Turns.FREE)
@@ -852,10 +912,8 @@ async def test_the_count_of_a_resume_is_a_read_mark_for_the_console(service: InP
 @with_service()
 async def test_callers_are_told_whether_a_console_is_attached(service: InProcessService) -> None:
     peer, _ = await service.greeted()
-    other, _ = await service.greeted()
     console = await service.console()
     assert await peer.news() == ["\\here alice"]
-    assert await other.news() == ["\\here alice"]
     await peer.say("Bob> Hi!")
     assert await peer.news() == ["\\ack 1"]
     await service.lose(console)
@@ -1175,7 +1233,7 @@ async def test_a_token_alone_takes_no_callers_place(service: InProcessService) -
     own = await _caller_with(service, b"own", "\\hello 1 Bob")
     token = (await hello_of(own)).session
     thief = await _caller_with(service, b"stolen", f"\\hello 1 Bob session={token} got=0 call=9")
-    assert (await hello_of(thief)).session != token
+    assert (await thief.rest())[-1].startswith("\\busy")
     await own.say("Bob> Hi!")
     assert "\\ack 1" in await own.news()
 

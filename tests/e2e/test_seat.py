@@ -7,7 +7,7 @@ import time
 
 from tests.support.service import Service
 
-BUSY = "Busy: somebody else is talking, or a dropped caller may come back within 60 s."
+BUSY = "Busy: somebody else is talking or about to (within 120 s), or a dropped caller may come back within 60 s."
 """The same for each caller: it does not say who talks, or whether anybody does."""
 
 
@@ -21,23 +21,32 @@ def test_a_caller_is_told_clearly_that_two_are_talking(service: Service) -> None
     assert "Client3" not in console.text()
 
 
-def test_waiting_callers_are_told_at_once_that_it_is_busy(service: Service) -> None:
+def test_a_caller_who_thinks_keeps_the_seat_and_is_seen(service: Service) -> None:
     console = service.ready_console()
-    slow, quick = service.client("Slow"), service.client("Quick")
-    for client in (slow, quick):
-        client.sees("Send the first message")
-    slow.type("I was about to say")
-    slow.sees("I was about to say")
-    quick.enter("First!")
-    console.sees("Quick> First!")
-    assert slow.exit_status() == 4
-    slow.sees("Busy: somebody else is talking")
+    slow = service.ready_client("Slow")
+    console.sees("Slow is calling and will send the first message.")
+    console.sees("waiting for Slow's first message")
+    quick = service.client("Quick", columns=200)
+    quick.sees(BUSY)
+    assert quick.exit_status() == 4
+    slow.enter("First!")
+    console.sees("Slow> First!")
 
 
-def test_two_first_messages_at_once_make_one_peer(service: Service) -> None:
-    one, two = service.greeted("One"), service.greeted("Two")
-    one.send("One> mine")
-    two.send("Two> no, mine")
+def test_a_caller_who_leaves_without_a_word_is_a_missed_call(service: Service) -> None:
+    console = service.ready_console(columns=120)
+    client = service.ready_client("Slow")
+    console.sees("Slow is calling")
+    client.enter("\\quit")
+    console.sees("Missed call: Slow from 127.0.0.1:")
+    service.logs("Slow left without a message")
+    console.sees("no caller yet")
+
+
+def test_two_hellos_at_once_make_one_peer(service: Service) -> None:
+    one, two = service.connect(), service.connect()
+    one.send("\\hello 1 One", "One> mine")
+    two.send("\\hello 1 Two", "Two> no, mine")
     answers = {caller.reads("\\ack", "\\busy").split()[0] for caller in (one, two)}
     assert answers == {"\\ack", "\\busy"}
     assert service.status()["peer"]["received"] == 1
