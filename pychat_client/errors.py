@@ -36,6 +36,8 @@ class ExitStatus(IntEnum):
     UNTRUSTED = 7
     UNANSWERED = 8
     NOT_CONFIRMED = 9
+    JOURNAL_FAILS = 10
+    UNREAD = 11
     INTERRUPTED = 130
 
 

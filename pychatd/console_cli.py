@@ -12,7 +12,7 @@ from pathlib import Path
 from pychat_client import __version__
 from pychat_client.config.preferences import load as load_preferences
 from pychat_client.entrypoint import add_conversation_options, run_main, with_json_end
-from pychat_client.errors import UnreachableError, UsageError
+from pychat_client.errors import TransportError, UnreachableError, UsageError
 from pychat_client.text import check_handle, parse_port, printable
 from pychatd import directories, services
 from pychatd.services import Place
@@ -91,6 +91,17 @@ def _run(args: argparse.Namespace) -> int:
     )
 
 
+def _unread(place: Place) -> str:
+    """What waits there, for the list of services."""
+    from pychatd.control import ask_status
+
+    try:
+        waiting = ask_status(place.socket).unread
+    except TransportError:
+        return ""
+    return f" ({waiting.count} unread)" if waiting is not None and waiting.count else ""
+
+
 def _find(word: str | None, runtime: Path | None) -> Place:
     """The service that is meant; without `word`, the only one that runs.
 
@@ -99,7 +110,7 @@ def _find(word: str | None, runtime: Path | None) -> Place:
     port = None if word is None else parse_port(word)
     found = services.running(port, runtime)
     if found:
-        return services.only_one(found)
+        return services.only_one(found, _unread)
     if port is None:
         raise UnreachableError("No pychatd runs on this host; try 'pychatd start PORT'.")
     raise services.not_running(port, runtime)

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="pychatd",
         description="Offer one-to-one chat as a service on a TCP port. Use pychatd-console to answer calls.",
         epilog="Exit status: 0 success, 1 failure, 2 wrong use or configuration, 3 not running, 4 already "
-        "running or port in use, 5 permission denied.",
+        "running or port in use, 5 permission denied, 10 the journal fails, 11 messages are unread for too long.",
     )
     parser.add_argument("--version", action="version", version=f"pychatd {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="pychatd")  # or it formats a usage
@@ -93,6 +94,15 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help=words, description=_sentence(words))
     status.add_argument(
         "port", metavar="PORT", nargs="?", help="the port of the service; without it, all services"
+    )
+    status.add_argument(
+        "--check", action="store_true", help="for monitoring: the exit status also tells whether a journal fails"
+    )
+    status.add_argument(
+        "--unread-max",
+        metavar="AGE",
+        type=_age,
+        help="with --check: and whether a message is unread for longer than AGE: 90m, 12h, 7d",
     )
     status.add_argument("--json", action="store_true", help="one JSON object per line, one line per service")
     status.set_defaults(command=_status)
@@ -137,6 +147,15 @@ def _add_administration(commands: Any) -> None:
 
 def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
+
+
+def _age(word: str) -> timedelta:
+    """Raises UsageError."""
+    from pychatd.print_history import parse_age
+
+    if (age := parse_age(word)) is None:
+        raise UsageError(f"--unread-max: '{printable(word)}' is not an age. Examples: 90m, 12h, 7d.")
+    return age
 
 
 def _add_service_options(parser: argparse.ArgumentParser, port: str | None = None) -> None:
@@ -396,6 +415,8 @@ def _daemon(port: int, runtime: Path | None) -> tuple[Place, int]:
 
 
 def _status(args: argparse.Namespace) -> int:
+    if args.unread_max is not None and not args.check:
+        raise UsageError("--unread-max needs --check.")
     port = None if args.port is None else parse_port(args.port)
     answers = [answer for answer in _ask_all(services.places(port, args.runtime_directory)) if answer is not None]
     for answer in answers:
@@ -413,7 +434,17 @@ def _status(args: argparse.Namespace) -> int:
     silent = [status for status in failed if status is not ExitStatus.REFUSED]
     if silent or len(failed) == len(answers):
         return (silent or failed)[0]
-    return ExitStatus.OK
+    reports = [answer for answer in answers if isinstance(answer, Report)]
+    return _check(reports, args.unread_max) if args.check else ExitStatus.OK
+
+
+def _check(reports: Sequence[Report], unread_max: timedelta | None) -> ExitStatus:
+    """The worst that monitoring has to know of services that answer."""
+    if any(not report.journal_works for report in reports):
+        return ExitStatus.JOURNAL_FAILS
+    times = [report.unread_since for report in reports if report.unread_since is not None]
+    too_old = unread_max is not None and any(datetime.now(UTC) - time > unread_max for time in times)
+    return ExitStatus.UNREAD if too_old else ExitStatus.OK
 
 
 def _ask_all(places: list[Place]) -> list[Report | PychatError | None]:

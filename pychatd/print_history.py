@@ -86,11 +86,17 @@ def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:
     return fit(sys.stdout, f"-- {local(at.time)} {words}")
 
 
+def parse_age(word: str) -> timedelta | None:
+    """A time such as 90m, 12h or 7d; None for another word."""
+    found = re.fullmatch(r"([0-9]{1,6})([mhd])", word)
+    return None if found is None else timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
 def parse_time(word: str, now: datetime) -> datetime:
     """A date, a date and a local time, or `12h` for twelve hours before `now`. Raises UsageError."""
     try:
-        if found := re.fullmatch(r"([0-9]{1,6})([mhd])", word):
-            return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        if (age := parse_age(word)) is not None:
+            return now - age
         return datetime.fromisoformat(word).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(

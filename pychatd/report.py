@@ -6,7 +6,7 @@ Any program can have written the answer, so each value is checked before it is u
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -17,6 +17,9 @@ from pychat_client.trust.fingerprint import check_fingerprint
 
 TEXT_MAX = 256
 """Characters of a text in a report: more than any name or address has."""
+
+HANDLES_MAX = 100
+"""Callers in a list: more than a daemon names."""
 
 NUMBER_MAX = 2**53
 """Numbers up to here are the same in every program that reads JSON."""
@@ -46,41 +49,82 @@ class ConsoleReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CallingReport:
+    """A caller that has not sent the first message yet."""
+
+    handle: str
+    address: str
+    encrypted: bool
+    certificate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadReport:
+    """The messages that no console has shown. from_: the first callers that sent some."""
+
+    count: int
+    from_: list[str]
+    since: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """One service."""
+    """One service. unread: None if its journal cannot be read."""
 
     port: int
     pid: int
     since: str
     turns: str
     key: str
+    journal: str
+    calling: CallingReport | None
     peer: PeerReport | None
     console: ConsoleReport | None
+    unread: UnreadReport | None
+    missed: int
+
+    @property
+    def journal_works(self) -> bool:
+        return self.journal == "ok" and self.unread is not None
+
+    @property
+    def unread_since(self) -> datetime | None:
+        """When the oldest unread message came."""
+        since = None if self.unread is None else self.unread.since
+        return None if since is None else datetime.fromisoformat(since)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Reads a report. Raises TransportError for anything else."""
         try:
-            table = _table(json.loads(text))
-            peer, console = table["peer"], table["console"]
+            table = _ABSENT | _table(json.loads(text))
+            calling, peer, console, unread = (table[key] for key in ("calling", "peer", "console", "unread"))
             return cls(
                 **_checked(table, _SERVICE),
+                calling=None if calling is None else CallingReport(**_checked(_table(calling), _CALLING)),
                 peer=None if peer is None else PeerReport(**_checked(_table(peer), _PEER)),
                 console=None if console is None else ConsoleReport(**_checked(_table(console), _CONSOLE)),
+                unread=None if unread is None else _unread(_table(unread)),
             )
         except (ValueError, KeyError, RecursionError, UsageError):
             raise TransportError("it does not answer as a pychatd does") from None
 
     def json(self) -> str:
         """One line of ASCII."""
-        return json.dumps(asdict(self))
+        table = asdict(self)
+        if self.unread is not None:
+            table["unread"]["from"] = table["unread"].pop("from_")
+        return json.dumps(table)
 
     def in_words(self) -> str:
         """One line for people."""
         words = [f"Port {self.port}: pychatd is running (pid {self.pid}, since {self.since})."]
-        if self.peer is None:
+        if self.calling is not None:
+            who = f"{printable(self.calling.handle)} from {printable(self.calling.address)}"
+            words.append(f"{who} is calling and has not sent a message yet.")
+        elif self.peer is None:
             words.append("No conversation.")
-        else:
+        if self.peer is not None:
             words.append(
                 f"{printable(self.peer.handle)} from {printable(self.peer.address)} has talked since "
                 f"{self.peer.since} ({self.peer.received} messages received, {self.peer.sent} sent)."
@@ -91,7 +135,26 @@ class Report:
             words.append("No console is attached.")
         else:
             words.append(f"{printable(self.console.user)} is at the console.")
-        return " ".join(words)
+        return " ".join([*words, *filter(None, self._waiting())])
+
+    def _waiting(self) -> list[str]:
+        """What waits for the operator, in sentences."""
+        waiting = self.unread
+        since = None if waiting is None else waiting.since
+        calls = "" if not self.missed else f"{self.missed} missed call{'' if self.missed == 1 else 's'}."
+        return [
+            "" if waiting is None else unread_words(waiting.count, waiting.from_, f", since {since}"),
+            calls,
+            "" if self.journal_works else "The journal fails: messages cannot be stored. The log says why.",
+        ]
+
+
+def unread_words(count: int, handles: Sequence[str], since: str = "") -> str:
+    """How many messages wait, of whom and since when; empty if none waits."""
+    if not count:
+        return ""
+    messages = "message" if count == 1 else "messages"
+    return f"{count} unread {messages} from {', '.join(map(printable, handles))}{since}."
 
 
 Checks = Mapping[str, Callable[[Any], Any]]
@@ -142,12 +205,30 @@ def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else check(value)
 
 
+def _unread(table: dict[str, Any]) -> UnreadReport:
+    handles = table["from"]
+    if not isinstance(handles, list) or len(handles) > HANDLES_MAX:
+        raise ValueError("no list of handles")
+    since = _or_none(_time)(table["since"])
+    return UnreadReport(_number(table["count"]), [_text(handle) for handle in handles], since)
+
+
+_ABSENT: dict[str, Any] = {
+    "journal": "ok",
+    "calling": None,
+    "unread": {"count": 0, "from": [], "since": None},
+    "missed": 0,
+}
+"""The values that a daemon of an earlier version does not tell."""
+
 _SERVICE: Checks = {
     "port": _number,
     "pid": _number,
     "since": _time,
     "turns": _word,
     "key": lambda value: check_fingerprint(_text(value)),
+    "journal": _word,
+    "missed": _number,
 }
 _PEER: Checks = {
     "handle": _text,
@@ -160,4 +241,5 @@ _PEER: Checks = {
     "received": _number,
     "sent": _number,
 }
+_CALLING: Checks = {"handle": _text, "address": _text, "encrypted": _flag, "certificate": _or_none(_text)}
 _CONSOLE: Checks = {"user": _text, "handle": _or_none(_text)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +72,15 @@ def running(port: int | None, runtime: Path | None) -> list[Place]:
     return found
 
 
-def only_one(found: list[Place]) -> Place:
-    """The service that is meant. Raises UsageError that lists the services if there are several."""
+def only_one(found: list[Place], note: Callable[[Place], str] = lambda place: "") -> Place:
+    """The service that is meant. note: words for the list, behind the port of a place.
+
+    Raises UsageError that lists the services if there are several.
+    """
     ports = sorted({place.port for place in found})
     if len(ports) > 1:
-        raise UsageError(f"Several services run here; add a port: {', '.join(map(str, ports))}.")
+        listed = [f"{place.port}{note(place)}" for place in sorted(found, key=lambda place: place.port)]
+        raise UsageError(f"Several services run here; add a port: {', '.join(dict.fromkeys(listed))}.")
     if len(found) > 1:
         bases = " or ".join(f"--runtime-directory {place.directory.parent}" for place in found)
         raise UsageError(f"Several services run on port {ports[0]}; add {bases}.")

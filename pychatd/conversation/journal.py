@@ -329,6 +329,18 @@ class Journal:
             ).fetchone()
         return int(found[0]), int(found[1])
 
+    def missed(self, limit: int) -> list[tuple[str, int, datetime]]:
+        """Up to `limit` conversations that are over, and of which the operator has not seen all: the peer's
+        handle, how many messages that are, and when the first of them came."""
+        with self._translate_errors():
+            rows = self._db.execute(
+                "SELECT handle, peer_count - operator_shown, ifnull((SELECT time FROM message"  # noqa: S608 -- constants only
+                " WHERE conversation = id AND role = 'peer' AND n = operator_shown + 1), ended)"
+                f" FROM conversation INDEXED BY conversation_unseen WHERE {_UNSEEN} AND ended IS NOT NULL LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [(handle, count, _datetime(time)) for handle, count, time in rows]
+
     def size(self) -> int:
         """How many bytes of the file are in use."""
         with self._translate_errors():

@@ -23,6 +23,11 @@ class JournalHealth:
         self._outage_reported = False
         self._broadcast = broadcast
 
+    @property
+    def works(self) -> bool:
+        """Whether messages can be stored, as far as is known."""
+        return not self._outage_reported
+
     def failed(self, error: JournalError) -> None:
         """Logs the error, and tells both ends, once for each outage. After all errors but those of a limit, the
         journal may hold more than it has confirmed: a commit of which the sync failed."""

@@ -6,12 +6,32 @@ import os
 
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.text import printable
+from pychatd.conversation.model import JournalError
+from pychatd.conversation.ports import PeerPort
 from pychatd.conversation.switchboard import Switchboard
+from pychatd.conversation.unread import Unread
+from pychatd.report import unread_words
 
 
 def state_sentence(switchboard: Switchboard) -> str:
-    """What the service does now, in a sentence."""
-    conversation = switchboard.conversation
+    """What the service does now, and what waits, in a sentence or two."""
+    return f"{_state(switchboard)} {_unread_sentence(switchboard)}".rstrip()
+
+
+def idle_sentence(switchboard: Switchboard) -> str:
+    """What systemd shows of a daemon that has ended because nobody was connected."""
+    return f"The next call or console starts the daemon again. {_unread_sentence(switchboard)}".rstrip()
+
+
+def _unread_sentence(switchboard: Switchboard) -> str:
+    waiting = _unread(switchboard)
+    return "The journal fails." if waiting is None else unread_words(waiting.count, waiting.handles)
+
+
+def _state(switchboard: Switchboard) -> str:
+    conversation, caller = switchboard.conversation, switchboard.caller
+    if caller is not None:
+        return f"{printable(caller.opening.handle)} from {caller.address} is calling."
     if conversation is None:
         return "Waiting for a caller."
     name = printable(conversation.handle)
@@ -20,22 +40,19 @@ def state_sentence(switchboard: Switchboard) -> str:
     return f"Talking with {name} from {switchboard.peer.address}."
 
 
+def _unread(switchboard: Switchboard) -> Unread | None:
+    """What waits for the operator; None if the journal cannot be read."""
+    try:
+        return switchboard.unread()
+    except JournalError:
+        return None
+
+
 def status_json(switchboard: Switchboard) -> str:
     """The state as one JSON object in ASCII: what `pychatd status --json` prints."""
     import json
 
-    conversation, operator = switchboard.conversation, switchboard.operator
-    peer = conversation and {
-        "handle": conversation.handle,
-        "address": conversation.address,
-        "since": timestamp(conversation.started),
-        "connected": switchboard.peer is not None,
-        "classic": conversation.classic,
-        "encrypted": switchboard.peer.secure if switchboard.peer is not None else None,
-        "certificate": switchboard.peer.name if switchboard.peer is not None else None,
-        "received": conversation.turn_state.peer,
-        "sent": conversation.turn_state.operator,
-    }
+    operator, waiting = switchboard.operator, _unread(switchboard)
     return json.dumps(
         {
             "port": switchboard.settings.port,
@@ -43,7 +60,44 @@ def status_json(switchboard: Switchboard) -> str:
             "since": timestamp(switchboard.started),
             "turns": switchboard.settings.turns.value,
             "key": switchboard.fingerprint,
-            "peer": peer,
+            "journal": "ok" if waiting is not None and switchboard.journal_works else "failing",
+            "calling": _calling(switchboard.caller),
+            "peer": _peer(switchboard),
             "console": operator and {"user": operator.user, "handle": switchboard.handle},
+            "unread": waiting
+            and {
+                "count": waiting.count,
+                "from": waiting.handles,
+                "since": None if waiting.since is None else timestamp(waiting.since),
+            },
+            "missed": len(switchboard.missed),
         }
     )
+
+
+def _calling(caller: PeerPort | None) -> dict[str, object] | None:
+    if caller is None:
+        return None
+    return {
+        "handle": caller.opening.handle,
+        "address": caller.address,
+        "encrypted": caller.secure,
+        "certificate": caller.name,
+    }
+
+
+def _peer(switchboard: Switchboard) -> dict[str, object] | None:
+    conversation, peer = switchboard.conversation, switchboard.peer
+    if conversation is None:
+        return None
+    return {
+        "handle": conversation.handle,
+        "address": conversation.address,
+        "since": timestamp(conversation.started),
+        "connected": peer is not None,
+        "classic": conversation.classic,
+        "encrypted": peer.secure if peer is not None else None,
+        "certificate": peer.name if peer is not None else None,
+        "received": conversation.turn_state.peer,
+        "sent": conversation.turn_state.operator,
+    }

@@ -37,6 +37,7 @@ from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort
 from pychatd.conversation.quota import Quota
 from pychatd.conversation.tidying import Tidying
 from pychatd.conversation.token_bucket import TokenBucket
+from pychatd.conversation.unread import Unread, unread
 from pychatd.settings import Settings
 
 FALLBACK_HANDLE = "operator"
@@ -118,6 +119,14 @@ class Switchboard:
         if self.conversation is None:
             return True
         return self.peer is None and asyncio.get_running_loop().time() >= self._seat_kept_until
+
+    def unread(self) -> Unread:
+        """What waits for the operator. Raises JournalError."""
+        return unread(self.journal, self.conversation)
+
+    @property
+    def journal_works(self) -> bool:
+        return self._health.works
 
     def find_conversation(self, token: str) -> Conversation | None:
         """The conversation of a session token, running or ended. Raises JournalError."""
@@ -232,6 +241,7 @@ class Switchboard:
             caller.acknowledge(entries)
             if self.operator is not None:
                 self.operator.deliver(entries)
+            self._changed()
         if error is not None:
             raise error
 
@@ -293,6 +303,8 @@ class Switchboard:
         JournalError."""
         if not conversation.mark_shown(role, count):
             return
+        if role is Role.OPERATOR:
+            self._changed()
         if self.settings.keep == "none":
             self._forget(conversation, role.other)
         elif conversation.ended is not None:
@@ -320,6 +332,7 @@ class Switchboard:
         if isinstance(error, JournalDamagedError):
             self._end_damaged(error)
         self._health.failed(error)
+        self._changed()
 
     def reload_from_journal(self) -> None:
         """After an error, takes over what the journal holds: it may be more than it has confirmed. Raises

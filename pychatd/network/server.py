@@ -22,7 +22,7 @@ from pychat_client.errors import PychatError
 from pychat_client.transport.connection import FINISH_SECONDS
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.orders import Orders
-from pychatd.conversation.service_status import state_sentence, status_json
+from pychatd.conversation.service_status import idle_sentence, state_sentence, status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.admission import Admission, ConsoleAdmission, address_of
 from pychatd.network.identity import Identity
@@ -40,6 +40,9 @@ LOG_SECONDS = 60.0
 
 RESTART_REQUIRED = ("listen", "exit_idle", "syslog")
 """The settings that a reload does not change (pychatd.toml(5))."""
+
+STATUS_SECONDS = 0.2
+"""How long the state may have changed before systemd learns of it: it need not hear of each message."""
 
 ACCEPT_PAUSE = 1.0
 """Seconds to wait when the process has too many open files to accept, instead of trying all the time."""
@@ -63,7 +66,8 @@ class Server:
         self._identity = identity
         self._listeners = listeners
         self._journal = journal
-        self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._notify_status)
+        self._status_timer: asyncio.TimerHandle | None = None
+        self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._status_changed)
         self._callers = Admission(self._switchboard, settings, identity)
         self._consoles = ConsoleAdmission(
             self._switchboard,
@@ -181,7 +185,7 @@ class Server:
 
     def _exit_idle(self) -> None:
         log.info("No connection for %g s: exiting until the next call", self._settings.exit_idle)
-        systemd.notify("STATUS=The next call or console starts the daemon again.")
+        systemd.notify(f"STATUS={idle_sentence(self._switchboard)}")
         self._stop()
 
     def _stop(self) -> None:
@@ -249,8 +253,15 @@ class Server:
         if not settings.sync:
             log.warning("%s is set: confirmed messages may not survive a power failure", UNSAFE_NO_SYNC)
 
+    def _status_changed(self) -> None:
+        """Many changes at once are one line for systemd."""
+        if self._status_timer is None:
+            self._status_timer = asyncio.get_running_loop().call_later(STATUS_SECONDS, self._notify_status)
+
     def _notify_status(self) -> None:
-        systemd.notify(f"STATUS={state_sentence(self._switchboard)}")
+        self._status_timer = None
+        if not self._stopping.is_set():
+            systemd.notify(f"STATUS={state_sentence(self._switchboard)}")
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

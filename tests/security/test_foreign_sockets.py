@@ -40,7 +40,11 @@ REPORT = {
     "turns": "alternate",
     "key": KEY,
     "peer": PEER,
+    "journal": "ok",
+    "calling": None,
     "console": {"user": "alice (pid 2)", "handle": None},
+    "unread": {"count": 1, "from": ["Bob"], "since": "2024-05-01T12:00:00Z"},
+    "missed": 0,
 }
 
 Answer = Callable[[socket.socket], None]
@@ -116,6 +120,12 @@ RUBBISH = [
     report(peer={**PEER, "connected": "yes"}),
     report(peer={**PEER, "handle": (TEXT_MAX + 1) * "x"}),
     report(console={"user": ["x"], "handle": None}),
+    report(calling={"handle": "Bob"}),
+    report(journal="\x1b"),
+    report(unread={"count": -1, "from": [], "since": None}),
+    report(unread={"count": 1, "from": "Bob", "since": None}),
+    report(unread={"count": 1, "from": 101 * ["Bob"], "since": None}),
+    report(unread={"count": 1, "from": ["Bob"], "since": "yesterday"}),
 ]
 
 
@@ -145,6 +155,8 @@ HOSTILE = "\x1b[2J\x9b2J\u202ex\u2028y"
         {"peer": {**PEER, "address": HOSTILE}},
         {"peer": {**PEER, "certificate": HOSTILE}},
         {"console": {"user": HOSTILE, "handle": HOSTILE}},
+        {"calling": {"handle": HOSTILE, "address": HOSTILE, "encrypted": True, "certificate": HOSTILE}},
+        {"unread": {"count": 1, "from": [HOSTILE], "since": None}},
         {"more": HOSTILE, HOSTILE: 1},
     ],
 )

@@ -38,6 +38,7 @@ complete -c pychatd -n '__fish_seen_subcommand_from start run fingerprint config
 complete -c pychatd -n $service -l syslog -r -F -d 'The socket of the system log'
 complete -c pychatd -n "__fish_seen_subcommand_from $commands" -l runtime-directory -x \
     -a '(__fish_complete_directories)' -d 'Where pidfiles and console sockets are'
+complete -c pychatd -n '__fish_seen_subcommand_from status' -l check -d 'For monitoring: tell a failing journal'
 complete -c pychatd -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object per line'
 complete -c pychatd -n '__fish_seen_subcommand_from invite' -l for -x -d 'Who is invited'
 complete -c pychatd -n '__fish_seen_subcommand_from invite' -l valid -x -d 'How long, such as 12h or 7d'
@@ -45,3 +46,4 @@ complete -c pychatd -n '__fish_seen_subcommand_from invite' -l host -x -d 'What 
 complete -c pychatd -n '__fish_seen_subcommand_from invitations' -l revoke -x -d 'Who is not invited any more'
 complete -c pychatd -n '__fish_seen_subcommand_from authorized' -l rename -x -d 'Give an invited caller another name'
 complete -c pychatd -n '__fish_seen_subcommand_from authorized' -l remove -x -d 'Put an invited caller out'
+complete -c pychatd -n '__fish_seen_subcommand_from status' -l unread-max -x -d 'With --check: tell messages unread for longer'

@@ -1,0 +1,114 @@
+"""What waits for the operator: the count, of whom and since when, in the report and in the words for systemd."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pychat_client.protocol.grammar import timestamp
+from pychat_client.protocol.turns import Turns
+from pychatd.conversation.service_status import idle_sentence, state_sentence, status_json
+from pychatd.conversation.unread import HANDLES_MAX
+from pychatd.report import Report, UnreadReport
+from tests.support.in_process import ADDRESS, InProcessService, with_service
+
+
+def _report(service: InProcessService) -> Report:
+    service.switchboard.fingerprint = "SHA256:" + "A" * 43
+    return Report.parse(status_json(service.switchboard))
+
+
+def _time(service: InProcessService, number: int, place: int) -> datetime:
+    return service.journal.entries(number, place - 1)[0].time
+
+
+async def _leave(service: InProcessService, handle: str, *texts: str) -> None:
+    """A conversation that is over."""
+    peer, _ = await service.peer(*texts, handle=handle)
+    await peer.say("\\quit")
+    await peer.rest()
+
+
+@with_service(turns=Turns.FREE)
+async def test_nothing_is_unread_at_first_and_after_a_console_has_shown_it(service: InProcessService) -> None:
+    nothing = UnreadReport(0, [], None)
+    assert _report(service).unread == nothing
+    await service.peer("Hi!", "Hello?")
+    unread = _report(service).unread
+    assert unread is not None
+    assert (unread.count, unread.from_) == (2, ["Bob"])
+    console = await service.console()
+    await console.say("\\ack 0", "\\ack 1")
+    await console.news()
+    assert _report(service).unread == UnreadReport(1, ["Bob"], timestamp(_time(service, 1, 2)))
+    await console.say("\\ack 2")
+    await console.news()
+    assert _report(service).unread == nothing
+
+
+@with_service(turns=Turns.FREE)
+async def test_conversations_that_are_over_count_and_the_oldest_message_gives_the_time(
+    service: InProcessService,
+) -> None:
+    await _leave(service, "Ann", "one", "two")
+    await _leave(service, "Ann", "three")
+    await service.peer("four")
+    unread = _report(service).unread
+    assert unread == UnreadReport(4, ["Ann", "Bob"], timestamp(_time(service, 1, 1)))
+    assert state_sentence(service.switchboard) == (
+        f"Talking with Bob from {ADDRESS}. 4 unread messages from Ann, Bob."
+    )
+
+
+@with_service(turns=Turns.FREE)
+async def test_what_was_unread_is_unread_after_a_restart(service: InProcessService) -> None:
+    await _leave(service, "Ann", "one")
+    await service.restart()
+    assert idle_sentence(service.switchboard) == (
+        "The next call or console starts the daemon again. 1 unread message from Ann."
+    )
+
+
+@with_service(turns=Turns.FREE)
+async def test_only_some_callers_are_named_and_all_messages_count(service: InProcessService) -> None:
+    for number in range(HANDLES_MAX + 2):
+        await _leave(service, f"Ann{number}", "Hi!")
+    unread = _report(service).unread
+    assert unread is not None
+    assert (unread.count, len(unread.from_)) == (HANDLES_MAX + 2, HANDLES_MAX)
+
+
+@with_service()
+async def test_the_report_tells_who_is_calling_and_who_was_missed(service: InProcessService) -> None:
+    caller, _ = await service.greeted()
+    report = _report(service)
+    assert f"Bob from {ADDRESS} is calling and has not sent a message yet." in report.in_words()
+    assert state_sentence(service.switchboard) == f"Bob from {ADDRESS} is calling."
+    await service.lose(caller)
+    assert "1 missed call." in _report(service).in_words()
+    await service.console()
+    assert "missed" not in _report(service).in_words()
+
+
+@with_service()
+async def test_a_journal_that_fails_is_told(service: InProcessService) -> None:
+    assert _report(service).journal_works
+    caller, _ = await service.greeted()
+    service.break_journal()
+    await caller.say("Bob> Hi!")
+    await caller.rest()
+    report = _report(service)
+    assert not report.journal_works
+    assert "The journal fails" in report.in_words()
+    await service.peer("Hi!")
+    assert _report(service).journal_works
+
+
+def test_a_report_of_an_earlier_version_can_be_read() -> None:
+    text = (
+        '{"port": 7000, "pid": 1, "since": "2026-11-22T10:00:00Z", "turns": "free", "key": "SHA256:'
+        + 43 * "A"
+        + '", "peer": null, "console": null}'
+    )
+    report = Report.parse(text)
+    assert report.journal_works
+    assert report.unread == UnreadReport(0, [], None)

@@ -1,0 +1,74 @@
+"""`pychatd status --check`, for monitoring; and the lists that tell what is unread."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pychat_client.errors import ExitStatus
+from tests.support.service import BIN, Service
+
+
+def _check(service: Service, *options: str) -> int:
+    return service.pychatd("status", "--check", *options).returncode
+
+
+def test_the_status_tells_what_is_unread_and_the_check_how_old_it_may_be(service: Service) -> None:
+    assert _check(service, "--unread-max", "0m") == ExitStatus.OK
+    caller = service.greeted()
+    caller.send("Client1> Hi!")
+    caller.reads("\\ack 1")
+    assert service.status()["unread"]["count"] == 1
+    assert "1 unread message from Client1, since 20" in service.pychatd("status").stdout
+    assert _check(service) == ExitStatus.OK
+    assert _check(service, "--unread-max", "1h") == ExitStatus.OK
+    assert _check(service, "--unread-max", "0m") == ExitStatus.UNREAD
+
+
+def test_the_check_tells_a_service_that_is_down(idle_service: Service) -> None:
+    assert _check(idle_service) == ExitStatus.ABSENT
+
+
+def test_the_check_tells_a_journal_that_fails(service: Service) -> None:
+    service.kill()
+    journal = service.state / str(service.port) / "journal.db"
+    with closing(sqlite3.connect(journal, isolation_level=None)) as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'full'); END")
+    service.start()
+    caller = service.greeted()
+    caller.send("Client1> Hi!")
+    caller.reads("\\error journal")
+    assert _check(service) == ExitStatus.JOURNAL_FAILS
+
+
+@pytest.mark.parametrize("options", [("--unread-max", "1h"), ("--check", "--unread-max", "soon")])
+def test_wrong_use_is_a_sentence(idle_service: Service, options: tuple[str, ...]) -> None:
+    result = idle_service.pychatd("status", *options)
+    assert result.returncode == ExitStatus.USAGE
+    assert "--unread-max" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_console_lists_what_is_unread_at_each_service(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    second = Service(tmp_path / "second", runtime=service.runtime)
+    try:
+        second.start()
+        caller = second.greeted()
+        caller.send("Client1> Hi!")
+        caller.reads("\\ack 1")
+        result = subprocess.run(
+            [str(BIN / "pychatd-console"), "--runtime-directory", str(service.runtime)],
+            env=service.env,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        listed = sorted([(service.port, ""), (second.port, " (1 unread)")])
+        assert ", ".join(f"{port}{words}" for port, words in listed) in result.stderr
+    finally:
+        second.close()
