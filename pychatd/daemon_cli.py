@@ -29,7 +29,7 @@ from pychat_client.errors import (
 )
 from pychat_client.files import open_own
 from pychat_client.layout import fit_page
-from pychat_client.text import parse_port
+from pychat_client.text import parse_port, printable
 from pychatd import administer, callers_cli, directories, services, settings
 from pychatd.control import ask_status
 from pychatd.process import daemonize, linux, logs, systemd

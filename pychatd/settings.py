@@ -15,6 +15,7 @@ from typing import Any
 
 from pychat_client.config import config_file
 from pychat_client.errors import UsageError
+from pychat_client.protocol.grammar import WORDS_MAX
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import is_port, printable
 from pychatd import directories
@@ -39,6 +40,7 @@ class Settings:
     port: int
     listen: tuple[str, ...] = EVERYWHERE
     handle: str | None = None  # the operator's, when the console does not set one
+    away: str | None = None  # what callers are told while no console is attached
     turns: Turns = Turns.ALTERNATE
     callers: int = 64  # connections from other programs at the same time; see admission
     rate: int = 1000  # messages a second from a peer, 0 for no limit; faster ones wait in its socket
@@ -182,6 +184,12 @@ def _listen(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
+def _away(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > WORDS_MAX or printable(value) != value:
+        raise ValueError(f"use a line of at most {WORDS_MAX} printable characters.")
+    return value
+
+
 def _turns(value: Any) -> Turns:
     return Turns(config_file.choice("alternate", "free")(value))
 
@@ -219,6 +227,7 @@ def _path(value: Any) -> Path:
 _KEYS: config_file.Keys = {
     "listen": _listen,
     "handle": config_file.handle,
+    "away": _away,
     "turns": _turns,
     "grace": _seconds,
     "callers": config_file.number(2, 1000),

@@ -94,6 +94,7 @@ class Endpoint:
         self.session: str | int | None = None  # a peer's token, or the number of a console's conversation
         self.other_handle = ""
         self.other_present = True
+        self.away_words = ""  # what the other user tells callers while away
         self.received_count = received
         self._outbox = Outbox(stored)
         self._acked_count = received  # received messages that this end has acked
@@ -451,13 +452,14 @@ class Endpoint:
 
     def _on_presence_line(self, frame: wire.Away | wire.Here) -> list[Event]:
         was_present, self.other_present = self.other_present, isinstance(frame, wire.Here)
+        self.away_words = frame.words if isinstance(frame, wire.Away) else ""
         renamed: list[Event] = []
         if isinstance(frame, wire.Here):
             renamed = self._update_other_handle(frame.handle or self.other_handle)
         if was_present is self.other_present:
             return renamed
         # After an absence it can be another person, so that is not a new handle of the same one.
-        return [Presence(self.other_present)]
+        return [Presence(self.other_present, self.away_words)]
 
     def _on_busy(self, words: str) -> list[Event]:
         """The daemon reads nothing more here. What an earlier connection was given may have arrived, unless the

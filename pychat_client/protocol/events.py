@@ -109,9 +109,10 @@ class MissedCall:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Whether the other user has a screen attached."""
+    """Whether the other user has a screen attached. words: what an operator who is away tells callers."""
 
     here: bool
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,6 +353,17 @@ class Manage:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """From the daemon: the other end has no screen attached; words: what the operator tells callers about that.
+    From a console: the operator leaves, and callers get these words until a console is attached."""
+
+    words: str = ""
+
+    def __str__(self) -> str:
+        return f"\\away {grammar.cut(self.words)}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class Here:
     """The other end has a screen attached; its user's handle is `handle`.
 
@@ -428,10 +439,6 @@ class _NoArguments:
         return cls()
 
 
-class Away(_NoArguments):
-    """The other end has no screen attached."""
-
-
 class Ready(_NoArguments):
     """From the daemon: you know all that happened before; what follows happens now."""
 
@@ -505,7 +512,7 @@ READERS: dict[str, Callable[[str], Frame]] = {
     "manage": Manage,
     "calling": Calling.parse,
     "missed": Missed.parse,
-    "away": Away.parse,
+    "away": Away,
     "here": Here.parse,
     "ready": Ready.parse,
     "prove": Prove.parse,

@@ -72,8 +72,8 @@ class Narrator:
                 self._missed(event)
             case Connected(_, resumed, caller):
                 self._connected(caller, resumed=resumed)
-            case Presence(here):
-                self._presence(here=here)
+            case Presence(here, words):
+                self._presence(words, here=here)
             case Renamed(old, new):
                 self._record(f"{printable(old)} is now called {printable(new)}.", self._view.news)
             case Ended():
@@ -124,10 +124,10 @@ class Narrator:
         who = f"{printable(call.handle)} from {printable(call.address)}"
         self._record(f"Missed call{when}: {who} left without a message.", self._view.news)
 
-    def _presence(self, *, here: bool) -> None:
+    def _presence(self, words: str, *, here: bool) -> None:
         role = self._endpoint.role
         if not here:
-            self._view.news(away(role, self._other))
+            self._view.news(away(role, self._other, words))
         else:
             self._view.news(
                 f"{self._other} is {'at the console now' if role is Role.PEER else 'connected again'}."

@@ -28,6 +28,7 @@ from pychat_client.protocol.events import (
     RemoteError,
     WentBack,
 )
+from pychat_client.protocol.grammar import WORDS_MAX
 from pychat_client.protocol.outbox import HELD_MAX
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
@@ -251,6 +252,10 @@ class Session:
             Command("ring", "ask the other side for attention", lambda _: self._ring()),
             Command("quit", "end the conversation; words after it are sent as the reason", self.quit),
         ]
+        if not self._is_caller:
+            table.append(
+                Command("away", "leave; callers read the words after it until you are back", self.go_away)
+            )
         if not self.endpoint.classic:
             table.append(Command("detach", "leave; the conversation stays open", lambda _: self.detach()))
         if not self._is_caller:
@@ -324,6 +329,14 @@ class Session:
             raise NotAllowedError("No conversation is open that could stay open. \\quit leaves.")
         self._stage = Stage.DETACHING
         self._finish_soon(wait=bool(self.endpoint.outbox) and self._supervisor.is_live)
+
+    def go_away(self, words: str) -> None:
+        """Leaves a console. Callers read `words` until one is attached again. Raises NotAllowedError."""
+        if len(words) > WORDS_MAX:
+            raise NotAllowedError(f"The words have {len(words)} characters; the limit is {WORDS_MAX}.")
+        if not self._supervisor.is_live or not self._supervisor.send([wire.Away(printable(words))]):
+            raise NotAllowedError("Not connected: nobody can be told. \\detach leaves the console.")
+        self.detach()
 
     def end_earlier(self) -> None:
         """Ends the conversation of an earlier program, as soon as there is a connection."""

@@ -14,7 +14,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.text import MESSAGE_MAX, printable
+from pychat_client.text import MESSAGE_MAX, printable, quoted
 from pychat_client.trust.fingerprint import safety_number
 
 CLASSIC = "a classic program"
@@ -238,7 +238,7 @@ def _presence(status: Status) -> Fact:
     keys = {"here": endpoint.other_present}
     if endpoint.other_present or endpoint.ended or not status.other or not status.connected:
         return Fact(keys=keys)
-    return Fact(away(endpoint.role, status.other), ToolbarItem("away"), keys)
+    return Fact(away(endpoint.role, status.other, endpoint.away_words), ToolbarItem("away"), keys)
 
 
 def _protection(status: Status) -> Fact:
@@ -381,10 +381,11 @@ _FACTS: tuple[Callable[[Status], Fact], ...] = (
 # ------------------------------------------------------------------ sentences that notices have too
 
 
-def away(role: Role, other: str) -> str:
-    """That the other side is away, and when it gets the messages. role: this side's."""
+def away(role: Role, other: str, words: str) -> str:
+    """That the other side is away, and when it gets the messages. role: this side's; words: the other's own."""
     if role is Role.PEER:
-        return f"{other} is not at the console now. Your messages wait there until {other} is back."
+        says = f" {other} says: {quoted(words)}." if words else ""
+        return f"{other} is not at the console now. Your messages wait there until {other} is back.{says}"
     return f"{other} is not connected now. Your messages are delivered when {other} is back."
 
 

@@ -383,6 +383,8 @@ class ConsoleSession(EndpointSession):
             case wire.Quit(reason):
                 if self._is_for_running():
                     self._switchboard.end_conversation(reason, Role.OPERATOR)
+            case wire.Away(words):
+                self._switchboard.go_away(self, words)
             case wire.Typing() | wire.Ring() if not self._cursor.in_step:
                 pass  # it may be meant for the conversation before
             case _:

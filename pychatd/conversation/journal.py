@@ -92,7 +92,10 @@ CREATE INDEX conversation_unseen ON conversation (id) WHERE ended IS NULL OR ope
 CREATE INDEX conversation_shown ON conversation (ended)
     WHERE operator_shown >= peer_count AND peer_shown >= operator_count;
 """
-_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+_SCHEMA_4 = """
+CREATE TABLE away (words TEXT NOT NULL) STRICT; -- of the operator, for callers; no row: none
+"""
+_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 """Script i changes a file of user_version i to i + 1."""
 
 _INSERT_MESSAGE = (
@@ -285,7 +288,20 @@ class Journal:
         with self._translate_errors():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def save_away(self, words: str) -> None:
+        """Stores what callers are told while the operator is away. Raises JournalError."""
+        with self._transaction():
+            self._db.execute("DELETE FROM away")
+            if words:
+                self._db.execute("INSERT INTO away VALUES (?)", (words,))
+
     # -------------------------------------------------------------- reading
+
+    def away(self) -> str:
+        """What callers are told while the operator is away; empty for nothing."""
+        with self._translate_errors():
+            found = self._db.execute("SELECT words FROM away").fetchone()
+        return "" if found is None else str(found[0])
 
     def running(self) -> Conversation | None:
         """The conversation that has not ended, if there is one."""

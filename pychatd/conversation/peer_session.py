@@ -408,7 +408,7 @@ class PeerSession(EndpointSession):
         if conversation is not None and conversation.shown[Role.OPERATOR]:
             frames.append(wire.Read(conversation.shown[Role.OPERATOR]))
         if switchboard.operator is None:
-            frames.append(wire.Away())
+            frames.append(switchboard.away)
         elif conversation is not None:
             frames.append(wire.Here(switchboard.handle))
         self.connection.send(frames)

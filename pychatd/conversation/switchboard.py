@@ -85,6 +85,7 @@ class Switchboard:
         self.missed: deque[MissedCall] = deque(maxlen=MISSED_MAX)  # that no console knows of
         self.started = datetime.now(UTC)
         self.blocklist = Blocklist(settings.blocklist)
+        self._away = journal.away()  # what the operator has said when leaving
         self.write_batch = WriteBatch()  # of the connections of both sides
         self._seat_kept_until = 0.0  # by the loop's clock
         self._changed = changed
@@ -458,11 +459,31 @@ class Switchboard:
     def attach(self, operator: ConsolePort, handle: str) -> None:
         """A console takes the operator's side. Its user is called `handle`."""
         old, self.operator, self.handle = self.operator, operator, handle
+        self._set_away("")
         log.info("console: %s attached", operator.user)
         if old is not None:
             old.close_taken_over(operator.user)
         self._notify_callers(wire.Here(self.handle))
         self._changed()
+
+    @property
+    def away(self) -> wire.Away:
+        """What callers are told while no console is attached."""
+        return wire.Away(self._away or self.settings.away or "")
+
+    def go_away(self, operator: ConsolePort, words: str) -> None:
+        """The user of a console is about to leave; callers get `words` until a console is attached."""
+        if operator is self.operator:
+            self._set_away(words)
+
+    def _set_away(self, words: str) -> None:
+        if words == self._away:
+            return
+        self._away = words
+        try:
+            self.journal.save_away(words)
+        except JournalError as error:  # a restart forgets it
+            self.journal_failed(error)
 
     def detach(self, operator: ConsolePort) -> None:
         """The connection of a console is gone."""
@@ -472,7 +493,7 @@ class Switchboard:
         log.info("console: %s detached", operator.user)
         if self.conversation is not None:
             self._save_shown(self.conversation)
-        self._notify_callers(wire.Away())
+        self._notify_callers(self.away)
         self._changed()
 
     def stop(self) -> None:

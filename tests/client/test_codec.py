@@ -99,7 +99,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Manage: st.builds(wire.Manage, sentences),
     wire.Calling: st.builds(wire.Calling, handles, addresses, st.booleans(), st.none() | codes),
     wire.Missed: st.builds(wire.Missed, handles, addresses),
-    wire.Away: st.builds(wire.Away),
+    wire.Away: st.builds(wire.Away, sentences),
     wire.Here: st.builds(
         wire.Here,
         st.just("") | handles,
@@ -335,7 +335,7 @@ def test_an_unknown_verb_is_ignored(line: bytes) -> None:
         (r"\history x=y", wire.History()),
         (r"\at 2024-05-01T12:00Z x=y own", wire.Timestamp(NOON, own=True)),
         (r"\ping x=y", wire.Ping()),
-        (r"\away since=2024-05-01T12:00Z", wire.Away()),
+        (r"\away since=2024-05-01T12:00Z", wire.Away("since=2024-05-01T12:00Z")),
         (r"\at 2024-05-01T12:00Z gone own x=y", wire.Timestamp(NOON, own=True, gone=True)),
         (r"\here alice x=y", wire.Here("alice")),
         (r"\ack 1 x=y", wire.Ack(1)),

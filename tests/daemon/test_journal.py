@@ -319,6 +319,11 @@ def old_file(file: Path, version: int) -> None:
             (3, 1, 'peer', 1, 'Ann', 'n1', 0);
         """
     )
+    if version >= 3:  # from here on, an end counts the messages
+        database.executescript(
+            "UPDATE conversation SET peer_count = 2, operator_count = 1 WHERE id = 1;"
+            "UPDATE conversation SET peer_count = 1 WHERE id = 3;"
+        )
     database.close()
 
 

@@ -920,6 +920,32 @@ async def test_callers_are_told_whether_a_console_is_attached(service: InProcess
     assert await peer.news() == ["\\away"]
 
 
+@with_service(away="I read every evening")
+async def test_callers_get_the_words_of_who_is_away(service: InProcessService) -> None:
+    peer = await service.call("\\hello 1 Bob", "Bob> Hi!")
+    assert (await peer.news())[1:] == ["\\away I read every evening", "\\ack 1"]
+    console = await service.console()
+    await console.say("\\away Back at nine")
+    await console.news()
+    await service.lose(console)
+    assert await peer.news() == ["\\here alice", "\\away Back at nine"]
+    await service.restart()
+    again = await service.call("\\hello 1 Ann", "\\quit")  # the seat is kept for Bob
+    await again.rest()
+    assert service.switchboard.away.words == "Back at nine"
+    await service.lose(await service.console())
+    assert service.switchboard.away.words == "I read every evening"
+
+
+@with_service()
+async def test_only_the_attached_console_says_why_it_leaves(service: InProcessService) -> None:
+    old = await service.console()
+    await service.console(" take=1")
+    await old.say("\\away Gone fishing")
+    await old.rest()
+    assert service.switchboard.away.words == ""
+
+
 @with_service()
 async def test_the_console_is_told_whether_the_peer_is_connected(service: InProcessService) -> None:
     console = await service.console()

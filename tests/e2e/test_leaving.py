@@ -204,3 +204,23 @@ def test_in_doubt_outweighs_why_the_calls_were_given_up(free_service: Service) -
     free_service.kill()
     client.notes("giving up")
     assert client.exit_status() == 9
+
+
+def test_an_operator_who_leaves_tells_callers_why(service: Service) -> None:
+    console, client = service.talk()
+    console.enter("\\away Back at nine")
+    assert console.exit_status() == 0
+    client.sees('Server says: "Back at nine".')
+    client.enter("\\status")
+    client.sees("You are Client1")
+    back = service.console()
+    back.sees("Client1> Hi!")
+    client.sees("Server is at the console now.")
+    assert client.text().count("Back at nine") == 2  # the notice, and the status
+
+
+def test_words_for_callers_are_refused_if_they_are_too_long(service: Service) -> None:
+    console = service.ready_console()
+    console.enter(f"\\away {201 * 'x'}")
+    console.sees("the limit is 200.")
+    assert console.child.isalive()
