@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pychat_client import __version__
+from pychat_client.config.preferences import Preferences
 from pychat_client.config.preferences import load as load_preferences
 from pychat_client.entrypoint import add_conversation_options, run_main, with_json_end
 from pychat_client.errors import TransportError, UnreachableError, UsageError
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         args = _parser().parse_args(argv)
-        if args.json and not args.history:
+        if args.json and not (args.history or args.watch):
             return with_json_end(lambda: _run(args))
         return _run(args)
 
@@ -38,7 +39,12 @@ def _parser() -> argparse.ArgumentParser:
         "5 permission denied, 6 a message was not sent, 9 a message was sent but not confirmed, "
         "130 interrupted.",
     )
-    parser.add_argument("port", metavar="PORT", nargs="?", help="the port of the service; needed if several run")
+    parser.add_argument(
+        "ports",
+        metavar="PORT",
+        nargs="*",
+        help="the port of the service; needed if several run. --watch takes several",
+    )
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     parser.add_argument("--take-over", action="store_true", help="detach the other console, and attach this one")
     parser.add_argument(
@@ -46,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         type=directories.absolute,
         help="directory of the console sockets; a service uses DIR/PORT",
+    )
+    seen = parser.add_argument_group("watch", "tell who calls, and what nobody is there to read; answer no calls")
+    seen.add_argument("--watch", action="store_true", help="without PORT: all services that you may use")
+    seen.add_argument(
+        "--remind", metavar="AGE", help="alert again after AGE while something stays unread: 10m, 12h, 7d"
     )
     past = parser.add_argument_group("history", "print stored messages instead of answering calls")
     past.add_argument("--history", action="store_true", help="all conversations, oldest first")
@@ -76,7 +87,11 @@ def _run(args: argparse.Namespace) -> int:
     handle = None if given is None else check_handle(given)
     if not args.history and (args.since or args.grep or args.conversation):
         raise UsageError("--since, --conversation and --grep need --history.")
-    place = _find(args.port, args.runtime_directory)
+    if args.watch:
+        return _watch(args, preferences)
+    if args.remind is not None or len(args.ports) > 1:
+        raise UsageError("--remind, and more than one PORT, need --watch.")
+    place = _find(args.ports[0] if args.ports else None, args.runtime_directory)
     if args.history:
         from pychatd.print_history import print_history
 
@@ -89,6 +104,23 @@ def _run(args: argparse.Namespace) -> int:
     return attend(
         place.socket, place.port, handle, view, preferences, take_over=args.take_over, retry_for=args.retry_for
     )
+
+
+def _watch(args: argparse.Namespace, preferences: Preferences) -> int:
+    import asyncio
+
+    from pychatd.print_history import parse_age
+    from pychatd.watch import watch
+    from pychatd.watch_output import Output
+
+    remind = None if args.remind is None else parse_age(args.remind)
+    if args.remind is not None and not remind:
+        raise UsageError(f"--remind: '{printable(args.remind)}' is not an age. Examples: 10m, 12h, 7d.")
+    if args.history:
+        raise UsageError("--watch and --history exclude each other.")
+    ports = [parse_port(word) for word in args.ports]
+    output = Output(preferences, as_json=args.json, remind=remind)
+    return asyncio.run(watch(ports, args.runtime_directory, output))
 
 
 def _unread(place: Place) -> str:

@@ -18,7 +18,7 @@ from pychat_client.text import printable, quoted
 from pychat_client.ui.json_objects import encoded, message_fields
 from pychatd.control import ask
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def print_history(
@@ -88,7 +88,7 @@ def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:
 
 def parse_age(word: str) -> timedelta | None:
     """A time such as 90m, 12h or 7d; None for another word."""
-    found = re.fullmatch(r"([0-9]{1,6})([mhd])", word)
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", word)
     return None if found is None else timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

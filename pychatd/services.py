@@ -32,6 +32,11 @@ class Place:
     def pidfile(self) -> Path:
         return self.directory / "pid"
 
+    @property
+    def awake(self) -> Path:
+        """Stands for the pidfile where systemd runs the daemon: pychatd@.service makes and removes it."""
+        return self.directory / "awake"
+
 
 def places(port: int | None, runtime: Path | None) -> list[Place]:
     """Where the service on `port` may run, or every service. runtime: only below this directory.
@@ -70,6 +75,14 @@ def running(port: int | None, runtime: Path | None) -> list[Place]:
     if refused is not None and not found:
         raise refused
     return found
+
+
+def is_awake(place: Place) -> bool:
+    """Whether a daemon runs there, as far as its files tell: to connect would start one that sleeps."""
+    try:
+        return place.pidfile.exists() or place.awake.exists()
+    except PermissionError:  # the attempt to connect tells what to do
+        return True
 
 
 def only_one(found: list[Place], note: Callable[[Place], str] = lambda place: "") -> Place:

@@ -296,6 +296,26 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Console socket only: asks for what happens from now on, and for what nobody has read.
+
+    session, got: the conversation that this program was told of last, and how many messages of its peer it knows
+    """
+
+    session: int | None = None
+    got: int | None = None
+
+    KEYS: ClassVar[grammar.Keys] = {"session": grammar.number, "got": grammar.number}
+
+    def __str__(self) -> str:
+        return f"\\watch{grammar.write_keys(self)}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        return cls(**grammar.read_keys(cls, rest.split()))
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A message of a classic program that cannot be delivered. Its sender gets an error line, and the conversation
     goes on. No codec reads it: it goes only from a classic codec to the session of the peer, and back."""
@@ -477,6 +497,7 @@ Frame = (
     | Error
     | Notice
     | History
+    | Watch
     | Rejected
     | Status
     | Backup
@@ -506,6 +527,7 @@ READERS: dict[str, Callable[[str], Frame]] = {
     "error": Error.parse,
     "notice": Notice,
     "history": History.parse,
+    "watch": Watch.parse,
     "status": Status,
     "backup": Backup,
     "order": Order,

@@ -81,6 +81,15 @@ class Alerts:
             self._notify(words[:WORDS_MAX])
             self._start_hook(words[:WORDS_MAX], "ring" if ring else "message")
 
+    def announce(self, words: str, event: str) -> None:
+        """Alerts a user who watches for such an event, wherever they look.
+
+        words: printable; event: for the hook."""
+        if self._preferences.bell != "off":
+            self._ring_bell()
+        self._notify(words[:WORDS_MAX])
+        self._start_hook(words[:WORDS_MAX], event)
+
     def _ring_bell(self) -> None:
         now = self._clock()
         if now >= self._bell_due:

@@ -25,6 +25,7 @@ from pychatd.conversation.model import TEXT_REMOVED, Conversation, Entry, Journa
 from pychatd.conversation.orders import number_of
 from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
 from pychatd.conversation.switchboard import Switchboard
+from pychatd.conversation.watcher import Watcher
 
 HELLO_SECONDS = 10.0
 """Time for a console's first line: the programs are on this host, and send it at once."""
@@ -174,6 +175,9 @@ class ConsoleSession(EndpointSession):
                 self.connection.owner = HistoryReader(
                     switchboard.journal, self.connection, since, number, switchboard.journal_failed
                 )
+            case wire.Watch():
+                log.info("console: %s watches", self.user)
+                self.connection.owner = Watcher(self._switchboard, self.connection, frame)
             case _:
                 self._attach(self._check_hello(frame, wire.VERSION))
 
@@ -300,7 +304,7 @@ class ConsoleSession(EndpointSession):
 
     def _begin_next(self) -> bool:
         """Begins the next conversation with something new for the operator. Returns False if there is none."""
-        following = self._next_conversation()
+        following = self._switchboard.next_unseen(self._cursor.previous)
         if following is None:
             return False
         if following.ended is None and self._switchboard.settings.keep != "none":
@@ -308,13 +312,6 @@ class ConsoleSession(EndpointSession):
         else:  # only what was missed: the operator knows the rest, or it has been removed
             self._begin(following, following.shown[Role.OPERATOR], following.turn_state.operator)
         return True
-
-    def _next_conversation(self) -> Conversation | None:
-        following = self._switchboard.journal.next_unseen(self._cursor.previous)
-        running = self._switchboard.conversation
-        if following is not None and running is not None and running.id == following.id:
-            return running  # the live object: its counts go on
-        return following
 
     def _frames_for(self, entry: Entry) -> list[wire.Frame]:
         """The lines of one message; none if the console has it, or has sent it since."""

@@ -90,6 +90,19 @@ class RegisterPort(Protocol):
         """Keeps the certificate of a caller with an invitation. Raises ProtocolError."""
 
 
+class WatcherPort(Protocol):
+    """A program that only watches."""
+
+    def tell(self, frames: Sequence[wire.Frame]) -> None:
+        """Something happens now."""
+
+    def send_unread(self) -> None:
+        """There may be new messages that nobody is there to read."""
+
+    def close(self, frames: Sequence[wire.Frame]) -> None:
+        """Sends the last frames, and closes the connection."""
+
+
 class ConsolePort(EndPort, Protocol):
     """An attached console."""
 

@@ -33,7 +33,7 @@ from pychatd.conversation.model import (
     MissedCall,
     hash_token,
 )
-from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort
+from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort, WatcherPort
 from pychatd.conversation.quota import Quota
 from pychatd.conversation.tidying import Tidying
 from pychatd.conversation.token_bucket import TokenBucket
@@ -81,6 +81,7 @@ class Switchboard:
         self.conversation: Conversation | None = None
         self.peer: PeerPort | None = None  # it has the seat, and is connected
         self.operator: ConsolePort | None = None  # the attached console
+        self.watchers: set[WatcherPort] = set()
         self.caller: PeerPort | None = None  # it has the seat and our hello, and has sent no message yet
         self.missed: deque[MissedCall] = deque(maxlen=MISSED_MAX)  # that no console knows of
         self.started = datetime.now(UTC)
@@ -121,6 +122,28 @@ class Switchboard:
             return True
         return self.peer is None and asyncio.get_running_loop().time() >= self._seat_kept_until
 
+    def watch(self, watcher: WatcherPort) -> None:
+        """From now on `watcher` is told what happens; first, who calls now and what is unread."""
+        self.watchers.add(watcher)
+        if self.caller is not None:
+            watcher.tell([_calling(self.caller)])
+        if self.operator is not None:
+            watcher.tell([wire.Here(self.handle)])
+        watcher.send_unread()
+        self._changed()
+
+    def unwatch(self, watcher: WatcherPort) -> None:
+        self.watchers.discard(watcher)
+        self._changed()
+
+    def next_unseen(self, after: int) -> Conversation | None:
+        """The first conversation after number `after` with something new for the operator. Raises JournalError."""
+        following = self.journal.next_unseen(after)
+        running = self.conversation
+        if following is not None and running is not None and running.id == following.id:
+            return running  # the live object: its counts go on
+        return following
+
     def unread(self) -> Unread:
         """What waits for the operator. Raises JournalError."""
         return unread(self.journal, self.conversation)
@@ -156,6 +179,7 @@ class Switchboard:
         note(Event.CALLING, caller.address, "%s calls", printable(caller.opening.handle))
         if self.operator is not None:
             self.operator.notify(_calling(caller))
+        self._tell_watchers(_calling(caller))
         self._changed()
 
     def end_call(self, caller: PeerPort) -> None:
@@ -169,6 +193,7 @@ class Switchboard:
             self.operator.tell_missed(missed)
         else:
             self.missed.append(missed)
+        self._tell_watchers(wire.Missed(missed.handle, missed.address))
         self._changed()
 
     def tell_calls(self, operator: ConsolePort) -> None:
@@ -242,6 +267,7 @@ class Switchboard:
             caller.acknowledge(entries)
             if self.operator is not None:
                 self.operator.deliver(entries)
+            self._send_unread()
             self._changed()
         if error is not None:
             raise error
@@ -324,6 +350,8 @@ class Switchboard:
             other = self.peer
         if other is not None and other.conversation is sender.conversation:
             other.send_signal(signal)
+        if sender is self.peer and self.operator is None and isinstance(signal, wire.Ring):
+            self._tell_watchers(signal)
 
     # -------------------------------------------------------------- when the journal fails
 
@@ -407,6 +435,7 @@ class Switchboard:
             peer.send_backlog()
         if self.operator is not None:
             self.operator.send_backlog()
+        self._send_unread()
         self._changed()
 
     def _store_end(self, conversation: Conversation, reason: str, by: Role | None) -> None:
@@ -464,6 +493,7 @@ class Switchboard:
         if old is not None:
             old.close_taken_over(operator.user)
         self._notify_callers(wire.Here(self.handle))
+        self._tell_watchers(wire.Here(self.handle))
         self._changed()
 
     @property
@@ -494,6 +524,8 @@ class Switchboard:
         if self.conversation is not None:
             self._save_shown(self.conversation)
         self._notify_callers(self.away)
+        self._tell_watchers(wire.Away())
+        self._send_unread()
         self._changed()
 
     def stop(self) -> None:
@@ -510,6 +542,8 @@ class Switchboard:
         for end in (*self._both_ends(), self.caller):
             if end is not None:
                 end.close([wire.Error("stopping", STOPPING)])
+        for watcher in list(self.watchers):
+            watcher.close([wire.Error("stopping", STOPPING)])
         self._tidying.stop()
 
     def prune(self) -> None:
@@ -558,6 +592,15 @@ class Switchboard:
         """Shows a sentence at both ends."""
         for end in self._both_ends():
             end.notify(notice)
+        self._tell_watchers(notice)
+
+    def _tell_watchers(self, frame: wire.Frame) -> None:
+        for watcher in list(self.watchers):
+            watcher.tell([frame])
+
+    def _send_unread(self) -> None:
+        for watcher in list(self.watchers):
+            watcher.send_unread()
 
     def _both_ends(self) -> list[EndPort]:
         """Those that are connected."""

@@ -67,7 +67,7 @@ class Server:
         self._listeners = listeners
         self._journal = journal
         self._status_timer: asyncio.TimerHandle | None = None
-        self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._status_changed)
+        self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._state_changed)
         self._callers = Admission(self._switchboard, settings, identity)
         self._consoles = ConsoleAdmission(
             self._switchboard,
@@ -180,7 +180,8 @@ class Server:
             self._idle_timer.cancel()
             self._idle_timer = None
         seconds = self._settings.exit_idle
-        if seconds is not None and not self._connection_tasks and not self._stopping.is_set():
+        others = len(self._connection_tasks) - len(self._switchboard.watchers)  # these keep no daemon awake
+        if seconds is not None and others <= 0 and not self._stopping.is_set():
             self._idle_timer = asyncio.get_running_loop().call_later(seconds, self._exit_idle)
 
     def _exit_idle(self) -> None:
@@ -253,13 +254,15 @@ class Server:
         if not settings.sync:
             log.warning("%s is set: confirmed messages may not survive a power failure", UNSAFE_NO_SYNC)
 
-    def _status_changed(self) -> None:
+    def _state_changed(self) -> None:
         """Many changes at once are one line for systemd."""
         if self._status_timer is None:
             self._status_timer = asyncio.get_running_loop().call_later(STATUS_SECONDS, self._notify_status)
 
     def _notify_status(self) -> None:
         self._status_timer = None
+        if self._idle_timer is None:  # a connection may have become a watcher's
+            self._restart_idle_timer()
         if not self._stopping.is_set():
             systemd.notify(f"STATUS={state_sentence(self._switchboard)}")
 

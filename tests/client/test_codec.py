@@ -93,6 +93,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Error: st.builds(wire.Error, codes, sentences),
     wire.Notice: st.builds(wire.Notice, sentences),
     wire.History: st.builds(wire.History, st.none() | times, st.none() | st.integers(0, 10**9)),
+    wire.Watch: st.builds(wire.Watch, st.none() | counts, st.none() | counts),
     wire.Status: st.builds(wire.Status, sentences),
     wire.Backup: st.builds(wire.Backup, st.from_regex(r"\A[A-Za-z0-9+/]{0,40}={0,2}\Z")),
     wire.Order: st.builds(wire.Order, sentences),
@@ -117,7 +118,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
 frames = st.one_of(*FRAMES.values())
 
 WORDS = r"""
-    \hello \peer \ack \read \at \quit \error \notice \history \here \calling \missed
+    \hello \peer \ack \read \at \quit \error \notice \history \here \calling \missed \watch
     \ 1 007 ٣ -1 Bob Bob> a>b got=2 got= sent=x
     turns=free session=a session=ü session= since=2024-05-01T12:00Z since=noon 2024-05-01T12:00Z address=::
     take=1 own =

@@ -124,6 +124,27 @@ def test_an_attached_console_keeps_it_running(manager: Manager) -> None:
     assert process.wait(PATIENCE) == 0
 
 
+def test_a_watcher_keeps_no_daemon_awake_starts_none_and_misses_nothing(manager: Manager) -> None:
+    """The unit makes and removes the file `awake`; here the test does."""
+    service, awake = manager.service, manager.service.place / "awake"
+    watching = service.ready_watcher()
+    process = manager.start("--exit-idle", IDLE)
+    awake.touch()
+    watching.says("watched")
+    awake.unlink()
+    assert process.wait(PATIENCE) == 0
+    watching.says("asleep until the next call")
+    manager.console.setblocking(False)
+    time.sleep(1.0)  # twice as long as a watcher waits before it looks again
+    with pytest.raises(BlockingIOError):  # nobody has connected, so systemd would start nothing
+        manager.console.accept()
+    caller = service.connect()
+    caller.send("Client1> Hi!")
+    manager.start("--exit-idle", IDLE)
+    awake.touch()
+    watching.says("Client1> Hi!")
+
+
 @pytest.mark.parametrize("command", ["start", "run"])
 def test_exit_idle_needs_systemds_sockets(idle_service: Service, command: str) -> None:
     file = idle_service.configure("exit_idle = 60")

@@ -209,6 +209,11 @@ class Service:
         piped.notes("Waiting for calls" if program == "pychatd-console" else "Send the first message")
         return piped
 
+    def ready_watcher(self, *options: str) -> Piped:
+        """`pychatd-console --watch`, which may wait for the daemon."""
+        words = [str(BIN / "pychatd-console"), "--watch", str(self.port), "--runtime-directory", str(self.runtime)]
+        return Piped(self.popen([*words, *options]))
+
     def popen(self, words: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
         """A process on pipes; it ends with this service."""
         pipe = subprocess.PIPE

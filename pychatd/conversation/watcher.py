@@ -1,0 +1,105 @@
+"""One connection of a watcher (`pychatd-console --watch`): sees who calls, and what nobody is there to read.
+
+Owns the connection, and the place in the journal up to which it has been told. It takes no seat and acks nothing.
+What it has missed it gets from the journal, so it needs no queue. One that does not read is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from pychat_client.errors import ProtocolError
+from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Role
+from pychat_client.transport.connection import CloseReason, Connection
+from pychatd.conversation.model import TEXT_REMOVED, Conversation, JournalError
+from pychatd.conversation.switchboard import Switchboard
+
+READ_SECONDS = 30.0
+"""How long a watcher may read nothing while something waits for it: its program is on this host."""
+
+
+class Watcher:
+    """Owns one watcher's connection (connection.Owner)."""
+
+    def __init__(self, switchboard: Switchboard, connection: Connection, question: wire.Watch) -> None:
+        """question: what an earlier connection of the same program was told last."""
+        self._switchboard = switchboard
+        self._connection = connection
+        self._number, self._told = question.session or 0, question.got or 0  # a conversation, its peer's messages
+        self._headed = 0  # the conversation whose heading this connection has got
+        self._deadline: asyncio.TimerHandle | None = None
+        switchboard.watch(self)
+
+    # -------------------------------------------------------------- from the connection
+
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
+        self.protocol_error(connection, ProtocolError("syntax", "A watcher has nothing to say."))
+
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
+        connection.close([wire.Error(error.code, str(error))])
+
+    def connection_lost(self, connection: Connection, why: str) -> None:
+        self._cancel_deadline()
+        self._switchboard.unwatch(self)
+
+    def resume_writing(self, connection: Connection) -> None:
+        self._cancel_deadline()
+        self.send_unread()
+
+    # -------------------------------------------------------------- from the switchboard (ports.WatcherPort)
+
+    def tell(self, frames: Sequence[wire.Frame]) -> None:
+        """Something happens now. A watcher that does not read would miss it: it has to ask again."""
+        if self._connection.writable:
+            self._connection.send(frames)
+        else:
+            self._connection.abort(CloseReason.SLOW_READER)
+
+    def send_unread(self) -> None:
+        """Sends the peer's messages that no console has shown, as far as the watcher reads."""
+        try:
+            while self._connection.writable and self._switchboard.operator is None and self._send_batch():
+                pass
+        except JournalError as error:
+            self._switchboard.journal_failed(error)
+            self._connection.close([wire.Error("journal", str(error))])
+        if not self._connection.writable and self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(READ_SECONDS, self._connection.abort, CloseReason.SLOW_READER)
+
+    def close(self, frames: Sequence[wire.Frame]) -> None:
+        self._connection.close(frames)
+
+    # -------------------------------------------------------------- inside
+
+    def _send_batch(self) -> bool:
+        """Sends the next messages, or the end of their conversation. Returns False if there is nothing more."""
+        conversation = self._switchboard.next_unseen(self._number - 1)
+        if conversation is None:
+            return False
+        if conversation.id != self._number:
+            self._number, self._told = conversation.id, 0
+        self._told = max(self._told, conversation.shown[Role.OPERATOR])
+        entries = self._switchboard.journal.entries(conversation.id, self._told, Role.PEER)
+        frames = self._heading(conversation) if entries or conversation.ended is not None else []
+        for entry in entries:
+            self._told = entry.n
+            frames += [wire.Timestamp(entry.time), wire.Message(entry.handle, entry.text or TEXT_REMOVED)]
+        if not entries and conversation.ended is not None:
+            frames += [wire.Timestamp(conversation.ended), wire.Quit(conversation.reason)]
+            self._number, self._told = self._number + 1, 0
+        self._connection.send(frames)
+        return bool(frames)
+
+    def _heading(self, conversation: Conversation) -> list[wire.Frame]:
+        if self._headed == conversation.id:
+            return []
+        self._headed = conversation.id
+        return [conversation.heading(self._told, conversation.turn_state.operator)]
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

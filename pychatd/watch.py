@@ -1,0 +1,147 @@
+"""`pychatd-console --watch`: tells who calls, and what nobody is there to read, of one service or of all.
+
+Keeps a connection to each service that runs, and starts none: a daemon that systemd starts on demand sleeps on.
+How an event is written, and how the user is called, is in watch_output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from pychat_client.errors import ExitStatus, PermissionDeniedError, ProtocolError, TransportError
+from pychat_client.protocol import wire
+from pychat_client.session.session import ending_signals
+from pychat_client.transport.connect import dial_unix
+from pychat_client.transport.connection import Connection
+from pychatd import services
+from pychatd.services import Place
+from pychatd.watch_output import Output, ServiceOutput
+
+LOOK_SECONDS = 0.5
+"""How often a watcher looks whether a service runs now: a hook has to start within a second of a message."""
+
+FIND_SECONDS = 5.0
+"""How often it looks for services that are new."""
+
+
+async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> ExitStatus:
+    """Watches the services on `ports`, or all that this user may use, until a signal.
+
+    Raises PermissionDeniedError for a port that was asked for.
+    """
+    stopped = asyncio.Event()
+    for number in ending_signals():
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    output.on_failure = stopped.set
+    finding, stopping = asyncio.create_task(_find(ports, runtime, output)), asyncio.create_task(stopped.wait())
+    await asyncio.wait((finding, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        try:
+            await finding
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+    finding.cancel()
+    return output.exit_status
+
+
+async def _find(ports: Sequence[int], runtime: Path | None, output: Output) -> None:
+    """Watches each service once it is there."""
+    known: set[Place] = set()
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            for place in _places(ports, runtime):
+                if place not in known:
+                    known.add(place)
+                    watched = _Watched(place, output.for_service(place.port), named=bool(ports))
+                    tasks.create_task(watched.run())
+            await asyncio.sleep(FIND_SECONDS)
+
+
+def _places(ports: Sequence[int], runtime: Path | None) -> list[Place]:
+    if ports:
+        return [place for port in ports for place in services.places(port, runtime)]
+    try:
+        return services.places(None, runtime)
+    except PermissionDeniedError:  # it may be opened later
+        return []
+
+
+class _Watched:
+    """One service: a connection while it runs (connection.Owner), and what was told last."""
+
+    def __init__(self, place: Place, output: ServiceOutput, *, named: bool) -> None:
+        """named: the user has asked for this port, so that it is an error if it cannot be used."""
+        self._place = place
+        self._output = output
+        self._named = named
+        self._session: int | None = None
+        self._got = 0
+        self._at: wire.Timestamp | None = None
+
+    async def run(self) -> None:
+        while True:
+            if services.is_awake(self._place):
+                await self._connect()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _connect(self) -> None:
+        try:
+            connection = await dial_unix(self._place.socket, self)
+        except PermissionDeniedError:
+            if self._named:
+                raise
+            return
+        except TransportError:  # it has just ended
+            return
+        connection.send([wire.Watch(self._session, None if self._session is None else self._got)])
+        connection.start_keepalive()
+        self._output.connected()
+        await connection.closed
+
+    # -------------------------------------------------------------- from the connection
+
+    def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
+        for frame in frames:
+            self._receive(frame)
+
+    def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
+        connection.abort()
+
+    def resume_writing(self, connection: Connection) -> None:
+        """Nothing waits here."""
+
+    def connection_lost(self, connection: Connection, why: str) -> None:
+        self._output.lost()
+
+    def _receive(self, frame: wire.Frame) -> None:
+        at, self._at = self._at, None
+        match frame:
+            case wire.Timestamp():
+                self._at = frame
+            case wire.Peer():
+                self._session, self._got = frame.session, frame.heard
+                self._output.conversation(frame)
+            case wire.Message():
+                self._got += 1
+                self._output.message(frame, at)
+            case wire.Quit(reason):
+                self._session, self._got = None if self._session is None else self._session + 1, 0
+                self._output.ended(reason, at)
+            case wire.Calling():
+                self._output.calling(frame)
+            case wire.Missed():
+                self._output.missed(frame)
+            case wire.Ring():
+                self._output.ring()
+            case wire.Here():
+                self._output.attended()
+            case wire.Away():
+                self._output.unattended()
+            case wire.Notice(words):
+                self._output.notice(words)
+            case wire.Error(code, words) if code != "stopping":
+                self._output.notice(words)
+            case _:
+                pass

@@ -1,0 +1,135 @@
+"""What a watcher writes, and how it calls its user: lines or JSON objects, and alerts for what is unread.
+
+An alert comes once for what is unread at a service, again after `remind` while it stays unread, and never while a
+console is attached there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pychat_client.config.preferences import Preferences
+from pychat_client.errors import ExitStatus
+from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Role
+from pychat_client.session.transcript import local
+from pychat_client.text import printable, printable_lines, quoted
+from pychat_client.transport.os_errors import describe
+from pychat_client.ui.alerts import Alerts
+from pychat_client.ui.json_objects import encoded, message_fields
+
+
+class Output:
+    """What all services share."""
+
+    def __init__(self, preferences: Preferences, *, as_json: bool, remind: timedelta | None) -> None:
+        """remind: after this time the user is alerted again; None for never."""
+        self.as_json = as_json
+        self.remind = remind
+        self.alerts = Alerts(preferences, self._write_terminal, self._complain)
+        self.on_failure: Callable[[], None] = lambda: None
+        self.exit_status = ExitStatus.INTERRUPTED
+
+    def for_service(self, port: int) -> ServiceOutput:
+        return ServiceOutput(self, port)
+
+    def write(self, line: str) -> None:
+        """Writes a line. If that fails, the program ends: the user would not see what happens."""
+        try:
+            print(line, flush=True)
+        except OSError as error:
+            self._complain(f"Cannot write to stdout: {describe(error)}.")
+            self.exit_status = ExitStatus.FAILED
+            self.on_failure()
+
+    def _write_terminal(self, sequence: str) -> None:
+        if sys.stdout.isatty() and not self.as_json:
+            sys.stdout.write(sequence)
+            sys.stdout.flush()
+
+    def _complain(self, sentence: str) -> None:
+        print(f"pychatd-console: {sentence}", file=sys.stderr, flush=True)
+
+
+class ServiceOutput:
+    """What happens at one service."""
+
+    def __init__(self, output: Output, port: int) -> None:
+        self._output = output
+        self._port = port
+        self._peer = ""  # the handle of who talks
+        self._reminder: asyncio.TimerHandle | None = None
+        self._unread = ""  # the words of the last alert, while something is unread
+
+    # -------------------------------------------------------------- what happens
+
+    def connected(self) -> None:
+        self._emit("watching", "watched")
+
+    def lost(self) -> None:
+        """What is unread stays unread: the daemon may only sleep."""
+        self._emit("down", "not running, or asleep until the next call")
+
+    def calling(self, caller: wire.Calling) -> None:
+        words = f"{printable(caller.handle)} is calling from {printable(caller.address)}"
+        self._emit("calling", words, handle=caller.handle, address=caller.address)
+        self._alert(f"{printable(caller.handle)} is calling", "calling")
+
+    def missed(self, call: wire.Missed) -> None:
+        words = f"missed call of {printable(call.handle)} from {printable(call.address)}"
+        self._emit("missed", words, handle=call.handle, address=call.address)
+
+    def conversation(self, peer: wire.Peer) -> None:
+        self._peer = peer.handle
+
+    def message(self, message: wire.Message, at: wire.Timestamp | None) -> None:
+        time = datetime.now(UTC) if at is None else at.time
+        said = f"{printable(message.handle)}> {' '.join(printable_lines(message.text))}"
+        self._emit("message", f"{local(time)} {said}", **message_fields(message, Role.PEER, time))
+        if not self._unread:
+            self._unread = said
+            self._alert_unread()
+
+    def ended(self, reason: str, at: wire.Timestamp | None) -> None:
+        because = f": {quoted(reason)}" if reason else ""
+        self._emit("ended", f"the conversation with {printable(self._peer)} has ended{because}", reason=reason)
+
+    def ring(self) -> None:
+        self._emit("ring", f"{printable(self._peer)} rings", handle=self._peer)
+        self._alert(f"{printable(self._peer)} rings", "ring")
+
+    def notice(self, words: str) -> None:
+        self._emit("notice", printable(words), text=words)
+
+    def attended(self) -> None:
+        """A console is attached, and shows what was unread."""
+        self._unread = ""
+        if self._reminder is not None:
+            self._reminder.cancel()
+        self._emit("attended", "a console is attached")
+
+    def unattended(self) -> None:
+        self._emit("unattended", "no console is attached any more")
+
+    # -------------------------------------------------------------- inside
+
+    def _alert_unread(self) -> None:
+        if not self._unread:
+            return
+        self._alert(self._unread, "message")
+        if (remind := self._output.remind) is not None:
+            loop = asyncio.get_running_loop()
+            self._reminder = loop.call_later(remind.total_seconds(), self._alert_unread)
+
+    def _alert(self, words: str, event: str) -> None:
+        self._output.alerts.announce(f"port {self._port}: {words}", event)
+
+    def _emit(self, kind: str, words: str, **fields: Any) -> None:
+        if self._output.as_json:
+            self._output.write(encoded(kind, port=self._port, **fields))
+        else:
+            self._output.write(f"port {self._port}: {words}")

@@ -1,0 +1,119 @@
+"""What a watcher is told: what nobody is there to read, once, and what happens now; it cannot do anything."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pychat_client.protocol.turns import Turns
+from pychatd.conversation import watcher
+from tests.support.in_process import ADDRESS, InProcessService, with_service
+from tests.support.raw_ends import AsyncEnd
+
+
+async def _watch(service: InProcessService, words: str = "") -> AsyncEnd:
+    raw = await service.connect(service.console_session())
+    await raw.say(f"\\watch{words}")
+    return raw
+
+
+def _said(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith(("\\at", "\\peer", "\\here", "\\away"))]
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_watcher_sees_the_call_and_what_nobody_reads(service: InProcessService) -> None:
+    watching = await _watch(service)
+    peer, _ = await service.peer("Hi!")
+    await peer.say("Bob> Anybody?", "\\ring")
+    await peer.news()
+    await peer.say("\\quit bye")
+    await peer.rest()
+    told = await watching.news()
+    assert told[0] == f"\\calling Bob address={ADDRESS}"
+    assert _said(told[1:]) == ["Bob> Hi!", "Bob> Anybody?", "\\ring", "\\quit bye"]
+    assert len([line for line in told if line.startswith("\\peer")]) == 1
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_watcher_takes_no_seat_and_acks_nothing(service: InProcessService) -> None:
+    await _watch(service)
+    peer = await service.call("\\hello 1 Bob", "Bob> Hi!")
+    answers = await peer.news()
+    assert answers[1:] == ["\\away", "\\ack 1"]
+    assert service.switchboard.unread().count == 1
+    await service.console()
+    assert await peer.news() == ["\\here alice"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_watcher_is_not_told_what_a_console_shows(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    watching = await _watch(service)
+    await peer.say("Bob> seen", "\\ring")
+    await peer.news()
+    assert await watching.news() == ["\\here alice"]
+    await console.say("\\ack 2")
+    await console.news()
+    await peer.say("Bob> not seen any more")
+    await peer.news()
+    await service.lose(console)
+    assert _said(await watching.news()) == ["Bob> not seen any more"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_watcher_that_comes_back_misses_nothing_and_hears_nothing_twice(service: InProcessService) -> None:
+    first = await _watch(service)
+    peer, _ = await service.peer("one", "two")
+    assert _said(await first.news())[-2:] == ["Bob> one", "Bob> two"]
+    await service.lose(first)
+    await peer.say("Bob> three", "\\quit")
+    await peer.rest()
+    await service.peer("four", handle="Ann")
+    await service.restart()
+    assert _said(await (await _watch(service, " session=1 got=2")).news()) == ["Bob> three", "\\quit", "Ann> four"]
+    assert _said(await (await _watch(service, " session=2 got=1")).news()) == []
+    assert len(_said(await (await _watch(service)).news())) == 5
+
+
+@with_service()
+async def test_a_watcher_has_nothing_to_say(service: InProcessService) -> None:
+    for line in ("alice> Hi!", "\\quit", "\\ack 1", "\\hello 1 alice"):
+        watching = await _watch(service)
+        await watching.news()
+        await watching.say(line)
+        assert (await watching.rest())[-1].startswith("\\error syntax")
+        await service.lose(watching)
+    assert not service.switchboard.watchers
+
+
+@with_service(turns=Turns.FREE, rate=0)
+async def test_a_watcher_that_does_not_read_is_dropped_and_costs_the_talk_nothing(
+    service: InProcessService,
+) -> None:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(watcher, "READ_SECONDS", 0.2)
+    try:
+        await _watch(service)
+        peer, _ = await service.peer("Hi!")
+        count = 1
+        while service.switchboard.watchers:
+            await peer.say(*(f"Bob> {400 * 'x'}" for _ in range(50)))
+            count += 50
+            while await peer.hear() != f"\\ack {count}":
+                pass
+            await asyncio.sleep(0)
+            assert count < 15_000
+    finally:
+        patch.undo()
+
+
+@with_service()
+async def test_many_may_watch_and_hear_that_the_daemon_stops(service: InProcessService) -> None:
+    several = [await _watch(service) for _ in range(3)]
+    for one in several:
+        await one.news()
+    service.switchboard.stop()
+    for one in several:
+        assert (await one.rest())[-1].startswith("\\error stopping")

@@ -1,0 +1,111 @@
+"""`pychatd-console --watch`: the user's hook starts for what nobody reads, also after a crash and an idle exit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pychat_client.errors import ExitStatus
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
+from tests.support.waiting import wait_for
+
+Watch = Callable[..., Piped]
+
+
+@pytest.fixture
+def calls(idle_service: Service) -> Path:
+    """What the hook has been called with."""
+    directory = idle_service.directory
+    calls, hook = directory / "calls", directory / "hook"
+    hook.write_text(f'#!/bin/sh\nprintf "%s|%s\\n" "$PYCHAT_EVENT" "$PYCHAT_WORDS" >> {calls}\n')
+    hook.chmod(0o755)
+    file = directory / "config/pychat/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f'hook = ["{hook}"]\n')
+    calls.touch()
+    return calls
+
+
+def _watch(service: Service, *options: str, all_services: bool = False) -> Piped:
+    words = [str(BIN / "pychatd-console"), "--watch", "--runtime-directory", str(service.runtime), *options]
+    return Piped(service.popen(words if all_services else [*words, str(service.port)]))
+
+
+def _called(calls: Path, line: str, count: int = 1) -> None:
+    wait_for(lambda: calls.read_text().splitlines().count(line) == count, f"{line!r}", shown=calls.read_text)
+
+
+def test_the_hook_starts_at_once_and_only_once_for_what_is_unread(calls: Path, service: Service) -> None:
+    watching = _watch(service)
+    watching.says(f"port {service.port}: watched")
+    caller = service.greeted()
+    _called(calls, f"calling|port {service.port}: Client1 is calling")
+    begin = time.monotonic()
+    caller.send("Client1> Hi!")
+    caller.reads("\\ack 1")
+    _called(calls, f"message|port {service.port}: Client1> Hi!")
+    assert time.monotonic() - begin < 1.0
+    watching.says("Client1> Hi!")
+    caller.send("\\ring", "\\quit bye")
+    _called(calls, f"ring|port {service.port}: Client1 rings")
+    watching.says('the conversation with Client1 has ended: "bye"')
+    assert "message" in calls.read_text()
+    assert calls.read_text().count("message|") == 1
+    watching.process.send_signal(signal.SIGTERM)
+    assert watching.exit_status() == ExitStatus.INTERRUPTED
+
+
+def test_no_hook_starts_while_a_console_reads(calls: Path, service: Service) -> None:
+    watching = _watch(service)
+    watching.says("watched")
+    console, _client = service.talk()
+    watching.says("a console is attached")
+    console.enter("\\detach")
+    assert console.exit_status() == 0
+    watching.says("no console is attached any more")
+    assert "message|" not in calls.read_text()
+
+
+def test_the_hook_starts_again_while_it_stays_unread(calls: Path, service: Service) -> None:
+    caller = service.greeted()
+    caller.send("Client1> Hi!")
+    caller.reads("\\ack 1")
+    watching = _watch(service, "--remind", "1s")
+    _called(calls, f"message|port {service.port}: Client1> Hi!", 2)
+    console = service.console()
+    watching.says("a console is attached")
+    console.sees("Client1> Hi!")
+
+
+def test_a_watcher_survives_a_killed_daemon(calls: Path, service: Service) -> None:
+    watching = _watch(service, "--json")
+    watching.says('"watching"')
+    service.kill()
+    watching.says('"down"')
+    service.start()
+    caller = service.greeted()
+    caller.send("Client1> Hi!")
+    caller.reads("\\ack 1")
+    _called(calls, f"message|port {service.port}: Client1> Hi!")
+    watching.says('"text": "Hi!"')
+    objects = [json.loads(line) for line in watching.out().splitlines()]
+    assert all(one["v"] == 1 and one["port"] == service.port for one in objects)
+
+
+def test_without_a_port_a_service_that_comes_later_is_watched(calls: Path, idle_service: Service) -> None:
+    watching = _watch(idle_service, all_services=True)
+    idle_service.start()
+    watching.says(f"port {idle_service.port}: watched")
+
+
+@pytest.mark.parametrize("options", [("--remind", "soon"), ("--remind", "0m"), ("--history",)])
+def test_wrong_use_is_a_sentence(idle_service: Service, options: tuple[str, ...]) -> None:
+    watching = _watch(idle_service, *options)
+    assert watching.exit_status() == ExitStatus.USAGE
+    assert len(watching.notices().splitlines()) == 1
