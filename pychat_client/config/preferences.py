@@ -45,7 +45,7 @@ class Preferences:
     handle: str | None = None
     keys: Literal["emacs", "vi"] = "emacs"
     bell: Literal["off", "unfocused", "all"] = "unfocused"
-    notify: Literal["off", "osc9", "osc777"] = "off"
+    notify: Literal["off", "auto", "osc9", "osc777"] = "off"
     hook: tuple[str, ...] = ()  # a program and its arguments, started for an alert; never through a shell
     history: bool = True
     contacts: Mapping[str, Contact] = field(default_factory=dict)
@@ -90,6 +90,14 @@ def _history(value: Any) -> bool:
     return value
 
 
+def _notify(value: Any) -> str:
+    if isinstance(value, bool):
+        return "auto" if value else "off"
+    if value not in ("off", "osc9", "osc777"):
+        raise ValueError('use true or false; "osc9" or "osc777" choose the sequence.')
+    return str(value)
+
+
 def _hook(value: Any) -> tuple[str, ...]:
     return _program(value, '["paplay", "/usr/share/sounds/ring.wav"]')
 
@@ -132,7 +140,7 @@ _KEYS: config_file.Keys = {
     "handle": config_file.handle,
     "keys": config_file.choice("emacs", "vi"),
     "bell": config_file.choice("off", "unfocused", "all"),
-    "notify": config_file.choice("off", "osc9", "osc777"),
+    "notify": _notify,
     "hook": _hook,
     "history": _history,
     "contacts": _contacts,

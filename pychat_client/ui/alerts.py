@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pychat_client.config.preferences import Preferences
 from pychat_client.text import printable
 from pychat_client.transport.os_errors import describe
+from pychat_client.ui.window import WindowTitle, notification
 
 IDLE_SECONDS = 120.0
 """After so long without a key the user is taken to be away, even if the terminal has the focus."""
@@ -49,6 +50,7 @@ class Alerts:
         self._touched = clock()
         self._alerted = False  # since the user was last here
         self._bell_due = 0.0
+        self._title = WindowTitle(write)
         self._hooks: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -61,11 +63,23 @@ class Alerts:
         """The user has pressed a key."""
         self._touched = self._clock()
         self._alerted = False
+        self._title.restore()
 
     def focus(self, focused: bool) -> None:
         """The terminal has got or lost the focus."""
         self._focused = focused
         self._alerted = False
+        if focused:
+            self._title.restore()
+
+    def leave(self) -> None:
+        """The session leaves the terminal, for good or for another program."""
+        self._title.restore()
+
+    def message(self, handle: str) -> None:
+        """A message has just been shown."""
+        if self.wanted and self.unattended():
+            self._title.message(handle)
 
     def unattended(self) -> bool:
         """Whether the user seems to look elsewhere."""
@@ -97,14 +111,8 @@ class Alerts:
             self._write(BELL)
 
     def _notify(self, words: str) -> None:
-        """Sends OSC 9 (iTerm2) or OSC 777 (rxvt).
-
-        The title comes first, because some terminals take "9;4;" for a command, and a message could begin with 4.
-        """
-        if self._preferences.notify == "osc9":
-            self._write(f"\x1b]9;pychat: {words}\a")
-        elif self._preferences.notify == "osc777":
-            self._write(f"\x1b]777;notify;pychat;{words}\a")
+        if self._preferences.notify != "off":
+            self._write(notification(words, self._preferences.notify, os.environ))
 
     def _start_hook(self, words: str, event: str) -> None:
         """Starts the user's command, without a shell.

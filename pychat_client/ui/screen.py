@@ -68,6 +68,8 @@ class Screen(FrontEnd):
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         self._scrollback.message(message, own=own, time=time)
+        if not (own or replayed):
+            self._alerts.message(message.handle)
 
     def held(self, text: str) -> None:
         self.notice(f"held until your turn: {text}")
@@ -121,6 +123,7 @@ class Screen(FrontEnd):
             session.interrupt()
         finally:
             with suppress(OSError):  # the terminal is gone
+                self._alerts.leave()
                 self._terminal.leave()
         if prompt.line.text.strip() and not session.stays_open:  # the line is not on the screen any more
             self.notice(f"Not sent: {as_sent(prompt.line.text)}")
@@ -139,6 +142,7 @@ class Screen(FrontEnd):
 
     async def _lend_until_done(self, prompt: Prompt, use: Callable[[], Awaitable[None]]) -> None:
         await prompt.settled()
+        self._alerts.leave()
         self._terminal.lend()
         try:
             await use()

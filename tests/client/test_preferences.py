@@ -41,6 +41,8 @@ GOOD: list[tuple[str, str, object]] = [
     ("notify", '"osc9"', "osc9"),
     ("notify", '"osc777"', "osc777"),
     ("notify", '"off"', "off"),
+    ("notify", "true", "auto"),
+    ("notify", "false", "off"),
     ("hook", '["notify-send", "pychat", "a b"]', ("notify-send", "pychat", "a b")),
     ("history", "false", False),
     ("contacts", '{ alice = { host = "::1", port = 7 } }', {"alice": Contact("::1", 7)}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -196,6 +197,27 @@ def test_a_first_unseen_message_notifies_and_starts_the_hook(idle_service: Servi
     console.sees("Client1> again")
     console.line_is("Server> half")
     assert _raw(console).count(b"\x1b]777;") == 1
+
+
+TITLE_BACK = b"\x1b[23;2t"
+
+
+@pytest.mark.parametrize("comes_back", ["x", "\x1b[I", "\x1a", "\\detach\r", signal.SIGTERM, signal.SIGHUP])
+def test_the_title_counts_what_is_unread_and_is_put_back(
+    idle_service: Service, comes_back: str | signal.Signals
+) -> None:
+    idle_service.start("--turns", "free")
+    console, client = idle_service.talk()
+    console.type("\x1b[O")  # the terminal has lost the focus
+    for count in (1, 2):
+        client.enter(f"text {count}")
+        wait_for(lambda count=count: f"\x1b]2;Client1 ({count})\a".encode() in _raw(console), "the title")  # type: ignore[misc]
+    assert TITLE_BACK not in _raw(console)
+    if isinstance(comes_back, str):
+        console.type(comes_back)
+    else:
+        console.child.kill(comes_back)
+    wait_for(lambda: _raw(console).count(TITLE_BACK) == 1, "the title of before")
 
 
 def _raw(terminal: Terminal) -> bytes:

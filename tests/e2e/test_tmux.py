@@ -38,6 +38,20 @@ def console(window: Tmux, idle_service: Service) -> Terminal:
     return terminal
 
 
+def test_the_title_of_the_pane_counts_and_comes_back(window: Tmux, console: Terminal) -> None:
+    def title() -> str:
+        return window.tmux("display-message", "-p", "#{pane_title}").strip()
+
+    before = title()
+    window.type("\x1b[O")  # the pane has lost the focus
+    console.enter("one")
+    wait_for(lambda: title() == "Server (1)", "the title")
+    console.enter("two")
+    wait_for(lambda: title() == "Server (2)", "the title")
+    window.type("x")
+    wait_for(lambda: title() == before, "the title of before")
+
+
 def test_after_ctrl_z_fg_brings_the_line_and_new_messages(window: Tmux, console: Terminal) -> None:
     window.type("half a thou")
     window.line_is("Bob> half a thou")

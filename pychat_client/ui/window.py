@@ -1,0 +1,63 @@
+"""What the window of the terminal shows beside its text: a notification, and a title while messages are unread.
+
+Knows which sequences a terminal takes, also through tmux and screen. Knows no preferences and no session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pychat_client.text import printable
+
+_OSC_9 = ("iTerm.app", "WezTerm", "ghostty")
+"""Terminals (TERM_PROGRAM) that show a notification for OSC 9; kitty does so too, and says it in TERM. The others,
+rxvt-unicode, foot and those of VTE, take OSC 777. One that knows both would show two."""
+
+_SCREEN_MAX = 256
+"""Bytes that screen passes on in one sequence; it drops a longer one (its limit differs with the version)."""
+
+_SAVE_TITLE, _RESTORE_TITLE = "\x1b[22;2t", "\x1b[23;2t"
+
+
+def notification(words: str, dialect: str, environ: Mapping[str, str]) -> str:
+    """The sequence for a notification. dialect: "osc9" or "osc777"; "auto" for that of this terminal.
+
+    The title comes first, because some terminals take "9;4;" for a command, and a message could begin with 4.
+    """
+    if dialect == "auto":
+        kitty = environ.get("TERM", "").startswith("xterm-kitty")
+        dialect = "osc9" if kitty or environ.get("TERM_PROGRAM") in _OSC_9 else "osc777"
+    if dialect == "osc9":
+        return _passed_on(f"\x1b]9;pychat: {words}\a", environ)
+    return _passed_on(f"\x1b]777;notify;pychat;{words}\a", environ)
+
+
+def _passed_on(sequence: str, environ: Mapping[str, str]) -> str:
+    """`sequence`, wrapped so that tmux or screen passes it on to the terminal outside."""
+    if environ.get("TMUX"):
+        return f"\x1bPtmux;{sequence.replace(chr(0x1B), 2 * chr(0x1B))}\x1b\\"
+    if environ.get("STY"):
+        pieces = [sequence[at : at + _SCREEN_MAX // 4] for at in range(0, len(sequence), _SCREEN_MAX // 4)]
+        return "".join(f"\x1bP{piece}\x1b\\" for piece in pieces)
+    return sequence
+
+
+class WindowTitle:
+    """The title of the window: `HANDLE (2)` while two messages are unread, and the one of before afterwards."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        """write: sends an escape sequence to the terminal."""
+        self._write = write
+        self._unread = 0
+
+    def message(self, handle: str) -> None:
+        """A message that the user does not see has come."""
+        save = _SAVE_TITLE if not self._unread else ""
+        self._unread += 1
+        self._write(f"{save}\x1b]2;{printable(handle)} ({self._unread})\a")
+
+    def restore(self) -> None:
+        """The user is here again, or the program leaves the terminal."""
+        if self._unread:
+            self._unread = 0
+            self._write(_RESTORE_TITLE)
