@@ -87,6 +87,7 @@ class Driver:
             pause = Wait(self._rng.choice(PAUSES))
             self._do(pause, world)
             await asyncio.sleep(pause.seconds)
+            world.unread_is_what_the_journal_has()
 
     def _do(self, step: Step, world: World) -> None:
         self._done.append(step)

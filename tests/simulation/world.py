@@ -135,6 +135,19 @@ class World:
                 cable.daemon.connection.close()
             asyncio.get_running_loop().call_later(1.0, self._stopped)
 
+    def unread_is_what_the_journal_has(self) -> None:
+        """The count that the status tells is that of the messages in the file which no console has shown."""
+        switchboard = self.switchboard
+        if switchboard is None or self._journal is None or not switchboard.journal_works:
+            return
+        running = switchboard.conversation
+        found = self._journal._db.execute(
+            "SELECT count(*) FROM message JOIN conversation ON id = conversation WHERE role = 'peer' AND n > "
+            "CASE WHEN id = ? THEN ? ELSE operator_shown END",
+            (0, 0) if running is None else (running.id, running.shown[Role.OPERATOR]),
+        ).fetchone()[0]
+        assert switchboard.unread().count == found, "the status miscounts what is unread"
+
     def _stopped(self) -> None:
         for cable in self._cables:
             cable.daemon.die()
