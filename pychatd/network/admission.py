@@ -139,7 +139,7 @@ class Admission:
     def _make_room(self, network: str) -> bool:
         """Whether one more connection from `network` may come; evicts another one if there are too many.
 
-        The caller who has the seat is never evicted, and counts nowhere.
+        The caller who has the seat, talking or about to, is never evicted, and counts nowhere.
         """
         others = {one: one.standing for one in self._pending if not self._is_seated(one)}
         neighbours = {one: standing for one, standing in others.items() if one.network == network}
@@ -160,7 +160,10 @@ class Admission:
         return network_of(host_of(conversation.address))
 
     def _is_seated(self, pending: _Pending) -> bool:
-        return pending.session is not None and pending.session is self._switchboard.peer
+        return pending.session is not None and pending.session in (
+            self._switchboard.peer,
+            self._switchboard.caller,
+        )
 
     def _evict(self, standings: Mapping[_Pending, Standing]) -> bool:
         """Ends one of these connections; False if there is none."""
