@@ -79,6 +79,8 @@ def test_sighup_reloads_the_configuration(idle_service: Service) -> None:
     before = idle_service.connect()
     before.send("\\hello 1 Client1")
     assert before.line().startswith("\\hello 1 Alice ")
+    before.send("\\quit")
+    before.rest()
     pid = idle_service.pid()
     idle_service.configure("handle = 'Bob'\nturns = 'free'\n")
     idle_service.send(signal.SIGHUP)
