@@ -234,3 +234,4 @@ class Plan:
             step.do(world)
             if isinstance(step, Wait):
                 await asyncio.sleep(step.seconds)
+                world.unread_is_what_the_journal_has()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -72,6 +73,11 @@ class Desk:
     def written(self) -> str:
         """Everything that was written to the terminal."""
         return self._written.getvalue()
+
+    @property
+    def bells(self) -> int:
+        """How often the terminal's bell was rung. The titles of the window end with the same character."""
+        return re.sub(r"\x1b\]2;[^\a]*\a", "", self.written).count("\a")
 
     def toolbar(self) -> str:
         return "".join(words for _, words, *_ in self.prompt.toolbar())
