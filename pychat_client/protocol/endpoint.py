@@ -463,9 +463,12 @@ class Endpoint:
 
     def _on_busy(self, words: str) -> list[Event]:
         """The daemon reads nothing more here. What an earlier connection was given may have arrived, unless the
-        hello has settled that."""
+        hello has settled that. Without a token the next call is the first one again: it must not take the seat of
+        somebody who calls from the same host."""
         if self._phase is Phase.MET:
             self._outbox.nothing_more_arrives()
+        if self.session is None:
+            self._calls = 0
         self._advance(Trigger.REFUSE)
         return [RemoteError("busy", words)]
 

@@ -54,6 +54,10 @@ class Opening:
         """Whether the peer does not speak version 1: it has no token, and cannot come back."""
         return self.token_hash is None
 
+    def is_repeated_by(self, handle: str, address: str, call: int) -> bool:
+        """Whether call number `call` is a later one of the same program, which has no token yet."""
+        return 0 < self.call < call and (handle, address) == (self.handle, self.address)
+
 
 class MissedCall(NamedTuple):
     """A caller who has gone without a message."""

@@ -39,7 +39,7 @@ from pychatd.conversation.model import (
     hash_certificate,
     hash_token,
 )
-from pychatd.conversation.ports import RegisterPort
+from pychatd.conversation.ports import PeerPort, RegisterPort
 from pychatd.conversation.reading_price import STRANGER_READ, ReadingPrice
 from pychatd.conversation.repetition import Repetition
 from pychatd.conversation.switchboard import Switchboard
@@ -341,17 +341,14 @@ class PeerSession(EndpointSession):
     def _welcome(self, hello: wire.Hello, certificate_hash: bytes | None) -> None:
         """A new caller, or one that was cut off before its first message."""
         switchboard = self._switchboard
-        before = None if hello.session is None else switchboard.find_waiting(hello.session, certificate_hash)
+        before = switchboard.find_waiting(hello, self.address, certificate_hash)
         if before is not None and _is_older(hello, before.opening.call):
             self.close_displaced()
             return
-        if before is not None:
-            token = hello.session
-        elif not switchboard.seat_is_free():
+        if before is None and not switchboard.seat_is_free():
             self.reject_busy()
             return
-        else:
-            token = os.urandom(16).hex() if hello.version == wire.VERSION else None
+        token = _token_for(hello, before)
         self._state = PeerState.WAITING
         self._opening = self._opened(hello, token, certificate_hash)
         self._set_deadline(FIRST_MESSAGE_SECONDS, self._on_timeout)
@@ -519,6 +516,15 @@ class PeerSession(EndpointSession):
         if isinstance(error, UnseenError):
             return f"{error} {keeps}"
         return f"The other host cannot store messages now (is its disk full?). {keeps}"
+
+
+def _token_for(hello: wire.Hello, before: PeerPort | None) -> str | None:
+    """The token of a caller, which may have been given one at its call `before`; None for a classic one."""
+    if hello.version != wire.VERSION:
+        return None
+    if before is not None and hello.session is not None and before.opening.token_hash == hash_token(hello.session):
+        return hello.session
+    return os.urandom(16).hex()
 
 
 def _is_older(hello: wire.Hello, call: int) -> bool:

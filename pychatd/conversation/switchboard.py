@@ -158,12 +158,15 @@ class Switchboard:
             return self.conversation
         return self.journal.by_token(token)
 
-    def find_waiting(self, token: str, certificate_hash: bytes | None) -> PeerPort | None:
-        """The waiting caller that was given `token`, and has shown the same certificate."""
+    def find_waiting(self, hello: wire.Hello, address: str, certificate_hash: bytes | None) -> PeerPort | None:
+        """The waiting caller, if `hello` is of the same program: it has the same certificate, and the token that
+        this caller was given. A program that was cut off before the answer has no token, but calls once more."""
         caller = self.caller
-        if caller is None or caller.opening.token_hash != hash_token(token):
+        if caller is None or caller.opening.certificate_hash != certificate_hash:
             return None
-        return caller if caller.opening.certificate_hash == certificate_hash else None
+        known = hello.session is not None and caller.opening.token_hash == hash_token(hello.session)
+        again = caller.opening.is_repeated_by(hello.handle, address, hello.call or 0)
+        return caller if known or again else None
 
     def begin_call(self, caller: PeerPort) -> None:
         """`caller` has the seat, and may send the first message. If its program has called before, that message

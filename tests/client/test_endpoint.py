@@ -882,6 +882,20 @@ def test_messages_of_a_busy_call_are_not_sent() -> None:
     assert endpoint.take_back() == Leftovers(not_sent=("one",))
 
 
+def test_after_a_busy_the_next_call_is_the_first_one_again() -> None:
+    """Otherwise a program that waits would take the seat of another one on its host."""
+    endpoint = Endpoint("Bob")
+    for _ in range(2):
+        endpoint.greet()
+        assert endpoint.take_frames() == [wire.Hello(1, "Bob", call=1)]
+        told(endpoint, wire.Busy())
+        endpoint.connection_lost()
+    for call in (1, 2):
+        endpoint.greet()
+        assert endpoint.take_frames() == [wire.Hello(1, "Bob", call=call)]
+        endpoint.connection_lost()
+
+
 def test_what_is_said_behind_a_busy_leaves_nothing_open() -> None:
     endpoint = begin(PEER, Turns.FREE)
     endpoint.say("one")

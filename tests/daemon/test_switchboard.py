@@ -108,6 +108,57 @@ async def test_a_call_that_breaks_and_comes_again_is_one_call(service: InProcess
     assert "\\ack 1" in await again.news()
 
 
+@with_service()
+async def test_a_program_that_was_cut_off_before_the_answer_gets_its_seat(service: InProcessService) -> None:
+    console = await service.console()
+    first = await service.call("\\hello 1 Bob call=1")
+    await first.news()
+    again = await service.call("\\hello 1 Bob call=2")
+    token = (await hello_of(again)).session
+    assert (await first.rest())[-1].startswith("\\error displaced")
+    assert not any(line.startswith("\\missed") for line in await console.news())
+    last = await service.call(f"\\hello 1 Bob session={token} got=0 call=3")
+    assert (await hello_of(last)).session == token
+
+
+@with_service()
+async def test_a_program_whose_token_is_gone_gets_its_seat(service: InProcessService) -> None:
+    """A restart forgets the token of who has said nothing."""
+    _, token = await service.greeted()
+    await service.restart()
+    await (await service.call(f"\\hello 1 Bob session={token} got=0 call=2")).news()
+    again = await hello_of(await service.call(f"\\hello 1 Bob session={token} got=0 call=3"))
+    assert again.session not in (None, token)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("1 Bob call=1", "1 Ann call=2"),
+        ("1 Bob call=1", "1 Bob call=1"),
+        ("1 Bob call=2", "1 Bob call=1"),
+        ("1 Bob call=1", "1 Bob"),
+        ("1 Bob", "1 Bob call=2"),
+        ("1 Bob call=1\nBob> Hi!", "1 Bob call=2"),
+    ],
+)
+def test_nobody_else_takes_the_seat_of_who_thinks(tmp_path: Path, first: str, second: str) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        await (await service.call(f"\\hello {first}")).news()
+        assert (await (await service.call(f"\\hello {second}")).rest())[-1].startswith("\\busy")
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_the_same_handle_from_another_host_does_not_take_the_seat(service: InProcessService) -> None:
+    await (await service.call("\\hello 1 Bob call=1")).news()
+    other = await service.connect(PeerSession(service.switchboard, "192.0.2.9", Anybody(), secure=True))
+    await other.say("\\hello 1 Bob call=2")
+    assert (await other.rest())[-1].startswith("\\busy")
+
+
 @with_service(grace=0.0)
 async def test_a_peer_that_is_back_goes_before_a_new_caller(service: InProcessService) -> None:
     console = await service.console()

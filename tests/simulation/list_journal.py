@@ -37,12 +37,19 @@ class ListJournal:
             self._stored(conversation.id).end(reason, now, by)
         conversation.end(reason, now, by)
 
+    def save_away(self, words: str) -> None:
+        assert not words
+
     def save_shown(self, conversation: Conversation) -> None:
         if conversation.id:
             shown = self._stored(conversation.id).shown
             shown.update({role: max(shown[role], conversation.shown[role]) for role in Role})
 
     # -------------------------------------------------------------- reading
+
+    def away(self) -> str:
+        """No operator here leaves words for callers."""
+        return ""
 
     def running(self) -> Conversation | None:
         return next((_copy(c) for c in reversed(self._conversations) if c.ended is None), None)

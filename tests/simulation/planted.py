@@ -144,11 +144,11 @@ FAULTS = [
         seed=52,
     ),
     Fault(
-        "also where it was cut before the first message",
-        SWITCHBOARD + "find_waiting",
-        "return caller",
-        "return None",
-        seed=186,
+        "a word for a conversation that is over begins no other one",
+        SWITCHBOARD + "_conversation_for",
+        "if caller is not self.caller:",
+        "if caller is self.caller and False:",
+        seed=212,
     ),
     # ---------------------------------------------------------------- nothing is lost
     Fault(
@@ -235,7 +235,7 @@ FAULTS = [
     Fault(
         "the caller sees that the operator has gone",
         SWITCHBOARD + "detach",
-        "self._notify_callers(wire.Away())",
+        "self._notify_callers(self.away)",
         "pass",
         seed=12,
     ),

@@ -75,6 +75,9 @@ class NoLoop:
     def time(self) -> float:
         return 0.0
 
+    def call_soon(self, *_: object) -> Timer:
+        return Timer()
+
     def call_later(self, *_: object) -> Timer:
         return Timer()
 
