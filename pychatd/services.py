@@ -77,12 +77,16 @@ def running(port: int | None, runtime: Path | None) -> list[Place]:
     return found
 
 
-def is_awake(place: Place) -> bool:
-    """Whether a daemon runs there, as far as its files tell: to connect would start one that sleeps."""
+def awake_since(place: Place) -> int | None:
+    """A number that is another one for each start of the daemon there; None while none runs, as far as its files
+    tell: to connect would start one that sleeps."""
     try:
-        return place.pidfile.exists() or place.awake.exists()
+        times = [file.stat().st_mtime_ns for file in (place.pidfile, place.awake) if file.exists()]
     except PermissionError:  # the attempt to connect tells what to do
-        return True
+        return 0
+    except FileNotFoundError:  # it has just been removed
+        return None
+    return max(times, default=None)
 
 
 def only_one(found: list[Place], note: Callable[[Place], str] = lambda place: "") -> Place:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pychat_client.errors import ExitStatus, PermissionDeniedError, ProtocolError, TransportError
@@ -79,11 +80,18 @@ class _Watched:
         self._session: int | None = None
         self._got = 0
         self._at: wire.Timestamp | None = None
+        self._missed_until: datetime | None = None  # the last missed call that was told
+        self._stopping = False  # the daemon has said that it stops
 
     async def run(self) -> None:
+        """A daemon that has said that it stops is left alone: to connect again would wake it."""
+        stopped: int | None = None
         while True:
-            if services.is_awake(self._place):
+            since = services.awake_since(self._place)
+            if since is not None and since != stopped:
+                self._stopping = False
                 await self._connect()
+                stopped = since if self._stopping else None
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _connect(self) -> None:
@@ -132,16 +140,22 @@ class _Watched:
             case wire.Calling():
                 self._output.calling(frame)
             case wire.Missed():
-                self._output.missed(frame)
+                self._missed(frame, at)
             case wire.Ring():
                 self._output.ring()
             case wire.Here():
                 self._output.attended()
             case wire.Away():
                 self._output.unattended()
-            case wire.Notice(words):
+            case wire.Error("stopping"):
+                self._stopping = True
+            case wire.Notice(words) | wire.Error(_, words):
                 self._output.notice(words)
-            case wire.Error(code, words) if code != "stopping":
-                self._output.notice(words)
-            case _:
-                pass
+
+    def _missed(self, call: wire.Missed, at: wire.Timestamp | None) -> None:
+        """The daemon repeats the missed calls to each new connection, until a console has them."""
+        now = datetime.now(UTC)
+        time = now if at is None else at.time
+        if at is None or self._missed_until is None or time > self._missed_until:
+            self._missed_until = time
+            self._output.missed(call, at)

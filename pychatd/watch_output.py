@@ -15,6 +15,7 @@ from typing import Any
 from pychat_client.config.preferences import Preferences
 from pychat_client.errors import ExitStatus
 from pychat_client.protocol import wire
+from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Role
 from pychat_client.session.transcript import local
 from pychat_client.text import printable, printable_lines, quoted
@@ -79,9 +80,14 @@ class ServiceOutput:
         self._emit("calling", words, handle=caller.handle, address=caller.address)
         self._alert(f"{printable(caller.handle)} is calling", "calling")
 
-    def missed(self, call: wire.Missed) -> None:
+    def missed(self, call: wire.Missed, at: wire.Timestamp | None) -> None:
+        """at: this was before the watcher came, so that its user does not know of the call yet."""
         words = f"missed call of {printable(call.handle)} from {printable(call.address)}"
-        self._emit("missed", words, handle=call.handle, address=call.address)
+        before = "" if at is None else f"{local(at.time)} "
+        time = {} if at is None else {"time": timestamp(at.time)}
+        self._emit("missed", f"{before}{words}", handle=call.handle, address=call.address, **time)
+        if at is not None:
+            self._alert(words, "missed")
 
     def conversation(self, peer: wire.Peer) -> None:
         self._peer = peer.handle

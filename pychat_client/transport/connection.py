@@ -204,6 +204,10 @@ class Connection(asyncio.BufferedProtocol):
         """From now on `codec` reads and writes on this connection."""
         self.codec = codec
 
+    def use_pace(self, pace: Pace) -> None:
+        """From now on `pace` says how fast this connection is read."""
+        self._pace = pace
+
     def start_keepalive(self) -> None:
         """From now on we ping after silence, and end the connection without an answer: for programs that
         know pings."""

@@ -123,8 +123,10 @@ class Switchboard:
         return self.peer is None and asyncio.get_running_loop().time() >= self._seat_kept_until
 
     def watch(self, watcher: WatcherPort) -> None:
-        """From now on `watcher` is told what happens; first, who calls now and what is unread."""
+        """From now on `watcher` is told what happens; first, who has called, who calls now, and what is unread."""
         self.watchers.add(watcher)
+        for call in self.missed:
+            watcher.tell([wire.Timestamp(call.time), wire.Missed(call.handle, call.address)])
         if self.caller is not None:
             watcher.tell([_calling(self.caller)])
         if self.operator is not None:

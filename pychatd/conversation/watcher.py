@@ -1,20 +1,31 @@
 """One connection of a watcher (`pychatd-console --watch`): sees who calls, and what nobody is there to read.
 
 Owns the connection, and the place in the journal up to which it has been told. It takes no seat and acks nothing.
-What it has missed it gets from the journal, so it needs no queue. One that does not read is dropped.
+What it has missed it gets from the journal, in small pieces, so it needs no queue and holds up no talk. One that
+does not read is dropped, and one that sends much is read slowly.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.model import TEXT_REMOVED, Conversation, JournalError
+from pychatd.conversation.reading_price import STRANGER_READ, ReadingPrice
 from pychatd.conversation.switchboard import Switchboard
+
+PIECE = 50
+"""Messages or ends that are sent at once: about half a millisecond, in which nobody else is served."""
+
+PAUSE = 0.005
+"""Seconds between two pieces, for each watcher: all of them together take about a tenth of a processor."""
+
+SHARES = 16
+"""Watchers among whom the price of reading is divided: there are no more connections at the console's socket."""
 
 READ_SECONDS = 30.0
 """How long a watcher may read nothing while something waits for it: its program is on this host."""
@@ -29,7 +40,9 @@ class Watcher:
         self._connection = connection
         self._number, self._told = question.session or 0, question.got or 0  # a conversation, its peer's messages
         self._headed = 0  # the conversation whose heading this connection has got
-        self._deadline: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # until the next piece, or the end
+        self._price = ReadingPrice()
+        connection.use_pace(self)
         switchboard.watch(self)
 
     # -------------------------------------------------------------- from the connection
@@ -41,12 +54,20 @@ class Watcher:
         connection.close([wire.Error(error.code, str(error))])
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        self._cancel_deadline()
+        self._wait(None)
         self._switchboard.unwatch(self)
 
     def resume_writing(self, connection: Connection) -> None:
-        self._cancel_deadline()
-        self.send_unread()
+        self._send_piece()
+
+    # -------------------------------------------------------------- from the connection (connection.Pace)
+
+    @property
+    def read_max(self) -> int:
+        return STRANGER_READ
+
+    def pause_after(self, data: bytes) -> float:
+        return self._price.of_stranger(data, 0, SHARES, asyncio.get_running_loop().time())
 
     # -------------------------------------------------------------- from the switchboard (ports.WatcherPort)
 
@@ -59,30 +80,37 @@ class Watcher:
 
     def send_unread(self) -> None:
         """Sends the peer's messages that no console has shown, as far as the watcher reads."""
-        try:
-            while self._connection.writable and self._switchboard.operator is None and self._send_batch():
-                pass
-        except JournalError as error:
-            self._switchboard.journal_failed(error)
-            self._connection.close([wire.Error("journal", str(error))])
-        if not self._connection.writable and self._deadline is None:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(READ_SECONDS, self._connection.abort, CloseReason.SLOW_READER)
+        if self._timer is None and self._connection.writable:
+            self._send_piece()
 
     def close(self, frames: Sequence[wire.Frame]) -> None:
         self._connection.close(frames)
 
     # -------------------------------------------------------------- inside
 
-    def _send_batch(self) -> bool:
-        """Sends the next messages, or the end of their conversation. Returns False if there is nothing more."""
+    def _send_piece(self) -> None:
+        self._wait(None)
+        sent = 0
+        try:
+            while sent < PIECE and self._switchboard.operator is None and (more := self._send_some()):
+                sent += more
+        except JournalError as error:
+            self._switchboard.journal_failed(error)
+            self._connection.close([wire.Error("journal", str(error))])
+        if not self._connection.writable:
+            self._wait(READ_SECONDS, lambda: self._connection.abort(CloseReason.SLOW_READER))
+        elif sent >= PIECE:
+            self._wait(PAUSE * len(self._switchboard.watchers), self._send_piece)
+
+    def _send_some(self) -> int:
+        """Sends the next messages of a conversation, or its end. Returns how many of these there were."""
         conversation = self._switchboard.next_unseen(self._number - 1)
         if conversation is None:
-            return False
+            return 0
         if conversation.id != self._number:
             self._number, self._told = conversation.id, 0
         self._told = max(self._told, conversation.shown[Role.OPERATOR])
-        entries = self._switchboard.journal.entries(conversation.id, self._told, Role.PEER)
+        entries = self._switchboard.journal.entries(conversation.id, self._told, Role.PEER, limit=PIECE)
         frames = self._heading(conversation) if entries or conversation.ended is not None else []
         for entry in entries:
             self._told = entry.n
@@ -91,7 +119,7 @@ class Watcher:
             frames += [wire.Timestamp(conversation.ended), wire.Quit(conversation.reason)]
             self._number, self._told = self._number + 1, 0
         self._connection.send(frames)
-        return bool(frames)
+        return len(entries) or bool(frames)
 
     def _heading(self, conversation: Conversation) -> list[wire.Frame]:
         if self._headed == conversation.id:
@@ -99,7 +127,10 @@ class Watcher:
         self._headed = conversation.id
         return [conversation.heading(self._told, conversation.turn_state.operator)]
 
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _wait(self, seconds: float | None, action: Callable[[], None] = lambda: None) -> None:
+        """Does `action` later, in place of what was to be done; None: nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, action)

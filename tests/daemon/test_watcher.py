@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from pychat_client.protocol.turns import Turns
+from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation import watcher
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -75,6 +76,40 @@ async def test_a_watcher_that_comes_back_misses_nothing_and_hears_nothing_twice(
     assert _said(await (await _watch(service, " session=1 got=2")).news()) == ["Bob> three", "\\quit", "Ann> four"]
     assert _said(await (await _watch(service, " session=2 got=1")).news()) == []
     assert len(_said(await (await _watch(service)).news())) == 5
+
+
+@with_service()
+async def test_a_watcher_hears_of_the_calls_that_it_has_missed(service: InProcessService) -> None:
+    caller, _ = await service.greeted()
+    await service.lose(caller)
+    at, missed = await (await _watch(service)).news()
+    assert at.startswith("\\at ")
+    assert missed == f"\\missed Bob address={ADDRESS}"
+    console = await service.console()
+    await console.news()
+    assert not any(line.startswith("\\missed") for line in await (await _watch(service)).news())
+
+
+@with_service(turns=Turns.FREE, rate=0)
+async def test_what_is_unread_goes_out_in_pieces_and_all_of_it(service: InProcessService) -> None:
+    texts = [str(number) for number in range(3 * watcher.PIECE + 1)]
+    service.fill(Role.PEER, texts)
+    await service.restart()
+    watching = await _watch(service)
+    told = [await watching.hear() for _ in range(2 * len(texts) + 3)]
+    assert _said(told) == ["Bob> Hi", *(f"Bob> {text}" for text in texts)]
+    assert await watching.news() == []
+
+
+@with_service()
+async def test_a_watcher_that_floods_is_read_slowly(service: InProcessService) -> None:
+    watching = await _watch(service)
+    begin = time.monotonic()
+    for count in (300, 1):
+        await watching.say(*count * ["\\ping"])
+        for _ in range(count):
+            assert await watching.hear() == "\\pong"
+    assert time.monotonic() - begin > 0.1
 
 
 @with_service()
