@@ -35,7 +35,8 @@ class Place:
     @property
     def awake(self) -> Path:
         """Stands for the pidfile where systemd runs the daemon: pychatd@.service makes and removes it."""
-        return self.directory / "awake"
+        base = self.directory.parent
+        return base.with_name(f"{base.name}-awake") / self.directory.name
 
 
 def places(port: int | None, runtime: Path | None) -> list[Place]:
@@ -81,7 +82,7 @@ def awake_since(place: Place) -> int | None:
     """A number that is another one for each start of the daemon there; None while none runs, as far as its files
     tell: to connect would start one that sleeps."""
     try:
-        times = [file.stat().st_mtime_ns for file in (place.pidfile, place.awake) if file.exists()]
+        times = [file.lstat().st_mtime_ns for file in (place.pidfile, place.awake) if os.path.lexists(file)]
     except PermissionError:  # the attempt to connect tells what to do
         return 0
     except FileNotFoundError:  # it has just been removed

@@ -125,11 +125,12 @@ def test_an_attached_console_keeps_it_running(manager: Manager) -> None:
 
 
 def test_a_watcher_keeps_no_daemon_awake_starts_none_and_misses_nothing(manager: Manager) -> None:
-    """The unit makes and removes the file `awake`; here the test does."""
-    service, awake = manager.service, manager.service.place / "awake"
+    """systemd makes and removes the directory that tells that the daemon runs; here the test does."""
+    service = manager.service
+    awake = service.runtime.with_name(f"{service.runtime.name}-awake") / str(service.port)
     watching = service.ready_watcher()
     process = manager.start("--exit-idle", IDLE)
-    awake.touch()
+    awake.mkdir(parents=True)
     watching.says("watched")
     assert process.wait(PATIENCE) == 0  # and the file is still there: systemd takes its time
     watching.says("asleep until the next call")

@@ -22,7 +22,7 @@ from tests.support.programs import Piped
 from tests.support.waiting import PATIENCE, wait_for
 
 PACKAGES = (
-    "systemd,systemd-sysv,dbus,libnss-systemd,procps,util-linux,"
+    "systemd,systemd-sysv,libpam-systemd,dbus,libnss-systemd,procps,util-linux,"
     "python3,python3-venv,python3-setuptools,python3-wheel,"
     "python3-cryptography,python3-prompt-toolkit,python3-daemon"
 )
