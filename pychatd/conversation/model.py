@@ -54,9 +54,9 @@ class Opening:
         """Whether the peer does not speak version 1: it has no token, and cannot come back."""
         return self.token_hash is None
 
-    def is_repeated_by(self, handle: str, address: str, call: int) -> bool:
-        """Whether call number `call` is a later one of the same program, which has no token yet."""
-        return 0 < self.call < call and (handle, address) == (self.handle, self.address)
+    def is_repeated_by(self, handle: str, call: int) -> bool:
+        """Whether call number `call` from the same host is a later one of the same program, with no token yet."""
+        return 0 < self.call < call and handle == self.handle
 
 
 class MissedCall(NamedTuple):

@@ -21,7 +21,7 @@ from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
 from pychat_client.text import printable
 from pychat_client.transport.connection import WriteBatch
-from pychatd.caller_events import Event, note
+from pychatd.caller_events import Event, host_of, note
 from pychatd.conversation.blocklist import Blocklist
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.journal_health import JournalHealth
@@ -167,8 +167,9 @@ class Switchboard:
         if caller is None or caller.opening.certificate_hash != certificate_hash:
             return None
         known = hello.session is not None and caller.opening.token_hash == hash_token(hello.session)
-        again = caller.opening.is_repeated_by(hello.handle, address, hello.call or 0)
-        return caller if known or again else None
+        again = caller.opening.is_repeated_by(hello.handle, hello.call or 0)
+        same_host = host_of(caller.address) == host_of(address)
+        return caller if known or (again and same_host) else None
 
     def begin_call(self, caller: PeerPort) -> None:
         """`caller` has the seat, and may send the first message. If its program has called before, that message

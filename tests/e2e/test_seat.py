@@ -43,6 +43,26 @@ def test_a_caller_who_leaves_without_a_word_is_a_missed_call(service: Service) -
     console.sees("no caller yet")
 
 
+def test_a_program_that_was_cut_off_before_the_answer_finds_its_seat(service: Service) -> None:
+    """Its first connection is dead, and the daemon does not know it yet."""
+    first, again = service.connect(), service.connect()
+    first.send("\\hello 1 Slow call=1")
+    first.reads("\\away")
+    again.send("\\hello 1 Slow call=2")
+    assert "session=" in again.reads("\\hello", "\\busy")
+    first.reads("\\error displaced")
+
+
+def test_a_program_that_waits_takes_nobodys_seat(service: Service) -> None:
+    thinking = service.connect()
+    thinking.send("\\hello 1 Slow call=1")
+    thinking.reads("\\hello")
+    waiting = service.client("Slow", "--wait")
+    waiting.sees("calling again (2)")
+    thinking.send("Slow> First!")
+    thinking.reads("\\ack")
+
+
 def test_two_hellos_at_once_make_one_peer(service: Service) -> None:
     one, two = service.connect(), service.connect()
     one.send("\\hello 1 One", "One> mine")
