@@ -38,6 +38,7 @@ class CallOptions:
     new: bool = False  # end the conversation that is open with this service, and begin another one
     take_over: bool = False  # take the conversation from another window
     repeat: int = REPEATED  # messages that are shown again when the conversation goes on
+    quiet: bool = False  # send no signs of typing and no read marks
 
     @property
     def title(self) -> str:
@@ -78,6 +79,7 @@ def resolve(args: argparse.Namespace, contact: Contact, preferences: Preferences
         new=args.new,
         take_over=args.take_over,
         repeat=REPEATED if args.repeat is None else args.repeat,
+        quiet=not preferences.signs,
     )
 
 

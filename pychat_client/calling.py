@@ -189,6 +189,7 @@ class Talk:
             saved=None if file is None else file.kept.endpoint,
             repeat=options.repeat if repeat is None else repeat,
             credentials=Credentials() if self._trust is None else own_credentials(options.invitation),
+            quiet=options.quiet,
         )
         return Session(
             endpoint,

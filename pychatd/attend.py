@@ -45,6 +45,7 @@ def attend(
             handle_is_default=handle is None,
             take_over=take_over,
             saved=None if file is None else file.kept.endpoint,
+            quiet=not preferences.signs,
         )
         session = Session(
             endpoint,

@@ -48,6 +48,7 @@ class Preferences:
     notify: Literal["off", "auto", "osc9", "osc777"] = "off"
     hook: tuple[str, ...] = ()  # a program and its arguments, started for an alert; never through a shell
     history: bool = True
+    signs: bool = True  # others see that the user types, and what they have read
     contacts: Mapping[str, Contact] = field(default_factory=dict)
 
 
@@ -84,7 +85,7 @@ def _contact(document: config_file.Document, name: str, table: Any) -> Contact:
 # ------------------------------------------------------------------ the keys
 
 
-def _history(value: Any) -> bool:
+def _yes_or_no(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("use true or false.")
     return value
@@ -142,7 +143,8 @@ _KEYS: config_file.Keys = {
     "bell": config_file.choice("off", "unfocused", "all"),
     "notify": _notify,
     "hook": _hook,
-    "history": _history,
+    "history": _yes_or_no,
+    "signs": _yes_or_no,
     "contacts": _contacts,
 }
 

@@ -41,11 +41,13 @@ class ConsoleEndpoint(Endpoint):
         handle_is_default: bool = False,
         take_over: bool = False,
         saved: SavedEndpoint | None = None,
+        quiet: bool = False,
     ) -> None:
         """console: the id by which the daemon knows the messages of this program; handle_is_default: a handle
         that the daemon is configured with goes before this one; take_over: take the place of the console that is
-        attached; saved: goes on where an earlier program was."""
-        super().__init__(handle, saved=saved)
+        attached; saved: goes on where an earlier program was; quiet: this user sends no signs of typing and no
+        read marks."""
+        super().__init__(handle, saved=saved, quiet=quiet)
         self.handle_is_default = handle_is_default and saved is None
         self.take_over = take_over
         self._console = console
@@ -109,6 +111,7 @@ class ConsoleEndpoint(Endpoint):
             console=self._console,
             suggested=self.handle_is_default,
             take=self.take_over,
+            quiet=self.quiet,
         )
 
     def receive(self, frame: wire.Frame) -> list[Event]:
@@ -163,7 +166,8 @@ class ConsoleEndpoint(Endpoint):
         if not self._is_repeated(peer.after):
             self._told = None
         self._frames.append(wire.Ack(self.received_count))  # what follows is for this conversation
-        return [*lost, Connected(peer.handle, resumed, peer), *([] if self._is_replaying else self._resend())]
+        known = [Connected(peer.handle, resumed, peer), *self._on_quiet(peer.quiet)]
+        return [*lost, *known, *([] if self._is_replaying else self._resend())]
 
     def _start_another(self, peer: wire.Peer) -> list[Event]:
         """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""

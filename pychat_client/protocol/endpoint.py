@@ -35,6 +35,7 @@ from pychat_client.protocol.events import (
     Presence,
     RemoteError,
     Renamed,
+    SignsOff,
     WentBack,
 )
 from pychat_client.protocol.outbox import HELD_MAX, Outbox
@@ -67,11 +68,14 @@ class Endpoint:
         saved: SavedEndpoint | None = None,
         repeat: int = REPEATED,
         credentials: Credentials | None = None,
+        quiet: bool = False,
     ) -> None:
         """classic: the other program is a classic one, which confirms nothing and resumes nothing;
         max_text_bytes: the bytes of a text that it takes, None for any number; saved: goes on where an earlier
-        program was; repeat: how many messages it then shows again; credentials: what the daemon can ask for."""
+        program was; repeat: how many messages it then shows again; credentials: what the daemon can ask for;
+        quiet: this user sends no signs of typing and no read marks."""
         self.handle = handle
+        self.quiet = quiet
         self.credentials = Credentials() if credentials is None else credentials
         self.invited_as: str | None = None  # the name under which the daemon knows this user since an invitation
         self.classic = classic
@@ -94,6 +98,7 @@ class Endpoint:
         self.session: str | int | None = None  # a peer's token, or the number of a console's conversation
         self.other_handle = ""
         self.other_present = True
+        self.other_quiet = False  # the other user sends no signs of typing and no read marks
         self.away_words = ""  # what the other user tells callers while away
         self.received_count = received
         self._outbox = Outbox(stored)
@@ -182,7 +187,7 @@ class Endpoint:
     @property
     def unread_count(self) -> int:
         """Own messages that are stored, and that the other user has not seen as far as this end knows."""
-        return 0 if self.classic else self.stored_count - self.read_count
+        return 0 if self.classic or self.other_quiet else self.stored_count - self.read_count
 
     def _turn_state(self) -> TurnState:
         return TurnState(self.turns, peer=self.sent_count, operator=self.received_count)
@@ -285,6 +290,7 @@ class Endpoint:
             proof=self.credentials.proof,
             invite=self.credentials.invite,
             certificate=self.credentials.certificate,
+            quiet=self.quiet,
         )
 
     def _session_to_resume(self) -> str | None:
@@ -391,7 +397,10 @@ class Endpoint:
         if not resumed:  # the frames behind a resuming hello tell who is at the console now
             self.other_handle = hello.handle
         self._confirm(hello.got or 0)
-        events = [*self._later([Connected(self.other_handle, resumed)]), *self._resend()]
+        known: list[Event] = [Connected(self.other_handle, resumed)]
+        if hello.quiet:  # otherwise the operator may only be away
+            known += self._on_quiet(True)
+        events = [*self._later(known), *self._resend()]
         return events if self._is_repeated(hello.after) else [*events, *self._on_ready()]
 
     def _is_repeated(self, after: int | None) -> bool:
@@ -456,10 +465,15 @@ class Endpoint:
         renamed: list[Event] = []
         if isinstance(frame, wire.Here):
             renamed = self._update_other_handle(frame.handle or self.other_handle)
-        if was_present is self.other_present:
-            return renamed
-        # After an absence it can be another person, so that is not a new handle of the same one.
-        return [Presence(self.other_present, self.away_words)]
+        if was_present is not self.other_present:
+            # After an absence it can be another person, so that is not a new handle of the same one.
+            renamed = [Presence(self.other_present, self.away_words)]
+        return [*renamed, *(self._on_quiet(frame.quiet) if isinstance(frame, wire.Here) else [])]
+
+    def _on_quiet(self, quiet: bool) -> list[Event]:
+        """Whether the other user sends signs. The user is told once that there are none."""
+        told, self.other_quiet = self.other_quiet, quiet
+        return [SignsOff(self.other_handle)] if quiet and not told else []
 
     def _on_busy(self, words: str) -> list[Event]:
         """The daemon reads nothing more here. What an earlier connection was given may have arrived, unless the

@@ -116,6 +116,13 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
+class SignsOff:
+    """The other user sends no signs of typing and no read marks."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
 class Renamed:
     """The other user has another handle now."""
 
@@ -148,6 +155,7 @@ Event = (
     | Calling
     | MissedCall
     | Presence
+    | SignsOff
     | Renamed
     | RemoteError
     | Notice

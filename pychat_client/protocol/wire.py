@@ -62,6 +62,7 @@ class Hello:
     proof (peer only): the fingerprint of the certificate that this end can prove in TLS, when the daemon asks
     invite, certificate (peer only): the secret of an invitation, and the certificate (base64) to keep for it
     invited (daemon to peer): the name under which the daemon has kept its certificate since an invitation
+    quiet: its user sends no signs of typing and no read marks; from the daemon, the operator does not
     """
 
     version: int
@@ -81,6 +82,7 @@ class Hello:
     invite: str | None = None
     certificate: str | None = None
     invited: str | None = None
+    quiet: bool = False
 
     KEYS: ClassVar[grammar.Keys] = {
         "session": grammar.session,
@@ -98,6 +100,7 @@ class Hello:
         "invite": str,
         "certificate": str,
         "invited": str,
+        "quiet": grammar.flag,
     }
 
     def __str__(self) -> str:
@@ -134,6 +137,7 @@ class Peer:
     plain: it calls without TLS
     name: whose certificate it has shown, where the service has an allowlist
     after: the daemon repeats what the console has already, but for the first so many messages of both sides
+    quiet: its user sends no signs of typing and no read marks
     """
 
     handle: str
@@ -149,6 +153,7 @@ class Peer:
     plain: bool = False
     name: str | None = None
     after: int | None = None
+    quiet: bool = False
 
     KEYS: ClassVar[grammar.Keys] = {
         "session": grammar.number,
@@ -163,6 +168,7 @@ class Peer:
         "plain": grammar.flag,
         "name": str,
         "after": grammar.number,
+        "quiet": grammar.flag,
     }
 
     def __str__(self) -> str:
@@ -385,7 +391,7 @@ class Away:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """The other end has a screen attached; its user's handle is `handle`.
+    """The other end has a screen attached; its user's handle is `handle`. quiet: as in `Hello`.
 
     A console also learns where the peer calls from now, whether without TLS, and with whose certificate.
     """
@@ -394,8 +400,14 @@ class Here:
     address: str | None = None
     plain: bool = False
     name: str | None = None
+    quiet: bool = False
 
-    KEYS: ClassVar[grammar.Keys] = {"address": str, "plain": grammar.flag, "name": str}
+    KEYS: ClassVar[grammar.Keys] = {
+        "address": str,
+        "plain": grammar.flag,
+        "name": str,
+        "quiet": grammar.flag,
+    }
 
     def __str__(self) -> str:
         return f"\\here {self.handle}{grammar.write_keys(self)}".rstrip()

@@ -26,6 +26,7 @@ from pychat_client.protocol.events import (
     Notice,
     Presence,
     Renamed,
+    SignsOff,
     WentBack,
 )
 from pychat_client.protocol.turns import Role
@@ -74,6 +75,9 @@ class Narrator:
                 self._connected(caller, resumed=resumed)
             case Presence(here, words):
                 self._presence(words, here=here)
+            case SignsOff(handle):
+                who = printable(handle)
+                self._view.notice(f"{who} has turned signs off: you do not see whether {who} types or has read.")
             case Renamed(old, new):
                 self._record(f"{printable(old)} is now called {printable(new)}.", self._view.news)
             case Ended():

@@ -598,7 +598,9 @@ class Session:
         return self.endpoint.role is Role.PEER
 
     def _send_sign(self, sign: Sign) -> bool:
-        """Sends a sign if the other user is there to see it."""
+        """Sends a sign if the other user is there to see it, and this one lets others see it."""
+        if self.endpoint.quiet and isinstance(sign, wire.Typing):
+            return False
         there = self._supervisor.is_live and self.endpoint.is_open and self.endpoint.other_present
         return there and self._supervisor.send([sign])
 

@@ -313,7 +313,7 @@ def _delivery(status: Status) -> Fact:
     endpoint = status.endpoint
     read = min(endpoint.read_count, endpoint.sent_count)
     arrived = [] if status.unconfirmed else [f"{endpoint.stored_count} stored"]
-    arrived += [] if endpoint.classic and endpoint.other_handle else [f"{read} read"]
+    arrived += [] if _tells_nothing(status) else [f"{read} read"]
     arrived += [] if status.unconfirmed or status.connected else [_AS_FAR_AS_KNOWN]
     details = f" ({', '.join(arrived)})" if arrived else ""
     words = "" if status.between_callers else _delivery_words(status)
@@ -329,14 +329,19 @@ def _delivery(status: Status) -> Fact:
     )
 
 
+def _tells_nothing(status: Status) -> bool:
+    """Whether the other side never tells what its user has read."""
+    return bool(status.endpoint.classic and status.endpoint.other_handle) or status.endpoint.other_quiet
+
+
 def _delivery_words(status: Status) -> str:
     """What has become of this user's newest messages."""
     endpoint = status.endpoint
     if endpoint.outbox and not status.unconfirmed:
         since = "yet" if status.late is None else f"for {status.late:.0f} s"
         return f"{len(endpoint.outbox)} not confirmed {since}"
-    if endpoint.classic:
-        return "sent" if endpoint.sent_count else ""  # a classic program does not tell whether they are read
+    if endpoint.classic or endpoint.other_quiet:
+        return "sent" if endpoint.sent_count else ""  # nobody tells whether they are read
     if endpoint.read_count < endpoint.stored_count:
         return "not read yet" if status.connected else ""  # without a connection they may have been read
     return "read" if endpoint.stored_count else ""

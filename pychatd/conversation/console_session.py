@@ -64,6 +64,7 @@ class ConsoleSession(EndpointSession):
         super().__init__(switchboard, f"console of {user}")
         self.user = user
         self.console: str | None = None  # the id of its program
+        self.quiet = False  # its user sends no signs of typing and no read marks
         self._status = status
         self._obey = obey
         self._manage = manage
@@ -108,7 +109,8 @@ class ConsoleSession(EndpointSession):
         if peer is None:
             self.connection.send([wire.Away()])
         else:
-            here = wire.Here(conversation.handle, address=peer.address, plain=not peer.secure, name=peer.name)
+            quiet = conversation.quiet[Role.PEER]
+            here = wire.Here(conversation.handle, peer.address, not peer.secure, peer.name, quiet)
             self.connection.send([here])
 
     def tell_missed(self, call: MissedCall) -> None:
@@ -216,7 +218,7 @@ class ConsoleSession(EndpointSession):
 
     def _attach(self, hello: wire.Hello) -> None:
         switchboard = self._switchboard
-        self.console = hello.console
+        self.console, self.quiet = hello.console, hello.quiet
         switchboard.reload_from_journal()
         if switchboard.operator is not None and not hello.take:
             words = f"{switchboard.operator.user} is using the console. Use --take-over to take it over."
@@ -270,6 +272,7 @@ class ConsoleSession(EndpointSession):
     ) -> None:
         """From here on the console gets `conversation`, without the first messages of each side. again_after:
         these are repeated, too, from here on."""
+        self._switchboard.note_quiet(conversation, Role.OPERATOR, self.quiet)
         self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset, again_after)
         heading = replace(conversation.heading(peer_offset, operator_offset), after=again_after)
         running, peer = self._is_told_running(), self._switchboard.peer
@@ -277,8 +280,8 @@ class ConsoleSession(EndpointSession):
             max_bytes = self._switchboard.max_text_bytes()
             heading = replace(heading, room=max_bytes, plain=not peer.secure, name=peer.name)
         frames: list[wire.Frame] = [heading]
-        if conversation.shown[Role.PEER]:
-            frames.append(wire.Read(conversation.shown[Role.PEER]))
+        if count := conversation.read_mark(Role.PEER):
+            frames.append(wire.Read(count))
         if running and peer is None:
             frames.append(wire.Away())
         self.connection.send(frames)

@@ -94,6 +94,8 @@ CREATE INDEX conversation_shown ON conversation (ended)
 """
 _SCHEMA_4 = """
 CREATE TABLE away (words TEXT NOT NULL) STRICT; -- of the operator, for callers; no row: none
+ALTER TABLE conversation ADD COLUMN peer_quiet INTEGER NOT NULL DEFAULT 0; -- 1: its user sends no read marks
+ALTER TABLE conversation ADD COLUMN operator_quiet INTEGER NOT NULL DEFAULT 0;
 """
 _MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 """Script i changes a file of user_version i to i + 1."""
@@ -105,7 +107,7 @@ _PEER_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AN
 _OPERATOR_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'operator')"
 _COLUMNS = (
     "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate,"
-    f" ended_by, {_PEER_COUNT}, {_OPERATOR_COUNT}"
+    f" ended_by, {_PEER_COUNT}, {_OPERATOR_COUNT}, peer_quiet, operator_quiet"
 )
 _UNSEEN = "(ended IS NULL OR operator_shown < peer_count)"
 _SHOWN = "operator_shown >= peer_count AND peer_shown >= operator_count"
@@ -208,6 +210,15 @@ class Journal:
         if conversation.id:
             with self._transaction():
                 self._update_shown(conversation)
+
+    def save_quiet(self, conversation: Conversation) -> None:
+        """Stores who sends no read marks. Raises JournalError."""
+        quiet = conversation.quiet
+        with self._transaction():
+            self._db.execute(
+                "UPDATE conversation SET peer_quiet = ?, operator_quiet = ? WHERE id = ?",
+                (quiet[Role.PEER], quiet[Role.OPERATOR], conversation.id),
+            )
 
     def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
         """Removes the text of the first `count` messages of `role`, which the other side has seen: the next piece.
@@ -437,7 +448,7 @@ class Journal:
         if row is None:
             return None
         number, token, handle, address, turns, started, ended, reason, *rest = row
-        peer_shown, operator_shown, certificate, ended_by, peer_count, operator_count = rest
+        peer_shown, operator_shown, certificate, ended_by, peer_count, operator_count, *quiet = rest
         return Conversation(
             handle,
             address,
@@ -450,6 +461,7 @@ class Journal:
             reason=reason,
             certificate_hash=certificate,
             shown={Role.PEER: peer_shown, Role.OPERATOR: operator_shown},
+            quiet=dict(zip((Role.PEER, Role.OPERATOR), map(bool, quiet), strict=True)),
         )
 
     def _migrate(self) -> None:

@@ -39,7 +39,8 @@ class Opening:
     """What a caller's hello fixes for the conversation that its first message starts.
 
     token_hash: None for a classic peer; certificate_hash: None without a client certificate; call: the number
-    that the caller's program gives to this call, 0 if it does not count its calls.
+    that the caller's program gives to this call, 0 if it does not count its calls; quiet: its user sends no read
+    marks.
     """
 
     handle: str
@@ -48,6 +49,7 @@ class Opening:
     certificate_hash: bytes | None
     turns: Turns
     call: int = 0
+    quiet: bool = False
 
     @property
     def classic(self) -> bool:
@@ -129,6 +131,9 @@ class Conversation:
     shown: dict[Role, int] = field(default_factory=lambda: {Role.PEER: 0, Role.OPERATOR: 0})
     """How many of the other side's messages the user of each role has seen."""
 
+    quiet: dict[Role, bool] = field(default_factory=lambda: {Role.PEER: False, Role.OPERATOR: False})
+    """Whether the user of each role sends no read marks: the other side does not learn what they have seen."""
+
     call: int = 0
     """The number of the peer's newest call that this daemon has seen. An older call may still arrive."""
 
@@ -169,6 +174,10 @@ class Conversation:
             self.shown[role] = count
         return new
 
+    def read_mark(self, role: Role) -> int:
+        """How many messages the other side may know that the user of `role` has seen."""
+        return 0 if self.quiet[role] else self.shown[role]
+
     def mark_stored(self, number: int, turn_state: TurnState) -> None:
         """The journal has all messages that `turn_state` counts, as conversation `number`."""
         self.id, self.turn_state = number, turn_state
@@ -198,6 +207,7 @@ class Conversation:
             since=self.started,
             address=self.address,
             classic=self.classic,
+            quiet=self.quiet[Role.PEER],
         )
 
 

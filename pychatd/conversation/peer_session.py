@@ -195,6 +195,7 @@ class PeerSession(EndpointSession):
 
     def join(self, conversation: Conversation) -> None:
         self._conversation, self._state = conversation, PeerState.TALKING
+        self._switchboard.note_quiet(conversation, Role.PEER, self.opening.quiet)
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
         self._cancel_deadline()
@@ -365,6 +366,7 @@ class PeerSession(EndpointSession):
             certificate_hash,
             Turns.ALTERNATE if only_turns else self._switchboard.settings.turns,
             hello.call or 0,
+            hello.quiet,
         )
 
     def _resume(self, hello: wire.Hello, conversation: Conversation) -> None:
@@ -400,14 +402,15 @@ class PeerSession(EndpointSession):
                 turns=turns,
                 keep=switchboard.settings.keep,
                 invited=self._invited,
+                quiet=bool(switchboard.here and switchboard.here.quiet),
             )
         ]
-        if conversation is not None and conversation.shown[Role.OPERATOR]:
-            frames.append(wire.Read(conversation.shown[Role.OPERATOR]))
-        if switchboard.operator is None:
+        if conversation is not None and (count := conversation.read_mark(Role.OPERATOR)):
+            frames.append(wire.Read(count))
+        if not switchboard.here:
             frames.append(switchboard.away)
         elif conversation is not None:
-            frames.append(wire.Here(switchboard.handle))
+            frames.append(switchboard.here)
         self.connection.send(frames)
 
     # -------------------------------------------------------------- what it sends

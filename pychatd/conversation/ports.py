@@ -111,6 +111,10 @@ class ConsolePort(EndPort, Protocol):
         """The system's name for the user at the other end of the socket."""
 
     @property
+    def quiet(self) -> bool:
+        """Whether its user sends no signs of typing and no read marks."""
+
+    @property
     def console(self) -> str | None:
         """The id that the console's program has given itself."""
 

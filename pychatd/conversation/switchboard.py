@@ -129,8 +129,8 @@ class Switchboard:
             watcher.tell([wire.Timestamp(call.time), wire.Missed(call.handle, call.address)])
         if self.caller is not None:
             watcher.tell([_calling(self.caller)])
-        if self.operator is not None:
-            watcher.tell([wire.Here(self.handle)])
+        if self.here is not None:
+            watcher.tell([self.here])
         watcher.send_unread()
         self._changed()
 
@@ -343,8 +343,18 @@ class Switchboard:
         elif conversation.ended is not None:
             self.journal.save_shown(conversation)
         other: EndPort | None = self.operator if role is Role.PEER else self.peer
-        if other is not None and other.conversation is conversation:
+        if other is not None and other.conversation is conversation and not conversation.quiet[role]:
             other.send_read_mark(count)
+
+    def note_quiet(self, conversation: Conversation, role: Role, quiet: bool) -> None:
+        """Whether the user of `role` sends no read marks from now on."""
+        if conversation.quiet[role] is quiet:
+            return
+        conversation.quiet[role] = quiet
+        try:
+            self.journal.save_quiet(conversation)
+        except JournalError as error:
+            self.journal_failed(error)
 
     def forward_signal(self, sender: EndPort, signal: Sign) -> None:
         """Passes a signal on to the other end of the running conversation, if it is there. Signals are not
@@ -498,9 +508,15 @@ class Switchboard:
         log.info("console: %s attached", operator.user)
         if old is not None:
             old.close_taken_over(operator.user)
-        self._notify_callers(wire.Here(self.handle))
-        self._tell_watchers(wire.Here(self.handle))
+        here = wire.Here(handle, quiet=operator.quiet)
+        self._notify_callers(here)
+        self._tell_watchers(here)
         self._changed()
+
+    @property
+    def here(self) -> wire.Here | None:
+        """What callers are told while a console is attached; None while there is none."""
+        return None if self.operator is None else wire.Here(self.handle, quiet=self.operator.quiet)
 
     @property
     def away(self) -> wire.Away:

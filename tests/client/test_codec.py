@@ -71,6 +71,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         invite=st.none() | sessions,
         certificate=st.none() | st.binary(max_size=2500).map(lambda data: base64.b64encode(data).decode()),
         invited=st.none() | codes,
+        quiet=st.booleans(),
     ),
     wire.Peer: st.builds(
         wire.Peer,
@@ -83,6 +84,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         room=st.none() | counts,
         plain=st.booleans(),
         name=st.none() | codes,
+        quiet=st.booleans(),
     ),
     wire.Ack: st.builds(wire.Ack, counts),
     wire.Stored: st.builds(wire.Stored, counts),
@@ -107,6 +109,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         address=st.none() | addresses,
         plain=st.booleans(),
         name=st.none() | codes,
+        quiet=st.booleans(),
     ),
     wire.Ready: st.builds(wire.Ready),
     wire.Prove: st.builds(wire.Prove),

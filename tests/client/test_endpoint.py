@@ -23,6 +23,7 @@ from pychat_client.protocol.events import (
     Presence,
     RemoteError,
     Renamed,
+    SignsOff,
 )
 from pychat_client.protocol.outbox import HELD_MAX, OUTBOX_MAX
 from pychat_client.protocol.phase import Phase
@@ -1028,3 +1029,25 @@ def test_words_of_the_daemon_become_events() -> None:
         Presence(here=False),
         Presence(here=True),
     ]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_that_the_other_one_sends_no_signs_is_told_once(role: Role) -> None:
+    endpoint = begin(role)
+    here = wire.Here("", quiet=True)
+    assert told(endpoint, here) == [SignsOff(endpoint.other_handle)]
+    assert told(endpoint, wire.Away()) + told(endpoint, here) == [Presence(False), Presence(True)]
+    assert endpoint.unread_count == 0
+    assert told(endpoint, wire.Here("")) == []
+    assert told(endpoint, here) == [SignsOff(endpoint.other_handle)]
+
+
+def test_a_caller_learns_from_the_hello_that_the_operator_sends_no_signs() -> None:
+    endpoint = Endpoint("Client1", quiet=True)
+    endpoint.greet()
+    assert endpoint.take_frames() == [wire.Hello(1, "Client1", call=1, quiet=True)]
+    hello = wire.Hello(1, "alice", session="5f0c", quiet=True)
+    assert told(endpoint, hello) == [Connected("alice", False), SignsOff("alice")]
+    endpoint.connection_lost()
+    endpoint.greet()
+    assert SignsOff("alice") not in told(endpoint, hello)

@@ -130,6 +130,23 @@ def test_typing_is_shown_until_the_message_arrives(service: Service) -> None:
     wait_for(lambda: "typing" not in client.text(), "the sign is gone")
 
 
+def test_without_signs_the_other_side_sees_no_typing_and_no_read_marks(service: Service) -> None:
+    file = service.directory / "config/pychat/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("signs = false\n")  # of both: they run as one user
+    console, client = service.talk()
+    console.sees("Client1 has turned signs off")
+    client.sees("Server has turned signs off")
+    console.type("an answ")
+    console.line_is("Server> an answ")
+    console.enter("er")
+    client.sees("Server> an answer")
+    console.sees(" | sent")
+    client.enter("\\status")
+    client.sees("Sent: 1 (1 stored). Received: 1.")
+    assert "typing" not in client.text()
+
+
 def test_an_unsent_line_is_shown_at_the_end(service: Service) -> None:
     console, client = service.talk()
     client.type("half a thought")

@@ -40,6 +40,9 @@ class ListJournal:
     def save_away(self, words: str) -> None:
         assert not words
 
+    def save_quiet(self, conversation: Conversation) -> None:
+        self._stored(conversation.id).quiet = dict(conversation.quiet)
+
     def save_shown(self, conversation: Conversation) -> None:
         if conversation.id:
             shown = self._stored(conversation.id).shown
@@ -99,6 +102,7 @@ def _copy(conversation: Conversation, **changes: int) -> Conversation:
         conversation,
         turn_state=conversation.turn_state.copy(),
         shown=dict(conversation.shown),
+        quiet=dict(conversation.quiet),
         call=0,
         **changes,  # type: ignore[arg-type]
     )
