@@ -50,7 +50,7 @@ class Alerts:
         self._touched = clock()
         self._alerted = False  # since the user was last here
         self._bell_due = 0.0
-        self._title = WindowTitle(write)
+        self._title = WindowTitle(write, os.environ)
         self._hooks: list[subprocess.Popen[bytes]] = []
 
     @property

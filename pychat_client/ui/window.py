@@ -36,18 +36,26 @@ def _passed_on(sequence: str, environ: Mapping[str, str]) -> str:
     """`sequence`, wrapped so that tmux or screen passes it on to the terminal outside."""
     if environ.get("TMUX"):
         return f"\x1bPtmux;{sequence.replace(chr(0x1B), 2 * chr(0x1B))}\x1b\\"
-    if environ.get("STY"):
-        pieces = [sequence[at : at + _SCREEN_MAX // 4] for at in range(0, len(sequence), _SCREEN_MAX // 4)]
-        return "".join(f"\x1bP{piece}\x1b\\" for piece in pieces)
-    return sequence
+    return _through_screen(sequence, environ)
+
+
+def _through_screen(sequence: str, environ: Mapping[str, str]) -> str:
+    """`sequence`, in pieces that screen passes on, if that is where the program runs."""
+    if not environ.get("STY") or environ.get("TMUX"):
+        return sequence
+    pieces = [sequence[at : at + _SCREEN_MAX // 4] for at in range(0, len(sequence), _SCREEN_MAX // 4)]
+    return "".join(f"\x1bP{piece}\x1b\\" for piece in pieces)
 
 
 class WindowTitle:
-    """The title of the window: `HANDLE (2)` while two messages are unread, and the one of before afterwards."""
+    """The title of the window: `HANDLE (2)` while two messages are unread, and the one of before afterwards.
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    In tmux it is that of the pane. screen keeps no title of before: there it is that of the terminal outside."""
+
+    def __init__(self, write: Callable[[str], None], environ: Mapping[str, str]) -> None:
         """write: sends an escape sequence to the terminal."""
-        self._write = write
+        self._write_raw = write
+        self._environ = environ
         self._unread = 0
 
     def message(self, handle: str) -> None:
@@ -61,3 +69,6 @@ class WindowTitle:
         if self._unread:
             self._unread = 0
             self._write(_RESTORE_TITLE)
+
+    def _write(self, sequence: str) -> None:
+        self._write_raw(_through_screen(sequence, self._environ))

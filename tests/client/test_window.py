@@ -45,7 +45,7 @@ def test_screen_gets_it_in_pieces_that_it_passes_on(words: str) -> None:
 
 def test_the_title_counts_and_is_put_back_once() -> None:
     written: list[str] = []
-    title = WindowTitle(written.append)
+    title = WindowTitle(written.append, {})
     title.restore()
     assert written == []
     for handle in ("Bob", "\u202eBob"):
@@ -53,3 +53,11 @@ def test_the_title_counts_and_is_put_back_once() -> None:
     title.restore()
     title.restore()
     assert written == ["\x1b[22;2t\x1b]2;Bob (1)\a", "\x1b]2;<U+202E>Bob (2)\a", "\x1b[23;2t"]
+
+
+def test_in_screen_the_title_is_that_of_the_terminal_outside() -> None:
+    written: list[str] = []
+    title = WindowTitle(written.append, {"STY": "1.pts-0"})
+    title.message("Bob")
+    title.restore()
+    assert written == ["\x1bP\x1b[22;2t\x1b]2;Bob (1)\a\x1b\\", "\x1bP\x1b[23;2t\x1b\\"]
