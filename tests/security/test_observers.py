@@ -1,0 +1,102 @@
+"""Watchers that never read, flood, or ask for everything cost a talk nothing."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.security.siege import memory
+from tests.support.raw_ends import BlockingEnd
+from tests.support.service import Service
+from tests.support.waiting import PATIENCE
+
+KINDS = ("does not read", "floods", "asks for everything")
+EACH = 4
+UNREAD = 2000
+ROUND_TRIPS = 100
+USABLE = 1.0
+"""Seconds that a message and its confirmation may take in 99 of 100 cases, on any machine."""
+
+GROWTH = 20 * 1024
+"""KiB that the daemon may grow by: twelve connections with their buffers."""
+
+
+@contextmanager
+def _observed(service: Service, *kinds: str) -> Iterator[None]:
+    words = [sys.executable, "-m", "tests.security.observers", str(service.place / "console.sock"), *kinds]
+    with subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as observers:
+        assert observers.stdout is not None
+        assert observers.stdout.readline() == "ready\n"
+        try:
+            yield
+        finally:
+            observers.kill()
+
+
+class _Talk:
+    """A caller, whom a console answers or nobody reads."""
+
+    def __init__(self, service: Service) -> None:
+        self._peer = service.greeted()
+        self._said = 0
+        self._console: BlockingEnd | None = None
+
+    def attach(self, service: Service) -> None:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(PATIENCE)
+        sock.connect(str(service.place / "console.sock"))
+        self._console = BlockingEnd(sock)
+        self._console.send("\\hello 1 Server")
+        self._console.reads("\\ready")
+
+    def say(self, count: int) -> None:
+        """So many messages, which are stored when this returns."""
+        self._peer.send(*(f"Client1> word {self._said + n}" for n in range(1, count + 1)))
+        self._said += count
+        while self._peer.reads("\\ack") != f"\\ack {self._said}":
+            pass
+
+    def measure(self) -> list[float]:
+        times = []
+        for _ in range(ROUND_TRIPS):
+            begin = time.monotonic()
+            self.say(1)
+            if self._console is not None:
+                assert self._console.reads("Client1> ") == f"Client1> word {self._said}"
+                self._console.send(f"\\ack {self._said}")
+            times.append(time.monotonic() - begin)
+        return times
+
+
+def _told(name: str, times: list[float]) -> float:
+    hundredths = statistics.quantiles(times, n=100)
+    print(f"{name:32} p50 {hundredths[49] * 1000:7.2f} ms  p99 {hundredths[98] * 1000:7.2f} ms")
+    return hundredths[98]
+
+
+@pytest.mark.parametrize("attended", [True, False], ids=["console", "nobody"])
+def test_a_talk_endures_observers(idle_service: Service, attended: bool) -> None:
+    service = idle_service
+    service.start("--turns", "free", "--config", service.configure("rate = 0"))
+    talk = _Talk(service)
+    talk.say(UNREAD)
+    if attended:
+        talk.attach(service)
+    _told("calm", talk.measure())
+    before = memory(service.pid())
+    for kind in KINDS:
+        with _observed(service, *EACH * [kind]):
+            assert _told(f"{EACH} of: {kind}", talk.measure()) < USABLE
+    with _observed(service, *EACH * KINDS):
+        assert _told("all of these", talk.measure()) < USABLE
+    after = memory(service.pid())
+    print(f"memory {before} KiB before, {after} after")
+    assert after - before < GROWTH
