@@ -109,6 +109,13 @@ class XWindow(Emulator):
     def enter(self) -> None:
         self._press("Return")
 
+    def blur(self) -> None:
+        """No window has the focus."""
+        self._xdotool("windowfocus", "0")
+
+    def title(self) -> str:
+        return self._xdotool("getwindowname", self._window)
+
     def _press(self, *keys: str) -> None:
         self._xdotool("windowfocus", self._window)
         self._xdotool("key", *keys)
