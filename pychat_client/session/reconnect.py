@@ -76,14 +76,16 @@ class Listener(Protocol):
 class ConnectionSupervisor:
     """Makes the connections of one session, one after the other."""
 
-    def __init__(self, listener: Listener, *, wait: bool = False) -> None:
-        """wait: call until the other side answers and is free, also before there was ever a connection."""
+    def __init__(self, listener: Listener, *, wait: bool = False, returning: bool = False) -> None:
+        """wait: call until the other side answers and is free, also before there was ever a connection; returning:
+        an earlier program had one, so a connection that is lost before its first answer is as any other."""
         self._listener = listener
         self._wait = wait
+        self._returning = returning
         self._state = ConnectionState.DISCONNECTED
         self._connection: Connection | None = None
         self._attempts = 0
-        self._reached = False  # there was a live connection at some time
+        self._reached = False  # there was a live connection at some time, or a returning program had one
         self._last_code = ""  # why the other end turned us away last; empty since the last hello
         self._pause = PAUSE_FIRST
         self._patience: asyncio.Timeout | None = None  # of the pause between two calls, or of a call
@@ -208,12 +210,13 @@ class ConnectionSupervisor:
             self._down_since = asyncio.get_running_loop().time()
         self._connection = None
         self._attempts += 1
+        self._reached = self._reached or self._returning
         self._change(ConnectionState.DISCONNECTED)
         if connection.close_reason is CloseReason.NOT_LISTED:
             return Verdict.REFUSED
         if not resumable or not (self._reached or self._wait):
             return Verdict.GIVE_UP
-        return Verdict.RECONNECT if was_live else Verdict.RETRY
+        return Verdict.RECONNECT if self._reached and self._attempts == 1 else Verdict.RETRY
 
     def send(self, frames: Sequence[wire.Frame]) -> bool:
         """Sends `frames`. Returns whether there is a connection."""

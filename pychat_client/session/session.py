@@ -104,7 +104,7 @@ class Session:
         self._stays_open = False  # once this session is done
         self._given_back: deque[str] = deque(maxlen=HELD_MAX)  # texts that were not sent
         self._warned = False  # the user knows what the next Ctrl-C does
-        self._supervisor = ConnectionSupervisor(self, wait=wait)
+        self._supervisor = ConnectionSupervisor(self, wait=wait, returning=endpoint.session is not None)
         self._commands = Commands(self._table())
         self._caller: wire.Peer | None = None  # what the daemon tells of the caller, to a console
         self._stage = Stage.ENDING if endpoint.ended else Stage.RUNNING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 
@@ -34,6 +35,8 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and "[Errno" in str(error):  # several addresses failed: the first stands for all
         number = str(error).split("[Errno ", 1)[1].split("]", 1)[0]
         return os.strerror(int(number)).lower()
+    if isinstance(error, ConnectionResetError):  # asyncio's own, without a number and without words
+        return os.strerror(errno.ECONNRESET).lower()
     return str(error) or type(error).__name__
 
 

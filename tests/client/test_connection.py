@@ -331,6 +331,7 @@ async def test_a_slow_reader_is_dropped_at_a_limit() -> None:
         (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"), "connection refused"),
         (OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 113] No"), "connection refused"),
         (OSError("out of luck"), "out of luck"),
+        (ConnectionResetError(), "connection reset by peer"),
         (ConnectionError(), "ConnectionError"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 from pychat_client.errors import ExitStatus, PychatError, UnreachableError
 from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.session import reconnect
 from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session, run_session
@@ -23,9 +24,10 @@ from tests.support.raw_ends import AsyncEnd, attach
 class Calls:
     """What a session calls: answers some calls with a connection, and lets the others fail."""
 
-    def __init__(self, *, wait: bool = False) -> None:
+    def __init__(self, *, wait: bool = False, saved: SavedEndpoint | None = None) -> None:
+        """saved: what an earlier program has left."""
         self.view = Notes()
-        self.session = Session(Endpoint("Bob"), self.view, "the test", wait=wait)
+        self.session = Session(Endpoint("Bob", saved=saved), self.view, "the test", wait=wait)
         self.times: list[float] = []
         self._up = True
         self._answered: asyncio.Queue[AsyncEnd] = asyncio.Queue()
@@ -83,6 +85,30 @@ async def test_a_first_call_that_fails_is_the_end() -> None:
     calls.go_down()
     assert await calls.start() == ExitStatus.ABSENT
     assert (calls.view.sentences, len(calls.times)) == (["No answer."], 1)
+
+
+@in_loop
+async def test_a_program_that_returns_calls_again_when_its_first_connection_is_lost() -> None:
+    calls = Calls(saved=SavedEndpoint("Bob", session="token", received=1, stored=1))
+    status = calls.start()
+    for _ in range(2):
+        raw = await calls._answered.get()
+        await raw.hear()
+        raw.hang_up()  # before the hello
+    raw = await calls._answered.get()
+    assert len([words for words in calls.view.sentences if "Reconnecting" in words]) == 1
+    await raw.say(HELLO)
+    await raw.say("\\quit")
+    assert await status == ExitStatus.OK
+    raw.hang_up()
+
+
+@in_loop
+async def test_a_program_that_returns_ends_when_its_first_call_fails() -> None:
+    calls = Calls(saved=SavedEndpoint("Bob", session="token", received=1, stored=1))
+    calls.go_down()
+    await calls.start()
+    assert len(calls.times) == 1
 
 
 @in_loop
