@@ -1,9 +1,9 @@
-"""What a power loss leaves of a daemon's files: its writes and syncs, as strace saw them, are played back, and
-those that no sync had come behind are lost, each alone and all together.
+"""What a power loss leaves of a program's SQLite file: its writes and syncs, as strace saw them, are played back,
+and those that no sync had come behind are lost, each alone and all together; the last one may be there in part.
 
 A sync of a file makes all earlier writes to it durable. That a name is in its directory is taken for granted,
-and a write is there as a whole or not at all. Whether the call was done in which a daemon was killed, strace does
-not see: the files tell, before the next daemon starts. A difference without such a call is an error.
+and an earlier write is there as a whole or not at all. Whether the call was done in which a program was killed,
+strace does not see: the files tell, before the next one starts. A difference without such a call is an error.
 """
 
 from __future__ import annotations
@@ -50,10 +50,15 @@ class _Change:
         if self.data is not None:
             content[self.place : self.place + len(self.data)] = self.data
 
+    def torn(self) -> _Change:
+        """The first half of a write, as a disk leaves it that is writing when the power fails."""
+        assert self.data is not None
+        return _Change(self.place, self.data[: len(self.data) // 2])
+
 
 @dataclass(frozen=True)
 class Left:
-    """What a daemon has left that has ended, in the page cache: the contents of its files.
+    """What a program has left that has ended, in the page cache: the contents of its files.
 
     uncertain: the files of the calls in which it was killed
     """
@@ -67,12 +72,12 @@ class _File:
     durable: bytearray = field(default_factory=bytearray)
     pending: list[_Change] = field(default_factory=list)
 
-    def content(self, lost: Iterable[_Change] = ()) -> bytes:
+    def content(self, lost: Iterable[_Change] = (), torn: _Change | None = None) -> bytes:
         content = bytearray(self.durable)
         gone = {id(change) for change in lost}
         for change in self.pending:
             if id(change) not in gone:
-                change.apply(content)
+                (change.torn() if change is torn else change).apply(content)
         return bytes(content)
 
     def find(self, real: bytes) -> None:
@@ -86,16 +91,15 @@ class _File:
 
 
 class Disk:
-    """The files of a journal, and what of them is durable."""
+    """A SQLite file and its log, and what of them is durable."""
 
     def __init__(self, journal: Path, *, empty: bool = False) -> None:
         """Begins with what is there now, as if it were durable; empty: before there was anything."""
-        self.journal = journal
         there = {path: bytearray(b"" if empty else content) for path, content in contents(journal).items()}
         self._files = {path: _File(content) for path, content in there.items()}
 
     def play(self, event: Call | Left) -> None:
-        """One system call of a daemon, or its end."""
+        """One system call of a program, or its end."""
         if isinstance(event, Left):
             self._end(event)
         else:
@@ -127,14 +131,18 @@ class Disk:
             file.pending.append(_Change(place, data))
 
     def images(self) -> Iterator[dict[str, bytes]]:
-        """What the power may leave now: without all that is not synced, and without each single write of it."""
+        """What the power may leave now: without all that is not synced, without each single write of it, and with
+        a half of its last one."""
         pending = [change for file in self._files.values() for change in file.pending]
         yield self._image(pending)
         for change in pending[-SINGLE_MAX:] if len(pending) > 1 else []:
             yield self._image([change])
+        for file in self._files.values():
+            if file.pending and file.pending[-1].data is not None:
+                yield self._image([], file.pending[-1])
 
-    def _image(self, lost: list[_Change]) -> dict[str, bytes]:
-        return {Path(path).name: file.content(lost) for path, file in self._files.items()}
+    def _image(self, lost: list[_Change], torn: _Change | None = None) -> dict[str, bytes]:
+        return {Path(path).name: file.content(lost, torn) for path, file in self._files.items()}
 
 
 @dataclass
@@ -237,9 +245,14 @@ class TracedService(Service):
         """The calls of each daemon, and what it has left; all have ended."""
         events: list[Call | Left] = []
         for trace, left in zip(self.traces, [*self._left, contents(self.journal)], strict=True):
-            wait_for(lambda trace=trace: _is_complete(trace), "the trace is complete")  # type: ignore[misc]
-            events += [*calls_in(trace), Left(left, files_killed_in(trace))]
+            events += events_of(trace, left)
         return events
+
+
+def events_of(trace: Path, left: dict[str, bytes]) -> list[Call | Left]:
+    """The calls of a program that has ended, and what it has left."""
+    wait_for(lambda: _is_complete(trace), "the trace is complete")
+    return [*calls_in(trace), Left(left, files_killed_in(trace))]
 
 
 def _is_complete(trace: Path) -> bool:

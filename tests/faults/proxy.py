@@ -168,6 +168,7 @@ class Proxy:
         self._daemon_port = daemon_port
         self._armed = False
         self._strike: Callable[[], None] | None = None
+        self._strike_left: int | None = None  # bytes until the strike; None: the daemon's next words
         self._left = 0  # bytes until the next cut
         self._pairs: set[_Pair] = set()
         self._calls = 0
@@ -196,9 +197,10 @@ class Proxy:
         """From now on it cuts no more; stalls and pieces go on."""
         self._armed = False
 
-    def strike(self, action: Callable[[], None]) -> None:
-        """Does `action` as soon as the daemon says something more, before it is forwarded."""
-        self._strike = action
+    def strike(self, action: Callable[[], None], after: int | None = None) -> None:
+        """Does `action` as soon as the daemon says something more, before it is forwarded; or after so many more
+        bytes, of both directions together."""
+        self._strike, self._strike_left = action, after
 
     def hold(self, lines: int) -> Hold:
         """Holds back what a call says to the daemon after so many lines (its hello is the first); only one."""
@@ -211,6 +213,15 @@ class Proxy:
         async def act() -> None:
             for pair in self._pairs:
                 _break(pair)
+
+        asyncio.run_coroutine_threadsafe(act(), self._loop).result(10)
+
+    def lose_client(self) -> None:
+        """The client's host has gone, with all that is on its way; the daemon is told nothing."""
+
+        async def act() -> None:
+            for pair in self._pairs:
+                pair.part()
 
         asyncio.run_coroutine_threadsafe(act(), self._loop).result(10)
 
@@ -268,10 +279,14 @@ class Proxy:
 
     def _answered(self, pair: _Pair, data: bytes) -> int:
         pair.answers += 1
-        if (strike := self._strike) is not None:
-            self._strike = None
-            strike()
+        if self._strike is not None and self._strike_left is None:
+            self._do_strike()
         return len(data)
+
+    def _do_strike(self) -> None:
+        strike, self._strike, self._strike_left = self._strike, None, None
+        if strike is not None:
+            strike()
 
     def _heard(self, pair: _Pair, data: bytes) -> int:
         """Counts what the client says; how many bytes of it go on now."""
@@ -314,12 +329,23 @@ class Proxy:
                     writer.write(piece[: self._left])
                     return self._cut(pair, writer, rng.choice(weather.kinds), piece[self._left :] + data)
                 self._left -= len(piece)
+            if self._strike_left is not None:
+                piece, data = self._near_the_strike(piece, data)
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
             if pair.cut:  # by the other direction
                 return False
         return True
+
+    def _near_the_strike(self, piece: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """The piece up to the byte at which it strikes, and what is behind it."""
+        assert self._strike_left is not None
+        if not self._strike_left:
+            self._do_strike()
+            return piece, data
+        left, self._strike_left = self._strike_left, max(0, self._strike_left - len(piece))
+        return piece[:left], piece[left:] + data
 
     def _cut(self, pair: _Pair, receiver: asyncio.StreamWriter, kind: Cut, rest: bytes) -> bool:
         """rest: what was to be sent to the receiver; whether the connection goes on for the sender."""

@@ -4,12 +4,13 @@
 
 Both ends say numbered messages (p1, p2, ... and o1, o2, ...); the proxy cuts the connection at random
 bytes, or delivers them late; daemon and console are killed with -9 at random moments and started again, and
-the operator leaves the console, or it is ended, right behind a message. At the end each message has to be on the
-other screen once, in order, and in the journal, and what a console that was not killed said of its messages has
-to be true. `python -m tests.faults.run` runs it by hand; the seed of every run is printed, and `--seed` repeats
-its choices (not its timing).
+the operator leaves the console, or it is ended, right behind a message. The client is killed with -9 too, alone
+or with the power of its host, at random bytes and moments; the next one goes on from the session file, as the disk
+has it. At the end each message has to be on the other screen once, in order, and in the journal, and what a
+program that was not killed said of its messages has to be true. `python -m tests.faults.run` runs it by hand; the
+seed of every run is printed, and `--seed` repeats its choices (not its timing).
 
-What is typed again, into a later console, has its number behind it: o7, o7.1, o7.2.
+What is typed again, into a later program, has its number behind it: o7, o7.1, o7.2.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pychat_client.errors import PychatError
+from tests.faults.caller_host import CallerHost
 from tests.faults.power import Disk, TracedService, lost
 from tests.faults.proxy import Proxy, Weather
 from tests.faults.strace import why_not
@@ -49,6 +51,8 @@ STUCK = 60.0
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _NOT_SENT, _NOT_CONFIRMED = "Not sent:", "Not confirmed; it may have arrived:"
+_TAKEN = ("Busy:", "is open in another window", "taken over")
+"""What a caller may never be told: nobody but this one ever calls."""
 
 TICK = 0.02
 """Seconds until the driver looks up when no program writes anything."""
@@ -66,7 +70,9 @@ class Plan:
     both_kills: int  # daemon and console at the same moment
     leaves: int  # the operator says \\detach, right behind a message
     terms: int  # the console gets a SIGTERM then
-    power: bool = False  # its disk is looked at, as a power loss would leave it
+    client_kills: int
+    client_powers: int = 0  # the power of the client's host fails; only with `power`
+    power: bool = False  # the daemon's disk is looked at, as a power loss would leave it
 
     def __str__(self) -> str:
         return f"{self.turns}, {self.messages} each way"
@@ -84,11 +90,14 @@ class Result:
     sent_after_all: int = 0  # told not sent, and stored
     untold: int = 0  # told nothing: neither stored, kept, given back, nor shown anywhere
     gone: int = 0  # confirmed, and gone after power loss
+    taken: int = 0  # callers who were told that their own seat is taken
     cuts: int = 0
     daemon_kills: int = 0
     console_kills: int = 0
     leaves: int = 0
     terms: int = 0
+    client_kills: int = 0
+    client_powers: int = 0
     late: int = 0  # bytes of old calls that arrived behind those of newer ones
     power: bool = False  # it was looked at
     seconds: float = 0.0
@@ -96,12 +105,12 @@ class Result:
 
     @property
     def good(self) -> bool:
-        untrue = self.sent_after_all or self.untold or self.gone
+        untrue = self.sent_after_all or self.untold or self.gone or self.taken
         return not (self.lost or self.doubled or self.disordered or untrue or self.problems)
 
-    def count(self, numbers: list[int], last: int) -> None:
-        """Compares what was shown with 1, 2, ... last."""
-        self.lost += len(set(range(1, last + 1)) - set(numbers))
+    def count(self, numbers: list[int], last: int, first: int = 1) -> None:
+        """Compares what was shown with first, ... last."""
+        self.lost += len(set(range(first, last + 1)) - set(numbers))
         self.doubled += len(numbers) - len(set(numbers))
         self.disordered += sum(b < a for a, b in itertools.pairwise(numbers))
 
@@ -110,9 +119,10 @@ class Result:
             f"seed {self.seed} ({self.plan}): {self.lost} lost, {self.doubled} doubled, "
             f"{self.disordered} out of order, {self.sent_after_all} told not sent and stored, "
             f"{self.untold} told nothing, {self.gone} confirmed and gone after power loss"
-            f"{'' if self.power else ' (not looked at)'}; {self.cuts} cuts, {self.late} late arrivals, "
-            f"{self.daemon_kills} daemon kills, {self.console_kills} console kills, {self.leaves} detached, "
-            f"{self.terms} terminated; {self.seconds:.1f} s"
+            f"{'' if self.power else ' (not looked at)'}, {self.taken} told taken; {self.cuts} cuts, "
+            f"{self.late} late arrivals, {self.daemon_kills} daemon kills, {self.console_kills} console kills, "
+            f"{self.leaves} detached, {self.terms} terminated, {self.client_kills} client kills, "
+            f"{self.client_powers} power losses of the client; {self.seconds:.1f} s"
         )
         return "\n  ".join([line, *self.problems])
 
@@ -232,12 +242,17 @@ class _Driver:
         self._proxy = Proxy(self._service.port, self._rng.getrandbits(32), Weather(plan.cuts, between))
         kinds = ["daemon"] * plan.daemon_kills + ["console"] * plan.console_kills + ["both"] * plan.both_kills
         kinds += ["leave"] * plan.leaves + ["terminate"] * plan.terms
+        kinds += ["client"] * plan.client_kills
+        kinds += ["power"] * plan.client_powers if result.power else []
         self._rng.shuffle(kinds)
         places = sorted(self._rng.randint(2, 2 * plan.messages - 4) for _ in kinds)
         self._kills = list(zip(places, kinds, strict=True))  # after how many messages shown, what
         self._window = 60 if plan.turns == "free" else 3  # messages typed and not shown yet
         self._typed = {"p": 0, "o": 0}
+        self._host = CallerHost(self._service, self._proxy.port, self._rng, traced=result.power)
         self._client: _End | None = None
+        self._clients = self._consoles = 0  # so many have been started
+        self._first_shown = 1  # by the present client, at the latest
         self._console: _End | None = None
         self._ends: list[_End] = []  # and those of before
 
@@ -258,11 +273,7 @@ class _Driver:
     def run(self) -> None:
         self._service.start("--turns", self._plan.turns)
         self._start_console(0)
-        words = [str(Path(sys.executable).parent / "pychat"), "--accept-new", "127.0.0.1", str(self._proxy.port)]
-        client = Piped(self._service.popen([*words, "--plain", "--handle", "Client1"]))
-        self._client = _End(client, "Server> o", "p")
-        self._ends.append(self._client)
-        client.notes("Connected to")
+        self._start_client(0, "--handle", "Client1")
         self._proxy.arm()
         self._type(self.client, "p", 1)
         self._ready(0)
@@ -312,8 +323,8 @@ class _Driver:
         return heard >= last and told >= last and not self._kills
 
     def _progress(self) -> tuple[int, int]:
-        """How many messages the console and the client have shown."""
-        return len(self.console.shown()), len(self.client.shown())
+        """The last messages that the console and the client have shown. A new program shows earlier ones again."""
+        return max(self.console.shown(), default=0), max(self.client.shown(), default=0)
 
     def _type_more(self, end: _End, who: str, arrived: int, last: int) -> None:
         room = min(self._window - (self._typed[who] - arrived), last - self._typed[who])
@@ -329,13 +340,16 @@ class _Driver:
         """The last message of each side goes through a connection that is not cut any more."""
         last = self._plan.messages
         self._type(self.client, "p", 1)
-        self._until(lambda: len(self.console.shown()) >= last)
+        self._until(lambda: self._progress()[0] >= last)
         self._type(self.console, "o", 1)
-        self._until(lambda: len(self.client.shown()) >= last)
+        self._until(lambda: self._progress()[1] >= last)
 
     # -------------------------------------------------------------- killing
 
     def _kill(self, what: str) -> None:
+        if what in ("client", "power"):
+            self._kill_client(power=what == "power")
+            return
         if what == "leave":
             self._leave()
         elif what == "terminate":
@@ -355,7 +369,7 @@ class _Driver:
         """The one before has ended, in whatever way."""
         self._compare_console()
         wait_for(lambda: self._service.status()["console"] is None, "the daemon sees that its console is gone")
-        stored = self._stored()
+        stored = self._stored("o")
         if self.console.left_well and stored < self._typed["o"]:
             self._result.problems.append(f"detached with status 0: {self._typed['o']} typed, {stored} stored")
         self._start_console(stored)
@@ -413,12 +427,62 @@ class _Driver:
             time.sleep(self._rng.uniform(0, 0.005))
             os.kill(pid, signal.SIGKILL)
 
-    def _stored(self) -> int:
+    def _kill_client(self, *, power: bool) -> None:
+        """At a random byte, or after a few milliseconds; in the middle of what was just typed."""
+        last = self._plan.messages - 1
+        self._type_more(self.client, "p", self._progress()[0], last)
+        self._type_more(self.console, "o", self._progress()[1], last)
+        self._at_a_random_byte(self.client.program.process.kill)
+        self.client.kill()
+        if power:
+            self._proxy.lose_client()
+        self._compare_client()
+        self._first_shown = self._progress()[1] + 1
+        self._host.killed(power=power)
+        known = self._host.recorded()
+        if (stored := self._stored("p")) > known:
+            self._result.problems.append(f"{stored} of the client's messages are stored, its file knows {known}")
+        self._result.client_powers += power
+        self._result.client_kills += not power
+        self._typed["p"] = known  # the rest is typed again
+        self._start_client(known, *([] if known else ["--handle", "Client1"]))
+
+    def _at_a_random_byte(self, kill: Callable[[], None]) -> None:
+        struck = threading.Event()
+
+        def strike() -> None:
+            kill()
+            struck.set()
+
+        if self._rng.random() < 0.5:
+            self._proxy.strike(strike, after=self._rng.randint(0, 1500))
+            if struck.wait(1):
+                return
+            self._proxy.strike(lambda: None)
+        time.sleep(self._rng.uniform(0, 0.005))
+
+    def _start_client(self, known: int, *options: str) -> None:
+        """known: how many of its messages its session file has."""
+        if known and self._rng.random() < 0.5:
+            self._first_shown = 1
+            options = (*options, "--repeat", "all")
+        self._client = _End(self._host.start(*options), "Server> o", "p", self._clients)
+        self._clients += 1
+        self._ends.append(self._client)
+        program = self._client.program
+        wait_for(lambda: "Connected to" in program.notices() or self.client.ended, "the client is connected")
+        if self.client.ended:  # its first call was cut, so the user types the command again
+            assert "Cannot connect" in program.notices(), program.notices()
+            self._host.left()
+            self._start_client(known, *options)
+
+    def _stored(self, who: str) -> int:
+        """How many messages of the client (p) or the operator (o) are in the journal."""
         peer = self._service.status()["peer"]
-        return 0 if peer is None else int(peer["sent"])
+        return 0 if peer is None else int(peer["received" if who == "p" else "sent"])
 
     def _start_console(self, stored: int) -> None:
-        before = sum(end is not self._client for end in self._ends)
+        before, self._consoles = self._consoles, self._consoles + 1
         # Each console is another user's: what was typed into the one before is not in its files.
         console = self._service.plain("pychatd-console", "--plain", "--handle", "Server", user=f"console-{before}")
         self._console = _End(console, "Client1> p", "o", before)
@@ -441,14 +505,21 @@ class _Driver:
             self._result.problems.append(f"own messages repeated to a console: {earlier}")
         self._result.problems += [f"on the console's stdout: {line!r}" for line in self.console.others()]
 
+    def _compare_client(self, last: int | None = None) -> None:
+        """What one client process has shown: all from the first that it shows again, up to where it was killed."""
+        shown = self.client.shown()
+        first = min([self._first_shown, *shown[:1]])
+        self._result.count(shown, max(shown, default=first - 1) if last is None else last, first)
+        self._result.problems += [f"on the client's stdout: {line!r}" for line in self.client.others()]
+        self._result.taken += any(words in self.client.program.notices() for words in _TAKEN)
+
     def compare(self) -> None:
         """What has been shown, at the end of the run."""
         self._result.cuts, self._result.late = self._proxy.cuts_made, self._proxy.late_arrivals
         if self._console is not None:
             self._compare_console(self._plan.messages)
         if self._client is not None:
-            self._result.count(self._client.shown(), self._plan.messages)
-            self._result.problems += [f"on the client's stdout: {line!r}" for line in self._client.others()]
+            self._compare_client(self._plan.messages)
 
     def _read(self) -> None:
         """Each program's own count agrees, once the last acks are there."""
@@ -538,13 +609,14 @@ class _Driver:
 # ------------------------------------------------------------------ by hand
 
 LONG = (
-    Plan("free", 2000, cuts=60, daemon_kills=8, console_kills=8, both_kills=4, leaves=8, terms=8),
-    Plan("alternate", 300, cuts=30, daemon_kills=5, console_kills=5, both_kills=3, leaves=5, terms=5),
-    Plan("free", 200, cuts=5, daemon_kills=8, console_kills=4, both_kills=4, leaves=4, terms=4, power=True),
+    Plan("free", 2000, 60, 8, 8, both_kills=4, leaves=8, terms=8, client_kills=8),
+    Plan("alternate", 300, 30, 5, 5, both_kills=3, leaves=5, terms=5, client_kills=5),
+    Plan("free", 200, 5, 8, 4, both_kills=4, leaves=4, terms=4, client_kills=4, client_powers=6, power=True),
+    Plan("alternate", 60, 5, 2, 2, both_kills=1, leaves=1, terms=1, client_kills=4, client_powers=6, power=True),
 )
 SHORT = (
-    Plan("free", 200, cuts=5, daemon_kills=2, console_kills=2, both_kills=1, leaves=2, terms=2, power=True),
-    Plan("alternate", 30, cuts=3, daemon_kills=1, console_kills=1, both_kills=0, leaves=1, terms=1, power=True),
+    Plan("free", 200, 5, 2, 2, both_kills=1, leaves=2, terms=2, client_kills=2, client_powers=2, power=True),
+    Plan("alternate", 30, 3, 1, 1, both_kills=0, leaves=1, terms=1, client_kills=1, client_powers=1, power=True),
 )
 SEEDS = (1, 2, 3, 4)
 

@@ -130,6 +130,12 @@ def test_what_is_not_synced_is_lost_with_the_power(tmp_path: Path) -> None:
     assert images == [b"one", b"one\0\0\0th", b"onetwo\0\0", b"onetwothree"]
 
 
+def test_a_half_of_the_last_write_may_be_there(tmp_path: Path) -> None:
+    disk, wal = _with_onetwo(tmp_path)
+    disk.play(_call(wal, "write three"))
+    assert [image["journal.db-wal"] for image in disk.images()] == [b"onetwo", b"onetwoth"]
+
+
 @pytest.mark.parametrize("left", [b"onetwo", b"onetwothree", b"onetwoth", b""])
 def test_what_a_killed_call_has_done_is_found_in_the_files(tmp_path: Path, left: bytes) -> None:
     """Nothing, a write or a part of it, or an ftruncate: not durable before the next sync."""

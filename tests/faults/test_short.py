@@ -19,5 +19,12 @@ def test_all_arrives_once_and_in_order_whatever_fails(tmp_path: Path, plan: Plan
     result = fault_run(tmp_path, plan, seed)
     print(result)
     assert result.good, str(result)
-    faults = (result.cuts, result.daemon_kills, result.console_kills, result.leaves, result.terms)
+    faults = (
+        result.cuts,
+        result.daemon_kills,
+        result.console_kills,
+        result.leaves,
+        result.terms,
+        result.client_kills,
+    )
     assert all(faults), "a run in which nothing fails proves nothing"

@@ -1,0 +1,74 @@
+"""The caller's host: starts one `pychat` after the other, and loses its power.
+
+Knows what the session file has. What is typed, and when a program dies, is the driver's.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from tests.faults.power import TRACED, Disk, contents, events_of
+from tests.support.programs import Piped
+from tests.support.service import BIN, Service
+
+
+class CallerHost:
+    """The host of one caller, with one session file."""
+
+    def __init__(self, service: Service, port: int, rng: random.Random, *, traced: bool) -> None:
+        """port: the one that is called; traced: strace sees what is synced, so that the power can fail."""
+        self._service = service
+        self._port = port
+        self._rng = rng
+        self._file = Path(service.env["XDG_STATE_HOME"]) / f"pychat/sessions/127.0.0.1:{port}.db"
+        self._disk = Disk(self._file) if traced else None
+        self._programs = 0
+
+    def start(self, *options: str) -> Piped:
+        words = [str(BIN / "pychat"), "--accept-new", "127.0.0.1", str(self._port), "--plain", *options]
+        if self._disk is not None:
+            tracer = ["strace", "-D", "-f", "-yy", "-s", str(1 << 18), "-e", TRACED, "-o", str(self._trace)]
+            words = [*tracer, *words]
+        return Piped(self._service.popen(words, env=self._service.env))
+
+    def killed(self, *, power: bool) -> None:
+        """The program was killed. power: with the power of this host; the files are what the disk has then."""
+        if self._disk is not None:
+            for event in events_of(self._trace, contents(self._file)):
+                self._disk.play(event)
+            if power:
+                self._lose(self._rng.choice(list(self._disk.images())))
+        self._programs += 1
+
+    def _lose(self, image: dict[str, bytes]) -> None:
+        for name, content in image.items():
+            self._file.with_name(name).write_bytes(content)
+        self._disk = Disk(self._file)
+
+    def left(self) -> None:
+        """The program has ended by itself: SQLite has synced all that it had, and removed its log."""
+        if self._disk is not None:
+            self._disk = Disk(self._file)
+        self._programs += 1
+
+    def recorded(self) -> int:
+        """How many of the caller's messages the next program knows of, stored ones included."""
+        with tempfile.TemporaryDirectory() as directory:
+            for path in map(Path, contents(self._file)):
+                if path.exists():
+                    shutil.copy(path, directory)
+            try:
+                with closing(sqlite3.connect(Path(directory) / self._file.name)) as db:
+                    row = db.execute("SELECT first, (SELECT count(*) FROM text) FROM state").fetchone()
+            except sqlite3.OperationalError:  # it died before it had anything to keep
+                return 0
+        return 0 if row is None else int(row[0]) + int(row[1])
+
+    @property
+    def _trace(self) -> Path:
+        return self._service.directory / f"trace-of-caller-{self._programs}"
