@@ -286,7 +286,9 @@ class PeerSession(EndpointSession):
         hello = self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
         if self._state is PeerState.PROVING:
             raise ProtocolError("hello", "Only the first line can be a hello.")
-        if (
+        if self._is_blocked(hello):  # before anything is done with its invitation
+            self.reject_blocked()
+        elif (
             self.secure
             and self.connection.certificate() is None
             and self._register.is_awaited(hello, self.address)
@@ -306,6 +308,9 @@ class PeerSession(EndpointSession):
 
     def _admit(self, hello: wire.Hello) -> None:
         """The caller has shown all that it can show."""
+        if self._is_blocked(hello):  # by the key that it has proved now
+            self.reject_blocked()
+            return
         certificate = self.connection.certificate()
         try:
             self._register.enrol(hello, certificate, self.address)
@@ -314,10 +319,7 @@ class PeerSession(EndpointSession):
             raise ProtocolError("not-authorized", str(error)) from None
         self._invited = self.name if self._register.is_invited(certificate) else None
         self._cancel_deadline()
-        certificate_hash = None if certificate is None else hash_certificate(certificate)
-        if self._switchboard.blocklist.blocks(self.address, hello.handle, certificate_hash):
-            self.reject_blocked()
-            return
+        certificate_hash = self._certificate_hash()
         self._switchboard.reload_from_journal()
         if hello.version == wire.VERSION:
             self.connection.start_keepalive()
@@ -332,6 +334,13 @@ class PeerSession(EndpointSession):
                 self._resume(hello, found)
         else:
             self._welcome(hello, certificate_hash)
+
+    def _certificate_hash(self) -> bytes | None:
+        certificate = self.connection.certificate()
+        return None if certificate is None else hash_certificate(certificate)
+
+    def _is_blocked(self, hello: wire.Hello) -> bool:
+        return self._switchboard.blocklist.blocks(self.address, hello.handle, self._certificate_hash())
 
     def _check_name(self, handle: str) -> None:
         """Raises ProtocolError if people could take this caller for the operator."""
