@@ -41,6 +41,7 @@ def find_before_text(words: Sequence[str], contacts: Mapping[str, Contact]) -> t
 
 _WITH_PORT = re.compile(r"(?:\[([0-9a-f:.]+(?:%[^\[\]/]+)?)\]|([^][:/@]+)):([0-9]+)(?:/(.+))?", re.IGNORECASE)
 _SCHEME = re.compile("pychat://", re.IGNORECASE)
+_OTHER_SCHEME = re.compile("[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def _with_port(word: str) -> Contact | None:
@@ -61,8 +62,12 @@ def _host(words: Sequence[str]) -> str:
 
 
 def _bare(word: str) -> str:
-    """A word without the form of an address of the web around it."""
-    return word[len("pychat://") :].removesuffix("/") if _SCHEME.match(word) else word
+    """A word without the form of an address of the web around it. Raises UsageError for one of other programs."""
+    if _SCHEME.match(word):
+        word = word[len("pychat://") :]
+    elif (other := _OTHER_SCHEME.match(word)) is not None:
+        raise UsageError(f"'{printable(word)}' is an address for other programs: leave out '{other[0]}'.")
+    return word.removesuffix("/")
 
 
 def login_handle() -> str | None:

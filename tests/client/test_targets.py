@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,7 +63,6 @@ def test_a_host_may_be_written_as_in_an_address(word: str) -> None:
         "pychat://hostA",
         "hostA:",
         ":7000",
-        "http://hostA:7000",
         "a@b:7000",
         "a:b:1",
     ],
@@ -190,6 +190,19 @@ def test_options_that_exclude_each_other_are_refused(words: str, sentence: str) 
     with pytest.raises(UsageError) as refused:
         resolved(f"x 1 {words}", Contact("x", 1))
     assert str(refused.value).endswith(sentence)
+
+
+@pytest.mark.parametrize("word", ["http://hosta:7000", "HTTPS://hosta/", "telnet://hosta", "ssh://[::1]:7000"])
+@pytest.mark.parametrize("more", [[], ["7000"]])
+def test_an_address_for_other_programs_says_what_to_leave_out(word: str, more: list[str]) -> None:
+    scheme = word.partition("//")[0]
+    with pytest.raises(UsageError, match=f"^'{re.escape(word)}' is an address for .*: leave out '{scheme}//'\\.$"):
+        find([word, *more], CONTACTS)
+
+
+def test_what_is_left_of_such_an_address_is_understood() -> None:
+    assert find(["hosta:7000/"], {}) == Contact("hosta", 7000)
+    assert find(["hosta/", "7000"], {}) == Contact("hosta", 7000)
 
 
 # ------------------------------------------------------------------ commands
