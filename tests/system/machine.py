@@ -151,12 +151,23 @@ class Machine:
                         return child
         return None
 
-    def reboot(self) -> None:
-        """Restarts the machine; what it has written stays, but for /run and /tmp."""
+    def reboot(self, *, at_once: bool = False) -> None:
+        """Restarts the machine; what it has written stays, but for /run and /tmp. at_once: no program can end in
+        order."""
         self._end_talks()  # nsenter would stop with what it started, and never see its end
         before = self._leader()
-        self.run("systemctl reboot", check=False)  # it may be gone before it has answered
+        how = "--force --force" if at_once else ""
+        self.run(f"systemctl reboot {how}", check=False)  # it may be gone before it has answered
         wait_for(lambda: self._leader() not in (None, before) and self._is_up(), "it is up again", BOOT_SECONDS)
+
+    @property
+    def network(self) -> str:
+        """A process in its network."""
+        return str(self._leader())
+
+    def in_network(self, *words: str) -> None:
+        """Runs a program of this host in the machine's network, where it has none of its own."""
+        _run(["nsenter", "--target", self.network, "--net", *words], timeout=RUN_SECONDS)
 
     # -------------------------------------------------------------- inside
 
@@ -219,6 +230,15 @@ class Machine:
                     with suppress(OSError):  # what was not read any more
                         stream.close()
         self._talking = []
+
+
+def connect(one: Machine, other: Machine, addresses: tuple[str, str]) -> None:
+    """Puts a cable between two machines, in place of the one that a reboot has removed."""
+    cable = f"ip link add pychat0 netns {one.network} type veth peer name pychat0 netns {other.network}"
+    _run(cable.split(), timeout=RUN_SECONDS)
+    for machine, address in zip((one, other), addresses, strict=True):
+        machine.in_network("ip", "address", "add", f"{address}/24", "dev", "pychat0")
+        machine.in_network("ip", "link", "set", "pychat0", "up")
 
 
 def _rootfs(suite: str) -> Path:
