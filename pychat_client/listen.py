@@ -68,10 +68,14 @@ def _end(number: int, _: object) -> NoReturn:
 
 
 def start(options: Listen) -> str:
-    """Starts the daemon on the given port, or on any that is free; returns the port. Raises PychatError."""
+    """Starts the daemon on the given port, or on any that is free; returns the port. Raises PychatError.
+
+    Without `keep` it ends with this process, however that ends.
+    """
+    life = () if options.keep else ("--while", str(os.getpid()))
     for port in (options.port or PORT, _free_port()):
         places = (*options.places, *options.state)
-        started = _run("pychatd", "start", str(port), "--turns", "free", *places, stderr=subprocess.PIPE)
+        started = _run("pychatd", "start", str(port), "--turns", "free", *life, *places, stderr=subprocess.PIPE)
         if started.returncode != ExitStatus.TAKEN or options.port is not None:
             break
     _check(started)

@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=words, description=_sentence(words))
         _add_service_options(sub)
         sub.set_defaults(command=command)
+        if name == "start":
+            sub.add_argument("--while", dest="owner", metavar="PID", type=_pid, help="end when process PID ends")
     sub.add_argument(
         "--exit-idle",
         metavar="SECONDS",
@@ -175,6 +177,12 @@ def _add_service_options(parser: argparse.ArgumentParser, port: str | None = Non
     _add_runtime_option(parser)
 
 
+def _pid(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word)):
+        raise argparse.ArgumentTypeError(f"'{printable(word)}' is not the number of a process.")
+    return int(word)
+
+
 def _add_state_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-directory",
@@ -203,7 +211,7 @@ def _start(args: argparse.Namespace) -> int:
 
     def serve(ready: Callable[[], None]) -> int:
         logs.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket
-        return service.serve(ready)
+        return service.serve(ready, args.owner)
 
     return daemonize.detach(service.pidfile, service.listeners.descriptors(), serve)
 
@@ -329,14 +337,18 @@ class _Service:
                     ) from None
             raise
 
-    def serve(self, ready: Callable[[], None]) -> int:
-        """Serves until a signal stops it. Makes the event loop here, because it would not survive the fork."""
+    def serve(self, ready: Callable[[], None], owner: int | None = None) -> int:
+        """Serves until a signal stops it, or the process `owner` ends. Makes the event loop here, because it would
+        not survive the fork."""
         import asyncio
 
         from pychatd.conversation.journal import Journal
         from pychatd.network.server import Server
+        from pychatd.process.owner import end_with
 
         async def run() -> None:
+            if owner is not None:
+                end_with(owner)
             journal = Journal(self._settings.journal, full=self._settings.sync)
             server = Server(self._settings, self.listeners, journal, self._identity)
             await server.run(ready, self._reload)

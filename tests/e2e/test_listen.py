@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,13 @@ def test_one_command_on_each_host_is_enough(idle_service: Service) -> None:
     assert not idle_service.alive()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
 def test_a_signal_ends_the_service_too(idle_service: Service, number: signal.Signals) -> None:
     operator = _listening(idle_service)
     operator.child.kill(number)
-    assert operator.exit_status() == 128 + number
+    wait_for(lambda: not operator.child.isalive(), "pychat listen has ended")
+    if number in (signal.SIGTERM, signal.SIGHUP):
+        assert operator.child.exitstatus == 128 + number
     wait_for(lambda: not idle_service.alive(), "the daemon has ended")
 
 
@@ -71,6 +74,26 @@ def test_with_keep_the_service_goes_on(idle_service: Service) -> None:
     assert operator.exit_status() == 0
     assert f"'pychatd stop {idle_service.port}' ends it" in operator.text()
     assert idle_service.alive()
+
+
+def test_with_keep_the_service_goes_on_even_when_the_command_is_killed(idle_service: Service) -> None:
+    operator = _listening(idle_service, "--keep")
+    operator.child.kill(signal.SIGKILL)
+    wait_for(lambda: not operator.child.isalive(), "pychat listen has ended")
+    console = idle_service.ready_console("--take-over")
+    assert idle_service.alive()
+    console.type("\x04")
+    assert console.exit_status() == 0
+
+
+def test_a_daemon_for_a_process_that_does_not_run_does_not_start(idle_service: Service) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for word, words in ((str(gone.pid), f"Process {gone.pid} does not run."), ("0", "'0' is not the number")):
+        result = idle_service.pychatd("start", "--while", word)
+        assert result.returncode == 2
+        assert words in result.stderr
+    assert not idle_service.alive()
 
 
 def test_a_port_that_is_given_is_the_only_one_tried(idle_service: Service) -> None:

@@ -27,6 +27,7 @@ complete -c pychatd -n $none -a invitations -d 'List the invitations, or revoke 
 complete -c pychatd -n $none -a authorized -d 'List who may call with a certificate'
 complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config backup block blocked unblock forget' -a $ports
 complete -c pychatd -n '__fish_seen_subcommand_from invite invitations authorized' -a $ports
+complete -c pychatd -n '__fish_seen_subcommand_from start' -l while -x -a '(__fish_complete_pids)' -d 'End when this process ends'
 complete -c pychatd -n '__fish_seen_subcommand_from run' -l exit-idle -d 'Exit after this many seconds without connections'
 complete -c pychatd -n '__fish_seen_subcommand_from config' -l check -d 'Try the key and the allowlist'
 complete -c pychatd -n '__fish_seen_subcommand_from backup' -l check -r -F -d 'Check this copy'
