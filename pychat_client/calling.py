@@ -212,7 +212,7 @@ class Talk:
                 if self._trust is None or self._trust.certificate is None:
                     raise
                 self._trust = await look_again(options, self._trust.certificate, error)
-                session.certificate_renewed(self._trust.key)
+                session.certificate_renewed(self._trust.key, given=options.fingerprint is not None)
                 return await self._dial(session)
 
         return await run_session(session, self._front_end.run, connect, options.retry_for)

@@ -205,8 +205,10 @@ class Narrator:
             for line in str(error).split("\n"):
                 self._view.notice(line)
 
-    def certificate_renewed(self) -> None:
-        self._view.notice(f"{self._title} has a new certificate for the same key. It is accepted from now on.")
+    def certificate_renewed(self, instead: str | None) -> None:
+        """instead: the fingerprint to give in place of the one that the user has given."""
+        then = "It is accepted from now on." if instead is None else f"Give its fingerprint from now on: {instead}"
+        self._view.notice(f"{self._title} has a new certificate for the same key. {then}")
 
     def connection_lost(self, why: str, verdict: Verdict) -> None:
         """why: a clause, such as "closed by the other side"."""

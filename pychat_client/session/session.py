@@ -156,10 +156,11 @@ class Session:
         self._keeper.line_changed()
         self.typing_indicator.line_changed(text)
 
-    def certificate_renewed(self, key: str | None) -> None:
-        """The host has another certificate for the same key. key: the fingerprint of the certificate."""
+    def certificate_renewed(self, key: str | None, *, given: bool) -> None:
+        """The host has another certificate for the same key. key: the fingerprint of the certificate; given: the
+        user has given that of the old one."""
         self._key = key
-        self._narrator.certificate_renewed()
+        self._narrator.certificate_renewed(key if given else None)
 
     @property
     def exit_status(self) -> ExitStatus:

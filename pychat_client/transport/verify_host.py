@@ -93,17 +93,19 @@ def _not_inviting(options: CallOptions, shown: str) -> UntrustedHostError:
 async def look_again(options: CallOptions, accepted: bytes, error: UntrustedHostError) -> Trust:
     """Looks at a host again that has not shown the accepted certificate, without showing anything of ours.
 
-    If it proves that it has the same key, its new certificate is accepted from now on. Raises UntrustedHostError
-    for another key, with both fingerprints, and `error` where nothing has changed.
+    If it proves that it has the same key, its new certificate is accepted: from now on, or for this call where the
+    user has given a fingerprint. Raises UntrustedHostError for another key, with both fingerprints, and `error`
+    where nothing has changed.
     """
     host, port = options.host, options.port
     shown = await fetch_certificate(host, port, tls.looking_context(), via=options.via)
     if shown == accepted:
         raise error
-    if options.fingerprint is not None or not _have_one_key(accepted, shown):
+    if not _have_one_key(accepted, shown):
         raise known_hosts.changed_key(host, port, *map(fingerprint.fingerprint, (accepted, shown)))
-    with suppress(PychatError):  # the next call looks again then, and finds the same key
-        known_hosts.KnownHosts(known_hosts_file()).accept(host, port, shown)
+    if options.fingerprint is None:  # a given one needs the certificate that it is for, to prove the key again
+        with suppress(PychatError):  # the next call looks again then, and finds the same key
+            known_hosts.KnownHosts(known_hosts_file()).accept(host, port, shown)
     return Trust(tls.pinned_context(shown, key_file()), shown)
 
 
@@ -167,5 +169,6 @@ def _compare(name: str, shown: str, given: str) -> None:
     if given != shown:
         raise UntrustedHostError(
             f"The key of {name} does not have the fingerprint that you gave. Nothing has been sent.\n"
-            f"Its fingerprint is {shown}. Ask the other person which one is right, for example by phone."
+            f"Its fingerprint is {shown}. Ask the other person which one is right, for example by phone:\n"
+            "a host that has renewed its certificate has another one, also with the same key."
         )

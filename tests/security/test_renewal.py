@@ -71,10 +71,38 @@ def test_another_key_with_the_same_name_ends_the_call(hosts: Hosts, idle_service
     assert known_hosts(idle_service).certificate_of("localhost", host.port) == old.der
 
 
-def test_a_given_fingerprint_is_that_of_the_certificate(idle_service: Service, tmp_path: Path) -> None:
+def test_a_fingerprint_that_was_given_before_the_renewal_still_finds_the_key(
+    idle_service: Service, tmp_path: Path
+) -> None:
+    service = idle_service
     old = make(tmp_path / "old", "localhost")
-    _serves(idle_service, make(tmp_path / "new", "localhost", key_of=old))
+    new = make(tmp_path / "new", "localhost", key_of=old)
+    _serves(service, new)
+    known_hosts(service).accept("localhost", service.port, old.der)
+    for _ in range(2):  # each call proves the key anew
+        caller = on_pipes(service, "--fingerprint", old.fingerprint)
+        caller.notes("Send the first message")
+        sentence = f"has a new certificate for the same key. Give its fingerprint from now on: {new.fingerprint}"
+        assert caller.notices().count(sentence) == 1
+        caller.enter("\\quit")
+        assert caller.exit_status() == 0
+    caller = on_pipes(service, "--fingerprint", new.fingerprint)
+    caller.notes("Send the first message")
+    assert "new certificate" not in caller.notices()
+
+
+def test_another_key_is_refused_with_a_given_fingerprint_too(idle_service: Service, tmp_path: Path) -> None:
+    old = make(tmp_path / "old", "localhost")
+    _serves(idle_service, make(tmp_path / "new", "localhost"))
     known_hosts(idle_service).accept("localhost", idle_service.port, old.der)
     result = run(idle_service, words(idle_service, "--fingerprint", old.fingerprint))
     assert result.returncode == 7
     assert "HAS CHANGED" in result.stderr
+
+
+def test_without_the_old_certificate_nothing_proves_the_key(idle_service: Service, tmp_path: Path) -> None:
+    old = make(tmp_path / "old", "localhost")
+    _serves(idle_service, make(tmp_path / "new", "localhost", key_of=old))
+    result = run(idle_service, words(idle_service, "--fingerprint", old.fingerprint))
+    assert result.returncode == 7
+    assert "a host that has renewed its certificate has another one, also with the same key." in result.stderr
