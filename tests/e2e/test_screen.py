@@ -93,6 +93,29 @@ def test_after_a_late_answer_of_the_terminal_it_is_asked_again(service: Service)
     assert client.text().count("Send the first message") == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("\x1b[999;999R", "\x1b[0;0R", "\x1b[1;1R" * 20, "\x1b[99999999999999999999;1R", "\x1b[24;80R\x1b[1;40R"),
+        *("\x1b[?62;22c", "\x1b[>41;354;0c", "\x1b[?2026;2$y", "\x1b[8;24;80t", "\x1b[I", "\x1b[O"),
+        *("\x1b]11;rgb:0000/0000/0000\x1b\\", "\x1b]10;rgb:ffff/ffff/ffff\x07", "\x1bP>|XTerm(380)\x1b\\"),
+    ],
+)
+def test_a_wrong_answer_of_a_terminal_types_nothing(service: Service, answer: str) -> None:
+    console = service.ready_console()
+    client = service.client(answers=False)
+    wait_for(lambda: client.lines() and b"\x1b[6n" in client.raw, "the question where the cursor is")
+    client.type(answer)
+    client.sees("Send the first message")
+    client.type("Hi!")
+    client.line_is("Client1> Hi!")
+    client.enter()
+    console.sees("Client1> Hi!")
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    assert len([line for line in client.lines() if line.endswith("> Hi!")]) == 1
+
+
 def test_in_a_narrow_window_the_toolbar_explains_a_command(service: Service) -> None:
     client = service.client(columns=20, lines=10)
     client.sees("known host")
