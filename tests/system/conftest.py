@@ -42,10 +42,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @contextmanager
-def booted(suite: str, script: str) -> Iterator[Machine]:
-    """A machine on which `script` has run; skips, with the reason, where none can be had."""
+def booted(suite: str, script: str, more: str = "") -> Iterator[Machine]:
+    """A machine on which `script` has run; skips, with the reason, where none can be had. more: as for Machine."""
     try:
-        machine = Machine(suite)
+        machine = Machine(suite, more)
     except UnavailableError as error:
         pytest.skip(f"no machine: {error}")
     try:

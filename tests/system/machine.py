@@ -97,12 +97,14 @@ class UnavailableError(Exception):
 class Machine:
     """One booted machine, with the programs of this repository installed."""
 
-    def __init__(self, suite: str = SUITES[0]) -> None:
-        """Builds what is not cached, and boots. Raises UnavailableError where this host does not let us."""
+    def __init__(self, suite: str = SUITES[0], more: str = "") -> None:
+        """Builds what is not cached, and boots. more: further packages, behind commas.
+
+        Raises UnavailableError where this host does not let us."""
         self.suite = suite
         self._group = f"pychat-system-test.{os.getpid()}.{next(_numbers)}"
         self._check_host()
-        rootfs = _rootfs(suite)
+        rootfs = _rootfs(suite, PACKAGES + more)
         self._console = (CACHE / f"console.{os.getpid()}.log").open("w+b")
         Path(self._console.name).unlink()
         self._boot = subprocess.Popen(
@@ -241,14 +243,14 @@ def connect(one: Machine, other: Machine, addresses: tuple[str, str]) -> None:
         machine.in_network("ip", "link", "set", "pychat0", "up")
 
 
-def _rootfs(suite: str) -> Path:
+def _rootfs(suite: str, packages: str) -> Path:
     """The directory with the machine's Debian; built when it is not there."""
-    rootfs = CACHE / f"{suite}-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]}"
+    rootfs = CACHE / f"{suite}-{hashlib.sha256(packages.encode()).hexdigest()[:12]}"
     if not rootfs.is_dir():
         new = rootfs.with_suffix(f".{os.getpid()}")
         CACHE.mkdir(parents=True, exist_ok=True)
         lean = ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*"]
-        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", *lean, suite, str(new)]
+        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", *lean, suite, str(new)]
         try:
             _run(words, timeout=BUILD_SECONDS)
             new.rename(rootfs)
