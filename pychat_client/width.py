@@ -23,11 +23,15 @@ _NARROW = ("N", "Na", "H")
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 
+_WIDENED = (*range(0x3248, 0x3250), *range(0x4DC0, 0x4E00))
+"""Numbers on squares and hexagrams: some terminals, and newer versions of Unicode, give them two columns."""
+
 _NOTHING = "\N{WORD JOINER}"  # has no width in any terminal, and joins no emoji
 _FIXED = dict.fromkeys([ord(ZWJ), ord(EMOJI_STYLE), *_SKIN_TONES], _NOTHING) | {
     letter: chr(ord("\N{FULLWIDTH LATIN CAPITAL LETTER A}") + number)
     for number, letter in enumerate(_FLAG_LETTERS)
 }
+_FIXED |= dict.fromkeys(_WIDENED, "\N{REPLACEMENT CHARACTER}")
 
 
 def columns(text: str) -> int:
@@ -83,8 +87,8 @@ def fixed_width(text: str) -> str:
     """`text` with as many characters, each of which has the same width in every terminal.
 
     It is for a line in which the cursor moves. The parts of an emoji are drawn one by one, without the colour of
-    the skin, and a flag as its two letters. U+FFFD stands for what printable() shows as a code, but control
-    characters stay: prompt_toolkit shows them as ^X.
+    the skin, and a flag as its two letters. U+FFFD stands for what printable() shows as a code, and for what
+    terminals draw in other widths; but control characters stay: prompt_toolkit shows them as ^X.
     """
     if text.isascii():
         return text

@@ -152,6 +152,11 @@ def test_only_what_a_message_may_show_is_drawn(typed: str) -> None:
     assert printable(drawn) == drawn
 
 
+@pytest.mark.parametrize("char", ["\u3248", "\u324f", "\u4dc0", "\u4dff"])
+def test_what_terminals_draw_in_other_widths_is_not_drawn(char: str) -> None:
+    assert fixed_width(f"a{char}b") == "a\ufffdb"
+
+
 def test_text_in_ascii_does_not_load_the_tables() -> None:
     program = "from pychat_client.width import wrap; wrap('word ' * 90, 20, 20); import sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

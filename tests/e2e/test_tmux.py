@@ -244,3 +244,14 @@ def test_the_question_for_a_handle_is_there_once(service: Service, tmp_path: Pat
         one.press("Enter")
         one.sees("Send the first message")
         assert [row for row in one.lines() if "Your handle:" in row] == ["Your handle: Bob"]
+
+
+@pytest.mark.parametrize("char", ["\u3248", "\u4dff"])
+def test_the_cursor_is_where_the_next_character_goes(window: Tmux, console: Terminal, char: str) -> None:
+    """tmux gives some characters another width than the table that the line is drawn with."""
+    window.type(char * 10)
+    window.type("end")
+    window.line_is(f"Bob> {10 * chr(0xFFFD)}end")
+    assert window.tmux("display-message", "-p", "#{cursor_x}").strip() == "18"
+    window.press("Enter")
+    console.sees(f"Bob> {char * 10}end")
