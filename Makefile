@@ -7,7 +7,7 @@ BIN := .venv/bin
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist pyz release man \
-	faults simulate planted exhaust mutants bench bench-docs bench-units bench-quick clean
+	faults simulate planted exhaust mutants bench bench-docs bench-units bench-client bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
@@ -81,6 +81,9 @@ bench-docs: .venv/ready ## keeps the figures of the last `make bench`, and write
 
 bench-units: .venv/ready ## idle socket units on a real systemd in a container; as root
 	$(BIN)/python -m tests.bench.units
+
+bench-client: .venv/ready ## what the session file costs pychat: make bench-client OLD=DIR, a checkout to compare with
+	$(BIN)/python -m tests.bench.client $(if $(OLD),--old $(OLD))
 
 bench-quick: .venv/ready ## under a minute: beside a bare relay, and the kept figures
 	$(BIN)/python -m tests.bench.run --quick
