@@ -62,7 +62,7 @@ def wrap(line: str, room: int, first: int, letters: int = DOUBTFUL) -> list[str]
     space, limit = -1, max(first, DOUBTFUL)
     for part in _parts(line, max(room, DOUBTFUL), letters):
         added = most_columns(part, letters)
-        if width and width + added > limit:
+        while width and width + added > limit:  # twice: what is behind the space may fill a row, too
             cut = space + 1 if space >= start else end
             pieces.append(line[start:cut])
             width = most_columns(line[cut:end], letters)

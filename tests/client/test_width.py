@@ -128,6 +128,13 @@ def test_no_terminal_wraps_a_row_itself(emoji: str, number: int) -> None:
         assert sum(alone) <= 65
 
 
+@pytest.mark.parametrize("wide", ["÷", "日", "👍🏽"])
+@pytest.mark.parametrize("behind", [7, 8, 9])
+def test_a_wide_character_behind_a_word_that_fills_the_row_begins_the_next(wide: str, behind: int) -> None:
+    pieces = wrap(f" {behind * 'x'}{wide}", 9, 9)
+    assert max(map(most_columns, pieces)) <= 9
+
+
 @thorough
 @given(hostile.map(printable), st.integers(2, 30))
 def test_no_row_is_too_wide(text: str, room: int) -> None:
