@@ -88,7 +88,8 @@ def test_without_python_or_venv_make_names_one_command(tmp_path: Path, python: s
     )
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "make: this needs Python 3.11 or newer with venv: on Debian, as root, 'apt-get update"
+        "make: this needs Python 3.11 or newer with venv: on Debian, as root, "
+        "'apt-get update && apt-get install python3-venv' installs both\n"
     )
     assert not (tmp_path / ".venv").exists()
 
