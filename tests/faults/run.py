@@ -5,10 +5,11 @@
 Both ends say numbered messages (p1, p2, ... and o1, o2, ...); the proxy cuts the connection at random
 bytes, or delivers them late; daemon and console are killed with -9 at random moments and started again, and
 the operator leaves the console, or it is ended, right behind a message. The client is killed with -9 too, alone
-or with the power of its host, at random bytes and moments; the next one goes on from the session file, as the disk
-has it. At the end each message has to be on the other screen once, in order, and in the journal, and what a
-program that was not killed said of its messages has to be true. `python -m tests.faults.run` runs it by hand; the
-seed of every run is printed, and `--seed` repeats its choices (not its timing).
+or with the power of its host, at random bytes and moments; the next one goes on from the session file, as the
+disk has it. On a mirror of two disks, one disk or the whole host is lost. At the end each message has to be on the
+other screen once, in order, and in the journal, and what a program that was not killed said of its messages has
+to be true. `python -m tests.faults.run` runs it by hand; the seed of every run is printed, and `--seed` repeats
+its choices (not its timing).
 
 What is typed again, into a later program, has its number behind it: o7, o7.1, o7.2.
 """
@@ -36,6 +37,7 @@ from pathlib import Path
 
 from pychat_client.errors import PychatError
 from tests.faults.caller_host import CallerHost
+from tests.faults.mirror import MirroredService
 from tests.faults.power import Disk, TracedService, lost
 from tests.faults.proxy import Proxy, Weather
 from tests.faults.strace import why_not
@@ -70,9 +72,10 @@ class Plan:
     both_kills: int  # daemon and console at the same moment
     leaves: int  # the operator says \\detach, right behind a message
     terms: int  # the console gets a SIGTERM then
-    client_kills: int
+    client_kills: int = 0
     client_powers: int = 0  # the power of the client's host fails; only with `power`
     power: bool = False  # the daemon's disk is looked at, as a power loss would leave it
+    losses: int = 0  # on a mirror of two disks: the last takes the host, one before it a disk alone
 
     def __str__(self) -> str:
         return f"{self.turns}, {self.messages} each way"
@@ -98,6 +101,7 @@ class Result:
     terms: int = 0
     client_kills: int = 0
     client_powers: int = 0
+    losses: int = 0
     late: int = 0  # bytes of old calls that arrived behind those of newer ones
     power: bool = False  # it was looked at
     seconds: float = 0.0
@@ -122,7 +126,8 @@ class Result:
             f"{'' if self.power else ' (not looked at)'}, {self.taken} told taken; {self.cuts} cuts, "
             f"{self.late} late arrivals, {self.daemon_kills} daemon kills, {self.console_kills} console kills, "
             f"{self.leaves} detached, {self.terms} terminated, {self.client_kills} client kills, "
-            f"{self.client_powers} power losses of the client; {self.seconds:.1f} s"
+            f"{self.client_powers} power losses of the client, "
+            f"{self.losses} disks or hosts lost; {self.seconds:.1f} s"
         )
         return "\n  ".join([line, *self.problems])
 
@@ -235,7 +240,7 @@ class _Driver:
         self._result = result
         self._rng = random.Random(seed)
         result.power = plan.power and not why_not(directory)
-        self._service = TracedService(directory) if result.power else Service(directory)
+        self._service = self._new_service(directory)
         traffic = plan.messages * 50  # bytes that cross the proxy, about
         # With room for a handshake: cut off in each of them, a client calls ever more rarely, as it should.
         between = (1, 2 * traffic // (plan.cuts + 1) + 2 * HANDSHAKE)
@@ -244,6 +249,7 @@ class _Driver:
         kinds += ["leave"] * plan.leaves + ["terminate"] * plan.terms
         kinds += ["client"] * plan.client_kills
         kinds += ["power"] * plan.client_powers if result.power else []
+        kinds += ["lose"] * plan.losses
         self._rng.shuffle(kinds)
         places = sorted(self._rng.randint(2, 2 * plan.messages - 4) for _ in kinds)
         self._kills = list(zip(places, kinds, strict=True))  # after how many messages shown, what
@@ -255,6 +261,11 @@ class _Driver:
         self._first_shown = 1  # by the present client, at the latest
         self._console: _End | None = None
         self._ends: list[_End] = []  # and those of before
+
+    def _new_service(self, directory: Path) -> Service:
+        if self._plan.losses:
+            return MirroredService(directory, self._rng)
+        return TracedService(directory) if self._result.power else Service(directory)
 
     def close(self) -> None:
         self._proxy.close()
@@ -354,6 +365,9 @@ class _Driver:
             self._leave()
         elif what == "terminate":
             self._terminate()
+        elif what == "lose":
+            self._lose()
+            return
         if what in ("daemon", "both"):
             self._kill_daemon()
             self._result.daemon_kills += 1
@@ -364,6 +378,19 @@ class _Driver:
             self._service.start("--turns", self._plan.turns)
         if what != "daemon":
             self._next_console()
+
+    def _lose(self) -> None:
+        """A disk of the mirror, or at the last time the host, with the daemon and the console."""
+        assert isinstance(self._service, MirroredService)
+        self._result.losses += 1
+        if any(what == "lose" for _, what in self._kills):
+            self._service.mirror.tear()
+            return
+        self._kill_daemon(then=self._service.mirror.lose_host)
+        self.console.kill()
+        self._service.mirror.mount_survivor()
+        self._service.start("--turns", self._plan.turns)
+        self._next_console()
 
     def _next_console(self) -> None:
         """The one before has ended, in whatever way."""
@@ -408,8 +435,8 @@ class _Driver:
             self._result.problems.append(f"the console's exit status is {status}, not {expected}")
             self._result.problems += [f"  {line}" for line in self.console.program.notices().splitlines()[-5:]]
 
-    def _kill_daemon(self) -> None:
-        """In the middle of what was just typed: at its next answer, or after a few milliseconds."""
+    def _kill_daemon(self, then: Callable[[], None] = lambda: None) -> None:
+        """In the middle of what was just typed: at its next answer, or after a few milliseconds. then: at once."""
         with self._service.ends():
             pid = self._service.pid()
             if self._rng.random() < 0.5:
@@ -418,6 +445,7 @@ class _Driver:
                 def strike() -> None:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
+                    then()
                     struck.set()
 
                 self._proxy.strike(strike)
@@ -426,6 +454,7 @@ class _Driver:
                 self._proxy.strike(lambda: None)
             time.sleep(self._rng.uniform(0, 0.005))
             os.kill(pid, signal.SIGKILL)
+            then()
 
     def _kill_client(self, *, power: bool) -> None:
         """At a random byte, or after a few milliseconds; in the middle of what was just typed."""
