@@ -21,8 +21,9 @@ from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation, Entry
 from tests.e2e.test_unread import PAST, start_with
+from tests.support.programs import Piped
 from tests.support.service import BIN, Service
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_for
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 SYSTEMD = (Path(__file__).parents[2] / "docs" / "systemd.md").read_text()
@@ -93,23 +94,37 @@ def test_a_backup_is_restored(service: Service, tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "admin").glob("*-*")} == {0o600}
 
 
-def test_a_service_moves(service: Service, tmp_path: Path) -> None:
+def known_callers(service: Service) -> list[str]:
+    """Who may call, who may come, and who may not."""
+    return [service.pychatd(command).stdout for command in ("authorized", "invitations", "blocked")]
+
+
+def test_a_service_moves_and_its_caller_goes_on(service: Service, tmp_path: Path) -> None:
+    """The name of the host leads to the new one: here both have the same address."""
     leave, arrive = blocks("Another host")
-    key = service.pychatd("status", "--json").stdout.split('"key": "')[1].split('"')[0]
-    caller = service.greeted("Ann")
-    caller.send("Ann> before")
-    caller.reads("\\ack 1")
-    caller.close()
+    words = service.pychatd("invite", "--for", "Bob", "--host", "localhost").stdout.split()
+    call = words[words.index("pychat") : words.index("--invite") + 2]
+    service.pychatd("invite", "--for", "Zoe")
+    service.pychatd("block", "192.0.2.7")
+    caller = Piped(service.popen([str(BIN / call[0]), *call[1:], "--plain", "--handle", "Client1"]))
+    caller.enter("before")
+    wait_for(lambda: (service.status()["peer"] or {}).get("received") == 1, "it is stored")
+    known, key = known_callers(service), service.status()["key"]
     run(service, leave, tmp_path / "admin")
     there = tmp_path / "new" / "admin"
-    there.mkdir(parents=True)
-    new = Service(tmp_path / "new")
+    shutil.copytree(tmp_path / "admin", there, ignore=shutil.ignore_patterns("bin"))
+    shutil.rmtree(service.state)
+    new = Service(tmp_path / "new", port=service.port)
     try:
-        for name in ("journal", "identity"):
-            (source,) = (tmp_path / "admin").glob(f"{name}-*")
-            shutil.copy(source, there / source.name.replace(str(service.port), str(new.port)))
         assert key in run(new, arrive, there)
-        assert new.status()["peer"]["handle"] == "Ann"
+        assert known_callers(new) == known
+        console = new.plain("pychatd-console", "--plain", "--handle", "Server")
+        console.says("Client1> before\n")
+        wait_for(lambda: (new.status()["peer"] or {}).get("connected"), "the caller is back", 60)
+        console.enter("here")
+        caller.says("Server> here\n")
+        caller.enter("after")
+        console.says("Client1> after\n")
     finally:
         new.close()
 

@@ -39,9 +39,10 @@ def _key() -> bytes:
 class Service:
     """A daemon's port, directories and syslog socket; the daemon itself is started by the test."""
 
-    def __init__(self, directory: Path, runtime: Path | None = None) -> None:
-        """runtime: the directory of services that run beside each other; by default, this one has its own."""
-        self.port = free_port()
+    def __init__(self, directory: Path, runtime: Path | None = None, port: int | None = None) -> None:
+        """runtime: the directory of services that run beside each other; by default, this one has its own.
+        port: that of a service that ends before this one starts."""
+        self.port = port or free_port()
         self.directory = directory
         self.runtime = runtime or directory / "run"
         self.place = self.runtime / str(self.port)
