@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -146,3 +147,16 @@ def test_a_step_that_fails_leaves_no_tag(repository: Path, broken: str) -> None:
 def test_wrong_use_is_told(repository: Path, words: list[str]) -> None:
     assert release(repository, *words).returncode == 2
     assert git(repository, "tag") == ""
+
+
+def test_debian_finds_the_newest_release(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    if shutil.which("uscan") is None:
+        pytest.skip("no uscan: 'apt-get install devscripts'")
+    for tag in ("v0.2.0", "v0.10.0", "v0.11.0-rc1", "nightly"):
+        git(repository, "tag", tag)
+    watch = tmp_path_factory.mktemp("debian") / "watch"
+    watch.write_text(re.sub("https://[^ ]+", repository.as_uri(), (PACKAGING / "debian/watch").read_text()))
+    words = ["uscan", "--no-download", "--dehs", "--watchfile", str(watch), "--package", "pychat"]
+    words += ["--upstream-version", "0.1.0"]
+    told = subprocess.run(words, cwd=watch.parent, stdout=subprocess.PIPE, text=True, check=True)
+    assert "<upstream-version>0.10.0</upstream-version>" in told.stdout
