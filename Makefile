@@ -71,7 +71,7 @@ exhaust: .venv/ready    ## all that can happen to a few messages, to the end: ma
 
 mutants: .venv/ready    ## faults in the rules that the fast tests have to notice: make mutants MINUTES=30 MODULE=outbox
 	$(BIN)/python -m tests.mutants.run --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
-		$(if $(MODULE),--module $(MODULE))
+		$(if $(MODULE),--module $(MODULE)) $(if $(EACH),--each $(EACH))
 
 bench: .venv/ready      ## what it costs, beside what one would pick instead; about six minutes, on a quiet machine
 	$(BIN)/python -m tests.bench.run

@@ -49,6 +49,8 @@ class Keeper:
 
     def record(self) -> None:
         """On return the conversation is on the disk as it is now."""
+        if self._file is None:
+            return
         endpoint = self._endpoint.saved()
         self._use(lambda file: file.save(Kept() if endpoint is None else Kept(endpoint, self.draft)))
         self._tidy_later()

@@ -34,7 +34,8 @@ class Transcript:
 
     def said(self, handle: str, text: str, time: datetime, *, own: bool) -> None:
         """Appends a message. own: this user has sent it."""
-        self._append(entry(handle, text, time, own=own))
+        if self._fd is not None:
+            self._append(entry(handle, text, time, own=own))
 
     def note(self, sentence: str) -> None:
         """Appends a sentence about the conversation."""

@@ -1,8 +1,9 @@
 """`make mutants`: puts small faults into the rules, one at a time, and sees whether the fast tests notice.
 
-    python -m tests.mutants.run [--seed N] [--minutes M] [--module NAME]
+    python -m tests.mutants.run [--seed N] [--minutes M] [--module NAME] [--each N]
 
-Each mutant is tried in a fork of this process, which has imported everything. It prints those that survive.
+With --each it tries N mutants of each module. Each is tried in a fork of this process, which has imported all.
+It prints those that survive.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -26,7 +28,8 @@ DAEMON = ["journal", "switchboard", "peer_session", "console_session", "endpoint
 SESSION = ["session", "reconnect"]
 TRUST = ["known_hosts", "certificates", "tls"]
 RUNS = "tests/simulation/test_simulation.py::test_nothing_is_lost_or_doubled_whatever_happens"
-SIMULATION = ["tests/simulation/test_stories.py", f"{RUNS}[0]", f"{RUNS}[1]"]
+RETURN = "tests/simulation/test_return.py::test_a_killed_client_loses_and_doubles_nothing"
+SIMULATION = ["tests/simulation/test_stories.py", *(f"{RUNS}[{batch}]" for batch in range(3)), RETURN]
 TESTS = {
     "pychat_client.protocol": (
         PROTOCOL,
@@ -35,6 +38,11 @@ TESTS = {
             "tests/client/test_phase.py",
             "tests/client/test_codec.py",
             "tests/client/test_typing_indicator.py",
+            "tests/client/test_session_file.py",
+            "tests/client/test_invitation.py",
+            "tests/client/test_narration.py",
+            "tests/client/test_status.py",
+            "tests/daemon/test_repetition.py",
             *SIMULATION,
         ],
     ),
@@ -48,6 +56,10 @@ TESTS = {
             "tests/daemon/test_switchboard.py",
             "tests/daemon/test_tidying.py",
             "tests/daemon/test_quota.py",
+            "tests/daemon/test_repetition.py",
+            "tests/daemon/test_history_reader.py",
+            "tests/daemon/test_classic_queue.py",
+            "tests/daemon/test_signals_passed_on.py",
             *SIMULATION,
         ],
     ),
@@ -57,12 +69,21 @@ TESTS = {
             "tests/client/test_reconnect.py",
             "tests/client/test_narration.py",
             "tests/client/test_status.py",
+            "tests/client/test_session_file.py",
+            "tests/client/test_typing_indicator.py",
+            "tests/client/test_endpoint.py",
             *SIMULATION,
         ],
     ),
     "pychat_client.trust": (
         TRUST,
-        ["tests/client/test_trust.py", "tests/client/test_aliases.py", "tests/client/test_connect.py"],
+        [
+            "tests/client/test_trust.py",
+            "tests/client/test_aliases.py",
+            "tests/client/test_connect.py",
+            "tests/client/test_invitation.py",
+            "tests/daemon/test_identity.py",
+        ],
     ),
 }
 """Which modules of a package are changed, and the fast tests that are to notice, the fastest first."""
@@ -105,8 +126,7 @@ def _pytest(arguments: Sequence[str]) -> int:
 def main() -> int:
     arguments = _parse()
     print(f"trying mutants for {arguments.minutes:g} minutes, --seed {arguments.seed}", flush=True)
-    chosen = [(m, tests) for m, tests in _all_mutants() if arguments.module in (None, m.module.rpartition(".")[2])]
-    Random(arguments.seed).shuffle(chosen)
+    chosen = _chosen(arguments)
     _warm_up({test for _, tests in chosen for test in tests})
     end = time.monotonic() + arguments.minutes * 60
     survivors: list[Mutant] = []
@@ -121,6 +141,19 @@ def main() -> int:
     killed = tried - len(survivors)
     print(f"{killed} of {tried} mutants were noticed ({100 * killed // max(tried, 1)} %); there are {len(chosen)}")
     return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> list[tuple[Mutant, list[str]]]:
+    """The mutants to try, in the order of the seed."""
+    chosen = [(m, tests) for m, tests in _all_mutants() if arguments.module in (None, m.module.rpartition(".")[2])]
+    Random(arguments.seed).shuffle(chosen)
+    places: Counter[str] = Counter()
+    sample = []
+    for mutant, tests in chosen:
+        places[mutant.module] += 1
+        if arguments.each is None or places[mutant.module] <= arguments.each:
+            sample.append((mutant, tests))
+    return sample
 
 
 def _all_mutants() -> list[tuple[Mutant, list[str]]]:
@@ -142,6 +175,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.mutants.run")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9), help="of the order")
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--each", type=int, help="mutants of each module")
     parser.add_argument("--module", help="only this one, such as outbox")
     return parser.parse_args()
 

@@ -36,8 +36,8 @@ class Way:
         self.under_way = 0  # bytes that have been sent and have not arrived
         self._loop = asyncio.get_running_loop()
         self._rng = rng
-        self._slowest = slowest
-        self._cuts = (0,) if whole else (0, 0, 1, 2)
+        self._spread = slowest - 0.001
+        self._whole = whole
         self._held_until = 0.0
         self._pieces: deque[tuple[float, Piece]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -47,7 +47,10 @@ class Way:
         if self._ended:
             return
         self.under_way += len(data)
-        cuts = sorted(self._rng.randrange(len(data) + 1) for _ in range(self._rng.choice(self._cuts)))
+        if self._whole or (chance := self._rng.random()) < 0.5:
+            self._push(data)
+            return
+        cuts = sorted(int(self._rng.random() * (len(data) + 1)) for _ in range(1 if chance < 0.75 else 2))
         for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
             if start < end:
                 self._push(data[start:end])
@@ -115,7 +118,7 @@ class Way:
     def _push(self, piece: Piece) -> None:
         if self._ended:
             return
-        due = self._loop.time() + self._rng.uniform(0.001, self._slowest)
+        due = self._loop.time() + 0.001 + self._rng.random() * self._spread
         self._pieces.append((max(due, self._pieces[-1][0]) if self._pieces else due, piece))
         self._come_again()
 

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
@@ -83,14 +84,17 @@ class Words:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.killed = any(event.kind == "killed" for event in history.events)
-        self._by_kind: dict[str, list[str]] = {}
+        self._by_kind: dict[str, list[Event]] = {}
         for event in history.events:
             if event.text != NOT_KEPT:
-                self._by_kind.setdefault(event.kind, []).append(event.text)
+                self._by_kind.setdefault(event.kind, []).append(event)
+        self.killed = "killed" in self._by_kind
+
+    def events(self, kind: str) -> list[Event]:
+        return self._by_kind.get(kind, [])
 
     def of(self, kind: str) -> list[str]:
-        return self._by_kind.get(kind, [])
+        return [event.text for event in self._by_kind.get(kind, [])]
 
     @cached_property
     def said(self) -> list[str]:
@@ -103,7 +107,7 @@ class Words:
         return {*self.of("not_sent"), *self.of("not_confirmed"), *self.of("recalled")}
 
     def shown_by(self, moment: float) -> set[str]:
-        return {event.text for event in self.history.events if event.kind == "shown" and event.time <= moment}
+        return {event.text for event in self.events("shown") if event.time <= moment}
 
     def settled_by(self, time: float) -> bool:
         return self.rested is not None and self.rested <= time
@@ -111,7 +115,7 @@ class Words:
     @property
     def rested(self) -> float | None:
         """When all had settled, if this process saw that."""
-        return next((event.time for event in self.history.events if event.kind == "rest"), None)
+        return next((event.time for event in self.events("rest")), None)
 
 
 def check(outcome: Outcome) -> list[str]:
@@ -234,7 +238,7 @@ def _statuses(one: Words) -> Iterator[str]:
 
 def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
     said = set(one.said)
-    for event in one.history.events:
+    for event in one.events("notice"):
         if tells(event, TAKEN) and any(s.text in said and s.time <= event.time for s in outcome.stored):
             yield f"{one.history.name} was told that the line is taken, and has it"
         if tells(event, DISPLACED):
@@ -307,18 +311,23 @@ def _read_marks(words: list[Words], outcome: Outcome) -> Iterator[str]:
     """Nothing is called read that nobody on the other side has seen."""
     seen = {peer: _first_shown([one for one in words if one.history.peer is peer]) for peer in (True, False)}
     for one in words:
-        for event in one.history.events:
-            if event.kind == "read":
-                number, count = event.text.split(" ")
-                sent = _sent(one, outcome, int(number) if number else None)
-                early = [text for text in sent[: int(count)] if seen[not one.history.peer][text] > event.time]
-                yield from (f"{one.history.name} was told that {word} is read" for word in early)
+        sent: dict[str, list[tuple[str, float]]] = {}  # by conversation: when all up to a word was seen
+        for time, _, text in one.events("read"):
+            number, count = text.split(" ")
+            if number not in sent:
+                said = _sent(one, outcome, int(number) if number else None)
+                first = [seen[not one.history.peer][word] for word in said]
+                sent[number] = list(zip(said, accumulate(first, max), strict=True))
+            until = sent[number][: int(count)]
+            if until and until[-1][1] > time:
+                early = next(word for word, all_seen in until if all_seen > time)
+                yield f"{one.history.name} was told that {early} is read"
 
 
 def _first_shown(words: list[Words]) -> defaultdict[str, float]:
     """When each word was first shown to one of these; never, for others."""
     first: defaultdict[str, float] = defaultdict(lambda: inf)
-    for event in (event for one in words for event in one.history.events if event.kind == "shown"):
+    for event in (event for one in words for event in one.events("shown")):
         first[event.text] = min(first[event.text], event.time)
     return first
 
@@ -369,7 +378,7 @@ def _goodbye(words: list[Words], outcome: Outcome) -> Iterator[str]:
     if not any(end >= moment for end in outcome.ended.values()):
         yield f"{who.history.name} has ended the conversation, and it goes on"
     for other in talking:
-        told = any(ENDED in e.text and e.time >= moment for e in other.history.events if e.kind == "notice")
+        told = any(ENDED in e.text and e.time >= moment for e in other.events("notice"))
         if other.history.peer is not who.history.peer and not told:
             yield f"{other.history.name} is not told that {who.history.name} has ended the conversation"
 

@@ -3,6 +3,9 @@
 Nothing but timers wakes it, so it jumps to the next one: an hour of silence costs nothing, and the same
 run takes the same steps however busy the machine is. It replaces asyncio's turn of the loop by one that does only
 what is needed here: most of a run is timers.
+
+What is ready in one turn is done in any order, that of the seed. Now and then the machine is slow: what comes due
+in the meantime is ready in the same turn. So any two events that can be ready together happen either way.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
+from random import Random
 from typing import Any, TypeVarTuple
 
 START = 1000.0
@@ -20,6 +25,10 @@ START = 1000.0
 
 TURN = 1e-6
 """Seconds that a turn of the loop takes at least, as on a real machine: so nothing can stop time."""
+
+SLOW_TURNS, SLOWNESS = 0.1, 0.02
+"""The share of turns that begin late, and seconds by which they do at most: about what a piece of bytes takes, so
+that what was sent before is ready as well."""
 
 
 _Ts = TypeVarTuple("_Ts")
@@ -32,8 +41,10 @@ class Killed(BaseException):
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop on virtual time. `defects`: what callbacks have raised behind everybody's back."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
+        """seed: of the order in which things happen."""
         super().__init__()
+        self._chance = Random(seed)
         self.defects: list[str] = []
         self._now = START
         self._ready: deque[asyncio.Handle]  # asyncio's own: what `call_soon` was given
@@ -64,8 +75,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not timers:
                 raise RuntimeError("everybody waits, and nothing is going to happen")
             self._now = max(self._now, timers[0][0])
+        if self._chance.random() < SLOW_TURNS:
+            self._now += self._chance.random() * SLOWNESS
         while timers and timers[0][0] <= self._now:
             ready.append(heappop(timers)[2])
+        if len(ready) > 1:
+            self._chance.shuffle(ready)
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle.cancelled():
@@ -80,9 +95,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self.defects.append(f"{context['message']}: {error!r}")
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs `main` on virtual time. Raises AssertionError for what callbacks have raised."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+def run(main: Coroutine[Any, Any, None], seed: int = 0) -> None:
+    """Runs `main` on virtual time, in a seed's order. Raises AssertionError for what callbacks have raised."""
+    with asyncio.Runner(loop_factory=partial(VirtualLoop, seed)) as runner:
         runner.run(main)
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)

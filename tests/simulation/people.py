@@ -80,6 +80,7 @@ class Person(View):
         self.world, self.name = world, name
         self.role = Role.OPERATOR if console else Role.PEER
         self.history = History(name, not console)
+        self._events, self._now = self.history.events, asyncio.get_running_loop().time
         self.cable: Cable | None = None
         self.running = True
         self.unreachable = False  # no call gets through
@@ -187,9 +188,9 @@ class Person(View):
     def refresh(self) -> None:
         """The toolbar tells how many of the user's messages have been read."""
         end = self.session.endpoint
-        if end.read_count > self._read.get(end.session, 0):
-            self._read[end.session] = end.read_count
-            self._record("read", f"{end.session if self.role is Role.OPERATOR else ''} {end.read_count}")
+        if (count := end.read_count) > self._read.get(end.session, 0):
+            self._read[end.session] = count
+            self._record("read", f"{end.session if self.role is Role.OPERATOR else ''} {count}")
 
     def stop(self) -> None:
         """The chat is done: so is the program, as soon as this is dealt with."""
@@ -207,7 +208,7 @@ class Person(View):
             self.cable.user.die()
 
     def _record(self, kind: str, text: str = "") -> None:
-        self.history.events.append(Event(self.world.now, kind, text))
+        self._events.append(Event(self._now(), kind, text))
 
 
 async def until(condition: Callable[[], object], seconds: float = 200.0) -> None:

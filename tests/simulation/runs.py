@@ -52,7 +52,7 @@ def simulate(directory: Path, play: Play, seed: int = 0, **settings: Any) -> Wor
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reconnect, "random", Random(seed))  # the pauses between calls
         try:
-            clock.run(main())
+            clock.run(main(), seed)
             problems = _judge(told[0], settings)
         except Exception as error:
             problems = [f"{type(error).__name__}: {error}"]

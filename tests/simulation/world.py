@@ -11,11 +11,10 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PosixPath
 from random import Random
 from typing import Any
 
@@ -24,7 +23,7 @@ from pychat_client.protocol.turns import Role, TurnState
 from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import Journal
-from pychatd.conversation.model import Conversation, Entry, JournalError
+from pychatd.conversation.model import Conversation, Entry
 from pychatd.conversation.orders import Orders
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.ports import PeerPort
@@ -235,13 +234,23 @@ class ClockedSwitchboard(Switchboard):
         self._world.by_name(caller.address).seated()
 
 
+class NamedPath(PosixPath):
+    """A path that errors call by its name alone, wherever it is: so a seed makes the same run everywhere."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __fspath__(self) -> str:
+        return super().__str__()
+
+
 class WatchedJournal(Journal):
     """A journal whose daemon can die at a commit, and whose commits are noted down."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._buried = False
-        super().__init__(world.file, full=False)
+        super().__init__(NamedPath(world.file), full=False)
         self._db.execute("PRAGMA synchronous = OFF")  # no power is lost here, and each sync costs a moment
 
     def bury(self) -> None:
@@ -256,34 +265,27 @@ class WatchedJournal(Journal):
         return super()._db
 
     def append(self, conversation: Conversation, entries: Sequence[Entry], turn_state: TurnState) -> None:
-        with self._commit():
-            super().append(conversation, entries, turn_state)
-            self._world.committed(conversation, entries)
+        self._reach("before")
+        super().append(conversation, entries, turn_state)
+        self._world.committed(conversation, entries)
+        self._reach("after")
 
     def end_conversation(
         self, conversation: Conversation, reason: str, now: datetime, by: Role | None = None
     ) -> None:
-        with self._commit():
-            super().end_conversation(conversation, reason, now, by)
-            self._world.ended[conversation.id] = self._world.now
+        self._reach("before")
+        super().end_conversation(conversation, reason, now, by)
+        self._world.ended[conversation.id] = self._world.now
+        self._reach("after")
 
     def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
-        with self._commit():
-            return super().forget_text(conversation, role, count)
+        self._reach("before")
+        more = super().forget_text(conversation, role, count)
+        self._reach("after")
+        return more
 
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        """In words of the same length, wherever the file is: so a seed makes the same run everywhere."""
-        try:
-            with super()._translate_errors():
-                yield
-        except JournalError as error:
-            raise type(error)(str(error).replace(str(self._path.parent), "")) from error
-
-    @contextmanager
-    def _commit(self) -> Iterator[None]:
-        with self._translate_errors():  # which makes our own error of the system's, as it does of any
-            self._world.at_commit("before")
-        yield
-        with self._translate_errors():
-            self._world.at_commit("after")
+    def _reach(self, moment: str) -> None:
+        """A commit is at this moment. What goes wrong at it becomes our own error, as any of the system's does."""
+        if moment in (self._world.dies, self._world.fails):
+            with self._translate_errors():
+                self._world.at_commit(moment)
