@@ -14,8 +14,8 @@ import secrets
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from random import Random
 
@@ -91,8 +91,8 @@ TESTS = {
 CPU_SECONDS = 30
 """Of work for the tests of one mutant, six times what they take. More means that it hangs: that is noticed."""
 
-WAIT_SECONDS = 240
-"""For one that hangs and does not work; a busy machine needs long for the tests, too."""
+WAIT_SECONDS = 60
+"""Without any work, for one that hangs: that is noticed. One that waits for a busy processor does not hang."""
 
 
 def survives(mutant: Mutant, tests: Sequence[str]) -> bool:
@@ -100,14 +100,27 @@ def survives(mutant: Mutant, tests: Sequence[str]) -> bool:
     child = os.fork()
     if child == 0:
         os._exit(_try_out(mutant, tests))
-    _, status = os.waitpid(child, 0)
-    return status == 0
+    idle = 0.0
+    while idle < WAIT_SECONDS:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status == 0
+        time.sleep(0.1)
+        idle = 0.0 if _is_runnable(child) else idle + 0.1
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def _is_runnable(pid: int) -> bool:
+    """Whether a process has a processor, or waits for one or for a disk."""
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state in "RDZ"
 
 
 def _try_out(mutant: Mutant, tests: Sequence[str]) -> int:
     """In the fork: 0 if all tests pass."""
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-    signal.alarm(WAIT_SECONDS)
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)
     os.dup2(devnull, 2)
@@ -147,13 +160,16 @@ def _chosen(arguments: argparse.Namespace) -> list[tuple[Mutant, list[str]]]:
     """The mutants to try, in the order of the seed."""
     chosen = [(m, tests) for m, tests in _all_mutants() if arguments.module in (None, m.module.rpartition(".")[2])]
     Random(arguments.seed).shuffle(chosen)
-    places: Counter[str] = Counter()
-    sample = []
+    return chosen if arguments.each is None else _from_each(chosen, arguments.each)
+
+
+def _from_each(chosen: list[tuple[Mutant, list[str]]], limit: int) -> list[tuple[Mutant, list[str]]]:
+    """The first of each module, then the second of each, and so on."""
+    by_module: dict[str, list[tuple[Mutant, list[str]]]] = {}
     for mutant, tests in chosen:
-        places[mutant.module] += 1
-        if arguments.each is None or places[mutant.module] <= arguments.each:
-            sample.append((mutant, tests))
-    return sample
+        by_module.setdefault(mutant.module, []).append((mutant, tests))
+    rounds = zip_longest(*(found[:limit] for found in by_module.values()))
+    return [pair for one in rounds for pair in one if pair is not None]
 
 
 def _all_mutants() -> list[tuple[Mutant, list[str]]]:
