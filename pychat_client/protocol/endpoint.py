@@ -365,7 +365,8 @@ class Endpoint:
     def _on_answer(self, hello: wire.Hello) -> list[Event]:
         """The hello also says which conversation goes on."""
         if self.ended:
-            self._confirm((hello.got or 0) if hello.session == self.session else 0)
+            got = (hello.got or 0) if hello.session == self.session else 0
+            self._confirm(min(got, self.sent_count))  # the user has been given back what else the daemon has
             self._frames += [wire.Quit(self._quit_reason)] if self._phase.is_left else []
             return []
         if hello.session is None:

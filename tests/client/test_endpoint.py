@@ -27,6 +27,7 @@ from pychat_client.protocol.events import (
 )
 from pychat_client.protocol.outbox import HELD_MAX, OUTBOX_MAX
 from pychat_client.protocol.phase import Phase
+from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from tests.support.endpoints import HANDLES, NOON, OTHER, make_endpoint
 
@@ -1051,3 +1052,14 @@ def test_a_caller_learns_from_the_hello_that_the_operator_sends_no_signs() -> No
     endpoint.connection_lost()
     endpoint.greet()
     assert SignsOff("alice") not in told(endpoint, hello)
+
+
+@pytest.mark.parametrize("known", [1, 2])
+def test_a_program_that_owes_its_goodbye_may_find_more_stored_than_it_knows(known: int) -> None:
+    """An earlier program has given its last message back, although the daemon had stored it."""
+    left = SavedEndpoint("Client1", "alice", session="5f0c", received=1, stored=1, left=True, reason="bye")
+    peer = Endpoint("Client1", saved=left)
+    peer.greet()
+    peer.take_frames()
+    assert peer.receive(hello(got=known)) == []
+    assert peer.take_frames() == [wire.Quit("bye")]
