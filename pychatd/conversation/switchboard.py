@@ -336,15 +336,16 @@ class Switchboard:
         JournalError."""
         if not conversation.mark_shown(role, count):
             return
+        other: EndPort | None = self.operator if role is Role.PEER else self.peer
+        # Before the journal: the mark is true whatever becomes of it now.
+        if other is not None and other.conversation is conversation and not conversation.quiet[role]:
+            other.send_read_mark(count)
         if role is Role.OPERATOR:
             self._changed()
         if self.settings.keep == "none":
             self._forget(conversation, role.other)
         elif conversation.ended is not None:
             self.journal.save_shown(conversation)
-        other: EndPort | None = self.operator if role is Role.PEER else self.peer
-        if other is not None and other.conversation is conversation and not conversation.quiet[role]:
-            other.send_read_mark(count)
 
     def note_quiet(self, conversation: Conversation, role: Role, quiet: bool) -> None:
         """Whether the user of `role` sends no read marks from now on."""

@@ -1277,6 +1277,16 @@ async def test_keep_none_removes_texts_that_were_shown(service: InProcessService
     assert service.stored() == ["", ""]
 
 
+@with_service(keep="none")
+async def test_the_peer_learns_what_was_read_although_it_cannot_be_removed(service: InProcessService) -> None:
+    console = await service.console()
+    peer, _ = await service.peer("a secret")
+    await console.news()
+    service.break_journal()
+    await console.say("\\ack 1")
+    assert "\\read 1" in await peer.news()
+
+
 @with_service(keep="30d")
 async def test_keep_in_days_removes_old_conversations_at_the_start(service: InProcessService) -> None:
     _, peer, _ = await service.talk(acked=True)
