@@ -26,6 +26,26 @@ NO_PROMISES = {
 }
 """Sentences of "Why pychat" that promise nothing by themselves, and why."""
 
+MANUALS = sorted((ROOT / "packaging/man").glob("*.[1-8]"))
+PROMISING = re.compile(r"\b(never|always|lost|nothing|nobody|at once)\b", re.IGNORECASE)
+
+NO_PROMISES_OF_MANUALS = {
+    "By default it never gives up.": "what the option is for",
+    "By default it never stops.": "what the option is for",
+    "When the connection is lost,": "when something happens",
+    "leave at once;": "what a key does",
+    "send nothing before the first message.": "advice",
+    "lists the numbers of those that nobody has read.": "what a command does",
+    "nobody.": "the end of a list of values",
+    "A failure, or the connection was lost.": "a status",
+    "Nobody answers.": "a status",
+    "Nothing has been sent.": "a status",
+    "nothing has come.": "a status",
+    "How many seconds, from 0 to 86400, the service is kept for a caller who lost the connection or left the"
+    " conversation open;": "its second half is listed",
+}
+"""Sentences of the manual pages with a promising word that promise nothing, and why."""
+
 
 def rows(page: str, heading: str) -> list[list[str]]:
     """The cells of the table below a heading, without the head of the table."""
@@ -42,7 +62,11 @@ def sentences(text: str) -> list[str]:
     return [s.strip() for s in re.findall(r"[^.]+?(?:\d\.\d[^.]*?)?\.(?= |$)", in_one_line(text).strip())]
 
 
-LISTED = rows(PROMISES, "# Promises and their tests")
+LISTED = [
+    row
+    for heading in ("## In the README", "## Against attackers", "## In the manual pages")
+    for row in rows(PROMISES, heading)
+]
 WHY = README.split("## Why pychat\n")[1].split("\n## ")[0].strip().removeprefix("- ")
 
 
@@ -60,6 +84,20 @@ def test_every_promise_of_the_readme_is_listed() -> None:
     assert len(found) > 10
     assert [s for s in found if s not in listed and s not in NO_PROMISES] == []
     assert set(NO_PROMISES) <= set(found)
+
+
+def test_every_promise_of_the_security_page_is_listed() -> None:
+    listed = [row[0] for row in LISTED if row[1] == "`docs/security.md`"]
+    assert listed == [row[0] for row in rows(SECURITY, "## Promises")]
+
+
+@pytest.mark.parametrize("page", MANUALS, ids=lambda page: page.name)
+def test_every_promise_of_a_manual_page_is_listed(page: Path) -> None:
+    listed = {row[0] for row in LISTED if row[1] == f"`packaging/man/{page.name}`"}
+    blocks = re.split(r"^\..*$", page.read_text(), flags=re.MULTILINE)  # the text between macros
+    parts = [s for block in blocks for s in re.split(r"(?<=[.:;])\s", " ".join(block.split()))]
+    found = {s for s in parts if PROMISING.search(s)}
+    assert found - listed - set(NO_PROMISES_OF_MANUALS) == set()
 
 
 @pytest.mark.parametrize("row", rows(SECURITY, "## Promises"), ids=lambda row: row[0][:40])
