@@ -89,7 +89,7 @@ TESTS = {
 """Which modules of a package are changed, and the fast tests that are to notice, the fastest first."""
 
 CPU_SECONDS = 30
-"""Of work for the tests of one mutant, six times what they take. More means that it hangs: that is noticed."""
+"""Of work for the tests of one mutant, three times what they take. More means that it hangs: that is noticed."""
 
 WAIT_SECONDS = 60
 """Without any work, for one that hangs: that is noticed. One that waits for a busy processor does not hang."""

@@ -27,7 +27,7 @@ NOT_KEPT = "(not kept)"
 
 
 class Event(NamedTuple):
-    """Something that a user did (typed, command), saw or was told (shown, held, recalled, not_sent,
+    """Something that a user did (typed, cut short, command), saw or was told (shown, held, recalled, not_sent,
     not_confirmed, refused, notice, alert, status, read: a conversation and a count), or that happened to them:
     killed; seated and cut off, in the eyes of the daemon; rest, when all has settled, and what the screen says
     then (talks, unread, waits) if there is a conversation. A tuple, because a run makes thousands of them."""
@@ -43,6 +43,7 @@ class History:
 
     name: str
     peer: bool
+    file: str = ""  # in which the programs of one user keep the conversation, one after the other
     events: list[Event] = field(default_factory=list)
 
 
@@ -126,22 +127,37 @@ def check(outcome: Outcome) -> list[str]:
 def _problems(outcome: Outcome) -> Iterator[str]:
     rows, reasons = read(outcome.file)
     words = [Words(history) for history in outcome.histories]
+    users = [Words(history) for history in _by_user(outcome.histories)]
     yield from _journal_is_as_committed(outcome, rows)
     order = {s.text: place for place, s in enumerate(outcome.stored)}
     yield from _once(Counter(s.text for s in outcome.stored), "the journal")
+    everybody_said = {word for one in words for word in one.of("typed")}
     for one in words:
         yield from _shown_once(one)
-        yield from _in_order(one, outcome, order)
-        yield from _fates(one, order)
+        yield from _in_order(one, outcome, order, everybody_said)
         yield from _statuses(one)
         yield from _not_taken_by_himself(one, outcome)
-        yield from _only_who_leaves_is_in_doubt(one)
-    yield from _all_is_shown(words, outcome, reasons)
-    yield from _seat_is_kept(words, outcome, reasons)
+        yield from _only_who_leaves_is_in_doubt(one, outcome)
+    for user in users:
+        yield from _fates(user, order)
+        yield from _stored_in_order(user, order)
+    yield from _all_is_shown(users, outcome, reasons)
+    yield from _seat_is_kept(users, outcome, reasons)
     yield from _turns_are_kept(outcome)
     yield from _read_marks(words, outcome)
     yield from _screens_at_rest(words, outcome)
     yield from _goodbye(words, outcome)
+
+
+def _by_user(histories: Sequence[History]) -> list[History]:
+    """Programs that went on with one file, one after the other, as one history. It was killed if the last was."""
+    users: dict[str, History] = {}
+    for history in histories:
+        user = users.setdefault(history.file or history.name, History(history.name, history.peer, history.file))
+        user.events = [e for e in user.events if e.kind != "killed"] + history.events
+    for user in users.values():
+        user.events.sort(key=lambda event: event.time)
+    return list(users.values())
 
 
 def read(file: Path) -> tuple[list[Row], dict[int, str]]:
@@ -198,39 +214,45 @@ def _shown_once(one: Words) -> Iterator[str]:
             shown.add(event.text)
 
 
-def _in_order(one: Words, outcome: Outcome, order: dict[str, int]) -> Iterator[str]:
-    """The other side's words are shown as the journal has them, own ones are stored as they were typed."""
+def _in_order(one: Words, outcome: Outcome, order: dict[str, int], typed: set[str]) -> Iterator[str]:
+    """The other side's words are shown as the journal has them. typed: by anybody."""
     other = {s.text for s in outcome.stored if s.peer is not one.history.peer}
     shown = [order[word] for word in one.of("shown") if word in other]
-    own = [order[word] for word in one.said if word in order]
     if shown != sorted(shown):
         yield f"{one.history.name} was shown words out of order"
-    if own != sorted(own):
-        yield f"words of {one.history.name} were stored out of order"
-    said = set(one.said)
+    said = typed if one.history.file else set(one.said)
     if invented := [word for word in one.of("shown") if word not in order and word not in said]:
         yield f"{one.history.name} was shown {invented}, which nobody has stored"
 
 
+def _stored_in_order(one: Words, order: dict[str, int]) -> Iterator[str]:
+    """Own words are stored as they were typed."""
+    own = [order[word] for word in one.said if word in order]
+    if own != sorted(own):
+        yield f"words of {one.history.name} were stored out of order"
+
+
 def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
     name = one.history.name
-    not_sent, recalled = set(one.of("not_sent")), set(one.of("recalled"))
+    not_sent, recalled, cut_short = set(one.of("not_sent")), set(one.of("recalled")), set(one.of("cut short"))
     for word in one.said:
         if word in not_sent and word in order:
             yield f"{name} was told that {word} was not sent, and it is stored"
         if word in recalled and word in order:
             yield f"{name} has taken {word} back, and it is stored"
-        if word not in order and word not in one.given_back and not one.killed:
+        if word not in order and word not in one.given_back and word not in cut_short and not one.killed:
             yield f"{word} of {name} is lost"
     yield from _once(Counter([*one.of("not_sent"), *one.of("not_confirmed")]), f"what {name} was given back")
     yield from (f"{name} was refused {word}, and it is stored" for word in one.of("refused") if word in order)
 
 
 def _statuses(one: Words) -> Iterator[str]:
-    """The exit status tells of what was given back, unless something worse happened."""
+    """The exit status tells of what was given back, or left in a file for the next program, unless something worse
+    happened."""
     for status in one.of("status"):
         given = "9" if one.of("not_confirmed") else "6" if one.of("not_sent") else "0"
-        if status in ("0", "6", "9") and status != given:
+        may_be_worse = one.history.file and status > given
+        if status in ("0", "6", "9") and status != given and not may_be_worse:
             yield f"{one.history.name} left with {status} instead of {given}"
         if status == "5":  # nobody here does what is against the rules
             yield f"{one.history.name} was refused"
@@ -252,14 +274,17 @@ def tells(event: Event, words: str) -> bool:
     return event.kind == "notice" and event.text.rpartition("'s program says: \"")[2].startswith(words)
 
 
-def _only_who_leaves_is_in_doubt(one: Words) -> Iterator[str]:
-    """Whether a word has arrived is open only for those who leave by themselves before all has settled, and for
-    those who find somebody else in the seat when they come back, and do not get it again."""
+def _only_who_leaves_is_in_doubt(one: Words, outcome: Outcome) -> Iterator[str]:
+    """Whether a word has arrived is open only for those who leave by themselves before all has settled, for
+    those who find somebody else in the seat when they come back, and do not get it again, and for those who find a
+    word of an earlier program, of a conversation that is not kept any more."""
     leaves = taken = False
+    typed = set(one.of("typed"))
     for event in one.history.events:
         leaves = leaves or event.text in ("\\quit", "\\detach")
         taken = event.kind != "seated" and (taken or tells(event, TAKEN))
-        if event.kind == "not_confirmed" and not taken and (not leaves or one.settled_by(event.time)):
+        old = event.text not in typed and outcome.keep != "forever"
+        if event.kind == "not_confirmed" and not (taken or old) and (not leaves or one.settled_by(event.time)):
             yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
 
 

@@ -19,19 +19,23 @@ PAUSES = (0.0, 0.004, 0.012, 0.05, 0.3, 1.0, 3.0, 20.0, 70.0)
 @dataclass(frozen=True)
 class Manner:
     """How the people of a run are. steps: how many things happen; burst: the words of a paste, at most;
-    talk: how often each says something in a talk, at most; breath: and how many words then, at most."""
+    talk: how often each says something in a talk, at most; breath: and how many words then, at most; files: the
+    share of runs in which the programs have session files."""
 
     steps: int = 25
     burst: int = 5
     talk: int = 10
     breath: int = 1
+    files: float = 0.4
     turns: Sequence[Turns] = (Turns.ALTERNATE, Turns.FREE)
 
 
 SHORT = Manner()
 """A failure is soon found in it."""
 
-CHATTY = Manner(burst=120, talk=100, breath=20, turns=(Turns.ALTERNATE, Turns.FREE, Turns.FREE, Turns.FREE))
+CHATTY = Manner(
+    files=0.1, burst=120, talk=100, breath=20, turns=(Turns.ALTERNATE, Turns.FREE, Turns.FREE, Turns.FREE)
+)
 """Many messages for each fault, and more than an end keeps waiting."""
 
 
@@ -48,6 +52,7 @@ class Driver:
         self._manner = manner = manner_of(seed)
         turns, keep = rng.choice(manner.turns), rng.choice(("forever", "1d", "none"))
         self._plan = Plan(seed, turns, keep, rng.choice((0.02, 0.3)))
+        self._have_files = rng.random() < manner.files
         self._names = 0
         self._done: list[Step] = []
         self._kinds: list[tuple[int, Callable[[World], Iterator[Step]]]] = [
@@ -61,6 +66,8 @@ class Driver:
             (4, self._daemon_dies),
             (4, self._daemon_dies_at_a_commit),
             (4, self._disk_fails),
+            (3, self._disk_is_full),
+            (4, self._power_fails),
             (2, self._daemon_stops),
             (3, self._program_is_killed),
             (3, self._second_console_tries),
@@ -69,6 +76,13 @@ class Driver:
             (3, self._clock_is_set),
             (4, self._somebody_calls),
         ]
+        if self._have_files:
+            self._kinds += [
+                (12, self._program_returns),
+                (6, self._program_dies_at_its_file),
+                (2, self._users_host_loses_power),
+                (3, self._caller_detaches),
+            ]
 
     @property
     def plan(self) -> Plan:
@@ -103,7 +117,8 @@ class Driver:
 
     def _new(self, *, console: bool = False, wait: bool = False, take: bool = False) -> steps.Comes:
         self._names += 1
-        return steps.Comes(f"{'alice' if console else 'Bob'}{self._names}", console, wait, take)
+        name = f"{'alice' if console else 'Bob'}{self._names}"
+        return steps.Comes(name, console, wait, take, name if self._have_files else "")
 
     def _somebody_is_there(self, world: World) -> Iterator[Step]:
         if not self._running(world, peer=False) and self._rng.random() < 0.9:
@@ -153,6 +168,12 @@ class Driver:
     def _disk_fails(self, _: World) -> Iterator[Step]:
         yield steps.DiskFails(self._rng.choice(("before", "after")))
 
+    def _disk_is_full(self, _: World) -> Iterator[Step]:
+        yield steps.DiskIsFull(self._rng.choice((0.1, 2.0, 30.0)))
+
+    def _power_fails(self, _: World) -> Iterator[Step]:
+        yield steps.PowerFails(self._rng.random() < 0.7, self._rng.choice((0.1, 1.0, 30.0)))
+
     def _daemon_stops(self, _: World) -> Iterator[Step]:
         yield steps.DaemonStops()
 
@@ -161,6 +182,28 @@ class Driver:
         if self._rng.random() < 0.5:
             yield Says(person.name)
         yield steps.Dies(person.name)
+
+    def _program_returns(self, world: World) -> Iterator[Step]:
+        if left := [p for p in world.people if p.history.file and world.has_files(p.history.file)]:
+            earlier = self._rng.choice(left).history
+            self._names += 1
+            yield steps.Comes(f"{earlier.file}x{self._names}", not earlier.peer, earlier.peer, False, earlier.file)
+
+    def _program_dies_at_its_file(self, world: World) -> Iterator[Step]:
+        person = self._somebody(world)
+        yield steps.DiesAtItsFile(person.name, self._rng.choice(("before", "in", "after")))
+        if self._rng.random() < 0.5:
+            yield Says(person.name, self._rng.choice((1, 3)))
+
+    def _users_host_loses_power(self, world: World) -> Iterator[Step]:
+        for caller in self._running(world, peer=True)[:1]:
+            yield Says(caller.name)
+            yield steps.Dies(caller.name, power=True)
+
+    def _caller_detaches(self, world: World) -> Iterator[Step]:
+        for caller in self._running(world, peer=True)[:1]:
+            yield Says(caller.name)
+            yield Types(caller.name, "\\detach")
 
     def _second_console_tries(self, _: World) -> Iterator[Step]:
         yield self._new(console=True)

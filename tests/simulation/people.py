@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 from pychat_client.errors import PychatError
@@ -23,20 +24,24 @@ from pychat_client.session.view import View
 from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, History
 from tests.simulation.clock import Killed
+from tests.simulation.disk import FULL, NOWHERE, LogEnd, end_of, left_alone, log_of, lose_power
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
 class MortalFile(SessionFile):
-    """A session file whose program can die: nothing is written any more then, whatever its timers wanted."""
+    """A session file whose program can die, and whose disk can lose power. Nothing is written any more then,
+    whatever the program's timers wanted."""
 
     dead = False
-    doom = ""  # the program dies "before" or "after" the next thing that is kept
-    kill: Callable[[], None] = staticmethod(lambda: None)
+    doom = ""  # the program dies "before" or "after" the next thing that is kept, or the power fails "in" it
+    kill: Callable[..., None] = staticmethod(lambda **_: None)
+    unsynced: LogEnd | None = None  # the log is synced only so far; None for all of it
+    _end = NOWHERE  # of the log, before what was kept last
 
     @classmethod
-    def of(cls, path: Path, kill: Callable[[], None]) -> MortalFile:
+    def of(cls, path: Path, kill: Callable[..., None]) -> MortalFile:
         """The file, which can kill its program."""
         file = cls.take(path)
         assert isinstance(file, cls)
@@ -44,9 +49,23 @@ class MortalFile(SessionFile):
         return file
 
     def save(self, kept: Kept) -> None:
+        if kept == self.kept:
+            return
         self._dies("before")
+        before = self._end = end_of(log_of(self.path), self._end)
         super().save(kept)
+        self._note_sync(before)
+        if self.doom == "in":
+            self.unsynced = self.unsynced or before
+            self.kill(power=True)
         self._dies("after")
+
+    def _note_sync(self, before: LogEnd) -> None:
+        """Notes whether SQLite would have synced this commit, and all before it."""
+        if self._db is None or self._db.execute("PRAGMA synchronous").fetchone()[0] == FULL:
+            self.unsynced = None
+        else:
+            self.unsynced = self.unsynced or before
 
     def _dies(self, moment: str) -> None:
         if self.doom == moment:
@@ -57,9 +76,14 @@ class MortalFile(SessionFile):
     def tidy(self) -> None:
         if not self.dead:
             super().tidy()
+            self.unsynced = None
 
-    def die(self) -> None:
-        self.close()
+    def die(self, rng: Random | None) -> None:
+        """Its program is gone. rng: the power is, too."""
+        with left_alone(self.path):
+            self.close()
+        if rng is not None and self.unsynced is not None:
+            lose_power(log_of(self.path), self.unsynced, rng)
         self.dead = True
 
 
@@ -74,21 +98,24 @@ class Person(View):
         console: bool = False,
         wait: bool = False,
         take: bool = False,
-        file: Path | None = None,
+        file: str = "",
     ) -> None:
-        """file: the session file of a client, in which an earlier program may have left a conversation."""
+        """file: the name of a session file, in which an earlier program may have left a conversation."""
         self.world, self.name = world, name
         self.role = Role.OPERATOR if console else Role.PEER
-        self.history = History(name, not console)
+        self.history = History(name, not console, file)
         self._events, self._now = self.history.events, asyncio.get_running_loop().time
         self.cable: Cable | None = None
         self.running = True
         self.unreachable = False  # no call gets through
         self._read: dict[str | int | None, int] = {}  # how many messages were read, as far as was said, by session
         number = f"{len(world.people):016x}"
-        self._file = None if file is None else MortalFile.of(file, self.kill)
+        self._file = MortalFile.of(world.session_file(file), self.kill) if file else None
         saved = None if self._file is None else self._file.kept.endpoint
-        end = ConsoleEndpoint(name, console=number, take_over=take) if console else Endpoint(name, saved=saved)
+        if console:
+            end: Endpoint = ConsoleEndpoint(name, console=number, take_over=take, saved=saved)
+        else:
+            end = Endpoint(name, saved=saved)
         self.session = Session(end, self, "the line", wait=wait, file=self._file)
         world.people.append(self)
         self._calling = asyncio.get_running_loop().create_task(
@@ -105,6 +132,7 @@ class Person(View):
         try:
             self.session.submit(line)
         except Killed:
+            self._record("cut short", line)
             return False
         except PychatError as refusal:
             self._record("refused", line)
@@ -113,16 +141,16 @@ class Person(View):
         return True
 
     def doom(self, moment: str) -> None:
-        """The program dies "before" or "after" the next thing that it keeps in its session file."""
+        """The program dies "before" or "after" the next thing that it keeps in its session file, or the power
+        fails "in" that."""
         if self._file is not None and self.running:
-            self._record("doomed", moment)
             self._file.doom = moment
 
-    def kill(self) -> None:
-        """The program is gone; the system closes what it had open."""
+    def kill(self, *, power: bool = False) -> None:
+        """The program is gone; the system closes what it had open. power: its host has lost that."""
         if self.running:
-            self._record("killed")
-            self._exit()
+            self._record("killed", "by a loss of power" if power else "")
+            self._exit(self.world.rng if power else None)
 
     # -------------------------------------------------------------- what is known of them
 
@@ -199,11 +227,11 @@ class Person(View):
 
     # -------------------------------------------------------------- inside
 
-    def _exit(self) -> None:
+    def _exit(self, rng: Random | None = None) -> None:
         self.running = False
         self._calling.cancel()
         if self._file is not None:
-            self._file.die()
+            self._file.die(rng)
         if self.cable is not None:
             self.cable.user.die()
 

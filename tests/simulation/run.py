@@ -15,9 +15,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.simulation.disk import memory
 from tests.simulation.driver import Driver
 from tests.simulation.runs import WrongError, run_driver, run_plan
-from tests.simulation.shrink import as_test, kind_of, memory, shrunk
+from tests.simulation.shrink import as_test, kind_of, shrunk
 from tests.simulation.steps import Plan
 from tests.simulation.world import World
 

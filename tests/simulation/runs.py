@@ -85,8 +85,12 @@ async def _end(world: World) -> None:
     """All faults are over: everything settles. Then all leave, and a last console looks at what is left."""
     world.tell("all is well from here on")
     world.dies = world.fails = ""
+    world.power_fails, world.full_until = False, 0.0
+    for person in world.people:
+        person.doom("")
     world.on_call = lambda person: None
-    if not any(person.running and not person.history.peer for person in world.people):
+    attended = any(person.running and not person.history.peer for person in world.people)
+    if not attended and world.rng.random() < 0.8:
         Person(world, "evening", console=True)
     await asyncio.sleep(SETTLED)
     for person in world.people:
@@ -98,11 +102,23 @@ async def _end(world: World) -> None:
     await asyncio.sleep(10)
     _everybody(world, False, "\\detach")
     await asyncio.sleep(10)
+    await _go_back_to_what_is_left(world)
     last = Person(world, "last", console=True)
     await asyncio.sleep(5)
     last.types("\\detach")
     await asyncio.sleep(10)
     assert not any(person.running for person in world.people), "somebody cannot leave"
+
+
+async def _go_back_to_what_is_left(world: World) -> None:
+    """Whoever has left a conversation in a file goes back to it, and ends it: the callers first."""
+    files = {person.history.file: person.history.peer for person in world.people if person.history.file}
+    for file, peer in sorted(files.items(), key=lambda pair: not pair[1]):
+        if world.has_files(file):
+            heir = Person(world, f"{file}h", console=not peer, wait=peer, file=file)
+            await asyncio.sleep(30)
+            heir.types("\\quit" if peer else "\\detach")
+            await asyncio.sleep(10)
 
 
 def _everybody(world: World, peer: bool, line: str) -> None:

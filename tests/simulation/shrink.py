@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from tests.simulation.disk import memory
 from tests.simulation.runs import WrongError, run_plan
 from tests.simulation.steps import Plan, Says, Step, Talk
 
@@ -32,11 +33,6 @@ def breaks(plan: Plan, kind: str) -> bool:
         except WrongError as error:
             return kind_of(error) == kind
     return False
-
-
-def memory() -> str | None:
-    """A place for files in memory, where there is one: a run makes a journal, and throws it away."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def shrunk(plan: Plan, kind: str, seconds: float = SECONDS) -> Plan:

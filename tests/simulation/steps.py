@@ -38,14 +38,20 @@ class Wait(Step):
 
 @dataclass(frozen=True)
 class Comes(Step):
+    """file: the name of a session file, perhaps of an earlier program; nothing happens while that runs."""
+
     name: str
     console: bool = False
     wait: bool = False
     take: bool = False
+    file: str = ""
 
     def do(self, world: World) -> None:
-        world.tell(f"{self.name} comes{' and waits' * self.wait}{' and takes over' * self.take}")
-        Person(world, self.name, console=self.console, wait=self.wait, take=self.take)
+        if self.file and any(person.running and person.history.file == self.file for person in world.people):
+            return
+        where = f" where {self.file} was" * bool(self.file)
+        world.tell(f"{self.name} comes{' and waits' * self.wait}{' and takes over' * self.take}{where}")
+        Person(world, self.name, console=self.console, wait=self.wait, take=self.take, file=self.file)
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,22 @@ class Types(About):
 
 @dataclass(frozen=True)
 class Dies(About):
+    """power: the user's host loses it."""
+
+    power: bool = False
+
     def happen(self, world: World, person: Person) -> None:
-        person.kill()
+        person.kill(power=self.power)
+
+
+@dataclass(frozen=True)
+class DiesAtItsFile(About):
+    """moment: see Person.doom."""
+
+    moment: str
+
+    def happen(self, world: World, person: Person) -> None:
+        person.doom(self.moment)
 
 
 @dataclass(frozen=True)
@@ -170,6 +190,21 @@ class DaemonDies(Step):
 
 
 @dataclass(frozen=True)
+class PowerFails(Step):
+    """The daemon's host loses power, with the consoles there: now, or in the middle of the next commit."""
+
+    in_commit: bool = False
+    down_for: float = 0.5
+
+    def do(self, world: World) -> None:
+        world.down_for = self.down_for
+        if self.in_commit:
+            world.power_fails = True
+        else:
+            world.lose_power()
+
+
+@dataclass(frozen=True)
 class DaemonStops(Step):
     def do(self, world: World) -> None:
         world.stop()
@@ -181,6 +216,17 @@ class DiskFails(Step):
 
     def do(self, world: World) -> None:
         world.fails = self.moment
+
+
+@dataclass(frozen=True)
+class DiskIsFull(Step):
+    """Nothing can be stored for a while."""
+
+    for_seconds: float
+
+    def do(self, world: World) -> None:
+        world.tell(f"the disk is full for {self.for_seconds} s")
+        world.full_until = world.now + self.for_seconds
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tests.simulation.cable import Cable
 from tests.simulation.checker import DISPLACED, TAKEN, Event, tells
 from tests.simulation.people import Person, until
 from tests.simulation.runs import Play, run_plan, simulate
-from tests.simulation.steps import Comes, Plan, Talk, Wait
+from tests.simulation.steps import Comes, DiskIsFull, Later, Plan, Says, Talk, Wait
 from tests.simulation.world import World
 
 HOURS = timedelta(hours=2)
@@ -164,6 +164,47 @@ test_many_read_marks_while_words_are_removed = replay(
         steps=(Comes("Bob2"), Talk(rounds=25, pace=0.02, words=20), Wait(70.0), Talk(rounds=1, words=20)),
     )
 )
+
+
+test_the_peer_learns_that_a_word_was_read_although_the_disk_was_full_then = replay(
+    Plan(
+        seed=86,
+        turns=Turns.ALTERNATE,
+        keep="none",
+        slowest=0.3,
+        steps=(
+            Comes("Bob", wait=True),
+            Later(0.63, Says("Bob")),
+            Wait(1.0),
+            Comes("alice", console=True),
+            DiskIsFull(2.0),
+            Wait(3.0),
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize("turns", Turns)
+def test_a_program_that_owes_its_goodbye_may_find_more_stored_than_it_knows(turns: Turns, tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        alice, bob = Person(world, "alice", console=True), Person(world, "Bob", file="Bob")
+        bob.types("hi")
+        await until(lambda: "hi" in alice.texts("shown"))
+        alice.types("hello")
+        await until(lambda: "hello" in bob.texts("shown"))
+        world.dies, bob.unreachable = "after", True
+        bob.types("from Bob")
+        await until(lambda: world.switchboard is None)
+        await until(lambda: not bob.connected)
+        bob.types("\\quit")
+        assert bob.texts("not_confirmed") == ["from Bob"]
+        await asyncio.sleep(1)
+        again = Person(world, "Bob2", file="Bob")
+        await until(lambda: not again.running)
+        assert again.status == 0
+        await until(lambda: alice.knows("notice", "Bob ended the conversation"))
+
+    simulate(tmp_path, play, turns=turns)
 
 
 # ---------------------------------------------------------------- the clock on the wall

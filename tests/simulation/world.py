@@ -1,8 +1,8 @@
 """The world of one run: the service with its daemons, one after the other, and their connections.
 
 Switchboard, Journal, PeerSession and ConsoleSession are the real ones; what is replaced is what they stand on: the
-event loop (clock), the connections (cable) and the wall clock. A daemon that is killed is thrown away with
-its ends, and the next one finds the file as it was.
+event loop (clock), the connections (cable), the wall clock, and the disk when its power fails (disk). A daemon
+that is killed is thrown away with its ends, and the next one finds the file as it was.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path, PosixPath
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from pychat_client.errors import UnreachableError
 from pychat_client.protocol.turns import Role, TurnState
@@ -33,6 +33,7 @@ from pychatd.settings import Settings
 from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, Stored
 from tests.simulation.clock import START, Killed
+from tests.simulation.disk import FULL, LogEnd, end_of, left_alone, log_of, lose_power, memory
 from tests.simulation.people import Person
 from tests.support.endpoints import NOON
 from tests.support.registers import Anybody
@@ -47,6 +48,7 @@ class World:
         self.clock_is_off = timedelta()
         self.file = directory / "journal.db"
         self.file.write_bytes(_empty_journal())
+        self._sessions = Path(tempfile.mkdtemp(dir=memory()))
         self.people: list[Person] = []
         self.stored: list[Stored] = []
         self.ended: dict[int, float] = {}  # when which conversation was
@@ -55,6 +57,8 @@ class World:
         self._told: list[Event] = []
         self.switchboard: Switchboard | None = None
         self.dies = self.fails = ""  # the daemon, or its disk: "before" or "after" the next commit
+        self.power_fails = False  # on the daemon's host, in the middle of the next commit
+        self.full_until = 0.0  # no space is left on the daemon's disk until then
         self.down_for = 0.5  # seconds until there is a daemon again
         self._settings = Settings(7000, **settings)
         self._journal: WatchedJournal | None = None
@@ -73,6 +77,15 @@ class World:
 
     def by_name(self, name: str) -> Person:
         return next(person for person in self.people if person.name == name)
+
+    def session_file(self, name: str) -> Path:
+        """Where a user's programs keep a conversation, one after the other."""
+        return self._sessions / "sessions" / f"{name}.db"
+
+    def has_files(self, name: str) -> bool:
+        """Whether something is kept there, and no program has it."""
+        in_use = any(person.running and person.history.file == name for person in self.people)
+        return not in_use and self.session_file(name).exists()
 
     def new_word(self) -> str:
         """One that nobody has said yet."""
@@ -115,13 +128,8 @@ class World:
         self.switchboard = None
         for cable in self._cables:
             cable.daemon.die()
-        log = self.file.with_name("journal.db-wal")
-        left = [path for path in (self.file, log) if path.exists()]
-        for path in left:
-            shutil.copy(path, path.with_suffix(f"{path.suffix}.left"))
-        self._close_journal()
-        for path in left:
-            path.with_suffix(f"{path.suffix}.left").replace(path)
+        with left_alone(self.file):
+            self._close_journal()
         asyncio.get_running_loop().call_later(self.down_for, self.start)
 
     def stop(self) -> None:
@@ -163,6 +171,15 @@ class World:
         for e in entries:
             self.stored.append(Stored(self.now, conversation.id, e.role is Role.PEER, e.text))
 
+    def over(self, conversation: Conversation) -> None:
+        """The daemon has stored that a conversation is over."""
+        self.ended[conversation.id] = self.now
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing is to go wrong at the next commit."""
+        return not (self.dies or self.fails or self.power_fails or self.now < self.full_until)
+
     def at_commit(self, moment: str) -> None:
         """The daemon is at this moment of a commit. Raises what is to go wrong at it."""
         if self.dies == moment:
@@ -173,6 +190,20 @@ class World:
             self.fails = ""
             self.tell(f"the disk fails {moment} a commit")
             raise sqlite3.OperationalError("disk I/O error")
+        if moment == "before" and self.now < self.full_until:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def lose_power(self, synced: LogEnd | None = None) -> bool:
+        """The daemon's host loses power, and so do all consoles. synced: so much of the journal's log is; None for
+        all. Returns whether nothing is gone."""
+        self.tell("the daemon's host loses power")
+        synced = synced or (None if self._journal is None else self._journal.unsynced)
+        self.power_fails = False
+        for person in self.people:
+            if person.role is Role.OPERATOR:
+                person.kill(power=True)
+        self.kill()
+        return synced is None or lose_power(log_of(self.file), synced, self.rng)
 
     # -------------------------------------------------------------- its connections
 
@@ -208,6 +239,7 @@ class World:
         for person in self.people:
             person.kill()
         self.kill()
+        shutil.rmtree(self._sessions)
 
 
 @cache
@@ -234,6 +266,9 @@ class ClockedSwitchboard(Switchboard):
         self._world.by_name(caller.address).seated()
 
 
+Stores = TypeVar("Stores")
+
+
 class NamedPath(PosixPath):
     """A path that errors call by its name alone, wherever it is: so a seed makes the same run everywhere."""
 
@@ -250,8 +285,8 @@ class WatchedJournal(Journal):
     def __init__(self, world: World) -> None:
         self._world = world
         self._buried = False
-        super().__init__(NamedPath(world.file), full=False)
-        self._db.execute("PRAGMA synchronous = OFF")  # no power is lost here, and each sync costs a moment
+        self.unsynced: LogEnd | None = None  # the log is synced only so far; None for all of it
+        super().__init__(NamedPath(world.file))
 
     def bury(self) -> None:
         """Its daemon is gone. What still waited there for its time is not done any more."""
@@ -264,28 +299,43 @@ class WatchedJournal(Journal):
             raise Killed
         return super()._db
 
+    def _recover_wal(self, db: sqlite3.Connection) -> None:
+        """Syncs all, as the last step of opening the file. A sync costs a moment, so from now on it is only noted
+        whether there would be one."""
+        super()._recover_wal(db)
+        each_commit_is_synced = db.execute("PRAGMA synchronous").fetchone()[0] == FULL
+        self.unsynced = None if each_commit_is_synced else LogEnd()
+        db.execute("PRAGMA synchronous = OFF")
+
     def append(self, conversation: Conversation, entries: Sequence[Entry], turn_state: TurnState) -> None:
-        self._reach("before")
-        super().append(conversation, entries, turn_state)
-        self._world.committed(conversation, entries)
-        self._reach("after")
+        store = partial(super().append, conversation, entries, turn_state)
+        self._commit(store, lambda: self._world.committed(conversation, entries))
 
     def end_conversation(
         self, conversation: Conversation, reason: str, now: datetime, by: Role | None = None
     ) -> None:
-        self._reach("before")
-        super().end_conversation(conversation, reason, now, by)
-        self._world.ended[conversation.id] = self._world.now
-        self._reach("after")
+        store = partial(super().end_conversation, conversation, reason, now, by)
+        self._commit(store, lambda: self._world.over(conversation))
 
     def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
-        self._reach("before")
-        more = super().forget_text(conversation, role, count)
-        self._reach("after")
-        return more
+        return self._commit(partial(super().forget_text, conversation, role, count), lambda: None)
 
-    def _reach(self, moment: str) -> None:
-        """A commit is at this moment. What goes wrong at it becomes our own error, as any of the system's does."""
-        if moment in (self._world.dies, self._world.fails):
-            with self._translate_errors():
-                self._world.at_commit(moment)
+    def _commit(self, store: Callable[[], Stores], note: Callable[[], None]) -> Stores:
+        """A commit, and what goes wrong at it. note: notes down what is stored."""
+        world = self._world
+        if world.calm:
+            stored = store()
+            note()
+            return stored
+        with self._translate_errors():  # which makes our own error of the system's, as it does of any
+            world.at_commit("before")
+        synced = end_of(log_of(self._path))
+        stored = store()
+        if world.power_fails:
+            if world.lose_power(synced):
+                note()
+            raise Killed
+        note()
+        with self._translate_errors():
+            world.at_commit("after")
+        return stored
