@@ -234,7 +234,12 @@ def _stored_in_order(one: Words, order: dict[str, int]) -> Iterator[str]:
 
 def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
     name = one.history.name
-    not_sent, recalled, cut_short = set(one.of("not_sent")), set(one.of("recalled")), set(one.of("cut short"))
+    cut_short = set(one.of("cut short"))
+    deaths = {
+        event.time for event in one.events("cut short")
+    }  # what was said as it died may not be so in the file
+    told = {kind: [e.text for e in one.events(kind) if e.time not in deaths] for kind in ("not_sent", "recalled")}
+    not_sent, recalled = set(told["not_sent"]), set(told["recalled"])
     for word in one.said:
         if word in not_sent and word in order:
             yield f"{name} was told that {word} was not sent, and it is stored"
@@ -242,7 +247,7 @@ def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
             yield f"{name} has taken {word} back, and it is stored"
         if word not in order and word not in one.given_back and word not in cut_short and not one.killed:
             yield f"{word} of {name} is lost"
-    yield from _once(Counter([*one.of("not_sent"), *one.of("not_confirmed")]), f"what {name} was given back")
+    yield from _once(Counter([*told["not_sent"], *one.of("not_confirmed")]), f"what {name} was given back")
     yield from (f"{name} was refused {word}, and it is stored" for word in one.of("refused") if word in order)
 
 
