@@ -60,7 +60,7 @@ class Stored:
 @dataclass(slots=True)
 class Outcome:
     """All there is to judge a run by. ended: when which conversation was; grace: seconds that the seat is
-    kept; in_turn: whether both take turns."""
+    kept; in_turn: whether both take turns; kept: words that wait in a file for their user's next program."""
 
     histories: Sequence[History]
     stored: Sequence[Stored]
@@ -69,6 +69,7 @@ class Outcome:
     keep: str
     grace: float
     in_turn: bool
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield from _not_taken_by_himself(one, outcome)
         yield from _only_who_leaves_is_in_doubt(one, outcome)
     for user in users:
-        yield from _fates(user, order)
+        yield from _fates(user, order, outcome.kept)
         yield from _stored_in_order(user, order)
     yield from _all_is_shown(users, outcome, reasons)
     yield from _seat_is_kept(users, outcome, reasons)
@@ -232,7 +233,7 @@ def _stored_in_order(one: Words, order: dict[str, int]) -> Iterator[str]:
         yield f"words of {one.history.name} were stored out of order"
 
 
-def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
+def _fates(one: Words, order: dict[str, int], kept: frozenset[str]) -> Iterator[str]:
     name = one.history.name
     cut_short = set(one.of("cut short"))
     deaths = {
@@ -245,7 +246,7 @@ def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
             yield f"{name} was told that {word} was not sent, and it is stored"
         if word in recalled and word in order:
             yield f"{name} has taken {word} back, and it is stored"
-        if word not in order and word not in one.given_back and word not in cut_short and not one.killed:
+        if word not in order and word not in one.given_back | cut_short | kept and not one.killed:
             yield f"{word} of {name} is lost"
     yield from _once(Counter([*told["not_sent"], *one.of("not_confirmed")]), f"what {name} was given back")
     yield from (f"{name} was refused {word}, and it is stored" for word in one.of("refused") if word in order)
