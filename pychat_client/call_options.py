@@ -98,7 +98,7 @@ def _check_classic(args: argparse.Namespace, invitation: str | None) -> None:
     """Raises UsageError for options that exclude each other."""
     texts = [text for text in (args.hello, args.end_mark, args.quit_word) if text]
     if not args.classic:
-        if texts or args.no_hello:
+        if texts or args.quit_word is not None or args.no_hello:
             raise UsageError("--no-hello, --hello, --end-mark and --quit-word need --classic.")
         return
     if invitation is not None:
@@ -116,4 +116,10 @@ def _check_classic(args: argparse.Namespace, invitation: str | None) -> None:
 
 
 def _quirks(args: argparse.Namespace) -> ServerQuirks:
-    return ServerQuirks("" if args.no_hello else args.hello, args.end_mark or "", args.quit_word or "")
+    quit_word = None if args.quit_word is None else unescaped(args.quit_word)
+    return ServerQuirks("" if args.no_hello else args.hello, unescaped(args.end_mark or ""), quit_word)
+
+
+def unescaped(text: str) -> str:
+    """`text` with the control characters that it names: `\\n`, `\\r` and `\\0`, as docs/classic.md writes them."""
+    return text.replace("\\n", "\n").replace("\\r", "\r").replace("\\0", "\0")

@@ -75,7 +75,7 @@ def _call_parser() -> argparse.ArgumentParser:
     hello.add_argument("--no-hello", action="store_true", help="send nothing before the first message")
     hello.add_argument("--hello", metavar="TEXT", help="send TEXT (such as 20211) first, instead of your handle")
     group.add_argument("--end-mark", metavar="MARK", help="send MARK, such as @@@, after each message")
-    group.add_argument("--quit-word", metavar="WORD", help="send WORD, such as bye, to end the conversation")
+    group.add_argument("--quit-word", metavar="WORD", help="send only WORD, such as bye, to end the conversation")
     add_conversation_options(parser)
     parser.add_argument("--version", action="version", version=f"pychat {__version__}")
     parser.add_argument("--forget", action=_Removed, const="'pychat forget HOST PORT'")

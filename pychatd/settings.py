@@ -44,6 +44,7 @@ class Settings:
     turns: Turns = Turns.ALTERNATE
     callers: int = 64  # connections from other programs at the same time; see admission
     rate: int = 1000  # messages a second from a peer, 0 for no limit; faster ones wait in its socket
+    answer_handle: bool = True  # a classic program that begins with its handle gets the operator's
     grace: float = 60.0  # seconds in which a peer that lost its connection keeps the seat
     plaintext: str = "loopback"  # who may call without TLS: "always" everybody, "loopback", "never"
     certificate: Path | None = None  # the operator's own PEM file; without it the daemon makes one
@@ -229,6 +230,7 @@ _KEYS: config_file.Keys = {
     "handle": config_file.handle,
     "away": _away,
     "turns": _turns,
+    "answer_handle": _flag,
     "grace": _seconds,
     "callers": config_file.number(2, 1000),
     "rate": config_file.number(0, 1_000_000),

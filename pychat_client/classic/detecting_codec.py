@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from pychat_client.classic.framing import MARKS, SILENCE, is_echoed_twice
+from pychat_client.classic.framing import TWO_WAY_MARKS, is_echoed_twice
+from pychat_client.classic.keys import Keys
 from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.classic.telnet import has_commands
@@ -18,6 +19,9 @@ from pychat_client.protocol.codec import LINE_MAX, Codec, LineCodec
 HELLO = b"\\hello "
 """What a program of version 1 sends first."""
 
+_MARK_BETWEEN = re.compile(rb"\n(?:%s)[^\r\n]" % b"|".join(TWO_WAY_MARKS))
+"""Two messages that TCP has joined."""
+
 
 class DetectingCodec:
     """The codec of a connection until the first bytes tell the kind of caller. It is not used after that.
@@ -26,27 +30,34 @@ class DetectingCodec:
     burst of a program.
     """
 
-    def __init__(self, hand_over: Callable[[Codec], None]) -> None:
-        """hand_over: is given the codec that the connection uses from then on."""
+    def __init__(self, hand_over: Callable[[Codec], None], *, prompt: bool = False, answers: bool = True) -> None:
+        """hand_over: is given the codec that the connection uses from then on; prompt: see PersonCodec; answers:
+        see ProgramCodec."""
         self._hand_over = hand_over
+        self._answers = answers
         self._start = b""
+        self._keys = Keys()
+        self._prompt = prompt
 
     @property
     def patience(self) -> float | None:
-        return None if HELLO.startswith(self._start) else SILENCE
+        return None if HELLO.startswith(self._start) else self._keys.patience
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
         examined = len(self._start)
         self._start += data
+        self._keys.read(data)
         if self._start.startswith(HELLO):
             yield from self._become(LineCodec())
+        elif self._keys.typed:
+            yield from self._become(PersonCodec(typed=True))
         elif _is_talking(self._start, examined):
             yield from self._become(PersonCodec())
         elif len(self._start) >= LINE_MAX:
             yield from self._become(self._classic_codec())
 
     def silence(self) -> Iterator[wire.Frame]:
-        if self._start:
+        if self._start and self._keys.silence():
             codec = self._classic_codec()
             yield from self._become(codec)
             yield from codec.silence()
@@ -56,6 +67,13 @@ class DetectingCodec:
             codec = self._classic_codec()
             yield from self._become(codec)
             yield from codec.eof()
+
+    def greet(self) -> Iterator[wire.Frame]:
+        """The operator speaks first: the caller is a program that waits for that."""
+        codec = ProgramCodec(answers=self._answers)
+        self._hand_over(codec)
+        said = [*codec.feed(self._start), *codec.silence()]  # it may have begun to say something
+        yield from said or codec.greet()
 
     def encode(self, frame: wire.Frame) -> bytes:
         """A caller of unknown kind gets what a person can read, such as `\\error slow`."""
@@ -67,7 +85,8 @@ class DetectingCodec:
     def _classic_codec(self) -> Codec:
         """For a caller that has not said `\\hello `."""
         # The last read can bring any number of bytes.
-        return PersonCodec() if _is_from_person(self._start[:LINE_MAX]) else ProgramCodec()
+        person = _is_from_person(self._start[:LINE_MAX])
+        return PersonCodec(prompt=self._prompt) if person else ProgramCodec(answers=self._answers)
 
     def _become(self, codec: Codec) -> Iterator[wire.Frame]:
         self._hand_over(codec)
@@ -87,5 +106,5 @@ def _is_from_person(start: bytes) -> bool:
     """Whether the first burst is a person's lines. `nc` sends whole lines; `telnet` sends commands, too."""
     if has_commands(start):
         return True
-    marked = start.rstrip(b"\r\n").endswith(MARKS)
+    marked = start.rstrip(b"\r\n").endswith(TWO_WAY_MARKS) or _MARK_BETWEEN.search(start)
     return b"\n" in start and b"\0" not in start and not marked and not is_echoed_twice(start)

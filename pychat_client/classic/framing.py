@@ -22,14 +22,39 @@ WRITE_MAX = 499
 BURST_MAX = 4096
 """Bytes of a burst that are kept. The largest that programs send have about 1,000."""
 
-MARKS = (b"@@@", b"@!@")
-"""The marks with which some programs end a message."""
+TWO_WAY_MARKS = (b"@@@", b"@!@")
+"""The marks with which some programs end a message, in both directions."""
+
+ONE_WAY_MARK = b"||"
+"""The mark with which some servers end a message. Their clients read on for it, and send none."""
+
+MARKS = (*TWO_WAY_MARKS, ONE_WAY_MARK)
+
+END_MAX = 4
+"""Bytes that a write has besides name and text: a mark with its line feed, or a length in front."""
+
+ANSWER_MAX = 7
+"""Bytes of the handle that answers a bare handle. Programs read 8 or 10 bytes, with the NUL, before their first
+message; what is more would be the answer to that."""
+
+HANDLE_BYTES_MAX = 10
+"""Bytes of our handle for a classic server: it reads no more, and the rest would be the first message."""
 
 CLASSIC_VERSION = 0
 """The version in the hello that a codec makes for a classic peer."""
 
 GUEST = "guest"
 """The handle of a classic peer that has not said one."""
+
+COUNT_BYTES = 4
+"""Bytes of a length in front of a message."""
+
+FIELD_SIZES = range(8, 33)
+"""Bytes that a padded field for a handle can have; a known one has 11."""
+
+_FIELDS = re.compile(rb"([^\0\s>\\]+)\0{2,}([^\0]+)\0+")
+EMPTY = " "
+"""The text of a message that is empty. It passes the turn."""
 
 _NAME = re.compile(r"([^\s>\\]+?)(?: ?> ?|: )")
 
@@ -45,12 +70,52 @@ def clean_lines(data: bytes) -> str:
 
 
 def split_marked(burst: bytes, marks: Sequence[bytes]) -> tuple[list[bytes], bytes]:
-    """The messages of a burst that ends with one of `marks`, and that mark. Nothing for another burst."""
+    """The messages of a burst that ends with one of `marks`, and that mark. Nothing for another burst.
+
+    If a line feed stands before the last mark, it belongs to the mark: `a@@@b\\n@@@` is one message."""
     end = burst.rstrip(b"\0\r\n")
     for mark in marks:
         if end.endswith(mark) and not is_echoed_twice(end):
-            return [piece.strip(b"\0\r\n") for piece in end.removesuffix(mark).split(mark)], mark
+            whole = b"\n" + mark.lstrip(b"\n")
+            whole = whole if end.endswith(whole) else mark
+            return [piece.strip(b"\0\r\n") for piece in end.removesuffix(whole).split(whole)], whole
     return [], b""
+
+
+def split_fields(burst: bytes) -> tuple[bytes, bytes] | None:
+    """Handle and text of a burst that is two fields, each padded with NULs; None for another burst."""
+    found = _FIELDS.fullmatch(burst)
+    fits = found is not None and found.start(2) in FIELD_SIZES
+    return (found[1], found[2]) if found is not None and fits else None
+
+
+def split_counted(burst: bytes) -> list[bytes]:
+    """The texts of a burst in which each has its length in front, in four bytes. Nothing for another burst."""
+    texts = []
+    while burst:
+        size = int.from_bytes(burst[:COUNT_BYTES])
+        text, burst = burst[COUNT_BYTES : COUNT_BYTES + size], burst[COUNT_BYTES + size :]
+        if not 0 < size == len(text) or CONTROL.search(clean_lines(text.rstrip(b"\0")).replace(BREAK, "")):
+            return []
+        texts.append(text.strip(b"\0\r\n"))
+    return texts
+
+
+def counted(text: str) -> bytes:
+    """`text` with its length in front."""
+    data = text.encode()
+    return len(data).to_bytes(COUNT_BYTES) + data
+
+
+def cut(text: str, size: int) -> str:
+    """As many characters of `text` as have at most `size` bytes."""
+    return text.encode()[:size].decode(errors="ignore")
+
+
+def prefix(text: str) -> str:
+    """The name at the beginning of `text`, with what separates it from the rest; "" without a name."""
+    found = _NAME.match(text)
+    return "" if found is None else found[0]
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -78,7 +143,7 @@ def classify(handle: str, text: str) -> wire.Message | wire.Quit | wire.Rejected
     if len(text) > MESSAGE_MAX:
         what = f"the message has {len(text)} characters; the limit is {MESSAGE_MAX}"
         return wire.Rejected("too-long", f"Not delivered: {what}.")
-    return wire.Message(handle, text or " ")
+    return wire.Message(handle, text or EMPTY)
 
 
 def single_line(text: str) -> str:
@@ -87,5 +152,5 @@ def single_line(text: str) -> str:
 
 
 def max_text_bytes(handle: str) -> int:
-    """Bytes that the text of a message by `handle` can have; a mark can follow it."""
-    return WRITE_MAX - len(f"{handle}> ".encode()) - max(map(len, MARKS))
+    """Bytes that the text of a message by `handle` can have."""
+    return WRITE_MAX - len(f"{handle}> ".encode()) - END_MAX

@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from pychat_client.classic.caller_codec import CallerCodec
 from pychat_client.classic.detecting_codec import HELLO, DetectingCodec
+from pychat_client.classic.framing import split_counted
+from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX, Codec
@@ -27,6 +30,12 @@ _HTTP_METHODS = rb"GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI"
 _CONTROL = rb"\x01-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f"
 """What no chat program begins with: they begin with text, and pad it with NULs behind. Escape and backspace are
 keys that a person hits."""
+
+_COUNTED = rb"\0\0[\0-\x0f].(?:\Z|[ -~\xc2-\xf4])"
+"""What a classic program begins with that sends the length of a text in front of it: then text. Binary protocols
+begin with numbers there, too, and more of them follow."""
+
+_NUMBER = re.compile(rb"\0\0(?:[%s]|.[%s\x80-\xff])" % (_CONTROL, _CONTROL), re.DOTALL)
 
 _TEXT = (
     ("HTTP", rb"(?:%s) (?:[/*]|https?://|[\w.-]+:[0-9])" % _HTTP_METHODS),
@@ -67,7 +76,7 @@ _BINARY = (
     ("a binary protocol", rb"[0-9]{1,5}:CONTENT_LENGTH\0|DIST0000000[0-9]"),
     ("a binary protocol", rb"[%s]" % _CONTROL),
     ("a binary protocol", rb"[\x80-\xfe].{0,2}[%s]|[\x81-\xbf]\0\0" % _CONTROL),
-    ("a binary protocol", rb"\0++.{0,7}?[%s\x80-\xff]" % _CONTROL),
+    ("a binary protocol", rb"(?!%s)\0++.{0,7}?[%s\x80-\xff]" % (_COUNTED, _CONTROL)),
 )
 _NAMES = [name for name, _ in _TEXT + _BINARY]
 _GREETING = re.compile(
@@ -102,10 +111,11 @@ class ScreeningCodec:
     It looks at the first line, however slowly that comes. Meanwhile another codec does the work.
     """
 
-    def __init__(self, hand_over: Callable[[Codec], None]) -> None:
-        """hand_over: is given the codec that the connection uses from then on."""
+    def __init__(self, hand_over: Callable[[Codec], None], *, prompt: bool = False, answers: bool = True) -> None:
+        """hand_over: is given the codec that the connection uses from then on; prompt: see PersonCodec; answers:
+        see ProgramCodec."""
         self._hand_over = hand_over
-        self._codec: Codec = DetectingCodec(self._use)
+        self._codec: Codec = DetectingCodec(self._use, prompt=prompt, answers=answers)
         self._start = b""
         self._passed = False
 
@@ -119,10 +129,21 @@ class ScreeningCodec:
         yield from self._codec.feed(data)
 
     def silence(self) -> Iterator[wire.Frame]:
+        self._check_length()
         return self._codec.silence()
 
     def eof(self) -> Iterator[wire.Frame]:
+        self._check_length()
         return self._codec.eof()
+
+    def greet(self) -> Iterator[wire.Frame]:
+        """The operator speaks first; nothing for a program of version 1."""
+        return self._codec.greet() if isinstance(self._codec, DetectingCodec | CallerCodec) else iter(())
+
+    @property
+    def waits(self) -> bool:
+        """Whether the caller is a program that has said nothing, but perhaps a port."""
+        return isinstance(self._codec, ProgramCodec)
 
     def encode(self, frame: wire.Frame) -> bytes:
         return self._codec.encode(frame)
@@ -144,14 +165,26 @@ class ScreeningCodec:
         if self._start.startswith(HELLO):
             self._pass()
         elif (name := recognize(self._start)) is not None:
-            raise ProtocolError(CODE, f"This is a pychat service, and your program speaks {name}.")
-        elif _line_end(self._start):  # more bytes cannot change it
+            raise _refusal(name)
+        elif _line_end(self._start) and not _NUMBER.match(self._start):  # more bytes cannot change it
             self._pass()
+
+    def _check_length(self) -> None:
+        """Raises ProtocolError if a number came first, and is not the length of a text behind it."""
+        if self._passed or not _NUMBER.match(self._start):
+            return
+        if not split_counted(self._start):
+            raise _refusal("a binary protocol")
+        self._pass()
 
     def _pass(self) -> None:
         self._passed = True
         self._start = b""
         self._hand_over(self._codec)
+
+
+def _refusal(name: str) -> ProtocolError:
+    return ProtocolError(CODE, f"This is a pychat service, and your program speaks {name}.")
 
 
 def _shortened(start: bytes) -> bytes:

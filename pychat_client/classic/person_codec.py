@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pychat_client.classic.caller_codec import CallerCodec
-from pychat_client.classic.framing import classify, clean, single_line, split_name
+from pychat_client.classic.framing import WRITE_MAX, classify, clean, single_line, split_name
+from pychat_client.classic.keys import typed
 from pychat_client.classic.telnet import Telnet
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX
 from pychat_client.text import MESSAGE_MAX, is_handle
+
+OVER = "The conversation is over.\n"
+"""What a person reads behind `\\quit`. Some programs at the other end stay, and would take more."""
 
 
 class PersonCodec(CallerCodec):
@@ -22,8 +26,13 @@ class PersonCodec(CallerCodec):
 
     patience: float | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, *, prompt: bool = False, typed: bool = False) -> None:
+        """prompt: the first line came sooner than a person types, so it may be a program; typed: each key comes at
+        once."""
         super().__init__()
+        self._may_be_program = prompt  # which sends a line, and waits for the answer
+        self._unanswered = 0  # lines since our last message
+        self._typed = typed
         self._telnet = Telnet()
         self._prefix: str | None = None  # what the first line began with: "Ann> ", or nothing
         self._blank = 0  # bytes of empty lines in a row
@@ -31,7 +40,10 @@ class PersonCodec(CallerCodec):
         self._skipping = False  # in a line that is too long, until its end
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
-        lines = (self._rest + self._telnet.feed(data)).split(b"\n")
+        if self._typed:
+            lines = typed(self._rest, data).split(b"\n")
+        else:
+            lines = (self._rest + self._telnet.feed(data)).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
             if self._skipping:
@@ -67,7 +79,10 @@ class PersonCodec(CallerCodec):
         """Messages, and the control lines that a person can read. The others are left out."""
         match frame:
             case wire.Message(handle, text):
+                self._unanswered = 0
                 return f"{handle}> {single_line(text)}\n".encode()
+            case wire.Quit() if not self._may_be_program:
+                return f"{frame}\n{OVER}".encode()
             case wire.Quit() | wire.Busy() | wire.Error() | wire.Rejected():
                 return f"{frame}\n".encode()
             case wire.Pong():
@@ -77,7 +92,7 @@ class PersonCodec(CallerCodec):
 
     def max_text_bytes(self, handle: str) -> int | None:
         """A person reads texts of any length."""
-        return None
+        return WRITE_MAX - len(f"{handle}> \n".encode()) if self._may_be_program else None
 
     def _line(self, line: bytes) -> Iterator[wire.Frame]:
         text = clean(line.strip(b"\0").removesuffix(b"\r"))
@@ -87,16 +102,19 @@ class PersonCodec(CallerCodec):
                 raise ProtocolError("empty", "You sent too many empty lines.")
             return
         self._blank = 0
+        self._unanswered += 1
+        if self._unanswered > 1 or self._telnet.used:
+            self._may_be_program = False
         if self._prefix is None:
             self._learn(text)
         yield from self._hello()
-        yield classify(self._handle, text.removeprefix(self._prefix or "") or text)
+        yield classify(self._handle, text.removeprefix(self._prefix or ""))
 
     def _learn(self, text: str) -> None:
         """The handle, if the first line begins with one, as `Ann> ` does. "note: milk" and "a>b" do not."""
         name, body = split_name(text)
         self._prefix = ""
-        if body and text == f"{name}> {body}" and is_handle(name):
+        if text == f"{name}> {body}" and is_handle(name):
             self._handle, self._prefix = name, f"{name}> "
 
     def _too_long(self) -> Iterator[wire.Frame]:

@@ -11,13 +11,15 @@ from collections.abc import Iterator
 
 from pychat_client.classic import framing
 from pychat_client.classic.caller_codec import CallerCodec
-from pychat_client.classic.framing import BURST_MAX, MARKS, SILENCE
+from pychat_client.classic.framing import ANSWER_MAX, BURST_MAX, HANDLE_BYTES_MAX, MARKS, ONE_WAY_MARK, SILENCE
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import is_handle, nfc
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_AND_NAME = re.compile(r"[0-9]{4,5}(?=[^\W\d]\w*(?: ?>|: ))")  # two writes that TCP has joined
+_NAME_AND_PORT = re.compile(rb"[^\s>\\\0]+> [0-9]{4,5}")
+"""What programs send first that read on for ONE_WAY_MARK. Others pad it."""
 
 
 class ProgramCodec(CallerCodec):
@@ -25,13 +27,18 @@ class ProgramCodec(CallerCodec):
 
     turns = Turns.ALTERNATE  # it reads only when its user has said something
 
-    def __init__(self) -> None:
+    def __init__(self, *, answers: bool = True) -> None:
+        """answers: a bare handle gets the operator's."""
         super().__init__()
+        self._answers = answers
         self._own = ""  # the operator's handle, if the program was told it in a handshake
         self._name: str | None = None  # what its messages begin with, "" for nothing; None before the first
         self._first = True  # nothing has come yet
         self._shook = False  # it began with its bare handle, and waits for ours
         self._mark = b""  # what its messages end with
+        self._end = b"\0"  # what it reads on for, if its messages end with no mark
+        self._counted = False  # its messages have their length in front
+        self._fields = False  # its handle and its text are padded
         self._unanswered: str | None = None  # its last message, until it gets an answer
 
     @property
@@ -56,24 +63,34 @@ class ProgramCodec(CallerCodec):
         if self._greeted:
             yield wire.Quit()
 
+    def greet(self) -> Iterator[wire.Frame]:
+        self._first = False  # what it sends then is an answer, and no handle
+        yield from super().greet()
+
     def encode(self, frame: wire.Frame) -> bytes:
         """One write: the handle that it waits for, a message in its own style, or the end."""
-        end = (self._mark or b"\0").decode()
         match frame:
-            case wire.Hello(_, handle) if self._shook:
-                self._own = handle
-                return f"{handle}\0".encode()
+            case wire.Hello(_, handle) if self._shook and self._answers:
+                self._own = framing.cut(handle, ANSWER_MAX)
+                return f"{self._own}\0".encode()
             case wire.Message(handle, text):
                 self._unanswered = None
-                name = f"{handle}> " if self._name else ""
-                return f"{name}{framing.single_line(text)}{end}".encode()
+                name = "" if self._name == "" else f"{handle}> "
+                return self._written(f"{name}{framing.single_line(text)}")
             case wire.Quit():
                 # A program without names and marks knows no quit: it notices the end of the connection.
-                return b"" if self._shook and not self._name and not self._mark else f"\\quit{end}".encode()
+                unknown = self._shook and not self._name and not self._mark
+                word = "/quit" if ONE_WAY_MARK in (self._mark, self._end) else "\\quit"
+                return b"" if unknown else self._written(word)
             case wire.Busy() | wire.Error() | wire.Rejected():
-                return f"{frame}{end}".encode()
+                return self._written(str(frame))
             case _:
                 return b""
+
+    def _written(self, text: str) -> bytes:
+        if self._counted:
+            return framing.counted(text)
+        return text.encode() + (self._mark.lstrip(b"\n") or self._end)
 
     def max_text_bytes(self, handle: str) -> int:
         return framing.max_text_bytes(handle)
@@ -95,19 +112,39 @@ class ProgramCodec(CallerCodec):
                 yield from self._hello()
                 return
             data = data.removeprefix(_port_before_name(opening))
-        marks = MARKS if self._name is None else (self._mark,) if self._mark else ()
-        said, self._mark = framing.split_marked(data, marks)
-        if not said:
-            said = self._unpadded(data)
-        for message in said:
+            self._end = ONE_WAY_MARK if _NAME_AND_PORT.fullmatch(data) else self._end
+        for message in self._split(data):
             yield from self._say(framing.clean_lines(message))
+
+    def _split(self, data: bytes) -> list[bytes]:
+        """The messages of a burst."""
+        if said := framing.split_counted(data):
+            self._counted = True
+            return said
+        if (fields := self._split_fields(data)) is not None:
+            return [fields]
+        marks = MARKS if self._name is None else (self._mark.lstrip(b"\n") or self._end,)
+        said, self._mark = framing.split_marked(data, marks)
+        return said or self._unpadded(data)
+
+    def _split_fields(self, data: bytes) -> bytes | None:
+        """The text of a burst that is two padded fields; None for another burst. Only the first burst tells that a
+        program sends such bursts: in a later one, there can be anything behind the padding."""
+        fields = framing.split_fields(data) if self._fields or self._name is None else None
+        if fields is None or not _is_word(fields[0]):
+            return None
+        text = fields[1].strip(b"\r\n")
+        if not self._fields:
+            self._fields, self._handle = True, framing.clean(fields[0])
+            self._name = self._handle if framing.split_name(framing.clean(text))[0] == self._handle else ""
+        return text
 
     def _unpadded(self, data: bytes) -> list[bytes]:
         """What is before the first NUL or line feed. Behind the padding there can be the rest of an older message,
-        or another message that TCP has joined: that one begins with the name."""
-        first, *others = re.split(rb"\0+", data)
-        name = self._name or framing.split_name(framing.clean(first))[0]
-        joined = [piece for piece in others if name and framing.split_name(framing.clean(piece))[0] == name]
+        or another message that TCP has joined: that one begins as the first does."""
+        first, *others = re.split(rb"\0+", data.lstrip(b"\0"))
+        begins = framing.prefix(framing.clean(first))
+        joined = [piece for piece in others if begins and framing.prefix(framing.clean(piece)) == begins]
         return [piece.partition(b"\n")[0].removesuffix(b"\r") for piece in (first, *joined)]
 
     def _say(self, text: str) -> Iterator[wire.Frame]:
@@ -132,7 +169,9 @@ class ProgramCodec(CallerCodec):
             self._handle = name
             return name
         # A handle of 10 characters has no NUL behind it in the original client, which appends our handle to it.
-        return name if name in (self._handle, self._handle + self._own) else ""
+        # A handshake may have cut the name.
+        known = (self._handle, self._handle + self._own)
+        return name if name in known or framing.cut(name, HANDLE_BYTES_MAX) == self._handle else ""
 
 
 def _is_word(data: bytes) -> bool:

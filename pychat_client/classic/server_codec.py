@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pychat_client.classic import framing
-from pychat_client.classic.framing import BURST_MAX, MARKS, SILENCE
+from pychat_client.classic.framing import ANSWER_MAX, BURST_MAX, END_MAX, HANDLE_BYTES_MAX, MARKS, ONE_WAY_MARK
+from pychat_client.classic.keys import Keys, typed
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import parse
@@ -25,6 +26,10 @@ NAMELESS = "server"
 NO_SESSION = ""
 """The session of a conversation that cannot be resumed."""
 
+_QUITS = {"": "\\quit", "@@@": "\\quit\n@@@", "||": "/quit"}
+"""What ends the conversation, by the mark behind a server's messages. The clients of those with @@@ send a line
+feed before it, and some servers end only with that. Those with || expect no mark."""
+
 _LEAVING = ("\\error slow ", "\\error stopping ", "\\error journal ", "\\error waiting ")
 """The errors with which a pychatd leaves a classic peer during a conversation."""
 
@@ -35,12 +40,13 @@ class ServerQuirks:
 
     hello: what it wants first; None for our handle, "" for nothing
     end_mark: what has to follow each message
-    quit_word: the message that ends the conversation
+    quit_word: all that is sent to end the conversation; "" for nothing but the end of the connection, None for
+        what programs of this kind take
     """
 
     hello: str | None = None
     end_mark: str = ""
-    quit_word: str = ""
+    quit_word: str | None = None
 
 
 class ServerCodec:
@@ -48,8 +54,11 @@ class ServerCodec:
 
     def __init__(self, quirks: ServerQuirks) -> None:
         self._quirks = quirks
-        self._mark = quirks.end_mark
+        self._mark = quirks.end_mark  # behind our messages
+        self._ends = quirks.end_mark  # behind its messages
+        self._counted = False  # its messages have their length in front
         self._rest = b""
+        self._keys = Keys()
         self._greeting = False  # we have sent our handle, and wait for an answer
         self._shook = False  # it has answered with its own
         self._handle = NAMELESS
@@ -63,18 +72,23 @@ class ServerCodec:
         if self._acked < self._sent:
             return 0
         if self._rest:
-            return SILENCE
+            return self._keys.patience
         return (0 if self._quirks.hello == "" else GREETING_SECONDS) if self._greeting else None
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
-        self._rest = (self._rest + data)[:BURST_MAX]
-        yield from ()
+        self._keys.read(data)
+        if self._keys.typed:
+            line, end, self._rest = typed(b"", self._rest + data)[:BURST_MAX].rpartition(b"\n")
+            if end:
+                yield from self._burst(line)
+        else:
+            self._rest = (self._rest + data)[:BURST_MAX]
 
     def silence(self) -> Iterator[wire.Frame]:
         if self._acked < self._sent:
             self._acked = self._sent
             yield wire.Ack(self._sent)
-        else:
+        elif not self._rest or self._keys.silence():
             data, self._rest = self._rest, b""
             yield from self._burst(data)
 
@@ -83,6 +97,8 @@ class ServerCodec:
         an accident, which the lost connection reports."""
         while self.patience is not None:
             yield from self.silence()
+        if self._rest:
+            yield from self._burst(self._rest)
         if self._shook or self._answered == self._sent:
             yield wire.Quit()
 
@@ -90,33 +106,61 @@ class ServerCodec:
         match frame:
             case wire.Hello(_, handle):
                 self._greeting = True
-                return (handle if self._quirks.hello is None else self._quirks.hello).encode()
+                own = framing.cut(handle, HANDLE_BYTES_MAX)
+                return (own if self._quirks.hello is None else self._quirks.hello).encode()
             case wire.Message(handle, text):
                 self._sent += 1
                 name = "" if self._shook and self._name == "" else f"{handle}> "
-                return f"{name}{framing.single_line(text)}{self._mark or chr(10)}".encode()
+                return self._written(f"{name}{framing.single_line(text)}", self._mark or "\n")
             case wire.Quit():
-                # A server that shakes hands notices the end of the connection, as the original one does.
-                word = self._quirks.quit_word or ("" if self._shook and not self._mark else "\\quit")
-                return f"{word}{self._mark}".encode()
+                return self._written(self._quit_word(), "")
             case _:
                 return b""
 
+    def _written(self, text: str, end: str) -> bytes:
+        return framing.counted(text) if self._counted and text else f"{text}{end}".encode()
+
+    def _quit_word(self) -> str:
+        """All that ends the conversation."""
+        if self._quirks.quit_word is not None:
+            return self._quirks.quit_word
+        if self._shook and not self._mark and not self._ends:
+            return ""  # a server that shakes hands notices the end of the connection, as the original one does
+        mark = self._mark or self._ends
+        return _QUITS.get(mark, f"\\quit{mark}")
+
     def max_text_bytes(self, handle: str) -> int:
-        return framing.max_text_bytes(handle) - max(0, len(self._quirks.end_mark.encode()) - max(map(len, MARKS)))
+        return framing.max_text_bytes(handle) - max(0, len(self._quirks.end_mark.encode()) - END_MAX)
 
     # -------------------------------------------------------------- what a burst means
 
     def _burst(self, data: bytes) -> Iterator[wire.Frame]:
-        own = (self._quirks.end_mark.encode(),) if self._quirks.end_mark else ()
-        said, mark = framing.split_marked(data, (*own, *MARKS))
-        self._mark = mark.decode() or self._mark
-        texts = [framing.clean_lines(piece) for piece in said or [data.partition(b"\0")[0].strip(b"\r\n")]]
+        texts = [framing.clean_lines(piece) for piece in self._split(data)]
         if self._greeting:
             self._greeting = False
             yield from self._greet(texts.pop(0))
         for text in texts if data else ():
             yield from self._say(text)
+
+    def _split(self, data: bytes) -> list[bytes]:
+        """The messages of a burst, at least one."""
+        if said := framing.split_counted(data):
+            self._counted = True
+            return said
+        own = (self._quirks.end_mark.encode(),) if self._quirks.end_mark else ()
+        said, mark = framing.split_marked(data, (*own, *MARKS))
+        if said:
+            self._learn_mark(mark)
+            return said
+        if fields := framing.split_fields(data):
+            return [fields[0] + b"> " + fields[1].strip(b"\r\n")]
+        return [data.lstrip(b"\0").partition(b"\0")[0].strip(b"\r\n")]
+
+    def _learn_mark(self, mark: bytes) -> None:
+        """An option wins over what the server shows."""
+        self._ends = mark.decode()
+        if not self._quirks.end_mark and mark.lstrip(b"\n") != ONE_WAY_MARK:
+            self._mark = self._ends
 
     def _greet(self, text: str) -> Iterator[wire.Frame]:
         """The answer to our handle: its own handle, nothing, or a text from a server that does not shake hands."""
@@ -142,7 +186,7 @@ class ServerCodec:
                 return
         name, body = framing.split_name(text)
         body = body if name and name == self._named(name) else text
-        if framing.is_quit(body) or (body and body == self._quirks.quit_word):
+        if framing.is_quit(body) or (body and body == self._leaving()):
             yield wire.Quit()
         elif refusal := _refusal(text, _LEAVING):
             yield refusal
@@ -154,13 +198,18 @@ class ServerCodec:
             if len(body) > MESSAGE_MAX:
                 yield wire.Notice(body[MESSAGE_MAX:])
         elif body:  # no answer to a message of ours: shown, but not a turn
-            yield wire.Notice(f"{self._handle}> {body}")
+            yield wire.Notice(f"{self._named(name) or self._handle}> {body}")
+
+    def _leaving(self) -> str:
+        """The word with which the server ends the conversation, without its mark."""
+        return (self._quirks.quit_word or "").removesuffix(self._mark).strip()
 
     def _named(self, name: str) -> str:
         """The name that its messages begin with, if this one begins with `name`."""
         if self._name is not None:
             return self._name
-        known = name == self._handle if self._shook else is_handle(name)
+        # A handshake may have cut it.
+        known = self._handle in (name, framing.cut(name, ANSWER_MAX)) if self._shook else is_handle(name)
         return name if known else ""
 
 

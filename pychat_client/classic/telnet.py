@@ -30,6 +30,7 @@ class Telnet:
     """Takes the commands out of one stream."""
 
     def __init__(self) -> None:
+        self.used = False  # a command has come
         self.interrupted = False  # by Ctrl-C or the end of the input: nothing counts after it
         self._refusals = b""
         self._rest = b""  # an unfinished command
@@ -59,7 +60,7 @@ class Telnet:
         start, self._rest = 0, b""
         for found in _COMMAND.finditer(data):
             pieces.append(data[start : found.start()])
-            start = found.end()
+            start, self.used = found.end(), True
             verb, option, plain, unfinished = found.groups()
             if unfinished is not None:
                 self._rest = found[0]

@@ -122,6 +122,9 @@ class ConsoleEndpoint(Endpoint):
                 return self._on_calling(handle)
             case wire.Missed(handle, address):
                 return self._on_missed(handle, address, self._take_time())
+            case wire.Here(address=str(), room=room):
+                self.max_text_bytes = room
+                return super().receive(frame)
             case wire.Stored(count):
                 self._outbox.confirm_from_here(count)
                 self._advance(Trigger.REFUSE)

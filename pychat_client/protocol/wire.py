@@ -393,7 +393,8 @@ class Away:
 class Here:
     """The other end has a screen attached; its user's handle is `handle`. quiet: as in `Hello`.
 
-    A console also learns where the peer calls from now, whether without TLS, and with whose certificate.
+    A console also learns where the peer calls from now, whether without TLS, with whose certificate, and the room
+    of its program, as in `Peer`.
     """
 
     handle: str = ""
@@ -401,12 +402,14 @@ class Here:
     plain: bool = False
     name: str | None = None
     quiet: bool = False
+    room: int | None = None
 
     KEYS: ClassVar[grammar.Keys] = {
         "address": str,
         "plain": grammar.flag,
         "name": str,
         "quiet": grammar.flag,
+        "room": grammar.number,
     }
 
     def __str__(self) -> str:

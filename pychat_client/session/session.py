@@ -271,6 +271,11 @@ class Session:
                     "end the conversation and refuse the caller's calls; or name an address, a key or a handle",
                     lambda words: self._order("block", words),
                 ),
+                Command(
+                    "greet",
+                    "speak first, to a classic program that waits for that",
+                    lambda _: self._order("greet", ""),
+                ),
             ]
         return table
 

@@ -71,6 +71,7 @@ class ConsoleSession(EndpointSession):
         self._state = ConsoleState.CONNECTED
         self._handle = ""  # of its hello, and of its messages
         self._cursor = Cursor()
+        self._room: int | None = None  # that the console knows of the running conversation's peer
         self._set_deadline(HELLO_SECONDS, lambda: self.connection.abort(CloseReason.NO_HELLO))
 
     # -------------------------------------------------------------- from the connection
@@ -96,6 +97,8 @@ class ConsoleSession(EndpointSession):
         self.connection.send([wire.Ack(entries[-1].n)])
 
     def deliver(self, entries: Sequence[Entry]) -> None:
+        if self._room is not None and self._room != self._switchboard.max_text_bytes():
+            self.send_presence()  # what was taken for a program has turned out to be a person
         if self._is_told_running() and self.connection.writable and self._cursor.seq == entries[0].seq - 1:
             self._cursor = self._cursor.told_to(entries[-1].seq)
             self.connection.send([wire.Message(entry.handle, entry.text) for entry in entries])
@@ -109,8 +112,9 @@ class ConsoleSession(EndpointSession):
         if peer is None:
             self.connection.send([wire.Away()])
         else:
+            self._room = self._switchboard.max_text_bytes()
             quiet = conversation.quiet[Role.PEER]
-            here = wire.Here(conversation.handle, peer.address, not peer.secure, peer.name, quiet)
+            here = wire.Here(conversation.handle, peer.address, not peer.secure, peer.name, quiet, self._room)
             self.connection.send([here])
 
     def tell_missed(self, call: MissedCall) -> None:
@@ -235,6 +239,7 @@ class ConsoleSession(EndpointSession):
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
         self._leave_out_older()
         switchboard.tell_calls(self)
+        switchboard.silent_callers.show(again=True)
         if (known := self._known_to(hello)) is not None:
             self._go_on(known, hello)
         self.send_backlog()
@@ -277,8 +282,8 @@ class ConsoleSession(EndpointSession):
         heading = replace(conversation.heading(peer_offset, operator_offset), after=again_after)
         running, peer = self._is_told_running(), self._switchboard.peer
         if running and peer is not None:
-            max_bytes = self._switchboard.max_text_bytes()
-            heading = replace(heading, room=max_bytes, plain=not peer.secure, name=peer.name)
+            self._room = self._switchboard.max_text_bytes()
+            heading = replace(heading, room=self._room, plain=not peer.secure, name=peer.name)
         frames: list[wire.Frame] = [heading]
         if count := conversation.read_mark(Role.PEER):
             frames.append(wire.Read(count))

@@ -34,6 +34,7 @@ class Orders:
             "blocked": lambda _: self._blocklist.words,
             "forget": self._forget,
             "unread": lambda _: self._unread(),
+            "greet": lambda _: self._greet(),
         }
 
     def obey(self, words: str) -> list[str]:
@@ -73,6 +74,10 @@ class Orders:
         if self._switchboard.journal.by_id(number) is None:
             raise UsageError(f"There is no conversation {number}. 'pychatd-console --history' shows the numbers.")
         self._switchboard.remove(number)
+        return []
+
+    def _greet(self) -> list[str]:
+        self._switchboard.greet()
         return []
 
     def _unread(self) -> list[str]:

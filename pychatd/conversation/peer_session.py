@@ -42,6 +42,7 @@ from pychatd.conversation.model import (
 from pychatd.conversation.ports import PeerPort, RegisterPort
 from pychatd.conversation.reading_price import STRANGER_READ, ReadingPrice
 from pychatd.conversation.repetition import Repetition
+from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
 from pychatd.conversation.switchboard import Switchboard
 
 HELLO_SECONDS = 120.0
@@ -53,6 +54,8 @@ FIRST_MESSAGE_SECONDS = 120.0
 CLASSIC_SECONDS = 600.0
 """How long a classic program's connection stays open after the end. The program reads only after its user has
 typed something, and crashes if the connection is closed by then."""
+
+TOO_SLOW = "You did not send a message in time. Call again when you are ready."
 
 _LEFT = (CloseReason.CLOSED_BY_PEER, CloseReason.SYSTEM_ERROR)
 _EVENTS = {
@@ -93,10 +96,14 @@ class PeerSession(EndpointSession):
         register: RegisterPort,
         *,
         secure: bool,
+        prompt: bool = False,
     ) -> None:
-        """register: who may call; secure: it calls over TLS."""
+        """register: who may call; secure: it calls over TLS; prompt: it has sent something at once."""
         super().__init__(switchboard, address, pace=self)
-        self.connection.use_codec(ScreeningCodec(self.connection.use_codec))
+        self._screening = ScreeningCodec(
+            self.connection.use_codec, prompt=prompt, answers=switchboard.settings.answer_handle
+        )
+        self.connection.use_codec(self._screening)
         self.address = address
         self.secure = secure
         self.name: str | None = None
@@ -113,6 +120,7 @@ class PeerSession(EndpointSession):
         self._inbox: list[wire.Frame] = []  # what was read, and waits because of `rate`
         self._inbox_timer: asyncio.TimerHandle | None = None
         self._set_deadline(HELLO_SECONDS, self._on_timeout)
+        self._seen = asyncio.get_running_loop().call_later(SEEN_SECONDS, self._show_silent)
 
     # -------------------------------------------------------------- from the connection
 
@@ -143,6 +151,7 @@ class PeerSession(EndpointSession):
 
     def connection_lost(self, connection: Connection, why: str) -> None:
         self._cancel_deadline()
+        self._no_longer_silent()
         if self._state is PeerState.CONNECTED and connection.close_reason in _LEFT:
             self._note(Event.SILENT, "left without a hello")
         if self._inbox_timer is not None:
@@ -178,6 +187,24 @@ class PeerSession(EndpointSession):
     def abandon(self) -> None:
         """There will be no connection."""
         self._cancel_deadline()
+        self._no_longer_silent()
+
+    # -------------------------------------------------------------- while it says nothing (ports.SilentPort)
+
+    def _show_silent(self) -> None:
+        if self._state is PeerState.CONNECTED and self.connection.live:
+            if self._screening.waits:
+                self._set_deadline(SILENT_SECONDS, self._on_timeout)
+            self._switchboard.add_silent(self)
+
+    def _no_longer_silent(self) -> None:
+        self._seen.cancel()
+        self._switchboard.silent_callers.remove(self)
+
+    def greet(self) -> None:
+        """The operator speaks first."""
+        if self._state is PeerState.CONNECTED:
+            self.frames_received(self.connection, list(self._screening.greet()))
 
     # -------------------------------------------------------------- from the switchboard (ports.PeerPort)
 
@@ -250,7 +277,8 @@ class PeerSession(EndpointSession):
         if self._state is PeerState.LEFT:
             self.connection.close([] if conversation.classic else last)
         elif conversation.classic:
-            self.connection.close(last, CLASSIC_SECONDS)
+            is_person = self.max_text_bytes(conversation.handle) is None  # who reads it at once
+            self.connection.close(last, FINISH_SECONDS if is_person else CLASSIC_SECONDS)
         elif conversation.shown[Role.PEER] == conversation.turn_state.operator:
             self.connection.close([] if self._state is PeerState.END_SENT else last)
         elif self._state is not PeerState.END_SENT:
@@ -284,6 +312,7 @@ class PeerSession(EndpointSession):
             self._admit(self._hello)
             return
         hello = self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
+        self._no_longer_silent()
         if self._state is PeerState.PROVING:
             raise ProtocolError("hello", "Only the first line can be a hello.")
         if self._is_blocked(hello):  # before anything is done with its invitation
@@ -431,6 +460,8 @@ class PeerSession(EndpointSession):
         if self._conversation is None:
             self._check_name(opening.handle)  # the operator may have come after the hello
         if opening.classic:
+            for handle in {message.handle for message in messages} - {opening.handle}:
+                self._check_name(handle)  # one that was greeted has said its name since
             self._queue.add(messages)
             self._release_waiting()
             self._queue.check_length()
@@ -505,8 +536,7 @@ class PeerSession(EndpointSession):
     def _on_timeout(self) -> None:
         self._note(Event.SILENT, "sent nothing in time")
         self._switchboard.end_call(self)
-        words = "You did not send a message in time. Call again when you are ready."
-        self.connection.close([wire.Error("slow", words)])
+        self.connection.close([wire.Error("slow", TOO_SLOW)])
 
     def _note(self, event: Event, words: str, *values: object) -> None:
         note(event, self.address, words, *values)

@@ -73,6 +73,16 @@ class PeerPort(EndPort, Protocol):
         """The same program has called again: tells this older connection, and closes it."""
 
 
+class SilentPort(Protocol):
+    """A connection of which no hello has come for a while. It may be a program that waits to be spoken to."""
+
+    @property
+    def address(self) -> str: ...
+
+    def greet(self) -> None:
+        """The operator speaks first."""
+
+
 class RegisterPort(Protocol):
     """Who may call."""
 

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from pychat_client.errors import ProtocolError
+from pychat_client.classic.framing import GUEST
+from pychat_client.errors import ProtocolError, UsageError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
@@ -33,8 +34,9 @@ from pychatd.conversation.model import (
     MissedCall,
     hash_token,
 )
-from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort, WatcherPort
+from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort, SilentPort, WatcherPort
 from pychatd.conversation.quota import Quota
+from pychatd.conversation.silent_callers import SilentCallers
 from pychatd.conversation.tidying import Tidying
 from pychatd.conversation.token_bucket import TokenBucket
 from pychatd.conversation.unread import Unread, unread
@@ -88,6 +90,7 @@ class Switchboard:
         self.blocklist = Blocklist(settings.blocklist)
         self._away = journal.away()  # what the operator has said when leaving
         self.write_batch = WriteBatch()  # of the connections of both sides
+        self.silent_callers = SilentCallers(self._tell_of_caller)
         self._seat_kept_until = 0.0  # by the loop's clock
         self._changed = changed
         self._account = TokenBucket()  # of the conversation: a new connection of its peer gains nothing
@@ -200,6 +203,7 @@ class Switchboard:
         else:
             self.missed.append(missed)
         self._tell_watchers(wire.Missed(missed.handle, missed.address))
+        self.silent_callers.show()
         self._changed()
 
     def tell_calls(self, operator: ConsolePort) -> None:
@@ -453,6 +457,7 @@ class Switchboard:
         if self.operator is not None:
             self.operator.send_backlog()
         self._send_unread()
+        self.silent_callers.show(again=True)
         self._changed()
 
     def _store_end(self, conversation: Conversation, reason: str, by: Role | None) -> None:
@@ -462,6 +467,17 @@ class Switchboard:
             if self.settings.keep == "none":
                 self._forget(conversation, Role.OPERATOR)
         self.journal.end_conversation(conversation, reason, self.now(), by)
+
+    def add_silent(self, caller: SilentPort) -> None:
+        """`caller` is connected, and has said nothing for a while."""
+        if not self.blocklist.blocks(caller.address, GUEST, None):
+            self.silent_callers.add(caller)
+
+    def greet(self) -> None:
+        """The operator speaks first with a caller that waits for that. Raises UsageError."""
+        if not self.seat_is_free():
+            raise UsageError("Somebody is talking here, or may come back: end that conversation first.")
+        self.silent_callers.first.greet()
 
     def end_abandoned(self) -> None:
         """Another caller takes the seat: the conversation of the peer that did not come back is over."""
@@ -610,6 +626,13 @@ class Switchboard:
         self.prune()
 
     # -------------------------------------------------------------- inside
+
+    def _tell_of_caller(self, notice: wire.Notice) -> bool:
+        """Tells the operator of somebody who could be spoken to now; returns whether."""
+        if self.operator is None or not self.seat_is_free():
+            return False
+        self.operator.notify(notice)
+        return True
 
     def broadcast(self, notice: wire.Notice) -> None:
         """Shows a sentence at both ends."""

@@ -28,11 +28,13 @@ from pychat_client.protocol import wire
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
 from pychatd.caller_events import Event, host_of, network_of, note
 from pychatd.conversation.console_session import ConsoleSession, Manage
-from pychatd.conversation.peer_session import HELLO_SECONDS, PeerSession
+from pychatd.conversation.peer_session import HELLO_SECONDS, TOO_SLOW, PeerSession
+from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.identity import Identity
 from pychatd.network.places import Standing, choose
 from pychatd.network.register import Register
+from pychatd.network.silent_caller import SilentCaller
 from pychatd.settings import Settings
 
 CALLERS_PER_NETWORK = 8
@@ -45,6 +47,9 @@ its own: others ask for status and history."""
 
 TLS_SECONDS = 10.0
 """How long the TLS handshake may take: two round trips and a slow machine."""
+
+PROMPT_SECONDS = 0.15
+"""A person needs longer than this to type the first line; a program sends it at once."""
 
 _CLIENT_HELLO = 0x16
 
@@ -175,28 +180,62 @@ class Admission:
         return True
 
     async def _serve(self, sock: socket.socket, pending: _Pending) -> None:
-        async with asyncio.timeout(HELLO_SECONDS):
-            first = await _peek(sock)
-        if first is None:
-            note(Event.SILENT, pending.host, "closed the connection without a word")
-            return
-        secure = first == _CLIENT_HELLO
-        if not secure and not self._accepts_plain(pending.host):
-            note(Event.PLAINTEXT, pending.host, "refused: it calls without encryption")
-            words = "This service needs an encrypted connection: use 'pychat HOST PORT'."
-            await _send_last(sock, f"{wire.Error('plaintext', words)}\n".encode())
-            return
-        address = address_of(sock.getpeername())
-        session = pending.session = PeerSession(self._switchboard, address, self.register, secure=secure)
+        loop = asyncio.get_running_loop()
+        caller, begin = SilentCaller(sock, address_of(sock.getpeername())), loop.time()
         try:
-            if secure:
+            first = await self._first_byte(caller, sock, plain=self._accepts_plain(pending.host))
+            if first is None and not caller.greeted:
+                note(Event.SILENT, pending.host, "closed the connection without a word")
+                return
+            secure = first == _CLIENT_HELLO
+            if not secure and not self._accepts_plain(pending.host):
+                note(Event.PLAINTEXT, pending.host, "refused: it calls without encryption")
+                words = "This service needs an encrypted connection: use 'pychat HOST PORT'."
+                await _send_last(sock, f"{wire.Error('plaintext', words)}\n".encode())
+                return
+            prompt = loop.time() - begin < PROMPT_SECONDS
+            pending.session = PeerSession(
+                self._switchboard, caller.address, self.register, secure=secure, prompt=prompt
+            )
+            self._switchboard.silent_callers.replace(caller, pending.session)
+        finally:
+            self._switchboard.silent_callers.remove(caller)
+        await self._serve_session(sock, pending.session, greeted=caller.greeted)
+
+    async def _serve_session(self, sock: socket.socket, session: PeerSession, *, greeted: bool) -> None:
+        try:
+            if session.secure:
                 await self._shake_hands(sock, session.connection)
             else:
                 await asyncio.get_running_loop().connect_accepted_socket(lambda: session.connection, sock)
         except BaseException:
             session.abandon()
             raise
+        if greeted:
+            session.greet()
         await session.connection.closed
+
+    async def _first_byte(self, caller: SilentCaller, sock: socket.socket, *, plain: bool) -> int | None:
+        """Waits for the first byte. Raises TimeoutError. plain: the caller may be a classic program, so the
+        operator is told of it, and it gets a sentence when its time is over."""
+        loop = asyncio.get_running_loop()
+
+        def show() -> None:
+            deadline.reschedule(loop.time() + SILENT_SECONDS)
+            self._switchboard.add_silent(caller)
+
+        seen = loop.call_later(SEEN_SECONDS, show) if plain else None
+        try:
+            async with asyncio.timeout(HELLO_SECONDS) as deadline:
+                return await caller.first_byte()
+        except TimeoutError:
+            if seen is not None:
+                seen.cancel()
+                await _send_last(sock, f"{wire.Error('slow', TOO_SLOW)}\n".encode())
+            raise
+        finally:
+            if seen is not None:
+                seen.cancel()
 
     async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
         """The TLS handshake. If it fails, sends the TLS alert that tells the caller why: asyncio drops it."""
@@ -352,16 +391,3 @@ def address_of(name: tuple[str, int]) -> str:
     """The address of a socket in one word."""
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-async def _peek(sock: socket.socket) -> int | None:
-    """The first byte, without reading it; None if the connection closes before."""
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(sock, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(sock)
-    first = sock.recv(1, socket.MSG_PEEK)
-    return first[0] if first else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,12 @@ def octets(text: str) -> bytes:
     )
 
 
+def with_text(data: bytes, old: bytes, new: str) -> bytes:
+    """`data` with another text, and with its length in front if `data` begins with one."""
+    data = data.replace(old, new.encode())
+    return len(data[4:]).to_bytes(4) + data[4:] if data.startswith(bytes(3)) else data
+
+
 @dataclass(frozen=True)
 class Client:
     """A classic client; see cases.toml for the fields."""
@@ -37,14 +44,28 @@ class Client:
     name: str = "Ann"
     first: str = ""
     last: str = ""
+    prompt: bool = False
+    slow: bool = False
+    waits: bool = False
+    keys: bool = False
 
     def row(self) -> str:
         """Its row in docs/classic.md."""
         opening = ", ".join(
             f"{code(sent)} (gets {code(got)})" if got else code(sent) for sent, got in self.opening
         )
-        cells = [self.family, opening or "nothing", code(self.says), code(self.gets)]
+        if self.waits:
+            opening = f"{opening or 'nothing'}, and waits (gets {code(self.gets)})"
+        cells = [
+            self.family,
+            opening or self._beginning(),
+            code(self.says),
+            code(self.gets),
+        ]
         return _row([*cells, self._leaving(), code(self.end) or "the close"])
+
+    def _beginning(self) -> str:
+        return "nothing, for a while" if self.slow else "its message, at once" if self.prompt else "nothing"
 
     def _leaving(self) -> str:
         return code(self.quits) or (f"{code(self.last)}, and closes" if self.last else "closes")
@@ -63,6 +84,7 @@ class Server:
     quits: str
     end: str
     name: str = "Bob"
+    keys: bool = False
 
     def hello(self) -> bytes:
         """What it is sent first."""
@@ -73,13 +95,14 @@ class Server:
     def row(self) -> str:
         """Its row in docs/classic.md."""
         hears = code(self.hears) + ("" if self.again == self.hears else f", then {code(self.again)}")
-        options = code(" ".join(self.options)) or "none"
+        options = code(shlex.join(self.options)) or "none"
         cells = [self.family, options, code(self.opening) or "nothing", hears, code(self.says)]
         return _row([*cells, code(self.quits) or "closes", code(self.end) or "the close"])
 
 
 def code(text: str) -> str:
-    return f"`{text}`" if text else ""
+    cell = text.replace("|", r"\|")  # it would end the cell of the table
+    return f"`{cell}`" if text else ""
 
 
 def _row(cells: list[str]) -> str:

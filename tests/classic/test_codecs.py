@@ -6,25 +6,30 @@ import asyncio
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pychat_client.classic.detecting_codec import DetectingCodec
-from pychat_client.classic.framing import SILENCE, WRITE_MAX
+from pychat_client.classic.framing import EMPTY, SILENCE, WRITE_MAX
+from pychat_client.classic.keys import KEYS_SECONDS
 from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.classic.server_codec import ServerCodec, ServerQuirks
+from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import Codec, LineCodec
 from pychat_client.protocol.turns import Turns
 from pychatd.conversation.peer_session import PeerSession
-from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets
+from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets, with_text
 from tests.support.detected import Detected
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.registers import Anybody
+
+ANN_FIELD = b"Ann" + bytes(8)
 
 Split = Callable[[bytes], Iterable[bytes]]
 
@@ -41,6 +46,10 @@ def halves(data: bytes) -> list[bytes]:
     return [data[: len(data) // 2], data[len(data) // 2 :]]
 
 
+def keys(data: bytes) -> list[bytes]:
+    return [*single(data)]
+
+
 splits = pytest.mark.parametrize("split", [whole, single, halves])
 clients = pytest.mark.parametrize("case", CLIENTS, ids=lambda case: case.family)
 servers = pytest.mark.parametrize("case", SERVERS, ids=lambda case: case.family)
@@ -50,13 +59,18 @@ def hear(codec: Codec, data: bytes, split: Split = whole) -> Iterator[wire.Frame
     """The frames of one burst, and of the silence behind it."""
     for piece in split(data):
         yield from codec.feed(piece)
+        if split is keys and codec.patience is not None:
+            yield from codec.silence()
     while codec.patience is not None:
         yield from codec.silence()
 
 
 def opened(case: Client, split: Split = whole) -> tuple[Detected, list[wire.Frame]]:
     """A client's codec after its opening, which got the answers it waits for."""
-    codec, frames = Detected(), []
+    codec = Detected(prompt=case.prompt)
+    frames: list[wire.Frame] = []
+    if case.keys:  # the first ones tell it
+        frames += hear(codec, b"abc\x7f\x7f\b", keys)
     for sent, got in case.opening:
         new = list(hear(codec, octets(sent), split))
         answer: wire.Frame = wire.Pong() if wire.Ping() in new else wire.Hello(1, "Bob")
@@ -65,6 +79,11 @@ def opened(case: Client, split: Split = whole) -> tuple[Detected, list[wire.Fram
             answer = wire.Message("Bob", "hi there")
         assert codec.encode(answer) == octets(got)
         frames += new
+    if case.waits:
+        hello, message = codec.screening.greet()
+        assert message == wire.Message("guest", EMPTY)
+        assert codec.encode(wire.Message("Bob", "hi there")) == octets(case.gets)
+        frames.append(hello)
     return codec, [frame for frame in frames if frame != wire.Ping()]
 
 
@@ -80,10 +99,61 @@ def test_messages_of_each_client_go_both_ways(case: Client, split: Split) -> Non
         assert list(hear(codec, octets(case.says), split)) == [wire.Message(case.name, "hello")]
 
 
+HANDLES = ["A", "abcdefgh", "abcdefghi", "abcdefghij", "é", "żółć", "Ażółć", "Zażółć", "Żółćżółć", "👋👋👋"]
+"""Of 1, 8, 9 and 10 bytes, and others that a cut could split."""
+
+handles = pytest.mark.parametrize("handle", HANDLES)
+
+
+@handles
+@clients
+def test_a_client_with_any_handle_gets_no_more_than_it_reads(case: Client, handle: str) -> None:
+    case = with_handles(case, handle, "Bob")
+    codec, frames = opened(case)
+    frames += hear(codec, octets(case.says))
+    assert frames[1] == wire.Message(case.name, "hello")
+    assert codec.encode(wire.Message("Bob", "hi there")) == octets(case.gets)
+
+
+@handles
+@clients
+def test_a_client_reads_any_handle_of_the_operator(case: Client, handle: str) -> None:
+    codec = Detected()
+    if case.keys:
+        list(hear(codec, b"abc\x7f\x7f\b", keys))
+    for sent, got in case.opening:
+        frames = list(hear(codec, octets(sent)))
+        if got == "Bob\\0":
+            answer = codec.encode(wire.Hello(1, handle))
+            assert len(answer) <= 8
+            assert handle.encode().startswith(answer.rstrip(b"\0"))
+        assert wire.Hello(1, handle) not in frames
+    if case.waits:
+        list(codec.screening.greet())
+    list(hear(codec, octets(case.says)))
+    expected = octets(case.gets).replace(b"Bob", handle.encode())
+    assert codec.encode(wire.Message(handle, "hi there")) == expected
+
+
+def test_a_client_that_appends_a_cut_handle_is_known_by_its_name() -> None:
+    codec = Detected()
+    list(hear(codec, b"abcdefghij"))
+    assert codec.encode(wire.Hello(1, "Robertsson")) == b"Roberts\0"
+    assert list(hear(codec, b"abcdefghijRoberts> hello\nhello\n")) == [wire.Message("abcdefghij", "hello")]
+
+
+def test_a_handle_that_a_client_has_cut_is_known_by_its_name() -> None:
+    codec = Detected()
+    list(hear(codec, "Żółćż".encode()))
+    codec.encode(wire.Hello(1, "Bob"))
+    assert list(hear(codec, "Żółćżółć> hello\n".encode())) == [wire.Message("Żółćż", "hello")]
+    assert list(hear(codec, b"see> here\n")) == [wire.Message("Żółćż", "see> here")]
+
+
 @clients
 def test_utf_8_is_not_changed(case: Client) -> None:
     codec, _ = opened(case)
-    said = octets(case.says).replace(b"hello", "Grüße, 世界 👋".encode())
+    said = with_text(octets(case.says), b"hello", "Grüße, 世界 👋")
     assert wire.Message(case.name, "Grüße, 世界 👋") in list(hear(codec, said))
     assert "żółć".encode() in codec.encode(wire.Message("Bob", "żółć"))
 
@@ -124,7 +194,7 @@ def test_programs_take_turns_and_people_can_be_free(case: Client) -> None:
     codec, frames = opened(case)
     hello = [*frames, *hear(codec, octets(case.says))][0]
     assert isinstance(hello, wire.Hello)
-    assert hello.turns == (None if "a person" in case.family else Turns.ALTERNATE)
+    assert hello.turns == (None if "a person" in case.family or case.family == "names, lines" else Turns.ALTERNATE)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +226,20 @@ def test_programs_take_turns_and_people_can_be_free(case: Client) -> None:
         ((b"Ann>\0", b"Ann> hi\0"), [" ", "hi"]),
         ((b"Ann> hi\0", b"\n\0"), ["hi", " "]),
         ((b"caf\xe9 \xff\0",), ["caf\ufffd \ufffd"]),
+        ((b"Ann", b"a@@@b\n@@@"), ["a@@@b"]),
+        ((b"a@@@b\n@@@", b"c\n@@@"), ["a@@@b", "c"]),
+        ((b"a\n@@@b\n@@@",), ["a", "b"]),
+        ((b"Ann> hi||", b"Ann> more||", b"Ann> done"), ["hi", "more", "done"]),
+        ((b"Ann> 22003", b"Ann> hi||", b"Ann> done"), ["22003", "hi", "done"]),
+        ((ANN_FIELD + b"hello there" + bytes(489), ANN_FIELD + b"and" + bytes(497)), ["hello there", "and"]),
+        ((ANN_FIELD + b"Ann> hello\n" + bytes(489),), ["hello"]),
+        ((b"\0\0\0\x0chello there\n", b"\0\0\0\x06again\n"), ["hello there", "again"]),
+        ((b"\0\0\0\x05one\r\n\0\0\0\x03two",), ["one", "two"]),
+        ((b"Ann>hello\n\0Ann> gotcha\n\0" + bytes(400),), ["hello"]),
+        ((b"Ann>hello\n\0Ann>gotcha\n\0",), ["hello", "gotcha"]),
+        ((b"Ann", b"Ann> \n\n"), [" "]),
+        ((b"Ann> \0", b"Ann> hi\0"), [" ", "hi"]),
+        ((bytes(20) + b"Ann> hello" + bytes(490),), ["hello"]),
     ],
 )
 def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[str]) -> None:
@@ -165,6 +249,172 @@ def test_bursts_are_read_as_they_were_meant(sent: tuple[bytes, ...], said: list[
         frames += hear(codec, burst)
         codec.encode(wire.Hello(1, "Bob"))
     assert [frame.text for frame in frames if isinstance(frame, wire.Message)] == said
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"a@@@b\n@@@", [wire.Message("Bob", "a@@@b")]),
+        (b"a\n@@@b\n@@@", [wire.Message("Bob", "a"), wire.Notice("Bob> b")]),
+        (b"Bob" + bytes(8) + b"hi there" + bytes(489), [wire.Message("Bob", "hi there")]),
+        (b"\0\0\0\x0chello there\n", [wire.Message("Bob", "hello there")]),
+        (b"\0\0\0\x01a\0\0\0\x02bc", [wire.Message("Bob", "a"), wire.Notice("Bob> bc")]),
+        (b"\0\0\0!hello\n", [wire.Message("Bob", "!hello")]),
+        (b"Bob>hi\n\0Bob> gotcha\n\0", [wire.Message("Bob", "hi")]),
+        (b"Bob> \n", [wire.Message("Bob", " ")]),
+    ],
+)
+def test_a_servers_bursts_are_read_as_they_were_meant(said: bytes, told: list[wire.Frame]) -> None:
+    for split in (whole, single, halves):
+        assert list(hear(connected(SERVERS[0]), said, split)) == told
+
+
+@pytest.mark.parametrize(
+    ("mark", "ends"),
+    [(b"@@@", b"\\quit\n@@@"), (b"\n@@@", b"\\quit\n@@@"), (b"@!@", b"\\quit@!@"), (b"||", b"/quit")],
+)
+def test_a_mark_that_a_server_sends_tells_how_to_leave_it(mark: bytes, ends: bytes) -> None:
+    codec = connected(server("names"))
+    list(hear(codec, b"Bob> hi there" + mark))
+    assert codec.encode(wire.Quit()) == ends
+
+
+def test_a_mark_that_the_user_names_wins() -> None:
+    codec = ServerCodec(ServerQuirks("", "\n@@@"))
+    codec.encode(wire.Hello(1, "Ann"))
+    codec.encode(wire.Message("Ann", "hello"))
+    list(hear(codec, b"Bob> hi there@@@"))
+    assert codec.encode(wire.Message("Ann", "hello")) == b"Ann> hello\n@@@"
+    assert codec.encode(wire.Quit()) == b"\\quit\n@@@"
+
+
+def test_a_quit_word_is_all_that_is_sent() -> None:
+    for word in ("/quit", "\\quit\n@@@", "bye@@@", ""):
+        codec = ServerCodec(ServerQuirks("", "@@@", word))
+        assert codec.encode(wire.Quit()) == word.encode()
+
+
+def test_an_unasked_message_has_the_name_of_the_server() -> None:
+    codec = ServerCodec(ServerQuirks(""))
+    codec.encode(wire.Hello(1, "Ann"))
+    list(hear(codec, b""))
+    assert list(hear(codec, b"Bob> who is it?")) == [wire.Notice("Bob> who is it?")]
+
+
+# ------------------------------------------------------------------ clients that wait to be spoken to
+
+
+@pytest.mark.parametrize("opening", [b"", b"27101"])
+@pytest.mark.parametrize("said", [b"Ann> hello", b"Ann> hello" + bytes(503), b"Ann> hello\n\0"])
+def test_a_client_is_spoken_to_first(opening: bytes, said: bytes) -> None:
+    codec = Detected()
+    assert list(hear(codec, opening)) == []
+    frames = list(codec.screening.greet())
+    assert [type(frame) for frame in frames] == [wire.Hello, wire.Message]
+    assert frames[1] == wire.Message("guest", EMPTY)
+    assert codec.encode(wire.Message("Bob", "hi there")) == b"Bob> hi there\0"
+    assert list(hear(codec, said)) == [wire.Message("Ann", "hello")]
+    assert codec.encode(wire.Message("Bob", "hi there")) == b"Bob> hi there\0"
+    assert list(hear(codec, b"/quit")) == [wire.Quit()]
+
+
+@pytest.mark.parametrize(
+    ("begun", "kinds"),
+    [(b"27101", [wire.Hello, wire.Message]), (b"Ann", [wire.Hello]), (b"", [wire.Hello, wire.Message])],
+)
+def test_a_client_can_be_spoken_to_before_the_silence(begun: bytes, kinds: list[type]) -> None:
+    codec = Detected()
+    list(codec.feed(begun))
+    assert [type(frame) for frame in codec.screening.greet()] == kinds
+    codec.encode(wire.Message("Bob", "hi there"))
+    assert list(hear(codec, b"Ann> hello")) == [wire.Message("Ann", "hello")]
+
+
+def test_what_a_client_says_when_spoken_to_is_no_handle() -> None:
+    codec = Detected()
+    list(codec.screening.greet())
+    codec.encode(wire.Message("Bob", "hi there"))
+    assert list(hear(codec, b"hello")) == [wire.Message("guest", "hello")]
+    assert codec.encode(wire.Message("Bob", "hi there")) == b"hi there\0"
+
+
+def test_who_speaks_version_1_is_not_spoken_to_first() -> None:
+    codec = Detected()
+    list(codec.feed(b"\\hello 1 Ann\n"))
+    assert list(codec.screening.greet()) == []
+
+
+def test_a_handle_is_not_answered_where_the_setting_says_so() -> None:
+    codec = Detected(answers=False)
+    assert [type(frame) for frame in hear(codec, b"Ann")] == [wire.Hello]
+    assert codec.encode(wire.Hello(1, "Bob")) == b""
+    assert list(hear(codec, b"Ann> hello")) == [wire.Message("Ann", "hello")]
+    assert codec.encode(wire.Message("Bob", "hi there")) == b"Bob> hi there\0"
+
+
+# ------------------------------------------------------------------ people, and programs that look like them
+
+
+def talking(*, slow: bool) -> Detected:
+    """Somebody who has sent a line, at once or after a while."""
+    codec = Detected(prompt=not slow)
+    assert [type(frame) for frame in hear(codec, b"Ann> hello\n")] == [wire.Hello, wire.Message]
+    return codec
+
+
+def test_who_sends_a_line_at_once_may_be_a_program_that_reads_500_bytes() -> None:
+    codec = talking(slow=False)
+    max_bytes = codec.max_text_bytes("Bob")
+    assert max_bytes is not None
+    assert len(codec.encode(wire.Message("Bob", "x" * max_bytes))) == WRITE_MAX
+    list(codec.feed(b"Ann> again\n"))
+    assert codec.max_text_bytes("Bob") == max_bytes
+
+
+def test_who_sends_a_second_line_before_an_answer_is_a_person() -> None:
+    codec = talking(slow=False)
+    list(codec.feed(b"Ann> and more\n"))
+    assert codec.max_text_bytes("Bob") is None
+
+
+def test_who_types_the_first_line_is_a_person() -> None:
+    assert talking(slow=True).max_text_bytes("Bob") is None
+
+
+def test_a_name_alone_is_an_empty_message() -> None:
+    codec = Detected()
+    list(hear(codec, b"Ann> hello\n"))
+    codec.encode(wire.Message("Bob", "hi"))
+    assert list(hear(codec, b"Ann> \n")) == [wire.Message("Ann", " ")]
+
+
+def test_keys_that_come_one_by_one_are_a_line() -> None:
+    codec = Detected()
+    assert list(hear(codec, b"hxi  yo\x7f\x7fou", keys)) == []
+    frames = list(hear(codec, b"\r", keys))
+    assert frames[1:] == [wire.Message("guest", "hxi  ou")]
+    assert list(hear(codec, "ż\x7fó\r\n".encode(), keys)) == [wire.Message("guest", "ó")]
+
+
+def test_a_handle_of_one_letter_gets_its_answer_a_little_later() -> None:
+    codec = Detected()
+    list(codec.feed(b"A"))
+    assert list(codec.silence()) == []
+    assert codec.patience == KEYS_SECONDS
+    assert [type(frame) for frame in codec.silence()] == [wire.Hello]
+
+
+def test_a_key_alone_from_a_server_is_a_message() -> None:
+    codec = connected(server("names"))
+    assert list(hear(codec, b"k")) == [wire.Message("server", "k")]
+
+
+@pytest.mark.parametrize("text", [b"", b"hello", b"hello\n", b"hello there, and more\n"])
+def test_a_length_without_its_text_is_another_protocol(text: bytes) -> None:
+    codec = Detected()
+    list(codec.feed(b"\0\0\0\x0c" + text))
+    with pytest.raises(ProtocolError):
+        list(codec.silence())
 
 
 def test_a_word_and_the_end_are_a_message_not_a_handshake() -> None:
@@ -232,13 +482,31 @@ def test_silence_counts_only_where_it_decides_something() -> None:
     assert codec.patience is None
 
 
+def with_handles(case: Client, ann: str, bob: str) -> Client:
+    """The same program with other users."""
+    changed = {
+        field: getattr(case, field).replace("Ann", ann).replace("Bob", bob)
+        for field in ("says", "gets", "quits", "end", "name")
+    }
+    opening = [[sent.replace("Ann", ann), got.replace("Bob", bob)] for sent, got in case.opening]
+    return replace(case, opening=opening, **changed)
+
+
 # ------------------------------------------------------------------ pychat --classic
 
 
 def habits(case: Server) -> ServerQuirks:
     words = dict(pairwise([*case.options, ""]))
     hello = "" if "--no-hello" in words else words.get("--hello")
-    return ServerQuirks(hello, words.get("--end-mark", ""), words.get("--quit-word", ""))
+    return ServerQuirks(hello, octets(words.get("--end-mark", "")).decode(), quit_word(words))
+
+
+def quit_word(words: dict[str, str]) -> str | None:
+    return octets(words["--quit-word"]).decode() if "--quit-word" in words else None
+
+
+def server(family: str) -> Server:
+    return next(case for case in SERVERS if case.family == family)
 
 
 def connected(case: Server, split: Split = whole) -> ServerCodec:
@@ -249,6 +517,8 @@ def connected(case: Server, split: Split = whole) -> ServerCodec:
     assert hello == wire.Hello(1, name, session="", turns=Turns.ALTERNATE)
     assert codec.encode(wire.Message("Ann", "hello")) == octets(case.hears)
     assert list(hear(codec, b"")) == [wire.Ack(1)]
+    if case.keys:
+        list(hear(codec, b"abc\x7f\x7f\b", keys))
     return codec
 
 
@@ -262,6 +532,42 @@ def test_messages_of_each_server_go_both_ways(case: Server, split: Split) -> Non
         assert list(hear(codec, b"")) == [wire.Ack(number)]
 
 
+@handles
+@servers
+def test_a_server_gets_no_more_than_it_reads(case: Server, handle: str) -> None:
+    codec = ServerCodec(habits(case))
+    if case.hello() == b"Ann":
+        hello = codec.encode(wire.Hello(1, handle))
+        assert len(hello) <= 10
+        assert handle.encode().startswith(hello)
+    said = codec.encode(wire.Message(handle, "hello"))
+    assert said == octets(case.hears).replace(b"Ann", handle.encode())
+
+
+@handles
+@servers
+def test_a_servers_handle_may_have_any_size(case: Server, handle: str) -> None:
+    def theirs(text: str) -> bytes:
+        return octets(text).replace(case.name.encode(), handle.encode())
+
+    codec = ServerCodec(habits(case))
+    codec.encode(wire.Hello(1, "Ann"))
+    list(hear(codec, theirs(case.opening)))
+    codec.encode(wire.Message("Ann", "hello"))
+    list(hear(codec, b"abc\x7f\x7f\b" if case.keys else b"", keys))
+    (said,) = hear(codec, theirs(case.says))
+    assert said == wire.Message("server" if case.name == "server" else handle, "hi there")
+
+
+def test_a_handle_that_a_server_has_cut_is_known_by_its_name() -> None:
+    codec = ServerCodec(ServerQuirks())
+    codec.encode(wire.Hello(1, "Ann"))
+    list(hear(codec, b"Roberts\0"))
+    codec.encode(wire.Message("Ann", "hello"))
+    list(hear(codec, b""))
+    assert list(hear(codec, b"Robertsson> hi there\0")) == [wire.Message("Robertsson", "hi there")]
+
+
 @splits
 @servers
 def test_a_servers_quit_is_seen(case: Server, split: Split) -> None:
@@ -273,6 +579,7 @@ def test_a_servers_quit_is_seen(case: Server, split: Split) -> None:
 @servers
 def test_a_server_sees_anns_quit(case: Server) -> None:
     codec = connected(case)
+    list(hear(codec, octets(case.says)))
     assert codec.encode(wire.Quit()) == octets(case.end)
 
 
@@ -291,7 +598,7 @@ def test_an_unexpected_message_is_a_notice_not_a_turn() -> None:
 
 
 def test_several_lines_of_a_person_are_one_answer() -> None:
-    codec = connected(SERVERS[-1])
+    codec = connected(server("bare"))
     assert list(hear(codec, b"one\ntwo\n")) == [wire.Message("server", "one\u2028two")]
 
 
@@ -332,19 +639,18 @@ def test_after_a_handshake_only_the_handle_is_a_name() -> None:
 def test_a_notice_does_not_decide_the_style_of_a_server() -> None:
     codec = connected(SERVERS[0])
     list(hear(codec, b"Bob> one"))
-    codec = connected(SERVERS[-1])
+    codec = connected(server("bare"))
     assert list(hear(codec, b"HAL> one")) == [wire.Message("HAL", "one")]
     assert list(hear(codec, b"wait")) == [wire.Notice("HAL> wait")]
 
 
 def test_several_marked_messages_in_one_segment() -> None:
-    (case,) = [case for case in SERVERS if "marked" in case.family]
-    codec = connected(case)
+    codec = connected(server("handshake, bare, marked"))
     assert list(hear(codec, b"one@@@two@@@")) == [wire.Message("Bob", "one"), wire.Notice("Bob> two")]
 
 
 def test_a_text_about_errors_is_a_message() -> None:
-    codec = connected(SERVERS[-1])
+    codec = connected(server("bare"))
     assert list(hear(codec, b"\\error in line 3")) == [wire.Message("server", "\\error in line 3")]
 
 
@@ -355,7 +661,7 @@ def test_a_stopping_pychatd_is_understood() -> None:
 
 def test_the_end_is_a_quit_only_after_a_handshake() -> None:
     assert list(connected(SERVERS[0]).eof()) == [wire.Quit()]
-    assert list(connected(SERVERS[-1]).eof()) == []
+    assert list(connected(server("bare")).eof()) == []
 
 
 def test_a_server_that_closes_at_once_has_quit() -> None:

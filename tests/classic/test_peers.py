@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import socket
 import time
 from collections.abc import Iterator
 
+import pexpect
 import pytest
 
-from pychatd.conversation.peer_session import busy_words
-from tests.classic.cases import CLIENTS, Client, octets
+from pychatd.conversation.peer_session import CLASSIC_SECONDS, busy_words
+from tests.classic.cases import CLIENTS, Client, octets, with_text
 from tests.support.programs import Piped
-from tests.support.raw_ends import BlockingEnd, Delivery, at_once, in_pieces
+from tests.support.raw_ends import KEY_GAP, BlockingEnd, Delivery, at_once, in_pieces, key_by_key
 from tests.support.service import Service
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_for
 
-clients = pytest.mark.parametrize("case", CLIENTS, ids=lambda case: case.family)
+clients = pytest.mark.parametrize(
+    "case", [case for case in CLIENTS if not case.keys and not case.prompt], ids=lambda case: case.family
+)
+
+
+def client(family: str) -> Client:
+    return next(case for case in CLIENTS if case.family == family)
+
+
 networks = pytest.mark.parametrize("send", [at_once, in_pieces])
+
+
+SILENT = "is connected, and has said nothing yet"
 
 
 @pytest.fixture
@@ -32,12 +46,20 @@ def ann(service: Service, send: Delivery) -> Iterator[BlockingEnd]:
 
 
 def open_and_talk(case: Client, ann: BlockingEnd, console: Piped) -> None:
+    if case.slow:
+        console.notes(SILENT)
     for sent, got in case.opening:
         ann.raw(octets(sent))
         if case.first:
             console.says(f"{case.name}> {case.first}\n")
             console.enter("hi there")
         ann.gets(octets(got))
+    if case.waits:
+        console.notes(SILENT)
+        console.enter("\\greet")
+        console.notes("guest calls from 127.0.0.1")
+        console.enter("hi there")
+        ann.gets(octets(case.gets))
     ann.raw(octets(case.says))
     console.says(f"{case.name}> hello\n")
 
@@ -49,10 +71,10 @@ def test_two_turns_and_bobs_quit(case: Client, ann: BlockingEnd, console: Piped)
     console.notes("classic program, NOT ENCRYPTED")
     console.enter("hi there")
     ann.gets(octets(case.gets))
-    ann.raw(octets(case.says).replace(b"hello", "Grüße".encode()))
+    ann.raw(with_text(octets(case.says), b"hello", "Grüße"))
     console.says(f"{case.name}> Grüße\n")
     console.enter("żółć")
-    ann.gets(octets(case.gets).replace(b"hi there", "żółć".encode()))
+    ann.gets(with_text(octets(case.gets), b"hi there", "żółć"))
     ann.raw(octets(case.says))
     console.enter("\\quit")
     ann.sees_the_end(octets(case.end))
@@ -79,9 +101,9 @@ def test_anns_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
 def test_a_long_answer_is_refused_with_its_length(ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(CLIENTS[0], ann, console)
     console.enter("ж" * 246)
-    console.notes("Not sent: the message has 492 bytes; the other side's classic program takes at most 491.")
-    console.enter("ж" * 245 + "x")
-    ann.gets(f"Bob> {'ж' * 245}x\0".encode())
+    console.notes("Not sent: the message has 492 bytes; the other side's classic program takes at most 490.")
+    console.enter("ж" * 245)
+    ann.gets(f"Bob> {'ж' * 245}\0".encode())
 
 
 def test_a_program_takes_turns_at_a_free_service(idle_service: Service) -> None:
@@ -108,12 +130,12 @@ def test_a_program_is_told_that_the_service_is_busy(service: Service, ann: Block
 
 
 @pytest.mark.parametrize("send", [at_once])
-@pytest.mark.parametrize("case", [CLIENTS[0], CLIENTS[-3]], ids=lambda case: case.family)
+@pytest.mark.parametrize("case", [CLIENTS[0], client("a person at nc, with a name")], ids=lambda case: case.family)
 def test_a_last_message_before_a_break_arrives(case: Client, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(case, ann, console)
     console.enter("hi there")
     ann.gets(octets(case.gets))
-    ann.raw(octets(case.says).replace(b"hello", b"important"))
+    ann.raw(with_text(octets(case.says), b"hello", "important"))
     ann.reset()
     console.says(f"{case.name}> important\n")
 
@@ -143,3 +165,170 @@ def test_the_daemon_checks_the_length_of_an_answer(service: Service) -> None:
     assert answers[-1].startswith(b"\\error too-long Not sent: the message has 600 bytes")
     console.close()
     ann.close()
+
+
+# ------------------------------------------------------------------ clients that wait to be spoken to
+
+
+@pytest.mark.parametrize("send", [at_once])
+def test_a_client_that_waits_does_not_take_the_seat(service: Service, ann: BlockingEnd, console: Piped) -> None:
+    console.notes(SILENT)
+    other = BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE))
+    open_and_talk(CLIENTS[0], other, console)
+    console.enter("\\greet")
+    console.notes("Somebody is talking here")
+    assert console.notices().count(SILENT) == 1
+    console.enter("\\quit")
+    wait_for(lambda: console.notices().count(SILENT) == 2, "the caller is still there")
+    other.close()
+
+
+@pytest.mark.parametrize("send", [at_once])
+def test_a_console_that_attaches_later_learns_who_waits(service: Service, ann: BlockingEnd) -> None:
+    first = service.ready_plain("pychatd-console", "--handle", "Bob")
+    first.notes(SILENT)
+    first.end_input()
+    assert first.exit_status() == 0
+    service.ready_plain("pychatd-console", "--handle", "Bob").notes(SILENT)
+
+
+def test_nobody_waits_to_be_spoken_to(console: Piped) -> None:
+    console.enter("\\greet")
+    console.notes("Nobody is connected who waits to be spoken to.")
+
+
+@pytest.mark.parametrize("send", [at_once])
+def test_a_client_does_not_get_the_operators_name_by_waiting(ann: BlockingEnd, console: Piped) -> None:
+    console.notes(SILENT)
+    console.enter("\\greet")
+    console.notes("guest calls from")
+    console.enter("hi there")
+    ann.gets(b"Bob> hi there\0")
+    ann.raw(b"B0b> hello\n")
+    ann.sees_the_end(b"\\error handle The operator is called Bob. Call with another handle.\0")
+
+
+# ------------------------------------------------------------------ programs that read little
+
+
+@pytest.mark.parametrize("handle", ["Robertsson", "Zażółć", "abcdefgh"])
+@pytest.mark.parametrize("size", [8, 10])
+def test_a_client_that_reads_few_bytes_gets_each_answer_in_its_turn(
+    service: Service, handle: str, size: int
+) -> None:
+    console = service.ready_plain("pychatd-console", "--handle", handle)
+    ann = socket.create_connection(("127.0.0.1", service.port), PATIENCE)
+    ann.settimeout(PATIENCE)
+    ann.sendall(b"Ann")
+    assert handle.encode().startswith(ann.recv(size).rstrip(b"\0"))
+    for text in ("hi there", "and more"):
+        ann.sendall(b"Ann> hello there\nhello there\n")
+        wait_for(lambda: console.out().count("Ann> hello there\n") > 0, "the message")
+        console.enter(text)
+        assert ann.recv(500) == f"{handle}> {text}\0".encode()
+    ann.close()
+
+
+def at_once_connected(service: Service, data: bytes) -> BlockingEnd:
+    """A program that has sent `data` when the daemon accepts its connection, however busy the host is."""
+    service.send(signal.SIGSTOP)
+    try:
+        program = service.connect()
+        program.raw(data)
+    finally:
+        service.send(signal.SIGCONT)
+    return program
+
+
+def test_a_program_taken_for_a_person_gets_what_it_reads_at_once(service: Service, console: Piped) -> None:
+    case = client("names, lines")
+    ann = at_once_connected(service, octets(case.says))
+    console.says("Ann> hello\n")
+    console.enter("x" * 494)
+    console.notes("the other side's classic program takes at most 493.")
+    console.enter("x" * 493)
+    ann.gets(b"Bob> " + b"x" * 493 + b"\n")
+    ann.raw(b"Ann> \n")
+    console.says("Ann>  \n")
+    console.enter("x" * 494)
+    wait_for(lambda: console.notices().count("at most 493.") == 2, "the limit stays")
+    console.enter("\\quit")
+    ann.sees_the_end(octets(case.end))
+
+
+def test_a_script_that_turns_out_to_be_a_person_gets_long_texts(service: Service, console: Piped) -> None:
+    ann = at_once_connected(service, b"Ann> hello\n")
+    console.says("Ann> hello\n")
+    ann.raw(b"Ann> and more\n")
+    console.enter("one")
+    console.says("Ann> and more\n")
+    console.enter("x" * 500)
+    ann.gets(b"Bob> one\nBob> " + b"x" * 500 + b"\n")
+    console.enter("\\quit")
+    ann.sees_the_end(b"\\quit\nThe conversation is over.\n")
+
+
+@pytest.mark.parametrize("send", [key_by_key])
+def test_keys_of_a_person_are_a_line(ann: BlockingEnd, console: Piped) -> None:
+    ann.raw(b"hi yo\r")
+    console.says("guest> hi yo\n")
+    console.enter("hi there")
+    ann.gets(b"Bob> hi there\n")
+
+
+# ------------------------------------------------------------------ the end
+
+
+@pytest.mark.parametrize("send", [at_once])
+def test_a_person_who_types_on_is_let_go_soon(ann: BlockingEnd, console: Piped) -> None:
+    open_and_talk(client("a person at nc"), ann, console)
+    start = time.monotonic()
+    console.enter("\\quit")
+    ann.sees_the_end(b"\\quit\nThe conversation is over.\n")
+
+    def is_let_go() -> bool:
+        try:
+            ann.raw(b"are you there?\n")
+        except OSError:
+            return True
+        return False
+
+    wait_for(is_let_go, "the connection is gone")
+    assert time.monotonic() - start < CLASSIC_SECONDS / 10
+
+
+# ------------------------------------------------------------------ the programs that people use
+
+
+def real(*words: str) -> pexpect.spawn[str]:
+    """A program on a terminal, as its user has it."""
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    return pexpect.spawn(words[0], list(words[1:]), timeout=PATIENCE, encoding="utf-8")
+
+
+def test_a_real_raw_terminal_sends_lines(service: Service, console: Piped) -> None:
+    socat = real("socat", "-,raw,echo=0", f"TCP:127.0.0.1:{service.port}")
+    console.notes(SILENT)
+    for key in "hi yo\r":
+        socat.send(key)
+        time.sleep(KEY_GAP)  # what is tested is this pause
+    console.says("guest> hi yo\n")
+    console.enter("hi there")
+    socat.expect_exact("Bob> hi there\n")
+    socat.close(force=True)
+
+
+def test_real_nc_is_told_that_it_is_over_and_ends(service: Service, console: Piped) -> None:
+    nc = real("nc", "127.0.0.1", str(service.port))
+    console.notes(SILENT)
+    nc.sendline("hello")
+    console.says("guest> hello\n")
+    start = time.monotonic()
+    console.enter("\\quit")
+    nc.expect_exact("The conversation is over.")
+    while nc.isalive():
+        nc.sendline("are you there?")
+        assert time.monotonic() - start < PATIENCE
+        time.sleep(KEY_GAP)  # as a person types on
+    nc.close(force=True)

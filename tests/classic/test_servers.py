@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 
 from pychat_client.session.session import CLASSIC_END_SECONDS
 from pychat_client.transport.connection import FINISH_SECONDS
-from tests.classic.cases import SERVERS, Server, octets
+from tests.classic.cases import SERVERS, Server, octets, with_text
 from tests.support.programs import Piped
-from tests.support.raw_ends import BlockingEnd, Delivery, at_once, in_pieces
+from tests.support.raw_ends import BlockingEnd, Delivery, at_once, in_pieces, key_by_key
 from tests.support.service import BIN, Service
 from tests.support.waiting import PATIENCE
 
-servers = pytest.mark.parametrize("case", SERVERS, ids=lambda case: case.family)
+servers = pytest.mark.parametrize(
+    "case", [case for case in SERVERS if not case.keys], ids=lambda case: case.family
+)
 networks = pytest.mark.parametrize("send", [at_once, in_pieces])
 
 
@@ -64,7 +67,7 @@ def test_two_turns_and_the_servers_quit(
     ann.says(f"{case.name}> hi there\n")
     ann.enter("hello")
     bob.gets(octets(case.again))
-    bob.raw(octets(case.says).replace(b"hi there", "Grüße".encode()))
+    bob.raw(with_text(octets(case.says), b"hi there", "Grüße"))
     ann.says(f"{case.name}> Grüße\n")
     ann.enter("hello")
     bob.gets(octets(case.again))
@@ -115,13 +118,71 @@ def test_anns_quit_waits_for_no_server_that_stays(
     bob.close()
 
 
+def leave_by_ctrl_c(ann: Piped, bob: BlockingEnd) -> None:
+    ann.process.send_signal(signal.SIGINT)
+
+
+def leave_by_the_servers_quit(ann: Piped, bob: BlockingEnd) -> None:
+    bob.raw(b"\\quit")
+
+
+@pytest.mark.parametrize("leave", [leave_by_ctrl_c, leave_by_the_servers_quit])
+def test_a_server_that_does_not_close_holds_nobody_up(
+    leave: Callable[[Piped, BlockingEnd], None], idle_service: Service, listener: socket.socket
+) -> None:
+    ann = call(idle_service, listener)
+    bob = answered(SERVERS[0], listener)
+    ann.enter("hello")
+    bob.gets(b"Ann> hello\n")
+    start = time.monotonic()
+    leave(ann, bob)
+    ann.exit_status()
+    assert time.monotonic() - start < FINISH_SECONDS - CLASSIC_END_SECONDS
+    bob.close()
+
+
+def test_keys_of_a_person_are_one_answer(idle_service: Service, listener: socket.socket) -> None:
+    ann = call(idle_service, listener, "--no-hello")
+    bob = BlockingEnd(listener.accept()[0], key_by_key)
+    ann.enter("hello")
+    bob.gets(b"Ann> hello\n")
+    bob.raw(b"hi yo\r")
+    ann.says("server> hi yo\n")
+    bob.close()
+
+
+def test_an_unasked_message_has_the_name_of_the_server(idle_service: Service, listener: socket.socket) -> None:
+    ann = call(idle_service, listener, "--no-hello")
+    bob = BlockingEnd(listener.accept()[0])
+    ann.notes("Connected to server")
+    bob.raw(b"Bob> who is it?")
+    ann.notes("Bob> who is it?")
+    assert "server> " not in ann.notices()
+    bob.close()
+
+
+def test_a_server_that_reads_ten_bytes_gets_no_more_of_a_handle(
+    idle_service: Service, listener: socket.socket
+) -> None:
+    ann = call(idle_service, listener, "--handle", "Żółćżółć")
+    bob = listener.accept()[0]
+    bob.settimeout(PATIENCE)
+    name = bob.recv(10)
+    assert name == "Żółćż".encode()
+    bob.sendall(b"Bob")
+    ann.notes("Connected to Bob")
+    ann.enter("hello")
+    assert bob.recv(500) == "Żółćżółć> hello\n".encode()
+    bob.close()
+
+
 def test_a_long_message_is_refused_with_its_length(idle_service: Service, listener: socket.socket) -> None:
     ann = call(idle_service, listener)
     bob = answered(SERVERS[0], listener)
     ann.enter("ж" * 250)
-    ann.notes("Not sent: the message has 500 bytes; the other side's classic program takes at most 491.")
-    ann.enter("x" * 491)
-    bob.gets(b"Ann> " + b"x" * 491 + b"\n")
+    ann.notes("Not sent: the message has 500 bytes; the other side's classic program takes at most 490.")
+    ann.enter("x" * 490)
+    bob.gets(b"Ann> " + b"x" * 490 + b"\n")
     bob.close()
 
 

@@ -104,7 +104,9 @@ def test_a_person_is_greeted_once_and_all_frames_can_travel(stream: bytes) -> No
         (b"hello\nAnn> hi\n", [NOBODY, wire.Message(GUEST, "hello"), wire.Message(GUEST, "Ann> hi")]),
         (b"Ann> hi\nBob> hi\n", [ANN, wire.Message("Ann", "hi"), wire.Message("Ann", "Bob> hi")]),
         (b"note: milk\n", [NOBODY, wire.Message(GUEST, "note: milk")]),
-        (b"Ann> \n", [NOBODY, wire.Message(GUEST, "Ann> ")]),
+        (b"Ann> \n", [ANN, wire.Message("Ann", " ")]),
+        (b"Ann> hi\nAnn> \n", [ANN, wire.Message("Ann", "hi"), wire.Message("Ann", " ")]),
+        (b"> \n", [NOBODY, wire.Message(GUEST, "> ")]),
         (b"Ann> a> b\n", [ANN, wire.Message("Ann", "a> b")]),
         (b"two words> hi\n", [NOBODY, wire.Message(GUEST, "two words> hi")]),
         (b"abcdefghijk> hi\n", [NOBODY, wire.Message(GUEST, "abcdefghijk> hi")]),
@@ -183,7 +185,7 @@ def test_a_silent_caller_gives_no_frames(sent: bytes) -> None:
 def test_a_person_gets_messages_and_readable_control_lines() -> None:
     codec = PersonCodec()
     assert codec.encode(wire.Message("alice", "a\u2028b")) == b"alice> a b\n"
-    assert codec.encode(wire.Quit()) == b"\\quit\n"
+    assert codec.encode(wire.Quit()) == b"\\quit\nThe conversation is over.\n"
     assert codec.encode(wire.Busy("Try later.")) == b"\\busy Try later.\n"
     assert codec.encode(wire.Error("waiting", "Too many.")) == b"\\error waiting Too many.\n"
     assert codec.encode(wire.Rejected("too-long", "Cut it.")) == b"\\error too-long Cut it.\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from contextlib import closing
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pychatd.conversation import peer_session
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network import admission
@@ -37,3 +39,61 @@ async def test_the_log_has_a_reason_for_a_silent_caller(
         with caplog.at_level(logging.INFO, logger="pychatd"):
             await Admission(Switchboard(settings, journal), settings, identity).admit(caller)
     assert caplog.messages == ["127.0.0.1: not admitted: no complete handshake in time"]
+
+
+@in_loop
+async def test_a_silent_caller_is_shown_and_put_out_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "SEEN_SECONDS", 0.01)
+    monkeypatch.setattr(admission, "SILENT_SECONDS", 0.1)
+    settings = Settings(7000, state=tmp_path)
+    journal = Journal(settings.journal, full=False)
+    board = Switchboard(settings, journal)
+    with (
+        closing(journal),
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as program,
+    ):
+        caller, _ = server.accept()
+        caller.setblocking(False)
+        admitted = asyncio.create_task(Admission(board, settings, load(settings, make=True)).admit(caller))
+        while not board.silent_callers:
+            await asyncio.sleep(0.01)
+        program.setblocking(False)
+        sentence = await asyncio.get_running_loop().sock_recv(program, 500)
+        program.close()
+        await admitted
+        assert sentence.startswith(b"\\error slow You did not send a message in time.")
+        assert not board.silent_callers
+
+
+@in_loop
+async def test_a_silent_caller_that_sends_a_port_can_be_greeted_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "SEEN_SECONDS", 0.01)
+    monkeypatch.setattr(peer_session, "SEEN_SECONDS", 100.0)
+    settings = Settings(7000, state=tmp_path)
+    journal = Journal(settings.journal, full=False)
+    board = Switchboard(settings, journal)
+    with (
+        closing(journal),
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as program,
+    ):
+        caller, _ = server.accept()
+        caller.setblocking(False)
+        admitted = asyncio.create_task(Admission(board, settings, load(settings, make=True)).admit(caller))
+        while not board.silent_callers:
+            await asyncio.sleep(0.01)
+        silent = board.silent_callers.first
+        program.sendall(b"27101")
+        while board.silent_callers.first is silent:
+            await asyncio.sleep(0.01)
+        while board.conversation is None:
+            board.greet()
+            await asyncio.sleep(0.01)
+        assert not board.silent_callers
+        program.close()
+        await admitted

@@ -141,11 +141,82 @@ async def test_a_peer_that_does_not_ack_the_end_is_closed(service: InProcessServ
 async def test_a_classic_peer_can_read_the_quit_for_longer(service: InProcessService) -> None:
     """Its program may wait at its prompt: it writes before it reads."""
     console = await service.console()
-    classic = await service.classic("Bob> Hi!")
+    classic = await service.program(b"Bob> Hi!")
     await console.news()
     await console.say("\\ack 1", "\\quit")
-    await classic.rest()
+    while b"\\quit\0" not in classic.waiting():
+        await asyncio.sleep(0.01)
     other = await service.call("\\hello 1 Bob", "no message")
     await other.rest()
     await service.closed(other)  # it does not close its end either, and is waited for no longer
     assert not service.is_closed(classic)
+
+
+@pytest.mark.usefixtures("short_finish")
+@with_service()
+async def test_a_person_who_stays_after_the_quit_is_let_go(service: InProcessService) -> None:
+    console = await service.console()
+    person = await service.classic("Bob> Hi!")
+    await console.news()
+    await console.say("\\ack 1", "\\quit")
+    assert await person.rest() == ["\\quit", "The conversation is over."]
+    await person.say("are you there?")
+    await service.closed(person)
+
+
+@pytest.fixture
+def seen_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_session, "SEEN_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_a_caller_that_has_only_said_a_port_is_seen_and_greeted(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    caller = await service.call()
+    await caller.raw(b"27101")
+    assert "has said nothing yet" in (await console.hear())
+    await console.say("\\order greet")
+    assert (await console.hear()).startswith("\\peer guest ")
+    assert await console.hear() == "guest>  "
+    await console.say("\\ack 0", "\\ack 1", "alice> hi there")
+    while b"alice> hi there\0" not in caller.waiting():
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_a_caller_that_waits_has_not_the_seat(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    await (await service.call()).raw(b"27101")
+    assert "has said nothing yet" in (await console.hear())
+    await service.classic("Bob> Hi!")
+    await console.news()
+    await console.say("\\order greet")
+    assert (await console.hear()).startswith("\\notice Somebody is talking here")
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_the_next_caller_that_waits_is_told_of_when_the_first_has_gone(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    first, second = await service.call(), await service.call()
+    for caller in (first, second):
+        await caller.raw(b"27101")
+    assert "has said nothing yet" in (await console.hear())
+    first.sock.close()
+    assert "has said nothing yet" in (await console.hear())
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_who_says_hello_at_once_is_not_told_of(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    caller = await service.call("\\hello 1 Bob")
+    await caller.hear()
+    await asyncio.sleep(0.1)  # what is tested is that nothing happens then
+    assert "has said nothing yet" not in "".join(await console.news())

@@ -12,8 +12,9 @@ from pychat_client.protocol.codec import Codec
 class Detected:
     """A ScreeningCodec, and from its decision on the codec that it has chosen."""
 
-    def __init__(self) -> None:
-        self.codec: Codec = ScreeningCodec(self._use_codec)
+    def __init__(self, *, prompt: bool = True, answers: bool = True) -> None:
+        self.screening = ScreeningCodec(self._use_codec, prompt=prompt, answers=answers)
+        self.codec: Codec = self.screening
 
     def _use_codec(self, codec: Codec) -> None:
         self.codec = codec

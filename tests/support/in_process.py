@@ -99,7 +99,15 @@ class InProcessService:
 
     async def classic(self, *lines: str) -> AsyncEnd:
         """A peer at nc, after its first message. The daemon waits for a pause before it knows what calls."""
-        raw = await self.call(*lines)
+        return await self._talking(await self.call(*lines))
+
+    async def program(self, data: bytes) -> AsyncEnd:
+        """A classic program, after its first message."""
+        raw = await self.call()
+        await raw.raw(data)
+        return await self._talking(raw)
+
+    async def _talking(self, raw: AsyncEnd) -> AsyncEnd:
         while self.switchboard.conversation is None:
             await asyncio.sleep(0.01)
         return raw

@@ -19,6 +19,9 @@ Delivery = Callable[[socket.socket, bytes], None]
 GAP = 0.03
 """Seconds between two pieces of a message: less than the silence that ends a classic message."""
 
+KEY_GAP = 0.3
+"""Seconds between two keys: more than the silence that ends a classic message."""
+
 
 def at_once(sock: socket.socket, data: bytes) -> None:
     sock.sendall(data)
@@ -30,6 +33,13 @@ def in_pieces(sock: socket.socket, data: bytes) -> None:
     for start in range(0, len(data), size):
         sock.sendall(data[start : start + size])
         time.sleep(GAP)  # what is tested is this pause
+
+
+def key_by_key(sock: socket.socket, data: bytes) -> None:
+    """As a terminal that sends each key at once."""
+    for byte in data:
+        sock.sendall(bytes([byte]))
+        time.sleep(KEY_GAP)  # what is tested is this pause
 
 
 class BlockingEnd:
