@@ -1,8 +1,8 @@
 """Lays text out for a stream: the one way in which everything but the screen is printed.
 
 A pipe or a file gets the text as it is. A terminal gets it in rows, each counted at the most columns that it can
-take. So the terminal itself never continues a row at the left edge, where our own words stand. Text of others has
-been through printable() before.
+take. So the terminal itself never continues a row at the left edge, where our own words stand, except for one long
+word, such as a link. Text of others has been through printable() before.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TextIO
 
-from pychat_client.width import wrap
+from pychat_client.width import joined, rows, wrap
 
 INDENT = 4
 """Columns before the later rows of a message or a sentence."""
@@ -26,7 +26,8 @@ def fit(stream: TextIO, text: str, indent: int = INDENT) -> str:
         columns = _columns(stream)
         indent = min(indent, columns // 3)
         room = columns - indent
-        lines = [piece for i, line in enumerate(lines) for piece in wrap(line, room, room if i else columns)]
+        laid_out = [row for i, line in enumerate(lines) for row in rows(line, room, None if i else columns)]
+        return joined(laid_out, indent)
     return f"\n{' ' * indent}".join(lines)
 
 

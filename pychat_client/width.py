@@ -1,4 +1,4 @@
-"""How many columns text takes in a terminal, and where a line is broken. Does no I/O, and knows no terminal.
+"""How many columns text takes in a terminal, and in which rows a line lies. Does no I/O, and knows no terminal.
 
 The width of a character comes from the library `wcwidth`, with which prompt_toolkit draws. For whole strings,
 the version in Debian 12 does not know flags and joined emoji, so this module finds what belongs together. But
@@ -7,8 +7,10 @@ terminals have other tables than this one. So `wrap` counts at its widest what t
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pychat_client.text import CONTROL, EMOJI_STYLE, ZWJ, with_visibility
@@ -25,6 +27,9 @@ _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 
 _WIDENED = (*range(0x3248, 0x3250), *range(0x4DC0, 0x4E00))
 """Numbers on squares and hexagrams: some terminals, and newer versions of Unicode, give them two columns."""
+_URL = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]"  # RFC 3986; each has one column in every terminal
+_WHOLE = re.compile(rf"(?<!\S)[A-Za-z0-9/~(\[]{_URL}*(?!\S)|(?<=<)[A-Za-z]{_URL}*(?=>)")
+"""What may stay whole: a word of the characters of a link. None of them can be the `>` behind a name."""
 
 _NOTHING = "\N{WORD JOINER}"  # has no width in any terminal, and joins no emoji
 _FIXED = dict.fromkeys([ord(ZWJ), ord(EMOJI_STYLE), *_SKIN_TONES], _NOTHING) | {
@@ -72,6 +77,49 @@ def wrap(line: str, room: int, first: int, letters: int = DOUBTFUL) -> list[str]
         end += len(part)
         width += added
     return [*pieces, line[start:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a line. whole: a word that is longer than a row, such as a link. It begins in the first column, and
+    the terminal itself goes on with it in the next row, so that a user can select and click all of it."""
+
+    text: str
+    whole: bool = False
+
+    def height(self, columns: int) -> int:
+        """The rows that it takes in a window of `columns`."""
+        return -(-len(self.text) // columns) if self.whole else 1
+
+
+def rows(line: str, room: int, first: int | None, letters: int = DOUBTFUL) -> list[Row]:
+    """`line` in rows of `room` columns, as `wrap` breaks it, but long words stay whole.
+
+    first: the columns that are left behind other text, None at the beginning of a row. What follows a whole word
+    begins a row, so that it cannot look like a name with that word before it.
+    """
+    found: list[Row] = []
+    start, left = 0, first
+    for word in _WHOLE.finditer(line):
+        if len(word[0]) > room:
+            before = line[start : word.start()].rstrip(" ")
+            if before or left is not None:  # the row of the other text has to end
+                found += _broken(before, room, left, letters)
+            found.append(Row(word[0], whole=True))
+            start, left = word.end() + line.startswith(" ", word.end()), None
+    if start < len(line) or not found:
+        found += _broken(line[start:], room, left, letters)
+    return found
+
+
+def _broken(text: str, room: int, left: int | None, letters: int) -> list[Row]:
+    return [Row(piece) for piece in wrap(text, room, room if left is None else left, letters)]
+
+
+def joined(found: list[Row], indent: int) -> str:
+    """The rows with line feeds between them; all but the first and the whole words are indented."""
+    margin = " " * indent
+    return found[0].text + "".join(f"\n{'' if row.whole else margin}{row.text}" for row in found[1:])
 
 
 def _parts(line: str, room: int, letters: int) -> Iterator[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import locale
+from bisect import bisect
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import accumulate
 
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.renderer import print_formatted_text
@@ -17,7 +19,7 @@ from pychat_client.text import printable_lines
 from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.terminal import Holder, Terminal
 from pychat_client.ui.theme import Theme
-from pychat_client.width import DOUBTFUL, most_columns, wrap
+from pychat_client.width import DOUBTFUL, Row, joined, most_columns, rows
 
 _TIME = "%H:%M "
 _DAY = "%A, %d %B %Y"
@@ -34,7 +36,8 @@ FOLDED_MAX = 50
 """Folded messages that \\show can still show: as many as somebody wants to read."""
 
 _NO_WRAP, _WRAP = ("[ZeroWidthEscape]", "\x1b[?7l"), ("[ZeroWidthEscape]", "\x1b[?7h")
-"""The terminal does not continue a row by itself (DECAWM): what is still too wide never gets to the left edge."""
+"""The terminal does not continue a row by itself (DECAWM): what is still too wide never gets to the left edge.
+Only a whole word may get there (width.Row)."""
 
 
 class Scrollback:
@@ -67,7 +70,7 @@ class Scrollback:
         if not self._folded:
             return False
         shown = self._folded.pop()
-        self._print(lambda: self._message(shown, *self._laid_out(shown)))
+        self._print(lambda: self._message(shown, self._body(shown)))
         return True
 
     def notice(self, sentence: str) -> None:
@@ -101,28 +104,35 @@ class Scrollback:
         print_formatted_text(self._terminal, text, self._theme.style, color_depth=self._theme.depth)
 
     def _notice(self, sentence: str) -> StyleAndTextTuples:
-        lines = printable_lines(sentence)
-        return [("class:notice", _NOTICE + self._margin(len(_NOTICE)).rows(lines, len(_NOTICE)))]
+        margin = self._margin(len(_NOTICE))
+        return [("", _NOTICE), *margin.drawn(margin.rows(printable_lines(sentence), len(_NOTICE)))]
 
     def _folded_message(self, shown: _Shown) -> StyleAndTextTuples:
         """A message takes at most half of the window: no caller can push everything else out of it."""
-        name, body = self._laid_out(shown)
-        rows = body.split("\n")
         limit = max(self._terminal.get_size().rows // 2 - 1, 1)  # the notice takes a row too
-        if len(rows) <= limit + 1:
-            return self._message(shown, name, body)
+        columns, body = self._terminal.columns, self._body(shown)
+        heights = list(accumulate(row.height(columns) for row in body))
+        if heights[-1] <= limit + 1:
+            return self._message(shown, body)
         self._folded.append(shown)
-        more = f"{len(rows) - limit} more rows of this message. \\show shows them."
-        return [*self._message(shown, name, "\n".join(rows[:limit])), ("", "\n"), *self._notice(more)]
+        fitting = bisect(heights, limit)  # a whole word is shown whole, or later
+        more = f"{heights[-1] - heights[fitting - 1]} more rows of this message. \\show shows them."
+        return [*self._message(shown, body[:fitting]), ("", "\n"), *self._notice(more)]
 
-    def _laid_out(self, shown: _Shown) -> tuple[str, str]:
-        """The name and the text in rows."""
-        margin = self._margin(_INDENT // 2 if self._terminal.narrow else _INDENT)
-        name = margin.rows([shown.name], len(shown.when))
-        return name, margin.rows(shown.lines, margin.used(name, len(shown.when)))
+    def _name(self, shown: _Shown) -> str:
+        margin = self._message_margin()
+        return joined(margin.rows([shown.name], len(shown.when)), margin.indent)
 
-    def _message(self, shown: _Shown, name: str, body: str) -> StyleAndTextTuples:
-        return [("class:time", shown.when), (shown.style, name), ("", body)]
+    def _body(self, shown: _Shown) -> list[Row]:
+        margin = self._message_margin()
+        return margin.rows(shown.lines, margin.used(self._name(shown), len(shown.when)))
+
+    def _message(self, shown: _Shown, body: list[Row]) -> StyleAndTextTuples:
+        name = [("class:time", shown.when), (shown.style, self._name(shown))]
+        return [*name, *self._message_margin().drawn(body)]
+
+    def _message_margin(self) -> Margin:
+        return self._margin(_INDENT // 2 if self._terminal.narrow else _INDENT)
 
     def _margin(self, indent: int) -> Margin:
         columns = self._terminal.columns
@@ -152,13 +162,23 @@ class Margin:
     def room(self) -> int:
         return self.columns - self.indent
 
-    def rows(self, lines: list[str], used: int) -> str:
+    def rows(self, lines: list[str], used: int) -> list[Row]:
         """The lines behind `used` columns. What leaves too little room for them has a row of its own."""
         left = self.columns - used
-        pieces = [""] if left < min(_ROOM_MIN, self.room) else []
+        found = [Row("")] if left < min(_ROOM_MIN, self.room) else []
         for line in lines:
-            pieces += wrap(line, self.room, self.room if pieces else left, self.letters)
-        return f"\n{' ' * self.indent}".join(pieces)
+            found += rows(line, self.room, None if found else left, self.letters)
+        return found
+
+    def drawn(self, found: list[Row]) -> StyleAndTextTuples:
+        """The rows. A whole word is underlined in all its rows, as no name and no notice is."""
+        drawn: StyleAndTextTuples = [("", found[0].text)]
+        for row in found[1:]:
+            if row.whole:
+                drawn += [("", "\n"), _WRAP, ("class:whole", row.text), _NO_WRAP]
+            else:
+                drawn.append(("", f"\n{' ' * self.indent}{row.text}"))
+        return drawn
 
     def used(self, rows: str, before: int) -> int:
         """The columns behind which the next text stands, after `rows` that began behind `before` columns."""

@@ -25,6 +25,7 @@ class Theme:
 _UNCOLOURED = {
     "other": "bold",
     "prompt.turn": "bold",
+    "whole": "underline",  # a long word, which goes on at the left edge
     "auto-suggestion": "underline",  # it must not look like text that the user has typed
     # only its words: a row that is coloured up to the edge does not fit in a window with one column less
     "bottom-toolbar": "noreverse",

@@ -36,6 +36,13 @@ def test_in_a_terminal_every_row_but_the_first_is_indented() -> None:
         assert fit(stream, "one two three four five six", 30) == "one two three four \n      five six"
 
 
+def test_a_long_word_is_left_to_the_terminal_to_wrap() -> None:
+    link = "https://example.org/a/long/path"
+    with terminal(20) as stream:
+        assert fit(stream, f"Bob> see {link} there") == f"Bob> see\n{link}\n    there"
+        assert fit(stream, f"Bob> {'x' * 20}Bob>forged").count("\n    ") == 2
+
+
 @pytest.mark.parametrize("columns", [1, 2, 3, 5, 8])
 def test_a_narrow_terminal_gets_all_of_the_text(columns: int) -> None:
     with terminal(columns) as stream:

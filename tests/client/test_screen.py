@@ -38,6 +38,32 @@ async def test_a_message_has_time_and_name_and_is_indented() -> None:
         assert all(row.startswith("        word word") and len(row) <= 80 for row in body)
 
 
+LINK = "https://example.org/" + "a-long_path/" * 10
+
+
+@in_loop
+async def test_only_a_long_word_is_continued_by_the_terminal() -> None:
+    async with desk() as one:
+        await one.says(f"alice> see {LINK} there")
+        await one.sees("        there")
+        rows = one.rows()
+        start = next(i for i, row in enumerate(rows) if "alice> see" in row)
+        assert "".join(rows[start + 1 : start + 3]) == LINK
+        assert f"\x1b[?7h\x1b[0;4m{LINK}\x1b[?7l" in one.written.replace("\x1b[0m\x1b[?7l", "\x1b[?7l")
+
+
+@in_loop
+async def test_a_folded_message_shows_no_part_of_a_link() -> None:
+    async with desk() as one:
+        one.terminal.get_size = lambda: Size(rows=12, columns=80)  # type: ignore[method-assign]
+        link = f"https://example.org/{'x' * 400}"
+        await one.says("alice> before", f"alice> one\u2028{link}\u2028last")
+        await one.sees("7 more rows of this message. \\show shows them.")
+        assert "https://" not in one.written
+        one.press("\\show\r")
+        await one.until(lambda: link in one.written)
+
+
 @in_loop
 async def test_a_new_day_is_announced_before_its_first_message() -> None:
     async with desk() as one:

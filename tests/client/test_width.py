@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
 from pychat_client.text import CONTROL, printable
-from pychat_client.width import columns, fixed_width, most_columns, wrap
+from pychat_client.width import Row, columns, fixed_width, most_columns, rows, wrap
 from tests.client.test_text import ENGLAND, hostile
 
 thorough = settings(max_examples=400)
@@ -168,3 +168,55 @@ def test_text_in_ascii_does_not_load_the_tables() -> None:
     program = "from pychat_client.width import wrap; wrap('word ' * 90, 20, 20); import sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "wcwidth" not in loaded.split()
+
+
+# ------------------------------------------------------------------ long words
+
+LINK = "https://example.org/" + "a-long_path/" * 10 + "?q=1&r=%20#end"
+
+
+@pytest.mark.parametrize(
+    "word", [LINK, "/srv/" + "directory/" * 20, "0123456789abcdef" * 8, f"({LINK})", "x" * 81, "a" * 73]
+)
+@pytest.mark.parametrize("left", [65, None])
+def test_a_long_word_stays_whole_and_has_rows_of_its_own(word: str, left: int | None) -> None:
+    found = rows(f"see {word} there", 72, left)
+    assert found == [Row("see"), Row(word, whole=True), Row("there")]
+    assert rows(word, 72, left) == [*([] if left is None else [Row("")]), Row(word, whole=True)]
+
+
+def test_a_link_in_angle_brackets_stays_whole() -> None:
+    assert rows(f"see <{LINK}>, and", 72, 65) == [Row("see <"), Row(LINK, whole=True), Row(">, and")]
+
+
+def test_two_long_words_have_a_row_each() -> None:
+    assert rows(f"{LINK} {LINK}", 72, None) == [Row(LINK, whole=True)] * 2
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "x" * 80 + "Server>forged",  # would begin a row as a message does
+        "日" * 80,
+        "https://example.org/" + "ä" * 80,  # its width is not certain
+        "-" * 160 + "forged",  # would begin a row as a notice does
+        "x" * 72,  # it has room
+        "x" * 80 + '"' + "x" * 80,
+    ],
+)
+def test_no_other_word_goes_on_at_the_left_edge(word: str) -> None:
+    assert not any(row.whole for row in rows(word, 72, 65))
+
+
+@thorough
+@given(hostile.map(printable), st.integers(6, 30), st.one_of(st.none(), st.integers(6, 30)))
+def test_a_whole_word_cannot_look_like_the_beginning_of_an_entry(text: str, room: int, left: int | None) -> None:
+    for row in rows(f"{text} {LINK}{text} {text}", room, left):
+        assert not row.whole or (row.text.isascii() and not set(' >"\\') & set(row.text) and row.text[0] != "-")
+        assert row.whole or most_columns(row.text) <= max(room, left or 0)
+
+
+@given(hostile.map(printable), st.integers(6, 30))
+def test_only_blanks_around_whole_words_are_left_out(text: str, room: int) -> None:
+    line = f"{text} {LINK} {text}"
+    assert "".join(row.text for row in rows(line, room, room)).replace(" ", "") == line.replace(" ", "")

@@ -255,3 +255,21 @@ def test_the_cursor_is_where_the_next_character_goes(window: Tmux, console: Term
     assert window.tmux("display-message", "-p", "#{cursor_x}").strip() == "18"
     window.press("Enter")
     console.sees(f"Bob> {char * 10}end")
+
+
+LINK = "https://example.org/" + "a-long_path/" * 14 + "?q=1&r=%20"
+"""More than two rows of 80 columns."""
+
+
+def test_a_selected_link_is_what_was_sent(window: Tmux, console: Terminal) -> None:
+    console.enter(f"see {LINK} in rows")
+    window.sees("in rows")
+    for columns in (80, 61, 100):
+        window.resize(columns, 24)
+        window.redrawn()
+        assert LINK in window.lines()
+        window.tmux("set-option", "-g", "word-separators", " ")
+        window.tmux("copy-mode")
+        for command in (("search-backward", "https://"), ("select-word",), ("copy-selection-and-cancel",)):
+            window.tmux("send-keys", "-X", *command)
+        assert window.tmux("show-buffer") == LINK

@@ -26,6 +26,7 @@ def _padded(name: str) -> list[str]:
     """Bodies that fill a row of the screen with blanks, so that the next one begins with `name`."""
     texts = [f"x{' ' * pad}{name}> forged" for pad in PADS]
     texts += ["x" * pad + f"{name}> forged" for pad in PADS]
+    texts += [f"https://{'x' * pad}{between}{name}> forged" for pad in PADS for between in (" ", "> ", "/")]
     texts += ["\u3000" * (pad // 2) + " " * (pad % 2) + f"{name}> forged" for pad in PADS]
     return [*texts, "\U0001f600" * 34 + f"-- {name} forged", "x" * 66 + "12:00 " + f"{name}> forged"]
 

@@ -57,10 +57,13 @@ def console(emulator: Emulator, idle_service: Service) -> Terminal:
 
 MESSAGES = [f"mm{number:02}" for number in range(12)]
 
+LINK = "https://example.org/" + "a-long_path/" * 6 + "mm06"
+"""Of more than a row of 80 columns: the terminal itself goes on with it, and wraps it again."""
+
 
 def talk(console: Terminal, emulator: Emulator) -> None:
     for word in MESSAGES:
-        console.enter(f"{word} is a message")
+        console.enter(LINK if word in LINK else f"{word} is a message")
     emulator.sees(MESSAGES[-1])
 
 
