@@ -53,7 +53,8 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
         trust = _verify_host(options, preferences, seconds, plain=view_options.plain)
     handle = own or (kept.handle if kept is not None else ask_handle(view_options))
     front_end = make_front_end("pychat", view_options, preferences)
-    talk = Talk(options, handle, front_end, trust=trust, log=log)
+    live = view_options.wants_live(preferences)
+    talk = Talk(options, handle, front_end, trust=trust, log=log, live=live)
     return asyncio.run(talk.until_over(file))
 
 
@@ -157,12 +158,14 @@ class Talk:
         *,
         trust: Trust | None,
         log: Transcript | None = None,
+        live: bool = False,
     ) -> None:
         self._options = options
         self._handle = handle
         self._front_end = front_end
         self._trust = trust
         self._log = log
+        self._live = live
 
     async def until_over(self, file: SessionFile | None) -> ExitStatus:
         """Goes on with the conversation in `file`, and calls anew if that is over or the user wants another."""
@@ -190,6 +193,7 @@ class Talk:
             repeat=options.repeat if repeat is None else repeat,
             credentials=Credentials() if self._trust is None else own_credentials(options.invitation),
             quiet=options.quiet,
+            live=self._live and classic is None,
         )
         return Session(
             endpoint,

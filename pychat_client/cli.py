@@ -255,7 +255,7 @@ def _talk(args: argparse.Namespace) -> int:
     from pychat_client.calling import call  # only now: a wrong command line needs no asyncio
     from pychat_client.ui.choose_view import ViewOptions
 
-    view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, log=args.log)
+    view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, live=args.live, log=args.log)
     return call(options, view, liked)
 
 

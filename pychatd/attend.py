@@ -46,6 +46,7 @@ def attend(
             take_over=take_over,
             saved=None if file is None else file.kept.endpoint,
             quiet=not preferences.signs,
+            live=view_options.wants_live(preferences),
         )
         session = Session(
             endpoint,

@@ -100,7 +100,7 @@ def _run(args: argparse.Namespace) -> int:
     from pychat_client.ui.choose_view import ViewOptions
     from pychatd.attend import attend
 
-    view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, log=args.log)
+    view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, live=args.live, log=args.log)
     return attend(
         place.socket, place.port, handle, view, preferences, take_over=args.take_over, retry_for=args.retry_for
     )

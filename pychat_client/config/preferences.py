@@ -49,6 +49,7 @@ class Preferences:
     hook: tuple[str, ...] = ()  # a program and its arguments, started for an alert; never through a shell
     history: bool = True
     signs: bool = True  # others see that the user types, and what they have read
+    live: bool = False  # live typing, where the other side wants it too
     contacts: Mapping[str, Contact] = field(default_factory=dict)
 
 
@@ -145,6 +146,7 @@ _KEYS: config_file.Keys = {
     "hook": _hook,
     "history": _yes_or_no,
     "signs": _yes_or_no,
+    "live": _yes_or_no,
     "contacts": _contacts,
 }
 

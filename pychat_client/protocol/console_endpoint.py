@@ -42,12 +42,13 @@ class ConsoleEndpoint(Endpoint):
         take_over: bool = False,
         saved: SavedEndpoint | None = None,
         quiet: bool = False,
+        live: bool = False,
     ) -> None:
         """console: the id by which the daemon knows the messages of this program; handle_is_default: a handle
         that the daemon is configured with goes before this one; take_over: take the place of the console that is
         attached; saved: goes on where an earlier program was; quiet: this user sends no signs of typing and no
-        read marks."""
-        super().__init__(handle, saved=saved, quiet=quiet)
+        read marks; live: this user wants live typing."""
+        super().__init__(handle, saved=saved, quiet=quiet, live=live)
         self.handle_is_default = handle_is_default and saved is None
         self.take_over = take_over
         self._console = console
@@ -112,6 +113,7 @@ class ConsoleEndpoint(Endpoint):
             suggested=self.handle_is_default,
             take=self.take_over,
             quiet=self.quiet,
+            live=self.live,
         )
 
     def receive(self, frame: wire.Frame) -> list[Event]:

@@ -69,17 +69,21 @@ class Endpoint:
         repeat: int = REPEATED,
         credentials: Credentials | None = None,
         quiet: bool = False,
+        live: bool = False,
     ) -> None:
         """classic: the other program is a classic one, which confirms nothing and resumes nothing;
         max_text_bytes: the bytes of a text that it takes, None for any number; saved: goes on where an earlier
         program was; repeat: how many messages it then shows again; credentials: what the daemon can ask for;
-        quiet: this user sends no signs of typing and no read marks."""
+        quiet: this user sends no signs of typing and no read marks; live: this user wants live typing."""
         self.handle = handle
         self.quiet = quiet
         self.credentials = Credentials() if credentials is None else credentials
         self.invited_as: str | None = None  # the name under which the daemon knows this user since an invitation
         self.classic = classic
         self.max_text_bytes = max_text_bytes
+        self.live = live
+        self._live_said = live  # to the daemon, on this connection
+        self._other_live = False
         self.ready = False  # the daemon has sent all that happened before: what follows happens now
         self.retention: str | None = None  # how long the daemon keeps the messages
         self._phase = Phase.OFFLINE
@@ -189,6 +193,11 @@ class Endpoint:
         """Own messages that are stored, and that the other user has not seen as far as this end knows."""
         return 0 if self.classic or self.other_quiet else self.stored_count - self.read_count
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether the other user sees what this one types, and the other way round."""
+        return self.live and self._other_live and self.is_open and self.other_present
+
     def _turn_state(self) -> TurnState:
         return TurnState(self.turns, peer=self.sent_count, operator=self.received_count)
 
@@ -248,6 +257,16 @@ class Endpoint:
         """Takes the newest held text back; None when nothing is held."""
         return self._outbox.recall()
 
+    def set_live(self, wanted: bool) -> None:
+        """This user wants live typing from now on, or does not."""
+        self.live = wanted
+        self._say_live()
+
+    def _say_live(self) -> None:
+        if self._phase.is_greeted and self._live_said is not self.live:
+            self._live_said = self.live
+            self._frames.append(wire.Live(self.live))
+
     def quit(self, reason: str = "") -> Ended:
         """Ends the conversation. The daemon can still ack what was sent before; call `take_back` when the
         connection is closed."""
@@ -275,6 +294,7 @@ class Endpoint:
         """There is a new connection: this end says hello on it."""
         self._advance(Trigger.CALL)
         self._calls += 1
+        self._live_said, self._other_live = self.live, False
         self._frames = [self._hello()]
 
     def _hello(self) -> wire.Hello:
@@ -291,6 +311,7 @@ class Endpoint:
             invite=self.credentials.invite,
             certificate=self.credentials.certificate,
             quiet=self.quiet,
+            live=self.live,
         )
 
     def _session_to_resume(self) -> str | None:
@@ -329,7 +350,7 @@ class Endpoint:
                 self._time = frame
             case wire.Hello():
                 return self._on_hello(frame)
-            case wire.Away() | wire.Here():
+            case wire.Away() | wire.Here() | wire.Live():
                 return self._on_presence_line(frame)
             case wire.Quit(reason):
                 return self._on_quit(reason, self._take_time())
@@ -359,6 +380,7 @@ class Endpoint:
                 "version", f"Version {hello.version} is not supported, only version {wire.VERSION}."
             )
         self.other_present = True
+        self._say_live()
         self.retention, self.invited_as = hello.keep, hello.invited
         return self._on_answer(hello)
 
@@ -460,7 +482,10 @@ class Endpoint:
         self._confirm(count)
         return self._release()
 
-    def _on_presence_line(self, frame: wire.Away | wire.Here) -> list[Event]:
+    def _on_presence_line(self, frame: wire.Away | wire.Here | wire.Live) -> list[Event]:
+        if isinstance(frame, wire.Live):
+            self._other_live = frame.wanted
+            return []
         was_present, self.other_present = self.other_present, isinstance(frame, wire.Here)
         self.away_words = frame.words if isinstance(frame, wire.Away) else ""
         renamed: list[Event] = []

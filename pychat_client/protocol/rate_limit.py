@@ -1,7 +1,7 @@
 """How often an end can send a sign, and how long the other end shows it (docs/protocol.md, "Signs").
 
-A sign says that a user is typing, or rings for attention. Both ends and the daemon use these limits. Time is an
-argument.
+A sign says that a user is typing, or rings for attention. Both ends and the daemon use these limits; only drafts
+are not limited by the daemon, because the last one has to arrive. Time is an argument.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ Sign = wire.Typing | wire.Ring
 
 TYPING_EVERY = 3.0
 """Seconds between two signs of typing: fresh enough to be true, and less than one packet a sentence."""
+
+DRAFT_EVERY = 0.3
+"""Seconds between two drafts of live typing: it looks smooth, and a fast typist does not cost a packet a letter.
+XEP-0301 asks for at most 0.7, ITU-T F.700 for less than 1."""
 
 RING_EVERY = 10.0
 """Seconds between two rings, so that a terminal on another host does not ring without end."""

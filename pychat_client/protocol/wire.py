@@ -63,6 +63,7 @@ class Hello:
     invite, certificate (peer only): the secret of an invitation, and the certificate (base64) to keep for it
     invited (daemon to peer): the name under which the daemon has kept its certificate since an invitation
     quiet: its user sends no signs of typing and no read marks; from the daemon, the operator does not
+    live (not from the daemon): this user wants live typing
     """
 
     version: int
@@ -83,6 +84,7 @@ class Hello:
     certificate: str | None = None
     invited: str | None = None
     quiet: bool = False
+    live: bool = False
 
     KEYS: ClassVar[grammar.Keys] = {
         "session": grammar.session,
@@ -101,6 +103,7 @@ class Hello:
         "certificate": str,
         "invited": str,
         "quiet": grammar.flag,
+        "live": grammar.flag,
     }
 
     def __str__(self) -> str:
@@ -483,8 +486,33 @@ class Prove(_NoArguments):
     the proof comes before that."""
 
 
-class Typing(_NoArguments):
-    """The other user is typing now."""
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """The other user is typing now. draft: with live typing, all that stands in the line; empty for nothing."""
+
+    draft: str | None = None
+
+    def __str__(self) -> str:
+        return "\\typing" if self.draft is None else f"\\typing draft={self.draft}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        _, mark, draft = rest.partition("draft=")
+        return cls(nfc(draft)[:MESSAGE_MAX] if mark else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Whether a user wants live typing: that of an endpoint, or, from the daemon, the other one."""
+
+    wanted: bool
+
+    def __str__(self) -> str:
+        return f"\\live {'on' if self.wanted else 'off'}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        return cls(rest.partition(" ")[0] == "on")
 
 
 class Ring(_NoArguments):
@@ -525,6 +553,7 @@ Frame = (
     | Ready
     | Prove
     | Typing
+    | Live
     | Ring
     | Ping
     | Pong
@@ -554,6 +583,7 @@ READERS: dict[str, Callable[[str], Frame]] = {
     "ready": Ready.parse,
     "prove": Prove.parse,
     "typing": Typing.parse,
+    "live": Live.parse,
     "ring": Ring.parse,
     "ping": Ping.parse,
     "pong": Pong.parse,

@@ -322,6 +322,9 @@ class Narrator:
         for line in lines:
             self._view.notice(line)
 
+    def live_typing(self, sentence: str) -> None:
+        self._view.notice(sentence or "Live typing is off. Nobody sees what you type before you send it.")
+
     def held(self) -> None:
         if not self._endpoint.held:
             self._view.notice("No message is held.")

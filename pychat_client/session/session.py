@@ -34,6 +34,7 @@ from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import Command, Commands, ParsedLine
 from pychat_client.session.delivery_watch import DeliveryWatch
+from pychat_client.session.draft_sender import DraftSender
 from pychat_client.session.keeper import Keeper
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Connect, ConnectionState, ConnectionSupervisor, Verdict
@@ -93,6 +94,7 @@ class Session:
         conversation when this program ends; back: the command that returns to it then."""
         self.endpoint = endpoint
         self.typing_indicator = TypingIndicator(self._send_sign, view.refresh)
+        self._drafts = DraftSender(lambda draft: self._send_sign(wire.Typing(draft)))
         self._view = view
         self._title = title
         self._key = key
@@ -150,11 +152,14 @@ class Session:
         """Whether a program can return to the conversation when this one has ended."""
         return self._stays_open if self.done else self._keeper.works and self.endpoint.can_go_on
 
-    def line_changed(self, text: str) -> None:
-        """The user has changed the line."""
+    def line_changed(self, text: str, *, earlier: bool = False) -> None:
+        """The user has changed the line. earlier: it is one that was sent before, perhaps to somebody else."""
         self._warned = False
         self._keeper.line_changed()
-        self.typing_indicator.line_changed(text)
+        if self.endpoint.is_watched:
+            self._drafts.line_changed("" if earlier else text)
+        else:
+            self.typing_indicator.line_changed(text)
 
     def certificate_renewed(self, key: str | None, *, given: bool) -> None:
         """The host has another certificate for the same key. key: the fingerprint of the certificate; given: the
@@ -258,6 +263,9 @@ class Session:
                 Command("away", "leave; callers read the words after it until you are back", self.go_away)
             )
         if not self.endpoint.classic:
+            table.append(
+                Command("live", "let both sides see what is typed, or stop that", lambda _: self._toggle_live())
+            )
             table.append(Command("detach", "leave; the conversation stays open", lambda _: self.detach()))
         if not self._is_caller:
             table += [
@@ -299,6 +307,14 @@ class Session:
     def _ring(self) -> None:
         self.typing_indicator.ring()
         self._narrator.rang()
+
+    def _toggle_live(self) -> None:
+        """Raises NotAllowedError where the view shows no line that is being typed."""
+        if not self._view.shows_drafts:
+            raise NotAllowedError("Live typing needs the screen or --json. This view adds only whole lines.")
+        self.endpoint.set_live(not self.endpoint.live)
+        self._stop_drafts()
+        self._narrator.live_typing(self.status.live_typing)
 
     def quit(self, reason: str) -> None:
         """Ends the conversation. Raises NotAllowedError when there is none."""
@@ -383,6 +399,7 @@ class Session:
             self._give_back(self.endpoint.take_back())
             self._give_back(Leftovers(not_sent=tuple(filter(None, [self._keeper.take_inherited()]))))
         self._narrate_finish(stage)
+        self._drafts.stop()
         self._keeper.close(keep=self._is_needed())
         self._exit_status = self._outcome(status)
         self._caught_up.set()
@@ -525,7 +542,7 @@ class Session:
     def connection_lost(self, connection: Connection, why: str) -> None:
         resumable = not (self.endpoint.classic and self._is_caller)
         verdict = self._supervisor.connection_lost(connection, resumable=resumable)
-        self.typing_indicator.typing_is_over()
+        self._stop_drafts()
         self.endpoint.connection_lost()
         self._delivery.update(connected=False)
         if self.leaving:
@@ -547,8 +564,10 @@ class Session:
                 self._greet(frame)
             case wire.Here(address=str(address)) if self._caller is not None:
                 self._caller = replace(self._caller, address=address, plain=frame.plain, name=frame.name)
-            case wire.Typing() if self.endpoint.is_open:
-                self.typing_indicator.other_types()
+            case wire.Typing(draft) if self.endpoint.is_open:
+                self._other_types(draft)
+            case wire.Live():
+                self._stop_drafts()
             case wire.Ring() if self.endpoint.is_open and self.typing_indicator.other_rings():
                 self._narrator.rung()
             case wire.Ack():
@@ -556,6 +575,17 @@ class Session:
             case _:
                 pass
         self._handle(self.endpoint.receive(frame))
+
+    def _other_types(self, draft: str | None) -> None:
+        if draft is not None and self.endpoint.is_watched:
+            self.typing_indicator.other_draft(draft)
+        else:
+            self.typing_indicator.other_types()
+
+    def _stop_drafts(self) -> None:
+        """Neither side sees a draft any more."""
+        self._drafts.stop()
+        self.typing_indicator.typing_is_over()
 
     def _greet(self, hello: wire.Hello) -> None:
         if not self._is_caller:
@@ -573,10 +603,14 @@ class Session:
                     continue
                 case Connected(detail=caller):
                     self._caller = caller
-                case MessageShown(own=False) | Presence(here=False):
+                case MessageShown(own=True):
+                    self._drafts.message_sent()
+                case MessageShown():
                     self.typing_indicator.typing_is_over()
+                case Presence(here=False):
+                    self._stop_drafts()
                 case Ended(left=left):
-                    self.typing_indicator.typing_is_over()
+                    self._stop_drafts()
                     self._count_loss(left)
                 case EndConfirmed(left=left):
                     self._count_loss(left)
@@ -591,7 +625,7 @@ class Session:
         self._view.refresh()
 
     def _turned_away(self, code: str, words: str) -> None:
-        self.typing_indicator.typing_is_over()
+        self._stop_drafts()
         verdict = self._supervisor.turned_away(code)
         self._narrator.turned_away(code, words, verdict)
         if verdict is Verdict.GIVE_UP:

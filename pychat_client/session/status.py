@@ -124,6 +124,22 @@ class Status:
         return self.endpoint.calling if isinstance(self.endpoint, ConsoleEndpoint) else ""
 
     @property
+    def watched(self) -> bool:
+        """Whether both users see what the other one types."""
+        return self.connected and self.endpoint.is_watched
+
+    @property
+    def live_typing(self) -> str:
+        """What this user has to know of live typing; empty while it is off."""
+        if self.watched:
+            return f"Live typing is on: {self.other} sees what you type, and you see what {self.other} types."
+        if self.endpoint.live:
+            return (
+                "Live typing is on at your side only. Nobody sees what you type until the other side wants it too."
+            )
+        return ""
+
+    @property
     def between_callers(self) -> bool:
         """Whether this is a console whose conversation has ended."""
         return self.endpoint.role is Role.OPERATOR and self.endpoint.ended
@@ -231,6 +247,11 @@ def _turn_words(status: Status) -> tuple[str, str]:
 def _typing(status: Status) -> Fact:
     keys = {"typing": status.typing}
     return Fact(f"{status.other} is typing.", ToolbarItem("typing"), keys) if status.typing else Fact(keys=keys)
+
+
+def _live(status: Status) -> Fact:
+    item = ToolbarItem("watched") if status.watched else None
+    return Fact(status.live_typing, item, {"live": status.watched})
 
 
 def _presence(status: Status) -> Fact:
@@ -371,6 +392,7 @@ _FACTS: tuple[Callable[[Status], Fact], ...] = (
     _connection,
     _turn,
     _typing,
+    _live,
     _presence,
     _protection,
     _host_key,

@@ -25,11 +25,17 @@ class TypingIndicator:
         self._sent = Signs()
         self._received = Signs(slack=LATE)
         self._timer: asyncio.TimerHandle | None = None  # runs while the other user is typing
+        self._draft = ""
 
     @property
     def typing(self) -> bool:
         """Whether the other user is typing now."""
         return self._timer is not None
+
+    @property
+    def draft(self) -> str:
+        """What the other user is typing, with live typing; empty for nothing."""
+        return self._draft
 
     def line_changed(self, line: str) -> None:
         """The user has changed the line: tells the other side, unless the line is a command."""
@@ -48,7 +54,15 @@ class TypingIndicator:
 
     def other_types(self) -> None:
         """A sign of typing has arrived."""
-        self._set_timer(asyncio.get_running_loop().call_later(TYPING_SHOWN, self.typing_is_over))
+        self._set_timer(asyncio.get_running_loop().call_later(TYPING_SHOWN, self._set_timer, None))
+
+    def other_draft(self, draft: str) -> None:
+        """A draft of the other user has arrived; an empty one takes the last one back."""
+        if not draft:
+            self.typing_is_over()
+            return
+        self._draft = draft
+        self.other_types()
 
     def other_rings(self) -> bool:
         """A ring has arrived. Returns whether to show it; one that comes too soon is not shown."""
@@ -56,6 +70,7 @@ class TypingIndicator:
 
     def typing_is_over(self) -> None:
         """The message has arrived, or the other user is not there any more."""
+        self._draft = ""
         self._set_timer(None)
 
     def _give(self, sign: Sign, now: float) -> bool:

@@ -56,6 +56,11 @@ class View(ABC):
         self.notice(words)
         self.alert(words, ring=True)
 
+    @property
+    def shows_drafts(self) -> bool:
+        """Whether it shows what the other user is typing (live typing)."""
+        return False
+
     def recalled(self, text: str) -> None:  # noqa: B027 -- a default, and not abstract
         """The user takes back an own message: puts it into the line, if there is one and it is empty."""
 

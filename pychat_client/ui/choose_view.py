@@ -19,11 +19,18 @@ class ViewOptions:
     plain: bool = False
     json: bool = False
     history: bool = True  # save the lines that are typed, and suggest them
+    live: bool = False  # let both sides see what is typed
     log: Path | None = None  # the transcript
 
     @property
     def without_screen(self) -> bool:
         return self.json or wants_plain(self.plain)
+
+    def wants_live(self, preferences: Preferences) -> bool:
+        """Whether to ask for live typing. Plain lines never have it, and a program only at its own request."""
+        if self.json:
+            return self.live
+        return (self.live or preferences.live) and not wants_plain(self.plain)
 
 
 def wants_plain(asked: bool) -> bool:

@@ -25,6 +25,7 @@ class JsonLines(LineView):
         super().__init__(source)
         self._state: dict[str, Any] = {}  # as it was written last
         self._state_due = False
+        self._draft = ""  # of the other user, as it was written last
 
     # -------------------------------------------------------------- View
 
@@ -52,6 +53,10 @@ class JsonLines(LineView):
 
     def not_confirmed(self, text: str) -> None:
         self._emit("not_confirmed", text=text.replace(BREAK, "\n"))
+
+    @property
+    def shows_drafts(self) -> bool:
+        return True
 
     def refresh(self) -> None:
         super().refresh()
@@ -101,6 +106,14 @@ class JsonLines(LineView):
             if state != self._state:
                 self._state = state
                 self._emit("state", **state)
+            self._write_draft(self._session, self._session.typing_indicator.draft)
+
+    def _write_draft(self, session: Session, draft: str) -> None:
+        if draft != self._draft:
+            self._draft = draft
+            other = session.endpoint.role.other.value
+            text = draft.replace(BREAK, "\n")
+            self._emit("draft", **{"from": other}, handle=session.endpoint.other_handle, text=text)
 
     def _emit(self, kind: str, **fields: Any) -> None:
         self.write(sys.stdout, encoded(kind, **fields))

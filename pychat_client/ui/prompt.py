@@ -29,6 +29,7 @@ from pychat_client.errors import HandleError, PychatError
 from pychat_client.session.commands import ParsedLine, is_command
 from pychat_client.session.session import Session
 from pychat_client.text import check_handle, printable
+from pychat_client.ui.draft import draft_rows
 from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import Output, Terminal
@@ -106,7 +107,7 @@ class Prompt:
             self._app.timeoutlen = self._app.ttimeoutlen = VI_ESCAPE_SECONDS
         self._window.height = self._height
         self.line.accept_handler = self._accept
-        self.line.on_text_changed += lambda line: self._session.line_changed(line.text)
+        self.line.on_text_changed += self._line_changed
         _mend_search(self._prompt_session)
 
     # -------------------------------------------------------------- the screen's side
@@ -176,19 +177,35 @@ class Prompt:
             self._notice(str(error))
         return True
 
+    def _line_changed(self, line: Buffer) -> None:
+        newest = len(line._working_lines) - 1  # the toolkit has no other way to tell an earlier line
+        self._session.line_changed(line.text, earlier=line.working_index < newest)
+
     def _message(self) -> FormattedText:
         style = "class:prompt.turn" if self._session.status.my_turn else "class:prompt"
-        return FormattedText([(style, f"{fixed_width(printable(self._session.endpoint.handle))}> ")])
+        name = f"{fixed_width(printable(self._session.endpoint.handle))}> "
+        return FormattedText([*(("class:draft", f"{row}\n") for row in self._draft_rows()), (style, name)])
+
+    def _draft_rows(self) -> list[str]:
+        """What the other user is typing, in the rows that the line, the toolbar and a message leave."""
+        session, size = self._session, self._terminal.get_size()
+        if not (draft := session.typing_indicator.draft):
+            return []
+        most = size.rows - self._toolbar_rows() - 2
+        return draft_rows(session.endpoint.other_handle, draft, size.columns, most)
+
+    def _toolbar_rows(self) -> int:
+        return "".join(words for _, words, *_ in self.toolbar()).count("\n") + 1
 
     def toolbar(self) -> FormattedText:
         narrow = self._terminal.narrow
         return fit(toolbar_items(self._session, self.line.text, narrow=narrow), self._terminal.columns)
 
     def _height(self) -> Dimension:
-        """The rows of the line and its menu: what the toolbar leaves, and without a menu a few messages."""
+        """The rows of the line and its menu: what the toolbar and the other user's draft leave, and without a menu
+        a few messages."""
         size = self._terminal.get_size()
-        toolbar = "".join(words for _, words, *_ in self.toolbar())
-        room = max(size.rows - toolbar.count("\n") - 1, 0)
+        room = max(size.rows - self._toolbar_rows() - len(self._draft_rows()), 0)
         menu = min(_MENU_ROWS, room) if is_command(self.line.text) else 0
         window = self._window
         rows = window.content.preferred_height(

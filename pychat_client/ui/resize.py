@@ -283,10 +283,13 @@ class ResizableRenderer(Renderer):
 
 
 def _joined_rows(layout: Layout) -> frozenset[int]:
-    """The rows of the line being typed that continue in the next row. The line is drawn at the top."""
+    """The rows of the line being typed that continue in the next row. Only the other user's draft is above it."""
     for window in layout.visible_windows:
-        if isinstance(window.content, BufferControl) and window.content.buffer.name == DEFAULT_BUFFER:
-            lines = window.render_info.visible_line_to_input_line if window.render_info else {}
+        is_line = isinstance(window.content, BufferControl) and window.content.buffer.name == DEFAULT_BUFFER
+        if is_line and (info := window.render_info) is not None:
+            lines, top = info.visible_line_to_input_line, info._y_offset
             # Rows that have scrolled out of the window are above the first.
-            return frozenset(y for y, below in pairwise(sorted(lines)) if y >= 0 and lines[y] == lines[below])
+            return frozenset(
+                top + y for y, below in pairwise(sorted(lines)) if y >= 0 and lines[y] == lines[below]
+            )
     return frozenset()

@@ -99,6 +99,10 @@ class Screen(FrontEnd):
     def narrow(self) -> bool:
         return self._terminal.narrow
 
+    @property
+    def shows_drafts(self) -> bool:
+        return True
+
     def refresh(self) -> None:
         if self._prompt is not None:
             self._prompt.redraw()

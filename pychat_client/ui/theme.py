@@ -47,6 +47,7 @@ _COLOURED = _UNCOLOURED | {
     "prompt": "ansigreen",
     "prompt.turn": "ansigreen bold",
     "auto-suggestion": "ansibrightblack",
+    "draft": "ansibrightblack",
     "bottom-toolbar.text turn": "ansigreen bold",
     "bottom-toolbar.text warning": "ansired bold",
 }

@@ -222,7 +222,7 @@ class ConsoleSession(EndpointSession):
 
     def _attach(self, hello: wire.Hello) -> None:
         switchboard = self._switchboard
-        self.console, self.quiet = hello.console, hello.quiet
+        self.console, self.quiet, self._live = hello.console, hello.quiet, hello.live
         switchboard.reload_from_journal()
         if switchboard.operator is not None and not hello.take:
             words = f"{switchboard.operator.user} is using the console. Use --take-over to take it over."
@@ -290,6 +290,7 @@ class ConsoleSession(EndpointSession):
         if running and peer is None:
             frames.append(wire.Away())
         self.connection.send(frames)
+        self._switchboard.tell_live()
 
     def _send_batch(self) -> bool:
         """Sends the next piece. Returns False when there is nothing more to tell now."""

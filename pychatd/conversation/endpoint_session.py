@@ -30,6 +30,8 @@ class EndpointSession(ABC):
         self._switchboard = switchboard
         self._log_name = log_name
         self._signals = Signs(slack=LATE)
+        self._live = False  # its user wants live typing
+        self._live_told = False  # what this end knows of the other user
         self._deadline: asyncio.TimerHandle | None = None
 
     # -------------------------------------------------------------- from the connection (connection.Owner)
@@ -96,6 +98,15 @@ class EndpointSession(ABC):
         if self.connection.writable:
             self.connection.send([signal])
 
+    @property
+    def live(self) -> bool:
+        return self._live
+
+    def send_live(self, wanted: bool) -> None:
+        if wanted is not self._live_told:
+            self._live_told = wanted
+            self.connection.send([wire.Live(wanted)])
+
     def notify(self, frame: wire.Notice | wire.Away | wire.Here | wire.Calling) -> None:
         self.connection.send([frame])
 
@@ -124,13 +135,23 @@ class EndpointSession(ABC):
     def _handle_control(self, frame: wire.Frame) -> None:
         """A frame that is no message."""
         match frame:
-            case wire.Typing() | wire.Ring():
-                if self._signals.give(frame, asyncio.get_running_loop().time()):
-                    self._switchboard.forward_signal(self, frame)
+            case wire.Typing(draft=str()) if self._switchboard.passes_drafts:
+                self._switchboard.forward_signal(self, frame)
+            case wire.Typing():
+                self._forward_at_times(wire.Typing())
+            case wire.Ring():
+                self._forward_at_times(frame)
+            case wire.Live(wanted):
+                self._live = wanted
+                self._switchboard.tell_live()
             case wire.Hello():
                 raise ProtocolError("hello", "Only the first line can be a hello.")
             case _:  # a later version may send others
                 pass
+
+    def _forward_at_times(self, sign: Sign) -> None:
+        if self._signals.give(sign, asyncio.get_running_loop().time()):
+            self._switchboard.forward_signal(self, sign)
 
     def _note_broken(self, code: str) -> None:
         """Logs a rule that this end has broken."""

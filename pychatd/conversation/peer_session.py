@@ -346,6 +346,7 @@ class PeerSession(EndpointSession):
             self.name = self._register.name_of(certificate)
         except PermissionDeniedError as error:
             raise ProtocolError("not-authorized", str(error)) from None
+        self._live = hello.live
         self._invited = self.name if self._register.is_invited(certificate) else None
         self._cancel_deadline()
         certificate_hash = self._certificate_hash()

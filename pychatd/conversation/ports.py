@@ -32,6 +32,13 @@ class EndPort(Protocol):
     def send_signal(self, signal: Sign) -> None:
         """Passes a signal on if this end reads what it is sent."""
 
+    @property
+    def live(self) -> bool:
+        """Whether its user wants live typing."""
+
+    def send_live(self, wanted: bool) -> None:
+        """Tells this end whether the other user wants live typing, if that has changed."""
+
     def notify(self, frame: wire.Notice | wire.Away | wire.Here | wire.Calling) -> None:
         """Tells this end something that does not change the conversation."""
 

@@ -234,7 +234,7 @@ class Switchboard:
         )
         if self.operator is not None:
             self.operator.send_presence()
-        self._changed()
+        self._note_change()
 
     def pause_for(self, caller: PeerPort) -> float:
         """For how many seconds no message of `caller` should be stored. Nobody pays for what others have sent."""
@@ -374,6 +374,19 @@ class Switchboard:
         if sender is self.peer and self.operator is None and isinstance(signal, wire.Ring):
             self._tell_watchers(signal)
 
+    @property
+    def passes_drafts(self) -> bool:
+        """Whether both users are there and want live typing."""
+        return all(end is not None and end.live for end in (self.peer, self.operator))
+
+    def tell_live(self) -> None:
+        """Tells both ends whether the other user is there and wants live typing."""
+        peer, operator = self.peer, self.operator
+        if peer is not None:
+            peer.send_live(operator is not None and operator.live)
+        if operator is not None:
+            operator.send_live(peer is not None and operator.conversation is peer.conversation and peer.live)
+
     # -------------------------------------------------------------- when the journal fails
 
     def journal_failed(self, error: JournalError) -> None:
@@ -401,7 +414,7 @@ class Switchboard:
             self.conversation.adopt(ours)
             log.info("conversation %d: the journal says that it has ended", ours.id)
             self.conversation, self.peer = running, None
-            self._changed()
+            self._note_change()
         for end in (peer, self.operator):
             if end is not None:
                 end.send_backlog()
@@ -458,7 +471,7 @@ class Switchboard:
             self.operator.send_backlog()
         self._send_unread()
         self.silent_callers.show(again=True)
-        self._changed()
+        self._note_change()
 
     def _store_end(self, conversation: Conversation, reason: str, by: Role | None) -> None:
         """A classic peer acks nothing and cannot come back, so what was sent to it counts as shown."""
@@ -501,7 +514,7 @@ class Switchboard:
         self._save_shown(conversation)
         if self.operator is not None:
             self.operator.send_presence()
-        self._changed()
+        self._note_change()
 
     def put_out_blocked(self) -> bool:
         """Ends what callers do who are on the list now. Returns whether that was the conversation. Raises
@@ -528,7 +541,7 @@ class Switchboard:
         here = wire.Here(handle, quiet=operator.quiet)
         self._notify_callers(here)
         self._tell_watchers(here)
-        self._changed()
+        self._note_change()
 
     @property
     def here(self) -> wire.Here | None:
@@ -565,7 +578,7 @@ class Switchboard:
         self._notify_callers(self.away)
         self._tell_watchers(wire.Away())
         self._send_unread()
-        self._changed()
+        self._note_change()
 
     def stop(self) -> None:
         """The daemon stops: tells all ends. Only a classic peer's conversation ends with it."""
@@ -657,6 +670,11 @@ class Switchboard:
         for caller in (self.peer, self.caller):
             if caller is not None:
                 caller.notify(presence)
+
+    def _note_change(self) -> None:
+        """Somebody has come or gone."""
+        self.tell_live()
+        self._changed()
 
     def _keep_seat(self) -> None:
         self._seat_kept_until = asyncio.get_running_loop().time() + self.settings.grace

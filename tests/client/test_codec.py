@@ -72,6 +72,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         certificate=st.none() | st.binary(max_size=2500).map(lambda data: base64.b64encode(data).decode()),
         invited=st.none() | codes,
         quiet=st.booleans(),
+        live=st.booleans(),
     ),
     wire.Peer: st.builds(
         wire.Peer,
@@ -113,7 +114,8 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     ),
     wire.Ready: st.builds(wire.Ready),
     wire.Prove: st.builds(wire.Prove),
-    wire.Typing: st.builds(wire.Typing),
+    wire.Typing: st.builds(wire.Typing, st.none() | st.just("") | texts),
+    wire.Live: st.builds(wire.Live, st.booleans()),
     wire.Ring: st.builds(wire.Ring),
     wire.Ping: st.builds(wire.Ping),
     wire.Pong: st.builds(wire.Pong),
@@ -124,7 +126,7 @@ WORDS = r"""
     \hello \peer \ack \read \at \quit \error \notice \history \here \calling \missed \watch
     \ 1 007 ٣ -1 Bob Bob> a>b got=2 got= sent=x
     turns=free session=a session=ü session= since=2024-05-01T12:00Z since=noon 2024-05-01T12:00Z address=::
-    take=1 own =
+    take=1 own = \typing \live draft= draft=a on
 """
 words = st.sampled_from(WORDS.split())
 lines = st.one_of(

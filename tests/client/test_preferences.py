@@ -21,7 +21,7 @@ def read(tmp_path: Path, text: str) -> Preferences:
 
 def test_without_a_file_there_are_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert load() == Preferences(None, "emacs", "unfocused", "off", (), True, True, {})
+    assert load() == Preferences(None, "emacs", "unfocused", "off", (), True, True, False, {})
 
 
 def test_the_file_is_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -46,6 +46,7 @@ GOOD: list[tuple[str, str, object]] = [
     ("hook", '["notify-send", "pychat", "a b"]', ("notify-send", "pychat", "a b")),
     ("history", "false", False),
     ("signs", "false", False),
+    ("live", "true", True),
     ("contacts", '{ alice = { host = "::1", port = 7 } }', {"alice": Contact("::1", 7)}),
 ]
 
@@ -62,6 +63,7 @@ BAD = [
     ("history", '"no"'),
     ("history", "0"),
     ("signs", '"off"'),
+    ("live", '"on"'),
     ("contacts", "[]"),
 ]
 

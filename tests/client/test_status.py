@@ -43,6 +43,8 @@ def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
         hello = frame(wire.Hello(1, "alice", session="5f0c", turns=turns, keep="7d"))
         rest = [frame(wire.Ack(1)), frame(wire.Read(1)), frame(wire.Message("alice", "Hello")), frame(wire.Away())]
         yield PEER, False, None, [hello, says("Hi!", "and", "so on"), *rest, frame(wire.Quit())]
+        live = [lambda endpoint: endpoint.set_live(True), frame(wire.Live(True)), frame(wire.Live(False))]
+        yield PEER, False, None, [hello, says("Hi!"), *live]
         yield PEER, True, None, [hello, says("Hi!", "and"), rest[0], rest[2], frame(wire.Quit())]
         for peer in (
             _caller(turns),
@@ -115,6 +117,7 @@ TOOLBAR_WORDS = {
     "sent",
     "typing",
     "verified as bobs-laptop",
+    "watched",
     "waiting for Bob's first message",
     "waiting for the next caller",
     "you send first",
@@ -166,6 +169,7 @@ def test_one_conversation_in_all_three_forms() -> None:
         "calling": None,
         "here": True,
         "typing": True,
+        "live": False,
         "sent": 1,
         "stored": 1,
         "read": 0,
@@ -192,6 +196,7 @@ OF_NOW = (
     "calls from",
     "The other side is",
     " is typing",
+    "you see what",
     " is not at the console",
     " is not connected",
     "has proved",

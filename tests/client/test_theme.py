@@ -48,6 +48,7 @@ def test_nothing_is_said_by_colour_alone() -> None:
         "own",
         "other",
         "prompt",  # the name is written in front of each of these
+        "draft",
     }
 
 

@@ -57,6 +57,7 @@ complete -c pychat -n $talk -l quit-word -x -d 'Classic: send this to end the co
 complete -c pychat -n $call -l via -x -d 'Connect through a program'
 complete -c pychat -n $call -l wait -d 'Keep calling until the service is free'
 complete -c pychat -n $talk -l json -d 'JSON objects, for programs'
+complete -c pychat -n $talk -l live -d 'Let both sides see what is typed'
 complete -c pychat -n $talk -l no-history -d 'Do not save or suggest typed lines'
 complete -c pychat -n $talk -l log -r -F -d 'Append the conversation to a file'
 complete -c pychat -n $talk -l plain -d 'Plain lines, no screen'

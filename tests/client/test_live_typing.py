@@ -1,0 +1,286 @@
+"""Live typing at one end: what is sent of the line and when, and what is shown of the other user's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pychat_client.protocol.codec import LINE_MAX, parse
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.rate_limit import DRAFT_EVERY
+from pychat_client.protocol.wire import Live, Typing
+from pychat_client.session.draft_sender import draft_of
+from pychat_client.session.session import Session
+from pychat_client.text import BREAK, CONTROL, MESSAGE_MAX
+from pychat_client.transport.connection import Connection
+from pychat_client.ui.draft import ROWS_MAX, draft_rows
+from pychat_client.ui.json_lines import JsonLines
+from pychat_client.width import columns, most_columns
+from tests.client.test_text import hostile
+from tests.support.aio import in_loop
+from tests.support.desk import CTRL_U, RIGHT, UP, desk
+from tests.support.endpoints import HELLO
+from tests.support.notes import Notes
+from tests.support.raw_ends import AsyncEnd, attach
+
+
+@asynccontextmanager
+async def talking(*, live: bool = True, watched: bool = True) -> AsyncIterator[tuple[Session, AsyncEnd]]:
+    """A caller's session after the first message, and the daemon's end of the connection."""
+    one = Session(Endpoint("Bob", live=live), Notes(), "the test")
+    connection = Connection(one)
+    raw = await attach(connection)
+    one.connection_made(connection)
+    await raw.say(HELLO)
+    assert ("live=1" in await raw.hear()) is live
+    one.submit("Hi!")
+    await raw.say("\\ack 1", *["\\live on"] * watched)
+    await raw.news()
+    try:
+        yield one, raw
+    finally:
+        connection.abort()
+        with suppress(asyncio.CancelledError):
+            await connection.closed
+        raw.hang_up()
+
+
+# ------------------------------------------------------------------ what a draft is
+
+
+@pytest.mark.parametrize(
+    ("line", "draft"),
+    [
+        ("Hello, how ar", "Hello, how ar"),
+        ("two\nlines", f"two{BREAK}lines"),
+        ("\\status", ""),
+        ("\\\\o/", ""),
+        (" secret", ""),
+        ("\u3000secret", ""),
+        ("\n", ""),
+        ("e\u0301", "\u00e9"),
+        ("a\tb\x1b[2J\x9b", "a    b\ufffd[2J\ufffd"),
+        ("half \ud800", "half \ufffd"),
+        ("x" * 600, "x" * MESSAGE_MAX),
+    ],
+)
+def test_a_command_and_a_line_behind_a_space_are_no_drafts(line: str, draft: str) -> None:
+    assert draft_of(line) == draft
+
+
+@given(st.one_of(st.text(st.characters(), max_size=700), hostile))
+def test_every_draft_fits_into_a_line_and_arrives_as_it_was_sent(line: str) -> None:
+    sent = f"{Typing(draft_of(line))}\n".encode()
+    assert len(sent) <= LINE_MAX
+    assert parse(sent[:-1]) == Typing(draft_of(line))
+
+
+def test_a_draft_of_a_foreign_program_is_cut() -> None:
+    assert parse(b"\\typing draft=" + b"x" * 3000) == Typing("x" * MESSAGE_MAX)
+    assert parse(b"\\typing") == Typing(None)
+    assert parse(b"\\typing draft=") == Typing("")
+    assert [parse(b"\\live on"), parse(b"\\live off"), parse(b"\\live")] == [Live(True), Live(False), Live(False)]
+
+
+# ------------------------------------------------------------------ when it is sent
+
+
+@in_loop
+async def test_a_line_is_sent_at_once_and_then_at_most_every_300_ms() -> None:
+    async with talking() as (one, raw):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for length in range(1, 8):
+            one.line_changed("thought"[:length])
+        assert await raw.hear() == "\\typing draft=t"
+        assert await raw.hear() == "\\typing draft=thought"
+        assert loop.time() - began >= DRAFT_EVERY * 0.9
+        assert await raw.news() == []
+
+
+@in_loop
+async def test_a_paste_is_one_sign() -> None:
+    async with talking() as (one, raw):
+        one.line_changed("x" * 500)
+        assert await raw.news() == [f"\\typing draft={'x' * 500}"]
+
+
+@in_loop
+async def test_a_line_that_is_cleared_or_becomes_a_command_takes_the_draft_back() -> None:
+    async with talking() as (one, raw):
+        for line in ("", "\\status", " no"):
+            one.line_changed("thought")
+            assert await raw.hear() == "\\typing draft=thought"
+            one.line_changed(line)
+            assert await raw.hear() == "\\typing draft="
+
+
+@in_loop
+async def test_a_message_takes_the_place_of_the_draft() -> None:
+    async with talking() as (one, raw):
+        await raw.say("alice> Yes?")
+        await raw.news()
+        for _ in range(2):  # the same text again is a new draft
+            one.line_changed("thought")
+            assert await raw.hear() == "\\typing draft=thought"
+            one.line_changed("")  # the line is empty before its message goes
+            one.submit("thought")
+            assert await raw.hear() == "Bob> thought"
+            await asyncio.sleep(DRAFT_EVERY * 1.5)
+        assert await raw.news() == []
+
+
+@in_loop
+async def test_no_timer_runs_while_nothing_changes() -> None:
+    async with talking() as (one, raw):
+        one.line_changed("thought")
+        assert one._drafts._timer is None
+        one.line_changed("thoughts")
+        assert await raw.hear() == "\\typing draft=thought"
+        assert await raw.hear() == "\\typing draft=thoughts"
+        assert one._drafts._timer is None
+
+
+@pytest.mark.parametrize(("live", "watched"), [(False, False), (True, False), (False, True)])
+def test_nothing_is_sent_unless_both_want_it(live: bool, watched: bool) -> None:
+    @in_loop
+    async def check() -> None:
+        async with talking(live=live, watched=watched) as (one, raw):
+            one.line_changed("thought")
+            assert await raw.news() == ["\\typing"]
+            assert not one.status.watched
+
+    check()
+
+
+@pytest.mark.parametrize("line", ["\\away", "\\live off", "\\quit"])
+def test_nothing_is_sent_any_more_when_the_other_side_leaves_or_stops(line: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with talking() as (one, raw):
+            await raw.say("\\typing draft=Hel")
+            one.line_changed("thought")
+            one.line_changed("thoughts")
+            await raw.say(line)
+            assert "\\typing draft=thought" in await raw.news()
+            assert one.typing_indicator.draft == ""
+            one.line_changed("more")
+            assert not any("draft=" in sent for sent in await raw.news())
+
+    check()
+
+
+@in_loop
+async def test_the_command_turns_it_off_and_on_again() -> None:
+    async with desk() as one:
+        one.session.endpoint.set_live(True)
+        one.press("Hi!\r")
+        await one.says("\\ack 1", "\\live on", "\\typing draft=Hel")
+        await one.sees("alice … Hel")
+        assert "watched" in one.toolbar()
+        one.press("\\live\r")
+        await one.sees("Live typing is off. Nobody sees what you type before you send it.")
+        assert await one.raw.hear() == "\\live off"
+        assert "watched" not in one.toolbar()
+        await one.until(lambda: not any("alice …" in row for row in one.rows()))
+        await one.says("\\typing draft=secret")
+        assert one.session.typing_indicator.draft == ""
+        one.press("\\live\r")
+        await one.sees("-- Live typing is on: alice sees what you type, and you see what alice types.")
+        assert await one.raw.hear() == "\\live on"
+
+
+@in_loop
+async def test_what_was_chosen_while_there_was_no_answer_is_told_behind_it() -> None:
+    endpoint = Endpoint("Bob", live=True)
+    endpoint.greet()
+    assert "live=1" in str(endpoint.take_frames()[0])
+    endpoint.set_live(False)
+    assert endpoint.take_frames() == []
+    hello = parse(HELLO.encode())
+    assert hello is not None
+    endpoint.receive(hello)
+    assert endpoint.take_frames() == [Live(False)]
+
+
+# ------------------------------------------------------------------ what is shown
+
+
+@in_loop
+async def test_a_draft_stands_above_the_line_and_gives_way_to_the_message() -> None:
+    async with desk() as one:
+        one.session.endpoint.set_live(True)
+        one.press("Hi!\r")
+        await one.says("\\ack 1", "\\live on", "\\typing draft=Hello, how ar")
+        one.press("half")
+        await one.sees("Bob> half")
+        rows = one.rows()
+        line = next(y for y, row in enumerate(rows) if row.startswith("Bob> half"))
+        assert rows[line - 1] == "alice … Hello, how ar"
+        await one.says("alice> Hello, how are you?")
+        await one.sees("alice> Hello, how are you?")
+        assert not any("…" in row for row in one.rows())
+        assert one.line == "half"
+
+
+@in_loop
+async def test_an_earlier_line_is_not_shown_to_the_other_side() -> None:
+    """It may have been written to somebody else."""
+    async with desk() as one:
+        one.session.endpoint.set_live(True)
+        one.press("about you\r")
+        await one.says("\\ack 1", "\\live on")
+        await one.history_is_there()
+        one.press(UP)
+        await one.line_is("about you")
+        one.press(" and more", CTRL_U, "new" + RIGHT)
+        await one.line_is("new")
+        assert not any("draft" in line for line in await one.raw.news())
+
+
+@given(hostile, st.integers(20, 100), st.integers(0, 5))
+def test_a_draft_has_at_most_three_rows_that_fit(draft: str, room: int, most: int) -> None:
+    rows = draft_rows("alice", draft, room, most)
+    assert len(rows) <= min(most, ROWS_MAX)
+    assert all(columns(row) <= room and not CONTROL.search(row) for row in rows)
+    assert all(row.startswith("alice … ") if i == 0 else row.startswith(" ") for i, row in enumerate(rows))
+
+
+@pytest.mark.parametrize("handle", ["a", "\u6f22" * 10])
+@pytest.mark.parametrize("room", [6, 20, 40, 80, 300])
+def test_the_end_of_a_long_draft_is_shown_behind_the_name(handle: str, room: int) -> None:
+    rows = draft_rows(handle, "word " * 99 + "end", room, 3)
+    assert len(rows) <= 3
+    assert rows[-1].endswith("end")
+    assert rows[0].startswith(handle[: room // 2])
+    assert all(most_columns(row, letters=1) <= room for row in rows)
+
+
+@in_loop
+async def test_a_program_gets_drafts_as_objects(capsys: pytest.CaptureFixture[str]) -> None:
+    view = JsonLines()
+    one = view._session = Session(Endpoint("Bob", live=True), view, "the test")
+    connection = Connection(one)
+    raw = await attach(connection)
+    one.connection_made(connection)
+    await raw.say(HELLO)
+    await raw.news()
+    one.submit("Hi!")
+    await raw.say("\\ack 1", "\\live on", f"\\typing draft=Hello,{BREAK}how")
+    await raw.news()
+    await raw.say("alice> Hello")
+    await raw.news()
+    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    drafts = [found for found in objects if found["type"] == "draft"]
+    assert [found.pop("text") for found in drafts] == ["Hello,\nhow", ""]
+    assert drafts[0] == {"v": 1, "type": "draft", "from": "operator", "handle": "alice"}
+    assert [found["live"] for found in objects if found["type"] == "state"][-1] is True
+    connection.abort()
+    await connection.closed
+    raw.hang_up()

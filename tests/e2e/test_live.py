@@ -1,0 +1,223 @@
+"""Live typing between the real programs: what both users see, and that nothing of it stays anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sample_talk import prefer
+from tests.bench.measure import wakeups
+from tests.e2e.test_json import Program
+from tests.security import corpus
+from tests.support.programs import Terminal
+from tests.support.raw_ends import BlockingEnd
+from tests.support.service import BIN, Service
+from tests.support.user import run
+from tests.support.waiting import PATIENCE, wait_for
+
+SECRET = "Rosebud"
+
+
+def _talk(service: Service, *options: str) -> tuple[Terminal, Terminal]:
+    """A console and a client with live typing, after the first message."""
+    console = service.ready_console("--live", *options)
+    client = service.ready_client("Client1", "--live", *options)
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    for one in (console, client):
+        one.sees("watched")
+    return console, client
+
+
+def _gone(terminal: Terminal, words: str) -> None:
+    """Waits until `words` are nowhere on the screen, nor in the scrollback."""
+    wait_for(lambda: words not in terminal.text(), f"no {words!r}", shown=terminal.text)
+
+
+def test_both_see_what_the_other_one_types(service: Service) -> None:
+    console, client = _talk(service)
+    console.type("Hello, how ar")
+    client.sees("Server … Hello, how ar")
+    client.type("I am")  # it is not the client's turn: it will be held
+    console.sees("Client1 … I am")
+    console.enter("e you?")
+    client.sees("Server> Hello, how are you?")
+    _gone(client, "…")
+    client.type("\x15")
+    _gone(console, "…")
+    client.type("\\live\r")
+    client.sees("Live typing is off")
+    wait_for(lambda: "watched" not in console.text(), "the console knows it")
+    client.type("not seen")
+    console.sees("typing")
+    assert "not seen" not in console.text()
+
+
+def test_the_configuration_of_both_sides_turns_it_on(service: Service) -> None:
+    prefer(service, "live = true\n")
+    console = service.ready_console()
+    client = service.ready_client()
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    client.sees("watched")
+    console.enter("\\status")
+    console.tells("Live typing is on: Client1 sees what you type, and you see what Client1 types.")
+
+
+@pytest.mark.parametrize(("at_console", "at_client"), [((), ("--live",)), (("--live",), ())])
+def test_one_side_alone_sees_nothing(
+    service: Service, at_console: tuple[str, ...], at_client: tuple[str, ...]
+) -> None:
+    console = service.ready_console(*at_console)
+    client = service.ready_client("Client1", *at_client)
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    for typing, looking in ((console, client), (client, console)):
+        typing.type(SECRET)
+        looking.sees("typing")
+        assert f"… {SECRET}" not in looking.text()
+        assert "watched" not in looking.text()
+
+
+def test_plain_lines_never_have_it(service: Service) -> None:
+    console = service.ready_console("--plain", "--live")
+    client = service.ready_client("Client1", "--live")
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    client.type(SECRET)
+    console.enter("\\live")
+    console.tells("Live typing needs the screen or --json.")
+    client.type("\x15")
+    client.enter("\\status")
+    client.tells("Live typing is on at your side only.")
+    assert SECRET not in console.text()
+
+
+def test_a_program_has_it_as_objects_on_request(service: Service) -> None:
+    prefer(service, "live = true\n")
+    console = Program(service, "pychatd-console", "--live")
+    client = service.ready_client()
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    client.sees("watched")
+    client.type("Hello")
+    wait_for(lambda: any(found["text"] == "Hello" for found in console.told("draft")), "the draft")
+    console.piped.end_input()
+    without = Program(service, "pychatd-console", "--take-over")
+    wait_for(lambda: any(found["type"] == "state" for found in without.told()), "the other program is there")
+    wait_for(lambda: "watched" not in client.text(), "a program that has not asked gets nothing")
+
+
+# ------------------------------------------------------------------ nothing stays
+
+
+def _kept(service: Service, log: Path) -> tuple[list[object], str]:
+    """What the journal and the transcript hold, without times."""
+    words = [str(BIN / "pychatd-console"), str(service.port), "--runtime-directory", str(service.runtime)]
+    printed = run(service, [*words, "--history", "--json"]).stdout
+    rows = [{k: v for k, v in json.loads(row).items() if k != "time"} for row in printed.splitlines()]
+    return list(rows), re.sub(r"[0-9]+[-:][-0-9:+]+|:[0-9]{5}", "TIME", log.read_text())
+
+
+def _typed_and_taken_back(service: Service, log: Path, *options: str) -> tuple[list[object], str]:
+    """Some messages are said, and a word is typed and deleted."""
+    service.start("--turns", "free")
+    console = service.ready_console(*options)
+    client = service.ready_client("Client1", "--log", str(log), *options)
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    for one, other, name in ((console, client, "Server"), (client, console, "Client1")):
+        one.type(SECRET)
+        other.sees(f"{name} … {SECRET}" if options else "typing")
+        one.type("\x15")  # Ctrl-U
+        one.line_is(f"{name}>")
+        one.enter("said")
+        other.sees(f"{name}> said")
+    for one in (console, client):
+        one.type("x" * 500)  # of three rows, in a window that scrolls
+    for count in range(30):
+        console.type("\x15")
+        console.enter(f"line {count}")
+        client.sees(f"line {count}")
+    assert not any(SECRET in one.text() or "…" in one.text() for one in (console, client)) or options
+    client.type("\x15\\quit\r")
+    assert client.exit_status() == 0
+    console.sees("ended the conversation")
+    for one in (console, client):
+        _gone(one, SECRET)
+        _gone(one, "…")
+    return _kept(service, log)
+
+
+@pytest.fixture
+def other_service(tmp_path: Path) -> Iterator[Service]:
+    directory = tmp_path / "other"
+    directory.mkdir()
+    one = Service(directory)
+    yield one
+    one.close()
+
+
+def test_the_journal_and_the_transcript_are_the_same_with_it_and_without(
+    idle_service: Service, other_service: Service, tmp_path: Path
+) -> None:
+    with_it = _typed_and_taken_back(idle_service, tmp_path / "with", "--live")
+    assert with_it == _typed_and_taken_back(other_service, tmp_path / "without")
+    for service in (idle_service, other_service):
+        files = [file for file in service.state.rglob("*") if file.is_file()]
+        assert files
+        assert not any(SECRET.encode() in file.read_bytes() for file in files)
+        assert not any(SECRET in entry for entry in service.log())
+
+
+# ------------------------------------------------------------------ hostile drafts, and none at all
+
+
+def _raw_peer(service: Service) -> BlockingEnd:
+    caller = service.connect()
+    caller.send("\\hello 1 Client1 live=1")
+    assert caller.reads("\\hello")
+    caller.send("Client1> Hi!")
+    assert caller.reads("\\live on")
+    return caller
+
+
+@pytest.mark.parametrize("columns", [80, 20])
+def test_hostile_drafts_are_shown_and_never_obeyed(service: Service, columns: int) -> None:
+    console = service.console("--live", columns=columns)
+    console.tells("Waiting for calls")
+    caller = _raw_peer(service)
+    texts = [text for name, text in corpus.LEGAL.items() if name != "enclosing flood"]  # pyte drops what follows
+    padded = [f"{'x' * pad}Server> forged" for pad in range(60, 80, 3)]
+    for number, text in enumerate([*texts, *padded, "-- forged", f"{'x' * 150}\u2028Server> forged"]):
+        caller.send(f"\\typing draft={text[:480]} end{number}")
+        wait_for(lambda: f"end{number}" in "".join(console.text().split()), text, shown=console.text)  # noqa: B023
+        assert corpus.forged(console.lines(), "Server") == []
+    console.enter("\\status")
+    console.tells("Live typing is on")
+    assert corpus.not_meant(console.raw) == []
+    caller.send("\\typing draft=")
+    _gone(console, "…")
+
+
+def test_a_shown_draft_wakes_no_program(service: Service) -> None:
+    console, client = _talk(service)
+    client.type("half a thought")
+    console.sees("Client1 … half a thought")
+    pids = (service.pid(), console.child.pid, client.child.pid)
+    end = time.monotonic() + PATIENCE
+    counts = None
+    while (now := [wakeups(pid) for pid in pids]) != counts:
+        assert time.monotonic() < end, f"woken from {counts} to {now} times"
+        counts = now
+        time.sleep(2)
+    assert "Client1 … half a thought" in console.text()
