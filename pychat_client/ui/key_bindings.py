@@ -22,6 +22,7 @@ from prompt_toolkit.filters import (
     vi_navigation_mode,
 )
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
+from prompt_toolkit.key_binding.bindings.named_commands import get_by_name
 from prompt_toolkit.keys import Keys
 
 from pychat_client.errors import NotAllowedError, PychatError
@@ -67,7 +68,51 @@ def make_bindings(
     notice: shows a sentence; focused: is called when the terminal gets or loses the focus; lend: leaves the
     terminal to an editor or the shell.
     """
-    return merge_key_bindings([_editing_keys(notice, lend), _chat_keys(session, notice, lend), _reports(focused)])
+    return merge_key_bindings(
+        [_readline_keys(), _editing_keys(notice, lend), _chat_keys(session, notice, lend), _reports(focused)]
+    )
+
+
+def _readline_keys() -> KeyBindings:
+    """Keys of readline, which the emacs mode of the toolkit does not have or takes for others."""
+    keys = KeyBindings()
+    editing = _in_line & emacs_mode
+
+    @keys.add("escape", "t", filter=editing)
+    def _(event: KeyPressEvent) -> None:
+        _transpose_words(event.current_buffer)
+
+    @keys.add("escape", "r", filter=editing)
+    def _(event: KeyPressEvent) -> None:
+        line, text = event.current_buffer, None
+        while line.text != text:
+            text = line.text
+            line.undo()
+
+    @keys.add("c-x", "backspace", filter=editing)
+    def _(event: KeyPressEvent) -> None:
+        line = event.current_buffer
+        event.app.clipboard.set_text(line.delete_before_cursor(line.cursor_position))
+
+    keys.add("escape", "right", filter=editing)(get_by_name("forward-word"))
+
+    # The toolkit types the letter of Alt with a key that it has no use for.
+    @keys.add("escape", Keys.Any, filter=editing)
+    def _(_: KeyPressEvent) -> None:
+        pass
+
+    return keys
+
+
+def _transpose_words(line: Buffer) -> None:
+    """Moves the word before the cursor behind the one at the cursor, or the last but one behind the last."""
+    words = [word.span() for word in re.finditer(r"\w+", line.text)]
+    at = next((i for i, (_, end) in enumerate(words) if end > line.cursor_position), len(words) - 1)
+    if at > 0:
+        (start, end), (next_start, next_end) = words[at - 1 : at + 1]
+        text = line.text
+        swapped = text[next_start:next_end] + text[end:next_start] + text[start:end]
+        line.document = Document(text[:start] + swapped + text[next_end:], next_end)
 
 
 def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:

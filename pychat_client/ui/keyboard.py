@@ -19,6 +19,8 @@ LINE_BREAK = (Keys.Escape, Keys.ControlM)
 _LOCKS = 0b11000000
 """The bits of Caps Lock and Num Lock among the modifiers: they change nothing."""
 
+_SHIFT = 0b1
+
 _CSI, _SS3, _OSC, _DCS = r"\[[0-?]*[ -/]*", r"O[0-9;]*", r"\][0-9][^\x07\x1b]*", r"(?:P[0-9>!+$|]|_G)[^\x1b]*"
 
 _SEQUENCE = re.compile(rf"\x1b(?:\[\[.|{_CSI}[@-~]|{_SS3}[@-~]|{_OSC}(?:\x07|\x1b\\)|{_DCS}\x1b\\)", re.DOTALL)
@@ -42,7 +44,15 @@ def _add_enter() -> None:
         ANSI_SEQUENCES[f"\x1b[13;{modifiers + 1}u"] = ANSI_SEQUENCES[f"\x1b[27;{modifiers + 1};13~"] = key
 
 
+def _add_backspace() -> None:
+    """Backspace with modifiers, in the same forms: Shift changes nothing, Ctrl or Alt takes a word."""
+    for modifiers in range(1, 8):
+        key = Keys.ControlH if modifiers == _SHIFT else (Keys.Escape, Keys.ControlH)
+        ANSI_SEQUENCES[f"\x1b[127;{modifiers + 1}u"] = ANSI_SEQUENCES[f"\x1b[27;{modifiers + 1};127~"] = key
+
+
 _add_enter()  # the toolkit has one table for the whole process
+_add_backspace()
 
 
 class KnownKeys(Vt100Parser):

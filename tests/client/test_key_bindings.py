@@ -391,3 +391,51 @@ def test_an_editor_that_gives_no_text_back_leaves_the_line(
             await one.line_is("typed!")
 
     check()
+
+
+# ------------------------------------------------------------------ readline's keys
+
+AT_THREE = "one two three four" + 8 * "\x02"
+"""The cursor is in the middle of "three"."""
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ("\x1bt", "one three twoX four"),
+        ("\x05\x1bt", "one two four threeX"),
+        ("\x01\x1bt", "Xone two three four"),
+        ("\x1br", "X"),
+        ("\x18\x7f", "Xree four"),
+        ("\x18\x7f\x19", "one two thXree four"),
+        ("\x1b[1;3C", "one two threeX four"),
+        ("\x1bf", "one two threeX four"),
+        ("\x1b[1;3D", "one two Xthree four"),
+        ("\x1bp\x1bn\x1b~\x1b%\x1b ", "one two thXree four"),
+        ("\x1b[127;5u", "one two Xree four"),
+        ("\x1b[27;5;127~", "one two Xree four"),
+        ("\x1b[127;2u", "one two tXree four"),
+        ("\x1b\x7f", "one two Xree four"),
+        ("\x1b[3;5~", "one two thX four"),
+    ],
+)
+def test_keys_do_what_they_do_in_readline(keys: str, line: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.press(AT_THREE, keys, "X")
+            await one.line_is(line)
+
+    check()
+
+
+@in_loop
+async def test_the_letter_of_an_unknown_key_is_typed_in_vi_mode_after_escape() -> None:
+    """There Escape is a key of its own."""
+    async with desk(keys="vi") as one:
+        one.press("one")
+        await one.line_is("one")
+        one.press("\x1b")
+        await one.until(lambda: one.prompt._app.vi_state.input_mode is InputMode.NAVIGATION)
+        one.press("x")
+        await one.line_is("on")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.programs import Terminal
 from tests.support.service import BIN, Service
+from tests.support.waiting import wait_for
 from tests.terminals.base import Emulator, settled
 from tests.terminals.multiplexers import GnuScreen, Tmux
 from tests.terminals.x import Alacritty, Kitty, Mlterm, St, Urxvt, Vte, Xterm
@@ -111,6 +112,21 @@ def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: li
         emulator.resize(columns, rows)
     assert faults(emulator, words, MESSAGES) == [], emulator.text()
     assert MESSAGES[-1] in emulator.text(), "the newest one is in the window now"
+
+
+def test_draft_of_the_other_user(emulator: Emulator, console: Terminal) -> None:
+    """With live typing it stands above the line, in up to three rows."""
+    emulator.type("\\live")
+    emulator.enter()
+    emulator.sees("your side only")
+    console.enter("\\live")
+    emulator.sees("watched")
+    console.type("draft " * 30 + "dd99")
+    emulator.sees("dd99")
+    type_line(emulator, SHORT)
+    check(emulator, SHORT, [*MESSAGES, "dd99"], WINDOWS)
+    console.type("\x15")
+    wait_for(lambda: "draft" not in emulator.text(), "no draft, and no copy of one", shown=emulator.text)
 
 
 def test_console(emulator: Emulator, idle_service: Service) -> None:
