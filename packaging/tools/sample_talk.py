@@ -37,13 +37,16 @@ def prefer(service: Service, settings: str) -> None:
     file.write_text(settings, encoding="utf-8")
 
 
-def play(service: Service, columns: int, rows: int) -> tuple[Terminal, Terminal]:
-    """Alice at the console and Bob at the client talk. At the end one message is held, and Alice is typing."""
-    console = service.console(handle="alice", columns=columns, lines=rows)
+def play(service: Service, columns: int, rows: int, *options: str) -> tuple[Terminal, Terminal]:
+    """Alice at the console and Bob at the client talk. At the end one message is held, and Alice is typing.
+
+    options: of both programs.
+    """
+    console = service.console(*options, handle="alice", columns=columns, lines=rows)
     console.line_is("alice>")
     words = ["fingerprint", str(service.port), "--state-directory", str(service.state)]
     key = service.popen([str(BIN / "pychatd"), *words]).communicate()[0].decode().split()[0]
-    call = [str(BIN / "pychat"), "127.0.0.1", str(service.port), "--fingerprint", key, "--handle", "Bob"]
+    call = [str(BIN / "pychat"), "127.0.0.1", str(service.port), "--fingerprint", key, "--handle", "Bob", *options]
     client = service.terminal(call, columns=columns, lines=rows)
     client.sees("Connected")
     client.enter("Hi!")

@@ -31,6 +31,18 @@ def test_both_screens_are_those_of_the_snapshots(service: Service, columns: int)
         _becomes(terminal, file)
 
 
+@pytest.mark.parametrize("columns", [20, 40, 80, 300])
+def test_the_screen_with_live_typing_is_that_of_the_snapshot(service: Service, columns: int) -> None:
+    """Alice's line is longer than the rows that Bob's screen has for it, but for the widest."""
+    console, client = play(service, columns, 24, "--live")
+    console.type("indy, but the forecast for the coast is worse: " + "rain and storm, " * 12 + "until Friday")
+    file = SNAPSHOTS / f"client-live-{columns}.txt"
+    if WRITE:
+        time.sleep(1)
+        file.write_text(screen(client))
+    _becomes(client, file)
+
+
 def _becomes(terminal: Terminal, file: Path) -> None:
     """Waits until the screen is that of the file, because some of it may still be on its way."""
     expected = file.read_text()
