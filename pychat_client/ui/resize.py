@@ -1,9 +1,10 @@
 """Redraws the line and the toolbar when the window changes its size.
 
 prompt_toolkit erases by moving up as many rows as it has drawn. But when the size changes, most terminals wrap
-the rows again, others cut them, and a program cannot know which. So this renderer asks the terminal where its
-cursor is now, and draws nothing until it has the answer, from which it computes how far up the first row is. If it
-is not certain, it takes the smaller number: with one row too many it would erase a row of a message.
+the rows again, others cut them, and only a few tell by a variable which they are. So this renderer asks the
+terminal where its cursor is now, and draws nothing until it has the answer, from which it computes how far up the
+first row is. If it is not certain, it takes the smaller number: with one row too many it would erase a row of a
+message.
 
 The renderer joins the rows of a long line, as if the terminal itself had wrapped it. Otherwise the terminal would
 break each of them in two when the window loses a column, and move as many rows out of the window at the top.
@@ -12,7 +13,7 @@ break each of them in two when the window loses a column, and move as many rows 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -34,6 +35,9 @@ drawing arrives, nothing tells where it went. tmux reports four sizes a second w
 
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 """Save and restore the position of the cursor (DECSC and DECRC)."""
+
+_BREAKING, _CUTTING = ("VTE_VERSION", "KONSOLE_VERSION"), ("XTERM_VERSION",)
+"""Variables of terminals that break rows, and that cut them. One that was started in another has those of both."""
 
 _PROMPT = "\x1b]133;A\x1b\\"
 """Tells that a prompt begins here. kitty, which would move the cursor away from its text, then erases the prompt
@@ -123,11 +127,22 @@ def _row_starts(widths: list[int], columns: int) -> list[int]:
     return starts
 
 
+def breaks_rows(environ: Mapping[str, str]) -> bool | None:
+    """Whether the terminal breaks rows, as far as its variables say; None if they do not, or say both."""
+    if environ.get("TERM") in ("xterm-kitty", "linux"):
+        return False
+    if environ.get("TMUX"):  # in whatever terminal it runs
+        return True
+    breaks, cuts = (any(environ.get(name) for name in names) for names in (_BREAKING, _CUTTING))
+    return None if breaks is cuts else breaks
+
+
 class ResizableRenderer(Renderer):
     """Takes the place of prompt_toolkit's renderer, in `application.renderer`."""
 
-    def __init__(self, replaced: Renderer, term: str) -> None:
-        """term: the name of the terminal (term(7)), because some terminals need another treatment."""
+    def __init__(self, replaced: Renderer, environ: Mapping[str, str]) -> None:
+        """environ: what it says of the terminal, because some terminals need another treatment."""
+        term = environ.get("TERM", "")
         self._drawn: Drawing | None = None
         self._left: Drawing | None = None  # what was drawn before the window changed, until it is erased
         self._changed = False  # the window has changed since `_settle` last looked
@@ -135,7 +150,7 @@ class ResizableRenderer(Renderer):
         self._at: Point | None = None  # the terminal's last answer
         self._late = False  # something was printed since the question that is not answered yet
         self._kitty = term == "xterm-kitty"
-        self._breaks = False if term in ("xterm-kitty", "linux") else None  # whether this terminal breaks rows
+        self._breaks = breaks_rows(environ)
         self._joins = not term.startswith("rxvt")  # it takes joined rows for one when it moves the cursor
         # the content of the joined rows and of the bottom row when they were finished last
         self._finished: tuple[object, object] = (None, None)

@@ -6,7 +6,7 @@ import pytest
 from prompt_toolkit.data_structures import Point, Size
 from prompt_toolkit.layout.screen import Char, Screen
 
-from pychat_client.ui.resize import Drawing
+from pychat_client.ui.resize import Drawing, breaks_rows
 
 SIZE = Size(rows=24, columns=80)
 AT_BOTTOM = 20
@@ -64,3 +64,22 @@ def test_a_wide_character_is_not_broken() -> None:
     drawing = Drawing(screen, Point(1, 1), SIZE, frozenset({0}), edge=False)
     # 20 to a row of 41, whose last column stays empty; the second one is filled by the x
     assert drawing.rows_above(Size(rows=24, columns=41), Point(0, 9), breaks=None) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("environ", "breaks"),
+    [
+        ({}, None),
+        ({"TERM": "xterm-256color"}, None),
+        ({"TERM": "xterm-kitty"}, False),
+        ({"TERM": "linux"}, False),
+        ({"TERM": "screen", "TMUX": "/tmp/tmux-0/default,1,0", "XTERM_VERSION": "XTerm(379)"}, True),
+        ({"TERM": "screen", "STY": "1.tty"}, None),
+        ({"TERM": "xterm-256color", "VTE_VERSION": "7006"}, True),
+        ({"TERM": "xterm-256color", "KONSOLE_VERSION": "221203"}, True),
+        ({"TERM": "xterm", "XTERM_VERSION": "XTerm(379)"}, False),
+        ({"TERM": "xterm", "XTERM_VERSION": "XTerm(379)", "VTE_VERSION": "7006"}, None),
+    ],
+)
+def test_some_terminals_say_in_their_variables_what_they_do(environ: dict[str, str], breaks: bool | None) -> None:
+    assert breaks_rows(environ) is breaks

@@ -43,6 +43,8 @@ class Emulator(ABC):
     """The programs that have to be installed."""
     SCROLLBACK: ClassVar[bool] = True
     """Whether the text that has left the window can be read."""
+    KEEPS_DRAFTS: ClassVar[bool] = False
+    """Whether copies of a draft can stay, because nothing tells at the first change of both sizes what it does."""
     COPIES: ClassVar[bool] = False
     """Whether it leaves copies of a long line, because the place of its cursor does not tell where the line is."""
 

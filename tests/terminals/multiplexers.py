@@ -46,6 +46,7 @@ class GnuScreen(Emulator):
     """
 
     NAME = "screen"
+    KEEPS_DRAFTS = True
     PROGRAMS = ("screen",)
     SCROLLBACK = False
 
