@@ -34,7 +34,7 @@ system-test: .venv/ready ## units and packages on real systemds in containers; a
 terminals: .venv/ready  ## resizing in the terminal emulators of X that are installed, without a display; some minutes
 	$(BIN)/pytest tests/terminals -m terminals -rs
 
-pictures: .venv/ready   ## draw the README's picture of both terminals from a real conversation
+pictures: .venv/ready   ## draw the pictures of the pages from real conversations
 	PYTHONPATH=. $(BIN)/python packaging/tools/pictures.py
 
 structure: .venv/ready  ## figures of the code's structure: imports, circles, the largest classes, lines
@@ -75,6 +75,7 @@ mutants: .venv/ready    ## faults in the rules that the fast tests have to notic
 
 bench: .venv/ready      ## what it costs, beside what one would pick instead; about six minutes, on a quiet machine
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.live
 
 bench-docs: .venv/ready ## keeps the figures of the last `make bench`, and writes them into docs/performance.md
 	$(BIN)/python -m tests.bench.report

@@ -1,4 +1,4 @@
-"""`make pictures`: draws the picture in the README from a real conversation in two real terminals.
+"""`make pictures`: draws the pictures of the pages from real conversations in two real terminals.
 
 A terminal emulator's cells become an SVG. Its colours are those of a dark terminal, or of a light one where the
 browser prefers light pages.
@@ -24,9 +24,9 @@ from tests.support.waiting import wait_for
 PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "talk.svg"
 COLUMNS, ROWS = 60, 14
 
-_CELL, _ROW, _BAR, _PAD, _GAP = 7.2, 17, 30, 10, 16  # in pixels, for a font of 12
-_WIDTH = COLUMNS * _CELL + 2 * _PAD
-_HEIGHT = ROWS * _ROW + _BAR + 2 * _PAD
+_CELL, _ROW, _BAR, _PAD, GAP = 7.2, 17, 30, 10, 16  # in pixels, for a font of 12
+WIDTH = COLUMNS * _CELL + 2 * _PAD
+HEIGHT = ROWS * _ROW + _BAR + 2 * _PAD
 
 _GROUNDS = {"dark": ("#1e1e1e", "#333333", "#e4e4e4"), "light": ("#ffffff", "#e4e4e4", "#1c1c1c")}
 _COLOURS = {
@@ -43,7 +43,7 @@ def _rules(terminal: str) -> str:
     return "".join(rules)
 
 
-_STYLE = (
+STYLE = (
     f"{_rules('dark')}@media(prefers-color-scheme:light){{{_rules('light')}.ground{{stroke:#c6c6c6}}}}"
     "text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}"
     ".bold{font-weight:bold}"
@@ -66,13 +66,13 @@ def _runs(row: dict[int, Any]) -> Iterator[tuple[int, str, str]]:
             yield first, classes, text
 
 
-def _window(terminal: Terminal, title: str, left: float) -> list[str]:
+def window(terminal: Terminal, title: str, left: float) -> list[str]:
     terminal.update()
     screen = terminal._screen
     drawn = [
         f'<g transform="translate({left:g} 0)">',
-        f'<rect class="ground" width="{_WIDTH:g}" height="{_HEIGHT}" rx="6"/>',
-        f'<path class="bar" d="M0 {_BAR}V6a6 6 0 0 1 6-6H{_WIDTH - 6:g}a6 6 0 0 1 6 6V{_BAR}z"/>',
+        f'<rect class="ground" width="{WIDTH:g}" height="{HEIGHT}" rx="6"/>',
+        f'<path class="bar" d="M0 {_BAR}V6a6 6 0 0 1 6-6H{WIDTH - 6:g}a6 6 0 0 1 6 6V{_BAR}z"/>',
         f'<text x="{_PAD}" y="20">{escape(title)}</text>',
     ]
     for number in range(ROWS):
@@ -87,15 +87,15 @@ def _window(terminal: Terminal, title: str, left: float) -> list[str]:
 
 def draw(console: Terminal, client: Terminal) -> str:
     """Draws both terminals side by side."""
-    width = 2 * _WIDTH + _GAP
+    width = 2 * WIDTH + GAP
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {_HEIGHT}" width="{width:g}" '
-            f'height="{_HEIGHT}" role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {HEIGHT}" width="{width:g}" '
+            f'height="{HEIGHT}" role="img">',
             "<title>Alice at the console on host A talks with Bob on host B, each in a terminal</title>",
-            f"<style>{_STYLE}</style>",
-            *_window(console, "host A: pychatd-console 40000", 0),
-            *_window(client, "host B: pychat hostA 40000", _WIDTH + _GAP),
+            f"<style>{STYLE}</style>",
+            *window(console, "host A: pychatd-console 40000", 0),
+            *window(client, "host B: pychat hostA 40000", WIDTH + GAP),
             "</svg>",
             "",
         ]
@@ -133,6 +133,9 @@ def main() -> int:
         finally:
             service.close()
     print(f"Drew {PICTURE}.")
+    import live_picture  # draws with the functions above
+
+    live_picture.draw()
     return 0
 
 
