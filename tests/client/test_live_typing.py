@@ -209,6 +209,23 @@ async def test_what_was_chosen_while_there_was_no_answer_is_told_behind_it() -> 
     assert endpoint.take_frames() == [Live(False)]
 
 
+@in_loop
+async def test_on_a_new_connection_the_daemon_has_to_tell_it_again() -> None:
+    """Another user may be there."""
+    hello = parse(HELLO.encode())
+    assert hello is not None
+    endpoint = Endpoint("Bob", live=True)
+    endpoint.greet()
+    endpoint.receive(hello)
+    endpoint.say("Hi!")
+    endpoint.receive(Live(True))
+    assert endpoint.is_watched
+    endpoint.connection_lost()
+    endpoint.greet()
+    endpoint.receive(hello)
+    assert not endpoint.is_watched
+
+
 # ------------------------------------------------------------------ what is shown
 
 
@@ -227,6 +244,21 @@ async def test_a_draft_stands_above_the_line_and_gives_way_to_the_message() -> N
         await one.sees("alice> Hello, how are you?")
         assert not any("…" in row for row in one.rows())
         assert one.line == "half"
+
+
+@in_loop
+async def test_the_rows_of_a_long_line_are_joined_below_a_draft() -> None:
+    async with desk() as one:
+        one.session.endpoint.set_live(True)
+        one.press("Hi!\r")
+        await one.says("\\ack 1", "\\live on", f"\\typing draft={'word ' * 40}")
+        await one.until(lambda: one.session.typing_indicator.draft)
+        one.press("x" * 200)
+        await one.line_is("x" * 200)
+        renderer = one.prompt._renderer
+        await one.until(lambda: renderer._drawn is not None and len(renderer._drawn.joined) == 2)
+        assert renderer._drawn is not None
+        assert renderer._drawn.joined == {3, 4}
 
 
 @in_loop

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from pychatd.conversation.reading_price import BURST, PEER_RATE
 from tests.support.in_process import InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd, ConsoleEnd
 
@@ -85,6 +88,23 @@ async def test_the_next_caller_gets_no_draft_that_is_for_another_one(service: In
     await console.say_blindly("\\typing draft=for Bob")
     await console.news()
     assert not any("draft" in line for line in await other.news())
+
+
+@with_service()
+async def test_a_peer_that_floods_is_read_slowly(service: InProcessService) -> None:
+    """Its account for reading limits it, because no draft is dropped."""
+    console, peer, _ = await _live_talk(service)
+    await console.news()
+    loop = asyncio.get_running_loop()
+    began, drafts = loop.time(), int(PEER_RATE * 1.5)
+    await peer.say(*["\\typing draft=x"] * drafts)
+    for _ in range(drafts):
+        assert await console.hear() == "\\typing draft=x"
+    await peer.say("\\typing draft=y")  # it waits until the others are paid
+    assert await console.hear() == "\\typing draft=y"
+    assert loop.time() - began > (drafts - max(PEER_RATE, BURST)) / PEER_RATE * 0.8
+    await console.say("\\ack 1")
+    assert await peer.news() == ["\\read 1"]
 
 
 @with_service()

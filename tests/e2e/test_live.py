@@ -110,10 +110,21 @@ def test_a_program_has_it_as_objects_on_request(service: Service) -> None:
     client.sees("watched")
     client.type("Hello")
     wait_for(lambda: any(found["text"] == "Hello" for found in console.told("draft")), "the draft")
-    console.piped.end_input()
-    without = Program(service, "pychatd-console", "--take-over")
-    wait_for(lambda: any(found["type"] == "state" for found in without.told()), "the other program is there")
-    wait_for(lambda: "watched" not in client.text(), "a program that has not asked gets nothing")
+
+
+def test_a_program_that_has_not_asked_gets_nothing(service: Service) -> None:
+    prefer(service, "live = true\n")
+    console = Program(service, "pychatd-console")
+    client = service.ready_client()
+    client.line_is("Client1>")
+    client.enter("Hi!")
+    client.sees("read")
+    client.type("Hello")
+    wait_for(lambda: any(found["typing"] for found in console.told("state")), "the sign of typing")
+    assert console.told("draft") == []
+    client.type("\x15")
+    client.enter("\\status")
+    client.tells("Live typing is on at your side only.")
 
 
 # ------------------------------------------------------------------ nothing stays
