@@ -12,7 +12,7 @@ from tests.support.service import BIN, Service
 from tests.support.waiting import wait_for
 from tests.terminals.base import Emulator, settled
 from tests.terminals.multiplexers import GnuScreen, Tmux
-from tests.terminals.x import Alacritty, Kitty, Mlterm, St, Urxvt, Vte, Xterm
+from tests.terminals.x import Alacritty, Kitty, Mlterm, St, Urxvt, Vte, Xterm, XWindow
 
 ON_X = (Xterm, Vte, Kitty, Alacritty, Urxvt, Mlterm, St)
 
@@ -128,6 +128,13 @@ def test_draft_of_the_other_user(emulator: Emulator, console: Terminal) -> None:
     console.type("\x15")
     if not emulator.KEEPS_DRAFTS:
         wait_for(lambda: "dd99" not in emulator.text(), "the draft is gone", shown=emulator.text)
+
+
+def test_a_selected_link_is_what_was_sent(emulator: Emulator, console: Terminal) -> None:
+    """Three clicks in any of its rows select it. tests/e2e/test_tmux.py does the same in tmux."""
+    if not isinstance(emulator, XWindow):
+        pytest.skip("has no mouse here")
+    assert any(emulator.select_line(row) == LINK for row in range(emulator.rows))
 
 
 def test_console(emulator: Emulator, idle_service: Service) -> None:

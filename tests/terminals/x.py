@@ -120,6 +120,20 @@ class XWindow(Emulator):
         self._xdotool("windowfocus", self._window)
         self._xdotool("key", *keys)
 
+    def select_line(self, row: int) -> str:
+        """Selects a line by three clicks in one of its rows, from 0. Returns what can be pasted then."""
+        (width, height), (x, y) = self._cell, self._border
+        place = (str(x // 2 + 2 * width), str(y // 2 + row * height + height // 2))
+        self._xdotool(
+            "mousemove", "--window", self._window, *place, "click", "--repeat", "3", "--delay", "40", "1"
+        )
+        return settled(self._selected)  # by then the next click is not one more of these
+
+    def _selected(self) -> str:
+        command = ["xclip", "-selection", "primary", "-o"]
+        copied = subprocess.run(command, env=self.env, check=False, capture_output=True, timeout=20).stdout
+        return copied.decode(errors="replace").rstrip("\n")
+
     def _write(self, sequence: str) -> None:
         """Writes to the terminal, as the program in it could."""
         with self.tty.open("wb", buffering=0) as tty:
