@@ -36,6 +36,8 @@ NO_PROMISES_OF_MANUALS = {
     "leave at once;": "what a key does",
     "send nothing before the first message.": "advice",
     "lists the numbers of those that nobody has read.": "what a command does",
+    "and nothing else to end the conversation.": "what an option does",
+    "Tell who calls, and the messages that nobody is there to read, without answering.": "what an option does",
     "nobody.": "the end of a list of values",
     "A failure, or the connection was lost.": "a status",
     "Nobody answers.": "a status",
