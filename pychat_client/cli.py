@@ -10,7 +10,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pychat_client import __version__
-from pychat_client.entrypoint import add_conversation_options, print_result, run_main, seconds, with_json_end
+from pychat_client.entrypoint import (
+    Parser,
+    add_conversation_options,
+    print_result,
+    run_main,
+    seconds,
+    with_json_end,
+)
 from pychat_client.errors import ExitStatus, UsageError
 from pychat_client.text import printable
 
@@ -46,7 +53,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _call_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pychat",
         usage="pychat [options] HOST PORT\n       pychat [options] CONTACT\n"
         "       pychat send|replies|listen|forget|certificate [options] ...",
@@ -85,7 +92,7 @@ def _call_parser() -> argparse.ArgumentParser:
 
 
 def _send_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pychat send",
         usage="pychat send [options] HOST PORT [TEXT ...]\n       pychat send [options] CONTACT [TEXT ...]",
         description="Send one message. The command ends when the message is stored on the other host.",
@@ -111,7 +118,7 @@ def _send_parser() -> argparse.ArgumentParser:
 
 
 def _replies_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pychat replies",
         usage="pychat replies [options] HOST PORT\n       pychat replies [options] CONTACT",
         description="Print the messages that have come since you left a conversation open, with "
@@ -137,7 +144,7 @@ def _replies_parser() -> argparse.ArgumentParser:
 
 
 def _listen_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pychat listen",
         usage="pychat listen [options] [PORT]",
         description="Let somebody call you: start a service of your own, without turns, print the command for the "
@@ -157,7 +164,7 @@ def _listen_parser() -> argparse.ArgumentParser:
 
 
 def _forget_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pychat forget",
         usage="pychat forget HOST PORT\n       pychat forget CONTACT",
         description="Remove the saved key of a host. The next call shows its key, and asks whether to trust it.",
@@ -169,7 +176,7 @@ def _forget_parser() -> argparse.ArgumentParser:
 
 
 def _certificate_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pychat certificate",
         description="Print your certificate. Send it to the operator of a host that has an allowlist. The "
         "first time, this also makes your key.",

@@ -24,11 +24,6 @@ PIECE = 1 << 16
 """Bytes of a file that are copied at once."""
 
 
-def reload(args: argparse.Namespace) -> int:
-    """Raises PychatError with the daemon's reason if it keeps its old configuration."""
-    return _order(args, "reload")
-
-
 def config(chosen: Settings, *, check: bool) -> int:
     """Prints the settings that apply, as lines of a configuration file. check: loads the key and the
     allowlist, as the daemon does. Raises UsageError for what it could not use."""
@@ -104,25 +99,10 @@ def _write_all(pieces: Iterator[bytes]) -> None:
 # ------------------------------------------------------------------ orders
 
 
-def block(args: argparse.Namespace) -> int:
-    return _order(args, f"block {args.who}")
-
-
-def blocked(args: argparse.Namespace) -> int:
-    return _order(args, "blocked")
-
-
-def unblock(args: argparse.Namespace) -> int:
-    return _order(args, f"unblock {args.who}")
-
-
-def forget(args: argparse.Namespace) -> int:
-    return _order(args, f"forget {args.number}")
-
-
-def _order(args: argparse.Namespace, words: str) -> int:
-    """Gives an order to the daemon that is meant, and prints its answer. Raises PychatError."""
-    lines = control.order(_socket(args), words)
+def order(args: argparse.Namespace) -> int:
+    """Gives an order to the daemon that is meant, and prints its answer. Raises PychatError, with the daemon's
+    reason if it refuses."""
+    lines = control.order(_socket(args), f"{args.verb} {args.operand}".rstrip())
     if lines:
         print_result(fit_page(sys.stdout, "\n".join(lines)))
     return ExitStatus.OK

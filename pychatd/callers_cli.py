@@ -6,7 +6,6 @@ They ask the running daemon over its console socket, so that it knows at once.
 from __future__ import annotations
 
 import argparse
-import re
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -17,49 +16,6 @@ from pychat_client.text import parse_port, printable
 from pychatd import services
 from pychatd.control import manage
 
-VALID = "1d"
-"""How long an invitation is valid: the other user can sleep over it."""
-
-VALID_MAX = 366 * 86400
-"""Seconds: an invitation that is valid for longer than a year is rather forgotten than used."""
-
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
-
-
-def add_commands(commands: Any) -> list[argparse.ArgumentParser]:
-    """Adds the commands to those of `pychatd`; returns their parsers."""
-    words = "print the command with which one more person can call, without any question"
-    invite = commands.add_parser("invite", help=words, description=f"{words[0].upper()}{words[1:]}.")
-    invite.add_argument("port", metavar="PORT", help="the port of the service")
-    invite.add_argument("--for", dest="name", metavar="NAME", help="who is invited (default: guest1, guest2, …)")
-    invite.add_argument(
-        "--valid", metavar="TIME", type=_seconds, default=VALID, help="such as 30m, 12h or 7d (default: 1d)"
-    )
-    invite.add_argument("--host", metavar="HOST", help="what the other user calls this host (default: its name)")
-    invite.set_defaults(command=_invite)
-    words = "list the invitations, or revoke one"
-    invitations = commands.add_parser("invitations", help=words, description=f"{words[0].upper()}{words[1:]}.")
-    invitations.add_argument("port", metavar="PORT", help="the port of the service")
-    invitations.add_argument("--revoke", metavar="NAME", help="the invitation of NAME lets nobody in any more")
-    invitations.set_defaults(command=_invitations)
-    words = "list who may call with a certificate, or change that"
-    authorized = commands.add_parser("authorized", help=words, description=f"{words[0].upper()}{words[1:]}.")
-    authorized.add_argument("port", metavar="PORT", help="the port of the service")
-    change = authorized.add_mutually_exclusive_group()
-    change.add_argument("--rename", metavar=("NAME", "NEW"), nargs=2, help="give an invited caller another name")
-    change.add_argument("--remove", metavar="NAME", help="put an invited caller out, now and for good")
-    authorized.set_defaults(command=_authorized)
-    return [invite, invitations, authorized]
-
-
-def _seconds(word: str) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", word)
-    if found is None or (seconds := int(found[1]) * _UNITS[found[2]]) > VALID_MAX:
-        raise argparse.ArgumentTypeError(
-            f"'{printable(word)}' is not a time from 1m to 366d, such as 30m, 12h or 7d."
-        )
-    return seconds
-
 
 def _ask(args: argparse.Namespace, question: dict[str, Any]) -> Sequence[dict[str, str]]:
     port = parse_port(args.port)
@@ -69,7 +25,7 @@ def _ask(args: argparse.Namespace, question: dict[str, Any]) -> Sequence[dict[st
     return manage(services.only_one(found).socket, question)
 
 
-def _invite(args: argparse.Namespace) -> int:
+def invite(args: argparse.Namespace) -> int:
     host = args.host or socket.gethostname()
     if printable(host) != host or not host or set(host) & set(" /@[]"):
         raise UsageError(f"'{printable(host)}' is not the name or the address of a host.")
@@ -90,7 +46,7 @@ def lines_of(host: str, port: int, answer: dict[str, str]) -> str:
     )
 
 
-def _invitations(args: argparse.Namespace) -> int:
+def invitations(args: argparse.Namespace) -> int:
     if args.revoke is not None:
         _ask(args, {"do": "revoke", "name": args.revoke})
         return ExitStatus.OK
@@ -98,7 +54,7 @@ def _invitations(args: argparse.Namespace) -> int:
     return _print_table(rows, "There are no invitations.")
 
 
-def _authorized(args: argparse.Namespace) -> int:
+def authorized(args: argparse.Namespace) -> int:
     if args.rename is not None:
         _ask(args, {"do": "rename", "name": args.rename[0], "new": args.rename[1]})
         return ExitStatus.OK

@@ -12,7 +12,7 @@ from pathlib import Path
 from pychat_client import __version__
 from pychat_client.config.preferences import Preferences
 from pychat_client.config.preferences import load as load_preferences
-from pychat_client.entrypoint import add_conversation_options, run_main, with_json_end
+from pychat_client.entrypoint import Parser, add_conversation_options, run_main, with_json_end
 from pychat_client.errors import TransportError, UnreachableError, UsageError
 from pychat_client.text import check_handle, parse_port, printable
 from pychatd import directories, services
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pychatd-console",
         description="Answer the calls to a pychatd on this host.",
         epilog="Exit status: 0 detached, 1 failure, 2 wrong use, 3 no daemon, 4 another console is attached, "

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -42,7 +44,9 @@ def loaded_by(module: str) -> set[str]:
                 "cryptography",
                 "asyncio",
                 "pychat_client.protocol.wire",
-                "logging.handlers",
+                "logging",
+                "socket",
+                "tomllib",
                 "wcwidth",
             },
         ),
@@ -66,6 +70,50 @@ def test_a_program_loads_only_what_it_uses(module: str, without: set[str]) -> No
     loaded = loaded_by(module)
     assert module in loaded
     assert loaded & without == set()
+
+
+LATE = {
+    *("asyncio", "bz2", "cryptography", "daemon", "dataclasses", "hashlib", "inspect", "json", "logging", "lzma"),
+    *(
+        "prompt_toolkit",
+        "shutil",
+        "sqlite3",
+        "ssl",
+        "subprocess",
+        "pychat_client.protocol.wire",
+        "pychatd.services",
+    ),
+}
+"""What serving needs, and what nothing needs that early."""
+
+AT_THE_PORT = """
+import os, sys
+from pychatd import daemon_cli
+from pychatd.network import listeners
+
+bind = listeners.bind_tcp
+
+def tell(settings):
+    bind(settings)
+    print(*sys.modules, flush=True)
+    os._exit(0)
+
+listeners.bind_tcp = tell
+daemon_cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("config", [None, 'turns = "free"\n'])
+def test_a_daemon_opens_its_port_before_it_loads_what_serving_needs(tmp_path: Path, config: str | None) -> None:
+    file = tmp_path / "pychatd.toml"
+    file.write_text(config or "")
+    places = ("--state-directory", tmp_path / "state", "--runtime-directory", tmp_path / "run")
+    words = ["run", free_port(), *(("--config", file) if config else ()), *places]
+    program = [sys.executable, "-c", AT_THE_PORT, *map(str, words)]
+    loaded = set(subprocess.run(program, stdout=subprocess.PIPE, check=True).stdout.decode().split())
+    assert "pychatd.network.listeners" in loaded
+    assert loaded & LATE == set()
+    assert ("tomllib" in loaded) == (config is not None)
 
 
 def test_no_two_modules_share_a_name() -> None:

@@ -5,7 +5,6 @@ The keys are in pychatd.settings and in preferences, each with the function that
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +49,8 @@ def read(file: Path) -> Document:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"Cannot read the configuration {file}: {error.strerror}.") from None
+    import tomllib  # 4 ms that a program without a file does not need
+
     try:
         return Document(file, tomllib.loads(_decoded(data)))
     except UnicodeError:

@@ -100,7 +100,7 @@ STEPS = (
     ("and ssl", ("ssl",)),
     ("and asyncio", ("asyncio",)),
     ("and sqlite3", ("sqlite3",)),
-    ("and the daemon's own modules", ("pychatd.daemon_cli", "pychatd.network.server")),
+    ("and the daemon's own modules", ("pychatd.daemon_cli", "pychatd.serve", "pychatd.network.server")),
 )
 """Modules that are imported one after the other, in one process."""
 

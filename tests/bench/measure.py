@@ -47,7 +47,7 @@ LAST_TEXT = "{:08d}"
 """How the generator's message of that number begins, from 0."""
 
 
-IMPORTS = "import os, pychatd.daemon_cli, pychatd.network.server; os._exit(0)"
+IMPORTS = "import os, pychatd.daemon_cli, pychatd.serve, pychatd.network.server; os._exit(0)"
 """A program that reads what a start of the daemon reads, and ends without tidying up."""
 
 
