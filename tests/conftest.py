@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.service import Service
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each program that a test starts would compile our code
+sys.dont_write_bytecode = False
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

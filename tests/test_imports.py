@@ -120,3 +120,8 @@ def test_no_two_modules_share_a_name() -> None:
     files = [file for package in ("pychat_client", "pychatd") for file in (ROOT / package).rglob("*.py")]
     names = Counter(file.name for file in files if file.name not in ("__init__.py", "__main__.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_programs_of_tests_are_compiled_once() -> None:
+    words = [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"]
+    assert subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout == b"False\n"
