@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench import plots
-from tests.bench.goals import PROCESS, RELAY, Figures, goals_table, speed, start, with_unit
+from tests.bench.goals import PROCESS, RELAY, Figures, Value, goals_table, speed, start, with_unit
 from tests.bench.systems import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -226,6 +226,7 @@ def as_text(figures: Figures, last: Figures | None = None) -> str:
             continue
     if last is not None:
         parts.append(f"beside the kept figures (1.00: the same)\n{_aligned(_against(figures, last))}")
+        parts.append("\n".join(["worse than the kept figures by more than the noise", *worse(figures, last)]))
     parts += [f"not measured: {name}: {why}" for name, why in figures.get("missing", {}).items()]
     return "\n\n".join(parts)
 
@@ -250,6 +251,48 @@ def _against(figures: Figures, last: Figures) -> list[list[str]]:
         now, kept = start(name)(figures), start(name)(last)
         rows.append([f"start: {name}", with_unit(now, "us"), with_unit(kept, "us"), f"{now / kept:.2f}"])
     return rows
+
+
+def worse(figures: Figures, last: Figures) -> list[str]:
+    """What each run of now needs more for than each kept one, for the speed of its machine; a line for each."""
+    found = []
+    for what, runs, yardstick in _MEASURED:
+        try:
+            now = sorted(value / yardstick(figures) for value in runs(figures))
+            kept = sorted(value / yardstick(last) for value in runs(last))
+        except KeyError:  # not measured in both
+            continue
+        if now[0] > kept[-1] * (1 + NOISE):
+            found.append(f"{what}: {median(now) / median(kept):.2f} times the kept figure")
+    return found or ["nothing"]
+
+
+NOISE = 0.05
+"""By so much, figures of one program differ from day to day, although all runs of one day are close together."""
+
+Runs = Callable[[Figures], list[float]]
+
+
+def _of_speed(name: str, mode: str, key: str) -> Runs:
+    return lambda figures: figures["speed"][name][mode][key]
+
+
+def _of_starts(name: str) -> Runs:
+    return lambda figures: figures["starts"][name]
+
+
+_MEASURED: tuple[tuple[str, Runs, Value], ...] = (
+    ("durable round trip", _of_speed("pychat", "same", "rtt"), speed(RELAY, "same", "rtt")),
+    ("message to durable ack", _of_speed("pychat", "same", "ack"), speed(RELAY, "same", "ack")),
+    ("round trip without syncs", _of_speed(PROCESS, "same", "rtt"), start("pass")),
+    ("CPU time per message", _of_speed("pychat", "split", "stream_cpu"), start("pass")),
+    ("exec to accepting", _of_starts("accepting"), start("pass")),
+    ("exec to the first round trip", _of_starts("answered"), start("pass")),
+    ("pychat --version", _of_starts("version"), start("pass")),
+    ("pychat to its first prompt", _of_starts("prompt"), start("import")),
+)
+"""What is compared with the kept figures, and what stands for the speed of the machine: the bare relay where the
+disk counts, otherwise an interpreter that starts."""
 
 
 def _aligned(rows: list[list[str]]) -> str:

@@ -151,6 +151,27 @@ def test_a_table_without_figures_says_so_on_the_page() -> None:
     assert "old" not in page
 
 
+def starts(*times: float, machine: float = 10.0) -> Figures:
+    return {"starts": {"pass": [machine, machine], "accepting": list(times)}, "speed": {}}
+
+
+@pytest.mark.parametrize(
+    ("now", "lines"),
+    [
+        (starts(40, 41, 39), ["nothing"]),
+        (starts(50, 41, 60), ["nothing"]),  # one run was as fast as the kept ones
+        (starts(60, 50, 55), ["exec to accepting: 1.38 times the kept figure"]),
+        (starts(60, 50, 55, machine=14), ["nothing"]),  # the machine is slower
+        (starts(20), ["nothing"]),
+        ({"starts": {"pass": [10.0]}, "speed": {}}, ["nothing"]),
+    ],
+)
+def test_what_is_worse_than_the_kept_figures_is_named(now: Figures, lines: list[str]) -> None:
+    kept = starts(38, 40, 42)
+    assert report.worse(now, kept) == lines
+    assert "\n".join(["worse than the kept figures by more than the noise", *lines]) in report.as_text(now, kept)
+
+
 def test_what_was_not_measured_is_left_out() -> None:
     figures = {"starts": {"pass": [1.0], "version": [2.0]}, "missing": {"mosquitto": "mosquitto is not installed"}}
     text = report.as_text(figures)
