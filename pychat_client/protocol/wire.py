@@ -34,7 +34,8 @@ class Message:
         handle, mark, text = line.partition("> ")
         if not mark:
             raise ProtocolError("syntax", "A message is a line 'HANDLE> TEXT'.")
-        text = nfc(text)
+        if not text.isascii():
+            text = nfc(text)
         if not text:
             raise ProtocolError("empty", "The message is empty.")
         if len(text) > MESSAGE_MAX:

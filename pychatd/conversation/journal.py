@@ -548,7 +548,7 @@ def _row(number: int, entry: Entry) -> tuple[object, ...]:
     return (
         number,
         entry.seq,
-        entry.role.value,
+        entry.role._value_,  # `value` is a call, for each message
         entry.n,
         entry.handle,
         entry.text,
