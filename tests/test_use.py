@@ -101,8 +101,9 @@ def sentences() -> Iterator[str]:
 _PROGRAM = re.compile(r"'(pychat[\w-]*(?: [^']+)?)'")
 _COMMAND = re.compile(r"(?<![\\\w])\\([a-z]{3,})(?= [a-z]+s\b)")  # followed by what it does
 
-PROGRAMS = sorted({hint for text in sentences() for hint in _PROGRAM.findall(text)})
-COMMANDS = sorted({hint for text in sentences() for hint in _COMMAND.findall(text)})
+SENTENCES = [*sentences()]
+PROGRAMS = sorted({hint for text in SENTENCES for hint in _PROGRAM.findall(text)})
+COMMANDS = sorted({hint for text in SENTENCES for hint in _COMMAND.findall(text)})
 
 
 def test_there_are_hints() -> None:

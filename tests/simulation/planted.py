@@ -28,7 +28,7 @@ from tests.simulation.runs import WrongError, run_driver
 
 @dataclass(frozen=True)
 class Fault:
-    """promise: what it breaks; where: a method, as "module:Class.method"; seed: of a run that finds it."""
+    """promise: what it breaks; where: a method, as "module:Class.method"; seed: of a run that finds it fast."""
 
     promise: str
     where: str
