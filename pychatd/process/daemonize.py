@@ -58,8 +58,8 @@ def _serve_detached(
         from daemon import DaemonContext
     except ImportError:
         raise UsageError(
-            "'pychatd start' needs the Python package 'python-daemon': install 'pychat[daemon]'. "
-            "'pychatd run' works without it."
+            "'pychatd start PORT' needs the Python package 'python-daemon': install 'pychat[daemon]'. "
+            "'pychatd run PORT' works without it."
         ) from None
 
     context = DaemonContext(
