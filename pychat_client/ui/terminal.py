@@ -6,8 +6,10 @@ would arrive as typed lines, and be sent. Here the modes last from `take` to `le
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import signal
 import sys
 from enum import Enum
 from typing import Self
@@ -47,6 +49,8 @@ class Holder(Enum):
 class Output(Vt100_Output):
     """The terminal on standard output, for a question before the session."""
 
+    _gone = False  # nothing can be written to it any more
+
     @classmethod
     def on_stdout(cls) -> Self:
         output = cls.from_pty(sys.stdout, term=os.environ.get("TERM"))
@@ -56,6 +60,18 @@ class Output(Vt100_Output):
     def erase_down(self) -> None:
         """Erases what has been drawn; the toolkit has moved the cursor to the first column before."""
         self.write_raw(_ERASE_DOWN)
+
+    def flush(self) -> None:
+        """Writes to the terminal. One that is gone ends the program as SIGHUP does: the kernel does not send this
+        signal to every program, and an error here would reach whatever has drawn something."""
+        try:
+            super().flush()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            if not self._gone:
+                self._gone = True
+                signal.raise_signal(signal.SIGHUP)
 
 
 class Terminal(Output):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +13,7 @@ import pytest
 
 from tests.support.programs import Piped
 from tests.support.service import BIN, Service
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 NOT_SENT = "Not sent:"
 NOT_CONFIRMED = "Not confirmed; it may have arrived:"
@@ -224,3 +227,38 @@ def test_words_for_callers_are_refused_if_they_are_too_long(service: Service) ->
     console.enter(f"\\away {201 * 'x'}")
     console.sees("the limit is 200.")
     assert console.child.isalive()
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_terminal_that_is_gone_is_left_without_a_signal(free_service: Service, connected: bool) -> None:
+    """It is not the controlling terminal here, so the kernel sends no SIGHUP."""
+    master, slave = pty.openpty()
+    words = [str(BIN / "pychat"), "--accept-new", "localhost", str(free_service.port), "--handle", "Client1"]
+    client = free_service.popen(words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    os.close(slave)
+    _shown(master, "Send the first message")
+    os.write(master, b"Hi!\r")
+    wait_for(lambda: (free_service.status()["peer"] or {}).get("received") == 1, "the message is stored")
+    if not connected:
+        free_service.kill()
+        _shown(master, "Connection lost")
+    os.close(master)
+    assert client.wait(PATIENCE) == 130
+    if connected:
+        free_service.client().sees("Client1> Hi!")
+
+
+def _shown(master: int, words: str) -> None:
+    """Reads what a program writes until `words` are there, and answers where the cursor is."""
+    seen = b""
+
+    def read() -> bool:
+        nonlocal seen
+        if select.select([master], [], [], 0.1)[0]:
+            data = os.read(master, 65536)
+            seen += data
+            if b"\x1b[6n" in data:
+                os.write(master, b"\x1b[5;1R")
+        return words.encode() in seen
+
+    wait_for(read, f"{words!r} on the terminal")

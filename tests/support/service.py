@@ -219,7 +219,7 @@ class Service:
         """A process on pipes; it ends with this service."""
         pipe = subprocess.PIPE
         more.setdefault("env", self.env_for(words))
-        process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, **more)
+        process = subprocess.Popen(words, **{"stdin": pipe, "stdout": pipe, "stderr": pipe, **more})
         self._processes.append(process)
         return process
 
