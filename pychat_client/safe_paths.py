@@ -55,11 +55,11 @@ class _Walk:
 
     def enter(self, name: str) -> None:
         """Goes into the directory `name`. Raises OSError."""
-        above, (self.directory, self.alone) = self.directory, self.open(name)
+        above, (self.directory, self.alone) = self.directory, self.descriptor(name)
         os.close(above)
         self.path = self.path.parent if name == ".." else self.path / name
 
-    def open(self, name: str) -> tuple[int, bool]:
+    def descriptor(self, name: str) -> tuple[int, bool]:
         """A descriptor of the directory `name`, and whether only this user can come there. Raises OSError."""
         fd = os.open(name, _ENTER, dir_fd=self.directory)
         try:
@@ -138,7 +138,7 @@ def directory_of(path: Path, *, mode: int | None = None) -> Iterator[int]:
         if mode is not None:
             _make(walk.directory, name, mode)
             sync(walk.directory)
-        inside, _ = walk.open(name)
+        inside, _ = walk.descriptor(name)
     try:
         yield inside
     finally:

@@ -37,9 +37,9 @@ def self_signed(name: str, first: datetime, last: datetime, directory: Path) -> 
     """
     with tempfile.TemporaryDirectory(dir=directory) as work:
         place = Path(work)
-        (place / "config").write_text(_CONFIG)
+        (place / "config").write_text(_CONFIG, encoding="ascii")
         (place / "index").touch()
-        (place / "serial").write_text(f"{os.urandom(16).hex()}\n")
+        (place / "serial").write_text(f"{os.urandom(16).hex()}\n", encoding="ascii")
         _openssl(place, "ecparam -name prime256v1 -genkey -noout -out ec")
         _openssl(place, "pkcs8 -topk8 -nocrypt -in ec -out key")
         _openssl(place, "req -new -config config -key key -out request -subj", f"/CN={name}")

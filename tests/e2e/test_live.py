@@ -118,7 +118,7 @@ def test_a_program_that_has_not_asked_gets_nothing(service: Service) -> None:
     client = service.ready_client()
     client.line_is("Client1>")
     client.enter("Hi!")
-    client.sees("read")
+    client.sees("| read")
     client.type("Hello")
     wait_for(lambda: any(found["typing"] for found in console.told("state")), "the sign of typing")
     assert console.told("draft") == []

@@ -233,7 +233,7 @@ def test_a_first_unseen_message_notifies_and_starts_the_hook(idle_service: Servi
     console.sees("there")
     out = tmp_path / "out"
     wait_for(lambda: out.exists() and out.read_text(), "the hook has run")
-    words = "Client1> ]9;you <U+202E>there"
+    words = "Client1> 9;you <U+202E>there"  # Alt-] types nothing
     assert out.read_text() == f"message {words}\n"
     assert b"\x1b]777;notify;pychat;" + words.encode() + b"\a" in _raw(console)
     client.enter("again")
