@@ -186,7 +186,8 @@ class Narrator:
 
     def rang(self) -> None:
         """This user has asked the other one for attention."""
-        self._view.notice(f"You asked {self._other} for attention.")
+        away = f" {self._other} is away: only a program that watches the service can pass it on."
+        self._view.notice(f"You asked {self._other} for attention.{'' if self._endpoint.other_present else away}")
 
     # -------------------------------------------------------------- the connection
 

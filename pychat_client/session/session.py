@@ -638,11 +638,12 @@ class Session:
         return self.endpoint.role is Role.PEER
 
     def _send_sign(self, sign: Sign) -> bool:
-        """Sends a sign if the other user is there to see it, and this one lets others see it."""
+        """Sends a sign if somebody can notice it, and this user lets others see it. A caller's ring reaches also
+        an operator who is away, by a program that watches the service."""
         if self.endpoint.quiet and isinstance(sign, wire.Typing):
             return False
-        there = self._supervisor.is_live and self.endpoint.is_open and self.endpoint.other_present
-        return there and self._supervisor.send([sign])
+        noticed = self.endpoint.other_present or (self._is_caller and isinstance(sign, wire.Ring))
+        return self._supervisor.is_live and self.endpoint.is_open and noticed and self._supervisor.send([sign])
 
     def _flush(self) -> None:
         frames = self.endpoint.take_frames()

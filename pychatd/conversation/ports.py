@@ -113,6 +113,9 @@ class WatcherPort(Protocol):
     def tell(self, frames: Sequence[wire.Frame]) -> None:
         """Something happens now."""
 
+    def tell_ring(self, conversation: Conversation) -> None:
+        """The peer of the running conversation asks for attention."""
+
     def send_unread(self) -> None:
         """There may be new messages that nobody is there to read."""
 

@@ -371,8 +371,10 @@ class Switchboard:
             other = self.peer
         if other is not None and other.conversation is sender.conversation:
             other.send_signal(signal)
-        if sender is self.peer and self.operator is None and isinstance(signal, wire.Ring):
-            self._tell_watchers(signal)
+        talk = self.conversation
+        if sender is self.peer and self.operator is None and talk is not None and isinstance(signal, wire.Ring):
+            for watcher in list(self.watchers):
+                watcher.tell_ring(talk)
 
     @property
     def passes_drafts(self) -> bool:

@@ -78,8 +78,14 @@ class Watcher:
         else:
             self._connection.abort(CloseReason.SLOW_READER)
 
+    def tell_ring(self, conversation: Conversation) -> None:
+        """The peer of the running conversation asks for attention. A watcher that still gets unread messages does
+        not know of that conversation, and has something to alert its user for."""
+        if self._headed == conversation.id:
+            self.tell([wire.Ring()])
+
     def send_unread(self) -> None:
-        """Sends the peer's messages that no console has shown, as far as the watcher reads."""
+        """Sends who talks, and the peer's messages that no console has shown, as far as the watcher reads."""
         if self._timer is None and self._connection.writable:
             self._send_piece()
 
@@ -111,7 +117,7 @@ class Watcher:
             self._number, self._told = conversation.id, 0
         self._told = max(self._told, conversation.shown[Role.OPERATOR])
         entries = self._switchboard.journal.entries(conversation.id, self._told, Role.PEER, limit=PIECE)
-        frames = self._heading(conversation) if entries or conversation.ended is not None else []
+        frames = self._heading(conversation)
         for entry in entries:
             self._told = entry.n
             frames += [wire.Timestamp(entry.time), wire.Message(entry.handle, entry.text or TEXT_REMOVED)]

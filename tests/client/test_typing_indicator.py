@@ -107,14 +107,14 @@ async def test_a_message_with_a_backslash_sends_a_sign() -> None:
 
 
 @in_loop
-async def test_nothing_is_sent_to_a_user_who_is_away() -> None:
-    async with talking() as (one, _, raw):
+async def test_only_a_ring_is_sent_to_an_operator_who_is_away() -> None:
+    async with talking() as (one, view, raw):
         await raw.say("\\away")
         await raw.news()
         one.typing_indicator.line_changed("thought")
-        with pytest.raises(NotAllowedError, match="the other person is not connected"):
-            one.submit("\\ring")
-        assert await raw.news() == []
+        one.submit("\\ring")
+        assert await raw.news() == ["\\ring"]
+        assert "only a program that watches the service" in view.sentences[-1]
 
 
 @in_loop

@@ -78,6 +78,21 @@ async def test_a_watcher_that_comes_back_misses_nothing_and_hears_nothing_twice(
     assert len(_said(await (await _watch(service)).news())) == 5
 
 
+@with_service(turns=Turns.FREE)
+async def test_a_watcher_knows_who_rings_if_a_console_has_read_all(service: InProcessService) -> None:
+    watching = await _watch(service)
+    unread, _ = await service.peer("Hi!", handle="Ann")
+    await unread.say("\\quit")
+    await unread.rest()
+    console, peer, _ = await service.talk(acked=True)
+    await service.lose(console)
+    heading = [line.split()[1] for line in await watching.news() if line.startswith("\\peer")]
+    assert heading == ["Ann", "Bob"]
+    await peer.say("\\ring")
+    await peer.news()
+    assert await watching.news() == ["\\ring"]
+
+
 @with_service()
 async def test_a_watcher_hears_of_the_calls_that_it_has_missed(service: InProcessService) -> None:
     caller, _ = await service.greeted()

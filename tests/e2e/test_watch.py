@@ -64,11 +64,15 @@ def test_the_hook_starts_at_once_and_only_once_for_what_is_unread(calls: Path, s
 def test_no_hook_starts_while_a_console_reads(calls: Path, service: Service) -> None:
     watching = _watch(service)
     watching.says("watched")
-    console, _client = service.talk()
+    console, client = service.talk()
     watching.says("a console is attached")
     console.enter("\\detach")
     assert console.exit_status() == 0
     watching.says("no console is attached any more")
+    client.sees("is not at the console now")
+    client.enter("\\ring")
+    _called(calls, f"ring|port {service.port}: Client1 rings")
+    client.sees("You asked Server for attention")
     assert "message|" not in calls.read_text()
 
 
