@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from pychatd.conversation.model import (
     Entry,
     JournalDamagedError,
     JournalError,
+    MissedCall,
     Unread,
     hash_token,
 )
@@ -97,7 +98,10 @@ CREATE TABLE away (words TEXT NOT NULL) STRICT; -- of the operator, for callers;
 ALTER TABLE conversation ADD COLUMN peer_quiet INTEGER NOT NULL DEFAULT 0; -- 1: its user sends no read marks
 ALTER TABLE conversation ADD COLUMN operator_quiet INTEGER NOT NULL DEFAULT 0;
 """
-_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
+_SCHEMA_5 = """
+CREATE TABLE missed_call (handle TEXT NOT NULL, address TEXT NOT NULL, time INTEGER NOT NULL) STRICT;
+"""
+_MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
 """Script i changes a file of user_version i to i + 1."""
 
 _INSERT_MESSAGE = (
@@ -306,7 +310,20 @@ class Journal:
             if words:
                 self._db.execute("INSERT INTO away VALUES (?)", (words,))
 
+    def save_missed_calls(self, calls: Iterable[MissedCall]) -> None:
+        """Stores the calls that no console knows of, in place of those before. Raises JournalError."""
+        with self._transaction():
+            self._db.execute("DELETE FROM missed_call")
+            rows = [(call.handle, call.address, _millis(call.time)) for call in calls]
+            self._db.executemany("INSERT INTO missed_call VALUES (?, ?, ?)", rows)
+
     # -------------------------------------------------------------- reading
+
+    def missed_calls(self) -> list[MissedCall]:
+        """The calls that no console knows of, oldest first."""
+        with self._translate_errors():
+            rows = self._db.execute("SELECT handle, address, time FROM missed_call ORDER BY rowid").fetchall()
+        return [MissedCall(handle, address, _datetime(time)) for handle, address, time in rows]
 
     def away(self) -> str:
         """What callers are told while the operator is away; empty for nothing."""

@@ -85,7 +85,7 @@ class Switchboard:
         self.operator: ConsolePort | None = None  # the attached console
         self.watchers: set[WatcherPort] = set()
         self.caller: PeerPort | None = None  # it has the seat and our hello, and has sent no message yet
-        self.missed: deque[MissedCall] = deque(maxlen=MISSED_MAX)  # that no console knows of
+        self.missed = deque(journal.missed_calls(), maxlen=MISSED_MAX)  # that no console knows of
         self.started = datetime.now(UTC)
         self.blocklist = Blocklist(settings.blocklist)
         self._away = journal.away()  # what the operator has said when leaving
@@ -202,16 +202,26 @@ class Switchboard:
             self.operator.tell_missed(missed)
         else:
             self.missed.append(missed)
+            self._save_missed()
         self._tell_watchers(wire.Missed(missed.handle, missed.address))
         self.silent_callers.show()
         self._changed()
 
     def tell_calls(self, operator: ConsolePort) -> None:
         """Tells a console that has just attached who has called, and who is calling."""
-        while self.missed:
-            operator.tell_missed(self.missed.popleft())
+        if self.missed:
+            for call in self.missed:
+                operator.tell_missed(call)
+            self.missed.clear()
+            self._save_missed()
         if self.caller is not None:
             operator.notify(_calling(self.caller))
+
+    def _save_missed(self) -> None:
+        try:
+            self.journal.save_missed_calls(self.missed)
+        except JournalError as error:  # a restart forgets them, or tells of them again
+            self.journal_failed(error)
 
     def take_seat(self, caller: PeerPort, conversation: Conversation) -> None:
         """`caller` becomes the peer of `conversation`. An older connection of the same peer is closed."""

@@ -89,10 +89,12 @@ async def test_the_next_console_hears_of_missed_calls_once(service: InProcessSer
     for number in range(MISSED_MAX + 1):
         caller, _ = await service.greeted(f"C{number}")
         await service.lose(caller)
+    await service.restart()
     console = await service.console()
     missed = [line for line in await console.news() if line.startswith("\\missed")]
     assert missed == [f"\\missed C{number} address={ADDRESS}" for number in range(1, MISSED_MAX + 1)]
     await service.lose(console)
+    await service.restart()
     assert await (await service.console()).news() == ["\\ready"]
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
 from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 BUSY = "Busy: somebody else is talking or about to (within 120 s), or a dropped caller may come back within 60 s."
 """The same for each caller: it does not say who talks, or whether anybody does."""
@@ -124,3 +127,15 @@ def test_a_lost_connection_does_not_end_the_conversation(service: Service) -> No
     client.enter("Yes")
     console.sees("Client1> Yes")
     assert console.text().count("Client1> Hi!") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_missed_call_outlives_the_daemon(service: Service, number: signal.Signals) -> None:
+    caller = service.greeted()
+    caller.send("\\quit")
+    caller.rest()
+    wait_for(lambda: service.status()["missed"] == 1, "the missed call")
+    service.kill(number)
+    service.start()
+    assert service.status()["missed"] == 1
+    service.console().sees("Missed call")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from pychat_client.protocol.turns import Role, TurnState
 from pychatd.conversation.journal import BATCH
-from pychatd.conversation.model import Conversation, Entry, hash_token
+from pychatd.conversation.model import Conversation, Entry, MissedCall, hash_token
 
 
 class ListJournal:
@@ -17,6 +17,7 @@ class ListJournal:
     def __init__(self) -> None:
         self._conversations: list[Conversation] = []
         self._entries: list[list[Entry]] = []
+        self._missed_calls: list[MissedCall] = []
 
     # -------------------------------------------------------------- writing
 
@@ -40,6 +41,9 @@ class ListJournal:
     def save_away(self, words: str) -> None:
         assert not words
 
+    def save_missed_calls(self, calls: Iterable[MissedCall]) -> None:
+        self._missed_calls = list(calls)
+
     def save_quiet(self, conversation: Conversation) -> None:
         self._stored(conversation.id).quiet = dict(conversation.quiet)
 
@@ -49,6 +53,9 @@ class ListJournal:
             shown.update({role: max(shown[role], conversation.shown[role]) for role in Role})
 
     # -------------------------------------------------------------- reading
+
+    def missed_calls(self) -> list[MissedCall]:
+        return list(self._missed_calls)
 
     def away(self) -> str:
         """No operator here leaves words for callers."""
