@@ -147,6 +147,8 @@ class _Watched:
                 self._output.attended()
             case wire.Away():
                 self._output.unattended()
+            case wire.Read():
+                self._output.read()
             case wire.Error("stopping"):
                 self._stopping = True
             case wire.Notice(words) | wire.Error(_, words):

@@ -63,12 +63,16 @@ class ServiceOutput:
         self._output = output
         self._port = port
         self._peer = ""  # the handle of who talks
-        self._reminder: asyncio.TimerHandle | None = None
+        self._reminder: asyncio.TimerHandle | None = None  # runs while nobody is there, and something is unread
         self._unread = ""  # the words of the last alert, while something is unread
+        self._alerted = False  # for what is unread, since a console was attached
 
     # -------------------------------------------------------------- what happens
 
     def connected(self) -> None:
+        """If a console is attached, that comes next."""
+        if self._reminder is None:
+            self._remind_later()
         self._emit("watching", "watched")
 
     def lost(self) -> None:
@@ -96,7 +100,8 @@ class ServiceOutput:
         time = datetime.now(UTC) if at is None else at.time
         said = f"{printable(message.handle)}> {' '.join(printable_lines(message.text))}"
         self._emit("message", f"{local(time)} {said}", **message_fields(message, Role.PEER, time))
-        if not self._unread:
+        if not self._alerted:
+            self._alerted = True
             self._unread = said
             self._alert_unread()
 
@@ -112,24 +117,36 @@ class ServiceOutput:
         self._emit("notice", printable(words), text=words)
 
     def attended(self) -> None:
-        """A console is attached, and shows what was unread."""
-        self._unread = ""
-        if self._reminder is not None:
-            self._reminder.cancel()
+        """A console is attached. It may leave before it has shown all."""
+        self._alerted = False
+        self._stop_reminder()
         self._emit("attended", "a console is attached")
 
     def unattended(self) -> None:
+        self._remind_later()
         self._emit("unattended", "no console is attached any more")
+
+    def read(self) -> None:
+        """Nothing is unread of what has come so far."""
+        self._unread, self._alerted = "", False
+        self._stop_reminder()
 
     # -------------------------------------------------------------- inside
 
     def _alert_unread(self) -> None:
-        if not self._unread:
-            return
         self._alert(self._unread, "message")
-        if (remind := self._output.remind) is not None:
+        self._remind_later()
+
+    def _remind_later(self) -> None:
+        self._stop_reminder()
+        if self._unread and (remind := self._output.remind) is not None:
             loop = asyncio.get_running_loop()
             self._reminder = loop.call_later(remind.total_seconds(), self._alert_unread)
+
+    def _stop_reminder(self) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
 
     def _alert(self, words: str, event: str) -> None:
         self._output.alerts.announce(f"port {self._port}: {words}", event)

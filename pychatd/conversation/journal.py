@@ -342,6 +342,12 @@ class Journal:
     def by_id(self, number: int) -> Conversation | None:
         return self._one("id = ?", number)
 
+    def last_number(self) -> int:
+        """The number of the newest conversation that this file has ever had; 0 for none."""
+        with self._translate_errors():
+            found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'conversation'").fetchone()
+        return 0 if found is None else int(found[0])
+
     def next_unseen(self, after: int) -> Conversation | None:
         """The first conversation after number `after` that has something new for the operator: it is running,
         or no console has shown all of the peer's messages."""

@@ -116,6 +116,9 @@ class WatcherPort(Protocol):
     def tell_ring(self, conversation: Conversation) -> None:
         """The peer of the running conversation asks for attention."""
 
+    def tell_read(self) -> None:
+        """What was unread may have been read, or removed. Raises JournalError."""
+
     def send_unread(self) -> None:
         """There may be new messages that nobody is there to read."""
 

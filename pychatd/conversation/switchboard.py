@@ -137,6 +137,14 @@ class Switchboard:
         watcher.send_unread()
         self._changed()
 
+    def watched_place(self, question: wire.Watch) -> tuple[int, int]:
+        """Where a watcher goes on: the conversation, and how many messages of its peer it knows. Begins anew if
+        the journal never had so many: it is another one. Raises JournalError."""
+        number, told = question.session or 0, question.got or 0
+        conversation = self.journal.by_id(number)
+        fewer = conversation is not None and told > conversation.turn_state.peer
+        return (0, 0) if fewer or number + bool(told) > self.journal.last_number() + 1 else (number, told)
+
     def unwatch(self, watcher: WatcherPort) -> None:
         self.watchers.discard(watcher)
         self._changed()
@@ -589,6 +597,7 @@ class Switchboard:
             self._save_shown(self.conversation)
         self._notify_callers(self.away)
         self._tell_watchers(wire.Away())
+        self._tell_read()
         self._send_unread()
         self._note_change()
 
@@ -629,7 +638,14 @@ class Switchboard:
 
     def remove(self, number: int) -> None:
         """Removes a conversation that is over, a piece now and the others later. Raises JournalError."""
-        self._tidying.start(("remove", number), lambda: self.journal.remove(number))
+
+        def piece() -> bool:
+            more = self.journal.remove(number)
+            if not more:
+                self._tell_read()
+            return more
+
+        self._tidying.start(("remove", number), piece)
 
     def _forget(self, conversation: Conversation, role: Role) -> None:
         """Removes the texts of `role` that the other side has seen. Raises JournalError."""
@@ -668,6 +684,13 @@ class Switchboard:
     def _tell_watchers(self, frame: wire.Frame) -> None:
         for watcher in list(self.watchers):
             watcher.tell([frame])
+
+    def _tell_read(self) -> None:
+        try:
+            for watcher in list(self.watchers):
+                watcher.tell_read()
+        except JournalError as error:
+            self.journal_failed(error)
 
     def _send_unread(self) -> None:
         for watcher in list(self.watchers):

@@ -35,14 +35,15 @@ class Watcher:
     """Owns one watcher's connection (connection.Owner)."""
 
     def __init__(self, switchboard: Switchboard, connection: Connection, question: wire.Watch) -> None:
-        """question: what an earlier connection of the same program was told last."""
+        """question: what an earlier connection of the same program was told last. Raises JournalError."""
         self._switchboard = switchboard
         self._connection = connection
-        self._number, self._told = question.session or 0, question.got or 0  # a conversation, its peer's messages
+        self._number, self._told = switchboard.watched_place(question)  # a conversation, its peer's messages
         self._headed = 0  # the conversation whose heading this connection has got
         self._timer: asyncio.TimerHandle | None = None  # until the next piece, or the end
         self._price = ReadingPrice()
         connection.use_pace(self)
+        self.tell_read()
         switchboard.watch(self)
 
     # -------------------------------------------------------------- from the connection
@@ -83,6 +84,13 @@ class Watcher:
         not know of that conversation, and has something to alert its user for."""
         if self._headed == conversation.id:
             self.tell([wire.Ring()])
+
+    def tell_read(self) -> None:
+        """Tells the watcher if nothing of what it has been told is unread any more. Raises JournalError."""
+        first = self._switchboard.next_unseen(0)
+        all_shown = first is None or (first.id, first.shown[Role.OPERATOR]) >= (self._number, self._told)
+        if self._number and all_shown:
+            self.tell([wire.Read(self._told)])
 
     def send_unread(self) -> None:
         """Sends who talks, and the peer's messages that no console has shown, as far as the watcher reads."""

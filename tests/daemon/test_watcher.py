@@ -105,6 +105,53 @@ async def test_a_watcher_hears_of_the_calls_that_it_has_missed(service: InProces
     assert not any(line.startswith("\\missed") for line in await (await _watch(service)).news())
 
 
+@with_service(turns=Turns.FREE)
+async def test_a_watcher_hears_when_nothing_is_unread_any_more(service: InProcessService) -> None:
+    watching = await _watch(service)
+    peer, _ = await service.peer("one", "two")
+    console = await service.console()
+    await console.news()
+    await watching.news()
+    await console.say("\\ack 1")
+    await console.news()
+    await service.lose(console)
+    assert await watching.news() == ["\\away"]
+    assert not _said(await (await _watch(service, " session=1 got=2")).news())
+    console = await service.console()
+    await console.news()
+    await console.say("\\ack 2")
+    await console.news()
+    await service.lose(console)
+    assert await watching.news() == ["\\here alice", "\\away", "\\read 2"]
+    assert (await (await _watch(service, " session=1 got=2")).news())[0] == "\\read 2"
+    await peer.say("Bob> three")
+    await peer.news()
+    told = await (await _watch(service, " session=1 got=2")).news()
+    assert (told[0], told[-1]) == ("\\read 2", "Bob> three")
+
+
+@with_service(turns=Turns.FREE)
+async def test_what_is_removed_is_not_unread_any_more(service: InProcessService) -> None:
+    watching = await _watch(service)
+    peer, _ = await service.peer("one")
+    await peer.say("\\quit")
+    await peer.rest()
+    await watching.news()
+    service.switchboard.remove(1)
+    assert await watching.news() == ["\\read 0"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_watcher_begins_anew_with_another_journal(service: InProcessService) -> None:
+    peer, _ = await service.peer("one")
+    await peer.say("\\quit")
+    await peer.rest()
+    for number, got in ((2, 1), (3, 0), (1, 2), (2**40, 0)):
+        watching = await _watch(service, f" session={number} got={got}")
+        assert _said(await watching.news()) == ["Bob> one", "\\quit"], number
+    assert not await (await _watch(service, " session=2 got=0")).news()
+
+
 @with_service(turns=Turns.FREE, rate=0)
 async def test_what_is_unread_goes_out_in_pieces_and_all_of_it(service: InProcessService) -> None:
     texts = [str(number) for number in range(3 * watcher.PIECE + 1)]

@@ -71,6 +71,9 @@ class ListJournal:
     def by_id(self, number: int) -> Conversation | None:
         return _copy(self._stored(number)) if 0 < number <= len(self._conversations) else None
 
+    def last_number(self) -> int:
+        return len(self._conversations)
+
     def next_unseen(self, after: int) -> Conversation | None:
         unseen = (c for c in self._conversations[after:] if c.ended is None or c.unread(Role.PEER) > 0)
         return next((_copy(c) for c in unseen), None)

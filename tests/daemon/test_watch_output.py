@@ -1,0 +1,82 @@
+"""When a watcher calls its user: once for what is unread, and again while it stays unread and nobody is there."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from pychat_client.config.preferences import Preferences
+from pychat_client.protocol import wire
+from pychatd.watch_output import Output, ServiceOutput
+from tests.support.aio import in_loop
+
+SOON, LATER = timedelta(milliseconds=20), timedelta(hours=1)
+"""Reminders that come within a test, and that do not."""
+
+
+class _Watched:
+    """What a watcher does for one service, with a hook that adds a line to a file."""
+
+    def __init__(self, directory: Path, remind: timedelta) -> None:
+        self._calls = directory / "calls"
+        self._calls.touch()
+        hook = ("sh", "-c", f'echo "$PYCHAT_EVENT" >>{self._calls}')
+        self.output: ServiceOutput = Output(Preferences(hook=hook), as_json=True, remind=remind).for_service(7000)
+
+    def message(self) -> None:
+        self.output.message(wire.Message("Bob", "Hi!"), None)
+
+    async def called(self, count: int) -> None:
+        """Waits until the hook has started so often; not more often, if nothing is about to remind."""
+        while len(self._calls.read_text().splitlines()) < count:
+            await asyncio.sleep(0.01)
+
+    @property
+    def reminds(self) -> bool:
+        return self.output._reminder is not None
+
+
+@in_loop
+async def test_it_calls_again_until_a_console_comes(tmp_path: Path) -> None:
+    watched = _Watched(tmp_path, SOON)
+    watched.message()
+    await watched.called(3)
+    watched.output.attended()
+    assert not watched.reminds
+
+
+@in_loop
+async def test_what_a_console_has_left_unread_is_told_again(tmp_path: Path) -> None:
+    watched = _Watched(tmp_path, SOON)
+    watched.message()
+    watched.output.attended()
+    watched.output.unattended()
+    await watched.called(3)
+
+
+@in_loop
+async def test_it_calls_no_more_for_what_was_read(tmp_path: Path) -> None:
+    watched = _Watched(tmp_path, LATER)
+    watched.message()
+    watched.output.lost()
+    assert watched.reminds
+    watched.output.connected()
+    watched.output.read()
+    assert not watched.reminds
+    watched.output.connected()
+    watched.output.attended()
+    watched.output.unattended()
+    assert not watched.reminds
+    watched.message()
+    await watched.called(2)
+
+
+@in_loop
+async def test_it_reminds_after_a_crash_that_took_the_console_too(tmp_path: Path) -> None:
+    watched = _Watched(tmp_path, SOON)
+    watched.message()
+    watched.output.attended()
+    watched.output.lost()
+    watched.output.connected()
+    await watched.called(3)
