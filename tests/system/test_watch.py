@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,11 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as sock, sock.mak
 _HOOK = f"""#!/bin/sh
 echo "$(date +%s.%N) $PYCHAT_EVENT $PYCHAT_WORDS" >>{CALLS}
 """
+
+_LOGIN = "import pty; pty.spawn(['login', '-f', 'alice'])"
+"""alice logs in on a terminal of her own; what it shows goes to stdout."""
+
+PAGE = Path(__file__).parents[2] / "docs/use.md"
 
 
 class Watching:
@@ -116,3 +123,14 @@ def test_no_message_is_in_the_users_log(watching: Watching, service: SystemServi
 def test_the_unit_ends_in_order(watching: Watching) -> None:
     watching.systemctl("stop pychat-watch.service")
     assert watching.systemctl("show --value --property Result pychat-watch.service") == "success"
+
+
+def test_the_pages_hook_writes_to_terminals_of_the_user(watching: Watching, service: SystemService) -> None:
+    machine = watching.machine
+    (hook,) = re.findall(r"^ {4}(hook = .*loginctl.*)$", PAGE.read_text(), re.MULTILINE)
+    machine.run(f"cat >/home/alice/.config/pychat/config.toml <<'END'\n{hook}\nEND")
+    watching.systemctl("restart pychat-watch.service")
+    terminal = machine.piped("python3", "-c", _LOGIN)
+    wait_for(lambda: "pts/" in machine.run("loginctl list-sessions").stdout, "the session of the terminal")
+    leave_word(service, r"to the terminal \0033c")
+    terminal.says(rf"port {service.port}: Client1> to the terminal \0033c")
