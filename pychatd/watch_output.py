@@ -87,9 +87,7 @@ class ServiceOutput:
     def missed(self, call: wire.Missed, at: wire.Timestamp | None) -> None:
         """at: this was before the watcher came, so that its user does not know of the call yet."""
         words = f"missed call of {printable(call.handle)} from {printable(call.address)}"
-        before = "" if at is None else f"{local(at.time)} "
-        time = {} if at is None else {"time": timestamp(at.time)}
-        self._emit("missed", f"{before}{words}", handle=call.handle, address=call.address, **time)
+        self._emit("missed", words, at, handle=call.handle, address=call.address)
         if at is not None:
             self._alert(words, "missed")
 
@@ -97,9 +95,9 @@ class ServiceOutput:
         self._peer = peer.handle
 
     def message(self, message: wire.Message, at: wire.Timestamp | None) -> None:
-        time = datetime.now(UTC) if at is None else at.time
         said = f"{printable(message.handle)}> {' '.join(printable_lines(message.text))}"
-        self._emit("message", f"{local(time)} {said}", **message_fields(message, Role.PEER, time))
+        at = wire.Timestamp(datetime.now(UTC)) if at is None else at
+        self._emit("message", said, at, **message_fields(message, Role.PEER, at.time))
         if not self._alerted:
             self._alerted = True
             self._unread = said
@@ -107,7 +105,7 @@ class ServiceOutput:
 
     def ended(self, reason: str, at: wire.Timestamp | None) -> None:
         because = f": {quoted(reason)}" if reason else ""
-        self._emit("ended", f"the conversation with {printable(self._peer)} has ended{because}", reason=reason)
+        self._emit("ended", f"the conversation with {printable(self._peer)} has ended{because}", at, reason=reason)
 
     def ring(self) -> None:
         self._emit("ring", f"{printable(self._peer)} rings", handle=self._peer)
@@ -151,8 +149,10 @@ class ServiceOutput:
     def _alert(self, words: str, event: str) -> None:
         self._output.alerts.announce(f"port {self._port}: {words}", event)
 
-    def _emit(self, kind: str, words: str, **fields: Any) -> None:
+    def _emit(self, kind: str, words: str, at: wire.Timestamp | None = None, **fields: Any) -> None:
+        """at: when it happened, if that is not now."""
+        time = datetime.now(UTC) if at is None else at.time
         if self._output.as_json:
-            self._output.write(encoded(kind, port=self._port, **fields))
+            self._output.write(encoded(kind, **{"port": self._port, "time": timestamp(time), **fields}))
         else:
-            self._output.write(f"port {self._port}: {words}")
+            self._output.write(f"{local(time)} port {self._port}: {words}")

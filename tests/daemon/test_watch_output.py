@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.protocol import wire
+from pychat_client.session.transcript import local
 from pychatd.watch_output import Output, ServiceOutput
 from tests.support.aio import in_loop
 
@@ -80,3 +84,16 @@ async def test_it_reminds_after_a_crash_that_took_the_console_too(tmp_path: Path
     watched.output.lost()
     watched.output.connected()
     await watched.called(3)
+
+
+@in_loop
+async def test_each_line_tells_when_it_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(Preferences(), as_json=False, remind=None).for_service(7000)
+    before = wire.Timestamp(datetime(2026, 11, 25, 8, 30, tzinfo=UTC))
+    output.calling(wire.Calling("Bob", "192.0.2.1"))
+    output.missed(wire.Missed("Bob", "192.0.2.1"), before)
+    output.message(wire.Message("Bob", "Hi!"), before)
+    output.ended("bye", before)
+    calling, *others = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S+ port 7000: Bob is calling from 192.0.2.1", calling)
+    assert all(line.startswith(f"{local(before.time)} port 7000: ") for line in others)

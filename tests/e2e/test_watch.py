@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,8 @@ def test_a_watcher_survives_a_killed_daemon(calls: Path, service: Service) -> No
     watching.says('"text": "Hi!"')
     objects = [json.loads(line) for line in watching.out().splitlines()]
     assert all(one["v"] == 1 and one["port"] == service.port for one in objects)
+    times = [datetime.fromisoformat(one["time"]) for one in objects]
+    assert times == sorted(times)
 
 
 def test_without_a_port_a_service_that_comes_later_is_watched(calls: Path, idle_service: Service) -> None:
