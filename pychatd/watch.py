@@ -21,10 +21,8 @@ from pychatd.services import Place
 from pychatd.watch_output import Output, ServiceOutput
 
 LOOK_SECONDS = 0.5
-"""How often a watcher looks whether a service runs now: a hook has to start within a second of a message."""
-
-FIND_SECONDS = 5.0
-"""How often it looks for services that are new."""
+"""How often a watcher looks whether a service runs now, and for new ones: a hook has to start within a second of a
+message."""
 
 
 async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> ExitStatus:
@@ -57,7 +55,7 @@ async def _find(ports: Sequence[int], runtime: Path | None, output: Output) -> N
                     known.add(place)
                     watched = _Watched(place, output.for_service(place.port), named=bool(ports))
                     tasks.create_task(watched.run())
-            await asyncio.sleep(FIND_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 def _places(ports: Sequence[int], runtime: Path | None) -> list[Place]:

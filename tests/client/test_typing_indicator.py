@@ -208,3 +208,22 @@ async def test_replayed_messages_are_no_alert() -> None:
     assert view.alerts == [("Bob> now", False)]
     raw.hang_up()
     await connection.closed
+
+
+@in_loop
+async def test_a_call_alerts_a_console_which_cannot_ring_who_has_gone() -> None:
+    view = Watcher()
+    one = Session(ConsoleEndpoint("alice"), view, "the test")
+    connection = Connection(one)
+    raw = await attach(connection)
+    one.connection_made(connection)
+    await raw.say("\\hello 1 alice", "\\ready", "\\calling Bob address=192.0.2.1")
+    await raw.news()
+    assert view.alerts == [("Bob is calling.", False)]
+    peer = "\\peer Bob session=1 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=192.0.2.1"
+    await raw.say(peer, "Bob> Hi!", "\\away")
+    await raw.news()
+    with pytest.raises(NotAllowedError, match="the other person is not connected"):
+        one.submit("\\ring")
+    raw.hang_up()
+    await connection.closed

@@ -36,9 +36,27 @@ class _Watched:
         while len(self._calls.read_text().splitlines()) < count:
             await asyncio.sleep(0.01)
 
+    def events(self) -> list[str]:
+        """What the hook was started for, once all that were started have ended."""
+        for hook in self.output._output.alerts._hooks:
+            hook.wait()
+        return sorted(self._calls.read_text().splitlines())
+
     @property
     def reminds(self) -> bool:
         return self.output._reminder is not None
+
+
+@in_loop
+async def test_it_calls_once_for_what_is_unread_and_for_each_other_event(tmp_path: Path) -> None:
+    watched = _Watched(tmp_path, LATER)
+    watched.message()
+    watched.message()
+    watched.output.ring()
+    watched.output.missed(wire.Missed("Ann", "192.0.2.1"), wire.Timestamp(datetime.now(UTC)))
+    assert watched.events() == ["message", "missed", "ring"]
+    watched.output.missed(wire.Missed("Ann", "192.0.2.1"), None)  # the user was called for the call
+    assert watched.events() == ["message", "missed", "ring"]
 
 
 @in_loop

@@ -105,10 +105,32 @@ def test_a_watcher_survives_a_killed_daemon(calls: Path, service: Service) -> No
     assert times == sorted(times)
 
 
-def test_without_a_port_a_service_that_comes_later_is_watched(calls: Path, idle_service: Service) -> None:
-    watching = _watch(idle_service, all_services=True)
-    idle_service.start()
-    watching.says(f"port {idle_service.port}: watched")
+def test_a_watcher_that_comes_back_tells_nothing_twice(service: Service) -> None:
+    watching = _watch(service, "--json")
+    for text in ("one", "two"):
+        caller = service.greeted()
+        caller.send(f"Client1> {text}", "\\quit")
+        caller.rest()
+        watching.says(f'"text": "{text}"')
+        watching.says('"ended"')
+        service.kill()
+        service.start()
+    watching.process.send_signal(signal.SIGTERM)
+    watching.exit_status()
+    objects = [json.loads(line) for line in watching.out().splitlines()]
+    assert [one["text"] for one in objects if one["type"] == "message"] == ["one", "two"]
+
+
+def test_without_a_port_a_service_that_comes_later_is_watched(service: Service, tmp_path: Path) -> None:
+    watching = _watch(service, all_services=True)
+    watching.says(f"port {service.port}: watched")
+    (tmp_path / "second").mkdir()
+    second = Service(tmp_path / "second", runtime=service.runtime)
+    try:
+        second.start()
+        watching.says(f"port {second.port}: watched")
+    finally:
+        second.close()
 
 
 @pytest.mark.parametrize("options", [("--remind", "soon"), ("--remind", "0m"), ("--history",)])
