@@ -36,6 +36,12 @@ def test_packages_and_wheel_have_the_same_dependencies() -> None:
     assert "Depends: openssl," in client
 
 
+def test_the_packages_install_the_units_of_users() -> None:
+    placed = (PACKAGING / "debian/pychatd.install").read_text().splitlines()
+    for unit in (PACKAGING / "systemd/user").iterdir():
+        assert f"packaging/systemd/user/{unit.name} usr/lib/systemd/user" in placed
+
+
 def test_the_packages_install_all_man_pages_and_completions() -> None:
     placed = "".join(file.read_text() for file in (PACKAGING / "debian").glob("pychat*.*") if file.is_file())
     for directory in ("man", "completions/bash", "completions/zsh", "completions/fish"):
