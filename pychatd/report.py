@@ -50,12 +50,13 @@ class ConsoleReport:
 
 @dataclass(frozen=True, slots=True)
 class CallingReport:
-    """A caller that has not sent the first message yet."""
+    """A caller that has not sent the first message yet. silent: it has not even said hello."""
 
     handle: str
     address: str
     encrypted: bool
     certificate: str | None
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Report:
             calling, peer, console, unread = (table[key] for key in ("calling", "peer", "console", "unread"))
             return cls(
                 **_checked(table, _SERVICE),
-                calling=None if calling is None else CallingReport(**_checked(_table(calling), _CALLING)),
+                calling=None if calling is None else _calling(_table(calling)),
                 peer=None if peer is None else PeerReport(**_checked(_table(peer), _PEER)),
                 console=None if console is None else ConsoleReport(**_checked(_table(console), _CONSOLE)),
                 unread=None if unread is None else _unread(_table(unread)),
@@ -120,8 +121,7 @@ class Report:
         """One line for people."""
         words = [f"Port {self.port}: pychatd is running (pid {self.pid}, since {self.since})."]
         if self.calling is not None:
-            who = f"{printable(self.calling.handle)} from {printable(self.calling.address)}"
-            words.append(f"{who} is calling and has not sent a message yet.")
+            words.append(_calling_words(self.calling))
         elif self.peer is None:
             words.append("No conversation.")
         if self.peer is not None:
@@ -147,6 +147,18 @@ class Report:
             calls,
             "" if self.journal_works else "The journal fails: messages cannot be stored. The log says why.",
         ]
+
+
+def _calling_words(calling: CallingReport) -> str:
+    if calling.silent:
+        return silent_words(calling.address)
+    who = f"{printable(calling.handle)} from {printable(calling.address)}"
+    return f"{who} is calling and has not sent a message yet."
+
+
+def silent_words(address: str) -> str:
+    """A caller is connected, and nothing else is known of it."""
+    return f"A caller at {printable(address)} is connected, and has said nothing yet."
 
 
 def unread_words(count: int, handles: Sequence[str], since: str = "") -> str:
@@ -213,6 +225,10 @@ def _unread(table: dict[str, Any]) -> UnreadReport:
     return UnreadReport(_number(table["count"]), [_text(handle) for handle in handles], since)
 
 
+def _calling(table: dict[str, Any]) -> CallingReport:
+    return CallingReport(**_checked({"silent": False} | table, _CALLING))
+
+
 _ABSENT: dict[str, Any] = {
     "journal": "ok",
     "calling": None,
@@ -241,5 +257,11 @@ _PEER: Checks = {
     "received": _number,
     "sent": _number,
 }
-_CALLING: Checks = {"handle": _text, "address": _text, "encrypted": _flag, "certificate": _or_none(_text)}
+_CALLING: Checks = {
+    "handle": _text,
+    "address": _text,
+    "encrypted": _flag,
+    "certificate": _or_none(_text),
+    "silent": _flag,
+}
 _CONSOLE: Checks = {"user": _text, "handle": _or_none(_text)}

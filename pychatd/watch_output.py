@@ -80,8 +80,9 @@ class ServiceOutput:
         self._emit("down", "not running, or asleep until the next call")
 
     def calling(self, caller: wire.Calling) -> None:
-        words = f"{printable(caller.handle)} is calling from {printable(caller.address)}"
-        self._emit("calling", words, handle=caller.handle, address=caller.address)
+        silent = ", and has said nothing yet" if caller.silent else ""
+        words = f"{printable(caller.handle)} is calling from {printable(caller.address)}{silent}"
+        self._emit("calling", words, handle=caller.handle, address=caller.address, silent=caller.silent)
         self._alert(f"{printable(caller.handle)} is calling", "calling")
 
     def missed(self, call: wire.Missed, at: wire.Timestamp | None) -> None:

@@ -52,7 +52,7 @@ class ConsoleEndpoint(Endpoint):
         self.handle_is_default = handle_is_default and saved is None
         self.take_over = take_over
         self._console = console
-        self.calling = ""  # the handle of a caller who has not sent the first message yet
+        self.calling: wire.Calling | None = None  # who has not sent the first message yet
         if saved is not None:
             self._console = saved.console
             self.session = None if saved.session is None else int(saved.session)
@@ -120,12 +120,13 @@ class ConsoleEndpoint(Endpoint):
         match frame:
             case wire.Peer():
                 return self._on_peer(frame)
-            case wire.Calling(handle):
-                return self._on_calling(handle)
+            case wire.Calling():
+                return self._on_calling(frame)
             case wire.Missed(handle, address):
                 return self._on_missed(handle, address, self._take_time())
-            case wire.Here(address=str(), room=room):
+            case wire.Here(handle, address=str(address), room=room):
                 self.max_text_bytes = room
+                self._forget_call(handle, address)
                 return super().receive(frame)
             case wire.Stored(count):
                 self._outbox.confirm_from_here(count)
@@ -141,21 +142,27 @@ class ConsoleEndpoint(Endpoint):
 
     def connection_lost(self) -> None:
         super().connection_lost()
-        self.calling = ""
+        self.calling = None
 
-    def _on_calling(self, handle: str) -> list[Event]:
-        """The same caller may call again, over a new connection."""
-        known, self.calling = self.calling == handle, handle
-        return [] if known else [Calling(handle)]
+    def _on_calling(self, call: wire.Calling) -> list[Event]:
+        """The same caller may call again, over a new connection. Of one that says nothing, the daemon tells again
+        when the seat has become free."""
+        before, self.calling = self.calling, call
+        known = before is not None and not call.silent and before.handle == call.handle
+        return [] if known else [Calling(call.handle, call.address, call.silent)]
+
+    def _forget_call(self, handle: str, address: str) -> None:
+        """This caller takes part in a conversation."""
+        if self.calling is not None and (handle == self.calling.handle or address == self.calling.address):
+            self.calling = None
 
     def _on_missed(self, handle: str, address: str, at: wire.Timestamp | None) -> list[Event]:
-        if at is None:  # otherwise it is about an earlier caller
-            self.calling = ""
+        if at is None and self.calling is not None and address == self.calling.address:
+            self.calling = None  # otherwise it is about an earlier caller
         return [MissedCall(handle, address, None if at is None else at.time)]
 
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
-        if peer.handle == self.calling:
-            self.calling = ""
+        self._forget_call(peer.handle, peer.address)
         if self.quit_unconfirmed and peer.session == self.session:  # the user has quit without a connection
             self._frames += [wire.Ack(self.received_count), wire.Quit(self._quit_reason)]
             return []

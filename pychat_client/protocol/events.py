@@ -93,9 +93,11 @@ class EndConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """A caller is connected, and has not sent the first message yet."""
+    """A caller is connected, and has not sent the first message yet. silent: it has not even said hello."""
 
     handle: str
+    address: str
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -429,15 +429,17 @@ class Here:
 class Calling:
     """Daemon to console: a caller is connected, and may send the first message.
 
-    The words are those of `Peer`.
+    silent: it has said nothing yet, and may be a classic program that waits to be spoken to. The other words are
+    those of `Peer`.
     """
 
     handle: str
     address: str
     plain: bool = False
     name: str | None = None
+    silent: bool = False
 
-    KEYS: ClassVar[grammar.Keys] = {"address": str, "plain": grammar.flag, "name": str}
+    KEYS: ClassVar[grammar.Keys] = {"address": str, "plain": grammar.flag, "name": str, "silent": grammar.flag}
 
     def __str__(self) -> str:
         return f"\\calling {self.handle}{grammar.write_keys(self)}"

@@ -32,7 +32,7 @@ from pychat_client.protocol.events import (
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import DOUBLED
 from pychat_client.session.reconnect import BUSY, Verdict
-from pychat_client.session.status import CLASSIC, away, kept
+from pychat_client.session.status import CLASSIC, away, kept, silent_call
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.view import View
 from pychat_client.text import BREAK, printable, printable_lines, quoted
@@ -67,8 +67,8 @@ class Narrator:
                 self._message(event)
             case MessageQueued(text):
                 self._view.held(text)
-            case Calling(handle):
-                self._calling(printable(handle))
+            case Calling():
+                self._calling(event)
             case MissedCall():
                 self._missed(event)
             case Connected(_, resumed, caller):
@@ -119,8 +119,10 @@ class Narrator:
         plain = ", NOT ENCRYPTED" if caller.plain else ""
         return f"{self._other} calls from {printable(caller.address)}{named}{kind}{plain}."
 
-    def _calling(self, handle: str) -> None:
-        self._view.news(f"{handle} is calling and will send the first message.")
+    def _calling(self, call: Calling) -> None:
+        handle = printable(call.handle)
+        waits = f"{handle} is calling and will send the first message."
+        self._view.news(silent_call(call.address) if call.silent else waits)
         self._view.alert(f"{handle} is calling.", ring=False)
 
     def _missed(self, call: MissedCall) -> None:

@@ -119,9 +119,9 @@ class Status:
         return printable(self.endpoint.other_handle)
 
     @property
-    def calling(self) -> str:
-        """The handle of a caller who has not sent the first message yet; empty without one (console only)."""
-        return self.endpoint.calling if isinstance(self.endpoint, ConsoleEndpoint) else ""
+    def calling(self) -> wire.Calling | None:
+        """A caller who has not sent the first message yet (console only)."""
+        return self.endpoint.calling if isinstance(self.endpoint, ConsoleEndpoint) else None
 
     @property
     def watched(self) -> bool:
@@ -168,11 +168,10 @@ def _own_side(status: Status) -> Fact:
 
 def _other_side(status: Status) -> Fact:
     endpoint, other = status.endpoint, status.other
-    keys = {"other": endpoint.other_handle or None, "calling": status.calling or None}
-    if status.calling and not endpoint.is_open:
-        who = printable(status.calling)
-        sentence = f"{who} is calling and will send the first message."
-        return Fact(sentence, ToolbarItem(f"waiting for {who}'s first message"), keys)
+    calling = status.calling
+    keys = {"other": endpoint.other_handle or None, "calling": None if calling is None else calling.handle}
+    if calling is not None and not endpoint.is_open:
+        return _calling(calling, keys)
     if not other and endpoint.role is Role.PEER:
         return Fact(keys=keys)
     if not other:
@@ -185,6 +184,22 @@ def _other_side(status: Status) -> Fact:
             return Fact(over, keys=keys)
         return Fact(f"{over} Waiting for the next caller.", ToolbarItem("waiting for the next caller"), keys)
     return Fact(_who(status), ToolbarItem(other), keys)
+
+
+def _calling(calling: wire.Calling, keys: Mapping[str, JsonValue]) -> Fact:
+    if calling.silent:
+        return Fact(silent_call(calling.address), ToolbarItem("a caller says nothing: \\greet"), keys)
+    who = printable(calling.handle)
+    sentence = f"{who} is calling and will send the first message."
+    return Fact(sentence, ToolbarItem(f"waiting for {who}'s first message"), keys)
+
+
+def silent_call(address: str) -> str:
+    """What the operator reads of a caller that may wait to be spoken to."""
+    return (
+        f"A caller at {printable(address)} is connected, and has said nothing yet. "
+        "If it is a classic program that waits for you, \\greet lets you speak first."
+    )
 
 
 def _who(status: Status) -> str:

@@ -239,7 +239,6 @@ class ConsoleSession(EndpointSession):
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
         self._leave_out_older()
         switchboard.tell_calls(self)
-        switchboard.silent_callers.show(again=True)
         if (known := self._known_to(hello)) is not None:
             self._go_on(known, hello)
         self.send_backlog()

@@ -199,7 +199,7 @@ class PeerSession(EndpointSession):
 
     def _no_longer_silent(self) -> None:
         self._seen.cancel()
-        self._switchboard.silent_callers.remove(self)
+        self._switchboard.silent_callers.leave(self)
 
     def greet(self) -> None:
         """The operator speaks first."""
@@ -312,7 +312,7 @@ class PeerSession(EndpointSession):
             self._admit(self._hello)
             return
         hello = self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
-        self._no_longer_silent()
+        self._seen.cancel()
         if self._state is PeerState.PROVING:
             raise ProtocolError("hello", "Only the first line can be a hello.")
         if self._is_blocked(hello):  # before anything is done with its invitation

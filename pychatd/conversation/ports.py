@@ -86,6 +86,10 @@ class SilentPort(Protocol):
     @property
     def address(self) -> str: ...
 
+    @property
+    def secure(self) -> bool:
+        """Whether it calls over TLS."""
+
     def greet(self) -> None:
         """The operator speaks first."""
 

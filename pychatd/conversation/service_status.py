@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
+from pychat_client.protocol import wire
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.text import printable
 from pychatd.conversation.model import JournalError
-from pychatd.conversation.ports import PeerPort
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.unread import Unread
-from pychatd.report import unread_words
+from pychatd.report import silent_words, unread_words
 
 
 def state_sentence(switchboard: Switchboard) -> str:
@@ -29,9 +29,11 @@ def _unread_sentence(switchboard: Switchboard) -> str:
 
 
 def _state(switchboard: Switchboard) -> str:
-    conversation, caller = switchboard.conversation, switchboard.caller
-    if caller is not None:
-        return f"{printable(caller.opening.handle)} from {caller.address} is calling."
+    conversation, calling = switchboard.conversation, switchboard.calling
+    if calling is not None and calling.silent:
+        return silent_words(calling.address)
+    if calling is not None:
+        return f"{printable(calling.handle)} from {calling.address} is calling."
     if conversation is None:
         return "Waiting for a caller."
     name = printable(conversation.handle)
@@ -61,7 +63,7 @@ def status_json(switchboard: Switchboard) -> str:
             "turns": switchboard.settings.turns.value,
             "key": switchboard.fingerprint,
             "journal": "ok" if waiting is not None and switchboard.journal_works else "failing",
-            "calling": _calling(switchboard.caller),
+            "calling": _calling(switchboard.calling),
             "peer": _peer(switchboard),
             "console": operator and {"user": operator.user, "handle": switchboard.handle},
             "unread": waiting
@@ -75,14 +77,15 @@ def status_json(switchboard: Switchboard) -> str:
     )
 
 
-def _calling(caller: PeerPort | None) -> dict[str, object] | None:
-    if caller is None:
+def _calling(calling: wire.Calling | None) -> dict[str, object] | None:
+    if calling is None:
         return None
     return {
-        "handle": caller.opening.handle,
-        "address": caller.address,
-        "encrypted": caller.secure,
-        "certificate": caller.name,
+        "handle": calling.handle,
+        "address": calling.address,
+        "encrypted": not calling.plain,
+        "certificate": calling.name,
+        "silent": calling.silent,
     }
 
 

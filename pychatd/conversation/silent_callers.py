@@ -1,4 +1,4 @@
-"""The callers that are connected and have said nothing: the operator is told of one at a time.
+"""The callers that are connected and have said nothing: one at a time calls, while the seat is free.
 
 Some classic programs wait to be spoken to. Others of these connections are people who still type, and programs
 that look for open ports. None of them has the seat.
@@ -6,65 +6,83 @@ that look for open ports. None of them has the seat.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from pychat_client.errors import UsageError
-from pychat_client.protocol import wire
-from pychatd.conversation.ports import SilentPort
+from pychatd.conversation.ports import PeerPort, SilentPort
 
 SEEN_SECONDS = 1.0
-"""How long a caller says nothing before the operator is told: programs of version 1 say hello at once."""
+"""How long a caller says nothing before the operator is told: programs of version 1 say hello at once, and
+programs that look for open ports leave at once."""
 
 SILENT_SECONDS = 600.0
 """How long such a caller may wait until the operator speaks."""
 
 
+class Seat(Protocol):
+    """What the switchboard does with those who call."""
+
+    def seat_is_free(self) -> bool: ...
+
+    def announce_silent(self, caller: SilentPort, *, new: bool) -> None:
+        """Tells that `caller` is calling. new: nobody knows of it yet."""
+
+    def miss_silent(self, caller: SilentPort) -> None:
+        """Tells that `caller` has gone."""
+
+
 class SilentCallers:
     """Those of one service, in the order of their calls."""
 
-    def __init__(self, notify: Callable[[wire.Notice], bool]) -> None:
-        """notify: tells the operator, if one is there who can talk to a caller now; returns whether."""
-        self._notify = notify
-        self._callers: dict[SilentPort, None] = {}
-        self._shown: SilentPort | None = None
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+        self._callers: list[SilentPort] = []
+        self._announced: SilentPort | None = None
 
     def __bool__(self) -> bool:
         return bool(self._callers)
 
     def add(self, caller: SilentPort) -> None:
-        self._callers[caller] = None
-        self.show()
+        self._callers.append(caller)
+        if self._callers[0] is caller:
+            self.announce()
 
     def replace(self, old: SilentPort, new: SilentPort) -> None:
         """`old` goes on as `new`: its first byte has come, and perhaps still no word."""
-        if old in self._callers:
-            self._callers = {new if one is old else one: None for one in self._callers}
-            self._shown = new if self._shown is old else self._shown
+        self._callers = [new if caller is old else caller for caller in self._callers]
+        self._announced = new if self._announced is old else self._announced
 
-    def remove(self, caller: SilentPort) -> None:
-        """It has said hello, or has gone."""
-        self._callers.pop(caller, None)
-        if self._shown is caller:
-            self._shown = None
-            self.show()
+    def discard(self, caller: PeerPort | SilentPort) -> None:
+        """`caller` is not silent any more, and has the seat."""
+        self._callers = [other for other in self._callers if other is not caller]
 
-    def show(self, *, again: bool = False) -> None:
-        """Tells the operator of the first one. again: it may be another operator."""
-        first = next(iter(self._callers), None)
-        if first is not None and (again or self._shown is not first):
-            shown = self._notify(wire.Notice(_words(first.address)))
-            self._shown = first if shown else None
+    def leave(self, caller: SilentPort) -> None:
+        """`caller` has gone, or may not call. If it was calling, the next one does."""
+        if caller not in self._callers:
+            return
+        self.discard(caller)
+        if caller is self._announced:
+            self._seat.miss_silent(caller)
+            self.announce()
+
+    def announce(self) -> None:
+        """The seat may be free: tells that the first one is calling."""
+        if (first := self.calling) is not None:
+            new, self._announced = first is not self._announced, first
+            self._seat.announce_silent(first, new=new)
+
+    @property
+    def waiting(self) -> tuple[SilentPort, ...]:
+        return tuple(self._callers)
+
+    @property
+    def calling(self) -> SilentPort | None:
+        """The one that the operator could speak to now."""
+        return self._callers[0] if self._callers and self._seat.seat_is_free() else None
 
     @property
     def first(self) -> SilentPort:
-        """The one that the operator can speak to. Raises UsageError if there is none."""
-        for caller in self._callers:
-            return caller
-        raise UsageError("Nobody is connected who waits to be spoken to.")
-
-
-def _words(address: str) -> str:
-    return (
-        f"A caller at {address} is connected, and has said nothing yet. "
-        "If it is a classic program that waits for you, \\greet lets you speak first."
-    )
+        """The one that the operator speaks to next. Raises UsageError if there is none."""
+        if not self._callers:
+            raise UsageError("Nobody is connected who waits to be spoken to.")
+        return self._callers[0]

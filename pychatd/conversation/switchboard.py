@@ -90,8 +90,9 @@ class Switchboard:
         self.blocklist = Blocklist(settings.blocklist)
         self._away = journal.away()  # what the operator has said when leaving
         self.write_batch = WriteBatch()  # of the connections of both sides
-        self.silent_callers = SilentCallers(self._tell_of_caller)
+        self.silent_callers = SilentCallers(self)
         self._seat_kept_until = 0.0  # by the loop's clock
+        self._seat_timer: asyncio.TimerHandle | None = None  # until then
         self._changed = changed
         self._account = TokenBucket()  # of the conversation: a new connection of its peer gains nothing
         self._health = JournalHealth(self.broadcast)
@@ -130,8 +131,8 @@ class Switchboard:
         self.watchers.add(watcher)
         for call in self.missed:
             watcher.tell([wire.Timestamp(call.time), wire.Missed(call.handle, call.address)])
-        if self.caller is not None:
-            watcher.tell([_calling(self.caller)])
+        if (calling := self.calling) is not None:
+            watcher.tell([calling])
         if self.here is not None:
             watcher.tell([self.here])
         watcher.send_unread()
@@ -185,6 +186,7 @@ class Switchboard:
     def begin_call(self, caller: PeerPort) -> None:
         """`caller` has the seat, and may send the first message. If its program has called before, that message
         may still arrive over the dead connection, and does not count then."""
+        self.silent_callers.discard(caller)
         older, self.caller = self.caller, caller
         if older is not None:
             older.close_displaced()
@@ -204,16 +206,28 @@ class Switchboard:
         if caller is not self.caller:
             return
         self.caller = None
-        missed = MissedCall(caller.opening.handle, caller.address, self.now())
-        note(Event.MISSED, missed.address, "%s left without a message", printable(missed.handle))
+        handle = caller.opening.handle
+        note(Event.MISSED, caller.address, "%s left without a message", printable(handle))
+        self._miss(handle, caller.address)
+        self.silent_callers.announce()
+
+    def _miss(self, handle: str, address: str) -> None:
+        missed = MissedCall(handle, address, self.now())
         if self.operator is not None:
             self.operator.tell_missed(missed)
         else:
             self.missed.append(missed)
             self._save_missed()
-        self._tell_watchers(wire.Missed(missed.handle, missed.address))
-        self.silent_callers.show()
+        self._tell_watchers(wire.Missed(handle, address))
         self._changed()
+
+    @property
+    def calling(self) -> wire.Calling | None:
+        """Who calls now: the caller that has the seat, or one that says nothing while the seat is free."""
+        if (caller := self.caller) is not None:
+            return _calling(caller)
+        silent = self.silent_callers.calling
+        return None if silent is None else _calling_silently(silent)
 
     def tell_calls(self, operator: ConsolePort) -> None:
         """Tells a console that has just attached who has called, and who is calling."""
@@ -222,8 +236,8 @@ class Switchboard:
                 operator.tell_missed(call)
             self.missed.clear()
             self._save_missed()
-        if self.caller is not None:
-            operator.notify(_calling(self.caller))
+        if (calling := self.calling) is not None:
+            operator.notify(calling)
 
     def _save_missed(self) -> None:
         try:
@@ -233,6 +247,7 @@ class Switchboard:
 
     def take_seat(self, caller: PeerPort, conversation: Conversation) -> None:
         """`caller` becomes the peer of `conversation`. An older connection of the same peer is closed."""
+        self.silent_callers.discard(caller)
         older, self.peer = self.peer, caller
         if older is not None:
             older.close_displaced()
@@ -490,7 +505,7 @@ class Switchboard:
         if self.operator is not None:
             self.operator.send_backlog()
         self._send_unread()
-        self.silent_callers.show(again=True)
+        self.silent_callers.announce()
         self._note_change()
 
     def _store_end(self, conversation: Conversation, reason: str, by: Role | None) -> None:
@@ -503,8 +518,25 @@ class Switchboard:
 
     def add_silent(self, caller: SilentPort) -> None:
         """`caller` is connected, and has said nothing for a while."""
-        if not self.blocklist.blocks(caller.address, GUEST, None):
+        if not self._is_blocked(caller):
             self.silent_callers.add(caller)
+
+    def _is_blocked(self, caller: SilentPort) -> bool:
+        return self.blocklist.blocks(caller.address, GUEST, None)
+
+    def announce_silent(self, caller: SilentPort, *, new: bool) -> None:
+        """Tells that `caller` is calling. new: nobody knows of it yet."""
+        calling = _calling_silently(caller)
+        if self.operator is not None:
+            self.operator.notify(calling)
+        if new:
+            note(Event.CALLING, caller.address, "is connected, and has said nothing yet")
+            self._tell_watchers(calling)
+        self._changed()
+
+    def miss_silent(self, caller: SilentPort) -> None:
+        """`caller` was calling, and has gone. Its connection has told the log."""
+        self._miss(GUEST, caller.address)
 
     def greet(self) -> None:
         """The operator speaks first with a caller that waits for that. Raises UsageError."""
@@ -539,6 +571,9 @@ class Switchboard:
     def put_out_blocked(self) -> bool:
         """Ends what callers do who are on the list now. Returns whether that was the conversation. Raises
         JournalError."""
+        for silent in self.silent_callers.waiting:
+            if self._is_blocked(silent):
+                self.silent_callers.leave(silent)
         caller = self.caller
         if caller is not None:
             opening = caller.opening
@@ -668,13 +703,6 @@ class Switchboard:
 
     # -------------------------------------------------------------- inside
 
-    def _tell_of_caller(self, notice: wire.Notice) -> bool:
-        """Tells the operator of somebody who could be spoken to now; returns whether."""
-        if self.operator is None or not self.seat_is_free():
-            return False
-        self.operator.notify(notice)
-        return True
-
     def broadcast(self, notice: wire.Notice) -> None:
         """Shows a sentence at both ends."""
         for end in self._both_ends():
@@ -712,7 +740,11 @@ class Switchboard:
         self._changed()
 
     def _keep_seat(self) -> None:
-        self._seat_kept_until = asyncio.get_running_loop().time() + self.settings.grace
+        loop = asyncio.get_running_loop()
+        self._seat_kept_until = loop.time() + self.settings.grace
+        if self._seat_timer is not None:
+            self._seat_timer.cancel()
+        self._seat_timer = loop.call_later(self.settings.grace, self.silent_callers.announce)
 
     def _save_shown(self, conversation: Conversation) -> None:
         try:
@@ -723,3 +755,7 @@ class Switchboard:
 
 def _calling(caller: PeerPort) -> wire.Calling:
     return wire.Calling(caller.opening.handle, caller.address, plain=not caller.secure, name=caller.name)
+
+
+def _calling_silently(caller: SilentPort) -> wire.Calling:
+    return wire.Calling(GUEST, caller.address, plain=not caller.secure, silent=True)

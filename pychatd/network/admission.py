@@ -199,7 +199,7 @@ class Admission:
             )
             self._switchboard.silent_callers.replace(caller, pending.session)
         finally:
-            self._switchboard.silent_callers.remove(caller)
+            self._switchboard.silent_callers.leave(caller)
         await self._serve_session(sock, pending.session, greeted=caller.greeted)
 
     async def _serve_session(self, sock: socket.socket, session: PeerSession, *, greeted: bool) -> None:

@@ -9,6 +9,8 @@ import socket
 class SilentCaller:
     """Waits for its first byte, or until the operator speaks first."""
 
+    secure = False
+
     def __init__(self, sock: socket.socket, address: str) -> None:
         self.address = address
         self.greeted = False

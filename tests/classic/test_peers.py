@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -57,7 +58,7 @@ def open_and_talk(case: Client, ann: BlockingEnd, console: Piped) -> None:
     if case.waits:
         console.notes(SILENT)
         console.enter("\\greet")
-        console.notes("guest calls from 127.0.0.1")
+        console.says("guest>  \n")
         console.enter("hi there")
         ann.gets(octets(case.gets))
     ann.raw(octets(case.says))
@@ -192,6 +193,31 @@ def test_a_console_that_attaches_later_learns_who_waits(service: Service, ann: B
     service.ready_plain("pychatd-console", "--handle", "Bob").notes(SILENT)
 
 
+@pytest.mark.parametrize("send", [at_once])
+def test_a_client_that_waits_is_told_of_wherever_one_looks(service: Service, ann: BlockingEnd) -> None:
+    silent = f"A caller at {ann.socket.getsockname()[0]}:{ann.socket.getsockname()[1]} {SILENT}."
+    wait_for(lambda: silent in service.pychatd("status").stdout, "the status")
+    assert json.loads(service.pychatd("status", "--json").stdout)["calling"]["silent"]
+    console = service.ready_plain("pychatd-console", "--handle", "Bob")
+    console.enter("\\status")
+    wait_for(lambda: console.notices().count(silent) == 2, "the console's status")
+    ann.close()
+    console.notes("Missed call: guest from")
+    console.enter("\\status")
+    console.notes("There is no caller yet.")
+    assert "No conversation." in service.pychatd("status").stdout
+
+
+def test_a_program_that_looks_for_open_ports_is_not_told_of(service: Service, console: Piped) -> None:
+    for _ in range(3):
+        socket.create_connection(("127.0.0.1", service.port), PATIENCE).close()
+    service.logs("without a word")
+    console.enter("\\status")
+    console.notes("There is no caller yet.")
+    assert SILENT not in console.notices()
+    assert "Missed call" not in console.notices()
+
+
 def test_nobody_waits_to_be_spoken_to(console: Piped) -> None:
     console.enter("\\greet")
     console.notes("Nobody is connected who waits to be spoken to.")
@@ -202,6 +228,7 @@ def test_a_client_does_not_get_the_operators_name_by_waiting(ann: BlockingEnd, c
     console.notes(SILENT)
     console.enter("\\greet")
     console.notes("guest calls from")
+    console.says("guest>  \n")
     console.enter("hi there")
     ann.gets(b"Bob> hi there\0")
     ann.raw(b"B0b> hello\n")

@@ -62,6 +62,7 @@ def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
             rest[1:1] = [] if peer.classic else [frame(wire.Read(1))]
             yield OPERATOR, False, peer, [*greeted, says("Hello", "and", "so on"), *rest, frame(wire.Quit())]
             yield OPERATOR, False, peer, [*greeted, lambda endpoint: endpoint.quit()]
+    yield OPERATOR, False, None, [frame(wire.Calling("guest", "192.0.2.7:40000", plain=True, silent=True))]
 
 
 def situations() -> list[Status]:
@@ -120,6 +121,7 @@ TOOLBAR_WORDS = {
     "watched",
     "waiting for Bob's first message",
     "waiting for the next caller",
+    "a caller says nothing: \\greet",
     "you send first",
     "your turn",
 }

@@ -8,7 +8,7 @@ import pytest
 
 from pychat_client.transport import connection
 from pychatd.conversation import peer_session
-from tests.support.in_process import InProcessService, with_service
+from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
 
 SHORT = 0.3
@@ -164,9 +164,14 @@ async def test_a_person_who_stays_after_the_quit_is_let_go(service: InProcessSer
     await service.closed(person)
 
 
-@pytest.fixture
-def seen_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_session, "SEEN_SECONDS", 0.05)
+SILENT = f"\\calling guest address={ADDRESS} silent=1"
+MISSED = f"\\missed guest address={ADDRESS}"
+
+
+async def _calls_silently(service: InProcessService) -> None:
+    """Waits until the daemon knows of one caller that says nothing."""
+    while len(service.switchboard.silent_callers.waiting) != 1:
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.usefixtures("seen_soon")
@@ -176,7 +181,7 @@ async def test_a_caller_that_has_only_said_a_port_is_seen_and_greeted(service: I
     await console.news()
     caller = await service.call()
     await caller.raw(b"27101")
-    assert "has said nothing yet" in (await console.hear())
+    assert await console.hear() == SILENT
     await console.say("\\order greet")
     assert (await console.hear()).startswith("\\peer guest ")
     assert await console.hear() == "guest>  "
@@ -191,7 +196,7 @@ async def test_a_caller_that_waits_has_not_the_seat(service: InProcessService) -
     console = await service.console()
     await console.news()
     await (await service.call()).raw(b"27101")
-    assert "has said nothing yet" in (await console.hear())
+    assert await console.hear() == SILENT
     await service.classic("Bob> Hi!")
     await console.news()
     await console.say("\\order greet")
@@ -204,11 +209,80 @@ async def test_the_next_caller_that_waits_is_told_of_when_the_first_has_gone(ser
     console = await service.console()
     await console.news()
     first, second = await service.call(), await service.call()
-    for caller in (first, second):
-        await caller.raw(b"27101")
-    assert "has said nothing yet" in (await console.hear())
+    assert await console.hear() == SILENT
+    await second.raw(b"27101")
     first.sock.close()
-    assert "has said nothing yet" in (await console.hear())
+    assert await console.hear() == MISSED
+    assert await console.hear() == SILENT
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_a_caller_that_waits_is_missed_if_nobody_has_talked_to_it(service: InProcessService) -> None:
+    caller = await service.call()
+    await _calls_silently(service)
+    await service.lose(caller)
+    assert service.switchboard.calling is None
+    assert MISSED in await (await service.console()).news()
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_who_takes_long_to_say_hello_is_not_missed(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    first, second = await service.call(), await service.call()
+    assert await console.hear() == SILENT
+    await first.say("\\hello 1 Ann", "Ann> Hi!")
+    assert (await console.hear()).startswith("\\peer Ann ")
+    await _calls_silently(service)
+    assert (await console.news())[-1] == "Ann> Hi!"
+    await first.say("\\quit")
+    while await console.hear() != SILENT:
+        pass
+    await second.say("\\hello 1 Eve", "\\quit")
+    assert MISSED not in await console.news()
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_a_slow_hello_that_is_refused_leaves_nobody_at_the_console(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    caller = await service.call()
+    assert await console.hear() == SILENT
+    await caller.say("\\hello 1 alice")
+    assert await console.hear() == MISSED
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_a_blocked_caller_is_not_told_of_any_more(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    await (await service.call()).raw(b"27101")
+    assert await console.hear() == SILENT
+    await console.say(f"\\order block {ADDRESS.partition(':')[0]}", "\\order greet")
+    assert MISSED in (lines := await console.news())
+    assert "\\notice Nobody is connected who waits to be spoken to." in lines
+    await (await service.call()).raw(b"27101")
+    await asyncio.sleep(0.1)  # what is tested is that nothing happens then
+    assert SILENT not in await console.news()
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service(grace=0.2)
+async def test_a_caller_that_waits_is_told_of_when_the_lost_peer_has_no_seat_any_more(
+    service: InProcessService,
+) -> None:
+    peer, _ = await service.peer("Hi!")
+    console = await service.console()
+    await console.news()
+    await (await service.call()).raw(b"27101")
+    await _calls_silently(service)
+    await service.lose(peer)
+    assert SILENT not in await console.news()
+    assert await console.hear() == SILENT
 
 
 @pytest.mark.usefixtures("seen_soon")
@@ -219,4 +293,4 @@ async def test_who_says_hello_at_once_is_not_told_of(service: InProcessService) 
     caller = await service.call("\\hello 1 Bob")
     await caller.hear()
     await asyncio.sleep(0.1)  # what is tested is that nothing happens then
-    assert "has said nothing yet" not in "".join(await console.news())
+    assert SILENT not in await console.news()

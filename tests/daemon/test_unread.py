@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
+
+import pytest
 
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Turns
 from pychatd.conversation.service_status import idle_sentence, state_sentence, status_json
 from pychatd.conversation.unread import HANDLES_MAX
-from pychatd.report import Report, UnreadReport
+from pychatd.report import CallingReport, Report, UnreadReport
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 
 
@@ -87,6 +90,21 @@ async def test_the_report_tells_who_is_calling_and_who_was_missed(service: InPro
     assert "1 missed call." in _report(service).in_words()
     await service.console()
     assert "missed" not in _report(service).in_words()
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_the_report_tells_of_a_caller_that_says_nothing(service: InProcessService) -> None:
+    caller = await service.call()
+    while not service.switchboard.silent_callers:
+        await asyncio.sleep(0.01)
+    report, words = _report(service), f"A caller at {ADDRESS} is connected, and has said nothing yet."
+    assert report.calling == CallingReport("guest", ADDRESS, encrypted=True, certificate=None, silent=True)
+    assert words in report.in_words()
+    assert state_sentence(service.switchboard) == words
+    await caller.say("\\hello 1 Bob")
+    await caller.news()
+    assert state_sentence(service.switchboard) == f"Bob from {ADDRESS} is calling."
 
 
 @with_service()

@@ -181,6 +181,23 @@ async def test_a_watcher_begins_anew_with_another_journal(service: InProcessServ
     assert not await (await _watch(service, " session=2 got=0")).news()
 
 
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_a_watcher_hears_once_of_a_caller_that_says_nothing(service: InProcessService) -> None:
+    silent = f"\\calling guest address={ADDRESS} silent=1"
+    first = await _watch(service)
+    await first.news()
+    caller = await service.call()
+    assert await first.hear() == silent
+    assert await (await _watch(service)).hear() == silent
+    other, _ = await service.greeted("Ann")
+    await other.say("\\quit")
+    await other.rest()
+    assert await first.news() == [f"\\calling Ann address={ADDRESS}", f"\\missed Ann address={ADDRESS}"]
+    await service.lose(caller)
+    assert await first.hear() == f"\\missed guest address={ADDRESS}"
+
+
 @with_service(turns=Turns.FREE, rate=0)
 async def test_what_is_unread_goes_out_in_pieces_and_all_of_it(service: InProcessService) -> None:
     texts = [str(number) for number in range(3 * watcher.PIECE + 1)]
