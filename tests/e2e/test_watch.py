@@ -6,7 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -89,6 +89,7 @@ def test_the_hook_starts_again_while_it_stays_unread(calls: Path, service: Servi
 
 
 def test_a_watcher_survives_a_killed_daemon(calls: Path, service: Service) -> None:
+    begin = datetime.now(UTC).replace(microsecond=0)
     watching = _watch(service, "--json")
     watching.says('"watching"')
     service.kill()
@@ -101,8 +102,7 @@ def test_a_watcher_survives_a_killed_daemon(calls: Path, service: Service) -> No
     watching.says('"text": "Hi!"')
     objects = [json.loads(line) for line in watching.out().splitlines()]
     assert all(one["v"] == 1 and one["port"] == service.port for one in objects)
-    times = [datetime.fromisoformat(one["time"]) for one in objects]
-    assert times == sorted(times)
+    assert all(datetime.fromisoformat(one["time"]) >= begin for one in objects)
 
 
 def test_a_watcher_that_comes_back_tells_nothing_twice(service: Service) -> None:
