@@ -185,8 +185,10 @@ def test_a_long_word_stays_whole_and_has_rows_of_its_own(word: str, left: int | 
     assert rows(word, 72, left) == [*([] if left is None else [Row("")]), Row(word, whole=True)]
 
 
-def test_a_link_in_angle_brackets_stays_whole() -> None:
-    assert rows(f"see <{LINK}>, and", 72, 65) == [Row("see <"), Row(LINK, whole=True), Row(">, and")]
+@pytest.mark.parametrize("marks", ["<>", '""', "``", "“”", "„“", "«»", "»«"])
+def test_a_link_in_brackets_or_quotation_marks_stays_whole(marks: str) -> None:
+    found = rows(f"see {marks[0]}{LINK}{marks[1]}, and", 72, 65)
+    assert found == [Row(f"see {marks[0]}"), Row(LINK, whole=True), Row(f"{marks[1]}, and")]
 
 
 def test_two_long_words_have_a_row_each() -> None:
