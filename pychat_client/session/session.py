@@ -311,8 +311,17 @@ class Session:
     def _toggle_live(self) -> None:
         """Raises NotAllowedError where the view shows no line that is being typed."""
         if not self._view.shows_drafts:
-            raise NotAllowedError("Live typing needs the screen or --json. This view adds only whole lines.")
-        self.endpoint.set_live(not self.endpoint.live)
+            raise NotAllowedError("Live typing needs --json, or the screen with its toolbar.")
+        self._set_live(not self.endpoint.live)
+
+    def stop_live(self) -> None:
+        """Turns live typing off, because the view cannot show any more whether the other user sees the line."""
+        if self.endpoint.live:
+            self._set_live(False)
+            self._flush()
+
+    def _set_live(self, wanted: bool) -> None:
+        self.endpoint.set_live(wanted)
         self._stop_drafts()
         self._narrator.live_typing(self.status.live_typing)
 

@@ -23,6 +23,7 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindingsBase
 from prompt_toolkit.layout import Dimension, SearchBufferControl
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
+from prompt_toolkit.renderer import CPR_Support
 from prompt_toolkit.validation import ValidationError, Validator
 
 from pychat_client.errors import HandleError, PychatError
@@ -100,7 +101,7 @@ class Prompt:
     def _adapt_toolkit(self, editing: EditingMode) -> None:
         """Sets what the toolkit has no parameters for."""
         self._app.renderer = self._renderer
-        self._renderer.cpr_not_supported_callback = lambda: self._notice(_NO_TOOLBAR)
+        self._renderer.cpr_not_supported_callback = self._do_without_toolbar
         # The toolkit would ask for the size twice a second, and keep an idle machine awake. SIGWINCH is enough.
         self._app.terminal_size_polling_interval = None
         if editing is EditingMode.VI:
@@ -115,6 +116,12 @@ class Prompt:
     @property
     def line(self) -> Buffer:
         return self._prompt_session.default_buffer
+
+    @property
+    def has_toolbar(self) -> bool:
+        """False where the terminal was asked for the position of its cursor, and has not answered."""
+        asked = self._terminal.responds_to_cpr
+        return not asked or self._renderer.cpr_support is not CPR_Support.NOT_SUPPORTED
 
     @property
     def is_running(self) -> bool:
@@ -163,6 +170,11 @@ class Prompt:
         """
         loop = asyncio.get_running_loop()
         loop.call_soon(loop.add_signal_handler, signal.SIGWINCH, lambda: self._renderer.resized(self._app))
+
+    def _do_without_toolbar(self) -> None:
+        """Nothing would tell this user that the other one sees the line."""
+        self._notice(_NO_TOOLBAR)
+        self._session.stop_live()
 
     def _accept(self, line: Buffer) -> bool:
         """Submits a line that LineValidator has let pass. Tells the toolkit to keep what is in the line then."""

@@ -101,7 +101,7 @@ class Screen(FrontEnd):
 
     @property
     def shows_drafts(self) -> bool:
-        return True
+        return self._prompt is None or self._prompt.has_toolbar
 
     def refresh(self) -> None:
         if self._prompt is not None:

@@ -94,10 +94,27 @@ def test_plain_lines_never_have_it(service: Service) -> None:
     console.sees("Client1> Hi!")
     client.type(SECRET)
     console.enter("\\live")
-    console.tells("Live typing needs the screen or --json.")
+    console.tells("Live typing needs --json, or the screen with its toolbar.")
     client.type("\x15")
     client.enter("\\status")
     client.tells("Live typing is on at your side only.")
+    assert SECRET not in console.text()
+
+
+def test_a_screen_that_cannot_say_who_watches_never_has_it(service: Service) -> None:
+    """Without an answer to where the cursor is, there is no toolbar."""
+    console = service.ready_console("--live")
+    client = service.ready_client("Client1", "--live", answers=False)
+    client.sees("there is no toolbar")
+    client.sees("Live typing is off")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    console.enter("\\status")
+    console.tells("Live typing is on at your side only.")
+    client.enter("\\live")
+    client.tells("Live typing needs --json, or the screen with its toolbar.")
+    client.type(SECRET)
+    console.sees("typing")
     assert SECRET not in console.text()
 
 
