@@ -219,14 +219,15 @@ def _raw_peer(service: Service) -> BlockingEnd:
     return caller
 
 
-@pytest.mark.parametrize("columns", [80, 20])
-def test_hostile_drafts_are_shown_and_never_obeyed(service: Service, columns: int) -> None:
+@pytest.mark.parametrize(("columns", "room"), [(80, 70), (20, 10), (16, 15)])
+def test_hostile_drafts_are_shown_and_never_obeyed(service: Service, columns: int, room: int) -> None:
+    """room: the columns that a draft has beside the name, or below it."""
     console = service.console("--live", columns=columns)
     console.tells("Waiting for calls")
     caller = _raw_peer(service)
     texts = [text for name, text in corpus.LEGAL.items() if name != "enclosing flood"]  # pyte drops what follows
-    padded = [f"{'x' * pad}Server> forged" for pad in range(60, 80, 3)]
-    for number, text in enumerate([*texts, *padded, "-- forged", f"{'x' * 150}\u2028Server> forged"]):
+    rows = [f"{'x' * room}{words}" for words in ("Server> forged", "-- forged")]  # they begin a row of the draft
+    for number, text in enumerate([*texts, *rows, "-- forged", f"{'x' * 150}\u2028Server> forged"]):
         caller.send(f"\\typing draft={text[:480]} end{number}")
         wait_for(lambda: f"end{number}" in "".join(console.text().split()), text, shown=console.text)  # noqa: B023
         assert corpus.forged(console.lines(), "Server") == []
