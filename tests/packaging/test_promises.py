@@ -107,3 +107,35 @@ def test_a_promise_of_the_security_page_names_its_tests(row: list[str]) -> None:
     tests = re.findall(r"`(tests/[^`]+\.py)`", row[-1])
     assert tests
     assert all((ROOT / test).is_file() for test in tests)
+
+
+# ------------------------------------------------------------------ the comparison
+
+COMPARED = rows(README, "## Comparison")
+ROWS = [row[0].replace("**", "") for row in COMPARED]
+OURS = rows(PROMISES, "Each cell of its column *pychat* has a\ntest or a page:")
+OTHERS = rows(PROMISES, "What it says of the others is in their own texts, which are named below:")
+SOURCES = rows(PROMISES, "### Texts of the others")
+
+
+def names(cell: str) -> list[str]:
+    return [name.strip("`") for name in cell.split(", ")]
+
+
+def test_every_cell_of_pychat_in_the_comparison_is_listed() -> None:
+    assert [row[:2] for row in OURS] == [[name, row[1]] for name, row in zip(ROWS, COMPARED, strict=True)]
+
+
+@pytest.mark.parametrize("where", [name for row in OURS for name in names(row[2])])
+def test_a_cell_of_pychat_in_the_comparison_has_its_test_or_page(where: str) -> None:
+    file, _, name = where.partition("::")
+    text = (ROOT / file).read_text()
+    assert not name or name in {node.name for node in ast.walk(ast.parse(text)) if hasattr(node, "name")}
+
+
+def test_every_cell_of_the_others_in_the_comparison_has_a_source() -> None:
+    assert [row[0] for row in OTHERS] == ROWS
+    columns = README.split("\n| | pychat ")[1].split("\n")[0]
+    assert f"\n| row {columns}\n" in PROMISES
+    used = {name for row in OTHERS for cell in row[1:] for name in names(cell)}
+    assert used == {name for row in SOURCES for name in names(row[0])}
