@@ -1,4 +1,4 @@
-"""Live typing on the screen: the other user's draft in a few rows above the line, never in the scrollback."""
+"""Live typing on the screen: the other user's draft in a few rows above the line, and erased again."""
 
 from __future__ import annotations
 
