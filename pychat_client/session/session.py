@@ -648,8 +648,9 @@ class Session:
 
     def _send_sign(self, sign: Sign) -> bool:
         """Sends a sign if somebody can notice it, and this user lets others see it. A caller's ring reaches also
-        an operator who is away, by a program that watches the service."""
-        if self.endpoint.quiet and isinstance(sign, wire.Typing):
+        an operator who is away, by a program that watches the service. A draft only goes to somebody whose own
+        drafts this user sees."""
+        if self.endpoint.quiet and sign == wire.Typing():
             return False
         noticed = self.endpoint.other_present or (self._is_caller and isinstance(sign, wire.Ring))
         return self._supervisor.is_live and self.endpoint.is_open and noticed and self._supervisor.send([sign])

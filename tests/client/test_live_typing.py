@@ -31,9 +31,11 @@ from tests.support.raw_ends import AsyncEnd, attach
 
 
 @asynccontextmanager
-async def talking(*, live: bool = True, watched: bool = True) -> AsyncIterator[tuple[Session, AsyncEnd]]:
+async def talking(
+    *, live: bool = True, watched: bool = True, quiet: bool = False
+) -> AsyncIterator[tuple[Session, AsyncEnd]]:
     """A caller's session after the first message, and the daemon's end of the connection."""
-    one = Session(Endpoint("Bob", live=live), Notes(), "the test")
+    one = Session(Endpoint("Bob", live=live, quiet=quiet), Notes(), "the test")
     connection = Connection(one)
     raw = await attach(connection)
     one.connection_made(connection)
@@ -157,6 +159,17 @@ def test_nothing_is_sent_unless_both_want_it(live: bool, watched: bool) -> None:
             assert not one.status.watched
 
     check()
+
+
+@in_loop
+async def test_who_sees_the_drafts_of_others_shows_the_own_ones_also_without_signs() -> None:
+    async with talking(quiet=True) as (one, raw):
+        one.line_changed("thought")
+        assert await raw.news() == ["\\typing draft=thought"]
+        await raw.say("\\live off")
+        await raw.news()
+        one.line_changed("more")
+        assert await raw.news() == []
 
 
 @pytest.mark.parametrize("line", ["\\away", "\\live off", "\\quit"])
