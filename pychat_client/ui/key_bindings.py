@@ -193,6 +193,7 @@ def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.reset()
+            event.current_buffer.on_text_changed.fire()  # the toolkit does not tell of a reset
             event.app.vi_state.reset()
         else:
             session.interrupt_at_second_try()

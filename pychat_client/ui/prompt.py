@@ -181,6 +181,7 @@ class Prompt:
         typed = line.document
         line.append_to_history()
         line.reset()  # \recall puts a message into an empty line
+        line.on_text_changed.fire()  # the toolkit does not tell of a reset
         try:
             if typed.text.strip():
                 self._session.submit(self._validator.parsed)

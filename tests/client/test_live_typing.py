@@ -24,7 +24,7 @@ from pychat_client.ui.json_lines import JsonLines
 from pychat_client.width import columns, most_columns
 from tests.client.test_text import hostile
 from tests.support.aio import in_loop
-from tests.support.desk import CTRL_U, RIGHT, UP, desk
+from tests.support.desk import CTRL_C, CTRL_U, RIGHT, UP, desk
 from tests.support.endpoints import HELLO
 from tests.support.notes import Notes
 from tests.support.raw_ends import AsyncEnd, attach
@@ -237,6 +237,33 @@ async def test_on_a_new_connection_the_daemon_has_to_tell_it_again() -> None:
     endpoint.greet()
     endpoint.receive(hello)
     assert not endpoint.is_watched
+
+
+@pytest.mark.parametrize(
+    ("turns", "key", "last"),
+    [
+        ("free", "\r", "Bob> thought"),
+        ("alternate", "\r", "\\typing draft="),
+        ("free", CTRL_C, "\\typing draft="),
+    ],
+    ids=["message", "held message", "Ctrl-C"],
+)
+def test_a_line_that_has_left_the_screen_is_no_draft(turns: str, key: str, last: str) -> None:
+    """Also when its last letters were typed too soon to be sent as a draft."""
+
+    @in_loop
+    async def check() -> None:
+        async with desk(turns=turns) as one:
+            one.session.endpoint.set_live(True)
+            one.press("Hi!\r")
+            await one.says("\\ack 1", "\\live on")
+            one.press(f"thought{key}")
+            await asyncio.sleep(DRAFT_EVERY * 2)
+            news = await one.raw.news()
+            assert news[-1] == last
+            assert "\\typing draft=thought" not in news
+
+    check()
 
 
 # ------------------------------------------------------------------ what is shown
