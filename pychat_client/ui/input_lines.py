@@ -17,7 +17,7 @@ from contextlib import suppress
 LINE_MAX = 1 << 16
 """Bytes that are read at once, and kept of one line: much more than a message has."""
 
-READ_SECONDS = 0.5
+READ_SECONDS = 2.0
 """How long the end waits for a read that has begun; only where another program reads too can that be longer."""
 
 

@@ -194,7 +194,7 @@ FAULTS = [
         JOURNAL + "_old",
         'INDEXED BY conversation_shown WHERE ended < ? AND {_SHOWN} LIMIT 1"',
         'WHERE ended < ? LIMIT 1"',
-        seed=1408,
+        seed=796,
     ),
     Fault(
         "with keep = none a text stays until it was read",
