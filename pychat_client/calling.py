@@ -34,7 +34,7 @@ from pychat_client.transport.connection import Connection
 from pychat_client.transport.verify_host import Trust, look_again, trusted_host
 from pychat_client.trust.aliases import canonical
 from pychat_client.ui.alerts import Alerts
-from pychat_client.ui.choose_view import ViewOptions, ask_handle, make_front_end, wants_plain
+from pychat_client.ui.choose_view import ViewOptions, ask_about_host, ask_handle, make_front_end, wants_plain
 from pychat_client.ui.front_end import FrontEnd
 from pychat_client.ui.one_shot import OneShot, Replies, text_of
 
@@ -50,7 +50,7 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
     trust = None
     if options.classic is None:
         seconds = options.retry_for if options.wait else None
-        trust = _verify_host(options, preferences, seconds, plain=view_options.plain)
+        trust = _verify_host(options, preferences, seconds, plain=view_options.without_screen)
     handle = own or (kept.handle if kept is not None else ask_handle(view_options))
     front_end = make_front_end("pychat", view_options, preferences)
     live = view_options.wants_live(preferences)
@@ -124,7 +124,8 @@ def _verify_host(options: CallOptions, preferences: Preferences, seconds: float 
     pause, alert = PAUSE_FIRST, None
     while True:
         try:
-            return trusted_host(options, min(DIAL_SECONDS, max(deadline - time.monotonic(), 0.1)), alert)
+            left = max(deadline - time.monotonic(), 0.1)
+            return trusted_host(options, ask_about_host(plain=plain), min(DIAL_SECONDS, left), alert)
         except UnreachableError as error:
             if not options.wait or time.monotonic() + pause > deadline:
                 raise

@@ -18,7 +18,7 @@ from pychat_client.errors import PychatError, UntrustedHostError, UsageError
 from pychat_client.layout import fit_page
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, fetch_certificate
-from pychat_client.transport.question import ask
+from pychat_client.transport.question import Ask
 from pychat_client.trust import fingerprint, known_hosts, tls
 from pychat_client.trust.invitation import Invitation
 from pychat_client.trust.public_key import key_id, public_key_of
@@ -39,13 +39,14 @@ class Trust:
 
 def trusted_host(
     options: CallOptions,
+    ask: Ask,
     seconds: float = DIAL_SECONDS,
     call: Callable[[str], None] | None = None,
 ) -> Trust:
     """TLS settings that accept only the right host.
 
-    seconds: how long an unknown host may take to show its key. call: alerts the user, who may be in another
-    window, before a question.
+    ask: asks the user. seconds: how long an unknown host may take to show its key. call: alerts the user, who may
+    be in another window, before a question.
     Raises UntrustedHostError when the key is not trusted, and what connect.fetch_certificate raises.
     """
     host, port = options.host, options.port
@@ -60,7 +61,7 @@ def trusted_host(
         if not _fits(options.invitation, shown):
             raise _not_inviting(options, fingerprint.fingerprint(shown))
         if options.invitation is None:
-            _decide(options, fingerprint.fingerprint(shown), call)
+            _decide(options, fingerprint.fingerprint(shown), ask, call)
         try:
             known.accept(host, port, shown)
         except PychatError as error:
@@ -117,7 +118,7 @@ def _have_one_key(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _decide(options: CallOptions, shown: str, call: Callable[[str], None] | None) -> None:
+def _decide(options: CallOptions, shown: str, ask: Ask, call: Callable[[str], None] | None) -> None:
     """Raises UntrustedHostError unless the user accepts the key that the host shows."""
     port = options.port
     name = f"{printable(options.host)} port {port}"
@@ -137,17 +138,16 @@ def _decide(options: CallOptions, shown: str, call: Callable[[str], None] | None
             f"{page}pychat cannot ask you without a terminal. To accept this key, use --fingerprint {shown}; "
             "to accept any new key, use --accept-new."
         )
-    _print(page)
     if call is not None:
         call(f"{name} answers with a key that is not known yet.")
-    _ask(name, shown)
+    _ask(name, shown, page, ask)
 
 
-def _ask(name: str, shown: str) -> None:
+def _ask(name: str, shown: str, page: str, ask: Ask) -> None:
     """Raises UntrustedHostError unless the user answers yes, or with this key."""
     question = "Trust this host from now on? (yes/no, or paste the fingerprint)"
     while True:
-        answer = ask(question)
+        answer = ask(f"{page}\n{question}")
         question = "Please type yes, no, or the full fingerprint:"
         if answer is None:
             continue

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pychat_client.config.paths import history_file
 from pychat_client.config.preferences import Preferences
+from pychat_client.transport import question
+from pychat_client.transport.question import Ask
 from pychat_client.ui.front_end import FrontEnd
 
 
@@ -60,5 +62,14 @@ def ask_handle(options: ViewOptions) -> str:
     if options.without_screen:
         from pychat_client.ui.plain import ask_handle as ask
     else:
-        from pychat_client.ui.prompt import ask_handle as ask
+        from pychat_client.ui.question import ask_handle as ask
     return ask()
+
+
+def ask_about_host(*, plain: bool) -> Ask:
+    """How to ask the user about a host's key. plain: no screen follows."""
+    if wants_plain(plain):
+        return question.ask
+    from pychat_client.ui.question import ask_about_host as ask
+
+    return ask

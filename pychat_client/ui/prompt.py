@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 
 from prompt_toolkit import PromptSession
@@ -26,14 +25,13 @@ from prompt_toolkit.layout.processors import Processor, Transformation, Transfor
 from prompt_toolkit.renderer import CPR_Support
 from prompt_toolkit.validation import ValidationError, Validator
 
-from pychat_client.errors import HandleError, PychatError
+from pychat_client.errors import PychatError
 from pychat_client.session.commands import ParsedLine, is_command
 from pychat_client.session.session import Session
-from pychat_client.text import check_handle, printable
+from pychat_client.text import printable
 from pychat_client.ui.draft import draft_rows
-from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.resize import ResizableRenderer
-from pychat_client.ui.terminal import Output, Terminal
+from pychat_client.ui.terminal import Terminal
 from pychat_client.ui.theme import Theme
 from pychat_client.ui.toolbar import fit, toolbar_items
 from pychat_client.width import fixed_width
@@ -109,7 +107,7 @@ class Prompt:
         self._window.height = self._height
         self.line.accept_handler = self._accept
         self.line.on_text_changed += self._line_changed
-        _mend_search(self._prompt_session)
+        mend_search(self._prompt_session)
 
     # -------------------------------------------------------------- the screen's side
 
@@ -130,7 +128,8 @@ class Prompt:
     async def run(self, touched: Callable[[], None], draft: str = "") -> None:
         """Reads what the user types until `exit`. touched: is called for each key; draft: is in the line."""
         self._app.key_processor.before_key_press += lambda _: touched()
-        await self._prompt_session.prompt_async(default=draft, pre_run=self._watch_size)
+        watch = partial(self._renderer.watch_size, self._app)
+        await self._prompt_session.prompt_async(default=draft, pre_run=watch)
 
     def exit(self) -> None:
         if self._app.is_running and not self._app.is_done:
@@ -162,14 +161,6 @@ class Prompt:
             self._app.invalidate()
 
     # -------------------------------------------------------------- the toolkit's side
-
-    def _watch_size(self) -> None:
-        """Replaces the toolkit's own reaction to a new size, which would erase rows of messages.
-
-        The toolkit calls this shortly before it sets its own handler.
-        """
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.add_signal_handler, signal.SIGWINCH, lambda: self._renderer.resized(self._app))
 
     def _do_without_toolbar(self) -> None:
         """Nothing would tell this user that the other one sees the line."""
@@ -275,26 +266,9 @@ class FixedWidthProcessor(Processor):
         return Transformation([(style, "".join(islice(drawn, len(text)))) for style, text, *_ in parts])
 
 
-def _mend_search(session: PromptSession[str]) -> None:
+def mend_search(session: PromptSession[str]) -> None:
     """Draws what is pasted into a search (Ctrl-R) as safely as the line, in as many rows as it needs."""
     for window in session.layout.find_all_windows():
         if isinstance(window.content, SearchBufferControl):
             window.content.input_processors = [FixedWidthProcessor(), *(window.content.input_processors or [])]
             window.wrap_lines = to_filter(True)
-
-
-def ask_handle() -> str:
-    """Asks for a handle until it is valid. Raises EOFError or KeyboardInterrupt."""
-    question: PromptSession[str] = PromptSession(
-        "Your handle: ",
-        enable_suspend=True,
-        input_processors=[FixedWidthProcessor()],
-        input=open_keyboard(),
-        output=Output.on_stdout(),
-    )
-    _mend_search(question)
-    while True:
-        try:
-            return check_handle(question.prompt().strip())
-        except HandleError as error:
-            print(error)

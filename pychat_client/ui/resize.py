@@ -13,6 +13,7 @@ break each of them in two when the window loses a column, and move as many rows 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -176,6 +177,14 @@ class ResizableRenderer(Renderer):
             joined: frozenset[int] = _joined_rows(layout) if self._joins else frozenset()
             self._drawn = Drawing(screen, cursor, size, joined, edge)
             self._finish(self._drawn, app)
+
+    def watch_size(self, app: Application[Any]) -> None:
+        """Replaces the toolkit's own reaction to a new size, which would erase rows above the drawing.
+
+        To be called when `app` starts, shortly before the toolkit sets its own handler.
+        """
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.add_signal_handler, signal.SIGWINCH, lambda: self.resized(app))
 
     def resized(self, app: Application[Any]) -> None:
         """The window has changed. As soon as it keeps its size, everything is drawn again."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import ssl
 import stat
+import subprocess
+import termios
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from tests.support.fake_hosts import Hosts, server_context
 from tests.support.programs import Terminal
 from tests.support.service import Service
 from tests.support.user import fingerprint, is_readable, known_hosts, on_pipes, on_terminal, own_key, run, words
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 WORDS = "the hare is on the roof"
 
@@ -98,6 +101,60 @@ def test_the_question_is_laid_out_in_a_narrow_window(service: Service, columns: 
         assert f"    {number}" in rows
     key, _ = fingerprint(service)
     assert key in "".join(row.strip() for row in rows)
+
+
+@pytest.mark.parametrize("first", ["", "maybe\r"])
+def test_the_question_is_laid_out_anew_when_the_window_changes(service: Service, first: str) -> None:
+    """What was typed stays; so it does below the next question, when the first answer was none."""
+    key, number = fingerprint(service)
+    terminal = service.terminal(words(service), columns=100)
+    terminal.sees("paste the fingerprint)")
+    terminal.type(first)
+    question = "Please type yes, no, or the full fingerprint:" if first else "or paste the fingerprint)"
+    terminal.sees(question)
+    terminal.type("ye")
+    for columns in (50, 30, 41, 120):
+        terminal.resize(columns, 40)
+        room = columns - 4
+        laid_out = [key[:room], *filter(None, [key[room:]]), "Its safety number:"]
+        laid_out += [number] if room >= len(number) else [number[:23], number[24:]]
+        wait_for(partial(_stands, terminal, laid_out, f"{question} ye"), f"{laid_out}", shown=terminal.text)
+    terminal.enter("s")
+    terminal.sees("Connected to operator.")
+    assert known_hosts(service).certificate_of("localhost", service.port)
+
+
+def _stands(terminal: Terminal, rows: list[str], end: str) -> bool:
+    """Whether the last rows have this key and number, end with this, and have each of their sentences once."""
+    text = terminal.text()
+    page = [row.strip() for row in text[text.rfind("The key of") :].split("\n") if row.strip()]
+    whole = " ".join(page)
+    begin = page.index(rows[0]) if rows[0] in page else 0
+    return page[begin : begin + len(rows)] == rows and whole.endswith(end) and whole.count(end[:9]) == 1
+
+
+def test_a_low_window_hides_no_row_of_the_question(service: Service) -> None:
+    key, number = fingerprint(service)
+    terminal = service.terminal(words(service), columns=60, lines=6)
+    terminal.tells("(yes/no, or paste the fingerprint)")
+    assert f"    {key}" in terminal.lines()
+    assert f"    {number}" in terminal.lines()
+    assert terminal.text().count("Trust this host") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_question_leaves_the_terminal_as_it_was(service: Service, number: signal.Signals) -> None:
+    """The question switches off the terminal's own line and its echo. As in a shell, it stays open at the end."""
+    main, ours = os.openpty()
+    with os.fdopen(main, "rb"), os.fdopen(ours, "rb"):
+        before = termios.tcgetattr(ours)
+        env = {**service.env, "TERM": "xterm"}
+        process = subprocess.Popen(words(service), env=env, stdin=ours, stdout=ours, stderr=ours)
+        wait_for(lambda: termios.tcgetattr(ours) != before, "the question is asked")
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 130
+        assert termios.tcgetattr(ours) == before
+    assert not known_hosts(service).path.exists()
 
 
 @pytest.mark.parametrize("answer", ["no\r", "n\r", "\x04"])

@@ -1,0 +1,102 @@
+"""Questions on the terminal before the session: one text, one line below it. Knows nothing of what is asked.
+
+When the window changes, the text is laid out anew, and what has been typed stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
+from prompt_toolkit.input.typeahead import get_typeahead
+
+from pychat_client.errors import HandleError
+from pychat_client.layout import fit_page
+from pychat_client.session.session import ending_signals
+from pychat_client.text import check_handle
+from pychat_client.transport.question import PASTE_SECONDS, arrives, discard
+from pychat_client.ui.keyboard import open_keyboard
+from pychat_client.ui.prompt import FixedWidthProcessor, mend_search
+from pychat_client.ui.resize import ResizableRenderer
+from pychat_client.ui.terminal import Output
+
+_ANSWER_ROWS = 3
+"""Rows of the window that the text leaves free: a fingerprint takes as many in 30 columns."""
+
+
+class Question:
+    """A question whose text is laid out for the width that the window has."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._keyboard = open_keyboard()
+        self._output = Output.on_stdout()
+        self._prompt_session: PromptSession[str] = PromptSession(
+            lambda: "\n".join(self._shown()) + " ",
+            enable_suspend=True,
+            input_processors=[FixedWidthProcessor()],
+            input=self._keyboard,
+            output=self._output,
+        )
+        app = self._prompt_session.app
+        app.terminal_size_polling_interval = None
+        self._renderer = app.renderer = ResizableRenderer(app.renderer, os.environ)
+        mend_search(self._prompt_session)
+
+    def ask(self) -> str:
+        """The line that is typed. Raises EOFError, and KeyboardInterrupt also when a signal ends the program."""
+        if above := self._rows()[: -len(self._shown())]:
+            print("\n".join(above))
+        before = {number: signal.getsignal(number) for number in ending_signals()}
+        try:
+            return self._prompt_session.prompt(pre_run=self._watch)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether more was typed than the line, at the same moment. What was, is discarded."""
+        return bool(get_typeahead(self._keyboard)) or arrives(PASTE_SECONDS)
+
+    def _watch(self) -> None:
+        app = self._prompt_session.app
+        self._renderer.watch_size(app)
+        for number in ending_signals():
+            asyncio.get_running_loop().add_signal_handler(number, _interrupt, app)
+
+    def _rows(self) -> list[str]:
+        return fit_page(sys.stdout, self._text).split("\n")
+
+    def _shown(self) -> list[str]:
+        """The last rows of the text, as many as there is room for."""
+        return self._rows()[-max(self._output.get_size().rows - _ANSWER_ROWS, 1) :]
+
+
+def ask_about_host(text: str) -> str | None:
+    """As transport.question.ask, with a text that is laid out anew when the window changes."""
+    discard()
+    question = Question(text)
+    try:
+        line = question.ask()
+    except EOFError:
+        return ""
+    return None if "\n" in line or question.is_followed else f"{line}\n"
+
+
+def _interrupt(app: Application[str]) -> None:
+    if app.is_running and not app.is_done:
+        app.exit(exception=KeyboardInterrupt())
+
+
+def ask_handle() -> str:
+    """Asks for a handle until it is valid. Raises EOFError or KeyboardInterrupt."""
+    while True:
+        try:
+            return check_handle(Question("Your handle:").ask().strip())
+        except HandleError as error:
+            print(error)
