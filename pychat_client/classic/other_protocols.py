@@ -65,7 +65,6 @@ _TEXT = (
 )
 _BINARY = (
     ("the PROXY protocol", rb"\r\n\r\n\0\r\nQUIT\n"),
-    ("TLS", rb"[\x80-\xfe].\x01(?:\0\x02|\x03[\0-\x04])"),
     ("X11", rb"l\0\x0b\0|B\0\0\x0b"),
     ("AMQP", rb"AMQP[\0-\x03]"),
     ("adb", rb"CNXN\0\0\0\x01"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pychat_client.classic import other_protocols
 from pychat_client.classic.other_protocols import CODE
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
@@ -125,6 +126,18 @@ def test_another_protocol_is_refused_however_it_arrives(greeting: bytes) -> None
     assert refused([greeting[at : at + 1] for at in range(len(greeting))])
     for cut in (1, 2, 3, 5, 8, 13, 4095, 4097):
         assert refused([greeting[:cut], greeting[cut:]])
+
+
+def test_no_pattern_catches_only_what_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them refuses one of these greetings that would be let in without it."""
+    greetings = [whole[:200] for whole in REQUESTS + LINES + BINARY]
+    for table in ("_TEXT", "_BINARY"):
+        patterns = getattr(other_protocols, table)
+        for pattern in patterns:
+            with monkeypatch.context() as patch:
+                patch.setattr(other_protocols, table, [other for other in patterns if other is not pattern])
+                patch.setattr(other_protocols, "_greetings", other_protocols._greetings.__wrapped__)
+                assert any(not refused([greeting]) for greeting in greetings), pattern
 
 
 @pytest.mark.parametrize("greeting", LINES + BINARY, ids=lambda greeting: repr(greeting[:24]))
