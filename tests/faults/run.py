@@ -467,10 +467,9 @@ class _Driver:
             self._proxy.lose_client()
         self._compare_client()
         self._first_shown = self._progress()[1] + 1
-        self._host.killed(power=power)
-        known = self._host.recorded()
-        if (stored := self._stored("p")) > known:
-            self._result.problems.append(f"{stored} of the client's messages are stored, its file knows {known}")
+        least, known = self._host.killed(power=power), self._host.recorded()
+        if (stored := self._stored("p")) > least:
+            self._result.problems.append(f"{stored} of the client's messages are stored, its file knows {least}")
         self._result.client_powers += power
         self._result.client_kills += not power
         self._typed["p"] = known  # the rest is typed again
