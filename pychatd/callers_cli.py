@@ -14,22 +14,22 @@ from pychat_client.entrypoint import print_result
 from pychat_client.errors import ExitStatus, UsageError
 from pychat_client.text import parse_port, printable
 from pychatd import services
-from pychatd.control import manage
+from pychatd.control import callers
 
 
-def _ask(args: argparse.Namespace, question: dict[str, Any]) -> Sequence[dict[str, str]]:
+def _ask(args: argparse.Namespace, verb: str, **arguments: Any) -> Sequence[dict[str, str]]:
     port = parse_port(args.port)
     found = services.running(port, args.runtime_directory)
     if not found:
         raise services.not_running(port, args.runtime_directory)
-    return manage(services.only_one(found).socket, question)
+    return callers(services.only_one(found).socket, verb, **arguments)
 
 
 def invite(args: argparse.Namespace) -> int:
     host = args.host or socket.gethostname()
     if printable(host) != host or not host or set(host) & set(" /@[]"):
         raise UsageError(f"'{printable(host)}' is not the name or the address of a host.")
-    (answer,) = _ask(args, {"do": "invite", "name": args.name, "seconds": args.valid})
+    (answer,) = _ask(args, "invite", name=args.name, seconds=args.valid)
     print_result(lines_of(host, parse_port(args.port), answer))
     return ExitStatus.OK
 
@@ -48,20 +48,20 @@ def lines_of(host: str, port: int, answer: dict[str, str]) -> str:
 
 def invitations(args: argparse.Namespace) -> int:
     if args.revoke is not None:
-        _ask(args, {"do": "revoke", "name": args.revoke})
+        _ask(args, "revoke", name=args.revoke)
         return ExitStatus.OK
-    rows = [(row["name"], row["state"], f"until {row['until']}") for row in _ask(args, {"do": "invitations"})]
+    rows = [(row["name"], row["state"], f"until {row['until']}") for row in _ask(args, "invitations")]
     return _print_table(rows, "There are no invitations.")
 
 
 def authorized(args: argparse.Namespace) -> int:
     if args.rename is not None:
-        _ask(args, {"do": "rename", "name": args.rename[0], "new": args.rename[1]})
+        _ask(args, "rename", name=args.rename[0], new=args.rename[1])
         return ExitStatus.OK
     if args.remove is not None:
-        _ask(args, {"do": "remove", "name": args.remove})
+        _ask(args, "remove", name=args.remove)
         return ExitStatus.OK
-    rows = [(row["name"], row["by"], row["fingerprint"]) for row in _ask(args, {"do": "authorized"})]
+    rows = [(row["name"], row["by"], row["fingerprint"]) for row in _ask(args, "authorized")]
     return _print_table(rows, "Nobody has been invited, and there is no allowlist.")
 
 

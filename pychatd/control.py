@@ -54,20 +54,20 @@ def ask_status(path: Path) -> Report:
         raise _no_answer(path, str(error)) from None
 
 
-def order(path: Path, words: str) -> list[str]:
+def order(path: Path, words: str, *, refused: type[PychatError] = PychatError) -> list[str]:
     """Gives the daemon at the console socket `path` an order; the lines of its answer.
 
-    Raises PychatError with the daemon's words when it refuses, and what `ask` raises.
+    Raises `refused` with the daemon's words when it refuses, and what `ask` raises.
     """
     from pychat_client.protocol import wire
 
     lines: list[str] = []
     for frame in ask(path, wire.Order(words), time.monotonic() + ANSWER_SECONDS):
         match frame:
-            case wire.Notice(line) if len(lines) < LINES_MAX:
+            case wire.Order(line) if len(lines) < LINES_MAX:
                 lines.append(printable(line))
             case wire.Error(_, why):
-                raise PychatError(printable(why))
+                raise refused(printable(why))
             case _:
                 pass
     return lines
@@ -97,20 +97,13 @@ def _decoded(path: Path, piece: str) -> bytes:
         raise _no_answer(path, "it does not answer as a pychatd does") from None
 
 
-def manage(path: Path, question: dict[str, Any]) -> list[dict[str, str]]:
-    """Asks the daemon at the console socket `path` who may call, or changes that.
+def callers(path: Path, verb: str, **arguments: Any) -> list[dict[str, str]]:
+    """Asks the daemon at the console socket `path` who may call, or changes that; the rows of its answer.
 
-    Raises UsageError with the daemon's sentence if it does not do that, and as `ask_status`.
+    Raises UsageError with the daemon's words when it refuses, and what `ask` raises.
     """
-    from pychat_client.protocol import wire
-
-    rows: list[dict[str, str]] = []
-    for frame in ask(path, wire.Manage(json.dumps(question)), time.monotonic() + ANSWER_SECONDS):
-        if isinstance(frame, wire.Error):
-            raise UsageError(printable(frame.words))
-        if isinstance(frame, wire.Manage):
-            rows.append(_row(path, frame.words))
-    return rows
+    lines = order(path, f"{verb} {json.dumps(arguments)}", refused=UsageError)
+    return [_row(path, line) for line in lines]
 
 
 def _row(path: Path, words: str) -> dict[str, str]:

@@ -20,6 +20,10 @@ from pychat_client.text import CONTROL, check_handle
 WORDS_MAX = 200
 """Characters of a reason or of an error's sentence. The sender cuts longer ones."""
 
+ORDER_MAX = 1000
+"""Characters of an order, or of a line of its answer: a line has room for as many of four bytes, and the longest
+name of a file fits in, written as JSON."""
+
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _DOOMSDAY = datetime(9999, 1, 1, tzinfo=UTC)  # a year before the last one, so that every time zone can show it
 _NUMBER = re.compile(r"[0-9]{1,15}")
@@ -110,7 +114,7 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def cut(sentence: str) -> str:
+def cut(sentence: str, most: int = WORDS_MAX) -> str:
     """A sentence that fits into a line, and cannot begin another one."""
     sentence = CONTROL.sub(" ", sentence)
-    return sentence if len(sentence) <= WORDS_MAX else sentence[: WORDS_MAX - 1] + "…"
+    return sentence if len(sentence) <= most else sentence[: most - 1] + "…"

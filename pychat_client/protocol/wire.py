@@ -360,26 +360,15 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Console socket only: what an administrator wants done, such as `block 192.0.2.9`.
+    """Console socket only: what an administrator wants done, such as `block 192.0.2.9`, or one line of the answer.
 
-    The daemon answers with notices, one for each line, and then with a ready, or with an error.
+    A ready, or an error, ends the answer. An attached console gets the lines as notices.
     """
 
     words: str
 
     def __str__(self) -> str:
-        return f"\\order {grammar.cut(self.words)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Manage:
-    """Console socket only: a question about who may call, or one row of its answer, each as one JSON object.
-    `\\ready` ends the answer."""
-
-    words: str = ""
-
-    def __str__(self) -> str:
-        return f"\\manage {self.words}".rstrip()
+        return f"\\order {grammar.cut(self.words, grammar.ORDER_MAX)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -548,7 +537,6 @@ Frame = (
     | Status
     | Backup
     | Order
-    | Manage
     | Calling
     | Missed
     | Away
@@ -578,7 +566,6 @@ READERS: dict[str, Callable[[str], Frame]] = {
     "status": Status,
     "backup": Backup,
     "order": Order,
-    "manage": Manage,
     "calling": Calling.parse,
     "missed": Missed.parse,
     "away": Away,

@@ -33,9 +33,6 @@ HELLO_SECONDS = 10.0
 UNREAD_SHOWN = 10
 """Unread conversations that a console is sent whole when it attaches; it can ask for the older ones."""
 
-Manage = Callable[[str, str], list[str]]
-"""Answers a question of a user about who may call, with the rows of the answer. Raises PychatError."""
-
 log = logging.getLogger("pychatd")
 
 
@@ -56,18 +53,15 @@ class ConsoleSession(EndpointSession):
         user: str,
         status: Callable[[], str],
         obey: Callable[[str], list[str]],
-        manage: Manage | None = None,
     ) -> None:
         """user: the system's name for the user at the other end of the socket; status: gives the service's state
-        as JSON; obey: does what an order says, and returns what to answer; manage: answers questions about who
-        may call, None where nobody calls over TLS."""
+        as JSON; obey: does what an order says, and returns what to answer."""
         super().__init__(switchboard, f"console of {user}")
         self.user = user
         self.console: str | None = None  # the id of its program
         self.quiet = False  # its user sends no signs of typing and no read marks
         self._status = status
         self._obey = obey
-        self._manage = manage
         self._state = ConsoleState.CONNECTED
         self._handle = ""  # of its hello, and of its messages
         self._cursor = Cursor()
@@ -171,8 +165,6 @@ class ConsoleSession(EndpointSession):
                 self.connection.close([wire.Status(self._status())])
             case wire.Order(words):
                 self.connection.close(self._answer(words))
-            case wire.Manage(question) if self._manage is not None:
-                self.connection.close(self._managed(self._manage, question))
             case wire.Backup():
                 self._send_backup()
             case wire.History(since, number):
@@ -203,7 +195,7 @@ class ConsoleSession(EndpointSession):
     def _answer(self, words: str) -> list[wire.Frame]:
         """Does what an order says; the whole answer. Raises JournalError."""
         try:
-            return [*map(wire.Notice, self._carry_out(words)), wire.Ready()]
+            return [*map(wire.Order, self._carry_out(words)), wire.Ready()]
         except JournalError:
             raise
         except PychatError as error:
@@ -213,12 +205,6 @@ class ConsoleSession(EndpointSession):
         """Does what an order says; the lines of the answer. Raises PychatError."""
         log.info("console: %s orders: %s", self.user, printable(words))
         return self._obey(words)
-
-    def _managed(self, manage: Manage, question: str) -> list[wire.Frame]:
-        try:
-            return [*map(wire.Manage, manage(question, self.user)), wire.Ready()]
-        except PychatError as error:
-            return [wire.Error("manage", str(error))]
 
     def _attach(self, hello: wire.Hello) -> None:
         switchboard = self._switchboard

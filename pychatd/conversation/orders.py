@@ -1,11 +1,13 @@
 """What an administrator can order of a running service, over the console socket: `pychatd block` and others.
 
 Anybody who may use the console may give orders. An order is a verb and words; its answer is lines for people.
+Who may call is known elsewhere, and those orders are handed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from pychat_client.errors import UsageError
 from pychat_client.text import printable
@@ -23,8 +25,14 @@ Order = Callable[[str], list[str]]
 class Orders:
     """All orders of one service."""
 
-    def __init__(self, switchboard: Switchboard, reload: Callable[[], list[str]]) -> None:
-        """reload: reads the configuration again; returns what has to be told."""
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        reload: Callable[[], list[str]],
+        callers: Mapping[str, Order] = MappingProxyType({}),
+    ) -> None:
+        """reload: reads the configuration again; returns what has to be told. callers: the orders about who may
+        call, by their verbs."""
         self._switchboard = switchboard
         self._blocklist = switchboard.blocklist
         self._table: dict[str, Order] = {
@@ -35,6 +43,7 @@ class Orders:
             "forget": self._forget,
             "unread": lambda _: self._unread(),
             "greet": lambda _: self._greet(),
+            **callers,
         }
 
     def obey(self, words: str) -> list[str]:

@@ -27,7 +27,7 @@ from pychat_client.errors import PermissionDeniedError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
 from pychatd.caller_events import Event, host_of, network_of, note
-from pychatd.conversation.console_session import ConsoleSession, Manage
+from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.peer_session import HELLO_SECONDS, TOO_SLOW, PeerSession
 from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
 from pychatd.conversation.switchboard import Switchboard
@@ -265,15 +265,13 @@ class ConsoleAdmission:
         status: Callable[[], str],
         *,
         obey: Callable[[str], list[str]],
-        manage: Manage,
     ) -> None:
         """path: of the console socket; status: gives the state of the service as JSON; obey: does what an order
-        says, and returns what to answer; manage: answers questions about who may call."""
+        says, and returns what to answer."""
         self._switchboard = switchboard
         self._path = path
         self._status = status
         self._obey = obey
-        self._manage = manage
         self._sessions: dict[ConsoleSession, int] = {}  # with the uid of each user
 
     @property
@@ -289,7 +287,7 @@ class ConsoleAdmission:
         try:
             if not may_use(uid, gid, self._path):
                 raise TransportError("permission denied")
-            session = ConsoleSession(self._switchboard, user, self._status, self._obey, self._manage)
+            session = ConsoleSession(self._switchboard, user, self._status, self._obey)
             await self._serve(sock, session, uid)
         except (OSError, TransportError) as error:
             log.warning("console: %s: not admitted: %s", user, error)

@@ -1,35 +1,36 @@
-"""What an operator asks of the register with `pychatd invite`, `invitations` and `authorized`.
+"""What an operator orders of the register with `pychatd invite`, `invitations` and `authorized`.
 
-A question and each row of an answer is one JSON object (`\\manage`).
+Behind the verb of such an order stands one JSON object with its arguments, and each line of the answer is another.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pychat_client.errors import UsageError
 from pychat_client.protocol.grammar import timestamp
-from pychat_client.text import printable
 from pychat_client.trust.fingerprint import fingerprint
+from pychatd.conversation.orders import Order
 from pychatd.network.register import Register
-
-log = logging.getLogger("pychatd")
 
 Rows = list[dict[str, Any]]
 
 
 class Management:
-    """Answers questions about who may call."""
+    """The orders about who may call."""
 
     def __init__(self, register: Register, put_out: Callable[[], None]) -> None:
         """put_out: closes the connections of callers who may not call any more."""
         self._register = register
         self._put_out = put_out
-        self._commands: dict[str, Callable[..., Rows]] = {
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        commands: dict[str, Callable[..., Rows]] = {
             "invite": self._invite,
             "invitations": self._invitations,
             "revoke": self._revoke,
@@ -37,18 +38,7 @@ class Management:
             "rename": self._rename,
             "remove": self._remove,
         }
-
-    def answer(self, question: str, user: str) -> list[str]:
-        """The rows of an answer to `user`. Raises PychatError."""
-        try:
-            words = json.loads(question)
-            command = self._commands[words.pop("do")]
-            rows = command(**words)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise UsageError("pychatd does not understand the question.") from None
-        said = " ".join(str(word) for word in words.values() if isinstance(word, str))
-        log.info("console: %s: %s", user, printable(f"{command.__name__[1:]} {said}".rstrip()))
-        return [json.dumps(row) for row in rows]
+        return {verb: partial(_obey, command) for verb, command in commands.items()}
 
     def _invite(self, name: str | None, seconds: float) -> Rows:
         invitation, record = self._register.invite(name, timedelta(seconds=seconds))
@@ -82,6 +72,15 @@ class Management:
         self._register.remove(name)
         self._put_out()
         return []
+
+
+def _obey(command: Callable[..., Rows], arguments: str) -> list[str]:
+    """The lines of the answer. Raises PychatError."""
+    try:
+        rows = command(**json.loads(arguments))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise UsageError("pychatd does not understand the question.") from None
+    return [json.dumps(row) for row in rows]
 
 
 def _time(seconds: float) -> str:

@@ -69,12 +69,12 @@ class Server:
         self._status_timer: asyncio.TimerHandle | None = None
         self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._state_changed)
         self._callers = Admission(self._switchboard, settings, identity)
+        callers = Management(self._callers.register, self._callers.put_out).orders
         self._consoles = ConsoleAdmission(
             self._switchboard,
             listeners.console_path,
             partial(status_json, self._switchboard),
-            obey=Orders(self._switchboard, self._reload_settings).obey,
-            manage=Management(self._callers.register, self._callers.put_out).answer,
+            obey=Orders(self._switchboard, self._reload_settings, callers).obey,
         )
         self._connection_tasks: set[asyncio.Task[None]] = set()
         self._idle_timer: asyncio.TimerHandle | None = None  # runs while there is no connection

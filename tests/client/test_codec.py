@@ -100,7 +100,6 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Status: st.builds(wire.Status, sentences),
     wire.Backup: st.builds(wire.Backup, st.from_regex(r"\A[A-Za-z0-9+/]{0,40}={0,2}\Z")),
     wire.Order: st.builds(wire.Order, sentences),
-    wire.Manage: st.builds(wire.Manage, sentences),
     wire.Calling: st.builds(wire.Calling, handles, addresses, st.booleans(), st.none() | codes),
     wire.Missed: st.builds(wire.Missed, handles, addresses),
     wire.Away: st.builds(wire.Away, sentences),

@@ -78,6 +78,18 @@ def _start(service: Service, kind: str) -> None:
     service.start("--config", service.configure(text))
 
 
+@pytest.mark.parametrize(
+    "name", ["x" * 251, "é" * 125, "\N{GRINNING FACE}" * 62], ids=["x", "two bytes", "four bytes"]
+)
+def test_the_longest_name_of_a_file_is_listed_whole(idle_service: Service, name: str) -> None:
+    listed = idle_service.directory / "authorized"
+    listed.mkdir()
+    certificate = make(idle_service.directory / "made", "admin").certificate
+    (listed / f"{name}.pem").write_bytes(certificate.read_bytes())
+    idle_service.start("--config", idle_service.configure(f'authorized = "{listed}"\n'))
+    assert _names(idle_service) == [name]
+
+
 @pytest.mark.parametrize("kind", ["open", "allowlist", "invited only"])
 def test_an_invited_caller_is_asked_nothing_and_is_known_from_then_on(idle_service: Service, kind: str) -> None:
     service = idle_service
