@@ -259,6 +259,7 @@ class _Driver:
         self._client: _End | None = None
         self._clients = self._consoles = 0  # so many have been started
         self._first_shown = 1  # by the present client, at the latest
+        self._told = 0  # the last message that a client has shown
         self._console: _End | None = None
         self._ends: list[_End] = []  # and those of before
 
@@ -334,8 +335,10 @@ class _Driver:
         return heard >= last and told >= last and not self._kills
 
     def _progress(self) -> tuple[int, int]:
-        """The last messages that the console and the client have shown. A new program shows earlier ones again."""
-        return max(self.console.shown(), default=0), max(self.client.shown(), default=0)
+        """The last messages that a console and a client have shown. A new console shows all again, a new client
+        perhaps only its own: what the one before has shown counts."""
+        self._told = max([self._told, *self.client.shown()])
+        return max(self.console.shown(), default=0), self._told
 
     def _type_more(self, end: _End, who: str, arrived: int, last: int) -> None:
         room = min(self._window - (self._typed[who] - arrived), last - self._typed[who])
@@ -491,9 +494,10 @@ class _Driver:
 
     def _start_client(self, known: int, *options: str) -> None:
         """known: how many of its messages its session file has."""
-        if known and self._rng.random() < 0.5:
+        repeat = self._rng.choice(["", "0", "all"]) if known and "--repeat" not in options else ""
+        if repeat == "all":
             self._first_shown = 1
-            options = (*options, "--repeat", "all")
+        options = (*options, *(["--repeat", repeat] if repeat else []))
         self._client = _End(self._host.start(*options), "Server> o", "p", self._clients)
         self._clients += 1
         self._ends.append(self._client)
