@@ -33,7 +33,7 @@ async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> E
     stopped = asyncio.Event()
     for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    output.on_failure = stopped.set
+    output.stop_by(stopped.set)
     finding, stopping = asyncio.create_task(_find(ports, runtime, output)), asyncio.create_task(stopped.wait())
     await asyncio.wait((finding, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():

@@ -32,8 +32,12 @@ class Output:
         self.as_json = as_json
         self.remind = remind
         self.alerts = Alerts(preferences, self._write_terminal, self._complain)
-        self.on_failure: Callable[[], None] = lambda: None
+        self._stop: Callable[[], None] = lambda: None
         self.exit_status = ExitStatus.INTERRUPTED
+
+    def stop_by(self, stop: Callable[[], None]) -> None:
+        """stop: ends the program."""
+        self._stop = stop
 
     def for_service(self, port: int) -> ServiceOutput:
         return ServiceOutput(self, port)
@@ -45,7 +49,7 @@ class Output:
         except OSError as error:
             self._complain(f"Cannot write to stdout: {describe(error)}.")
             self.exit_status = ExitStatus.FAILED
-            self.on_failure()
+            self._stop()
 
     def _write_terminal(self, sequence: str) -> None:
         if sys.stdout.isatty() and not self.as_json:
