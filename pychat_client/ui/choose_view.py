@@ -62,7 +62,7 @@ def ask_handle(options: ViewOptions) -> str:
     if options.without_screen:
         from pychat_client.ui.plain import ask_handle as ask
     else:
-        from pychat_client.ui.question import ask_handle as ask
+        from pychat_client.ui.screen_question import ask_handle as ask
     return ask()
 
 
@@ -70,6 +70,6 @@ def ask_about_host(*, plain: bool) -> Ask:
     """How to ask the user about a host's key. plain: no screen follows."""
     if wants_plain(plain):
         return question.ask
-    from pychat_client.ui.question import ask_about_host as ask
+    from pychat_client.ui.screen_question import ask_about_host as ask
 
     return ask
