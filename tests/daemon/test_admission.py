@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,12 @@ async def test_the_log_has_a_reason_for_a_silent_caller(
     assert caplog.messages == ["127.0.0.1: not admitted: no complete handshake in time"]
 
 
-@in_loop
-async def test_a_silent_caller_is_shown_and_put_out_with_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(admission, "SEEN_SECONDS", 0.01)
-    monkeypatch.setattr(admission, "SILENT_SECONDS", 0.1)
-    settings = Settings(7000, state=tmp_path)
+@asynccontextmanager
+async def _silent_caller(
+    state: Path,
+) -> AsyncIterator[tuple[Switchboard, socket.socket, asyncio.Task[None]]]:
+    """A program that has said nothing and is seen: the switchboard, the program's socket, and its admission."""
+    settings = Settings(7000, state=state)
     journal = Journal(settings.journal, full=False)
     board = Switchboard(settings, journal)
     with (
@@ -60,6 +60,16 @@ async def test_a_silent_caller_is_shown_and_put_out_with_a_sentence(
         admitted = asyncio.create_task(Admission(board, settings, load(settings, make=True)).admit(caller))
         while not board.silent_callers:
             await asyncio.sleep(0.01)
+        yield board, program, admitted
+
+
+@in_loop
+async def test_a_silent_caller_is_shown_and_put_out_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "SEEN_SECONDS", 0.01)
+    monkeypatch.setattr(admission, "SILENT_SECONDS", 0.1)
+    async with _silent_caller(tmp_path) as (board, program, admitted):
         program.setblocking(False)
         sentence = await asyncio.get_running_loop().sock_recv(program, 500)
         program.close()
@@ -74,19 +84,7 @@ async def test_a_silent_caller_that_sends_a_port_can_be_greeted_at_once(
 ) -> None:
     monkeypatch.setattr(admission, "SEEN_SECONDS", 0.01)
     monkeypatch.setattr(peer_session, "SEEN_SECONDS", 100.0)
-    settings = Settings(7000, state=tmp_path)
-    journal = Journal(settings.journal, full=False)
-    board = Switchboard(settings, journal)
-    with (
-        closing(journal),
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.create_connection(server.getsockname()) as program,
-    ):
-        caller, _ = server.accept()
-        caller.setblocking(False)
-        admitted = asyncio.create_task(Admission(board, settings, load(settings, make=True)).admit(caller))
-        while not board.silent_callers:
-            await asyncio.sleep(0.01)
+    async with _silent_caller(tmp_path) as (board, program, admitted):
         silent = board.silent_callers.first
         program.sendall(b"27101")
         while board.silent_callers.first is silent:
