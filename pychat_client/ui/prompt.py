@@ -90,7 +90,7 @@ class Prompt:
             output=terminal,
         )
         self._app = self._prompt_session.app
-        self._renderer = ResizableRenderer(self._app.renderer, os.environ)
+        self._renderer = ResizableRenderer(self._app.renderer, terminal, os.environ)
         self._window = (
             self._prompt_session.layout.current_window
         )  # of the line; during a search another is current

@@ -26,6 +26,8 @@ from prompt_toolkit.layout import BufferControl, Layout
 from prompt_toolkit.layout.screen import Char, Screen
 from prompt_toolkit.renderer import CPR_Support, Renderer
 
+from pychat_client.ui.terminal import Output
+
 _EDGE = "\N{FIGURE SPACE}"
 """An invisible character at the right edge of the bottom row, until the renderer knows what the terminal does. A
 narrower window wraps that row too, which moves the row of the cursor, or cuts it, which does not."""
@@ -141,8 +143,9 @@ def breaks_rows(environ: Mapping[str, str]) -> bool | None:
 class ResizableRenderer(Renderer):
     """Takes the place of prompt_toolkit's renderer, in `application.renderer`."""
 
-    def __init__(self, replaced: Renderer, environ: Mapping[str, str]) -> None:
+    def __init__(self, replaced: Renderer, output: Output, environ: Mapping[str, str]) -> None:
         """environ: what it says of the terminal, because some terminals need another treatment."""
+        self._one_write = output.one_write
         term = environ.get("TERM", "")
         self._drawn: Drawing | None = None
         self._left: Drawing | None = None  # what was drawn before the window changed, until it is erased
@@ -155,7 +158,7 @@ class ResizableRenderer(Renderer):
         self._joins = not term.startswith("rxvt")  # it takes joined rows for one when it moves the cursor
         # the content of the joined rows and of the bottom row when they were finished last
         self._finished: tuple[object, object] = (None, None)
-        super().__init__(replaced.style, replaced.output)
+        super().__init__(replaced.style, output)
 
     def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
         super().reset(_scroll, leave_alternate_screen)
@@ -164,8 +167,11 @@ class ResizableRenderer(Renderer):
 
     def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
         self._look(app)
-        if self._left is not None:
-            return
+        if self._left is None:
+            with self._one_write():
+                self._draw(app, layout, is_done)
+
+    def _draw(self, app: Application[Any], layout: Layout, is_done: bool) -> None:
         size = self.output.get_size()
         # In another encoding the edge would be visible, as a "?".
         edge = self.height_is_known and self.output.encoding().lower().startswith("utf")
@@ -280,7 +286,6 @@ class ResizableRenderer(Renderer):
         output.write_raw(_RESTORE)
         if drawn.screen.show_cursor:
             output.show_cursor()
-        output.flush()
 
     def _needs_edge(self, drawn: Drawing) -> bool:
         full = drawn.end(drawn.screen.height - 1) >= drawn.size.columns

@@ -44,7 +44,7 @@ class Question:
         )
         app = self._prompt_session.app
         app.terminal_size_polling_interval = None
-        self._renderer = app.renderer = ResizableRenderer(app.renderer, os.environ)
+        self._renderer = app.renderer = ResizableRenderer(app.renderer, self._output, os.environ)
         mend_search(self._prompt_session)
 
     def ask(self) -> str:

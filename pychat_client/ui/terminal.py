@@ -11,6 +11,8 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Self
 
@@ -50,6 +52,7 @@ class Output(Vt100_Output):
     """The terminal on standard output, for a question before the session."""
 
     _gone = False  # nothing can be written to it any more
+    _collecting = False  # see `one_write`
 
     @classmethod
     def on_stdout(cls) -> Self:
@@ -61,9 +64,22 @@ class Output(Vt100_Output):
         """Erases what has been drawn; the toolkit has moved the cursor to the first column before."""
         self.write_raw(_ERASE_DOWN)
 
+    @contextmanager
+    def one_write(self) -> Iterator[None]:
+        """Collects what is written until the end of the block. If the window changes its size meanwhile, all of it
+        arrives before the change, or all of it after."""
+        self._collecting = True
+        try:
+            yield
+        finally:
+            self._collecting = False
+            self.flush()
+
     def flush(self) -> None:
         """Writes to the terminal. One that is gone ends the program as SIGHUP does: the kernel does not send this
         signal to every program, and an error here would reach whatever has drawn something."""
+        if self._collecting:
+            return
         try:
             super().flush()
         except OSError as error:

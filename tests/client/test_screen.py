@@ -129,6 +129,18 @@ async def test_messages_that_arrive_do_not_disturb_the_line() -> None:
 
 
 @in_loop
+async def test_a_long_line_is_drawn_and_joined_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two writes the window could change, and the terminal would break rows that are not joined yet."""
+    async with desk() as one:
+        writes: list[str] = []
+        monkeypatch.setattr(one.terminal.stdout, "write", writes.append)
+        one.press("zq " * 60)
+        await one.until(lambda: "zq" in "".join(writes))
+        save_cursor = "\x1b7"  # joining begins so
+        assert all(save_cursor in write for write in writes if "zq" in write)
+
+
+@in_loop
 async def test_the_task_that_lends_the_terminal_is_kept() -> None:
     """asyncio has only weak references to tasks: one that nobody keeps can end at any time."""
     ended = []
