@@ -52,10 +52,15 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
         seconds = options.retry_for if options.wait else None
         trust = _verify_host(options, preferences, seconds, plain=view_options.without_screen)
     handle = own or (kept.handle if kept is not None else ask_handle(view_options))
-    front_end = make_front_end("pychat", view_options, preferences)
     live = view_options.wants_live(preferences)
-    talk = Talk(options, handle, front_end, trust=trust, log=log, live=live)
-    return asyncio.run(talk.until_over(file))
+    while True:
+        front_end = make_front_end("pychat", view_options, preferences)
+        talk = Talk(options, handle, front_end, trust=trust, log=log, live=live)
+        status = asyncio.run(talk.until_over(file))
+        if not talk.handle_refused or not sys.stdin.isatty():
+            return status
+        handle = ask_handle(view_options)
+        file = _session_file(options)
 
 
 def send(
@@ -167,6 +172,8 @@ class Talk:
         self._trust = trust
         self._log = log
         self._live = live
+        self.handle_refused = False
+        """Whether the last call was refused because of the handle."""
 
     async def until_over(self, file: SessionFile | None) -> ExitStatus:
         """Goes on with the conversation in `file`, and calls anew if that is over or the user wants another."""
@@ -175,6 +182,7 @@ class Talk:
             if self._options.new and file is not None and file.kept.endpoint is not None:
                 session.end_earlier()
             status = await self._run(session)
+            self.handle_refused = session.handle_refused
             if file is None or not session.over_at_return:
                 return status
             file = _session_file(self._options)

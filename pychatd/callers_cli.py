@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pychat_client.entrypoint import print_result
-from pychat_client.errors import ExitStatus, UsageError
+from pychat_client.errors import ExitStatus, ProtocolError, UsageError
+from pychat_client.protocol import grammar
 from pychat_client.text import parse_port, printable
 from pychatd import services
 from pychatd.control import callers
@@ -38,7 +39,7 @@ def lines_of(host: str, port: int, answer: dict[str, str]) -> str:
     """What the operator sends to the other user."""
     word = printable(answer["invitation"])
     url_host = f"[{host}]" if ":" in host else host
-    name, until = printable(answer["name"]), printable(answer["until"])
+    name, until = printable(answer["name"]), _local_time(answer["until"])
     return (
         f"Send one of these lines to {name}. It works once, until {until}:\n"
         f"\n    pychat {host} {port} --invite {word}\n"
@@ -50,7 +51,7 @@ def invitations(args: argparse.Namespace) -> int:
     if args.revoke is not None:
         _ask(args, "revoke", name=args.revoke)
         return ExitStatus.OK
-    rows = [(row["name"], row["state"], f"until {row['until']}") for row in _ask(args, "invitations")]
+    rows = [(row["name"], row["state"], f"until {_local_time(row['until'])}") for row in _ask(args, "invitations")]
     return _print_table(rows, "There are no invitations.")
 
 
@@ -63,6 +64,14 @@ def authorized(args: argparse.Namespace) -> int:
         return ExitStatus.OK
     rows = [(row["name"], row["by"], row["fingerprint"]) for row in _ask(args, "authorized")]
     return _print_table(rows, "Nobody has been invited, and there is no allowlist.")
+
+
+def _local_time(word: str) -> str:
+    """A time of the daemon's as the clock of this host shows it."""
+    try:
+        return f"{grammar.time(word).astimezone():%H:%M on %d %B}"
+    except ProtocolError:  # not from one of our daemons
+        return printable(word)
 
 
 def _print_table(rows: list[tuple[str, str, str]], empty: str) -> int:

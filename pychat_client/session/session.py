@@ -63,6 +63,9 @@ MOVE_SIGNAL = signal.SIGUSR1
 _SEAT_CODES = ("busy", "held", "taken-over", "displaced")
 """Codes of an error line that says that somebody else has the seat or the console, or another program."""
 
+_HANDLE = "handle"
+"""The code of an error line that refuses this end's handle."""
+
 
 class Stage(Enum):
     """How far a session is."""
@@ -105,6 +108,7 @@ class Session:
         self._caught_up = asyncio.Event()
         self._stays_open = False  # once this session is done
         self._given_back: deque[str] = deque(maxlen=HELD_MAX)  # texts that were not sent
+        self._refusal: str | None = None  # the code of the error line that has ended this session
         self._warned = False  # the user knows what the next Ctrl-C does
         self._supervisor = ConnectionSupervisor(self, wait=wait, returning=endpoint.session is not None)
         self._commands = Commands(self._table())
@@ -128,6 +132,11 @@ class Session:
     def over_at_return(self) -> bool:
         """Whether this program has returned to a conversation that was over."""
         return self._returned_to is not None and self.endpoint.ended and not self.endpoint.ready
+
+    @property
+    def handle_refused(self) -> bool:
+        """Whether the service takes nobody of this handle. It is too much like the operator's."""
+        return self._refusal == _HANDLE
 
     async def caught_up(self) -> None:
         """Waits until a program that returns to a conversation has shown what was said before, or is done."""
@@ -638,6 +647,7 @@ class Session:
         verdict = self._supervisor.turned_away(code)
         self._narrator.turned_away(code, words, verdict)
         if verdict is Verdict.GIVE_UP:
+            self._refusal = code
             self.finish(ExitStatus.TAKEN if code in _SEAT_CODES else ExitStatus.REFUSED)
 
     # -------------------------------------------------------------- inside

@@ -251,6 +251,16 @@ def test_wrong_handles_are_explained_and_asked_again(service: Service) -> None:
     console.sees("Tencharact> Hi!")
 
 
+def test_a_handle_like_the_operators_is_asked_again(service: Service) -> None:
+    console, client = service.console(), service.client("server")
+    client.sees("The operator is called Server.")
+    client.sees("Your handle:")
+    client.enter("Client1")
+    client.sees("Send the first message")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+
+
 def test_up_brings_back_what_was_typed_in_an_earlier_run(service: Service) -> None:
     _, client = service.talk()
     client.enter("\\quit")

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,25 @@ def _calls(service: Service, words: list[str]) -> Piped:
     home = service.directory / "other"
     env = {**service.env, "HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_STATE_HOME": str(home)}
     return Piped(service.popen([str(BIN / "pychat"), *words, "--handle", "Zoe"], env=env))
+
+
+def test_an_invitation_tells_its_end_by_the_clock_of_its_reader(service: Service) -> None:
+    before = datetime.now(timezone(timedelta(hours=14))) + timedelta(hours=1)
+    invited = run(service, service.command("invite", "--valid", "1h"), TZ="XXX-14")
+    ends = before, before + timedelta(minutes=1)
+    assert any(f"once, until {end:%H:%M on %d %B}:" in invited.stdout for end in ends), invited.stdout
+
+
+def test_the_same_login_name_on_both_hosts_costs_one_question(idle_service: Service) -> None:
+    """The refused call does not use up the invitation."""
+    operator = _listening(idle_service)
+    caller = idle_service.terminal([str(BIN / "pychat"), *_line(operator), "--handle", "Server"])
+    caller.sees("Your handle:")
+    caller.enter("Zoe")
+    caller.sees("Send the first message")
+    caller.enter("Hi!")
+    operator.sees("Zoe> Hi!")
+    operator.sees("verified as guest1")
 
 
 def test_one_command_on_each_host_is_enough(idle_service: Service) -> None:
