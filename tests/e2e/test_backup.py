@@ -44,7 +44,13 @@ def backup(service: Service, file: Path) -> subprocess.CompletedProcess[str]:
     words = service.command("backup", "--state-directory", str(service.state))
     with file.open("wb") as output:
         return subprocess.run(
-            words, env=service.env, stdout=output, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+            words,
+            env=service.env,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=3 * PATIENCE,
+            check=False,
         )
 
 
