@@ -19,6 +19,9 @@ from pychat_client.protocol.codec import LINE_MAX, Codec, LineCodec
 HELLO = b"\\hello "
 """What a program of version 1 sends first."""
 
+_PORT = re.compile(rb"[0-9]{4,5}\n")
+"""What some programs send at once, and then wait to be spoken to. A person does not type so fast."""
+
 _MARK_BETWEEN = re.compile(rb"\n(?:%s)[^\r\n]" % b"|".join(TWO_WAY_MARKS))
 """Two messages that TCP has joined."""
 
@@ -85,7 +88,7 @@ class DetectingCodec:
     def _classic_codec(self) -> Codec:
         """For a caller that has not said `\\hello `."""
         # The last read can bring any number of bytes.
-        person = _is_from_person(self._start[:LINE_MAX])
+        person = _is_from_person(self._start[:LINE_MAX]) and not (self._prompt and _PORT.fullmatch(self._start))
         return PersonCodec(prompt=self._prompt) if person else ProgramCodec(answers=self._answers)
 
     def _become(self, codec: Codec) -> Iterator[wire.Frame]:

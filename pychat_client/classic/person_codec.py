@@ -111,11 +111,14 @@ class PersonCodec(CallerCodec):
         yield classify(self._handle, text.removeprefix(self._prefix or ""))
 
     def _learn(self, text: str) -> None:
-        """The handle, if the first line begins with one, as `Ann> ` does. "note: milk" and "a>b" do not."""
+        """The handle, if the first line begins with one, as `Ann> ` does. "note: milk" and "a>b" do not.
+
+        Nobody types their name in front, but programs send it, however late their users say something."""
         name, body = split_name(text)
         self._prefix = ""
-        if text == f"{name}> {body}" and is_handle(name):
-            self._handle, self._prefix = name, f"{name}> "
+        if text in (f"{name}> {body}", f"{name} > {body}") and is_handle(name):
+            self._handle, self._prefix = name, text.removesuffix(body)
+            self._may_be_program = not self._typed and not self._telnet.used
 
     def _too_long(self) -> Iterator[wire.Frame]:
         yield from self._hello()

@@ -11,13 +11,19 @@ from collections.abc import Iterator
 
 from pychat_client.classic import framing
 from pychat_client.classic.caller_codec import CallerCodec
-from pychat_client.classic.framing import ANSWER_MAX, BURST_MAX, HANDLE_BYTES_MAX, MARKS, ONE_WAY_MARK, SILENCE
+from pychat_client.classic.framing import ANSWER_MAX, BURST_MAX, COUNT_BYTES, MARKS, ONE_WAY_MARK, SILENCE
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import is_handle, nfc
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_AND_NAME = re.compile(r"[0-9]{4,5}(?=[^\W\d]\w*(?: ?>|: ))")  # two writes that TCP has joined
+_UNENDED = re.compile(rb"([^\0]{10})[\x01-\x09\x0b-\x1f]")
+"""A handle that fills its field: the client also sends what is behind that, such as the number of its socket."""
+
+_CUT_MIN = 8
+"""Bytes of a handle that can be the beginning of a longer name: no client has a smaller field for it."""
+
 _NAME_AND_PORT = re.compile(rb"[^\s>\\\0]+> [0-9]{4,5}")
 """What programs send first that read on for ONE_WAY_MARK. Others pad it."""
 
@@ -35,9 +41,11 @@ class ProgramCodec(CallerCodec):
         self._name: str | None = None  # what its messages begin with, "" for nothing; None before the first
         self._first = True  # nothing has come yet
         self._shook = False  # it began with its bare handle, and waits for ours
+        self._opening = ""  # its first message, if that began with no name
+        self._colon = False  # what it writes behind its name
         self._mark = b""  # what its messages end with
         self._end = b"\0"  # what it reads on for, if its messages end with no mark
-        self._counted = False  # its messages have their length in front
+        self._counted = False  # all that it sends and reads has its length in front
         self._fields = False  # its handle and its text are padded
         self._unanswered: str | None = None  # its last message, until it gets an answer
 
@@ -71,6 +79,8 @@ class ProgramCodec(CallerCodec):
         """One write: the handle that it waits for, a message in its own style, or the end."""
         match frame:
             case wire.Hello(_, handle) if self._shook and self._answers:
+                if self._counted:
+                    return framing.counted(handle)
                 self._own = framing.cut(handle, ANSWER_MAX)
                 return f"{self._own}\0".encode()
             case wire.Message(handle, text):
@@ -79,9 +89,9 @@ class ProgramCodec(CallerCodec):
                 return self._written(f"{name}{framing.single_line(text)}")
             case wire.Quit():
                 # A program without names and marks knows no quit: it notices the end of the connection.
-                unknown = self._shook and not self._name and not self._mark
-                word = "/quit" if ONE_WAY_MARK in (self._mark, self._end) else "\\quit"
-                return b"" if unknown else self._written(word)
+                unknown = self._shook and not (self._name or self._mark or self._counted)
+                slash = self._colon or ONE_WAY_MARK in (self._mark, self._end)
+                return b"" if unknown else self._written("/quit" if slash else "\\quit")
             case wire.Busy() | wire.Error() | wire.Rejected():
                 return self._written(str(frame))
             case _:
@@ -103,12 +113,12 @@ class ProgramCodec(CallerCodec):
         if self._first:
             self._first = False
             opening, _, rest = data.partition(b"\0")
-            if _PORT.fullmatch(opening.decode(errors="replace")) and not last:
+            if _PORT.fullmatch(opening.removesuffix(b"\n").decode(errors="replace")) and not last:
                 # Some programs first send a port for something else. A message can follow it.
                 yield from self._burst(rest.lstrip(b"\0"))
                 return
-            if not last and _is_word(opening) and not rest.strip(b"\0"):
-                self._shook, self._handle = True, framing.clean(opening)
+            if not last and (handle := self._bare_handle(data)):
+                self._shook, self._handle = True, framing.clean(handle)
                 yield from self._hello()
                 return
             data = data.removeprefix(_port_before_name(opening))
@@ -116,10 +126,20 @@ class ProgramCodec(CallerCodec):
         for message in self._split(data):
             yield from self._say(framing.clean_lines(message))
 
+    def _bare_handle(self, data: bytes) -> bytes:
+        """The handle that the first burst is; nothing for another burst."""
+        if data[:COUNT_BYTES] == len(data[COUNT_BYTES:]).to_bytes(COUNT_BYTES) and _is_word(data[COUNT_BYTES:]):
+            self._counted = True
+            return data[COUNT_BYTES:]
+        opening, _, rest = data.partition(b"\0")
+        unended = _UNENDED.fullmatch(opening)
+        handle = opening if unended is None else unended[1]
+        return handle if _is_word(handle) and not rest.strip(b"\0") else b""
+
     def _split(self, data: bytes) -> list[bytes]:
         """The messages of a burst."""
         if said := framing.split_counted(data):
-            self._counted = True
+            self._counted = self._counted or not self._shook  # if its handle had no length, it reads none either
             return said
         if (fields := self._split_fields(data)) is not None:
             return [fields]
@@ -151,6 +171,10 @@ class ProgramCodec(CallerCodec):
         name, body = framing.split_name(text)
         if self._name is None:
             self._name = self._learn(name)
+            self._opening = "" if self._shook or self._name else text
+            self._colon = text.startswith(f"{self._name}: ")
+        elif name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self._opening):
+            self._name, self._opening = name, ""  # its first message was automatic, and told the name
         elif self._name and text == self._unanswered:
             return  # the second copy of a text that the original client sends twice
         if name != self._name:
@@ -170,8 +194,9 @@ class ProgramCodec(CallerCodec):
             return name
         # A handle of 10 characters has no NUL behind it in the original client, which appends our handle to it.
         # A handshake may have cut the name.
-        known = (self._handle, self._handle + self._own)
-        return name if name in known or framing.cut(name, HANDLE_BYTES_MAX) == self._handle else ""
+        known = name in (self._handle, self._handle + self._own)
+        cut = len(self._handle.encode()) >= _CUT_MIN and name.startswith(self._handle)
+        return name if known or cut else ""
 
 
 def _is_word(data: bytes) -> bool:

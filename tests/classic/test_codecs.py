@@ -150,6 +150,28 @@ def test_a_handle_that_a_client_has_cut_is_known_by_its_name() -> None:
     assert list(hear(codec, b"see> here\n")) == [wire.Message("Żółćż", "see> here")]
 
 
+def test_a_client_with_a_field_of_eight_bytes_for_its_handle_is_known_by_its_name() -> None:
+    codec = Detected()
+    list(hear(codec, b"abcdefgh"))
+    codec.encode(wire.Hello(1, "Bob"))
+    assert list(hear(codec, b"abcdefghij> hello" + bytes(483))) == [wire.Message("abcdefgh", "hello")]
+
+
+def test_what_stands_behind_a_handle_of_ten_bytes_is_no_part_of_it() -> None:
+    for behind in (b"\x03", b"\x1f"):
+        codec = Detected()
+        frames = list(hear(codec, b"abcdefghij" + behind))
+        assert [type(frame) for frame in frames] == [wire.Hello]
+    for message in (b"abcdefghi\x03", b"abcdefghijk", b"abcdefghij\x03\x04"):
+        codec = Detected()
+        assert wire.Message in map(type, hear(codec, message))
+
+
+def test_a_number_that_somebody_types_is_a_message() -> None:
+    codec = Detected(prompt=False)
+    assert list(hear(codec, b"27101\n"))[1:] == [wire.Message("guest", "27101")]
+
+
 @clients
 def test_utf_8_is_not_changed(case: Client) -> None:
     codec, _ = opened(case)
@@ -194,7 +216,8 @@ def test_programs_take_turns_and_people_can_be_free(case: Client) -> None:
     codec, frames = opened(case)
     hello = [*frames, *hear(codec, octets(case.says))][0]
     assert isinstance(hello, wire.Hello)
-    assert hello.turns == (None if "a person" in case.family or case.family == "names, lines" else Turns.ALTERNATE)
+    lines = case.family.startswith(("a person", "names, lines"))
+    assert hello.turns == (None if lines else Turns.ALTERNATE)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +401,18 @@ def test_who_sends_a_second_line_before_an_answer_is_a_person() -> None:
 
 
 def test_who_types_the_first_line_is_a_person() -> None:
-    assert talking(slow=True).max_text_bytes("Bob") is None
+    codec = Detected(prompt=False)
+    list(hear(codec, b"hello\n"))
+    assert codec.max_text_bytes("Bob") is None
+
+
+def test_who_types_a_name_in_front_is_a_program_until_a_second_line() -> None:
+    codec = Detected(prompt=False)
+    list(hear(codec, b"Ann> hello\n"))
+    assert codec.encode(wire.Quit()) == b"\\quit\n"
+    assert codec.max_text_bytes("Bob") == WRITE_MAX - len("Bob> \n")
+    list(hear(codec, b"Ann> are you there?\n"))
+    assert codec.max_text_bytes("Bob") is None
 
 
 def test_a_name_alone_is_an_empty_message() -> None:
@@ -484,12 +518,22 @@ def test_silence_counts_only_where_it_decides_something() -> None:
 
 def with_handles(case: Client, ann: str, bob: str) -> Client:
     """The same program with other users."""
-    changed = {
-        field: getattr(case, field).replace("Ann", ann).replace("Bob", bob)
-        for field in ("says", "gets", "quits", "end", "name")
-    }
-    opening = [[sent.replace("Ann", ann), got.replace("Bob", bob)] for sent, got in case.opening]
-    return replace(case, opening=opening, **changed)
+
+    def renamed(text: str) -> str:
+        for old, new in (("Ann", ann), ("Bob", bob)):
+            text = text.replace(f"\\x03{old}", f"\\x{len(new.encode()):02x}{old}").replace(old, new)
+        return text
+
+    return replace(
+        case,
+        opening=[[renamed(text) for text in pair] for pair in case.opening],
+        says=renamed(case.says),
+        gets=renamed(case.gets),
+        quits=renamed(case.quits),
+        end=renamed(case.end),
+        name=renamed(case.name),
+        first=renamed(case.first),
+    )
 
 
 # ------------------------------------------------------------------ pychat --classic

@@ -131,7 +131,7 @@ def test_a_program_is_told_that_the_service_is_busy(service: Service, ann: Block
 
 
 @pytest.mark.parametrize("send", [at_once])
-@pytest.mark.parametrize("case", [CLIENTS[0], client("a person at nc, with a name")], ids=lambda case: case.family)
+@pytest.mark.parametrize("case", [CLIENTS[0], client("names, lines, after a while")], ids=lambda case: case.family)
 def test_a_last_message_before_a_break_arrives(case: Client, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(case, ann, console)
     console.enter("hi there")
