@@ -93,13 +93,13 @@ class ServerCodec:
             yield from self._burst(data)
 
     def eof(self) -> Iterator[wire.Frame]:
-        """The end in place of an answer is the quit of a server that has shaken hands. From another server it is
-        an accident, which the lost connection reports."""
+        """The end in place of an answer is the quit of a server that has shaken hands, or is said to know no other
+        quit. From another server it is an accident, which the lost connection reports."""
         while self.patience is not None:
             yield from self.silence()
         if self._rest:
             yield from self._burst(self._rest)
-        if self._shook or self._answered == self._sent:
+        if self._shook or self._quirks.quit_word == "" or self._answered == self._sent:
             yield wire.Quit()
 
     def encode(self, frame: wire.Frame) -> bytes:
@@ -167,7 +167,8 @@ class ServerCodec:
         if refusal := _refusal(text, ("\\busy", "\\error ")):
             yield refusal
             return
-        self._shake(text)
+        if self._quirks.hello != "":  # who was sent no handle answers none
+            self._shake(text)
         yield wire.Hello(wire.VERSION, self._handle, session=NO_SESSION, turns=Turns.ALTERNATE)
         if framing.is_quit(text):
             yield wire.Quit()

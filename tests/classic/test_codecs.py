@@ -553,6 +553,16 @@ def server(family: str) -> Server:
     return next(case for case in SERVERS if case.family == family)
 
 
+def test_a_word_from_a_server_that_was_sent_no_handle_is_not_its_handle() -> None:
+    codec = ServerCodec(ServerQuirks(hello=""))
+    assert codec.encode(wire.Hello(1, "Ann")) == b""
+    hello, notice = hear(codec, b"connected!")
+    assert hello == wire.Hello(1, "server", session="", turns=Turns.ALTERNATE)
+    assert notice == wire.Notice("connected!")
+    assert codec.encode(wire.Message("Ann", "hello")) == b"Ann> hello\n"
+    assert list(hear(codec, b"Bob>hi there")) == [wire.Ack(1), wire.Message("Bob", "hi there")]
+
+
 def connected(case: Server, split: Split = whole) -> ServerCodec:
     codec = ServerCodec(habits(case))
     assert codec.encode(wire.Hello(1, "Ann")) == case.hello()
