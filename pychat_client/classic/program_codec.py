@@ -115,6 +115,7 @@ class ProgramCodec(CallerCodec):
             opening, _, rest = data.partition(b"\0")
             if _PORT.fullmatch(opening.removesuffix(b"\n").decode(errors="replace")) and not last:
                 # Some programs first send a port for something else. A message can follow it.
+                self._end = b"\n" if opening.endswith(b"\n") else self._end  # it reads as it writes
                 yield from self._burst(rest.lstrip(b"\0"))
                 return
             if not last and (handle := self._bare_handle(data)):
