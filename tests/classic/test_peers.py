@@ -40,10 +40,15 @@ def console(service: Service) -> Piped:
 
 
 @pytest.fixture
-def ann(service: Service, send: Delivery) -> Iterator[BlockingEnd]:
-    fake = BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE), send)
+def ann(service: Service, console: Piped, send: Delivery) -> Iterator[BlockingEnd]:
+    """Connects when the console is ready: what it sends at once has come before the console shows it as silent."""
+    fake = connected(service, send)
     yield fake
     fake.close()
+
+
+def connected(service: Service, send: Delivery = at_once) -> BlockingEnd:
+    return BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE), send)
 
 
 def open_and_talk(case: Client, ann: BlockingEnd, console: Piped) -> None:
@@ -124,7 +129,7 @@ def test_a_program_takes_turns_at_a_free_service(idle_service: Service) -> None:
 @pytest.mark.parametrize("send", [at_once])
 def test_a_program_is_told_that_the_service_is_busy(service: Service, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(CLIENTS[0], ann, console)
-    other = BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE))
+    other = connected(service)
     other.raw(b"Eve")
     other.sees_the_end(f"\\busy {busy_words(60)}\0".encode())
     other.close()
@@ -153,7 +158,7 @@ def test_a_client_at_its_prompt_can_still_read_the_quit(ann: BlockingEnd, consol
 
 
 def test_the_daemon_checks_the_length_of_an_answer(service: Service) -> None:
-    ann = BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE))
+    ann = connected(service)
     ann.raw(b"Ann> hello")
     console = socket.socket(socket.AF_UNIX)
     console.connect(str(service.place / "console.sock"))
@@ -174,7 +179,7 @@ def test_the_daemon_checks_the_length_of_an_answer(service: Service) -> None:
 @pytest.mark.parametrize("send", [at_once])
 def test_a_client_that_waits_does_not_take_the_seat(service: Service, ann: BlockingEnd, console: Piped) -> None:
     console.notes(SILENT)
-    other = BlockingEnd(socket.create_connection(("127.0.0.1", service.port), PATIENCE))
+    other = connected(service)
     open_and_talk(CLIENTS[0], other, console)
     console.enter("\\greet")
     console.notes("Somebody is talking here")
@@ -184,17 +189,18 @@ def test_a_client_that_waits_does_not_take_the_seat(service: Service, ann: Block
     other.close()
 
 
-@pytest.mark.parametrize("send", [at_once])
-def test_a_console_that_attaches_later_learns_who_waits(service: Service, ann: BlockingEnd) -> None:
+def test_a_console_that_attaches_later_learns_who_waits(service: Service) -> None:
+    ann = connected(service)
     first = service.ready_plain("pychatd-console", "--handle", "Bob")
     first.notes(SILENT)
     first.end_input()
     assert first.exit_status() == 0
     service.ready_plain("pychatd-console", "--handle", "Bob").notes(SILENT)
+    ann.close()
 
 
-@pytest.mark.parametrize("send", [at_once])
-def test_a_client_that_waits_is_told_of_wherever_one_looks(service: Service, ann: BlockingEnd) -> None:
+def test_a_client_that_waits_is_told_of_wherever_one_looks(service: Service) -> None:
+    ann = connected(service)
     silent = f"A caller at {ann.socket.getsockname()[0]}:{ann.socket.getsockname()[1]} {SILENT}."
     wait_for(lambda: silent in service.pychatd("status").stdout, "the status")
     assert json.loads(service.pychatd("status", "--json").stdout)["calling"]["silent"]

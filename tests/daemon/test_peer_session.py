@@ -156,7 +156,7 @@ async def test_a_classic_peer_can_read_the_quit_for_longer(service: InProcessSer
 @with_service()
 async def test_a_person_who_stays_after_the_quit_is_let_go(service: InProcessService) -> None:
     console = await service.console()
-    person = await service.classic("Bob> Hi!")
+    person = await service.classic("Hi!")
     await console.news()
     await console.say("\\ack 1", "\\quit")
     assert await person.rest() == ["\\quit", "The conversation is over."]
