@@ -7,7 +7,7 @@ BIN := .venv/bin
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist pyz release man \
-	faults simulate planted exhaust mutants bench bench-docs bench-units bench-client bench-quick clean
+	faults simulate planted exhaust mutants bench bench-docs bench-units bench-client bench-siege bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
@@ -85,6 +85,9 @@ bench-units: .venv/ready ## idle socket units on a real systemd in a container; 
 
 bench-client: .venv/ready ## what the session file costs pychat: make bench-client OLD=DIR, a checkout to compare with
 	$(BIN)/python -m tests.bench.client $(if $(OLD),--old $(OLD))
+
+bench-siege: .venv/ready ## what thousands of strangers cost a talk: make bench-siege OLD=DIR, a checkout to compare with
+	$(BIN)/python -m tests.bench.siege $(if $(OLD),--old $(OLD))
 
 bench-quick: .venv/ready ## under a minute: beside a bare relay, and the kept figures
 	$(BIN)/python -m tests.bench.run --quick

@@ -30,7 +30,7 @@ def _client_hello() -> bytes:
     return out.read()
 
 
-_HELLO = _client_hello()
+HELLO = _client_hello()
 
 
 class _Stranger:
@@ -84,9 +84,9 @@ class _Stranger:
             case "sends garbage":
                 return random.randbytes(4096)
             case "drips TLS":
-                return _HELLO[self._said : self._said + 1]
+                return HELLO[self._said : self._said + 1]
             case "half a handshake":
-                return _HELLO if self._said == 0 else b""
+                return HELLO if self._said == 0 else b""
             case "does not read":
                 return b"\\hello 1 Deaf\n" if self._said == 0 else b"\\ping\n" * 1000
             case _:

@@ -39,9 +39,12 @@ def _key() -> bytes:
 class Service:
     """A daemon's port, directories and syslog socket; the daemon itself is started by the test."""
 
-    def __init__(self, directory: Path, runtime: Path | None = None, port: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, runtime: Path | None = None, port: int | None = None, *, programs: Path = BIN
+    ) -> None:
         """runtime: the directory of services that run beside each other; by default, this one has its own.
-        port: that of a service that ends before this one starts."""
+        port: that of a service that ends before this one starts. programs: where its `pychatd` is."""
+        self._programs = programs
         self.port = port or free_port()
         self.directory = directory
         self.runtime = runtime or directory / "run"
@@ -82,7 +85,8 @@ class Service:
         )
 
     def command(self, command: str, *options: str) -> list[str]:
-        words = [str(BIN / "pychatd"), command, str(self.port), "--runtime-directory", str(self.runtime)]
+        program = str(self._programs / "pychatd")
+        words = [program, command, str(self.port), "--runtime-directory", str(self.runtime)]
         if command in ("start", "run"):
             words += ["--state-directory", str(self.state), "--syslog", str(self.syslog)]
         return [*words, *options]
