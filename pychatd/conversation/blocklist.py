@@ -94,7 +94,7 @@ def of_caller(address: str, certificate_hash: bytes | None) -> str:
 
 def _network(word: str) -> str | None:
     try:
-        return str(ip_network(word, strict=False)) if "/" in word else network_of(word)
+        return str(ip_network(word, strict=False)) if "/" in word else network_of(str(address_of(word)))
     except ValueError:
         return None
 

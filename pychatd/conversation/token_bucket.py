@@ -14,6 +14,18 @@ class TokenBucket:
 
     def spend(self, count: float, rate: float, burst: float, now: float) -> float:
         """Takes `count` tokens. Returns after how many seconds, at `rate` tokens a second, the debt is paid."""
-        self._tokens = min(burst, self._tokens + (now - self._filled_at) * rate) - count
-        self._filled_at = now
+        self._fill(rate, burst, now)
+        self._tokens -= count
         return max(0.0, -self._tokens / rate)
+
+    def take(self, count: float, rate: float, burst: float, now: float) -> bool:
+        """Takes `count` tokens if there are so many."""
+        self._fill(rate, burst, now)
+        if self._tokens < count:
+            return False
+        self._tokens -= count
+        return True
+
+    def _fill(self, rate: float, burst: float, now: float) -> None:
+        self._tokens = min(burst, self._tokens + (now - self._filled_at) * rate)
+        self._filled_at = now

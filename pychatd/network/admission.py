@@ -16,7 +16,7 @@ import socket
 import ssl
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -35,6 +35,7 @@ from pychatd.network.identity import Identity
 from pychatd.network.places import Standing, choose
 from pychatd.network.register import Register
 from pychatd.network.silent_caller import SilentCaller
+from pychatd.network.turnover import Turnover
 from pychatd.settings import Settings
 
 CALLERS_PER_NETWORK = 8
@@ -62,7 +63,7 @@ class _Pending:
 
     host: str
     network: str
-    task: asyncio.Task[None] | None
+    task: asyncio.Task[None] | None = None  # once it runs
     session: PeerSession | None = None  # after the first byte
 
     @property
@@ -93,6 +94,8 @@ class Admission:
         self._settings = settings
         self.register = Register(settings, identity)
         self._pending: dict[_Pending, None] = {}  # in the order of arrival
+        self._turnover = Turnover()
+        self._expected_turnover = Turnover()
 
     def apply(self, settings: Settings, identity: Identity) -> None:
         """Uses new settings; closes the connections of callers who are no longer on the allowlist."""
@@ -119,24 +122,32 @@ class Admission:
         """The connections of all admitted callers."""
         return {connection for pending in self._pending if (connection := pending.connection) is not None}
 
-    async def admit(self, sock: socket.socket) -> None:
-        """Serves one connection until it is closed."""
+    def admit(self, sock: socket.socket) -> Coroutine[None, None, None] | None:
+        """What serves a connection until it is closed; None if there is no place for it, and it is closed already.
+
+        That costs little, so that a crowd does not keep those behind it waiting in the kernel's queue.
+        """
         try:
             host = str(sock.getpeername()[0])
         except OSError:  # closed again already
             sock.close()
-            return
-        pending = _Pending(host, network_of(host), asyncio.current_task())
+            return None
+        pending = _Pending(host, network_of(host))
         if not self._make_room(pending.network):
             note(Event.CROWDED, host, "refused, too many connections")
             sock.close()
-            return
+            return None
         self._pending[pending] = None
+        return self._admit(sock, pending)
+
+    async def _admit(self, sock: socket.socket, pending: _Pending) -> None:
         try:
-            await self._serve(sock, pending)
+            if pending in self._pending:  # nobody has taken its place before its task began
+                pending.task = asyncio.current_task()
+                await self._serve(sock, pending)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             why = str(error) or "no complete handshake in time"
-            note(_event_of(error, pending), host, "not admitted: %s", why)
+            note(_event_of(error, pending), pending.host, "not admitted: %s", why)
         finally:
             sock.close()
             self._pending.pop(pending, None)
@@ -146,29 +157,32 @@ class Admission:
 
         The caller who has the seat, talking or about to, is never evicted, and counts nowhere.
         """
-        others = {one: one.standing for one in self._pending if not self._is_seated(one)}
-        neighbours = {one: standing for one, standing in others.items() if one.network == network}
+        seated = (self._switchboard.peer, self._switchboard.caller)
+        others = [one for one in self._pending if one.session is None or one.session not in seated]
+        neighbours = [one for one in others if one.network == network]
         if len(neighbours) >= CALLERS_PER_NETWORK:
-            return self._evict(neighbours)
+            now = asyncio.get_running_loop().time()
+            return self._turnover.allows_neighbour(now) and self._evict({one: one.standing for one in neighbours})
         if len(others) < self._settings.callers:
             return True
         expected = self._expected_network()
-        return self._evict(
-            {one: Standing.PROVEN if one.network == expected else standing for one, standing in others.items()}
+        return self._may_displace(network, expected) and self._evict(
+            {one: Standing.PROVEN if one.network == expected else one.standing for one in others}
         )
+
+    def _may_displace(self, network: str, expected: str | None) -> bool:
+        """Whether a newcomer may take the place of another one now. The expected network has an account of its own
+        besides, so that a crowd from elsewhere does not delay who calls from there."""
+        now = asyncio.get_running_loop().time()
+        if network == expected and self._expected_turnover.allows(network, CALLERS_PER_NETWORK, now):
+            return True
+        return self._turnover.allows(network, self._settings.callers, now)
 
     def _expected_network(self) -> str | None:
-        """Where a peer that was cut off has called from, and will most likely call from again."""
+        """Where the peer has called from, and will most likely call from again when it is cut off, which it may
+        notice before we do."""
         conversation = self._switchboard.conversation
-        if conversation is None or self._switchboard.peer is not None:
-            return None
-        return network_of(host_of(conversation.address))
-
-    def _is_seated(self, pending: _Pending) -> bool:
-        return pending.session is not None and pending.session in (
-            self._switchboard.peer,
-            self._switchboard.caller,
-        )
+        return None if conversation is None else network_of(host_of(conversation.address))
 
     def _evict(self, standings: Mapping[_Pending, Standing]) -> bool:
         """Ends one of these connections; False if there is none."""

@@ -47,7 +47,10 @@ STATUS_SECONDS = 0.2
 ACCEPT_PAUSE = 1.0
 """Seconds to wait when the process has too many open files to accept, instead of trying all the time."""
 
-Admit = Callable[[socket.socket], Coroutine[None, None, None]]
+ACCEPT_MAX = 8
+"""Connections that are accepted before others get a turn: so many take a fraction of a millisecond."""
+
+Admit = Callable[[socket.socket], Coroutine[None, None, None] | None]
 
 log = logging.getLogger("pychatd")
 
@@ -154,18 +157,23 @@ class Server:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener, admit)
 
     def _accept(self, listener: socket.socket, admit: Admit) -> None:
+        """Accepts what waits: strangers who are turned away at once keep nobody waiting behind them."""
         loop = asyncio.get_running_loop()
         try:
-            sock, _ = listener.accept()
-        except BlockingIOError:  # the caller has gone again
+            for _ in range(ACCEPT_MAX):
+                sock, _ = listener.accept()
+                sock.setblocking(False)
+                if (serving := admit(sock)) is not None:
+                    self._serve(serving)
+        except BlockingIOError:  # no more, or the caller has gone again
             return
         except OSError as error:
             log.warning("Cannot accept a connection: %s", error.strerror)
             loop.remove_reader(listener)
             loop.call_later(ACCEPT_PAUSE, self._listen, listener, admit)
-            return
-        sock.setblocking(False)
-        task = loop.create_task(admit(sock))
+
+    def _serve(self, serving: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(serving)
         self._connection_tasks.add(task)
         task.add_done_callback(self._connection_done)
         self._restart_idle_timer()

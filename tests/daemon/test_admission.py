@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from pychatd.conversation import peer_session
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network import admission
-from pychatd.network.admission import Admission
+from pychatd.network.admission import CALLERS_PER_NETWORK, Admission
 from pychatd.network.identity import load
 from pychatd.settings import Settings
 from tests.support.aio import in_loop
@@ -38,7 +38,9 @@ async def test_the_log_has_a_reason_for_a_silent_caller(
         caller, _ = server.accept()
         caller.setblocking(False)
         with caplog.at_level(logging.INFO, logger="pychatd"):
-            await Admission(Switchboard(settings, journal), settings, identity).admit(caller)
+            serving = Admission(Switchboard(settings, journal), settings, identity).admit(caller)
+            assert serving is not None
+            await serving
     assert caplog.messages == ["127.0.0.1: not admitted: no complete handshake in time"]
 
 
@@ -57,7 +59,9 @@ async def _silent_caller(
     ):
         caller, _ = server.accept()
         caller.setblocking(False)
-        admitted = asyncio.create_task(Admission(board, settings, load(settings, make=True)).admit(caller))
+        serving = Admission(board, settings, load(settings, make=True)).admit(caller)
+        assert serving is not None
+        admitted = asyncio.create_task(serving)
         while not board.silent_callers:
             await asyncio.sleep(0.01)
         yield board, program, admitted
@@ -95,3 +99,27 @@ async def test_a_silent_caller_that_sends_a_port_can_be_greeted_at_once(
         assert not board.silent_callers
         program.close()
         await admitted
+
+
+@in_loop
+async def test_who_is_put_out_before_its_task_begins_is_not_served(tmp_path: Path) -> None:
+    """Several are accepted at a time."""
+    settings = Settings(7000, state=tmp_path)
+    with (
+        closing(Journal(settings.journal, full=False)) as journal,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        ExitStack() as programs,
+    ):
+        door = Admission(Switchboard(settings, journal), settings, load(settings, make=True))
+        tasks = []
+        for _ in range(2 * CALLERS_PER_NETWORK):
+            programs.enter_context(socket.create_connection(server.getsockname()))
+            caller, _ = server.accept()
+            caller.setblocking(False)
+            serving = door.admit(caller)
+            assert serving is not None
+            tasks.append(asyncio.create_task(serving))
+        while sum(task.done() for task in tasks) < CALLERS_PER_NETWORK:
+            await asyncio.sleep(0)
+        programs.close()
+        await asyncio.wait(tasks)

@@ -32,3 +32,12 @@ def test_what_is_given_back_saves_no_more_than_a_burst() -> None:
     spend = partial(TokenBucket().spend, rate=10.0, burst=10.0)
     spend(-1000, now=1.0)
     assert spend(20, now=1.0) == 1.0
+
+
+def test_only_what_is_there_can_be_taken() -> None:
+    take = partial(TokenBucket().take, rate=10.0, burst=20.0)
+    assert take(15, now=1.0)
+    assert not take(6, now=1.0)
+    assert take(5, now=1.0)
+    assert not take(1, now=1.0)
+    assert take(10, now=2.0)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.security.siege import Siege, memory
+from pychatd.network.turnover import BURST_SECONDS, TURNOVER
+from pychatd.settings import Settings
+from tests.security.siege import HELLO, Siege, memory
 from tests.security.talk import Talk, percentiles
 from tests.support.service import Service
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 USABLE = 2.0
 """Seconds that a word and its answer may take in 99 of 100 cases, on any machine."""
+
+CALLERS = Settings(7000).callers
+QUEUED = 900
+"""Callers in the kernel's queue: fewer than it takes (`listeners.BACKLOG`)."""
 
 GROWTH = 30 * 1024
 """KiB that the daemon may grow by: 64 callers, each with a TLS connection and a buffer."""
@@ -66,6 +75,43 @@ def _endures(service: Service, count: int, seconds: float) -> None:
 
 def test_a_conversation_endures_a_siege(idle_service: Service) -> None:
     _endures(idle_service, 120, 3.0)
+
+
+def test_a_crowd_before_the_returning_peer_costs_few_handshakes(idle_service: Service) -> None:
+    """However many wait before it in the kernel's queue, of addresses that have never called."""
+    service = idle_service
+    service.start()
+    talk = Talk(service)
+    service.send(signal.SIGSTOP)
+    crowd = [_half_a_handshake(service.port, number) for number in range(QUEUED)]
+    begin = time.monotonic()
+    threading.Timer(0.1, service.send, [signal.SIGCONT]).start()
+    _, calls = talk.come_back()
+    seconds = time.monotonic() - begin
+    talk.round_trip()
+    answered = sum(_has_come(sock) for sock in crowd)
+    for sock in crowd:
+        sock.close()
+    talk.close()
+    assert calls == 1
+    assert answered <= CALLERS * (1 + TURNOVER * (BURST_SECONDS + seconds))
+
+
+def _half_a_handshake(port: int, number: int) -> socket.socket:
+    sock = socket.create_connection(
+        ("127.0.0.1", port), timeout=PATIENCE, source_address=(f"127.9.{number // 250}.{number % 250 + 1}", 0)
+    )
+    sock.sendall(HELLO)
+    return sock
+
+
+def _has_come(sock: socket.socket) -> bool:
+    """Whether the daemon has sent something."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1) != b""
+    except OSError:
+        return False
 
 
 @pytest.mark.slow

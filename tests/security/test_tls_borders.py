@@ -252,7 +252,9 @@ def test_plain_is_taken_from_where_it_may_come(
         far = _From(fileno=ours.detach())
         far.address = address
         far.setblocking(False)
-        visit = asyncio.create_task(door.admit(far))
+        serving = door.admit(far)
+        assert serving is not None
+        visit = asyncio.create_task(serving)
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(theirs, b"\\hello 1 Bob\n")
         answer = await loop.sock_recv(theirs, 4096)
