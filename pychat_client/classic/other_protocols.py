@@ -25,8 +25,11 @@ CODE = "other-protocol"
 GREETING_MAX = 64
 """Bytes after which only the end of the first line can tell more, so bytes that come one by one cost little."""
 
-_TARGET = rb"(?:/|\*|[A-Za-z][A-Za-z0-9+.-]*:)[^ \r\n]*"
-_VERSION = rb"[A-Z]{3,8}/[0-9](?:\.[0-9])?"
+_TARGET = rb"(?:/|\*|[A-Za-z][A-Za-z0-9+.-]*:)[^ \t\r\n]*"
+_VERSION = rb"[A-Za-z]{3,8}/[0-9](?:\.[0-9])?"
+_LOOSE = rb"[ \t\r\n\0\xef\xbb\xbf]*+"
+"""What can come before a line of text, as servers skip it; also a byte order mark."""
+
 _HTTP_METHODS = rb"GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI"
 _CONTROL = rb"\x01-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f"
 """What no chat program begins with: they begin with text, and pad it with NULs behind. Escape and backspace are
@@ -40,12 +43,12 @@ _NUMBER = re.compile(rb"\0\0(?:[%s]|.[%s\x80-\xff])" % (_CONTROL, _CONTROL), re.
 
 _TEXT = (
     ("HTTP", rb"(?:%s) (?:[/*]|https?://|[\w.-]+:[0-9])" % _HTTP_METHODS),
-    # A page can name a method of its own, with the letters that browsers allow.
-    ("HTTP", rb"[\w!#$%%&'*+.^`|~-]+ %s %s\r?\n" % (_TARGET, _VERSION)),
-    ("HTTP", rb"(?:HTTP|RTSP|SIP)/[0-9]\.[0-9] "),
+    # A page can name a method of its own, with the letters that browsers allow. Some write the line loosely.
+    ("HTTP", rb"[\w!#$%%&'*+.^`|~-]+[ \t]+%s[ \t]+%s[ \t]*\r?\n" % (_TARGET, _VERSION)),
+    ("HTTP", rb"(?i:HTTP|RTSP|SIP|ICAP)/[0-9]\.[0-9] |ICY [0-9]{3} "),
     ("the PROXY protocol", rb"PROXY (?:TCP[46]|UNKNOWN)[ \r\n]"),
     ("SMTP", rb"(?:EHLO|HELO|LHLO) [^ \r\n]+\r?\n|MAIL FROM:|(?:RSET|NOOP|STARTTLS)\r\n"),
-    ("SSH", rb"SSH-[0-9]\.[0-9]+-"),
+    ("SSH", rb"(?i:SSH)-[0-9]\.[0-9]+-"),
     ("Redis", rb"\*[0-9]+\r\n|(?:PING|INFO|QUIT)\r\n|CONFIG (?:GET|SET) [^\r\n]+\r\n"),
     (
         "IRC or FTP",
@@ -83,11 +86,10 @@ _NAMES = [name for name, _ in _TEXT + _BINARY]
 
 @cache
 def _greetings() -> re.Pattern[bytes]:
-    """One group for each name. Blank lines can come before a line of text. Compiled for the first caller that
-    speaks something else, because this takes a thirtieth of the whole start."""
-    text = (rb"(?:\r?\n)*+(%s)" % pattern for _, pattern in _TEXT)
-    binary = (b"(%s)" % pattern for _, pattern in _BINARY)
-    return re.compile(b"|".join([*text, *binary]), re.DOTALL)
+    """One group for each name. Compiled for the first caller that speaks something else, because this takes a
+    thirtieth of the whole start."""
+    text, binary = (b"|".join(b"(%s)" % pattern for _, pattern in table) for table in (_TEXT, _BINARY))
+    return re.compile(rb"%s(?:%s)|%s" % (_LOOSE, text, binary), re.DOTALL)
 
 
 _PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
