@@ -55,17 +55,26 @@ _RUN_MAX = 4
 _BLANK = "\u2800\U0001d159\U00013441\U00013442\U00016fe4"
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0" + _BLANK)
 
+_INK = ("Lu", "Ll", "Lt", "Lo", "Nd", "Nl", "No", "So", "Sc")
+"""The categories of letters, digits and pictures: a handle such as `--` or `.` would pass for our own marks."""
+
 YOU = "You"
 """How our own sentences call this user, so nobody has it as a handle."""
 
 _CAPITALS = str.maketrans(
-    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕЅІЈКМНОРСТУХҮԌԚԜՕՍԼ",
-    "ABEZHIKMNOPTYXABESIJKMHOPCTYXYGQWOUL",
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕЅІЈКМНОРСТУХҮԌԚԜՕՍԼՏ",
+    "ABEZHIKMNOPTYXABESIJKMHOPCTYXYGQWOULS",
+)
+_LISU_AND_CHEROKEE = str.maketrans(
+    "ꓐꓑꓓꓔꓖꓗꓙꓚꓜꓝꓟꓠꓡꓢꓣꓦꓧꓪꓫꓬꓮꓰꓲꓳꓴᎠᎡᎢᎪᎫᎬᎳᎷᎻᏀᏃᏎᏕᏚᏞᏟᏢᏦᏴᎩᏙᏒ",
+    "bpdtgkjczfmnlsrvhwxyaeioudrtajewmhgz4sslcpkbyvr",
 )
 _SMALL = str.maketrans(
-    "αεικνορτυχωσγηаеорсухѕіјһԁԛԝѵкмнтвгүօսոհցւɑɡıɩᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ01i|",
-    "aeikvoptuxwoynaeopcyxsijhdqwvkmhtbryounhgiagiiabcdeghijklmnoprstuvwyzolll",
+    "αεικνορτυχωσγηаеорсухѕіјһԁԛԝѵкмнтвгүօսոհցւɑɩ01i|5$€℮",
+    "aeikvoptuxwoynaeopcyxsijhdqwvkmhtbryounhgiaiolllssee",
 )
+_VARIANT = re.compile("LATIN (?:SMALL |CAPITAL )?LETTER (?:[A-Z]+ )*([A-Z])(?: WITH(?:OUT)? .*)?")
+"""The names of letters that are another one turned, with a hook, or as a small capital."""
 
 
 def nfc(text: str) -> str:
@@ -77,8 +86,8 @@ def check_handle(text: str) -> str:
     """`text` in NFC if it is a valid handle. Raises HandleError.
 
     A handle has 1 to 10 code points. White space, control and format characters, unassigned, private and
-    surrogate code points, invisible characters, `>` and the backslash are not allowed, and it cannot begin
-    with a combining mark.
+    surrogate code points, invisible characters, `>` and the backslash are not allowed, it cannot begin with a
+    combining mark, and it is not only punctuation.
     """
     handle = nfc(text)
     if not handle:
@@ -94,21 +103,53 @@ def check_handle(text: str) -> str:
             raise HandleError(f"A handle cannot contain {_named(char)}.")
     if unicodedata.category(handle[0])[0] == "M":
         raise HandleError(f"A handle cannot begin with {_named(handle[0])}.")
+    if not any(unicodedata.category(char) in _INK for char in handle):
+        raise HandleError(
+            f"A handle needs a letter, a digit or a picture: '{handle}' looks like a mark of pychat's."
+        )
     if looks_like(handle, YOU):
         raise HandleError(f"A handle cannot be '{handle}': pychat's own sentences use the word for you.")
     return handle
 
 
 def looks_like(one: str, other: str) -> bool:
-    """Whether a person may take one handle for the other: they differ in case, in marks, or in letters, digits and
-    alphabets that look alike (a small part of UTS #39)."""
-    return _skeleton(one) == _skeleton(other)
+    """Whether a person may take one handle for the other: they differ in case, in marks, in punctuation, or in
+    letters, digits and alphabets that look alike (a small part of UTS #39).
+
+    In a handle of several alphabets, any letter may stand for a Latin one.
+    """
+    first, second = _skeleton(one), _skeleton(other)
+    return len(first) == len(second) and all(a == b or _ANY in (a, b) for a, b in zip(first, second, strict=True))
+
+
+_ANY = "\0"
 
 
 def _skeleton(handle: str) -> str:
-    text = unicodedata.normalize("NFKD", handle).translate(_CAPITALS).casefold()
+    text = unicodedata.normalize("NFKD", handle)
     text = "".join(char for char in text if unicodedata.category(char)[0] != "M")
-    return text.translate(_SMALL).translate(_SMALL).replace("rn", "m").replace("vv", "w")
+    letters = "".join(char for char in text if unicodedata.category(char)[0] not in "PZ" or char == "|") or text
+    mixed = any(map(_is_latin, letters)) and not all(map(_is_latin, filter(str.isalpha, letters)))
+    letters = "".join(map(_base, letters.translate(_CAPITALS).casefold()))  # of which Cherokee's are capitals
+    letters = letters.translate(_LISU_AND_CHEROKEE).translate(_SMALL).translate(_SMALL)
+    if mixed:
+        letters = "".join(_ANY if _is_of_another_alphabet(char) else char for char in letters)
+    return letters.replace("rn", "m").replace("vv", "w")
+
+
+def _is_latin(char: str) -> bool:
+    return unicodedata.name(char, "").startswith("LATIN ")
+
+
+def _base(letter: str) -> str:
+    """The Latin letter that another one is a variant of."""
+    name = None if letter.isascii() else _VARIANT.fullmatch(unicodedata.name(letter, ""))
+    return letter if name is None else name[1].lower()
+
+
+def _is_of_another_alphabet(char: str) -> bool:
+    """Whether it is a letter that is neither Latin nor as wide as those of East Asia."""
+    return char.isalpha() and not char.isascii() and unicodedata.east_asian_width(char) not in "WF"
 
 
 def as_sent(text: str) -> str:

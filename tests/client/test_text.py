@@ -127,6 +127,16 @@ def test_a_handle_has_nothing_that_is_drawn_as_nothing(blank: str) -> None:
         check_handle(blank)
 
 
+@pytest.mark.parametrize(
+    "handle", ["--", ".", "-", "*", "\u2014", "\u2212\u2212", "\u02cb", "\ua9cf", "\u0f0c", "|", "~_~"]
+)
+def test_a_handle_is_not_only_punctuation(handle: str) -> None:
+    """It would pass for a notice, or be hardly seen."""
+    with pytest.raises(HandleError, match="needs a letter"):
+        check_handle(handle)
+    assert check_handle(f"{handle}1")
+
+
 @pytest.mark.parametrize("handle", ["You", "you", "YOU", "\u03a5ou", "Y\u043eu", "Y0u", "\uff39ou", "Y\u00f2u"])
 def test_nobody_is_called_as_our_sentences_call_the_user(handle: str) -> None:
     with pytest.raises(HandleError, match="own sentences"):
@@ -150,6 +160,19 @@ def test_nobody_is_called_as_our_sentences_call_the_user(handle: str) -> None:
         ("alice", "alic\u00e9"),
         ("alice", "alice\u0332"),
         ("B0b", "\u0412ob"),
+        ("Server", "\u13daerver"),  # Cherokee
+        ("Server", "\ua4e2\ua4f0\ua4e3\ua4e6\ua4f0\ua4e3"),  # Lisu
+        ("Server", "\u054ferver"),  # Armenian
+        ("Server", "\U00016f3aerver"),  # Miao
+        ("Server", "Ser\U00010347er"),  # Gothic
+        ("Server", "S\u0258rver"),  # turned
+        ("Server", "Serve\u027e"),
+        ("Server", "Serve\uab47"),
+        ("Server", "S\u212erver"),
+        ("Server", "5erver"),
+        ("Server", "$erver"),
+        ("Server", "Server."),
+        ("Server", "-Server:"),
         ("Bob", "B\u03bfb"),
         ("Norm", "Norrn"),
         ("Straße", "STRASSE"),
@@ -164,7 +187,19 @@ def test_handles_that_people_take_for_each_other_look_alike(one: str, other: str
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("alice", "alice2"), ("Bob", "Rob"), ("Server", "Client1"), ("日本", "日木"), ("Anna", "Hanna")],
+    [
+        ("alice", "alice2"),
+        ("Bob", "Rob"),
+        ("Server", "Client1"),
+        ("日本", "日木"),
+        ("Anna", "Hanna"),
+        ("Иван", "Ивах"),
+        ("Bob東", "Bob京"),
+        ("שלום", "שלוט"),
+        ("-", "--"),
+        ("🙂", "🙃"),
+        ("ÄÖ", "ÄÜ"),
+    ],
 )
 def test_other_handles_do_not(one: str, other: str) -> None:
     assert not looks_like(one, other)
