@@ -204,10 +204,6 @@ class Connection(asyncio.BufferedProtocol):
         """From now on `codec` reads and writes on this connection."""
         self.codec = codec
 
-    def use_pace(self, pace: Pace) -> None:
-        """From now on `pace` says how fast this connection is read."""
-        self._pace = pace
-
     def start_keepalive(self) -> None:
         """From now on we ping after silence, and end the connection without an answer: for programs that
         know pings."""
@@ -300,7 +296,9 @@ class Connection(asyncio.BufferedProtocol):
             tcp.set_options(sock, PING_AFTER, PONG_WITHIN)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer if self._pace is None else self._buffer[: self._pace.read_max]
+        if self._pace is None or self.state is not TransportState.OPEN:  # what we throw away costs little
+            return self._buffer
+        return self._buffer[: self._pace.read_max]
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.state is not TransportState.OPEN:

@@ -7,6 +7,7 @@ new console needs no queue.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pychat_client.errors import MessageError, ProtocolError, PychatError, Usage
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, looks_like, printable
-from pychat_client.transport.connection import CloseReason, Connection
+from pychat_client.transport.connection import READ_MAX, CloseReason, Connection
 from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
@@ -24,11 +25,19 @@ from pychatd.conversation.history_reader import HistoryReader
 from pychatd.conversation.model import TEXT_REMOVED, Conversation, Entry, JournalError, MissedCall
 from pychatd.conversation.orders import number_of
 from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
+from pychatd.conversation.reading_price import ReadingPrice
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.watcher import Watcher
 
 HELLO_SECONDS = 10.0
 """Time for a console's first line: the programs are on this host, and send it at once."""
+
+VISITOR_READ = 256
+"""Bytes that are read at a time from a program that is not the console. It has one line to say, and pings: 40 of
+these take a tenth of a millisecond, in which nobody else is served."""
+
+VISITORS = 16
+"""Programs among whom the price of reading is divided: there are no more connections at the console's socket."""
 
 UNREAD_SHOWN = 10
 """Unread conversations that a console is sent whole when it attaches; it can ask for the older ones."""
@@ -56,7 +65,7 @@ class ConsoleSession(EndpointSession):
     ) -> None:
         """user: the system's name for the user at the other end of the socket; status: gives the service's state
         as JSON; obey: does what an order says, and returns what to answer."""
-        super().__init__(switchboard, f"console of {user}")
+        super().__init__(switchboard, f"console of {user}", pace=self)
         self.user = user
         self.console: str | None = None  # the id of its program
         self.quiet = False  # its user sends no signs of typing and no read marks
@@ -65,6 +74,7 @@ class ConsoleSession(EndpointSession):
         self._state = ConsoleState.CONNECTED
         self._handle = ""  # of its hello, and of its messages
         self._cursor = Cursor()
+        self._price = ReadingPrice()  # until it is the console
         self._room: int | None = None  # that the console knows of the running conversation's peer
         self._set_deadline(HELLO_SECONDS, lambda: self.connection.abort(CloseReason.NO_HELLO))
 
@@ -73,6 +83,17 @@ class ConsoleSession(EndpointSession):
     def connection_lost(self, connection: Connection, why: str) -> None:
         self._cancel_deadline()
         self._switchboard.detach(self)
+
+    # -------------------------------------------------------------- from the connection (connection.Pace)
+
+    @property
+    def read_max(self) -> int:
+        return READ_MAX if self._greeted else VISITOR_READ
+
+    def pause_after(self, data: bytes) -> float:
+        if self._greeted:
+            return 0.0
+        return self._price.of_stranger(data, 0, VISITORS, asyncio.get_running_loop().time())
 
     # -------------------------------------------------------------- from the switchboard (ports.ConsolePort)
 

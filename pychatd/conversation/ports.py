@@ -117,14 +117,17 @@ class WatcherPort(Protocol):
     def tell(self, frames: Sequence[wire.Frame]) -> None:
         """Something happens now."""
 
-    def tell_ring(self, conversation: Conversation) -> None:
+    def tell_ring(self) -> None:
         """The peer of the running conversation asks for attention."""
 
     def tell_read(self) -> None:
         """What was unread may have been read, or removed. Raises JournalError."""
 
     def send_unread(self) -> None:
-        """There may be new messages that nobody is there to read."""
+        """There may be new messages that nobody is there to read: the watcher waits for its turn."""
+
+    def take_turn(self) -> None:
+        """Sends a small piece of them, and waits for another turn if there are more."""
 
     def close(self, frames: Sequence[wire.Frame]) -> None:
         """Sends the last frames, and closes the connection."""

@@ -40,6 +40,7 @@ from pychatd.conversation.silent_callers import SilentCallers
 from pychatd.conversation.tidying import Tidying
 from pychatd.conversation.token_bucket import TokenBucket
 from pychatd.conversation.unread import Unread, unread
+from pychatd.conversation.watchers import Watchers
 from pychatd.settings import Settings
 
 FALLBACK_HANDLE = "operator"
@@ -83,7 +84,7 @@ class Switchboard:
         self.conversation: Conversation | None = None
         self.peer: PeerPort | None = None  # it has the seat, and is connected
         self.operator: ConsolePort | None = None  # the attached console
-        self.watchers: set[WatcherPort] = set()
+        self.watchers = Watchers()
         self.caller: PeerPort | None = None  # it has the seat and our hello, and has sent no message yet
         self.missed = deque(journal.missed_calls(), maxlen=MISSED_MAX)  # that no console knows of
         self.started = datetime.now(UTC)
@@ -198,7 +199,7 @@ class Switchboard:
         note(Event.CALLING, caller.address, "%s calls", printable(caller.opening.handle))
         if self.operator is not None:
             self.operator.notify(_calling(caller))
-        self._tell_watchers(_calling(caller))
+        self.watchers.tell([_calling(caller)])
         self._changed()
 
     def end_call(self, caller: PeerPort) -> None:
@@ -218,7 +219,7 @@ class Switchboard:
         else:
             self.missed.append(missed)
             self._save_missed()
-        self._tell_watchers(wire.Missed(handle, address))
+        self.watchers.tell([wire.Missed(handle, address)])
         self._changed()
 
     @property
@@ -310,7 +311,7 @@ class Switchboard:
             caller.acknowledge(entries)
             if self.operator is not None:
                 self.operator.deliver(entries)
-            self._send_unread()
+            self.watchers.send_unread()
             self._changed()
         if error is not None:
             raise error
@@ -404,10 +405,9 @@ class Switchboard:
             other = self.peer
         if other is not None and other.conversation is sender.conversation:
             other.send_signal(signal)
-        talk = self.conversation
-        if sender is self.peer and self.operator is None and talk is not None and isinstance(signal, wire.Ring):
-            for watcher in list(self.watchers):
-                watcher.tell_ring(talk)
+        if sender is self.peer and self.operator is None and isinstance(signal, wire.Ring):
+            for watcher in self.watchers:
+                watcher.tell_ring()
 
     @property
     def passes_drafts(self) -> bool:
@@ -504,7 +504,7 @@ class Switchboard:
             peer.send_backlog()
         if self.operator is not None:
             self.operator.send_backlog()
-        self._send_unread()
+        self.watchers.send_unread()
         self.silent_callers.announce()
         self._note_change()
 
@@ -531,7 +531,7 @@ class Switchboard:
             self.operator.notify(calling)
         if new:
             note(Event.CALLING, caller.address, "is connected, and has said nothing yet")
-            self._tell_watchers(calling)
+            self.watchers.tell([calling])
         self._changed()
 
     def miss_silent(self, caller: SilentPort) -> None:
@@ -595,7 +595,7 @@ class Switchboard:
             old.close_taken_over(operator.user)
         here = wire.Here(handle, quiet=operator.quiet)
         self._notify_callers(here)
-        self._tell_watchers(here)
+        self.watchers.tell([here])
         self._note_change()
 
     @property
@@ -631,9 +631,9 @@ class Switchboard:
         if self.conversation is not None:
             self._save_shown(self.conversation)
         self._notify_callers(self.away)
-        self._tell_watchers(wire.Away())
+        self.watchers.tell([wire.Away()])
         self._tell_read()
-        self._send_unread()
+        self.watchers.send_unread()
         self._note_change()
 
     def stop(self) -> None:
@@ -650,7 +650,8 @@ class Switchboard:
         for end in (*self._both_ends(), self.caller):
             if end is not None:
                 end.close([wire.Error("stopping", STOPPING)])
-        for watcher in list(self.watchers):
+        self.watchers.stop()
+        for watcher in self.watchers:
             watcher.close([wire.Error("stopping", STOPPING)])
         self._tidying.stop()
 
@@ -707,22 +708,14 @@ class Switchboard:
         """Shows a sentence at both ends."""
         for end in self._both_ends():
             end.notify(notice)
-        self._tell_watchers(notice)
-
-    def _tell_watchers(self, frame: wire.Frame) -> None:
-        for watcher in list(self.watchers):
-            watcher.tell([frame])
+        self.watchers.tell([notice])
 
     def _tell_read(self) -> None:
         try:
-            for watcher in list(self.watchers):
+            for watcher in self.watchers:
                 watcher.tell_read()
         except JournalError as error:
             self.journal_failed(error)
-
-    def _send_unread(self) -> None:
-        for watcher in list(self.watchers):
-            watcher.send_unread()
 
     def _both_ends(self) -> list[EndPort]:
         """Those that are connected."""

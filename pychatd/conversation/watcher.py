@@ -1,31 +1,24 @@
 """One connection of a watcher (`pychatd-console --watch`): sees who calls, and what nobody is there to read.
 
 Owns the connection, and the place in the journal up to which it has been told. It takes no seat and acks nothing.
-What it has missed it gets from the journal, in small pieces, so it needs no queue and holds up no talk. One that
-does not read is dropped, and one that sends much is read slowly.
+What it has missed it gets from the journal, in small pieces when it is its turn (watchers). So it needs no queue,
+and holds up no talk. One that does not read is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.model import TEXT_REMOVED, Conversation, JournalError
-from pychatd.conversation.reading_price import STRANGER_READ, ReadingPrice
 from pychatd.conversation.switchboard import Switchboard
 
-PIECE = 50
-"""Messages or ends that are sent at once: about half a millisecond, in which nobody else is served."""
-
-PAUSE = 0.005
-"""Seconds between two pieces, for each watcher: all of them together take about a tenth of a processor."""
-
-SHARES = 16
-"""Watchers among whom the price of reading is divided: there are no more connections at the console's socket."""
+PIECE = 10
+"""Messages or ends that are sent in one turn: a few tenths of a millisecond, in which nobody else is served."""
 
 READ_SECONDS = 30.0
 """How long a watcher may read nothing while something waits for it: its program is on this host."""
@@ -40,9 +33,8 @@ class Watcher:
         self._connection = connection
         self._number, self._told = switchboard.watched_place(question)  # a conversation, its peer's messages
         self._headed = 0  # the conversation whose heading this connection has got
-        self._timer: asyncio.TimerHandle | None = None  # until the next piece, or the end
-        self._price = ReadingPrice()
-        connection.use_pace(self)
+        self._rung = False  # the watcher has not been told of it
+        self._deadline: asyncio.TimerHandle | None = None  # while it does not read what waits for it
         self.tell_read()
         switchboard.watch(self)
 
@@ -55,20 +47,12 @@ class Watcher:
         connection.close([wire.Error(error.code, str(error))])
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        self._wait(None)
+        self._cancel_deadline()
         self._switchboard.unwatch(self)
 
     def resume_writing(self, connection: Connection) -> None:
-        self._send_piece()
-
-    # -------------------------------------------------------------- from the connection (connection.Pace)
-
-    @property
-    def read_max(self) -> int:
-        return STRANGER_READ
-
-    def pause_after(self, data: bytes) -> float:
-        return self._price.of_stranger(data, 0, SHARES, asyncio.get_running_loop().time())
+        self._cancel_deadline()
+        self.send_unread()
 
     # -------------------------------------------------------------- from the switchboard (ports.WatcherPort)
 
@@ -79,11 +63,10 @@ class Watcher:
         else:
             self._connection.abort(CloseReason.SLOW_READER)
 
-    def tell_ring(self, conversation: Conversation) -> None:
-        """The peer of the running conversation asks for attention. A watcher that still gets unread messages does
-        not know of that conversation, and has something to alert its user for."""
-        if self._headed == conversation.id:
-            self.tell([wire.Ring()])
+    def tell_ring(self) -> None:
+        """The peer of the running conversation asks for attention: told after what it has said before."""
+        self._rung = True
+        self.send_unread()
 
     def tell_read(self) -> None:
         """Tells the watcher if nothing of what it has been told is unread any more. Raises JournalError."""
@@ -93,17 +76,11 @@ class Watcher:
             self.tell([wire.Read(self._told)])
 
     def send_unread(self) -> None:
-        """Sends who talks, and the peer's messages that no console has shown, as far as the watcher reads."""
-        if self._timer is None and self._connection.writable:
-            self._send_piece()
+        if self._connection.writable:
+            self._switchboard.watchers.wait_for_turn(self)
 
-    def close(self, frames: Sequence[wire.Frame]) -> None:
-        self._connection.close(frames)
-
-    # -------------------------------------------------------------- inside
-
-    def _send_piece(self) -> None:
-        self._wait(None)
+    def take_turn(self) -> None:
+        """Sends who talks, and the peer's messages that no console has shown: the next piece."""
         sent = 0
         try:
             while sent < PIECE and self._switchboard.operator is None and (more := self._send_some()):
@@ -111,10 +88,17 @@ class Watcher:
         except JournalError as error:
             self._switchboard.journal_failed(error)
             self._connection.close([wire.Error("journal", str(error))])
-        if not self._connection.writable:
-            self._wait(READ_SECONDS, lambda: self._connection.abort(CloseReason.SLOW_READER))
-        elif sent >= PIECE:
-            self._wait(PAUSE * len(self._switchboard.watchers), self._send_piece)
+        if sent >= PIECE:
+            self.send_unread()
+        elif self._rung:
+            self._rung = False
+            self._connection.send([wire.Ring()])
+        self._set_deadline()
+
+    def close(self, frames: Sequence[wire.Frame]) -> None:
+        self._connection.close(frames)
+
+    # -------------------------------------------------------------- inside
 
     def _send_some(self) -> int:
         """Sends the next messages of a conversation, or its end. Returns how many of these there were."""
@@ -141,10 +125,13 @@ class Watcher:
         self._headed = conversation.id
         return [conversation.heading(self._told, conversation.turn_state.operator)]
 
-    def _wait(self, seconds: float | None, action: Callable[[], None] = lambda: None) -> None:
-        """Does `action` later, in place of what was to be done; None: nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if seconds is not None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, action)
+    def _set_deadline(self) -> None:
+        """Something may wait for the watcher now: it has to read that in time."""
+        if not self._connection.writable and self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(READ_SECONDS, self._connection.abort, CloseReason.SLOW_READER)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

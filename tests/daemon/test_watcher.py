@@ -8,7 +8,9 @@ import time
 import pytest
 
 from pychat_client.protocol.turns import Role, Turns
+from pychat_client.transport.connection import READ_MAX
 from pychatd.conversation import watcher
+from pychatd.conversation.console_session import VISITOR_READ
 from pychatd.conversation.model import JournalError
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -210,14 +212,29 @@ async def test_what_is_unread_goes_out_in_pieces_and_all_of_it(service: InProces
 
 
 @with_service()
-async def test_a_watcher_that_floods_is_read_slowly(service: InProcessService) -> None:
-    watching = await _watch(service)
-    begin = time.monotonic()
-    for count in (300, 1):
-        await watching.say(*count * ["\\ping"])
-        for _ in range(count):
-            assert await watching.hear() == "\\pong"
-    assert time.monotonic() - begin > 0.1
+async def test_a_program_that_floods_is_read_slowly_and_little_at_a_time(service: InProcessService) -> None:
+    for first in ("\\watch", "\\ping"):  # what counts is that it is not the console
+        session = service.console_session()
+        raw = await service.connect(session)
+        assert len(session.connection.get_buffer(READ_MAX)) == VISITOR_READ
+        await raw.say(first)
+        begin = time.monotonic()
+        for count in (300, 1):
+            await raw.say(*count * ["\\ping"])
+            for _ in range(count):
+                assert await raw.hear() == "\\pong"
+        assert time.monotonic() - begin > 0.1
+        assert len(session.connection.get_buffer(READ_MAX)) == VISITOR_READ
+
+
+@with_service()
+async def test_the_console_is_read_as_it_comes(service: InProcessService) -> None:
+    session = service.console_session()
+    raw = await service.connect(session)
+    await raw.say("\\hello 1 alice")
+    await raw.news()
+    assert len(session.connection.get_buffer(READ_MAX)) == READ_MAX
+    assert session.pause_after(1000 * b"\\ping\n") == 0.0
 
 
 @with_service()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,16 @@ from tests.support.waiting import PATIENCE
 
 KINDS = ("does not read", "floods", "asks for everything")
 EACH = 4
+CALM = "calm"
 UNREAD = 2000
 ROUND_TRIPS = 100
-USABLE = 1.0
-"""Seconds that a message and its confirmation may take in 99 of 100 cases, on any machine."""
+ROUNDS = (3, 10)
+RATIO = 4.0
+"""What observers may make of the 99th percentile of a round trip, in the best of some rounds, more if need be.
+Other programs of this host make some rounds worse; a watcher that holds the daemon up makes all of them worse."""
+
+TICK = 0.002
+"""Seconds. A shorter percentile counts as this: below, one interruption by the system is all that it shows."""
 
 GROWTH = 20 * 1024
 """KiB that the daemon may grow by: twelve connections with their buffers."""
@@ -76,10 +83,21 @@ class _Talk:
         return times
 
 
-def _told(name: str, times: list[float]) -> float:
-    hundredths = statistics.quantiles(times, n=100)
-    print(f"{name:32} p50 {hundredths[49] * 1000:7.2f} ms  p99 {hundredths[98] * 1000:7.2f} ms")
-    return hundredths[98]
+class _Percentiles:
+    """The best 99th percentile of each name, in seconds."""
+
+    def __init__(self) -> None:
+        self._best: dict[str, float] = {}
+
+    def add(self, name: str, times: list[float]) -> None:
+        hundredths = statistics.quantiles(times, n=100)
+        print(f"{name:32} p50 {hundredths[49] * 1000:7.2f} ms  p99 {hundredths[98] * 1000:7.2f} ms")
+        self._best[name] = min(hundredths[98], self._best.get(name, inf))
+
+    def held_up(self) -> dict[str, float]:
+        """What makes a talk wait, and how many times as long."""
+        calm = max(self._best[CALM], TICK)
+        return {name: best / calm for name, best in self._best.items() if best > RATIO * calm}
 
 
 @pytest.mark.parametrize("attended", [True, False], ids=["console", "nobody"])
@@ -90,13 +108,19 @@ def test_a_talk_endures_observers(idle_service: Service, attended: bool) -> None
     talk.say(UNREAD)
     if attended:
         talk.attach(service)
-    _told("calm", talk.measure())
+    percentiles = _Percentiles()
     before = memory(service.pid())
-    for kind in KINDS:
-        with _observed(service, *EACH * [kind]):
-            assert _told(f"{EACH} of: {kind}", talk.measure()) < USABLE
-    with _observed(service, *EACH * KINDS):
-        assert _told("all of these", talk.measure()) < USABLE
+    least, most = ROUNDS
+    for number in range(1, most + 1):
+        percentiles.add(CALM, talk.measure())
+        for kind in KINDS:
+            with _observed(service, *EACH * [kind]):
+                percentiles.add(f"{EACH} of: {kind}", talk.measure())
+        with _observed(service, *EACH * KINDS):
+            percentiles.add("all of these", talk.measure())
+        if number >= least and not percentiles.held_up():
+            break
+    assert not percentiles.held_up()
     after = memory(service.pid())
     print(f"memory {before} KiB before, {after} after")
     assert after - before < GROWTH
