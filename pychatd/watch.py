@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pychat_client.errors import ExitStatus, PermissionDeniedError, ProtocolError, TransportError
+from pychat_client.errors import BusyError, ExitStatus, PermissionDeniedError, ProtocolError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.session.session import ending_signals
+from pychat_client.text import printable
 from pychat_client.transport.connect import dial_unix
 from pychat_client.transport.connection import Connection
 from pychatd import services
@@ -28,7 +29,7 @@ message."""
 async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> ExitStatus:
     """Watches the services on `ports`, or all that this user may use, until a signal.
 
-    Raises PermissionDeniedError for a port that was asked for.
+    Raises PermissionDeniedError and BusyError for a port that was asked for.
     """
     stopped = asyncio.Event()
     for number in ending_signals():
@@ -79,17 +80,18 @@ class _Watched:
         self._got = 0
         self._at: wire.Timestamp | None = None
         self._missed_until: datetime | None = None  # the last missed call that was told
-        self._stopping = False  # the daemon has said that it stops
+        self._farewell: wire.Error | None = None  # why the daemon wants no connection for now
 
     async def run(self) -> None:
-        """A daemon that has said that it stops is left alone: to connect again would wake it."""
-        stopped: int | None = None
+        """A daemon that has said that it stops is left alone until its next start: to connect again would wake it.
+        So is one that has enough watchers. Raises BusyError for a port that was asked for."""
+        left_alone: int | None = None
         while True:
             since = services.awake_since(self._place)
-            if since is not None and since != stopped:
-                self._stopping = False
+            if since is not None and since != left_alone:
+                self._farewell = None
                 await self._connect()
-                stopped = since if self._stopping else None
+                left_alone = since if self._farewell is not None else None
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _connect(self) -> None:
@@ -105,6 +107,17 @@ class _Watched:
         connection.start_keepalive()
         self._output.connected()
         await connection.closed
+        if (refusal := self._refusal) is not None:
+            words = f"Not watching port {self._place.port}: {printable(refusal)}"
+            if self._named:
+                raise BusyError(words)
+            self._output.notice(words)
+
+    @property
+    def _refusal(self) -> str | None:
+        """The daemon's words if it has enough watchers."""
+        farewell = self._farewell
+        return farewell.words if farewell is not None and farewell.code == "crowded" else None
 
     # -------------------------------------------------------------- from the connection
 
@@ -119,7 +132,8 @@ class _Watched:
         """Nothing waits here."""
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        self._output.lost()
+        if self._refusal is None:
+            self._output.lost()
 
     def _receive(self, frame: wire.Frame) -> None:
         at, self._at = self._at, None
@@ -147,8 +161,8 @@ class _Watched:
                 self._output.unattended()
             case wire.Read():
                 self._output.read()
-            case wire.Error("stopping"):
-                self._stopping = True
+            case wire.Error("stopping" | "crowded"):
+                self._farewell = frame
             case wire.Notice(words) | wire.Error(_, words):
                 self._output.notice(words)
 

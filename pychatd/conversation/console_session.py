@@ -28,6 +28,7 @@ from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
 from pychatd.conversation.reading_price import ReadingPrice
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.watcher import Watcher
+from pychatd.conversation.watchers import OF_ONE_USER
 
 HELLO_SECONDS = 10.0
 """Time for a console's first line: the programs are on this host, and send it at once."""
@@ -60,15 +61,17 @@ class ConsoleSession(EndpointSession):
         self,
         switchboard: Switchboard,
         user: str,
+        uid: int,
         status: Callable[[], str],
         obey: Callable[[str], list[str]],
     ) -> None:
-        """user: the system's name for the user at the other end of the socket; status: gives the service's state
-        as JSON; obey: does what an order says, and returns what to answer."""
+        """user, uid: the system's name and number for the user at the other end of the socket; status: gives the
+        service's state as JSON; obey: does what an order says, and returns what to answer."""
         super().__init__(switchboard, f"console of {user}", pace=self)
         self.user = user
         self.console: str | None = None  # the id of its program
         self.quiet = False  # its user sends no signs of typing and no read marks
+        self._uid = uid
         self._status = status
         self._obey = obey
         self._state = ConsoleState.CONNECTED
@@ -195,10 +198,18 @@ class ConsoleSession(EndpointSession):
                     switchboard.journal, self.connection, since, number, switchboard.journal_failed
                 )
             case wire.Watch():
-                log.info("console: %s watches", self.user)
-                self.connection.owner = Watcher(self._switchboard, self.connection, frame)
+                self._watch(frame)
             case _:
                 self._attach(self._check_hello(frame, wire.VERSION))
+
+    def _watch(self, question: wire.Watch) -> None:
+        """Raises JournalError."""
+        if self._switchboard.watchers.is_crowded(self._uid):
+            words = f"{OF_ONE_USER} programs of your user watch it already. End one of them first."
+            self.connection.close([wire.Error("crowded", words)])
+            return
+        log.info("console: %s watches", self.user)
+        self.connection.owner = Watcher(self._switchboard, self.connection, self._uid, question)
 
     def _send_backup(self) -> None:
         """Raises JournalError."""

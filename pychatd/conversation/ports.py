@@ -114,6 +114,10 @@ class RegisterPort(Protocol):
 class WatcherPort(Protocol):
     """A program that only watches."""
 
+    @property
+    def uid(self) -> int:
+        """The user whose program it is."""
+
     def tell(self, frames: Sequence[wire.Frame]) -> None:
         """Something happens now."""
 

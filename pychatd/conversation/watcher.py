@@ -27,8 +27,10 @@ READ_SECONDS = 30.0
 class Watcher:
     """Owns one watcher's connection (connection.Owner)."""
 
-    def __init__(self, switchboard: Switchboard, connection: Connection, question: wire.Watch) -> None:
-        """question: what an earlier connection of the same program was told last. Raises JournalError."""
+    def __init__(self, switchboard: Switchboard, connection: Connection, uid: int, question: wire.Watch) -> None:
+        """uid: of its user; question: what an earlier connection of the same program was told last. Raises
+        JournalError."""
+        self.uid = uid
         self._switchboard = switchboard
         self._connection = connection
         self._number, self._told = switchboard.watched_place(question)  # a conversation, its peer's messages

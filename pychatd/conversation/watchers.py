@@ -14,6 +14,10 @@ from pychat_client.protocol import wire
 from pychatd.conversation.ports import WatcherPort
 from pychatd.conversation.token_bucket import TokenBucket
 
+OF_ONE_USER = 4
+"""Watchers of one user: one on a terminal, one in the background, one of a program, and one more. Further ones are
+refused, so that they do not put each other out at the console's socket, which has places for all users."""
+
 SHARE = 0.1
 """Of a processor, for the turns of all watchers together."""
 
@@ -36,6 +40,10 @@ class Watchers:
     def __iter__(self) -> Iterator[WatcherPort]:
         """As they are now: one that is told something may go."""
         return iter(list(self._watchers))
+
+    def is_crowded(self, uid: int) -> bool:
+        """Whether a user has as many watchers as one may have."""
+        return sum(watcher.uid == uid for watcher in self._watchers) >= OF_ONE_USER
 
     def add(self, watcher: WatcherPort) -> None:
         self._watchers[watcher] = None

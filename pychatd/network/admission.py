@@ -301,7 +301,7 @@ class ConsoleAdmission:
         try:
             if not may_use(uid, gid, self._path):
                 raise TransportError("permission denied")
-            session = ConsoleSession(self._switchboard, user, self._status, self._obey)
+            session = ConsoleSession(self._switchboard, user, uid, self._status, self._obey)
             await self._serve(sock, session, uid)
         except (OSError, TransportError) as error:
             log.warning("console: %s: not admitted: %s", user, error)

@@ -12,6 +12,7 @@ from pychat_client.transport.connection import READ_MAX
 from pychatd.conversation import watcher
 from pychatd.conversation.console_session import VISITOR_READ
 from pychatd.conversation.model import JournalError
+from pychatd.conversation.watchers import OF_ONE_USER
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
 
@@ -180,6 +181,7 @@ async def test_a_watcher_begins_anew_with_another_journal(service: InProcessServ
     for number, got in ((2, 1), (3, 0), (1, 2), (2**40, 0)):
         watching = await _watch(service, f" session={number} got={got}")
         assert _said(await watching.news()) == ["Bob> one", "\\quit"], number
+        await service.lose(watching)
     assert not await (await _watch(service, " session=2 got=0")).news()
 
 
@@ -276,3 +278,17 @@ async def test_many_may_watch_and_hear_that_the_daemon_stops(service: InProcessS
     service.switchboard.stop()
     for one in several:
         assert (await one.rest())[-1].startswith("\\error stopping")
+
+
+@with_service()
+async def test_one_user_has_a_few_watchers_and_another_user_his_own(service: InProcessService) -> None:
+    several = [await _watch(service) for _ in range(OF_ONE_USER)]
+    for one in several:
+        await one.news()
+    assert (await (await _watch(service)).rest())[0].startswith("\\error crowded 4 programs ")
+    other = await service.connect(service.console_session("bob", uid=1001))
+    await other.say("\\watch")
+    assert await other.news() == []
+    await service.lose(several[0])
+    assert await (await _watch(service)).news() == []
+    assert len(service.switchboard.watchers) == OF_ONE_USER + 1

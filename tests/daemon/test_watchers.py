@@ -14,6 +14,8 @@ from tests.support.aio import in_loop
 class _Watcher:
     """One that works for some time in each turn, and wants many."""
 
+    uid = 1000
+
     def __init__(self, watchers: Watchers, turns: list[str], name: str, wants: int, works: float = 0.0) -> None:
         self._watchers, self._turns = watchers, turns
         self._name, self._wants, self._works = name, wants, works

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import ExitStatus
+from pychatd.conversation.watchers import OF_ONE_USER
 from tests.support.programs import Piped
 from tests.support.service import BIN, Service
 from tests.support.waiting import wait_for
@@ -131,6 +132,35 @@ def test_without_a_port_a_service_that_comes_later_is_watched(service: Service, 
         watching.says(f"port {second.port}: watched")
     finally:
         second.close()
+
+
+def test_one_watcher_too_many_says_so_and_puts_out_none(service: Service, tmp_path: Path) -> None:
+    watching = [_watch(service) for _ in range(OF_ONE_USER)]
+    for one in watching:
+        one.says("watched")
+    refused, calm = _watch(service), _watch(service, all_services=True)
+    assert refused.exit_status() == ExitStatus.TAKEN
+    assert refused.notices() == (
+        f"pychatd-console: Not watching port {service.port}: 4 programs of your user watch it already. "
+        "End one of them first.\n"
+    )
+    calm.says(f"Not watching port {service.port}: ")
+    (tmp_path / "second").mkdir()
+    second = Service(tmp_path / "second", runtime=service.runtime)
+    try:
+        second.start()
+        calm.says(f"port {second.port}: watched")
+    finally:
+        second.close()
+    assert calm.out().count("Not watching") == 1
+    assert "not running" not in calm.out().split(f"port {second.port}")[0]
+    assert all(one.process.poll() is None for one in watching)
+    calm.process.terminate()
+    calm.exit_status()
+    service.kill()
+    service.start()
+    for one in watching:
+        wait_for(lambda one=one: one.out().count(": watched") == 2, "it watches again")  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("options", [("--remind", "soon"), ("--remind", "0m"), ("--history",)])

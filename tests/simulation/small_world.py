@@ -312,7 +312,7 @@ class SmallWorld:
         if user.role is PEER:
             session = SmallPeerSession(switchboard, "192.0.2.7", Anybody(), secure=True)
         else:
-            session = SmallConsoleSession(switchboard, "alice", no_status, no_orders)
+            session = SmallConsoleSession(switchboard, "alice", 1000, no_status, no_orders)
         assert isinstance(session.connection, FakeConnection)
         user.connection = session.connection
         user.end.greet()

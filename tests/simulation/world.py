@@ -232,7 +232,8 @@ class World:
     def _daemons_end(self, switchboard: Switchboard, person: Person) -> PeerSession | ConsoleSession:
         if person.role is Role.OPERATOR:
             status = partial(status_json, switchboard)
-            return ConsoleSession(switchboard, f"{person.name} (pid 7)", status, Orders(switchboard, list).obey)
+            obey = Orders(switchboard, list).obey
+            return ConsoleSession(switchboard, f"{person.name} (pid 7)", 1000, status, obey)
         return PeerSession(switchboard, person.name, Anybody(), secure=True)
 
     def close(self) -> None:

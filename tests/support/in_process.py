@@ -112,9 +112,9 @@ class InProcessService:
             await asyncio.sleep(0.01)
         return raw
 
-    def console_session(self, user: str = "alice") -> ConsoleSession:
+    def console_session(self, user: str = "alice", uid: int = 1000) -> ConsoleSession:
         status = partial(status_json, self.switchboard)
-        return ConsoleSession(self.switchboard, user, status, Orders(self.switchboard, list).obey)
+        return ConsoleSession(self.switchboard, user, uid, status, Orders(self.switchboard, list).obey)
 
     async def console(self, words: str = "") -> ConsoleEnd:
         """An attached console that has read its hello, and nothing more."""
