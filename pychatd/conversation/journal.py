@@ -139,6 +139,7 @@ class Journal:
         self._path = path
         self._full = full
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None  # the device and the inode of the file
         self._descriptor: int | None = None  # of the same file; it is opened for the first copy
         self._copy: JournalCopy | None = None  # that is being made
         try:
@@ -406,6 +407,17 @@ class Journal:
             disk = os.statvfs(self._path.parent)
         return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
+    def check_file(self) -> None:
+        """Looks whether the file is still there and may be written, without writing. Raises JournalError."""
+        with self._translate_errors():
+            found = self._path.stat()
+            is_ours = self._connection is None or (found.st_dev, found.st_ino) == self._opened
+            writable = os.access(self._path, os.W_OK)
+        if not is_ours:
+            raise JournalError(f"The journal {self._path} is not the file any more that pychatd has opened.")
+        if not writable:
+            raise JournalError(f"The journal {self._path} cannot be written: is its disk read-only?")
+
     def next_since(self, after: int, since: datetime) -> Conversation | None:
         """The first conversation after number `after` that has a message from a time on."""
         return self._one(
@@ -516,6 +528,8 @@ class Journal:
             self._path.touch(mode=0o600)
             db = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
             self._connection = db
+            file = self._path.stat()
+            self._opened = file.st_dev, file.st_ino
             # Only the daemon reads this file while it runs, so no shared memory and no locks for each commit.
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")

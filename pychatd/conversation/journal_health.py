@@ -21,6 +21,7 @@ class JournalHealth:
     def __init__(self, broadcast: Callable[[wire.Notice], None]) -> None:
         self.needs_reload = False
         self._outage_reported = False
+        self._found = ""  # the last look at the journal: what is wrong
         self._broadcast = broadcast
 
     @property
@@ -38,6 +39,13 @@ class JournalHealth:
         if not self._outage_reported:
             self._outage_reported = True
             self._broadcast(wire.Notice(str(error) if full else FAILED))
+
+    def looked(self, error: JournalError | None) -> None:
+        """Somebody has asked, and this is what a look at the journal has shown. Logs it once."""
+        found = "" if error is None else str(error)
+        if found and found != self._found:
+            log.error("%s", found)
+        self._found = found
 
     def reloaded(self) -> None:
         self.needs_reload = False

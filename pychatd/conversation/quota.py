@@ -47,9 +47,13 @@ class Quota:
         if role is Role.PEER:
             self._check_unseen(conversation)
         if self._checked == 0:
-            self._check_size(journal_max)
-            self._check_disk()
+            self.check_room(journal_max)
         self._checked = (self._checked + 1) % CHECK_EVERY
+
+    def check_room(self, journal_max: int) -> None:
+        """Raises JournalFullError if the journal, or its disk, has no room for a message now."""
+        self._check_size(journal_max)
+        self._check_disk()
 
     def _check_unseen(self, conversation: Conversation) -> None:
         if conversation.id:

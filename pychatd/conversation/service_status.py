@@ -62,7 +62,7 @@ def status_json(switchboard: Switchboard) -> str:
             "since": timestamp(switchboard.started),
             "turns": switchboard.settings.turns.value,
             "key": switchboard.fingerprint,
-            "journal": "ok" if waiting is not None and switchboard.journal_works else "failing",
+            "journal": "ok" if switchboard.check_journal() and waiting is not None else "failing",
             "calling": _calling(switchboard.calling),
             "peer": _peer(switchboard),
             "console": operator and {"user": operator.user, "handle": switchboard.handle},

@@ -165,7 +165,19 @@ class Switchboard:
 
     @property
     def journal_works(self) -> bool:
+        """Whether messages could be stored, when somebody last tried."""
         return self._health.works
+
+    def check_journal(self) -> bool:
+        """Whether messages could be stored now, as far as can be told without writing."""
+        error: JournalError | None = None
+        try:
+            self.journal.check_file()
+            self._quota.check_room(self.settings.journal_max)
+        except JournalError as found:
+            error = found
+        self._health.looked(error)
+        return error is None and self._health.works
 
     def find_conversation(self, token: str) -> Conversation | None:
         """The conversation of a session token, running or ended. Raises JournalError."""

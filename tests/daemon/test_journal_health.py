@@ -34,6 +34,16 @@ def test_a_failure_asks_for_a_reload_until_it_is_done() -> None:
     assert not health.needs_reload
 
 
+def test_what_a_look_shows_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    notices: list[wire.Notice] = []
+    health = JournalHealth(notices.append)
+    for found in (None, BROKEN, BROKEN, None, BROKEN, FULL):
+        health.looked(found)
+    assert caplog.messages == [str(BROKEN), str(BROKEN), str(FULL)]
+    assert not notices
+    assert health.works
+
+
 def test_a_limit_is_told_and_logged_once_and_asks_for_no_reload(caplog: pytest.LogCaptureFixture) -> None:
     notices: list[wire.Notice] = []
     health = JournalHealth(notices.append)

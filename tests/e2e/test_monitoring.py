@@ -45,6 +45,21 @@ def test_the_check_tells_a_journal_that_fails(service: Service) -> None:
     assert _check(service) == ExitStatus.JOURNAL_FAILS
 
 
+def test_the_check_tells_a_journal_that_is_gone(service: Service) -> None:
+    directory = service.state / str(service.port)
+    aside = directory.with_name("aside")
+    assert _check(service) == ExitStatus.OK
+    directory.rename(aside)
+    assert _check(service) == ExitStatus.JOURNAL_FAILS
+    service.logs("cannot be used: No such file or directory.")
+    aside.rename(directory)
+    assert _check(service) == ExitStatus.OK
+    (directory / "journal.db").rename(directory / "old.db")
+    (directory / "journal.db").touch()
+    assert _check(service) == ExitStatus.JOURNAL_FAILS
+    service.logs("is not the file any more")
+
+
 @pytest.mark.parametrize("options", [("--unread-max", "1h"), ("--check", "--unread-max", "soon")])
 def test_wrong_use_is_a_sentence(idle_service: Service, options: tuple[str, ...]) -> None:
     result = idle_service.pychatd("status", *options)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client.errors import ExitStatus
 from tests.faults.strace import attached, why_not
 from tests.support.programs import Piped
 from tests.support.service import BIN, Service
@@ -161,6 +162,32 @@ def test_a_disk_that_becomes_read_only_is_like_a_full_one(disk: SmallDisk, idle_
     disk.make_room()
     _all_arrives(service, client, console, last)
     assert service.pid() == pid
+
+
+def test_the_check_tells_a_full_disk_before_anybody_writes(disk: SmallDisk, idle_service: Service) -> None:
+    service = idle_service
+    service.start()
+    assert service.pychatd("status", "--check").returncode == ExitStatus.OK
+    disk.fill()
+    result = service.pychatd("status", "--check")
+    assert result.returncode == ExitStatus.JOURNAL_FAILS
+    assert "The journal fails" in result.stdout
+    service.logs("the disk of the journal is nearly full")
+    disk.make_room()
+    assert service.pychatd("status", "--check").returncode == ExitStatus.OK
+
+
+def test_the_check_tells_a_disk_that_has_become_read_only(disk: SmallDisk, idle_service: Service) -> None:
+    service = idle_service
+    service.start()
+    subprocess.run(["mount", "--bind", disk.path, disk.path], check=True, timeout=10)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", disk.path], check=True, timeout=10)
+        assert service.pychatd("status", "--check").returncode == ExitStatus.JOURNAL_FAILS
+        service.logs("cannot be written: is its disk read-only?")
+    finally:
+        subprocess.run(["umount", "--lazy", disk.path], check=True, timeout=10)
+    assert service.pychatd("status", "--check").returncode == ExitStatus.OK
 
 
 def test_a_daemon_that_cannot_write_does_not_start(disk: SmallDisk, idle_service: Service) -> None:
