@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +25,7 @@ from pychatd.caller_events import Event, host_of, note
 from pychatd.conversation.blocklist import Blocklist
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.journal_health import JournalHealth
+from pychatd.conversation.missed_calls import MissedCalls
 from pychatd.conversation.model import (
     Conversation,
     Entry,
@@ -51,9 +51,6 @@ JOURNAL_DAMAGED = "the journal was damaged"
 BLOCKED = "the operator has blocked the caller"
 REPLACED = "no reconnection in time, and somebody else called"
 """Why the service itself ends a conversation. Both users read it behind "The conversation has ended: "."""
-
-MISSED_MAX = 20
-"""Missed calls that the next console is told of, the newest ones: as many as fit on a screen. The log has all."""
 
 RATE_BURST = 0.25
 """Seconds' worth of `rate` that may be stored at once after a pause: what a program had to keep comes soon."""
@@ -86,7 +83,7 @@ class Switchboard:
         self.operator: ConsolePort | None = None  # the attached console
         self.watchers = Watchers()
         self.caller: PeerPort | None = None  # it has the seat and our hello, and has sent no message yet
-        self.missed = deque(journal.missed_calls(), maxlen=MISSED_MAX)  # that no console knows of
+        self.missed = MissedCalls(journal, self.journal_failed)
         self.started = datetime.now(UTC)
         self.blocklist = Blocklist(settings.blocklist)
         self._away = journal.away()  # what the operator has said when leaving
@@ -229,8 +226,7 @@ class Switchboard:
         if self.operator is not None:
             self.operator.tell_missed(missed)
         else:
-            self.missed.append(missed)
-            self._save_missed()
+            self.missed.add(missed)
         self.watchers.tell([wire.Missed(handle, address)])
         self._changed()
 
@@ -244,19 +240,11 @@ class Switchboard:
 
     def tell_calls(self, operator: ConsolePort) -> None:
         """Tells a console that has just attached who has called, and who is calling."""
-        if self.missed:
-            for call in self.missed:
-                operator.tell_missed(call)
-            self.missed.clear()
-            self._save_missed()
+        for call in self.missed:
+            operator.tell_missed(call)
+        self.missed.clear()
         if (calling := self.calling) is not None:
             operator.notify(calling)
-
-    def _save_missed(self) -> None:
-        try:
-            self.journal.save_missed_calls(self.missed)
-        except JournalError as error:  # a restart forgets them, or tells of them again
-            self.journal_failed(error)
 
     def take_seat(self, caller: PeerPort, conversation: Conversation) -> None:
         """`caller` becomes the peer of `conversation`. An older connection of the same peer is closed."""
@@ -666,6 +654,7 @@ class Switchboard:
         for watcher in self.watchers:
             watcher.close([wire.Error("stopping", STOPPING)])
         self._tidying.stop()
+        self.missed.stop()
 
     def prune(self) -> None:
         """Removes the conversations that ended longer ago than `keep` says."""

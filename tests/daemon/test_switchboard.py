@@ -17,9 +17,9 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation.classic_queue import WAITING_MAX
+from pychatd.conversation.missed_calls import MISSED_MAX
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.peer_session import PeerSession
-from pychatd.conversation.switchboard import MISSED_MAX
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
 from tests.support.registers import Anybody
@@ -89,11 +89,13 @@ async def test_the_next_console_hears_of_missed_calls_once(service: InProcessSer
     for number in range(MISSED_MAX + 1):
         caller, _ = await service.greeted(f"C{number}")
         await service.lose(caller)
+    service.switchboard.stop()
     await service.restart()
     console = await service.console()
     missed = [line for line in await console.news() if line.startswith("\\missed")]
     assert missed == [f"\\missed C{number} address={ADDRESS}" for number in range(1, MISSED_MAX + 1)]
     await service.lose(console)
+    service.switchboard.stop()
     await service.restart()
     assert await (await service.console()).news() == ["\\ready"]
 
