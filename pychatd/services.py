@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,13 @@ def places(port: int | None, runtime: Path | None) -> list[Place]:
             f"Permission denied for {closed[0]}: run this as root, or as the user who started the services."
         )
     return found
+
+
+def directories_of(found: Sequence[Place], runtime: Path | None) -> list[Path]:
+    """Where it shows when a service comes or goes, one of `found` or a new one."""
+    bases = directories.runtime_bases() if runtime is None else [runtime]
+    awake = [base.with_name(f"{base.name}-awake") for base in bases]
+    return [*bases, *awake, *(place.directory for place in found)]
 
 
 def running(port: int | None, runtime: Path | None) -> list[Place]:

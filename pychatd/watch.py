@@ -1,13 +1,14 @@
 """`pychatd-console --watch`: tells who calls, and what nobody is there to read, of one service or of all.
 
 Keeps a connection to each service that runs, and starts none: a daemon that systemd starts on demand sleeps on.
-How an event is written, and how the user is called, is in watch_output.
+Where none runs, it sleeps too, until something changes in their directories. How an event is written, and how the
+user is called, is in watch_output.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,12 +19,19 @@ from pychat_client.text import printable
 from pychat_client.transport.connect import dial_unix
 from pychat_client.transport.connection import Connection
 from pychatd import services
+from pychatd.directory_changes import DirectoryChanges
 from pychatd.services import Place
 from pychatd.watch_output import Output, ServiceOutput
 
 LOOK_SECONDS = 0.5
-"""How often a watcher looks whether a service runs now, and for new ones: a hook has to start within a second of a
-message."""
+"""After this time a watcher looks again whether a service runs now, and for new ones: a hook has to start within a
+second of a message. Where the system tells of changes, it waits longer and longer."""
+
+LONGEST_PAUSE = 600.0
+"""Seconds between two looks where the system tells of changes: should it fail to."""
+
+SETTLE_SECONDS = 0.05
+"""Pause behind a change: several come together."""
 
 
 async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> ExitStatus:
@@ -47,16 +55,23 @@ async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> E
 
 
 async def _find(ports: Sequence[int], runtime: Path | None, output: Output) -> None:
-    """Watches each service once it is there."""
-    known: set[Place] = set()
+    """Watches each service while it is there."""
+    known: dict[Place, _Watched] = {}
+    changes, pause = DirectoryChanges(), LOOK_SECONDS
     async with asyncio.TaskGroup() as tasks:
         while True:
-            for place in _places(ports, runtime):
+            places = _places(ports, runtime)
+            told = changes.watch(services.directories_of(places, runtime))
+            for place in (*places, *_places(ports, runtime)):  # once more: what has come before it was watched
                 if place not in known:
-                    known.add(place)
-                    watched = _Watched(place, output.for_service(place.port), named=bool(ports))
-                    tasks.create_task(watched.run())
-            await asyncio.sleep(LOOK_SECONDS)
+                    known[place] = _Watched(place, output.for_service(place.port), named=bool(ports))
+            for watched in known.values():
+                watched.look(tasks, changes.note)
+            if await changes.wait(pause):
+                pause = LOOK_SECONDS
+                await asyncio.sleep(SETTLE_SECONDS)
+            elif told:
+                pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _places(ports: Sequence[int], runtime: Path | None) -> list[Place]:
@@ -80,21 +95,22 @@ class _Watched:
         self._got = 0
         self._at: wire.Timestamp | None = None
         self._missed_until: datetime | None = None  # the last missed call that was told
-        self._farewell: wire.Error | None = None  # why the daemon wants no connection for now
+        self._task: asyncio.Task[None] | None = None  # of the connection
+        self._left_alone: int | None = None  # services.awake_since of the daemon that wants no connection
+        self._farewell: wire.Error | None = None  # its words about that
 
-    async def run(self) -> None:
-        """A daemon that has said that it stops is left alone until its next start: to connect again would wake it.
-        So is one that has enough watchers. Raises BusyError for a port that was asked for."""
-        left_alone: int | None = None
-        while True:
-            since = services.awake_since(self._place)
-            if since is not None and since != left_alone:
-                self._farewell = None
-                await self._connect()
-                left_alone = since if self._farewell is not None else None
-            await asyncio.sleep(LOOK_SECONDS)
+    def look(self, tasks: asyncio.TaskGroup, note_end: Callable[[], None]) -> None:
+        """Connects if the daemon runs. One that has said that it stops is left alone until its next start: to
+        connect again would wake it. So is one that has enough watchers. note_end: called when a connection has
+        ended."""
+        since = services.awake_since(self._place)
+        connected = self._task is not None and not self._task.done()
+        if not connected and since is not None and since != self._left_alone:
+            self._task = tasks.create_task(self._connect(since, note_end))
 
-    async def _connect(self) -> None:
+    async def _connect(self, since: int, note_end: Callable[[], None]) -> None:
+        """Raises PermissionDeniedError and BusyError for a port that was asked for."""
+        self._farewell = None
         try:
             connection = await dial_unix(self._place.socket, self)
         except PermissionDeniedError:
@@ -107,11 +123,14 @@ class _Watched:
         connection.start_keepalive()
         self._output.connected()
         await connection.closed
+        self._left_alone = since if self._farewell is not None else None
         if (refusal := self._refusal) is not None:
             words = f"Not watching port {self._place.port}: {printable(refusal)}"
             if self._named:
                 raise BusyError(words)
             self._output.notice(words)
+        await asyncio.sleep(LOOK_SECONDS)  # a daemon that ends it again and again is not asked more often
+        note_end()
 
     @property
     def _refusal(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from pychat_client.errors import ExitStatus
 from pychatd.conversation.watchers import OF_ONE_USER
+from pychatd.watch import LOOK_SECONDS
 from tests.support.programs import Piped
 from tests.support.service import BIN, Service
 from tests.support.waiting import wait_for
@@ -161,6 +163,24 @@ def test_one_watcher_too_many_says_so_and_puts_out_none(service: Service, tmp_pa
     service.start()
     for one in watching:
         wait_for(lambda one=one: one.out().count(": watched") == 2, "it watches again")  # type: ignore[misc]
+
+
+def test_a_watcher_sleeps_until_a_service_comes(idle_service: Service) -> None:
+    idle_service.runtime.mkdir(exist_ok=True)
+    watching = _watch(idle_service, all_services=True)
+    status = Path(f"/proc/{watching.process.pid}/status")
+
+    def wakes_up() -> bool:
+        times = re.compile(r"^voluntary_ctxt_switches:\s*(\d+)$", re.MULTILINE)
+        before = times.findall(status.read_text())
+        time.sleep(5 * LOOK_SECONDS)
+        return bool(before) and times.findall(status.read_text()) != before
+
+    wait_for(lambda: watching.process.poll() is None and not wakes_up(), "it sleeps")
+    idle_service.start()
+    begin = time.monotonic()
+    watching.says(f"port {idle_service.port}: watched")
+    assert time.monotonic() - begin < 4 * LOOK_SECONDS
 
 
 @pytest.mark.parametrize("options", [("--remind", "soon"), ("--remind", "0m"), ("--history",)])
