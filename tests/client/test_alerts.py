@@ -93,6 +93,37 @@ def test_the_focus_matters_only_if_an_alert_is_switched_on(preferences: dict[str
     assert Desk(**{"bell": "off", **preferences}).alerts.wanted is wanted
 
 
+# ------------------------------------------------------------------ the title
+
+
+TITLE, TITLE_BACK = "\x1b[22;2t\x1b]2;Bob (1)\a", "\x1b[23;2t"
+
+
+@pytest.mark.parametrize(
+    ("then", "back"),
+    [
+        (lambda alerts: alerts.touched(), True),
+        (lambda alerts: alerts.focus(True), True),
+        (lambda alerts: alerts.focus(False), False),
+        (lambda alerts: alerts.leave(), True),
+    ],
+)
+def test_the_title_is_put_back_when_the_user_comes_or_the_program_goes(then: Any, back: bool) -> None:
+    desk = Desk(bell="unfocused")
+    desk.alerts.focus(False)
+    desk.alerts.message("Bob")
+    then(desk.alerts)
+    assert desk.written == [TITLE, *([TITLE_BACK] if back else [])]
+
+
+@pytest.mark.parametrize(("bell", "focused"), [("unfocused", True), ("off", False)])
+def test_no_title_for_a_user_who_looks_or_wants_no_alert(bell: str, focused: bool) -> None:
+    desk = Desk(bell=bell)
+    desk.alerts.focus(focused)
+    desk.alerts.message("Bob")
+    assert desk.written == []
+
+
 # ------------------------------------------------------------------ the desktop
 
 

@@ -12,7 +12,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.session.status import Fact, Status, ToolbarItem
+from pychat_client.session.status import Fact, Status, ToolbarItem, away
 from pychat_client.trust.fingerprint import safety_number
 from tests.support.endpoints import make_endpoint
 
@@ -189,6 +189,15 @@ def test_the_state_has_the_same_keys_in_every_situation() -> None:
     documented = {row.split("`")[1] for row in table.splitlines() if row.startswith("| `")}
     for status in situations():
         assert set(status.state()) == documented
+
+
+def test_who_is_away_says_why_and_the_messages_wait() -> None:
+    waits = "Bob is not at the console now. Your messages wait there until Bob is back."
+    assert away(Role.PEER, "Bob", "") == waits
+    assert away(Role.PEER, "Bob", "At \u202enine") == f'{waits} Bob says: "At <U+202E>nine".'
+    assert away(Role.OPERATOR, "Bob", "") == (
+        "Bob is not connected now. Your messages are delivered when Bob is back."
+    )
 
 
 # What can only be known, and can only be true, while the two hosts are connected.
