@@ -11,7 +11,8 @@ from pychat_client.text import printable
 
 _OSC_9 = ("iTerm.app", "WezTerm", "ghostty")
 """Terminals (TERM_PROGRAM) that show a notification for OSC 9; kitty does so too, and says it in TERM. The others,
-rxvt-unicode, foot and those of VTE, take OSC 777. One that knows both would show two."""
+such as rxvt-unicode and foot, take OSC 777. One that knows both would show two; VTE, as Debian has it, shows none.
+"""
 
 _SCREEN_MAX = 256
 """Bytes that screen passes on in one sequence; it drops a longer one (its limit differs with the version)."""

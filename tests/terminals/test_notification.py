@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.service import BIN, Service
 from tests.support.waiting import wait_for
-from tests.terminals.x import Kitty, Xterm, XWindow
+from tests.terminals.x import Kitty, Vte, Xterm, XWindow
 
 RULE = "interface='org.freedesktop.Notifications',member='Notify'"
 
@@ -79,9 +79,10 @@ def test_kitty_shows_one_on_the_desktop(idle_service: Service, tmp_path: Path) -
 
 
 @pytest.mark.terminals
-def test_xterm_shows_nothing_of_it(idle_service: Service, tmp_path: Path) -> None:
-    _skip_without(Xterm)
-    with _looks_elsewhere(Xterm, idle_service, tmp_path) as window:
+@pytest.mark.parametrize("kind", [Xterm, Vte])
+def test_others_show_nothing_of_it(kind: type[XWindow], idle_service: Service, tmp_path: Path) -> None:
+    _skip_without(kind)
+    with _looks_elsewhere(kind, idle_service, tmp_path) as window:
         text = "\n".join(window.lines())
         assert text.count("one; two") == 1
         assert "notify" not in text

@@ -8,11 +8,11 @@ import pytest
 
 from tests.support.service import BIN, Service
 from tests.support.waiting import wait_for
-from tests.terminals.x import Kitty, Xterm, XWindow
+from tests.terminals.x import Kitty, Vte, Xterm, XWindow
 
 
 @pytest.mark.terminals
-@pytest.mark.parametrize("kind", [Xterm, Kitty])
+@pytest.mark.parametrize("kind", [Xterm, Kitty, Vte])
 def test_the_title_counts_and_comes_back(kind: type[XWindow], idle_service: Service, tmp_path: Path) -> None:
     if missing := kind.missing():
         pytest.skip(f"not installed: {missing}")

@@ -13,6 +13,9 @@ gi.require_version("Gtk", "3.0")
 gi.require_version("Vte", "2.91")
 from gi.repository import GLib, Gtk, Vte  # noqa: E402
 
+TITLE = "vte"
+"""Of a window whose program has set none, as GNOME's terminal has one of its own."""
+
 columns, rows, history = (int(word) for word in sys.argv[1:4])
 file, command = Path(sys.argv[4]), sys.argv[5:]
 terminal = Vte.Terminal()
@@ -22,6 +25,8 @@ window = Gtk.Window()
 window.add(terminal)
 window.connect("destroy", Gtk.main_quit)
 terminal.connect("child-exited", Gtk.main_quit)
+terminal.connect("window-title-changed", lambda _: window.set_title(terminal.get_window_title() or TITLE))
+window.set_title(TITLE)
 terminal.spawn_sync(Vte.PtyFlags.DEFAULT, None, command, None, GLib.SpawnFlags.DEFAULT, None, None, None)
 window.show_all()
 
