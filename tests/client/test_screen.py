@@ -21,6 +21,7 @@ from tests.support.desk import CTRL_U, desk
 from tests.support.endpoints import NOON
 
 FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
+TITLE_BACK = "\x1b[23;2t"
 
 
 # ------------------------------------------------------------------ messages
@@ -268,6 +269,19 @@ async def test_a_message_rings_while_the_terminal_has_no_focus() -> None:
         await one.until(lambda: not one.screen._alerts.unattended())
         await one.says("alice> three")
         assert one.bells == 1
+
+
+@in_loop
+async def test_the_title_is_put_back_also_if_the_chat_breaks_off() -> None:
+    async with desk(bell="unfocused") as one:
+        one.press("half", FOCUS_OUT)
+        await one.until(one.screen._alerts.unattended)
+        await one.says("alice> one")
+        await one.until(lambda: "alice (1)\a" in one.written)
+        assert TITLE_BACK not in one.written
+        assert one.screen._running is not None
+        one.screen._running.cancel()
+        await one.until(lambda: TITLE_BACK in one.written)
 
 
 @pytest.mark.parametrize(("bell", "reports"), [("off", False), ("unfocused", True)])
