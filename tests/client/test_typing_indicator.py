@@ -61,10 +61,10 @@ def test_repeated_typing_is_shown_without_a_gap() -> None:
 
 
 @asynccontextmanager
-async def talking() -> AsyncIterator[tuple[Session, Watcher, AsyncEnd]]:
+async def talking(*, quiet: bool = False) -> AsyncIterator[tuple[Session, Watcher, AsyncEnd]]:
     """A caller's session after the first message, its view, and the daemon's end of the connection."""
     view = Watcher()
-    one = Session(Endpoint("Bob"), view, "the test")
+    one = Session(Endpoint("Bob", quiet=quiet), view, "the test")
     connection = Connection(one)
     raw = await attach(connection)
     one.connection_made(connection)
@@ -89,6 +89,14 @@ async def test_not_every_key_sends_a_sign_of_typing() -> None:
         for length in range(1, 8):
             one.typing_indicator.line_changed("thought"[:length])
         assert await raw.news() == ["\\typing"]
+
+
+@in_loop
+async def test_without_signs_nobody_learns_of_typing_but_can_be_asked_for_attention() -> None:
+    async with talking(quiet=True) as (one, _, raw):
+        one.typing_indicator.line_changed("thought")
+        one.submit("\\ring")
+        assert await raw.news() == ["\\ring"]
 
 
 @in_loop

@@ -222,6 +222,15 @@ def test_an_operator_who_leaves_tells_callers_why(service: Service) -> None:
     assert client.text().count("Back at nine") == 2  # the notice, and the status
 
 
+def test_the_words_for_callers_are_harmless_in_any_program(service: Service) -> None:
+    caller = service.greeted()
+    console = service.console()
+    caller.send("Client1> Hi!")
+    console.sees("Client1> Hi!")
+    console.enter("\\away At \u202enine")
+    assert caller.reads("\\away ") == "\\away At <U+202E>nine"
+
+
 def test_words_for_callers_are_refused_if_they_are_too_long(service: Service) -> None:
     console = service.ready_console()
     console.enter(f"\\away {201 * 'x'}")
