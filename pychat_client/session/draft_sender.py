@@ -48,8 +48,11 @@ class DraftSender:
             self._timer = loop.call_at(due, self._give)
 
     def message_sent(self) -> None:
-        """The message has taken the place of the draft."""
+        """The message has taken the place of the draft. If it was held, the line may be the next one by now; its
+        draft has to arrive after the message."""
         self._sent = ""
+        if self._timer is None and draft_of(self._line):
+            self._timer = asyncio.get_running_loop().call_later(DRAFT_EVERY, self._give)
 
     def stop(self) -> None:
         """The other user sees no draft any more."""

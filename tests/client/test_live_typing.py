@@ -32,14 +32,14 @@ from tests.support.raw_ends import AsyncEnd, attach
 
 @asynccontextmanager
 async def talking(
-    *, live: bool = True, watched: bool = True, quiet: bool = False
+    hello: str = HELLO, *, live: bool = True, watched: bool = True, quiet: bool = False
 ) -> AsyncIterator[tuple[Session, AsyncEnd]]:
     """A caller's session after the first message, and the daemon's end of the connection."""
     one = Session(Endpoint("Bob", live=live, quiet=quiet), Notes(), "the test")
     connection = Connection(one)
     raw = await attach(connection)
     one.connection_made(connection)
-    await raw.say(HELLO)
+    await raw.say(hello)
     assert ("live=1" in await raw.hear()) is live
     one.submit("Hi!")
     await raw.say("\\ack 1", *["\\live on"] * watched)
@@ -135,6 +135,20 @@ async def test_a_message_takes_the_place_of_the_draft() -> None:
             one.submit("thought")
             assert await raw.hear() == "Bob> thought"
             await asyncio.sleep(DRAFT_EVERY * 1.5)
+        assert await raw.news() == []
+
+
+@in_loop
+async def test_the_draft_of_the_next_line_comes_back_after_a_held_message() -> None:
+    """Without another key: the user may think about how the line goes on."""
+    async with talking(HELLO.replace("free", "alternate")) as (one, raw):
+        one.submit("held")
+        one.line_changed("thought")
+        assert await raw.hear() == "\\typing draft=thought"
+        await raw.say("alice> Yes?")
+        assert [await raw.hear(), await raw.hear()] == ["Bob> held", "\\ack 1"]
+        assert await raw.hear() == "\\typing draft=thought"
+        await asyncio.sleep(DRAFT_EVERY * 1.5)
         assert await raw.news() == []
 
 
