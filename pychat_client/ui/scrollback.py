@@ -19,7 +19,7 @@ from pychat_client.text import printable_lines
 from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.terminal import Holder, Terminal
 from pychat_client.ui.theme import Theme
-from pychat_client.width import DOUBTFUL, Row, joined, most_columns, rows
+from pychat_client.width import DOUBTFUL, Row, joined, most_columns, rows, wrap
 
 _TIME = "%H:%M "
 _DAY = "%A, %d %B %Y"
@@ -116,16 +116,27 @@ class Scrollback:
             return self._message(shown, body)
         self._folded.append(shown)
         fitting = bisect(heights, limit)  # a whole word is shown whole, or later
+        visible = body[:fitting]
+        if visible == [Row("")]:
+            visible = [self._beginning(shown, body[1])]
         more = f"{heights[-1] - heights[fitting - 1]} more rows of this message. \\show shows them."
-        return [*self._message(shown, body[:fitting]), ("", "\n"), *self._notice(more)]
+        return [*self._message(shown, visible), ("", "\n"), *self._notice(more)]
+
+    def _beginning(self, shown: _Shown, row: Row) -> Row:
+        """What of `row` has room behind the name. The dots tell that a link does not end there."""
+        left = self._terminal.columns - self._used(shown) - DOUBTFUL  # columns of the dots
+        return Row(wrap(row.text, left, left, self._letters)[0] + "…")
 
     def _name(self, shown: _Shown) -> str:
         margin = self._message_margin()
         return joined(margin.rows([shown.name], len(shown.when)), margin.indent)
 
+    def _used(self, shown: _Shown) -> int:
+        """The columns before the text, in the row of the name."""
+        return self._message_margin().used(self._name(shown), len(shown.when))
+
     def _body(self, shown: _Shown) -> list[Row]:
-        margin = self._message_margin()
-        return margin.rows(shown.lines, margin.used(self._name(shown), len(shown.when)))
+        return self._message_margin().rows(shown.lines, self._used(shown))
 
     def _message(self, shown: _Shown, body: list[Row]) -> StyleAndTextTuples:
         name = [("class:time", shown.when), (shown.style, self._name(shown))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from pychat_client.ui.scrollback import ambiguous_columns
 from pychat_client.ui.terminal import Holder
 from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
+from pychat_client.width import most_columns
 from tests.support.aio import in_loop
 from tests.support.desk import CTRL_U, desk
 from tests.support.endpoints import NOON
@@ -63,6 +65,28 @@ async def test_a_folded_message_shows_no_part_of_a_link() -> None:
         assert "https://" not in one.written
         one.press("\\show\r")
         await one.until(lambda: link in one.written)
+
+
+@pytest.mark.parametrize("columns", [300, 40, 20, 12])
+def test_a_link_that_is_folded_is_seen_to_begin(columns: int) -> None:
+    """Behind the name; the dots keep a terminal from opening a part of it as if it were whole."""
+
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.terminal.get_size = lambda: Size(rows=4, columns=columns)  # type: ignore[method-assign]
+            link = f"https://example.org/{'x' * 470}"
+            await one.says(f"alice> {link}")
+            await one.until(lambda: "more" in one.written)
+            written = re.sub(r"\x1b\[[?;0-9]*[a-zA-Z]", "", one.written)
+            begun = re.search(r"alice>\s+(.+)…\r\n", written)
+            assert begun is not None, written
+            assert link.startswith(begun[1])
+            assert columns < 20 or most_columns(f"12:00 alice> {begun[1]}…") == columns
+            one.press("\\show\r")
+            await one.until(lambda: link in one.written)
+
+    check()
 
 
 @in_loop
