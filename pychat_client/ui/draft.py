@@ -21,10 +21,15 @@ def draft_rows(handle: str, draft: str, room: int, most: int) -> list[str]:
     most = min(most, ROWS_MAX)
     indent = columns(name)
     if room - indent < _ROOM_MIN:
-        rows = [f" {piece}" for piece in wrap(text, room - 1, room - 1, letters=1)]
+        rows = [f" {piece}" for piece in _pieces(text, room - 1)]
         return [wrap(name, room, room)[0], *_last(rows, most - 1)] if most > 1 else []
-    pieces = _last(wrap(text, room - indent, room - indent, letters=1), most)
+    pieces = _last(_pieces(text, room - indent), most)
     return [f"{' ' * indent if i else name}{piece}" for i, piece in enumerate(pieces)]
+
+
+def _pieces(text: str, room: int) -> list[str]:
+    """Without spaces at their ends, which a terminal counts when it breaks a row, and `resize` does not."""
+    return [piece.rstrip(" ") for piece in wrap(text, room, room, letters=1)]
 
 
 def _last(rows: list[str], number: int) -> list[str]:

@@ -74,6 +74,7 @@ def test_a_wide_character_is_not_broken() -> None:
         ({"TERM": "xterm-kitty"}, False),
         ({"TERM": "linux"}, False),
         ({"TERM": "screen", "TMUX": "/tmp/tmux-0/default,1,0", "XTERM_VERSION": "XTerm(379)"}, True),
+        ({"TERM": "tmux-256color"}, True),
         ({"TERM": "screen", "STY": "1.tty"}, None),
         ({"TERM": "xterm-256color", "VTE_VERSION": "7006"}, True),
         ({"TERM": "xterm-256color", "KONSOLE_VERSION": "221203"}, True),

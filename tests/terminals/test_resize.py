@@ -47,6 +47,12 @@ def emulator(request: pytest.FixtureRequest, idle_service: Service, tmp_path: Pa
 @pytest.fixture
 def console(emulator: Emulator, idle_service: Service) -> Terminal:
     """A client in the emulator, a console elsewhere, and some messages."""
+    console = begin(emulator, idle_service)
+    talk(console, emulator)
+    return console
+
+
+def begin(emulator: Emulator, idle_service: Service) -> Terminal:
     words = ["--accept-new", "--handle", "Bob", "localhost", str(idle_service.port)]
     emulator.start(str(BIN / "pychat"), *words)
     emulator.sees("Send the first message")
@@ -55,7 +61,6 @@ def console(emulator: Emulator, idle_service: Service) -> Terminal:
     emulator.sees("Bob> Hi!")
     console = idle_service.console()
     console.sees("Bob> Hi!")
-    talk(console, emulator)
     return console
 
 
@@ -69,6 +74,14 @@ def talk(console: Terminal, emulator: Emulator) -> None:
     for word in MESSAGES:
         console.enter(LINK if word in LINK else f"{word} is a message")
     emulator.sees(MESSAGES[-1])
+
+
+def see_each_other_type(emulator: Emulator, console: Terminal) -> None:
+    emulator.type("\\live")
+    emulator.enter()
+    emulator.sees("your side only")
+    console.enter("\\live")
+    emulator.sees("watched")
 
 
 def type_line(emulator: Emulator, words: list[str]) -> None:
@@ -129,11 +142,7 @@ def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: li
 
 def test_draft_of_the_other_user(emulator: Emulator, console: Terminal) -> None:
     """With live typing it stands above the line, in up to three rows."""
-    emulator.type("\\live")
-    emulator.enter()
-    emulator.sees("your side only")
-    console.enter("\\live")
-    emulator.sees("watched")
+    see_each_other_type(emulator, console)
     console.type("draft " * 30 + "dd99")
     emulator.sees("dd99")
     type_line(emulator, SHORT)
@@ -141,6 +150,25 @@ def test_draft_of_the_other_user(emulator: Emulator, console: Terminal) -> None:
     console.type("\x15")
     if not emulator.KEEPS_DRAFTS:
         wait_for(lambda: "dd99" not in emulator.text(), "the draft is gone", shown=emulator.text)
+
+
+@pytest.mark.parametrize(("line", "columns"), [(SHORT, 20), (LONG, 24)], ids=["short", "long"])
+def test_draft_at_the_top_of_a_window(
+    emulator: Emulator, idle_service: Service, line: list[str], columns: int
+) -> None:
+    """Before the messages fill it, there are empty rows below. Nothing of the draft gets into the scrollback."""
+    console = begin(emulator, idle_service)
+    see_each_other_type(emulator, console)
+    draft = [f"dd{number:02}" for number in range(40)]
+    console.type(" ".join(draft))
+    emulator.sees(draft[-1])
+    type_line(emulator, line)
+    wait_for(lambda: "| typing" not in emulator.text(), "nothing more is drawn by itself", shown=emulator.text)
+    emulator.resize(columns, 24)
+    assert faults(emulator, line, ["Hi!"]) == [], emulator.text()
+    console.type("\x15")
+    wait_for(lambda: draft[-1] not in emulator.text(), "the draft is gone", shown=emulator.text)
+    assert [word for word in draft if word in emulator.text()] == [], emulator.text()
 
 
 def test_a_selected_link_is_what_was_sent(emulator: Emulator, console: Terminal) -> None:
