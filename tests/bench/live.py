@@ -1,31 +1,40 @@
 """`python -m tests.bench.live`: from a key at one terminal to the letter at the other, in milliseconds.
 
-Compares live typing with a tmux that both users share over ssh, on the loopback and, as root, over a bad network
-between two namespaces. Keys come in an uneven rhythm, as from a person. A letter counts as seen when its byte
-reaches the other terminal.
+Compares live typing with a tmux that both users share over ssh, and with talk; as root also over a bad network
+between two namespaces. They take turns, a line each, so that a machine that is busy for a while is busy for all of
+them. Keys come in an uneven rhythm, as from a person. A letter counts as seen when its byte reaches the other
+terminal.
 """
 
 from __future__ import annotations
 
 import getpass
+import json
+import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
 
-from tests.faults.hosts import DAEMON, Hosts, HostService, UnavailableError
+from tests.bench import report
+from tests.bench.run import rounded, version
+from tests.bench.systems import MissingError
+from tests.faults.hosts import CLIENT, DAEMON, Hosts, HostService, UnavailableError
 from tests.support.ports import free_port
 from tests.support.programs import Terminal
 from tests.support.service import BIN, Service
 from tests.support.waiting import wait_for
 
-ROUNDS = 5
+ROUNDS = 8
+"""Lines of each."""
+
 SYMBOLS = "NOQUVWY!#$%&*+,./:^_{|}~"
 """Letters that are in no escape sequence of tmux and ours, each once in a round."""
 
@@ -41,14 +50,11 @@ Ends = tuple[Terminal, Terminal]
 # ------------------------------------------------------------------ one measurement
 
 
-def key_to_letter(sender: Terminal, receiver: Terminal, seed: int) -> list[float]:
-    """Seconds for each key of ROUNDS lines."""
-    choice = random.Random(seed)
-    seconds: list[float] = []
-    for _ in range(ROUNDS):
-        seconds += _line(sender, receiver, choice)
-        sender.type("\x15")  # Ctrl-U: the next line begins empty
-        _both_quiet(sender, receiver)
+def key_to_letter(sender: Terminal, receiver: Terminal, choice: random.Random) -> list[float]:
+    """Seconds for each key of a line."""
+    seconds = _line(sender, receiver, choice)
+    sender.type("\x15")  # Ctrl-U: the next line begins empty
+    _both_quiet(sender, receiver)
     return seconds
 
 
@@ -86,13 +92,35 @@ def _both_quiet(*terminals: Terminal) -> None:
 # ------------------------------------------------------------------ what is compared
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The way between host A, where the operator is, and host B."""
+
+    name: str
+    a: str = "127.0.0.1"
+    b: str = "127.0.0.1"
+    """The addresses of the hosts."""
+    on_a: tuple[str, ...] = ()
+    on_b: tuple[str, ...] = ()
+    """The words before a command on a host."""
+    hosts: Hosts | None = None
+
+    @contextmanager
+    def service(self, directory: Path) -> Iterator[Service]:
+        directory.mkdir()
+        one = Service(directory) if self.hosts is None else HostService(directory, self.hosts)
+        try:
+            yield one
+        finally:
+            one.close()
+
+
 @contextmanager
-def pychat(service: Service, host: str, where: list[str]) -> Iterator[Ends]:
-    """where: the words before a command on host B."""
-    service.start("--turns", "free")
+def pychat(service: Service, network: Network) -> Iterator[Ends]:
+    service.start("--turns", "free", "--listen", network.a)
     console = service.ready_console("--live")
-    words = [*where, str(BIN / "pychat"), "--accept-new", "--live", "--handle", "Client1", host, str(service.port)]
-    client = service.terminal(words)
+    words = [*network.on_b, str(BIN / "pychat"), "--accept-new", "--live", "--handle", "Client1"]
+    client = service.terminal([*words, network.a, str(service.port)])
     client.sees("Send the first message")
     client.enter("Hi!")
     for one in (console, client):
@@ -102,11 +130,12 @@ def pychat(service: Service, host: str, where: list[str]) -> Iterator[Ends]:
 
 
 @contextmanager
-def shared_tmux(service: Service, host: str, on_a: list[str], on_b: list[str]) -> Iterator[Ends]:
+def shared_tmux(service: Service, network: Network) -> Iterator[Ends]:
     """The operator attaches on host A, the caller over ssh."""
+    _need("tmux", "ssh", "ssh-keygen", "sshd")
     place, port = service.directory, free_port()
     with ExitStack() as ends:
-        ends.enter_context(_ssh_server(place, port, on_a))
+        ends.enter_context(_ssh_server(place, port, network.on_a))
         tmux = ["tmux", "-S", str(place / "tmux"), "-f", "/dev/null"]
         subprocess.run(
             [*tmux, "new-session", "-d", "-x", "80", "-y", "24", "cat", ";", "set", "-g", "status", "off"],
@@ -116,8 +145,8 @@ def shared_tmux(service: Service, host: str, on_a: list[str], on_b: list[str]) -
         local = service.terminal([*tmux, "attach"])
         options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={place}/known", "LogLevel=ERROR"]
         login = [word for option in options for word in ("-o", option)]
-        login += ["-i", str(place / "user"), "-p", str(port), f"{getpass.getuser()}@{host}"]
-        remote = service.terminal([*on_b, "ssh", "-t", *login, " ".join([*tmux, "attach"])])
+        login += ["-i", str(place / "user"), "-p", str(port), f"{getpass.getuser()}@{network.a}"]
+        remote = service.terminal([*network.on_b, "ssh", "-t", *login, " ".join([*tmux, "attach"])])
         remote.type("ready")
         local.sees("ready")
         remote.type("\x15")
@@ -126,7 +155,7 @@ def shared_tmux(service: Service, host: str, on_a: list[str], on_b: list[str]) -
 
 
 @contextmanager
-def _ssh_server(place: Path, port: int, on_a: list[str]) -> Iterator[None]:
+def _ssh_server(place: Path, port: int, on_a: tuple[str, ...]) -> Iterator[None]:
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)], check=True)
     settings = f"Port {port}\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\nStrictModes no\n"
@@ -143,83 +172,138 @@ def _ssh_server(place: Path, port: int, on_a: list[str]) -> Iterator[None]:
         server.wait()
 
 
-# ------------------------------------------------------------------ everything
+@contextmanager
+def talk(service: Service, network: Network) -> Iterator[Ends]:
+    """Between terminals of one user; talk itself does not mind."""
+    _need("talk", "in.ntalkd", "unshare")
+    if network.hosts is not None:
+        raise MissingError("it takes the address of the other host for its own there")
+    if os.geteuid() != 0:
+        raise MissingError("its daemon needs root")
+    user = getpass.getuser()
+    callee = service.terminal(["sh"])
+    tty = Path(f"/proc/{callee.child.pid}/fd/0").readlink()
+    tty.chmod(0o620)  # as mesg(1) does
+    logins = service.directory / "utmp"
+    logins.write_bytes(_login(user, tty.name, callee.child.pid))
+    with _talk_daemon(network.a, logins):
+        caller = service.terminal(["talk", f"{user}@{network.a}", f"pts/{tty.name}"])
+        callee.sees("connection requested")
+        callee.enter(f"exec talk {user}@{network.b}")
+        for one in (callee, caller):
+            one.sees("Connection established")
+        _both_quiet(callee, caller)
+        yield caller, callee
 
 
-def on_loopback(measure: Callable[[str, Ends], None], place: Path) -> None:
-    for name in ("pychat", "tmux over ssh"):
-        with _service(place / name.split()[0], None) as service:
-            ends = (
-                pychat(service, "localhost", []) if name == "pychat" else shared_tmux(service, "127.0.0.1", [], [])
-            )
-            with ends as pair:
-                measure(f"{name}, loopback", pair)
+def _login(user: str, terminal: str, pid: int) -> bytes:
+    """A record of utmp(5): `user` is logged in at a pseudo-terminal."""
+    line, key = f"pts/{terminal}".encode(), terminal.encode()
+    return struct.pack("hi32s4s32s256shhiii4i20x", 7, pid, line, key, user.encode(), b"", *[0] * 9)
 
 
-def on_a_bad_network(measure: Callable[[str, Ends], None], place: Path) -> None:
-    """Raises UnavailableError."""
-    hosts, how = _bad_network()
-    on_a, on_b = (["ip", "netns", "exec", name] for name in (hosts.a, hosts.b))
-    try:
-        for name in ("pychat", "tmux over ssh"):
-            with _service(place / f"bad-{name.split()[0]}", hosts) as service:
-                ends = (
-                    pychat(service, DAEMON, on_b) if name == "pychat" else shared_tmux(service, DAEMON, on_a, on_b)
-                )
-                with ends as pair:
-                    measure(f"{name}, 100 ms and 5 % loss each way ({how})", pair)
-    finally:
-        hosts.close()
-
-
-def _bad_network() -> tuple[Hosts, str]:
-    """Two hosts, and what makes the network bad: the kernel, or a wire of our own. Raises UnavailableError."""
-    hosts = Hosts()
-    try:
-        hosts.cable("delay", f"{DELAY}s", "loss", f"{LOSS:.0%}")
-        return hosts, "netem"
-    except UnavailableError:
-        hosts.close()
-    hosts = Hosts()
-    try:
-        hosts.bad_wire(0, LOSS, DELAY)
-    except UnavailableError:
-        hosts.close()
-        raise
-    return hosts, "tun"
+_ON_A_SOCKET = """
+import os, socket, sys
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.bind((sys.argv[1], 518))
+os.dup2(one.fileno(), 0)
+os.dup2(one.fileno(), 1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""What inetd does."""
 
 
 @contextmanager
-def _service(directory: Path, hosts: Hosts | None) -> Iterator[Service]:
-    directory.mkdir()
-    one = Service(directory) if hosts is None else HostService(directory, hosts)
+def _talk_daemon(address: str, logins: Path) -> Iterator[None]:
+    """A daemon that takes `logins` for the list of who is logged in: this host's own stays as it is."""
+    listed = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run; cp "$0" /run/utmp; exec "$@"']
+    daemon = [sys.executable, "-c", _ON_A_SOCKET, address, str(_path("in.ntalkd"))]
+    process = subprocess.Popen([*listed, str(logins), *daemon], stderr=subprocess.DEVNULL)
     try:
-        yield one
+        wait_for(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "in.ntalkd\n", "the talk daemon")
+        yield
     finally:
-        one.close()
+        process.terminate()
+        process.wait()
+
+
+PROGRAMS: dict[str, Callable[[Service, Network], AbstractContextManager[Ends]]] = {
+    "pychat, live typing": pychat,
+    "tmux, shared over ssh": shared_tmux,
+    "talk": talk,
+}
+
+
+def _path(program: str) -> str | None:
+    return shutil.which(program, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+
+
+def _need(*programs: str) -> None:
+    """Raises MissingError."""
+    if missing := [name for name in programs if _path(name) is None]:
+        raise MissingError(f"{' '.join(missing)} is not installed")
+
+
+# ------------------------------------------------------------------ everything
+
+
+def measure(network: Network, place: Path, seed: int) -> dict[str, list[float]]:
+    """Milliseconds for each key, by program."""
+    found: dict[str, list[float]] = {}
+    with ExitStack() as running:
+        ends = {}
+        for name, opened in PROGRAMS.items():
+            service = running.enter_context(network.service(place / f"{network.name[:3]}-{opened.__name__}"))
+            try:
+                ends[name] = running.enter_context(opened(service, network))
+            except MissingError as reason:
+                print(f"bench: {name} is not measured: {reason}", file=sys.stderr)
+        for line in range(ROUNDS):
+            for name, (sender, receiver) in ends.items():
+                seconds = key_to_letter(sender, receiver, random.Random(seed + line))
+                found.setdefault(name, []).extend(second * 1000 for second in seconds)
+    return found
+
+
+@contextmanager
+def bad_network() -> Iterator[Network]:
+    """What makes it bad: the kernel, or a wire of our own. Raises UnavailableError."""
+    hosts = Hosts()
+    try:
+        try:
+            hosts.cable("delay", f"{DELAY}s", "loss", f"{LOSS:.0%}")
+            how = "netem"
+        except UnavailableError:
+            hosts.close()
+            hosts = Hosts()
+            hosts.bad_wire(0, LOSS, DELAY)
+            how = "a TUN device"
+        on_a, on_b = (("ip", "netns", "exec", name) for name in (hosts.a, hosts.b))
+        name = f"{DELAY * 1000:.0f} ms and {LOSS:.0%} loss each way ({how})"
+        yield Network(name, DAEMON, CLIENT, on_a, on_b, hosts)
+    finally:
+        hosts.close()
 
 
 def main() -> int:
-    if missing := [name for name in ("tmux", "ssh", "ssh-keygen") if shutil.which(name) is None]:
-        print(f"bench: live typing is not measured: {' '.join(missing)} is not installed.", file=sys.stderr)
-        return 0
-    seed = time.time_ns() % 10_000
-    print(f"From a key to the letter at the other terminal, in ms (seed {seed}):")
-
-    def measure(name: str, ends: Ends) -> None:
-        seconds = key_to_letter(*ends, seed)
-        cuts = quantiles(seconds, n=100)
-        print(f"  {name:55} p50 {cuts[49] * 1000:6.0f}  p99 {cuts[98] * 1000:6.0f}  ({len(seconds)} keys)")
-
+    seed, load = time.time_ns() % 10_000, os.getloadavg()[0]
+    networks = {}
     with tempfile.TemporaryDirectory(prefix="pychat-live-") as place:
-        on_loopback(measure, Path(place))
+        networks["loopback"] = measure(Network("loopback"), Path(place), seed)
         try:
-            on_a_bad_network(measure, Path(place))
+            with bad_network() as network:
+                networks[network.name] = measure(network, Path(place), seed)
         except UnavailableError as reason:
-            print(f"  not measured on a bad network: {reason}")
-    with suppress(OSError):
-        sys.stdout.flush()
+            print(f"bench: not measured on a bad network: {reason}", file=sys.stderr)
+    about = {"versions": {name: version(name) for name in PACKAGES}, "load": load, "processors": os.cpu_count()}
+    figures = {"live": {"networks": networks, **about}}
+    print(report.as_text(figures))
+    report.BUILT.mkdir(parents=True, exist_ok=True)
+    (report.BUILT / "live.json").write_text(json.dumps(rounded(figures)))
     return 0
+
+
+PACKAGES = ("tmux", "openssh-server", "talk")
 
 
 if __name__ == "__main__":

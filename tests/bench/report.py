@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 from tests.bench import plots
@@ -195,6 +195,23 @@ def units_table(figures: Figures) -> list[list[str]]:
     return rows
 
 
+def live_table(figures: Figures) -> list[list[str]]:
+    """From a key at one terminal to the letter at the other."""
+    rows = [["network", "", "keys", "p50", "p99"]]
+    for network, programs in figures["live"]["networks"].items():
+        for name, times in programs.items():
+            cuts = quantiles(times, n=100)
+            rows.append([network, name, str(len(times)), *(with_unit(cuts[at - 1], "ms") for at in (50, 99))])
+    return rows
+
+
+def live_about_table(figures: Figures) -> list[list[str]]:
+    found = figures["live"]
+    beside = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if version)
+    load = f"{found['load']:.1f} on {found['processors']} processors"
+    return [["", ""], ["beside it", beside], ["load average when it began", load]]
+
+
 TABLES: dict[str, Callable[[Figures], list[list[str]]]] = {
     "goals": goals_table,
     "speed": speed_table,
@@ -208,6 +225,8 @@ TABLES: dict[str, Callable[[Figures], list[list[str]]]] = {
     "growth": growth_table,
     "console": console_table,
     "lines": lines_table,
+    "live": live_table,
+    "live_about": live_about_table,
     "units": units_table,
     "about": about_table,
 }
@@ -221,9 +240,11 @@ def as_text(figures: Figures, last: Figures | None = None) -> str:
     parts = []
     for name, table in TABLES.items():
         try:
-            parts.append(f"{name}\n{_aligned(table(figures))}")
+            rows = table(figures)
         except KeyError:
             continue
+        if len(rows) > 1:
+            parts.append(f"{name}\n{_aligned(rows)}")
     if last is not None:
         parts.append(f"beside the kept figures (1.00: the same)\n{_aligned(_against(figures, last))}")
         parts.append("\n".join(["worse than the kept figures by more than the noise", *worse(figures, last)]))
@@ -334,9 +355,12 @@ def keep() -> Figures:
     """The figures of the last runs become the kept ones, as far as there are new ones."""
     figures: Figures = json.loads(LAST.read_text()) if LAST.exists() else {}
     if (new := BUILT / "bench.json").exists():
-        figures = {"units": figures.get("units", []), **json.loads(new.read_text())}
+        of_others = {name: figures[name] for name in ("units", "live") if name in figures}
+        figures = of_others | json.loads(new.read_text())
     if (units := BUILT / "units.json").exists():
         figures["units"] = json.loads(units.read_text())
+    if (live := BUILT / "live.json").exists():
+        figures |= json.loads(live.read_text())
     LAST.write_text(dumped(figures))
     return figures
 

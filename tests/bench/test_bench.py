@@ -6,6 +6,7 @@ Nothing here asserts a time.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import subprocess
 from dataclasses import replace
@@ -13,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import measure, report, systems
+from tests.bench import live, measure, report, systems
 from tests.bench.goals import Figures, Goal, fixed, judge
 from tests.bench.measure import load
 from tests.bench.report import LAST, PAGE
 from tests.bench.systems import KINDS, MissingError, Server, Tools, build
 from tests.support.ports import free_port
+from tests.support.service import Service
 from tests.support.waiting import wait_for
 
 
@@ -80,6 +82,12 @@ def test_a_server_that_archives_nothing_is_missing(
     monkeypatch.setattr(systems, "HERE", tmp_path)
     with pytest.raises(MissingError, match="archives nothing: 'apt-get install lua-dbi-sqlite3'"):
         Server(KINDS["prosody, MAM"], tools, tmp_path / "server")
+
+
+def test_each_key_of_a_line_is_seen_at_the_other_terminal(idle_service: Service) -> None:
+    with live.pychat(idle_service, live.Network("loopback")) as (client, console):
+        for sender, receiver in ((client, console), (console, client)):
+            assert len(live.key_to_letter(sender, receiver, random.Random(1))) == len(live.SYMBOLS)
 
 
 def test_the_generator_leaves_no_program_behind(tools: Tools, tmp_path: Path) -> None:
