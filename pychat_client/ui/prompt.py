@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 
 from prompt_toolkit import PromptSession
@@ -117,7 +116,9 @@ class Prompt:
 
     @property
     def has_toolbar(self) -> bool:
-        """False where the terminal was asked for the position of its cursor, and has not answered."""
+        """False where the terminal has not told the position of its cursor, or must not be asked for it."""
+        if self._terminal.must_not_be_asked:
+            return False
         asked = self._terminal.responds_to_cpr
         return not asked or self._renderer.cpr_support is not CPR_Support.NOT_SUPPORTED
 
@@ -128,8 +129,7 @@ class Prompt:
     async def run(self, touched: Callable[[], None], draft: str = "") -> None:
         """Reads what the user types until `exit`. touched: is called for each key; draft: is in the line."""
         self._app.key_processor.before_key_press += lambda _: touched()
-        watch = partial(self._renderer.watch_size, self._app)
-        await self._prompt_session.prompt_async(default=draft, pre_run=watch)
+        await self._prompt_session.prompt_async(default=draft, pre_run=self._begin)
 
     def exit(self) -> None:
         if self._app.is_running and not self._app.is_done:
@@ -161,6 +161,11 @@ class Prompt:
             self._app.invalidate()
 
     # -------------------------------------------------------------- the toolkit's side
+
+    def _begin(self) -> None:
+        self._renderer.watch_size(self._app)
+        if not self.has_toolbar:
+            self._do_without_toolbar()
 
     def _do_without_toolbar(self) -> None:
         """Nothing would tell this user that the other one sees the line."""

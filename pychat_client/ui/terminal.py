@@ -104,6 +104,11 @@ class Terminal(Output):
         return self.get_size().columns
 
     @property
+    def must_not_be_asked(self) -> bool:
+        """Whether the user keeps prompt_toolkit from asking where the cursor is, by a variable of its own."""
+        return os.environ.get("PROMPT_TOOLKIT_NO_CPR") == "1"
+
+    @property
     def narrow(self) -> bool:
         return self.columns < _NARROW
 

@@ -101,10 +101,11 @@ def test_plain_lines_never_have_it(service: Service) -> None:
     assert SECRET not in console.text()
 
 
-def test_a_screen_that_cannot_say_who_watches_never_has_it(service: Service) -> None:
+@pytest.mark.parametrize("env", [{}, {"PROMPT_TOOLKIT_NO_CPR": "1"}], ids=["no answer", "no question"])
+def test_a_screen_that_cannot_say_who_watches_never_has_it(service: Service, env: dict[str, str]) -> None:
     """Without an answer to where the cursor is, there is no toolbar."""
     console = service.ready_console("--live")
-    client = service.ready_client("Client1", "--live", answers=False)
+    client = service.ready_client("Client1", "--live", answers=False, env=env)
     client.sees("there is no toolbar")
     client.sees("Live typing is off")
     client.enter("Hi!")
