@@ -167,6 +167,7 @@ class Proxy:
         self._rng = random.Random(seed)
         self._daemon_port = daemon_port
         self._armed = False
+        self._most = 0  # cuts, with those that there have been
         self._strike: Callable[[], None] | None = None
         self._strike_left: int | None = None  # bytes until the strike; None: the daemon's next words
         self._left = 0  # bytes until the next cut
@@ -187,11 +188,14 @@ class Proxy:
     def cuts_made(self) -> int:
         return sum(self.cuts.values())
 
-    def arm(self) -> None:
-        """From now on it cuts, until there have been enough cuts; the first comes soon, in a short run too."""
+    def arm(self, cuts: int | None = None) -> None:
+        """From now on it cuts, until there have been enough cuts; the first comes soon, in a short run too.
+        cuts: so many at most until this is called again."""
         least, most = self._weather.between
         self._left = self._rng.randint(least, max(least, most // 4))
-        self._armed = True
+        allowed = self._weather.cuts if cuts is None else self.cuts_made + cuts
+        self._most = min(allowed, self._weather.cuts)
+        self._armed = self.cuts_made < self._most
 
     def disarm(self) -> None:
         """From now on it cuts no more; stalls and pieces go on."""
@@ -351,7 +355,7 @@ class Proxy:
         """rest: what was to be sent to the receiver; whether the connection goes on for the sender."""
         self.cuts[kind] += 1
         self._left = self._rng.randint(*self._weather.between)
-        self._armed = self.cuts_made < self._weather.cuts
+        self._armed = self.cuts_made < self._most
         pair.cut = kind not in (Cut.HALF, Cut.LATE)
         match kind:
             case Cut.RESET:

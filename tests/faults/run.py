@@ -48,6 +48,10 @@ from tests.support.waiting import PATIENCE, wait_for
 HANDSHAKE = 2500
 """Bytes of a TLS handshake, about; each call begins with one."""
 
+CUTS_AT_START = 2
+"""Cuts until a new client has been told again what was said, at most. That can be one record of TLS, of which the
+client has nothing before its end: cut off again and again before that, it would call ever more rarely."""
+
 STUCK = 60.0
 """Seconds without any progress that end a run: four times the longest pause between two calls."""
 
@@ -476,7 +480,9 @@ class _Driver:
         self._result.client_powers += power
         self._result.client_kills += not power
         self._typed["p"] = known  # the rest is typed again
+        self._proxy.arm(CUTS_AT_START)
         self._start_client(known, *([] if known else ["--handle", "Client1"]))
+        self._proxy.arm()
 
     def _at_a_random_byte(self, kill: Callable[[], None]) -> None:
         struck = threading.Event()
