@@ -52,8 +52,9 @@ CUTS_AT_START = 2
 """Cuts until a new client has been told again what was said, at most. That can be one record of TLS, of which the
 client has nothing before its end: cut off again and again before that, it would call ever more rarely."""
 
-STUCK = 60.0
-"""Seconds without any progress that end a run: four times the longest pause between two calls."""
+STUCK = 150.0
+"""Seconds without any progress that end a run: cuts can leave a few calls in a row without an answer for 10 s,
+with pauses of up to 15 s between them."""
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _NOT_SENT, _NOT_CONFIRMED = "Not sent:", "Not confirmed; it may have arrived:"
@@ -247,7 +248,7 @@ class _Driver:
         self._service = self._new_service(directory)
         traffic = plan.messages * 50  # bytes that cross the proxy, about
         # With room for a handshake: cut off in each of them, a client calls ever more rarely, as it should.
-        between = (1, 2 * traffic // (plan.cuts + 1) + 2 * HANDSHAKE)
+        between = (1, 2 * traffic // (plan.cuts + 1) + 4 * HANDSHAKE)
         self._proxy = Proxy(self._service.port, self._rng.getrandbits(32), Weather(plan.cuts, between))
         kinds = ["daemon"] * plan.daemon_kills + ["console"] * plan.console_kills + ["both"] * plan.both_kills
         kinds += ["leave"] * plan.leaves + ["terminate"] * plan.terms
