@@ -214,17 +214,16 @@ class Endpoint:
         over = self.ended and not self._phase.is_left
         if self.classic or over or not (self.sent_count + self.received_count or self.held):
             return None
-        return self._outbox.save_into(
-            SavedEndpoint(
-                self.handle,
-                self.other_handle,
-                session=None if self.session is None else str(self.session),
-                turns=self.turns,
-                calls=self._calls,
-                received=self.received_count,
-                left=self._phase.is_left,
-                reason=self._quit_reason,
-            )
+        return SavedEndpoint(
+            self.handle,
+            self.other_handle,
+            session=None if self.session is None else str(self.session),
+            turns=self.turns,
+            calls=self._calls,
+            received=self.received_count,
+            left=self._phase.is_left,
+            reason=self._quit_reason,
+            **self._outbox.saved(),
         )
 
     # -------------------------------------------------------------- from the user

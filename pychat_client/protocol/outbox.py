@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
 from pychat_client.protocol.events import Leftovers
-from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.protocol.saved import SavedEndpoint, SavedOutbox
 
 OUTBOX_MAX = 100
 """Unacked messages at most; further ones are held, so that they do not flood a slow connection."""
@@ -43,17 +42,16 @@ class Outbox:
         outbox._gone = saved.first
         return outbox
 
-    def save_into(self, saved: SavedEndpoint) -> SavedEndpoint:
-        """`saved` with the texts of this outbox."""
-        return replace(
-            saved,
-            stored=self.stored,
-            stored_here=self._stored_from_here,
-            first=self._gone,
-            numbered=len(self.unacked),
-            transmitted=self.transmitted,
-            texts=(*self.unacked, *self.held),
-        )
+    def saved(self) -> SavedOutbox:
+        """The fields of a SavedEndpoint that are this outbox's."""
+        return {
+            "stored": self.stored,
+            "stored_here": self._stored_from_here,
+            "first": self._gone,
+            "numbered": len(self.unacked),
+            "transmitted": self.transmitted,
+            "texts": (*self.unacked, *self.held),
+        }
 
     @property
     def numbered(self) -> int:

@@ -6,6 +6,7 @@ Texts that the daemon has stored are not in it: the daemon repeats them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from pychat_client.protocol.turns import Turns
 
@@ -45,3 +46,14 @@ class SavedEndpoint:
     texts: tuple[str, ...] = ()
     left: bool = False
     reason: str = ""
+
+
+class SavedOutbox(TypedDict):
+    """The fields of a SavedEndpoint that are an outbox's."""
+
+    stored: int
+    stored_here: int
+    first: int
+    numbered: int
+    transmitted: int
+    texts: tuple[str, ...]

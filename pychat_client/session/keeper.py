@@ -1,33 +1,54 @@
 """Keeps one session's conversation in its file, so that another program can go on with it.
 
-What has to be durable is recorded before it is sent. What is typed into the line is recorded a moment later. When
-the file cannot be written any more, the keeper says so once, and the conversation goes on without it.
+What has to be durable is recorded before it is sent. What is typed into the line, and what the daemon has by now,
+is recorded a moment later. Where a user types into a screen, the loop does not wait for a sync. When the file
+cannot be written any more, the keeper says so once, and the conversation goes on without it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from enum import Enum
 
 from pychat_client.errors import PychatError
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.session.session_file import Kept, SessionFile
+from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.session.disk_thread import AtOnce, DiskThread
+from pychat_client.session.session_file import Kept, Need, SessionFile, need
 from pychat_client.session.view import View
 
 LATER = 1.0
 """Seconds until the line being typed is recorded, and texts that have arrived are removed from the disk."""
 
 
+_NOTHING = SavedEndpoint("")
+
+
+class Disk(Enum):
+    """What is done apart from the loop."""
+
+    IDLE = "idle"
+    SYNCING = "syncing"
+    BUSY = "busy"  # the file is opened or tidied: nothing can be written meanwhile
+
+
 class Keeper:
     """Keeps one conversation, or nothing without a file."""
 
     def __init__(self, endpoint: Endpoint, file: SessionFile | None, view: View) -> None:
-        """view: has the line being typed, and shows a sentence when the file cannot be written."""
+        """view: has the line being typed, and shows a sentence when the file cannot be written; the loop waits for
+        the disk where it may."""
         self._endpoint = endpoint
         self._file = file
         self._view = view
         self._inherited = "" if file is None else file.kept.draft
         self._timer: asyncio.TimerHandle | None = None
+        self._apart = DiskThread() if view.shows_keys else AtOnce()
+        self._disk = Disk.IDLE
+        self._unsynced = False  # something that has to be durable is written only
+        self._waiting: deque[Callable[[], None]] = deque()  # what may happen once all is recorded
 
     @property
     def works(self) -> bool:
@@ -47,34 +68,86 @@ class Keeper:
     def line_changed(self) -> None:
         self._tidy_later()
 
-    def record(self) -> None:
-        """On return the conversation is on the disk as it is now."""
-        if self._file is None:
-            return
-        endpoint = self._endpoint.saved()
-        self._use(lambda file: file.save(Kept() if endpoint is None else Kept(endpoint, self.draft)))
-        self._tidy_later()
+    def record(self, then: Callable[[], None]) -> None:
+        """Records the conversation as it is now. then: is called once that is as durable as it has to be."""
+        self._waiting.append(then)
+        self._write()
+        self._go_on()
 
     def close(self, *, keep: bool) -> None:
-        """The session is done. keep: another program can go on with it; otherwise nothing stays on the disk."""
-        if keep:
-            self.record()
-        else:
-            self._use(lambda file: file.save(Kept()))
+        """The session is done, and all that waited for the disk happens before this returns. keep: another program
+        can go on with the conversation; otherwise nothing stays on the disk."""
+        while self._disk is not Disk.IDLE:
+            self._apart.wait()
+        self._use(lambda file: file.save(self._now() if keep else Kept()))
         if self._timer is not None:
             self._timer.cancel()
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._apart.close()
+
+    # -------------------------------------------------------------- inside
+
+    def _now(self) -> Kept:
+        endpoint = self._endpoint.saved()
+        return Kept() if endpoint is None else Kept(endpoint, self.draft)
+
+    def _write(self) -> None:
+        """Writes what cannot wait, as soon as it can."""
+        if self._file is None or self._disk is Disk.BUSY:
+            return
+        old, now = self._file.kept, self._now()
+        if now == old:
+            return
+        self._tidy_later()
+        needed = need(old.endpoint or _NOTHING, now.endpoint or _NOTHING)
+        if needed is Need.NOTHING:
+            return
+        if self._file.is_open:
+            self._use(lambda file: file.save(now))
+            self._unsynced = self._unsynced or needed is Need.SYNC
+        elif self._disk is Disk.IDLE:
+            self._disk = Disk.BUSY
+            self._apart.start(self._file.open, self._done)
+
+    def _go_on(self) -> None:
+        """Syncs what has to be, or else lets happen what has waited for it."""
+        if self._disk is not Disk.IDLE:
+            return
+        if self._unsynced and self._file is not None:
+            self._unsynced = False
+            self._disk = Disk.SYNCING
+            covered = len(self._waiting)
+            self._apart.start(self._file.sync, lambda error: self._done(error, covered))
+        else:
+            self._release(len(self._waiting))
+
+    def _done(self, error: PychatError | None, covered: int = 0) -> None:
+        """What was done apart is done, and the first `covered` of those that wait need no more."""
+        self._disk = Disk.IDLE
+        if error is not None:
+            self._fail(error)
+        self._release(covered)
+        self._write()
+        self._go_on()
+
+    def _release(self, count: int) -> None:
+        released = [self._waiting.popleft() for _ in range(count)]
+        for then in released:
+            then()
 
     def _tidy_later(self) -> None:
         if self._file is not None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LATER, self._tidy)
+            # As what waits: so it begins when nothing else is done apart.
+            self._timer = asyncio.get_running_loop().call_later(LATER, self.record, self._tidy)
 
     def _tidy(self) -> None:
-        self.record()
-        self._use(lambda file: file.tidy())
         self._timer = None
+        self._use(lambda file: file.save(self._now()))
+        if self._file is not None:
+            self._disk = Disk.BUSY
+            self._apart.start(self._file.tidy, self._done)
 
     def _use(self, use: Callable[[SessionFile], None]) -> None:
         if self._file is None:
@@ -82,6 +155,11 @@ class Keeper:
         try:
             use(self._file)
         except PychatError as error:
-            self._file.close()
-            self._file = None
+            self._fail(error)
+
+    def _fail(self, error: PychatError) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            self._apart.wait()
+            file.close()
             self._view.notice(f"{error} If this program dies now, messages that are not confirmed are lost.")

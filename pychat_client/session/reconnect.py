@@ -102,6 +102,11 @@ class ConnectionSupervisor:
         return self._state is ConnectionState.LIVE
 
     @property
+    def connection(self) -> Connection | None:
+        """The connection, live or not."""
+        return self._connection
+
+    @property
     def is_connected(self) -> bool:
         """Whether there is a connection, live or not."""
         return self._connection is not None

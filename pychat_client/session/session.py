@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 
 from pychat_client.errors import ExitStatus, NotAllowedError, ProtocolError, PychatError, TransportError
 from pychat_client.protocol import wire
@@ -300,7 +301,7 @@ class Session:
         """Orders something of the daemon, which answers with notices. Raises NotAllowedError."""
         if not self._supervisor.is_live:
             raise NotAllowedError("There is no connection to the daemon now. Try again when it is back.")
-        self._supervisor.send([wire.Order(f"{verb} {words}".strip())])
+        self._post([wire.Order(f"{verb} {words}".strip())])
 
     def recall(self) -> None:
         """Takes the newest held message back into the line, or else the newest one that was given back. Raises
@@ -374,8 +375,9 @@ class Session:
         """Leaves a console. Callers read `words` until one is attached again. Raises NotAllowedError."""
         if len(words) > WORDS_MAX:
             raise NotAllowedError(f"The words have {len(words)} characters; the limit is {WORDS_MAX}.")
-        if not self._supervisor.is_live or not self._supervisor.send([wire.Away(printable(words))]):
+        if not self._supervisor.is_live:
             raise NotAllowedError("Not connected: nobody can be told. \\detach leaves the console.")
+        self._post([wire.Away(printable(words))])
         self.detach()
 
     def end_earlier(self) -> None:
@@ -663,15 +665,27 @@ class Session:
         if self.endpoint.quiet and sign == wire.Typing():
             return False
         noticed = self.endpoint.other_present or (self._is_caller and isinstance(sign, wire.Ring))
-        return self._supervisor.is_live and self.endpoint.is_open and noticed and self._supervisor.send([sign])
+        if not (self._supervisor.is_live and self.endpoint.is_open and noticed):
+            return False
+        self._post([sign])
+        return True
 
     def _flush(self) -> None:
-        frames = self.endpoint.take_frames()
-        self._keeper.record()  # before anything is sent
-        if frames and self._supervisor.send(frames) and self.leaving and self.endpoint.classic:
-            self._supervisor.hang_up(CLASSIC_END_SECONDS)  # the end of our input is our quit
+        """Sends what the endpoint has to say."""
+        self._post(self.endpoint.take_frames())
         self._delivery.update(connected=self._supervisor.is_live)
         self._view.refresh()
+
+    def _post(self, frames: Sequence[wire.Frame]) -> None:
+        """Records the conversation, and then sends `frames`, behind all that was posted before."""
+        self._keeper.record(partial(self._send, self._supervisor.connection, frames))
+
+    def _send(self, connection: Connection | None, frames: Sequence[wire.Frame]) -> None:
+        """connection: the one for which they are; the next one begins with a hello."""
+        if not frames or connection is not self._supervisor.connection:
+            return
+        if self._supervisor.send(frames) and self.leaving and self.endpoint.classic:
+            self._supervisor.hang_up(CLASSIC_END_SECONDS)  # the end of our input is our quit
 
     def _late(self) -> None:
         """A message is not confirmed in time: is the other side still there?"""

@@ -1,8 +1,8 @@
 """The file in which a program keeps what it needs to go on with a conversation after its death.
 
 One SQLite file for each service that is called or attended, and beside it a lock: one program uses it at a time.
-What `save` has written is durable when it returns. The file exists only while there is something to keep. It knows
-no connection, no screen and no rule of a conversation.
+What `save` has written outlives the program, and what `sync` has synced the power. The file exists only while
+there is something to keep. It knows no connection, no screen and no rule of a conversation.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from enum import Enum
 from itertools import takewhile
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,19 @@ from pychat_client.text import printable
 
 _STATE = tuple(column.name for column in fields(SavedEndpoint) if column.name != "texts")
 
+_TOLD = ("received", "stored", "stored_here", "first", "numbered", "transmitted")
+"""Counts that follow from what the daemon tells again; for those of texts, see `_texts_follow`."""
+
 _SCHEMA = f"""
 CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), {", ".join(_STATE)}, draft TEXT NOT NULL);
 CREATE TABLE text (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
-PRAGMA user_version = 1;
 """
+
+
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the second
+
+_WRITE_STATE = f"INSERT OR REPLACE INTO state VALUES (1, {', '.join('?' * (len(_STATE) + 1))})"  # noqa: S608 -- constants
+_state = attrgetter(*(name if name != "turns" else "turns.value" for name in _STATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,14 @@ class Kept:
 
     endpoint: SavedEndpoint | None = None
     draft: str = ""
+
+
+class Need(Enum):
+    """What a change needs before the other side may know of it."""
+
+    NOTHING = "nothing"  # the daemon tells it again
+    SAVE = "save"  # what was shown is not shown as new again; after a loss of power it may be
+    SYNC = "sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,7 @@ class SessionFile:
     path: Path
     _lock: int | None
     _db: sqlite3.Connection | None = None
+    _log: int | None = None  # SQLite's write-ahead log, in which all is that was saved since `tidy`
     _saved: Kept = field(default_factory=Kept)
 
     @classmethod
@@ -94,8 +113,8 @@ class SessionFile:
         return self._saved
 
     def save(self, kept: Kept) -> None:
-        """Keeps `kept`: it is durable on return, but for the draft. Raises PychatError; the file has what it had
-        before then."""
+        """Keeps `kept`: on return, the next program finds it if this one dies. Raises PychatError; the file has
+        what it had before then."""
         if kept == self._saved:
             return
         with self._translate_errors():
@@ -105,11 +124,36 @@ class SessionFile:
                 self._write(kept)
         self._saved = kept
 
+    @property
+    def is_open(self) -> bool:
+        """Whether `save` has to wait for no sync."""
+        return self._db is not None
+
+    def open(self) -> None:
+        """Opens the file, and makes it if it is missing; `save` does so, too. Raises PychatError. While this runs
+        in another thread, nothing else may be called."""
+        with self._translate_errors():
+            self._open_db()
+
+    def sync(self) -> None:
+        """On return, what was saved outlives the power. Raises PychatError. While this runs in another thread,
+        `save` may be called."""
+        if self._log is None:
+            return
+        try:
+            _sync(self._log)
+        except OSError as error:
+            if self._log is not None:  # otherwise it has been removed meanwhile: there is nothing to keep any more
+                raise self._cannot(f"{error.strerror}") from None
+
     def tidy(self) -> None:
-        """Removes what has been overwritten from the disk: texts that the other side has. Raises PychatError."""
+        """Removes what has been overwritten from the disk: texts that the other side has. Raises PychatError.
+        While this runs in another thread, nothing else may be called."""
         if self._db is not None:
             with self._translate_errors():
+                self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._db.execute("PRAGMA synchronous = OFF")
 
     def close(self) -> None:
         """Leaves the file to other programs."""
@@ -138,14 +182,13 @@ class SessionFile:
     def _write(self, kept: Kept) -> None:
         old, new = self._saved.endpoint or SavedEndpoint(""), kept.endpoint or SavedEndpoint("")
         db = self._open_db()
-        db.execute(f"PRAGMA synchronous = {'NORMAL' if can_be_lost(old, new) else 'FULL'}")
+        if (old.first, old.texts) == (new.first, new.texts):
+            db.execute(_WRITE_STATE, [*_state(new), kept.draft])
+            return
         db.execute("BEGIN IMMEDIATE")
         try:
             _write_texts(db, old, new)
-            values = [getattr(new, name) for name in _STATE]
-            values[_STATE.index("turns")] = new.turns.value
-            places = ", ".join("?" * (len(values) + 1))
-            db.execute(f"INSERT OR REPLACE INTO state VALUES (1, {places})", [*values, kept.draft])  # noqa: S608 -- constants
+            db.execute(_WRITE_STATE, [*_state(new), kept.draft])
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
@@ -154,8 +197,13 @@ class SessionFile:
 
     def _close_db(self) -> None:
         if self._db is not None:
+            with suppress(sqlite3.Error):  # then the next program finds the log
+                self._db.execute("PRAGMA synchronous = FULL")  # of what SQLite moves out of the log at the end
             self._db.close()
             self._db = None
+        log, self._log = self._log, None
+        if log is not None:
+            os.close(log)
 
     def _remove(self) -> None:
         self._close_db()
@@ -165,13 +213,18 @@ class SessionFile:
     def _open_db(self) -> sqlite3.Connection:
         if self._db is None:
             os.close(open_own(self.path, os.O_RDWR | os.O_CREAT))
-            db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
+            db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5, check_same_thread=False)
             self._db = db
             db.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory; our own lock keeps others out
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA secure_delete = ON")
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            made = db.execute("PRAGMA user_version").fetchone()[0] > 0
+            # The sync of this commit makes also the name of the log durable.
+            db.executescript(f"BEGIN; {'' if made else _SCHEMA} PRAGMA user_version = 1; COMMIT;")
+            # From now on `sync` and `tidy` do it. Without a sync, nothing may leave the log.
+            db.execute("PRAGMA wal_autocheckpoint = 0")
+            db.execute("PRAGMA synchronous = OFF")
+            self._log = os.open(f"{self.path}-wal", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         return self._db
 
     @contextmanager
@@ -186,26 +239,35 @@ class SessionFile:
                 with suppress(OSError):
                     self.path.replace(aside)
                 why = f"it is damaged ({error}), and is now {aside}"
-            raise PychatError(f"Cannot keep this conversation in {self.path}: {why}.") from None
+            raise self._cannot(why) from None
+
+    def _cannot(self, why: str) -> PychatError:
+        return PychatError(f"Cannot keep this conversation in {self.path}: {why}.")
 
 
 def _write_texts(db: sqlite3.Connection, old: SavedEndpoint, new: SavedEndpoint) -> None:
     """Removes the texts that have gone, from either end, and adds the new ones."""
-    if (old.first, old.texts) == (new.first, new.texts):
-        return
     stayed = zip(old.texts[new.first - old.first :], new.texts, strict=False)
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], stayed))
     db.execute("DELETE FROM text WHERE number < ? OR number >= ?", (new.first, new.first + same))
     db.executemany("INSERT INTO text VALUES (?, ?)", enumerate(new.texts[same:], new.first + same))
 
 
-def can_be_lost(old: SavedEndpoint, new: SavedEndpoint) -> bool:
-    """Whether the change does no harm if a power failure undoes it: counts that the daemon tells again, and texts
-    that have gone. What this end sends next is not among it."""
-    follows = ("received", "stored", "stored_here", "first", "numbered", "transmitted", "texts")
+def need(old: SavedEndpoint, new: SavedEndpoint) -> Need:
+    """What the change from `old` to `new` needs before anything that follows from it is sent."""
+    if _own(old) != _own(new) or not _texts_follow(old, new):
+        return Need.SYNC
+    return Need.NOTHING if old.received == new.received else Need.SAVE
+
+
+_own = attrgetter(*(name for name in _STATE if name not in _TOLD))
+"""What the daemon does not tell again."""
+
+
+def _texts_follow(old: SavedEndpoint, new: SavedEndpoint) -> bool:
+    """Whether the only change is that texts have gone which the daemon has: none is new, or has its number now."""
     return (
-        replace(old, **{name: getattr(new, name) for name in follows}) == new
-        and new.first + new.numbered == old.first + old.numbered
+        new.first + new.numbered == old.first + old.numbered
         and new.first + new.transmitted <= old.first + old.transmitted
         and new.first + len(new.texts) == old.first + len(old.texts)
     )

@@ -74,6 +74,11 @@ class View(ABC):
         return ""
 
     @property
+    def shows_keys(self) -> bool:
+        """Whether each key is shown by this view, so that nothing may keep it waiting, and not by a terminal."""
+        return False
+
+    @property
     def keys(self) -> Sequence[tuple[str, str]]:
         """The keys of this view, each with what it does."""
         return ()

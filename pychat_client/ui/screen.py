@@ -92,6 +92,10 @@ class Screen(FrontEnd):
         return "" if self._prompt is None else self._prompt.line.text
 
     @property
+    def shows_keys(self) -> bool:
+        return True
+
+    @property
     def keys(self) -> Sequence[tuple[str, str]]:
         return key_bindings.KEYS
 

@@ -23,7 +23,7 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import EndConfirmed, Ended, Event, Leftovers, MessageQueued, MessageShown
 from pychat_client.protocol.saved import ALL, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
-from pychat_client.session.session_file import can_be_lost
+from pychat_client.session.session_file import Need, need
 from tests.support.endpoints import HANDLES, NOON, OTHER
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
@@ -455,9 +455,10 @@ class TwoEnds(RuleBasedStateMachine):
     def _flush(self, role: Role) -> None:
         frames, saved = self.ends[role].take_frames(), self.ends[role].saved()
         nothing = SavedEndpoint("")
-        if not can_be_lost(self.synced[role] or nothing, saved or nothing):
+        if need(self.synced[role] or nothing, saved or nothing) is Need.SYNC:
             self.synced[role] = saved
-        self.files[role] = saved
+        if need(self.files[role] or nothing, saved or nothing) is not Need.NOTHING:
+            self.files[role] = saved
         assert role in self.connections or not frames
         for frame in frames:
             carried = codec.parse(str(frame).encode())

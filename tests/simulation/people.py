@@ -24,7 +24,7 @@ from pychat_client.session.view import View
 from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, History
 from tests.simulation.clock import Killed
-from tests.simulation.disk import FULL, NOWHERE, LogEnd, end_of, left_alone, log_of, lose_power
+from tests.simulation.disk import NOWHERE, LogEnd, end_of, left_alone, log_of, lose_power
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -54,18 +54,17 @@ class MortalFile(SessionFile):
         self._dies("before")
         before = self._end = end_of(log_of(self.path), self._end)
         super().save(kept)
-        self._note_sync(before)
+        self.unsynced = None if self._db is None else self.unsynced or before
         if self.doom == "in":
-            self.unsynced = self.unsynced or before
             self.kill(power=True)
         self._dies("after")
 
-    def _note_sync(self, before: LogEnd) -> None:
-        """Notes whether SQLite would have synced this commit, and all before it."""
-        if self._db is None or self._db.execute("PRAGMA synchronous").fetchone()[0] == FULL:
-            self.unsynced = None
-        else:
-            self.unsynced = self.unsynced or before
+    def sync(self) -> None:
+        self.unsynced = None
+
+    def open(self) -> None:
+        self._dies("before")
+        super().open()
 
     def _dies(self, moment: str) -> None:
         if self.doom == moment:

@@ -63,7 +63,7 @@ def test_a_killed_client_loses_and_doubles_nothing(turns: Turns, seed: int, tmp_
 @pytest.mark.parametrize(
     ("where", "old", "new"),
     [
-        ("pychat_client.session.keeper:Keeper.record", "file.save(", "bool("),
+        ("pychat_client.session.keeper:Keeper._write", "file.save(", "bool("),
         ("pychat_client.protocol.outbox:Outbox.confirm_next", "self.stored += 1", "self.stored += 0"),
     ],
     ids=["nothing is kept", "the count is wrong"],

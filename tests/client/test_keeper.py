@@ -1,0 +1,180 @@
+"""What is on the disk before anything is sent, and that a screen does not wait for a slow disk."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pychat_client.errors import PychatError
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.turns import Turns
+from pychat_client.session import keeper as keeper_module
+from pychat_client.session.keeper import Keeper
+from pychat_client.session.session_file import SessionFile
+from tests.support.aio import in_loop
+from tests.support.notes import Notes
+
+
+class Screen(Notes):
+    @property
+    def shows_keys(self) -> bool:
+        return True
+
+
+@dataclass
+class SlowFile(SessionFile):
+    """Its disk syncs when it is told to."""
+
+    lets: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    asked: int = 0
+    fails: bool = False
+
+    def sync(self) -> None:
+        self.asked += 1
+        self.lets.acquire()
+        if self.fails:
+            raise PychatError("The disk is broken.")
+        super().sync()
+
+
+@dataclass
+class Talk:
+    """A conversation without turns, with its keeper and what it has sent."""
+
+    file: SlowFile
+    view: Notes = field(default_factory=Screen)
+
+    def __post_init__(self) -> None:
+        self.endpoint = Endpoint("Bob")
+        self.keeper = Keeper(self.endpoint, self.file, self.view)
+        self.sent: list[str] = []
+        self.endpoint.greet()
+        self.receive(wire.Hello(1, "alice", session="5f0c", turns=Turns.FREE, got=0))
+
+    def say(self, text: str) -> None:
+        self.endpoint.say(text)
+        self._flush()
+
+    def receive(self, frame: wire.Frame) -> None:
+        self.endpoint.receive(frame)
+        self.endpoint.mark_displayed()
+        self._flush()
+
+    def _flush(self) -> None:
+        frames = [str(frame) for frame in self.endpoint.take_frames() if not isinstance(frame, wire.Hello)]
+        self.keeper.record(lambda: self.sent.extend(frames))
+
+    def texts(self) -> list[str]:
+        """What the next program would send, if this one died now."""
+        copy = self.file.path.with_name("copy")
+        for suffix in ("", "-wal"):
+            copy.with_name(f"copy{suffix}").write_bytes(Path(f"{self.file.path}{suffix}").read_bytes())
+        with closing(sqlite3.connect(copy)) as db:
+            return [text for (text,) in db.execute("SELECT text FROM text ORDER BY number")]
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    """`in_loop` has the upper bound."""
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[SlowFile]:
+    file = SlowFile.take(tmp_path / "pychat/sessions/hosta:7000.db")
+    assert isinstance(file, SlowFile)
+    yield file
+    file.lets.release(100)
+    file.close()
+
+
+@in_loop
+async def test_what_is_sent_is_synced_before_and_the_loop_goes_on(file: SlowFile) -> None:
+    talk = Talk(file)
+    talk.say("one")
+    await _until(lambda: file.asked == 1)
+    talk.say("two")
+    assert talk.texts() == ["one", "two"]  # these two outlive the program already
+    assert talk.sent == []
+    file.lets.release()
+    await _until(lambda: file.asked == 2)
+    assert talk.sent == ["Bob> one"]
+    file.lets.release()
+    await _until(lambda: len(talk.sent) == 2)
+    talk.keeper.close(keep=True)
+
+
+@in_loop
+async def test_who_has_no_screen_waits(file: SlowFile) -> None:
+    talk = Talk(file, Notes())
+    file.lets.release(2)
+    for text in ("one", "two"):
+        talk.say(text)
+    assert talk.sent == ["Bob> one", "Bob> two"]
+    talk.keeper.close(keep=True)
+
+
+@in_loop
+async def test_an_ack_needs_no_sync_and_keeps_its_place(file: SlowFile) -> None:
+    talk = Talk(file)
+    file.lets.release()
+    talk.say("one")
+    await _until(lambda: talk.sent)
+    talk.receive(wire.Message("alice", "hello"))
+    assert talk.sent == ["Bob> one", "\\ack 1"]
+    talk.say("two")
+    await _until(lambda: file.asked == 2)
+    talk.receive(wire.Message("alice", "again"))
+    assert talk.sent[2:] == []
+    file.lets.release()
+    await _until(lambda: len(talk.sent) == 4)
+    assert talk.sent[2:] == ["Bob> two", "\\ack 2"]
+    talk.keeper.close(keep=True)
+
+
+@in_loop
+async def test_a_stored_text_is_gone_a_moment_later(file: SlowFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "LATER", 0.05)
+    talk = Talk(file)
+    file.lets.release()
+    talk.say("a secret")
+    await _until(lambda: talk.sent)
+    talk.receive(wire.Ack(1))
+    await _until(lambda: all(b"a secret" not in path.read_bytes() for path in file.path.parent.iterdir()))
+    assert file.asked == 1
+    talk.keeper.close(keep=True)
+
+
+@in_loop
+async def test_what_waits_is_sent_before_the_end(file: SlowFile) -> None:
+    talk = Talk(file)
+    talk.say("last words")
+    await _until(lambda: file.asked == 1)
+    talk.say("and more")
+    file.lets.release(2)
+    talk.keeper.close(keep=True)
+    assert talk.sent == ["Bob> last words", "Bob> and more"]
+
+
+@in_loop
+async def test_a_disk_that_fails_is_told_and_holds_nothing_up(file: SlowFile) -> None:
+    talk = Talk(file)
+    file.fails = True
+    file.lets.release()
+    talk.say("one")
+    await _until(lambda: talk.sent == ["Bob> one"])
+    talk.say("two")
+    assert talk.sent == ["Bob> one", "Bob> two"]
+    assert talk.view.sentences == [
+        "The disk is broken. If this program dies now, messages that are not confirmed are lost."
+    ]
+    assert not talk.keeper.works
+    talk.keeper.close(keep=True)
