@@ -1,9 +1,9 @@
 """Two endpoints and a simple, honest daemon between them: no message is lost, doubled or reordered.
 
 The state machine types, recalls and quits at both ends, carries the frames one by one, cuts connections with all
-that is under way on them, delivers the bytes of dead connections late, replaces the console, and lets another one
-speak. After each step it checks what docs/protocol.md promises. At the end all connections are up, everything has
-arrived, and nobody waits.
+that is under way on them, delivers the bytes of dead connections late, kills the programs and the daemon, replaces
+the console, and lets another one speak. After each step it checks what docs/protocol.md promises. At the end all
+connections are up, everything has arrived, and nobody waits.
 """
 
 from __future__ import annotations
@@ -94,6 +94,10 @@ class Daemon:
                     self._send(endpoint, wire.Quit())
             case _:
                 assert self.over, f"an end sends {frame}"
+
+    def forget_callers(self) -> None:
+        """Another daemon has only the journal."""
+        self._callers.clear()
 
     def _greet_console(self, connection: Connection, hello: wire.Hello) -> None:
         self.console, connection.greeted, connection.console = connection, True, hello.console
@@ -317,6 +321,16 @@ class TwoEnds(RuleBasedStateMachine):
             self.ends[role] = self._new_console(saved)
         self.screens[role] = []
         if again:
+            self.connection_comes_up(role)
+
+    @rule(arrived=few, again=st.booleans())
+    def daemon_restarts(self, arrived: int, again: bool) -> None:
+        """What is under way then arrives nowhere, and who has said nothing is not known any more."""
+        for role in Role:
+            self.connection_is_cut(role, arrived, False)
+        self.dead.clear()
+        self.daemon.forget_callers()
+        for role in Role if again else ():
             self.connection_comes_up(role)
 
     @precondition(lambda self: OPERATOR not in self.connections and self.daemon.counts.may_speak(OPERATOR))
