@@ -177,21 +177,24 @@ class Talk:
 
     async def until_over(self, file: SessionFile | None) -> ExitStatus:
         """Goes on with the conversation in `file`, and calls anew if that is over or the user wants another."""
+        given_back: tuple[str, ...] = ()
         while True:
-            session = self._session(file)
+            session = self._session(file, given_back=given_back)
             if self._options.new and file is not None and file.kept.endpoint is not None:
                 session.end_earlier()
             status = await self._run(session)
             self.handle_refused = session.handle_refused
             if file is None or not session.over_at_return:
                 return status
-            file = _session_file(self._options)
+            file, given_back = _session_file(self._options), session.given_back
 
     async def once(self, file: SessionFile | None) -> ExitStatus:
         """Goes on with the conversation in `file`, or calls."""
         return await self._run(self._session(file, repeat=0))
 
-    def _session(self, file: SessionFile | None, repeat: int | None = None) -> Session:
+    def _session(
+        self, file: SessionFile | None, repeat: int | None = None, given_back: tuple[str, ...] = ()
+    ) -> Session:
         options = self._options
         classic = None if options.classic is None else ServerCodec(options.classic)
         endpoint = Endpoint(
@@ -213,6 +216,7 @@ class Talk:
             transcript=self._log,
             file=file,
             back=options.command,
+            given_back=given_back,
         )
 
     async def _run(self, session: Session) -> ExitStatus:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
@@ -92,10 +92,12 @@ class Session:
         transcript: Transcript | None = None,
         file: SessionFile | None = None,
         back: str = "",
+        given_back: Iterable[str] = (),
     ) -> None:
         """title: what the service is called ("HOST port 7000"); wait: call again while nothing answers or the
         service is busy; key: the fingerprint of the host's key, if the client has verified it; file: keeps the
-        conversation when this program ends; back: the command that returns to it then."""
+        conversation when this program ends; back: the command that returns to it then; given_back: texts that an
+        earlier session of this program has not sent."""
         self.endpoint = endpoint
         self.typing_indicator = TypingIndicator(self._send_sign, view.refresh)
         self._drafts = DraftSender(lambda draft: self._send_sign(wire.Typing(draft)))
@@ -108,7 +110,7 @@ class Session:
         self._returned_to = endpoint.session  # the conversation of an earlier program
         self._caught_up = asyncio.Event()
         self._stays_open = False  # once this session is done
-        self._given_back: deque[str] = deque(maxlen=HELD_MAX)  # texts that were not sent
+        self._given_back = deque(given_back, HELD_MAX)  # texts that were not sent
         self._refusal: str | None = None  # the code of the error line that has ended this session
         self._warned = False  # the user knows what the next Ctrl-C does
         self._supervisor = ConnectionSupervisor(self, wait=wait, returning=endpoint.session is not None)
@@ -206,6 +208,11 @@ class Session:
     def commands(self) -> dict[str, str]:
         """The name of each command, without its backslash, and what it does."""
         return self._commands.helps
+
+    @property
+    def given_back(self) -> tuple[str, ...]:
+        """The texts that were not sent, and that the user can take up, the newest last."""
+        return tuple(self._given_back)
 
     def all_stored(self) -> bool:
         """Whether all messages of this user are stored: none is held, none waits for its ack."""

@@ -181,6 +181,9 @@ def test_new_ends_the_old_conversation(service: Service) -> None:
     again.sees("Send the first message")
     console.sees("Client1 ended the conversation")
     assert "never sent" in again.text()
+    again.enter("\\recall")
+    again.line_is("Client1> never sent")
+    again.type("\x15")  # Ctrl-U
     again.enter("Me")
     console.sees("Client1> Me")
     assert "never sent" not in console.text()
