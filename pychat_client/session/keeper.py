@@ -1,7 +1,7 @@
 """Keeps one session's conversation in its file, so that another program can go on with it.
 
 What has to be durable is recorded before it is sent. What is typed into the line, and what the daemon has by now,
-is recorded a moment later. Where a user types into a screen, the loop does not wait for a sync. When the file
+is recorded a moment later. On a screen the user goes on typing while a message is synced. When the file
 cannot be written any more, the keeper says so once, and the conversation goes on without it.
 """
 
@@ -31,7 +31,7 @@ class Disk(Enum):
 
     IDLE = "idle"
     SYNCING = "syncing"
-    BUSY = "busy"  # the file is opened or tidied: nothing can be written meanwhile
+    TIDYING = "tidying"  # nothing can be written meanwhile
 
 
 class Keeper:
@@ -94,8 +94,8 @@ class Keeper:
         return Kept() if endpoint is None else Kept(endpoint, self.draft)
 
     def _write(self) -> None:
-        """Writes what cannot wait, as soon as it can."""
-        if self._file is None or self._disk is Disk.BUSY:
+        """Writes what cannot wait. What the user sees as said is in the file on return."""
+        if self._file is None:
             return
         old, now = self._file.kept, self._now()
         if now == old:
@@ -104,12 +104,11 @@ class Keeper:
         needed = need(old.endpoint or _NOTHING, now.endpoint or _NOTHING)
         if needed is Need.NOTHING:
             return
-        if self._file.is_open:
-            self._use(lambda file: file.save(now))
-            self._unsynced = self._unsynced or needed is Need.SYNC
-        elif self._disk is Disk.IDLE:
-            self._disk = Disk.BUSY
-            self._apart.start(self._file.open, self._done)
+        if self._disk is Disk.TIDYING:
+            self._apart.wait()  # `_done` writes it
+            return
+        self._use(lambda file: file.save(now))
+        self._unsynced = self._unsynced or needed is Need.SYNC
 
     def _go_on(self) -> None:
         """Syncs what has to be, or else lets happen what has waited for it."""
@@ -146,7 +145,7 @@ class Keeper:
         self._timer = None
         self._use(lambda file: file.save(self._now()))
         if self._file is not None:
-            self._disk = Disk.BUSY
+            self._disk = Disk.TIDYING
             self._apart.start(self._file.tidy, self._done)
 
     def _use(self, use: Callable[[SessionFile], None]) -> None:

@@ -124,17 +124,6 @@ class SessionFile:
                 self._write(kept)
         self._saved = kept
 
-    @property
-    def is_open(self) -> bool:
-        """Whether `save` has to wait for no sync."""
-        return self._db is not None
-
-    def open(self) -> None:
-        """Opens the file, and makes it if it is missing; `save` does so, too. Raises PychatError. While this runs
-        in another thread, nothing else may be called."""
-        with self._translate_errors():
-            self._open_db()
-
     def sync(self) -> None:
         """On return, what was saved outlives the power. Raises PychatError. While this runs in another thread,
         `save` may be called."""

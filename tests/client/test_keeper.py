@@ -34,7 +34,9 @@ class SlowFile(SessionFile):
     """Its disk syncs when it is told to."""
 
     lets: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    lets_tidy: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     asked: int = 0
+    tidied: int = 0
     fails: bool = False
 
     def sync(self) -> None:
@@ -43,6 +45,11 @@ class SlowFile(SessionFile):
         if self.fails:
             raise PychatError("The disk is broken.")
         super().sync()
+
+    def tidy(self) -> None:
+        self.tidied += 1
+        self.lets_tidy.acquire()
+        super().tidy()
 
 
 @dataclass
@@ -93,6 +100,7 @@ def file(tmp_path: Path) -> Iterator[SlowFile]:
     assert isinstance(file, SlowFile)
     yield file
     file.lets.release(100)
+    file.lets_tidy.release(100)
     file.close()
 
 
@@ -145,11 +153,31 @@ async def test_a_stored_text_is_gone_a_moment_later(file: SlowFile, monkeypatch:
     monkeypatch.setattr(keeper_module, "LATER", 0.05)
     talk = Talk(file)
     file.lets.release()
+    file.lets_tidy.release()
     talk.say("a secret")
     await _until(lambda: talk.sent)
     talk.receive(wire.Ack(1))
     await _until(lambda: all(b"a secret" not in path.read_bytes() for path in file.path.parent.iterdir()))
     assert file.asked == 1
+    talk.keeper.close(keep=True)
+
+
+@in_loop
+async def test_what_is_said_while_the_file_is_tidied_is_in_it(
+    file: SlowFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that dies now has shown it as said."""
+    monkeypatch.setattr(keeper_module, "LATER", 0.05)
+    talk = Talk(file)
+    file.lets.release()
+    talk.say("one")
+    await _until(lambda: file.tidied == 1)
+    threading.Timer(0.1, file.lets_tidy.release).start()
+    talk.say("two")
+    assert talk.texts() == ["one", "two"]
+    file.lets.release()
+    await _until(lambda: len(talk.sent) == 2)
+    file.lets_tidy.release(100)
     talk.keeper.close(keep=True)
 
 

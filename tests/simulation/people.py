@@ -62,10 +62,6 @@ class MortalFile(SessionFile):
     def sync(self) -> None:
         self.unsynced = None
 
-    def open(self) -> None:
-        self._dies("before")
-        super().open()
-
     def _dies(self, moment: str) -> None:
         if self.doom == moment:
             self.kill()
