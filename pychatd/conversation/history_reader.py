@@ -1,4 +1,7 @@
-"""`pychatd-console --history`: sends the journal from its start, as fast as the reader takes it."""
+"""`pychatd-console --history`: sends the journal from its start, as fast as the reader takes it.
+
+It sends one batch in each turn of the loop, so that everybody else is served in between.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,8 @@ class HistoryReader:
         self._only = number
         self._previous = 0 if number is None else number - 1  # the number of the conversation that was begun last
         self._seq = 0
-        self._deadline: asyncio.TimerHandle | None = None
-        self.resume_writing(connection)
+        self._next: asyncio.Handle | None = None  # the next batch, or the end for a reader that takes nothing
+        self._go_on()
 
     def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
         """A reader has nothing to say."""
@@ -47,22 +50,28 @@ class HistoryReader:
         connection.close([wire.Error(error.code, str(error))])
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        self._cancel_deadline()
+        self._cancel_next()
 
     def resume_writing(self, connection: Connection) -> None:
-        self._cancel_deadline()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._cancel_next()
         try:
-            while self._connection.writable and self._send_batch():
-                pass
+            more = self._send_batch()
         except JournalError as error:
             self._on_failure(error)
             self._connection.close([wire.Error("journal", str(error))])
+            more = False
         loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(READ_SECONDS, connection.abort, CloseReason.SLOW_READER)
+        if more and self._connection.writable:
+            self._next = loop.call_soon(self._go_on)
+        else:
+            self._next = loop.call_later(READ_SECONDS, self._connection.abort, CloseReason.SLOW_READER)
 
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+    def _cancel_next(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
 
     def _send_batch(self) -> bool:
         """Sends the next messages. Returns False behind the last one."""
