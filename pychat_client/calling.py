@@ -196,7 +196,7 @@ class Talk:
         self, file: SessionFile | None, repeat: int | None = None, given_back: tuple[str, ...] = ()
     ) -> Session:
         options = self._options
-        classic = None if options.classic is None else ServerCodec(options.classic)
+        classic = options.classic
         endpoint = Endpoint(
             self._handle,
             classic=classic is not None,

@@ -48,6 +48,10 @@ class ServerQuirks:
     end_mark: str = ""
     quit_word: str | None = None
 
+    def max_text_bytes(self, handle: str) -> int:
+        """How many bytes the text of a message from `handle` may have, for the server to read it whole."""
+        return framing.max_text_bytes(handle) - max(0, len(self.end_mark.encode()) - END_MAX)
+
 
 class ServerCodec:
     """Frames to single writes, and bursts to frames."""
@@ -130,7 +134,7 @@ class ServerCodec:
         return _QUITS.get(mark, f"\\quit{mark}")
 
     def max_text_bytes(self, handle: str) -> int:
-        return framing.max_text_bytes(handle) - max(0, len(self._quirks.end_mark.encode()) - END_MAX)
+        return self._quirks.max_text_bytes(handle)
 
     # -------------------------------------------------------------- what a burst means
 
