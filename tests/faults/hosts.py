@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.faults import wire
 from tests.support.programs import Piped
@@ -17,6 +20,15 @@ DAEMON, CLIENT = "10.212.7.1", "10.212.7.2"
 
 class UnavailableError(Exception):
     """This machine does not let us; `str()` of it says why."""
+
+
+@contextmanager
+def or_skip() -> Iterator[None]:
+    """Skips the test, with the reason, where this machine does not let us."""
+    try:
+        yield
+    except UnavailableError as reason:
+        pytest.skip(str(reason))
 
 
 class Hosts:

@@ -6,8 +6,6 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +13,7 @@ from pychat_client.session.delivery_watch import LATE_SECONDS
 from pychat_client.session.reconnect import PAUSE_MAX
 from pychat_client.transport.connect import DIAL_SECONDS
 from pychat_client.transport.connection import PING_AFTER, PONG_WITHIN, PROBE_WITHIN
-from tests.faults.hosts import DAEMON, Hosts, HostService, UnavailableError
+from tests.faults.hosts import DAEMON, Hosts, HostService, or_skip
 from tests.support.programs import Piped
 from tests.support.waiting import wait_for
 
@@ -32,30 +30,6 @@ BACK = DIAL_SECONDS + PAUSE_MAX + 5
 """Seconds in which a client is back after the cable is: a call may be on its way into nothing."""
 
 SEED = int.from_bytes(os.urandom(4))
-
-
-@pytest.fixture
-def hosts() -> Iterator[Hosts]:
-    try:
-        made = Hosts()
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def service(tmp_path: Path, hosts: Hosts) -> Iterator[HostService]:
-    made = HostService(tmp_path, hosts)
-    yield made
-    made.close()
-
-
-def _lay(lay: Callable[[], None]) -> None:
-    try:
-        lay()
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
 
 
 def _talk(service: HostService) -> tuple[Piped, Piped]:
@@ -92,7 +66,8 @@ def _check_bad_network(service: HostService) -> None:
 
 def test_messages_arrive_in_order_over_a_bad_wire(hosts: Hosts, service: HostService) -> None:
     print(f"seed {SEED}")
-    _lay(lambda: hosts.bad_wire(SEED, loss=0.1, delay=0.02))
+    with or_skip():
+        hosts.bad_wire(SEED, loss=0.1, delay=0.02)
     _check_bad_network(service)
 
 
@@ -100,19 +75,22 @@ def test_messages_arrive_in_order_over_a_bad_wire(hosts: Hosts, service: HostSer
 @pytest.mark.timeout(900)
 def test_messages_arrive_in_order_with_a_fifth_of_packets_lost(hosts: Hosts, service: HostService) -> None:
     print(f"seed {SEED}")
-    _lay(lambda: hosts.bad_wire(SEED, loss=0.2, delay=0.2))
+    with or_skip():
+        hosts.bad_wire(SEED, loss=0.2, delay=0.2)
     _check_bad_network(service)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_messages_arrive_in_order_under_netem(hosts: Hosts, service: HostService) -> None:
-    _lay(lambda: hosts.cable("loss", "20%", "delay", "200ms", "50ms", "reorder", "25%", "50%"))
+    with or_skip():
+        hosts.cable("loss", "20%", "delay", "200ms", "50ms", "reorder", "25%", "50%")
     _check_bad_network(service)
 
 
 def test_messages_sent_during_a_short_outage_arrive(hosts: Hosts, service: HostService) -> None:
-    _lay(hosts.cable)
+    with or_skip():
+        hosts.cable()
     _check_outage(hosts, service, 3)
 
 
@@ -122,7 +100,8 @@ def test_messages_sent_during_a_short_outage_arrive(hosts: Hosts, service: HostS
 def test_what_is_said_while_the_cable_is_out_arrives_afterwards(
     hosts: Hosts, service: HostService, seconds: float
 ) -> None:
-    _lay(hosts.cable)
+    with or_skip():
+        hosts.cable()
     _check_outage(hosts, service, seconds)
 
 
@@ -132,7 +111,8 @@ def test_what_is_said_while_the_cable_is_out_arrives_afterwards(
 def test_what_is_said_while_the_route_is_gone_arrives_afterwards(
     hosts: Hosts, service: HostService, seconds: float
 ) -> None:
-    _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
+    with or_skip():
+        hosts.bad_wire(SEED, loss=0.0, delay=0.01)
     _check_outage(hosts, service, seconds)
 
 
@@ -161,7 +141,8 @@ def _check_outage(hosts: Hosts, service: HostService, seconds: float) -> None:
 
 
 def test_a_dead_network_is_seen_soon_after_a_message(hosts: Hosts, service: HostService) -> None:
-    _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
+    with or_skip():
+        hosts.bad_wire(SEED, loss=0.0, delay=0.01)
     client, console = _talk(service)
     hosts.down()
     _say(client, "p", 2, 2)
@@ -171,7 +152,8 @@ def test_a_dead_network_is_seen_soon_after_a_message(hosts: Hosts, service: Host
 
 
 def test_a_route_that_comes_back_is_used_at_once(hosts: Hosts, service: HostService) -> None:
-    _lay(hosts.cable)
+    with or_skip():
+        hosts.cable()
     client, console = _talk(service)
     hosts.down()
     _say(client, "p", 2, 2)
@@ -184,7 +166,8 @@ def test_a_route_that_comes_back_is_used_at_once(hosts: Hosts, service: HostServ
 @pytest.mark.timeout(900)
 def test_both_sides_notice_a_dead_connection(hosts: Hosts, service: HostService) -> None:
     """Nobody says anything, so that only the pings can tell."""
-    _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.01))
+    with or_skip():
+        hosts.bad_wire(SEED, loss=0.0, delay=0.01)
     client, console = _talk(service)
     hosts.down()
     gone = time.monotonic()
@@ -212,7 +195,8 @@ for number in range(3):
 
 @pytest.mark.slow
 def test_a_classic_message_that_a_slow_way_tears_apart_stays_one(hosts: Hosts, service: HostService) -> None:
-    _lay(lambda: hosts.bad_wire(SEED, loss=0.0, delay=0.3))
+    with or_skip():
+        hosts.bad_wire(SEED, loss=0.0, delay=0.3)
     service.start("--config", service.configure('plaintext = "always"'))
     console = service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.hosts import DAEMON, Hosts, HostService, UnavailableError
+from tests.faults.hosts import DAEMON, Hosts, HostService, or_skip
 from tests.support.programs import Piped
 from tests.support.service import BIN
 from tests.support.user import known_hosts
@@ -76,30 +76,11 @@ class Bastion:
 
 
 @pytest.fixture
-def hosts() -> Iterator[Hosts]:
+def bastion(tmp_path: Path, hosts: Hosts) -> Iterator[Bastion]:
     if os.geteuid() or not shutil.which("sshd", path="/usr/sbin:/usr/local/sbin") or not shutil.which("ssh"):
         pytest.skip("it takes root and sshd: 'apt-get install openssh-server'")
-    try:
-        made = Hosts()
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def service(tmp_path: Path, hosts: Hosts) -> Iterator[HostService]:
-    try:
+    with or_skip():
         hosts.cable()
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
-    made = HostService(tmp_path, hosts)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def bastion(tmp_path: Path, hosts: Hosts, service: HostService) -> Iterator[Bastion]:
     made = Bastion(tmp_path, hosts)
     yield made
     made.close()
