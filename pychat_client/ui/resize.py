@@ -26,7 +26,7 @@ from prompt_toolkit.layout import BufferControl, Layout
 from prompt_toolkit.layout.screen import Char, Screen
 from prompt_toolkit.renderer import CPR_Support, Renderer
 
-from pychat_client.ui.terminal import Output
+from pychat_client.ui.terminal import TerminalOutput
 
 _EDGE = "\N{FIGURE SPACE}"
 """An invisible character at the right edge of the bottom row, until the renderer knows what the terminal does. A
@@ -160,7 +160,7 @@ def breaks_rows(environ: Mapping[str, str]) -> bool | None:
 class ResizableRenderer(Renderer):
     """Takes the place of prompt_toolkit's renderer, in `application.renderer`."""
 
-    def __init__(self, replaced: Renderer, output: Output, environ: Mapping[str, str]) -> None:
+    def __init__(self, replaced: Renderer, output: TerminalOutput, environ: Mapping[str, str]) -> None:
         """environ: what it says of the terminal, because some terminals need another treatment."""
         self._one_write = output.one_write
         term = environ.get("TERM", "")

@@ -22,7 +22,7 @@ from pychat_client.transport.question import PASTE_SECONDS, arrives, discard
 from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.prompt import FixedWidthProcessor, mend_search
 from pychat_client.ui.resize import ResizableRenderer
-from pychat_client.ui.terminal import Output
+from pychat_client.ui.terminal import TerminalOutput
 
 _ANSWER_ROWS = 3
 """Rows of the window that the text leaves free: a fingerprint takes as many in 30 columns."""
@@ -34,7 +34,7 @@ class Question:
     def __init__(self, text: str) -> None:
         self._text = text
         self._keyboard = open_keyboard()
-        self._output = Output.on_stdout()
+        self._output = TerminalOutput.on_stdout()
         self._prompt_session: PromptSession[str] = PromptSession(
             lambda: "\n".join(self._shown()) + " ",
             enable_suspend=True,

@@ -48,7 +48,7 @@ class Holder(Enum):
     GUEST = "an editor, or the shell while the session is suspended"
 
 
-class Output(Vt100_Output):
+class TerminalOutput(Vt100_Output):
     """The terminal on standard output, for a question before the session."""
 
     _gone = False  # nothing can be written to it any more
@@ -90,7 +90,7 @@ class Output(Vt100_Output):
                 signal.raise_signal(signal.SIGHUP)
 
 
-class Terminal(Output):
+class Terminal(TerminalOutput):
     """The same for the session."""
 
     _holder = Holder.SHELL

@@ -24,7 +24,7 @@ from pychatd.conversation.model import (
     JournalDamagedError,
     JournalError,
     MissedCall,
-    Unread,
+    UnreadConversation,
     hash_token,
 )
 
@@ -354,7 +354,7 @@ class Journal:
         or no console has shown all of the peer's messages."""
         return self._one(f"id > ? AND {_UNSEEN} ORDER BY id LIMIT 1", after, index="conversation_unseen")
 
-    def unread(self, limit: int, skip: int = 0) -> list[Unread]:
+    def unread(self, limit: int, skip: int = 0) -> list[UnreadConversation]:
         """The conversations that are over and that no console has shown whole, the newest first, without the first
         `skip`."""
         with self._translate_errors():
@@ -365,7 +365,7 @@ class Journal:
                 (limit, skip),
             ).fetchall()
         return [
-            Unread(number, handle, address, _datetime(ended), count)
+            UnreadConversation(number, handle, address, _datetime(ended), count)
             for number, handle, address, ended, count in rows
         ]
 
@@ -380,7 +380,7 @@ class Journal:
             ).fetchone()
         return int(found[0]), int(found[1])
 
-    def missed(self, limit: int) -> list[tuple[str, int, datetime]]:
+    def unread_counts(self, limit: int) -> list[tuple[str, int, datetime]]:
         """Up to `limit` conversations that are over, and of which the operator has not seen all: the peer's
         handle, how many messages that are, and when the first of them came."""
         with self._translate_errors():

@@ -100,7 +100,7 @@ class Entry(NamedTuple):
         return cls(role, turn_state.peer + turn_state.operator, n, message.handle, message.text, now, console)
 
 
-class Unread(NamedTuple):
+class UnreadConversation(NamedTuple):
     """A conversation that is over, and of which the operator has not seen so many messages."""
 
     number: int

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from pychat_client.errors import UsageError
 from pychat_client.text import printable
 from pychatd.conversation import blocklist
-from pychatd.conversation.model import Unread
+from pychatd.conversation.model import UnreadConversation
 from pychatd.conversation.switchboard import Switchboard
 
 LISTED_MAX = 50
@@ -104,7 +104,7 @@ def number_of(word: str) -> int:
     return int(word)
 
 
-def _line(unread: Unread) -> str:
+def _line(unread: UnreadConversation) -> str:
     count = "1 message" if unread.messages == 1 else f"{unread.messages} messages"
     who = f"{printable(unread.handle)} from {printable(unread.address)}"
     return f"{unread.number}: {who}, {unread.ended:%Y-%m-%d %H:%M} UTC, {count}"

@@ -28,7 +28,7 @@ class Unread:
 def unread(journal: Journal, running: Conversation | None) -> Unread:
     """What waits now. running: the running conversation, whose counts are newer than the journal's. Raises
     JournalError."""
-    found = journal.missed(CONVERSATIONS_MAX)
+    found = journal.unread_counts(CONVERSATIONS_MAX)
     if running is not None and (count := running.unread(Role.PEER)):
         first = journal.entries(running.id, running.shown[Role.OPERATOR], Role.PEER, limit=1)
         found += [(running.handle, count, first[0].time if first else running.started)]
