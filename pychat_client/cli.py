@@ -202,7 +202,7 @@ def _add_call_options(parser: argparse.ArgumentParser) -> None:
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--fingerprint", metavar="SHA256:…", help="accept the host's key only if it is this one")
     trust.add_argument("--accept-new", action="store_true", help="accept an unknown host's key without asking")
-    trust.add_argument("--invite", metavar="INVITATION", help="come with an invitation of the operator")
+    trust.add_argument("--invite", metavar="INVITATION", help="call with an invitation that the operator sent you")
     trust.add_argument("--ca", action="store_true", help="trust certificates signed by the system's CAs")
     parser.add_argument(
         "--via", metavar="COMMAND", help="connect through a program, such as 'ssh -W %%h:%%p HOST'"

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         type=directories.absolute,
         help="directory of the console sockets; a service uses DIR/PORT",
     )
-    seen = parser.add_argument_group("watch", "tell who calls, and what nobody is there to read; answer no calls")
+    seen = parser.add_argument_group("watch", "show who calls, and what nobody is there to read; answer no calls")
     seen.add_argument("--watch", action="store_true", help="without PORT: all services that you may use")
     seen.add_argument(
         "--remind", metavar="AGE", help="alert again after AGE while something stays unread: 10m, 12h, 7d"

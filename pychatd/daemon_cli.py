@@ -131,7 +131,7 @@ def _invite_options(parser: argparse.ArgumentParser) -> None:
 
 def _invitations_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("port", metavar="PORT", help="the port of the service")
-    parser.add_argument("--revoke", metavar="NAME", help="the invitation of NAME lets nobody in any more")
+    parser.add_argument("--revoke", metavar="NAME", help="make the invitation of NAME invalid")
     _add_runtime_option(parser)
     parser.set_defaults(command=_invitations)
 
@@ -140,7 +140,7 @@ def _authorized_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("port", metavar="PORT", help="the port of the service")
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--rename", metavar=("NAME", "NEW"), nargs=2, help="give an invited caller another name")
-    change.add_argument("--remove", metavar="NAME", help="put an invited caller out, now and for good")
+    change.add_argument("--remove", metavar="NAME", help="disconnect an invited caller, and refuse later calls")
     _add_runtime_option(parser)
     parser.set_defaults(command=_authorized)
 
@@ -332,7 +332,7 @@ COMMANDS: Mapping[str, tuple[str, Options]] = {
     "fingerprint": ("print the key that callers see, so that they can compare it", _fingerprint_options),
     "stop": ("stop a daemon; return when it has ended", _stop_options),
     "status": ("print which services run, who is talking, and since when", _status_options),
-    "invite": ("print the command with which one more person can call, without any question", _invite_options),
+    "invite": ("print a command with which one more person can call", _invite_options),
     "invitations": ("list the invitations, or revoke one", _invitations_options),
     "authorized": ("list who may call with a certificate, or change that", _authorized_options),
     "reload": ("let a daemon read its configuration again; fail if it is wrong", _order_options("reload")),

@@ -77,7 +77,8 @@ class Narrator:
                 self._presence(words, here=here)
             case SignsOff(handle):
                 who = printable(handle)
-                self._view.notice(f"{who} has turned signs off: you do not see whether {who} types or has read.")
+                unseen = f"whether {who} is typing or has read anything"
+                self._view.notice(f"{who} has turned signs off: you do not see {unseen}.")
             case Renamed(old, new):
                 self._record(f"{printable(old)} is now called {printable(new)}.", self._view.news)
             case Ended():
@@ -188,7 +189,7 @@ class Narrator:
 
     def rang(self) -> None:
         """This user has asked the other one for attention."""
-        away = f" {self._other} is away: only a program that watches the service can pass it on."
+        away = f" {self._other} is away, and hears of it only if a watcher runs there."
         self._view.notice(f"You asked {self._other} for attention.{'' if self._endpoint.other_present else away}")
 
     # -------------------------------------------------------------- the connection

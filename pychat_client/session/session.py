@@ -374,7 +374,7 @@ class Session:
     def detach(self) -> None:
         """Leaves, and the conversation stays open. Raises NotAllowedError where no program can return to it."""
         if self._is_caller and not self.stays_open:
-            raise NotAllowedError("No conversation is open that could stay open. \\quit leaves.")
+            raise NotAllowedError("There is no conversation that could stay open. \\quit leaves.")
         self._stage = Stage.DETACHING
         self._finish_soon(wait=bool(self.endpoint.outbox) and self._supervisor.is_live)
 
@@ -383,7 +383,7 @@ class Session:
         if len(words) > WORDS_MAX:
             raise NotAllowedError(f"The words have {len(words)} characters; the limit is {WORDS_MAX}.")
         if not self._supervisor.is_live:
-            raise NotAllowedError("Not connected: nobody can be told. \\detach leaves the console.")
+            raise NotAllowedError("Not connected: callers cannot get your words now. \\detach leaves the console.")
         self._post([wire.Away(printable(words))])
         self.detach()
 

@@ -170,5 +170,5 @@ def _compare(name: str, shown: str, given: str) -> None:
         raise UntrustedHostError(
             f"The key of {name} does not have the fingerprint that you gave. Nothing has been sent.\n"
             f"Its fingerprint is {shown}. Ask the other person which one is right, for example by phone:\n"
-            "a host that has renewed its certificate has another one, also with the same key."
+            "a renewed certificate has another fingerprint, even with the same key."
         )

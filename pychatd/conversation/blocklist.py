@@ -83,7 +83,7 @@ def parse(word: str) -> str:
         return check_handle(word)
     except HandleError:
         raise UsageError(
-            f"'{printable(word[:80])}' is no address or network, no key (SHA256:...) and no handle."
+            f"'{printable(word[:80])}' is not an address, a network, a key (SHA256:...) or a handle."
         ) from None
 
 

@@ -76,7 +76,7 @@ def check(path: Path) -> str:
         finally:
             db.close()
     except sqlite3.Error as error:
-        raise CopyError(f"{path} is no good copy of a journal: {error}.") from None
+        raise CopyError(f"{path} is not a good copy of a journal: {error}.") from None
     except OSError as error:
         raise CopyError(f"Cannot read {path}: {error.strerror}.") from None
 
@@ -84,7 +84,7 @@ def check(path: Path) -> str:
 def _found(db: sqlite3.Connection, path: Path) -> str:
     why = " ".join(str(db.execute("PRAGMA integrity_check(1)").fetchone()[0]).split())
     if why != "ok":
-        raise CopyError(f"{path} is no good copy of a journal: {why}.")
+        raise CopyError(f"{path} is not a good copy of a journal: {why}.")
     conversations = db.execute("SELECT count(*) FROM conversation").fetchone()[0]
     messages = db.execute("SELECT count(*) FROM message").fetchone()[0]
     return f"{path} is whole: {conversations} conversations, {messages} messages."

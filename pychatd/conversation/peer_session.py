@@ -544,9 +544,7 @@ class PeerSession(EndpointSession):
 
     def _note_broken(self, code: str) -> None:
         event = _EVENTS.get(code, Event.PROTOCOL)
-        words = (
-            "refused, its invitation lets nobody in" if event is Event.INVITATION else "broke the protocol (%s)"
-        )
+        words = "refused, its invitation is not valid" if event is Event.INVITATION else "broke the protocol (%s)"
         values = () if event is Event.INVITATION else (code,)
         note(event, self.address, words, *values, level=logging.WARNING)
 

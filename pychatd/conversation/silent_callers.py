@@ -84,5 +84,5 @@ class SilentCallers:
     def first(self) -> SilentPort:
         """The one that the operator speaks to next. Raises UsageError if there is none."""
         if not self._callers:
-            raise UsageError("Nobody is connected who waits to be spoken to.")
+            raise UsageError("No caller waits for you to speak first.")
         return self._callers[0]

@@ -79,7 +79,7 @@ def _obey(command: Callable[..., Rows], arguments: str) -> list[str]:
     try:
         rows = command(**json.loads(arguments))
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise UsageError("pychatd does not understand the question.") from None
+        raise UsageError("pychatd does not know this form of the order: restart it after an upgrade.") from None
     return [json.dumps(row) for row in rows]
 
 

@@ -226,7 +226,7 @@ def test_a_program_that_looks_for_open_ports_is_not_told_of(service: Service, co
 
 def test_nobody_waits_to_be_spoken_to(console: Piped) -> None:
     console.enter("\\greet")
-    console.notes("Nobody is connected who waits to be spoken to.")
+    console.notes("No caller waits for you to speak first.")
 
 
 @pytest.mark.parametrize("send", [at_once])

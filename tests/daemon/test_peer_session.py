@@ -265,7 +265,7 @@ async def test_a_blocked_caller_is_not_told_of_any_more(service: InProcessServic
     assert await console.hear() == SILENT
     await console.say(f"\\order block {ADDRESS.partition(':')[0]}", "\\order greet")
     assert MISSED in (lines := await console.news())
-    assert "\\notice Nobody is connected who waits to be spoken to." in lines
+    assert "\\notice No caller waits for you to speak first." in lines
     await (await service.call()).raw(b"27101")
     await asyncio.sleep(0.1)  # what is tested is that nothing happens then
     assert SILENT not in await console.news()

@@ -37,7 +37,7 @@ NO_PROMISES_OF_MANUALS = {
     "send nothing before the first message.": "advice",
     "lists the numbers of those that nobody has read.": "what a command does",
     "and nothing else to end the conversation.": "what an option does",
-    "Tell who calls, and the messages that nobody is there to read, without answering.": "what an option does",
+    "Show who calls, and the messages that nobody is there to read;": "what an option does",
     "nobody.": "the end of a list of values",
     "A failure, or the connection was lost.": "a status",
     "Nobody answers.": "a status",

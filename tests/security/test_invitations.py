@@ -216,7 +216,7 @@ def test_a_mistyped_invitation_is_told_before_anything_is_sent(service: Service)
 def test_the_invitation_of_another_service_of_the_host_lets_nobody_in(service: Service) -> None:
     word = str(Invitation(invitation.parse(_invite(service)).key, invitation.new_secret()))
     _is_refused(_guest(service, "Z", *_target(service, word)), "does not know the invitation. Check the port")
-    service.logs("its invitation lets nobody in")
+    service.logs("its invitation is not valid")
 
 
 def test_a_host_that_is_not_the_invitation_s_gets_nothing(service: Service, hosts: Hosts) -> None:

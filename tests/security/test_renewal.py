@@ -105,4 +105,4 @@ def test_without_the_old_certificate_nothing_proves_the_key(idle_service: Servic
     _serves(idle_service, make(tmp_path / "new", "localhost", key_of=old))
     result = run(idle_service, words(idle_service, "--fingerprint", old.fingerprint))
     assert result.returncode == 7
-    assert "a host that has renewed its certificate has another one, also with the same key." in result.stderr
+    assert "a renewed certificate has another fingerprint, even with the same key." in result.stderr

@@ -22,7 +22,7 @@ complete -c pychatd -n $none -a blocked -d 'List the blocked callers'
 complete -c pychatd -n $none -a unblock -d 'Let a blocked caller call again'
 complete -c pychatd -n $none -a forget -d 'Remove a conversation from the journal'
 complete -c pychatd -n $none -a config -d 'Print the settings that apply'
-complete -c pychatd -n $none -a invite -d 'Print the command with which one more person can call'
+complete -c pychatd -n $none -a invite -d 'Print a command with which one more person can call'
 complete -c pychatd -n $none -a invitations -d 'List the invitations, or revoke one'
 complete -c pychatd -n $none -a authorized -d 'List who may call with a certificate'
 complete -c pychatd -n '__fish_seen_subcommand_from fingerprint stop status reload config backup block blocked unblock forget' -a $ports
