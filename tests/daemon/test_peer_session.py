@@ -33,10 +33,13 @@ async def _is_too_slow(raw: AsyncEnd) -> None:
     assert answer.startswith("\\error slow You did not send a message in time")
 
 
-async def _drip(raw: AsyncEnd, text: str) -> None:
-    """Sends one character after the other until the connection is closed, for much longer than the deadline."""
+async def _drip(raw: AsyncEnd, text: str, start: float) -> None:
+    """Sends one character after the other until the connection is closed, for much longer than the deadline.
+
+    start: a time before the daemon began to wait.
+    """
     loop = asyncio.get_running_loop()
-    start, closed = loop.time(), asyncio.ensure_future(_is_too_slow(raw))
+    closed = asyncio.ensure_future(_is_too_slow(raw))
     for char in text * 100:
         if closed.done():
             break
@@ -55,13 +58,15 @@ async def test_a_silent_connection_is_closed(service: InProcessService) -> None:
 @pytest.mark.usefixtures("short_hello")
 @with_service()
 async def test_a_dripping_hello_gets_no_extra_time(service: InProcessService) -> None:
-    await _drip(await service.call(), "\\hello 1 Bob")
+    start = asyncio.get_running_loop().time()
+    await _drip(await service.call(), "\\hello 1 Bob", start)
 
 
 @pytest.mark.usefixtures("short_hello")
 @with_service()
 async def test_a_dripping_classic_line_gets_no_extra_time(service: InProcessService) -> None:
-    await _drip(await service.call(), "Bob> Hi")
+    start = asyncio.get_running_loop().time()
+    await _drip(await service.call(), "Bob> Hi", start)
 
 
 @pytest.mark.usefixtures("short_first_message")
@@ -76,8 +81,9 @@ async def test_a_caller_without_a_first_message_is_closed(service: InProcessServ
 @pytest.mark.usefixtures("short_first_message")
 @with_service()
 async def test_a_dripping_first_message_gets_no_extra_time(service: InProcessService) -> None:
+    start = asyncio.get_running_loop().time()
     raw, _ = await service.greeted()
-    await _drip(raw, "Bob> Hi")
+    await _drip(raw, "Bob> Hi", start)
 
 
 @pytest.mark.usefixtures("short_first_message")
