@@ -18,7 +18,7 @@ from contextlib import suppress
 from pychat_client.errors import UnreachableError
 from pychat_client.text import printable
 
-WORDS_MAX = 200
+STDERR_MAX = 200
 """Bytes of the program's last words that are kept: a sentence."""
 
 END_SECONDS = 1.0
@@ -61,7 +61,7 @@ class Via:
         """Reads what the program tells people, so that it never waits for us."""
         with suppress(BlockingIOError):
             if data := os.read(self._errors, 4096):
-                self._words = (self._words + data)[-WORDS_MAX:]
+                self._words = (self._words + data)[-STDERR_MAX:]
                 return
             self._loop.remove_reader(self._errors)
 

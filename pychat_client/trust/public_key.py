@@ -6,7 +6,7 @@ import hashlib
 
 SEQUENCE = 0x30
 INTEGER = 0x02
-VERSION = 0xA0
+VERSION_TAG = 0xA0
 
 KEY_ID_BYTES = 16
 """Bytes of a key's name in an invitation: making another key with the same 128 bits is out of reach."""
@@ -19,8 +19,8 @@ def public_key_of(certificate: bytes) -> bytes:
     """
     outer, _, _ = _element(certificate, SEQUENCE)
     rest, _, _ = _element(outer, SEQUENCE)
-    if rest[:1] == bytes([VERSION]):
-        _, _, rest = _element(rest, VERSION)
+    if rest[:1] == bytes([VERSION_TAG]):
+        _, _, rest = _element(rest, VERSION_TAG)
     for tag in (INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE):  # serial, algorithm, issuer, validity, subject
         _, _, rest = _element(rest, tag)
     _, key, _ = _element(rest, SEQUENCE)

@@ -25,7 +25,7 @@ BELL_EVERY = 1.0
 HOOKS_MAX = 4
 """Hooks that run at the same time. If so many run, they hang, and another one would not help."""
 
-WORDS_MAX = 200
+ALERT_MAX = 200
 """Characters of a notification. Desktops show fewer."""
 
 BELL = "\a"
@@ -92,8 +92,8 @@ class Alerts:
             self._ring_bell()
         if due:
             self._alerted = True
-            self._notify(words[:WORDS_MAX])
-            self._start_hook(words[:WORDS_MAX], "ring" if ring else "message")
+            self._notify(words[:ALERT_MAX])
+            self._start_hook(words[:ALERT_MAX], "ring" if ring else "message")
 
     def announce(self, words: str, event: str) -> None:
         """Alerts a user who watches for such an event, wherever they look.
@@ -101,8 +101,8 @@ class Alerts:
         words: printable; event: for the hook."""
         if self._preferences.bell != "off":
             self._ring_bell()
-        self._notify(words[:WORDS_MAX])
-        self._start_hook(words[:WORDS_MAX], event)
+        self._notify(words[:ALERT_MAX])
+        self._start_hook(words[:ALERT_MAX], event)
 
     def _ring_bell(self) -> None:
         now = self._clock()

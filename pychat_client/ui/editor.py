@@ -13,7 +13,7 @@ from pychat_client.files import read_file
 from pychat_client.text import printable
 from pychat_client.transport.os_errors import describe
 
-TEXT_MAX = 5000
+EDITED_MAX = 5000
 """Characters that an editor or a paste puts into the line. Ten messages can be cut to one by hand; a file that is
 taken by mistake is not drawn."""
 
@@ -43,8 +43,8 @@ def edit(text: str) -> str:
 
 
 def _checked(text: str) -> str:
-    if len(text) > TEXT_MAX:
-        raise PychatError(f"The editor has saved {len(text):,} characters (at most {TEXT_MAX:,}); {_UNCHANGED}")
+    if len(text) > EDITED_MAX:
+        raise PychatError(f"The editor has saved {len(text):,} characters (at most {EDITED_MAX:,}); {_UNCHANGED}")
     return text
 
 

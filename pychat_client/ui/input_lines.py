@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-LINE_MAX = 1 << 16
+INPUT_LINE_MAX = 1 << 16
 """Bytes that are read at once, and kept of one line: much more than a message has."""
 
 READ_SECONDS = 2.0
@@ -80,7 +80,7 @@ class InputLines:
             if self._closed:
                 return False
             try:
-                data = os.read(self._fd, LINE_MAX)
+                data = os.read(self._fd, INPUT_LINE_MAX)
             except BlockingIOError:  # another program has set that, and has read what there was
                 return True
             except OSError:
@@ -96,7 +96,7 @@ class InputLines:
         *lines, begun = arrived.split(b"\n")
         self._at_start = self._at_start and not lines
         self._lines.extend(line + b"\n" for line in lines)
-        self._begun = begun[:LINE_MAX]  # so that memory stays bounded
+        self._begun = begun[:INPUT_LINE_MAX]  # so that memory stays bounded
         if not data:
             self._lines.extend([self._begun, b""] if self._begun else [b""])
             self._begun = b""

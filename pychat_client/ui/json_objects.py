@@ -15,14 +15,14 @@ from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Role
 from pychat_client.text import BREAK
 
-VERSION = 1
+JSON_VERSION = 1
 """The version of the objects. It grows when one of them loses a key, or a key its meaning, but not for new keys
 and types."""
 
 
 def encoded(kind: str, **fields: Any) -> str:
     """An object of the type `kind`, as a line without its line feed."""
-    return json.dumps({"v": VERSION, "type": kind, **fields}).replace("\x7f", "\\u007f")
+    return json.dumps({"v": JSON_VERSION, "type": kind, **fields}).replace("\x7f", "\\u007f")
 
 
 def message_fields(message: wire.Message, role: Role, time: datetime) -> dict[str, str]:

@@ -27,7 +27,7 @@ from prompt_toolkit.keys import Keys
 
 from pychat_client.errors import NotAllowedError, PychatError
 from pychat_client.session.session import Session
-from pychat_client.ui.editor import TEXT_MAX, edit
+from pychat_client.ui.editor import EDITED_MAX, edit
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY
 
@@ -163,8 +163,8 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
     @keys.add(Keys.BracketedPaste)
     def _(event: KeyPressEvent) -> None:
         text = event.data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
-        if len(text) > TEXT_MAX:
-            notice(f"Not pasted: {len(text):,} characters are too many (at most {TEXT_MAX:,}).")
+        if len(text) > EDITED_MAX:
+            notice(f"Not pasted: {len(text):,} characters are too many (at most {EDITED_MAX:,}).")
         else:
             event.current_buffer.insert_text(text)
 

@@ -10,7 +10,7 @@ from pychatd.caller_events import Event, network_of, note
 FIRST = 5
 """Lines in a minute of one address and kind that are written in full: enough to see what it is."""
 
-KEYS_MAX = 256
+COUNTED_MAX = 256
 """Addresses and kinds in a minute that are counted on their own: memory and lines stay limited."""
 
 OTHERS = "other addresses"
@@ -30,7 +30,7 @@ class LogLimit(logging.Filter):
         if event is None or getattr(record, "more", None) is not None:
             return True
         key = (event, network_of(record.peer))  # type: ignore[attr-defined]  # caller_events.note sets both
-        if key not in self._counts and len(self._counts) >= KEYS_MAX:
+        if key not in self._counts and len(self._counts) >= COUNTED_MAX:
             key = (event, OTHERS)
         self._counts[key] += 1
         return self._counts[key] <= FIRST

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.ui.input_lines import LINE_MAX, InputLines
+from pychat_client.ui.input_lines import INPUT_LINE_MAX, InputLines
 from tests.support.aio import in_loop
 from tests.support.waiting import PATIENCE
 
@@ -61,7 +61,7 @@ def _wait_until_read(fd: int) -> None:
         (b"\xef\xbb\xbf\n", [b"\n", b""]),
         (b"\xef\xbbone\n", [b"\xef\xbbone\n", b""]),
         (b"\xff\xfeo\0", [b"\xff\xfeo\0", b""]),
-        (b"x" * (LINE_MAX + 5) + b"\nnext\n", [b"x" * LINE_MAX + b"xxxxx\n", b"next\n", b""]),
+        (b"x" * (INPUT_LINE_MAX + 5) + b"\nnext\n", [b"x" * INPUT_LINE_MAX + b"xxxxx\n", b"next\n", b""]),
     ],
 )
 @in_loop
@@ -100,10 +100,10 @@ async def test_an_input_that_has_nothing_yet_is_not_at_its_end(
 @in_loop
 async def test_of_an_endless_line_only_the_beginning_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "input"
-    file.write_bytes(b"x" * (10 * LINE_MAX) + b"\nnext\n")
+    file.write_bytes(b"x" * (10 * INPUT_LINE_MAX) + b"\nnext\n")
     with file.open("rb") as opened:
         first, second = await _taken(opened.fileno(), 2)
-    assert len(first) <= 2 * LINE_MAX
+    assert len(first) <= 2 * INPUT_LINE_MAX
     assert second == b"next\n"
 
 

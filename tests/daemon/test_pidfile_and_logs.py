@@ -20,7 +20,7 @@ import pytest
 from pychat_client.errors import BusyError, PermissionDeniedError
 from pychatd.caller_events import Event, note
 from pychatd.process import logs, systemd
-from pychatd.process.log_limit import FIRST, KEYS_MAX, LogLimit
+from pychatd.process.log_limit import COUNTED_MAX, FIRST, LogLimit
 from pychatd.process.pidfile import Pidfile, holder
 from tests.support.as_nobody import as_nobody, public_directory
 from tests.support.socket_passing import passing
@@ -495,11 +495,11 @@ def test_many_events_of_one_address_are_counted(lines: Callable[[], list[str]]) 
 
 
 def test_many_addresses_are_counted_together(lines: Callable[[], list[str]]) -> None:
-    for number in range(10 * KEYS_MAX):
+    for number in range(10 * COUNTED_MAX):
         note(Event.SILENT, f"10.0.{number // 256}.{number % 256}", "left")
     found = lines()
-    assert len(found) == KEYS_MAX + FIRST + 1
-    assert found[-1] == f"other addresses: {9 * KEYS_MAX - FIRST:,} more like this (silent) in the last minute"
+    assert len(found) == COUNTED_MAX + FIRST + 1
+    assert found[-1] == f"other addresses: {9 * COUNTED_MAX - FIRST:,} more like this (silent) in the last minute"
 
 
 def test_lines_without_a_caller_are_never_dropped(lines: Callable[[], list[str]], log: logging.Logger) -> None:
