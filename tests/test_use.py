@@ -84,9 +84,9 @@ def test_every_command_of_the_help_exists(role: Role) -> None:
 
 
 def sentences() -> Iterator[str]:
-    """Every text in the programs, with 7000 for each inserted value; without docstrings and the wire."""
+    """Every text in the programs, with 7000 for each inserted value; without docstrings, the wire and tables."""
     for file in (*ROOT.glob("pychat_client/**/*.py"), *ROOT.glob("pychatd/**/*.py")):
-        tree = ast.parse(file.read_bytes() if file.name not in ("wire.py", "journal.py") else b"")
+        tree = ast.parse(file.read_bytes() if file.name not in ("wire.py", "journal_schema.py") else b"")
         passed = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
-from pychatd.conversation.journal import _MIGRATIONS, PIECE, Journal
+from pychatd.conversation.journal import PIECE, Journal
+from pychatd.conversation.journal_schema import MIGRATIONS
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
 from tests.support.endpoints import NOON
 
@@ -306,7 +307,7 @@ def test_messages_are_counted_for_each_console(journal: Journal) -> None:
 def old_file(file: Path, version: int) -> None:
     """A file as an older pychatd has left it: one conversation has ended with one message unseen, and one runs."""
     database = sqlite3.connect(file)
-    database.executescript(f"PRAGMA journal_mode = WAL; {';'.join(_MIGRATIONS[:version])}")
+    database.executescript(f"PRAGMA journal_mode = WAL; {';'.join(MIGRATIONS[:version])}")
     database.executescript(
         f"""
         PRAGMA user_version = {version};
@@ -327,7 +328,7 @@ def old_file(file: Path, version: int) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("version", range(1, len(_MIGRATIONS)))
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
 def test_a_file_of_an_older_version_is_migrated(file: Path, version: int) -> None:
     old_file(file, version)
     journal = Journal(file)
@@ -570,7 +571,7 @@ def test_acked_messages_survive_a_kill_of_the_writer(file: Path, durability: str
 
 def test_a_new_file_has_its_version_and_strict_tables(journal: Journal, file: Path) -> None:
     journal.close()
-    assert raw(file, "PRAGMA user_version") == [(len(_MIGRATIONS),)]
+    assert raw(file, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     strict = raw(file, "SELECT name, strict FROM pragma_table_list WHERE name IN ('conversation', 'message')")
     assert sorted(strict) == [("conversation", 1), ("message", 1)]
     with pytest.raises(sqlite3.IntegrityError):
@@ -601,7 +602,7 @@ def test_the_file_has_only_the_hash_of_a_token(journal: Journal, file: Path) -> 
 
 def test_a_file_of_a_newer_version_is_refused_unchanged(journal: Journal, file: Path) -> None:
     journal.close()
-    newer = len(_MIGRATIONS) + 1
+    newer = len(MIGRATIONS) + 1
     raw(file, f"PRAGMA user_version = {newer}")
     with pytest.raises(JournalError) as refused:
         Journal(file)
