@@ -251,7 +251,7 @@ async def test_who_takes_long_to_say_hello_is_not_missed(service: InProcessServi
     assert not {SILENT, MISSED} & set(await console.news())
 
 
-@pytest.mark.usefixtures("seen_soon")
+@pytest.mark.usefixtures("seen_soon", "short_finish")
 @with_service()
 async def test_a_slow_hello_that_is_refused_leaves_nobody_at_the_console(service: InProcessService) -> None:
     console = await service.console()
