@@ -35,7 +35,7 @@ class Event(Enum):
 def note(
     event: Event, address: str, words: str, *values: object, level: int = logging.INFO, more: int | None = None
 ) -> None:
-    """Logs an event of a caller. address: with or without a port; more: the line stands for so many events."""
+    """Logs an event of a caller. address: with or without a port; more: how many events the line stands for."""
     fields = {"event": event, "peer": host_of(address), "more": more}
     log.log(level, f"%s: {words}", address, *values, extra=fields)
 

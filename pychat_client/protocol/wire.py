@@ -51,7 +51,7 @@ class Hello:
     session: a peer's token, or the number of a console's conversation
     got: messages received so far
     sent: own messages that this end knows to be stored; in the daemon's answer to a peer, the operator's messages
-    after: repeat the messages of both sides to this end, but for the first so many; in the answer, how many the
+    after: repeat the messages of both sides to this end, without the first `after`; in the answer, how many the
         daemon leaves out
     turns: a peer says it only if it can do nothing but take turns
     call (peer only): how many calls this program has made; an older one can arrive late
@@ -140,7 +140,7 @@ class Peer:
     room: how many bytes of text its program takes, None for any number
     plain: it calls without TLS
     name: whose certificate it has shown, where the service has an allowlist
-    after: the daemon repeats what the console has already, but for the first so many messages of both sides
+    after: the daemon repeats what the console has already, without the first `after` messages of both sides
     quiet: its user sends no signs of typing and no read marks
     """
 
@@ -207,15 +207,15 @@ class Read(_Count):
 
 
 class Stored(_Count):
-    """Daemon to a console that it refuses: so many messages of this console are stored, in the conversation of its
-    hello or the one that it is being told of. The others are not stored, and will not be."""
+    """Daemon to a console that it refuses: `count` messages of this console are stored, in the conversation of its
+    hello or in the one that the daemon is sending. The others are not stored, and will not be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
     """The time of the next message, quit or missed line, where that is not now.
 
-    own: it is a message of the user who reads it; mine: this very console has sent it; gone: only its place
+    own: it is a message of the user who reads it; mine: this same console has sent it; gone: only its place
     counts; again: this end has counted it before; service: the service itself ended the
     conversation, not the other user.
     """
@@ -309,7 +309,7 @@ class History:
 class Watch:
     """Console socket only: asks for what happens from now on, and for what nobody has read.
 
-    session, got: the conversation that this program was told of last, and how many messages of its peer it knows
+    session, got: the last conversation that this program knows of, and how many messages of its peer it has
     """
 
     session: int | None = None

@@ -23,7 +23,7 @@ BELL_EVERY = 1.0
 """Seconds between two bells, so that many messages at once ring only once."""
 
 HOOKS_MAX = 4
-"""Hooks that run at the same time. If so many run, they hang, and another one would not help."""
+"""Hooks that run at the same time. If this many run, they hang, and another one would not help."""
 
 ALERT_MAX = 200
 """Characters of a notification. Desktops show fewer."""

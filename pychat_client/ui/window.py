@@ -49,9 +49,10 @@ def _through_screen(sequence: str, environ: Mapping[str, str]) -> str:
 
 
 class WindowTitle:
-    """The title of the window: `HANDLE (2)` while two messages are unread, and the one of before afterwards.
+    """The title of the window: `HANDLE (2)` while two messages are unread, and afterwards the earlier title again.
 
-    In tmux it is that of the pane. screen keeps no title of before: there it is that of the terminal outside."""
+    In tmux it is the title of the pane. screen keeps no earlier title: there it is that of the terminal outside.
+    """
 
     def __init__(self, write: Callable[[str], None], environ: Mapping[str, str]) -> None:
         """write: sends an escape sequence to the terminal."""

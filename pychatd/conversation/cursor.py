@@ -19,7 +19,7 @@ class Cursor(NamedTuple):
     seq: how many of its messages, of both sides, have been sent or left out
     peer_offset, operator_offset: the first messages of each side, which are not repeated
     own_until: the operator's messages up to this one are repeated; this console has sent the later ones itself
-    again_after: of what the console has already, it is told again what is behind this message
+    again_after: of what the console has already, the messages behind this one are repeated
     acked: the console's last ack; None before it has acked the line that begins the conversation
 
     A tuple, because one is made for each message and each ack.
@@ -87,5 +87,5 @@ class Cursor(NamedTuple):
         return entry.n > self.peer_offset
 
     def repeats_again(self, entry: Entry) -> bool:
-        """Whether the console is told again of a message that it has, or has sent since."""
+        """Whether a message is repeated that the console has already, or has sent itself since."""
         return entry.seq > self.again_after and not self.repeats(entry)

@@ -175,7 +175,7 @@ class EndpointSession(ABC):
                 raise ProtocolError("handle", "The handle is not the same as in the hello.")
 
     def _end_frames(self, conversation: Conversation) -> list[wire.Frame]:
-        """The end of a conversation, with its time if it is not now, or if nobody's user wanted it."""
+        """The end of a conversation, with its time if that is not now, or if no user has ended it."""
         assert conversation.ended is not None
         quit_ = wire.Quit(conversation.reason)
         service = conversation.ended_by is None

@@ -101,7 +101,7 @@ class Entry(NamedTuple):
 
 
 class UnreadConversation(NamedTuple):
-    """A conversation that is over, and of which the operator has not seen so many messages."""
+    """A conversation that is over, and of which the operator has not seen `messages` messages."""
 
     number: int
     handle: str

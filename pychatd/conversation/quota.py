@@ -19,7 +19,7 @@ UNSEEN_TOGETHER_MAX = 20_000
 that has a conversation may go on in it."""
 
 UNSEEN_CONVERSATIONS_MAX = 1000
-"""Conversations that the operator has not seen, from which on no new one begins: a console shows so many in a
+"""With this many conversations that the operator has not seen, no new one begins: a console shows them in a
 second, and nobody reads more."""
 
 FREE_PART = 100
@@ -28,7 +28,7 @@ FREE_MAX = 100_000_000
 does the end of a conversation."""
 
 CHECK_EVERY = 32
-"""Of so many batches of messages, one asks for the size and the disk: that takes 25 us, a good part of what it
+"""One in this many batches of messages asks for the size and the disk: that takes 25 us, a good part of what it
 takes to store a message. Meanwhile the journal grows by a few megabytes at most."""
 
 MEGABYTE = 1_000_000

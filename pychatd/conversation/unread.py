@@ -13,7 +13,7 @@ HANDLES_MAX = 5
 """Callers that are named: the status is a line, and the history has all of them."""
 
 CONVERSATIONS_MAX = 1000
-"""Conversations that are counted: quota.py begins no more while so many are unread."""
+"""Conversations that are counted: while this many are unread, quota.py lets no new one begin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How many wrong invitations are heard out: so few that guessing one is hopeless. Knows no connection."""
+"""Limits the wrong invitations that the daemon looks at, so that guessing one is hopeless. Knows no connection."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Guesses:
         self._since = float("-inf")
 
     def count(self, network: str) -> None:
-        """`network` has come with a wrong invitation."""
+        """A caller from `network` has shown a wrong invitation."""
         self._counts[network] += 1
 
     def are_too_many(self, network: str, now: float) -> bool:
-        """Whether `network` is heard no more, or nobody is."""
+        """Whether invitations from `network`, or from everywhere, are refused unread."""
         if now - self._since >= WINDOW_SECONDS:
             self._counts.clear()
             self._since = now
