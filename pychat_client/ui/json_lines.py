@@ -79,7 +79,7 @@ class JsonLines(LineView):
                 case {"text": str(text), **others} if "command" not in others:
                     session.say(text)
                 case {"command": str(command), **others} if "text" not in others:
-                    _obey(session, command)
+                    _run_command(session, command)
                 case _:
                     raise UsageError('Each line must be {"text": "…"} or {"command": "…"}.')
         except (ValueError, RecursionError) as error:
@@ -119,7 +119,7 @@ class JsonLines(LineView):
         self.write(sys.stdout, encoded(kind, **fields))
 
 
-def _obey(session: Session, command: str) -> None:
+def _run_command(session: Session, command: str) -> None:
     if command.partition(" ")[0] not in session.commands or "\n" in command:
         known = ", ".join(session.commands)
         raise UsageError(f"There is no command '{printable(command[:40])}'. The commands are: {known}.")

@@ -101,9 +101,9 @@ class Admission:
         """Uses new settings; closes the connections of callers who are no longer on the allowlist."""
         self._settings = settings
         self.register.apply(settings, identity)
-        self.put_out()
+        self.disconnect_removed()
 
-    def put_out(self) -> None:
+    def disconnect_removed(self) -> None:
         """Closes the connections of callers who have a certificate that does not let in any more."""
         for pending in list(self._pending):
             session, connection = pending.session, pending.connection

@@ -23,10 +23,10 @@ Rows = list[dict[str, Any]]
 class Management:
     """The orders about who may call."""
 
-    def __init__(self, register: Register, put_out: Callable[[], None]) -> None:
-        """put_out: closes the connections of callers who may not call any more."""
+    def __init__(self, register: Register, disconnect_removed: Callable[[], None]) -> None:
+        """disconnect_removed: closes the connections of callers who may not call any more."""
         self._register = register
-        self._put_out = put_out
+        self._disconnect_removed = disconnect_removed
 
     @property
     def orders(self) -> dict[str, Order]:
@@ -38,7 +38,7 @@ class Management:
             "rename": self._rename,
             "remove": self._remove,
         }
-        return {verb: partial(_obey, command) for verb, command in commands.items()}
+        return {verb: partial(_carry_out, command) for verb, command in commands.items()}
 
     def _invite(self, name: str | None, seconds: float) -> Rows:
         invitation, record = self._register.invite(name, timedelta(seconds=seconds))
@@ -70,11 +70,11 @@ class Management:
 
     def _remove(self, name: str) -> Rows:
         self._register.remove(name)
-        self._put_out()
+        self._disconnect_removed()
         return []
 
 
-def _obey(command: Callable[..., Rows], arguments: str) -> list[str]:
+def _carry_out(command: Callable[..., Rows], arguments: str) -> list[str]:
     """The lines of the answer. Raises PychatError."""
     try:
         rows = command(**json.loads(arguments))

@@ -72,7 +72,7 @@ class Server:
         self._status_timer: asyncio.TimerHandle | None = None
         self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._state_changed)
         self._callers = Admission(self._switchboard, settings, identity)
-        callers = Management(self._callers.register, self._callers.put_out).orders
+        callers = Management(self._callers.register, self._callers.disconnect_removed).orders
         self._consoles = ConsoleAdmission(
             self._switchboard,
             listeners.console_path,
