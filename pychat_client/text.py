@@ -105,7 +105,7 @@ def check_handle(text: str) -> str:
         raise HandleError(f"A handle cannot begin with {_named(handle[0])}.")
     if not any(unicodedata.category(char) in _INK for char in handle):
         raise HandleError(
-            f"A handle needs a letter, a digit or a picture: '{handle}' looks like a mark of pychat's."
+            f"A handle needs a letter, a digit or a picture: '{handle}' looks like one of pychat's own marks."
         )
     if looks_like(handle, YOU):
         raise HandleError(f"A handle cannot be '{handle}': pychat's own sentences use the word for you.")

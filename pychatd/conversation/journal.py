@@ -341,7 +341,9 @@ class Journal:
             is_ours = self._connection is None or (found.st_dev, found.st_ino) == self._opened
             writable = os.access(self._path, os.W_OK)
         if not is_ours:
-            raise JournalError(f"The journal {self._path} is not the file any more that pychatd has opened.")
+            raise JournalError(
+                f"The journal {self._path} was replaced while pychatd had it open: restart the service."
+            )
         if not writable:
             raise JournalError(f"The journal {self._path} cannot be written: is its disk read-only?")
 

@@ -57,7 +57,7 @@ def test_the_check_tells_a_journal_that_is_gone(service: Service) -> None:
     (directory / "journal.db").rename(directory / "old.db")
     (directory / "journal.db").touch()
     assert _check(service) == ExitStatus.JOURNAL_FAILS
-    service.logs("is not the file any more")
+    service.logs("was replaced while pychatd had it open")
 
 
 @pytest.mark.parametrize("options", [("--unread-max", "1h"), ("--check", "--unread-max", "soon")])
