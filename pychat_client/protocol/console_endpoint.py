@@ -170,9 +170,9 @@ class ConsoleEndpoint(Endpoint):
         resumed = not self.ended and peer.session == self.session and (peer.heard, peer.told) == counts
         lost = [] if resumed else self._start_another(peer)
         self._advance(Trigger.MEET)
-        self.session, self.other_handle, self.turns = peer.session, peer.handle, peer.turns
+        self.session, self.turns = peer.session, peer.turns
+        self.other = replace(self.other, handle=peer.handle, present=True)
         self.classic, self.max_text_bytes = peer.classic, peer.room
-        self.other_present = True
         self._replay_until = peer.got
         self._acked_count = self.received_count
         if not self._is_repeated(peer.after):
@@ -185,7 +185,7 @@ class ConsoleEndpoint(Endpoint):
         """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""
         left = self.take_back()
         reason = "it was over when this console connected again"
-        ended = Ended(self.other_handle, EndedBy.SERVICE, reason, left)
+        ended = Ended(self.other.handle, EndedBy.SERVICE, reason, left)
         self._start_conversation(peer.turns, received=peer.heard, stored=peer.told)
         return [] if left == Leftovers() else [ended]
 
@@ -194,7 +194,7 @@ class ConsoleEndpoint(Endpoint):
             return super()._on_message(message, at)
         if at is not None and at.own:
             return self._on_own(message, at)
-        renamed = self._update_other_handle(message.handle)  # a caller keeps the same handle, unlike a console
+        renamed = self._rename_other(message.handle)  # a caller keeps the same handle, unlike a console
         return [*renamed, *super()._on_message(message, at)]
 
     def _on_own(self, message: wire.Message, at: wire.Timestamp) -> list[Event]:
@@ -209,5 +209,5 @@ class ConsoleEndpoint(Endpoint):
         return [*shown, *([] if self._is_replaying else self._resend())]
 
     def _on_quit_confirmed(self) -> list[Event]:
-        left, unread = self.take_back(), 0 if self.other_present else self.unread_count
-        return [EndConfirmed(self.other_handle, left, unread)] if unread or left != Leftovers() else []
+        left, unread = self.take_back(), 0 if self.other.present else self.unread_count
+        return [EndConfirmed(self.other.handle, left, unread)] if unread or left != Leftovers() else []

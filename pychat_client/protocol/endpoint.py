@@ -54,6 +54,17 @@ class Credentials:
     certificate: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OtherUser:
+    """The user at the other end, as far as this end knows."""
+
+    handle: str = ""
+    present: bool = True
+    away_words: str = ""  # that callers read while this user is away
+    quiet: bool = False  # sends no signs of typing and no read marks
+    live: bool = False  # wants live typing
+
+
 class Endpoint:
     """The caller's end of a conversation; ConsoleEndpoint is the operator's."""
 
@@ -83,7 +94,7 @@ class Endpoint:
         self.max_text_bytes = max_text_bytes
         self.live = live
         self._live_said = live  # to the daemon, on this connection
-        self._other_live = False
+        self.other = OtherUser()
         self.ready = False  # the daemon has sent all that happened before: what follows happens now
         self.retention: str | None = None  # how long the daemon keeps the messages
         self._phase = Phase.OFFLINE
@@ -100,10 +111,7 @@ class Endpoint:
         """Begins anew with the counts of messages that the daemon has already."""
         self.turns = turns
         self.session: str | int | None = None  # a peer's token, or the number of a console's conversation
-        self.other_handle = ""
-        self.other_present = True
-        self.other_quiet = False  # the other user sends no signs of typing and no read marks
-        self.away_words = ""  # what the other user tells callers while away
+        self.other = OtherUser(live=self.other.live)
         self.received_count = received
         self._outbox = Outbox(stored)
         self._acked_count = received  # received messages that this end has acked
@@ -111,7 +119,7 @@ class Endpoint:
         self._quit_reason = ""
 
     def _restore(self, saved: SavedEndpoint, repeat: int) -> None:
-        self.handle, self.other_handle = saved.handle, saved.other_handle
+        self.handle, self.other = saved.handle, OtherUser(saved.other_handle)
         self.turns, self.session, self._calls = saved.turns, saved.session, saved.calls
         self.received_count = self._acked_count = saved.received
         self._outbox = Outbox.restored(saved)
@@ -191,12 +199,12 @@ class Endpoint:
     @property
     def unread_count(self) -> int:
         """Own messages that are stored, and that the other user has not seen as far as this end knows."""
-        return 0 if self.classic or self.other_quiet else self.stored_count - self.read_count
+        return 0 if self.classic or self.other.quiet else self.stored_count - self.read_count
 
     @property
     def is_watched(self) -> bool:
         """Whether the other user sees what this one types, and the other way round."""
-        return self.live and self._other_live and self.is_open and self.other_present
+        return self.live and self.other.live and self.is_open and self.other.present
 
     def _turn_state(self) -> TurnState:
         return TurnState(self.turns, peer=self.sent_count, operator=self.received_count)
@@ -216,7 +224,7 @@ class Endpoint:
             return None
         return SavedEndpoint(
             self.handle,
-            self.other_handle,
+            self.other.handle,
             session=None if self.session is None else str(self.session),
             turns=self.turns,
             calls=self._calls,
@@ -274,7 +282,7 @@ class Endpoint:
         self._advance(Trigger.QUIT)
         if self._phase.is_greeted:
             self._frames.append(wire.Quit(reason))
-        return Ended(self.other_handle, EndedBy.YOU, reason, left)
+        return Ended(self.other.handle, EndedBy.YOU, reason, left)
 
     def _leftovers_at_quit(self) -> Leftovers:
         return self._outbox.give_back_held()
@@ -293,7 +301,7 @@ class Endpoint:
         """There is a new connection: this end says hello on it."""
         self._advance(Trigger.CALL)
         self._calls += 1
-        self._live_said, self._other_live = self.live, False
+        self._live_said, self.other = self.live, replace(self.other, live=False)
         self._frames = [self._hello()]
 
     def _hello(self) -> wire.Hello:
@@ -378,7 +386,7 @@ class Endpoint:
             raise ProtocolError(
                 "version", f"Version {hello.version} is not supported, only version {wire.VERSION}."
             )
-        self.other_present = True
+        self.other = replace(self.other, present=True)
         self._say_live()
         self.retention, self.invited_as = hello.keep, hello.invited
         return self._on_answer(hello)
@@ -398,7 +406,7 @@ class Endpoint:
         if self.session is not None and not known and self.stored_count + self.received_count > 0:
             self._advance(Trigger.OTHER_QUIT)
             reason = "the other host does not have it any more"
-            return [Ended(self.other_handle, EndedBy.SERVICE, reason, self.take_back())]
+            return [Ended(self.other.handle, EndedBy.SERVICE, reason, self.take_back())]
         return self._meet(hello, hello.session, resumed=known and self.is_open)
 
     def _gone_back(self, hello: wire.Hello) -> WentBack | None:
@@ -411,15 +419,15 @@ class Endpoint:
         self._quit_reason = f"the journal lacks {own + others} messages of this conversation"
         self._advance(Trigger.QUIT)
         self._frames.append(wire.Quit(self._quit_reason))
-        return WentBack(self.other_handle, own, others, replace(left, not_sent=(*lost, *left.not_sent)))
+        return WentBack(self.other.handle, own, others, replace(left, not_sent=(*lost, *left.not_sent)))
 
     def _meet(self, hello: wire.Hello, session: str, *, resumed: bool) -> list[Event]:
         self._advance(Trigger.MEET)
         self.session, self.turns = session, hello.turns or Turns.ALTERNATE
         if not resumed:  # the frames behind a resuming hello tell who is at the console now
-            self.other_handle = hello.handle
+            self.other = replace(self.other, handle=hello.handle)
         self._confirm(hello.got or 0)
-        known: list[Event] = [Connected(self.other_handle, resumed)]
+        known: list[Event] = [Connected(self.other.handle, resumed)]
         if hello.quiet:  # otherwise the operator may only be away
             known += self._on_quiet(True)
         events = [*self._later(known), *self._resend()]
@@ -454,7 +462,7 @@ class Endpoint:
         if at is not None and at.again:
             return self._on_repeated(message, at)
         # A message from some time ago does not tell the operator's present handle.
-        renamed = self._update_other_handle(message.handle) if time is None else []
+        renamed = self._rename_other(message.handle) if time is None else []
         self.received_count += 1  # the daemon has checked that it was their turn
         return [*renamed, MessageShown(message, False, time), *self._release()]
 
@@ -483,22 +491,22 @@ class Endpoint:
 
     def _on_presence_line(self, frame: wire.Away | wire.Here | wire.Live) -> list[Event]:
         if isinstance(frame, wire.Live):
-            self._other_live = frame.wanted
+            self.other = replace(self.other, live=frame.wanted)
             return []
-        was_present, self.other_present = self.other_present, isinstance(frame, wire.Here)
-        self.away_words = frame.words if isinstance(frame, wire.Away) else ""
+        was_present, words = self.other.present, frame.words if isinstance(frame, wire.Away) else ""
+        self.other = replace(self.other, present=isinstance(frame, wire.Here), away_words=words)
         renamed: list[Event] = []
         if isinstance(frame, wire.Here):
-            renamed = self._update_other_handle(frame.handle or self.other_handle)
-        if was_present is not self.other_present:
+            renamed = self._rename_other(frame.handle or self.other.handle)
+        if was_present is not self.other.present:
             # After an absence it can be another person, so that is not a new handle of the same one.
-            renamed = [Presence(self.other_present, self.away_words)]
+            renamed = [Presence(self.other.present, self.other.away_words)]
         return [*renamed, *(self._on_quiet(frame.quiet) if isinstance(frame, wire.Here) else [])]
 
     def _on_quiet(self, quiet: bool) -> list[Event]:
         """Whether the other user sends signs. The user is told once that there are none."""
-        told, self.other_quiet = self.other_quiet, quiet
-        return [SignsOff(self.other_handle)] if quiet and not told else []
+        told, self.other = self.other.quiet, replace(self.other, quiet=quiet)
+        return [SignsOff(self.other.handle)] if quiet and not told else []
 
     def _on_busy(self, words: str) -> list[Event]:
         """The daemon reads nothing more here. What an earlier connection was given may have arrived, unless the
@@ -520,15 +528,17 @@ class Endpoint:
             return self._on_quit_confirmed()
         by = EndedBy.SERVICE if at is not None and at.service else EndedBy.OTHER
         time = None if at is None else at.time
-        return [Ended(self.other_handle, by, reason, self.take_back(), self.unread_count, time)]
+        return [Ended(self.other.handle, by, reason, self.take_back(), self.unread_count, time)]
 
     def _on_quit_confirmed(self) -> list[Event]:
         return []
 
-    def _update_other_handle(self, handle: str) -> list[Event]:
-        old, self.other_handle = self.other_handle, handle
+    def _rename_other(self, handle: str) -> list[Event]:
+        if handle == (old := self.other.handle):
+            return []
+        self.other = replace(self.other, handle=handle)
         # A classic program has no handle before its first message.
-        return [Renamed(old, handle)] if old not in ("", handle) and not self.classic else []
+        return [Renamed(old, handle)] if old and not self.classic else []
 
     # -------------------------------------------------------------- sending
 

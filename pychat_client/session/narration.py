@@ -56,7 +56,7 @@ class Narrator:
 
     @property
     def _other(self) -> str:
-        return printable(self._endpoint.other_handle) or "The other side"
+        return printable(self._endpoint.other.handle) or "The other side"
 
     # -------------------------------------------------------------- events of the conversation
 
@@ -185,12 +185,12 @@ class Narrator:
 
     def rung(self) -> None:
         """The other user asks for attention."""
-        self._view.rung(self._endpoint.other_handle)
+        self._view.rung(self._endpoint.other.handle)
 
     def rang(self) -> None:
         """This user has asked the other one for attention."""
         away = f" {self._other} is away, and hears of it only if a watcher runs there."
-        self._view.notice(f"You asked {self._other} for attention.{'' if self._endpoint.other_present else away}")
+        self._view.notice(f"You asked {self._other} for attention.{'' if self._endpoint.other.present else away}")
 
     # -------------------------------------------------------------- the connection
 
@@ -253,7 +253,7 @@ class Narrator:
         side, whose words must not look like ours."""
         if self._endpoint.role is Role.OPERATOR:
             return printable(words)
-        who = printable(self._endpoint.other_handle) or self._title
+        who = printable(self._endpoint.other.handle) or self._title
         return f"{who}'s program says: {quoted(words)}"
 
     def message_confirmed(self) -> None:

@@ -445,7 +445,7 @@ class Session:
             self._narrator.moved()
         elif self._stays_open or (stage is Stage.DETACHING and not self._is_caller):
             self._narrator.left()
-        elif stage is Stage.ENDING and not self.endpoint.other_present:
+        elif stage is Stage.ENDING and not self.endpoint.other.present:
             self._narrator.unread_at_the_end()
         if self.endpoint.owes_quit and not self._supervisor.is_live:
             self._narrator.end_stays_unconfirmed(kept=self._keeper.works)
@@ -671,7 +671,7 @@ class Session:
         drafts this user sees."""
         if self.endpoint.quiet and sign == wire.Typing():
             return False
-        noticed = self.endpoint.other_present or (self._is_caller and isinstance(sign, wire.Ring))
+        noticed = self.endpoint.other.present or (self._is_caller and isinstance(sign, wire.Ring))
         if not (self._supervisor.is_live and self.endpoint.is_open and noticed):
             return False
         self._post([sign])

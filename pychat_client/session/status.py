@@ -105,7 +105,7 @@ class Status:
         endpoint = self.endpoint
         return self.connected and (
             endpoint.role is Role.PEER
-            or (bool(endpoint.other_handle) and not endpoint.ended and endpoint.other_present)
+            or (bool(endpoint.other.handle) and not endpoint.ended and endpoint.other.present)
         )
 
     @property
@@ -116,7 +116,7 @@ class Status:
     @property
     def other(self) -> str:
         """The other user's handle, printable; empty while it is not known."""
-        return printable(self.endpoint.other_handle)
+        return printable(self.endpoint.other.handle)
 
     @property
     def calling(self) -> wire.Calling | None:
@@ -169,7 +169,7 @@ def _own_side(status: Status) -> Fact:
 def _other_side(status: Status) -> Fact:
     endpoint, other = status.endpoint, status.other
     calling = status.calling
-    keys = {"other": endpoint.other_handle or None, "calling": None if calling is None else calling.handle}
+    keys = {"other": endpoint.other.handle or None, "calling": None if calling is None else calling.handle}
     if calling is not None and not endpoint.is_open:
         return _calling(calling, keys)
     if not other and endpoint.role is Role.PEER:
@@ -271,10 +271,10 @@ def _live(status: Status) -> Fact:
 
 def _presence(status: Status) -> Fact:
     endpoint = status.endpoint
-    keys = {"here": endpoint.other_present}
-    if endpoint.other_present or endpoint.ended or not status.other or not status.connected:
+    keys = {"here": endpoint.other.present}
+    if endpoint.other.present or endpoint.ended or not status.other or not status.connected:
         return Fact(keys=keys)
-    return Fact(away(endpoint.role, status.other, endpoint.away_words), ToolbarItem("away"), keys)
+    return Fact(away(endpoint.role, status.other, endpoint.other.away_words), ToolbarItem("away"), keys)
 
 
 def _protection(status: Status) -> Fact:
@@ -367,7 +367,7 @@ def _delivery(status: Status) -> Fact:
 
 def _tells_nothing(status: Status) -> bool:
     """Whether the other side never tells what its user has read."""
-    return bool(status.endpoint.classic and status.endpoint.other_handle) or status.endpoint.other_quiet
+    return bool(status.endpoint.classic and status.endpoint.other.handle) or status.endpoint.other.quiet
 
 
 def _delivery_words(status: Status) -> str:
@@ -376,7 +376,7 @@ def _delivery_words(status: Status) -> str:
     if endpoint.outbox and not status.unconfirmed:
         since = "yet" if status.late is None else f"for {status.late:.0f} s"
         return f"{len(endpoint.outbox)} not confirmed {since}"
-    if endpoint.classic or endpoint.other_quiet:
+    if endpoint.classic or endpoint.other.quiet:
         return "sent" if endpoint.sent_count else ""  # nobody tells whether they are read
     if endpoint.read_count < endpoint.stored_count:
         return "not read yet" if status.connected else ""  # without a connection they may have been read

@@ -113,7 +113,7 @@ class JsonLines(LineView):
             self._draft = draft
             other = session.endpoint.role.other.value
             text = draft.replace(BREAK, "\n")
-            self._emit("draft", **{"from": other}, handle=session.endpoint.other_handle, text=text)
+            self._emit("draft", **{"from": other}, handle=session.endpoint.other.handle, text=text)
 
     def _emit(self, kind: str, **fields: Any) -> None:
         self.write(sys.stdout, encoded(kind, **fields))

@@ -163,7 +163,7 @@ class OneShot(CommandView):
         if session.done:
             return
         if session.endpoint.is_open and not session.endpoint.my_turn:
-            self.notice(f"It is {printable(session.endpoint.other_handle)}'s turn; there is no answer yet.")
+            self.notice(f"It is {printable(session.endpoint.other.handle)}'s turn; there is no answer yet.")
             session.detach()
             await self._until(lambda: False)
             return

@@ -201,7 +201,7 @@ class Prompt:
         if not (draft := session.typing_indicator.draft):
             return []
         most = size.rows - self._toolbar_rows() - 2
-        return draft_rows(session.endpoint.other_handle, draft, size.columns, most)
+        return draft_rows(session.endpoint.other.handle, draft, size.columns, most)
 
     def _toolbar_rows(self) -> int:
         return "".join(words for _, words, *_ in self.toolbar()).count("\n") + 1

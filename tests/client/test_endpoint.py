@@ -648,7 +648,7 @@ def test_on_a_new_connection_the_other_end_is_present(role: Role) -> None:
     endpoint = begin(role)
     told(endpoint, wire.Away())
     again(endpoint, *([hello()] if role is PEER else [wire.Hello(1, "alice"), conversation(heard=1)]))
-    assert endpoint.other_present
+    assert endpoint.other.present
 
 
 def test_an_endpoint_is_ready_when_it_knows_what_was_before() -> None:
@@ -676,7 +676,7 @@ def test_another_console_brings_its_own_handle() -> None:
     endpoint = begin(PEER)
     for frame, handle in ((wire.Here("bob"), "bob"), (wire.Here(), "bob"), (wire.Message("carol", "hi"), "carol")):
         told(endpoint, frame)
-        assert endpoint.other_handle == handle
+        assert endpoint.other.handle == handle
 
 
 # ------------------------------------------------------------------ times
@@ -968,13 +968,13 @@ def test_a_new_handle_is_reported_once() -> None:
     assert told(endpoint, wire.Here("Al2"), wire.Here("Al2")) == [Renamed("alice", "Al2")]
     endpoint.say("Hi!")
     assert told(endpoint, al2) == [MessageShown(al2, False)]
-    assert endpoint.other_handle == "Al2"
+    assert endpoint.other.handle == "Al2"
 
 
 def test_after_an_absence_a_new_handle_is_not_reported() -> None:
     endpoint = begin(PEER)
     assert told(endpoint, wire.Away(), wire.Here("Al2")) == [Presence(here=False), Presence(here=True)]
-    assert endpoint.other_handle == "Al2"
+    assert endpoint.other.handle == "Al2"
 
 
 @pytest.mark.parametrize("role", Role)
@@ -998,14 +998,14 @@ def test_after_a_resume_the_handle_comes_behind_the_hello() -> None:
         Renamed("alice", "Al2"),
         MessageShown(before, False, NOON),
     ]
-    assert endpoint.other_handle == "Al2"
+    assert endpoint.other.handle == "Al2"
 
 
 def test_the_first_handle_of_a_classic_program_is_not_reported() -> None:
     endpoint = begin(PEER)
     endpoint.classic = True
     assert told(endpoint, wire.Here("Ann")) == []
-    assert endpoint.other_handle == "Ann"
+    assert endpoint.other.handle == "Ann"
 
 
 # ------------------------------------------------------------------ what the daemon may not say
@@ -1036,11 +1036,11 @@ def test_words_of_the_daemon_become_events() -> None:
 def test_that_the_other_one_sends_no_signs_is_told_once(role: Role) -> None:
     endpoint = begin(role)
     here = wire.Here("", quiet=True)
-    assert told(endpoint, here) == [SignsOff(endpoint.other_handle)]
+    assert told(endpoint, here) == [SignsOff(endpoint.other.handle)]
     assert told(endpoint, wire.Away()) + told(endpoint, here) == [Presence(False), Presence(True)]
     assert endpoint.unread_count == 0
     assert told(endpoint, wire.Here("")) == []
-    assert told(endpoint, here) == [SignsOff(endpoint.other_handle)]
+    assert told(endpoint, here) == [SignsOff(endpoint.other.handle)]
 
 
 def test_a_caller_learns_from_the_hello_that_the_operator_sends_no_signs() -> None:

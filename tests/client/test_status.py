@@ -75,11 +75,11 @@ def situations() -> list[Status]:
             endpoint.greet()
             for step in steps[:count]:
                 step(endpoint)
-            known = peer if endpoint.other_handle else None
+            known = peer if endpoint.other.handle else None
             for attempts, key, typing, busy in product((None, 0, 2), (None, KEY), (False, True), (False, True)):
                 connected = attempts is None
                 if (connected and (not count or busy)) or (
-                    typing and not (connected and endpoint.is_open and endpoint.other_present)
+                    typing and not (connected and endpoint.is_open and endpoint.other.present)
                 ):
                     continue  # impossible
                 found.append(Status(endpoint, "the test", known, attempts, key, typing, busy))
@@ -242,7 +242,7 @@ def test_an_absent_caller_is_not_said_to_be_there() -> None:
     gone = [
         one
         for one in situations()
-        if one.endpoint.role is OPERATOR and (one.endpoint.ended or not one.endpoint.other_present)
+        if one.endpoint.role is OPERATOR and (one.endpoint.ended or not one.endpoint.other.present)
     ]
     assert gone
     for status in gone:

@@ -165,7 +165,7 @@ class Person(View):
         self._record("rest")
         end = self.session.endpoint
         if self.connected and end.is_open:
-            self._record("talks", "with somebody" if end.other_present else "with nobody now")
+            self._record("talks", "with somebody" if end.other.present else "with nobody now")
             self._record("unread", str(end.unread_count))
             self._record("waits", str(len(end.held) + len(end.outbox)))
 
