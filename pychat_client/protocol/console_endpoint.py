@@ -53,6 +53,7 @@ class ConsoleEndpoint(Endpoint):
         self.take_over = take_over
         self._console = console
         self.calling: wire.Calling | None = None  # who has not sent the first message yet
+        self._current: int | None = None  # the conversation that the daemon tells of on this connection
         if saved is not None:
             self._console = saved.console
             self.session = None if saved.session is None else int(saved.session)
@@ -142,7 +143,7 @@ class ConsoleEndpoint(Endpoint):
 
     def connection_lost(self) -> None:
         super().connection_lost()
-        self.calling = None
+        self.calling = self._current = None
 
     def _on_calling(self, call: wire.Calling) -> list[Event]:
         """The same caller may call again, over a new connection. Of one that says nothing, the daemon tells again
@@ -161,7 +162,23 @@ class ConsoleEndpoint(Endpoint):
             self.calling = None  # otherwise it is about an earlier caller
         return [MissedCall(handle, address, None if at is None else at.time)]
 
+    def _on_ready(self) -> list[Event]:
+        """The daemon has told all. If it has named no conversation, it does not have this one any more."""
+        is_over = self.ended and not self.quit_unconfirmed
+        gone = self.session is not None and self._current is None and not is_over
+        return [*(self._on_gone() if gone else []), *super()._on_ready()]
+
+    def _on_gone(self) -> list[Event]:
+        """What was sent may have been stored: only the daemon could have told."""
+        left_before = self.ended
+        self._advance(Trigger.OTHER_QUIT)
+        if left_before:
+            return self._on_quit_confirmed()
+        reason = "the journal does not have it any more"
+        return [Ended(self.other_handle, EndedBy.SERVICE, reason, self.take_back())]
+
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
+        self._current = peer.session
         self._forget_call(peer.handle, peer.address)
         if self.quit_unconfirmed and peer.session == self.session:  # the user has quit without a connection
             self._frames += [wire.Ack(self.received_count), wire.Quit(self._quit_reason)]
@@ -205,8 +222,10 @@ class ConsoleEndpoint(Endpoint):
             self._outbox.confirm_next()
         else:
             self._outbox.count_repeated(from_here=at.mine)
-        shown = [] if known and not self.is_returning else [MessageShown(message, True, at.time)]
-        return [*shown, *([] if self._is_replaying else self._resend())]
+        shown: list[Event] = [] if known and not self.is_returning else [MessageShown(message, True, at.time)]
+        if self._is_replaying or self.ended:  # after this user's quit, what is not repeated is not sent again
+            return shown
+        return [*shown, *self._resend()]
 
     def _on_quit_confirmed(self) -> list[Event]:
         left, unread = self.take_back(), 0 if self.other.present else self.unread_count

@@ -959,6 +959,59 @@ def test_a_quit_offline_is_sent_on_the_next_connection() -> None:
     assert endpoint.ended
 
 
+def left_behind(*texts: str, left: bool) -> ConsoleEndpoint:
+    """A console that goes on where a program died whose `texts` were on their way."""
+    saved = SavedEndpoint(
+        "alice",
+        "Client1",
+        session="7",
+        console="c0",
+        turns=Turns.FREE,
+        received=1,
+        numbered=len(texts),
+        transmitted=len(texts),
+        texts=texts,
+        left=left,
+    )
+    return ConsoleEndpoint("alice", saved=saved)
+
+
+def test_after_an_own_quit_what_the_daemon_repeats_is_stored_and_the_rest_stays_in_doubt() -> None:
+    endpoint = left_behind("two", "three", "four", left=True)
+    repeated = [
+        frame
+        for text in ("two", "three")
+        for frame in (wire.Timestamp(NOON, own=True, mine=True), says(OPERATOR, text))
+    ]
+    told_of = conversation(got=2, heard=1, turns=Turns.FREE)
+    again(endpoint, wire.Hello(1, "alice"), told_of, *repeated)
+    assert endpoint.leftovers() == Leftovers(not_confirmed=("four",))
+
+
+def test_a_conversation_that_the_daemon_does_not_name_is_over() -> None:
+    endpoint = left_behind("two", left=False)
+    events, sent = again(endpoint, wire.Hello(1, "alice"), wire.Ready())
+    reason = "the journal does not have it any more"
+    assert events == [Ended("Client1", EndedBy.SERVICE, reason, Leftovers(not_confirmed=("two",)))]
+    assert sent == []
+    assert endpoint.ended
+    assert endpoint.saved() is None
+
+
+def test_nor_is_a_quit_owed_to_one() -> None:
+    endpoint = left_behind("two", left=True)
+    events, _ = again(endpoint, wire.Hello(1, "alice"), wire.Ready())
+    assert events == [EndConfirmed("Client1", Leftovers(not_confirmed=("two",)))]
+    assert not endpoint.quit_unconfirmed
+
+
+def test_a_conversation_that_the_daemon_names_goes_on_when_all_is_told() -> None:
+    endpoint = left_behind("two", left=False)
+    _, sent = again(endpoint, wire.Hello(1, "alice"), conversation(heard=1, turns=Turns.FREE), wire.Ready())
+    assert sent == [wire.Ack(1), says(OPERATOR, "two")]
+    assert told(endpoint, wire.Ready()) == []
+
+
 # ------------------------------------------------------------------ another handle
 
 
