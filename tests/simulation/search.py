@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import pickle
 import sys
 import time
 from collections import deque
 from dataclasses import dataclass, fields
 
 from pychat_client.protocol.turns import Turns
+from tests.simulation.copies import copied, restored
 from tests.simulation.small_world import Budget, SmallWorld, stand_still
 
 
@@ -59,16 +59,16 @@ def search(turns: Turns, budget: Budget) -> Found:
 
 
 def _search(first: SmallWorld) -> Found:
-    copy = pickle.dumps(first, pickle.HIGHEST_PROTOCOL)
+    copy = copied(first)
     trail, known, waiting = _Trail(), {hash(copy)}, deque([(0, copy)])
     resting = steps = 0
     while waiting:
         number, copy = waiting.popleft()
-        world: SmallWorld = pickle.loads(copy)
+        world = restored(copy)
         names = [name for name, _ in world.actions()]
         for index, name in enumerate(names):
             steps += 1
-            here = world if index == len(names) - 1 else pickle.loads(copy)
+            here = world if index == len(names) - 1 else restored(copy)
             try:
                 _act(here, index)
                 if here.rests:
@@ -77,7 +77,7 @@ def _search(first: SmallWorld) -> Found:
             except Exception as error:
                 story = (*trail.to(number), name)
                 return Found(len(known), resting, steps, story, f"{type(error).__name__}: {error}")
-            after = pickle.dumps(here, pickle.HIGHEST_PROTOCOL)
+            after = copied(here)
             if (key := hash(after)) not in known:
                 known.add(key)
                 waiting.append((trail.add(number, name), after))

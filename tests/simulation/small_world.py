@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
@@ -30,7 +31,10 @@ from pychat_client.protocol.events import EndConfirmed, Ended, Event, Leftovers,
 from pychat_client.protocol.rate_limit import Signs
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.transport.connection import CloseReason, TransportState
+from pychatd.conversation.blocklist import Blocklist
+from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.console_session import ConsoleSession
+from pychatd.conversation.journal_health import JournalHealth
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.reading_price import ReadingPrice
 from pychatd.conversation.switchboard import Switchboard
@@ -68,6 +72,12 @@ class Timer:
     def cancel(self) -> None:
         return
 
+    def __reduce__(self) -> str:
+        return "TIMER"
+
+
+TIMER = Timer()
+
 
 class NoLoop:
     """Time stands still."""
@@ -76,10 +86,10 @@ class NoLoop:
         return 0.0
 
     def call_soon(self, *_: object) -> Timer:
-        return Timer()
+        return TIMER
 
     def call_later(self, *_: object) -> Timer:
-        return Timer()
+        return TIMER
 
 
 class FakeConnection:
@@ -126,16 +136,18 @@ class FakeConnection:
         return
 
 
+def nothing(*_: object) -> None:
+    """Somebody is told, who does not matter here."""
+
+
 class Copied:
-    """A part of a world, without the attributes that change nothing here: a world is copied for each step."""
+    """A part of a world. What its class has as an attribute changes nothing here, and is not copied: a world is
+    copied for each step."""
 
-    constant: ClassVar[dict[str, Any]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in self.constant}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(self.constant, **state)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for name in vars(type(self)):
+            vars(self).pop(name, None)
 
 
 class NoQuota:
@@ -145,35 +157,43 @@ class NoQuota:
         return
 
 
+class NoTidying:
+    """Nothing is so old that it goes."""
+
+    def start(self, *_: object) -> None:
+        return
+
+
 class SmallSwitchboard(Copied, Switchboard):
     """Without a clock, and without limits."""
 
-    constant: ClassVar = {"_account": TokenBucket(), "_quota": NoQuota(), "started": NOON, "write_batch": None}
+    _account = TokenBucket()
+    _health = JournalHealth(nothing)
+    _quota = NoQuota()  # type: ignore[assignment]
+    _seat_timer = TIMER  # type: ignore[assignment]
+    _tidying = NoTidying()  # type: ignore[assignment]
+    blocklist = Blocklist(Path("/nonexistent"))
+    started = NOON
+    write_batch = None  # type: ignore[assignment]
 
     def __init__(self, turns: Turns, journal: ListJournal) -> None:
-        super().__init__(SETTINGS[turns], journal, None, nothing)  # type: ignore[arg-type]
-        vars(self).update(self.constant)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "settings": self.settings.turns}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "settings": SETTINGS[state["settings"]]})
+        super().__init__(SETTINGS[turns], journal, None, nothing)
 
     def now(self) -> datetime:
         return NOON
 
 
 class SmallPeerSession(Copied, PeerSession):
-    constant: ClassVar = {"_price": ReadingPrice(), "_signals": Signs()}
+    _price = ReadingPrice()
+    _queue = ClassicQueue()
+    _register = Anybody()
+    _screening = None  # type: ignore[assignment]
+    _seen = TIMER  # type: ignore[assignment]
+    _signals = Signs()
 
 
 class SmallConsoleSession(Copied, ConsoleSession):
-    constant: ClassVar = {"_signals": Signs()}
-
-
-def nothing(*_: object) -> None:
-    """Somebody is told, who does not matter here."""
+    _signals = Signs()
 
 
 def no_status() -> str:
