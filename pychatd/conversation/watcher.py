@@ -109,7 +109,8 @@ class Watcher:
             return 0
         if conversation.id != self._number:
             self._number, self._told = conversation.id, 0
-        self._told = max(self._told, conversation.shown[Role.OPERATOR])
+        if (shown := conversation.shown[Role.OPERATOR]) > self._told:
+            self._told, self._headed = shown, 0  # a new heading says how many a console has shown meanwhile
         entries = self._switchboard.journal.entries(conversation.id, self._told, Role.PEER, limit=PIECE)
         frames = self._heading(conversation)
         for entry in entries:
