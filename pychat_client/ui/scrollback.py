@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import accumulate
 
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.renderer import print_formatted_text
 
@@ -17,7 +18,7 @@ from pychat_client.protocol import wire
 from pychat_client.session.view import named
 from pychat_client.text import printable_lines
 from pychat_client.ui.prompt import Prompt
-from pychat_client.ui.terminal import Holder, Terminal
+from pychat_client.ui.terminal import Holder, Terminal, is_narrow
 from pychat_client.ui.theme import Theme
 from pychat_client.width import DOUBTFUL, Row, joined, most_columns, rows, wrap
 
@@ -31,6 +32,9 @@ _INDENT = 8
 
 _ROOM_MIN = 6
 """Columns that text has to get; in a window that has fewer, it is indented by only one column."""
+
+AT_ONCE = 300
+"""Entries that are printed before a key is handled: more would let it wait for longer than a person notices."""
 
 FOLDED_MAX = 50
 """Folded messages that \\show can still show: as many as somebody wants to read."""
@@ -47,7 +51,7 @@ class Scrollback:
         self._terminal = terminal
         self._theme = theme
         self._prompt: Prompt | None = None
-        self._waiting: list[Callable[[], StyleAndTextTuples]] = []  # to be printed together
+        self._waiting: deque[Callable[[_Window], StyleAndTextTuples]] = deque()  # to be printed together
         self._day = date.min  # of the newest message
         self._folded: deque[_Shown] = deque(maxlen=FOLDED_MAX)
         self._letters = ambiguous_columns(locale.setlocale(locale.LC_CTYPE))
@@ -63,35 +67,41 @@ class Scrollback:
             self._day = time.date()
         style = "class:own" if own else "class:other"
         shown = _Shown(time.strftime(_TIME), style, named(message.handle, own=own), printable_lines(message.text))
-        self._print(lambda: self._folded_message(shown))
+        self._print(lambda window: self._folded_message(window, shown))
 
     def show_folded(self) -> bool:
         """Prints the newest message whole that was folded, and not printed whole since. False if there is none."""
         if not self._folded:
             return False
         shown = self._folded.pop()
-        self._print(lambda: self._message(shown, self._body(shown)))
+        self._print(lambda window: window.message(shown, window.body(shown)))
         return True
 
     def notice(self, sentence: str) -> None:
-        self._print(lambda: self._notice(sentence))
+        self._print(lambda window: window.notice(sentence))
 
     def flush(self) -> None:
         """Prints what waits, unless an editor or the shell has the terminal.
 
         The toolkit's run_in_terminal would let the terminal itself echo the keys that are pressed at that moment.
         """
-        if self._terminal.holder is Holder.GUEST or not self._waiting:
-            return
-        text = FormattedText([part for lay_out in self._waiting for part in (*lay_out(), ("", "\n"))])
-        self._waiting = []
+        while self._waiting and self._terminal.holder is not Holder.GUEST:
+            self._print_some()
+            if self._waiting and self._prompt is not None and self._prompt.is_running:
+                self._prompt.when_settled(self.flush)  # after the keys that were pressed meanwhile
+                break
+
+    def _print_some(self) -> None:
+        window = _Window(self._terminal.get_size(), self._letters)
+        some = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
+        text = FormattedText([part for lay_out in some for part in (*lay_out(window), ("", "\n"))])
         if self._prompt is None:
             self._write(text)
         else:
             with self._prompt.erased():
                 self._write(text)
 
-    def _print(self, lay_out: Callable[[], StyleAndTextTuples]) -> None:
+    def _print(self, lay_out: Callable[[_Window], StyleAndTextTuples]) -> None:
         """Prints soon, so that many lines are drawn at once, and wraps them for the window of that moment."""
         self._waiting.append(lay_out)
         if self._prompt is None or not self._prompt.is_running:
@@ -103,51 +113,62 @@ class Scrollback:
         text = FormattedText([_NO_WRAP, *text, _WRAP])
         print_formatted_text(self._terminal, text, self._theme.style, color_depth=self._theme.depth)
 
-    def _notice(self, sentence: str) -> StyleAndTextTuples:
-        margin = self._margin(len(_NOTICE))
-        return [("", _NOTICE), *margin.drawn(margin.rows(printable_lines(sentence), len(_NOTICE)))]
-
-    def _folded_message(self, shown: _Shown) -> StyleAndTextTuples:
+    def _folded_message(self, window: _Window, shown: _Shown) -> StyleAndTextTuples:
         """A message takes at most half of the window: no caller can push everything else out of it."""
-        limit = max(self._terminal.get_size().rows // 2 - 1, 1)  # the notice takes a row too
-        columns, body = self._terminal.columns, self._body(shown)
-        heights = list(accumulate(row.height(columns) for row in body))
+        limit = max(window.rows // 2 - 1, 1)  # the notice takes a row too
+        body = window.body(shown)
+        heights = list(accumulate(row.height(window.columns) for row in body))
         if heights[-1] <= limit + 1:
-            return self._message(shown, body)
+            return window.message(shown, body)
         self._folded.append(shown)
         fitting = bisect(heights, limit)  # a whole word is shown whole, or later
         visible = body[:fitting]
         if visible == [Row("")]:
-            visible = [self._beginning(shown, body[1])]
+            visible = [window.beginning(shown, body[1])]
         more = f"{heights[-1] - heights[fitting - 1]} more rows of this message. \\show shows them."
-        return [*self._message(shown, visible), ("", "\n"), *self._notice(more)]
+        return [*window.message(shown, visible), ("", "\n"), *window.notice(more)]
 
-    def _beginning(self, shown: _Shown, row: Row) -> Row:
+
+class _Window:
+    """How entries lie in a window of one size."""
+
+    def __init__(self, size: Size, letters: int) -> None:
+        self.rows, self.columns = size.rows, size.columns
+        self._letters = letters
+        self._messages = self._margin(_INDENT // 2 if is_narrow(size) else _INDENT)
+        self._notices = self._margin(len(_NOTICE))
+        self._names: dict[tuple[str, str], str] = {}
+
+    def notice(self, sentence: str) -> StyleAndTextTuples:
+        margin = self._notices
+        return [("", _NOTICE), *margin.drawn(margin.rows(printable_lines(sentence), len(_NOTICE)))]
+
+    def body(self, shown: _Shown) -> list[Row]:
+        return self._messages.rows(shown.lines, self._used(shown))
+
+    def beginning(self, shown: _Shown, row: Row) -> Row:
         """What of `row` has room behind the name. The dots tell that a link does not end there."""
-        left = self._terminal.columns - self._used(shown) - DOUBTFUL  # columns of the dots
+        left = self.columns - self._used(shown) - DOUBTFUL  # columns of the dots
         return Row(wrap(row.text, left, left, self._letters)[0] + "…")
-
-    def _name(self, shown: _Shown) -> str:
-        margin = self._message_margin()
-        return joined(margin.rows([shown.name], len(shown.when)), margin.indent)
 
     def _used(self, shown: _Shown) -> int:
         """The columns before the text, in the row of the name."""
-        return self._message_margin().used(self._name(shown), len(shown.when))
+        return self._messages.used(self._name(shown), len(shown.when))
 
-    def _body(self, shown: _Shown) -> list[Row]:
-        return self._message_margin().rows(shown.lines, self._used(shown))
-
-    def _message(self, shown: _Shown, body: list[Row]) -> StyleAndTextTuples:
+    def message(self, shown: _Shown, body: list[Row]) -> StyleAndTextTuples:
         name = [("class:time", shown.when), (shown.style, self._name(shown))]
-        return [*name, *self._message_margin().drawn(body)]
+        return [*name, *self._messages.drawn(body)]
 
-    def _message_margin(self) -> Margin:
-        return self._margin(_INDENT // 2 if self._terminal.narrow else _INDENT)
+    def _name(self, shown: _Shown) -> str:
+        """Laid out once: it stands in front of most messages of a conversation."""
+        key = (shown.when, shown.name)
+        if key not in self._names:
+            margin = self._messages
+            self._names[key] = joined(margin.rows([shown.name], len(shown.when)), margin.indent)
+        return self._names[key]
 
     def _margin(self, indent: int) -> Margin:
-        columns = self._terminal.columns
-        return Margin(columns, max(min(indent, columns - _ROOM_MIN), 1), self._letters)
+        return Margin(self.columns, max(min(indent, self.columns - _ROOM_MIN), 1), self._letters)
 
 
 @dataclass(frozen=True, slots=True)

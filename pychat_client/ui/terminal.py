@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Self
 
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.vt100 import Vt100_Output
@@ -38,6 +39,10 @@ ANSI_SEQUENCES[FOCUS_IN] = ANSI_SEQUENCES[FOCUS_OUT] = FOCUS_KEY
 
 _NARROW = 40
 """With fewer columns, the menu shows only names and text is indented less."""
+
+
+def is_narrow(size: Size) -> bool:
+    return size.columns < _NARROW
 
 
 class Holder(Enum):
@@ -110,7 +115,7 @@ class Terminal(TerminalOutput):
 
     @property
     def narrow(self) -> bool:
-        return self.columns < _NARROW
+        return is_narrow(self.get_size())
 
     def enable_bracketed_paste(self) -> None:
         """See `take`."""

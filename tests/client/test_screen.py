@@ -13,7 +13,7 @@ from prompt_toolkit.utils import get_cwidth
 
 from pychat_client.protocol import wire
 from pychat_client.session.status import Emphasis, ToolbarItem
-from pychat_client.ui.scrollback import ambiguous_columns
+from pychat_client.ui.scrollback import AT_ONCE, ambiguous_columns
 from pychat_client.ui.terminal import Holder
 from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
@@ -188,6 +188,29 @@ async def test_the_task_that_lends_the_terminal_is_kept() -> None:
         one.screen._lending.cancel()
         await one.sees("-- meanwhile")
         assert one.terminal.holder is Holder.SESSION
+
+
+@in_loop
+async def test_a_key_does_not_wait_for_many_messages() -> None:
+    async with desk() as one:
+        for number in range(2 * AT_ONCE + 5):
+            one.screen.message(wire.Message("alice", f"text {number}."), own=False, time=NOON, replayed=True)
+        one.press("Z")
+        last = f"text {2 * AT_ONCE + 4}."
+        await one.sees(last)
+        assert 0 < one.written.index("Z") < one.written.index(last)
+        said = re.findall(r"text (\d+)\.", one.written)
+        assert said == [str(number) for number in range(2 * AT_ONCE + 5)]
+
+
+@in_loop
+async def test_what_came_at_the_end_is_all_printed() -> None:
+    async with desk() as one:
+        await one.until(lambda: one.written)
+        one.screen.stop()
+        for number in range(2 * AT_ONCE + 5):
+            one.screen.message(wire.Message("alice", f"text {number}."), own=False, time=NOON, replayed=True)
+        await one.sees(f"text {2 * AT_ONCE + 4}.")
 
 
 @in_loop
