@@ -175,7 +175,7 @@ class ConsoleEndpoint(Endpoint):
         if left_before:
             return self._on_quit_confirmed()
         reason = "the journal does not have it any more"
-        return [Ended(self.other_handle, EndedBy.SERVICE, reason, self.take_back())]
+        return [Ended(self.other.handle, EndedBy.SERVICE, reason, self.take_back())]
 
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
         self._current = peer.session
