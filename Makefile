@@ -73,9 +73,11 @@ mutants: .venv/ready    ## faults in the rules that the fast tests have to notic
 	$(BIN)/python -m tests.mutants.run --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MODULE),--module $(MODULE)) $(if $(EACH),--each $(EACH))
 
-bench: .venv/ready      ## what it costs, beside what one would pick instead; about twelve minutes, on a quiet machine
+bench: .venv/ready      ## what it costs, beside what one would pick instead; a quarter of an hour, on a quiet machine
 	$(BIN)/python -m tests.bench.run
 	$(BIN)/python -m tests.bench.live
+	$(BIN)/python -m tests.bench.screens
+	$(BIN)/python -m tests.bench.strangers
 
 bench-docs: .venv/ready ## keeps the figures of the last `make bench`, and writes them into docs/performance.md
 	$(BIN)/python -m tests.bench.report

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import live, measure, report, systems
+from tests.bench import live, measure, report, screens, strangers, systems
 from tests.bench.goals import Figures, Goal, fixed, judge
 from tests.bench.measure import load
 from tests.bench.report import LAST, PAGE
@@ -111,6 +111,34 @@ def test_a_line_that_does_not_start_is_not_left_behind(
     with pytest.raises(AssertionError, match="a line does not start"):
         measure.start_line(replace(tools, env=tmp_path), tmp_path, tmp_path / "pychatd.toml")
     assert not _runs(int(file.read_text()))
+
+
+@pytest.mark.parametrize("row", screens.ROWS, ids=": ".join)
+def test_what_is_felt_at_a_terminal_is_measured(
+    row: screens.Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size, small in (("LINES", 2), ("LONG", 60), ("SHORT", 20)):
+        monkeypatch.setattr(screens, size, small)
+    try:
+        with screens.desk(tmp_path) as at:
+            times = screens.ROWS[row](at, random.Random(1))
+    except MissingError as error:
+        pytest.skip(str(error))
+    assert min(times) > 0
+    assert "ratio  1.00" in next(screens.lines({row: times}, {}))
+
+
+def test_what_is_not_installed_is_named() -> None:
+    (line,) = screens.lines({}, dict.fromkeys([next(iter(screens.ROWS))], "it is not installed"))
+    assert line.endswith("not measured: it is not installed")
+
+
+def test_a_stranger_is_refused_by_both_servers(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    with strangers.servers(tmp_path) as running:
+        for port, _ in running.values():
+            strangers.refused(port)
 
 
 def _runs(pid: int) -> bool:

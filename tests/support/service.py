@@ -160,10 +160,13 @@ class Service:
         return self.terminal([*words, *options], **more)
 
     def console(self, *options: str, handle: str | None = "Server", **more: Any) -> Terminal:
-        words = [str(BIN / "pychatd-console"), str(self.port), "--runtime-directory", str(self.runtime)]
+        words = self.console_words()
         if handle is not None:
             words += ["--handle", handle]
         return self.terminal([*words, *options], **more)
+
+    def console_words(self) -> list[str]:
+        return [str(BIN / "pychatd-console"), str(self.port), "--runtime-directory", str(self.runtime)]
 
     def ready_console(self, *options: str, **more: Any) -> Terminal:
         """A console that is attached and waits for a call."""

@@ -1,0 +1,440 @@
+"""`python -m tests.bench.screens`: what a person at a terminal feels, beside other programs, in milliseconds.
+
+Programs run on terminals of their own, in turn, again and again. Something counts as seen when its bytes reach the
+terminal. Knows nothing of the kept figures.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+
+import pexpect
+
+from tests.bench.live import SYMBOLS
+from tests.bench.measure import say
+from tests.bench.systems import KINDS, MissingError, Server, Tools
+from tests.support.raw_ends import BlockingEnd
+from tests.support.service import BIN, Service
+
+ROUNDS = 5
+LINES = 40
+"""Messages of a round, each sent with Enter."""
+
+CAPITALS = SYMBOLS[:7]
+"""Those that are in no message and no time either."""
+
+LONG, SHORT = 10_000, 1_000
+"""Messages of a long conversation, and of a burst in which somebody types."""
+
+PATIENCE = 60.0
+QUIET = 0.05
+"""Seconds without output after which a program has nothing more to show."""
+
+PAUSES = (0.02, 0.1)
+"""Seconds between two actions: of uneven length, or they could keep step with a timer."""
+
+_ANSWERS = {b"\x1b[6n": b"\x1b[24;1R", b"\x1b[c": b"\x1b[?62c"}
+"""What every terminal answers: where its cursor is, and what it is."""
+
+
+class Window:
+    """A program on a terminal of its own, and what it has written since `forget`."""
+
+    def __init__(self, words: Sequence[str], env: Mapping[str, str]) -> None:
+        child = pexpect.spawn(words[0], list(words[1:]), env=dict(env), dimensions=(24, 80), echo=False)
+        child.delaybeforesend = None
+        self._child = child
+        self._seen = bytearray()
+
+    def fileno(self) -> int:
+        return int(self._child.child_fd)
+
+    def type(self, keys: str) -> None:
+        os.write(self.fileno(), keys.encode())
+
+    def forget(self) -> None:
+        self._seen.clear()
+
+    def has(self, text: str) -> bool:
+        return text.encode() in self._seen
+
+    def read(self, seconds: float) -> bool:
+        """Reads what comes within a time. Whether something came. Raises AssertionError when the program ends."""
+        if not select.select([self], [], [], seconds)[0]:
+            return False
+        try:
+            data = os.read(self.fileno(), 1 << 16)
+        except OSError:
+            data = b""
+        assert data, f"the program has ended: {self._seen[-500:]!r}"
+        before = len(self._seen)
+        self._seen += data
+        for asked, told in _ANSWERS.items():
+            for _ in range(self._seen.count(asked, max(0, before - len(asked) + 1))):  # it may come in two pieces
+                os.write(self.fileno(), told)
+        return True
+
+    def until(self, text: str) -> float:
+        """Waits for `text`; the moment when it was there."""
+        end, looked, wanted = time.monotonic() + PATIENCE, 0, text.encode()
+        while self._seen.find(wanted, max(0, looked - len(wanted))) < 0:
+            looked = len(self._seen)
+            assert self.read(end - time.monotonic()), f"{text!r} does not come: {self._seen[-500:]!r}"
+        return time.monotonic()
+
+    def settle(self) -> None:
+        while self.read(QUIET):
+            pass
+        self.forget()
+
+    def close(self) -> None:
+        self._child.close(force=True)
+
+
+@dataclass
+class Desk:
+    """Where programs are started that end together."""
+
+    place: Path
+    stack: ExitStack
+
+    @property
+    def env(self) -> dict[str, str]:
+        home = {"HOME": str(self.place), "XDG_CONFIG_HOME": f"{self.place}/config"}
+        return {**os.environ, **home, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+
+    def window(self, words: Sequence[str], env: Mapping[str, str] | None = None) -> Window:
+        """Raises MissingError."""
+        program = shutil.which(words[0], path=f"{BIN}:{os.environ['PATH']}")
+        if program is None:
+            raise MissingError(f"{words[0]} is not installed")
+        window = Window([program, *words[1:]], env or self.env)
+        self.stack.callback(window.close)
+        return window
+
+    def service(self) -> Service:
+        service = Service(self.place)
+        self.stack.callback(service.close)
+        service.start("--config", service.configure('turns = "free"\nrate = 0\n'))
+        return service
+
+    def console(self, service: Service) -> Window:
+        return self.window([*service.console_words(), "--handle", "Server"], service.env)
+
+    def irc(self) -> Server:
+        server = Server(KINDS["ngircd"], Tools(*[Path(sys.prefix)] * 4), self.place / "ngircd")
+        self.stack.callback(server.close)
+        return server
+
+    def irssi(self, server: Server, name: str) -> Window:
+        """In the channel."""
+        home = self.place / name
+        home.mkdir()
+        (home / "config").write_text(_IRSSI)
+        where = ["--connect", "127.0.0.1", "--port", str(server.port), "--nick", name]
+        window = self.window(["irssi", "--home", str(home), *where])
+        window.until("bench")  # the message of the day
+        window.type("/join #bench\r")
+        window.until("#bench")
+        window.settle()
+        return window
+
+
+_IRSSI = 'settings = { "irc/core" = { cmds_max_at_once = "1000"; cmd_queue_speed = "10msec"; }; };\n'
+"""By default it lets messages wait that come fast."""
+
+
+@contextmanager
+def desk(place: Path) -> Iterator[Desk]:
+    with tempfile.TemporaryDirectory(dir=place) as directory, ExitStack() as stack:
+        yield Desk(Path(directory), stack)
+
+
+def _pause(choice: random.Random) -> None:
+    time.sleep(choice.uniform(*PAUSES))
+
+
+# ------------------------------------------------------------------ from Enter to the other screen
+
+
+def enter_to_screen(sender: Window, receiver: Window, choice: random.Random) -> list[float]:
+    times = []
+    for _ in range(LINES):
+        word = "".join(choice.sample("abcdefghijklmnopqrstuvwxyz", 12))
+        sender.type(word)
+        for window in (sender, receiver):
+            window.settle()
+        _pause(choice)
+        began = time.monotonic()
+        sender.type("\r")
+        times.append(receiver.until(word) - began)
+    return times
+
+
+def pychat_pair(at: Desk) -> tuple[Window, Window]:
+    """The caller and the operator, after the first message."""
+    service = at.service()
+    console = at.console(service)
+    console.until("Waiting for calls")
+    words = [str(BIN / "pychat"), "--accept-new", "--handle", "Client1", "localhost", str(service.port)]
+    client = at.window(words, service.env)
+    client.until("Send the first message")
+    client.type("Hi!\r")
+    console.until("Hi!")
+    return client, console
+
+
+def irssi_pair(at: Desk) -> tuple[Window, Window]:
+    server = at.irc()
+    return at.irssi(server, "bob"), at.irssi(server, "alice")
+
+
+# ------------------------------------------------------------------ bursts
+
+
+class PychatBurst:
+    """A caller without a screen, on plain TCP, who says much at once. The daemon syncs all, then passes it on."""
+
+    def __init__(self, at: Desk) -> None:
+        self._at = at
+        self._service = at.service()
+        self._caller = self._service.greeted()
+        self._caller.send("Client1> Hi!")
+        self._caller.reads("\\ack 1")
+
+    def window(self) -> Window:
+        return self._at.console(self._service)
+
+    def send(self, count: int, last: str) -> None:
+        self._caller.send(*(f"Client1> {text}" for text in _texts(count, last)))
+
+
+class IrcBurst:
+    def __init__(self, at: Desk) -> None:
+        self._at = at
+        self._server = at.irc()
+        sock = socket.create_connection(("127.0.0.1", self._server.port), timeout=PATIENCE)
+        at.stack.callback(sock.close)
+        self._caller = BlockingEnd(sock)
+        self._caller.send("NICK bob", "USER bob 0 * :bob", "JOIN #bench")
+        self._caller.reads(":irc.bench.local 366")
+
+    def window(self) -> Window:
+        return self._at.irssi(self._server, "alice")
+
+    def send(self, count: int, last: str) -> None:
+        self._caller.send(*(f"PRIVMSG #bench :{text}" for text in _texts(count, last)))
+
+
+Burst = PychatBurst | IrcBurst
+
+
+def _texts(count: int, last: str) -> list[str]:
+    return [*(f"the quick brown fox jumps over the lazy dog {number}" for number in range(count - 1)), last]
+
+
+def burst_to_screen(burst: Burst, window: Window, count: int, choice: random.Random) -> float:
+    """Seconds until the last of so many messages is on the screen."""
+    last = "".join(choice.sample("abcdefghijklmnopqrstuvwxyz", 12))
+    window.forget()
+    with _sending(burst, count, last):
+        began = time.monotonic()
+        return window.until(last) - began
+
+
+@contextmanager
+def _sending(burst: Burst, count: int, last: str) -> Iterator[None]:
+    """Beside what is done here: somebody has to read the terminal meanwhile."""
+    thread = threading.Thread(target=burst.send, args=(count, last))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(PATIENCE)
+
+
+# ------------------------------------------------------------------ from a key to its echo
+
+
+def keys_to_echo(window: Window, choice: random.Random) -> list[float]:
+    times = []
+    for key in choice.sample(SYMBOLS, len(SYMBOLS)):
+        _pause(choice)
+        window.settle()
+        times.append(_echo(window, key))
+    window.type("\x15")  # Ctrl-U: the next line begins empty
+    window.settle()
+    return times
+
+
+def keys_in_a_burst(burst: Burst, window: Window, choice: random.Random) -> list[float]:
+    """The keys that somebody can type, one after the other's echo, until the last message is on the screen."""
+    times = []
+    last = "".join(choice.sample("abcdefghijklmnopqrstuvwxyz", 12))
+    window.settle()
+    with _sending(burst, SHORT, last):
+        for key in choice.sample(CAPITALS, len(CAPITALS)):
+            times.append(_echo(window, key))
+            if window.has(last):
+                break
+            window.forget()
+        else:
+            window.until(last)
+    window.type("\x15")
+    window.settle()
+    return times
+
+
+def _echo(window: Window, key: str) -> float:
+    began = time.monotonic()
+    window.type(key)
+    return window.until(key) - began
+
+
+# ------------------------------------------------------------------ what is measured
+
+Times = list[float]
+"""Seconds."""
+
+Row = tuple[str, str]
+"""What is measured; and in which program, with what its number needs to be understood."""
+
+
+def _enter(pair: Callable[[Desk], tuple[Window, Window]]) -> Callable[[Desk, random.Random], Times]:
+    return lambda at, choice: enter_to_screen(*pair(at), choice)
+
+
+def _long_echo(at: Desk, choice: random.Random) -> Times:
+    _, window = _after_many(at, choice)
+    return keys_to_echo(window, choice)
+
+
+def _burst_echo(at: Desk, choice: random.Random) -> Times:
+    burst, window = _after_many(at, choice)
+    return [time_ for _ in range(10) for time_ in keys_in_a_burst(burst, window, choice)]
+
+
+def _after_many(at: Desk, choice: random.Random) -> tuple[Burst, Window]:
+    burst = PychatBurst(at)
+    window = burst.window()
+    burst_to_screen(burst, window, LONG, choice)
+    window.settle()
+    return burst, window
+
+
+def _python_echo(at: Desk, choice: random.Random) -> Times:
+    window = at.window(["ptpython"])
+    window.until(">>>")
+    window.settle()
+    return keys_to_echo(window, choice)
+
+
+def _burst(kind: type[PychatBurst] | type[IrcBurst]) -> Callable[[Desk, random.Random], Times]:
+    def measure(at: Desk, choice: random.Random) -> Times:
+        burst = kind(at)
+        window = burst.window()
+        window.settle()
+        return [burst_to_screen(burst, window, LONG, choice)]
+
+    return measure
+
+
+def _resume(at: Desk, choice: random.Random) -> Times:
+    burst, last = PychatBurst(at), "the very last one"
+    burst.send(LONG, last)
+    began = time.monotonic()
+    return [burst.window().until(last) - began]
+
+
+def _backlog(at: Desk, choice: random.Random) -> Times:
+    """weechat shows what its log of a channel has, when it enters the channel."""
+    server, home, last = at.irc(), at.place / "weechat", "the very last one"
+    (home / "logs").mkdir(parents=True)
+    lines = [f"2024-05-01 12:00:00\tbob\t{text}\n" for text in _texts(LONG, last)]
+    (home / "logs/irc.bench.#bench.weechatlog").write_text("".join(lines))
+    orders = [
+        f"/set logger.look.backlog {LONG}",
+        f"/set logger.file.path {home}/logs",
+        f"/server add bench 127.0.0.1/{server.port} -notls -autojoin=#bench",
+        "/connect bench",
+    ]
+    began = time.monotonic()
+    window = at.window(["weechat", "--dir", str(home), "--run-command", ";".join(orders)])
+    return [window.until(last) - began]
+
+
+ENTER = "Enter to the words on the other screen"
+ECHO = "a key to its echo"
+BURST = f"{LONG:,} messages at once, to the last on the screen"
+RESUME = f"exec to the last of {LONG:,} messages on the screen"
+
+ROWS: dict[Row, Callable[[Desk, random.Random], Times]] = {
+    (ENTER, "pychat; TLS, synced at both ends"): _enter(pychat_pair),
+    (ENTER, "irssi through ngircd; nothing stored"): _enter(irssi_pair),
+    (ECHO, f"pychatd-console after {LONG:,} messages"): _long_echo,
+    (ECHO, f"the same, in bursts of {SHORT:,} more"): _burst_echo,
+    (ECHO, "ptpython"): _python_echo,
+    (BURST, "pychatd-console; synced"): _burst(PychatBurst),
+    (BURST, "irssi through ngircd; nothing stored"): _burst(IrcBurst),
+    (RESUME, "pychatd-console, from the journal"): _resume,
+    (RESUME, "weechat, from its log"): _backlog,
+}
+"""The last row of each kind is the one to compare with."""
+
+
+def measured(
+    place: Path, rounds: int, seed: int
+) -> tuple[dict[tuple[str, str], Times], dict[tuple[str, str], str]]:
+    """Seconds; and why something could not be measured."""
+    found: dict[tuple[str, str], Times] = {}
+    missing: dict[tuple[str, str], str] = {}
+    for number in range(rounds):
+        for name, measure in ROWS.items():
+            say(f"screens {number + 1}/{rounds}: {': '.join(name)}")
+            try:
+                with desk(place) as at:
+                    found.setdefault(name, []).extend(measure(at, random.Random(seed + number)))
+            except MissingError as error:
+                missing[name] = str(error)
+    return found, missing
+
+
+def lines(found: Mapping[Row, Times], missing: Mapping[Row, str]) -> Iterator[str]:
+    """A table, with the ratio to the last row of its kind."""
+    beside = {what: median(times) for (what, _), times in found.items()}
+    for what, name in ROWS:
+        if (what, name) in missing:
+            yield f"  {what:55} {name:45} not measured: {missing[what, name]}"
+        elif times := found.get((what, name)):
+            middle = median(times)
+            last = quantiles(times, n=100)[98] if len(times) > 20 else max(times)
+            yield (
+                f"  {what:55} {name:45} p50 {middle * 1000:7.1f}  p99 {last * 1000:7.1f}"
+                f"  ratio {middle / beside[what]:5.2f}  ({len(times)})"
+            )
+
+
+def main() -> int:
+    seed = time.time_ns() % 10_000
+    found, missing = measured(Path("/var/tmp"), ROUNDS, seed)
+    print(f"What is felt at a terminal, in ms (seed {seed}; p99 of a few is the largest):")
+    for line in lines(found, missing):
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
