@@ -39,12 +39,6 @@ drawing arrives, nothing tells where it went. tmux reports four sizes a second w
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 """Save and restore the position of the cursor (DECSC and DECRC)."""
 
-_NARROWER = 4
-"""A window may become so many times narrower before anything of the drawing leaves it at the top."""
-
-_TOP, _INSERT_ROWS = "\x1b[H", "\x1b[{}L"
-"""Moves the cursor to the first row of the window; inserts rows above the cursor's (CUP and IL)."""
-
 _BREAKING, _CUTTING = ("VTE_VERSION", "KONSOLE_VERSION"), ("XTERM_VERSION",)
 """Variables of terminals that break rows, and that cut them. One that was started in another has those of both."""
 
@@ -82,17 +76,6 @@ class Drawing:
         if at is not None and breaks is None and self.edge and self._must_tell(size):
             breaks = at.y != size.rows - self.screen.height + cut.y  # rows that are cut stay where they are
         return {True: broken.y, False: cut.y, None: min(cut.y, broken.y)}[breaks], breaks
-
-    def rows_that_leave(self) -> int:
-        """How many rows of the drawing leave the window at its top when it becomes narrow, in a terminal that
-        breaks rows and counts the empty ones."""
-        broken, line = 0, []
-        for y in range(self.screen.height):
-            line += self._widths(y)
-            if y not in self.joined:
-                broken += len(_row_starts(line, max(self.size.columns // _NARROWER, 1)))
-                line = []
-        return max(broken - self.size.rows, 0)
 
     def _must_tell(self, size: Size) -> bool:
         """Whether the terminal has to break or cut a full bottom row, and nothing else moves the cursor's row."""
@@ -189,40 +172,17 @@ class ResizableRenderer(Renderer):
                 self._draw(app, layout, is_done)
 
     def _draw(self, app: Application[Any], layout: Layout, is_done: bool) -> None:
-        if self._drawn is None:
-            self.output.write_raw(_PROMPT * self._kitty)
+        size = self.output.get_size()
         # In another encoding the edge would be visible, as a "?".
         edge = self.height_is_known and self.output.encoding().lower().startswith("utf")
-        self._drawn = self._render(app, layout, is_done, edge=edge)
-        if self._drawn is not None and (rows := self._rows_to_insert(self._drawn, layout)):
-            self._move_down(self._drawn, rows)
-            self._drawn = self._render(app, layout, is_done, edge=edge)
-        if self._drawn is not None:
-            self._finish(self._drawn, app)
-
-    def _render(self, app: Application[Any], layout: Layout, is_done: bool, *, edge: bool) -> Drawing | None:
-        size = self.output.get_size()
+        if self._drawn is None:
+            self.output.write_raw(_PROMPT * self._kitty)
         super().render(app, layout, is_done)
-        if (screen := self.last_rendered_screen) is None:
-            return None
-        cursor = screen.get_cursor_position(layout.current_window)
-        joined: frozenset[int] = _joined_rows(layout) if self._joins else frozenset()
-        return Drawing(screen, cursor, size, joined, edge)
-
-    def _rows_to_insert(self, drawn: Drawing, layout: Layout) -> int:
-        """When tmux, VTE and others become narrower, they move rows at the top into their scrollback, although
-        there are empty ones below. So they get some at the top before a draft or a long line stands there."""
-        if not self._breaks or not self.height_is_known or self.waiting_for_cpr or drawn.cursor.y == 0:
-            return 0
-        wanted = layout.container.preferred_height(drawn.size.columns, drawn.size.rows).preferred
-        return min(drawn.rows_that_leave(), max(drawn.screen.height - wanted, 0))
-
-    def _move_down(self, drawn: Drawing, rows: int) -> None:
-        """Moves everything in the window down, over empty rows of what is drawn; erases that."""
-        self.erase()
-        self.output.write_raw(_SAVE + _TOP + _INSERT_ROWS.format(rows) + _RESTORE)
-        self.output.cursor_down(rows)
-        self._min_available_height = drawn.screen.height - rows  # the toolkit asks again after any other erasure
+        if (screen := self.last_rendered_screen) is not None:
+            cursor = screen.get_cursor_position(layout.current_window)
+            joined: frozenset[int] = _joined_rows(layout) if self._joins else frozenset()
+            self._drawn = Drawing(screen, cursor, size, joined, edge)
+            self._finish(self._drawn, app)
 
     def watch_size(self, app: Application[Any]) -> None:
         """Replaces the toolkit's own reaction to a new size, which would erase rows above the drawing.

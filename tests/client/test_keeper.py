@@ -153,7 +153,7 @@ async def test_a_stored_text_is_gone_a_moment_later(file: SlowFile, monkeypatch:
     monkeypatch.setattr(keeper_module, "LATER", 0.05)
     talk = Talk(file)
     file.lets.release()
-    file.lets_tidy.release()
+    file.lets_tidy.release(100)
     talk.say("a secret")
     await _until(lambda: talk.sent)
     talk.receive(wire.Ack(1))

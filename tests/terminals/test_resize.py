@@ -85,8 +85,10 @@ def see_each_other_type(emulator: Emulator, console: Terminal) -> None:
 
 
 def type_line(emulator: Emulator, words: list[str]) -> None:
+    """What is drawn in the very moment of a change may leave a copy (docs/use.md): so this waits until all is."""
     emulator.type(" ".join(words))
     emulator.sees(words[-1])
+    settled(emulator.text)
 
 
 def faults(emulator: Emulator, words: list[str], messages: list[str]) -> list[str]:
@@ -150,25 +152,6 @@ def test_draft_of_the_other_user(emulator: Emulator, console: Terminal) -> None:
     console.type("\x15")
     if not emulator.KEEPS_DRAFTS:
         wait_for(lambda: "dd99" not in emulator.text(), "the draft is gone", shown=emulator.text)
-
-
-@pytest.mark.parametrize(("line", "columns"), [(SHORT, 20), (LONG, 24)], ids=["short", "long"])
-def test_draft_at_the_top_of_a_window(
-    emulator: Emulator, idle_service: Service, line: list[str], columns: int
-) -> None:
-    """Before the messages fill it, there are empty rows below. Nothing of the draft gets into the scrollback."""
-    console = begin(emulator, idle_service)
-    see_each_other_type(emulator, console)
-    draft = [f"dd{number:02}" for number in range(40)]
-    console.type(" ".join(draft))
-    emulator.sees(draft[-1])
-    type_line(emulator, line)
-    wait_for(lambda: "| typing" not in emulator.text(), "nothing more is drawn by itself", shown=emulator.text)
-    emulator.resize(columns, 24)
-    assert faults(emulator, line, ["Hi!"]) == [], emulator.text()
-    console.type("\x15")
-    wait_for(lambda: draft[-1] not in emulator.text(), "the draft is gone", shown=emulator.text)
-    assert [word for word in draft if word in emulator.text()] == [], emulator.text()
 
 
 def test_a_selected_link_is_what_was_sent(emulator: Emulator, console: Terminal) -> None:
