@@ -311,15 +311,15 @@ class Session:
         self._post([wire.Order(f"{verb} {words}".strip())])
 
     def recall(self) -> None:
-        """Takes the newest held message back into the line, or else the newest one that was given back. Raises
-        NotAllowedError when there is none."""
+        """Takes the newest held message back into the line, or else the newest one that was given back."""
         text = self.endpoint.recall()
         if text is None and self._given_back:
             text = self._given_back.pop()
         if text is None:
-            raise NotAllowedError("No message is held.")
-        self._view.recalled(text)
-        self._flush()
+            self._narrator.held()  # none; not an error, which would leave the command itself in the line
+        else:
+            self._view.recalled(text)
+            self._flush()
 
     def _ring(self) -> None:
         self.typing_indicator.ring()

@@ -134,6 +134,7 @@ def test_a_held_message_can_be_recalled_into_the_line(service: Service) -> None:
     assert "secnd" not in console.text()
     client.enter("\\recall")
     client.sees("No message is held.")
+    client.line_is("Client1>")
 
 
 def test_turns_free_lets_both_talk_at_any_time(idle_service: Service) -> None:
