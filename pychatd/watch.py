@@ -125,10 +125,9 @@ class _Watched:
         await connection.closed
         self._left_alone = since if self._farewell is not None else None
         if (refusal := self._refusal) is not None:
-            words = f"Not watching port {self._place.port}: {printable(refusal)}"
             if self._named:
-                raise BusyError(words)
-            self._output.notice(words)
+                raise BusyError(f"Not watching port {self._place.port}: {printable(refusal)}")
+            self._output.notice(f"not watched: {refusal}")
         await asyncio.sleep(LOOK_SECONDS)  # a daemon that ends it again and again is not asked more often
         note_end()
 

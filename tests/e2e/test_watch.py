@@ -146,7 +146,7 @@ def test_one_watcher_too_many_says_so_and_puts_out_none(service: Service, tmp_pa
         f"pychatd-console: Not watching port {service.port}: 4 programs of your user watch it already. "
         "End one of them first.\n"
     )
-    calm.says(f"Not watching port {service.port}: ")
+    calm.says(f"port {service.port}: not watched: 4 programs")
     (tmp_path / "second").mkdir()
     second = Service(tmp_path / "second", runtime=service.runtime)
     try:
@@ -154,7 +154,7 @@ def test_one_watcher_too_many_says_so_and_puts_out_none(service: Service, tmp_pa
         calm.says(f"port {second.port}: watched")
     finally:
         second.close()
-    assert calm.out().count("Not watching") == 1
+    assert calm.out().count("not watched") == 1
     assert "not running" not in calm.out().split(f"port {second.port}")[0]
     assert all(one.process.poll() is None for one in watching)
     calm.process.terminate()
