@@ -133,6 +133,8 @@ class Status:
         """What this user has to know of live typing; empty while it is off."""
         if self.watched:
             return f"Live typing is on: {self.other} sees what you type, and you see what {self.other} types."
+        if self.endpoint.live and not self.endpoint.is_open:  # the other side is not asked earlier
+            return "Live typing is on at your side. It begins after the first message, if the other side wants it."
         if self.endpoint.live:
             return (
                 "Live typing is on at your side only. Nobody sees what you type until the other side wants it too."

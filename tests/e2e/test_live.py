@@ -70,6 +70,18 @@ def test_the_configuration_of_both_sides_turns_it_on(service: Service) -> None:
     console.tells("Live typing is on: Client1 sees what you type, and you see what Client1 types.")
 
 
+def test_before_the_first_message_nobody_is_told_that_the_other_one_does_not_want_it(service: Service) -> None:
+    """Both want it, and neither program can know that yet."""
+    console, client = service.ready_console(), service.ready_client()
+    for one in (console, client):
+        one.enter("\\live")
+        one.tells("Live typing is on at your side. It begins after the first message, if the other side wants it.")
+        assert "watched" not in one.text()
+    client.enter("Hi!")
+    for one in (console, client):
+        one.sees("watched")
+
+
 @pytest.mark.parametrize(("at_console", "at_client"), [((), ("--live",)), (("--live",), ())])
 def test_one_side_alone_sees_nothing(
     service: Service, at_console: tuple[str, ...], at_client: tuple[str, ...]
