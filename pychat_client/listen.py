@@ -7,6 +7,7 @@ installed without them.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -51,7 +52,8 @@ def listen(options: Listen) -> int:
         if early:
             _end(early[0], None)
         print_result(_invite(options, port))
-        return _run("pychatd-console", port, *options.places, *options.console).returncode
+        back = [] if options.keep else ["--back", _same_again(options, port)]
+        return _run("pychatd-console", port, *options.places, *back, *options.console).returncode
     finally:
         for number in ENDING:  # a second signal must not interrupt the cleanup
             signal.signal(number, signal.SIG_IGN)
@@ -61,6 +63,12 @@ def listen(options: Listen) -> int:
             _run("pychatd", "stop", port, *options.places)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _same_again(options: Listen, port: str) -> str:
+    """The command that returns to the conversation: `pychatd-console` would find no service."""
+    host = [] if options.host is None else ["--host", options.host]
+    return shlex.join(["pychat", "listen", port, *host, *options.places, *options.state, *options.console])
 
 
 def _end(number: int, _: object) -> NoReturn:

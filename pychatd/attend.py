@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 
 from pychat_client.config.paths import session_file
 from pychat_client.config.preferences import Preferences
@@ -16,26 +15,31 @@ from pychat_client.session.take_over import open_if_possible
 from pychat_client.session.transcript import Transcript
 from pychat_client.transport.connect import dial_unix
 from pychat_client.ui.choose_view import ViewOptions, make_front_end
+from pychatd.services import Place
 
 
 def attend(
-    socket: Path,
-    port: int,
+    place: Place,
     handle: str | None,
     view_options: ViewOptions,
     preferences: Preferences,
     *,
     take_over: bool,
     retry_for: float | None,
+    back: str,
 ) -> ExitStatus:
-    """Shows the service on `port`, and lets the operator talk, until the console detaches.
+    """Shows the service at `place`, and lets the operator talk, until the console detaches.
 
-    handle: None for the one of the service, or else the login name. Raises PychatError.
+    handle: None for the one of the service, or else the login name; back: the command that returns to the
+    conversation. Raises PychatError.
     """
     front_end = make_front_end("pychatd-console", view_options, preferences)
     # Where this console keeps what its user has said and the daemon has not stored yet.
     file = open_if_possible(
-        "pychatd-console", session_file(str(socket)), f"The console of port {port}", take_over=take_over
+        "pychatd-console",
+        session_file(str(place.socket)),
+        f"The console of port {place.port}",
+        take_over=take_over,
     )
 
     async def run() -> ExitStatus:
@@ -51,11 +55,11 @@ def attend(
         session = Session(
             endpoint,
             front_end,
-            f"port {port}",
+            f"port {place.port}",
             transcript=Transcript(view_options.log),
             file=file,
-            back=f"pychatd-console {port}",
+            back=back,
         )
-        return await run_session(session, front_end.run, lambda: dial_unix(socket, session), retry_for)
+        return await run_session(session, front_end.run, lambda: dial_unix(place.socket, session), retry_for)
 
     return asyncio.run(run())

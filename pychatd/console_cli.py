@@ -6,6 +6,7 @@ Only the options are here; a conversation is in attend, and loaded only for one.
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         type=directories.absolute,
         help="directory of the console sockets; a service uses DIR/PORT",
     )
+    # For `pychat listen`, whose service ends with the console: the command that returns to both; '' for none.
+    parser.add_argument("--back", help=argparse.SUPPRESS)
     seen = parser.add_argument_group("watch", "show who calls, and what nobody is there to read; answer no calls")
     seen.add_argument("--watch", action="store_true", help="without PORT: all services that you may use")
     seen.add_argument(
@@ -101,9 +104,18 @@ def _run(args: argparse.Namespace) -> int:
     from pychatd.attend import attend
 
     view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, live=args.live, log=args.log)
+    back = _same_again(args, place.port) if args.back is None else args.back
     return attend(
-        place.socket, place.port, handle, view, preferences, take_over=args.take_over, retry_for=args.retry_for
+        place, handle, view, preferences, take_over=args.take_over, retry_for=args.retry_for, back=printable(back)
     )
+
+
+def _same_again(args: argparse.Namespace, port: int) -> str:
+    """The command that returns to the conversation: under the same handle, and with the same sockets."""
+    words = [] if args.handle is None else ["--handle", args.handle]
+    if args.runtime_directory is not None:
+        words += ["--runtime-directory", str(args.runtime_directory)]
+    return shlex.join(["pychatd-console", *words, str(port)])
 
 
 def _watch(args: argparse.Namespace, preferences: Preferences) -> int:

@@ -73,7 +73,8 @@ def _run(directory: Path, places: list[str]) -> int:
         host="localhost",
         places=tuple(places),
         state=tuple(state),
-        console=("--handle", "Server", "--retry-for", "1"),  # one that outlives us ends soon after the daemon
+        # A console that outlives us ends soon after the daemon. Nothing returns to the conversation.
+        console=("--handle", "Server", "--retry-for", "1", "--back", ""),
         caller=str(BIN / "pychat"),
     )
     if sys.stdin.isatty() and sys.stdout.isatty():

@@ -45,7 +45,7 @@ class Narrator:
 
     def __init__(self, endpoint: Endpoint, view: View, title: str, transcript: Transcript, back: str = "") -> None:
         """endpoint: is only asked; title: what the service is called; back: the command that returns to the
-        conversation when this program has ended."""
+        conversation when this program has ended; empty if nothing does."""
         self._endpoint = endpoint
         self._view = view
         self._title = title
@@ -266,8 +266,7 @@ class Narrator:
 
     def left(self) -> None:
         """The user leaves, and the conversation stays, if there is one."""
-        stays = f" The conversation stays open: run '{self._back}' to return to it."
-        self._view.news(f"Detached.{stays if self._endpoint.is_open else ''}")
+        self._view.news(f"Detached.{self._stays if self._endpoint.is_open else ''}")
         if count := len(self._endpoint.held) + len(self._endpoint.outbox):
             wait, they = ("message is", "it") if count == 1 else ("messages are", "them")
             self._view.notice(f"{count} {wait} not stored on the other host yet. pychat sends {they} then.")
@@ -275,11 +274,13 @@ class Narrator:
     def warn_of_interrupt(self, *, stays_open: bool) -> None:
         """The user has pressed Ctrl-C once."""
         if stays_open or self._endpoint.role is Role.OPERATOR:
-            self._view.notice(
-                f"Ctrl-C again leaves. The conversation stays open: run '{self._back}' to return to it."
-            )
+            self._view.notice(f"Ctrl-C again leaves.{self._stays}")
         else:
             self._view.notice("Ctrl-C again leaves, and ends the call.")
+
+    @property
+    def _stays(self) -> str:
+        return f" The conversation stays open: run '{self._back}' to return to it." if self._back else ""
 
     def waiting_for_acks(self) -> None:
         """The user leaves, and messages are not confirmed yet."""
@@ -310,7 +311,7 @@ class Narrator:
 
     def end_stays_unconfirmed(self, *, kept: bool) -> None:
         """The user leaves, and the daemon has not confirmed the end. kept: the next program tells it."""
-        then = f" '{self._back}' tells it." if kept else ""
+        then = f" '{self._back}' tells it." if kept and self._back else ""
         self._record(f"The other side may not know that you ended the conversation.{then}")
 
     # -------------------------------------------------------------- answers to commands

@@ -33,6 +33,29 @@ def test_the_end_counts_one_unread_message_or_several(count: int) -> None:
     check()
 
 
+@pytest.mark.parametrize(
+    ("back", "stays"),
+    {
+        "pychat hostA 7000": " The conversation stays open: run 'pychat hostA 7000' to return to it.",
+        "": "",
+    }.items(),
+)
+def test_who_leaves_reads_the_command_that_returns_if_there_is_one(back: str, stays: str) -> None:
+    @in_loop
+    async def check() -> None:
+        view, endpoint = Notes(), Endpoint("Bob")
+        endpoint.greet()
+        endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f", got=0))
+        endpoint.send(endpoint.validate("Hi"))
+        endpoint.receive(wire.Ack(1))
+        narrator = Narrator(endpoint, view, "hostA", Transcript(), back)
+        narrator.warn_of_interrupt(stays_open=True)
+        narrator.left()
+        assert view.sentences == [f"Ctrl-C again leaves.{stays}", f"Detached.{stays}"]
+
+    check()
+
+
 @in_loop
 async def test_a_host_that_lost_the_conversation_ends_it_in_one_sentence() -> None:
     view, endpoint = Notes(), Endpoint("Bob")

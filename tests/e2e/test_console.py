@@ -95,7 +95,9 @@ def test_detaching_leaves_the_conversation_running(service: Service, keys: str) 
     console, client = service.talk()
     console.type(keys)
     assert console.exit_status() == 0
-    console.sees("The conversation stays open")
+    console.tells(
+        f"stays open: run 'pychatd-console --handle Server --runtime-directory {service.runtime} {service.port}'"
+    )
     client.sees("Server is not at the console")
     assert service.status()["peer"]["connected"] is True
     assert service.status()["console"] is None

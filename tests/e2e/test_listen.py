@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -76,6 +77,22 @@ def test_one_command_on_each_host_is_enough(idle_service: Service) -> None:
     operator.type("\x04")
     assert operator.exit_status() == 0
     assert not idle_service.alive()
+
+
+def test_who_leaves_reads_the_command_that_starts_the_service_again(idle_service: Service) -> None:
+    operator = _listening(idle_service)
+    caller = _calls(idle_service, _line(operator))
+    caller.notes("Send the first message")
+    caller.enter("one")
+    operator.sees("Zoe> one")
+    operator.type("\x04")
+    assert operator.exit_status() == 0
+    told = re.search(r"run '(pychat listen [^']*)'", " ".join(operator.text().split()))
+    assert told, operator.text()
+    again = idle_service.terminal([str(BIN / "pychat"), *shlex.split(told[1])[1:]], columns=120)
+    again.sees("Zoe> one")
+    again.enter("two")
+    caller.says("two")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
