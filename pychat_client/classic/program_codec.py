@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pychat_client.classic import framing
 from pychat_client.classic.caller_codec import CallerCodec
 from pychat_client.classic.framing import ANSWER_MAX, BURST_MAX, COUNT_BYTES, MARKS, ONE_WAY_MARK, SILENCE
+from pychat_client.classic.telnet import is_interrupt
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import is_handle, nfc
@@ -109,6 +110,9 @@ class ProgramCodec(CallerCodec):
 
     def _burst(self, data: bytes, *, last: bool = False) -> Iterator[wire.Frame]:
         if not data.strip(b"\0"):  # late padding
+            return
+        if self._greeted and is_interrupt(data):  # a person at telnet, to whom the operator spoke first
+            yield wire.Quit()
             return
         if self._first:
             self._first = False

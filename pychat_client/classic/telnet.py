@@ -26,6 +26,11 @@ def has_commands(data: bytes) -> bool:
     return _BEGINNING.search(data) is not None
 
 
+def is_interrupt(data: bytes) -> bool:
+    """Whether `data` begins with what Ctrl-C sends, or the end of the input."""
+    return data[:1] == b"\xff" and data[1:2] in (_INTERRUPT, _END_OF_FILE)
+
+
 class Telnet:
     """Takes the commands out of one stream."""
 

@@ -361,6 +361,15 @@ def test_what_a_client_says_when_spoken_to_is_no_handle() -> None:
     assert codec.encode(wire.Message("Bob", "hi there")) == b"hi there\0"
 
 
+@pytest.mark.parametrize("said", [b"", b"hello\r\n"])
+@pytest.mark.parametrize("keys", [b"\xff\xf4\xff\xfd\x06", b"\xff\xec"], ids=["ctrl-c", "ctrl-d"])
+def test_a_person_at_telnet_who_is_spoken_to_first_can_leave(said: bytes, keys: bytes) -> None:
+    codec = Detected()
+    list(codec.screening.greet())
+    assert len(list(hear(codec, said))) == len(said.splitlines())
+    assert list(hear(codec, keys)) == [wire.Quit()]
+
+
 def test_who_speaks_version_1_is_not_spoken_to_first() -> None:
     codec = Detected()
     list(codec.feed(b"\\hello 1 Ann\n"))
