@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,21 +58,22 @@ async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> E
 async def _find(ports: Sequence[int], runtime: Path | None, output: Output) -> None:
     """Watches each service while it is there."""
     known: dict[Place, _Watched] = {}
-    changes, pause = DirectoryChanges(), LOOK_SECONDS
-    async with asyncio.TaskGroup() as tasks:
-        while True:
-            places = _places(ports, runtime)
-            told = changes.watch(services.directories_of(places, runtime))
-            for place in (*places, *_places(ports, runtime)):  # once more: what has come before it was watched
-                if place not in known:
-                    known[place] = _Watched(place, output.for_service(place.port), named=bool(ports))
-            for watched in known.values():
-                watched.look(tasks, changes.note)
-            if await changes.wait(pause):
-                pause = LOOK_SECONDS
-                await asyncio.sleep(SETTLE_SECONDS)
-            elif told:
-                pause = min(2 * pause, LONGEST_PAUSE)
+    pause = LOOK_SECONDS
+    with closing(DirectoryChanges()) as changes:
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                places = _places(ports, runtime)
+                told = changes.watch(services.directories_of(places, runtime))
+                for place in (*places, *_places(ports, runtime)):  # once more: what has come before it was watched
+                    if place not in known:
+                        known[place] = _Watched(place, output.for_service(place.port), named=bool(ports))
+                for watched in known.values():
+                    watched.look(tasks, changes.note)
+                if await changes.wait(pause):
+                    pause = LOOK_SECONDS
+                    await asyncio.sleep(SETTLE_SECONDS)
+                elif told:
+                    pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _places(ports: Sequence[int], runtime: Path | None) -> list[Place]:

@@ -183,6 +183,19 @@ def test_a_watcher_sleeps_until_a_service_comes(idle_service: Service) -> None:
     assert time.monotonic() - begin < 4 * LOOK_SECONDS
 
 
+def test_a_change_in_a_directory_while_it_ends_does_no_harm(service: Service) -> None:
+    """The signal that tells of it would end a program that expects it no more."""
+    watching = _watch(service)
+    watching.says("watched")
+    watching.process.send_signal(signal.SIGTERM)
+    new = service.runtime / "new"
+    while watching.process.poll() is None:
+        new.touch()
+        new.unlink()
+    assert watching.exit_status() == ExitStatus.INTERRUPTED
+    assert watching.notices() == ""
+
+
 @pytest.mark.parametrize("options", [("--remind", "soon"), ("--remind", "0m"), ("--history",)])
 def test_wrong_use_is_a_sentence(idle_service: Service, options: tuple[str, ...]) -> None:
     watching = _watch(idle_service, *options)
