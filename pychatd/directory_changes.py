@@ -67,5 +67,12 @@ class DirectoryChanges:
 
 
 def _existing(directory: Path) -> Path:
-    """`directory`, or the nearest one above it that is there."""
-    return next((path for path in (directory, *directory.parents) if path.is_dir()), directory)
+    """`directory`, or the nearest one above it that is there, as far as we may see."""
+    return next((path for path in (directory, *directory.parents) if _is_there(path)), directory)
+
+
+def _is_there(directory: Path) -> bool:
+    try:
+        return directory.is_dir()
+    except PermissionError:
+        return False

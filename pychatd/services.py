@@ -88,12 +88,14 @@ def running(port: int | None, runtime: Path | None) -> list[Place]:
 def awake_since(place: Place) -> int | None:
     """A number that is another one for each start of the daemon there; None while none runs, as far as its files
     tell: to connect would start one that sleeps."""
-    try:
-        times = [file.lstat().st_mtime_ns for file in (place.pidfile, place.awake) if os.path.lexists(file)]
-    except PermissionError:  # the attempt to connect tells what to do
-        return 0
-    except FileNotFoundError:  # it has just been removed
-        return None
+    times: list[int] = []
+    for file in (place.pidfile, place.awake):
+        try:
+            times.append(file.lstat().st_mtime_ns)
+        except PermissionError:  # the attempt to connect tells what to do
+            return 0
+        except OSError:  # there is none
+            pass
     return max(times, default=None)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +20,7 @@ from pychatd.conversation.watchers import OF_ONE_USER
 from pychatd.watch import LOOK_SECONDS
 from tests.support.programs import Piped
 from tests.support.service import BIN, Service
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 Watch = Callable[..., Piped]
 
@@ -194,6 +197,30 @@ def test_a_change_in_a_directory_while_it_ends_does_no_harm(service: Service) ->
         new.unlink()
     assert watching.exit_status() == ExitStatus.INTERRUPTED
     assert watching.notices() == ""
+
+
+@pytest.fixture
+def unprivileged() -> list[str]:
+    """What to put in front of a command, so that the modes of files count for root too."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root may do everything, and setpriv is not installed")
+    less = "-dac_override,-dac_read_search"
+    return ["setpriv", "--bounding-set", less, "--inh-caps", less]
+
+
+def test_a_port_in_a_directory_of_others_is_a_sentence(tmp_path: Path, unprivileged: list[str]) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    if unprivileged:
+        os.chown(closed, 65534, 65534)
+    words = [*unprivileged, str(BIN / "pychatd-console"), "--watch", "7001", "--runtime-directory", str(closed)]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    closed.chmod(0o700)
+    assert f"Permission denied for {closed}/7001/console.sock: " in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.returncode == ExitStatus.REFUSED
 
 
 @pytest.mark.parametrize("options", [("--remind", "soon"), ("--remind", "0m"), ("--history",)])
