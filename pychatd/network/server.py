@@ -137,7 +137,8 @@ class Server:
             await asyncio.sleep(seconds / 2)
 
     async def _finish(self) -> None:
-        """Tells both sides that the daemon stops, and gives them a moment to read it."""
+        """Tells both sides that the daemon stops, and gives them a moment to read it. Who was calling then is
+        missed, which the journal has to know."""
         self._switchboard.stop()
         connections = self._callers.connections | self._consoles.connections
         for connection in connections:
@@ -147,6 +148,9 @@ class Server:
             await asyncio.wait(closing, timeout=FINISH_SECONDS + 1)
         for task in self._connection_tasks:
             task.cancel()
+        if self._connection_tasks:
+            await asyncio.wait(self._connection_tasks, timeout=FINISH_SECONDS)
+        self._switchboard.missed.stop()  # again
         self._journal.close()
 
     # -------------------------------------------------------------- connections

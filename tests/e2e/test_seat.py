@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 
 import pytest
@@ -139,3 +140,12 @@ def test_a_missed_call_outlives_the_daemon(service: Service, number: signal.Sign
     service.start()
     assert service.status()["missed"] == 1
     service.console().sees("Missed call")
+
+
+def test_all_who_call_when_the_daemon_stops_are_missed_calls(service: Service) -> None:
+    with socket.create_connection(("localhost", service.port)):
+        wait_for(lambda: (service.status()["calling"] or {}).get("silent"), "the silent caller")
+        service.greeted()
+        service.pychatd("stop")
+        service.start()
+        assert service.status()["missed"] == 2
