@@ -55,6 +55,8 @@ class Turnover:
         return self._neighbours.take(1, NEIGHBOURS_RATE, NEIGHBOURS_RATE * BURST_SECONDS, now)
 
     def _forget(self, now: float) -> None:
-        if now - self._since >= HALF_LIFE:
-            self._calls = Counter({network: calls // 2 for network, calls in self._calls.items() if calls > 1})
+        half_lives = int((now - self._since) / HALF_LIFE)
+        if half_lives > 0:
+            halved = {network: calls >> half_lives for network, calls in self._calls.items()}
+            self._calls = Counter({network: calls for network, calls in halved.items() if calls})
             self._since = now

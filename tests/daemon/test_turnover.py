@@ -70,12 +70,14 @@ def test_a_service_with_one_place_gives_it_away() -> None:
     assert sum(turnover.allows("net", 1, 100.0 + second) for second in range(90)) >= 90 / PRICE_MAX
 
 
-def test_calls_are_forgotten() -> None:
+@pytest.mark.parametrize("others", [0, 8])
+def test_calls_are_forgotten(others: int) -> None:
+    """others: calls from elsewhere meanwhile, one for each half-life."""
     turnover = Turnover()
     crowd(turnover, 1, 100, 1.0)
-    for after in range(8):
+    for after in range(others):
         turnover.allows("other", PLACES, 101.0 + after * HALF_LIFE)
-    assert crowd(turnover, 1, 20, 0.0, 102.0 + 8 * HALF_LIFE) == 20
+    assert crowd(turnover, 1, 100, 0.0, 102.0 + 8 * HALF_LIFE) == crowd(Turnover(), 1, 100, 0.0)
 
 
 def test_the_memory_for_networks_is_bounded() -> None:
