@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from pychat_client.errors import PychatError
 
 Work = Callable[[], None]
-"""Raises PychatError when it fails."""
+"""Raises PychatError when it fails. Another error is a fault of ours, and ends the work as well."""
 
 Done = Callable[[PychatError | None], None]
 """Learns why the work has failed; None when it has not."""
@@ -83,4 +83,6 @@ def _failure_of(work: Work) -> PychatError | None:
         work()
     except PychatError as error:
         return error
+    except Exception as error:  # a fault of ours: with its thread, everything would wait for ever
+        return PychatError(f"The work for the disk has failed: {error!r}.")
     return None
