@@ -92,9 +92,8 @@ class Watcher:
             self._connection.close([wire.Error("journal", str(error))])
         if sent >= PIECE:
             self.send_unread()
-        elif self._rung:
-            self._rung = False
-            self._connection.send([wire.Ring()])
+        else:
+            self._send_ring()
         self._set_deadline()
 
     def close(self, frames: Sequence[wire.Frame]) -> None:
@@ -121,6 +120,12 @@ class Watcher:
             self._number, self._told = self._number + 1, 0
         self._connection.send(frames)
         return len(entries) or bool(frames)
+
+    def _send_ring(self) -> None:
+        """Behind all that is unread. A console that has been attached meanwhile needs no more attention."""
+        if self._rung and self._switchboard.operator is None:
+            self._connection.send([wire.Ring()])
+        self._rung = False
 
     def _heading(self, conversation: Conversation) -> list[wire.Frame]:
         if self._headed == conversation.id:

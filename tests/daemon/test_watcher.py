@@ -12,7 +12,7 @@ from pychat_client.transport.connection import READ_MAX
 from pychatd.conversation import watcher
 from pychatd.conversation.console_session import VISITOR_READ
 from pychatd.conversation.model import JournalError
-from pychatd.conversation.watchers import OF_ONE_USER
+from pychatd.conversation.watchers import OF_ONE_USER, Watchers
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
 
@@ -108,6 +108,21 @@ async def test_a_ring_does_not_come_before_who_rings(service: InProcessService) 
     await peer.say("\\ring")
     while "Bob> Hi!" not in (told := await watching.news()):
         assert "\\ring" not in told
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_ring_that_waits_is_not_told_once_a_console_is_there(service: InProcessService) -> None:
+    watching = await _watch(service)
+    await watching.news()
+    (one,) = service.switchboard.watchers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Watchers, "wait_for_turn", lambda *_: None)  # others have their turns first
+        peer, _ = await service.peer("Hi!")
+        await peer.say("\\ring")
+        await peer.news()
+        await service.console()
+    one.take_turn()
+    assert await watching.news() == [f"\\calling Bob address={ADDRESS}", "\\here alice"]
 
 
 @with_service()
