@@ -138,7 +138,7 @@ class Session:
 
     @property
     def handle_refused(self) -> bool:
-        """Whether the service takes nobody of this handle. It is too much like the operator's."""
+        """Whether the service has refused this user's handle: it looks like the operator's."""
         return self._refusal == _HANDLE
 
     async def caught_up(self) -> None:

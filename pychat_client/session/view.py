@@ -75,7 +75,7 @@ class View(ABC):
 
     @property
     def shows_keys(self) -> bool:
-        """Whether each key is shown by this view, so that nothing may keep it waiting, and not by a terminal."""
+        """Whether this view, and not the terminal, shows each key: then nothing may keep a key waiting."""
         return False
 
     @property

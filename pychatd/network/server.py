@@ -150,7 +150,7 @@ class Server:
             task.cancel()
         if self._connection_tasks:
             await asyncio.wait(self._connection_tasks, timeout=FINISH_SECONDS)
-        self._switchboard.missed.stop()  # again
+        self._switchboard.missed.stop()  # it has stored the earlier ones already
         self._journal.close()
 
     # -------------------------------------------------------------- connections

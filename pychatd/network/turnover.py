@@ -12,7 +12,8 @@ from pychatd.conversation.token_bucket import TokenBucket
 
 TURNOVER = 1.0
 """How often in a second all places may change hands, if all newcomers call for the first time. So each keeps its
-place for a second on average, in which a handshake and a hello arrive from anywhere. A crowd costs few of them."""
+place for a second on average, in which a handshake and a hello arrive from anywhere, and a crowd costs few
+handshakes."""
 
 PRICE_MAX = 8
 """What a place costs at most, in first calls: so seven of eight first calls get in among a crowd that always calls
@@ -38,7 +39,7 @@ class Turnover:
     def __init__(self) -> None:
         self._account = TokenBucket()
         self._neighbours = TokenBucket()
-        self._calls: Counter[str] = Counter()  # since when all places were taken
+        self._calls: Counter[str] = Counter()  # counted while all places are taken
         self._since = 0.0
 
     def allows(self, network: str, places: int, now: float) -> bool:
