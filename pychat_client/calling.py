@@ -53,13 +53,14 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
         trust = _verify_host(options, preferences, seconds, plain=view_options.without_screen)
     handle = own or (kept.handle if kept is not None else ask_handle(view_options))
     live = view_options.wants_live(preferences)
+    given_back: tuple[str, ...] = ()
     while True:
         front_end = make_front_end("pychat", view_options, preferences)
-        talk = Talk(options, handle, front_end, trust=trust, log=log, live=live)
+        talk = Talk(options, handle, front_end, trust=trust, log=log, live=live, given_back=given_back)
         status = asyncio.run(talk.until_over(file))
         if not talk.handle_refused or not sys.stdin.isatty():
             return status
-        handle = ask_handle(view_options)
+        handle, given_back = ask_handle(view_options), talk.given_back
         file = _session_file(options)
 
 
@@ -165,7 +166,9 @@ class Talk:
         trust: Trust | None,
         log: Transcript | None = None,
         live: bool = False,
+        given_back: tuple[str, ...] = (),
     ) -> None:
+        """given_back: texts that an earlier call of this program has not sent."""
         self._options = options
         self._handle = handle
         self._front_end = front_end
@@ -174,27 +177,26 @@ class Talk:
         self._live = live
         self.handle_refused = False
         """Whether the last call was refused because of the handle."""
+        self.given_back = given_back
+        """The texts that no call so far has sent."""
 
     async def until_over(self, file: SessionFile | None) -> ExitStatus:
         """Goes on with the conversation in `file`, and calls anew if that is over or the user wants another."""
-        given_back: tuple[str, ...] = ()
         while True:
-            session = self._session(file, given_back=given_back)
+            session = self._session(file)
             if self._options.new and file is not None and file.kept.endpoint is not None:
                 session.end_earlier()
             status = await self._run(session)
-            self.handle_refused = session.handle_refused
+            self.handle_refused, self.given_back = session.handle_refused, session.given_back
             if file is None or not session.over_at_return:
                 return status
-            file, given_back = _session_file(self._options), session.given_back
+            file = _session_file(self._options)
 
     async def once(self, file: SessionFile | None) -> ExitStatus:
         """Goes on with the conversation in `file`, or calls."""
         return await self._run(self._session(file, repeat=0))
 
-    def _session(
-        self, file: SessionFile | None, repeat: int | None = None, given_back: tuple[str, ...] = ()
-    ) -> Session:
+    def _session(self, file: SessionFile | None, repeat: int | None = None) -> Session:
         options = self._options
         classic = options.classic
         endpoint = Endpoint(
@@ -216,7 +218,7 @@ class Talk:
             transcript=self._log,
             file=file,
             back=options.command,
-            given_back=given_back,
+            given_back=self.given_back,
         )
 
     async def _run(self, session: Session) -> ExitStatus:

@@ -120,3 +120,24 @@ def test_what_cannot_be_a_command_is_refused(service: Service) -> None:
         caller = on_pipes(service, "--via", words, host="host.test")
         assert caller.exit_status() == 2
         assert "--via takes a program and its arguments" in caller.notices()
+
+
+def test_what_was_typed_before_a_refused_handle_can_be_recalled(service: Service, tmp_path: Path) -> None:
+    """The call takes until then: the program that is the way waits for a file."""
+    service.ready_console()
+    known = service.ready_client()
+    known.enter("\\quit")
+    known.exit_status()
+    gate = tmp_path / "open"
+    words = f"until test -e {shlex.quote(str(gate))}; do sleep 0.1; done; exec {_via(tmp_path)}"
+    client = service.client("server", "--via", shlex.join(["sh", "-c", words]))
+    client.sees("server>")
+    client.enter("Hello?")
+    client.sees("held until your turn: Hello?")
+    gate.touch()
+    client.sees("Not sent:")
+    client.sees("Your handle:")
+    client.enter("Client1")
+    client.sees("Send the first message")
+    client.enter("\\recall")
+    client.line_is("Client1> Hello?")
