@@ -62,6 +62,7 @@ class Watcher:
         """Something happens now. A watcher that does not read would miss it: it has to ask again."""
         if self._connection.writable:
             self._connection.send(frames)
+            self._set_deadline()
         else:
             self._connection.abort(CloseReason.SLOW_READER)
 

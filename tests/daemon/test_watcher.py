@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.transport.connection import READ_MAX
 from pychatd.conversation import watcher
@@ -281,6 +282,23 @@ async def test_a_watcher_that_does_not_read_is_dropped_and_costs_the_talk_nothin
             while await peer.hear() != f"\\ack {count}":
                 pass
             await asyncio.sleep(0)
+    finally:
+        patch.undo()
+
+
+@with_service()
+async def test_who_reads_nothing_that_is_told_is_put_out(service: InProcessService) -> None:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(watcher, "READ_SECONDS", 0.2)
+    try:
+        await (await _watch(service)).news()
+        (one,) = service.switchboard.watchers
+        assert isinstance(one, watcher.Watcher)
+        while one._connection.writable:
+            one.tell([wire.Notice("x" * 400)])
+            await asyncio.sleep(0)
+        while service.switchboard.watchers:
+            await asyncio.sleep(0.01)
     finally:
         patch.undo()
 
