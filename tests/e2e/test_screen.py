@@ -167,7 +167,7 @@ def test_without_signs_the_other_side_sees_no_typing_and_no_read_marks(service: 
     console.sees(" | sent")
     client.enter("\\status")
     client.sees("Sent: 1 (1 stored). Received: 1.")
-    assert "typing" not in client.text()
+    assert "| typing" not in client.text()
 
 
 def test_an_unsent_line_is_shown_at_the_end(service: Service) -> None:

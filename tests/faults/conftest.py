@@ -36,7 +36,7 @@ def hosts() -> Iterator[Hosts]:
 
 
 @pytest.fixture
-def service(tmp_path: Path, hosts: Hosts) -> Iterator[HostService]:
+def host_service(tmp_path: Path, hosts: Hosts) -> Iterator[HostService]:
     """A service of host A that has not been started."""
     made = HostService(tmp_path, hosts)
     yield made

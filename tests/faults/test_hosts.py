@@ -64,56 +64,56 @@ def _check_bad_network(service: HostService) -> None:
     _have_all(client, console, last, NOTICE + BACK)
 
 
-def test_messages_arrive_in_order_over_a_bad_wire(hosts: Hosts, service: HostService) -> None:
+def test_messages_arrive_in_order_over_a_bad_wire(hosts: Hosts, host_service: HostService) -> None:
     print(f"seed {SEED}")
     with or_skip():
         hosts.bad_wire(SEED, loss=0.1, delay=0.02)
-    _check_bad_network(service)
+    _check_bad_network(host_service)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_messages_arrive_in_order_with_a_fifth_of_packets_lost(hosts: Hosts, service: HostService) -> None:
+def test_messages_arrive_in_order_with_a_fifth_of_packets_lost(hosts: Hosts, host_service: HostService) -> None:
     print(f"seed {SEED}")
     with or_skip():
         hosts.bad_wire(SEED, loss=0.2, delay=0.2)
-    _check_bad_network(service)
+    _check_bad_network(host_service)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_messages_arrive_in_order_under_netem(hosts: Hosts, service: HostService) -> None:
+def test_messages_arrive_in_order_under_netem(hosts: Hosts, host_service: HostService) -> None:
     with or_skip():
         hosts.cable("loss", "20%", "delay", "200ms", "50ms", "reorder", "25%", "50%")
-    _check_bad_network(service)
+    _check_bad_network(host_service)
 
 
-def test_messages_sent_during_a_short_outage_arrive(hosts: Hosts, service: HostService) -> None:
+def test_messages_sent_during_a_short_outage_arrive(hosts: Hosts, host_service: HostService) -> None:
     with or_skip():
         hosts.cable()
-    _check_outage(hosts, service, 3)
+    _check_outage(hosts, host_service, 3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seconds", [30, 75])
 def test_what_is_said_while_the_cable_is_out_arrives_afterwards(
-    hosts: Hosts, service: HostService, seconds: float
+    hosts: Hosts, host_service: HostService, seconds: float
 ) -> None:
     with or_skip():
         hosts.cable()
-    _check_outage(hosts, service, seconds)
+    _check_outage(hosts, host_service, seconds)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seconds", [30, 75])
 def test_what_is_said_while_the_route_is_gone_arrives_afterwards(
-    hosts: Hosts, service: HostService, seconds: float
+    hosts: Hosts, host_service: HostService, seconds: float
 ) -> None:
     with or_skip():
         hosts.bad_wire(SEED, loss=0.0, delay=0.01)
-    _check_outage(hosts, service, seconds)
+    _check_outage(hosts, host_service, seconds)
 
 
 def _check_outage(hosts: Hosts, service: HostService, seconds: float) -> None:
@@ -140,10 +140,10 @@ def _check_outage(hosts: Hosts, service: HostService, seconds: float) -> None:
     _have_all(client, console, 8, NOTICE + BACK)
 
 
-def test_a_dead_network_is_seen_soon_after_a_message(hosts: Hosts, service: HostService) -> None:
+def test_a_dead_network_is_seen_soon_after_a_message(hosts: Hosts, host_service: HostService) -> None:
     with or_skip():
         hosts.bad_wire(SEED, loss=0.0, delay=0.01)
-    client, console = _talk(service)
+    client, console = _talk(host_service)
     hosts.down()
     _say(client, "p", 2, 2)
     wait_for(lambda: "Connection lost (no answer)" in client.notices(), "the client notices", LATE_NOTICE)
@@ -151,10 +151,10 @@ def test_a_dead_network_is_seen_soon_after_a_message(hosts: Hosts, service: Host
     wait_for(lambda: "> p2" in console.out(), "the message arrives", BACK)
 
 
-def test_a_route_that_comes_back_is_used_at_once(hosts: Hosts, service: HostService) -> None:
+def test_a_route_that_comes_back_is_used_at_once(hosts: Hosts, host_service: HostService) -> None:
     with or_skip():
         hosts.cable()
-    client, console = _talk(service)
+    client, console = _talk(host_service)
     hosts.down()
     _say(client, "p", 2, 2)
     wait_for(lambda: "Connection lost" in client.notices(), "the client notices", LATE_NOTICE)
@@ -164,11 +164,11 @@ def test_a_route_that_comes_back_is_used_at_once(hosts: Hosts, service: HostServ
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_both_sides_notice_a_dead_connection(hosts: Hosts, service: HostService) -> None:
+def test_both_sides_notice_a_dead_connection(hosts: Hosts, host_service: HostService) -> None:
     """Nobody says anything, so that only the pings can tell."""
     with or_skip():
         hosts.bad_wire(SEED, loss=0.0, delay=0.01)
-    client, console = _talk(service)
+    client, console = _talk(host_service)
     hosts.down()
     gone = time.monotonic()
     wait_for(lambda: "Connection lost" in client.notices(), "the client notices", NOTICE)
@@ -194,14 +194,14 @@ for number in range(3):
 
 
 @pytest.mark.slow
-def test_a_classic_message_that_a_slow_way_tears_apart_stays_one(hosts: Hosts, service: HostService) -> None:
+def test_a_classic_message_that_a_slow_way_tears_apart_stays_one(hosts: Hosts, host_service: HostService) -> None:
     with or_skip():
         hosts.bad_wire(SEED, loss=0.0, delay=0.3)
-    service.start("--config", service.configure('plaintext = "always"'))
-    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
+    host_service.start("--config", host_service.configure('plaintext = "always"'))
+    console = host_service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("The caller sends the first message")
-    inside = ["ip", "netns", "exec", hosts.b, sys.executable, "-c", _TWO_WRITES, DAEMON, str(service.port)]
-    ann = Piped(service.popen(inside))
+    inside = ["ip", "netns", "exec", hosts.b, sys.executable, "-c", _TWO_WRITES, DAEMON, str(host_service.port)]
+    ann = Piped(host_service.popen(inside))
     for number in range(3):
         console.says(f"Ann> hello {number}\n")
         console.enter("hi there")

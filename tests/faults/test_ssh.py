@@ -97,17 +97,17 @@ def _messages(program: Piped, who: str) -> list[str]:
 
 @pytest.mark.parametrize("victim", ["sshd's process", "ssh"])
 def test_a_talk_through_sshd_goes_on_when_the_way_dies(
-    service: HostService, hosts: Hosts, bastion: Bastion, victim: str
+    host_service: HostService, hosts: Hosts, bastion: Bastion, victim: str
 ) -> None:
-    service.start("--turns", "free", "--listen", "127.0.0.1")
-    console = service.plain("pychatd-console", "--plain", "--handle", "Server")
+    host_service.start("--turns", "free", "--listen", "127.0.0.1")
+    console = host_service.plain("pychatd-console", "--plain", "--handle", "Server")
     console.notes("Waiting for calls")
-    assert _calls(service, hosts).exit_status() == 3  # there is no other way
-    caller = _calls(service, hosts, "--via", bastion.via)
+    assert _calls(host_service, hosts).exit_status() == 3  # there is no other way
+    caller = _calls(host_service, hosts, "--via", bastion.via)
     caller.notes("Send the first message")
     caller.enter("one")
     console.says("Client1> one")
-    pin = known_hosts(service).certificate_of("127.0.0.1", service.port)
+    pin = known_hosts(host_service).certificate_of("127.0.0.1", host_service.port)
     before = bastion.connections()
     for pid in before if victim == "sshd's process" else _ssh_of(caller):
         os.kill(pid, signal.SIGKILL)
@@ -117,7 +117,7 @@ def test_a_talk_through_sshd_goes_on_when_the_way_dies(
     caller.says("Server> two")
     console.says("Client1> three")
     assert (_messages(console, "Client1"), _messages(caller, "Server")) == (["one", "three"], ["two"])
-    assert known_hosts(service).certificate_of("127.0.0.1", service.port) == pin
+    assert known_hosts(host_service).certificate_of("127.0.0.1", host_service.port) == pin
     caller.enter("\\quit")
     assert caller.exit_status() == 0
     wait_for(lambda: not bastion.connections(), "nothing is left running")
