@@ -1,8 +1,9 @@
 """Keeps one session's conversation in its file, so that another program can go on with it.
 
-What has to be durable is recorded before it is sent. What is typed into the line, and what the daemon has by now,
-is recorded a moment later. On a screen the user goes on typing while a message is synced. When the file
-cannot be written any more, the keeper says so once, and the conversation goes on without it.
+What has to be durable is recorded before it is sent. On a screen the user goes on typing while a message is
+synced. What the user decides is durable before anything is said of it: the next program must not send what this
+one has called not sent. What is typed into the line, and what the daemon has by now, is recorded a moment later.
+When the file cannot be written any more, the keeper says so once, and the conversation goes on without it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 
 from pychat_client.errors import PychatError
@@ -18,6 +20,7 @@ from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.session.disk_thread import AtOnce, DiskThread
 from pychat_client.session.session_file import Kept, Need, SessionFile, need
 from pychat_client.session.view import View
+from pychat_client.text import BREAK
 
 LATER = 1.0
 """Seconds until the line being typed is recorded, and texts that have arrived are removed from the disk."""
@@ -74,11 +77,28 @@ class Keeper:
         self._write()
         self._go_on()
 
+    def record_end(self, reason: str = "") -> None:
+        """Records the conversation as if the user had given it up; on return that outlives the power. The next
+        program ends it, and gives the texts back. One that has not begun leaves nothing to end; its texts are in
+        the next program's line."""
+        self._settle()
+        endpoint = self._endpoint
+        if endpoint.ended:  # that is recorded already
+            return
+        if endpoint.can_go_on and (saved := endpoint.saved()) is not None:
+            self._save_now(Kept(replace(saved, left=True, reason=reason), self.draft))
+        else:
+            self._save_now(Kept(None, BREAK.join(filter(None, [*endpoint.leftovers().not_sent, self.draft]))))
+
+    def record_line(self, text: str) -> None:
+        """The same as if `text` were in the line already; on return that outlives the power."""
+        self._settle()
+        self._save_now(Kept(self._endpoint.saved(), text))
+
     def close(self, *, keep: bool) -> None:
         """The session is done, and all that waited for the disk happens before this returns. keep: another program
         can go on with the conversation; otherwise nothing stays on the disk."""
-        while self._disk is not Disk.IDLE:
-            self._apart.wait()
+        self._settle()
         self._use(lambda file: file.save(self._now() if keep else Kept()))
         if self._timer is not None:
             self._timer.cancel()
@@ -147,6 +167,17 @@ class Keeper:
         if self._file is not None:
             self._disk = Disk.TIDYING
             self._apart.start(self._file.tidy, self._done)
+
+    def _settle(self) -> None:
+        """On return nothing is done apart, and all that waited for the disk has happened."""
+        while self._disk is not Disk.IDLE:
+            self._apart.wait()
+
+    def _save_now(self, kept: Kept) -> None:
+        """Keeps `kept`, durably on return. Only when all has settled."""
+        self._use(lambda file: file.save(kept))
+        self._use(lambda file: file.sync())
+        self._tidy_later()
 
     def _use(self, use: Callable[[SessionFile], None]) -> None:
         if self._file is None:

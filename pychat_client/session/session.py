@@ -318,6 +318,7 @@ class Session:
         if text is None:
             self._narrator.held()  # none; not an error, which would leave the command itself in the line
         else:
+            self._keeper.record_line(text)
             self._view.recalled(text)
             self._flush()
 
@@ -348,7 +349,7 @@ class Session:
             raise NotAllowedError("No conversation is open. \\detach leaves the console.")
         if self.leaving:
             return
-        ended = self.endpoint.quit(printable(reason))
+        ended = self._end(printable(reason))
         if self._is_caller:
             self._narrator.you_ended()
             self._give_back(ended.left)
@@ -357,6 +358,11 @@ class Session:
         else:
             self._handle([ended])
             self._check_end()
+
+    def _end(self, reason: str = "") -> Ended:
+        """Ends the conversation, for the next program as well if this one dies before it can tell its user."""
+        self._keeper.record_end(reason)
+        return self.endpoint.quit(reason)
 
     # -------------------------------------------------------------- leaving
 
@@ -389,14 +395,14 @@ class Session:
 
     def end_earlier(self) -> None:
         """Ends the conversation of an earlier program, as soon as there is a connection."""
-        self._give_back(self.endpoint.quit().left)
+        self._give_back(self._end().left)
         self._give_back(self.endpoint.take_back())
         self._stage = Stage.ENDING
 
     def interrupt(self) -> None:
         """Leaves at once, and waits for nothing. The conversation stays open where a program can return to it."""
         if not self.done and self._is_caller and not self.endpoint.ended and not self.stays_open:
-            self._give_back(self.endpoint.quit().left)
+            self._give_back(self._end().left)
             self._flush()
         self.finish(ExitStatus.INTERRUPTED)
 
@@ -423,6 +429,7 @@ class Session:
         if self._stays_open:
             self._count_loss(self.endpoint.leftovers())
         else:
+            self._keeper.record_end()
             self._give_back(self.endpoint.take_back())
             self._give_back(Leftovers(not_sent=tuple(filter(None, [self._keeper.take_inherited()]))))
         self._narrate_finish(stage)

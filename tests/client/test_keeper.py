@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,11 +82,20 @@ class Talk:
 
     def texts(self) -> list[str]:
         """What the next program would send, if this one died now."""
+        return [text for (text,) in self._kept("SELECT text FROM text ORDER BY number")]
+
+    def decisions(self) -> tuple[bool, str, str]:
+        """Whether the next program would end the conversation, for what reason, and what it would have in its
+        line."""
+        ((left, reason, draft),) = self._kept("SELECT left, reason, draft FROM state")
+        return bool(left), reason, draft
+
+    def _kept(self, query: str) -> list[Any]:
         copy = self.file.path.with_name("copy")
         for suffix in ("", "-wal"):
             copy.with_name(f"copy{suffix}").write_bytes(Path(f"{self.file.path}{suffix}").read_bytes())
         with closing(sqlite3.connect(copy)) as db:
-            return [text for (text,) in db.execute("SELECT text FROM text ORDER BY number")]
+            return db.execute(query).fetchall()
 
 
 async def _until(condition: Callable[[], object]) -> None:
@@ -190,6 +200,32 @@ async def test_what_waits_is_sent_before_the_end(file: SlowFile) -> None:
     file.lets.release(2)
     talk.keeper.close(keep=True)
     assert talk.sent == ["Bob> last words", "Bob> and more"]
+
+
+@pytest.mark.parametrize(
+    ("decide", "decided"),
+    [
+        (lambda keeper: keeper.record_end("bye"), (True, "bye", "")),
+        (lambda keeper: keeper.record_line("taken back"), (False, "", "taken back")),
+    ],
+    ids=["the end", "the line"],
+)
+@in_loop
+async def test_what_the_user_decides_is_synced_on_return(
+    decide: Callable[[Keeper], None], decided: tuple[bool, str, str], file: SlowFile
+) -> None:
+    """It waits for what is being synced, which is sent before."""
+    talk = Talk(file)
+    talk.say("one")
+    await _until(lambda: file.asked == 1)
+    file.lets.release(2)
+    decide(talk.keeper)
+    assert talk.sent == ["Bob> one"]
+    assert file.asked == 2
+    assert talk.decisions() == decided
+    assert talk.texts() == ["one"]
+    file.lets.release(100)
+    talk.keeper.close(keep=True)
 
 
 @in_loop

@@ -20,6 +20,7 @@ TAKEN = "Busy: somebody else is talking"
 DISPLACED = "A newer connection has taken over this conversation"
 HELD = "is using the console"
 ENDED = "ended the conversation"
+SILENT = "You did not send a message in time"
 """What the programs say; `test_checker` compares these with them. A daemon's words stand in quotation marks."""
 
 NOT_KEPT = "(not kept)"
@@ -29,8 +30,10 @@ NOT_KEPT = "(not kept)"
 class Event(NamedTuple):
     """Something that a user did (typed, cut short, command), saw or was told (shown, held, recalled, not_sent,
     not_confirmed, refused, notice, alert, status, read: a conversation and a count), or that happened to them:
-    killed; seated and cut off, in the eyes of the daemon; rest, when all has settled, and what the screen says
-    then (talks, unread, waits) if there is a conversation. A tuple, because a run makes thousands of them."""
+    killed, or died, if another program went on with the file; left, what is in that at the end of the program; in
+    the line, when it begins; seated and cut off, in the eyes of the daemon; rest, when all has settled, and what
+    the screen says then (talks, unread, waits) if there is a conversation. A tuple, because a run makes thousands
+    of them."""
 
     time: float
     kind: str
@@ -60,7 +63,7 @@ class Stored:
 @dataclass(slots=True)
 class Outcome:
     """All there is to judge a run by. ended: when which conversation was; grace: seconds that the seat is
-    kept; in_turn: whether both take turns; kept: words that wait in a file for their user's next program."""
+    kept; in_turn: whether both take turns."""
 
     histories: Sequence[History]
     stored: Sequence[Stored]
@@ -69,7 +72,6 @@ class Outcome:
     keep: str
     grace: float
     in_turn: bool
-    kept: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,9 @@ class Words:
 
     @cached_property
     def given_back(self) -> set[str]:
-        return {*self.of("not_sent"), *self.of("not_confirmed"), *self.of("recalled")}
+        return {
+            word for kind in ("not_sent", "not_confirmed", "recalled", "in the line") for word in self.of(kind)
+        }
 
     def shown_by(self, moment: float) -> set[str]:
         return {event.text for event in self.events("shown") if event.time <= moment}
@@ -132,15 +136,19 @@ def _problems(outcome: Outcome) -> Iterator[str]:
     yield from _journal_is_as_committed(outcome, rows)
     order = {s.text: place for place, s in enumerate(outcome.stored)}
     yield from _once(Counter(s.text for s in outcome.stored), "the journal")
+    left = {row.conversation for row in rows}
+    gone = {s.text for s in outcome.stored if s.conversation not in left}
     everybody_said = {word for one in words for word in one.of("typed")}
+    gave_up = {one.history.file for one in words if one.history.file and "\\quit" in one.of("command")}
     for one in words:
         yield from _shown_once(one)
         yield from _in_order(one, outcome, order, everybody_said)
         yield from _statuses(one)
         yield from _not_taken_by_himself(one, outcome)
-        yield from _only_who_leaves_is_in_doubt(one, outcome)
+        yield from _only_who_leaves_is_in_doubt(one, gave_up, gone)
     for user in users:
-        yield from _fates(user, order, outcome.kept)
+        yield from _fates(user, order)
+        yield from _given_back_once(user)
         yield from _stored_in_order(user, order)
     yield from _all_is_shown(users, outcome, reasons)
     yield from _seat_is_kept(users, outcome, reasons)
@@ -151,11 +159,13 @@ def _problems(outcome: Outcome) -> Iterator[str]:
 
 
 def _by_user(histories: Sequence[History]) -> list[History]:
-    """Programs that went on with one file, one after the other, as one history. It was killed if the last was."""
+    """Programs that went on with one file, one after the other, as one history. It was killed if the last was; the
+    others have died."""
     users: dict[str, History] = {}
     for history in histories:
         user = users.setdefault(history.file or history.name, History(history.name, history.peer, history.file))
-        user.events = [e for e in user.events if e.kind != "killed"] + history.events
+        earlier = [e._replace(kind="died") if e.kind == "killed" else e for e in user.events]
+        user.events = earlier + history.events
     for user in users.values():
         user.events.sort(key=lambda event: event.time)
     return list(users.values())
@@ -233,35 +243,49 @@ def _stored_in_order(one: Words, order: dict[str, int]) -> Iterator[str]:
         yield f"words of {one.history.name} were stored out of order"
 
 
-def _fates(one: Words, order: dict[str, int], kept: frozenset[str]) -> Iterator[str]:
+def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
+    """Each word is stored or given back. A program cannot record what is typed in the moment in which it dies:
+    only that word may be nowhere."""
     name = one.history.name
     cut_short = set(one.of("cut short"))
-    deaths = {
-        event.time for event in one.events("cut short")
-    }  # what was said as it died may not be so in the file
-    told = {kind: [e.text for e in one.events(kind) if e.time not in deaths] for kind in ("not_sent", "recalled")}
-    not_sent, recalled = set(told["not_sent"]), set(told["recalled"])
+    not_sent, recalled = set(one.of("not_sent")), set(one.of("recalled"))
     for word in one.said:
         if word in not_sent and word in order:
             yield f"{name} was told that {word} was not sent, and it is stored"
         if word in recalled and word in order:
             yield f"{name} has taken {word} back, and it is stored"
-        if word not in order and word not in one.given_back | cut_short | kept and not one.killed:
+        if word not in order and word not in one.given_back | cut_short and not one.killed:
             yield f"{word} of {name} is lost"
-    yield from _once(Counter([*told["not_sent"], *one.of("not_confirmed")]), f"what {name} was given back")
     yield from (f"{name} was refused {word}, and it is stored" for word in one.of("refused") if word in order)
 
 
+def _given_back_once(one: Words) -> Iterator[str]:
+    """A word is given back again only after it was in the line. A program cannot tell and record in one moment:
+    what it tells in that in which it dies, the next one tells again."""
+    deaths = {event.time for event in one.events("died")}
+    given: list[str] = []
+    for time, kind, word in one.history.events:
+        if kind in ("not_sent", "not_confirmed") and word in given:
+            yield f"{word} was given back to {one.history.name} again"
+        elif kind in ("not_sent", "not_confirmed") and time not in deaths:
+            given.append(word)
+        elif kind in ("recalled", "in the line") and word in given:
+            given.remove(word)
+        elif kind == "cut short" and word == "\\recall":  # the newest one, and nobody was told
+            del given[-1:]
+
+
 def _statuses(one: Words) -> Iterator[str]:
-    """The exit status tells of what was given back, or left in a file for the next program, unless something worse
-    happened."""
+    """The exit status tells of what was given back, or left in a file for the next program."""
+    left = one.of("left")
     for status in one.of("status"):
         given = "9" if one.of("not_confirmed") else "6" if one.of("not_sent") else "0"
-        may_be_worse = one.history.file and status > given
-        if status in ("0", "6", "9") and status != given and not may_be_worse:
+        right = (given, max(given, "6"), "9") if left else (given,)
+        if status in ("0", "6", "9") and status not in right:
             yield f"{one.history.name} left with {status} instead of {given}"
-        if status == "5":  # nobody here does what is against the rules
-            yield f"{one.history.name} was refused"
+        was_silent = any(tells(event, SILENT) for event in one.events("notice"))
+        if status == "5" and not (was_silent and set(one.said) <= one.given_back):
+            yield f"{one.history.name} was refused"  # and nobody here does what is against the rules
 
 
 def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
@@ -280,17 +304,16 @@ def tells(event: Event, words: str) -> bool:
     return event.kind == "notice" and event.text.rpartition("'s program says: \"")[2].startswith(words)
 
 
-def _only_who_leaves_is_in_doubt(one: Words, outcome: Outcome) -> Iterator[str]:
-    """Whether a word has arrived is open only for those who leave by themselves before all has settled, for
-    those who find somebody else in the seat when they come back, and do not get it again, and for those who find a
-    word of an earlier program, of a conversation that is not kept any more."""
-    leaves = taken = False
-    typed = set(one.of("typed"))
+def _only_who_leaves_is_in_doubt(one: Words, gave_up: set[str], gone: set[str]) -> Iterator[str]:
+    """Whether a word has arrived is open only for those who leave by themselves before all has settled, and for
+    those who find somebody else in the seat when they come back, and do not get it again. gave_up: files of users
+    who left by themselves, perhaps in an earlier program; gone: words of conversations that are not kept any more;
+    nobody can say what has become of a word in one."""
+    leaves, taken = one.history.file in gave_up, False
     for event in one.history.events:
         leaves = leaves or event.text in ("\\quit", "\\detach")
         taken = event.kind != "seated" and (taken or tells(event, TAKEN))
-        old = event.text not in typed and outcome.keep != "forever"
-        if event.kind == "not_confirmed" and not (taken or old) and (not leaves or one.settled_by(event.time)):
+        if event.kind == "not_confirmed" and not (taken or gone) and (not leaves or one.settled_by(event.time)):
             yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
 
 

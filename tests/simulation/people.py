@@ -21,6 +21,7 @@ from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
 from pychat_client.session.session_file import Kept, SessionFile
 from pychat_client.session.view import View
+from pychat_client.text import BREAK
 from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, History
 from tests.simulation.clock import Killed
@@ -103,6 +104,7 @@ class Person(View):
         self.cable: Cable | None = None
         self.running = True
         self.unreachable = False  # no call gets through
+        self._line = ""  # that is being typed
         self._read: dict[str | int | None, int] = {}  # how many messages were read, as far as was said, by session
         number = f"{len(world.people):016x}"
         self._file = MortalFile.of(world.session_file(file), self.kill) if file else None
@@ -113,9 +115,9 @@ class Person(View):
             end = Endpoint(name, saved=saved)
         self.session = Session(end, self, "the line", wait=wait, file=self._file)
         world.people.append(self)
-        self._calling = asyncio.get_running_loop().create_task(
-            self.session.keep_connected(lambda: world.connect(self))
-        )
+        loop = asyncio.get_running_loop()
+        self._calling = loop.create_task(self.session.keep_connected(lambda: world.connect(self)))
+        self._looking = loop.create_task(self._look_at_line()) if file else None
 
     # -------------------------------------------------------------- what they do
 
@@ -124,6 +126,7 @@ class Person(View):
         if not self.running:
             return False
         self._record("command" if line.startswith("\\") else "typed", line)
+        self._line = ""
         try:
             self.session.submit(line)
         except Killed:
@@ -198,6 +201,11 @@ class Person(View):
 
     def recalled(self, text: str) -> None:
         self._record("recalled", text)
+        self._line = text
+
+    @property
+    def draft(self) -> str:
+        return self._line
 
     def not_sent(self, text: str) -> None:
         self._record("not_sent", text)
@@ -225,10 +233,22 @@ class Person(View):
     def _exit(self, rng: Random | None = None) -> None:
         self.running = False
         self._calling.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
         if self._file is not None:
             self._file.die(rng)
+            for word in () if self._file.kept.endpoint is None else self._file.kept.endpoint.texts:
+                self._record("left", word)
         if self.cable is not None:
             self.cable.user.die()
+
+    async def _look_at_line(self) -> None:
+        """What an earlier program had in the line when it ended is there again."""
+        await self.session.caught_up()
+        if self.running and not self.session.done and (line := self.session.take_draft()):
+            self._line = line
+            for word in line.split(BREAK):
+                self._record("in the line", word)
 
     def _record(self, kind: str, text: str = "") -> None:
         self._events.append(Event(self._now(), kind, text))

@@ -190,13 +190,6 @@ FAULTS = [
         seed=14,
     ),
     Fault(
-        "nothing is pruned that the operator has not seen",
-        JOURNAL + "_old",
-        'INDEXED BY conversation_shown WHERE ended < ? AND {_SHOWN} LIMIT 1"',
-        'WHERE ended < ? LIMIT 1"',
-        seed=796,
-    ),
-    Fault(
         "with keep = none a text stays until it was read",
         SWITCHBOARD + "_forget",
         "conversation.shown[role.other]",
@@ -210,6 +203,12 @@ FAULTS = [
         "Leftovers((*unacked[self.transmitted :], *self.held), unacked[: self.transmitted])",
         "Leftovers((*unacked, *self.held))",
         seed=62,
+    ),
+    Fault(
+        "who returns to a conversation that is not kept any more gets the words back",
+        CONSOLE_ENDPOINT + "_on_ready",
+        "if gone else",
+        "if False else",
     ),
     Fault("what is taken back is not sent", OUTBOX + "recall", "self.held.pop()", "self.held[-1]", seed=10),
     Fault(

@@ -78,7 +78,7 @@ def _judge(world: World, settings: dict[str, Any]) -> list[str]:
     histories = [person.history for person in world.people]
     keep, grace = settings.get("keep", "forever"), settings.get("grace", 60.0)
     in_turn = settings.get("turns", Turns.ALTERNATE) is Turns.ALTERNATE
-    return check(Outcome(histories, world.stored, world.ended, world.file, keep, grace, in_turn, world.kept))
+    return check(Outcome(histories, world.stored, world.ended, world.file, keep, grace, in_turn))
 
 
 async def _end(world: World) -> None:

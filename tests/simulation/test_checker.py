@@ -26,6 +26,9 @@ async def _strangers_come(world: World) -> None:
     bob.unreachable = True
     bob.cable.cut()
     await asyncio.sleep(70)
+    silent = Person(world, "Sid")
+    await asyncio.sleep(125)
+    assert any(checker.tells(event, checker.SILENT) for event in silent.history.events)
     mallory = Person(world, "Mallory")
     mallory.types("me too")
     await until(lambda: "me too" in alice.texts("shown"))

@@ -16,7 +16,8 @@ from pychat_client.text import quoted
 from tests.simulation.cable import Cable
 from tests.simulation.checker import DISPLACED, TAKEN, Event, tells
 from tests.simulation.people import Person, until
-from tests.simulation.runs import Play, run_plan, simulate
+from tests.simulation.planted import Fault
+from tests.simulation.runs import Play, WrongError, run_plan, simulate
 from tests.simulation.steps import Comes, DiskIsFull, Later, Plan, Says, Talk, Wait
 from tests.simulation.world import World
 
@@ -205,6 +206,108 @@ def test_a_program_that_owes_its_goodbye_may_find_more_stored_than_it_knows(turn
         await until(lambda: alice.knows("notice", "Bob ended the conversation"))
 
     simulate(tmp_path, play, turns=turns)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("console", [True, False])
+@pytest.mark.parametrize("line", ["\\quit", "\\recall"])
+def test_what_is_given_back_as_the_program_dies_is_not_sent_by_the_next(
+    line: str, console: bool, moment: str, tmp_path: Path
+) -> None:
+    simulate(tmp_path, dies_as_it_gives_back(line, console=console, moment=moment))
+
+
+def dies_as_it_gives_back(line: str, *, console: bool, moment: str) -> Play:
+    async def play(world: World) -> None:
+        ours = Person(world, "ours", console=console, file="ours")
+        other = Person(world, "other", console=not console)
+        (other if console else ours).types("hi")
+        await until(lambda: ours.texts("shown") == ["hi"] == other.texts("shown"))
+        await asyncio.sleep(1)
+        if console:
+            ours.types("hello")  # then two wait
+        ours.types("held")
+        ours.types("newest")
+        await asyncio.sleep(1)
+        assert ours.texts("held")[-2:] == ["held", "newest"]
+        ours.doom(moment)
+        ours.types(line)
+        assert not ours.running
+        if moment == "before":
+            assert not ours.texts("not_sent") + ours.texts("recalled")
+        again = Person(world, "again", console=console, file="ours")
+        await asyncio.sleep(10)
+        other.types("and you")
+        await asyncio.sleep(10)
+        if moment == "after":
+            back = {"\\quit": ["held", "newest"], "\\recall": ["newest"]}[line]
+            assert again.texts({"\\quit": "not_sent", "\\recall": "in the line"}[line]) == back
+            assert not {stored.text for stored in world.stored} & set(back)
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        ("pychat_client.session.keeper:Keeper.record_end", "\\quit"),
+        ("pychat_client.session.keeper:Keeper.record_line", "\\recall"),
+    ],
+    ids=["the end", "the line"],
+)
+def test_that_this_is_not_recorded_first_is_found(where: str, line: str, tmp_path: Path) -> None:
+    with Fault("", where, "self._save_now(", "bool(").planted(), pytest.raises(WrongError):
+        simulate(tmp_path, dies_as_it_gives_back(line, console=False, moment="before"))
+
+
+@pytest.mark.parametrize("line", ["", "\\quit"])
+def test_a_console_that_returns_to_a_removed_conversation_gets_its_words_back(line: str, tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        bob, alice = Person(world, "Bob"), Person(world, "alice", console=True, file="alice")
+        bob.types("hi")
+        await until(lambda: "hi" in alice.texts("shown"))
+        await asyncio.sleep(1)
+        alice.unreachable = True
+        cable(alice).cut()
+        await until(lambda: not alice.connected)
+        alice.types("for Bob")
+        if line:
+            alice.types(line)
+        alice.kill()
+        bob.types("\\quit")
+        await until(lambda: not bob.running)
+        world.clock_is_off += 20 * HOURS
+        await asyncio.sleep(4000)  # the journal is tidied up each hour
+        again = Person(world, "again", console=True, file="alice")
+        await until(lambda: again.connected)
+        await asyncio.sleep(1)
+        if not line:
+            assert again.texts("not_sent") == ["for Bob"]
+        assert again.session.endpoint.ended
+
+    simulate(tmp_path, play, keep="1d")
+
+
+async def unread_words_grow_old(world: World) -> None:
+    bob = Person(world, "Bob")
+    bob.types("unread")
+    await until(lambda: world.stored)
+    bob.types("\\quit")
+    await until(lambda: not bob.running)
+    world.clock_is_off += 20 * HOURS
+    world.kill()  # the next daemon tidies up
+    await asyncio.sleep(10)
+
+
+def test_unread_words_are_kept_however_old_they_are(tmp_path: Path) -> None:
+    simulate(tmp_path, unread_words_grow_old, keep="1d")
+
+
+def test_that_unread_words_are_removed_is_found(tmp_path: Path) -> None:
+    old = 'INDEXED BY conversation_shown WHERE ended < ? AND {_SHOWN} LIMIT 1"'
+    fault = Fault("", "pychatd.conversation.journal:Journal._old", old, 'WHERE ended < ? LIMIT 1"')
+    with fault.planted(), pytest.raises(WrongError, match="unread is removed from the journal too early"):
+        simulate(tmp_path, unread_words_grow_old, keep="1d")
 
 
 # ---------------------------------------------------------------- the clock on the wall

@@ -12,7 +12,6 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path, PosixPath
@@ -54,7 +53,6 @@ class World:
         self.stored: list[Stored] = []
         self.ended: dict[int, float] = {}  # when which conversation was
         self.on_call: Callable[[Person], None] = lambda person: None  # somebody has just been connected
-        self.kept: frozenset[str] = frozenset()  # words that wait in session files when all is over
         self._words = 0
         self._told: list[Event] = []
         self.switchboard: Switchboard | None = None
@@ -242,13 +240,7 @@ class World:
         for person in self.people:
             person.kill()
         self.kill()
-        self.kept = frozenset(word for file in self._sessions.rglob("*.db") for word in _texts_in(file))
         shutil.rmtree(self._sessions)
-
-
-def _texts_in(session_file: Path) -> list[str]:
-    with closing(sqlite3.connect(session_file)) as db:
-        return [text for (text,) in db.execute("SELECT text FROM text")]
 
 
 @cache
