@@ -123,8 +123,8 @@ def _check_own(status: os.stat_result, place: Place) -> None:
 
 
 def make_sure(path: Path) -> None:
-    """Makes a file that exists survive a power failure: the program that made it may have died before it synced
-    the directory. Raises PychatError."""
+    """Makes it survive a power failure that a file is there, or is gone: the program that made it may have died
+    before it synced the directory. Raises PychatError."""
     try:
         with place_of(path) as place:
             safe_paths.sync(place.directory)

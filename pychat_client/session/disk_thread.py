@@ -30,6 +30,9 @@ class AtOnce:
     def wait(self) -> None:
         """There is no work that is not done."""
 
+    def forget(self) -> None:
+        """There is no work that is not done."""
+
     def close(self) -> None:
         """There is nothing to end."""
 
@@ -56,6 +59,12 @@ class DiskThread(AtOnce):
         """Blocks until the present work is done, and has called its `done`."""
         if self._done is not None:
             self._finish(self._results.get())
+
+    def forget(self) -> None:
+        """Blocks until the present work is done, and does not call its `done`."""
+        if self._done is not None:
+            self._results.get()
+            self._done = None
 
     def close(self) -> None:
         """Ends the thread, behind the present work."""

@@ -3,7 +3,8 @@
 What has to be durable is recorded before it is sent. On a screen the user goes on typing while a message is
 synced. What the user decides is durable before anything is said of it: the next program must not send what this
 one has called not sent. What is typed into the line, and what the daemon has by now, is recorded a moment later.
-When the file cannot be written any more, the keeper says so once, and the conversation goes on without it.
+When the file cannot be written any more, the keeper removes it and says so once: what it has would soon be too old
+to go on with. The conversation goes on without it.
 """
 
 from __future__ import annotations
@@ -188,8 +189,10 @@ class Keeper:
             self._fail(error)
 
     def _fail(self, error: PychatError) -> None:
+        """The file is gone before anything more is sent: `_go_on` does not wait then."""
         file, self._file = self._file, None
         if file is not None:
-            self._apart.wait()
-            file.close()
+            self._apart.forget()
+            self._disk = Disk.IDLE
+            file.give_up()
             self._view.notice(f"{error} If this program dies now, messages that are not confirmed are lost.")

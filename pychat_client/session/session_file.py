@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pychat_client.errors import BusyError, PychatError
-from pychat_client.files import lock_holder, make_directory, open_own
+from pychat_client.files import lock_holder, make_directory, make_sure, open_own
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import printable
@@ -144,6 +144,13 @@ class SessionFile:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._db.execute("PRAGMA synchronous = OFF")
 
+    def give_up(self) -> None:
+        """Keeps nothing any more, and leaves nothing: what the file has would soon be too old to go on with."""
+        with suppress(OSError, PychatError):
+            self._remove()
+        self._saved = Kept()
+        self.close()
+
     def close(self) -> None:
         """Leaves the file to other programs."""
         self._close_db()
@@ -198,6 +205,7 @@ class SessionFile:
         self._close_db()
         for suffix in ("", "-wal", "-journal"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        make_sure(self.path)  # a power failure must not bring back what has been said to be over
 
     def _open_db(self) -> sqlite3.Connection:
         if self._db is None:
@@ -213,7 +221,8 @@ class SessionFile:
             # From now on `sync` and `tidy` do it. Without a sync, nothing may leave the log.
             db.execute("PRAGMA wal_autocheckpoint = 0")
             db.execute("PRAGMA synchronous = OFF")
-            self._log = os.open(f"{self.path}-wal", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            log = self.path.with_name(f"{self.path.name}-wal")
+            self._log = os.open(log, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         return self._db
 
     @contextmanager

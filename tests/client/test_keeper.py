@@ -19,7 +19,7 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Turns
 from pychat_client.session import keeper as keeper_module
 from pychat_client.session.keeper import Keeper
-from pychat_client.session.session_file import SessionFile
+from pychat_client.session.session_file import Kept, SessionFile
 from tests.support.aio import in_loop
 from tests.support.notes import Notes
 
@@ -39,6 +39,12 @@ class SlowFile(SessionFile):
     asked: int = 0
     tidied: int = 0
     fails: bool = False
+    full: bool = False
+
+    def _write(self, kept: Kept) -> None:
+        if self.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        super()._write(kept)
 
     def sync(self) -> None:
         self.asked += 1
@@ -241,4 +247,25 @@ async def test_a_disk_that_fails_is_told_and_holds_nothing_up(file: SlowFile) ->
         "The disk is broken. If this program dies now, messages that are not confirmed are lost."
     ]
     assert not talk.keeper.works
+    assert not file.path.exists()
+    talk.keeper.close(keep=True)
+
+
+@in_loop
+async def test_a_file_that_is_too_old_is_gone_before_more_is_sent(file: SlowFile) -> None:
+    """The next program would not know of what this one has sent meanwhile."""
+    talk = Talk(file)
+    talk.say("one")
+    await _until(lambda: file.asked == 1)
+    found: list[bool] = []
+    talk.keeper.record(lambda: found.append(file.path.exists()))
+    file.full = True
+    file.lets.release()
+    talk.say("two")
+    assert found == [False]
+    assert talk.sent == ["Bob> one", "Bob> two"]
+    assert len(talk.view.sentences) == 1
+    await asyncio.sleep(0)  # what the thread has left for the loop
+    talk.say("three")
+    assert talk.sent[2:] == ["Bob> three"]
     talk.keeper.close(keep=True)

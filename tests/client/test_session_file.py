@@ -83,6 +83,31 @@ def test_nothing_stays_when_there_is_nothing_to_keep(path: Path, file: SessionFi
     assert list(path.parent.iterdir()) == []
 
 
+def test_what_is_removed_stays_so_also_after_a_power_failure(
+    path: Path, file: SessionFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.save(Kept(TALK))
+    synced: list[tuple[bool, bool]] = []  # whether it was the directory, and whether the file was there
+    fsync = os.fsync
+
+    def watched(fd: int) -> None:
+        synced.append((os.path.samestat(os.fstat(fd), path.parent.stat()), path.exists()))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    file.save(Kept())
+    assert synced == [(True, False)]
+
+
+def test_nothing_stays_of_what_cannot_be_kept(path: Path, file: SessionFile) -> None:
+    """It would soon be too old: the next program would not know of messages that this one has sent."""
+    file.save(Kept(TALK))
+    file.give_up()
+    assert not path.exists()
+    assert file.kept == Kept()
+    assert _read(path) == Kept()
+
+
 def test_only_the_user_can_read_it(path: Path, file: SessionFile) -> None:
     umask = os.umask(0)
     try:

@@ -20,6 +20,7 @@ TAKEN = "Busy: somebody else is talking"
 DISPLACED = "A newer connection has taken over this conversation"
 HELD = "is using the console"
 ENDED = "ended the conversation"
+UNKEPT = "Cannot keep this conversation"
 SILENT = "You did not send a message in time"
 """What the programs say; `test_checker` compares these with them. A daemon's words stand in quotation marks."""
 
@@ -160,10 +161,13 @@ def _problems(outcome: Outcome) -> Iterator[str]:
 
 def _by_user(histories: Sequence[History]) -> list[History]:
     """Programs that went on with one file, one after the other, as one history. It was killed if the last was; the
-    others have died."""
+    others have died. Nobody goes on where a program could not keep its conversation."""
     users: dict[str, History] = {}
+    alone: Counter[str] = Counter()
     for history in histories:
-        user = users.setdefault(history.file or history.name, History(history.name, history.peer, history.file))
+        key = f"{history.file} {alone[history.file]}" if history.file else history.name
+        alone[history.file] += any(event.kind == "notice" and UNKEPT in event.text for event in history.events)
+        user = users.setdefault(key, History(history.name, history.peer, history.file))
         earlier = [e._replace(kind="died") if e.kind == "killed" else e for e in user.events]
         user.events = earlier + history.events
     for user in users.values():

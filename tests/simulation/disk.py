@@ -2,7 +2,7 @@
 
 SQLite writes into the file itself only what it has synced in the write-ahead log, and syncs it there before it
 begins the log anew. So only the log loses something: what was appended since its last sync. Any sectors of that
-may be there. A file that was removed stays so.
+may be there. A file that was removed stays so: its directory was synced.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Session, Endpoint and reconnect are the real ones; the screen is a list.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
 
 class MortalFile(SessionFile):
-    """A session file whose program can die, and whose disk can lose power. Nothing is written any more then,
-    whatever the program's timers wanted."""
+    """A session file whose program can die, and whose disk can be full or lose power. Nothing is written any more
+    then, whatever the program's timers wanted."""
 
-    dead = False
+    dead = full = False
     doom = ""  # the program dies "before" or "after" the next thing that is kept, or the power fails "in" it
     kill: Callable[..., None] = staticmethod(lambda **_: None)
     unsynced: LogEnd | None = None  # the log is synced only so far; None for all of it
@@ -63,11 +64,20 @@ class MortalFile(SessionFile):
     def sync(self) -> None:
         self.unsynced = None
 
+    def _write(self, kept: Kept) -> None:
+        if self.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        super()._write(kept)
+
     def _dies(self, moment: str) -> None:
         if self.doom == moment:
             self.kill()
         if self.dead:
             raise Killed
+
+    def give_up(self) -> None:
+        if not self.dead:
+            super().give_up()
 
     def tidy(self) -> None:
         if not self.dead:
@@ -143,6 +153,11 @@ class Person(View):
         fails "in" that."""
         if self._file is not None and self.running:
             self._file.doom = moment
+
+    def disk_is_full(self) -> None:
+        """Nothing more can be written into the session file."""
+        if self._file is not None:
+            self._file.full = True
 
     def kill(self, *, power: bool = False) -> None:
         """The program is gone; the system closes what it had open. power: its host has lost that."""

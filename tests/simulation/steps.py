@@ -110,6 +110,14 @@ class DiesAtItsFile(About):
 
 
 @dataclass(frozen=True)
+class CannotKeep(About):
+    """The disk of the user's host is full, as long as this program runs."""
+
+    def happen(self, world: World, person: Person) -> None:
+        person.disk_is_full()
+
+
+@dataclass(frozen=True)
 class Breaks(About):
     """Something happens to the connection: see Cable."""
 

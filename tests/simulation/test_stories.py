@@ -260,6 +260,31 @@ def test_that_this_is_not_recorded_first_is_found(where: str, line: str, tmp_pat
         simulate(tmp_path, dies_as_it_gives_back(line, console=False, moment="before"))
 
 
+@pytest.mark.parametrize("console", [True, False])
+def test_what_could_not_be_kept_is_not_gone_on_with(console: bool, tmp_path: Path) -> None:
+    """What the file had before is too old: meanwhile more was sent."""
+
+    async def play(world: World) -> None:
+        ours = Person(world, "ours", console=console, file="ours")
+        other = Person(world, "other", console=not console)
+        (other if console else ours).types("hi")
+        await until(lambda: "hi" in ours.texts("shown") and "hi" in other.texts("shown"))
+        await asyncio.sleep(1)
+        cable(ours).stall(5)
+        ours.types("in the file")
+        ours.disk_is_full()
+        ours.types("not in the file")
+        await until(lambda: "not in the file" in other.texts("shown"))
+        ours.kill()
+        assert not world.has_files("ours")
+        again = Person(world, "again", console=console, file="ours", wait=not console)
+        await asyncio.sleep(70)
+        again.types("anew")
+        await until(lambda: "anew" in [stored.text for stored in world.stored])
+
+    simulate(tmp_path, play, turns=Turns.FREE)
+
+
 @pytest.mark.parametrize("line", ["", "\\quit"])
 def test_a_console_that_returns_to_a_removed_conversation_gets_its_words_back(line: str, tmp_path: Path) -> None:
     async def play(world: World) -> None:

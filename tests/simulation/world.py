@@ -80,7 +80,7 @@ class World:
 
     def session_file(self, name: str) -> Path:
         """Where a user's programs keep a conversation, one after the other."""
-        return self._sessions / "sessions" / f"{name}.db"
+        return NamedPath(self._sessions / "sessions" / f"{name}.db")
 
     def has_files(self, name: str) -> bool:
         """Whether something is kept there, and no program has it."""
