@@ -148,7 +148,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield from _not_taken_by_himself(one, outcome)
         yield from _only_who_leaves_is_in_doubt(one, gave_up, gone)
     for user in users:
-        yield from _fates(user, order)
+        yield from _fates(user, order, running="" in reasons.values())
         yield from _given_back_once(user)
         yield from _stored_in_order(user, order)
     yield from _all_is_shown(users, outcome, reasons)
@@ -247,10 +247,12 @@ def _stored_in_order(one: Words, order: dict[str, int]) -> Iterator[str]:
         yield f"words of {one.history.name} were stored out of order"
 
 
-def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
-    """Each word is stored or given back. A program cannot record what is typed in the moment in which it dies:
-    only that word may be nowhere."""
+def _fates(one: Words, order: dict[str, int], *, running: bool) -> Iterator[str]:
+    """Each word is stored or given back, or waits in the file while a conversation is still running. A program
+    cannot record what is typed in the moment in which it dies: only that word may be nowhere."""
     name = one.history.name
+    left = one.events("left") if running else []
+    waits = {event.text for event in left if event.time == left[-1].time}  # left by the last program
     cut_short = set(one.of("cut short"))
     not_sent, recalled = set(one.of("not_sent")), set(one.of("recalled"))
     for word in one.said:
@@ -258,7 +260,7 @@ def _fates(one: Words, order: dict[str, int]) -> Iterator[str]:
             yield f"{name} was told that {word} was not sent, and it is stored"
         if word in recalled and word in order:
             yield f"{name} has taken {word} back, and it is stored"
-        if word not in order and word not in one.given_back | cut_short and not one.killed:
+        if word not in order and word not in one.given_back | cut_short | waits and not one.killed:
             yield f"{word} of {name} is lost"
     yield from (f"{name} was refused {word}, and it is stored" for word in one.of("refused") if word in order)
 
