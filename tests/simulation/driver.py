@@ -81,6 +81,7 @@ class Driver:
                 (12, self._program_returns),
                 (6, self._program_dies_at_its_file),
                 (2, self._users_host_loses_power),
+                (2, self._users_disk_is_full),
                 (3, self._caller_detaches),
             ]
 
@@ -191,14 +192,22 @@ class Driver:
 
     def _program_dies_at_its_file(self, world: World) -> Iterator[Step]:
         person = self._somebody(world)
+        if self._rng.random() < 0.5:  # words that wait, and are given back or taken back as it dies
+            yield Says(person.name, 3)
         yield steps.DiesAtItsFile(person.name, self._rng.choice(("before", "in", "after")))
-        if self._rng.random() < 0.5:
+        what = self._rng.choice(("", "words", "\\recall", "\\quit", "\\detach"))
+        if what == "words":
             yield Says(person.name, self._rng.choice((1, 3)))
+        elif what:
+            yield Types(person.name, what)
 
     def _users_host_loses_power(self, world: World) -> Iterator[Step]:
         for caller in self._running(world, peer=True)[:1]:
             yield Says(caller.name)
             yield steps.Dies(caller.name, power=True)
+
+    def _users_disk_is_full(self, world: World) -> Iterator[Step]:
+        yield steps.CannotKeep(self._somebody(world).name)
 
     def _caller_detaches(self, world: World) -> Iterator[Step]:
         for caller in self._running(world, peer=True)[:1]:
