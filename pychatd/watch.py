@@ -57,7 +57,7 @@ async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> E
 
 async def _find(ports: Sequence[int], runtime: Path | None, output: Output) -> None:
     """Watches each service while it is there."""
-    known: dict[Place, _Watched] = {}
+    known: dict[Place, WatchedService] = {}
     pause = LOOK_SECONDS
     with closing(DirectoryChanges()) as changes:
         async with asyncio.TaskGroup() as tasks:
@@ -66,7 +66,7 @@ async def _find(ports: Sequence[int], runtime: Path | None, output: Output) -> N
                 told = changes.watch(services.directories_of(places, runtime))
                 for place in (*places, *_places(ports, runtime)):  # once more: what has come before it was watched
                     if place not in known:
-                        known[place] = _Watched(place, output.for_service(place.port), named=bool(ports))
+                        known[place] = WatchedService(place, output.for_service(place.port), named=bool(ports))
                 for watched in known.values():
                     watched.look(tasks, changes.note)
                 if await changes.wait(pause):
@@ -85,7 +85,7 @@ def _places(ports: Sequence[int], runtime: Path | None) -> list[Place]:
         return []
 
 
-class _Watched:
+class WatchedService:
     """One service: a connection while it runs (connection.Owner), and what was told last."""
 
     def __init__(self, place: Place, output: ServiceOutput, *, named: bool) -> None:
@@ -121,10 +121,7 @@ class _Watched:
             return
         except TransportError:  # it has just ended
             return
-        connection.send([wire.Watch(self._session, None if self._session is None else self._got)])
-        connection.start_keepalive()
-        self._output.connected()
-        await connection.closed
+        await self.listen(connection)
         self._left_alone = since if self._farewell is not None else None
         if (refusal := self._refusal) is not None:
             if self._named:
@@ -132,6 +129,13 @@ class _Watched:
             self._output.notice(f"not watched: {refusal}")
         await asyncio.sleep(LOOK_SECONDS)  # a daemon that ends it again and again is not asked more often
         note_end()
+
+    async def listen(self, connection: Connection) -> None:
+        """Asks for what is unread, and listens until the connection is lost."""
+        connection.send([wire.Watch(self._session, None if self._session is None else self._got)])
+        connection.start_keepalive()
+        self._output.connected()
+        await connection.closed
 
     @property
     def _refusal(self) -> str | None:

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
@@ -64,7 +64,7 @@ class Stored:
 @dataclass(slots=True)
 class Outcome:
     """All there is to judge a run by. ended: when which conversation was; grace: seconds that the seat is
-    kept; in_turn: whether both take turns."""
+    kept; in_turn: whether both take turns; watchers: what each was told."""
 
     histories: Sequence[History]
     stored: Sequence[Stored]
@@ -73,6 +73,7 @@ class Outcome:
     keep: str
     grace: float
     in_turn: bool
+    watchers: Sequence[History] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,8 @@ def _problems(outcome: Outcome) -> Iterator[str]:
     yield from _read_marks(words, outcome)
     yield from _screens_at_rest(words, outcome)
     yield from _goodbye(words, outcome)
+    for watcher in outcome.watchers:
+        yield from _told_once_and_all(watcher, words, outcome)
 
 
 def _by_user(histories: Sequence[History]) -> list[History]:
@@ -426,6 +429,26 @@ def _screen_at_rest(one: Words, others: list[Words], current: list[Stored], outc
     may_speak = not outcome.in_turn or current[-1].peer is not peer
     if may_speak and one.of("waits") != ["0"]:
         yield f"{one.of('waits')[0]} words of {name} still wait"
+
+
+def _told_once_and_all(watcher: History, words: list[Words], outcome: Outcome) -> Iterator[str]:
+    """A watcher is told what is stored and unread, once and in order; when all has settled and nobody is at a
+    console, it has been told all of it."""
+    peers = [s for s in outcome.stored if s.peer]
+    places = {s.text: place for place, s in enumerate(peers)}
+    told = [event for event in watcher.events if event.kind == "told"]
+    for event in told:
+        if event.text not in places or peers[places[event.text]].time > event.time:
+            yield f"{watcher.name} was told {event.text}, which is not stored"
+    order = [places[event.text] for event in told if event.text in places]
+    yield from (f"{watcher.name} was told {peers[b].text} again" for a, b in pairwise(order) if b <= a)
+    moment = next((event.time for event in watcher.events if event.kind == "rest"), None)
+    consoles = [one for one in words if not one.history.peer]
+    if moment is None or any(one.rested is not None for one in consoles):
+        return
+    known = {event.text for event in told} | {word for one in consoles for word in one.shown_by(moment)}
+    missed = [s.text for s in peers if s.time < moment and s.text not in known]
+    yield from (f"{watcher.name} was not told {word}" for word in missed)
 
 
 def _goodbye(words: list[Words], outcome: Outcome) -> Iterator[str]:

@@ -15,6 +15,9 @@ from tests.simulation.world import World
 
 PAUSES = (0.0, 0.004, 0.012, 0.05, 0.3, 1.0, 3.0, 20.0, 70.0)
 
+WATCHED_EVERY = 5
+"""Runs of which one has a watcher."""
+
 
 @dataclass(frozen=True)
 class Manner:
@@ -93,6 +96,8 @@ class Driver:
     async def play(self, world: World) -> None:
         world.slowest = self._plan.slowest
         weights = [weight for weight, _ in self._kinds]
+        if self._plan.seed % WATCHED_EVERY == WATCHED_EVERY - 1:
+            self._do(steps.LooksOn("Wanda"), world)
         for _ in range(self._manner.steps):
             for step in self._somebody_is_there(world):
                 self._do(step, world)

@@ -78,7 +78,8 @@ def _judge(world: World, settings: dict[str, Any]) -> list[str]:
     histories = [person.history for person in world.people]
     keep, grace = settings.get("keep", "forever"), settings.get("grace", 60.0)
     in_turn = settings.get("turns", Turns.ALTERNATE) is Turns.ALTERNATE
-    return check(Outcome(histories, world.stored, world.ended, world.file, keep, grace, in_turn))
+    told = [onlooker.history for onlooker in world.onlookers]
+    return check(Outcome(histories, world.stored, world.ended, world.file, keep, grace, in_turn, told))
 
 
 async def _end(world: World) -> None:
@@ -95,6 +96,8 @@ async def _end(world: World) -> None:
     await asyncio.sleep(SETTLED)
     for person in world.people:
         person.rest()
+    for onlooker in world.onlookers:
+        onlooker.rest()
     if world.rng.random() < 0.5:  # the operator ends it, or the peer does
         _everybody(world, False, "\\quit")
         await asyncio.sleep(10)

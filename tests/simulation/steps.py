@@ -14,6 +14,7 @@ from math import inf
 from random import Random
 
 from pychat_client.protocol.turns import Turns
+from tests.simulation.onlooker import Onlooker
 from tests.simulation.people import Person
 from tests.simulation.world import World
 
@@ -52,6 +53,16 @@ class Comes(Step):
         where = f" where {self.file} was" * bool(self.file)
         world.tell(f"{self.name} comes{' and waits' * self.wait}{' and takes over' * self.take}{where}")
         Person(world, self.name, console=self.console, wait=self.wait, take=self.take, file=self.file)
+
+
+@dataclass(frozen=True)
+class LooksOn(Step):
+    """Somebody watches the service (`pychatd-console --watch`), until all is over."""
+
+    name: str
+
+    def do(self, world: World) -> None:
+        world.onlookers.append(Onlooker(world, self.name))
 
 
 @dataclass(frozen=True)

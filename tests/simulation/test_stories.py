@@ -15,6 +15,7 @@ from pychat_client.protocol.turns import Turns
 from pychat_client.text import quoted
 from tests.simulation.cable import Cable
 from tests.simulation.checker import DISPLACED, TAKEN, Event, tells
+from tests.simulation.onlooker import Onlooker
 from tests.simulation.people import Person, until
 from tests.simulation.planted import Fault
 from tests.simulation.runs import Play, WrongError, run_plan, simulate
@@ -333,6 +334,59 @@ def test_that_unread_words_are_removed_is_found(tmp_path: Path) -> None:
     fault = Fault("", "pychatd.conversation.journal:Journal._old", old, 'WHERE ended < ? LIMIT 1"')
     with fault.planted(), pytest.raises(WrongError, match="unread is removed from the journal too early"):
         simulate(tmp_path, unread_words_grow_old, keep="1d")
+
+
+# ---------------------------------------------------------------- watchers
+
+
+async def a_console_reads_what_a_watcher_was_told(world: World) -> None:
+    wanda, bob = Onlooker(world, "Wanda"), Person(world, "Bob")
+    world.onlookers.append(wanda)
+
+    def told() -> list[str]:
+        return [event.text for event in wanda.history.events if event.kind == "told"]
+
+    bob.types("one")
+    await until(lambda: told() == ["one"])
+    alice = Person(world, "alice", console=True)
+    await until(lambda: "one" in alice.texts("shown"))
+    alice.types("two")
+    await until(lambda: "two" in bob.texts("shown"))
+    bob.types("three")
+    await until(lambda: "three" in alice.texts("shown"))
+    alice.types("four")
+    await until(lambda: "four" in bob.texts("shown"))
+    alice.types("\\detach")
+    await until(lambda: not alice.running)
+    bob.types("five")
+    await until(lambda: told() == ["one", "five"])
+    world.kill()
+    await asyncio.sleep(10)
+
+
+def test_a_watcher_is_told_once_what_came_after_a_console_had_read_others(tmp_path: Path) -> None:
+    simulate(tmp_path, a_console_reads_what_a_watcher_was_told)
+
+
+def test_that_a_watcher_counts_on_from_what_it_was_told_is_found(tmp_path: Path) -> None:
+    method, old = "pychatd.conversation.watcher:Watcher._send_some", "self._told, self._headed = shown, 0"
+    fault = Fault("", method, old, "self._told = shown")
+    with fault.planted(), pytest.raises(WrongError, match="told five again"):
+        simulate(tmp_path, a_console_reads_what_a_watcher_was_told)
+
+
+def test_that_a_watcher_is_not_told_all_is_found(tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        world.onlookers.append(Onlooker(world, "Wanda"))
+        bob = Person(world, "Bob")
+        for word in ("one", "two"):
+            await asyncio.sleep(5)
+            bob.types(word)
+
+    # A run of this seed ends without a console.
+    method, old = "pychatd.conversation.watcher:Watcher.send_unread", "if self._connection.writable:"
+    with Fault("", method, old, "if not self._number:").planted(), pytest.raises(WrongError, match="not told two"):
+        simulate(tmp_path, play, seed=11, turns=Turns.FREE)
 
 
 # ---------------------------------------------------------------- the clock on the wall

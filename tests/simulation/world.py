@@ -34,6 +34,7 @@ from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, Stored
 from tests.simulation.clock import START, Killed
 from tests.simulation.disk import FULL, LogEnd, end_of, left_alone, log_of, lose_power, memory
+from tests.simulation.onlooker import Onlooker
 from tests.simulation.people import Person
 from tests.support.endpoints import NOON
 from tests.support.registers import Anybody
@@ -50,6 +51,7 @@ class World:
         self.file.write_bytes(_empty_journal())
         self._sessions = Path(tempfile.mkdtemp(dir=memory()))
         self.people: list[Person] = []
+        self.onlookers: list[Onlooker] = []
         self.stored: list[Stored] = []
         self.ended: dict[int, float] = {}  # when which conversation was
         self.on_call: Callable[[Person], None] = lambda person: None  # somebody has just been connected
@@ -227,6 +229,16 @@ class World:
         self.on_call(person)
         return connection
 
+    def connect_onlooker(self, onlooker: Onlooker) -> Connection | None:
+        """None while there is no daemon. On its host, so its connection breaks only with the daemon."""
+        if (switchboard := self.switchboard) is None:
+            return None
+        connection = Connection(onlooker)
+        end = ConsoleSession(switchboard, "onlooker", 1000, partial(status_json, switchboard), lambda _: [])
+        rng = Random(self.rng.random())
+        self._cables.append(Cable(rng, self.slowest, connection, end.connection, local=True, lost=lambda: None))
+        return connection
+
     def _daemons_end(self, switchboard: Switchboard, person: Person) -> PeerSession | ConsoleSession:
         if person.role is Role.OPERATOR:
             status = partial(status_json, switchboard)
@@ -237,6 +249,8 @@ class World:
     def close(self) -> None:
         """The run is over: nothing goes on, and the file can be read."""
         self._over = True
+        for onlooker in self.onlookers:
+            onlooker.leave()
         for person in self.people:
             person.kill()
         self.kill()
