@@ -127,10 +127,11 @@ class SessionFile:
     def sync(self) -> None:
         """On return, what was saved outlives the power. Raises PychatError. While this runs in another thread,
         `save` may be called."""
-        if self._log is None:
+        log = self._log
+        if log is None:
             return
         try:
-            _sync(self._log)
+            _sync(log)
         except OSError as error:
             if self._log is not None:  # otherwise it has been removed meanwhile: there is nothing to keep any more
                 raise self._cannot(f"{error.strerror}") from None
