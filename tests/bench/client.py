@@ -106,6 +106,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.old is not None and not (args.old / "pychat_client").is_dir():
         raise UsageError(f"{args.old} is not a checkout.")
+    (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as place:
         rows = measured(Path(place), args.old, args.repeats, args.messages)
     print("| pychat with | exec to connected | memory (RSS) | round trip, p50 |\n|---|---|---|---|")
