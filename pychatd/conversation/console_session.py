@@ -37,8 +37,9 @@ VISITOR_READ = 256
 """Bytes that are read at a time from a program that is not the console. It has one line to say, and pings: 40 of
 these take a tenth of a millisecond, in which nobody else is served."""
 
-VISITORS = 16
-"""Programs among whom the price of reading is divided: there are no more connections at the console's socket."""
+VISITORS_MAX = 16
+"""Connections to the console socket at the same time, besides that of the attached console, which has a place of
+its own: others ask for status and history. The price of reading is divided among so many."""
 
 UNREAD_SHOWN = 10
 """Unread conversations that a console is sent whole when it attaches; it can ask for the older ones."""
@@ -96,7 +97,7 @@ class ConsoleSession(EndpointSession):
     def pause_after(self, data: bytes) -> float:
         if self._greeted:
             return 0.0
-        return self._price.of_stranger(data, 0, VISITORS, asyncio.get_running_loop().time())
+        return self._price.of_stranger(data, 0, VISITORS_MAX, asyncio.get_running_loop().time())
 
     # -------------------------------------------------------------- from the switchboard (ports.ConsolePort)
 

@@ -27,7 +27,7 @@ from pychat_client.errors import PermissionDeniedError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
 from pychatd.caller_events import Event, host_of, network_of, note
-from pychatd.conversation.console_session import ConsoleSession
+from pychatd.conversation.console_session import VISITORS_MAX, ConsoleSession
 from pychatd.conversation.peer_session import HELLO_SECONDS, TOO_SLOW, PeerSession
 from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
 from pychatd.conversation.switchboard import Switchboard
@@ -41,10 +41,6 @@ from pychatd.settings import Settings
 CALLERS_PER_NETWORK = 8
 """The maximum of connections from one address (`places.network_of`), of the `callers` that may be here at the same
 time: one address alone cannot take all places. Memory and open files stay limited."""
-
-CONSOLES_MAX = 16
-"""Connections to the console socket at the same time, besides that of the attached console, which has a place of
-its own: others ask for status and history."""
 
 TLS_SECONDS = 10.0
 """How long the TLS handshake may take: two round trips and a slow machine."""
@@ -323,7 +319,7 @@ class ConsoleAdmission:
         So a user who opens many and does not read them cannot keep the operator out.
         """
         others = {one: user for one, user in self._sessions.items() if one is not self._switchboard.operator}
-        if len(others) < CONSOLES_MAX:
+        if len(others) < VISITORS_MAX:
             return
         counts = Counter([*others.values(), uid])
         evicted = random.choice([one for one, user in others.items() if counts[user] == max(counts.values())])  # noqa: S311 -- not a secret

@@ -20,12 +20,7 @@ class Talk:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(PATIENCE)
-        sock.connect(str(service.place / "console.sock"))
-        self.console = BlockingEnd(sock)
-        self.console.send("\\hello 1 Server")
-        self.console.reads("\\ready")
+        self.console = service.connect_console("\\hello 1 Server")
         self.peer = self.dial()
         self.token = self.peer.greet("Client1")
         self.said = 0

@@ -100,14 +100,7 @@ def test_messages_of_the_operator_are_shown_and_never_obeyed(idle_service: Servi
 
 def _console_says(service: Service, texts: list[str]) -> BlockingEnd:
     """A raw console that takes over and says `texts` in the running conversation."""
-    import socket
-
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(20)
-    sock.connect(str(service.place / "console.sock"))
-    console = BlockingEnd(sock)
-    console.send("\\hello 1 Server take=1")
-    console.reads("\\ready")
+    console = service.connect_console("\\hello 1 Server take=1")
     console.send("\\ack 1", *(f"Server> {text}" for text in texts))
     while console.reads("\\ack") != f"\\ack {len(texts)}":
         pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import statistics
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import pytest
 from tests.security.siege import memory
 from tests.support.raw_ends import BlockingEnd
 from tests.support.service import Service
-from tests.support.waiting import PATIENCE
 
 KINDS = ("does not read", "floods", "asks for everything")
 EACH = 4
@@ -57,12 +55,7 @@ class _Talk:
         self._console: BlockingEnd | None = None
 
     def attach(self, service: Service) -> None:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(PATIENCE)
-        sock.connect(str(service.place / "console.sock"))
-        self._console = BlockingEnd(sock)
-        self._console.send("\\hello 1 Server")
-        self._console.reads("\\ready")
+        self._console = service.connect_console("\\hello 1 Server")
 
     def say(self, count: int) -> None:
         """So many messages, which are stored when this returns."""

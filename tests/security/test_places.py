@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pychatd.network.admission import CALLERS_PER_NETWORK, CONSOLES_MAX
+from pychatd.conversation.console_session import VISITORS_MAX
+from pychatd.network.admission import CALLERS_PER_NETWORK
 from tests.support.raw_ends import BlockingEnd
 from tests.support.service import Service
 from tests.support.waiting import PATIENCE, wait_for
@@ -179,9 +180,9 @@ def test_readers_who_do_not_read_keep_no_operator_out(idle_service: Service) -> 
     service = idle_service
     service.start("--turns", "free")
     _long_history(service)
-    readers = [_reader(service) for _ in range(2 * CONSOLES_MAX)]
+    readers = [_reader(service) for _ in range(2 * VISITORS_MAX)]
     console = service.ready_plain("pychatd-console")
-    readers += [_reader(service) for _ in range(2 * CONSOLES_MAX)]
+    readers += [_reader(service) for _ in range(2 * VISITORS_MAX)]
     service.logs("a newer one took the place")
     assert service.status()["console"] is not None
     console.end_input()

@@ -247,6 +247,16 @@ class Service:
         self._callers.append(caller)
         return caller
 
+    def connect_console(self, hello: str) -> BlockingEnd:
+        """A bare connection to the console's socket that has said `hello`, and has been told all."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(PATIENCE)
+        sock.connect(str(self.place / "console.sock"))
+        console = BlockingEnd(sock)
+        console.send(hello)
+        console.reads("\\ready")
+        return console
+
     def greeted(self, handle: str = "Client1") -> BlockingEnd:
         """A bare version-1 connection that has said hello and read the answer."""
         caller = self.connect()
