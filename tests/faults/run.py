@@ -571,13 +571,15 @@ class _Driver:
             self._status_is(end.program, words)
 
     def _status_is(self, program: Piped, words: str) -> None:
-        for _ in range(100):
+        """The last ack may still be under way: the network stalls, and the machine may be busy."""
+
+        def says_so() -> bool:
             before = program.notices().count("Sent: ")
             program.enter("\\status")
-            wait_for(lambda: program.notices().count("Sent: ") > before, "the answer to \\status")  # noqa: B023
-            if words in program.notices():
-                return
-        raise AssertionError(f"\\status never says {words!r}")
+            wait_for(lambda: program.notices().count("Sent: ") > before, "the answer to \\status")
+            return words in program.notices()
+
+        wait_for(says_so, f"\\status says {words!r}")
 
     def _quit(self) -> None:
         """One side ends the conversation, both programs end well."""
