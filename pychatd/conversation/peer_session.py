@@ -441,7 +441,7 @@ class PeerSession(EndpointSession):
                 turns=turns,
                 keep=switchboard.settings.keep,
                 invited=self._invited,
-                quiet=bool(switchboard.here and switchboard.here.quiet),
+                quiet=self._operator_is_quiet,
             )
         ]
         if conversation is not None and (count := conversation.read_mark(Role.OPERATOR)):
@@ -451,6 +451,13 @@ class PeerSession(EndpointSession):
         elif conversation is not None:
             frames.append(switchboard.here)
         self.connection.send(frames)
+
+    @property
+    def _operator_is_quiet(self) -> bool:
+        """Whether the operator sends no signs; one who is away, as far as this conversation knows."""
+        if (here := self._switchboard.here) is not None:
+            return here.quiet
+        return self._conversation is not None and self._conversation.quiet[Role.OPERATOR]
 
     # -------------------------------------------------------------- what it sends
 

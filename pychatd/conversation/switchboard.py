@@ -374,10 +374,7 @@ class Switchboard:
         JournalError."""
         if not conversation.mark_shown(role, count):
             return
-        other: EndPort | None = self.operator if role is Role.PEER else self.peer
-        # Before the journal: the mark is true whatever becomes of it now.
-        if other is not None and other.conversation is conversation and not conversation.quiet[role]:
-            other.send_read_mark(count)
+        self._tell_read_mark(conversation, role)  # before the journal: it is true whatever becomes of it now
         if role is Role.OPERATOR:
             self._changed()
         if self.settings.keep == "none":
@@ -386,14 +383,24 @@ class Switchboard:
             self.journal.save_shown(conversation)
 
     def note_quiet(self, conversation: Conversation, role: Role, quiet: bool) -> None:
-        """Whether the user of `role` sends no read marks from now on."""
+        """Whether the user of `role` sends no read marks from now on. If it does again, the other side learns what
+        this user has seen meanwhile."""
         if conversation.quiet[role] is quiet:
             return
         conversation.quiet[role] = quiet
+        self._tell_read_mark(conversation, role)
         try:
             self.journal.save_quiet(conversation)
         except JournalError as error:
             self.journal_failed(error)
+
+    def _tell_read_mark(self, conversation: Conversation, role: Role) -> None:
+        """Tells the other side what the user of `role` has seen, if it may know. An end that is not there, or has
+        not been told of the conversation, learns it when it is."""
+        other: EndPort | None = self.operator if role is Role.PEER else self.peer
+        count = conversation.read_mark(role)
+        if count and other is not None and other.conversation is conversation:
+            other.send_read_mark(count)
 
     def forward_signal(self, sender: EndPort, signal: Sign) -> None:
         """Passes a signal on to the other end of the running conversation, if it is there. Signals are not

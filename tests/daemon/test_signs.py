@@ -75,3 +75,41 @@ async def test_a_user_who_sends_signs_again_sends_read_marks_again(service: InPr
     await console.news()
     assert service.switchboard.conversation is not None
     assert service.switchboard.conversation.read_mark(Role.PEER) == 1
+
+
+@with_service(turns=Turns.FREE)
+async def test_who_sends_signs_again_tells_what_was_read_before(service: InProcessService) -> None:
+    console = await service.console()
+    peer, token = await _quiet_peer(service)
+    await console.say("\\ack 0", "\\ack 1", "alice> Hello")
+    await peer.say("\\ack 1")
+    await peer.news()
+    await service.lose(peer)
+    assert _marks(await console.news()) == []
+    await service.resume(token, "\\ack 1", got=1)
+    assert _marks(await console.news()) == ["\\read 1"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_and_so_does_an_operator(service: InProcessService) -> None:
+    console = await service.console(" quiet=1")
+    peer = await service.call("\\hello 1 Bob", "Bob> Hi!")
+    await console.say("\\ack 0", "\\ack 1")
+    assert _marks(await peer.news()) == []
+    await service.lose(console)
+    await service.console()
+    assert _marks(await peer.news()) == ["\\read 1"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_returning_peer_learns_that_the_operator_is_quiet(service: InProcessService) -> None:
+    """Otherwise its program would call unread what such an operator has read, and then gone."""
+    console = await service.console(" quiet=1")
+    peer = await service.call("\\hello 1 Bob", "Bob> Hi!")
+    token = (await hello_of(peer)).session
+    await console.say("\\ack 0", "\\ack 1")
+    await service.lose(console)
+    await service.lose(peer)
+    assert token is not None
+    again = await service.call(f"\\hello 1 Bob session={token} got=0")
+    assert (await hello_of(again)).quiet
