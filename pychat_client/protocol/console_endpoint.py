@@ -77,9 +77,6 @@ class ConsoleEndpoint(Endpoint):
     def _turn_state(self) -> TurnState:
         return TurnState(self.turns, peer=self.received_count, operator=self.sent_count)
 
-    def _known_count(self) -> int:
-        return max(self.sent_count, self._replay_until)
-
     def _can_send_now(self) -> bool:
         return super()._can_send_now() and not self._is_replaying
 

@@ -209,10 +209,6 @@ class Endpoint:
     def _turn_state(self) -> TurnState:
         return TurnState(self.turns, peer=self.sent_count, operator=self.received_count)
 
-    def _known_count(self) -> int:
-        """Own messages that the daemon can know."""
-        return self.sent_count
-
     def _can_send_now(self) -> bool:
         """Whether a text can get its number now."""
         return self.my_turn and self.session is not None and not self._outbox.is_full
@@ -352,7 +348,7 @@ class Endpoint:
             case wire.Ack(count):
                 return self._on_ack(count)
             case wire.Read(count):
-                self._outbox.mark_read(count, self._known_count())
+                self._outbox.mark_read(count)
             case wire.Timestamp():
                 self._time = frame
             case wire.Hello():

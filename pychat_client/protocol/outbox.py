@@ -25,10 +25,10 @@ class Outbox:
     def __init__(self, stored: int = 0) -> None:
         """stored: own messages that the daemon has already."""
         self.stored = stored
-        self.read = 0  # own messages that the other user has seen
         self.unacked: deque[str] = deque()  # messages stored + 1, stored + 2, ...
         self.held: deque[str] = deque()
         self.transmitted = 0  # unacked messages, from the first, that a connection was given
+        self._read = 0  # messages that the other user has seen, also those that are not known here yet
         self._stored_from_here = 0  # messages of this very program that are stored
         self._gone = 0  # texts that have been here before the first one
         self._recent: deque[str] = deque(maxlen=OUTBOX_MAX)  # the newest texts that are stored
@@ -57,6 +57,11 @@ class Outbox:
     def numbered(self) -> int:
         """Own messages that have their number: stored or unacked."""
         return self.stored + len(self.unacked)
+
+    @property
+    def read(self) -> int:
+        """Own messages that the other user has seen."""
+        return min(self._read, self.stored)
 
     @property
     def is_full(self) -> bool:
@@ -118,9 +123,9 @@ class Outbox:
         self.stored += 1
         self._stored_from_here += from_here
 
-    def mark_read(self, count: int, known: int) -> None:
-        """The other user has seen the first `count` messages. known: how many there can be."""
-        self.read = max(self.read, min(count, known))
+    def mark_read(self, count: int) -> None:
+        """The other user has seen the first `count` messages."""
+        self._read = max(self._read, count)
 
     # -------------------------------------------------------------- what is given back
 

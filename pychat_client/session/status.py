@@ -349,9 +349,8 @@ def _held(status: Status) -> Fact:
 
 def _delivery(status: Status) -> Fact:
     endpoint = status.endpoint
-    read = min(endpoint.read_count, endpoint.sent_count)
     arrived = [] if status.unconfirmed else [f"{endpoint.stored_count} stored"]
-    arrived += [] if _tells_nothing(status) else [f"{read} read"]
+    arrived += [] if _tells_nothing(status) else [f"{endpoint.read_count} read"]
     arrived += [] if status.unconfirmed or status.connected else [_AS_FAR_AS_KNOWN]
     details = f" ({', '.join(arrived)})" if arrived else ""
     words = "" if status.between_callers else _delivery_words(status)
@@ -361,7 +360,7 @@ def _delivery(status: Status) -> Fact:
         {
             "sent": endpoint.sent_count,
             "stored": endpoint.stored_count,
-            "read": read,
+            "read": endpoint.read_count,
             "received": endpoint.received_count,
         },
     )

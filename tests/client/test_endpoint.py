@@ -476,11 +476,22 @@ def test_read_counts_only_grow() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
         endpoint.say(text)
+    endpoint.receive(wire.Ack(2))
     seen = []
     for count in (1, 0, 2):
         endpoint.receive(wire.Read(count))
         seen.append(endpoint.read_count)
     assert seen == [1, 1, 2]
+
+
+def test_what_is_told_again_to_a_console_is_read_as_before() -> None:
+    console = ConsoleEndpoint("alice")
+    again(console, wire.Hello(1, "alice"), conversation(got=2, turns=Turns.FREE), wire.Read(2))
+    counts = [(console.read_count, console.unread_count)]
+    for text in ("one", "two"):
+        told(console, wire.Timestamp(NOON, own=True), says(OPERATOR, text))
+        counts.append((console.read_count, console.unread_count))
+    assert counts == [(0, 0), (1, 0), (2, 0)]
 
 
 # ------------------------------------------------------------------ resume
