@@ -56,7 +56,8 @@ class BrokenError(AssertionError):
 
 @dataclass(frozen=True)
 class Budget:
-    """How much can happen. words: of each side; the rest: of both together; splits: reads of one frame only."""
+    """How much can happen. words: of each side; the rest: of both together; splits: reads of one frame only;
+    signs: a user sends no signs any more, or sends them again, from the next call on."""
 
     words: int = 1
     cuts: int = 0
@@ -64,6 +65,7 @@ class Budget:
     quits: int = 0
     consoles: int = 0
     splits: int = 0
+    signs: int = 0
 
 
 class Timer:
@@ -244,7 +246,7 @@ class SmallWorld:
         self.journal = ListJournal()
         self._turns = turns
         self.words = {PEER: 0, OPERATOR: 0}
-        self.cuts = self.crashes = self.quits = self.consoles = self.splits = 0
+        self.cuts = self.crashes = self.quits = self.consoles = self.splits = self.signs = 0
         self.switchboard = SmallSwitchboard(turns, self.journal)
         self.users = {PEER: User(PEER, Endpoint(HANDLES[PEER])), OPERATOR: User(OPERATOR, self._new_console())}
         self.ghosts: list[FakeConnection] = []  # the caller's program has lost them, and the daemon not yet
@@ -282,6 +284,11 @@ class SmallWorld:
             yield f"{who} quits", partial(self._quits, user)
         if connection is None:
             yield f"{who} calls", partial(self._calls, user)
+            if self.signs < budget.signs:
+                yield (
+                    f"{who} calls {'with' if user.end.quiet else 'without'} signs",
+                    partial(self._calls_otherwise, user),
+                )
             return
         yield from self._reads(user, connection)
         if self.cuts < budget.cuts:
@@ -324,6 +331,11 @@ class SmallWorld:
         self._tell(user, [user.end.quit()])
         if user.connection is None and user.role is PEER:
             self._leaves(user)
+
+    def _calls_otherwise(self, user: User) -> None:
+        self.signs += 1
+        user.end.quiet = not user.end.quiet
+        self._calls(user)
 
     def _calls(self, user: User) -> None:
         SmallWorld.token = 1 + user.end._calls
@@ -489,11 +501,21 @@ class SmallWorld:
         for user in (user for user in self.users.values() if not user.left and user.end.is_open):
             _must(not user.end.outbox, "nothing is left unconfirmed")
             _must(not user.end.held or not user.end.my_turn, "nothing waits that could go")
-            both = not peer.left
-            _must(not both or user.end.unread_count == 0, "what is shown is called read")
+            self._all_is_read(user, self.users[OTHER[user.role]])
         over = self.switchboard.conversation is None and bool(self.journal.speakers)
         _must(peer.left or peer.end.ended is over, "the caller knows whether the conversation is over")
         _must(operator.end.is_open is (bool(self.journal.speakers) and not over), "and so does the operator")
+
+    def _all_is_read(self, user: User, other: User) -> None:
+        """All is shown to the other user, who is there: the daemon knows that, and this end, unless it may not."""
+        if other.left:
+            return
+        talk = self.switchboard.conversation
+        _must(talk is None or talk.unread(user.role) == 0, "the daemon knows what is shown")
+        end = user.end
+        _must(end.other.quiet is other.end.quiet, "each end knows whether the other one sends signs")
+        _must(other.end.quiet or end.read_count == end.stored_count, "what is shown is called read")
+        _must(end.unread_count == 0, "and nothing is called unread")
 
     def rests_for(self, user: User) -> bool:
         """Whether nothing is under way to or from this one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pychat_client.protocol.turns import Turns
-from tests.simulation.planted import ENDPOINT, PEER_SESSION, SWITCHBOARD, Fault
+from tests.simulation.planted import CONSOLE_SESSION, ENDPOINT, PEER_SESSION, SWITCHBOARD, Fault
 from tests.simulation.search import search
 from tests.simulation.small_world import Budget
 
@@ -20,6 +20,7 @@ from tests.simulation.small_world import Budget
         Budget(cuts=1),
         Budget(consoles=1),
         Budget(splits=2),
+        Budget(signs=1),
     ],
     ids=str,
 )
@@ -42,8 +43,24 @@ def test_no_promise_is_broken_whatever_happens(turns: Turns, budget: Budget) -> 
         (Fault("", SWITCHBOARD + "find_waiting", "return caller", "return None"), Budget(cuts=1)),
         (Fault("", SWITCHBOARD + "find_waiting", "if known or (again and same_host)", "if known"), Budget(cuts=1)),
         (Fault("", SWITCHBOARD + "end_conversation", "peer.send_backlog()", "pass"), Budget(quits=1)),
+        (
+            Fault("", PEER_SESSION + "_resume", "switchboard.mark_shown(conversation, Role.PEER, got)", "pass"),
+            Budget(crashes=1),
+        ),
+        (Fault("", PEER_SESSION + "_answer", "frames.append(wire.Read(count))", "pass"), Budget(cuts=1)),
+        (Fault("", CONSOLE_SESSION + "_begin", "frames.append(wire.Read(count))", "pass"), Budget(consoles=1)),
     ],
-    ids=["no resend", "twice", "no backlog", "busy for himself", "busy without a token", "no end"],
+    ids=[
+        "no resend",
+        "twice",
+        "no backlog",
+        "busy for himself",
+        "busy without a token",
+        "no end",
+        "not shown at a resume",
+        "no mark for a peer",
+        "no mark for a console",
+    ],
 )
 def test_a_planted_fault_is_found_with_a_shortest_story(fault: Fault, budget: Budget) -> None:
     with fault.planted():
