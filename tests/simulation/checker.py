@@ -33,8 +33,8 @@ class Event(NamedTuple):
     not_confirmed, refused, notice, alert, status, read: a conversation and a count), or that happened to them:
     killed, or died, if another program went on with the file; left, what is in that at the end of the program; in
     the line, when it begins; seated and cut off, in the eyes of the daemon; rest, when all has settled, and what
-    the screen says then (talks, unread, waits) if there is a conversation. A tuple, because a run makes thousands
-    of them."""
+    the screen says then (talks, signs, unread, waits) if there is a conversation. A tuple, because a run makes
+    thousands of them."""
 
     time: float
     kind: str
@@ -48,6 +48,7 @@ class History:
     name: str
     peer: bool
     file: str = ""  # in which the programs of one user keep the conversation, one after the other
+    quiet: bool = False  # this user sends no signs
     events: list[Event] = field(default_factory=list)
 
 
@@ -424,6 +425,9 @@ def _screen_at_rest(one: Words, others: list[Words], current: list[Stored], outc
     somebody = any(other.history.peer is not peer for other in others)
     if (one.of("talks") == ["with somebody"]) is not somebody:
         yield f"{name} talks {one.of('talks')[0]}, as the screen says"
+    signs = ["without" if other.history.quiet else "with" for other in others if other.history.peer is not peer]
+    if somebody and one.of("signs") != signs:
+        yield f"{name} is told of somebody {one.of('signs')[0]} signs"
     if somebody and one.of("unread") != ["0"]:
         yield f"{name} is told of {one.of('unread')[0]} unread messages"
     may_speak = not outcome.in_turn or current[-1].peer is not peer

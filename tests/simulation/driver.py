@@ -18,6 +18,9 @@ PAUSES = (0.0, 0.004, 0.012, 0.05, 0.3, 1.0, 3.0, 20.0, 70.0)
 WATCHED_EVERY = 5
 """Runs of which one has a watcher."""
 
+QUIET_EVERY = 11
+"""Runs of which one has users who send no signs, some of them only at times."""
+
 
 @dataclass(frozen=True)
 class Manner:
@@ -56,6 +59,7 @@ class Driver:
         turns, keep = rng.choice(manner.turns), rng.choice(("forever", "1d", "none"))
         self._plan = Plan(seed, turns, keep, rng.choice((0.02, 0.3)))
         self._have_files = rng.random() < manner.files
+        self._have_quiet = seed % QUIET_EVERY == QUIET_EVERY - 2
         self._names = 0
         self._done: list[Step] = []
         self._kinds: list[tuple[int, Callable[[World], Iterator[Step]]]] = [
@@ -124,7 +128,10 @@ class Driver:
     def _new(self, *, console: bool = False, wait: bool = False, take: bool = False) -> steps.Comes:
         self._names += 1
         name = f"{'alice' if console else 'Bob'}{self._names}"
-        return steps.Comes(name, console, wait, take, name if self._have_files else "")
+        return steps.Comes(name, console, wait, take, name if self._have_files else "", self._is_quiet())
+
+    def _is_quiet(self) -> bool:
+        return self._have_quiet and self._rng.random() < 0.5
 
     def _somebody_is_there(self, world: World) -> Iterator[Step]:
         if not self._running(world, peer=False) and self._rng.random() < 0.9:
@@ -193,7 +200,8 @@ class Driver:
         if left := [p for p in world.people if p.history.file and world.has_files(p.history.file)]:
             earlier = self._rng.choice(left).history
             self._names += 1
-            yield steps.Comes(f"{earlier.file}x{self._names}", not earlier.peer, earlier.peer, False, earlier.file)
+            name, wait, quiet = f"{earlier.file}x{self._names}", earlier.peer, self._is_quiet()
+            yield steps.Comes(name, not earlier.peer, wait, False, earlier.file, quiet)
 
     def _program_dies_at_its_file(self, world: World) -> Iterator[Step]:
         person = self._somebody(world)

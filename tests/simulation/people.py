@@ -105,11 +105,13 @@ class Person(View):
         wait: bool = False,
         take: bool = False,
         file: str = "",
+        quiet: bool = False,
     ) -> None:
-        """file: the name of a session file, in which an earlier program may have left a conversation."""
+        """file: the name of a session file, in which an earlier program may have left a conversation; quiet: this
+        user sends no signs."""
         self.world, self.name = world, name
         self.role = Role.OPERATOR if console else Role.PEER
-        self.history = History(name, not console, file)
+        self.history = History(name, not console, file, quiet)
         self._events, self._now = self.history.events, asyncio.get_running_loop().time
         self.cable: Cable | None = None
         self.running = True
@@ -120,9 +122,9 @@ class Person(View):
         self._file = MortalFile.of(world.session_file(file), self.kill) if file else None
         saved = None if self._file is None else self._file.kept.endpoint
         if console:
-            end: Endpoint = ConsoleEndpoint(name, console=number, take_over=take, saved=saved)
+            end: Endpoint = ConsoleEndpoint(name, console=number, take_over=take, saved=saved, quiet=quiet)
         else:
-            end = Endpoint(name, saved=saved)
+            end = Endpoint(name, saved=saved, quiet=quiet)
         self.session = Session(end, self, "the line", wait=wait, file=self._file)
         world.people.append(self)
         loop = asyncio.get_running_loop()
@@ -184,6 +186,7 @@ class Person(View):
         end = self.session.endpoint
         if self.connected and end.is_open:
             self._record("talks", "with somebody" if end.other.present else "with nobody now")
+            self._record("signs", "without" if end.other.quiet else "with")
             self._record("unread", str(end.unread_count))
             self._record("waits", str(len(end.held) + len(end.outbox)))
 

@@ -240,9 +240,37 @@ FAULTS = [
     ),
     Fault(
         "the operator's read mark is passed on",
-        SWITCHBOARD + "mark_shown",
+        SWITCHBOARD + "_tell_read_mark",
         "other.send_read_mark(count)",
         "pass",
+    ),
+    Fault(
+        "what a caller has seen is known when they come back",
+        PEER_SESSION + "_resume",
+        "switchboard.mark_shown(conversation, Role.PEER, got)",
+        "pass",
+        seed=92,
+    ),
+    Fault(
+        "who comes back is told what was read meanwhile",
+        PEER_SESSION + "_answer",
+        "frames.append(wire.Read(count))",
+        "pass",
+        seed=226,
+    ),
+    Fault(
+        "and so is a console",
+        CONSOLE_SESSION + "_begin",
+        "frames.append(wire.Read(count))",
+        "pass",
+        seed=34,
+    ),
+    Fault(
+        "who sends signs again tells what was read before",
+        SWITCHBOARD + "note_quiet",
+        "self._tell_read_mark(conversation, role)",
+        "pass",
+        seed=86,
     ),
     Fault(
         "the caller sees that the operator has gone",

@@ -94,6 +94,7 @@ async def _end(world: World) -> None:
     if not attended and world.rng.random() < 0.8:
         Person(world, "evening", console=True)
     await asyncio.sleep(SETTLED)
+    world.all_is_shown()
     for person in world.people:
         person.rest()
     for onlooker in world.onlookers:

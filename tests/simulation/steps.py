@@ -46,13 +46,23 @@ class Comes(Step):
     wait: bool = False
     take: bool = False
     file: str = ""
+    quiet: bool = False
 
     def do(self, world: World) -> None:
         if self.file and any(person.running and person.history.file == self.file for person in world.people):
             return
         where = f" where {self.file} was" * bool(self.file)
-        world.tell(f"{self.name} comes{' and waits' * self.wait}{' and takes over' * self.take}{where}")
-        Person(world, self.name, console=self.console, wait=self.wait, take=self.take, file=self.file)
+        how = " and waits" * self.wait + " and takes over" * self.take + " without signs" * self.quiet
+        world.tell(f"{self.name} comes{how}{where}")
+        Person(
+            world,
+            self.name,
+            console=self.console,
+            wait=self.wait,
+            take=self.take,
+            file=self.file,
+            quiet=self.quiet,
+        )
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,14 @@ class World:
         ).fetchone()[0]
         assert switchboard.unread().count == found, "the status miscounts what is unread"
 
+    def all_is_shown(self) -> None:
+        """The daemon knows that nothing is unread where both sides are there and all has settled."""
+        switchboard = self.switchboard
+        if switchboard is None or (talk := switchboard.conversation) is None:
+            return
+        if switchboard.peer is not None and switchboard.operator is not None:
+            assert not any(map(talk.unread, Role)), "the daemon does not know what was shown"
+
     def _stopped(self) -> None:
         for cable in self._cables:
             cable.daemon.die()
