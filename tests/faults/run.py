@@ -49,8 +49,8 @@ HANDSHAKE = 2500
 """Bytes of a TLS handshake, about; each call begins with one."""
 
 CUTS_AT_START = 2
-"""Cuts until a new client has been told again what was said, at most. That can be one record of TLS, of which the
-client has nothing before its end: cut off again and again before that, it would call ever more rarely."""
+"""Cuts until a new client has been told again what was said before, at most: that is long, and would use up the
+cuts of the talk."""
 
 STUCK = 150.0
 """Seconds without any progress that end a run: cuts can leave a few calls in a row without an answer for 10 s,
