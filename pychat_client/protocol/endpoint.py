@@ -25,6 +25,7 @@ from pychat_client.errors import NotAllowedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.events import (
     Connected,
+    Displaced,
     Ended,
     EndedBy,
     Event,
@@ -32,6 +33,7 @@ from pychat_client.protocol.events import (
     MessageQueued,
     MessageShown,
     Notice,
+    Overtaken,
     Presence,
     RemoteError,
     Renamed,
@@ -78,13 +80,15 @@ class Endpoint:
         max_text_bytes: int | None = None,
         saved: SavedEndpoint | None = None,
         repeat: int = REPEATED,
+        calls: int = 0,
         credentials: Credentials | None = None,
         quiet: bool = False,
         live: bool = False,
     ) -> None:
         """classic: the other program is a classic one, which confirms nothing and resumes nothing;
         max_text_bytes: the bytes of a text that it takes, None for any number; saved: goes on where an earlier
-        program was; repeat: how many messages it then shows again; credentials: what the daemon can ask for;
+        program was; repeat: how many messages it then shows again; calls: no program has made more calls with any
+        state of this conversation; credentials: what the daemon can ask for;
         quiet: this user sends no signs of typing and no read marks; live: this user wants live typing."""
         self.handle = handle
         self.quiet = quiet
@@ -105,7 +109,7 @@ class Endpoint:
         self._unshown: list[Event] = []  # what a new program shows behind the messages that are repeated
         self._start_conversation(Turns.ALTERNATE)
         if saved is not None:
-            self._restore(saved, repeat)
+            self._restore(saved, repeat, calls)
 
     def _start_conversation(self, turns: Turns, received: int = 0, stored: int = 0) -> None:
         """Begins anew with the counts of messages that the daemon has already."""
@@ -118,9 +122,10 @@ class Endpoint:
         self._time: wire.Timestamp | None = None  # of the next message
         self._quit_reason = ""
 
-    def _restore(self, saved: SavedEndpoint, repeat: int) -> None:
+    def _restore(self, saved: SavedEndpoint, repeat: int, calls: int) -> None:
         self.handle, self.other = saved.handle, OtherUser(saved.other_handle)
-        self.turns, self.session, self._calls = saved.turns, saved.session, saved.calls
+        self.turns, self.session = saved.turns, saved.session
+        self._calls = saved.calls if saved.session is None else max(saved.calls, calls)
         self.received_count = self._acked_count = saved.received
         self._outbox = Outbox.restored(saved)
         if saved.session is not None and not saved.left:
@@ -390,10 +395,7 @@ class Endpoint:
     def _on_answer(self, hello: wire.Hello) -> list[Event]:
         """The hello also says which conversation goes on."""
         if self.ended:
-            got = (hello.got or 0) if hello.session == self.session else 0
-            self._confirm(min(got, self.sent_count))  # the user has been given back what else the daemon has
-            self._frames += [wire.Quit(self._quit_reason)] if self._phase.is_left else []
-            return []
+            return self._on_answer_at_the_end(hello)
         if hello.session is None:
             raise ProtocolError("hello", "The daemon's hello names no session.")
         known = hello.session == self.session
@@ -403,7 +405,20 @@ class Endpoint:
             self._advance(Trigger.OTHER_QUIT)
             reason = "the other host does not have it any more"
             return [Ended(self.other.handle, EndedBy.SERVICE, reason, self.take_back())]
-        return self._meet(hello, hello.session, resumed=known and self.is_open)
+        overtaken: list[Event] = []
+        if known and not self._outbox.agrees(hello.got or 0, hello.digest):
+            if not self.is_returning:
+                return [Displaced()]
+            overtaken = [Overtaken(self._outbox.overtaken(hello.got or 0))]
+        return [*overtaken, *self._meet(hello, hello.session, resumed=known and self.is_open)]
+
+    def _on_answer_at_the_end(self, hello: wire.Hello) -> list[Event]:
+        got = (hello.got or 0) if hello.session == self.session else 0
+        self._frames += [wire.Quit(self._quit_reason)] if self._phase.is_left else []
+        if self.leftovers() != Leftovers() and not self._outbox.agrees(got, hello.digest):
+            return [Overtaken(self._outbox.overtaken(got))]
+        self._confirm(min(got, self.sent_count))  # the user has been given back what else the daemon has
+        return []
 
     def _gone_back(self, hello: wire.Hello) -> WentBack | None:
         """Ends a conversation of which the journal lacks messages that were stored; None if it has all."""
@@ -522,7 +537,9 @@ class Endpoint:
         self._outbox.nothing_more_arrives()
         if was_over:
             return self._on_quit_confirmed()
-        by = EndedBy.SERVICE if at is not None and at.service else EndedBy.OTHER
+        by = EndedBy.OTHER
+        if at is not None and (at.own or at.service):  # by the same user: this program's state is an old one
+            by = EndedBy.YOU if at.own else EndedBy.SERVICE
         time = None if at is None else at.time
         return [Ended(self.other.handle, by, reason, self.take_back(), self.unread_count, time)]
 

@@ -82,6 +82,20 @@ class WentBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Overtaken:
+    """The daemon has own messages of this user that this program's state does not know: the state is older than
+    the conversation, or another copy of it was used. The conversation goes on. left: the texts of the state, each
+    of which may have arrived."""
+
+    left: Leftovers
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """The same, while this program was there: another one has gone on with the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndConfirmed:
     """The daemon knows that this user has ended the conversation with `other`. left: own texts that it did not
     store any more; unread: own messages that it stored, and that the other user was not there to see."""
@@ -154,6 +168,8 @@ Event = (
     | Ended
     | EndConfirmed
     | WentBack
+    | Overtaken
+    | Displaced
     | Calling
     | MissedCall
     | Presence

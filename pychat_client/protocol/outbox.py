@@ -6,8 +6,10 @@ A text is *held* until its turn. Then it gets its number, and is *unacked* until
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from pychat_client.protocol.events import Leftovers
 from pychat_client.protocol.saved import SavedEndpoint, SavedOutbox
@@ -17,6 +19,11 @@ OUTBOX_MAX = 100
 
 HELD_MAX = 100
 """Held messages at most: more than these come from a wrong paste, not from a conversation."""
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """Tells whether the messages that the daemon has are those that an outbox has sent."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 class Outbox:
@@ -117,6 +124,13 @@ class Outbox:
             self.confirm_next()
         self.nothing_more_arrives()
 
+    def agrees(self, count: int, digest: str | None) -> bool:
+        """Whether the first `count` messages, which the daemon has, can be from here. digest: of those that are
+        not known to be stored; None if the daemon cannot tell."""
+        unknown = max(count - self.stored, 0)
+        same = digest is None or digest == digest_of(islice(self.unacked, unknown))
+        return unknown <= len(self.unacked) and same
+
     def count_repeated(self, *, from_here: bool) -> None:
         """The daemon repeats a stored message that is not in the outbox. from_here: this very program has sent
         it, and has given it back to its user since."""
@@ -136,6 +150,15 @@ class Outbox:
     def give_back_held(self) -> Leftovers:
         """The held texts, given back for good; an unacked one can still be acked."""
         return Leftovers(not_sent=_emptied(self.held))
+
+    def overtaken(self, count: int) -> Leftovers:
+        """Another program has gone on with an older or a later state of this outbox, and the daemon has `count`
+        messages: all texts are given back for good, and each may be one of those."""
+        left = Leftovers(not_confirmed=(*self.unacked, *self.held))
+        for texts in (self.unacked, self.held, self._recent):
+            texts.clear()
+        self.stored, self.transmitted = count, 0
+        return left
 
     def forgotten(self, count: int) -> tuple[str, ...]:
         """The newest `count` stored texts, as far as this program has sent them: the daemon has lost them."""

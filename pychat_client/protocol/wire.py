@@ -53,6 +53,7 @@ class Hello:
     sent: own messages that this end knows to be stored; in the daemon's answer to a peer, the operator's messages
     after: repeat the messages of both sides to this end, without the first `after`; in the answer, how many the
         daemon leaves out
+    digest (daemon to peer): of the peer's messages that it does not know to be stored, and that are
     turns: a peer says it only if it can do nothing but take turns
     call (peer only): how many calls this program has made; an older one can arrive late
     keep (daemon only): how long the journal keeps the messages
@@ -73,6 +74,7 @@ class Hello:
     got: int | None = None
     sent: int | None = None
     after: int | None = None
+    digest: str | None = None
     turns: Turns | None = None
     call: int | None = None
     keep: str | None = None
@@ -92,6 +94,7 @@ class Hello:
         "got": grammar.number,
         "sent": grammar.number,
         "after": grammar.number,
+        "digest": grammar.session,
         "turns": grammar.turns,
         "call": grammar.number,
         "keep": str,
@@ -215,9 +218,9 @@ class Stored(_Count):
 class Timestamp:
     """The time of the next message, quit or missed line, where that is not now.
 
-    own: it is a message of the user who reads it; mine: this same console has sent it; gone: only its place
-    counts; again: this end has counted it before; service: the service itself ended the
-    conversation, not the other user.
+    own: it is a message of the user who reads it, or this user has ended the conversation; mine: this same
+        console has sent it; gone: only its place counts; again: this end has counted it before; service: the
+        service itself ended the conversation, and no user
     """
 
     time: datetime

@@ -15,6 +15,7 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Calling,
     Connected,
+    Displaced,
     EndConfirmed,
     Ended,
     EndedBy,
@@ -24,6 +25,7 @@ from pychat_client.protocol.events import (
     MessageShown,
     MissedCall,
     Notice,
+    Overtaken,
     Presence,
     Renamed,
     SignsOff,
@@ -86,8 +88,8 @@ class Narrator:
             case EndConfirmed(other, left, unread):
                 self._unread(unread, printable(other))
                 self.give_back(left)
-            case WentBack():
-                self._went_back(event)
+            case WentBack() | Overtaken() | Displaced():
+                self._out_of_step(event)
             case Notice(words):
                 self._view.notice(self._from_daemon(words))
 
@@ -150,7 +152,7 @@ class Narrator:
             then = f" on {event.time.astimezone():%d %B at %H:%M}"
         match event.by:
             case EndedBy.YOU:
-                self._record(f"You ended the conversation{because}.")
+                self._record(f"You ended the conversation{then}{because}.")
             case EndedBy.OTHER:
                 self._record(f"{other} ended the conversation{then}{because}.")
             case EndedBy.SERVICE:
@@ -160,6 +162,16 @@ class Narrator:
         if event.left.not_sent and self._endpoint.role is Role.OPERATOR:  # the console stays
             self._view.notice("\\recall takes the last one into the line.")
 
+    def _out_of_step(self, event: WentBack | Overtaken | Displaced) -> None:
+        """What this end knows and what the other host has do not fit together."""
+        match event:
+            case WentBack():
+                self._went_back(event)
+            case Overtaken(left):
+                self._overtaken(left)
+            case Displaced():
+                self._view.notice("Another program has gone on with this conversation, from a copy of its file.")
+
     def _went_back(self, event: WentBack) -> None:
         counts = ((event.own, "your"), (event.others, f"{printable(event.other)}'s"))
         lacks = [f"{count} of {whose} messages" for count, whose in counts if count]
@@ -168,6 +180,14 @@ class Narrator:
             "This conversation cannot go on; call again to begin another one."
         )
         self.give_back(event.left)
+
+    def _overtaken(self, left: Leftovers) -> None:
+        """The other side has messages of this user that are not from here."""
+        self._record(
+            "The session file was older than the conversation: it came from a backup, or a copy of it was used "
+            "elsewhere."
+        )
+        self.give_back(left)
 
     def _unread(self, count: int, who: str) -> None:
         if count:

@@ -20,11 +20,13 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
+    Displaced,
     EndConfirmed,
     Ended,
     Event,
     Leftovers,
     MessageShown,
+    Overtaken,
     Presence,
     RemoteError,
     WentBack,
@@ -646,7 +648,7 @@ class Session:
                 case Ended(left=left):
                     self._stop_drafts()
                     self._count_loss(left)
-                case EndConfirmed(left=left):
+                case EndConfirmed(left=left) | Overtaken(left=left):
                     self._count_loss(left)
                 case WentBack(left=left):
                     self._count_loss(left)
@@ -656,6 +658,8 @@ class Session:
             self._narrator.event(event)
             if isinstance(event, WentBack):
                 self._leave_after_acks()
+            elif isinstance(event, Displaced):
+                self.finish(ExitStatus.TAKEN)
         self._view.refresh()
 
     def _turned_away(self, code: str, words: str) -> None:

@@ -325,7 +325,7 @@ class ConsoleSession(EndpointSession):
         # Not before its last ack: an ack names no conversation, and could be taken for one of the next.
         if conversation.ended is None or cursor.acked is None or cursor.acked < turn_state.peer:
             return False
-        self.connection.send(self._end_frames(conversation))
+        self.connection.send(self._end_frames(conversation, Role.OPERATOR))
         self._cursor = cursor.finish()
         return True
 

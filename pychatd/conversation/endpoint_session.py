@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import LATE, Sign, Signs
+from pychat_client.protocol.turns import Role
 from pychat_client.transport.connection import Connection, Pace, TransportState
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.switchboard import Switchboard
@@ -174,14 +175,15 @@ class EndpointSession(ABC):
             if message.handle != handle:
                 raise ProtocolError("handle", "The handle is not the same as in the hello.")
 
-    def _end_frames(self, conversation: Conversation) -> list[wire.Frame]:
-        """The end of a conversation, with its time if that is not now, or if no user has ended it."""
+    def _end_frames(self, conversation: Conversation, reader: Role) -> list[wire.Frame]:
+        """The end of a conversation, with its time if that is not now, or if no user has ended it. reader: whose
+        program is told."""
         assert conversation.ended is not None
         quit_ = wire.Quit(conversation.reason)
-        service = conversation.ended_by is None
+        service, own = conversation.ended_by is None, conversation.ended_by is reader
         if self._is_recent(conversation.ended) and not service:
             return [quit_]
-        return [wire.Timestamp(conversation.ended, service=service), quit_]
+        return [wire.Timestamp(conversation.ended, own=own, service=service), quit_]
 
     def _is_recent(self, time: datetime) -> bool:
         """Whether `time` is about now, so that the other program need not be told."""

@@ -17,6 +17,7 @@ from pychat_client.classic.other_protocols import CODE as OTHER_PROTOCOL
 from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.errors import PermissionDeniedError, ProtocolError, TransportError
 from pychat_client.protocol import wire
+from pychat_client.protocol.outbox import OUTBOX_MAX, digest_of
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import looks_like, printable
 from pychat_client.transport.connection import (
@@ -273,7 +274,7 @@ class PeerSession(EndpointSession):
 
     def _send_end(self, conversation: Conversation) -> None:
         """The conversation is over, and all messages are sent: waits a moment for the last ack, then closes."""
-        last = self._end_frames(conversation)
+        last = self._end_frames(conversation, Role.PEER)
         if self._state is PeerState.LEFT:
             self.connection.close([] if conversation.classic else last)
         elif conversation.classic:
@@ -421,14 +422,26 @@ class PeerSession(EndpointSession):
         elif hello.after is not None:
             self._state = PeerState.CATCHING_UP
             self._repetition = Repetition.begin(switchboard.journal, conversation, hello, hello.after)
-        self._answer(hello.session, conversation, state.turns)
+        self._answer(hello.session, conversation, state.turns, self._digest(conversation, hello.sent))
         if conversation.ended is None:
             switchboard.take_seat(self, conversation)
         switchboard.mark_shown(conversation, Role.PEER, got)
         if not lacking:  # otherwise the peer ends the conversation
             self.send_backlog()
 
-    def _answer(self, token: str | None, conversation: Conversation | None, turns: Turns) -> None:
+    def _digest(self, conversation: Conversation, known: int | None) -> str | None:
+        """Of the peer's messages behind the first `known`, so that it knows whether it has sent them itself. None
+        for more than a program has on their way, and if their texts are not kept. Raises JournalError."""
+        count = conversation.turn_state.peer - (known or 0)
+        if known is None or not 0 < count <= OUTBOX_MAX:
+            return None
+        entries = self._switchboard.journal.entries(conversation.id, known, Role.PEER, OUTBOX_MAX)
+        texts = [entry.text for entry in entries]
+        return digest_of(texts) if len(texts) == count and all(texts) else None
+
+    def _answer(
+        self, token: str | None, conversation: Conversation | None, turns: Turns, digest: str | None = None
+    ) -> None:
         switchboard = self._switchboard
         frames: list[wire.Frame] = [
             wire.Hello(
@@ -438,6 +451,7 @@ class PeerSession(EndpointSession):
                 got=None if conversation is None else conversation.turn_state.peer,
                 sent=None if conversation is None else conversation.turn_state.operator,
                 after=None if self._repetition is None else self._repetition.seq,
+                digest=digest,
                 turns=turns,
                 keep=switchboard.settings.keep,
                 invited=self._invited,

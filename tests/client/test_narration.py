@@ -7,12 +7,13 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Ended, EndedBy, Notice
+from pychat_client.protocol.events import Ended, EndedBy, Leftovers, Notice, Overtaken
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Verdict
 from pychat_client.session.transcript import Transcript
 from pychat_client.text import printable
 from tests.support.aio import in_loop
+from tests.support.endpoints import NOON
 from tests.support.notes import Notes
 
 UNREAD = {
@@ -98,3 +99,22 @@ async def test_a_console_has_its_own_daemon() -> None:
     narrator = Narrator(ConsoleEndpoint("alice"), view, "port 7000", Transcript())
     narrator.event(Notice("The disk is full."))
     assert view.sentences == ["The disk is full."]
+
+
+@in_loop
+async def test_an_old_session_file_is_told_with_what_it_had() -> None:
+    view = Notes()
+    Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Overtaken(Leftovers(not_confirmed=("two",))))
+    assert view.sentences == [
+        "The session file was older than the conversation: it came from a backup, or a copy of it was used "
+        "elsewhere.",
+        "Not confirmed; it may have arrived:",
+        "    two",
+    ]
+
+
+@in_loop
+async def test_an_end_by_oneself_that_this_program_did_not_know_has_its_time() -> None:
+    view = Notes()
+    Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Ended("alice", EndedBy.YOU, "tired", time=NOON))
+    assert view.sentences == [f'You ended the conversation on {NOON.astimezone():%d %B at %H:%M}: "tired".']

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pychat_client.protocol import wire
+from pychat_client.protocol.outbox import OUTBOX_MAX, digest_of
 from pychat_client.protocol.turns import Role, Turns
+from pychatd.conversation import endpoint_session
 from pychatd.conversation.model import TEXT_REMOVED
 from tests.support.in_process import TOKEN, InProcessService, with_service
 
@@ -153,5 +156,56 @@ def test_a_journal_that_went_back_is_told_to_both(tmp_path: Path, got: int, sent
         assert (hello.got, hello.sent, hello.after) == (1, 1, None)
         lost = got + sent - 2
         assert any(line.startswith(f"\\notice The journal lacks {lost} messages") for line in await console.news())
+
+    check(tmp_path)
+
+
+def _digest(lines: list[str]) -> str | None:
+    found = re.search(r" digest=(\w+)", lines[0])
+    return None if found is None else found[1]
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_peer_can_compare_what_it_does_not_know_to_be_stored(service: InProcessService) -> None:
+    _, peer, token = await service.talk()
+    await peer.say("Bob> two", "Bob> three")
+    await peer.news()
+    assert _digest(await _back(service, token, "got=0 sent=1")) == digest_of(["two", "three"])
+    assert _digest(await _back(service, token, "got=0 sent=2 after=0")) == digest_of(["three"])
+    assert _digest(await _back(service, token, "got=0 sent=3")) is None
+    assert _digest(await _back(service, token, "got=0")) is None
+
+
+@with_service(turns=Turns.FREE, keep="none")
+async def test_texts_that_are_not_kept_cannot_be_compared(service: InProcessService) -> None:
+    _, _, token = await service.talk(acked=True)
+    assert _digest(await _back(service, token, "got=0 sent=0")) is None
+
+
+def test_more_than_a_program_has_on_its_way_is_not_compared(tmp_path: Path) -> None:
+    @with_service(turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        texts = [f"{n}" for n in range(1, OUTBOX_MAX + 1)]
+        service.fill(Role.PEER, texts)
+        assert _digest(await _back(service, TOKEN, "got=0 sent=0")) is None
+        assert _digest(await _back(service, TOKEN, "got=0 sent=1")) == digest_of(texts)
+
+    check(tmp_path)
+
+
+def test_an_end_by_the_reader_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_session, "RECENT", timedelta(0))
+
+    @with_service(turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        console, peer, token = await service.talk()
+        await peer.say("\\quit done")
+        await peer.rest()
+        lines = await (await service.call(f"\\hello 1 Bob session={token} got=0 sent=0 after=0")).rest()
+        assert re.fullmatch(r"\\at \S+ own", lines[-2])
+        assert lines[-1] == "\\quit done"
+        await console.say("\\ack 1")
+        at, over = (await console.news())[-2:]
+        assert (re.fullmatch(r"\\at \S+", at) is not None, over) == (True, "\\quit done")
 
     check(tmp_path)

@@ -1,0 +1,158 @@
+"""A program that goes on with a state that is older than the conversation, or a copy that was used elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from pychat_client.protocol import wire
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.events import (
+    Connected,
+    Displaced,
+    Ended,
+    EndedBy,
+    Event,
+    Leftovers,
+    MessageShown,
+    Overtaken,
+)
+from pychat_client.protocol.outbox import digest_of
+from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.protocol.turns import Turns
+from tests.support.endpoints import NOON
+
+STORED = ("one", "two", "three")
+"""The caller's messages that the daemon has."""
+
+
+def _state(
+    stored: int = 1, numbered: tuple[str, ...] = (), held: tuple[str, ...] = (), *, left: bool = False
+) -> SavedEndpoint:
+    return SavedEndpoint(
+        "Bob",
+        "alice",
+        session="5f0c",
+        turns=Turns.FREE,
+        calls=3,
+        stored=stored,
+        numbered=len(numbered),
+        texts=(*numbered, *held),
+        left=left,
+    )
+
+
+def _answer(state: SavedEndpoint, *, kept: bool = True, after: int | None = 0) -> wire.Hello:
+    digest = digest_of(STORED[state.stored :]) if kept else None
+    return wire.Hello(
+        1, "alice", session="5f0c", got=len(STORED), sent=0, after=after, digest=digest, turns=Turns.FREE
+    )
+
+
+def _returns(state: SavedEndpoint, *, kept: bool = True) -> tuple[Endpoint, list[Event]]:
+    endpoint = Endpoint("Bob", saved=state)
+    endpoint.greet()
+    endpoint.take_frames()
+    return endpoint, endpoint.receive(_answer(state, kept=kept))
+
+
+def _own(text: str) -> list[wire.Frame]:
+    return [wire.Timestamp(NOON, own=True, again=True), wire.Message("Bob", text)]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        _state(),
+        _state(numbered=("two",)),
+        _state(numbered=("two", "other")),
+        _state(numbered=("other", "three", "more")),
+        _state(held=("two", "three")),
+    ],
+    ids=["nothing waits", "fewer", "other words", "other words and more", "held"],
+)
+def test_an_old_state_gives_its_texts_back_in_doubt_and_goes_on(state: SavedEndpoint) -> None:
+    endpoint, events = _returns(state)
+    assert events == [Overtaken(Leftovers(not_confirmed=state.texts))]
+    assert endpoint.take_frames() == []
+    assert endpoint.leftovers() == Leftovers()
+    frames = [frame for text in STORED for frame in _own(text)]
+    events = [event for frame in (*frames, wire.Ready()) for event in endpoint.receive(frame)]
+    shown = [event.message.text for event in events if isinstance(event, MessageShown) and event.own]
+    assert shown == [*STORED]
+    assert Connected("alice", resumed=True) in events
+    endpoint.say("next")
+    assert endpoint.take_frames() == [wire.Message("Bob", "next")]
+    assert endpoint.receive(wire.Ack(4)) == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [_state(numbered=("two", "three")), _state(numbered=("two", "three", "four")), _state(3, held=("four",))],
+    ids=["all", "one more", "held"],
+)
+def test_a_state_that_the_daemon_continues_is_none(state: SavedEndpoint) -> None:
+    endpoint, events = _returns(state)
+    assert events == []
+    waits = [text for text in state.texts if text not in STORED]
+    assert endpoint.take_frames() == [wire.Message("Bob", text) for text in waits]
+
+
+def test_where_texts_are_not_kept_only_the_count_tells() -> None:
+    endpoint, events = _returns(_state(numbered=("two", "other")), kept=False)
+    assert events == []
+    assert endpoint.stored_count == 3
+    _, events = _returns(_state(numbered=("two",)), kept=False)
+    assert events == [Overtaken(Leftovers(not_confirmed=("two",)))]
+
+
+def test_a_program_that_runs_leaves_when_another_one_has_gone_on() -> None:
+    """It has not shown what the other one has said, and the next program does."""
+    endpoint = Endpoint("Bob")
+    endpoint.greet()
+    endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=Turns.FREE))
+    for text in ("one", "other"):
+        endpoint.say(text)
+    endpoint.receive(wire.Ack(1))
+    endpoint.connection_lost()
+    endpoint.greet()
+    endpoint.take_frames()
+    assert endpoint.receive(_answer(_state(), after=None)) == [Displaced()]
+    assert endpoint.take_frames() == []
+    assert endpoint.can_go_on
+    saved = endpoint.saved()
+    assert saved is not None
+    _, events = _returns(saved)
+    assert events == [Overtaken(Leftovers(not_confirmed=("other",)))]
+
+
+def test_an_old_state_that_has_ended_gives_its_texts_back_and_quits() -> None:
+    state = _state(numbered=("other",), left=True)
+    endpoint, events = _returns(state)
+    assert events == [Overtaken(Leftovers(not_confirmed=("other",)))]
+    assert endpoint.take_frames() == [wire.Quit()]
+
+
+def test_an_old_state_learns_that_its_own_user_has_ended_it() -> None:
+    endpoint, _ = _returns(_state())
+    endpoint.receive(wire.Timestamp(NOON, own=True))
+    (ended,) = endpoint.receive(wire.Quit("done"))
+    assert isinstance(ended, Ended)
+    assert (ended.by, ended.reason, ended.time) == (EndedBy.YOU, "done", NOON)
+
+
+@pytest.mark.parametrize(("calls", "call"), [(1000, 1001), (2, 4)])
+def test_an_old_state_does_not_count_its_calls_from_where_it_was(calls: int, call: int) -> None:
+    endpoint = Endpoint("Bob", saved=_state(), calls=calls)
+    endpoint.greet()
+    (hello,) = endpoint.take_frames()
+    assert isinstance(hello, wire.Hello)
+    assert hello.call == call
+
+
+def test_a_state_without_a_token_counts_its_calls_from_the_first() -> None:
+    """The daemon takes a later call from the same host for one of the same program."""
+    endpoint = Endpoint("Bob", saved=SavedEndpoint("Bob", texts=("Hi",)), calls=1000)
+    endpoint.greet()
+    (hello,) = endpoint.take_frames()
+    assert isinstance(hello, wire.Hello)
+    assert hello.call == 1
