@@ -7,10 +7,11 @@ which conversation goes on, and repeats the operator's own messages to it as wel
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import ClassVar
 
 from pychat_client.errors import NotAllowedError
-from pychat_client.protocol import wire
+from pychat_client.protocol import grammar, wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Calling,
@@ -22,6 +23,7 @@ from pychat_client.protocol.events import (
     Leftovers,
     MessageShown,
     MissedCall,
+    Overtaken,
 )
 from pychat_client.protocol.phase import Phase, Trigger
 from pychat_client.protocol.saved import SavedEndpoint
@@ -53,10 +55,12 @@ class ConsoleEndpoint(Endpoint):
         self.take_over = take_over
         self._console = console
         self.calling: wire.Calling | None = None  # who has not sent the first message yet
+        self._since: datetime | None = None  # when the conversation began: another journal has the same numbers
         self._current: int | None = None  # the conversation that the daemon tells of on this connection
         if saved is not None:
             self._console = saved.console
             self.session = None if saved.session is None else int(saved.session)
+            self._since = None if saved.since is None else grammar.time(saved.since)
 
     def _start_conversation(self, turns: Turns, received: int = 0, stored: int = 0) -> None:
         super()._start_conversation(turns, received, stored)
@@ -82,7 +86,8 @@ class ConsoleEndpoint(Endpoint):
 
     def saved(self) -> SavedEndpoint | None:
         saved = super().saved()
-        return None if saved is None else replace(saved, console=self._console)
+        since = None if self._since is None else grammar.timestamp(self._since)
+        return None if saved is None else replace(saved, console=self._console, since=since)
 
     # -------------------------------------------------------------- from the user
 
@@ -108,6 +113,7 @@ class ConsoleEndpoint(Endpoint):
             sent=None if session is None else self.stored_count,
             after=None if session is None else self._told,
             console=self._console,
+            since=None if session is None else self._since,
             suggested=self.handle_is_default,
             take=self.take_over,
             quiet=self.quiet,
@@ -126,8 +132,10 @@ class ConsoleEndpoint(Endpoint):
                 self.max_text_bytes = room
                 self._forget_call(handle, address)
                 return super().receive(frame)
-            case wire.Stored(count):
-                self._outbox.confirm_from_here(count)
+            case wire.Stored(count, digest):
+                # If these are other messages, all texts stay as they are, and the next `\peer` settles it.
+                if self._outbox.agrees(count - self._outbox.stored_from_here, digest):
+                    self._outbox.confirm_from_here(count)
                 self._advance(Trigger.REFUSE)
             case _:
                 return super().receive(frame)
@@ -177,14 +185,15 @@ class ConsoleEndpoint(Endpoint):
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
         self._current = peer.session
         self._forget_call(peer.handle, peer.address)
-        if self.quit_unconfirmed and peer.session == self.session:  # the user has quit without a connection
+        same = peer.session == self.session and self._since in (None, peer.since)
+        if self.quit_unconfirmed and same:  # the user has quit without a connection
             self._frames += [wire.Ack(self.received_count), wire.Quit(self._quit_reason)]
-            return []
+            return self._compare(peer) if self.leftovers() != Leftovers() else []
         counts = (self.received_count, self.stored_count)
-        resumed = not self.ended and peer.session == self.session and (peer.heard, peer.told) == counts
-        lost = [] if resumed else self._start_another(peer)
+        resumed = not self.ended and same and (peer.heard, peer.told) == counts
+        lost = self._compare(peer) if resumed else self._start_another(peer)
         self._advance(Trigger.MEET)
-        self.session, self.turns = peer.session, peer.turns
+        self.session, self._since, self.turns = peer.session, peer.since, peer.turns
         self.other = replace(self.other, handle=peer.handle, present=True)
         self.classic, self.max_text_bytes = peer.classic, peer.room
         self._replay_until = peer.got
@@ -194,6 +203,12 @@ class ConsoleEndpoint(Endpoint):
         self._frames.append(wire.Ack(self.received_count))  # what follows is for this conversation
         known = [Connected(peer.handle, resumed, peer), *self._on_quiet(peer.quiet)]
         return [*lost, *known, *([] if self._is_replaying else self._resend())]
+
+    def _compare(self, peer: wire.Peer) -> list[Event]:
+        """Gives all texts back if the daemon has messages of this console that are not from here."""
+        if self._outbox.agrees(peer.mine or 0, peer.digest):
+            return []
+        return [Overtaken(self._outbox.overtaken(self.stored_count))]
 
     def _start_another(self, peer: wire.Peer) -> list[Event]:
         """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""

@@ -406,7 +406,7 @@ class Endpoint:
             reason = "the other host does not have it any more"
             return [Ended(self.other.handle, EndedBy.SERVICE, reason, self.take_back())]
         overtaken: list[Event] = []
-        if known and not self._outbox.agrees(hello.got or 0, hello.digest):
+        if known and not self._outbox.agrees((hello.got or 0) - self.stored_count, hello.digest):
             if not self.is_returning:
                 return [Displaced()]
             overtaken = [Overtaken(self._outbox.overtaken(hello.got or 0))]
@@ -415,7 +415,7 @@ class Endpoint:
     def _on_answer_at_the_end(self, hello: wire.Hello) -> list[Event]:
         got = (hello.got or 0) if hello.session == self.session else 0
         self._frames += [wire.Quit(self._quit_reason)] if self._phase.is_left else []
-        if self.leftovers() != Leftovers() and not self._outbox.agrees(got, hello.digest):
+        if self.leftovers() != Leftovers() and not self._outbox.agrees(got - self.stored_count, hello.digest):
             return [Overtaken(self._outbox.overtaken(got))]
         self._confirm(min(got, self.sent_count))  # the user has been given back what else the daemon has
         return []

@@ -124,12 +124,16 @@ class Outbox:
             self.confirm_next()
         self.nothing_more_arrives()
 
-    def agrees(self, count: int, digest: str | None) -> bool:
-        """Whether the first `count` messages, which the daemon has, can be from here. digest: of those that are
-        not known to be stored; None if the daemon cannot tell."""
-        unknown = max(count - self.stored, 0)
-        same = digest is None or digest == digest_of(islice(self.unacked, unknown))
-        return unknown <= len(self.unacked) and same
+    @property
+    def stored_from_here(self) -> int:
+        """Messages of this very program that are stored."""
+        return self._stored_from_here
+
+    def agrees(self, more: int, digest: str | None) -> bool:
+        """Whether the `more` messages that the daemon has, and that are not known here to be stored, can be the
+        first unacked ones. digest: theirs; None if the daemon cannot tell."""
+        same = digest is None or digest == digest_of(islice(self.unacked, max(more, 0)))
+        return more <= len(self.unacked) and same
 
     def count_repeated(self, *, from_here: bool) -> None:
         """The daemon repeats a stored message that is not in the outbox. from_here: this very program has sent
@@ -152,8 +156,8 @@ class Outbox:
         return Leftovers(not_sent=_emptied(self.held))
 
     def overtaken(self, count: int) -> Leftovers:
-        """Another program has gone on with an older or a later state of this outbox, and the daemon has `count`
-        messages: all texts are given back for good, and each may be one of those."""
+        """The daemon has messages that are not from here: all texts are given back for good, and each may be one
+        of those. count: so many messages are known to be stored now."""
         left = Leftovers(not_confirmed=(*self.unacked, *self.held))
         for texts in (self.unacked, self.held, self._recent):
             texts.clear()

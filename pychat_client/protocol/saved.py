@@ -22,6 +22,7 @@ class SavedEndpoint:
     """The state of an endpoint between two frames.
 
     session: a peer's token, or the number of a console's conversation; None before the daemon has given one
+    since: when a console's conversation began, as the daemon writes it
     calls: connections so far
     received, stored: messages of the other side, and own ones, that are shown and stored
     stored_here: those of the own ones that this very program has sent
@@ -35,6 +36,7 @@ class SavedEndpoint:
     other_handle: str = ""
     session: str | None = None
     console: str | None = None
+    since: str | None = None
     turns: Turns = Turns.ALTERNATE
     calls: int = 0
     received: int = 0

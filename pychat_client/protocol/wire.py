@@ -59,6 +59,7 @@ class Hello:
     keep (daemon only): how long the journal keeps the messages
     key (daemon to console): the fingerprint that callers see
     console (console only): the id of this program, by which the daemon knows its messages
+    since (console only): when the conversation of `session` began
     suggested (console only): a handle that the daemon is configured with goes before this one
     take (console only): take the place of the console that is attached
     proof (peer only): the fingerprint of the certificate that this end can prove in TLS, when the daemon asks
@@ -80,6 +81,7 @@ class Hello:
     keep: str | None = None
     key: str | None = None
     console: str | None = None
+    since: datetime | None = None
     suggested: bool = False
     take: bool = False
     proof: str | None = None
@@ -100,6 +102,7 @@ class Hello:
         "keep": str,
         "key": str,
         "console": grammar.session,
+        "since": grammar.time,
         "suggested": grammar.flag,
         "take": grammar.flag,
         "proof": str,
@@ -144,6 +147,7 @@ class Peer:
     plain: it calls without TLS
     name: whose certificate it has shown, where the service has an allowlist
     after: the daemon repeats what the console has already, without the first `after` messages of both sides
+    mine, digest: how many of the operator's messages that follow this same console has sent, and their digest
     quiet: its user sends no signs of typing and no read marks
     """
 
@@ -160,6 +164,8 @@ class Peer:
     plain: bool = False
     name: str | None = None
     after: int | None = None
+    mine: int | None = None
+    digest: str | None = None
     quiet: bool = False
 
     KEYS: ClassVar[grammar.Keys] = {
@@ -175,6 +181,8 @@ class Peer:
         "plain": grammar.flag,
         "name": str,
         "after": grammar.number,
+        "mine": grammar.number,
+        "digest": grammar.session,
         "quiet": grammar.flag,
     }
 
@@ -209,9 +217,26 @@ class Read(_Count):
     """The first `count` of your messages have been shown at the other end."""
 
 
-class Stored(_Count):
+@dataclass(frozen=True, slots=True)
+class Stored:
     """Daemon to a console that it refuses: `count` messages of this console are stored, in the conversation of its
-    hello or in the one that the daemon is sending. The others are not stored, and will not be."""
+    hello or in the one that the daemon is sending. The others are not stored, and will not be.
+
+    digest: of those among them that it does not know to be stored, if the conversation is that of its hello
+    """
+
+    count: int
+    digest: str | None = None
+
+    KEYS: ClassVar[grammar.Keys] = {"digest": grammar.session}
+
+    def __str__(self) -> str:
+        return f"\\stored {self.count}{grammar.write_keys(self)}"
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        count, *others = rest.split(" ")
+        return cls(grammar.number(count), **grammar.read_keys(cls, others))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from enum import Enum
 
 from pychat_client.errors import MessageError, ProtocolError, PychatError, UsageError
 from pychat_client.protocol import wire
+from pychat_client.protocol.outbox import OUTBOX_MAX, digest_of
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, looks_like, printable
 from pychat_client.transport.connection import READ_MAX, CloseReason, Connection
@@ -171,11 +172,22 @@ class ConsoleSession(EndpointSession):
         conversation = self._cursor.conversation
         return conversation is not None and conversation is self._switchboard.conversation
 
-    def _stored_in(self, conversation: Conversation | None) -> list[wire.Frame]:
-        """Tells a console that is refused how many of its own messages are stored."""
+    def _stored_in(self, conversation: Conversation | None, known: int | None = None) -> list[wire.Frame]:
+        """Tells a console that is refused how many of its own messages are stored. known: as in `_own_behind`."""
         if conversation is None or self.console is None:
             return []
-        return [wire.Stored(self._switchboard.journal.sent_by(conversation.id, self.console))]
+        _, digest = self._own_behind(conversation, known)
+        return [wire.Stored(self._switchboard.journal.sent_by(conversation.id, self.console), digest)]
+
+    def _own_behind(self, conversation: Conversation, known: int | None) -> tuple[int | None, str | None]:
+        """How many of the operator's messages behind the first `known` this console has sent, and their digest, so
+        that its program can compare them with its own. No digest for more than a program has on its way, and if
+        their texts are not kept. Raises JournalError."""
+        if known is None or self.console is None:
+            return None, None
+        texts = self._switchboard.journal.texts_sent_by(conversation.id, self.console, known, OUTBOX_MAX + 1)
+        comparable = 0 < len(texts) <= OUTBOX_MAX and all(texts)
+        return len(texts) or None, digest_of(texts) if comparable else None
 
     # -------------------------------------------------------------- the first line
 
@@ -245,7 +257,8 @@ class ConsoleSession(EndpointSession):
         switchboard.reload_from_journal()
         if switchboard.operator is not None and not hello.take:
             words = f"{switchboard.operator.user} is using the console. Use --take-over to take it over."
-            self.connection.close([*self._stored_in(self._known_to(hello)), wire.Error("held", words)])
+            stored = self._stored_in(self._known_to(hello), hello.sent)
+            self.connection.close([*stored, wire.Error("held", words)])
             return
         handle = (switchboard.settings.handle or hello.handle) if hello.suggested else hello.handle
         running = switchboard.conversation
@@ -269,7 +282,7 @@ class ConsoleSession(EndpointSession):
             self._switchboard.journal_went_back(conversation, lacking)
             self._begin(conversation, 0, 0)
         else:
-            self._begin(conversation, got, sent, hello.after)
+            self._begin(conversation, got, sent, hello.after, compared=True)
 
     def _leave_out_older(self) -> None:
         """Begins with the newest unread conversations: nobody reads hundreds of them at once."""
@@ -279,8 +292,10 @@ class ConsoleSession(EndpointSession):
             self.connection.send([wire.Notice(words)])
 
     def _known_to(self, hello: wire.Hello) -> Conversation | None:
-        """The conversation that a console which comes back was in."""
-        return None if hello.conversation is None else self._find(hello.conversation)
+        """The conversation that a console which comes back was in. Another journal may have its number, too."""
+        found = None if hello.conversation is None else self._find(hello.conversation)
+        same = found is None or hello.since in (None, found.started)
+        return found if same else None
 
     def _find(self, number: int) -> Conversation | None:
         running = self._switchboard.conversation
@@ -291,13 +306,21 @@ class ConsoleSession(EndpointSession):
     # -------------------------------------------------------------- what goes to it
 
     def _begin(
-        self, conversation: Conversation, peer_offset: int, operator_offset: int, again_after: int | None = None
+        self,
+        conversation: Conversation,
+        peer_offset: int,
+        operator_offset: int,
+        again_after: int | None = None,
+        *,
+        compared: bool = False,
     ) -> None:
         """From here on the console gets `conversation`, without the first messages of each side. again_after:
-        these are repeated, too, from here on."""
+        these are repeated, too, from here on; compared: the console may have sent some of what follows."""
         self._switchboard.note_quiet(conversation, Role.OPERATOR, self.quiet)
         self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset, again_after)
-        heading = replace(conversation.heading(peer_offset, operator_offset), after=again_after)
+        mine, digest = self._own_behind(conversation, operator_offset if compared else None)
+        heading = conversation.heading(peer_offset, operator_offset)
+        heading = replace(heading, after=again_after, mine=mine, digest=digest)
         running, peer = self._is_told_running(), self._switchboard.peer
         if running and peer is not None:
             self._room = self._switchboard.max_text_bytes()

@@ -175,13 +175,13 @@ class EndpointSession(ABC):
             if message.handle != handle:
                 raise ProtocolError("handle", "The handle is not the same as in the hello.")
 
-    def _end_frames(self, conversation: Conversation, reader: Role) -> list[wire.Frame]:
-        """The end of a conversation, with its time if that is not now, or if no user has ended it. reader: whose
-        program is told."""
+    def _end_frames(self, conversation: Conversation, reader: Role | None) -> list[wire.Frame]:
+        """The end of a conversation, with its time if that is not now, or if not the other user has ended it.
+        reader: whose program is told; None if its user has just ended it on this connection."""
         assert conversation.ended is not None
         quit_ = wire.Quit(conversation.reason)
-        service, own = conversation.ended_by is None, conversation.ended_by is reader
-        if self._is_recent(conversation.ended) and not service:
+        service, own = conversation.ended_by is None, reader is not None and conversation.ended_by is reader
+        if self._is_recent(conversation.ended) and not service and not own:
             return [quit_]
         return [wire.Timestamp(conversation.ended, own=own, service=service), quit_]
 

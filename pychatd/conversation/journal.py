@@ -379,6 +379,17 @@ class Journal:
             ).fetchone()
         return int(found[0])
 
+    def texts_sent_by(self, number: int, console: str, after: int, limit: int) -> list[str]:
+        """The texts of the first `limit` messages of conversation `number` that a console has sent, behind the
+        operator's message `after`."""
+        with self._translate_errors():
+            rows = self._db.execute(
+                "SELECT text FROM message WHERE conversation = ? AND role = 'operator' AND n > ? AND console = ?"
+                " ORDER BY n LIMIT ?",
+                (number, after, console, limit),
+            ).fetchall()
+        return [text for (text,) in rows]
+
     # -------------------------------------------------------------- inside
 
     def _insert(self, conversation: Conversation) -> int:

@@ -139,13 +139,14 @@ class Conversation:
 
     @classmethod
     def opened(cls, opening: Opening, now: datetime) -> Conversation:
-        """A new conversation, of which nothing is stored yet."""
+        """A new conversation, of which nothing is stored yet. It begins in a whole millisecond, as in the journal
+        and in the lines: consoles compare it."""
         return cls(
             opening.handle,
             opening.address,
             opening.token_hash,
             TurnState(opening.turns),
-            now,
+            now.replace(microsecond=now.microsecond // 1000 * 1000),
             certificate_hash=opening.certificate_hash,
         )
 

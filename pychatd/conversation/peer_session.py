@@ -274,7 +274,7 @@ class PeerSession(EndpointSession):
 
     def _send_end(self, conversation: Conversation) -> None:
         """The conversation is over, and all messages are sent: waits a moment for the last ack, then closes."""
-        last = self._end_frames(conversation, Role.PEER)
+        last = self._end_frames(conversation, None if self._state is PeerState.LEFT else Role.PEER)
         if self._state is PeerState.LEFT:
             self.connection.close([] if conversation.classic else last)
         elif conversation.classic:

@@ -88,7 +88,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         quiet=st.booleans(),
     ),
     wire.Ack: st.builds(wire.Ack, counts),
-    wire.Stored: st.builds(wire.Stored, counts),
+    wire.Stored: st.builds(wire.Stored, counts, st.none() | st.just("5f0c")),
     wire.Read: st.builds(wire.Read, counts),
     wire.Timestamp: st.builds(wire.Timestamp, times, st.booleans(), st.booleans(), st.booleans()),
     wire.Quit: st.builds(wire.Quit, sentences),

@@ -463,7 +463,7 @@ def test_the_next_hello_counts_what_was_displayed_offline() -> None:
         endpoint.mark_displayed()
         endpoint.greet()
     assert peer.take_frames() == [wire.Hello(1, "Client1", session="5f0c", got=1, sent=0, call=2)]
-    assert operator.take_frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0)]
+    assert operator.take_frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0, since=NOON)]
     told(operator, wire.Hello(1, "alice"), conversation(heard=2))
     assert operator.take_frames() == [wire.Ack(2)]
 
@@ -531,7 +531,7 @@ def test_a_resumed_console_shows_a_repeated_message_once() -> None:
     endpoint.say("two")
     endpoint.connection_lost()
     endpoint.greet()
-    assert endpoint.take_frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0)]
+    assert endpoint.take_frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0, since=NOON)]
     repeated = (
         wire.Timestamp(NOON, own=True, mine=True),
         says(OPERATOR, "two"),

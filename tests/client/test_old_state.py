@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
 import pytest
 
 from pychat_client.protocol import wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
@@ -156,3 +161,102 @@ def test_a_state_without_a_token_counts_its_calls_from_the_first() -> None:
     (hello,) = endpoint.take_frames()
     assert isinstance(hello, wire.Hello)
     assert hello.call == 1
+
+
+# ------------------------------------------------------------------ the operator's end
+
+
+def _console(*texts: str, numbered: int = 0, left: bool = False, **changes: Any) -> ConsoleEndpoint:
+    saved = SavedEndpoint(
+        "alice",
+        "Bob",
+        session="7",
+        console="c0",
+        since="2024-05-01T12:00:00.000Z",
+        turns=Turns.FREE,
+        received=1,
+        stored=1,
+        stored_here=1,
+        numbered=numbered,
+        texts=texts,
+        left=left,
+    )
+    endpoint = ConsoleEndpoint("alice", saved=replace(saved, **changes))
+    endpoint.greet()
+    endpoint.take_frames()
+    endpoint.receive(wire.Hello(1, "alice"))
+    return endpoint
+
+
+def _heading(*mine: str, since: datetime = NOON) -> wire.Peer:
+    """The journal has the operator's message "one", which the state knows, and behind it `mine`."""
+    heading = wire.Peer("Bob", 7, 1 + len(mine), 1, 1, Turns.FREE, since, "192.0.2.7", after=0)
+    return replace(heading, mine=len(mine), digest=digest_of(mine)) if mine else heading
+
+
+def _told(endpoint: ConsoleEndpoint, *mine: str) -> list[Event]:
+    frames: list[wire.Frame] = [
+        wire.Timestamp(NOON, again=True),
+        wire.Message("Bob", "Hi!"),
+        wire.Timestamp(NOON, own=True, again=True),
+        wire.Message("alice", "one"),
+    ]
+    for text in mine:
+        frames += [wire.Timestamp(NOON, own=True, mine=True), wire.Message("alice", text)]
+    return [event for frame in (*frames, wire.Ready()) for event in endpoint.receive(frame)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbered"),
+    [((), 0), (("two",), 1), (("other", "three"), 2), (("two", "three"), 0)],
+    ids=["nothing waits", "fewer", "other words", "held"],
+)
+def test_an_old_state_of_a_console_gives_its_texts_back(texts: tuple[str, ...], numbered: int) -> None:
+    endpoint = _console(*texts, numbered=numbered)
+    events = endpoint.receive(_heading("two", "three"))
+    assert Overtaken(Leftovers(not_confirmed=texts)) in events
+    events = _told(endpoint, "two", "three")
+    assert [event.message.text for event in events if isinstance(event, MessageShown)] == [
+        "Hi!",
+        "one",
+        "two",
+        "three",
+    ]
+    assert not [frame for frame in endpoint.take_frames() if isinstance(frame, wire.Message)]
+    endpoint.say("four")
+    assert endpoint.take_frames() == [wire.Message("alice", "four")]
+    assert endpoint.sent_count == 4
+
+
+def test_a_state_of_a_console_that_the_daemon_continues_is_none() -> None:
+    endpoint = _console("two", "three", "four", numbered=2)
+    assert not any(isinstance(event, Overtaken) for event in endpoint.receive(_heading("two")))
+    _told(endpoint, "two")
+    sent = [frame.text for frame in endpoint.take_frames() if isinstance(frame, wire.Message)]
+    assert sent == ["three", "four"]
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_another_journal_with_the_same_number_gets_nothing(left: bool) -> None:
+    """Neither the words nor the end that were for another conversation."""
+    endpoint = _console("for Bob", numbered=1, left=left)
+    later = _heading("two", since=NOON + timedelta(days=1))
+    events = endpoint.receive(later)
+    assert [event.left for event in events if isinstance(event, Ended)] == [Leftovers(("for Bob",))]
+    _told(endpoint)
+    assert all(isinstance(frame, wire.Ack) for frame in endpoint.take_frames())
+    assert not endpoint.ended
+
+
+def test_an_end_that_was_not_told_gives_back_an_old_states_texts() -> None:
+    endpoint = _console("other", numbered=1, left=True)
+    events = endpoint.receive(_heading("two"))
+    assert events == [Overtaken(Leftovers(not_confirmed=("other",)))]
+    assert endpoint.take_frames()[-1] == wire.Quit()
+
+
+@pytest.mark.parametrize(("stored", "left"), [("two", ()), ("other", ("two",))])
+def test_a_refused_console_compares_what_is_stored(stored: str, left: tuple[str, ...]) -> None:
+    endpoint = _console("two", numbered=1)
+    endpoint.receive(wire.Stored(2, digest_of([stored])))
+    assert endpoint.leftovers() == Leftovers(left)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pychat_client.protocol import wire
+from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.outbox import OUTBOX_MAX, digest_of
 from pychat_client.protocol.turns import Role, Turns
-from pychatd.conversation import endpoint_session
 from pychatd.conversation.model import TEXT_REMOVED
+from tests.support.endpoints import NOON
 from tests.support.in_process import TOKEN, InProcessService, with_service
 
 
@@ -193,9 +193,7 @@ def test_more_than_a_program_has_on_its_way_is_not_compared(tmp_path: Path) -> N
     check(tmp_path)
 
 
-def test_an_end_by_the_reader_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint_session, "RECENT", timedelta(0))
-
+def test_an_end_by_the_reader_says_so(tmp_path: Path) -> None:
     @with_service(turns=Turns.FREE)
     async def check(service: InProcessService) -> None:
         console, peer, token = await service.talk()
@@ -205,7 +203,38 @@ def test_an_end_by_the_reader_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
         assert re.fullmatch(r"\\at \S+ own", lines[-2])
         assert lines[-1] == "\\quit done"
         await console.say("\\ack 1")
-        at, over = (await console.news())[-2:]
-        assert (re.fullmatch(r"\\at \S+", at) is not None, over) == (True, "\\quit done")
+        assert (await console.news())[-1] == "\\quit done"
 
     check(tmp_path)
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_console_can_compare_what_it_does_not_know_to_be_stored(service: InProcessService) -> None:
+    console, _, _ = await service.talk()
+    await console.say("\\ack 1", "alice> another's")
+    await console.news()
+    await service.lose(console)
+    console = await service.console(" console=c1 session=1 got=1 sent=1")
+    await console.say("\\ack 1", "alice> one", "alice> two")
+    await console.news()
+    await service.lose(console)
+    for known, mine in ((0, ["one", "two"]), (2, ["two"]), (3, [])):
+        console = await service.console(f" console=c1 session=1 got=1 sent={known}")
+        heading = next(line for line in await console.news() if line.startswith("\\peer"))
+        assert (f" mine={len(mine)} " in heading) is bool(mine)
+        assert _digest([heading]) == (digest_of(mine) if mine else None)
+        await service.lose(console)
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_console_of_another_journal_is_told_all(service: InProcessService) -> None:
+    """Its conversation only has the same number."""
+    console, _, _ = await service.talk(acked=True)
+    started = service.switchboard.conversation.started if service.switchboard.conversation else None
+    await service.lose(console)
+    for since, heard in ((started, 1), (NOON, 0)):
+        assert since is not None
+        console = await service.console(f" session=1 since={timestamp(since)} got=1 sent=0")
+        heading = next(line for line in await console.news() if line.startswith("\\peer"))
+        assert f" heard={heard} " in heading
+        await service.lose(console)

@@ -174,3 +174,52 @@ def test_words_that_two_copies_have_in_one_place_are_not_lost(talking: Service, 
     text = back.text()
     assert text.index(DOUBT) < text.index("said here") < text.index("> said there")
     assert "said here" not in console.text()
+
+
+def test_a_consoles_old_file_sends_nothing_again(talking: Service, tmp_path: Path) -> None:
+    console, client = talking.talk()
+    talking.kill(signal.SIGTERM)
+    client.tells("Reconnecting")
+    console.tells("Reconnecting")
+    console.enter("once")
+    console.sees("> once")
+    _killed(console)
+    _keep(talking, tmp_path / "backup")
+    _starts_again(talking)
+    console = talking.console()
+    client.sees("Server> once")
+    console.enter("twice")
+    client.sees("Server> twice")
+    _killed(console)
+    shutil.copytree(tmp_path / "backup", _sessions(talking), dirs_exist_ok=True)
+    back = talking.console()
+    back.tells(OLD)
+    back.sees("> twice")
+    back.enter("thrice")
+    client.sees("Server> thrice")
+    assert [sum(f"Server> {word}" in line for line in client.lines()) for word in ("once", "twice")] == [1, 1]
+
+
+def test_a_consoles_words_go_to_no_other_conversation(talking: Service) -> None:
+    """The journal is gone, and the new one begins with the same number and the same caller."""
+    console, client = talking.talk()
+    talking.kill(signal.SIGTERM)
+    console.tells("Reconnecting")
+    console.enter("for the first one")
+    console.sees("> for the first one")
+    _killed(console)
+    _killed(client)
+    for path in (talking.state / str(talking.port)).glob("journal.db*"):
+        path.unlink()
+    shutil.rmtree(_sessions(talking, "elsewhere"), ignore_errors=True)
+    _starts_again(talking)
+    words = [str(BIN / "pychat"), "--accept-new", "localhost", str(talking.port), "--handle", "Client1"]
+    client = talking.terminal(words, env=talking.env_of("another-host"))
+    client.sees("Send the first message")
+    client.enter("Who is there?")
+    console = talking.console()
+    console.sees("Client1> Who is there?")
+    console.tells("Not sent: -- for the first one")
+    console.enter("Me")
+    client.sees("Server> Me")
+    assert "for the first one" not in client.text()

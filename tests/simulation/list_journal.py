@@ -91,6 +91,10 @@ class ListJournal:
     def sent_by(self, number: int, console: str) -> int:
         return sum(e.console == console for e in self._entries[number - 1])
 
+    def texts_sent_by(self, number: int, console: str, after: int, limit: int) -> list[str]:
+        sent = (e for e in self._entries[number - 1] if e.role is Role.OPERATOR and e.console == console)
+        return [e.text for e in sent if e.n > after][:limit]
+
     # -------------------------------------------------------------- for the search
 
     def texts(self, role: Role) -> list[str]:
