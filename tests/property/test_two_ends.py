@@ -2,15 +2,19 @@
 
 The state machine types, recalls and quits at both ends, carries the frames one by one, cuts connections with all
 that is under way on them, delivers the bytes of dead connections late, kills the programs and the daemon, replaces
-the console, and lets another one speak. After each step it checks what docs/protocol.md promises. At the end all
-connections are up, everything has arrived, and nobody waits.
+the console, and lets another one speak. Session files are copied, and the copies go on, one or the other; or they
+are lost. After each step it checks what docs/protocol.md promises. At the end all connections are up, everything
+has arrived, and nobody waits.
+
+A word that is in several copies can be stored from one and given back from another, each time as what it is for
+that copy. It is stored once all the same, and is never nowhere.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -20,7 +24,16 @@ from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import codec, wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import EndConfirmed, Ended, Event, Leftovers, MessageQueued, MessageShown
+from pychat_client.protocol.events import (
+    EndConfirmed,
+    Ended,
+    Event,
+    Leftovers,
+    MessageQueued,
+    MessageShown,
+    Overtaken,
+)
+from pychat_client.protocol.outbox import digest_of
 from pychat_client.protocol.saved import ALL, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.session.session_file import Need, need
@@ -111,7 +124,11 @@ class Daemon:
         connection.call = hello.call or 0
         before = self.peer or next((c for c in self._callers if c.token == hello.session), None)
         same = before is not None and before.token == hello.session
-        if (self.peer is not None and not same) or (before is not None and same and connection.call < before.call):
+        if self.peer is not None and not same:
+            connection.refused = True
+            connection.down.append(wire.Busy())
+            return
+        if before is not None and same and connection.call < before.call:
             connection.refused = True
             return
         if before is not None and same:
@@ -123,8 +140,9 @@ class Daemon:
         connection.greeted = True
         got, turns = (None if self.peer is None else self.counts.peer), self.counts.turns
         after = None if self.peer is None else hello.after
+        digest = self._digest(self.stored(PEER)[hello.sent or 0 :]) if self.peer is not None else None
         answer = wire.Hello(1, HANDLES[OPERATOR], session=connection.token, got=got, turns=turns, after=after)
-        connection.down.append(answer)
+        connection.down.append(replace(answer, digest=digest))
         if self.peer is None:
             self._callers.append(connection)
         else:
@@ -132,6 +150,9 @@ class Daemon:
             self._resume(PEER, self.counts.peer, hello.got or 0, after=after)
             if after is not None:
                 self._send(PEER, wire.Ready())
+
+    def _digest(self, texts: list[str]) -> str | None:
+        return digest_of(texts) if texts and self._keeps_text else None
 
     def _resume(self, role: Role, sent: int, got: int, *, after: int | None) -> None:
         self._has_shown(role, got)
@@ -184,7 +205,9 @@ class Daemon:
             connection.in_step = False
             got, turns = self.counts.operator, self.counts.turns
             peer = wire.Peer(HANDLES[PEER], 7, got, heard, told, turns, NOON, "192.0.2.7", after=after)
-            connection.down.append(peer)
+            behind = [message for message in self.journal if message.role is OPERATOR][told:]
+            mine = [message.text for message in behind if message.console == connection.console]
+            connection.down.append(replace(peer, mine=len(mine), digest=self._digest(mine)))
 
     def _send(self, role: Role, *frames: wire.Frame) -> None:
         connection = self.peer if role is PEER else self.console
@@ -210,6 +233,10 @@ class TwoEnds(RuleBasedStateMachine):
         self.recalled: set[str] = set()
         self.not_sent: set[str] = set()  # given back to its user
         self.not_confirmed: set[str] = set()
+        self.copies: dict[Role, list[SavedEndpoint]] = {role: [] for role in Role}  # of files
+        self.copied: set[str] = set()  # words that were in a copy at some time
+        self.lost: set[str] = set()  # words that were only in a file that is lost
+        self.programs = 0  # so many have gone on with a file
         self.files: dict[Role, SavedEndpoint | None] = dict.fromkeys(Role)  # what the programs have recorded
         self.synced: dict[Role, SavedEndpoint | None] = dict.fromkeys(Role)  # what survives a power failure
 
@@ -304,6 +331,9 @@ class TwoEnds(RuleBasedStateMachine):
     def console_is_replaced(self, arrived: int) -> None:
         self.connection_is_cut(OPERATOR, arrived, False)
         self._take_back(OPERATOR)
+        # Their words have an order among those of one console only.
+        self.lost.update(text for saved in self.copies[OPERATOR] for text in saved.texts)
+        self.copies[OPERATOR].clear()
         self.ends[OPERATOR] = self._new_console()
         self.screens[OPERATOR] = []
         self.connection_comes_up(OPERATOR)
@@ -314,14 +344,52 @@ class TwoEnds(RuleBasedStateMachine):
         if self.ends[role].ended:
             return
         self.connection_is_cut(role, arrived, False)
-        saved = (self.synced if power_fails else self.files)[role]
-        if role is PEER:
-            self.ends[role] = Endpoint(HANDLES[role], saved=saved, repeat=ALL)
-        else:
-            self.ends[role] = self._new_console(saved)
-        self.screens[role] = []
-        if again:
-            self.connection_comes_up(role)
+        self._goes_on(role, (self.synced if power_fails else self.files)[role], again)
+
+    @precondition(lambda self: self.keeps_text)  # otherwise other words at the same place are not noticed
+    @rule(role=roles)
+    def file_is_copied(self, role: Role) -> None:
+        saved = self.files[role]
+        if saved is not None and saved.session is not None and not saved.left and saved not in self.copies[role]:
+            self.copies[role].append(saved)
+            self.copied.update(saved.texts)
+
+    @precondition(lambda self: any(self.copies.values()))
+    @rule(role=roles, which=few, arrived=few, again=st.booleans())
+    def a_copy_goes_on(self, role: Role, which: int, arrived: int, again: bool) -> None:
+        """It may be older than the conversation, or that of another host. What the other program has is a copy."""
+        usable = [saved for saved in self.copies[role] if role is OPERATOR or self._has_token(saved)]
+        if not usable:
+            return
+        self.connection_is_cut(role, arrived, False)
+        if self.ends[role].ended:
+            self._take_back(role)
+        saved = usable[which % len(usable)]
+        self.copies[role].remove(saved)
+        self.file_is_copied(role)
+        self._lose_words(role)
+        self._goes_on(role, saved, again)
+
+    @precondition(lambda self: self.keeps_text and self.daemon.journal)
+    @rule(role=roles, here=few, there=few)
+    def a_user_speaks_from_two_hosts(self, role: Role, here: int, there: int) -> None:
+        """First from one that has no network; then that one is back."""
+        self.file_is_copied(role)
+        self.connection_is_cut(role, 0, False)
+        for count, again in ((here, True), (there, False)):
+            for _ in range(count):
+                self.user_speaks(role)
+            if len(self.connections) == 2:
+                self.all_arrives()
+            self.a_copy_goes_on(role, len(self.copies[role]) - 1 if again else 0, 0, True)
+
+    @precondition(lambda self: self.daemon.peer is not None and not self.ends[PEER].ended)
+    @rule(arrived=few, again=st.booleans())
+    def the_callers_file_is_lost(self, arrived: int, again: bool) -> None:
+        """The next program is a new caller, and its own conversation has the seat."""
+        self.connection_is_cut(PEER, arrived, False)
+        self._lose_words(PEER)
+        self._goes_on(PEER, None, again)
 
     @rule(arrived=few, again=st.booleans())
     def daemon_restarts(self, arrived: int, again: bool) -> None:
@@ -402,13 +470,30 @@ class TwoEnds(RuleBasedStateMachine):
     def nobodys_text_disappears(self) -> None:
         for role, endpoint in self.ends.items():
             stored = [text for text in self.daemon.stored(role) if not text.startswith("another")]
-            away = self.recalled | ((self.not_sent | self.not_confirmed) - set(stored))
             waiting = [text for text in endpoint.outbox if text not in stored]
-            assert [text for text in self.said[role] if text not in away] == [*stored, *waiting, *endpoint.held]
+            # A copy learns only when it is back what another one has sent meanwhile.
+            waiting += [text for text in endpoint.held if text not in self.copied or text not in stored]
+            here = {*stored, *waiting}
+            away = self.recalled | ((self.not_sent | self.not_confirmed) - set(stored))
+            away -= self.copied & here
+            away |= {text for saved in self.copies[role] for text in saved.texts} - here
+            away |= self.lost - here
+            left = [text for text in self.said[role] if text not in away]
+            if set(waiting) & self.copied:  # where a copy's words belong is open until it is back
+                left.sort(key=lambda text: text not in stored)
+            assert left == [*stored, *waiting]
 
     @invariant()
     def what_was_told_to_be_not_sent_is_never_stored(self) -> None:
-        assert not self.not_sent & {message.text for message in self.daemon.journal}
+        assert not (self.not_sent - self.copied) & {message.text for message in self.daemon.journal}
+
+    @invariant()
+    def a_caller_without_the_file_does_not_get_into_the_conversation(self) -> None:
+        if self._is_stranger(PEER):
+            endpoint = self.ends[PEER]
+            assert not endpoint.outbox
+            assert not self.screens[PEER]
+            assert not set(endpoint.held) & set(self.daemon.stored(PEER))
 
     def teardown(self) -> None:
         for connection in self.dead:
@@ -422,6 +507,9 @@ class TwoEnds(RuleBasedStateMachine):
         self.nobodys_text_disappears()
         for role in self.connections:
             endpoint = self.ends[role]
+            assert not {*endpoint.outbox, *endpoint.held} & set(self.daemon.stored(role))
+            if self._is_stranger(role):
+                continue
             assert endpoint.received_count == self.daemon.counts.count(OTHER[role])
             assert endpoint.ended == self.daemon.over
             if not endpoint.ended:
@@ -429,7 +517,7 @@ class TwoEnds(RuleBasedStateMachine):
                 assert not endpoint.held or not endpoint.my_turn
                 assert endpoint.stored_count == self.daemon.counts.count(role)
                 assert endpoint.read_count == (
-                    endpoint.stored_count if OTHER[role] in self.connections else self.daemon.shown[OTHER[role]]
+                    endpoint.stored_count if self._is_there(OTHER[role]) else self.daemon.shown[OTHER[role]]
                 )
 
     # -------------------------------------------------------------- inside
@@ -443,11 +531,39 @@ class TwoEnds(RuleBasedStateMachine):
                     self._take_from_screen(role, text)
                 case MessageShown(message, own):
                     self.screens[role].append((role if own else OTHER[role], message.text))
-                case Ended(left=left) | EndConfirmed(left=left):
+                case Ended(left=left) | EndConfirmed(left=left) | Overtaken(left=left):
                     self._note(role, left)
                 case _:
                     pass
         self._flush(role)
+
+    def _goes_on(self, role: Role, saved: SavedEndpoint | None, again: bool) -> None:
+        """Another program of the same user, with an empty screen."""
+        self.programs += 1
+        if role is PEER:
+            self.ends[role] = Endpoint(HANDLES[role], saved=saved, repeat=ALL, calls=1000 * self.programs)
+        else:
+            self.ends[role] = self._new_console(saved)
+        self.files[role] = self.synced[role] = saved
+        self.screens[role] = []
+        if again:
+            self.connection_comes_up(role)
+
+    def _lose_words(self, role: Role) -> None:
+        """The present file of a user is not there any more, unless it is among the copies."""
+        kept = {text for saved in self.copies[role] for text in saved.texts}
+        self.lost.update({*self.ends[role].outbox, *self.ends[role].held} - kept - set(self.daemon.stored(role)))
+
+    def _has_token(self, saved: SavedEndpoint) -> bool:
+        """Before the first message, a daemon that was started anew has given another one."""
+        return self.daemon.peer is not None and saved.session == self.daemon.peer.token
+
+    def _is_stranger(self, role: Role) -> bool:
+        """Whether this user's program has lost its file, and calls as anybody else."""
+        return role is PEER and self.daemon.peer is not None and self.ends[role].session is None
+
+    def _is_there(self, role: Role) -> bool:
+        return role in self.connections and not self._is_stranger(role)
 
     def _new_console(self, saved: SavedEndpoint | None = None) -> Endpoint:
         self.consoles += 1
