@@ -1,9 +1,10 @@
 """What a power loss leaves of a program's SQLite file: its writes and syncs, as strace saw them, are played back,
 and those that no sync had come behind are lost, each alone and all together; the last one may be there in part.
 
-A sync of a file makes all earlier writes to it durable. That a name is in its directory is taken for granted,
-and an earlier write is there as a whole or not at all. Whether the call was done in which a program was killed,
-strace does not see: the files tell, before the next one starts. A difference without such a call is an error.
+A sync of a file makes all writes to it durable that were done when it began. That a name is in its directory is
+taken for granted, and an earlier write is there as a whole or not at all. Whether the call was done in which a
+program was killed, strace does not see: the files tell, before the next one starts. A difference without such a
+call is an error.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pychat_client.protocol.turns import Role
@@ -38,10 +39,11 @@ _SHOWN = re.compile(r"Client1> ([^\\]+)\\n")
 
 @dataclass(frozen=True)
 class _Change:
-    """A write, or, without data, a new length."""
+    """A write, or, without data, a new length. done: where in the trace; 0 for what was there before it."""
 
     place: int
     data: bytes | None
+    done: int = 0
 
     def apply(self, content: bytearray) -> None:
         if self.data is None:
@@ -86,8 +88,16 @@ class _File:
         same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], both))
         self.pending.append(_Change(same, real[same:] or None))
 
-    def sync(self) -> None:
-        self.durable, self.pending = bytearray(self.content()), []
+    def sync(self, began: int) -> None:
+        """While a thread syncs, the program can go on writing."""
+        covered = [change for change in self.pending if change.done <= began]
+        for change in covered:
+            change.apply(self.durable)
+        self.pending = self.pending[len(covered) :]
+
+    def forget_places(self) -> None:
+        """The next program has another trace."""
+        self.pending = [replace(change, done=0) for change in self.pending]
 
 
 class Disk:
@@ -111,6 +121,7 @@ class Disk:
             if file.content() != content:
                 assert path in left.uncertain, f"not all that was written to {path} was seen"
                 file.find(content)
+            file.forget_places()
 
     def _call(self, call: Call) -> None:
         """Those on other files change nothing."""
@@ -118,9 +129,9 @@ class Disk:
         if file is None:
             return
         if call.syncs:
-            file.sync()
+            file.sync(call.began)
         elif call.name == "ftruncate":
-            file.pending.append(_Change(int(call.rest), None))
+            file.pending.append(_Change(int(call.rest), None, call.ended))
         else:
             assert call.name == "pwrite64", f"SQLite writes in another way: {call.name}"
             quoted = _QUOTED.match(call.rest)
@@ -128,7 +139,7 @@ class Disk:
             data, place = ast.literal_eval("b" + quoted[0]), int(call.rest.rsplit(", ", 1)[1])
             assert isinstance(data, bytes)
             assert len(data) == int(call.result), "strace has shortened it"
-            file.pending.append(_Change(place, data))
+            file.pending.append(_Change(place, data, call.ended))
 
     def images(self) -> Iterator[dict[str, bytes]]:
         """What the power may leave now: without all that is not synced, without each single write of it, and with

@@ -40,6 +40,7 @@ from tests.faults.caller_host import CallerHost
 from tests.faults.mirror import MirroredService
 from tests.faults.power import Disk, TracedService, lost
 from tests.faults.proxy import Proxy, Weather
+from tests.faults.screened import Screened
 from tests.faults.strace import why_not
 from tests.support.programs import Piped
 from tests.support.service import Service
@@ -80,10 +81,11 @@ class Plan:
     client_kills: int = 0
     client_powers: int = 0  # the power of the client's host fails; only with `power`
     power: bool = False  # the daemon's disk is looked at, as a power loss would leave it
+    screen: bool = False  # the client has one, and a thread that syncs its session file
     losses: int = 0  # on a mirror of two disks: the last takes the host, one before it a disk alone
 
     def __str__(self) -> str:
-        return f"{self.turns}, {self.messages} each way"
+        return f"{self.turns}, {self.messages} each way{', with a screen' if self.screen else ''}"
 
 
 @dataclass
@@ -162,7 +164,7 @@ def _number(words: str) -> int:
 class _End:
     """One program on pipes, what was typed into it, and the numbers it has shown."""
 
-    def __init__(self, program: Piped, theirs: str, own: str, attempt: int = 0) -> None:
+    def __init__(self, program: Piped | Screened, theirs: str, own: str, attempt: int = 0) -> None:
         """theirs, own: how a message of the other and of this end begins, before its number; attempt: how many
         programs were this end before."""
         self.program = program
@@ -211,10 +213,6 @@ class _End:
         """What is on stdout and no message: nothing should be."""
         return [line for line in self.lines() if not self._theirs.fullmatch(line)]
 
-    def files(self) -> list[int]:
-        process = self.program.process
-        return [stream.fileno() for stream in (process.stdout, process.stderr) if stream is not None]
-
     @property
     def ended(self) -> bool:
         return self.program.process.poll() is not None
@@ -260,7 +258,9 @@ class _Driver:
         self._kills = list(zip(places, kinds, strict=True))  # after how many messages shown, what
         self._window = 60 if plan.turns == "free" else 3  # messages typed and not shown yet
         self._typed = {"p": 0, "o": 0}
-        self._host = CallerHost(self._service, self._proxy.port, self._rng, traced=result.power)
+        self._host = CallerHost(
+            self._service, self._proxy.port, self._rng, traced=result.power, screen=plan.screen
+        )
         self._client: _End | None = None
         self._clients = self._consoles = 0  # so many have been started
         self._first_shown = 1  # by the present client, at the latest
@@ -323,7 +323,7 @@ class _Driver:
         while not done():
             for name, end in (("client", self.client), ("console", self.console)):
                 assert not end.ended or (leaving and end is self._console), f"the {name} has ended"
-            select.select([*self.client.files(), *self.console.files()], [], [], TICK)
+            select.select([*self.client.program.files(), *self.console.program.files()], [], [], TICK)
             now = (len(self.client.program.out()), len(self.console.program.out()))
             if now != before:
                 before, since = now, time.monotonic()
@@ -501,7 +501,8 @@ class _Driver:
 
     def _start_client(self, known: int, *options: str) -> None:
         """known: how many of its messages its session file has."""
-        repeat = self._rng.choice(["", "0", "all"]) if known and "--repeat" not in options else ""
+        few = ["0"] if not self._plan.screen else []  # a screen may die before it has drawn what it has counted
+        repeat = self._rng.choice(["", *few, "all"]) if known and "--repeat" not in options else ""
         if repeat == "all":
             self._first_shown = 1
         options = (*options, *(["--repeat", repeat] if repeat else []))
@@ -570,7 +571,7 @@ class _Driver:
         for end in (self.client, self.console):
             self._status_is(end.program, words)
 
-    def _status_is(self, program: Piped, words: str) -> None:
+    def _status_is(self, program: Piped | Screened, words: str) -> None:
         """The last ack may still be under way: the network stalls, and the machine may be busy."""
 
         def says_so() -> bool:
@@ -657,10 +658,12 @@ LONG = (
     Plan("alternate", 300, 30, 5, 5, both_kills=3, leaves=5, terms=5, client_kills=5),
     Plan("free", 200, 5, 8, 4, both_kills=4, leaves=4, terms=4, client_kills=4, client_powers=6, power=True),
     Plan("alternate", 60, 5, 2, 2, both_kills=1, leaves=1, terms=1, client_kills=4, client_powers=6, power=True),
+    Plan("free", 150, 5, 2, 2, 1, leaves=2, terms=2, client_kills=4, client_powers=8, power=True, screen=True),
 )
 SHORT = (
     Plan("free", 200, 5, 2, 2, both_kills=1, leaves=2, terms=2, client_kills=2, client_powers=2, power=True),
     Plan("alternate", 30, 3, 1, 1, both_kills=0, leaves=1, terms=1, client_kills=1, client_powers=1, power=True),
+    Plan("free", 60, 2, 1, 1, 0, leaves=1, terms=1, client_kills=1, client_powers=4, power=True, screen=True),
 )
 SEEDS = (1, 2, 3, 4)
 

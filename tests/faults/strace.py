@@ -22,12 +22,17 @@ _RESUMED = re.compile(r"(?P<pid>[0-9]+) +<\.\.\. \w+ resumed>(?P<end>.*)")
 
 @dataclass(frozen=True)
 class Call:
-    """One system call on a file: its name, the file as strace names it, its other arguments and its result."""
+    """One system call on a file: its name, the file as strace names it, its other arguments and its result.
+
+    began, ended: the places in the trace where that was seen; other threads can have done something in between
+    """
 
     name: str
     file: str
     rest: str
     result: str
+    began: int = 0
+    ended: int = 0
 
     @property
     def syncs(self) -> bool:
@@ -74,23 +79,25 @@ def files_killed_in(trace: Path) -> set[str]:
 
 
 def _all_calls(trace: Path) -> Iterator[Call]:
-    for line in _whole(trace.read_text(errors="replace").splitlines()):
+    for line, began, ended in _whole(trace.read_text(errors="replace").splitlines()):
         if found := _CALL.match(line):
-            yield Call(found["name"], found["file"], found["rest"] or "", found["result"])
+            yield Call(found["name"], found["file"], found["rest"] or "", found["result"], began, ended)
 
 
-def _whole(lines: Iterable[str]) -> Iterator[str]:
-    """With each call in one line. strace breaks it in two when another process does something meanwhile: a daemon
-    writes, and the program that has started it ends."""
-    begun: dict[str, str] = {}
-    for line in lines:
+def _whole(lines: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+    """Each call in one line, and where it began and ended. strace breaks it in two when another process or thread
+    does something meanwhile: a daemon writes, and the program that has started it ends."""
+    begun: dict[str, tuple[str, int]] = {}
+    place = 0
+    for place, line in enumerate(lines, 1):
         if found := _UNFINISHED.fullmatch(line):
-            begun[found["pid"]] = found["begin"]
+            begun[found["pid"]] = found["begin"], place
         elif (found := _RESUMED.fullmatch(line)) and found["pid"] in begun:
-            yield f"{found['pid']} {begun.pop(found['pid'])}{found['end']}"
+            begin, began = begun.pop(found["pid"])
+            yield f"{found['pid']} {begin}{found['end']}", began, place
         else:
-            yield line
-    yield from (f"{pid} {begin}) = {_KILLED}" for pid, begin in begun.items())
+            yield line, place, place
+    yield from ((f"{pid} {begin}) = {_KILLED}", began, place) for pid, (begin, began) in begun.items())
 
 
 class Trace:

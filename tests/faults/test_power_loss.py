@@ -1,9 +1,10 @@
-"""What a daemon finds that was killed between a write and its sync: nobody is told of it before it is durable,
+"""What a program finds that was killed between a write and its sync: nobody is told of it before it is durable,
 for when the power fails then, the page cache is gone with all that was in it only."""
 
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.caller_host import recorded
 from tests.faults.power import TRACED, Disk, Left, TracedService, contents, lost
+from tests.faults.screened import Screened
 from tests.faults.strace import Call, attached, calls_in, files_killed_in, why_not
 from tests.support.programs import Piped
 from tests.support.raw_ends import BlockingEnd
-from tests.support.service import Service
-from tests.support.waiting import PATIENCE
+from tests.support.service import BIN, Service
+from tests.support.waiting import PATIENCE, wait_for
 
 DIES_AT_SYNC = ("-s", "100000", "-e", TRACED, "-e", "inject=fdatasync:signal=SIGKILL")
 """Killed when it asks for the sync of what it has just written, before that is done."""
@@ -119,6 +122,33 @@ def test_a_power_loss_after_a_kill_loses_nothing_confirmed(
     assert lost(talk.disk, events, random.Random(1), points=len(events)) == 0
 
 
+def test_a_client_with_a_screen_sends_nothing_before_its_sync(traced: TracedService) -> None:
+    """A thread syncs. It dies there: nobody has got what is in the page cache only."""
+    Service.start(traced, "--turns", "free")
+    words = [str(BIN / "pychat"), "--accept-new", "localhost", str(traced.port), "--handle", "Client1"]
+    client = Screened(traced, words, traced.env)
+    client.notes("Connected to")
+    client.enter("p1")
+    file = Path(traced.env["XDG_STATE_HOME"]) / f"pychat/sessions/localhost:{traced.port}.db"
+    log = file.with_name(f"{file.name}-wal")
+    wait_for(lambda: log.exists() and file.stat().st_size and not log.stat().st_size, "the file is tidied")
+    disk = Disk(file)
+    trace = traced.directory / "trace-of-the-client"
+    with attached(client.process.pid, trace, *DIES_AT_SYNC):
+        client.enter("p2")
+        assert client.exit_status() == -signal.SIGKILL
+    calls = calls_in(trace)
+    assert not any(call.syncs for call in calls), "it was killed too late"
+    written = next(n for n, call in enumerate(calls) if call.writes_wal)
+    assert not any(call.sends("TCP", "") for call in calls[written:])
+    assert traced.status()["peer"]["received"] == 1
+    events: list[Call | Left] = [*calls, Left(contents(file), files_killed_in(trace))]
+    for event in events:
+        disk.play(event)
+    assert {recorded(image) for image in disk.images()} == {1}
+    assert recorded({Path(path).name: content for path, content in contents(file).items()}) == 2
+
+
 def test_what_is_not_synced_is_lost_with_the_power(tmp_path: Path) -> None:
     """The images themselves."""
     journal = tmp_path / "journal.db"
@@ -212,6 +242,26 @@ def test_a_sync_whose_line_is_broken_in_two_counts(tmp_path: Path) -> None:
         disk.play(call)
     assert [image[wal.name] for image in disk.images()] == [b"one"]
     assert files_killed_in(trace) == {str(wal)}
+
+
+def test_a_sync_does_not_cover_what_is_written_meanwhile(tmp_path: Path) -> None:
+    """A thread syncs, and the program goes on: what follows from the sync says nothing of that."""
+    wal = tmp_path / "journal.db-wal"
+    trace = tmp_path / "trace"
+    lines = [
+        f'12 pwrite64(13<{wal}>, "one", 3, 0) = 3',
+        f"13 fdatasync(13<{wal}> <unfinished ...>",
+        f'12 pwrite64(13<{wal}>, "two", 3, 3) = 3',
+        "13 <... fdatasync resumed>)          = 0",
+    ]
+    trace.write_text("\n".join(lines))
+    disk = Disk(tmp_path / "journal.db")
+    for call in calls_in(trace):
+        disk.play(call)
+    assert [image[wal.name] for image in disk.images()] == [b"one", b"onet"]
+    disk.play(Left({str(wal): b"onetwo"}, set()))
+    disk.play(Call("fdatasync", str(wal), "", "0", 1, 1))
+    assert [image[wal.name] for image in disk.images()] == [b"onetwo"]
 
 
 def _call(file: str, words: str) -> Call:

@@ -42,6 +42,10 @@ class Piped:
     def end_input(self) -> None:
         self._input.close()
 
+    def files(self) -> list[int]:
+        """The descriptors from which its output is read."""
+        return [output.fileno() for output in self._outputs]
+
     def out(self) -> str:
         """What it has written to stdout so far."""
         return self._texts()[0]
