@@ -257,6 +257,10 @@ class Session:
     def _send_message(self, message: str) -> None:
         self._handle([self.endpoint.send(message)])
 
+    def displayed(self) -> None:
+        """The view has shown what had to wait: another program need not show it."""
+        self._post(())
+
     # -------------------------------------------------------------- commands
 
     def _table(self) -> list[Command]:

@@ -74,6 +74,12 @@ class View(ABC):
         return ""
 
     @property
+    def undisplayed(self) -> int:
+        """How many messages of the other side it was given and shows a moment later, at most. When it has shown
+        them, it calls `Session.displayed`."""
+        return 0
+
+    @property
     def shows_keys(self) -> bool:
         """Whether this view, and not the terminal, shows each key: then nothing may keep a key waiting."""
         return False

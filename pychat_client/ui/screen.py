@@ -44,7 +44,8 @@ class Screen(FrontEnd):
     ) -> None:
         """history: the file for what the user types; None keeps it in memory."""
         self._terminal = terminal
-        self._scrollback = Scrollback(terminal, colours)
+        self._scrollback = Scrollback(terminal, colours, self._printed)
+        self._session: Session | None = None
         self._alerts = Alerts(preferences, terminal.write_escape, self.notice)
         self._prompt: Prompt | None = None  # before the session
         self._running: asyncio.Task[None] | None = None  # the task of `run`
@@ -92,6 +93,10 @@ class Screen(FrontEnd):
         return "" if self._prompt is None else self._prompt.line.text
 
     @property
+    def undisplayed(self) -> int:
+        return self._scrollback.unprinted
+
+    @property
     def shows_keys(self) -> bool:
         return True
 
@@ -115,10 +120,15 @@ class Screen(FrontEnd):
 
     async def run(self, session: Session) -> None:
         """Reads what the user types until the session is done."""
+        self._session = session
         await session.caught_up()
         if not session.done:
             await self._chat(session)
         self._scrollback.flush()
+
+    def _printed(self) -> None:
+        if self._session is not None:
+            self._session.displayed()
 
     async def _chat(self, session: Session) -> None:
         self._running = asyncio.current_task()

@@ -47,11 +47,14 @@ Only a whole word may get there (width.Row)."""
 class Scrollback:
     """Everything that the screen has shown, from the first message to the last."""
 
-    def __init__(self, terminal: Terminal, theme: Theme) -> None:
+    def __init__(self, terminal: Terminal, theme: Theme, printed: Callable[[], None]) -> None:
+        """printed: called when all is printed that had to wait."""
         self._terminal = terminal
+        self._printed = printed
         self._theme = theme
         self._prompt: Prompt | None = None
         self._waiting: deque[Callable[[_Window], StyleAndTextTuples]] = deque()  # to be printed together
+        self.unprinted = 0  # messages of the other side that have not been printed, at most
         self._day = date.min  # of the newest message
         self._folded: deque[_Shown] = deque(maxlen=FOLDED_MAX)
         self._letters = ambiguous_columns(locale.setlocale(locale.LC_CTYPE))
@@ -68,6 +71,8 @@ class Scrollback:
         style = "class:own" if own else "class:other"
         shown = _Shown(time.strftime(_TIME), style, named(message.handle, own=own), printable_lines(message.text))
         self._print(lambda window: self._folded_message(window, shown))
+        if self._waiting and not own:
+            self.unprinted += 1
 
     def show_folded(self) -> bool:
         """Prints the newest message whole that was folded, and not printed whole since. False if there is none."""
@@ -90,6 +95,9 @@ class Scrollback:
             if self._waiting and self._prompt is not None and self._prompt.is_running:
                 self._prompt.when_settled(self.flush)  # after the keys that were pressed meanwhile
                 break
+        if self.unprinted and not self._waiting:
+            self.unprinted = 0
+            self._printed()
 
     def _print_some(self) -> None:
         window = _Window(self._terminal.get_size(), self._letters)

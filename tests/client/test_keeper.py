@@ -269,3 +269,31 @@ async def test_a_file_that_is_too_old_is_gone_before_more_is_sent(file: SlowFile
     talk.say("three")
     assert talk.sent[2:] == ["Bob> three"]
     talk.keeper.close(keep=True)
+
+
+class BusyScreen(Screen):
+    """It shows what it is given a moment later."""
+
+    waiting = 0
+
+    @property
+    def undisplayed(self) -> int:
+        return self.waiting
+
+
+@in_loop
+async def test_a_message_that_is_not_on_the_screen_yet_is_not_recorded(file: SlowFile) -> None:
+    """The next program shows it."""
+    file.lets.release(100)
+    view = BusyScreen()
+    talk = Talk(file, view)
+    talk.say("one")
+    await _until(lambda: talk.sent)
+    talk.receive(wire.Message("alice", "seen"))
+    view.waiting = 1
+    talk.receive(wire.Message("alice", "not seen"))
+    assert talk._kept("SELECT received FROM state") == [(1,)]
+    view.waiting = 0
+    talk.keeper.record(lambda: None)
+    assert talk._kept("SELECT received FROM state") == [(2,)]
+    talk.keeper.close(keep=True)

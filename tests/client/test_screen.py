@@ -204,6 +204,25 @@ async def test_a_key_does_not_wait_for_many_messages() -> None:
 
 
 @in_loop
+async def test_a_message_counts_as_displayed_when_it_is_printed() -> None:
+    async with desk() as one:
+        seen: list[tuple[int, bool]] = []
+        displayed = one.session.displayed
+
+        def note() -> None:
+            seen.append((one.screen.undisplayed, any("alice> two" in row for row in one.rows())))
+            displayed()
+
+        one.session.displayed = note  # type: ignore[method-assign]
+        for text in ("one", "two"):
+            one.screen.message(wire.Message("alice", text), own=False, time=NOON, replayed=False)
+        one.screen.message(wire.Message("Bob", "three"), own=True, time=NOON, replayed=False)
+        assert one.screen.undisplayed == 2
+        await one.until(lambda: seen)
+        assert seen == [(0, True)]
+
+
+@in_loop
 async def test_what_came_at_the_end_is_all_printed() -> None:
     async with desk() as one:
         await one.until(lambda: one.written)
