@@ -433,7 +433,7 @@ class PeerSession(EndpointSession):
         """Of the peer's messages behind the first `known`, so that it knows whether it has sent them itself. None
         for more than a program has on their way, and if their texts are not kept. Raises JournalError."""
         count = conversation.turn_state.peer - (known or 0)
-        if known is None or not 0 < count <= OUTBOX_MAX:
+        if known is None or count <= 0:
             return None
         entries = self._switchboard.journal.entries(conversation.id, known, Role.PEER, OUTBOX_MAX)
         texts = [entry.text for entry in entries]
