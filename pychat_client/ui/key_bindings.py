@@ -24,12 +24,13 @@ from prompt_toolkit.filters import (
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.key_binding.bindings.named_commands import get_by_name
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import Output
 
 from pychat_client.errors import NotAllowedError, PychatError
 from pychat_client.session.session import Session
 from pychat_client.ui.editor import EDITED_MAX, edit
 from pychat_client.ui.resize import ResizableRenderer
-from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY
+from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, TerminalOutput
 
 KEYS = (
     ("Enter", "send the line; pasted text is one message, and waits for Enter"),
@@ -216,9 +217,15 @@ def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:
 
     @keys.add("c-z", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
-        lend(lambda: run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))
+        lend(lambda: run_in_terminal(lambda: _suspend(event.app.output)))
 
     return keys
+
+
+def _suspend(output: Output) -> None:
+    assert isinstance(output, TerminalOutput)
+    os.kill(0, signal.SIGTSTP)
+    output.go_to_bottom()
 
 
 def _reports(focused: Callable[[bool], None]) -> KeyBindings:

@@ -14,12 +14,19 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition, to_filter
+from prompt_toolkit.filters import Condition, is_done, renderer_height_is_known, to_filter
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import History
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindingsBase
-from prompt_toolkit.layout import Dimension, SearchBufferControl
+from prompt_toolkit.layout import (
+    ConditionalContainer,
+    Dimension,
+    FormattedTextControl,
+    HSplit,
+    SearchBufferControl,
+    Window,
+)
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.renderer import CPR_Support
 from prompt_toolkit.validation import ValidationError, Validator
@@ -71,7 +78,6 @@ class Prompt:
             message=self._message,
             history=history,
             auto_suggest=AutoSuggestFromHistory(),
-            bottom_toolbar=self.toolbar,
             completer=CommandCompleter(session, terminal),
             complete_while_typing=Condition(lambda: is_command(self.line.text)),
             validator=self._validator,
@@ -104,9 +110,29 @@ class Prompt:
         if editing is EditingMode.VI:
             self._app.timeoutlen = self._app.ttimeoutlen = VI_ESCAPE_SECONDS
         self._window.height = self._height
+        self._add_windows()
         self.line.accept_handler = self._accept
         self.line.on_text_changed += self._line_changed
         mend_search(self._prompt_session)
+
+    def _add_windows(self) -> None:
+        """The other user's draft above the line, and the toolbar below it. The toolkit's own toolbar would keep a
+        row of a window that has no more than one."""
+        toolbar = Window(
+            FormattedTextControl(self.toolbar, style="class:bottom-toolbar.text"),
+            style="class:bottom-toolbar",
+            height=lambda: Dimension.exact(self._toolbar_rows()),
+        )
+        container = self._prompt_session.layout.container
+        assert isinstance(container, HSplit)
+        container.children = [
+            Window(
+                FormattedTextControl(self._above_line),
+                height=lambda: Dimension.exact(self._empty_rows() + len(self._draft_rows())),
+            ),
+            *container.children,
+            ConditionalContainer(toolbar, filter=renderer_height_is_known & ~is_done),
+        ]
 
     # -------------------------------------------------------------- the screen's side
 
@@ -193,18 +219,42 @@ class Prompt:
     def _message(self) -> FormattedText:
         style = "class:prompt.turn" if self._session.status.my_turn else "class:prompt"
         name = f"{fixed_width(printable(self._session.endpoint.handle))}> "
-        return FormattedText([*(("class:draft", f"{row}\n") for row in self._draft_rows()), (style, name)])
+        return FormattedText([(style, name)])
+
+    def _above_line(self) -> FormattedText:
+        rows = [*[""] * self._empty_rows(), *self._draft_rows()]
+        return FormattedText([("class:draft", "\n".join(rows))])
+
+    def _empty_rows(self) -> int:
+        """The rows to leave empty above the draft and the line.
+
+        When the window becomes half as wide, each row becomes two, and the terminal moves as many rows at the top
+        of the window into its scrollback. So there have to be as many above them.
+        """
+        if not self._renderer.height_is_known:
+            return 0
+        height, above = self._height(), self._renderer.rows_above_layout
+        drawn = len(self._draft_rows()) + max(height.min, height.preferred) + self._toolbar_rows()
+        return max(min(drawn - above, self._terminal.get_size().rows - above - drawn), 0)
 
     def _draft_rows(self) -> list[str]:
-        """What the other user is typing, in the rows that the line, the toolbar and a message leave."""
+        """What the other user is typing, in a few rows that give way to the line and the toolbar. All of them take
+        at most half of the window, and have room when it becomes half as wide."""
         session, size = self._session, self._terminal.get_size()
         if not (draft := session.typing_indicator.draft):
             return []
-        most = size.rows - self._toolbar_rows() - 2
+        most = size.rows // 2 - self._line_rows(size.rows) - self._toolbar_rows()
         return draft_rows(session.endpoint.other.handle, draft, size.columns, most)
 
+    def _line_rows(self, most: int) -> int:
+        """The rows that the line needs, up to `most`."""
+        content, prefix = self._window.content, self._window.get_line_prefix
+        return content.preferred_height(self._terminal.columns, max(most, 1), True, prefix) or 1
+
     def _toolbar_rows(self) -> int:
-        return "".join(words for _, words, *_ in self.toolbar()).count("\n") + 1
+        """The rows of the toolbar: those that the line and a row of messages leave."""
+        wanted = "".join(words for _, words, *_ in self.toolbar()).count("\n") + 1
+        return min(wanted, max(self._terminal.get_size().rows - 2, 0))
 
     def toolbar(self) -> FormattedText:
         narrow = self._terminal.narrow
@@ -216,11 +266,7 @@ class Prompt:
         size = self._terminal.get_size()
         room = max(size.rows - self._toolbar_rows() - len(self._draft_rows()), 0)
         menu = min(_MENU_ROWS, room) if is_command(self.line.text) else 0
-        window = self._window
-        rows = window.content.preferred_height(
-            size.columns, max(room - _MESSAGE_ROWS, 1), True, window.get_line_prefix
-        )
-        return Dimension(min=menu, preferred=rows)
+        return Dimension(min=menu, preferred=self._line_rows(room - _MESSAGE_ROWS))
 
 
 class LineValidator(Validator):

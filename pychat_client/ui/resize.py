@@ -145,7 +145,7 @@ class ResizableRenderer(Renderer):
 
     def __init__(self, replaced: Renderer, output: TerminalOutput, environ: Mapping[str, str]) -> None:
         """environ: what it says of the terminal, because some terminals need another treatment."""
-        self._one_write = output.one_write
+        self._one_write, self._go_to_bottom = output.one_write, output.go_to_bottom
         term = environ.get("TERM", "")
         self._drawn: Drawing | None = None
         self._left: Drawing | None = None  # what was drawn before the window changed, until it is erased
@@ -251,6 +251,13 @@ class ResizableRenderer(Renderer):
             self._erase_left(None)
         else:
             super().erase(leave_alternate_screen)
+
+    def clear(self) -> None:
+        """Clears the window (Ctrl-L). The line stays at the bottom."""
+        self.erase()
+        self.output.erase_screen()
+        self._go_to_bottom()
+        self.request_absolute_cursor_position()
 
     def _look(self, app: Application[Any]) -> None:
         """Looks at the size itself, because SIGWINCH may arrive later."""

@@ -121,6 +121,7 @@ class Screen(FrontEnd):
     async def run(self, session: Session) -> None:
         """Reads what the user types until the session is done."""
         self._session = session
+        self._terminal.go_to_bottom()
         await session.caught_up()
         if not session.done:
             await self._chat(session)

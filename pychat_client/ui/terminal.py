@@ -69,6 +69,12 @@ class TerminalOutput(Vt100_Output):
         """Erases what has been drawn; the toolkit has moved the cursor to the first column before."""
         self.write_raw(_ERASE_DOWN)
 
+    def go_to_bottom(self) -> None:
+        """Moves the cursor to the last row of the window. Then the rows above are those that leave a window which
+        becomes smaller, and no row of the line."""
+        self.cursor_down(self.get_size().rows)
+        self.flush()
+
     @contextmanager
     def one_write(self) -> Iterator[None]:
         """Collects what is written until the end of the block. If the window changes its size meanwhile, all of it

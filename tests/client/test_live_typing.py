@@ -300,6 +300,28 @@ async def test_a_draft_stands_above_the_line_and_gives_way_to_the_message() -> N
         assert one.line == "half"
 
 
+@pytest.mark.parametrize(("above", "empty"), [(30, 0), (5, 0), (4, 1), (1, 4)])
+def test_a_draft_stands_below_as_many_rows_as_half_the_width_needs(above: int, empty: int) -> None:
+    """Each of the three, of the line and of the toolbar may become two, and the top of the window leaves it."""
+
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.session.endpoint.set_live(True)
+            one.press("Hi!\r")
+            await one.says("\\ack 1", "\\live on")
+            await one.sees("Bob> Hi!")
+            one.press(f"\x1b[{above + 1};1R")  # the terminal tells where the cursor is
+            await one.says(f"\\typing draft={'word ' * 40}")
+            one.press("half")
+            await one.sees("Bob> half")
+            rows = one.rows()
+            last = next(y for y, row in enumerate(rows) if row.endswith("Bob> Hi!"))
+            assert [bool(row) for row in rows[last + 1 :]][: empty + 5] == [False] * empty + [True] * 4 + [False]
+
+    check()
+
+
 @in_loop
 async def test_the_rows_of_a_long_line_are_joined_below_a_draft() -> None:
     async with desk() as one:

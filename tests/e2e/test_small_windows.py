@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.programs import Terminal
 from tests.support.service import Service
 from tests.support.waiting import wait_for
@@ -67,3 +69,49 @@ def test_a_message_is_visible_above_a_long_line(service: Service) -> None:
     console.enter("Are you there?")
     _shows(client, 10, "Server> Are", "nd\n")
     assert "pychat: accepted\n    the key of\n    localhost port\n" in client.text()
+
+
+def _with_live_typing(service: Service, columns: int, rows: int) -> tuple[Terminal, Terminal]:
+    """The console and a small client, after the first message."""
+    service.start("--turns", "free")
+    console = service.ready_console("--live")
+    client = service.client("Client1", "--live", columns=columns, lines=rows)
+    client.tells("Send the first message")
+    client.enter("Hi!")
+    console.sees("watched")
+    return console, client
+
+
+@pytest.mark.parametrize("rows", [3, 4, 5, 6])
+def test_a_draft_and_then_the_toolbar_give_way_to_the_line(idle_service: Service, rows: int) -> None:
+    console, client = _with_live_typing(idle_service, 20, rows)
+    console.type("draft " * 30)
+    client.type("so long a line " * 8 + "end")
+    _shows(client, rows, " nd\n", "Server | no turns")
+    console.type("\x15")
+    console.enter("Yes?")
+    _shows(client, rows, "Server> Yes?", " nd\n", "Server | no turns")
+    assert "…" not in client.text()
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_window_of_a_row_or_two_shows_the_line(service: Service, rows: int) -> None:
+    client = service.client(columns=20, lines=rows)
+    client.tells("Send the first message")
+    client.type("so long a line " * 3 + "end")
+    _shows(client, rows, "end")
+    assert client.cursor_line().endswith("end")
+    assert "you send" not in "\n".join(client.lines()[-rows:])
+
+
+@pytest.mark.parametrize(("rows", "drafts"), [(8, 2), (7, 1), (5, 0)])
+def test_a_draft_has_fewer_rows_in_a_low_window(idle_service: Service, rows: int, drafts: int) -> None:
+    """Else they would leave it at the top when it becomes half as wide."""
+    console, client = _with_live_typing(idle_service, 80, rows)
+    console.type("draft " * 30 + "dd99")
+    client.sees("typing")
+    if drafts:
+        client.sees("dd99")
+    client.type("half")
+    client.line_is("Client1> half")
+    assert sum("draft draft" in row for row in client.lines()[-rows:]) == drafts

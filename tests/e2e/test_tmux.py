@@ -72,6 +72,22 @@ def test_after_ctrl_z_fg_brings_the_line_and_new_messages(window: Tmux, console:
     console.sees("Bob> half a thought")
 
 
+def test_the_line_is_always_at_the_bottom(window: Tmux) -> None:
+    """Then messages or empty rows are above it, and leave the window when it becomes smaller."""
+
+    def is_at_the_bottom() -> bool:
+        return window.tmux("display-message", "-p", "#{cursor_y} #{cursor_x}").strip() == "22 5"
+
+    wait_for(is_at_the_bottom, "the line is above the toolbar")
+    window.press("C-l")
+    wait_for(lambda: "Hi!" not in window._window() and is_at_the_bottom(), "the same in a cleared window")
+    window.press("C-z")
+    window.sees("Stopped")
+    window.type("clear; fg")
+    window.press("Enter")
+    wait_for(is_at_the_bottom, "the same after the shell has cleared the window")
+
+
 def test_ctrl_z_suspends_the_question_for_a_handle(service: Service, tmp_path: Path) -> None:
     with tmux(tmp_path, service.env) as one:
         one.type(f"{BIN}/pychat localhost {service.port} --accept-new")

@@ -32,6 +32,12 @@ ALT_ENTER, ALT_UP, UP, RIGHT = "\x1b\r", "\x1b[1;3A", "\x1b[A", "\x1b[C"
 CTRL_C, CTRL_D, CTRL_E, CTRL_R, CTRL_U, CTRL_X = "\x03", "\x04", "\x05", "\x12", "\x15", "\x18"
 
 
+class _Written(io.StringIO):
+    """What is written to the terminal."""
+
+    encoding = "utf-8"
+
+
 class Desk:
     """A screen, its keyboard, and the daemon's end of its connection."""
 
@@ -119,7 +125,7 @@ async def desk(
     history: Path | None = None, *, turns: str = "free", theme: Theme = UNCOLOURED, **preferences: Any
 ) -> AsyncIterator[Desk]:
     """The screen of a caller who is connected and has sent nothing."""
-    written = io.StringIO()
+    written = _Written()
     with create_pipe_input() as keyboard:
         drop_unknown(keyboard)
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")

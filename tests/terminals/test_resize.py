@@ -154,6 +154,25 @@ def test_draft_of_the_other_user(emulator: Emulator, console: Terminal) -> None:
         wait_for(lambda: "dd99" not in emulator.text(), "the draft is gone", shown=emulator.text)
 
 
+@pytest.mark.parametrize(("line", "columns"), [(SHORT, 20), (LONG, 40)], ids=["short", "long"])
+def test_draft_in_a_window_that_is_not_full(
+    emulator: Emulator, idle_service: Service, line: list[str], columns: int
+) -> None:
+    """Before the messages fill the window, nothing of the draft gets into the scrollback either."""
+    console = begin(emulator, idle_service)
+    see_each_other_type(emulator, console)
+    draft = [f"dd{number:02}" for number in range(40)]
+    console.type(" ".join(draft))
+    emulator.sees(draft[-1])
+    type_line(emulator, line)
+    wait_for(lambda: "| typing" not in emulator.text(), "nothing more is drawn by itself", shown=emulator.text)
+    emulator.resize(columns, 24)
+    assert faults(emulator, line, ["Hi!"]) == [], emulator.text()
+    console.type("\x15")
+    wait_for(lambda: draft[-1] not in emulator.text(), "the draft is gone", shown=emulator.text)
+    assert [word for word in draft if word in emulator.text()] == [], emulator.text()
+
+
 def test_a_selected_link_is_what_was_sent(emulator: Emulator, console: Terminal) -> None:
     """Three clicks in any of its rows select it. tests/e2e/test_tmux.py does the same in tmux."""
     if not isinstance(emulator, XWindow):
