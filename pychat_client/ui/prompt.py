@@ -35,7 +35,7 @@ from pychat_client.errors import PychatError
 from pychat_client.session.commands import ParsedLine, is_command
 from pychat_client.session.session import Session
 from pychat_client.text import printable
-from pychat_client.ui.draft import draft_rows
+from pychat_client.ui.draft import ROWS_MAX, draft_rows
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import Terminal
 from pychat_client.ui.theme import Theme
@@ -229,13 +229,16 @@ class Prompt:
         """The rows to leave empty above the draft and the line.
 
         When the window becomes half as wide, each row becomes two, and the terminal moves as many rows at the top
-        of the window into its scrollback. So there have to be as many above them.
+        of the window into its scrollback. So there have to be as many above them. And while live typing is on, the
+        line keeps its place when the draft becomes shorter.
         """
         if not self._renderer.height_is_known:
             return 0
         height, above = self._height(), self._renderer.rows_above_layout
-        drawn = len(self._draft_rows()) + max(height.min, height.preferred) + self._toolbar_rows()
-        return max(min(drawn - above, self._terminal.get_size().rows - above - drawn), 0)
+        draft = len(self._draft_rows())
+        drawn = draft + max(height.min, height.preferred) + self._toolbar_rows()
+        wanted = max(drawn - above, ROWS_MAX - draft if self._session.status.watched else 0)
+        return max(min(wanted, self._terminal.get_size().rows - above - drawn), 0)
 
     def _draft_rows(self) -> list[str]:
         """What the other user is typing, in a few rows that give way to the line and the toolbar. All of them take

@@ -59,6 +59,25 @@ def test_both_see_what_the_other_one_types(service: Service) -> None:
     assert "not seen" not in console.text()
 
 
+def test_the_line_keeps_its_place_while_the_other_user_types(service: Service) -> None:
+    console, client = _talk(service)
+    client.type("half")
+    client.line_is("Client1> half")
+    console.type("word " * 40 + "dd99")
+    client.sees("dd99")
+
+    def is_in_place() -> bool:
+        line, toolbar = client.lines()[-2:]
+        return line == "Client1> half" and toolbar.startswith("Server |")
+
+    console.type("\x15")
+    _gone(client, "…")
+    wait_for(is_in_place, "the line is where it was", shown=client.text)
+    console.enter("Hi!")
+    client.sees("Server> Hi!")
+    wait_for(is_in_place, "the line is where it was", shown=client.text)
+
+
 def test_the_configuration_of_both_sides_turns_it_on(service: Service) -> None:
     prefer(service, "live = true\n")
     console = service.ready_console()
