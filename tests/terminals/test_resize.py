@@ -21,6 +21,9 @@ SHORT = ["zq01", "zq02"]
 LONG = [f"zq{number:02}" for number in range(1, 37)]
 """180 characters: several rows at each width except the widest, and fewer rows than the lowest window has."""
 
+WHOLE = [f"zq{number:02}" for number in range(1, 91)]
+"""450 characters, nearly a whole message."""
+
 TOOLBAR = "turns"
 """A word that is only in the toolbar."""
 
@@ -108,7 +111,7 @@ def _faults_now(emulator: Emulator, words: list[str], messages: list[str]) -> li
     while not emulator.SCROLLBACK and gone < len(messages) and messages[gone] not in text:
         gone += 1  # the oldest ones: they have left the window
     counts = {word: text.count(word) for word in (*words, TOOLBAR, *messages[gone:])}
-    copies = words if emulator.COPIES and words == LONG else []
+    copies = words if emulator.COPIES and words != SHORT else []
     return [f"{word} {times} times" for word, times in counts.items() if times != 1 and word not in copies]
 
 
@@ -140,6 +143,11 @@ def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: li
         emulator.resize(columns, rows)
     assert faults(emulator, words, MESSAGES) == [], emulator.text()
     assert MESSAGES[-1] in emulator.text(), "the newest one is in the window now"
+
+
+def test_lower_windows_with_a_whole_message(emulator: Emulator, console: Terminal) -> None:
+    type_line(emulator, WHOLE)
+    check(emulator, WHOLE, MESSAGES, [(80, 12), (80, 24), (80, 10), (80, 30)])
 
 
 def test_draft_of_the_other_user(emulator: Emulator, console: Terminal) -> None:
