@@ -39,6 +39,9 @@ drawing arrives, nothing tells where it went. tmux reports four sizes a second w
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 """Save and restore the position of the cursor (DECSC and DECRC)."""
 
+_ERASE_ROW = "\x1b[2K"
+"""Erases the row of the cursor (EL)."""
+
 _BREAKING, _CUTTING = ("VTE_VERSION", "KONSOLE_VERSION"), ("XTERM_VERSION",)
 """Variables of terminals that break rows, and that cut them. One that was started in another has those of both."""
 
@@ -87,6 +90,11 @@ class Drawing:
     def end(self, y: int) -> int:
         """The column after the last character of a row."""
         return max((x for x, cell in self.screen.data_buffer[y].items() if cell.char != " "), default=-1) + 1
+
+    def shorter_than(self, before: Drawing | None) -> list[int]:
+        """The rows that have become shorter since the drawing `before`."""
+        rows = range(0 if before is None else before.screen.height)
+        return [y for y in rows if before is not None and self.end(y) < before.end(y)]
 
     def written(self, rows: Iterable[int]) -> list[tuple[int, int, str, str]]:
         """The content of some rows: place, character and style of each cell."""
@@ -181,8 +189,8 @@ class ResizableRenderer(Renderer):
         if (screen := self.last_rendered_screen) is not None:
             cursor = screen.get_cursor_position(layout.current_window)
             joined: frozenset[int] = _joined_rows(layout) if self._joins else frozenset()
-            self._drawn = Drawing(screen, cursor, size, joined, edge)
-            self._finish(self._drawn, app)
+            before, self._drawn = self._drawn, Drawing(screen, cursor, size, joined, edge)
+            self._finish(self._drawn, before, app)
 
     def watch_size(self, app: Application[Any]) -> None:
         """Replaces the toolkit's own reaction to a new size, which would erase rows above the drawing.
@@ -273,12 +281,16 @@ class ResizableRenderer(Renderer):
         super().erase()
         return above
 
-    def _finish(self, drawn: Drawing, app: Application[Any]) -> None:
+    def _finish(self, drawn: Drawing, before: Drawing | None, app: Application[Any]) -> None:
         """Draws what the toolkit does not: it is invisible, and tells the terminal what belongs together."""
         output, cursor, bottom = self.output, drawn.cursor, drawn.screen.height - 1
         joined, last = drawn.written(rows := sorted(drawn.joined)), drawn.written([bottom])
         output.write_raw(_SAVE)
-        if rows and (joined != self._finished[0] or cursor.y in rows):
+        if shorter := drawn.shorter_than(before):
+            output.hide_cursor()
+            for y in shorter:
+                self._write_anew(drawn, y, app)
+        if rows and (joined != self._finished[0] or cursor.y in rows or shorter):
             output.hide_cursor()
             for y in rows:
                 self._join(drawn, y, app)
@@ -303,7 +315,17 @@ class ResizableRenderer(Renderer):
         edge = drawn.size.columns - 1
         edge -= drawn.cell(edge, y).width == 0  # the second half of a wide character
         self._move(drawn.cursor, Point(edge, y))
-        for cell in (drawn.cell(edge, y), drawn.cell(0, y + 1)):
+        self._write([drawn.cell(edge, y), drawn.cell(0, y + 1)], app)
+
+    def _write_anew(self, drawn: Drawing, y: int, app: Application[Any]) -> None:
+        """Writes a row that has become shorter. Of what is erased behind its text, tmux makes rows when it becomes
+        narrower; it forgets only a whole row."""
+        self._move(drawn.cursor, Point(0, y))
+        self.output.write_raw(_ERASE_ROW)
+        self._write([drawn.cell(x, y) for x in range(drawn.end(y))], app)
+
+    def _write(self, cells: Iterable[Char], app: Application[Any]) -> None:
+        for cell in cells:
             self.output.set_attributes(self.style.get_attrs_for_style_str(cell.style), app.color_depth)
             self.output.write(cell.char)
         self.output.reset_attributes()

@@ -162,6 +162,19 @@ def test_draft_of_the_other_user(emulator: Emulator, console: Terminal) -> None:
         wait_for(lambda: "dd99" not in emulator.text(), "the draft is gone", shown=emulator.text)
 
 
+def test_draft_in_rows_that_were_longer_before(emulator: Emulator, console: Terminal) -> None:
+    """Of what is erased at the end of a row, tmux makes a row when it becomes narrower."""
+    see_each_other_type(emulator, console)
+    for number in range(8):
+        console.enter(f"pp{number}")
+    emulator.sees("pp7")  # now the draft gets the rows of the line and the toolbar
+    console.type("dd00 and so on, so that the draft has more rows than one, which it has now")
+    emulator.sees("now")
+    type_line(emulator, SHORT)
+    emulator.resize(40, 24)
+    assert faults(emulator, SHORT, [*MESSAGES, "dd00"]) == [], emulator.text()
+
+
 @pytest.mark.parametrize(("line", "columns"), [(SHORT, 20), (LONG, 40)], ids=["short", "long"])
 def test_draft_in_a_window_that_is_not_full(
     emulator: Emulator, idle_service: Service, line: list[str], columns: int
