@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pychat_client import core_dumps
+from pychat_client import core_dumps, garbage
 from pychat_client.errors import ExitStatus, PychatError
 from pychat_client.text import printable
 
@@ -21,6 +21,7 @@ COLUMNS = 80
 
 def run_main(program: str, run: Callable[[], int]) -> int:
     """Runs a program and returns its exit status. An error becomes a sentence on stderr, never a traceback."""
+    garbage.wait()
     open_standard_streams()
     core_dumps.forbid()
     try:

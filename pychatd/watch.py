@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pychat_client import garbage
 from pychat_client.errors import BusyError, ExitStatus, PermissionDeniedError, ProtocolError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.session.session import ending_signals
@@ -40,6 +41,7 @@ async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> E
 
     Raises PermissionDeniedError and BusyError for a port that was asked for.
     """
+    garbage.collect()
     stopped = asyncio.Event()
     for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from enum import Enum
 from functools import partial
 
+from pychat_client import garbage
 from pychat_client.errors import ExitStatus, NotAllowedError, ProtocolError, PychatError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
@@ -727,6 +728,7 @@ async def run_session(
     TransportError; retry_for: seconds without a connection after which to give up, None for never.
     Raises PychatError when the program itself has failed.
     """
+    garbage.collect()
     loop = asyncio.get_running_loop()
     for number in ending_signals():  # so that the terminal is put back in order
         loop.add_signal_handler(number, session.interrupt)

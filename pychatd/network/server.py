@@ -7,7 +7,6 @@ daemon ends after a time without connections; systemd keeps the sockets and star
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from pychat_client import garbage
 from pychat_client.errors import PychatError
 from pychat_client.transport.connection import FINISH_SECONDS
 from pychatd.conversation.journal import Journal
@@ -49,6 +49,9 @@ ACCEPT_PAUSE = 1.0
 
 ACCEPT_MAX = 8
 """Connections that are accepted before others get a turn: so many take a fraction of a millisecond."""
+
+GARBAGE = (200, 5, 2)
+"""The thresholds of gc: a closed TLS connection is a cycle of 256 KiB, so collect those soon."""
 
 Admit = Callable[[socket.socket], Coroutine[None, None, None] | None]
 
@@ -97,8 +100,7 @@ class Server:
             loop.add_signal_handler(number, self._stop_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
         loop.set_exception_handler(_log_exception)
-        gc.freeze()  # the objects of the start stay for ever
-        gc.set_threshold(200, 5, 2)  # a closed TLS connection is a cycle of 256 KiB: collect those soon
+        garbage.collect(GARBAGE)
         for sock in self._listeners.tcp:
             self._listen(sock, self._callers.admit)
         self._listen(self._listeners.console, self._consoles.admit)
