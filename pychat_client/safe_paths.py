@@ -13,8 +13,8 @@ import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 LINKS_MAX = 40
 """Links on one path: as many as the kernel follows (path_resolution(7))."""
@@ -29,8 +29,7 @@ _CANNOT_SYNC = (errno.EINVAL, errno.EACCES)
 """The errors of a file system that cannot sync directories, and of a directory that we may not read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a file is or may be made: the descriptor of its directory, and its name there, which is no link."""
 
     directory: int

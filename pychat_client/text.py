@@ -19,6 +19,9 @@ HANDLE_MAX = 10
 MESSAGE_MAX = 500
 """Characters of a message, as in the classic programs; counted as code points after NFC."""
 
+WORDS_MAX = 200
+"""Characters of a reason or of an error's sentence. The sender cuts longer ones."""
+
 COMBINING_MAX = 8
 """Combining marks that are shown on one character; more would cover the lines around it."""
 

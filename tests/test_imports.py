@@ -73,7 +73,7 @@ def test_a_program_loads_only_what_it_uses(module: str, without: set[str]) -> No
 
 
 LATE = {
-    *("asyncio", "bz2", "cryptography", "daemon", "hashlib", "json", "logging", "lzma"),
+    *("asyncio", "bz2", "cryptography", "daemon", "dataclasses", "hashlib", "inspect", "json", "logging", "lzma"),
     *(
         "prompt_toolkit",
         "shutil",

@@ -6,9 +6,8 @@ The keys are in pychatd.settings and in preferences, each with the function that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pychat_client.errors import PychatError, UsageError
 from pychat_client.text import check_handle, printable
@@ -18,8 +17,7 @@ Keys = Mapping[str, Callable[[Any], Any]]
 a PychatError that tells what to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A file that has been read."""
 
     file: Path

@@ -15,10 +15,7 @@ from typing import Any
 
 from pychat_client.errors import HandleError, ProtocolError
 from pychat_client.protocol.turns import Turns
-from pychat_client.text import CONTROL, check_handle
-
-WORDS_MAX = 200
-"""Characters of a reason or of an error's sentence. The sender cuts longer ones."""
+from pychat_client.text import CONTROL, WORDS_MAX, check_handle
 
 ORDER_MAX = 1000
 """Characters of an order, or of a line of its answer: a line has room for as many of four bytes, and the longest

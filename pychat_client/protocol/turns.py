@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pychat_client.errors import ProtocolError
+from pychat_client.protocol.turn_rule import Turns
+
+__all__ = ("Role", "TurnState", "Turns")
+"""Also the rule: it has a module of its own because the daemon reads its settings before it loads dataclasses."""
 
 
 class Role(Enum):
@@ -20,13 +24,6 @@ class Role(Enum):
     @property
     def other(self) -> Role:
         return Role.OPERATOR if self is Role.PEER else Role.PEER
-
-
-class Turns(Enum):
-    """Whether the two take turns, or can both speak at any time after the first message."""
-
-    ALTERNATE = "alternate"
-    FREE = "free"
 
 
 @dataclass(slots=True)

@@ -32,7 +32,6 @@ from pychat_client.protocol.events import (
     RemoteError,
     WentBack,
 )
-from pychat_client.protocol.grammar import WORDS_MAX
 from pychat_client.protocol.outbox import HELD_MAX
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
@@ -47,7 +46,7 @@ from pychat_client.session.status import Status
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.typing_indicator import TypingIndicator
 from pychat_client.session.view import View
-from pychat_client.text import printable
+from pychat_client.text import WORDS_MAX, printable
 from pychat_client.transport.connection import Connection
 from pychat_client.transport.route_watch import RouteWatch
 

@@ -11,8 +11,8 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pychat_client.errors import BusyError, PermissionDeniedError, PychatError, TransportError, UsageError
 from pychat_client.safe_paths import directory_of, is_changeable
@@ -23,8 +23,7 @@ BACKLOG = 1024
 call, which is repeated after one second, then after three: strangers could delay everybody by that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
+class Listeners(NamedTuple):
     """All listening sockets of a service."""
 
     tcp: list[socket.socket]

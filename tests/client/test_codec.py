@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pychat_client.errors import HandleError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX, LineCodec, parse
-from pychat_client.protocol.grammar import WORDS_MAX, timestamp
+from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Turns
-from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, check_handle, nfc
+from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, WORDS_MAX, check_handle, nfc
 from tests.support.endpoints import NOON
 
 thorough = settings(max_examples=300)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +58,6 @@ def test_a_file_of_the_allowlist_that_cannot_be_read_costs_that_file_only(
     (listed / "sequence.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n")
     (listed / "alice.pem").write_bytes("Zoë\n".encode() + alice.certificate.read_bytes())
     (listed / "bob.pem").write_bytes(b"\xef\xbb\xbf" + bob.certificate.read_bytes().replace(b"\n", b"\r\n"))
-    loaded = identity.load(replace(settings, authorized=listed))
+    loaded = identity.load(settings._replace(authorized=listed))
     assert loaded.names == {alice.der: "alice", bob.der: "bob"}
     assert [complaint.split(": ")[0] for complaint in loaded.complaints] == ["Skipped a file of the allowlist"] * 4

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.protocol.grammar import WORDS_MAX
 from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.text import WORDS_MAX
 from pychatd.conversation import quota
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation, JournalFullError
