@@ -100,6 +100,8 @@ def rows(line: str, room: int, first: int | None, letters: int = DOUBTFUL) -> li
     first: the columns that are left behind other text, None at the beginning of a row. What follows a whole word
     begins a row, so that it cannot look like a name with that word before it.
     """
+    if len(line) <= room:  # as most are: no word is longer than a row
+        return _broken(line, room, first, letters)
     found: list[Row] = []
     start, left = 0, first
     for word in _WHOLE.finditer(line):

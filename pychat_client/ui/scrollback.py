@@ -22,7 +22,6 @@ from pychat_client.ui.terminal import Holder, Terminal, is_narrow
 from pychat_client.ui.theme import Theme
 from pychat_client.width import DOUBTFUL, Row, joined, most_columns, rows, wrap
 
-_TIME = "%H:%M "
 _DAY = "%A, %d %B %Y"
 
 _NOTICE = "-- "
@@ -69,7 +68,7 @@ class Scrollback:
                 self.notice(time.strftime(_DAY))
             self._day = time.date()
         style = "class:own" if own else "class:other"
-        shown = _Shown(time.strftime(_TIME), style, named(message.handle, own=own), printable_lines(message.text))
+        shown = _Shown(f"{time.hour:02}:{time.minute:02} ", style, named(message.handle, own=own), printable_lines(message.text))
         self._print(lambda window: self._folded_message(window, shown))
         if self._waiting and not own:
             self.unprinted += 1
@@ -145,34 +144,32 @@ class _Window:
         self._letters = letters
         self._messages = self._margin(_INDENT // 2 if is_narrow(size) else _INDENT)
         self._notices = self._margin(len(_NOTICE))
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, str], tuple[str, int]] = {}
 
     def notice(self, sentence: str) -> StyleAndTextTuples:
         margin = self._notices
         return [("", _NOTICE), *margin.drawn(margin.rows(printable_lines(sentence), len(_NOTICE)))]
 
     def body(self, shown: _Shown) -> list[Row]:
-        return self._messages.rows(shown.lines, self._used(shown))
+        return self._messages.rows(shown.lines, self._name(shown)[1])
 
     def beginning(self, shown: _Shown, row: Row) -> Row:
         """What of `row` has room behind the name. The dots tell that a link does not end there."""
-        left = self.columns - self._used(shown) - DOUBTFUL  # columns of the dots
+        left = self.columns - self._name(shown)[1] - DOUBTFUL  # columns of the dots
         return Row(wrap(row.text, left, left, self._letters)[0] + "…")
 
-    def _used(self, shown: _Shown) -> int:
-        """The columns before the text, in the row of the name."""
-        return self._messages.used(self._name(shown), len(shown.when))
-
     def message(self, shown: _Shown, body: list[Row]) -> StyleAndTextTuples:
-        name = [("class:time", shown.when), (shown.style, self._name(shown))]
+        name = [("class:time", shown.when), (shown.style, self._name(shown)[0])]
         return [*name, *self._messages.drawn(body)]
 
-    def _name(self, shown: _Shown) -> str:
-        """Laid out once: it stands in front of most messages of a conversation."""
+    def _name(self, shown: _Shown) -> tuple[str, int]:
+        """The name, and the columns before the text in its row. Laid out once: it stands in front of most messages
+        of a conversation."""
         key = (shown.when, shown.name)
         if key not in self._names:
             margin = self._messages
-            self._names[key] = joined(margin.rows([shown.name], len(shown.when)), margin.indent)
+            name = joined(margin.rows([shown.name], len(shown.when)), margin.indent)
+            self._names[key] = name, margin.used(name, len(shown.when))
         return self._names[key]
 
     def _margin(self, indent: int) -> Margin:
