@@ -68,7 +68,12 @@ class Scrollback:
                 self.notice(time.strftime(_DAY))
             self._day = time.date()
         style = "class:own" if own else "class:other"
-        shown = _Shown(f"{time.hour:02}:{time.minute:02} ", style, named(message.handle, own=own), printable_lines(message.text))
+        shown = _Shown(
+            f"{time.hour:02}:{time.minute:02} ",
+            style,
+            named(message.handle, own=own),
+            printable_lines(message.text),
+        )
         self._print(lambda window: self._folded_message(window, shown))
         if self._waiting and not own:
             self.unprinted += 1

@@ -9,7 +9,6 @@ terminal.
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import random
 import shutil
@@ -23,8 +22,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import report
-from tests.bench.run import rounded, version
+from tests.bench.run import save, version
 from tests.bench.systems import MissingError
 from tests.faults.hosts import CLIENT, DAEMON, Hosts, HostService, UnavailableError
 from tests.support.ports import free_port
@@ -296,10 +294,7 @@ def main() -> int:
         except UnavailableError as reason:
             print(f"bench: not measured on a bad network: {reason}", file=sys.stderr)
     about = {"versions": {name: version(name) for name in PACKAGES}, "load": load, "processors": os.cpu_count()}
-    figures = {"live": {"networks": networks, **about}}
-    print(report.as_text(figures))
-    report.BUILT.mkdir(parents=True, exist_ok=True)
-    (report.BUILT / "live.json").write_text(json.dumps(rounded(figures)))
+    save("live", {"live": {"networks": networks, **about}})
     return 0
 
 

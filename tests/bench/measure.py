@@ -51,6 +51,13 @@ IMPORTS = "import os, pychatd.daemon_cli, pychatd.serve, pychatd.network.server;
 """A program that reads what a start of the daemon reads, and ends without tidying up."""
 
 
+AT_THE_PORT = "import argparse, os, pathlib, re, socket, tomllib; os._exit(0)"
+"""What it reads of the standard library until its port is open."""
+
+LIBRARY = "import argparse, asyncio, os, pathlib, re, sqlite3, ssl, tomllib; os._exit(0)"
+"""And until it serves."""
+
+
 def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
@@ -129,32 +136,34 @@ def servers(tools: Tools, names: Sequence[str], directory: Path) -> Iterator[Run
             server.close()
 
 
-def talking(tools: Tools, names: Sequence[str], directory: Path, repeats: int) -> dict[str, list[int]]:
-    """Rss of servers while two talk over them, each time on one that has just been started."""
-    figures: dict[str, list[int]] = {}
+def talking(tools: Tools, names: Sequence[str], directory: Path, repeats: int) -> dict[str, dict[str, list[int]]]:
+    """Rss and Pss of servers while two talk over them, each time on one that has just been started."""
+    figures: dict[str, dict[str, list[int]]] = {"talking": {}, "talking_pss": {}}
     for number in range(repeats):
         say(f"memory {number + 1}/{repeats}")
         for place, name in enumerate(names):
             server = Server(KINDS[name], tools, directory / f"{number}-{place}")
             try:
-                figures.setdefault(name, []).append(_talking(tools, server))
+                for key, most in zip(figures, _talking(tools, server), strict=True):
+                    figures[key].setdefault(name, []).append(most)
             finally:
                 server.close()
     return figures
 
 
-def _talking(tools: Tools, server: Server) -> int:
-    """The most that is seen in a short conversation."""
+def _talking(tools: Tools, server: Server) -> tuple[int, int]:
+    """The most that is seen in a short conversation: Rss, and Pss."""
     kind = server.kind
     words = ["rtt", kind.protocol, server.peer, server.operator, str(kind.round_trips // 2)]
-    most = 0
+    rss = pss = 0
     with subprocess.Popen([tools.load, *words], stdout=subprocess.DEVNULL) as talk:
         while talk.poll() is None:
-            most = max(most, resident(server.process.pid, "Rss"))
+            rss = max(rss, resident(server.process.pid, "Rss"))
+            pss = max(pss, resident(server.process.pid, "Pss"))
             time.sleep(0.002)
     if talk.returncode != 0:
         raise AssertionError(f"{kind.name}: the generator failed")
-    return most
+    return rss, pss
 
 
 def speed(tools: Tools, running: dict[str, Server], repeats: int) -> dict[str, Any]:
@@ -216,6 +225,8 @@ def starts(tools: Tools, directory: Path, repeats: int) -> dict[str, list[float]
     python = tools.program("python")
     programs = {
         "pass": ("exec", python, "-c", "pass"),
+        "at_the_port": ("exec", python, "-P", "-c", AT_THE_PORT),
+        "library": ("exec", python, "-P", "-c", LIBRARY),
         "modules": ("exec", python, "-P", "-c", IMPORTS),
         "version": ("exec", tools.program("pychat"), "--version"),
         "import": ("exec", python, "-c", "import prompt_toolkit"),

@@ -15,7 +15,17 @@ from statistics import median, quantiles
 from typing import Any
 
 from tests.bench import plots
-from tests.bench.goals import PROCESS, RELAY, Figures, Value, goals_table, speed, start, with_unit
+from tests.bench.goals import (
+    PROCESS,
+    RELAY,
+    Figures,
+    Value,
+    goals_table,
+    quantile,
+    speed,
+    start,
+    with_unit,
+)
 from tests.bench.systems import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +154,8 @@ def idle_table(figures: Figures) -> list[list[str]]:
 def starts_table(figures: Figures) -> list[list[str]]:
     names = {
         "pass": "python3 -c pass",
+        "at_the_port": "python3 -c 'import' of what the standard library has of this before the port is open",
+        "library": "python3 -c 'import' of what it has of all the daemon's modules",
         "modules": "python3 -c 'import' of the daemon's modules, and so of all they import",
         "accepting": "pychatd run: exec to accepting",
         "answered": "pychatd run: exec to the first round trip",
@@ -212,6 +224,47 @@ def live_about_table(figures: Figures) -> list[list[str]]:
     return [["", ""], ["beside it", beside], ["load average when it began", load]]
 
 
+def screens_table(figures: Figures) -> list[list[str]]:
+    """What a person at a terminal feels. The last program of each kind is the one to compare with."""
+    found = figures["screens"]
+    many, more = f"{found['long']:,} messages", f"{found['short']:,}"
+    kinds = {
+        "enter": ("Enter, to the words on the other screen", "irssi"),
+        "echo": (f"a key to its echo; in the console after {many}, and in bursts of {more} more", "ptpython"),
+        "burst": (f"{many} at once, to the last on the screen", "irssi"),
+        "resume": (f"exec, to the last of {many} on the screen", "weechat"),
+    }
+    rows = [["what", "program", "p50", "p99", "ratio", "measured"]]
+    for kind, (what, beside) in kinds.items():
+        programs = found["rows"].get(kind, {})
+        for program, times in programs.items():
+            cells = [with_unit(quantile(times, percent), "ms") for percent in (50, 99)]
+            other = programs.get(beside)
+            ratio = "" if other is None or program == beside else f"{median(times) / median(other):.2f}"
+            rows.append([what, program, *cells, ratio, str(len(times))])
+    return rows
+
+
+def screen_memory_table(figures: Figures) -> list[list[str]]:
+    rows = [["with a screen", "memory (RSS)"]]
+    return rows + [
+        [name, with_unit(median(runs) / 1024, "MiB")] for name, runs in figures["screen_memory"].items()
+    ]
+
+
+def strangers_table(figures: Figures) -> list[list[str]]:
+    rows = [["server", "processor time for a refused stranger"]]
+    return rows + [[name, with_unit(median(runs), "us")] for name, runs in figures["strangers"].items()]
+
+
+def felt_about_table(figures: Figures) -> list[list[str]]:
+    """Where the screens were measured; the strangers are measured right after them."""
+    found = figures["screens"]
+    beside = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if version)
+    load = f"{found['load']:.1f} on {found['processors']} processors"
+    return [["", ""], ["beside it", beside or "nothing"], ["load average when it began", load]]
+
+
 TABLES: dict[str, Callable[[Figures], list[list[str]]]] = {
     "goals": goals_table,
     "speed": speed_table,
@@ -227,6 +280,10 @@ TABLES: dict[str, Callable[[Figures], list[list[str]]]] = {
     "lines": lines_table,
     "live": live_table,
     "live_about": live_about_table,
+    "screens": screens_table,
+    "screen_memory": screen_memory_table,
+    "strangers": strangers_table,
+    "felt_about": felt_about_table,
     "units": units_table,
     "about": about_table,
 }
@@ -351,16 +408,19 @@ def dumped(figures: Any) -> str:
     return re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), json.dumps(figures, indent=1)) + "\n"
 
 
+PARTS = ("live", "screens", "strangers", "units")
+"""What is measured by programs of their own, each into a file of its own."""
+
+
 def keep() -> Figures:
     """The figures of the last runs become the kept ones, as far as there are new ones."""
     figures: Figures = json.loads(LAST.read_text()) if LAST.exists() else {}
     if (new := BUILT / "bench.json").exists():
-        of_others = {name: figures[name] for name in ("units", "live") if name in figures}
+        of_others = {name: figures[name] for name in (*PARTS, "screen_memory") if name in figures}
         figures = of_others | json.loads(new.read_text())
-    if (units := BUILT / "units.json").exists():
-        figures["units"] = json.loads(units.read_text())
-    if (live := BUILT / "live.json").exists():
-        figures |= json.loads(live.read_text())
+    for part in PARTS:
+        if (file := BUILT / f"{part}.json").exists():
+            figures |= json.loads(file.read_text())
     LAST.write_text(dumped(figures))
     return figures
 

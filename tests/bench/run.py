@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import explain, measure, report
+from tests.bench.goals import Figures
 from tests.bench.measure import say
 from tests.bench.systems import KINDS, QUICK, MissingError, Tools, build
 
@@ -73,7 +74,7 @@ def everything(tools: Tools, place: Path, sync: float, repeats: int) -> dict[str
         "missing": missing,
         "speed": speed,
         "idle": idle,
-        "talking": measure.talking(tools, list(running), place / "talking", repeats),
+        **measure.talking(tools, list(running), place / "talking", repeats),
         "syncs": explain.syncs(tools, place / "syncs", sync, repeats),
         "profile": explain.profile(tools, place / "profile"),
         "floor": explain.floor(tools, repeats),
@@ -125,6 +126,14 @@ def version(package: str) -> str | None:
     except OSError:  # not a Debian
         return None
     return result.stdout or None
+
+
+def save(part: str, figures: Figures) -> None:
+    """Prints the figures of a part that is measured by a program of its own; `make bench-docs` keeps them."""
+    print(report.as_text(figures))
+    report.BUILT.mkdir(parents=True, exist_ok=True)
+    kept = {name: value for name, value in figures.items() if name != "missing"}
+    (report.BUILT / f"{part}.json").write_text(report.dumped(rounded(kept)))
 
 
 def rounded(value: Any) -> Any:

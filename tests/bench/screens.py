@@ -1,7 +1,7 @@
 """`python -m tests.bench.screens`: what a person at a terminal feels, beside other programs, in milliseconds.
 
 Programs run on terminals of their own, in turn, again and again. Something counts as seen when its bytes reach the
-terminal. Knows nothing of the kept figures.
+terminal.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, quantiles
 
 import pexpect
 
+from tests.bench.goals import CONSOLE, IN_BURSTS, PYCHAT, TOOLKIT, Figures
 from tests.bench.live import SYMBOLS
-from tests.bench.measure import say
+from tests.bench.measure import resident, say
+from tests.bench.run import save, version
 from tests.bench.systems import KINDS, MissingError, Server, Tools
 from tests.support.raw_ends import BlockingEnd
 from tests.support.service import BIN, Service
@@ -99,6 +100,11 @@ class Window:
         while self.read(QUIET):
             pass
         self.forget()
+
+    def memory(self) -> int:
+        """Rss, in KiB."""
+        assert self._child.pid is not None
+        return resident(self._child.pid, "Rss")
 
     def close(self) -> None:
         self._child.close(force=True)
@@ -310,7 +316,7 @@ Times = list[float]
 """Seconds."""
 
 Row = tuple[str, str]
-"""What is measured; and in which program, with what its number needs to be understood."""
+"""What is measured, and in which program."""
 
 
 def _enter(pair: Callable[[Desk], tuple[Window, Window]]) -> Callable[[Desk, random.Random], Times]:
@@ -376,63 +382,79 @@ def _backlog(at: Desk, choice: random.Random) -> Times:
     return [window.until(last) - began]
 
 
-ENTER = "Enter to the words on the other screen"
-ECHO = "a key to its echo"
-BURST = f"{LONG:,} messages at once, to the last on the screen"
-RESUME = f"exec to the last of {LONG:,} messages on the screen"
-
 ROWS: dict[Row, Callable[[Desk, random.Random], Times]] = {
-    (ENTER, "pychat; TLS, synced at both ends"): _enter(pychat_pair),
-    (ENTER, "irssi through ngircd; nothing stored"): _enter(irssi_pair),
-    (ECHO, f"pychatd-console after {LONG:,} messages"): _long_echo,
-    (ECHO, f"the same, in bursts of {SHORT:,} more"): _burst_echo,
-    (ECHO, "ptpython"): _python_echo,
-    (BURST, "pychatd-console; synced"): _burst(PychatBurst),
-    (BURST, "irssi through ngircd; nothing stored"): _burst(IrcBurst),
-    (RESUME, "pychatd-console, from the journal"): _resume,
-    (RESUME, "weechat, from its log"): _backlog,
+    ("enter", PYCHAT): _enter(pychat_pair),
+    ("enter", "irssi"): _enter(irssi_pair),
+    ("echo", CONSOLE): _long_echo,
+    ("echo", IN_BURSTS): _burst_echo,
+    ("echo", "ptpython"): _python_echo,
+    ("burst", CONSOLE): _burst(PychatBurst),
+    ("burst", "irssi"): _burst(IrcBurst),
+    ("resume", CONSOLE): _resume,
+    ("resume", "weechat"): _backlog,
 }
-"""The last row of each kind is the one to compare with."""
+"""report.screens_table says what they are."""
 
 
-def measured(
-    place: Path, rounds: int, seed: int
-) -> tuple[dict[tuple[str, str], Times], dict[tuple[str, str], str]]:
-    """Seconds; and why something could not be measured."""
-    found: dict[tuple[str, str], Times] = {}
-    missing: dict[tuple[str, str], str] = {}
+# ------------------------------------------------------------------ memory
+
+
+def _pychat_memory(at: Desk) -> dict[str, int]:
+    client, console = pychat_pair(at)
+    return {PYCHAT: client.memory(), CONSOLE: console.memory()}
+
+
+def _toolkit_memory(at: Desk) -> dict[str, int]:
+    window = at.window([sys.executable, "-c", "import prompt_toolkit; input('ready')"])
+    window.until("ready")
+    return {TOOLKIT: window.memory()}
+
+
+def _irssi_memory(at: Desk) -> dict[str, int]:
+    return {"irssi": at.irssi(at.irc(), "alice").memory()}
+
+
+MEMORY: dict[str, Callable[[Desk], dict[str, int]]] = {
+    PYCHAT: _pychat_memory,
+    TOOLKIT: _toolkit_memory,
+    "irssi": _irssi_memory,
+}
+"""The memory of programs, in KiB."""
+
+
+# ------------------------------------------------------------------ all of it
+
+
+def measured(place: Path, rounds: int, seed: int) -> Figures:
+    """Milliseconds and KiB; and why something could not be measured."""
+    rows: dict[str, dict[str, Times]] = {}
+    memory: dict[str, list[int]] = {}
+    missing: dict[str, str] = {}
     for number in range(rounds):
-        for name, measure in ROWS.items():
-            say(f"screens {number + 1}/{rounds}: {': '.join(name)}")
+        for (what, program), measure in ROWS.items():
+            say(f"screens {number + 1}/{rounds}: {what}, {program}")
             try:
                 with desk(place) as at:
-                    found.setdefault(name, []).extend(measure(at, random.Random(seed + number)))
+                    times = [seconds * 1000 for seconds in measure(at, random.Random(seed + number))]
+                rows.setdefault(what, {}).setdefault(program, []).extend(times)
             except MissingError as error:
-                missing[name] = str(error)
-    return found, missing
-
-
-def lines(found: Mapping[Row, Times], missing: Mapping[Row, str]) -> Iterator[str]:
-    """A table, with the ratio to the last row of its kind."""
-    beside = {what: median(times) for (what, _), times in found.items()}
-    for what, name in ROWS:
-        if (what, name) in missing:
-            yield f"  {what:55} {name:45} not measured: {missing[what, name]}"
-        elif times := found.get((what, name)):
-            middle = median(times)
-            last = quantiles(times, n=100)[98] if len(times) > 20 else max(times)
-            yield (
-                f"  {what:55} {name:45} p50 {middle * 1000:7.1f}  p99 {last * 1000:7.1f}"
-                f"  ratio {middle / beside[what]:5.2f}  ({len(times)})"
-            )
+                missing[f"{what}, {program}"] = str(error)
+        for program, look in MEMORY.items():
+            try:
+                with desk(place) as at:
+                    for name, size in look(at).items():
+                        memory.setdefault(name, []).append(size)
+            except MissingError as error:
+                missing[f"memory, {program}"] = str(error)
+    return {"screens": {"long": LONG, "short": SHORT, "rows": rows}, "screen_memory": memory, "missing": missing}
 
 
 def main() -> int:
-    seed = time.time_ns() % 10_000
-    found, missing = measured(Path("/var/tmp"), ROUNDS, seed)
-    print(f"What is felt at a terminal, in ms (seed {seed}; p99 of a few is the largest):")
-    for line in lines(found, missing):
-        print(line)
+    load = os.getloadavg()[0]
+    figures = measured(Path("/var/tmp"), ROUNDS, time.time_ns() % 10_000)
+    versions = {name: version(name) for name in ("irssi", "ngircd", "weechat-curses")}
+    figures["screens"] |= {"versions": versions, "load": load, "processors": os.cpu_count()}
+    save("screens", figures)
     return 0
 
 

@@ -15,16 +15,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from statistics import median
 
+from tests.bench.goals import ALLOWLIST, OPENSSL
 from tests.bench.measure import cpu_us, say
+from tests.bench.run import save
 from tests.bench.systems import PATIENCE, ended
 from tests.support.ports import free_port
 from tests.support.service import Service
 from tests.support.waiting import wait_for
 
 ROUNDS, STRANGERS = 5, 200
-OPENSSL = "openssl s_server"
 
 
 def refused(port: int) -> None:
@@ -84,7 +84,7 @@ def servers(place: Path) -> Iterator[dict[str, tuple[int, int]]]:
     """Port and pid of each."""
     (ours := place / "pychatd").mkdir()
     with pychatd(ours) as daemon, s_server(place, next(ours.glob("state/*/identity.pem"))) as openssl:
-        yield {"pychatd with an allowlist": daemon, OPENSSL: openssl}
+        yield {ALLOWLIST: daemon, OPENSSL: openssl}
 
 
 def _accepts(port: int) -> bool:
@@ -112,10 +112,7 @@ def main() -> int:
             say(f"strangers {number + 1}/{ROUNDS}")
             for name, where in running.items():
                 times.setdefault(name, []).append(cost(*where))
-    beside = median(times[OPENSSL])
-    print(f"Processor time for a stranger whom TLS 1.3 refuses ({ROUNDS} x {STRANGERS}):")
-    for name, runs in times.items():
-        print(f"  {name:30} {median(runs):8.0f} us  ratio {median(runs) / beside:5.2f}")
+    save("strangers", {"strangers": times})
     return 0
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench import live, measure, report, screens, strangers, systems
-from tests.bench.goals import Figures, Goal, fixed, judge
+from tests.bench.goals import Figures, Goal, fixed, goals_table, judge
 from tests.bench.measure import load
 from tests.bench.report import LAST, PAGE
+from tests.bench.run import save
 from tests.bench.systems import KINDS, MissingError, Server, Tools, build
 from tests.support.ports import free_port
 from tests.support.service import Service
@@ -113,24 +114,59 @@ def test_a_line_that_does_not_start_is_not_left_behind(
     assert not _runs(int(file.read_text()))
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for size, few in (("LINES", 2), ("LONG", 60), ("SHORT", 20)):
+        monkeypatch.setattr(screens, size, few)
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("row", screens.ROWS, ids=": ".join)
-def test_what_is_felt_at_a_terminal_is_measured(
-    row: screens.Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for size, small in (("LINES", 2), ("LONG", 60), ("SHORT", 20)):
-        monkeypatch.setattr(screens, size, small)
+def test_what_is_felt_at_a_terminal_is_measured(row: screens.Row, tmp_path: Path) -> None:
     try:
         with screens.desk(tmp_path) as at:
             times = screens.ROWS[row](at, random.Random(1))
     except MissingError as error:
         pytest.skip(str(error))
     assert min(times) > 0
-    assert "ratio  1.00" in next(screens.lines({row: times}, {}))
 
 
-def test_what_is_not_installed_is_named() -> None:
-    (line,) = screens.lines({}, dict.fromkeys([next(iter(screens.ROWS))], "it is not installed"))
-    assert line.endswith("not measured: it is not installed")
+@pytest.mark.parametrize("program", screens.MEMORY)
+def test_the_memory_of_a_program_with_a_screen_is_measured(program: str, tmp_path: Path) -> None:
+    try:
+        with screens.desk(tmp_path) as at:
+            found = screens.MEMORY[program](at)
+    except MissingError as error:
+        pytest.skip(str(error))
+    assert program in found
+    assert min(found.values()) > 1024
+
+
+def test_what_is_felt_is_kept_for_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be measured is named, and is not in the file."""
+
+    def missing(at: screens.Desk, choice: random.Random) -> screens.Times:
+        raise MissingError("irssi is not installed")
+
+    rows = {("enter", "pychat"): lambda at, choice: [0.004, 0.006], ("enter", "irssi"): missing}
+    monkeypatch.setattr(screens, "ROWS", rows)
+    monkeypatch.setattr(screens, "MEMORY", {"pychat": lambda at: {"pychat": 2048}})
+    monkeypatch.setattr(report, "BUILT", tmp_path)
+    monkeypatch.setattr(report, "LAST", tmp_path / "last.json")
+    figures = screens.measured(tmp_path, 1, 1)
+    assert "not measured: enter, irssi: irssi is not installed" in report.as_text(figures)
+    save("screens", figures)
+    save("strangers", {"strangers": {"pychatd with an allowlist": [2.0], "openssl s_server": [1.0]}})
+    kept = report.keep()
+    assert set(kept) == {"screens", "screen_memory", "strangers"}
+    assert report.screens_table(kept)[1][1:4] == ["pychat", "5 ms", "6 ms"]
+    assert [row[-1] for row in goals_table(kept)[1:]] == [
+        "not measured",
+        "met",
+        "met",
+        "not measured",
+        "missed by 67%",
+    ]
 
 
 def test_a_stranger_is_refused_by_both_servers(tmp_path: Path) -> None:
