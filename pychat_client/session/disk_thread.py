@@ -9,9 +9,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from pychat_client.errors import PychatError
+
+QUICK = 0.003
+"""Seconds for which the loop waits, and nobody notices. Most syncs are shorter; then a message goes before the
+screen is drawn, which takes about as long."""
 
 Work = Callable[[], None]
 """Raises PychatError when it fails. Another error is a fault of ours, and ends the work as well."""
@@ -47,13 +51,16 @@ class DiskThread(AtOnce):
         self._started = False
 
     def start(self, work: Work, done: Done) -> None:
-        """Does `work` in the thread, and then calls `done` in the loop. Only when there is no other work."""
+        """Does `work` in the thread, and then calls `done` in the loop: before this returns, if it takes no longer
+        than QUICK. Only when there is no other work."""
         self._done = done
         if not self._started:
             self._started = True
             loop = asyncio.get_running_loop()
             threading.Thread(target=self._run, args=[loop], daemon=True).start()
         self._work.put(work)
+        with suppress(Empty):
+            self._finish(self._results.get(timeout=QUICK))
 
     def wait(self) -> None:
         """Blocks until the present work is done, and has called its `done`."""
