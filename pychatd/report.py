@@ -6,7 +6,7 @@ Any program can have written the answer, so each value is checked before it is u
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self
@@ -15,6 +15,7 @@ from pychat_client.errors import TransportError, UsageError
 from pychat_client.record import record
 from pychat_client.text import printable
 from pychat_client.trust.fingerprint import check_fingerprint
+from pychatd.sentences import silent_words, unread_words
 
 TEXT_MAX = 256
 """Characters of a text in a report: more than any name or address has."""
@@ -155,19 +156,6 @@ def _calling_words(calling: CallingReport) -> str:
         return silent_words(calling.address)
     who = f"{printable(calling.handle)} from {printable(calling.address)}"
     return f"{who} is calling and has not sent a message yet."
-
-
-def silent_words(address: str) -> str:
-    """A caller is connected, and nothing else is known of it."""
-    return f"A caller at {printable(address)} is connected, and has said nothing yet."
-
-
-def unread_words(count: int, handles: Sequence[str], since: str = "") -> str:
-    """How many messages wait, of whom and since when; empty if none waits."""
-    if not count:
-        return ""
-    messages = "message" if count == 1 else "messages"
-    return f"{count} unread {messages} from {', '.join(map(printable, handles))}{since}."
 
 
 Checks = Mapping[str, Callable[[Any], Any]]

@@ -33,6 +33,7 @@ def loaded_by(module: str) -> set[str]:
                 "cryptography",
                 "importlib.metadata",
                 "pychat_client.protocol.events",
+                "pychatd.report",
                 "wcwidth",
             },
         ),

@@ -10,7 +10,7 @@ from pychat_client.text import printable
 from pychatd.conversation.model import JournalError
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.unread import Unread
-from pychatd.report import silent_words, unread_words
+from pychatd.sentences import silent_words, unread_words
 
 
 def state_sentence(switchboard: Switchboard) -> str:

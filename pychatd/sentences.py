@@ -1,0 +1,20 @@
+"""Sentences that the daemon and `pychatd status` both say of who calls and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pychat_client.text import printable
+
+
+def silent_words(address: str) -> str:
+    """A caller is connected, and nothing else is known of it."""
+    return f"A caller at {printable(address)} is connected, and has said nothing yet."
+
+
+def unread_words(count: int, handles: Sequence[str], since: str = "") -> str:
+    """How many messages wait, of whom and since when; empty if none waits."""
+    if not count:
+        return ""
+    messages = "message" if count == 1 else "messages"
+    return f"{count} unread {messages} from {', '.join(map(printable, handles))}{since}."
