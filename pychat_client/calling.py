@@ -36,7 +36,6 @@ from pychat_client.trust.aliases import canonical
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.choose_view import ViewOptions, ask_about_host, ask_handle, make_front_end, wants_plain
 from pychat_client.ui.front_end import FrontEnd
-from pychat_client.ui.one_shot import OneShot, Replies, text_of
 
 
 def call(options: CallOptions, view_options: ViewOptions, preferences: Preferences) -> ExitStatus:
@@ -77,6 +76,8 @@ def send(
 
     stay_open: the conversation does not end with it; one that is open already never does.
     """
+    from pychat_client.ui.one_shot import OneShot, text_of  # what a call does not need, here and below
+
     handle = options.handle or login_handle()
     if handle is None:
         raise HandleError("Your login name is not a valid handle: use --handle NAME.")
@@ -102,6 +103,8 @@ def send(
 
 def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_json: bool) -> ExitStatus:
     """Prints what has come in the conversation that is open with a service. wait: until something has."""
+    from pychat_client.ui.one_shot import Replies
+
     file = _session_file(options)
     if file is None or file.kept.endpoint is None:
         begin = f"'pychat send --open {printable(options.host)} {options.port}' begins one."

@@ -59,7 +59,17 @@ def loaded_by(module: str) -> set[str]:
             "pychat_client.cli",
             {"prompt_toolkit", "asyncio", "pychatd", "importlib.metadata", "dataclasses", "typing", "json", "ssl"},
         ),
-        ("pychat_client.calling", {"prompt_toolkit", "pychatd", "cryptography", "pychat_client.ui.screen"}),
+        (
+            "pychat_client.calling",
+            {
+                "prompt_toolkit",
+                "pychatd",
+                "cryptography",
+                "json",
+                "pychat_client.ui.screen",
+                "pychat_client.ui.one_shot",
+            },
+        ),
         ("pychat_client.config.targets", {"asyncio", "ssl", "pychat_client.protocol.wire"}),
         ("pychat_client.session.reconnect", {"prompt_toolkit", "pychatd", "pychat_client.ui.screen"}),
         ("pychat_client.ui.plain", {"prompt_toolkit", "pychatd", "wcwidth"}),
