@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from pychat_client.errors import TransportError, UsageError
-from pychat_client.record import record
 from pychat_client.text import printable
 from pychat_client.trust.fingerprint import check_fingerprint
 from pychatd.sentences import silent_words, unread_words
@@ -27,7 +26,7 @@ NUMBER_MAX = 2**53
 """Numbers up to here are the same in every program that reads JSON."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class PeerReport:
     """The caller that has the seat."""
 
@@ -42,7 +41,7 @@ class PeerReport:
     sent: int
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class ConsoleReport:
     """The console that is attached."""
 
@@ -50,7 +49,7 @@ class ConsoleReport:
     handle: str | None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class CallingReport:
     """A caller that has not sent the first message yet. silent: it has not even said hello."""
 
@@ -61,7 +60,7 @@ class CallingReport:
     silent: bool
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class UnreadReport:
     """The messages that no console has shown. from_: the first callers that sent some."""
 
@@ -70,7 +69,7 @@ class UnreadReport:
     since: str | None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Report:
     """One service. unread: None if its journal cannot be read."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from pychat_client.protocol import wire
-from pychat_client.record import record
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MessageShown:
     """A message to show. own: this user has sent it; time: None for now."""
 
@@ -18,14 +18,14 @@ class MessageShown:
     time: datetime | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MessageQueued:
     """A message that was typed early. It goes when its turn comes."""
 
     text: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Connected:
     """Both ends know the conversation: for the first time, or again after a lost connection (resumed)."""
 
@@ -34,7 +34,7 @@ class Connected:
     detail: wire.Peer | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Leftovers:
     """Own texts that the user gets back, in the order in which they were typed.
 
@@ -54,7 +54,7 @@ class EndedBy(Enum):
     SERVICE = "service"  # nobody: the other side did not come back, or the journal is damaged
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The conversation with `other` has ended. unread: own messages that are stored, and that the other user has
     not seen as far as this end knows; time: None for now."""
@@ -67,7 +67,7 @@ class Ended:
     time: datetime | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class WentBack:
     """The daemon's journal lacks messages that it had: it was restored, or its disk has lost them. The
     conversation cannot go on.
@@ -81,7 +81,7 @@ class WentBack:
     left: Leftovers
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Overtaken:
     """The daemon has own messages of this user that this program's state does not know: the state is older than
     the conversation, or another copy of it was used. The conversation goes on. left: the texts of the state, each
@@ -90,12 +90,12 @@ class Overtaken:
     left: Leftovers
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Displaced:
     """The same, while this program was there: another one has gone on with the conversation."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class EndConfirmed:
     """The daemon knows that this user has ended the conversation with `other`. left: own texts that it did not
     store any more; unread: own messages that it stored, and that the other user was not there to see."""
@@ -105,7 +105,7 @@ class EndConfirmed:
     unread: int = 0
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Calling:
     """A caller is connected, and has not sent the first message yet. silent: it has not even said hello."""
 
@@ -114,7 +114,7 @@ class Calling:
     silent: bool
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class MissedCall:
     """A caller has gone, and has sent no message. time: None for now."""
 
@@ -123,7 +123,7 @@ class MissedCall:
     time: datetime | None = None
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Presence:
     """Whether the other user has a screen attached. words: what an operator who is away tells callers."""
 
@@ -131,14 +131,14 @@ class Presence:
     words: str = ""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class SignsOff:
     """The other user sends no signs of typing and no read marks."""
 
     handle: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Renamed:
     """The other user has another handle now."""
 
@@ -146,7 +146,7 @@ class Renamed:
     new: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class RemoteError:
     """The daemon's busy or error line: why it closes the connection."""
 
@@ -154,7 +154,7 @@ class RemoteError:
     words: str
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A sentence of the daemon to show."""
 

@@ -24,7 +24,6 @@ from pychat_client.errors import BusyError, PychatError
 from pychat_client.files import lock_holder, make_directory, make_sure, open_own
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
-from pychat_client.record import record
 from pychat_client.text import printable
 
 _STATE = tuple(column.name for column in fields(SavedEndpoint) if column.name != "texts")
@@ -44,7 +43,7 @@ _WRITE_STATE = f"INSERT OR REPLACE INTO state VALUES (1, {', '.join('?' * (len(_
 _state = attrgetter(*(name if name != "turns" else "turns.value" for name in _STATE))
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Kept:
     """What a session file has: the conversation, if there is one, and the line that was being typed."""
 
@@ -60,7 +59,7 @@ class Need(Enum):
     SYNC = "sync"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Holder:
     """The program that uses a session file."""
 

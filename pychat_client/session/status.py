@@ -7,14 +7,13 @@ for the toolbar and keys for JSON. So whatever the toolbar shows, `\\status` tel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.record import record
 from pychat_client.text import MESSAGE_MAX, printable, quoted
 from pychat_client.trust.fingerprint import safety_number
 
@@ -33,7 +32,7 @@ class Emphasis(Enum):
     WARNING = "warning"
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class ToolbarItem:
     """A few words of the toolbar."""
 
@@ -41,7 +40,7 @@ class ToolbarItem:
     kind: Emphasis = Emphasis.PLAIN
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Fact:
     """One thing to know. sentence: for `\\status`, empty when there is nothing to say now; item: for the toolbar;
     keys: for JSON, the same ones at any time."""
@@ -55,7 +54,7 @@ class Fact:
             raise ValueError(f"The toolbar says {self.item.words!r}, and \\status does not.")
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Status:
     """One user's side of a conversation at one moment.
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from pychat_client.errors import ProtocolError, PychatError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message, Peer
-from pychat_client.record import record
 
 TEXT_REMOVED = "(not kept)"
 """Stands for a message whose text has been removed, where its place still counts."""
@@ -35,7 +34,7 @@ class UnseenError(JournalFullError):
     """The operator has not seen too much of what callers sent."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Opening:
     """What a caller's hello fixes for the conversation that its first message starts.
 
