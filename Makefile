@@ -55,7 +55,7 @@ release:                ## checks, builds into dist/ and tags: make release VERS
 man:                    ## how the man pages read: make man PAGE=pychat.1
 	man --local-file packaging/man/$(or $(PAGE),pychatd.8)
 
-faults: .venv/ready     ## long fault injection, about ten minutes; as root also hosts and disks
+faults: .venv/ready     ## long fault injection, a quarter of an hour or more; as root also hosts and disks
 	$(BIN)/python -m tests.faults.run --long
 	$(BIN)/pytest tests/faults -m slow
 

@@ -657,7 +657,7 @@ LONG = (
     Plan("alternate", 300, 30, 5, 5, both_kills=3, leaves=5, terms=5, client_kills=5),
     Plan("free", 200, 5, 8, 4, both_kills=4, leaves=4, terms=4, client_kills=4, client_powers=6, power=True),
     Plan("alternate", 60, 5, 2, 2, both_kills=1, leaves=1, terms=1, client_kills=4, client_powers=6, power=True),
-    Plan("free", 150, 5, 2, 2, 1, leaves=2, terms=2, client_kills=4, client_powers=8, power=True, screen=True),
+    Plan("free", 80, 5, 2, 2, 1, leaves=2, terms=2, client_kills=4, client_powers=8, power=True, screen=True),
 )
 SHORT = (
     Plan("free", 200, 5, 2, 2, both_kills=1, leaves=2, terms=2, client_kills=2, client_powers=2, power=True),
