@@ -192,15 +192,17 @@ async def test_the_task_that_lends_the_terminal_is_kept() -> None:
 
 @in_loop
 async def test_a_key_does_not_wait_for_many_messages() -> None:
+    """The toolkit may draw it 10 ms later than it handles it: a few hundred messages can be printed meanwhile."""
+    count = 30 * AT_ONCE + 5
     async with desk() as one:
-        for number in range(2 * AT_ONCE + 5):
+        for number in range(count):
             one.screen.message(wire.Message("alice", f"text {number}."), own=False, time=NOON, replayed=True)
         one.press("Z")
-        last = f"text {2 * AT_ONCE + 4}."
+        last = f"text {count - 1}."
         await one.sees(last)
         assert 0 < one.written.index("Z") < one.written.index(last)
         said = re.findall(r"text (\d+)\.", one.written)
-        assert said == [str(number) for number in range(2 * AT_ONCE + 5)]
+        assert said == [str(number) for number in range(count)]
 
 
 @in_loop
