@@ -17,8 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pychat_client.errors import UnreachableError
 from pychat_client.files import write_private
 from pychat_client.trust.certificates import make_certificate
+from pychatd.control import ask_status
 from tests.support.ports import free_port
 from tests.support.programs import Piped, Terminal
 from tests.support.raw_ends import BlockingEnd
@@ -108,13 +110,17 @@ class Service:
         return int((self.place / "pid").read_text())
 
     def status(self) -> dict[str, Any]:
-        result = self.pychatd("status", "--json")
-        assert result.returncode == 0, result.stderr
-        report: dict[str, Any] = json.loads(result.stdout)
+        """What `pychatd status --json` prints; without the program, as tests ask this again and again."""
+        report: dict[str, Any] = json.loads(ask_status(self.place / "console.sock").json())
         return report
 
     def alive(self) -> bool:
-        return self.pychatd("status").returncode == 0
+        """Whether the daemon answers."""
+        try:
+            ask_status(self.place / "console.sock")
+        except UnreachableError:
+            return False
+        return True
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal to the daemon."""
