@@ -27,6 +27,17 @@ def idle_service(tmp_path: Path) -> Iterator[Service]:
     service.close()
 
 
+@pytest.fixture(scope="module")
+def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A running daemon for tests of a module that need one, and leave it as they found it."""
+    service = Service(tmp_path_factory.mktemp("shared"))
+    try:
+        service.start()
+        yield service
+    finally:
+        service.close()
+
+
 @pytest.fixture
 def service(idle_service: Service) -> Service:
     """A running daemon."""

@@ -39,6 +39,27 @@ def console(service: Service) -> Piped:
     return service.ready_plain("pychatd-console", "--handle", "Bob")
 
 
+@pytest.fixture(scope="module")
+def shared_console(shared_service: Service) -> Piped:
+    return shared_service.ready_plain("pychatd-console", "--handle", "Bob")
+
+
+@pytest.fixture
+def free_console(shared_service: Service, shared_console: Piped) -> Iterator[Piped]:
+    """The console of one service, which many programs call one after the other."""
+    shared_console.forget()
+    yield shared_console
+    wait_for(lambda: shared_service.status()["peer"] is None, "the conversation is over")
+
+
+@pytest.fixture
+def program(shared_service: Service, free_console: Piped, send: Delivery) -> Iterator[BlockingEnd]:
+    """Connects as `ann` does, to the shared service."""
+    fake = connected(shared_service, send)
+    yield fake
+    fake.close()
+
+
 @pytest.fixture
 def ann(service: Service, console: Piped, send: Delivery) -> Iterator[BlockingEnd]:
     """Connects when the console is ready: what it sends at once has come before the console shows it as silent."""
@@ -72,35 +93,35 @@ def open_and_talk(case: Client, ann: BlockingEnd, console: Piped) -> None:
 
 @networks
 @clients
-def test_two_turns_and_bobs_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
-    open_and_talk(case, ann, console)
-    console.notes("classic program, NOT ENCRYPTED")
-    console.enter("hi there")
-    ann.gets(octets(case.gets))
-    ann.raw(with_text(octets(case.says), b"hello", "Grüße"))
-    console.says(f"{case.name}> Grüße\n")
-    console.enter("żółć")
-    ann.gets(with_text(octets(case.gets), b"hi there", "żółć"))
-    ann.raw(octets(case.says))
-    console.enter("\\quit")
-    ann.sees_the_end(octets(case.end))
+def test_two_turns_and_bobs_quit(case: Client, program: BlockingEnd, free_console: Piped) -> None:
+    open_and_talk(case, program, free_console)
+    free_console.notes("classic program, NOT ENCRYPTED")
+    free_console.enter("hi there")
+    program.gets(octets(case.gets))
+    program.raw(with_text(octets(case.says), b"hello", "Grüße"))
+    free_console.says(f"{case.name}> Grüße\n")
+    free_console.enter("żółć")
+    program.gets(with_text(octets(case.gets), b"hi there", "żółć"))
+    program.raw(octets(case.says))
+    free_console.enter("\\quit")
+    program.sees_the_end(octets(case.end))
 
 
 @networks
 @clients
-def test_anns_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
-    open_and_talk(case, ann, console)
-    console.enter("hi there")
-    ann.gets(octets(case.gets))
+def test_anns_quit(case: Client, program: BlockingEnd, free_console: Piped) -> None:
+    open_and_talk(case, program, free_console)
+    free_console.enter("hi there")
+    program.gets(octets(case.gets))
     if case.last:
-        ann.raw(octets(case.last))
-        console.says(f"{case.name}> {case.last}\n")
+        program.raw(octets(case.last))
+        free_console.says(f"{case.name}> {case.last}\n")
     if case.quits:
-        ann.raw(octets(case.quits))
+        program.raw(octets(case.quits))
     else:
-        ann.end()
-    console.notes(f"{case.name} ended the conversation")
-    ann.sees_the_end(b"")
+        program.end()
+    free_console.notes(f"{case.name} ended the conversation")
+    program.sees_the_end(b"")
 
 
 @pytest.mark.parametrize("send", [at_once])

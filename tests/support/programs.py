@@ -62,6 +62,11 @@ class Piped:
         """Waits until `words` are on stderr."""
         wait_for(lambda: words in self.notices(), f"{words!r} on stderr")
 
+    def forget(self) -> None:
+        """What it has written so far counts no more: another test begins."""
+        self._drain()
+        self._read = dict.fromkeys(self._read, b"")
+
     def exit_status(self) -> int:
         """Waits for the program's end; its exit status."""
         wait_for(lambda: self._texts() and self.process.poll() is not None, "the program ends")
