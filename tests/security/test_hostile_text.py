@@ -222,19 +222,21 @@ def test_what_plain_mode_takes_back_is_shown_and_never_obeyed(service: Service) 
 # ------------------------------------------------------------------ handles, reasons, errors
 
 
-@pytest.mark.parametrize("name", [*corpus.LEGAL, *corpus.ILLEGAL])
-def test_a_hostile_handle_is_refused_in_clean_words(service: Service, name: str) -> None:
-    data = corpus.LEGAL[name][:10].encode() if name in corpus.LEGAL else corpus.ILLEGAL[name]
-    caller = service.connect()
-    caller.raw(b"\\hello 1 " + data.split(b"\n")[0] + b"\n")
-    answer = caller.line()
-    assert answer.startswith(("\\error ", "\\hello "))
-    assert corpus.hidden(answer) == []
-    if answer.startswith("\\hello "):
-        console = service.console()
-        caller.send(data.split(b" ")[0] + b"> Hi!")
-        console.sees("Hi!")
-        _clean(console)
+def test_a_hostile_handle_is_refused_in_clean_words(service: Service) -> None:
+    console = service.ready_console()
+    handles = {name: text[:10].encode() for name, text in corpus.LEGAL.items()} | corpus.ILLEGAL
+    for name, data in handles.items():
+        caller = service.connect()
+        caller.raw(b"\\hello 1 " + data.split(b"\n")[0] + b"\n")
+        answer = caller.line()
+        assert answer.startswith(("\\error ", "\\hello ")), name
+        assert corpus.hidden(answer) == [], name
+        if answer.startswith("\\hello "):
+            caller.send(data.split(b" ")[0] + f"> {name}!".encode())
+            console.sees(f"{name}!")
+            caller.send("\\quit")
+            caller.rest()
+    _clean(console)
     assert [corpus.hidden(entry) for entry in service.log() if corpus.hidden(entry)] == []
 
 
