@@ -120,13 +120,14 @@ def test_stored_counts_only_stored_messages(service: Service, console: Program, 
     assert [(told["sent"], told["stored"]) for told in client.told("state")][:3] == [(0, 0), (1, 0), (1, 1)]
 
 
-@pytest.mark.parametrize(
-    "text", ["\\quit", "\\\\", "\\", "\\help\nme", " x ", "-- not a notice", "\u009b\u202e"[1:]]
-)
-def test_every_text_arrives_exactly_and_none_is_a_command(console: Program, client: Program, text: str) -> None:
-    client.say(text=text)
-    console.tells("message", text=text, own=False)
-    client.tells("state", open=True, stored=1)
+def test_every_text_arrives_exactly_and_none_is_a_command(console: Program, client: Program) -> None:
+    texts = ["\\quit", "\\\\", "\\", "\\help\nme", " x ", "-- not a notice", "\u009b\u202e"[1:]]
+    for number, text in enumerate(texts, 1):
+        client.say(text=text)
+        console.tells("message", text=text, own=False)
+        client.tells("state", open=True, stored=number)
+        console.say(text=text)
+        client.tells("message", text=text, own=False)
 
 
 def test_an_early_message_is_held_and_can_be_recalled(console: Program, client: Program) -> None:
@@ -169,37 +170,38 @@ def test_messages_held_at_the_end_are_given_back(console: Program, client: Progr
     assert console.told("recalled") == []
 
 
-@pytest.mark.parametrize(
-    ("bad", "words"),
-    [
-        ("Hi!", "not valid JSON"),
-        ("[" * 20_000, "not valid JSON"),
-        ('"Hi!"', '{"text": '),
-        ('{"text": 7}', '{"text": '),
-        ('{"text": "a", "command": "quit"}', '{"text": '),
-        ("{}", '{"text": '),
-        ('{"text": ""}', "the message is empty"),
-        ('{"text": "a\\u0000"}', "control character"),
-        ('{"text": "\\ud800"}', "not UTF-8"),
-        ('{"text": "' + "x" * 501 + '"}', "501 characters"),
-        ('{"command": "dance"}', "There is no command 'dance'. The commands are: help, "),
-        ('{"command": "\\\\quit"}', "There is no command"),
-        ('{"command": "quit\\nx"}', "There is no command"),
-        ('{"command": "quit a\\nb"}', "There is no command"),
-        (b'{"text": "\xff"}', "not valid JSON"),
-    ],
-)
-def test_a_refused_line_gets_a_reason_and_changes_nothing(
-    console: Program, client: Program, bad: str | bytes, words: str
-) -> None:
-    client.piped.enter(bad)
-    client.piped.enter("")
-    client.say(text="Hi!")
-    console.tells("message", text="Hi!")
-    (error,) = client.told("error")
-    assert words in error["text"]
-    line = bad if isinstance(bad, str) else bad.decode(errors="replace")
-    assert error["input"] == line
+REFUSED: list[tuple[str | bytes, str]] = [
+    ("Hi!", "not valid JSON"),
+    ("[" * 20_000, "not valid JSON"),
+    ('"Hi!"', '{"text": '),
+    ('{"text": 7}', '{"text": '),
+    ('{"text": "a", "command": "quit"}', '{"text": '),
+    ("{}", '{"text": '),
+    ('{"text": ""}', "the message is empty"),
+    ('{"text": "a\\u0000"}', "control character"),
+    ('{"text": "\\ud800"}', "not UTF-8"),
+    ('{"text": "' + "x" * 501 + '"}', "501 characters"),
+    ('{"command": "dance"}', "There is no command 'dance'. The commands are: help, "),
+    ('{"command": "\\\\quit"}', "There is no command"),
+    ('{"command": "quit\\nx"}', "There is no command"),
+    ('{"command": "quit a\\nb"}', "There is no command"),
+    (b'{"text": "\xff"}', "not valid JSON"),
+]
+"""Lines, and a part of the reason why each is refused."""
+
+
+def test_a_refused_line_gets_a_reason_and_changes_nothing(console: Program, client: Program) -> None:
+    for number, (bad, words) in enumerate(REFUSED, 1):
+        client.piped.enter(bad)
+        client.piped.enter("")
+        client.say(text=f"Hi {number}!")
+        console.tells("message", text=f"Hi {number}!")
+        errors = client.told("error")
+        assert len(errors) == number
+        assert words in errors[-1]["text"]
+        assert errors[-1]["input"] == (bad if isinstance(bad, str) else bad.decode(errors="replace"))
+        console.say(text="next")
+        client.tells("state", your_turn=True, received=number)
     client.piped.end_input()
     assert client.piped.exit_status() == 6
 
