@@ -90,17 +90,17 @@ def test_an_output_that_takes_nothing_is_a_failure(
 @pytest.mark.parametrize(("redirected", "why"), REDIRECTED)
 @pytest.mark.parametrize("buffered", ["", "1"])
 def test_the_results_of_commands_are_written_or_fail(
-    service: Service, redirected: str, why: str, buffered: str
+    shared_service: Service, redirected: str, why: str, buffered: str
 ) -> None:
-    place = ["--runtime-directory", str(service.runtime)]
+    place = ["--runtime-directory", str(shared_service.runtime)]
     for command in (
         ["pychat", "certificate"],
         ["pychatd", "status", *place],
         ["pychatd", "status", "--json", *place],
-        ["pychatd", "fingerprint", str(service.port), *place],
+        ["pychatd", "fingerprint", str(shared_service.port), *place],
     ):
         words = ["env", f"PYTHONUNBUFFERED={buffered}", str(BIN / command[0]), *command[1:]]
-        done = _run(service, ["/bin/sh", "-c", f'"$@" {redirected}', "sh", *words])
+        done = _run(shared_service, ["/bin/sh", "-c", f'"$@" {redirected}', "sh", *words])
         assert (done.returncode, done.stderr.decode()) == (1, f"{command[0]}: Cannot write to stdout: {why}.\n")
 
 

@@ -127,13 +127,13 @@ def test_many_refused_calls_do_not_fill_the_log(service: Service) -> None:
 @pytest.mark.parametrize(
     "words", ["block a\x1b[2J", "block a b", "block ", "unblock Ann", "forget 7", "forget x", "forget -1"]
 )
-def test_a_bad_order_is_refused_with_a_sentence(service: Service, words: str) -> None:
+def test_a_bad_order_is_refused_with_a_sentence(shared_service: Service, words: str) -> None:
     verb, _, rest = words.partition(" ")
-    result = service.pychatd(verb, rest)
+    result = shared_service.pychatd(verb, rest)
     assert result.returncode == ExitStatus.FAILED
     assert result.stderr.startswith("pychatd: ")
     assert "\x1b" not in result.stderr
-    assert service.alive()
+    assert shared_service.alive()
 
 
 @with_service(turns="free")
