@@ -23,9 +23,10 @@ KNOWN = (
 )
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a user with known hosts and a contact, whose own service runs on port 6119."""
+    tmp_path = tmp_path_factory.mktemp("home")
     (tmp_path / "data/pychat").mkdir(parents=True)
     (tmp_path / "data/pychat/known_hosts").write_text(KNOWN)
     (tmp_path / "config/pychat").mkdir(parents=True)
@@ -107,28 +108,36 @@ def test_commands_hosts_and_ports_are_offered(complete: Complete, home: dict[str
     assert not (Path(home["HOME"]) / "obeyed").exists()
 
 
-@pytest.fixture(params=["bash", "zsh", "fish"])
-def terminal(request: pytest.FixtureRequest, home: dict[str, str], tmp_path: Path) -> Iterator[Terminal]:
-    """An interactive shell at its prompt."""
+@pytest.fixture(scope="module", params=["bash", "zsh", "fish"])
+def terminal(request: pytest.FixtureRequest, home: dict[str, str]) -> Iterator[Terminal]:
+    """An interactive shell."""
     name: str = request.param
+    directory = Path(home["HOME"])
     words = ["sh", "-c", 'stty echo; exec "$@"', "sh", shell(name)]  # bash shows what is typed only then
     files = COMPLETIONS / name
     if name == "bash":
-        (tmp_path / "rc").write_text(f"PS1='$ '; for file in {files}/*; do source $file; done\n")
-        words += ["--noprofile", "--rcfile", str(tmp_path / "rc"), "-i"]
+        (directory / "rc").write_text(f"PS1='$ '; for file in {files}/*; do source $file; done\n")
+        words += ["--noprofile", "--rcfile", str(directory / "rc"), "-i"]
     elif name == "zsh":
         setting = f"PS1='$ '; fpath=({files} $fpath); autoload -U compinit; compinit -u -D\n"
-        (tmp_path / ".zshrc").write_text(setting)
+        (directory / ".zshrc").write_text(setting)
         words += ["--no-globalrcs", "-i"]
     else:
         setting = f"function fish_prompt; echo -n '$ '; end; set fish_greeting; set -p fish_complete_path {files}"
         words += ["--init-command", setting, "-i"]
     terminal = Terminal(words, home, 100, 24)
     try:
-        terminal.line_is("$")
         yield terminal
     finally:
         terminal.close()
+
+
+@pytest.fixture
+def prompt(terminal: Terminal) -> Iterator[Terminal]:
+    """A shell at its prompt."""
+    terminal.line_is("$")
+    yield terminal
+    terminal.type("\x15")  # Ctrl-U: an empty line
 
 
 @pytest.mark.parametrize(
@@ -148,6 +157,6 @@ def terminal(request: pytest.FixtureRequest, home: dict[str, str], tmp_path: Pat
         ("pychatd-console 611", "pychatd-console 6119"),
     ],
 )
-def test_tab_completes(terminal: Terminal, typed: str, completed: str) -> None:
-    terminal.type(f"{typed}\t")
-    terminal.line_is(f"$ {completed}")
+def test_tab_completes(prompt: Terminal, typed: str, completed: str) -> None:
+    prompt.type(f"{typed}\t")
+    prompt.line_is(f"$ {completed}")
