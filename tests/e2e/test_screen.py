@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sample_talk import prefer
-from tests.support.programs import Terminal
+from tests.support.programs import Piped, Terminal
 from tests.support.service import Service
 from tests.support.waiting import wait_for
 
@@ -93,6 +93,11 @@ def test_after_a_late_answer_of_the_terminal_it_is_asked_again(service: Service)
     assert client.text().count("Send the first message") == 1
 
 
+@pytest.fixture(scope="module")
+def shared_console(shared_service: Service) -> Piped:
+    return shared_service.ready_plain("pychatd-console", "--handle", "Server")
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -101,19 +106,23 @@ def test_after_a_late_answer_of_the_terminal_it_is_asked_again(service: Service)
         *("\x1b]11;rgb:0000/0000/0000\x1b\\", "\x1b]10;rgb:ffff/ffff/ffff\x07", "\x1bP>|XTerm(380)\x1b\\"),
     ],
 )
-def test_a_wrong_answer_of_a_terminal_types_nothing(service: Service, answer: str) -> None:
-    console = service.ready_console()
-    client = service.client(answers=False)
+def test_a_wrong_answer_of_a_terminal_types_nothing(
+    shared_service: Service, shared_console: Piped, answer: str
+) -> None:
+    shared_console.forget()
+    client = shared_service.client(answers=False)
     wait_for(lambda: client.lines() and b"\x1b[6n" in client.raw, "the question where the cursor is")
     client.type(answer)
     client.sees("Send the first message")
     client.type("Hi!")
     client.line_is("Client1> Hi!")
     client.enter()
-    console.sees("Client1> Hi!")
-    console.enter("Hello")
+    shared_console.says("Client1> Hi!\n")
+    shared_console.enter("Hello")
     client.sees("Server> Hello")
     assert len([line for line in client.lines() if line.endswith("> Hi!")]) == 1
+    client.enter("\\quit")
+    assert client.exit_status() == 0
 
 
 def test_in_a_narrow_window_the_toolbar_explains_a_command(service: Service) -> None:
