@@ -12,7 +12,7 @@ import pexpect
 
 from tests.support import tmux
 from tests.support.waiting import wait_for
-from tests.terminals.base import Emulator, settled
+from tests.terminals.base import Emulator
 
 
 class Tmux(Emulator):
@@ -53,10 +53,11 @@ class GnuScreen(Emulator):
     def start(self, *words: str) -> None:
         sockets = self.directory / "sockets"
         sockets.mkdir(mode=0o700)
-        self._copy = self.directory / "copy"
+        self._copy, self._copied = self.directory / "copy", self.directory / "copied"
         config = self.directory / "config"
         config.write_text(
-            f"startup_message off\nautodetach off\ndefscrollback 5000\nmsgwait 0\nbind w writebuf {self._copy}\n"
+            "startup_message off\nautodetach off\ndefscrollback 5000\nmsgwait 0\n"
+            f'bind w eval "writebuf {self._copy}" "writebuf {self._copied}"\n'
         )
         child: Any = pexpect.spawn(
             "screen",
@@ -88,11 +89,11 @@ class GnuScreen(Emulator):
         self._child.setwinsize(rows, columns)
 
     def lines(self) -> list[str]:
-        """Copies everything into a file, in copy mode."""
-        self._copy.unlink(missing_ok=True)
+        """Copies everything into a file, in copy mode. The file is whole when screen begins the next one."""
+        self._copied.unlink(missing_ok=True)
         self._child.send("\x01[g G$ \x01w")
-        wait_for(self._copy.exists, "screen writes what was copied")
-        return settled(self._copy.read_text).lstrip("\n").splitlines()
+        wait_for(self._copied.exists, "screen writes what was copied")
+        return self._copy.read_text().lstrip("\n").splitlines()
 
     def close(self) -> None:
         self._child.kill(signal.SIGHUP)
