@@ -9,8 +9,8 @@ import socket
 from tests.support.service import Service
 from tests.support.waiting import wait_for
 
-TEXT = "x" * 480
-MESSAGES = 15000
+TEXT = "\N{MATHEMATICAL BOLD SMALL X}" * 480  # four bytes each
+MESSAGES = 4000
 """Megabytes: more than the sockets of one connection hold on their way."""
 
 
