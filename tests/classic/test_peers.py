@@ -34,36 +34,28 @@ networks = pytest.mark.parametrize("send", [at_once, in_pieces])
 SILENT = "is connected, and has said nothing yet"
 
 
-@pytest.fixture
-def console(service: Service) -> Piped:
-    return service.ready_plain("pychatd-console", "--handle", "Bob")
-
-
 @pytest.fixture(scope="module")
 def shared_console(shared_service: Service) -> Piped:
     return shared_service.ready_plain("pychatd-console", "--handle", "Bob")
 
 
 @pytest.fixture
-def free_console(shared_service: Service, shared_console: Piped) -> Iterator[Piped]:
+def console(shared_service: Service, shared_console: Piped) -> Iterator[Piped]:
     """The console of one service, which many programs call one after the other."""
     shared_console.forget()
     yield shared_console
-    wait_for(lambda: shared_service.status()["peer"] is None, "the conversation is over")
+
+    def is_over() -> bool:
+        status = shared_service.status()
+        return status["peer"] is None and status["calling"] is None
+
+    wait_for(is_over, "the service is free again")
 
 
 @pytest.fixture
-def program(shared_service: Service, free_console: Piped, send: Delivery) -> Iterator[BlockingEnd]:
-    """Connects as `ann` does, to the shared service."""
-    fake = connected(shared_service, send)
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def ann(service: Service, console: Piped, send: Delivery) -> Iterator[BlockingEnd]:
+def ann(shared_service: Service, console: Piped, send: Delivery) -> Iterator[BlockingEnd]:
     """Connects when the console is ready: what it sends at once has come before the console shows it as silent."""
-    fake = connected(service, send)
+    fake = connected(shared_service, send)
     yield fake
     fake.close()
 
@@ -93,35 +85,35 @@ def open_and_talk(case: Client, ann: BlockingEnd, console: Piped) -> None:
 
 @networks
 @clients
-def test_two_turns_and_bobs_quit(case: Client, program: BlockingEnd, free_console: Piped) -> None:
-    open_and_talk(case, program, free_console)
-    free_console.notes("classic program, NOT ENCRYPTED")
-    free_console.enter("hi there")
-    program.gets(octets(case.gets))
-    program.raw(with_text(octets(case.says), b"hello", "Grüße"))
-    free_console.says(f"{case.name}> Grüße\n")
-    free_console.enter("żółć")
-    program.gets(with_text(octets(case.gets), b"hi there", "żółć"))
-    program.raw(octets(case.says))
-    free_console.enter("\\quit")
-    program.sees_the_end(octets(case.end))
+def test_two_turns_and_bobs_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
+    open_and_talk(case, ann, console)
+    console.notes("classic program, NOT ENCRYPTED")
+    console.enter("hi there")
+    ann.gets(octets(case.gets))
+    ann.raw(with_text(octets(case.says), b"hello", "Grüße"))
+    console.says(f"{case.name}> Grüße\n")
+    console.enter("żółć")
+    ann.gets(with_text(octets(case.gets), b"hi there", "żółć"))
+    ann.raw(octets(case.says))
+    console.enter("\\quit")
+    ann.sees_the_end(octets(case.end))
 
 
 @networks
 @clients
-def test_anns_quit(case: Client, program: BlockingEnd, free_console: Piped) -> None:
-    open_and_talk(case, program, free_console)
-    free_console.enter("hi there")
-    program.gets(octets(case.gets))
+def test_anns_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
+    open_and_talk(case, ann, console)
+    console.enter("hi there")
+    ann.gets(octets(case.gets))
     if case.last:
-        program.raw(octets(case.last))
-        free_console.says(f"{case.name}> {case.last}\n")
+        ann.raw(octets(case.last))
+        console.says(f"{case.name}> {case.last}\n")
     if case.quits:
-        program.raw(octets(case.quits))
+        ann.raw(octets(case.quits))
     else:
-        program.end()
-    free_console.notes(f"{case.name} ended the conversation")
-    program.sees_the_end(b"")
+        ann.end()
+    console.notes(f"{case.name} ended the conversation")
+    ann.sees_the_end(b"")
 
 
 @pytest.mark.parametrize("send", [at_once])
@@ -148,9 +140,11 @@ def test_a_program_takes_turns_at_a_free_service(idle_service: Service) -> None:
 
 
 @pytest.mark.parametrize("send", [at_once])
-def test_a_program_is_told_that_the_service_is_busy(service: Service, ann: BlockingEnd, console: Piped) -> None:
+def test_a_program_is_told_that_the_service_is_busy(
+    shared_service: Service, ann: BlockingEnd, console: Piped
+) -> None:
     open_and_talk(CLIENTS[0], ann, console)
-    other = connected(service)
+    other = connected(shared_service)
     other.raw(b"Eve")
     other.sees_the_end(f"\\busy {busy_words(60)}\0".encode())
     other.close()
@@ -198,9 +192,11 @@ def test_the_daemon_checks_the_length_of_an_answer(service: Service) -> None:
 
 
 @pytest.mark.parametrize("send", [at_once])
-def test_a_client_that_waits_does_not_take_the_seat(service: Service, ann: BlockingEnd, console: Piped) -> None:
+def test_a_client_that_waits_does_not_take_the_seat(
+    shared_service: Service, ann: BlockingEnd, console: Piped
+) -> None:
     console.notes(SILENT)
-    other = connected(service)
+    other = connected(shared_service)
     open_and_talk(CLIENTS[0], other, console)
     console.enter("\\greet")
     console.notes("Somebody is talking here")
@@ -235,7 +231,8 @@ def test_a_client_that_waits_is_told_of_wherever_one_looks(service: Service) -> 
     assert "No conversation." in service.pychatd("status").stdout
 
 
-def test_a_program_that_looks_for_open_ports_is_not_told_of(service: Service, console: Piped) -> None:
+def test_a_program_that_looks_for_open_ports_is_not_told_of(service: Service) -> None:
+    console = service.ready_plain("pychatd-console", "--handle", "Bob")
     for _ in range(3):
         socket.create_connection(("127.0.0.1", service.port), PATIENCE).close()
     service.logs("without a word")
@@ -294,9 +291,9 @@ def at_once_connected(service: Service, data: bytes) -> BlockingEnd:
     return program
 
 
-def test_a_program_taken_for_a_person_gets_what_it_reads_at_once(service: Service, console: Piped) -> None:
+def test_a_program_taken_for_a_person_gets_what_it_reads_at_once(shared_service: Service, console: Piped) -> None:
     case = client("names, lines")
-    ann = at_once_connected(service, octets(case.says))
+    ann = at_once_connected(shared_service, octets(case.says))
     console.says("Ann> hello\n")
     console.enter("x" * 494)
     console.notes("the other side's classic program takes at most 493.")
@@ -310,8 +307,8 @@ def test_a_program_taken_for_a_person_gets_what_it_reads_at_once(service: Servic
     ann.sees_the_end(octets(case.end))
 
 
-def test_a_script_that_turns_out_to_be_a_person_gets_long_texts(service: Service, console: Piped) -> None:
-    ann = at_once_connected(service, b"Ann> hello\n")
+def test_a_script_that_turns_out_to_be_a_person_gets_long_texts(shared_service: Service, console: Piped) -> None:
+    ann = at_once_connected(shared_service, b"Ann> hello\n")
     console.says("Ann> hello\n")
     ann.raw(b"Ann> and more\n")
     console.enter("one")
@@ -361,8 +358,8 @@ def real(*words: str) -> pexpect.spawn[str]:
     return pexpect.spawn(words[0], list(words[1:]), timeout=PATIENCE, encoding="utf-8")
 
 
-def test_a_real_raw_terminal_sends_lines(service: Service, console: Piped) -> None:
-    socat = real("socat", "-,raw,echo=0", f"TCP:127.0.0.1:{service.port}")
+def test_a_real_raw_terminal_sends_lines(shared_service: Service, console: Piped) -> None:
+    socat = real("socat", "-,raw,echo=0", f"TCP:127.0.0.1:{shared_service.port}")
     console.notes(SILENT)
     for key in "hi yo\r":
         socat.send(key)
@@ -373,8 +370,8 @@ def test_a_real_raw_terminal_sends_lines(service: Service, console: Piped) -> No
     socat.close(force=True)
 
 
-def test_real_nc_is_told_that_it_is_over_and_ends(service: Service, console: Piped) -> None:
-    nc = real("nc", "127.0.0.1", str(service.port))
+def test_real_nc_is_told_that_it_is_over_and_ends(shared_service: Service, console: Piped) -> None:
+    nc = real("nc", "127.0.0.1", str(shared_service.port))
     console.notes(SILENT)
     nc.sendline("hello")
     console.says("guest> hello\n")
