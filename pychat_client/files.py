@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pychat_client import safe_paths
 from pychat_client.errors import PychatError
-from pychat_client.safe_paths import Place, directory_of, place_of
+from pychat_client.safe_paths import DirectoryEntry, directory_of, entry_of
 
 PRIVATE = 0o600
 
@@ -45,17 +45,17 @@ def write_private(path: Path, data: bytes, what: str) -> None:
     failure. `what` names the file in an error. Raises PychatError."""
     try:
         make_directory(path.parent)
-        with place_of(path) as place:
-            mode = _mode(place)
-            new = f"{place.name}.{os.urandom(8).hex()}"
-            fd = os.open(new, _NEW, PRIVATE, dir_fd=place.directory)
+        with entry_of(path) as entry:
+            mode = _mode(entry)
+            new = f"{entry.name}.{os.urandom(8).hex()}"
+            fd = os.open(new, _NEW, PRIVATE, dir_fd=entry.directory)
             try:
                 _fill(fd, data, mode)
-                os.replace(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+                os.replace(new, entry.name, src_dir_fd=entry.directory, dst_dir_fd=entry.directory)
             except OSError:
-                os.unlink(new, dir_fd=place.directory)
+                os.unlink(new, dir_fd=entry.directory)
                 raise
-            safe_paths.sync(place.directory)
+            safe_paths.sync(entry.directory)
     except OSError as error:
         raise PychatError(f"Cannot write the {what} to {path}: {error.strerror}.") from None
 
@@ -68,14 +68,14 @@ def _fill(fd: int, data: bytes, mode: int) -> None:
         os.fsync(fd)
 
 
-def _mode(place: Place) -> int:
-    """The mode of the file that replaces the one in `place`. Raises PermissionError if that may not be done."""
+def _mode(entry: DirectoryEntry) -> int:
+    """The mode of the file that replaces the one in `entry`. Raises PermissionError if that may not be done."""
     try:
-        status = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+        status = os.stat(entry.name, dir_fd=entry.directory, follow_symlinks=False)
     except FileNotFoundError:
         return PRIVATE
-    _check_own(status, place)
-    return stat.S_IMODE(status.st_mode) if place.linked else PRIVATE
+    _check_own(status, entry)
+    return stat.S_IMODE(status.st_mode) if entry.linked else PRIVATE
 
 
 def read_file(path: Path, limit: int = -1) -> bytes:
@@ -101,12 +101,12 @@ def open_own(path: Path, flags: int, mode: int = PRIVATE) -> int:
     """
     if flags & os.O_CREAT:
         make_directory(path.parent)
-    with place_of(path) as place:
-        fd = os.open(place.name, flags | _OLD, mode, dir_fd=place.directory)
+    with entry_of(path) as entry:
+        fd = os.open(entry.name, flags | _OLD, mode, dir_fd=entry.directory)
         try:
             status = os.fstat(fd)
-            _check_own(status, place)
-            if status.st_mode & 0o777 & ~mode and not place.linked and status.st_nlink == 1:
+            _check_own(status, entry)
+            if status.st_mode & 0o777 & ~mode and not entry.linked and status.st_nlink == 1:
                 os.fchmod(fd, mode)
         except OSError:
             os.close(fd)
@@ -114,11 +114,11 @@ def open_own(path: Path, flags: int, mode: int = PRIVATE) -> int:
     return fd
 
 
-def _check_own(status: os.stat_result, place: Place) -> None:
+def _check_own(status: os.stat_result, entry: DirectoryEntry) -> None:
     """Raises PermissionError for anything but a regular file of this user."""
     if not stat.S_ISREG(status.st_mode):
         raise PermissionError(errno.EPERM, "it is not a regular file")
-    if not place.alone:
+    if not entry.alone:
         safe_paths.check_owner(status)
 
 
@@ -126,8 +126,8 @@ def make_sure(path: Path) -> None:
     """Makes it survive a power failure that a file is there, or is gone: the program that made it may have died
     before it synced the directory. Raises PychatError."""
     try:
-        with place_of(path) as place:
-            safe_paths.sync(place.directory)
+        with entry_of(path) as entry:
+            safe_paths.sync(entry.directory)
     except OSError as error:
         raise PychatError(f"Cannot sync the directory {path.parent}: {error.strerror}.") from None
 

@@ -29,7 +29,7 @@ _CANNOT_SYNC = (errno.EINVAL, errno.EACCES)
 """The errors of a file system that cannot sync directories, and of a directory that we may not read."""
 
 
-class Place(NamedTuple):
+class DirectoryEntry(NamedTuple):
     """Where a file is or may be made: the descriptor of its directory, and its name there, which is no link."""
 
     directory: int
@@ -100,10 +100,10 @@ class _Walk:
 
 
 @contextmanager
-def place_of(path: Path, *, make: bool = False) -> Iterator[Place]:
+def entry_of(path: Path, *, make: bool = False) -> Iterator[DirectoryEntry]:
     """Where `path` is, behind all links. make: makes the missing directories above it. Raises OSError."""
     with _walked(path, make=make) as (walk, name, linked):
-        yield Place(walk.directory, name, linked, walk.alone)
+        yield DirectoryEntry(walk.directory, name, linked, walk.alone)
 
 
 @contextmanager

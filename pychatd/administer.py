@@ -20,7 +20,7 @@ from pychat_client.text import parse_port, printable
 from pychatd import control, directories, services, settings
 from pychatd.settings import Settings
 
-PIECE = 1 << 16
+COPIED_AT_ONCE = 1 << 16
 """Bytes of a file that are copied at once."""
 
 
@@ -82,7 +82,7 @@ def _idle_journal(path: Path) -> Iterator[bytes]:
     db, copy = journal_copy.hold(path)
     with closing(db):
         offset = 0
-        while data := copy.read(offset, PIECE):
+        while data := copy.read(offset, COPIED_AT_ONCE):
             offset += len(data)
             yield data
 

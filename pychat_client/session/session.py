@@ -42,7 +42,7 @@ from pychat_client.session.keeper import Keeper
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Connect, ConnectionState, ConnectionSupervisor, Verdict
 from pychat_client.session.session_file import SessionFile
-from pychat_client.session.status import Status
+from pychat_client.session.status import ConversationStatus
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.typing_indicator import TypingIndicator
 from pychat_client.session.view import View
@@ -191,11 +191,11 @@ class Session:
         return self._supervisor.state
 
     @property
-    def status(self) -> Status:
+    def status(self) -> ConversationStatus:
         """Where the conversation stands now."""
         supervisor = self._supervisor
         attempts = None if supervisor.is_live else supervisor.attempts
-        return Status(
+        return ConversationStatus(
             self.endpoint,
             self._title,
             self._caller,

@@ -55,7 +55,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ConversationStatus:
     """One user's side of a conversation at one moment.
 
     title: what this service is called; caller: what the daemon told of the caller (console only);
@@ -162,13 +162,13 @@ class Status:
 # ------------------------------------------------------------------ the facts
 
 
-def _own_side(status: Status) -> Fact:
+def _own_side(status: ConversationStatus) -> Fact:
     handle = status.endpoint.handle
     doing = "calling" if status.endpoint.role is Role.PEER else "answering calls on"
     return Fact(f"You are {printable(handle)}, {doing} {status.title}.", keys={"handle": handle})
 
 
-def _other_side(status: Status) -> Fact:
+def _other_side(status: ConversationStatus) -> Fact:
     endpoint, other = status.endpoint, status.other
     calling = status.calling
     keys = {"other": endpoint.other.handle or None, "calling": None if calling is None else calling.handle}
@@ -204,7 +204,7 @@ def silent_call(address: str) -> str:
     )
 
 
-def _who(status: Status) -> str:
+def _who(status: ConversationStatus) -> str:
     """Who the other side is, or was at the last connection."""
     other, kind = status.other, CLASSIC if status.endpoint.classic else "pychat"
     if status.caller is not None:
@@ -214,13 +214,13 @@ def _who(status: Status) -> str:
     return f"The other side is {who}." if status.reached else f"The last connection was with {who}."
 
 
-def _caller(status: Status) -> Fact:
+def _caller(status: ConversationStatus) -> Fact:
     caller = status.caller if status.endpoint.is_open else None
     address, name = (None, None) if caller is None else (caller.address, caller.name)
     return Fact(keys={"address": address, "name": name})
 
 
-def _connection(status: Status) -> Fact:
+def _connection(status: ConversationStatus) -> Fact:
     keys = {"connected": status.connected}
     if status.attempts is None:
         return Fact(keys=keys)
@@ -228,11 +228,11 @@ def _connection(status: Status) -> Fact:
     return Fact(f"Not connected: {words}.", ToolbarItem(words), keys)
 
 
-def _busy(status: Status) -> Fact:
+def _busy(status: ConversationStatus) -> Fact:
     return Fact("Somebody else was talking at the last call.", ToolbarItem("busy")) if status.busy else Fact()
 
 
-def _turn(status: Status) -> Fact:
+def _turn(status: ConversationStatus) -> Fact:
     endpoint = status.endpoint
     words, sentence = _turn_words(status)
     rule = "You take turns." if endpoint.turns is Turns.ALTERNATE else "There are no turns."
@@ -243,7 +243,7 @@ def _turn(status: Status) -> Fact:
     return Fact(sentence if endpoint.ended else f"{rule} {sentence}", item, keys)
 
 
-def _turn_words(status: Status) -> tuple[str, str]:
+def _turn_words(status: ConversationStatus) -> tuple[str, str]:
     """Whose turn it is, or why there is none: for the toolbar, and as a sentence."""
     endpoint, other = status.endpoint, status.other
     if endpoint.ended:
@@ -261,17 +261,17 @@ def _turn_words(status: Status) -> tuple[str, str]:
     return f"{whose} turn", f"It is {whose} turn{unless_moved_on}."
 
 
-def _typing(status: Status) -> Fact:
+def _typing(status: ConversationStatus) -> Fact:
     keys = {"typing": status.typing}
     return Fact(f"{status.other} is typing.", ToolbarItem("typing"), keys) if status.typing else Fact(keys=keys)
 
 
-def _live(status: Status) -> Fact:
+def _live(status: ConversationStatus) -> Fact:
     item = ToolbarItem("watched") if status.watched else None
     return Fact(status.live_typing, item, {"live": status.watched})
 
 
-def _presence(status: Status) -> Fact:
+def _presence(status: ConversationStatus) -> Fact:
     endpoint = status.endpoint
     keys = {"here": endpoint.other.present}
     if endpoint.other.present or endpoint.ended or not status.other or not status.connected:
@@ -279,7 +279,7 @@ def _presence(status: Status) -> Fact:
     return Fact(away(endpoint.role, status.other, endpoint.other.away_words), ToolbarItem("away"), keys)
 
 
-def _protection(status: Status) -> Fact:
+def _protection(status: ConversationStatus) -> Fact:
     keys = {"plaintext": status.plaintext}
     if not status.reached:  # a new console knows nothing about the caller's last connection
         if status.endpoint.role is Role.OPERATOR or not status.other:
@@ -293,7 +293,7 @@ def _protection(status: Status) -> Fact:
     return Fact(f"Encrypted with TLS 1.3. {sentence}", ToolbarItem(words), keys)
 
 
-def _identity(status: Status) -> tuple[str, str]:
+def _identity(status: ConversationStatus) -> tuple[str, str]:
     """What is known of the key at the other end of an encrypted connection, as a sentence and in a few words."""
     if status.caller is None and status.endpoint.invited_as is not None:
         name = printable(status.endpoint.invited_as)
@@ -317,25 +317,25 @@ def _identity(status: Status) -> tuple[str, str]:
     return f"The caller has the certificate of {name}.", f"verified as {name}"
 
 
-def _host_key(status: Status) -> Fact:
+def _host_key(status: ConversationStatus) -> Fact:
     if status.key is None or status.plaintext:
         return Fact()
     return Fact(f"The host's key {'is' if status.connected else 'was'} {printable(status.key)}.")
 
 
-def _safety_number(status: Status) -> Fact:
+def _safety_number(status: ConversationStatus) -> Fact:
     if status.key is None or status.plaintext:
         return Fact()
     return Fact(f"The safety number is {safety_number(status.key)}; both sides see the same one.")
 
 
-def _retention(status: Status) -> Fact:
+def _retention(status: ConversationStatus) -> Fact:
     retention = status.endpoint.retention
     host = "The other host" if status.endpoint.role is Role.PEER else "This host"
     return Fact() if retention is None else Fact(kept(retention, host))
 
 
-def _held(status: Status) -> Fact:
+def _held(status: ConversationStatus) -> Fact:
     count = len(status.endpoint.held)
     keys = {"held": count}
     if not count:
@@ -347,7 +347,7 @@ def _held(status: Status) -> Fact:
     )
 
 
-def _delivery(status: Status) -> Fact:
+def _delivery(status: ConversationStatus) -> Fact:
     endpoint = status.endpoint
     arrived = [] if status.unconfirmed else [f"{endpoint.stored_count} stored"]
     arrived += [] if _tells_nothing(status) else [f"{endpoint.read_count} read"]
@@ -366,12 +366,12 @@ def _delivery(status: Status) -> Fact:
     )
 
 
-def _tells_nothing(status: Status) -> bool:
+def _tells_nothing(status: ConversationStatus) -> bool:
     """Whether the other side never tells what its user has read."""
     return bool(status.endpoint.classic and status.endpoint.other.handle) or status.endpoint.other.quiet
 
 
-def _delivery_words(status: Status) -> str:
+def _delivery_words(status: ConversationStatus) -> str:
     """What has become of this user's newest messages."""
     endpoint = status.endpoint
     if endpoint.outbox and not status.unconfirmed:
@@ -384,7 +384,7 @@ def _delivery_words(status: Status) -> str:
     return "read" if endpoint.stored_count else ""
 
 
-def _classic(status: Status) -> Fact:
+def _classic(status: ConversationStatus) -> Fact:
     if not (status.endpoint.classic and status.other):
         return Fact()
     return Fact(
@@ -393,14 +393,14 @@ def _classic(status: Status) -> Fact:
     )
 
 
-def _limit(status: Status) -> Fact:
+def _limit(status: ConversationStatus) -> Fact:
     endpoint = status.endpoint
     limited = endpoint.is_open and endpoint.max_text_bytes is not None
     most = f", and at most {endpoint.max_text_bytes} bytes" if limited else ""
     return Fact(f"A message has at most {MESSAGE_MAX} characters{most}.")
 
 
-_FACTS: tuple[Callable[[Status], Fact], ...] = (
+_FACTS: tuple[Callable[[ConversationStatus], Fact], ...] = (
     _own_side,
     _other_side,
     _caller,

@@ -17,7 +17,7 @@ from contextlib import suppress
 INPUT_LINE_MAX = 1 << 16
 """Bytes that are read at once, and kept of one line: much more than a message has."""
 
-READ_SECONDS = 2.0
+LAST_READ_SECONDS = 2.0
 """How long the end waits for a read that has begun; only where another program reads too can that be longer."""
 
 
@@ -55,7 +55,7 @@ class InputLines:
 
     def close(self) -> list[bytes]:
         """Reads nothing more; returns the lines that were read and not taken."""
-        held = self._reading.acquire(timeout=READ_SECONDS)
+        held = self._reading.acquire(timeout=LAST_READ_SECONDS)
         self._closed = True
         if held:
             self._reading.release()

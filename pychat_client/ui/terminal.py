@@ -45,7 +45,7 @@ def is_narrow(size: Size) -> bool:
     return size.columns < _NARROW
 
 
-class Holder(Enum):
+class Foreground(Enum):
     """Who uses the terminal."""
 
     SHELL = "the shell, before and after the session"
@@ -104,11 +104,11 @@ class TerminalOutput(Vt100_Output):
 class Terminal(TerminalOutput):
     """The same for the session."""
 
-    _holder = Holder.SHELL
+    _foreground = Foreground.SHELL
 
     @property
-    def holder(self) -> Holder:
-        return self._holder
+    def foreground(self) -> Foreground:
+        return self._foreground
 
     @property
     def columns(self) -> int:
@@ -131,17 +131,17 @@ class Terminal(TerminalOutput):
 
     def take(self, *, focus: bool) -> None:
         """The session uses the terminal. A paste comes in one piece; `focus`: the terminal reports its focus."""
-        self._holder = Holder.SESSION
+        self._foreground = Foreground.SESSION
         self.write_escape(_PASTE_ON + _FOCUS_ON * focus)
 
     def lend(self) -> None:
         """A guest uses the terminal, with the modes that it had before the session."""
-        self._holder = Holder.GUEST
+        self._foreground = Foreground.GUEST
         self.write_escape(_PASTE_OFF + _FOCUS_OFF)
 
     def leave(self) -> None:
         """The session is over, and the terminal has the modes that it had before."""
-        self._holder = Holder.SHELL
+        self._foreground = Foreground.SHELL
         self.write_escape(_PASTE_OFF + _FOCUS_OFF)
 
     def hung_up(self) -> bool:

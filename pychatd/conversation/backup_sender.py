@@ -18,7 +18,7 @@ LINE_BYTES = 3000
 PIECE_LINES = 16
 """Lines that are sent at once: they take a fifth of a millisecond."""
 
-PAUSE = 0.005
+BACKUP_PAUSE = 0.005
 """Seconds between two pieces, in which the service does what it is there for."""
 
 STALL_SECONDS = 60.0
@@ -51,7 +51,7 @@ class BackupSender:
         self._end()
 
     def resume_writing(self, connection: Connection) -> None:
-        self._wait(PAUSE, self._send_piece)
+        self._wait(BACKUP_PAUSE, self._send_piece)
 
     def _send_piece(self) -> None:
         try:
@@ -67,7 +67,7 @@ class BackupSender:
             self._end()
             self._connection.close([wire.Ready()], seconds=STALL_SECONDS)
         elif self._connection.writable:
-            self._wait(PAUSE, self._send_piece)
+            self._wait(BACKUP_PAUSE, self._send_piece)
         else:
             self._wait(STALL_SECONDS, lambda: self._connection.abort(CloseReason.SLOW_READER))
 

@@ -31,7 +31,7 @@ from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.watcher import Watcher
 from pychatd.conversation.watchers import OF_ONE_USER
 
-HELLO_SECONDS = 10.0
+CONSOLE_HELLO_SECONDS = 10.0
 """Time for a console's first line: the programs are on this host, and send it at once."""
 
 VISITOR_READ = 256
@@ -65,23 +65,23 @@ class ConsoleSession(EndpointSession):
         user: str,
         uid: int,
         status: Callable[[], str],
-        obey: Callable[[str], list[str]],
+        execute: Callable[[str], list[str]],
     ) -> None:
         """user, uid: the system's name and number for the user at the other end of the socket; status: gives the
-        service's state as JSON; obey: does what an order says, and returns what to answer."""
+        service's state as JSON; execute: does what an order says, and returns what to answer."""
         super().__init__(switchboard, f"console of {user}", pace=self)
         self.user = user
         self.console: str | None = None  # the id of its program
         self.quiet = False  # its user sends no signs of typing and no read marks
         self._uid = uid
         self._status = status
-        self._obey = obey
+        self._execute = execute
         self._state = ConsoleState.CONNECTED
         self._handle = ""  # of its hello, and of its messages
         self._cursor = Cursor()
         self._price = ReadingPrice()  # until it is the console
         self._room: int | None = None  # that the console knows of the running conversation's peer
-        self._set_deadline(HELLO_SECONDS, lambda: self.connection.abort(CloseReason.NO_HELLO))
+        self._set_deadline(CONSOLE_HELLO_SECONDS, lambda: self.connection.abort(CloseReason.NO_HELLO))
 
     # -------------------------------------------------------------- from the connection
 
@@ -100,7 +100,7 @@ class ConsoleSession(EndpointSession):
             return 0.0
         return self._price.of_stranger(data, 0, VISITORS_MAX, asyncio.get_running_loop().time())
 
-    # -------------------------------------------------------------- from the switchboard (ports.ConsolePort)
+    # -------------------------------------------------------------- from the switchboard (ports.ConsoleInterface)
 
     @property
     def conversation(self) -> Conversation | None:
@@ -249,7 +249,7 @@ class ConsoleSession(EndpointSession):
     def _carry_out(self, words: str) -> list[str]:
         """Does what an order says; the lines of the answer. Raises PychatError."""
         log.info("console: %s orders: %s", self.user, printable(words))
-        return self._obey(words)
+        return self._execute(words)
 
     def _attach(self, hello: wire.Hello) -> None:
         switchboard = self._switchboard

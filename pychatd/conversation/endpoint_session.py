@@ -77,7 +77,7 @@ class EndpointSession(ABC):
     @abstractmethod
     def connection_lost(self, connection: Connection, why: str) -> None: ...
 
-    # -------------------------------------------------------------- from the switchboard (ports.EndPort)
+    # -------------------------------------------------------------- from the switchboard (ports.EndInterface)
 
     @property
     @abstractmethod

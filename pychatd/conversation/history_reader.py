@@ -16,7 +16,7 @@ from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation, Entry, JournalError
 
-READ_SECONDS = 3600.0
+PAGER_SECONDS = 3600.0
 """How long the reader may take nothing, and to read the last messages: it may be a pager."""
 
 
@@ -67,7 +67,7 @@ class HistoryReader:
         if more and self._connection.writable:
             self._next = loop.call_soon(self._go_on)
         else:
-            self._next = loop.call_later(READ_SECONDS, self._connection.abort, CloseReason.SLOW_READER)
+            self._next = loop.call_later(PAGER_SECONDS, self._connection.abort, CloseReason.SLOW_READER)
 
     def _cancel_next(self) -> None:
         if self._next is not None:
@@ -79,7 +79,7 @@ class HistoryReader:
         if conversation is None:
             conversation = self._journal.next_since(self._previous, self._since)
             if conversation is None or self._only not in (None, conversation.id):
-                self._connection.close([wire.Ready()], seconds=READ_SECONDS)
+                self._connection.close([wire.Ready()], seconds=PAGER_SECONDS)
                 return False
             self._conversation, self._previous, self._seq = conversation, conversation.id, 0
             self._connection.send([conversation.heading()])

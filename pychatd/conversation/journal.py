@@ -51,7 +51,7 @@ not faster."""
 BATCH = 200
 """Messages read at a time: about as many as a transport takes before it asks for a pause."""
 
-PIECE = 500
+REMOVED_AT_ONCE = 500
 """Messages that are removed at a time: a few milliseconds, in which the service does nothing else."""
 
 
@@ -163,7 +163,7 @@ class Journal:
                 (conversation.id,),
             ).fetchone()
             forgotten = count if found is None else int(found[0])
-            until = min(count, forgotten + PIECE)
+            until = min(count, forgotten + REMOVED_AT_ONCE)
             self._db.execute(
                 "UPDATE message SET text = '' WHERE conversation = ? AND role = ? AND n > ? AND n <= ?",
                 (conversation.id, role.value, forgotten, until),
@@ -179,13 +179,13 @@ class Journal:
         """Removes what is left of the conversations that ended before a time: the next piece. Returns how many
         conversations that were, and whether there are more. Keeps those with a message that has not been shown:
         its sender was told that it is stored. Raises JournalError."""
-        removed, room = 0, PIECE
+        removed, room = 0, REMOVED_AT_ONCE
         with self._transaction():
             while room > 0 and (number := self._old(before)) is not None:
                 deleted = self._delete_piece(number, room)
                 removed += deleted < room
                 room -= deleted + 1
-        if room < PIECE:
+        if room < REMOVED_AT_ONCE:
             self._empty_wal()
         return removed, room <= 0
 
@@ -193,7 +193,7 @@ class Journal:
         """Removes what is left of a conversation that is over: the next piece. Returns whether there is more.
         Raises JournalError."""
         with self._transaction():
-            more = self._delete_piece(number, PIECE) == PIECE
+            more = self._delete_piece(number, REMOVED_AT_ONCE) == REMOVED_AT_ONCE
         if not more:
             self._empty_wal()
         return more

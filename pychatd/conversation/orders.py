@@ -46,7 +46,7 @@ class Orders:
             **callers,
         }
 
-    def obey(self, words: str) -> list[str]:
+    def execute(self, words: str) -> list[str]:
         """Does what `words` say; returns the lines of the answer. Raises PychatError."""
         verb, _, rest = words.partition(" ")
         order = self._table.get(verb)

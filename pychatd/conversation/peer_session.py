@@ -30,6 +30,7 @@ from pychat_client.transport.connection import (
 from pychatd.caller_events import Event, note
 from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
+from pychatd.conversation.interfaces import PeerInterface, RegisterInterface
 from pychatd.conversation.model import (
     TEXT_REMOVED,
     Conversation,
@@ -40,7 +41,6 @@ from pychatd.conversation.model import (
     hash_certificate,
     hash_token,
 )
-from pychatd.conversation.ports import PeerPort, RegisterPort
 from pychatd.conversation.reading_price import STRANGER_READ, ReadingPrice
 from pychatd.conversation.repetition import Repetition
 from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
@@ -94,7 +94,7 @@ class PeerSession(EndpointSession):
         self,
         switchboard: Switchboard,
         address: str,
-        register: RegisterPort,
+        register: RegisterInterface,
         *,
         secure: bool,
         prompt: bool = False,
@@ -190,7 +190,7 @@ class PeerSession(EndpointSession):
         self._cancel_deadline()
         self._no_longer_silent()
 
-    # -------------------------------------------------------------- while it says nothing (ports.SilentPort)
+    # -------------------------------------------------------------- while it says nothing (ports.SilentInterface)
 
     def _show_silent(self) -> None:
         if self._state is PeerState.CONNECTED and self.connection.live:
@@ -207,7 +207,7 @@ class PeerSession(EndpointSession):
         if self._state is PeerState.CONNECTED:
             self.frames_received(self.connection, list(self._screening.greet()))
 
-    # -------------------------------------------------------------- from the switchboard (ports.PeerPort)
+    # -------------------------------------------------------------- from the switchboard (ports.PeerInterface)
 
     @property
     def conversation(self) -> Conversation | None:
@@ -580,7 +580,7 @@ class PeerSession(EndpointSession):
         return f"The other host cannot store messages now (is its disk full?). {keeps}"
 
 
-def _token_for(hello: wire.Hello, before: PeerPort | None) -> str | None:
+def _token_for(hello: wire.Hello, before: PeerInterface | None) -> str | None:
     """The token of a caller, which may have been given one at its call `before`; None for a classic one."""
     if hello.version != wire.VERSION:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from pychat_client.errors import UsageError
-from pychatd.conversation.ports import PeerPort, SilentPort
+from pychatd.conversation.interfaces import PeerInterface, SilentInterface
 
 SEEN_SECONDS = 1.0
 """How long a caller says nothing before the operator is told: programs of version 1 say hello at once, and
@@ -24,10 +24,10 @@ class Seat(Protocol):
 
     def seat_is_free(self) -> bool: ...
 
-    def announce_silent(self, caller: SilentPort, *, new: bool) -> None:
+    def announce_silent(self, caller: SilentInterface, *, new: bool) -> None:
         """Tells that `caller` is calling. new: nobody knows of it yet."""
 
-    def miss_silent(self, caller: SilentPort) -> None:
+    def miss_silent(self, caller: SilentInterface) -> None:
         """Tells that `caller` has gone."""
 
 
@@ -36,27 +36,27 @@ class SilentCallers:
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
-        self._callers: list[SilentPort] = []
-        self._announced: SilentPort | None = None
+        self._callers: list[SilentInterface] = []
+        self._announced: SilentInterface | None = None
 
     def __bool__(self) -> bool:
         return bool(self._callers)
 
-    def add(self, caller: SilentPort) -> None:
+    def add(self, caller: SilentInterface) -> None:
         self._callers.append(caller)
         if self._callers[0] is caller:
             self.announce()
 
-    def replace(self, old: SilentPort, new: SilentPort) -> None:
+    def replace(self, old: SilentInterface, new: SilentInterface) -> None:
         """`old` goes on as `new`: its first byte has come, and perhaps still no word."""
         self._callers = [new if caller is old else caller for caller in self._callers]
         self._announced = new if self._announced is old else self._announced
 
-    def discard(self, caller: PeerPort | SilentPort) -> None:
+    def discard(self, caller: PeerInterface | SilentInterface) -> None:
         """`caller` is not silent any more, and has the seat."""
         self._callers = [other for other in self._callers if other is not caller]
 
-    def leave(self, caller: SilentPort) -> None:
+    def leave(self, caller: SilentInterface) -> None:
         """`caller` has gone, or may not call. If it was calling, the next one does."""
         if caller not in self._callers:
             return
@@ -72,16 +72,16 @@ class SilentCallers:
             self._seat.announce_silent(first, new=new)
 
     @property
-    def waiting(self) -> tuple[SilentPort, ...]:
+    def waiting(self) -> tuple[SilentInterface, ...]:
         return tuple(self._callers)
 
     @property
-    def calling(self) -> SilentPort | None:
+    def calling(self) -> SilentInterface | None:
         """The one that the operator could speak to now."""
         return self._callers[0] if self._callers and self._seat.seat_is_free() else None
 
     @property
-    def first(self) -> SilentPort:
+    def first(self) -> SilentInterface:
         """The one that the operator speaks to next. Raises UsageError if there is none."""
         if not self._callers:
             raise UsageError("No caller waits for you to speak first.")

@@ -23,6 +23,13 @@ from pychat_client.text import printable
 from pychat_client.transport.connection import WriteBatch
 from pychatd.caller_events import Event, host_of, note
 from pychatd.conversation.blocklist import Blocklist
+from pychatd.conversation.interfaces import (
+    ConsoleInterface,
+    EndInterface,
+    PeerInterface,
+    SilentInterface,
+    WatcherInterface,
+)
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.journal_health import JournalHealth
 from pychatd.conversation.missed_calls import MissedCalls
@@ -34,7 +41,6 @@ from pychatd.conversation.model import (
     MissedCall,
     hash_token,
 )
-from pychatd.conversation.ports import ConsolePort, EndPort, PeerPort, SilentPort, WatcherPort
 from pychatd.conversation.quota import Quota
 from pychatd.conversation.silent_callers import SilentCallers
 from pychatd.conversation.tidying import Tidying
@@ -79,10 +85,10 @@ class Switchboard:
         self.journal = journal
         self.handle = settings.handle or FALLBACK_HANDLE
         self.conversation: Conversation | None = None
-        self.peer: PeerPort | None = None  # it has the seat, and is connected
-        self.operator: ConsolePort | None = None  # the attached console
+        self.peer: PeerInterface | None = None  # it has the seat, and is connected
+        self.operator: ConsoleInterface | None = None  # the attached console
         self.watchers = Watchers()
-        self.caller: PeerPort | None = None  # it has the seat and our hello, and has sent no message yet
+        self.caller: PeerInterface | None = None  # it has the seat and our hello, and has sent no message yet
         self.missed = MissedCalls(journal, self.journal_failed)
         self.started = datetime.now(UTC)
         self.blocklist = Blocklist(settings.blocklist)
@@ -124,7 +130,7 @@ class Switchboard:
             return True
         return self.peer is None and asyncio.get_running_loop().time() >= self._seat_kept_until
 
-    def watch(self, watcher: WatcherPort) -> None:
+    def watch(self, watcher: WatcherInterface) -> None:
         """From now on `watcher` is told what happens; first, who has called, who calls now, and what is unread."""
         self.watchers.add(watcher)
         for call in self.missed:
@@ -144,7 +150,7 @@ class Switchboard:
         fewer = conversation is not None and told > conversation.turn_state.peer
         return (0, 0) if fewer or number + bool(told) > self.journal.last_number() + 1 else (number, told)
 
-    def unwatch(self, watcher: WatcherPort) -> None:
+    def unwatch(self, watcher: WatcherInterface) -> None:
         self.watchers.discard(watcher)
         self._changed()
 
@@ -182,7 +188,9 @@ class Switchboard:
             return self.conversation
         return self.journal.by_token(token)
 
-    def find_waiting(self, hello: wire.Hello, address: str, certificate_hash: bytes | None) -> PeerPort | None:
+    def find_waiting(
+        self, hello: wire.Hello, address: str, certificate_hash: bytes | None
+    ) -> PeerInterface | None:
         """The waiting caller, if `hello` is of the same program: it has the same certificate, and the token that
         this caller was given. A program that was cut off before the answer has no token, but calls once more."""
         caller = self.caller
@@ -193,7 +201,7 @@ class Switchboard:
         same_host = host_of(caller.address) == host_of(address)
         return caller if known or (again and same_host) else None
 
-    def begin_call(self, caller: PeerPort) -> None:
+    def begin_call(self, caller: PeerInterface) -> None:
         """`caller` has the seat, and may send the first message. If its program has called before, that message
         may still arrive over the dead connection, and does not count then."""
         self.silent_callers.discard(caller)
@@ -202,7 +210,7 @@ class Switchboard:
             older.close_displaced()
         asyncio.get_running_loop().call_soon(self._announce, caller)  # many send a message with the hello
 
-    def _announce(self, caller: PeerPort) -> None:
+    def _announce(self, caller: PeerInterface) -> None:
         if caller is not self.caller:
             return
         note(Event.CALLING, caller.address, "%s calls", printable(caller.opening.handle))
@@ -211,7 +219,7 @@ class Switchboard:
         self.watchers.tell([_calling(caller)])
         self._changed()
 
-    def end_call(self, caller: PeerPort) -> None:
+    def end_call(self, caller: PeerInterface) -> None:
         """`caller` has gone, or has to go, before its first message."""
         if caller is not self.caller:
             return
@@ -238,7 +246,7 @@ class Switchboard:
         silent = self.silent_callers.calling
         return None if silent is None else _calling_silently(silent)
 
-    def tell_calls(self, operator: ConsolePort) -> None:
+    def tell_calls(self, operator: ConsoleInterface) -> None:
         """Tells a console that has just attached who has called, and who is calling."""
         for call in self.missed:
             operator.tell_missed(call)
@@ -246,7 +254,7 @@ class Switchboard:
         if (calling := self.calling) is not None:
             operator.notify(calling)
 
-    def take_seat(self, caller: PeerPort, conversation: Conversation) -> None:
+    def take_seat(self, caller: PeerInterface, conversation: Conversation) -> None:
         """`caller` becomes the peer of `conversation`. An older connection of the same peer is closed."""
         self.silent_callers.discard(caller)
         older, self.peer = self.peer, caller
@@ -270,7 +278,7 @@ class Switchboard:
             self.operator.send_presence()
         self._note_change()
 
-    def pause_for(self, caller: PeerPort) -> float:
+    def pause_for(self, caller: PeerInterface) -> float:
         """For how many seconds no message of `caller` should be stored. Nobody pays for what others have sent."""
         return self._charge(0) if caller is self.peer else 0.0
 
@@ -292,7 +300,7 @@ class Switchboard:
 
     # -------------------------------------------------------------- messages
 
-    def peer_says(self, caller: PeerPort, messages: Sequence[wire.Message], *, in_turn: bool = True) -> None:
+    def peer_says(self, caller: PeerInterface, messages: Sequence[wire.Message], *, in_turn: bool = True) -> None:
         """Messages of the peer, or of the caller that has the seat, whose first one begins a conversation.
 
         Raises ProtocolError behind the last message that was in turn, unless `in_turn` is False; JournalError
@@ -316,7 +324,7 @@ class Switchboard:
         if error is not None:
             raise error
 
-    def _conversation_for(self, caller: PeerPort) -> Conversation | None:
+    def _conversation_for(self, caller: PeerInterface) -> Conversation | None:
         """The conversation that a message of `caller` belongs to, a new one if it is the first. None if the
         message does not count: it is not acked, so the caller's program gives it back to its user. Raises
         JournalFullError while it cannot be stored."""
@@ -330,7 +338,7 @@ class Switchboard:
         self.end_abandoned()
         return conversation
 
-    def operator_says(self, operator: ConsolePort, messages: Sequence[wire.Message]) -> None:
+    def operator_says(self, operator: ConsoleInterface, messages: Sequence[wire.Message]) -> None:
         """Messages of the operator. Raises ProtocolError behind the last one that was in turn, JournalError if
         nothing could be stored."""
         self.reload_from_journal()
@@ -397,15 +405,15 @@ class Switchboard:
     def _tell_read_mark(self, conversation: Conversation, role: Role) -> None:
         """Tells the other side what the user of `role` has seen, if it may know. An end that is not there, or has
         not been told of the conversation, learns it when it is."""
-        other: EndPort | None = self.operator if role is Role.PEER else self.peer
+        other: EndInterface | None = self.operator if role is Role.PEER else self.peer
         count = conversation.read_mark(role)
         if count and other is not None and other.conversation is conversation:
             other.send_read_mark(count)
 
-    def forward_signal(self, sender: EndPort, signal: Sign) -> None:
+    def forward_signal(self, sender: EndInterface, signal: Sign) -> None:
         """Passes a signal on to the other end of the running conversation, if it is there. Signals are not
         stored."""
-        other: EndPort | None = None
+        other: EndInterface | None = None
         if sender is self.peer:
             other = self.operator
         elif sender is self.operator:
@@ -523,15 +531,15 @@ class Switchboard:
                 self._forget(conversation, Role.OPERATOR)
         self.journal.end_conversation(conversation, reason, self.now(), by)
 
-    def add_silent(self, caller: SilentPort) -> None:
+    def add_silent(self, caller: SilentInterface) -> None:
         """`caller` is connected, and has said nothing for a while."""
         if not self._is_blocked(caller):
             self.silent_callers.add(caller)
 
-    def _is_blocked(self, caller: SilentPort) -> bool:
+    def _is_blocked(self, caller: SilentInterface) -> bool:
         return self.blocklist.blocks(caller.address, GUEST, None)
 
-    def announce_silent(self, caller: SilentPort, *, new: bool) -> None:
+    def announce_silent(self, caller: SilentInterface, *, new: bool) -> None:
         """Tells that `caller` is calling. new: nobody knows of it yet."""
         calling = _calling_silently(caller)
         if self.operator is not None:
@@ -541,7 +549,7 @@ class Switchboard:
             self.watchers.tell([calling])
         self._changed()
 
-    def miss_silent(self, caller: SilentPort) -> None:
+    def miss_silent(self, caller: SilentInterface) -> None:
         """`caller` was calling, and has gone. Its connection has told the log."""
         self._miss(GUEST, caller.address)
 
@@ -556,7 +564,7 @@ class Switchboard:
         if self.conversation is not None:
             self.end_conversation(REPLACED, None)
 
-    def peer_lost(self, caller: PeerPort, why: str) -> None:
+    def peer_lost(self, caller: PeerInterface, why: str) -> None:
         """The connection of a caller is gone. Only a classic peer's conversation ends with it."""
         self.end_call(caller)
         if self.peer is not caller:
@@ -593,7 +601,7 @@ class Switchboard:
             self.end_conversation(BLOCKED, Role.OPERATOR)
         return blocked
 
-    def attach(self, operator: ConsolePort, handle: str) -> None:
+    def attach(self, operator: ConsoleInterface, handle: str) -> None:
         """A console takes the operator's side. Its user is called `handle`."""
         old, self.operator, self.handle = self.operator, operator, handle
         self._set_away("")
@@ -615,7 +623,7 @@ class Switchboard:
         """What callers are told while no console is attached."""
         return wire.Away(self._away or self.settings.away or "")
 
-    def go_away(self, operator: ConsolePort, words: str) -> None:
+    def go_away(self, operator: ConsoleInterface, words: str) -> None:
         """The user of a console is about to leave; callers get `words` until a console is attached."""
         if operator is self.operator:
             self._set_away(words)
@@ -629,7 +637,7 @@ class Switchboard:
         except JournalError as error:  # a restart forgets it
             self.journal_failed(error)
 
-    def detach(self, operator: ConsolePort) -> None:
+    def detach(self, operator: ConsoleInterface) -> None:
         """The connection of a console is gone."""
         if self.operator is not operator:
             return
@@ -725,7 +733,7 @@ class Switchboard:
         except JournalError as error:
             self.journal_failed(error)
 
-    def _both_ends(self) -> list[EndPort]:
+    def _both_ends(self) -> list[EndInterface]:
         """Those that are connected."""
         return [end for end in (self.peer, self.operator) if end is not None]
 
@@ -754,9 +762,9 @@ class Switchboard:
             self.journal_failed(error)
 
 
-def _calling(caller: PeerPort) -> wire.Calling:
+def _calling(caller: PeerInterface) -> wire.Calling:
     return wire.Calling(caller.opening.handle, caller.address, plain=not caller.secure, name=caller.name)
 
 
-def _calling_silently(caller: SilentPort) -> wire.Calling:
+def _calling_silently(caller: SilentInterface) -> wire.Calling:
     return wire.Calling(GUEST, caller.address, plain=not caller.secure, silent=True)

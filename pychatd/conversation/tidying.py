@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pychatd.conversation.model import JournalError
 
-PAUSE = 0.02
+TIDYING_PAUSE = 0.02
 """Seconds between two pieces: several times as long as one piece takes."""
 
 Job = Callable[[], bool]
@@ -39,7 +39,7 @@ class Tidying:
 
     def _wait(self) -> None:
         if self._jobs and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._go_on)
+            self._timer = asyncio.get_running_loop().call_later(TIDYING_PAUSE, self._go_on)
 
     def _go_on(self) -> None:
         self._timer = None

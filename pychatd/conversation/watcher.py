@@ -17,10 +17,10 @@ from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.model import TEXT_REMOVED, Conversation, JournalError
 from pychatd.conversation.switchboard import Switchboard
 
-PIECE = 10
+SENT_AT_ONCE = 10
 """Messages or ends that are sent in one turn: a few tenths of a millisecond, in which nobody else is served."""
 
-READ_SECONDS = 30.0
+WATCHER_SECONDS = 30.0
 """How long a watcher may read nothing while something waits for it: its program is on this host."""
 
 
@@ -56,7 +56,7 @@ class Watcher:
         self._cancel_deadline()
         self.send_unread()
 
-    # -------------------------------------------------------------- from the switchboard (ports.WatcherPort)
+    # -------------------------------------------------------------- from the switchboard (ports.WatcherInterface)
 
     def tell(self, frames: Sequence[wire.Frame]) -> None:
         """Something happens now. A watcher that does not read would miss it: it has to ask again."""
@@ -86,12 +86,12 @@ class Watcher:
         """Sends who talks, and the peer's messages that no console has shown: the next piece."""
         sent = 0
         try:
-            while sent < PIECE and self._switchboard.operator is None and (more := self._send_some()):
+            while sent < SENT_AT_ONCE and self._switchboard.operator is None and (more := self._send_some()):
                 sent += more
         except JournalError as error:
             self._switchboard.journal_failed(error)
             self._connection.close([wire.Error("journal", str(error))])
-        if sent >= PIECE:
+        if sent >= SENT_AT_ONCE:
             self.send_unread()
         else:
             self._send_ring()
@@ -111,7 +111,7 @@ class Watcher:
             self._number, self._told = conversation.id, 0
         if (shown := conversation.shown[Role.OPERATOR]) > self._told:
             self._told, self._headed = shown, 0  # a new heading says how many a console has shown meanwhile
-        entries = self._switchboard.journal.entries(conversation.id, self._told, Role.PEER, limit=PIECE)
+        entries = self._switchboard.journal.entries(conversation.id, self._told, Role.PEER, limit=SENT_AT_ONCE)
         frames = self._heading(conversation)
         for entry in entries:
             self._told = entry.n
@@ -138,7 +138,7 @@ class Watcher:
         """Something may wait for the watcher now: it has to read that in time."""
         if not self._connection.writable and self._deadline is None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(READ_SECONDS, self._connection.abort, CloseReason.SLOW_READER)
+            self._deadline = loop.call_later(WATCHER_SECONDS, self._connection.abort, CloseReason.SLOW_READER)
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from pychat_client.protocol import wire
-from pychatd.conversation.ports import WatcherPort
+from pychatd.conversation.interfaces import WatcherInterface
 from pychatd.conversation.token_bucket import TokenBucket
 
 OF_ONE_USER = 4
@@ -29,15 +29,15 @@ class Watchers:
     """Those that are connected."""
 
     def __init__(self) -> None:
-        self._watchers: dict[WatcherPort, None] = {}
-        self._waiting: dict[WatcherPort, None] = {}  # for a turn, in this order
+        self._watchers: dict[WatcherInterface, None] = {}
+        self._waiting: dict[WatcherInterface, None] = {}  # for a turn, in this order
         self._account = TokenBucket()  # seconds of a processor
         self._next: asyncio.Handle | None = None  # the next turn
 
     def __len__(self) -> int:
         return len(self._watchers)
 
-    def __iter__(self) -> Iterator[WatcherPort]:
+    def __iter__(self) -> Iterator[WatcherInterface]:
         """As they are now: one that is told something may go."""
         return iter(list(self._watchers))
 
@@ -45,10 +45,10 @@ class Watchers:
         """Whether a user has as many watchers as one may have."""
         return sum(watcher.uid == uid for watcher in self._watchers) >= OF_ONE_USER
 
-    def add(self, watcher: WatcherPort) -> None:
+    def add(self, watcher: WatcherInterface) -> None:
         self._watchers[watcher] = None
 
-    def discard(self, watcher: WatcherPort) -> None:
+    def discard(self, watcher: WatcherInterface) -> None:
         self._watchers.pop(watcher, None)
         self._waiting.pop(watcher, None)
 
@@ -61,7 +61,7 @@ class Watchers:
         for watcher in self:
             watcher.send_unread()
 
-    def wait_for_turn(self, watcher: WatcherPort) -> None:
+    def wait_for_turn(self, watcher: WatcherInterface) -> None:
         """Something may be unread for `watcher`."""
         self._waiting.setdefault(watcher)
         if self._next is None:

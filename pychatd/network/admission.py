@@ -31,10 +31,10 @@ from pychatd.conversation.console_session import VISITORS_MAX, ConsoleSession
 from pychatd.conversation.peer_session import HELLO_SECONDS, TOO_SLOW, PeerSession
 from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
 from pychatd.conversation.switchboard import Switchboard
+from pychatd.network.first_byte import SilentCaller
 from pychatd.network.identity import Identity
 from pychatd.network.places import Standing, choose
 from pychatd.network.register import Register
-from pychatd.network.silent_caller import SilentCaller
 from pychatd.network.turnover import Turnover
 from pychatd.settings import Settings
 
@@ -274,14 +274,14 @@ class ConsoleAdmission:
         path: Path,
         status: Callable[[], str],
         *,
-        obey: Callable[[str], list[str]],
+        execute: Callable[[str], list[str]],
     ) -> None:
-        """path: of the console socket; status: gives the state of the service as JSON; obey: does what an order
+        """path: of the console socket; status: gives the state of the service as JSON; execute: does what an order
         says, and returns what to answer."""
         self._switchboard = switchboard
         self._path = path
         self._status = status
-        self._obey = obey
+        self._execute = execute
         self._sessions: dict[ConsoleSession, int] = {}  # with the uid of each user
 
     @property
@@ -297,7 +297,7 @@ class ConsoleAdmission:
         try:
             if not may_use(uid, gid, self._path):
                 raise TransportError("permission denied")
-            session = ConsoleSession(self._switchboard, user, uid, self._status, self._obey)
+            session = ConsoleSession(self._switchboard, user, uid, self._status, self._execute)
             await self._serve(sock, session, uid)
         except (OSError, TransportError) as error:
             log.warning("console: %s: not admitted: %s", user, error)

@@ -80,7 +80,7 @@ class Server:
             self._switchboard,
             listeners.console_path,
             partial(status_json, self._switchboard),
-            obey=Orders(self._switchboard, self._reload_settings, callers).obey,
+            execute=Orders(self._switchboard, self._reload_settings, callers).execute,
         )
         self._connection_tasks: set[asyncio.Task[None]] = set()
         self._idle_timer: asyncio.TimerHandle | None = None  # runs while there is no connection

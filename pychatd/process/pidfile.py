@@ -16,7 +16,7 @@ from types import TracebackType
 
 from pychat_client.errors import BusyError, PermissionDeniedError
 from pychat_client.files import lock_holder, open_own
-from pychat_client.safe_paths import place_of
+from pychat_client.safe_paths import entry_of
 
 ACQUIRE_SECONDS = 1.0
 """How long to retry while the lock is held, but by no daemon yet: one that starts takes the second lock soon, and
@@ -89,7 +89,7 @@ def holder(path: Path) -> int | None:
     Raises PermissionDeniedError, also where another user can have put the file.
     """
     try:
-        with place_of(path) as place:
+        with entry_of(path) as place:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             fd = os.open(place.name, flags, dir_fd=place.directory)
     except (FileNotFoundError, NotADirectoryError):

@@ -14,7 +14,7 @@ from prompt_toolkit.utils import get_cwidth
 from pychat_client.protocol import wire
 from pychat_client.session.status import Emphasis, ToolbarItem
 from pychat_client.ui.scrollback import AT_ONCE, ambiguous_columns
-from pychat_client.ui.terminal import Holder
+from pychat_client.ui.terminal import Foreground
 from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
 from pychat_client.width import most_columns
@@ -178,7 +178,7 @@ async def test_the_task_that_lends_the_terminal_is_kept() -> None:
 
     async with desk() as one:
         one.screen._lend(use)
-        await one.until(lambda: one.terminal.holder is Holder.GUEST)
+        await one.until(lambda: one.terminal.foreground is Foreground.GUEST)
         gc.collect()
         one.screen.notice("meanwhile")
         await asyncio.sleep(0.05)
@@ -187,7 +187,7 @@ async def test_the_task_that_lends_the_terminal_is_kept() -> None:
         assert one.screen._lending is not None
         one.screen._lending.cancel()
         await one.sees("-- meanwhile")
-        assert one.terminal.holder is Holder.SESSION
+        assert one.terminal.foreground is Foreground.SESSION
 
 
 @in_loop

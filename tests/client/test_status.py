@@ -12,7 +12,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.session.status import Fact, Status, ToolbarItem, away
+from pychat_client.session.status import ConversationStatus, Fact, ToolbarItem, away
 from pychat_client.trust.fingerprint import safety_number
 from tests.support.endpoints import make_endpoint
 
@@ -65,7 +65,7 @@ def stories() -> Iterator[tuple[Role, bool, wire.Peer | None, Sequence[Step]]]:
     yield OPERATOR, False, None, [frame(wire.Calling("guest", "192.0.2.7:40000", plain=True, silent=True))]
 
 
-def situations() -> list[Status]:
+def situations() -> list[ConversationStatus]:
     """Every moment of every story, with a connection and without one, and so on."""
     found = []
     for role, classic, peer, steps in stories():
@@ -82,7 +82,7 @@ def situations() -> list[Status]:
                     typing and not (connected and endpoint.is_open and endpoint.other.present)
                 ):
                     continue  # impossible
-                found.append(Status(endpoint, "the test", known, attempts, key, typing, busy))
+                found.append(ConversationStatus(endpoint, "the test", known, attempts, key, typing, busy))
     return found
 
 
@@ -139,7 +139,7 @@ def test_one_conversation_in_all_three_forms() -> None:
     for text in ("Hi!", "and", "so on"):
         endpoint.say(text)
     endpoint.receive(wire.Ack(1))
-    status = Status(endpoint, "hostA port 7000", None, None, KEY, typing=True, busy=False)
+    status = ConversationStatus(endpoint, "hostA port 7000", None, None, KEY, typing=True, busy=False)
     assert [item.words for item in status.parts()] == [
         "alice",
         "alice's turn",
@@ -231,7 +231,7 @@ def test_nothing_is_said_of_a_connection_that_never_was() -> None:
     for classic, key in product((False, True), (None, KEY)):
         endpoint = Endpoint("Bob")
         endpoint.classic = classic
-        told = "\n".join(Status(endpoint, "the test", None, 1, key, False, False).status_lines())
+        told = "\n".join(ConversationStatus(endpoint, "the test", None, 1, key, False, False).status_lines())
         assert "Not connected: calling again (1)." in told
         assert "ncrypted" not in told
         assert "ENCRYPTED" not in told
@@ -256,7 +256,7 @@ def test_the_last_connection_is_in_the_past_tense(turns: Turns) -> None:
     endpoint = Endpoint("Bob")
     endpoint.greet()
     endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=turns))
-    lines = Status(endpoint, "the test", None, 2, KEY, False, False).status_lines()
+    lines = ConversationStatus(endpoint, "the test", None, 2, KEY, False, False).status_lines()
     assert lines[1:3] == ["The last connection was with alice.", "Not connected: calling again (2)."]
     assert "The last connection was encrypted with TLS 1.3." in lines
     assert f"The host's key was {KEY}." in lines

@@ -17,7 +17,7 @@ from tests.support.in_process import InProcessService, with_service
 async def test_a_reader_that_takes_nothing_is_dropped(service: InProcessService) -> None:
     service.fill(Role.PEER, ["x" * 500] * 5000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history_reader, "READ_SECONDS", 0.05)
+        patch.setattr(history_reader, "PAGER_SECONDS", 0.05)
         session = service.console_session()
         reader = await service.connect(session)
         await reader.say("\\history")

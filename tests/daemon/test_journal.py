@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
-from pychatd.conversation.journal import PIECE, Journal
+from pychatd.conversation.journal import REMOVED_AT_ONCE, Journal
 from pychatd.conversation.journal_schema import MIGRATIONS
 from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
 from tests.support.endpoints import NOON
@@ -407,39 +407,39 @@ def test_conversations_that_stay_do_not_slow_down_pruning(journal: Journal) -> N
 
 def test_texts_are_removed_in_pieces_and_only_the_new_ones(journal: Journal) -> None:
     conversation = begun()
-    said(journal, conversation, *(f"b{n}" for n in range(2 * PIECE + 10)))
+    said(journal, conversation, *(f"b{n}" for n in range(2 * REMOVED_AT_ONCE + 10)))
     forget = partial(journal.forget_text, conversation, Role.PEER)
     assert forget(10) is False
     few = steps(journal, lambda: forget(20))
-    assert forget(2 * PIECE + 10) is True
-    assert [e.text for e in journal.entries(1, PIECE + 19, limit=2)] == ["", f"b{PIECE + 20}"]
-    assert forget(2 * PIECE + 10) is False
-    assert {e.text for e in journal.entries(1, 0, limit=3 * PIECE)} == {""}
+    assert forget(2 * REMOVED_AT_ONCE + 10) is True
+    assert [e.text for e in journal.entries(1, REMOVED_AT_ONCE + 19, limit=2)] == ["", f"b{REMOVED_AT_ONCE + 20}"]
+    assert forget(2 * REMOVED_AT_ONCE + 10) is False
+    assert {e.text for e in journal.entries(1, 0, limit=3 * REMOVED_AT_ONCE)} == {""}
     said(journal, conversation, *(f"b{n}" for n in range(10)))
-    assert steps(journal, lambda: forget(2 * PIECE + 20)) <= few + 50
+    assert steps(journal, lambda: forget(2 * REMOVED_AT_ONCE + 20)) <= few + 50
 
 
 def test_a_conversation_is_pruned_in_pieces_and_cannot_be_resumed_meanwhile(journal: Journal) -> None:
     conversation = begun()
-    said(journal, conversation, *(f"b{n}" for n in range(2 * PIECE)))
-    conversation.shown[Role.OPERATOR] = 2 * PIECE
+    said(journal, conversation, *(f"b{n}" for n in range(2 * REMOVED_AT_ONCE)))
+    conversation.shown[Role.OPERATOR] = 2 * REMOVED_AT_ONCE
     journal.end_conversation(conversation, "", NOON)
     ended(journal, 3, seen=True)
     later, left = NOON + timedelta(days=1), []
     while (piece := journal.prune(later)) != (0, False):
-        left.append(len(journal.entries(1, 0, limit=3 * PIECE)))
+        left.append(len(journal.entries(1, 0, limit=3 * REMOVED_AT_ONCE)))
         assert journal.by_token(TOKEN) is None
         assert journal.next_unseen(0) is None
         assert piece[0] <= 4
-    assert left[:2] == [PIECE, 0]
+    assert left[:2] == [REMOVED_AT_ONCE, 0]
     assert not any(journal.by_id(number) for number in range(1, 5))
 
 
 def test_many_conversations_are_pruned_in_pieces(journal: Journal) -> None:
-    ended(journal, PIECE, seen=True)
+    ended(journal, REMOVED_AT_ONCE, seen=True)
     removed, more = journal.prune(NOON + timedelta(days=1))
-    assert (removed, more) == (PIECE // 2, True)  # each has a message
-    assert removed + pruned(journal, NOON + timedelta(days=1)) == PIECE
+    assert (removed, more) == (REMOVED_AT_ONCE // 2, True)  # each has a message
+    assert removed + pruned(journal, NOON + timedelta(days=1)) == REMOVED_AT_ONCE
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from datetime import timedelta
 from functools import partial
 
 from pychat_client.protocol.turns import Role, Turns
-from pychatd.conversation.journal import PIECE
+from pychatd.conversation.journal import REMOVED_AT_ONCE
 from pychatd.conversation.model import JournalError
-from pychatd.conversation.tidying import PAUSE, Tidying
+from pychatd.conversation.tidying import TIDYING_PAUSE, Tidying
 from tests.support.aio import in_loop
 from tests.support.in_process import InProcessService, with_service
 
@@ -62,7 +62,7 @@ async def test_work_that_somebody_else_has_finished_meanwhile_is_done() -> None:
     more = iter([True, False])
     tidying.start("work", lambda: next(more))
     tidying.start("work", lambda: next(more))  # before the next piece is due
-    asyncio.get_running_loop().call_later(2 * PAUSE, done.set)
+    asyncio.get_running_loop().call_later(2 * TIDYING_PAUSE, done.set)
     await done.wait()
     assert wrong == []
 
@@ -85,21 +85,21 @@ async def test_the_same_work_waits_only_once() -> None:
 
 @with_service(keep="none", turns=Turns.FREE)
 async def test_a_long_conversation_is_forgotten_while_the_talk_goes_on(service: InProcessService) -> None:
-    service.fill(Role.PEER, [f"{n}" for n in range(3 * PIECE)])
+    service.fill(Role.PEER, [f"{n}" for n in range(3 * REMOVED_AT_ONCE)])
     console = await service.console()
-    await console.say(f"\\ack {3 * PIECE + 1}")
+    await console.say(f"\\ack {3 * REMOVED_AT_ONCE + 1}")
     await console.news()
-    while any(text for text in [e.text for e in service.journal.entries(1, 0, limit=4 * PIECE)]):
+    while any(text for text in [e.text for e in service.journal.entries(1, 0, limit=4 * REMOVED_AT_ONCE)]):
         await asyncio.sleep(0.01)
 
 
 @with_service(keep="1d", turns=Turns.FREE)
 async def test_a_long_conversation_is_pruned_to_its_end(service: InProcessService) -> None:
-    conversation = service.fill(Role.PEER, [f"{n}" for n in range(3 * PIECE)])
-    conversation.mark_shown(Role.OPERATOR, 3 * PIECE + 1)
+    conversation = service.fill(Role.PEER, [f"{n}" for n in range(3 * REMOVED_AT_ONCE)])
+    conversation.mark_shown(Role.OPERATOR, 3 * REMOVED_AT_ONCE + 1)
     service.journal.end_conversation(conversation, "", service.switchboard.now() - timedelta(days=2))
     service.switchboard.conversation = None
     service.switchboard.prune()
-    assert len(service.journal.entries(1, 0, limit=4 * PIECE)) > PIECE
+    assert len(service.journal.entries(1, 0, limit=4 * REMOVED_AT_ONCE)) > REMOVED_AT_ONCE
     while service.journal.by_id(1) is not None:
         await asyncio.sleep(0.01)

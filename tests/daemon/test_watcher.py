@@ -101,7 +101,7 @@ async def test_a_watcher_knows_who_rings_if_a_console_has_read_all(service: InPr
 
 @with_service(turns=Turns.FREE, rate=0)
 async def test_a_ring_does_not_come_before_who_rings(service: InProcessService) -> None:
-    unread, _ = await service.peer(*map(str, range(watcher.PIECE)), handle="Ann")
+    unread, _ = await service.peer(*map(str, range(watcher.SENT_AT_ONCE)), handle="Ann")
     await unread.say("\\quit")
     await unread.rest()
     peer, _ = await service.peer("Hi!")
@@ -220,7 +220,7 @@ async def test_a_watcher_hears_once_of_a_caller_that_says_nothing(service: InPro
 
 @with_service(turns=Turns.FREE, rate=0)
 async def test_what_is_unread_goes_out_in_pieces_and_all_of_it(service: InProcessService) -> None:
-    texts = [str(number) for number in range(3 * watcher.PIECE + 1)]
+    texts = [str(number) for number in range(3 * watcher.SENT_AT_ONCE + 1)]
     service.fill(Role.PEER, texts)
     await service.restart()
     watching = await _watch(service)
@@ -271,7 +271,7 @@ async def test_a_watcher_that_does_not_read_is_dropped_and_costs_the_talk_nothin
     service: InProcessService,
 ) -> None:
     patch = pytest.MonkeyPatch()
-    patch.setattr(watcher, "READ_SECONDS", 0.2)
+    patch.setattr(watcher, "WATCHER_SECONDS", 0.2)
     try:
         await _watch(service)
         peer, _ = await service.peer("Hi!")
@@ -289,7 +289,7 @@ async def test_a_watcher_that_does_not_read_is_dropped_and_costs_the_talk_nothin
 @with_service()
 async def test_who_reads_nothing_that_is_told_is_put_out(service: InProcessService) -> None:
     patch = pytest.MonkeyPatch()
-    patch.setattr(watcher, "READ_SECONDS", 0.2)
+    patch.setattr(watcher, "WATCHER_SECONDS", 0.2)
     try:
         await (await _watch(service)).news()
         (one,) = service.switchboard.watchers

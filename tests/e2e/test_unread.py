@@ -11,7 +11,7 @@ from pychat_client.errors import ExitStatus
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychatd.conversation.console_session import UNREAD_SHOWN
-from pychatd.conversation.journal import PIECE, Journal
+from pychatd.conversation.journal import REMOVED_AT_ONCE, Journal
 from pychatd.conversation.model import Conversation, Entry
 from pychatd.conversation.orders import LISTED_MAX
 from tests.support.service import BIN, Service
@@ -111,7 +111,7 @@ def test_the_history_of_no_conversation_is_empty(idle_service: Service) -> None:
         assert history(idle_service, "--history", "--conversation", word).returncode == ExitStatus.USAGE
 
 
-@pytest.mark.parametrize("messages", [1, PIECE, 3 * PIECE + 7])
+@pytest.mark.parametrize("messages", [1, REMOVED_AT_ONCE, 3 * REMOVED_AT_ONCE + 7])
 def test_a_forgotten_conversation_is_gone(idle_service: Service, messages: int) -> None:
     service = idle_service
     start_with(service, 3, messages)

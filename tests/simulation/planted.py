@@ -289,8 +289,8 @@ FAULTS = [
     Fault(
         "a watcher is told once what nobody has read",
         WATCHER + "take_turn",
-        "if sent >= PIECE:",
-        "self._told += sent > 0\n    if sent >= PIECE:",
+        "if sent >= SENT_AT_ONCE:",
+        "self._told += sent > 0\n    if sent >= SENT_AT_ONCE:",
         seed=39,
     ),
     # ---------------------------------------------------------------- turns, the seat, the end

@@ -22,11 +22,11 @@ from pychat_client.errors import UnreachableError
 from pychat_client.protocol.turns import Role, TurnState
 from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
+from pychatd.conversation.interfaces import PeerInterface
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation, Entry
 from pychatd.conversation.orders import Orders
 from pychatd.conversation.peer_session import PeerSession
-from pychatd.conversation.ports import PeerPort
 from pychatd.conversation.service_status import status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
@@ -250,8 +250,8 @@ class World:
     def _daemons_end(self, switchboard: Switchboard, person: Person) -> PeerSession | ConsoleSession:
         if person.role is Role.OPERATOR:
             status = partial(status_json, switchboard)
-            obey = Orders(switchboard, list).obey
-            return ConsoleSession(switchboard, f"{person.name} (pid 7)", 1000, status, obey)
+            execute = Orders(switchboard, list).execute
+            return ConsoleSession(switchboard, f"{person.name} (pid 7)", 1000, status, execute)
         return PeerSession(switchboard, person.name, Anybody(), secure=True)
 
     def close(self) -> None:
@@ -284,7 +284,7 @@ class ClockedSwitchboard(Switchboard):
     def now(self) -> datetime:
         return self._world.wall()
 
-    def take_seat(self, caller: PeerPort, conversation: Conversation) -> None:
+    def take_seat(self, caller: PeerInterface, conversation: Conversation) -> None:
         super().take_seat(caller, conversation)
         self._world.by_name(caller.address).seated()
 

@@ -114,7 +114,7 @@ class InProcessService:
 
     def console_session(self, user: str = "alice", uid: int = 1000) -> ConsoleSession:
         status = partial(status_json, self.switchboard)
-        return ConsoleSession(self.switchboard, user, uid, status, Orders(self.switchboard, list).obey)
+        return ConsoleSession(self.switchboard, user, uid, status, Orders(self.switchboard, list).execute)
 
     async def console(self, words: str = "") -> ConsoleEnd:
         """An attached console that has read its hello, and nothing more."""

@@ -10,7 +10,7 @@ from pychat_client.protocol.rate_limit import Sign
 from pychatd.conversation.model import Conversation, Entry, MissedCall, Opening
 
 
-class EndPort(Protocol):
+class EndInterface(Protocol):
     """What a peer and a console have in common."""
 
     @property
@@ -46,7 +46,7 @@ class EndPort(Protocol):
         """Sends the last frames, and closes the connection."""
 
 
-class PeerPort(EndPort, Protocol):
+class PeerInterface(EndInterface, Protocol):
     """A connection of a caller. With its first message it becomes the peer."""
 
     @property
@@ -80,7 +80,7 @@ class PeerPort(EndPort, Protocol):
         """The same program has called again: tells this older connection, and closes it."""
 
 
-class SilentPort(Protocol):
+class SilentInterface(Protocol):
     """A connection of which no hello has come for a while. It may be a program that waits to be spoken to."""
 
     @property
@@ -94,7 +94,7 @@ class SilentPort(Protocol):
         """The operator speaks first."""
 
 
-class RegisterPort(Protocol):
+class RegisterInterface(Protocol):
     """Who may call."""
 
     def name_of(self, certificate: bytes | None) -> str | None:
@@ -111,7 +111,7 @@ class RegisterPort(Protocol):
         """Keeps the certificate of a caller with an invitation. Raises ProtocolError."""
 
 
-class WatcherPort(Protocol):
+class WatcherInterface(Protocol):
     """A program that only watches."""
 
     @property
@@ -137,7 +137,7 @@ class WatcherPort(Protocol):
         """Sends the last frames, and closes the connection."""
 
 
-class ConsolePort(EndPort, Protocol):
+class ConsoleInterface(EndInterface, Protocol):
     """An attached console."""
 
     @property
