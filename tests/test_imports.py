@@ -115,7 +115,7 @@ daemon_cli.main(sys.argv[1:])
 
 
 @pytest.mark.parametrize("config", [None, 'turns = "free"\n'])
-def test_a_daemon_opens_its_port_before_it_loads_what_serving_needs(tmp_path: Path, config: str | None) -> None:
+def test_a_daemon_opens_its_port_before_it_loads_the_rest(tmp_path: Path, config: str | None) -> None:
     file = tmp_path / "pychatd.toml"
     file.write_text(config or "")
     places = ("--state-directory", tmp_path / "state", "--runtime-directory", tmp_path / "run")

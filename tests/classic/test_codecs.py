@@ -150,14 +150,14 @@ def test_a_handle_that_a_client_has_cut_is_known_by_its_name() -> None:
     assert list(hear(codec, b"see> here\n")) == [wire.Message("Żółćż", "see> here")]
 
 
-def test_a_client_with_a_field_of_eight_bytes_for_its_handle_is_known_by_its_name() -> None:
+def test_a_client_with_a_handle_of_eight_bytes_is_known_by_it() -> None:
     codec = Detected()
     list(hear(codec, b"abcdefgh"))
     codec.encode(wire.Hello(1, "Bob"))
     assert list(hear(codec, b"abcdefghij> hello" + bytes(483))) == [wire.Message("abcdefgh", "hello")]
 
 
-def test_what_stands_behind_a_handle_of_ten_bytes_is_no_part_of_it() -> None:
+def test_what_follows_a_handle_of_ten_bytes_is_no_part_of_it() -> None:
     for behind in (b"\x03", b"\x1f"):
         codec = Detected()
         frames = list(hear(codec, b"abcdefghij" + behind))
@@ -394,7 +394,7 @@ def talking(*, slow: bool) -> Detected:
     return codec
 
 
-def test_who_sends_a_line_at_once_may_be_a_program_that_reads_500_bytes() -> None:
+def test_a_line_sent_at_once_may_be_of_a_program_with_500_bytes() -> None:
     codec = talking(slow=False)
     max_bytes = codec.max_text_bytes("Bob")
     assert max_bytes is not None
@@ -415,7 +415,7 @@ def test_who_types_the_first_line_is_a_person() -> None:
     assert codec.max_text_bytes("Bob") is None
 
 
-def test_who_types_a_name_in_front_is_a_program_until_a_second_line() -> None:
+def test_a_line_with_a_name_is_a_programs_until_a_second_line() -> None:
     codec = Detected(prompt=False)
     list(hear(codec, b"Ann> hello\n"))
     assert codec.encode(wire.Quit()) == b"\\quit\n"
@@ -562,7 +562,7 @@ def server(family: str) -> Server:
     return next(case for case in SERVERS if case.family == family)
 
 
-def test_a_word_from_a_server_that_was_sent_no_handle_is_not_its_handle() -> None:
+def test_the_word_of_a_server_without_a_handle_is_no_handle() -> None:
     codec = ServerCodec(ServerQuirks(hello=""))
     assert codec.encode(wire.Hello(1, "Ann")) == b""
     hello, notice = hear(codec, b"connected!")

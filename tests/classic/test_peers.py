@@ -264,9 +264,7 @@ def test_a_client_does_not_get_the_operators_name_by_waiting(ann: BlockingEnd, c
 
 @pytest.mark.parametrize("handle", ["Robertsson", "Zażółć", "abcdefgh"])
 @pytest.mark.parametrize("size", [8, 10])
-def test_a_client_that_reads_few_bytes_gets_each_answer_in_its_turn(
-    service: Service, handle: str, size: int
-) -> None:
+def test_a_client_that_reads_little_gets_each_answer_in_turn(service: Service, handle: str, size: int) -> None:
     console = service.ready_plain("pychatd-console", "--handle", handle)
     ann = socket.create_connection(("127.0.0.1", service.port), PATIENCE)
     ann.settimeout(PATIENCE)

@@ -108,7 +108,7 @@ TITLE, TITLE_BACK = "\x1b[22;2t\x1b]2;Bob (1)\a", "\x1b[23;2t"
         (lambda alerts: alerts.leave(), True),
     ],
 )
-def test_the_title_is_put_back_when_the_user_comes_or_the_program_goes(then: Any, back: bool) -> None:
+def test_the_title_is_put_back_by_the_user_and_at_the_end(then: Any, back: bool) -> None:
     desk = Desk(bell="unfocused")
     desk.alerts.focus(False)
     desk.alerts.message("Bob")

@@ -983,7 +983,7 @@ def left_behind(*texts: str, left: bool) -> ConsoleEndpoint:
     return ConsoleEndpoint("alice", saved=saved)
 
 
-def test_after_an_own_quit_what_the_daemon_repeats_is_stored_and_the_rest_stays_in_doubt() -> None:
+def test_after_a_quit_only_what_the_daemon_repeats_is_stored() -> None:
     endpoint = left_behind("two", "three", "four", left=True)
     repeated = [
         frame
@@ -1012,7 +1012,7 @@ def test_nor_is_a_quit_owed_to_one() -> None:
     assert not endpoint.quit_unconfirmed
 
 
-def test_a_conversation_that_the_daemon_names_goes_on_when_all_is_told() -> None:
+def test_a_conversation_that_the_daemon_names_goes_on() -> None:
     endpoint = left_behind("two", left=False)
     _, sent = again(endpoint, wire.Hello(1, "alice"), conversation(heard=1, turns=Turns.FREE), wire.Ready())
     assert sent == [wire.Ack(1), says(OPERATOR, "two")]
@@ -1103,7 +1103,7 @@ def test_that_the_other_one_sends_no_signs_is_told_once(role: Role) -> None:
     assert told(endpoint, here) == [SignsOff(endpoint.other.handle)]
 
 
-def test_a_caller_learns_from_the_hello_that_the_operator_sends_no_signs() -> None:
+def test_the_hello_says_that_the_operator_sends_no_signs() -> None:
     endpoint = Endpoint("Client1", quiet=True)
     endpoint.greet()
     assert endpoint.take_frames() == [wire.Hello(1, "Client1", call=1, quiet=True)]
@@ -1115,7 +1115,7 @@ def test_a_caller_learns_from_the_hello_that_the_operator_sends_no_signs() -> No
 
 
 @pytest.mark.parametrize("known", [1, 2])
-def test_a_program_that_owes_its_goodbye_may_find_more_stored_than_it_knows(known: int) -> None:
+def test_a_program_that_owes_its_goodbye_may_find_more_stored(known: int) -> None:
     """An earlier program has given its last message back, although the daemon had stored it."""
     left = SavedEndpoint("Client1", "alice", session="5f0c", received=1, stored=1, left=True, reason="bye")
     peer = Endpoint("Client1", saved=left)

@@ -430,7 +430,7 @@ def test_keys_do_what_they_do_in_readline(keys: str, line: str) -> None:
 
 
 @in_loop
-async def test_the_letter_of_an_unknown_key_is_typed_in_vi_mode_after_escape() -> None:
+async def test_in_vi_mode_an_unknown_key_types_its_letter() -> None:
     """There Escape is a key of its own."""
     async with desk(keys="vi") as one:
         one.press("one")

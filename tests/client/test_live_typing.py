@@ -114,7 +114,7 @@ async def test_a_paste_is_one_sign() -> None:
 
 
 @in_loop
-async def test_a_line_that_is_cleared_or_becomes_a_command_takes_the_draft_back() -> None:
+async def test_a_cleared_line_or_a_command_takes_the_draft_back() -> None:
     async with talking() as (one, raw):
         for line in ("", "\\status", " no"):
             one.line_changed("thought")
@@ -139,7 +139,7 @@ async def test_a_message_takes_the_place_of_the_draft() -> None:
 
 
 @in_loop
-async def test_the_draft_of_the_next_line_comes_back_after_a_held_message() -> None:
+async def test_the_next_lines_draft_comes_back_after_a_held_message() -> None:
     """Without another key: the user may think about how the line goes on."""
     async with talking(HELLO.replace("free", "alternate")) as (one, raw):
         one.submit("held")
@@ -176,7 +176,7 @@ def test_nothing_is_sent_unless_both_want_it(live: bool, watched: bool) -> None:
 
 
 @in_loop
-async def test_who_sees_the_drafts_of_others_shows_the_own_ones_also_without_signs() -> None:
+async def test_live_typing_shows_own_drafts_also_without_signs() -> None:
     async with talking(quiet=True) as (one, raw):
         one.line_changed("thought")
         assert await raw.news() == ["\\typing draft=thought"]
@@ -187,7 +187,7 @@ async def test_who_sees_the_drafts_of_others_shows_the_own_ones_also_without_sig
 
 
 @pytest.mark.parametrize("line", ["\\away", "\\live off", "\\quit"])
-def test_nothing_is_sent_any_more_when_the_other_side_leaves_or_stops(line: str) -> None:
+def test_no_draft_is_sent_when_the_other_side_leaves_or_stops(line: str) -> None:
     @in_loop
     async def check() -> None:
         async with talking() as (one, raw):
@@ -224,7 +224,7 @@ async def test_the_command_turns_it_off_and_on_again() -> None:
 
 
 @in_loop
-async def test_what_was_chosen_while_there_was_no_answer_is_told_behind_it() -> None:
+async def test_a_choice_made_before_the_answer_is_told_behind_it() -> None:
     endpoint = Endpoint("Bob", live=True)
     endpoint.greet()
     assert "live=1" in str(endpoint.take_frames()[0])
@@ -284,7 +284,7 @@ def test_a_line_that_has_left_the_screen_is_no_draft(turns: str, key: str, last:
 
 
 @in_loop
-async def test_a_draft_stands_above_the_line_and_gives_way_to_the_message() -> None:
+async def test_a_draft_is_above_the_line_until_the_message_comes() -> None:
     async with desk() as one:
         one.session.endpoint.set_live(True)
         one.press("Hi!\r")

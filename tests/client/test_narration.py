@@ -41,7 +41,7 @@ def test_the_end_counts_one_unread_message_or_several(count: int) -> None:
         "": "",
     }.items(),
 )
-def test_who_leaves_reads_the_command_that_returns_if_there_is_one(back: str, stays: str) -> None:
+def test_who_leaves_reads_the_command_that_returns(back: str, stays: str) -> None:
     @in_loop
     async def check() -> None:
         view, endpoint = Notes(), Endpoint("Bob")
@@ -58,7 +58,7 @@ def test_who_leaves_reads_the_command_that_returns_if_there_is_one(back: str, st
 
 
 @in_loop
-async def test_a_host_that_lost_the_conversation_ends_it_in_one_sentence() -> None:
+async def test_a_host_without_the_conversation_ends_it_in_a_sentence() -> None:
     view, endpoint = Notes(), Endpoint("Bob")
     narrator = Narrator(endpoint, view, "hostA", Transcript())
     for session in ("old", "new"):

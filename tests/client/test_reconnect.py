@@ -88,7 +88,7 @@ async def test_a_first_call_that_fails_is_the_end() -> None:
 
 
 @in_loop
-async def test_a_program_that_returns_calls_again_when_its_first_connection_is_lost() -> None:
+async def test_a_returning_program_calls_again_after_a_lost_connection() -> None:
     calls = Calls(saved=SavedEndpoint("Bob", session="token", received=1, stored=1))
     status = calls.start()
     for _ in range(2):

@@ -92,7 +92,7 @@ async def test_not_every_key_sends_a_sign_of_typing() -> None:
 
 
 @in_loop
-async def test_without_signs_nobody_learns_of_typing_but_can_be_asked_for_attention() -> None:
+async def test_without_signs_a_ring_works_and_typing_is_not_told() -> None:
     async with talking(quiet=True) as (one, _, raw):
         one.typing_indicator.line_changed("thought")
         one.submit("\\ring")

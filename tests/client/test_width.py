@@ -74,7 +74,7 @@ def test_a_character_of_doubtful_width_is_counted_at_its_widest(char: str) -> No
 
 
 @given(st.characters(exclude_categories=["C"], exclude_characters="\ufe0f"))
-def test_every_character_has_at_least_the_column_of_a_terminal_that_joins_nothing(char: str) -> None:
+def test_no_character_has_fewer_columns_than_unjoined(char: str) -> None:
     assert 1 <= most_columns(char) <= 2
     assert most_columns(char) >= columns(char)
 
@@ -130,7 +130,7 @@ def test_no_terminal_wraps_a_row_itself(emoji: str, number: int) -> None:
 
 @pytest.mark.parametrize("wide", ["÷", "日", "👍🏽"])
 @pytest.mark.parametrize("behind", [7, 8, 9])
-def test_a_wide_character_behind_a_word_that_fills_the_row_begins_the_next(wide: str, behind: int) -> None:
+def test_a_wide_character_behind_a_full_row_begins_the_next(wide: str, behind: int) -> None:
     pieces = wrap(f" {behind * 'x'}{wide}", 9, 9)
     assert max(map(most_columns, pieces)) <= 9
 

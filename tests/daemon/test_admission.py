@@ -83,7 +83,7 @@ async def test_a_silent_caller_is_shown_and_put_out_with_a_sentence(
 
 
 @in_loop
-async def test_a_silent_caller_that_sends_a_port_can_be_greeted_at_once(
+async def test_a_silent_caller_that_sends_a_port_is_greeted_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "SEEN_SECONDS", 0.01)

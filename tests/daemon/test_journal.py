@@ -391,7 +391,7 @@ def ended(journal: Journal, count: int, *, seen: bool) -> None:
         journal.end_conversation(conversation, "", NOON)
 
 
-def test_seen_conversations_do_not_slow_down_the_search_for_unseen_ones(journal: Journal) -> None:
+def test_seen_conversations_do_not_slow_down_the_search(journal: Journal) -> None:
     ended(journal, 300, seen=True)
     assert steps(journal, lambda: journal.next_unseen(0)) < 100
     assert steps(journal, journal.running) < 100
@@ -419,7 +419,7 @@ def test_texts_are_removed_in_pieces_and_only_the_new_ones(journal: Journal) -> 
     assert steps(journal, lambda: forget(2 * REMOVED_AT_ONCE + 20)) <= few + 50
 
 
-def test_a_conversation_is_pruned_in_pieces_and_cannot_be_resumed_meanwhile(journal: Journal) -> None:
+def test_a_conversation_being_pruned_cannot_be_resumed(journal: Journal) -> None:
     conversation = begun()
     said(journal, conversation, *(f"b{n}" for n in range(2 * REMOVED_AT_ONCE)))
     conversation.shown[Role.OPERATOR] = 2 * REMOVED_AT_ONCE

@@ -46,7 +46,7 @@ def _call(handle: str) -> MissedCall:
 
 
 @in_loop
-async def test_the_first_call_is_stored_at_once_and_many_soon_and_together() -> None:
+async def test_a_missed_call_is_stored_at_once_and_many_together() -> None:
     journal = _Journal()
     missed = _make(journal, [])
     for number in range(1000):

@@ -211,7 +211,7 @@ async def test_a_caller_that_waits_has_not_the_seat(service: InProcessService) -
 
 @pytest.mark.usefixtures("seen_soon")
 @with_service()
-async def test_the_next_caller_that_waits_is_told_of_when_the_first_has_gone(service: InProcessService) -> None:
+async def test_the_next_waiting_caller_is_told_of_after_the_first(service: InProcessService) -> None:
     console = await service.console()
     await console.news()
     first, second = await service.call(), await service.call()
@@ -224,7 +224,7 @@ async def test_the_next_caller_that_waits_is_told_of_when_the_first_has_gone(ser
 
 @pytest.mark.usefixtures("seen_soon")
 @with_service()
-async def test_a_caller_that_waits_is_missed_if_nobody_has_talked_to_it(service: InProcessService) -> None:
+async def test_a_waiting_caller_is_missed_if_nobody_talked_to_it(service: InProcessService) -> None:
     caller = await service.call()
     await _calls_silently(service)
     await service.lose(caller)
@@ -253,7 +253,7 @@ async def test_who_takes_long_to_say_hello_is_not_missed(service: InProcessServi
 
 @pytest.mark.usefixtures("seen_soon", "short_finish")
 @with_service()
-async def test_a_slow_hello_that_is_refused_leaves_nobody_at_the_console(service: InProcessService) -> None:
+async def test_a_refused_slow_hello_leaves_nobody_at_the_console(service: InProcessService) -> None:
     console = await service.console()
     await console.news()
     caller = await service.call()
@@ -279,7 +279,7 @@ async def test_a_blocked_caller_is_not_told_of_any_more(service: InProcessServic
 
 @pytest.mark.usefixtures("seen_soon")
 @with_service(grace=0.2)
-async def test_a_caller_that_waits_is_told_of_when_the_lost_peer_has_no_seat_any_more(
+async def test_a_waiting_caller_is_told_of_when_the_seat_is_free(
     service: InProcessService,
 ) -> None:
     peer, _ = await service.peer("Hi!")

@@ -174,9 +174,7 @@ def test_a_part_of_a_small_disk_is_kept_free(
     check(tmp_path)
 
 
-def test_the_disk_is_asked_about_some_messages_and_each_one_while_it_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_asked_about_each_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free, asked = 0, []
     monkeypatch.setattr(Journal, "disk", lambda self: asked.append(1) or (free, 1000))  # type: ignore[func-returns-value]
     monkeypatch.setattr(quota, "CHECK_EVERY", 3)

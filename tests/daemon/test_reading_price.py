@@ -22,12 +22,12 @@ def _reads_a_second(data: bytes, *, stranger: bool, confirms: int = 0) -> float:
 
 
 @pytest.mark.parametrize("data", [b"\\ping\n", b"\\a", b"x", b"Eve> Hi!\n", b"\n", b"\\ack 0\n"])
-def test_all_strangers_together_are_read_a_few_hundred_times_a_second(data: bytes) -> None:
+def test_all_strangers_are_read_a_few_hundred_times_a_second(data: bytes) -> None:
     assert _reads_a_second(data, stranger=True) * CALLERS <= STRANGERS_RATE / READ_PRICE * 1.1
 
 
 @pytest.mark.parametrize("data", [b"\\ping\n" * 600, b"\\a\n" * 1300, b"Eve> Hi!\n" * 400])
-def test_all_strangers_together_say_a_few_thousand_lines_a_second(data: bytes) -> None:
+def test_all_strangers_say_a_few_thousand_lines_a_second(data: bytes) -> None:
     lines = _reads_a_second(data, stranger=True) * data.count(b"\n")
     assert lines * CALLERS <= STRANGERS_RATE * 1.1
 

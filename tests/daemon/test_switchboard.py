@@ -114,7 +114,7 @@ async def test_a_call_that_breaks_and_comes_again_is_one_call(service: InProcess
 
 
 @with_service()
-async def test_a_program_that_was_cut_off_before_the_answer_gets_its_seat(service: InProcessService) -> None:
+async def test_a_program_cut_off_before_the_answer_gets_its_seat(service: InProcessService) -> None:
     console = await service.console()
     first = await service.call("\\hello 1 Bob call=1")
     await first.news()
@@ -157,7 +157,7 @@ def test_nobody_else_takes_the_seat_of_who_thinks(tmp_path: Path, first: str, se
 
 
 @with_service()
-async def test_the_same_handle_from_another_host_does_not_take_the_seat(service: InProcessService) -> None:
+async def test_the_same_handle_of_another_host_takes_no_seat(service: InProcessService) -> None:
     await (await service.call("\\hello 1 Bob call=1")).news()
     other = await service.connect(PeerSession(service.switchboard, "192.0.2.9", Anybody(), secure=True))
     await other.say("\\hello 1 Bob call=2")
@@ -209,7 +209,7 @@ async def test_an_operator_who_looks_like_the_caller_is_refused(service: InProce
 
 
 @with_service()
-async def test_a_caller_who_comes_back_cannot_take_the_name_of_the_operator(service: InProcessService) -> None:
+async def test_a_returning_caller_cannot_take_the_operators_name(service: InProcessService) -> None:
     _console, _peer, token = await service.talk()
     again = await service.call(f"\\hello 1 alice session={token} got=0")
     assert (await again.rest())[-1].startswith("\\error handle ")
@@ -361,7 +361,7 @@ async def test_a_console_that_cannot_attach_changes_no_handle(service: InProcess
 
 
 @with_service(grace=0.0)
-async def test_a_token_resumes_after_the_grace_time_if_the_seat_is_free(service: InProcessService) -> None:
+async def test_a_token_resumes_after_the_grace_time_at_a_free_seat(service: InProcessService) -> None:
     peer, token = await service.peer("Hi!")
     await service.lose(peer)
     await service.greeted("Eve")  # a hello is not enough to take the seat
@@ -792,7 +792,7 @@ async def test_an_ack_of_more_than_was_sent_is_an_error(service: InProcessServic
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_peer_that_comes_back_gets_the_missed_messages_in_order(tmp_path: Path, restarted: bool) -> None:
+def test_a_returning_peer_gets_the_missed_messages_in_order(tmp_path: Path, restarted: bool) -> None:
     @with_service(turns=Turns.FREE)
     async def check(service: InProcessService) -> None:
         peer, token = await service.peer("Hi!")
@@ -1286,7 +1286,7 @@ async def test_keep_none_removes_texts_that_were_shown(service: InProcessService
 
 
 @with_service(keep="none")
-async def test_the_peer_learns_what_was_read_although_it_cannot_be_removed(service: InProcessService) -> None:
+async def test_the_peer_learns_what_was_read_if_it_cannot_be_removed(service: InProcessService) -> None:
     console = await service.console()
     peer, _ = await service.peer("a secret")
     await console.news()

@@ -35,7 +35,7 @@ def test_a_crowd_gets_no_more_than_the_turnover(networks: int) -> None:
 
 
 @pytest.mark.parametrize(("networks", "rate"), [(1, 20_000), (300, 20_000), (5000, 20_000), (5000, 1000)])
-def test_who_has_hardly_called_gets_in_among_those_who_call_again_and_again(networks: int, rate: int) -> None:
+def test_a_rare_caller_gets_in_among_frequent_ones(networks: int, rate: int) -> None:
     turnover = Turnover()
     crowd(turnover, networks, 10 * rate, 10.0)
     first, second = (

@@ -32,7 +32,7 @@ async def _leave(service: InProcessService, handle: str, *texts: str) -> None:
 
 
 @with_service(turns=Turns.FREE)
-async def test_nothing_is_unread_at_first_and_after_a_console_has_shown_it(service: InProcessService) -> None:
+async def test_nothing_is_unread_that_a_console_has_shown(service: InProcessService) -> None:
     nothing = UnreadReport(0, [], None)
     assert _report(service).unread == nothing
     await service.peer("Hi!", "Hello?")
@@ -49,7 +49,7 @@ async def test_nothing_is_unread_at_first_and_after_a_console_has_shown_it(servi
 
 
 @with_service(turns=Turns.FREE)
-async def test_conversations_that_are_over_count_and_the_oldest_message_gives_the_time(
+async def test_ended_conversations_count_as_unread_from_the_oldest(
     service: InProcessService,
 ) -> None:
     await _leave(service, "Ann", "one", "two")

@@ -48,7 +48,7 @@ class _Watched:
 
 
 @in_loop
-async def test_it_calls_once_for_what_is_unread_and_for_each_other_event(tmp_path: Path) -> None:
+async def test_it_calls_once_for_unread_and_for_each_other_event(tmp_path: Path) -> None:
     watched = _Watched(tmp_path, LATER)
     watched.message()
     watched.message()

@@ -72,7 +72,7 @@ async def test_a_watcher_is_not_told_what_a_console_shows(service: InProcessServ
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_watcher_that_comes_back_misses_nothing_and_hears_nothing_twice(service: InProcessService) -> None:
+async def test_a_returning_watcher_hears_everything_once(service: InProcessService) -> None:
     first = await _watch(service)
     peer, _ = await service.peer("one", "two")
     assert _said(await first.news())[-2:] == ["Bob> one", "Bob> two"]
@@ -230,7 +230,7 @@ async def test_what_is_unread_goes_out_in_pieces_and_all_of_it(service: InProces
 
 
 @with_service()
-async def test_a_program_that_floods_is_read_slowly_and_little_at_a_time(service: InProcessService) -> None:
+async def test_a_program_that_floods_is_read_slowly_in_small_pieces(service: InProcessService) -> None:
     for first in ("\\watch", "\\ping"):  # what counts is that it is not the console
         session = service.console_session()
         raw = await service.connect(session)
@@ -267,7 +267,7 @@ async def test_a_watcher_has_nothing_to_say(service: InProcessService) -> None:
 
 
 @with_service(turns=Turns.FREE, rate=0)
-async def test_a_watcher_that_does_not_read_is_dropped_and_costs_the_talk_nothing(
+async def test_a_watcher_that_does_not_read_is_dropped(
     service: InProcessService,
 ) -> None:
     patch = pytest.MonkeyPatch()

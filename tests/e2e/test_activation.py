@@ -124,7 +124,7 @@ def test_an_attached_console_keeps_it_running(manager: Manager) -> None:
     assert process.wait(PATIENCE) == 0
 
 
-def test_a_watcher_keeps_no_daemon_awake_starts_none_and_misses_nothing(manager: Manager) -> None:
+def test_a_watcher_misses_nothing_and_keeps_no_daemon_awake(manager: Manager) -> None:
     """systemd makes and removes the directory that tells that the daemon runs; here the test does."""
     service = manager.service
     awake = service.runtime.with_name(f"{service.runtime.name}-awake") / str(service.port)

@@ -79,7 +79,7 @@ def test_one_command_on_each_host_is_enough(idle_service: Service) -> None:
     assert not idle_service.alive()
 
 
-def test_who_leaves_reads_the_command_that_starts_the_service_again(idle_service: Service) -> None:
+def test_who_leaves_reads_how_to_start_the_service_again(idle_service: Service) -> None:
     operator = _listening(idle_service)
     caller = _calls(idle_service, _line(operator))
     caller.notes("Send the first message")
@@ -113,7 +113,7 @@ def test_with_keep_the_service_goes_on(idle_service: Service) -> None:
     assert idle_service.alive()
 
 
-def test_with_keep_the_service_goes_on_even_when_the_command_is_killed(idle_service: Service) -> None:
+def test_with_keep_the_service_outlives_a_killed_command(idle_service: Service) -> None:
     operator = _listening(idle_service, "--keep")
     operator.child.kill(signal.SIGKILL)
     wait_for(lambda: not operator.child.isalive(), "pychat listen has ended")

@@ -89,7 +89,7 @@ def test_the_configuration_of_both_sides_turns_it_on(service: Service) -> None:
     console.tells("Live typing is on: Client1 sees what you type, and you see what Client1 types.")
 
 
-def test_before_the_first_message_nobody_is_told_that_the_other_one_does_not_want_it(service: Service) -> None:
+def test_before_the_first_message_nobody_is_told_of_a_refusal(service: Service) -> None:
     """Both want it, and neither program can know that yet."""
     console, client = service.ready_console(), service.ready_client()
     for one in (console, client):
@@ -227,7 +227,7 @@ def other_service(tmp_path: Path) -> Iterator[Service]:
     one.close()
 
 
-def test_the_journal_and_the_transcript_are_the_same_with_it_and_without(
+def test_live_typing_changes_neither_journal_nor_transcript(
     idle_service: Service, other_service: Service, tmp_path: Path
 ) -> None:
     with_it = _typed_and_taken_back(idle_service, tmp_path / "with", "--live")

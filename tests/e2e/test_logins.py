@@ -103,7 +103,7 @@ def test_a_start_that_fails_leaves_nothing(user: User) -> None:
     assert "but a program of root has this port" in status.stderr
 
 
-def test_a_service_that_was_killed_can_be_started_and_leaves_nothing(user: User) -> None:
+def test_a_killed_service_can_be_started_and_leaves_nothing(user: User) -> None:
     assert user.run("pychatd", "start", user.port).returncode == 0
     pid = int((user.state / "run" / user.port / "pid").read_text())
     handle = os.pidfd_open(pid)

@@ -17,7 +17,7 @@ def _check(service: Service, *options: str) -> int:
     return service.pychatd("status", "--check", *options).returncode
 
 
-def test_the_status_tells_what_is_unread_and_the_check_how_old_it_may_be(service: Service) -> None:
+def test_the_status_counts_unread_and_the_check_limits_its_age(service: Service) -> None:
     assert _check(service, "--unread-max", "0m") == ExitStatus.OK
     caller = service.greeted()
     caller.send("Client1> Hi!")

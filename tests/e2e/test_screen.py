@@ -162,7 +162,7 @@ def test_typing_is_shown_until_the_message_arrives(service: Service) -> None:
     wait_for(lambda: "typing" not in client.text(), "the sign is gone")
 
 
-def test_without_signs_the_other_side_sees_no_typing_and_no_read_marks(service: Service) -> None:
+def test_without_signs_typing_and_read_marks_are_not_seen(service: Service) -> None:
     file = service.directory / "config/pychat/config.toml"
     file.parent.mkdir(parents=True)
     file.write_text("signs = false\n")  # of both: they run as one user

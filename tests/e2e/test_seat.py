@@ -47,7 +47,7 @@ def test_a_caller_who_leaves_without_a_word_is_a_missed_call(service: Service) -
     console.sees("no caller yet")
 
 
-def test_a_program_that_was_cut_off_before_the_answer_finds_its_seat(service: Service) -> None:
+def test_a_program_cut_off_before_the_answer_finds_its_seat(service: Service) -> None:
     """Its first connection is dead, and the daemon does not know it yet."""
     first, again = service.connect(), service.connect()
     first.send("\\hello 1 Slow call=1")

@@ -48,7 +48,7 @@ def _called(calls: Path, line: str, count: int = 1) -> None:
     wait_for(lambda: calls.read_text().splitlines().count(line) == count, f"{line!r}", shown=calls.read_text)
 
 
-def test_the_hook_starts_at_once_and_only_once_for_what_is_unread(calls: Path, service: Service) -> None:
+def test_the_hook_starts_at_once_and_once_for_what_is_unread(calls: Path, service: Service) -> None:
     watching = _watch(service)
     watching.says(f"port {service.port}: watched")
     caller = service.greeted()

@@ -91,7 +91,7 @@ def test_the_longest_name_of_a_file_is_listed_whole(idle_service: Service, name:
 
 
 @pytest.mark.parametrize("kind", ["open", "allowlist", "invited only"])
-def test_an_invited_caller_is_asked_nothing_and_is_known_from_then_on(idle_service: Service, kind: str) -> None:
+def test_an_invited_caller_is_asked_nothing_and_known_later(idle_service: Service, kind: str) -> None:
     service = idle_service
     _start(service, kind)
     word = _invite(service, "--for", "Zoe")
@@ -217,7 +217,7 @@ def test_a_mistyped_invitation_is_told_before_anything_is_sent(service: Service)
     assert len(service.log()) == before
 
 
-def test_the_invitation_of_another_service_of_the_host_lets_nobody_in(service: Service) -> None:
+def test_the_invitation_of_another_service_lets_nobody_in(service: Service) -> None:
     word = str(Invitation(invitation.parse(_invite(service)).key, invitation.new_secret()))
     _is_refused(_guest(service, "Z", *_target(service, word)), "does not know the invitation. Check the port")
     service.logs("its invitation is not valid")
@@ -310,7 +310,7 @@ def test_half_a_hello_gets_an_answer(service: Service, words: str) -> None:
     caller.close()
 
 
-def test_a_stranger_cannot_use_the_certificate_of_an_invited_caller(service: Service) -> None:
+def test_a_stranger_cannot_use_an_invited_certificate(service: Service) -> None:
     word = _invite(service, "--for", "Zoe")
     _comes(service, "Z", *_target(service, word)).enter("\\quit")
     zoe = service.directory / "home-of-Z" / "XDG_DATA_HOME" / "pychat" / "identity.pem"

@@ -53,7 +53,7 @@ def test_what_refused_callers_send_is_not_charged_to_the_peer(tmp_path: Path, ra
 
 
 @with_service(turns=Turns.FREE, rate=10, grace=0.0)
-async def test_a_waiting_caller_that_loses_the_seat_is_not_charged_to_the_peer(service: InProcessService) -> None:
+async def test_a_waiting_caller_is_not_charged_to_the_peer(service: InProcessService) -> None:
     peer, token = await service.peer("Hi!")
     await service.lose(peer)
     stranger, _ = await service.greeted("Eve")
@@ -194,7 +194,7 @@ async def test_a_peers_flood_of_control_lines_stays_in_the_socket(service: InPro
 
 
 @pytest.mark.parametrize("line", ["\\ping", "\\dance the=tango"])
-def test_a_caller_that_does_not_speak_leaves_the_processor_to_others(service: Service, line: str) -> None:
+def test_a_silent_caller_leaves_the_processor_to_others(service: Service, line: str) -> None:
     """It says nothing of use, as fast as it can."""
     stranger = service.greeted("Eve").socket
     stranger.setblocking(False)

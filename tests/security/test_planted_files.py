@@ -195,7 +195,7 @@ def test_links_that_the_user_has_set_are_followed(tmp_path: Path, idle_service: 
 
 
 @as_root
-def test_below_a_directory_of_our_own_it_does_not_matter_whose_a_directory_is(tmp_path: Path) -> None:
+def test_below_an_own_directory_any_owner_will_do(tmp_path: Path) -> None:
     """systemd gives /var/lib/private/pychatd/PORT to the user of the unit; root may start the service by hand."""
     closed = tmp_path / "private"
     (closed / "pychatd/7000").mkdir(parents=True)

@@ -71,9 +71,7 @@ def test_another_key_with_the_same_name_ends_the_call(hosts: Hosts, idle_service
     assert known_hosts(idle_service).certificate_of("localhost", host.port) == old.der
 
 
-def test_a_fingerprint_that_was_given_before_the_renewal_still_finds_the_key(
-    idle_service: Service, tmp_path: Path
-) -> None:
+def test_a_fingerprint_from_before_the_renewal_still_works(idle_service: Service, tmp_path: Path) -> None:
     service = idle_service
     old = make(tmp_path / "old", "localhost")
     new = make(tmp_path / "new", "localhost", key_of=old)

@@ -120,7 +120,7 @@ def test_a_conversation_endures_a_long_siege(idle_service: Service) -> None:
     _endures(idle_service, 500, 30.0)
 
 
-def test_the_answers_to_a_stranger_who_does_not_read_fill_no_memory(service: Service) -> None:
+def test_answers_that_a_stranger_does_not_read_fill_no_memory(service: Service) -> None:
     before = memory(service.pid())
     deaf = service.greeted("Deaf")
     deaf.socket.setblocking(False)

@@ -32,7 +32,7 @@ def words_after(directory: Path, seed: int, synced: LogEnd | None) -> tuple[list
     return words, left
 
 
-def test_what_was_synced_stays_and_a_commit_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_what_was_synced_stays_and_commits_are_whole_or_gone(tmp_path: Path) -> None:
     db = database(tmp_path / "a.db")
     db.execute("INSERT INTO word VALUES ('first')")
     synced = end_of(log_of(tmp_path / "a.db"))

@@ -187,7 +187,7 @@ test_the_peer_learns_that_a_word_was_read_although_the_disk_was_full_then = repl
 
 
 @pytest.mark.parametrize("turns", Turns)
-def test_a_program_that_owes_its_goodbye_may_find_more_stored_than_it_knows(turns: Turns, tmp_path: Path) -> None:
+def test_a_program_that_owes_its_goodbye_may_find_more_stored(turns: Turns, tmp_path: Path) -> None:
     async def play(world: World) -> None:
         alice, bob = Person(world, "alice", console=True), Person(world, "Bob", file="Bob")
         bob.types("hi")
@@ -212,7 +212,7 @@ def test_a_program_that_owes_its_goodbye_may_find_more_stored_than_it_knows(turn
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("console", [True, False])
 @pytest.mark.parametrize("line", ["\\quit", "\\recall"])
-def test_what_is_given_back_as_the_program_dies_is_not_sent_by_the_next(
+def test_what_a_dying_program_gives_back_is_not_sent_again(
     line: str, console: bool, moment: str, tmp_path: Path
 ) -> None:
     simulate(tmp_path, dies_as_it_gives_back(line, console=console, moment=moment))
@@ -287,7 +287,7 @@ def test_what_could_not_be_kept_is_not_gone_on_with(console: bool, tmp_path: Pat
 
 
 @pytest.mark.parametrize("line", ["", "\\quit"])
-def test_a_console_that_returns_to_a_removed_conversation_gets_its_words_back(line: str, tmp_path: Path) -> None:
+def test_a_returning_console_gets_the_words_of_a_removed_talk(line: str, tmp_path: Path) -> None:
     async def play(world: World) -> None:
         bob, alice = Person(world, "Bob"), Person(world, "alice", console=True, file="alice")
         bob.types("hi")
@@ -364,7 +364,7 @@ async def a_console_reads_what_a_watcher_was_told(world: World) -> None:
     await asyncio.sleep(10)
 
 
-def test_a_watcher_is_told_once_what_came_after_a_console_had_read_others(tmp_path: Path) -> None:
+def test_a_watcher_is_told_once_what_came_after_others_were_read(tmp_path: Path) -> None:
     simulate(tmp_path, a_console_reads_what_a_watcher_was_told)
 
 

@@ -93,7 +93,7 @@ def read_it(service: SystemService, text: str) -> None:
     console.exit_status()
 
 
-def test_the_hook_starts_also_after_a_kill_and_after_an_idle_exit(
+def test_the_hook_starts_after_a_kill_and_after_an_idle_exit(
     watching: Watching, idle_service: SystemService
 ) -> None:
     with idle_service.configured(f"[port.{idle_service.port}]\nexit_idle = 2"):
