@@ -1,29 +1,22 @@
-"""The journal: one SQLite file for each service, with every conversation.
+"""The journal: every conversation of a service, in its file (journal_file.py).
 
-What `append` has stored is durable when it returns; messages are acked and forwarded only after that.
-sqlite3.Error becomes JournalError here. After an error the next use opens the file again, so that no restart
-is needed when a full disk has space again. The journal knows no connections and no turns: it stores the counts
-that it is given.
+What `append` has stored is durable when it returns; messages are acked and forwarded only after that. The journal
+knows no connections and no turns: it stores the counts that it is given.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pychat_client.protocol.turns import Role, Turns, TurnState
-from pychatd.conversation.journal_copy import CopyError, JournalCopy
-from pychatd.conversation.journal_schema import migrate
+from pychatd.conversation.journal_file import JournalFile
 from pychatd.conversation.model import (
     Conversation,
     Entry,
     JournalDamagedError,
-    JournalError,
     MissedCall,
     UnreadConversation,
     hash_token,
@@ -44,10 +37,6 @@ _UNSEEN = "(ended IS NULL OR operator_shown < peer_count)"
 _SHOWN = "operator_shown >= peer_count AND peer_shown >= operator_count"
 """The conditions of the indexes, as SQLite has to find them in a query to use these."""
 
-CACHE_KIB = 256
-"""Pages of the file kept in memory: enough for the last messages and their index. SQLite's default of 2 MiB is
-not faster."""
-
 BATCH = 200
 """Messages read at a time: about as many as a transport takes before it asks for a pause."""
 
@@ -55,57 +44,20 @@ REMOVED_AT_ONCE = 500
 """Messages that are removed at a time: a few milliseconds, in which the service does nothing else."""
 
 
-class Journal:
+class Journal(JournalFile):
     """The journal of one service."""
 
     def __init__(self, path: Path, *, full: bool = True) -> None:
-        """Opens or creates `path` (mode 0600). full: a commit survives a power loss, not only a killed process.
+        """Opens or creates `path`. full: as for JournalFile.
 
         Renames a corrupt file and creates a new one. Raises JournalError with a sentence that names the file.
         """
-        self._path = path
-        self._full = full
-        self._connection: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] | None = None  # the device and the inode of the file
-        self._descriptor: int | None = None  # of the same file; it is opened for the first copy
-        self._copy: JournalCopy | None = None  # that is being made
+        super().__init__(path, full=full)
         try:
             self._one("id = 0")
         except JournalDamagedError as damage:
             log.error("%s", damage)
             self._one("id = 0")
-
-    def close(self) -> None:
-        if self._copy is not None:
-            self._copy.lose()
-            self._copy = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._descriptor is not None:  # not earlier: that would end SQLite's lock
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    # -------------------------------------------------------------- copying
-
-    def begin_copy(self) -> JournalCopy:
-        """A copy of the file as it is now, to be ended with `end_copy`. Raises CopyError if one is being made,
-        and JournalError."""
-        if self._copy is not None:
-            raise CopyError("Another backup of this service is being made: try again later.")
-        with self._translate_errors():
-            db = self._db
-            if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            self._copy = JournalCopy(db, self._path, self._descriptor)
-        return self._copy
-
-    def end_copy(self, copy: JournalCopy) -> None:
-        """Raises JournalError."""
-        if copy is self._copy:
-            self._copy = None
-            with self._translate_errors():
-                copy.end()
 
     # -------------------------------------------------------------- writing
 
@@ -223,14 +175,6 @@ class Journal:
             (number, limit),
         ).rowcount
 
-    def _empty_wal(self) -> None:
-        """Empties the write-ahead log, which still has the text that was removed; or else the end of the copy
-        does."""
-        if self._copy is not None:
-            return
-        with self._translate_errors():
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
     def save_away(self, words: str) -> None:
         """Stores what callers are told while the operator is away. Raises JournalError."""
         with self._transaction():
@@ -318,34 +262,6 @@ class Journal:
                 (limit,),
             ).fetchall()
         return [(handle, count, _datetime(time)) for handle, count, time in rows]
-
-    def size(self) -> int:
-        """How many bytes of the file are in use."""
-        with self._translate_errors():
-            pages, free, size = (
-                int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-        return (pages - free) * size
-
-    def disk(self) -> tuple[int, int]:
-        """How many bytes of the disk are free, and how many it has."""
-        with self._translate_errors():
-            disk = os.statvfs(self._path.parent)
-        return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-
-    def check_file(self) -> None:
-        """Looks whether the file is still there and may be written, without writing. Raises JournalError."""
-        with self._translate_errors():
-            found = self._path.stat()
-            is_ours = self._connection is None or (found.st_dev, found.st_ino) == self._opened
-            writable = os.access(self._path, os.W_OK)
-        if not is_ours:
-            raise JournalError(
-                f"The journal {self._path} was replaced while pychatd had it open: restart the service."
-            )
-        if not writable:
-            raise JournalError(f"The journal {self._path} cannot be written: is its disk read-only?")
 
     def next_since(self, after: int, since: datetime) -> Conversation | None:
         """The first conversation after number `after` that has a message from a time on."""
@@ -438,76 +354,6 @@ class Journal:
             shown={Role.PEER: peer_shown, Role.OPERATOR: operator_shown},
             quiet=dict(zip((Role.PEER, Role.OPERATOR), map(bool, quiet), strict=True)),
         )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._translate_errors():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @property
-    def _db(self) -> sqlite3.Connection:
-        """The connection, opened with the first use and again after an error."""
-        if self._connection is None:
-            self._path.touch(mode=0o600)
-            db = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
-            self._connection = db
-            file = self._path.stat()
-            self._opened = file.st_dev, file.st_ino
-            # Only the daemon reads this file while it runs, so no shared memory and no locks for each commit.
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")
-            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            db.execute("PRAGMA secure_delete = ON")  # removed text does not stay in free pages
-            self._recover_wal(db)
-            migrate(db, self._path)
-            db.execute("PRAGMA foreign_keys = ON")  # a migration may have to replace a table
-        return self._connection
-
-    def _recover_wal(self, db: sqlite3.Connection) -> None:
-        """Writes the whole write-ahead log into the database and syncs that, before anything is read.
-
-        The log may never have been synced: the daemon may have been killed before, or the sync failed. The kernel
-        may then show pages as written that never reached the disk."""
-        busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if busy:
-            raise sqlite3.OperationalError("its write-ahead log is in use")
-
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            self.close()
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
-            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise JournalDamagedError(f"The journal was damaged ({error}). {self._quarantine()}") from error
-            raise JournalError(f"The journal {self._path} cannot be used: {error}.") from error
-        except OSError as error:
-            raise JournalError(f"The journal {self._path} cannot be used: {error.strerror}.") from error
-        except JournalError:  # a newer version
-            self.close()
-            raise
-
-    def _quarantine(self) -> str:
-        """Renames a corrupt file and its log, and returns a sentence that says so; deletes nothing. The log comes
-        first: SQLite would empty it if it found a new file beside it."""
-        aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
-        try:
-            for suffix in ("-wal", ""):
-                source = self._path.with_name(self._path.name + suffix)
-                if source.exists():
-                    source.rename(aside.with_name(aside.name + suffix))
-        except OSError as error:
-            return f"It could not be renamed to {aside}: {error.strerror}."
-        return f"pychatd has renamed it to {aside}, and begins a new, empty journal."
 
 
 def _row(number: int, entry: Entry) -> tuple[object, ...]:

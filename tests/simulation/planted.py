@@ -115,7 +115,7 @@ FAULTS = [
     ),
     Fault(
         "what is confirmed outlives a loss of power",
-        JOURNAL + "_db",
+        "pychatd.conversation.journal_file:JournalFile._db",
         "'FULL' if self._full",
         "'NORMAL' if self._full",
         seed=18,
