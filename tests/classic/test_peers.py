@@ -32,6 +32,8 @@ networks = pytest.mark.parametrize("send", [at_once, in_pieces])
 
 
 SILENT = "is connected, and has said nothing yet"
+NOBODY = ("There is no caller yet.", "The conversation has ended.")
+"""What the console's status says when it waits for calls."""
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +47,19 @@ def console(shared_service: Service, shared_console: Piped) -> Iterator[Piped]:
     shared_console.forget()
     yield shared_console
 
-    def is_over() -> bool:
+    def is_free() -> bool:
         status = shared_service.status()
         return status["peer"] is None and status["calling"] is None
 
-    wait_for(is_over, "the service is free again")
+    def is_over() -> bool:
+        """The console knows it too, and all that it had to say before has been read."""
+        shared_console.forget()
+        shared_console.enter("\\status")
+        shared_console.notes("A message has at most")  # the last line
+        return any(words in shared_console.notices() for words in NOBODY)
+
+    wait_for(is_free, "the service is free again")
+    wait_for(is_over, "the console waits for calls again", shown=shared_console.notices)
 
 
 @pytest.fixture
