@@ -39,9 +39,6 @@ drawing arrives, nothing tells where it went. tmux reports four sizes a second w
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 """Save and restore the position of the cursor (DECSC and DECRC)."""
 
-_ERASE_ROW = "\x1b[2K"
-"""Erases the row of the cursor (EL)."""
-
 _BREAKING, _CUTTING = ("VTE_VERSION", "KONSOLE_VERSION"), ("XTERM_VERSION",)
 """Variables of terminals that break rows, and that cut them. One that was started in another has those of both."""
 
@@ -319,9 +316,9 @@ class ResizableRenderer(Renderer):
 
     def _write_anew(self, drawn: Drawing, y: int, app: Application[Any]) -> None:
         """Writes a row that has become shorter. Of what is erased behind its text, tmux makes rows when it becomes
-        narrower; it forgets only a whole row."""
+        narrower, and forgets only a whole row. VTE takes a row that is erased otherwise (EL 2) for a full one."""
         self._move(drawn.cursor, Point(0, y))
-        self.output.write_raw(_ERASE_ROW)
+        self.output.erase_end_of_line()
         self._write([drawn.cell(x, y) for x in range(drawn.end(y))], app)
 
     def _write(self, cells: Iterable[Char], app: Application[Any]) -> None:
