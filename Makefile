@@ -71,8 +71,8 @@ exhaust: .venv/ready    ## all that can happen to a few messages, to the end: ma
 		--signs $(or $(SIGNS),0)
 
 mutants: .venv/ready    ## faults in the rules that the fast tests have to notice: make mutants MINUTES=30 MODULE=outbox
-	$(BIN)/python -m tests.mutants.run --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
-		$(if $(MODULE),--module $(MODULE)) $(if $(EACH),--each $(EACH))
+	$(BIN)/python -m tests.mutants.run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MODULE),--module $(MODULE)) $(if $(LISTED),--listed) $(if $(WORK),--work $(WORK))
 
 bench: .venv/ready      ## what it costs, beside what one would pick instead; a quarter of an hour, on a quiet machine
 	$(BIN)/python -m tests.bench.run

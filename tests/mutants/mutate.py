@@ -2,6 +2,7 @@
 
 A mutant differs from the function in one place: a comparison, an operator, a condition, a number, a call that is
 left out, or what is returned. The functions stay the same objects and get other code, so nothing is imported anew.
+What is written to the log stays as it is.
 """
 
 from __future__ import annotations
@@ -10,17 +11,15 @@ import ast
 import copy
 import importlib
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
-_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
+_OPPOSITES: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot,
@@ -29,69 +28,122 @@ _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.NotIn: ast.In,
 }
 
+_NEIGHBOURS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+}
+
+_COMPARISONS = _OPPOSITES | _NEIGHBOURS
+
+_NAME_LENGTH = 90
+"""Of each half of a change; one or two of thousands are longer, and are cut."""
+
+_Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+
 
 @dataclass(frozen=True)
 class Mutant:
-    """module, function: where; line: in its file; change: in words; number: among those of the function."""
+    """module, function: where; change: in words, once in a function; number: among the changes of the function."""
 
     module: str
     function: str
-    line: int
     change: str
     number: int
 
+    @property
+    def place(self) -> str:
+        """The function's name, as it is the only one of all modules."""
+        return f"{self.module}.{self.function}"
+
+    @property
+    def short(self) -> str:
+        """The module's own name."""
+        return self.module.rpartition(".")[2]
+
     def __str__(self) -> str:
-        return f"{self.module}:{self.line} {self.function}: {self.change}"
+        return f"{self.short}.{self.function}: {self.change}"
 
 
 def mutants_of(module: str) -> list[Mutant]:
     """All of a module, in order."""
-    tree = ast.parse(_path(module).read_text())
-    return [
-        Mutant(module, name, line, change, number)
-        for name, function in _functions(tree)
-        for number, (line, change) in enumerate(_changes(function))
-    ]
+    found = []
+    for function, node in _functions(_tree(module)):
+        seen: Counter[str] = Counter()
+        for number, change in enumerate(_descriptions(node)):
+            seen[change] += 1
+            name = change if seen[change] == 1 else f"{change} ({seen[change]})"
+            found.append(Mutant(module, function, name, number))
+    return found
 
 
 def plant(mutant: Mutant) -> None:
     """The running program has this fault from now on."""
-    tree = ast.parse(_path(mutant.module).read_text())
-    function = next(node for name, node in _functions(tree) if name == mutant.function)
-    for number, _ in enumerate(_changes(function, in_place=True)):
+    node = copy.deepcopy(dict(_functions(_tree(mutant.module)))[mutant.function])
+    for number, _ in enumerate(_changes(node)):
         if number == mutant.number:
-            break  # the tree has just this change now
-    code = compile(ast.fix_missing_locations(tree), str(_path(mutant.module)), "exec")
-    live(mutant).__code__ = _code_of(code, mutant.function.split("."))
+            break  # the function has just this change now
+    _replace(mutant.module, mutant.function, node)
 
 
-def live(mutant: Mutant) -> FunctionType:
+def watch(module: str, ran: set[str]) -> None:
+    """From now on each function of the module adds its place to `ran` when it runs."""
+    vars(importlib.import_module(module))["__ran__"] = ran
+    for name, function in _functions(_tree(module)):
+        node = copy.deepcopy(function)
+        node.body[:0] = ast.parse(f"__ran__.add({f'{module}.{name}'!r})").body
+        _replace(module, name, node)
+
+
+def live(module: str, name: str) -> FunctionType:
     """The function of the running program."""
-    owner: Any = importlib.import_module(mutant.module)
-    *outer, name = mutant.function.split(".")
+    owner: Any = importlib.import_module(module)
+    *outer, last = name.split(".")
     for part in outer:
         owner = getattr(owner, part)
-    found: Any = inspect.getattr_static(owner, name)
+    found: Any = inspect.getattr_static(owner, last)
     found = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
     function = inspect.unwrap(found)
     assert isinstance(function, FunctionType)
     return function
 
 
+def _replace(module: str, name: str, function: _Function) -> None:
+    """Gives a function of the running program another code, which is compiled in the class that it is in."""
+    *classes, _ = path = name.split(".")
+    for free in live(module, name).__code__.co_freevars:  # `__class__`, also when its only super() is left out
+        function.body += ast.parse(f"if False: {free}").body
+    node: ast.stmt = function
+    for outer in reversed(classes):
+        node = ast.ClassDef(outer, bases=[], keywords=[], body=[node], decorator_list=[])
+    head = ast.parse("from __future__ import annotations").body
+    tree = ast.fix_missing_locations(ast.Module([*head, node], type_ignores=[]))
+    code = compile(tree, str(_path(module)), "exec", dont_inherit=True)
+    live(module, name).__code__ = _code_of(code, path)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    """As the module was at the first look: somebody may edit it meanwhile. It is never changed."""
+    return ast.parse(_path(module).read_text())
+
+
 def _path(module: str) -> Path:
     return Path(inspect.getfile(importlib.import_module(module)))
 
 
-def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, _Function]]:
     """With their names, as in `Class.method`."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ClassDef):
             yield from _functions(node, f"{prefix}{node.name}.")
-        elif isinstance(node, ast.FunctionDef) and not _is_abstract(node):
+        elif isinstance(node, _FUNCTION) and not _is_abstract(node):
             yield f"{prefix}{node.name}", node
 
 
-def _is_abstract(node: ast.FunctionDef) -> bool:
+def _is_abstract(node: _Function) -> bool:
     """Whether its body does nothing: a docstring, or `...`."""
     return all(isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) for part in node.body)
 
@@ -102,45 +154,79 @@ def _code_of(code: CodeType, path: list[str]) -> CodeType:
     return code
 
 
-def _changes(function: ast.FunctionDef, *, in_place: bool = False) -> Iterator[tuple[int, str]]:
-    """Each change of a function: its line, and what it is. The function has it until the next one is asked for."""
-    body = function if in_place else copy.deepcopy(function)
-    for node in [node for part in body.body for node in ast.walk(part)]:
+def _descriptions(function: _Function) -> Iterator[str]:
+    """Each change of a function, in words: what is there, and what it becomes."""
+    before = _parts(function)
+    for place, (parent, node) in _changes(copy.deepcopy(function)):
+        old_parent, old = before[place]
+        shown = (old_parent, parent) if isinstance(node, ast.Constant) else (old, node)
+        texts = [_text(shown[0]), _text(shown[1])]
+        yield " => ".join(texts if texts[0] != texts[1] else [_text(old), _text(node)])
+
+
+def _changes(function: _Function) -> Iterator[tuple[int, tuple[ast.AST, ast.AST]]]:
+    """Makes each change of the function; says where among its parts. It lasts until the next one is asked for."""
+    for place, (parent, node) in enumerate(_parts(function)):
         before = dict(vars(node))
-        for change in _of_node(node):
-            yield getattr(node, "lineno", 0), change
+        for _ in _of_node(node):
+            yield place, (parent, node)
             vars(node).clear()
             vars(node).update(before)
 
 
-def _of_node(node: ast.AST) -> Iterator[str]:
+def _parts(function: _Function) -> list[tuple[ast.AST, ast.AST]]:
+    return [pair for part in function.body for pair in _with_parents(function, part)]
+
+
+def _with_parents(parent: ast.AST, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """A node and all in it, each with what it is in. Not what is written to the log."""
+    if isinstance(node, ast.Expr) and ast.unparse(node).startswith("log."):
+        return
+    yield parent, node
+    for child in ast.iter_child_nodes(node):
+        yield from _with_parents(node, child)
+
+
+def _text(node: ast.AST) -> str:
+    """Of an expression, or of the first line of a statement."""
+    if isinstance(node, ast.IfExp):
+        return _text(node.test)
+    first = ast.unparse(node).partition("\n")[0]
+    return first.removesuffix(":")[:_NAME_LENGTH]
+
+
+def _of_node(node: ast.AST) -> Iterator[None]:
     """Changes a node, one way after the other; the caller restores it in between."""
     match node:
         case ast.Compare(ops=[op]) if type(op) in _COMPARISONS:
-            other = _COMPARISONS[type(op)]
-            node.ops = [other()]
-            yield f"{type(op).__name__} becomes {other.__name__}"
+            node.ops = [_COMPARISONS[type(op)]()]
+            yield
         case ast.BoolOp(op=op):
             node.op = ast.Or() if isinstance(op, ast.And) else ast.And()
-            yield f"{type(op).__name__} becomes {type(node.op).__name__}"
+            yield
         case ast.BinOp(op=ast.Add() | ast.Sub() as op) | ast.AugAssign(op=ast.Add() | ast.Sub() as op):
             node.op = ast.Sub() if isinstance(op, ast.Add) else ast.Add()
-            yield f"{type(op).__name__} becomes {type(node.op).__name__}"
-        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
+            yield
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) if not _has_opposite(test):
             node.test = ast.UnaryOp(ast.Not(), test)
-            yield "the condition is turned round"
+            yield
         case ast.Constant(value=bool() as value):
             node.value = not value
-            yield f"{value} becomes {not value}"
+            yield
         case ast.Constant(value=int() as value):
             node.value = value + 1
-            yield f"{value} becomes {value + 1}"
+            yield
         case ast.Return(value=ast.expr() as value) if not _is_none(value):
             node.value = ast.Constant(None)
-            yield "None is returned"
-        case ast.Expr(value=ast.Call() as call):
+            yield
+        case ast.Expr(value=ast.Call()):
             node.value = ast.Constant(None)
-            yield f"without {ast.unparse(call.func)}()"
+            yield
+
+
+def _has_opposite(test: ast.expr) -> bool:
+    """Whether the comparison itself is turned round, which is the same mutant."""
+    return isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in _OPPOSITES
 
 
 def _is_none(value: ast.expr) -> bool:

@@ -1,201 +1,136 @@
 """`make mutants`: puts small faults into the rules, one at a time, and sees whether the fast tests notice.
 
-    python -m tests.mutants.run [--seed N] [--minutes M] [--module NAME] [--each N]
+    python -m tests.mutants.run [--seed N] [--minutes M] [--module NAME] [--listed] [--work SECONDS]
 
-With --each it tries N mutants of each module. Each is tried in a fork of this process, which has imported all.
-It prints those that survive.
+It prints each mutant that survives and is not listed in survivors.toml, and each listed one that a test notices;
+at the end the table for docs/development.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import secrets
-import signal
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-import pytest
-
-from tests.mutants.mutate import Mutant, mutants_of, plant
+from tests.mutants.mutate import Mutant, mutants_of
+from tests.mutants.survivors import Verdict, listed
+from tests.mutants.trial import Trials
 
 PROTOCOL = ["turns", "phase", "outbox", "endpoint", "console_endpoint", "codec", "wire", "grammar", "rate_limit"]
 DAEMON = ["journal", "switchboard", "peer_session", "console_session", "endpoint_session", "cursor", "model"]
-SESSION = ["session", "reconnect"]
-TRUST = ["known_hosts", "certificates", "tls"]
+MODULES = [
+    *(f"pychat_client.protocol.{name}" for name in PROTOCOL),
+    *(f"pychatd.conversation.{name}" for name in DAEMON),
+    *(f"pychat_client.session.{name}" for name in ("session", "reconnect")),
+    *(f"pychat_client.trust.{name}" for name in ("known_hosts", "certificates", "tls")),
+]
+
 RUNS = "tests/simulation/test_simulation.py::test_nothing_is_lost_or_doubled_whatever_happens"
-RETURN = "tests/simulation/test_return.py::test_a_killed_client_loses_and_doubles_nothing"
-SIMULATION = ["tests/simulation/test_stories.py", *(f"{RUNS}[{batch}]" for batch in range(3)), RETURN]
-TESTS = {
-    "pychat_client.protocol": (
-        PROTOCOL,
-        [
-            "tests/client/test_endpoint.py",
-            "tests/client/test_phase.py",
-            "tests/client/test_codec.py",
-            "tests/client/test_typing_indicator.py",
-            "tests/client/test_session_file.py",
-            "tests/client/test_invitation.py",
-            "tests/client/test_narration.py",
-            "tests/client/test_status.py",
-            "tests/daemon/test_repetition.py",
-            *SIMULATION,
-        ],
-    ),
-    "pychatd.conversation": (
-        DAEMON,
-        [
-            "tests/daemon/test_cursor.py",
-            "tests/daemon/test_journal.py",
-            "tests/daemon/test_journal_health.py",
-            "tests/daemon/test_peer_session.py",
-            "tests/daemon/test_switchboard.py",
-            "tests/daemon/test_tidying.py",
-            "tests/daemon/test_quota.py",
-            "tests/daemon/test_repetition.py",
-            "tests/daemon/test_history_reader.py",
-            "tests/daemon/test_classic_queue.py",
-            "tests/daemon/test_signals_passed_on.py",
-            *SIMULATION,
-        ],
-    ),
-    "pychat_client.session": (
-        SESSION,
-        [
-            "tests/client/test_reconnect.py",
-            "tests/client/test_narration.py",
-            "tests/client/test_status.py",
-            "tests/client/test_session_file.py",
-            "tests/client/test_typing_indicator.py",
-            "tests/client/test_endpoint.py",
-            *SIMULATION,
-        ],
-    ),
-    "pychat_client.trust": (
-        TRUST,
-        [
-            "tests/client/test_trust.py",
-            "tests/client/test_aliases.py",
-            "tests/client/test_connect.py",
-            "tests/client/test_invitation.py",
-            "tests/daemon/test_identity.py",
-        ],
-    ),
-}
-"""Which modules of a package are changed, and the fast tests that are to notice, the fastest first."""
+TESTS = [
+    "tests/client",
+    "tests/daemon",
+    "tests/classic/test_codecs.py",
+    "tests/property/test_unread.py",
+    "tests/property/test_went_back.py",
+    "tests/simulation/test_stories.py",
+    *(f"{RUNS}[{batch}]" for batch in range(3)),
+    "tests/simulation/test_return.py::test_a_killed_client_loses_and_doubles_nothing",
+]
+"""The fast tests: those that run the programs' code in their own process, and take a moment."""
 
-CPU_SECONDS = 30
-"""Of work for the tests of one mutant, three times what they take. More means that it hangs: that is noticed."""
+WORK_SECONDS = 3.0
+"""Of the tests for one mutant, together: nearly all that are noticed are noticed within one."""
 
-WAIT_SECONDS = 60
-"""Without any work, for one that hangs: that is noticed. One that waits for a busy processor does not hang."""
-
-
-def survives(mutant: Mutant, tests: Sequence[str]) -> bool:
-    """Whether no test notices."""
-    child = os.fork()
-    if child == 0:
-        os._exit(_try_out(mutant, tests))
-    idle = 0.0
-    while idle < WAIT_SECONDS:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status == 0
-        time.sleep(0.1)
-        idle = 0.0 if _is_runnable(child) else idle + 0.1
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
-
-
-def _is_runnable(pid: int) -> bool:
-    """Whether a process has a processor, or waits for one or for a disk."""
-    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state in "RDZ"
-
-
-def _try_out(mutant: Mutant, tests: Sequence[str]) -> int:
-    """In the fork: 0 if all tests pass."""
-    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 1)
-    os.dup2(devnull, 2)
-    try:
-        plant(mutant)
-        return int(_pytest(["-x", *tests]))
-    except BaseException:
-        return 1
-
-
-def _pytest(arguments: Sequence[str]) -> int:
-    plugins = ["-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=0", "-o", "addopts="]
-    return int(pytest.main([*plugins, "-q", *arguments]))
+HEADINGS = ["module", "mutants", "noticed", *(verdict.value for verdict in Verdict), "not listed", "score"]
 
 
 def main() -> int:
     arguments = _parse()
-    print(f"trying mutants for {arguments.minutes:g} minutes, --seed {arguments.seed}", flush=True)
-    chosen = _chosen(arguments)
-    _warm_up({test for _, tests in chosen for test in tests})
-    end = time.monotonic() + arguments.minutes * 60
-    survivors: list[Mutant] = []
-    tried = 0
-    for mutant, tests in chosen:
-        if time.monotonic() > end:
-            break
-        tried += 1
-        if survives(mutant, tests):
-            survivors.append(mutant)
-            print(f"survives: {mutant}", flush=True)
-    killed = tried - len(survivors)
-    print(f"{killed} of {tried} mutants were noticed ({100 * killed // max(tried, 1)} %); there are {len(chosen)}")
-    return 0
-
-
-def _chosen(arguments: argparse.Namespace) -> list[tuple[Mutant, list[str]]]:
-    """The mutants to try, in the order of the seed."""
-    chosen = [(m, tests) for m, tests in _all_mutants() if arguments.module in (None, m.module.rpartition(".")[2])]
-    Random(arguments.seed).shuffle(chosen)
-    return chosen if arguments.each is None else _from_each(chosen, arguments.each)
-
-
-def _from_each(chosen: list[tuple[Mutant, list[str]]], limit: int) -> list[tuple[Mutant, list[str]]]:
-    """The first of each module, then the second of each, and so on."""
-    by_module: dict[str, list[tuple[Mutant, list[str]]]] = {}
-    for mutant, tests in chosen:
-        by_module.setdefault(mutant.module, []).append((mutant, tests))
-    rounds = zip_longest(*(found[:limit] for found in by_module.values()))
-    return [pair for one in rounds for pair in one if pair is not None]
-
-
-def _all_mutants() -> list[tuple[Mutant, list[str]]]:
-    return [
-        (mutant, tests)
-        for package, (modules, tests) in TESTS.items()
-        for name in modules
-        for mutant in mutants_of(f"{package}.{name}")
+    print(f"--seed {arguments.seed}", flush=True)
+    known, mutants = listed(), all_mutants()
+    for name in sorted(known.keys() - {str(mutant) for mutant in mutants}):
+        print(f"listed, and not there any more: {name}")
+    chosen = [
+        mutant
+        for mutant in mutants
+        if arguments.module in (None, mutant.short) and (str(mutant) in known or not arguments.listed)
     ]
+    Random(arguments.seed).shuffle(chosen)
+    tally = Tally(known)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
+
+        def try_them() -> None:
+            end = time.monotonic() + arguments.minutes * 60
+            for mutant in chosen:
+                if time.monotonic() > end:
+                    break
+                tally.add(mutant, trials.survives(mutant, arguments.work))
+            print(f"of {len(chosen)} mutants:", *tally.table(), sep="\n")
+
+        trials = Trials(MODULES, Path(directory), try_them)
+        return trials.run(TESTS)
 
 
-def _warm_up(tests: set[str]) -> None:
-    """Imports everything once, and sees that all tests pass without a fault."""
-    if _pytest(["--collect-only", "-qqq", *sorted(tests)]):
-        raise SystemExit("the tests cannot be collected")
+def all_mutants() -> list[Mutant]:
+    return [mutant for module in MODULES for mutant in mutants_of(module)]
+
+
+class Tally:
+    """Counts what has become of the mutants, by module, and prints what the list does not say."""
+
+    def __init__(self, known: dict[str, Verdict]) -> None:
+        self._known = known
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, mutant: Mutant, survives: bool) -> None:
+        verdict = self._known.get(str(mutant))
+        if survives and verdict is None:
+            print(f"survives: {mutant}", flush=True)
+        if verdict is not None and not survives:
+            print(f"listed as {verdict.value}, and is noticed: {mutant}", flush=True)
+        fate = "noticed" if not survives else "not listed" if verdict is None else verdict.value
+        self._counts[mutant.short, fate] += 1
+
+    def table(self) -> Iterator[str]:
+        """In Markdown: each module, and all together."""
+        yield _row(HEADINGS)
+        yield _row(["---"] * len(HEADINGS))
+        for module in [module.rpartition(".")[2] for module in MODULES]:
+            if any(tried == module for tried, _ in self._counts):
+                yield self._line(f"`{module}`", [module])
+        yield self._line("all", [tried for tried, _ in self._counts])
+
+    def _line(self, name: str, modules: Sequence[str]) -> str:
+        fates = {fate: sum(self._counts[m, fate] for m in set(modules)) for fate in HEADINGS[2:-1]}
+        tried = sum(fates.values())
+        real = tried - fates[Verdict.EQUIVALENT.value]
+        score = f"{100 * fates['noticed'] / real:.1f} %" if real else ""
+        return _row([name, str(tried), *map(str, fates.values()), score])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.mutants.run")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9), help="of the order")
-    parser.add_argument("--minutes", type=float, default=3.0)
-    parser.add_argument("--each", type=int, help="mutants of each module")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="as long as it tries; all, if not given")
     parser.add_argument("--module", help="only this one, such as outbox")
+    parser.add_argument("--listed", action="store_true", help="only those in survivors.toml")
+    parser.add_argument("--work", type=float, default=WORK_SECONDS, help="seconds of tests for each mutant")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     os.chdir(Path(__file__).parents[2])
+    os.environ["PYCHAT_TEST_PATIENCE"] = "8"  # before the tests are imported
     sys.exit(main())

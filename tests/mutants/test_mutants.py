@@ -2,49 +2,113 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from pychat_client.protocol.outbox import Outbox
 from pychat_client.protocol.turns import Role, Turns, TurnState
-from tests.mutants.mutate import live, mutants_of, plant
+from tests.mutants.mutate import live, mutants_of, plant, watch
+from tests.mutants.run import all_mutants
+from tests.mutants.survivors import listed
+from tests.support.waiting import PATIENCE
 
 TURNS = "pychat_client.protocol.turns"
+OUTBOX = "pychat_client.protocol.outbox"
+
+
+FAST = """
+from pychat_client.protocol.turns import Turns, TurnState
+
+
+def test_a_copy_has_the_same_counts():
+    assert TurnState(Turns.FREE, 2, 1).copy() == TurnState(Turns.FREE, 2, 1)
+
+
+def test_somebody_may_speak():
+    TurnState(Turns.FREE, 2, 1).may_speak(None)
+"""
+
+SCRIPT = f"""
+import sys
+from pathlib import Path
+from tests.mutants.mutate import mutants_of
+from tests.mutants.trial import Trials
+
+def work():
+    for mutant in mutants_of("{TURNS}"):
+        print(trials.survives(mutant, 3.0), mutant)
+
+trials = Trials(["{TURNS}"], Path(sys.argv[1]), work)
+sys.exit(trials.run([sys.argv[2]]))
+"""
+
+
+@pytest.fixture
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions of these modules get their code back at the end."""
+    for module in (TURNS, OUTBOX):
+        for one in mutants_of(module):
+            function = live(module, one.function)
+            monkeypatch.setattr(function, "__code__", function.__code__)
 
 
 def test_it_changes_each_place_once() -> None:
-    changes = [(m.function, m.change) for m in mutants_of(TURNS)]
-    assert ("TurnState.may_speak", "Eq becomes NotEq") in changes
-    assert ("TurnState.may_speak", "True becomes False") in changes
-    assert ("TurnState.may_speak", "0 becomes 1") in changes
-    assert ("TurnState.add", "Add becomes Sub") in changes
-    assert len(set(mutants_of(TURNS))) == len(mutants_of(TURNS))
+    names = [str(one) for one in mutants_of(TURNS)]
+    assert "turns.TurnState.may_speak: self.peer == self.operator => self.peer != self.operator" in names
+    assert "turns.TurnState.add: self.peer += 1 => self.peer -= 1" in names
+    assert len(set(names)) == len(names)
 
 
-def test_a_mutant_is_in_the_running_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    mutant = next(m for m in mutants_of(TURNS) if m.function == "TurnState.copy" and "None" in m.change)
-    function = live(mutant)
+def test_all_mutants_have_names_of_their_own() -> None:
+    names = [str(one) for one in all_mutants()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_mutant_is_in_the_running_program() -> None:
+    function = live(TURNS, "TurnState.copy")
     code = function.__code__
-    monkeypatch.setattr(function, "__code__", code)  # it comes back at the end
-    plant(mutant)
+    plant(next(one for one in mutants_of(TURNS) if one.function == "TurnState.copy"))
     assert TurnState(Turns.FREE).copy() is None
     function.__code__ = code
     assert TurnState(Turns.FREE).copy() == TurnState(Turns.FREE)
 
 
-def test_only_one_place_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "pychat_client.protocol.outbox"
-    mutant = next(m for m in mutants_of(module) if m.function == "Outbox.confirm_next" and "append" in m.change)
-    monkeypatch.setattr(live(mutant), "__code__", live(mutant).__code__)
-    plant(mutant)
+@pytest.mark.usefixtures("restored")
+def test_only_one_place_is_changed() -> None:
+    plant(
+        next(one for one in mutants_of(OUTBOX) if one.function == "Outbox.confirm_next" and "append" in one.change)
+    )
     outbox = Outbox()
     outbox.number("a")
     outbox.confirm_next()
     assert (outbox.stored, list(outbox.unacked)) == (1, ["a"])
 
 
-def test_all_of_a_module_can_be_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for mutant in mutants_of(TURNS):
-        monkeypatch.setattr(live(mutant), "__code__", live(mutant).__code__)
-        plant(mutant)
-    monkeypatch.undo()
-    assert TurnState(Turns.FREE).may_speak(Role.PEER)
+@pytest.mark.usefixtures("restored")
+def test_a_watched_function_says_that_it_runs() -> None:
+    ran: set[str] = set()
+    watch(TURNS, ran)
+    TurnState(Turns.FREE).may_speak(Role.PEER)
+    assert ran == {f"{TURNS}.TurnState.may_speak"}
+
+
+def test_a_mutant_survives_the_tests_that_do_not_notice_it(tmp_path: Path) -> None:
+    (tmp_path / "test_fast.py").write_text(FAST)
+    (tmp_path / "files").mkdir()
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "files"), str(tmp_path / "test_fast.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
+    lines = done.stdout.splitlines()
+    copied = "turns.TurnState.copy: return TurnState(self.turns, self.peer, self.operator) => return None"
+    assert f"False {copied}" in lines, done.stdout + done.stderr
+    assert "True turns.TurnState.may_speak: self.peer == 0 => self.peer == 1" in lines
+    assert "True turns.TurnState.add: self.peer += 1 => self.peer -= 1" in lines
+    assert len([line for line in lines if " turns." in line]) == len(mutants_of(TURNS))
+
+
+def test_each_listed_mutant_can_be_made() -> None:
+    gone = listed().keys() - {str(one) for one in all_mutants()}
+    assert not gone, "remove these from survivors.toml"

@@ -1,0 +1,208 @@
+"""Runs the fast tests without pytest's start: collected once, they are run again in a fork for each mutant.
+
+First all run without a fault, to learn which functions each of them calls, and how long it takes. For a mutant
+only those that call its function are run, the fastest first, until one fails.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import signal
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import hypothesis
+import pytest
+from _pytest.runner import runtestprotocol
+
+from tests.mutants.mutate import Mutant, plant, watch
+
+SLOW_SECONDS = 3.0
+"""Of work: a test that takes more is no fast test, and is left out."""
+
+CPU_SECONDS = 3.0
+"""A test that works for so long, and much longer than without a fault, hangs: that is noticed."""
+
+IDLE_SECONDS = 2.5
+"""A test that does nothing for so much longer than without a fault hangs, too. One that waits for a busy processor
+does not."""
+
+POLL_SECONDS = 0.01
+
+_NOT_PLANTED = 3
+
+
+@dataclass
+class Trials:
+    """Tries mutants with the tests; a plugin of pytest, which collects them."""
+
+    modules: Collection[str]
+    directory: Path
+    """For the files of the tests."""
+    work: Callable[[], None]
+    """What is done with the tests; it calls `survives`."""
+
+    def __post_init__(self) -> None:
+        self._tests: dict[str, list[_Test]] = defaultdict(list)
+        self._noticed: dict[str, list[_Test]] = defaultdict(list)
+
+    def run(self, paths: Collection[str]) -> int:
+        """Collects the tests in these paths, and does the work; pytest's exit status."""
+        without = [part for name in ("cacheprovider", "xdist", "timeout") for part in ("-p", f"no:{name}")]
+        files = ["--basetemp", str(self.directory / "tests"), "-o", "tmp_path_retention_policy=failed"]
+        options = ["-o", "addopts=", "-o", "timeout=", "-qqq", "--tb=no", "--disable-warnings"]
+        return int(pytest.main([*without, *files, *options, *paths], plugins=[self]))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Before the tests are imported: Hypothesis takes the same examples each time, and shrinks none."""
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+        hypothesis.settings.register_profile("once", phases=phases, database=None, derandomize=True)
+        hypothesis.settings.load_profile("once")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In place of pytest's own."""
+        if not session.testsfailed:
+            capture = session.config.pluginmanager.getplugin("capturemanager")
+            with capture.global_and_fixture_disabled():
+                self._learn(session.items)
+                gc.freeze()  # or each fork would copy what its collector looks at
+                self.work()
+        return True
+
+    def survives(self, mutant: Mutant, limit: float) -> bool:
+        """Whether no test notices, of those that take `limit` seconds together."""
+        earlier = self._noticed[mutant.place]
+        others = sorted((test for test in self._tests[mutant.place] if test not in earlier), key=_Test.price)
+        order = _within(limit, [*earlier, *others])
+        if not order:
+            return True
+        begun, failed = self._in_fork(mutant, order)
+        for test in order[:begun]:
+            test.tries += 1
+        if failed:
+            order[begun - 1].noticed += 1
+            if order[begun - 1] not in earlier:
+                earlier.append(order[begun - 1])
+        return not failed
+
+    def _learn(self, items: list[pytest.Item]) -> None:
+        """Imports everything that the tests need, too."""
+        ran: set[str] = set()
+        for module in self.modules:
+            watch(module, ran)
+        for item in items:
+            ran.clear()
+            start, work = time.monotonic(), time.process_time()
+            passed = _passes(item)
+            test = _Test(item, time.process_time() - work, time.monotonic() - start)
+            if not passed:
+                print(f"left out, it fails without a fault: {item.nodeid}", flush=True)
+            elif test.work > SLOW_SECONDS:
+                print(f"left out, {test.work:.1f} s: {item.nodeid}", flush=True)
+            else:
+                for place in ran:
+                    self._tests[place].append(test)
+
+    def _in_fork(self, mutant: Mutant, tests: list[_Test]) -> tuple[int, bool]:
+        """How many tests were begun, and whether the last of them failed."""
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        child = os.fork()
+        if child == 0:
+            os._exit(_try_out(mutant, tests, writing))
+        os.close(writing)
+        begun, status = _wait(child, reading, tests)
+        os.close(reading)
+        for left in self.directory.glob("tests/*"):
+            shutil.rmtree(left, ignore_errors=True)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _NOT_PLANTED:
+            raise RuntimeError(f"cannot be planted: {mutant}")
+        return begun, status != 0
+
+
+@dataclass(eq=False)
+class _Test:
+    """work: what it takes without a fault, in seconds of a processor; seconds: with what it waits for."""
+
+    item: pytest.Item
+    work: float
+    seconds: float
+    tries: int = 0
+    noticed: int = 0
+
+    def price(self) -> float:
+        """Of a mutant that it notices, by what it has done until now."""
+        return self.work * (self.tries + 4) / (self.noticed + 1)
+
+
+def _within(limit: float, tests: list[_Test]) -> list[_Test]:
+    """The first ones, as long as they do not take longer."""
+    ends = accumulate(test.work for test in tests)
+    return [test for test, end in zip(tests, ends, strict=True) if end <= limit]
+
+
+def _passes(item: pytest.Item) -> bool:
+    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
+
+
+def _try_out(mutant: Mutant, tests: list[_Test], begun: int) -> int:
+    """In the fork: 0 if all tests pass. Writes a byte for each test that begins."""
+    try:
+        plant(mutant)
+    except BaseException:
+        traceback.print_exc()
+        return _NOT_PLANTED
+    try:
+        for test in tests:
+            os.write(begun, b".")
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + 5 * test.work)
+            if not _passes(test.item):
+                return 1
+    except BaseException:
+        return 1
+    return 0
+
+
+def _wait(child: int, reading: int, tests: list[_Test]) -> tuple[int, int]:
+    """How many tests were begun, and the exit status of the process, which is killed if it hangs."""
+    begun, idle = 0, 0.0
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        told = _read(reading)
+        begun += told
+        if done:
+            return begun, status
+        idle = 0.0 if told or _is_busy(child) else idle + POLL_SECONDS
+        if begun and idle > IDLE_SECONDS + 2 * tests[begun - 1].seconds:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(POLL_SECONDS)
+
+
+def _read(reading: int) -> int:
+    """How many bytes there are."""
+    try:
+        return len(os.read(reading, 10_000))
+    except BlockingIOError:
+        return 0
+
+
+def _is_busy(pid: int) -> bool:
+    """Whether a thread of it has a processor, or waits for one or for a disk."""
+    return not {"R", "D", "Z"}.isdisjoint(_states(pid))
+
+
+def _states(pid: int) -> Iterator[str]:
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            yield stat.read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue  # the thread has ended
