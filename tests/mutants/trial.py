@@ -34,6 +34,9 @@ IDLE_SECONDS = 2.5
 """A test that does nothing for so much longer than without a fault hangs, too. One that waits for a busy processor
 does not."""
 
+SOON_SECONDS = 1.0
+"""A test that fails after so much longer than it takes without a fault has waited in vain."""
+
 POLL_SECONDS = 0.01
 
 _NOT_PLANTED = 3
@@ -85,13 +88,16 @@ class Trials:
         order = _within(limit, [*earlier, *others])
         if not order:
             return True
-        begun, failed = self._in_fork(mutant, order)
+        begun, failed, waited = self._in_fork(mutant, order)
         for test in order[:begun]:
             test.tries += 1
-        if failed:
-            order[begun - 1].noticed += 1
-            if order[begun - 1] not in earlier:
-                earlier.append(order[begun - 1])
+        last = order[begun - 1]
+        if failed and waited > SOON_SECONDS + last.seconds:
+            last.tries += 10  # others may notice the same, and sooner
+        elif failed:
+            last.noticed += 1
+            if last not in earlier:
+                earlier.append(last)
         return not failed
 
     def _learn(self, items: list[pytest.Item]) -> None:
@@ -112,21 +118,21 @@ class Trials:
                 for place in ran:
                     self._tests[place].append(test)
 
-    def _in_fork(self, mutant: Mutant, tests: list[_Test]) -> tuple[int, bool]:
-        """How many tests were begun, and whether the last of them failed."""
+    def _in_fork(self, mutant: Mutant, tests: list[_Test]) -> tuple[int, bool, float]:
+        """How many tests were begun, whether the last of them failed, and how many seconds that one took."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         child = os.fork()
         if child == 0:
             os._exit(_try_out(mutant, tests, writing))
         os.close(writing)
-        begun, status = _wait(child, reading, tests)
+        begun, status, waited = _wait(child, reading, tests)
         os.close(reading)
         for left in self.directory.glob("tests/*"):
             shutil.rmtree(left, ignore_errors=True)
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _NOT_PLANTED:
             raise RuntimeError(f"cannot be planted: {mutant}")
-        return begun, status != 0
+        return begun, status != 0, waited
 
 
 @dataclass(eq=False)
@@ -172,15 +178,17 @@ def _try_out(mutant: Mutant, tests: list[_Test], begun: int) -> int:
     return 0
 
 
-def _wait(child: int, reading: int, tests: list[_Test]) -> tuple[int, int]:
-    """How many tests were begun, and the exit status of the process, which is killed if it hangs."""
-    begun, idle = 0, 0.0
+def _wait(child: int, reading: int, tests: list[_Test]) -> tuple[int, int, float]:
+    """How many tests were begun, the exit status of the process, which is killed if it hangs, and how many seconds
+    the last test took."""
+    begun, idle, start = 0, 0.0, time.monotonic()
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         told = _read(reading)
         begun += told
+        start = time.monotonic() if told else start
         if done:
-            return begun, status
+            return begun, status, time.monotonic() - start
         idle = 0.0 if told or _is_busy(child) else idle + POLL_SECONDS
         if begun and idle > IDLE_SECONDS + 2 * tests[begun - 1].seconds:
             os.kill(child, signal.SIGKILL)

@@ -1,0 +1,496 @@
+"""What a user's commands do to a session, and what the user is told and left with at its end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pychat_client.errors import ExitStatus, NotAllowedError
+from pychat_client.protocol import wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
+from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.grammar import WORDS_MAX
+from pychat_client.session.reconnect import ConnectionState
+from pychat_client.session.session import Session
+from pychat_client.session.session_file import SessionFile
+from pychat_client.transport.connection import Connection
+from tests.support.aio import in_loop
+from tests.support.endpoints import HELLO
+from tests.support.notes import Notes
+from tests.support.raw_ends import AsyncEnd, attach
+
+IN_TURNS = HELLO.replace("free", "alternate")
+CONSOLE_HELLO = "\\hello 1 alice keep=30d"
+CALL = "\\peer Bob session=3 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=192.0.2.7"
+STAYS_UNCONFIRMED = "The other side may not know that you ended the conversation."
+
+
+class Page(Notes):
+    """A view with a line, which shows drafts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = ""
+        self.given_back: list[str] = []
+
+    @property
+    def draft(self) -> str:
+        return self.line
+
+    @property
+    def shows_drafts(self) -> bool:
+        return True
+
+    def recalled(self, text: str) -> None:
+        self.line = text
+
+    def not_sent(self, text: str) -> None:
+        self.given_back.append(f"not sent: {text}")
+
+    def not_confirmed(self, text: str) -> None:
+        self.given_back.append(f"not confirmed: {text}")
+
+
+class Talk:
+    """A session, its view, and the daemon's end of its connection."""
+
+    def __init__(self, session: Session, view: Page) -> None:
+        self.session = session
+        self.view = view
+        self.connection = Connection(session)
+        self.raw: AsyncEnd
+
+    async def connect(self, *lines: str) -> list[str]:
+        """A connection, on which the daemon says `lines`; what the session has said."""
+        self.connection = Connection(self.session)
+        self.raw = await attach(self.connection)
+        self.session.connection_made(self.connection)
+        return await self.hears(*lines)
+
+    async def hears(self, *lines: str) -> list[str]:
+        """The daemon says `lines`; what the session has said until it has dealt with them."""
+        await self.raw.say(*lines)
+        return await self.raw.news()
+
+    async def cut(self) -> None:
+        self.raw.hang_up()
+        await self.connection.closed
+
+
+@asynccontextmanager
+async def talk(session: Session, view: Page, *lines: str) -> AsyncIterator[Talk]:
+    one = Talk(session, view)
+    await one.connect(*lines)
+    try:
+        yield one
+    finally:
+        one.session.finish(ExitStatus.INTERRUPTED)
+        one.connection.abort()
+        one.raw.hang_up()
+        await one.connection.closed
+
+
+@asynccontextmanager
+async def caller(*, turns: str = "free", file: Path | None = None, live: bool = False) -> AsyncIterator[Talk]:
+    """Bob, who is connected and has sent nothing. file: of his session."""
+    view = Page()
+    kept = None if file is None else SessionFile.take(file)
+    session = Session(Endpoint("Bob", live=live), view, "hostA", file=kept, back="pychat hostA")
+    async with talk(session, view, HELLO.replace("free", turns)) as one:
+        yield one
+
+
+@asynccontextmanager
+async def console(*lines: str, file: Path | None = None) -> AsyncIterator[Talk]:
+    """Alice at her console, to whom the daemon says `lines` behind its hello."""
+    view = Page()
+    kept = None if file is None else SessionFile.take(file)
+    session = Session(ConsoleEndpoint("alice"), view, "port 7000", file=kept, back="pychatd-console")
+    async with talk(session, view, CONSOLE_HELLO, *lines) as one:
+        yield one
+
+
+# ------------------------------------------------------------------ leaving
+
+
+@in_loop
+async def test_ctrl_d_ends_the_conversation_of_a_caller() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        one.session.leave()
+        assert await one.raw.news() == ["\\quit"]
+        assert one.session.leaving
+        assert not one.session.done
+        one.session.leave()
+        assert one.session.done
+        assert one.session.exit_status is ExitStatus.OK
+
+
+@in_loop
+async def test_ctrl_d_detaches_a_console_at_once() -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.raw.news()
+        one.session.leave()
+        assert one.session.done
+        assert one.session.exit_status is ExitStatus.OK
+        stays = "The conversation stays open: run 'pychatd-console' to return to it."
+        assert one.view.sentences[-1] == f"Detached. {stays}"
+        assert not any(line.startswith("\\quit") for line in await one.raw.rest())
+
+
+@in_loop
+async def test_who_detaches_waits_for_the_last_ack() -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.raw.news()
+        one.session.submit("Hello")
+        one.session.detach()
+        assert one.session.leaving
+        with pytest.raises(NotAllowedError, match="this program is about to end"):
+            one.session.submit("too late")
+        await one.hears("\\ack 1")
+        assert one.session.done
+        assert one.session.exit_status is ExitStatus.OK
+        assert one.session.all_stored()
+
+
+@in_loop
+async def test_a_caller_without_a_file_cannot_detach() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        with pytest.raises(NotAllowedError, match="no conversation that could stay open"):
+            one.session.submit("\\detach")
+        assert not one.session.done
+
+
+@in_loop
+async def test_a_caller_that_detaches_keeps_its_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "sessions" / "one"
+    async with caller(file=path) as one:
+        with pytest.raises(NotAllowedError, match="no conversation that could stay open"):
+            one.session.detach()
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        assert one.session.stays_open
+        one.session.detach()
+        assert one.session.done
+        assert one.session.stays_open
+    kept = SessionFile.take(path)
+    assert kept.kept.endpoint is not None
+    assert (kept.kept.endpoint.session, kept.kept.endpoint.left) == ("5f0c", False)
+    kept.close()
+
+
+@pytest.mark.parametrize("line", ["", "half a th"])
+def test_a_console_keeps_only_what_the_daemon_does_not_know(tmp_path: Path, line: str) -> None:
+    @in_loop
+    async def check() -> None:
+        path = tmp_path / "sessions" / "one"
+        async with console("\\ready", CALL, "Bob> Hi", file=path) as one:
+            await one.raw.news()
+            one.view.line = line
+            one.session.detach()
+        kept = SessionFile.take(path)
+        assert kept.kept.draft == line
+        assert (kept.kept.endpoint is None) == (not line)
+        kept.close()
+
+    check()
+
+
+@in_loop
+async def test_who_ends_it_while_the_other_one_is_away_reads_what_was_not_seen() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1", "\\away")
+        one.session.leave()
+        await one.raw.news()
+        await one.cut()
+        assert one.session.done
+        assert "1 of your messages was stored, but alice has not seen it." in one.view.sentences
+
+
+@in_loop
+async def test_who_ends_it_without_a_connection_reads_that_nobody_knows() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        await one.cut()
+        one.session.leave()
+        assert one.session.done
+        assert one.view.sentences[-1] == STAYS_UNCONFIRMED
+
+
+@in_loop
+async def test_ctrl_c_twice_ends_the_call_of_a_caller() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        one.session.interrupt_at_second_try()
+        assert one.view.sentences[-1] == "Ctrl-C again leaves, and ends the call."
+        one.session.line_changed("x")
+        one.session.interrupt_at_second_try()  # the first one again: something was typed in between
+        assert not one.session.done
+        one.session.interrupt_at_second_try()
+        assert one.session.done
+        assert one.session.exit_status is ExitStatus.INTERRUPTED
+        assert "\\quit" in await one.raw.rest()
+
+
+@in_loop
+async def test_another_window_takes_a_session_over(tmp_path: Path) -> None:
+    async with caller(file=tmp_path / "sessions" / "one") as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        one.session.moved()
+        assert one.session.exit_status is ExitStatus.TAKEN
+        assert one.view.sentences[-1] == "Another window has taken over this conversation."
+        said = list(one.view.sentences)
+        one.session.moved()
+        assert one.view.sentences == said
+
+
+# ------------------------------------------------------------------ what becomes of own texts
+
+
+@in_loop
+async def test_texts_that_are_not_stored_decide_the_exit_status() -> None:
+    for statuses, texts in [
+        ((ExitStatus.NOT_CONFIRMED, ExitStatus.INTERRUPTED), ["one", "two"]),
+        ((ExitStatus.OK, ExitStatus.INTERRUPTED), []),
+    ]:
+        for given, expected in zip((ExitStatus.OK, ExitStatus.INTERRUPTED), statuses, strict=True):
+            async with caller(turns="alternate") as one:
+                for text in texts:
+                    one.session.submit(text)
+                one.session.finish(given)
+                assert one.session.exit_status is expected
+                back = ["not confirmed: one", "not sent: two"] if texts else []
+                assert one.view.given_back == back
+                assert one.session.given_back == tuple(texts[1:])
+
+
+@in_loop
+async def test_what_may_have_arrived_outweighs_a_failure() -> None:
+    async with caller() as one:
+        one.session.submit("one")
+        one.session.finish(ExitStatus.FAILED)
+        assert one.session.exit_status is ExitStatus.NOT_CONFIRMED
+    async with caller(turns="alternate") as one:
+        one.session.submit("one")
+        await one.hears("\\ack 1")
+        one.session.submit("two")
+        one.session.finish(ExitStatus.FAILED)
+        assert one.session.exit_status is ExitStatus.FAILED
+        assert one.session.loss is ExitStatus.NOT_SENT
+
+
+@in_loop
+async def test_an_earlier_conversation_is_ended_and_its_texts_come_back() -> None:
+    view, endpoint = Page(), Endpoint("Bob")
+    endpoint.greet()
+    endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f0c"))
+    for text in ("one", "two", "three"):
+        endpoint.say(text)
+        if text == "one":
+            endpoint.receive(wire.Ack(1))
+            endpoint.receive(wire.Message("alice", "Hello"))
+    saved = endpoint.saved()
+    session = Session(Endpoint("Bob", saved=saved), view, "hostA")
+    session.end_earlier()
+    assert view.given_back == ["not sent: three", "not confirmed: two"]
+    assert session.leaving
+    one = Talk(session, view)
+    said = await one.connect(IN_TURNS.replace("turns", "got=2 sent=1 turns"))
+    assert said[-1] == "\\quit"
+    await one.cut()
+    assert session.done
+
+
+@in_loop
+async def test_the_newest_text_that_waits_comes_back_into_the_line() -> None:
+    async with caller(turns="alternate") as one:
+        for text in ("one", "two", "three"):
+            one.session.submit(text)
+        one.session.submit("\\recall")
+        assert one.view.line == "three"
+        one.session.submit("\\recall")
+        assert one.view.line == "two"
+        one.session.submit("\\recall")
+        assert one.view.sentences[-1] == "No message is held."
+        assert one.view.line == "two"
+
+
+@in_loop
+async def test_a_text_that_came_back_can_be_recalled_at_the_console() -> None:
+    call = CALL.replace("free", "alternate")
+    async with console("\\ready", call, "Bob> Hi") as one:
+        await one.raw.news()
+        one.session.submit("one")
+        await one.hears("\\ack 1")
+        one.session.submit("two")
+        await one.hears("\\quit bye")
+        assert one.session.given_back == ("two",)
+        one.session.submit("\\recall")
+        assert one.view.line == "two"
+        assert not one.session.given_back
+
+
+# ------------------------------------------------------------------ commands
+
+
+@in_loop
+async def test_after_the_end_nothing_is_sent() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        one.session.submit("\\quit bye")
+        assert await one.raw.news() == ["\\quit bye"]
+        with pytest.raises(NotAllowedError, match="the conversation is over"):
+            one.session.submit("more")
+        one.session.submit("\\quit again")
+        assert await one.raw.news() == []
+        one.session.finish(ExitStatus.OK)
+        with pytest.raises(NotAllowedError, match="the conversation is over"):
+            one.session.submit("\\help")
+
+
+@in_loop
+async def test_an_empty_line_sends_nothing() -> None:
+    async with caller() as one:
+        one.session.submit("")
+        assert await one.raw.news() == []
+
+
+@in_loop
+async def test_a_console_ends_the_conversation_and_stays() -> None:
+    async with console("\\ready") as one:
+        await one.raw.news()
+        with pytest.raises(NotAllowedError, match="No conversation is open"):
+            one.session.submit("\\quit")
+        await one.hears(CALL, "Bob> Hi")
+        one.session.submit("\\quit bye")
+        assert (await one.raw.news())[-1] == "\\quit bye"
+        assert not one.session.done
+        assert "You ended the conversation: bye." in one.view.sentences
+
+
+@in_loop
+async def test_a_console_that_ends_it_offline_reads_when_the_other_side_knows() -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.raw.news()
+        await one.cut()
+        one.session.submit("\\quit")
+        waits = "Not connected. The other side learns of the end when the connection is back."
+        assert one.view.sentences.count(waits) == 1
+        await one.connect(CONSOLE_HELLO, CALL.replace("heard=0", "heard=1"), "\\quit")
+        assert one.view.sentences[-1] == "The other side knows now that you ended the conversation."
+
+
+@in_loop
+async def test_callers_get_the_words_of_who_goes_away() -> None:
+    async with console("\\ready") as one:
+        await one.raw.news()
+        with pytest.raises(NotAllowedError, match=f"have {WORDS_MAX + 1} characters; the limit is {WORDS_MAX}"):
+            one.session.submit("\\away " + "x" * (WORDS_MAX + 1))
+        words = "x" * WORDS_MAX
+        one.session.submit(f"\\away {words}")
+        assert one.session.done
+        assert await one.raw.rest() == [f"\\away {words}"]
+
+
+@in_loop
+async def test_without_a_connection_nothing_can_be_ordered() -> None:
+    async with console("\\ready") as one:
+        await one.raw.news()
+        one.session.submit("\\unread 3")
+        one.session.submit("\\block")
+        one.session.submit("\\greet")
+        assert await one.raw.news() == ["\\order unread 3", "\\order block", "\\order greet"]
+        await one.cut()
+        for line in ("\\unread", "\\block Bob", "\\greet"):
+            with pytest.raises(NotAllowedError, match="no connection to the daemon"):
+                one.session.submit(line)
+        with pytest.raises(NotAllowedError, match="callers cannot get your words now"):
+            one.session.submit("\\away soon")
+        assert not one.session.done
+
+
+@in_loop
+async def test_a_caller_has_no_orders() -> None:
+    async with caller() as one:
+        assert not {"away", "unread", "block", "greet"} & one.session.commands.keys()
+        assert {"quit", "detach", "live", "ring"} <= one.session.commands.keys()
+    async with console() as one:
+        assert {"away", "unread", "block", "greet", "detach", "live"} <= one.session.commands.keys()
+    classic = Session(Endpoint("Bob", classic=True), Page(), "hostA")
+    assert not {"live", "detach"} & classic.commands.keys()
+
+
+@in_loop
+async def test_a_view_that_shows_no_drafts_any_more_ends_live_typing() -> None:
+    async with caller(live=True) as one:
+        one.session.submit("Hi")
+        await one.raw.news()
+        one.session.stop_live()
+        assert await one.raw.news() == ["\\live off"]
+        assert "Live typing is off" in one.view.sentences[-1]
+        said = list(one.view.sentences)
+        one.session.stop_live()
+        assert await one.raw.news() == []
+        assert one.view.sentences == said
+
+
+# ------------------------------------------------------------------ the connection
+
+
+@in_loop
+async def test_a_refused_handle_is_told_apart() -> None:
+    async with caller() as one:
+        await one.hears("\\error handle The operator is called alice.")
+        assert one.session.done
+        assert one.session.handle_refused
+        assert one.session.exit_status is ExitStatus.REFUSED
+    async with caller() as one:
+        await one.hears("\\busy Busy.")
+        assert one.session.exit_status is ExitStatus.TAKEN
+        assert not one.session.handle_refused
+
+
+@in_loop
+async def test_a_broken_rule_ends_a_session_and_is_told_to_both() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.raw.news()
+        await one.raw.say("\\ack 9")
+        assert [line.split()[:2] for line in await one.raw.rest()] == [["\\error", "ack"]]
+        assert one.session.exit_status is ExitStatus.NOT_CONFIRMED
+        assert any(line.startswith("The other side broke the protocol: 9 ") for line in one.view.sentences)
+
+
+@in_loop
+async def test_a_lost_connection_is_told_and_the_session_stays() -> None:
+    async with caller() as one:
+        await one.cut()
+        assert not one.session.done
+        assert one.session.connection_state is ConnectionState.DISCONNECTED
+        assert one.view.sentences[-1].startswith("Connection lost (")
+        assert one.session.status.attempts == 1
+
+
+@in_loop
+async def test_a_host_that_lacks_messages_ends_the_conversation_and_is_told_why() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        one.session.submit("you")
+        await one.hears("\\ack 2")
+        await one.cut()
+        said = await one.connect("\\hello 1 alice session=5f0c got=1 sent=0 turns=free")
+        assert said[-1].startswith("\\quit the journal lacks 1 messages")
+        assert one.session.leaving
+        assert one.view.given_back == ["not sent: you"]
+        await one.cut()
+        assert one.session.exit_status is ExitStatus.NOT_SENT
