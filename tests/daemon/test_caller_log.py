@@ -1,0 +1,186 @@
+"""Each caller that does not get in or does not stay leaves its event in the log, with its address."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from pychat_client.errors import ProtocolError, TransportError
+from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Turns
+from pychatd.caller_events import Event
+from pychatd.conversation import peer_session
+from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.ports import RegisterPort
+from tests.support.in_process import ADDRESS, InProcessService, with_service
+from tests.support.raw_ends import AsyncEnd
+from tests.support.registers import Anybody, Nobody
+
+HOST = ADDRESS.partition(":")[0]
+
+
+class Uninvited(Anybody):
+    """Nobody has a valid invitation."""
+
+    def enrol(self, hello: wire.Hello, certificate: bytes | None, address: str) -> None:
+        if hello.invite is not None:
+            raise ProtocolError("invitation", "Your invitation is not valid any more.")
+
+
+class Awaiting(Anybody):
+    """Everybody has to prove a certificate."""
+
+    def is_awaited(self, hello: wire.Hello, address: str) -> bool:
+        return True
+
+
+async def call(service: InProcessService, register: RegisterPort, *lines: str) -> AsyncEnd:
+    raw = await service.connect(PeerSession(service.switchboard, ADDRESS, register, secure=True))
+    await raw.say(*lines)
+    return raw
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[tuple[object, object]]:
+    """What was logged of callers: the events and the addresses."""
+    noted = [record for record in caplog.records if hasattr(record, "event")]
+    return [(vars(record)["event"], vars(record)["peer"]) for record in noted]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "pychatd")
+    return caplog
+
+
+def test_who_calls_and_leaves_without_a_message_is_in_the_log(
+    tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        caller, _ = await service.greeted()
+        await service.lose(caller)
+        assert events(log) == [(Event.CALLING, HOST), (Event.MISSED, HOST)]
+
+    check(tmp_path)
+
+
+def test_who_leaves_without_a_hello_is_in_the_log(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        await service.lose(await service.call())
+        assert events(log) == [(Event.SILENT, HOST)]
+
+    check(tmp_path)
+
+
+def test_who_has_said_hello_and_leaves_was_not_silent(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        peer, _ = await service.peer("Hi!")
+        await service.lose(peer)
+        assert (Event.SILENT, HOST) not in events(log)
+
+    check(tmp_path)
+
+
+def test_who_says_nothing_in_time_is_in_the_log(
+    tmp_path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_session, "HELLO_SECONDS", 0.05)
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        assert (await (await service.call()).rest())[-1].startswith("\\error slow")
+        assert events(log) == [(Event.SILENT, HOST)]
+
+    check(tmp_path)
+
+
+def test_who_comes_while_the_seat_is_taken_is_in_the_log(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        await service.peer("Hi!")
+        log.clear()
+        await (await service.call("\\hello 1 Eve")).rest()
+        assert events(log) == [(Event.BUSY, HOST)]
+
+    check(tmp_path)
+
+
+def test_who_is_blocked_is_in_the_log(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console = await service.console()
+        await console.say(f"\\order block {HOST}")
+        await console.news()
+        refused = await (await service.call("\\hello 1 Bob")).rest()
+        assert refused == ["\\error blocked The operator has blocked you here."]
+        assert events(log) == [(Event.BLOCKED, HOST)]
+
+    check(tmp_path)
+
+
+def test_who_breaks_a_rule_or_says_that_we_did_is_in_the_log(
+    tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    @with_service(turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        await (await service.call("\\hello 1 Bob", "Eve> Hi!")).rest()
+        assert (Event.PROTOCOL, HOST) in events(log)
+        peer, _ = await service.peer("Hi!")
+        log.clear()
+        await peer.say("\\error utf-8 That is no text.", "Bob> not read any more")
+        await service.closed(peer)
+        assert events(log) == [(Event.PROTOCOL, HOST)]
+        assert service.stored() == ["Hi!"]
+
+    check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("register", "words", "event"),
+    [
+        (Nobody(), "", Event.CERTIFICATE),
+        (Uninvited(), " invite=abc", Event.INVITATION),
+    ],
+    ids=["not on the list", "an old invitation"],
+)
+def test_who_may_not_call_is_in_the_log(
+    tmp_path: Path, log: pytest.LogCaptureFixture, register: RegisterPort, words: str, event: Event
+) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        assert (await (await call(service, register, f"\\hello 1 Bob{words}")).rest())[-1].startswith("\\error ")
+        assert events(log) == [(event, HOST)]
+        assert service.switchboard.seat_is_free()
+
+    check(tmp_path)
+
+
+@pytest.mark.parametrize("can_prove", [True, False])
+def test_who_is_awaited_proves_its_certificate_before_anything_else(tmp_path: Path, can_prove: bool) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        asked: list[bool] = []
+
+        def ask() -> None:
+            asked.append(can_prove)
+            if not can_prove:
+                raise TransportError("Your program cannot prove a certificate.")
+
+        session = PeerSession(service.switchboard, ADDRESS, Awaiting(), secure=True)
+        session.connection.ask_for_certificate = ask  # type: ignore[method-assign]
+        raw = await service.connect(session)
+        await raw.say("\\hello 1 Bob")
+        if can_prove:
+            assert await raw.news() == ["\\prove"]
+            assert service.switchboard.seat_is_free()
+            await raw.say("\\prove")
+            assert (await raw.news())[0].startswith("\\hello 1 operator session=")
+        else:
+            assert await raw.rest() == ["\\error not-authorized Your program cannot prove a certificate."]
+        assert asked == [can_prove]
+
+    check(tmp_path)
