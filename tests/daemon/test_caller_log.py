@@ -75,6 +75,23 @@ def test_who_leaves_without_a_hello_is_in_the_log(tmp_path: Path, log: pytest.Lo
     check(tmp_path)
 
 
+@pytest.mark.usefixtures("seen_soon")
+def test_who_says_nothing_for_a_while_is_in_the_log_as_a_call(
+    tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console = await service.console()
+        await console.news()
+        caller = await service.call()
+        await console.hear()
+        assert events(log) == [(Event.CALLING, HOST)]
+        await service.lose(caller)
+        assert (Event.SILENT, HOST) in events(log)
+
+    check(tmp_path)
+
+
 def test_who_has_said_hello_and_leaves_was_not_silent(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:

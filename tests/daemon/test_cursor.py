@@ -40,3 +40,11 @@ def test_a_console_is_in_step_after_its_first_ack(conversation: Conversation) ->
 
 def test_the_place_behind_a_conversation_has_its_number(conversation: Conversation) -> None:
     assert Cursor().begin(conversation, 0, 0).finish() == Cursor(previous=7)
+
+
+def test_what_a_new_program_asks_for_is_repeated_behind_a_place(conversation: Conversation) -> None:
+    cursor = Cursor().begin(conversation, 3, 4, again_after=2)
+    assert cursor.seq == 2
+    places = [seq for seq in range(1, 6) if cursor.repeats_again(Entry(Role.PEER, seq, 1, "", "", NOON))]
+    assert places == [3, 4, 5]
+    assert not cursor.repeats_again(Entry(Role.PEER, 9, 4, "", "", NOON))  # it is new to this console

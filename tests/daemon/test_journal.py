@@ -255,10 +255,19 @@ def test_removed_texts_leave_no_byte_in_the_file(journal: Journal, file: Path, h
     assert b"jellyfish" in data
 
 
-def test_removed_texts_leave_no_byte_in_the_log(journal: Journal, file: Path) -> None:
+@pytest.mark.parametrize("how", ["forgotten", "pruned", "removed"])
+def test_removed_texts_leave_no_byte_in_the_log(journal: Journal, file: Path, how: str) -> None:
     conversation = begun()
     said(journal, conversation, "b swordfish")
-    journal.forget_text(conversation, Role.PEER, 1)
+    if how == "forgotten":
+        journal.forget_text(conversation, Role.PEER, 1)
+    else:
+        conversation.mark_shown(Role.OPERATOR, 1)
+        journal.end_conversation(conversation, "", NOON)
+        if how == "pruned":
+            assert pruned(journal, NOON + timedelta(days=1)) == 1
+        else:
+            assert not journal.remove(1)
     assert b"swordfish" not in b"".join(path.read_bytes() for path in file.parent.iterdir())
 
 

@@ -17,6 +17,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.outbox import digest_of
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import UNSENT_MAX
+from pychatd.conversation import console_session
 from pychatd.conversation.classic_queue import WAITING_MAX
 from pychatd.conversation.missed_calls import MISSED_MAX
 from pychatd.conversation.model import Conversation, Entry, JournalError
@@ -1369,3 +1370,50 @@ async def test_a_classic_end_after_a_crash_is_pruned_one_day(service: InProcessS
     await service.restart()
     later = datetime.now(UTC) + timedelta(days=2)
     assert service.journal.prune(later) == (1, False)
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_a_console_that_comes_back_is_told_that_the_peer_is_away(tmp_path: Path, shown: int) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console, peer, _ = await service.talk()
+        await service.lose(peer)
+        await service.lose(console)
+        lines = await (await service.console(f" session=1 got={shown} sent=0")).news()
+        assert ("\\away" in lines, "Bob> Hi!" in without_times(lines)) == (True, not shown)
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_a_console_can_ask_for_an_older_unread_conversation(service: InProcessService) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console_session, "UNREAD_SHOWN", 0)
+        for handle in ("Ann", "Bob"):
+            peer, _ = await service.peer(f"{handle} was here", handle=handle)
+            await peer.say("\\quit")
+            await peer.rest()
+        console = await service.console()
+        older = "\\notice 2 older conversations are unread. \\unread lists them; \\unread NUMBER shows one."
+        assert await console.news() == [older, "\\ready"]
+    await console.say("\\order unread 3")
+    assert await console.news() == ["\\notice There is no unread conversation 3. \\unread lists them."]
+    await console.say("\\order unread 1")
+    assert without_times(await console.news())[-1] == "Ann> Ann was here"
+    await console.say("\\order unread 2")
+    (refused,) = await console.news()
+    assert refused.startswith("\\notice Another conversation is open here. 'pychatd-console 7000 --history")
+    await console.say("\\ack 1")
+    assert without_times(await console.news()) == ["\\quit"]
+    await console.say("\\order unread 1")
+    assert await console.news() == ["\\notice There is no unread conversation 1. \\unread lists them."]
+    await console.say("\\order unread 2", "\\ack 1")
+    lines = without_times(await console.news())
+    assert [line for line in lines if not line.startswith("\\peer")] == ["Bob> Bob was here", "\\quit"]
+
+
+@with_service()
+async def test_the_running_conversation_cannot_be_asked_for_as_unread(service: InProcessService) -> None:
+    console, _, _ = await service.talk()
+    await console.say("\\order unread 1")
+    assert await console.news() == ["\\notice There is no unread conversation 1. \\unread lists them."]
