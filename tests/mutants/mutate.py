@@ -216,7 +216,7 @@ def _of_node(node: ast.AST) -> Iterator[None]:
         case ast.Constant(value=int() as value):
             node.value = value + 1
             yield
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+        case ast.Return(value=ast.expr() as value) if not _is_none_or_false(value):
             node.value = ast.Constant(None)
             yield
         case ast.Expr(value=ast.Call()):
@@ -229,5 +229,6 @@ def _has_opposite(test: ast.expr) -> bool:
     return isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in _OPPOSITES
 
 
-def _is_none(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
+def _is_none_or_false(value: ast.expr) -> bool:
+    """Whether None in its place changes nothing."""
+    return isinstance(value, ast.Constant) and (value.value is None or value.value is False)
