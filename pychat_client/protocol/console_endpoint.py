@@ -94,7 +94,6 @@ class ConsoleEndpoint(Endpoint):
     def _check_open(self) -> None:
         if not self.is_open:
             raise NotAllowedError("Not sent: the caller has to send the first message.")
-        super()._check_open()
 
     def _leftovers_at_quit(self) -> Leftovers:
         """Only where messages are on their way can acks still come."""

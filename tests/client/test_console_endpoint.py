@@ -1,0 +1,188 @@
+"""What a console's end does with calls, with conversations of earlier programs, and with its own quit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from pychat_client.errors import NotAllowedError
+from pychat_client.protocol import wire
+from pychat_client.protocol.console_endpoint import ConsoleEndpoint
+from pychat_client.protocol.events import Calling, Connected, Ended, EndedBy, Event, Leftovers, MissedCall
+from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.protocol.turns import Turns
+from tests.support.endpoints import NOON
+
+HERE, ELSEWHERE = "192.0.2.7", "192.0.2.8"
+PEER = wire.Peer("Bob", 3, 0, 0, 0, Turns.FREE, NOON, HERE)
+BOB = wire.Calling("Bob", HERE)
+SAVED = SavedEndpoint("alice", "Bob", session="3", console="c1", turns=Turns.FREE, received=2, stored=1, calls=1)
+
+
+def told(endpoint: ConsoleEndpoint, *frames: wire.Frame) -> list[Event]:
+    return [event for frame in frames for event in endpoint.receive(frame)]
+
+
+def attached(saved: SavedEndpoint | None = None) -> ConsoleEndpoint:
+    """A console that has got the daemon's hello."""
+    endpoint = ConsoleEndpoint("alice", console="c1", saved=saved)
+    endpoint.greet()
+    told(endpoint, wire.Hello(1, "alice"))
+    endpoint.take_frames()
+    return endpoint
+
+
+# ------------------------------------------------------------------ who calls
+
+
+def test_a_caller_that_calls_again_is_announced_once() -> None:
+    endpoint = attached()
+    assert told(endpoint, BOB) == [Calling("Bob", HERE, False)]
+    assert told(endpoint, replace(BOB, address=ELSEWHERE)) == []
+    assert endpoint.calling == replace(BOB, address=ELSEWHERE)
+    assert told(endpoint, replace(BOB, handle="Ann")) == [Calling("Ann", HERE, False)]
+
+
+def test_a_silent_caller_is_announced_each_time_that_the_seat_is_free() -> None:
+    endpoint = attached()
+    silent = wire.Calling("guest", HERE, silent=True)
+    assert told(endpoint, silent, silent) == [Calling("guest", HERE, True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("address", "time", "calls"),
+    [(HERE, None, False), (ELSEWHERE, None, True), (HERE, NOON, True)],
+    ids=["this one", "another one", "an earlier call"],
+)
+def test_only_the_caller_that_has_gone_calls_no_more(address: str, time: datetime | None, calls: bool) -> None:
+    endpoint = attached()
+    told(endpoint, BOB)
+    before = [] if time is None else [wire.Timestamp(NOON)]
+    assert told(endpoint, *before, wire.Missed("Bob", address)) == [MissedCall("Bob", address, time)]
+    assert (endpoint.calling is not None) == calls
+
+
+@pytest.mark.parametrize(
+    ("handle", "address", "calls"),
+    [("Bob", ELSEWHERE, False), ("Ann", HERE, False), ("Ann", ELSEWHERE, True)],
+)
+def test_who_takes_part_in_a_conversation_calls_no_more(handle: str, address: str, calls: bool) -> None:
+    for frame in (replace(PEER, handle=handle, address=address), wire.Here(handle, address)):
+        endpoint = attached()
+        told(endpoint, BOB, frame)
+        assert (endpoint.calling is not None) == calls
+
+
+def test_nobody_calls_behind_a_lost_connection() -> None:
+    endpoint = attached()
+    told(endpoint, BOB)
+    endpoint.connection_lost()
+    assert endpoint.calling is None
+
+
+# ------------------------------------------------------------------ its hello
+
+
+def test_a_new_console_names_no_conversation() -> None:
+    endpoint = ConsoleEndpoint("alice", console="c1", handle_is_default=True, take_over=True)
+    endpoint.greet()
+    (hello,) = endpoint.take_frames()
+    assert hello == wire.Hello(1, "alice", console="c1", suggested=True, take=True)
+    told(endpoint, wire.Hello(1, "desk"))
+    endpoint.connection_lost()
+    endpoint.greet()
+    assert endpoint.take_frames() == [wire.Hello(1, "desk", console="c1")]
+
+
+def test_a_returning_console_names_its_conversation_and_its_counts() -> None:
+    endpoint = ConsoleEndpoint("root", console="c9", handle_is_default=True, saved=SAVED)
+    endpoint.greet()
+    (hello,) = endpoint.take_frames()
+    assert hello == wire.Hello(1, "alice", session="3", got=2, sent=1, after=0, console="c1")
+
+
+def test_a_saved_console_has_all_that_the_next_one_needs() -> None:
+    saved = replace(SAVED, texts=("two",), numbered=1, transmitted=1, stored_here=1, first=1)
+    assert ConsoleEndpoint("root", saved=saved).saved() == saved
+    assert ConsoleEndpoint("root", console="c1").saved() is None
+
+
+# ------------------------------------------------------------------ which conversation goes on
+
+
+def test_a_conversation_with_the_same_counts_goes_on() -> None:
+    endpoint = attached(SAVED)
+    peer = replace(PEER, got=1, heard=2, told=1)
+    assert told(endpoint, peer) == [Connected("Bob", True, peer)]
+    assert endpoint.take_frames() == [wire.Ack(2)]
+
+
+@pytest.mark.parametrize("change", [{"session": 4}, {"heard": 1}, {"told": 0}])
+def test_another_one_or_other_counts_begin_anew(change: dict[str, int]) -> None:
+    endpoint = attached(replace(SAVED, texts=("two",), numbered=1, transmitted=1))
+    peer = replace(PEER, **{"got": 0, "heard": 2, "told": 1, **change})  # type: ignore[arg-type]
+    ended, connected, *_ = told(endpoint, peer)
+    reason = "it was over when this console connected again"
+    assert ended == Ended("Bob", EndedBy.SERVICE, reason, Leftovers(not_confirmed=("two",)))
+    assert connected == Connected("Bob", False, peer)
+    assert (endpoint.received_count, endpoint.stored_count) == (peer.heard, peer.told)
+
+
+def test_nothing_is_given_back_if_nothing_is_left() -> None:
+    endpoint = attached(SAVED)
+    peer = replace(PEER, session=4)
+    assert told(endpoint, peer) == [Connected("Bob", False, peer)]
+
+
+def test_a_conversation_that_is_not_named_is_over_when_all_is_told() -> None:
+    endpoint = attached(SAVED)
+    reason = "the journal does not have it any more"
+    assert told(endpoint, wire.Ready()) == [Ended("Bob", EndedBy.SERVICE, reason, Leftovers())]
+    assert endpoint.ended
+    assert told(endpoint, wire.Ready()) == []
+
+
+# ------------------------------------------------------------------ its user
+
+
+def test_nobody_can_be_written_to_before_the_first_message() -> None:
+    endpoint = attached()
+    with pytest.raises(NotAllowedError, match="the caller has to send the first message"):
+        endpoint.say("Hello")
+    told(endpoint, PEER)
+    with pytest.raises(NotAllowedError, match="the caller has to send the first message"):
+        endpoint.say("Hello")
+    told(endpoint, wire.Message("Bob", "Hi"))
+    endpoint.say("Hello")
+
+
+def test_a_quit_without_a_connection_is_told_on_the_next_one() -> None:
+    endpoint = attached()
+    told(endpoint, PEER, wire.Message("Bob", "Hi"))
+    endpoint.connection_lost()
+    endpoint.quit("bye")
+    assert endpoint.quit_unconfirmed
+    endpoint.greet()
+    told(endpoint, wire.Hello(1, "alice"))
+    endpoint.take_frames()
+    assert told(endpoint, replace(PEER, heard=1)) == []
+    assert endpoint.take_frames() == [wire.Ack(1), wire.Quit("bye")]
+    assert told(endpoint, wire.Quit("bye")) == []
+    assert not endpoint.quit_unconfirmed
+
+
+def test_a_text_that_the_callers_program_cannot_take_is_refused() -> None:
+    endpoint = attached()
+    told(endpoint, replace(PEER, room=4), wire.Message("Bob", "Hi"))
+    assert endpoint.max_text_bytes == 4
+    told(endpoint, wire.Here("Bob", HERE, room=5))
+    assert endpoint.max_text_bytes == 5
+
+
+@pytest.mark.parametrize("known", [1, 2, 3])
+def test_a_read_mark_counts_what_the_daemon_still_repeats(known: int) -> None:
+    endpoint = attached()
+    told(endpoint, replace(PEER, got=2), wire.Read(known))
+    assert endpoint.read_count == min(known, 2)
