@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pychat_client.errors import HandleError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX, LineCodec, parse
-from pychat_client.protocol.grammar import timestamp
+from pychat_client.protocol.grammar import cut, timestamp
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, WORDS_MAX, check_handle, nfc
 from tests.support.endpoints import NOON
@@ -462,3 +462,22 @@ def test_a_consoles_session_is_the_number_of_a_conversation(session: str | None,
 def test_each_key_is_an_attribute_of_its_frame(kind: Any) -> None:
     names = [field.name for field in fields(kind)]
     assert list(kind.KEYS) == names[-len(kind.KEYS) :]
+
+
+@pytest.mark.parametrize(("line", "byte"), [(b"\xff", 1), (b"Bob> Hi \xc3(", 9)])
+def test_the_first_wrong_byte_of_a_line_is_named(line: bytes, byte: int) -> None:
+    with pytest.raises(ProtocolError, match=rf"not UTF-8 \(byte {byte}\)"):
+        parse(line)
+
+
+@pytest.mark.parametrize("most", [10, 200])
+def test_only_a_sentence_that_is_too_long_is_cut(most: int) -> None:
+    assert cut("x" * most, most) == "x" * most
+    assert cut("x" * (most + 1), most) == "x" * (most - 1) + "…"
+    assert cut("one\ntwo", most) == "one two"
+
+
+def test_a_value_can_have_the_sign_between_key_and_value() -> None:
+    hello = parse(b"\\hello 1 Bob invite=a=b==")
+    assert isinstance(hello, wire.Hello)
+    assert hello.invite == "a=b=="
