@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from pychat_client.errors import PychatError
+from pychat_client.errors import PychatError, UntrustedHostError
 from pychat_client.trust import certificates
 from pychat_client.trust.certificates import certificate_der, make_certificate, pem
 from pychat_client.trust.fingerprint import fingerprint
-from pychat_client.trust.known_hosts import KnownHosts
+from pychat_client.trust.known_hosts import KnownHosts, changed_key
 from pychat_client.trust.tls import looking_context, pinned_context
+
+ONE = fingerprint(b"one")
 
 
 @pytest.fixture
@@ -69,11 +72,40 @@ def test_lines_that_are_no_entries_stay_and_are_no_hosts(hosts: KnownHosts) -> N
     assert hosts.names() == [("hosta", "7000")]
 
 
-@pytest.mark.parametrize("entry", ["hosta:7000", "hosta:7000 abc ###", f"hosta:7000 {fingerprint(b'one')} dHdv"])
+@pytest.mark.parametrize(
+    "entry", ["hosta:7000", "hosta:7000 abc ###", f"hosta:7000 {ONE} dHdv", f"hosta:7000 {ONE} b25l!"]
+)
 def test_a_damaged_entry_is_an_error_and_not_an_unknown_host(hosts: KnownHosts, entry: str) -> None:
     hosts.path.write_text(f"{entry}\n")
     with pytest.raises(PychatError, match=r"The entry of hosta:7000 in .* is damaged"):
         hosts.certificate_of("hostA", 7000)
+
+
+def test_nobody_else_can_change_the_file_while_it_is_written(
+    hosts: KnownHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = KnownHosts._write
+    refused = []
+
+    def check(self: KnownHosts, lines: list[str]) -> None:
+        with self.path.with_name(f"{self.path.name}.lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                refused.append(len(lines))
+        write(self, lines)
+
+    monkeypatch.setattr(KnownHosts, "_write", check)
+    hosts.accept("hostA", 7000, b"one")
+    hosts.forget("hostA", 7000)
+    assert refused == [1, 0]
+
+
+def test_a_changed_key_names_both_and_the_command() -> None:
+    error = changed_key("hostA", 7000, "SHA256:old", "SHA256:new")
+    assert isinstance(error, UntrustedHostError)
+    for words in ("accepted before  SHA256:old", "shown now        SHA256:new", "pychat forget hostA 7000"):
+        assert words in str(error)
 
 
 # ------------------------------------------------------------------ certificates
