@@ -128,8 +128,7 @@ def test_a_new_certificate_is_valid_from_yesterday_for_many_years(
     made = x509.load_der_x509_certificate(certificate_der(path))
     now, day = datetime.now(UTC), timedelta(days=1)
     assert timedelta(hours=23) < now - made.not_valid_before.replace(tzinfo=UTC) < timedelta(hours=25)
-    years = (made.not_valid_after.replace(tzinfo=UTC) - now) / day / 365
-    assert abs(years - certificates.YEARS) < 0.1
+    assert abs((made.not_valid_after.replace(tzinfo=UTC) - now) / day - 365 * certificates.YEARS) < 1
     assert made.subject == made.issuer
     assert made.subject.rfc4514_string() == "CN=Bob"
     basic = made.extensions.get_extension_for_class(x509.BasicConstraints)
