@@ -285,3 +285,60 @@ async def test_the_state_follows_the_connection() -> None:
         ConnectionState.CONNECTING,
         ConnectionState.CLOSED,
     ]
+
+
+@in_loop
+async def test_a_new_route_ends_a_pause_and_makes_the_next_one_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnect, "PAUSE_MAX", 3600.0)
+    calls = Calls()
+    status = calls.start()
+    raw = await calls.answered()
+    await raw.news()
+    monkeypatch.setattr(reconnect, "PAUSE_FIRST", 3600.0)
+    calls.go_down()
+    raw.hang_up()
+    while calls.session.connection_state is not ConnectionState.DISCONNECTED:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    monkeypatch.setattr(reconnect, "PAUSE_FIRST", 0.01)
+    for count in (2, 3):
+        calls.session.route_changed()
+        while len(calls.times) < count:
+            await asyncio.sleep(0.001)
+    calls.session.interrupt()
+    assert await status == ExitStatus.INTERRUPTED
+
+
+@in_loop
+async def test_a_new_route_asks_whether_the_other_side_is_still_there() -> None:
+    calls = Calls()
+    status = calls.start()
+    raw = await calls.answered()
+    await raw.news()
+    calls.session.route_changed()
+    assert await raw.hear() == "\\ping"
+    await raw.say("\\pong", "\\quit")
+    assert await status == ExitStatus.OK
+    raw.hang_up()
+
+
+@in_loop
+async def test_a_new_route_begins_a_call_again() -> None:
+    calls = Calls()
+    begun: list[int] = []
+
+    async def connect() -> Connection:
+        begun.append(len(begun))
+        if len(begun) == 1:
+            await asyncio.Event().wait()  # an address that does not answer
+        return await calls.connect()
+
+    status = asyncio.create_task(run_session(calls.session, calls.view.run, connect))
+    while not begun:
+        await asyncio.sleep(0)
+    calls.session.route_changed()
+    raw = await calls.answered()
+    assert begun == [0, 1]
+    await raw.say("\\quit")
+    assert await status == ExitStatus.OK
+    raw.hang_up()
