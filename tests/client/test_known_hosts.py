@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from pychat_client.trust.certificates import certificate_der, make_certificate, 
 from pychat_client.trust.fingerprint import fingerprint
 from pychat_client.trust.known_hosts import KnownHosts, changed_key
 from pychat_client.trust.tls import looking_context, pinned_context
+from tests.support.certificates import make
+from tests.support.fake_hosts import server_context
 
 ONE = fingerprint(b"one")
 
@@ -153,6 +156,13 @@ def test_a_certificate_ends_where_its_length_says(tmp_path: Path, size: int, beh
         certificate_der(path)
 
 
+def test_what_is_no_sequence_is_no_certificate(tmp_path: Path) -> None:
+    path = tmp_path / "one.pem"
+    path.write_text(pem(b"\x31\x01x"))
+    with pytest.raises(PychatError, match="There is no certificate in"):
+        certificate_der(path)
+
+
 # ------------------------------------------------------------------ the settings
 
 
@@ -163,3 +173,26 @@ def test_only_who_has_a_certificate_can_be_asked_for_it_later(tmp_path: Path) ->
     assert pinned_context(accepted, path).post_handshake_auth
     assert not pinned_context(accepted, None).post_handshake_auth
     assert not looking_context().post_handshake_auth
+
+
+def test_a_host_that_asks_for_it_gets_the_users_own_certificate(tmp_path: Path) -> None:
+    host, path = make(tmp_path, "host"), tmp_path / "identity.pem"
+    make_certificate(path, "Bob")
+    upward, downward = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = server_context(host)
+    asking.verify_mode = ssl.CERT_REQUIRED
+    asking.load_verify_locations(cadata=certificate_der(path))
+    near = pinned_context(host.der, path).wrap_bio(downward, upward)
+    far = asking.wrap_bio(upward, downward, server_side=True)
+    for end in (near, far, near, far):
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    assert far.getpeercert(binary_form=True) == certificate_der(path)
+
+
+def test_a_user_without_a_key_calls_without_one_and_a_damaged_key_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "identity.pem"
+    pinned_context(make(tmp_path, "host").der, path)
+    path.write_text("no key")
+    with pytest.raises(PychatError, match=r"Cannot use your key in .*: it is damaged\."):
+        pinned_context(make(tmp_path, "host").der, path)
