@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 import signal
 import sqlite3
 import stat
@@ -23,8 +24,16 @@ from pychat_client.errors import ProtocolError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
 from pychatd.conversation.journal import REMOVED_AT_ONCE, Journal
+from pychatd.conversation.journal_copy import CopyError
 from pychatd.conversation.journal_schema import MIGRATIONS
-from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
+from pychatd.conversation.model import (
+    Conversation,
+    Entry,
+    JournalDamagedError,
+    JournalError,
+    MissedCall,
+    hash_token,
+)
 from tests.support.endpoints import NOON
 
 TOKEN = "5f0c11d2"
@@ -667,3 +676,178 @@ def test_a_renamed_corrupt_file_is_never_replaced(file: Path) -> None:
         file.write_bytes(content)
         Journal(file).close()
     assert len(list(file.parent.glob("journal.db.damaged-*"))) == 3
+
+
+# ------------------------------------------------------------------ small questions
+
+
+def test_the_newest_number_counts_also_what_was_removed(journal: Journal) -> None:
+    assert journal.last_number() == 0
+    for number in (1, 2):
+        conversation = begun(str(number))
+        said(journal, conversation, "b1")
+        journal.end_conversation(conversation, "", NOON)
+        assert journal.last_number() == number
+    assert not journal.remove(2)
+    assert journal.by_id(2) is None
+    assert journal.last_number() == 2
+
+
+def test_the_words_of_who_is_away_are_kept(file: Path) -> None:
+    for words, before in [("", ""), ("back soon", ""), ("later", "back soon"), ("", "later")]:
+        journal = Journal(file, full=False)
+        assert journal.away() == before
+        journal.save_away(words)
+        assert journal.away() == words
+        journal.close()
+
+
+def test_missed_calls_are_kept_in_their_order(file: Path) -> None:
+    calls = [
+        MissedCall(handle, "192.0.2.7", NOON + timedelta(seconds=n)) for n, handle in enumerate(("Bob", "Ann"))
+    ]
+    journal = Journal(file, full=False)
+    assert journal.missed_calls() == []
+    journal.save_missed_calls([*calls, calls[0]])
+    journal.save_missed_calls(calls)
+    journal.close()
+    again = Journal(file, full=False)
+    assert again.missed_calls() == calls
+    again.save_missed_calls([])
+    assert again.missed_calls() == []
+    again.close()
+
+
+def test_who_sends_no_read_marks_is_kept(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1")
+    for peer, operator in [(True, False), (False, True), (True, True)]:
+        conversation.quiet = {Role.PEER: peer, Role.OPERATOR: operator}
+        journal.save_quiet(conversation)
+        found = journal.by_id(1)
+        assert found is not None
+        assert found.quiet == conversation.quiet
+
+
+def test_what_waits_for_the_operator_is_listed_and_counted(journal: Journal) -> None:
+    for number, texts in enumerate((["b1"], ["b1", "b2", "a1"], ["b1", "b2", "b3"]), 1):
+        conversation = begun(str(number))
+        said(journal, conversation, *texts)
+        conversation.shown[Role.OPERATOR] = number - 1
+        journal.end_conversation(conversation, "", NOON + timedelta(days=number))
+    found = journal.unread(9)
+    assert [(one.number, one.messages, one.ended) for one in found] == [
+        (3, 1, NOON + timedelta(days=3)),
+        (2, 1, NOON + timedelta(days=2)),
+        (1, 1, NOON + timedelta(days=1)),
+    ]
+    assert (found[0].handle, found[0].address) == ("Bob", "[::1]:40000")
+    assert [one.number for one in journal.unread(1, skip=1)] == [2]
+    assert journal.unseen(9) == (3, 3)
+    assert journal.unseen(2) == (2, 2)
+    assert journal.unread_counts(2) == [("Bob", 1, NOON), ("Bob", 1, NOON)]
+    said(journal, begun("running"), "b1", "b2")
+    assert journal.unseen(9)[0] == 4
+    assert len(journal.unread(9)) == len(journal.unread_counts(9)) == 3
+
+
+def test_nothing_waits_in_a_new_journal(journal: Journal) -> None:
+    assert (journal.unread(9), journal.unseen(9), journal.unread_counts(9)) == ([], (0, 0), [])
+
+
+def test_the_size_is_what_is_in_use(journal: Journal) -> None:
+    empty = journal.size()
+    conversation = begun()
+    said(journal, conversation, *(f"b{n} {'x' * 400}" for n in range(200)))
+    full = journal.size()
+    assert full - empty > 200 * 400
+    conversation.shown[Role.OPERATOR] = 200
+    journal.end_conversation(conversation, "", NOON)
+    assert pruned(journal, NOON + timedelta(days=1)) == 1
+    assert empty <= journal.size() < empty + 200 * 400 // 2
+
+
+def test_the_disk_is_the_one_of_the_file(journal: Journal, file: Path) -> None:
+    free, size = journal.disk()
+    usage = shutil.disk_usage(file.parent)
+    assert size == usage.total
+    assert abs(free - usage.free) < size / 100
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_file_that_is_gone_or_another_one_is_an_error(journal: Journal, file: Path, opened: bool) -> None:
+    if opened:
+        said(journal, begun(), "b1")
+    else:
+        journal.close()
+    journal.check_file()
+    file.rename(file.with_name("old"))
+    file.touch()
+    if opened:
+        with pytest.raises(JournalError, match="was replaced while pychatd had it open: restart the service"):
+            journal.check_file()
+    else:
+        journal.check_file()
+    file.unlink()
+    with pytest.raises(JournalError, match="cannot be used: No such file or directory"):
+        journal.check_file()
+
+
+def test_an_error_in_the_middle_leaves_no_transaction_open(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1")
+
+    def fail(conversation: Conversation) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_update_shown", fail)
+        with pytest.raises(RuntimeError):
+            journal.end_conversation(conversation, "", NOON)
+    assert conversation.ended is None
+    said(journal, conversation, "b2", "b3")
+    found = journal.by_id(1)
+    assert found is not None
+    assert found.ended is None
+    assert [entry.text for entry in journal.entries(1, 0)] == ["b1", "b2", "b3"]
+
+
+def test_a_write_ahead_log_that_somebody_uses_is_an_error(file: Path) -> None:
+    journal = Journal(file, full=False)
+    with pytest.raises(sqlite3.OperationalError, match="its write-ahead log is in use"):
+        journal._recover_wal(_Busy())
+    journal.close()
+
+
+class _Busy(sqlite3.Connection):
+    """Its log cannot be emptied."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+
+    def execute(self, *_: object) -> sqlite3.Cursor:
+        return super().execute("SELECT 1, 0, 0")
+
+
+def test_one_copy_is_made_at_a_time(journal: Journal) -> None:
+    said(journal, begun(), "b1")
+    copy = journal.begin_copy()
+    with pytest.raises(CopyError, match="Another backup of this service is being made"):
+        journal.begin_copy()
+    journal.end_copy(copy)
+    another = journal.begin_copy()
+    journal.end_copy(copy)
+    with pytest.raises(CopyError):
+        journal.begin_copy()
+    journal.end_copy(another)
+
+
+def test_removed_texts_leave_the_log_when_the_copy_has_ended(journal: Journal, file: Path) -> None:
+    conversation = begun()
+    said(journal, conversation, "b swordfish")
+    copy = journal.begin_copy()
+    journal.forget_text(conversation, Role.PEER, 1)
+    journal.end_copy(copy)
+    assert b"swordfish" not in b"".join(path.read_bytes() for path in file.parent.iterdir())
