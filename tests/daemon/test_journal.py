@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import secrets
 import shutil
@@ -15,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -549,6 +551,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
 from pychatd.conversation.journal import Journal
@@ -851,3 +854,48 @@ def test_removed_texts_leave_the_log_when_the_copy_has_ended(journal: Journal, f
     journal.forget_text(conversation, Role.PEER, 1)
     journal.end_copy(copy)
     assert b"swordfish" not in b"".join(path.read_bytes() for path in file.parent.iterdir())
+
+
+def test_a_long_conversation_is_removed_in_pieces(journal: Journal) -> None:
+    conversation = begun()
+    said(journal, conversation, *(f"b{n}" for n in range(PIECE + 1)))
+    journal.end_conversation(conversation, "", NOON)
+    assert journal.remove(1)
+    assert journal.by_token(TOKEN) is None
+    assert [entry.text for entry in journal.entries(1, 0)] == [f"b{PIECE}"]
+    assert not journal.remove(1)
+    assert journal.by_id(1) is None
+
+
+def test_a_log_that_a_killed_daemon_left_is_written_back_at_once(journal: Journal, file: Path) -> None:
+    said(journal, begun(), "b1")
+    copy = file.parent / "copy" / file.name
+    copy.parent.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(file.with_name(file.name + suffix), copy.with_name(copy.name + suffix))
+    assert copy.with_name(f"{copy.name}-wal").stat().st_size
+    again = Journal(copy, full=False)
+    assert not copy.with_name(f"{copy.name}-wal").stat().st_size
+    assert [entry.text for entry in again.entries(1, 0)] == ["b1"]
+    again.close()
+
+
+def test_a_corrupt_file_that_cannot_be_renamed_is_said_to_be(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_bytes(b"no database" * 100)
+
+    def fail(self: Path, target: Path) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(JournalDamagedError, match=r"It could not be renamed to .*: Read-only file system\."):
+        Journal(file, full=False)
+    assert file.read_bytes() == b"no database" * 100
+
+
+def test_a_copy_is_lost_when_the_file_is_closed(journal: Journal) -> None:
+    said(journal, begun(), "b1")
+    copy = journal.begin_copy()
+    journal.close()
+    with pytest.raises(CopyError):
+        copy.read(0, 1)
+    journal.end_copy(journal.begin_copy())
