@@ -1,0 +1,304 @@
+"""What a caller is answered: at its hello, when it comes back, and when it or the journal fails."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Role, Turns
+from pychat_client.transport.connection import READ_MAX
+from pychatd.conversation.journal import Journal
+from pychatd.conversation.model import JournalDamagedError, JournalError, JournalFullError, UnseenError
+from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.reading_price import STRANGER_READ
+from tests.support.in_process import ADDRESS, InProcessService, hello_of, with_service
+from tests.support.raw_ends import AsyncEnd
+from tests.support.registers import Anybody
+
+
+class Invited(Anybody):
+    """Everybody is Bob, who has come with an invitation, or not."""
+
+    def __init__(self, invited: bool) -> None:
+        self._invited = invited
+
+    def name_of(self, certificate: bytes | None) -> str | None:
+        return "bob"
+
+    def is_invited(self, certificate: bytes | None) -> bool:
+        return self._invited
+
+
+def texts(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("\\")]
+
+
+async def answer(service: InProcessService, hello: str) -> tuple[AsyncEnd, wire.Hello]:
+    raw = await service.call(hello)
+    return raw, await hello_of(raw)
+
+
+# ------------------------------------------------------------------ the hello
+
+
+@with_service(keep="7d", turns=Turns.FREE)
+async def test_the_answer_to_a_first_hello(service: InProcessService) -> None:
+    caller, hello = await answer(service, "\\hello 1 Bob")
+    expected = wire.Hello(1, "operator", session=hello.session, turns=Turns.FREE, keep="7d")
+    assert hello == expected
+    assert hello.session is not None
+    assert len(hello.session) == 32
+    assert await caller.news() == ["\\away"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_program_that_knows_only_turns_gets_turns(service: InProcessService) -> None:
+    _, hello = await answer(service, "\\hello 1 Bob turns=alternate")
+    assert hello.turns is Turns.ALTERNATE
+
+
+@pytest.mark.parametrize("invited", [True, False])
+def test_who_was_invited_learns_the_name(tmp_path: Path, invited: bool) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        session = PeerSession(service.switchboard, ADDRESS, Invited(invited), secure=True)
+        raw = await service.connect(session)
+        await raw.say("\\hello 1 Bob")
+        assert (await hello_of(raw)).invited == ("bob" if invited else None)
+        assert session.name == "bob"
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_a_caller_learns_whether_the_console_is_quiet(service: InProcessService) -> None:
+    await service.console(" quiet=1")
+    caller, hello = await answer(service, "\\hello 1 Bob")
+    assert hello.quiet
+    assert await caller.news() == []  # somebody is there
+
+
+@with_service(turns=Turns.FREE)
+async def test_the_answer_to_who_comes_back(service: InProcessService) -> None:
+    console, _, token = await service.talk(acked=True)
+    await console.say("alice> one", "alice> two")
+    await console.news()
+    peer, hello = await answer(service, f"\\hello 1 Bob session={token} got=1 sent=1")
+    assert (hello.handle, hello.session, hello.got, hello.sent, hello.after) == ("alice", token, 1, 2, None)
+    lines = await peer.news()
+    assert lines[:2] == ["\\read 1", "\\here alice"]
+    assert texts(lines) == ["alice> two"]
+
+
+@with_service()
+async def test_who_comes_back_may_not_look_like_the_operator(
+    service: InProcessService,
+) -> None:
+    _, _, token = await service.talk()
+    refused = await service.call(f"\\hello 1 alice session={token} got=0")
+    assert (await refused.rest())[-1].startswith("\\error handle The operator is called alice.")
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_journal_that_lacks_messages_of_a_caller_is_told(service: InProcessService) -> None:
+    console, _, token = await service.talk(acked=True)
+    await console.say("alice> one")
+    await console.news()
+    peer, hello = await answer(service, f"\\hello 1 Bob session={token} got=3 sent=2")
+    assert (hello.got, hello.sent) == (1, 1)
+    assert texts(await peer.news()) == []
+    assert any("The journal lacks 3 messages" in line for line in await console.news())
+
+
+# ------------------------------------------------------------------ how it is read
+
+
+@with_service()
+async def test_only_the_peer_is_read_in_large_pieces(service: InProcessService) -> None:
+    session = PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True)
+    raw = await service.connect(session)
+    assert session.read_max == STRANGER_READ
+    await raw.say("\\hello 1 Bob")
+    await raw.news()
+    assert (session.read_max, session.is_admitted) == (STRANGER_READ, True)
+    await raw.say("Bob> Hi!")
+    await raw.news()
+    assert session.read_max == READ_MAX
+    await service.lose(raw)
+    assert session.read_max == STRANGER_READ
+
+
+# ------------------------------------------------------------------ what it sends
+
+
+@with_service(turns=Turns.FREE)
+async def test_acks_behind_messages_count_after_them(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    await console.say("alice> one", "alice> two")
+    await console.news()
+    await peer.say("\\ack 1", "Bob> Hello", "\\ack 2", "\\typing", "\\ack 1")
+    await peer.news()
+    assert await console.news() == ["Bob> Hello", "\\read 2", "\\typing"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_classic_rejection_is_passed_back(service: InProcessService) -> None:
+    peer = await service.call("\\hello 1 Bob")
+    await peer.news()
+    await peer.say("\\ack 0")
+    assert await peer.news() == []
+    await peer.say("\\ack 1")
+    assert (await peer.rest())[-1] == "\\error ack A message was confirmed, but none was sent."
+
+
+@with_service()
+async def test_what_follows_a_quit_is_not_stored(service: InProcessService) -> None:
+    peer, _ = await service.peer("Hi!")
+    await peer.say("\\quit bye", "Bob> one more")
+    assert (await peer.rest())[-1] == "\\quit bye"
+    assert service.journal.entries(1, 0, limit=9)[-1].text == "Hi!"
+    ended = service.journal.by_id(1)
+    assert ended is not None
+    assert (ended.reason, ended.ended_by) == ("bye", Role.PEER)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (JournalError("broken"), "The other host cannot store messages now (is its disk full?)."),
+        (JournalFullError("full"), "The other host cannot store messages now (is its disk full?)."),
+        (UnseenError("Not stored: too many."), "Not stored: too many."),
+    ],
+)
+def test_a_caller_reads_why_nothing_can_be_stored(tmp_path: Path, error: JournalError, words: str) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        def fail(*_: object) -> None:
+            raise error
+
+        caller, _ = await service.greeted()
+        service.journal.append = fail  # type: ignore[method-assign, assignment]
+        await caller.say("Bob> Hi!")
+        keeps = "Your program keeps your messages and sends them later."
+        assert (await caller.rest())[-1] == f"\\error journal {words} {keeps}"
+        assert service.switchboard.caller is None
+        assert service.switchboard.seat_is_free()
+
+    check(tmp_path)
+
+
+# ------------------------------------------------------------------ the end
+
+
+@pytest.mark.parametrize("hours", [0, 1, -1])
+def test_an_end_has_its_time_unless_it_is_now(tmp_path: Path, hours: int) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console, peer, token = await service.talk(acked=True)
+        await service.lose(peer)
+        await console.say("\\quit bye")
+        await console.news()
+        later = datetime.now(UTC) + timedelta(hours=hours)
+        service.switchboard.now = lambda: later  # type: ignore[method-assign]
+        back = await service.resume(token)
+        lines = [line for line in await back.rest() if line.startswith(("\\at", "\\quit"))]
+        assert [line[:4] for line in lines] == ["\\qui"] if not hours else ["\\at ", "\\qui"]
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_the_end_by_a_damaged_journal_is_told_to_both(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    service.switchboard.journal_failed(JournalDamagedError("The journal was damaged."))
+    for end in (console, peer):
+        *_, notice, at, end_line = await end.rest()
+        assert notice == "\\notice The journal was damaged."
+        assert at.endswith(" service")
+        assert end_line == "\\quit the journal was damaged"
+    assert service.switchboard.conversation is None
+    assert service.switchboard.peer is None
+    assert service.switchboard.seat_is_free()
+
+
+# ------------------------------------------------------------------ who is put out
+
+
+@with_service()
+async def test_a_block_puts_out_a_caller_that_has_said_nothing_yet(service: InProcessService) -> None:
+    console = await service.console()
+    caller, _ = await service.greeted()
+    await console.news()
+    await console.say(f"\\order block {ADDRESS.partition(':')[0]}")
+    assert await caller.rest() == ["\\error blocked The operator has blocked you here."]
+    assert f"\\missed Bob address={ADDRESS}" in await console.news()
+    assert service.switchboard.caller is None
+
+
+@with_service()
+async def test_a_block_of_another_address_puts_nobody_out(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    await console.say("\\order block 192.0.2.99")
+    (answered,) = await console.news()
+    assert answered.startswith("\\notice 192.0.2.99 is blocked.")
+    assert await peer.news() == ["\\read 1"]
+    await console.say("\\order block")
+    lines = await console.news()
+    assert any(line == "\\notice The conversation is over." for line in lines)
+    assert (await peer.rest())[-1] == "\\quit the operator has blocked the caller"
+
+
+@with_service(rate=10)
+async def test_a_fast_peer_is_stored_in_slices_and_slowed_down(service: InProcessService) -> None:
+    board = service.switchboard
+    assert board.messages_at_once == 1
+    board.reload(replace(board.settings, rate=0), "")
+    assert board.messages_at_once is None
+    board.reload(replace(board.settings, rate=100), "")
+    assert board.messages_at_once == 10
+    await service.peer("Hi!")
+    assert board.peer is not None
+    assert board.pause_for(board.peer) == 0.0
+    assert board._charge(100) > 0
+    assert board.pause_for(board.peer) > 0
+    stranger = PeerSession(board, ADDRESS, Anybody(), secure=True)
+    assert board.pause_for(stranger) == 0.0
+    stranger.abandon()
+
+
+@with_service()
+async def test_what_a_look_at_the_journal_finds_is_the_state(service: InProcessService) -> None:
+    board = service.switchboard
+    assert board.check_journal()
+    assert board.journal_works
+
+    def gone() -> None:
+        raise JournalError("It is gone.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.journal, "check_file", gone)
+        assert not board.check_journal()
+    assert board.check_journal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "disk", lambda _: (0, 10**12))
+        assert not board.check_journal()
+    board.journal_failed(JournalError("broken"))
+    assert not board.check_journal()
+    assert not board.journal_works
+
+
+@with_service()
+async def test_the_daemons_stop_is_told_to_a_waiting_caller_and_to_watchers(service: InProcessService) -> None:
+    caller, _ = await service.greeted()
+    watching = await service.connect(service.console_session())
+    await watching.say("\\watch")
+    await watching.news()
+    service.switchboard.stop()
+    await asyncio.sleep(0)
+    for end in (caller, watching):
+        assert (await end.rest())[-1].startswith("\\error stopping The daemon is stopping.")
