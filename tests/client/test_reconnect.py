@@ -8,17 +8,18 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pychat_client.errors import ExitStatus, PychatError, UnreachableError
+from pychat_client.errors import ExitStatus, PychatError, TransportError, UnreachableError, UntrustedHostError
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.session import reconnect
-from pychat_client.session.reconnect import ConnectionState
+from pychat_client.session.reconnect import ConnectionState, ConnectionSupervisor, Verdict
 from pychat_client.session.session import Session, run_session
 from pychat_client.transport.connection import Connection
 from tests.support.aio import in_loop
 from tests.support.endpoints import HELLO
 from tests.support.notes import Notes
 from tests.support.raw_ends import AsyncEnd, attach
+from tests.support.recorder import Recorder
 
 
 class Calls:
@@ -342,3 +343,52 @@ async def test_a_new_route_begins_a_call_again() -> None:
     await raw.say("\\quit")
     assert await status == ExitStatus.OK
     raw.hang_up()
+
+
+@pytest.mark.parametrize("returning", [False, True])
+@pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.parametrize("resumable", [False, True])
+def test_a_call_follows_a_lost_connection_if_the_conversation_can_go_on(
+    returning: bool, wait: bool, resumable: bool
+) -> None:
+    @in_loop
+    async def check() -> None:
+        supervisor = ConnectionSupervisor(Deaf(), wait=wait, returning=returning)
+        connection = Connection(Recorder())
+        supervisor.connected(connection)
+        verdict = supervisor.connection_lost(connection, resumable=resumable)
+        first = Verdict.RECONNECT if returning else Verdict.RETRY
+        assert verdict is (first if resumable and (returning or wait) else Verdict.GIVE_UP)
+        assert not supervisor.send([])
+
+    check()
+
+
+@in_loop
+async def test_a_user_reads_once_that_calls_fail() -> None:
+    supervisor = ConnectionSupervisor(Deaf(), wait=True)
+    verdicts = []
+    for _ in range(3):
+        verdicts.append(supervisor._verdict_on(UnreachableError("No answer.")))
+        supervisor._attempts += 1
+    assert verdicts == [Verdict.RECONNECT, Verdict.RETRY, Verdict.RETRY]
+    assert supervisor._verdict_on(TransportError("Refused.")) is Verdict.GIVE_UP
+    connection = Connection(Recorder())
+    supervisor.connected(connection)
+    assert supervisor.greeted()  # the first answer after a wait
+    supervisor.connection_lost(connection, resumable=True)
+    assert supervisor._verdict_on(UnreachableError("No answer.")) is Verdict.RECONNECT
+    assert supervisor._verdict_on(UntrustedHostError("Another key.")) is Verdict.GIVE_UP
+    supervisor.connected(connection)
+    assert supervisor.send([])
+    assert not supervisor.greeted()
+
+
+class Deaf:
+    """A listener that does nothing."""
+
+    def connection_made(self, connection: Connection) -> None: ...
+
+    def call_failed(self, error: TransportError, verdict: Verdict) -> None: ...
+
+    def give_up(self, seconds: float) -> None: ...
