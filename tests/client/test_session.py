@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,12 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.grammar import WORDS_MAX
+from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.protocol.turns import Turns
 from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
-from pychat_client.session.session_file import SessionFile
-from pychat_client.transport.connection import Connection
+from pychat_client.session.session_file import Kept, SessionFile
+from pychat_client.transport.connection import CloseReason, Connection
 from tests.support.aio import in_loop
 from tests.support.endpoints import HELLO
 from tests.support.notes import Notes
@@ -494,3 +497,130 @@ async def test_a_host_that_lacks_messages_ends_the_conversation_and_is_told_why(
         assert one.view.given_back == ["not sent: you"]
         await one.cut()
         assert one.session.exit_status is ExitStatus.NOT_SENT
+
+
+# ------------------------------------------------------------------ what an earlier program has left
+
+
+@asynccontextmanager
+async def returned(path: Path, draft: str) -> AsyncIterator[Talk]:
+    """Bob goes on where a program ended that had this line; the daemon has not answered yet."""
+    file = SessionFile.take(path)
+    saved = SavedEndpoint("Bob", "alice", session="5f0c", turns=Turns.FREE, received=1, stored=1, stored_here=1)
+    file.save(Kept(saved, draft))
+    file.close()
+    view, file = Page(), SessionFile.take(path)
+    session = Session(Endpoint("Rob", saved=file.kept.endpoint), view, "hostA", file=file)
+    async with talk(session, view) as one:
+        yield one
+
+
+@in_loop
+async def test_the_line_of_an_earlier_program_is_for_the_same_conversation(tmp_path: Path) -> None:
+    async with returned(tmp_path / "sessions" / "same", "half a th") as one:
+        await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 turns=free")
+        assert one.session.take_draft() == "half a th"
+        assert one.session.take_draft() == ""
+        assert one.view.given_back == []
+    async with returned(tmp_path / "sessions" / "over", "half a th") as one:
+        await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 turns=free", "\\quit bye")
+        assert one.session.done
+        assert one.view.given_back == ["not sent: half a th"]
+        assert one.session.exit_status is ExitStatus.NOT_SENT
+    async with returned(tmp_path / "sessions" / "other", "half a th") as one:
+        one.session.endpoint.session = "another"
+        assert one.session.take_draft() == ""
+        assert one.view.given_back == ["not sent: half a th"]
+
+
+@in_loop
+async def test_a_returning_program_has_caught_up_when_all_is_told(tmp_path: Path) -> None:
+    async with returned(tmp_path / "sessions" / "one", "") as one:
+        waiting = asyncio.create_task(one.session.caught_up())
+        await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 after=0 turns=free")
+        assert not waiting.done()
+        again = "\\at 2024-05-01T12:00Z again"
+        await one.hears(f"{again} own", "Bob> 1", again, "alice> one", "\\ready")
+        await waiting
+        assert one.view.messages == ["1", "one"]
+        await one.session.caught_up()
+    async with returned(tmp_path / "sessions" / "two", "") as one:
+        waiting = asyncio.create_task(one.session.caught_up())
+        await one.hears()
+        assert not waiting.done()
+        one.session.interrupt()
+        await waiting
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_program_that_returns_to_what_was_over_knows_it(tmp_path: Path, over: bool) -> None:
+    @in_loop
+    async def check() -> None:
+        async with returned(tmp_path / "sessions" / "one", "") as one:
+            await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 after=0 turns=free")
+            await one.hears("\\quit bye" if over else "\\ready")
+            assert one.session.over_at_return == over
+
+    check()
+
+
+# ------------------------------------------------------------------ what the status says
+
+
+@in_loop
+async def test_the_status_follows_calls_that_fail_or_are_refused() -> None:
+    view = Page()
+    session = Session(Endpoint("Bob"), view, "hostA", wait=True)
+    one = Talk(session, view)
+    await one.connect("\\busy Busy.")
+    assert session.status.busy
+    assert session.status.attempts == 0
+    await one.cut()
+    assert session.status.attempts == 1
+    assert not session.done
+    await one.connect(HELLO)
+    assert not session.status.busy
+    assert session.status.attempts is None
+    await one.cut()
+    assert session.status.attempts == 1
+    assert view.sentences[-1].startswith("Connection lost (")
+    session.finish(ExitStatus.OK)
+
+
+@in_loop
+async def test_who_is_not_on_the_list_is_told_what_to_do() -> None:
+    async with caller() as one:
+        one.connection.abort(CloseReason.NOT_LISTED)
+        await one.connection.closed
+        assert one.view.sentences[-1] == "Send the operator the output of 'pychat certificate'."
+        assert one.session.exit_status is ExitStatus.REFUSED
+
+
+@in_loop
+async def test_a_console_shows_how_the_caller_calls_now() -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.hears("\\away", "\\here Bob address=192.0.2.9 plain=1 name=bob.pem")
+        caller = one.session.status.caller
+        assert caller is not None
+        assert (caller.address, caller.plain, caller.name) == ("192.0.2.9", True, "bob.pem")
+
+
+@in_loop
+async def test_a_console_waits_for_calls_and_says_so_once() -> None:
+    async with console("\\ready") as one:
+        waits = "Waiting for calls on port 7000. The caller sends the first message."
+        assert one.view.sentences == [waits]
+        await one.hears(CALL, "Bob> Hi")
+        await one.cut()
+        await one.connect(CONSOLE_HELLO)
+        assert one.view.sentences.count(waits) == 1
+
+
+@in_loop
+async def test_a_renewed_certificate_is_told_with_its_fingerprint_if_one_was_given() -> None:
+    async with caller() as one:
+        one.session.certificate_renewed("SHA256:new", given=True)
+        assert one.view.sentences[-1].endswith("Give its fingerprint from now on: SHA256:new")
+        one.session.certificate_renewed("SHA256:newer", given=False)
+        assert one.view.sentences[-1].endswith("It is accepted from now on.")
+        assert one.session.status.key == "SHA256:newer"
