@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from pychat_client.errors import ExitStatus, NotAllowedError
+from pychat_client.errors import ExitStatus, NotAllowedError, UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.grammar import WORDS_MAX
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
-from pychat_client.session.reconnect import ConnectionState
-from pychat_client.session.session import Session
+from pychat_client.session import delivery_watch
+from pychat_client.session import session as session_module
+from pychat_client.session.reconnect import ConnectionState, Verdict
+from pychat_client.session.session import Session, ending_signals, run_session
 from pychat_client.session.session_file import Kept, SessionFile
+from pychat_client.session.transcript import Transcript
 from pychat_client.transport.connection import CloseReason, Connection
 from tests.support.aio import in_loop
 from tests.support.endpoints import HELLO
@@ -624,3 +629,210 @@ async def test_a_renewed_certificate_is_told_with_its_fingerprint_if_one_was_giv
         one.session.certificate_renewed("SHA256:newer", given=False)
         assert one.view.sentences[-1].endswith("It is accepted from now on.")
         assert one.session.status.key == "SHA256:newer"
+
+
+# ------------------------------------------------------------------ waiting, signals and the transcript
+
+
+@pytest.mark.parametrize("classic", [False, True])
+def test_who_waits_for_acks_is_told_so_and_not_kept_for_long(
+    monkeypatch: pytest.MonkeyPatch, classic: bool
+) -> None:
+    monkeypatch.setattr(session_module, "EXPLAIN_SECONDS", 0.01)
+    monkeypatch.setattr(session_module, "LEAVE_SECONDS", 0.1)
+
+    @in_loop
+    async def check() -> None:
+        async with console("\\ready", CALL, "Bob> Hi") as one:
+            await one.raw.news()
+            one.session.endpoint.classic = classic
+            one.session.submit("Hello")
+            one.session.detach()
+            while not one.session.done:
+                await asyncio.sleep(0.01)
+            waits = "Waiting until the other host confirms your messages. Ctrl-D leaves now."
+            assert (waits in one.view.sentences) == (not classic)
+            assert one.session.exit_status is ExitStatus.NOT_CONFIRMED
+
+    check()
+
+
+@in_loop
+async def test_a_classic_program_learns_the_end_from_the_end_of_the_connection() -> None:
+    view = Page()
+    session = Session(Endpoint("Bob", classic=True), view, "hostA")
+    async with talk(session, view, HELLO) as one:
+        session.submit("Hi")
+        session.leave()
+        assert "Bob> Hi" in await one.raw.rest()
+
+
+@in_loop
+async def test_a_cut_before_the_end_is_confirmed_is_told() -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.raw.news()
+        one.session.submit("\\quit")
+        await one.cut()
+        waits = "Not connected. The other side learns of the end when the connection is back."
+        assert one.view.sentences.count(waits) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGINT, ExitStatus.INTERRUPTED),
+        (signal.SIGTERM, ExitStatus.INTERRUPTED),
+        (signal.SIGHUP, ExitStatus.INTERRUPTED),
+        (signal.SIGUSR1, ExitStatus.TAKEN),
+    ],
+)
+def test_a_signal_ends_a_session(number: signal.Signals, status: ExitStatus) -> None:
+    @in_loop
+    async def check() -> None:
+        view = Page()
+        session = Session(Endpoint("Bob"), view, "hostA")
+        silent = asyncio.Event()
+
+        async def connect() -> Connection:
+            os.kill(os.getpid(), number)
+            await silent.wait()
+            raise AssertionError
+
+        assert await run_session(session, view.run, connect) is status
+
+    check()
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ending_signals() == [signal.SIGINT, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert ending_signals() == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@in_loop
+async def test_the_transcript_has_the_messages_and_the_own_end(tmp_path: Path) -> None:
+    path, view = tmp_path / "transcript", Page()
+    transcript = Transcript(path)
+    session = Session(Endpoint("Bob"), view, "hostA", transcript=transcript)
+    async with talk(session, view, HELLO) as one:
+        session.submit("Hi")
+        await one.hears("\\ack 1", "alice> Hello")
+        session.leave()
+        await one.raw.news()
+    lines = path.read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in lines if "> " in line] == [">Bob> Hi", "alice> Hello"]
+    assert lines[-1].endswith("You ended the conversation.")
+
+
+# ------------------------------------------------------------------ what stays, and what is shown
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_goodbye_that_the_daemon_does_not_know_is_kept(tmp_path: Path, confirmed: bool) -> None:
+    @in_loop
+    async def check() -> None:
+        path = tmp_path / "sessions" / "one"
+        async with caller(file=path) as one:
+            one.session.submit("Hi")
+            await one.hears("\\ack 1")
+            if not confirmed:
+                await one.cut()
+            one.session.submit("\\quit bye")
+            if confirmed:
+                await one.hears("\\quit bye")
+                await one.cut()
+            assert one.session.done
+        kept = SessionFile.take(path)
+        left = None if kept.kept.endpoint is None else (kept.kept.endpoint.left, kept.kept.endpoint.reason)
+        assert left == (None if confirmed else (True, "bye"))
+        kept.close()
+
+    check()
+
+
+@in_loop
+async def test_a_first_connection_that_is_lost_before_its_answer_is_the_end() -> None:
+    view = Page()
+    session = Session(Endpoint("Bob"), view, "hostA")
+    one = Talk(session, view)
+    await one.connect()
+    await one.cut()
+    assert session.done
+    assert session.exit_status is ExitStatus.FAILED
+
+
+@in_loop
+async def test_held_and_sent_texts_are_not_stored_yet() -> None:
+    async with caller(turns="alternate") as one:
+        assert one.session.all_stored()
+        one.session.submit("one")
+        assert not one.session.all_stored()
+        await one.hears("\\ack 1")
+        assert one.session.all_stored()
+        one.session.submit("two")
+        assert not one.session.all_stored()
+
+
+class Follower(Page):
+    """A view that shows the status as it was told to look at it last."""
+
+    session: Session | None = None
+    seen: tuple[ConnectionState, bool, int, int] | None = None
+
+    def refresh(self) -> None:
+        if self.session is not None:
+            self.seen = now(self.session)
+
+
+def now(session: Session) -> tuple[ConnectionState, bool, int, int]:
+    endpoint = session.endpoint
+    return session.connection_state, endpoint.my_turn, len(endpoint.held), len(endpoint.outbox)
+
+
+@in_loop
+async def test_a_view_shows_the_present_after_each_step() -> None:
+    view = Follower()
+    session = view.session = Session(Endpoint("Bob"), view, "hostA", wait=True)
+    session.call_failed(UnreachableError("No answer."), Verdict.RETRY)
+    assert view.seen == now(session)
+    async with talk(session, view) as one:
+        assert view.seen == now(session)
+        for line in (IN_TURNS, "\\ack 1", "alice> Hello", "\\away", "\\error stopping The daemon stops."):
+            await one.hears(line)
+            assert view.seen == now(session)
+            if line == IN_TURNS:
+                for text in ("one", "two"):
+                    session.submit(text)
+                    assert view.seen == now(session)
+                session.submit("\\recall")
+                assert view.seen == now(session)
+        await one.cut()
+        assert view.seen == now(session)
+
+
+def test_a_message_that_is_not_confirmed_in_time_is_shown_as_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_watch, "LATE_SECONDS", 0.05)
+
+    @in_loop
+    async def check() -> None:
+        view = Follower()
+        session = view.session = Session(Endpoint("Bob"), view, "hostA")
+        async with talk(session, view, HELLO) as one:
+            for ends in ("\\ack 1", None):
+                assert session.status.late is None
+                session.submit("Hi")
+                view.seen = None
+                while await one.raw.hear() != "\\ping":  # the session asks for a sign of life
+                    pass
+                assert view.seen is not None
+                assert session.status.late is not None
+                if ends is None:
+                    await one.cut()
+                else:
+                    await one.hears("\\pong", ends)
+            assert session.status.late is None
+
+    check()
