@@ -1,0 +1,232 @@
+"""What the switchboard does beside the talk: orders, settings, words of who is away, and a journal that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Role, Turns
+from pychatd.conversation.model import JournalError
+from tests.support.in_process import ADDRESS, InProcessService, with_service
+from tests.support.raw_ends import AsyncEnd
+
+
+def fails(*_: object, **__: object) -> None:
+    raise JournalError("The journal cannot be written.")
+
+
+async def over(service: InProcessService, handle: str = "Bob") -> None:
+    """A conversation of one message that is over."""
+    peer, _ = await service.peer("Hi!", handle=handle)
+    await peer.say("\\quit")
+    await peer.rest()
+
+
+async def watching(service: InProcessService) -> AsyncEnd:
+    raw = await service.connect(service.console_session())
+    await raw.say("\\watch")
+    await raw.news()
+    return raw
+
+
+def clock(service: InProcessService, later: timedelta) -> None:
+    service.switchboard.now = lambda: datetime.now(UTC) + later  # type: ignore[method-assign]
+
+
+# ------------------------------------------------------------------ orders and settings
+
+
+@with_service()
+async def test_nobody_is_greeted_while_the_seat_is_taken(service: InProcessService) -> None:
+    console, _, _ = await service.talk(acked=True)
+    await console.say("\\order greet")
+    talking = "\\notice Somebody is talking here, or may come back: end that conversation first."
+    assert await console.news() == [talking]
+
+
+@with_service()
+async def test_a_forgotten_conversation_is_gone_and_watchers_hear_it(service: InProcessService) -> None:
+    await over(service)
+    watcher = await watching(service)
+    console = await service.connect(service.console_session())
+    await console.say("\\order forget 1")
+    assert await console.rest() == ["\\ready"]
+    assert service.journal.by_id(1) is None
+    assert "\\read 0" in " ".join(await watcher.news())
+
+
+@with_service(keep="2d")
+async def test_a_reload_removes_what_is_older_than_the_new_setting(service: InProcessService) -> None:
+    await over(service)
+    console = await service.console()
+    await console.news()
+    await console.say("\\ack 1")
+    await console.news()
+    board = service.switchboard
+    clock(service, timedelta(days=1, hours=1))
+    board.reload(board.settings, "")
+    assert service.journal.by_id(1) is not None
+    board.reload(replace(board.settings, keep="1d"), "")
+    assert service.journal.by_id(1) is None
+
+
+@with_service()
+async def test_a_journal_that_cannot_be_pruned_is_told(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    board = service.switchboard
+    service.journal.prune = fails  # type: ignore[method-assign, assignment]
+    board.reload(replace(board.settings, keep="1d"), "")
+    assert len(await console.news()) == 1
+    assert not board.journal_works
+
+
+# ------------------------------------------------------------------ a journal that fails on the side
+
+
+@pytest.mark.parametrize("method", ["save_away", "save_shown", "save_quiet"])
+def test_a_failure_on_the_side_is_told_and_ends_nothing(tmp_path: Path, method: str) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        board = service.switchboard
+        console, peer, _ = await service.talk(acked=True)
+        assert board.conversation is not None
+        setattr(service.journal, method, fails)
+        steps: dict[str, Callable[[], None]] = {
+            "save_away": lambda: board._set_away("soon"),
+            "save_shown": lambda: board._save_shown(board.conversation),  # type: ignore[arg-type]
+            "save_quiet": lambda: board.note_quiet(board.conversation, Role.PEER, True),  # type: ignore[arg-type]
+        }
+        steps[method]()
+        assert not board.journal_works
+        for end in (console, peer):
+            assert any(line.startswith("\\notice") for line in await end.news())
+        assert board.conversation is not None
+        assert not service.is_closed(peer)
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_an_outage_is_told_once_and_that_it_is_over(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    watcher = await watching(service)
+    for _ in range(2):
+        service.switchboard.journal_failed(JournalError("broken"))
+    notices = [[line for line in await end.news() if line.startswith("\\notice")] for end in (console, watcher)]
+    assert [len(told) for told in notices] == [1, 1]
+    await console.say("alice> Hello")
+    assert any(line.startswith("\\notice") for line in await console.news())
+    assert service.switchboard.journal_works
+    assert "alice> Hello" in await peer.news()
+
+
+# ------------------------------------------------------------------ who sends no read marks
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_peer_that_sends_no_read_marks_is_kept_as_such(service: InProcessService) -> None:
+    console = await service.console()
+    peer = await service.call("\\hello 1 Bob quiet=1", "Bob> Hi!")
+    await peer.news()
+    lines = await console.news()
+    assert any(line.startswith("\\peer Bob ") and line.endswith(" quiet=1") for line in lines)
+    await console.say("\\ack 1", "alice> Hello")
+    await console.news()
+    await peer.say("\\ack 1")
+    assert "\\read 1" in await peer.news()  # of the operator, who sends them
+    assert "\\read 1" not in await console.news()
+    running = service.journal.running()
+    assert running is not None
+    assert running.quiet == {Role.PEER: True, Role.OPERATOR: False}
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_quiet_console_sends_no_read_marks(service: InProcessService) -> None:
+    console = await service.console(" quiet=1")
+    peer, _ = await service.peer("Hi!")
+    await console.say("\\ack 1")
+    await console.news()
+    assert not any(line.startswith("\\read") for line in await peer.news())
+    running = service.journal.running()
+    assert running is not None
+    assert running.quiet == {Role.PEER: False, Role.OPERATOR: True}
+
+
+# ------------------------------------------------------------------ signs and presence
+
+
+@with_service(turns=Turns.FREE)
+async def test_signs_go_to_the_other_end_only(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    watcher = await watching(service)
+    await peer.news()
+    await peer.say("\\typing", "\\ring")
+    assert await peer.news() == []
+    assert await console.news() == ["\\typing", "\\ring"]
+    await console.say("\\typing", "\\ring")
+    assert await console.news() == []
+    assert await peer.news() == ["\\typing", "\\ring"]
+    assert await watcher.news() == []
+
+
+@with_service()
+async def test_a_waiting_caller_hears_who_comes_and_goes(service: InProcessService) -> None:
+    caller, _ = await service.greeted()
+    console = await service.console()
+    assert await caller.news() == ["\\here alice"]
+    await service.lose(console)
+    assert await caller.news() == ["\\away"]
+
+
+@with_service()
+async def test_a_watcher_hears_who_comes_and_goes(service: InProcessService) -> None:
+    watcher = await watching(service)
+    console = await service.console(" quiet=1")
+    assert await watcher.news() == ["\\here alice quiet=1"]
+    await service.lose(console)
+    assert await watcher.news() == ["\\away"]
+
+
+@with_service()
+async def test_a_stop_keeps_a_conversation_and_what_was_seen(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    service.switchboard.stop()
+    for end in (console, peer):
+        assert (await end.rest())[-1].startswith("\\error stopping ")
+    running = service.journal.running()
+    assert running is not None
+    assert running.shown[Role.OPERATOR] == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "place"),
+    [((1, 1), (1, 1)), ((1, 2), (0, 0)), ((2, 0), (2, 0)), ((2, 1), (0, 0)), ((3, 0), (0, 0)), ((0, 0), (0, 0))],
+)
+def test_a_watcher_goes_on_where_this_journal_can_have_been(
+    tmp_path: Path, question: tuple[int, int], place: tuple[int, int]
+) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        await over(service)
+        number, told = question
+        assert service.switchboard.watched_place(wire.Watch(session=number, got=told)) == place
+        assert service.switchboard.watched_place(wire.Watch()) == (0, 0)
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_a_console_that_attaches_hears_of_calls_once(service: InProcessService) -> None:
+    caller, _ = await service.greeted()
+    await service.lose(caller)
+    lines = await (await service.console()).news()
+    assert f"\\missed Bob address={ADDRESS}" in lines
+    assert len(service.switchboard.missed) == 0
+    lines = await (await service.console(" take=1")).news()
+    assert not any(line.startswith("\\missed") for line in lines)
