@@ -18,7 +18,7 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.grammar import WORDS_MAX
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
-from pychat_client.session import delivery_watch
+from pychat_client.session import delivery_watch, keeper
 from pychat_client.session import session as session_module
 from pychat_client.session.reconnect import ConnectionState, Verdict
 from pychat_client.session.session import Session, ending_signals, run_session
@@ -836,3 +836,88 @@ def test_a_message_that_is_not_confirmed_in_time_is_shown_as_late(monkeypatch: p
             assert session.status.late is None
 
     check()
+
+
+@in_loop
+async def test_the_file_has_the_line_and_the_end_at_once(
+    tmp_path: Path,
+) -> None:
+    file, view = SessionFile.take(tmp_path / "sessions" / "one"), Page()
+    session = Session(Endpoint("Bob"), view, "hostA", file=file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keeper, "LATER", 0.01)
+        async with talk(session, view, HELLO) as one:
+            session.submit("Hi")
+            await one.hears("\\ack 1")
+            view.line = "half a th"
+            session.line_changed(view.line)
+            while file.kept.draft != view.line:
+                await asyncio.sleep(0.01)
+            session.submit("\\quit bye")
+            assert not session.done
+            assert file.kept.endpoint is not None
+            assert (file.kept.endpoint.left, file.kept.endpoint.reason) == (True, "bye")
+
+
+@in_loop
+async def test_what_stays_in_the_file_is_in_doubt_as_well(tmp_path: Path) -> None:
+    async with caller(file=tmp_path / "sessions" / "one") as one:
+        one.session.submit("Hi")
+        one.session.finish(ExitStatus.OK)
+        assert one.session.stays_open
+        assert one.session.exit_status is ExitStatus.NOT_CONFIRMED
+        assert one.view.given_back == []
+
+
+@in_loop
+async def test_a_text_that_crossed_the_consoles_own_quit_comes_back() -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.raw.news()
+        one.session.submit("Hello")
+        one.session.submit("\\quit")
+        await one.hears("\\quit")
+        assert one.view.given_back == ["not sent: Hello"]
+        assert one.session.given_back == ("Hello",)
+        assert one.session.loss is ExitStatus.NOT_SENT
+
+
+@in_loop
+async def test_what_was_on_its_way_to_a_host_that_went_back_is_in_doubt() -> None:
+    async with caller() as one:
+        one.session.submit("one")
+        one.session.submit("two")
+        await one.hears("\\ack 1")
+        await one.cut()
+        await one.connect("\\hello 1 alice session=5f0c got=0 sent=0 turns=free")
+        assert one.view.given_back == ["not confirmed: two", "not sent: one"]
+        assert one.session.loss is ExitStatus.NOT_CONFIRMED
+
+
+@in_loop
+async def test_a_session_that_does_not_return_has_nothing_to_catch_up() -> None:
+    async with caller() as one:
+        await one.session.caught_up()
+
+
+@in_loop
+async def test_nothing_stays_open_behind_a_run() -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    view = Page()
+    session = Session(Endpoint("Bob"), view, "hostA")
+
+    async def refuse() -> Connection:
+        raise UnreachableError("No answer.")
+
+    assert await run_session(session, view.run, refuse) is ExitStatus.ABSENT
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@in_loop
+async def test_a_turned_away_caller_shows_no_draft_any_more() -> None:
+    async with caller(live=True) as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1", str(wire.Live(True)), str(wire.Typing("half")))
+        assert one.session.typing_indicator.draft == "half"
+        await one.hears("\\error stopping The daemon stops.")
+        assert one.session.typing_indicator.draft == ""
+        assert not one.session.status.typing
