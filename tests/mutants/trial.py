@@ -25,10 +25,10 @@ from _pytest.runner import runtestprotocol
 from tests.mutants.mutate import Mutant, plant, watch
 
 SLOW_SECONDS = 3.0
-"""Of work: a test that takes more is no fast test, and is left out."""
+"""A test that costs more is no fast test, and is left out."""
 
 CPU_SECONDS = 3.0
-"""A test that works for so long, and much longer than without a fault, hangs: that is noticed."""
+"""A test that takes a processor for so long, and much longer than without a fault, hangs: that is noticed."""
 
 IDLE_SECONDS = 2.5
 """A test that does nothing for so much longer than without a fault hangs, too. One that waits for a busy processor
@@ -82,7 +82,7 @@ class Trials:
         return True
 
     def survives(self, mutant: Mutant, limit: float) -> bool:
-        """Whether no test notices, of those that take `limit` seconds together. One that fails is run once more:
+        """Whether no test notices, of those that cost `limit` seconds together. One that fails is run once more:
         on a busy machine it may fail by itself."""
         earlier = self._noticed[mutant.place]
         others = sorted((test for test in self._tests[mutant.place] if test not in earlier), key=_Test.price)
@@ -120,12 +120,11 @@ class Trials:
             ran.clear()
             start, work = time.monotonic(), time.process_time()
             passed = _passes(item)
-            test = _Test(item, time.process_time() - work, time.monotonic() - start)
+            work, seconds = time.process_time() - work, time.monotonic() - start
+            test = _Test(item, max(work, seconds / 4), seconds)
             if not passed:
                 print(f"left out, it fails without a fault: {item.nodeid}", flush=True)
-            elif test.work > SLOW_SECONDS:
-                print(f"left out, {test.work:.1f} s: {item.nodeid}", flush=True)
-            else:
+            elif test.cost <= SLOW_SECONDS:
                 for place in ran:
                     self._tests[place].append(test)
 
@@ -148,22 +147,22 @@ class Trials:
 
 @dataclass(eq=False)
 class _Test:
-    """work: what it takes without a fault, in seconds of a processor; seconds: with what it waits for."""
+    """seconds: its time without a fault; cost: seconds of a processor, or a quarter of that time if it is more."""
 
     item: pytest.Item
-    work: float
+    cost: float
     seconds: float
     tries: int = 0
     noticed: int = 0
 
     def price(self) -> float:
         """Of a mutant that it notices, by what it has done until now."""
-        return self.work * (self.tries + 4) / (self.noticed + 1)
+        return self.cost * (self.tries + 4) / (self.noticed + 1)
 
 
 def _within(limit: float, tests: list[_Test]) -> list[_Test]:
-    """The first ones, as long as they do not take longer."""
-    ends = accumulate(test.work for test in tests)
+    """The first ones, as long as they cost no more."""
+    ends = accumulate(test.cost for test in tests)
     return [test for test, end in zip(tests, ends, strict=True) if end <= limit]
 
 
@@ -181,7 +180,7 @@ def _try_out(mutant: Mutant, tests: list[_Test], begun: int) -> int:
     try:
         for test in tests:
             os.write(begun, b".")
-            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + 5 * test.work)
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + 5 * test.cost)
             if not _passes(test.item):
                 return 1
     except BaseException:
