@@ -10,7 +10,16 @@ import pytest
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
-from pychat_client.protocol.events import Calling, Connected, Ended, EndedBy, Event, Leftovers, MissedCall
+from pychat_client.protocol.events import (
+    Calling,
+    Connected,
+    Ended,
+    EndedBy,
+    Event,
+    Leftovers,
+    MessageShown,
+    MissedCall,
+)
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
 from tests.support.endpoints import NOON
@@ -117,6 +126,20 @@ def test_a_conversation_with_the_same_counts_goes_on() -> None:
     peer = replace(PEER, got=1, heard=2, told=1)
     assert told(endpoint, peer) == [Connected("Bob", True, peer)]
     assert endpoint.take_frames() == [wire.Ack(2)]
+
+
+def test_a_returning_console_is_told_again_what_it_asks_for() -> None:
+    endpoint = attached(SAVED)
+    again = wire.Timestamp(NOON, again=True)
+    peer = replace(PEER, got=1, heard=2, told=1, after=0)
+    shown = MessageShown(wire.Message("Bob", "one"), False, NOON)
+    assert told(endpoint, peer, again, shown.message) == [Connected("Bob", True, peer), shown]
+    assert endpoint.is_returning
+    assert told(endpoint, wire.Ready()) == []
+    assert not endpoint.is_returning
+    endpoint = attached(SAVED)
+    told(endpoint, replace(peer, after=None))
+    assert not endpoint.is_returning
 
 
 @pytest.mark.parametrize("change", [{"session": 4}, {"heard": 1}, {"told": 0}])

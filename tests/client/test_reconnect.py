@@ -384,6 +384,50 @@ async def test_a_user_reads_once_that_calls_fail() -> None:
     assert not supervisor.greeted()
 
 
+@in_loop
+async def test_a_first_answer_without_a_wait_calls_nobody() -> None:
+    supervisor = ConnectionSupervisor(Deaf(), wait=True)
+    supervisor.connected(Connection(Recorder()))
+    assert not supervisor.greeted()
+
+
+def test_a_pause_is_twice_the_one_before_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnect, "PAUSE_MAX", 5.0)
+    assert [reconnect.longer_pause(pause) for pause in (1.0, 2.0, 4.0, 5.0)] == [2.0, 4.0, 5.0, 5.0]
+
+
+@in_loop
+async def test_each_call_that_fails_is_counted() -> None:
+    calls = Calls(wait=True)
+    calls.go_down()
+    status = calls.start()
+    assert calls.session.status.attempts == 0
+    for count in (1, 2, 3):
+        while len(calls.times) < count:
+            await asyncio.sleep(0)
+        while calls.session.connection_state is not ConnectionState.DISCONNECTED:
+            await asyncio.sleep(0)
+        assert calls.session.status.attempts == count
+    calls.session.interrupt()
+    assert await status == ExitStatus.INTERRUPTED
+
+
+@in_loop
+async def test_a_call_that_is_answered_too_late_is_closed() -> None:
+    calls = Calls()
+    answered: list[AsyncEnd] = []
+
+    async def connect() -> Connection:
+        calls.session.finish(ExitStatus.OK)
+        connection = await calls.connect()
+        answered.append(await calls._answered.get())
+        return connection
+
+    await calls.session.keep_connected(connect)
+    assert await answered[0].rest() == []
+    answered[0].hang_up()
+
+
 class Deaf:
     """A listener that does nothing."""
 

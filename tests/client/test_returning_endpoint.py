@@ -189,10 +189,11 @@ def test_a_conversation_that_the_daemon_has_forgotten_is_over() -> None:
         endpoint.say("more")
 
 
-def test_a_goodbye_to_a_daemon_that_has_forgotten_confirms_nothing() -> None:
+@pytest.mark.parametrize(("session", "got"), [("other", 1), ("5f0c", None), ("5f0c", 0)])
+def test_a_goodbye_to_a_daemon_that_has_nothing_confirms_nothing(session: str, got: int | None) -> None:
     saved = replace(SAVED, received=0, stored=0, texts=("1",), numbered=1, transmitted=1, left=True)
     endpoint = returning(saved)
-    assert told(endpoint, replace(HELLO, session="other", got=1)) == []
+    assert told(endpoint, replace(HELLO, session=session, got=got)) == []
     assert endpoint.take_back() == Leftovers(not_confirmed=("1",))
 
 

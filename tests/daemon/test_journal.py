@@ -892,10 +892,12 @@ def test_a_corrupt_file_that_cannot_be_renamed_is_said_to_be(file: Path, monkeyp
     assert file.read_bytes() == b"no database" * 100
 
 
-def test_a_copy_is_lost_when_the_file_is_closed(journal: Journal) -> None:
+def test_a_copy_is_lost_when_the_file_is_closed(journal: Journal, file: Path) -> None:
     said(journal, begun(), "b1")
     copy = journal.begin_copy()
     journal.close()
-    with pytest.raises(CopyError):
+    with pytest.raises(CopyError, match="The journal failed during the backup"):
         copy.read(0, 1)
+    open_files = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert file not in open_files
     journal.end_copy(journal.begin_copy())
