@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.errors import ExitStatus, NotAllowedError, UnreachableError
+from pychat_client.errors import ExitStatus, MessageError, NotAllowedError, UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
@@ -807,7 +807,7 @@ async def test_a_view_shows_the_present_after_each_step() -> None:
                 for text in ("one", "two"):
                     session.submit(text)
                     assert view.seen == now(session)
-                session.submit("\\recall")
+                session.recall()
                 assert view.seen == now(session)
         await one.cut()
         assert view.seen == now(session)
@@ -849,10 +849,10 @@ async def test_the_file_has_the_line_and_the_end_at_once(
         async with talk(session, view, HELLO) as one:
             session.submit("Hi")
             await one.hears("\\ack 1")
-            view.line = "half a th"
-            session.line_changed(view.line)
-            while file.kept.draft != view.line:
-                await asyncio.sleep(0.01)
+            for view.line in ("half", "half a th"):
+                session.line_changed(view.line)
+                while file.kept.draft != view.line:
+                    await asyncio.sleep(0.01)
             session.submit("\\quit bye")
             assert not session.done
             assert file.kept.endpoint is not None
@@ -895,8 +895,7 @@ async def test_what_was_on_its_way_to_a_host_that_went_back_is_in_doubt() -> Non
 
 @in_loop
 async def test_a_session_that_does_not_return_has_nothing_to_catch_up() -> None:
-    async with caller() as one:
-        await one.session.caught_up()
+    await Session(Endpoint("Bob"), Page(), "hostA").caught_up()
 
 
 @in_loop
@@ -921,3 +920,25 @@ async def test_a_turned_away_caller_shows_no_draft_any_more() -> None:
         await one.hears("\\error stopping The daemon stops.")
         assert one.session.typing_indicator.draft == ""
         assert not one.session.status.typing
+
+
+@in_loop
+async def test_a_text_that_looks_like_a_command_can_be_said() -> None:
+    async with caller() as one:
+        one.session.say("\\quit")
+        assert await one.raw.news() == ["Bob> \\quit"]
+        with pytest.raises(MessageError):
+            one.session.say("")
+        assert not one.session.keeps
+
+
+@in_loop
+async def test_a_caller_that_is_about_to_leave_says_nothing_more(tmp_path: Path) -> None:
+    async with caller(file=tmp_path / "sessions" / "one") as one:
+        assert one.session.keeps
+        one.session.submit("Hi")
+        one.session.detach()
+        with pytest.raises(NotAllowedError, match="this program is about to end"):
+            one.session.say("more")
+        await one.hears("\\ack 1")
+        assert one.session.done
