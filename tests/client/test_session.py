@@ -16,6 +16,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.grammar import WORDS_MAX
+from pychat_client.protocol.rate_limit import DRAFT_EVERY
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
 from pychat_client.session import delivery_watch, keeper
@@ -946,3 +947,52 @@ async def test_a_caller_that_is_about_to_leave_says_nothing_more(tmp_path: Path)
             one.session.say("more")
         await one.hears("\\ack 1")
         assert one.session.done
+
+
+@in_loop
+async def test_ctrl_c_ends_no_conversation_that_can_go_on(tmp_path: Path) -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.raw.news()
+        one.session.interrupt()
+        assert one.session.exit_status is ExitStatus.INTERRUPTED
+        assert not any(line.startswith("\\quit") for line in await one.raw.rest())
+    async with caller(file=tmp_path / "sessions" / "one") as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        one.session.interrupt()
+        assert not any(line.startswith("\\quit") for line in await one.raw.rest())
+        assert one.session.stays_open
+
+
+@in_loop
+async def test_who_is_refused_is_not_told_that_it_has_detached() -> None:
+    async with console() as one:
+        await one.hears("\\error held bob is using the console.")
+        assert one.session.exit_status is ExitStatus.TAKEN
+        assert one.view.sentences[-1] == "bob is using the console."
+
+
+@in_loop
+async def test_messages_that_could_not_be_stored_are_said_to_be_stored_later() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\error journal The disk is full.")
+        await one.cut()
+        await one.connect("\\hello 1 alice session=5f0c got=0 sent=0 turns=free", "\\ack 1")
+        assert one.view.sentences[-1] == "Your messages are stored now."
+        await one.hears("\\read 1")
+        one.session.submit("you")
+        await one.hears("\\ack 2")
+        assert one.view.sentences.count("Your messages are stored now.") == 1
+
+
+@in_loop
+async def test_a_draft_is_not_sent_to_who_has_gone() -> None:
+    async with caller(live=True) as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1", str(wire.Live(True)))
+        one.session.line_changed("m")
+        one.session.line_changed("mo")
+        await one.hears("\\away")
+        await asyncio.sleep(DRAFT_EVERY * 1.5)  # what is tested is that nothing is sent then
+        assert str(wire.Typing("mo")) not in await one.raw.news()

@@ -13,6 +13,7 @@ from pychat_client.protocol.turns import Role, Turns
 from pychat_client.transport.connection import READ_MAX
 from pychatd.conversation import console_session
 from pychatd.conversation.console_session import VISITOR_READ
+from pychatd.conversation.journal import BATCH
 from pychatd.conversation.model import JournalError
 from pychatd.conversation.peer_session import PeerSession
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, with_service
@@ -279,3 +280,50 @@ async def test_a_journal_that_lacks_messages_of_a_console_is_told(service: InPro
         "\\notice The journal lacks 3 messages of the conversation with Bob: it has gone back"
     )
     assert texts(lines) == ["Bob> Hi", "alice> Hello"]
+
+
+@with_service(turns=Turns.FREE)
+async def test_an_older_conversation_is_not_mixed_with_the_running_one(service: InProcessService) -> None:
+    peer, _ = await service.peer("Ann was here", handle="Ann")
+    await peer.say("\\quit")
+    await peer.rest()
+    peer, token = await service.peer("Bob is here")
+    console = await service.console()
+    assert texts(await console.news()) == ["Ann> Ann was here"]
+    await service.lose(peer)
+    await service.resumed(token)
+    assert await console.news() == []  # the console is still in the older one
+    await console.say("\\ack 1")
+    lines = await console.news()
+    assert texts(lines) == ["Bob> Bob is here"]
+    assert lines[0] == "\\quit"
+    assert "\\away" not in lines
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_console_that_cannot_be_told_because_of_the_journal_is_closed(service: InProcessService) -> None:
+    console, _, _ = await service.talk(acked=True)
+
+    def fail(*_: object, **__: object) -> list[object]:
+        raise JournalError("The journal cannot be read.")
+
+    service.journal.next_unseen = fail  # type: ignore[method-assign, assignment]
+    service.journal.entries = fail  # type: ignore[method-assign, assignment]
+    other = await visit(service, "\\hello 1 alice take=1")
+    assert (await other.rest())[-1].startswith("\\error journal The journal cannot be read.")
+    assert (await console.rest())[-1].startswith("\\error taken-over")
+    assert not service.switchboard.journal_works
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_long_conversation_is_told_whole_with_its_end(service: InProcessService) -> None:
+    many = [f"text {number}" for number in range(3 * BATCH)]
+    service.fill(Role.PEER, many)
+    peer = await service.resume(TOKEN)
+    await peer.say("\\quit bye")
+    await peer.rest()
+    console = await service.console()
+    lines = await console.news()
+    assert texts(lines) == ["Bob> Hi", *(f"Bob> {text}" for text in many)]
+    await console.say(f"\\ack {len(many) + 1}")
+    assert "\\quit bye" in await console.news()
