@@ -996,3 +996,27 @@ async def test_a_draft_is_not_sent_to_who_has_gone() -> None:
         await one.hears("\\away")
         await asyncio.sleep(DRAFT_EVERY * 1.5)  # what is tested is that nothing is sent then
         assert str(wire.Typing("mo")) not in await one.raw.news()
+
+
+@in_loop
+async def test_the_end_is_in_the_file_before_the_user_reads_of_it(tmp_path: Path) -> None:
+    """Or else the next program could send what this one has called not sent."""
+    file = SessionFile.take(tmp_path / "sessions" / "one")
+    left: list[bool] = []
+
+    class Witness(Page):
+        def not_sent(self, text: str) -> None:
+            super().not_sent(text)
+            left.append(file.kept.endpoint is not None and file.kept.endpoint.left)
+
+    view = Witness()
+    session = Session(Endpoint("Bob"), view, "hostA", file=file)
+    async with talk(session, view, IN_TURNS) as one:
+        session.submit("one")
+        await one.hears("\\ack 1")
+        session.submit("two")
+        await one.hears("alice> Hello")
+        session.submit("three")
+        session.submit("\\quit")
+        assert view.given_back == ["not sent: three"]
+        assert left == [True]
