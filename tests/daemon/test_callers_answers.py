@@ -302,3 +302,17 @@ async def test_the_daemons_stop_is_told_to_a_waiting_caller_and_to_watchers(serv
     await asyncio.sleep(0)
     for end in (caller, watching):
         assert (await end.rest())[-1].startswith("\\error stopping The daemon is stopping.")
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service(grace=0.0)
+async def test_who_was_silent_and_comes_back_is_no_missed_call(service: InProcessService) -> None:
+    console, peer, token = await service.talk(acked=True)
+    await service.lose(peer)
+    await console.news()
+    peer = await service.call()
+    assert await console.hear() == f"\\calling guest address={ADDRESS} silent=1"
+    await peer.say(f"\\hello 1 Bob session={token} got=0")
+    await peer.news()
+    await service.lose(peer)
+    assert not any(line.startswith("\\missed") for line in await console.news())
