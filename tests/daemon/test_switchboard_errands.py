@@ -230,3 +230,47 @@ async def test_a_console_that_attaches_hears_of_calls_once(service: InProcessSer
     assert len(service.switchboard.missed) == 0
     lines = await (await service.console(" take=1")).news()
     assert not any(line.startswith("\\missed") for line in lines)
+
+
+# ------------------------------------------------------------------ who is lost
+
+
+@with_service()
+async def test_the_seat_is_kept_from_the_moment_of_the_loss(service: InProcessService) -> None:
+    peer, _ = await service.peer("Hi!")
+    service.switchboard._seat_kept_until = 0.0  # as if the daemon had run for long
+    await service.lose(peer)
+    assert not service.switchboard.seat_is_free()
+
+
+@with_service(turns=Turns.FREE)
+async def test_what_was_seen_is_stored_when_an_end_is_lost(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    await console.say("alice> Hello")
+    await console.news()
+    await peer.say("\\ack 1")
+    await peer.news()
+
+    def seen() -> dict[Role, int]:
+        running = service.journal.running()
+        assert running is not None
+        return running.shown
+
+    await service.lose(peer)
+    assert seen() == {Role.PEER: 1, Role.OPERATOR: 1}
+    service.journal._db.execute("UPDATE conversation SET operator_shown = 0, peer_shown = 0")
+    await service.lose(console)
+    assert seen() == {Role.PEER: 1, Role.OPERATOR: 1}
+
+
+@with_service(keep="none", turns=Turns.FREE)
+async def test_a_classic_talk_that_is_over_leaves_no_text(service: InProcessService) -> None:
+    console = await service.console()
+    await service.classic("Bob> Hi!")
+    await console.news()
+    await console.say("\\ack 1", "alice> Hello")
+    await console.news()
+    await console.say("\\quit")
+    await console.news()
+    assert service.switchboard.conversation is None
+    assert [entry.text for entry in service.journal.entries(1, 0)] == ["", ""]
