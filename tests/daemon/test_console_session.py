@@ -12,7 +12,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.transport.connection import READ_MAX
 from pychatd.conversation import console_session
-from pychatd.conversation.console_session import VISITOR_READ
+from pychatd.conversation.console_session import VISITOR_READ, ConsoleSession
 from pychatd.conversation.journal import BATCH
 from pychatd.conversation.model import JournalError
 from pychatd.conversation.peer_session import PeerSession
@@ -327,3 +327,23 @@ async def test_a_long_conversation_is_told_whole_with_its_end(service: InProcess
     assert texts(lines) == ["Bob> Hi", *(f"Bob> {text}" for text in many)]
     await console.say(f"\\ack {len(many) + 1}")
     assert "\\quit bye" in await console.news()
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+def test_a_console_that_is_behind_misses_nothing_by_speaking(tmp_path: Path, behind: int) -> None:
+    @with_service(turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        console, peer, _ = await service.talk(acked=True)
+        session = service.switchboard.operator
+        assert isinstance(session, ConsoleSession)
+        session.connection.writable = False  # it does not read as fast as the peer writes
+        said = [f"Bob> {number}" for number in range(behind)]
+        await peer.say(*said)
+        await peer.news()
+        await console.say("alice> Hello")
+        assert texts(await console.news()) == []
+        session.connection.writable = True
+        session.resume_writing(session.connection)
+        assert texts(await console.news()) == said
+
+    check(tmp_path)
