@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -203,7 +203,10 @@ def test_an_end_has_its_time_unless_it_is_now(tmp_path: Path, hours: int) -> Non
         await service.lose(peer)
         await console.say("\\quit bye")
         await console.news()
-        later = datetime.now(UTC) + timedelta(hours=hours)
+        over = service.journal.by_id(1)
+        assert over is not None
+        assert over.ended is not None
+        later = over.ended + timedelta(hours=hours)
         service.switchboard.now = lambda: later  # type: ignore[method-assign]
         back = await service.resume(token)
         lines = [line for line in await back.rest() if line.startswith(("\\at", "\\quit"))]
