@@ -202,10 +202,3 @@ def test_a_text_that_the_callers_program_cannot_take_is_refused() -> None:
     assert endpoint.max_text_bytes == 4
     told(endpoint, wire.Here("Bob", HERE, room=5))
     assert endpoint.max_text_bytes == 5
-
-
-@pytest.mark.parametrize("known", [1, 2, 3])
-def test_a_read_mark_counts_what_the_daemon_still_repeats(known: int) -> None:
-    endpoint = attached()
-    told(endpoint, replace(PEER, got=2), wire.Read(known))
-    assert endpoint.read_count == min(known, 2)

@@ -94,11 +94,12 @@ def test_the_limits_of_what_waits() -> None:
     assert not outbox.can_hold
 
 
-def test_a_read_mark_never_goes_back_nor_beyond_what_is_known() -> None:
-    outbox = Outbox()
+def test_a_read_mark_never_goes_back_nor_beyond_what_is_stored() -> None:
+    outbox = filled()
     assert outbox.read == 0
-    for count, known, read in [(1, 2, 1), (5, 3, 3), (2, 3, 3)]:
-        outbox.mark_read(count, known)
+    for stored, count, read in [(2, 1, 1), (2, 5, 2), (3, 2, 3)]:
+        outbox.confirm(stored)
+        outbox.mark_read(count)
         assert outbox.read == read
 
 

@@ -15,7 +15,6 @@ from pychat_client.errors import ExitStatus, MessageError, NotAllowedError, Unre
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.grammar import WORDS_MAX
 from pychat_client.protocol.rate_limit import DRAFT_EVERY
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
@@ -25,6 +24,7 @@ from pychat_client.session.reconnect import ConnectionState, Verdict
 from pychat_client.session.session import Session, ending_signals, run_session
 from pychat_client.session.session_file import Kept, SessionFile
 from pychat_client.session.transcript import Transcript
+from pychat_client.text import WORDS_MAX
 from pychat_client.transport.connection import CloseReason, Connection
 from tests.support.aio import in_loop
 from tests.support.endpoints import HELLO

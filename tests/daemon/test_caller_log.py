@@ -12,8 +12,8 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Turns
 from pychatd.caller_events import Event
 from pychatd.conversation import peer_session
+from pychatd.conversation.interfaces import RegisterInterface
 from pychatd.conversation.peer_session import PeerSession
-from pychatd.conversation.ports import RegisterPort
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
 from tests.support.registers import Anybody, Nobody
@@ -36,7 +36,7 @@ class Awaiting(Anybody):
         return True
 
 
-async def call(service: InProcessService, register: RegisterPort, *lines: str) -> AsyncEnd:
+async def call(service: InProcessService, register: RegisterInterface, *lines: str) -> AsyncEnd:
     raw = await service.connect(PeerSession(service.switchboard, ADDRESS, register, secure=True))
     await raw.say(*lines)
     return raw
@@ -165,7 +165,7 @@ def test_who_breaks_a_rule_or_says_that_we_did_is_in_the_log(
     ids=["not on the list", "an old invitation"],
 )
 def test_who_may_not_call_is_in_the_log(
-    tmp_path: Path, log: pytest.LogCaptureFixture, register: RegisterPort, words: str, event: Event
+    tmp_path: Path, log: pytest.LogCaptureFixture, register: RegisterInterface, words: str, event: Event
 ) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -260,9 +259,9 @@ async def test_a_block_of_another_address_puts_nobody_out(service: InProcessServ
 async def test_a_fast_peer_is_stored_in_slices_and_slowed_down(service: InProcessService) -> None:
     board = service.switchboard
     assert board.messages_at_once == 1
-    board.reload(replace(board.settings, rate=0), "")
+    board.reload(board.settings._replace(rate=0), "")
     assert board.messages_at_once is None
-    board.reload(replace(board.settings, rate=100), "")
+    board.reload(board.settings._replace(rate=100), "")
     assert board.messages_at_once == 10
     await service.peer("Hi!")
     assert board.peer is not None

@@ -105,7 +105,7 @@ def test_what_visitors_do_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_who_connects_and_says_nothing_is_put_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_session, "HELLO_SECONDS", 0.1)
+    monkeypatch.setattr(console_session, "CONSOLE_HELLO_SECONDS", 0.1)
 
     @with_service()
     async def check(service: InProcessService) -> None:

@@ -858,11 +858,11 @@ def test_removed_texts_leave_the_log_when_the_copy_has_ended(journal: Journal, f
 
 def test_a_long_conversation_is_removed_in_pieces(journal: Journal) -> None:
     conversation = begun()
-    said(journal, conversation, *(f"b{n}" for n in range(PIECE + 1)))
+    said(journal, conversation, *(f"b{n}" for n in range(REMOVED_AT_ONCE + 1)))
     journal.end_conversation(conversation, "", NOON)
     assert journal.remove(1)
     assert journal.by_token(TOKEN) is None
-    assert [entry.text for entry in journal.entries(1, 0)] == [f"b{PIECE}"]
+    assert [entry.text for entry in journal.entries(1, 0)] == [f"b{REMOVED_AT_ONCE}"]
     assert not journal.remove(1)
     assert journal.by_id(1) is None
 

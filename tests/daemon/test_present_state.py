@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pychat_client.protocol.turns import Turns
@@ -102,12 +100,12 @@ async def test_a_watcher_that_comes_or_goes_is_a_change(service: InProcessServic
 @with_service()
 async def test_a_reload_changes_the_handle_only_if_the_setting_has_changed(service: InProcessService) -> None:
     board = service.switchboard
-    settings = replace(board.settings, handle="desk")
+    settings = board.settings._replace(handle="desk")
     board.reload(settings, "fingerprint")
     assert (board.handle, board.fingerprint) == ("desk", "fingerprint")
     await service.console()
     assert board.handle == "alice"
-    board.reload(replace(settings), "fingerprint")
+    board.reload(settings._replace(), "fingerprint")
     assert board.handle == "alice"
-    board.reload(replace(settings, handle=None, grace=1.0), "another")
+    board.reload(settings._replace(handle=None, grace=1.0), "another")
     assert (board.handle, board.settings.grace, board.fingerprint) == ("alice", 1.0, "another")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -71,7 +70,7 @@ async def test_a_reload_removes_what_is_older_than_the_new_setting(service: InPr
     clock(service, timedelta(days=1, hours=1))
     board.reload(board.settings, "")
     assert service.journal.by_id(1) is not None
-    board.reload(replace(board.settings, keep="1d"), "")
+    board.reload(board.settings._replace(keep="1d"), "")
     assert service.journal.by_id(1) is None
 
 
@@ -81,7 +80,7 @@ async def test_a_journal_that_cannot_be_pruned_is_told(service: InProcessService
     await console.news()
     board = service.switchboard
     service.journal.prune = fails  # type: ignore[method-assign, assignment]
-    board.reload(replace(board.settings, keep="1d"), "")
+    board.reload(board.settings._replace(keep="1d"), "")
     assert len(await console.news()) == 1
     assert not board.journal_works
 

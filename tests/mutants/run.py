@@ -25,7 +25,16 @@ from tests.mutants.survivors import Verdict, listed
 from tests.mutants.trial import Trials
 
 PROTOCOL = ["turns", "phase", "outbox", "endpoint", "console_endpoint", "codec", "wire", "grammar", "rate_limit"]
-DAEMON = ["journal", "switchboard", "peer_session", "console_session", "endpoint_session", "cursor", "model"]
+DAEMON = [
+    "journal",
+    "journal_file",
+    "switchboard",
+    "peer_session",
+    "console_session",
+    "endpoint_session",
+    "cursor",
+    "model",
+]
 MODULES = [
     *(f"pychat_client.protocol.{name}" for name in PROTOCOL),
     *(f"pychatd.conversation.{name}" for name in DAEMON),
