@@ -135,11 +135,11 @@ class ScreeningCodec:
 
     def silence(self) -> Iterator[wire.Frame]:
         self._check_length()
-        return self._codec.silence()
+        yield from self._codec.silence()
 
     def eof(self) -> Iterator[wire.Frame]:
         self._check_length()
-        return self._codec.eof()
+        yield from self._codec.eof()
 
     def greet(self) -> Iterator[wire.Frame]:
         """The operator speaks first; nothing for a program of version 1."""

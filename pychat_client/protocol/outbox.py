@@ -6,24 +6,16 @@ A text is *held* until its turn. Then it gets its number, and is *unacked* until
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 
+from pychat_client.protocol.digest import OUTBOX_MAX, digest_of
 from pychat_client.protocol.events import Leftovers
 from pychat_client.protocol.saved import SavedEndpoint, SavedOutbox
 
-OUTBOX_MAX = 100
-"""Unacked messages at most; further ones are held, so that they do not flood a slow connection."""
-
 HELD_MAX = 100
 """Held messages at most: more than these come from a wrong paste, not from a conversation."""
-
-
-def digest_of(texts: Iterable[str]) -> str:
-    """Tells whether the messages that the daemon has are those that an outbox has sent."""
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 class Outbox:

@@ -15,7 +15,7 @@ from enum import Enum
 
 from pychat_client.errors import MessageError, ProtocolError, PychatError, UsageError
 from pychat_client.protocol import wire
-from pychat_client.protocol.outbox import OUTBOX_MAX, digest_of
+from pychat_client.protocol.digest import OUTBOX_MAX, digest_of
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, looks_like, printable
 from pychat_client.transport.connection import READ_MAX, CloseReason, Connection

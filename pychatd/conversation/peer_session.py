@@ -17,7 +17,7 @@ from pychat_client.classic.other_protocols import CODE as OTHER_PROTOCOL
 from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.errors import PermissionDeniedError, ProtocolError, TransportError
 from pychat_client.protocol import wire
-from pychat_client.protocol.outbox import OUTBOX_MAX, digest_of
+from pychat_client.protocol.digest import OUTBOX_MAX, digest_of
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import looks_like, printable
 from pychat_client.transport.connection import (

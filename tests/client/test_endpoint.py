@@ -9,6 +9,7 @@ import pytest
 from pychat_client.errors import MessageError, NotAllowedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
+from pychat_client.protocol.digest import OUTBOX_MAX
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
@@ -25,7 +26,7 @@ from pychat_client.protocol.events import (
     Renamed,
     SignsOff,
 )
-from pychat_client.protocol.outbox import HELD_MAX, OUTBOX_MAX
+from pychat_client.protocol.outbox import HELD_MAX
 from pychat_client.protocol.phase import Phase
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState

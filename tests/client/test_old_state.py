@@ -10,6 +10,7 @@ import pytest
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
+from pychat_client.protocol.digest import digest_of
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
@@ -21,7 +22,6 @@ from pychat_client.protocol.events import (
     MessageShown,
     Overtaken,
 )
-from pychat_client.protocol.outbox import digest_of
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
 from tests.support.endpoints import NOON

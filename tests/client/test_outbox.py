@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pychat_client.protocol.digest import OUTBOX_MAX
 from pychat_client.protocol.events import Leftovers
-from pychat_client.protocol.outbox import HELD_MAX, OUTBOX_MAX, Outbox
+from pychat_client.protocol.outbox import HELD_MAX, Outbox
 from pychat_client.protocol.saved import SavedEndpoint
 
 

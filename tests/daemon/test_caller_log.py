@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from pathlib import Path
 
 import pytest
@@ -199,5 +200,23 @@ def test_who_is_awaited_proves_its_certificate_before_anything_else(tmp_path: Pa
         else:
             assert await raw.rest() == ["\\error not-authorized Your program cannot prove a certificate."]
         assert asked == [can_prove]
+
+    check(tmp_path)
+
+
+@pytest.mark.parametrize("start", [b"\0\0\x01", b"\0\0\x01\x02"])
+def test_a_binary_protocol_that_ends_at_once_is_refused(
+    tmp_path: Path, log: pytest.LogCaptureFixture, start: bytes
+) -> None:
+    """Only the end of its bytes tells that they are no length of a text."""
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        caller = await service.call()
+        await caller.raw(start)
+        caller.sock.shutdown(socket.SHUT_WR)
+        assert (await caller.hear()).startswith("\\error other-protocol ")
+        await service.closed(caller)
+        assert events(log) == [(Event.OTHER_PROTOCOL, HOST)]
 
     check(tmp_path)

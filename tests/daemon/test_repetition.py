@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pychat_client.protocol import wire
+from pychat_client.protocol.digest import OUTBOX_MAX, digest_of
 from pychat_client.protocol.grammar import timestamp
-from pychat_client.protocol.outbox import OUTBOX_MAX, digest_of
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.model import TEXT_REMOVED
 from tests.support.endpoints import NOON

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pychat_client.protocol import wire
-from pychat_client.protocol.outbox import digest_of
+from pychat_client.protocol.digest import digest_of
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation import console_session

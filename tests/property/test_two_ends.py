@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import codec, wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
+from pychat_client.protocol.digest import digest_of
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     EndConfirmed,
@@ -33,7 +34,6 @@ from pychat_client.protocol.events import (
     MessageShown,
     Overtaken,
 )
-from pychat_client.protocol.outbox import digest_of
 from pychat_client.protocol.saved import ALL, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.session.session_file import Need, need

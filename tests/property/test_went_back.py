@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
+from pychat_client.protocol.digest import OUTBOX_MAX
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import Connected, Event, WentBack
-from pychat_client.protocol.outbox import OUTBOX_MAX
 from pychat_client.protocol.turns import Turns
 
 counts = st.integers(0, 3) | st.integers(OUTBOX_MAX - 1, OUTBOX_MAX + 3)
