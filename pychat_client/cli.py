@@ -156,6 +156,7 @@ def _listen_parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", metavar="HOST", help="what the other user calls this host (default: its name)")
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     parser.add_argument("--keep", action="store_true", help="the service goes on when the console ends")
+    parser.add_argument("--live", action="store_true", help="live typing, as for a call")
     parser.add_argument("--plain", action="store_true", help="plain lines on stdin and stdout, no screen")
     parser.add_argument("--runtime-directory", metavar="DIR", help="as for pychatd")
     parser.add_argument("--state-directory", metavar="DIR", help="as for pychatd")
@@ -302,7 +303,7 @@ def _listen(args: argparse.Namespace) -> int:
         keep=args.keep,
         places=() if args.runtime_directory is None else ("--runtime-directory", args.runtime_directory),
         state=() if args.state_directory is None else ("--state-directory", args.state_directory),
-        console=(*handle, *(("--plain",) if args.plain else ())),
+        console=(*handle, *(("--live",) if args.live else ()), *(("--plain",) if args.plain else ())),
     )
     return listen(options)
 

@@ -63,6 +63,16 @@ def test_the_same_login_name_on_both_hosts_costs_one_question(idle_service: Serv
     operator.sees("verified as guest1")
 
 
+def test_live_typing_can_be_on_from_the_start(idle_service: Service) -> None:
+    operator = _listening(idle_service, "--live")
+    caller = idle_service.terminal([str(BIN / "pychat"), *_line(operator), "--handle", "Zoe", "--live"])
+    caller.sees("Send the first message")
+    caller.enter("Hi!")
+    operator.sees("watched")
+    operator.type("Hello, how ar")
+    caller.sees("Server … Hello, how ar")
+
+
 def test_one_command_on_each_host_is_enough(idle_service: Service) -> None:
     operator = _listening(idle_service)
     caller = _calls(idle_service, _line(operator))
