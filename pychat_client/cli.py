@@ -58,9 +58,9 @@ def _call_parser() -> argparse.ArgumentParser:
         usage="pychat [options] HOST PORT\n       pychat [options] CONTACT\n"
         "       pychat send|replies|listen|forget|certificate [options] ...",
         description="Call another host that runs pychatd, and talk to the person at its console. If a "
-        "conversation with that service is still open, go on with it. There are five other commands: send sends "
-        "one message, replies prints the answers, listen lets somebody call you, forget removes the saved key of "
-        "a host, certificate prints your certificate. Each has its own help, for example 'pychat send --help'. If "
+        "conversation with that service is still open, go on with it. There are five other commands: 'send' (one "
+        "message), 'replies' (print the answers), 'listen' (let somebody call you), 'forget' (remove a host's "
+        "saved key) and 'certificate' (print yours). Each has its own help, for example 'pychat send --help'. If "
         "a host has the name of a command, write -- before it: 'pychat -- send 7000' calls the host named send.",
         epilog="Exit status: 0 the conversation ended, 1 failure or connection lost, 2 wrong use, 3 no answer, "
         "4 busy, 5 refused, 6 a message was not sent, 7 the host's key is not trusted, "
@@ -69,13 +69,16 @@ def _call_parser() -> argparse.ArgumentParser:
     _add_target(parser)
     _add_call_options(parser)
     kept = parser.add_argument_group(
-        "a conversation that is still open", "pychat goes on with it, unless you use --new"
+        "an open conversation", "If a conversation is still open, pychat goes on with it, unless you use --new."
     )
     kept.add_argument("--new", action="store_true", help="end it, and begin another one")
-    kept.add_argument("--take-over", action="store_true", help="move it here from another window")
-    kept.add_argument("--repeat", metavar="N", type=_number, help="show the last N messages again, or all (100)")
+    kept.add_argument(
+        "--take-over", action="store_true", help="go on here, and end the pychat in the other window"
+    )
+    repeated = "show the last N messages again; N can be 'all' (default: 100)"
+    kept.add_argument("--repeat", metavar="N", type=_number, help=repeated)
     group = parser.add_argument_group(
-        "classic servers", 'for the original ("classic") servers: no encryption, no delivery confirmation'
+        "classic servers", 'The original ("classic") servers encrypt nothing, and do not confirm messages.'
     )
     group.add_argument("--classic", action="store_true", help="the host runs a classic server")
     hello = group.add_mutually_exclusive_group()

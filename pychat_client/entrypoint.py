@@ -140,7 +140,7 @@ def add_conversation_options(parser: argparse.ArgumentParser) -> None:
     """The options that a conversation has in both programs, `pychat` and `pychatd-console`."""
     parser.add_argument("--plain", action="store_true", help="plain lines on stdin and stdout, no screen")
     parser.add_argument("--json", action="store_true", help="JSON objects, one per line, on stdin and stdout")
-    both = "live typing: if the other side wants it too, both see what is typed"
+    both = "live typing: each of you sees what the other one types, if both use this option"
     parser.add_argument("--live", action="store_true", help=both)
     parser.add_argument("--log", metavar="FILE", type=Path, help="append the conversation to FILE (mode 0600)")
     parser.add_argument("--no-history", action="store_true", help="do not save or suggest typed lines")

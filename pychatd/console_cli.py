@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         "ports",
         metavar="PORT",
         nargs="*",
-        help="the port of the service; needed if several run. --watch takes several",
+        help="the port of the service, needed if several services run; with --watch, also several ports",
     )
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     parser.add_argument("--take-over", action="store_true", help="detach the other console, and attach this one")
@@ -56,18 +56,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     # For `pychat listen`, whose service ends with the console: the command that returns to both; '' for none.
     parser.add_argument("--back", help=argparse.SUPPRESS)
-    seen = parser.add_argument_group("watch", "show who calls, and what nobody is there to read; answer no calls")
-    seen.add_argument("--watch", action="store_true", help="without PORT: all services that you may use")
+    seen = parser.add_argument_group("watch", "show who calls and what is unread, without answering")
+    seen.add_argument("--watch", action="store_true", help="watch; without PORT, all services that you may use")
     seen.add_argument(
         "--remind", metavar="AGE", help="alert again after AGE while something stays unread: 10m, 12h, 7d"
     )
     past = parser.add_argument_group("history", "print stored messages instead of answering calls")
-    past.add_argument("--history", action="store_true", help="all conversations, oldest first")
+    past.add_argument("--history", action="store_true", help="print all conversations, oldest first")
     past.add_argument(
         "--since", metavar="TIME", help="only since TIME: 2026-11-22, 2026-11-22T10:30, or an age: 90m, 12h, 7d"
     )
     past.add_argument(
-        "--conversation", metavar="NUMBER", type=_number, help="only this conversation, as \\\\unread lists it"
+        "--conversation", metavar="NUMBER", type=_number, help="only this conversation, as \\unread lists it"
     )
     past.add_argument(
         "--grep", metavar="REGEX", help="only messages that match REGEX; upper and lower case are the same"

@@ -14,7 +14,7 @@ from typing import Any, Self
 from pychat_client.errors import TransportError, UsageError
 from pychat_client.text import printable
 from pychat_client.trust.fingerprint import check_fingerprint
-from pychatd.sentences import silent_words, unread_words
+from pychatd.caller_words import silent_words, unread_words
 
 TEXT_MAX = 256
 """Characters of a text in a report: more than any name or address has."""

@@ -153,7 +153,8 @@ class _Window:
 
     def notice(self, sentence: str) -> StyleAndTextTuples:
         margin = self._notices
-        return [("", _NOTICE), *margin.drawn(margin.rows(printable_lines(sentence), len(_NOTICE)))]
+        style = "class:notice"
+        return [(style, _NOTICE), *margin.drawn(margin.rows(printable_lines(sentence), len(_NOTICE)), style)]
 
     def body(self, shown: _Shown) -> list[Row]:
         return self._messages.rows(shown.lines, self._name(shown)[1])
@@ -212,14 +213,14 @@ class Margin:
             found += rows(line, self.room, None if found else left, self.letters)
         return found
 
-    def drawn(self, found: list[Row]) -> StyleAndTextTuples:
+    def drawn(self, found: list[Row], style: str = "") -> StyleAndTextTuples:
         """The rows. A whole word is underlined in all its rows, as no name and no notice is."""
-        drawn: StyleAndTextTuples = [("", found[0].text)]
+        drawn: StyleAndTextTuples = [(style, found[0].text)]
         for row in found[1:]:
             if row.whole:
                 drawn += [("", "\n"), _WRAP, ("class:whole", row.text), _NO_WRAP]
             else:
-                drawn.append(("", f"\n{' ' * self.indent}{row.text}"))
+                drawn.append((style, f"\n{' ' * self.indent}{row.text}"))
         return drawn
 
     def used(self, rows: str, before: int) -> int:

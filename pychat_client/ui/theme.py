@@ -23,6 +23,7 @@ class Theme:
 
 
 _UNCOLOURED = {
+    "notice": "",
     "other": "bold",
     "prompt.turn": "bold",
     "whole": "underline",  # a long word, which goes on at the left edge

@@ -27,7 +27,7 @@ class JournalDamagedError(JournalError):
 
 
 class JournalFullError(JournalError):
-    """A limit is reached, and nothing was written. The sentence is for whoever sent the message."""
+    """A limit is reached, and nothing was written. Both users read the sentence."""
 
 
 class UnseenError(JournalFullError):

@@ -7,10 +7,10 @@ import os
 from pychat_client.protocol import wire
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.text import printable
+from pychatd.caller_words import silent_words, unread_words
 from pychatd.conversation.model import JournalError
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.unread import Unread
-from pychatd.sentences import silent_words, unread_words
 
 
 def state_sentence(switchboard: Switchboard) -> str:

@@ -27,7 +27,7 @@ async def _refused(end: AsyncEnd) -> str:
     """The words with which the daemon leaves an end, whose program then keeps its messages."""
     *_, last = await end.rest()
     code, _, words = last.removeprefix("\\error ").partition(" ")
-    assert (code, words[:12]) == ("journal", "Not stored: ")
+    assert (code, words[:19]) == ("journal", "No more is stored: ")
     assert "keeps your messages" in words
     assert len(words) < WORDS_MAX
     return words
@@ -147,7 +147,7 @@ async def test_some_of_the_disk_stays_free(service: InProcessService) -> None:
         patch.setattr(Journal, "disk", lambda self: (quota.FREE_MAX - 1, 1 << 40))
         await peer.say("Bob> Hello?")
         assert (await peer.rest())[-1].startswith("\\error journal The other host cannot store messages now")
-        assert "\\notice Not stored: the disk of the journal is nearly full." in await console.news()
+        assert "\\notice No more is stored: the disk of the journal is nearly full." in await console.news()
         await console.say("alice> Hm")
         assert "nearly full" in await _refused(console)
     back, _ = await service.resumed(token)
