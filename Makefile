@@ -68,7 +68,7 @@ planted: .venv/ready    ## faults that the simulator has to find, and how long i
 exhaust: .venv/ready    ## all that can happen to a few messages, to the end: make exhaust WORDS=2 CUTS=1 CRASHES=1
 	$(BIN)/python -m tests.simulation.search --words $(or $(WORDS),1) --cuts $(or $(CUTS),1) \
 		--crashes $(or $(CRASHES),0) --quits $(or $(QUITS),0) --consoles $(or $(CONSOLES),0) \
-		--signs $(or $(SIGNS),0)
+		$(if $(SIGNS),--signs $(SIGNS))
 
 mutants: .venv/ready    ## faults in the rules that the fast tests have to notice: make mutants MINUTES=30 MODULE=outbox
 	$(BIN)/python -m tests.mutants.run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

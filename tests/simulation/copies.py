@@ -1,7 +1,7 @@
-"""Copies small worlds, for the search: in little time, and so that worlds that are alike are the same bytes.
+"""Copies the parts of small worlds, for the search, so that parts that are alike are the same bytes.
 
 Values that never change are numbers in a copy, and an object is its class and the values of its attributes. It
-knows no rule of a conversation, only which classes a world is made of.
+knows no rule of a conversation, only which classes a part is made of.
 """
 
 from __future__ import annotations
@@ -28,48 +28,41 @@ from pychatd.conversation.peer_session import PeerState
 from pychatd.conversation.silent_callers import SilentCallers
 from pychatd.settings import Settings
 from tests.simulation.list_journal import ListJournal
-from tests.simulation.small_world import (
-    Budget,
+from tests.simulation.small_daemon import (
     FakeConnection,
     SmallConsoleSession,
+    SmallDaemon,
     SmallPeerSession,
     SmallSwitchboard,
-    SmallWorld,
-    User,
 )
+from tests.simulation.small_user import SmallUser
 
 _VALUES: list[Any] = []
 _NUMBERS: dict[Any, int] = {}
 
 Copy = bytes
-"""For `restored`. Two worlds are one if their copies are the same."""
+"""For `restored`. Two parts are one if their copies are the same."""
 
 
-def copied(world: SmallWorld) -> Copy:
+def copied(part: SmallDaemon | SmallUser) -> Copy:
     copy = BytesIO()
-    _Pickler(copy, pickle.HIGHEST_PROTOCOL).dump(world)
+    _Pickler(copy, pickle.HIGHEST_PROTOCOL).dump(part)
     return copy.getvalue()
 
 
-def restored(copy: Copy) -> SmallWorld:
-    world = pickle.loads(copy)
-    assert isinstance(world, SmallWorld)
-    return world
+def restored(copy: Copy) -> Any:
+    return _Unpickler(BytesIO(copy)).load()
 
 
-def _number_of(value: Any) -> int:
+def number_of(value: Any) -> int:
     number = _NUMBERS.setdefault(value, len(_VALUES))
     if number == len(_VALUES):
         _VALUES.append(value)
     return number
 
 
-def _value(number: int) -> Any:
+def value_of(number: int) -> Any:
     return _VALUES[number]
-
-
-def _as_number(value: Any) -> tuple[Any, tuple[int]]:
-    return _value, (_number_of(value),)
 
 
 def _by_fields(type_: Any) -> Callable[[Any], tuple[Any, Any]]:
@@ -81,8 +74,8 @@ def _by_fields(type_: Any) -> Callable[[Any], tuple[Any, Any]]:
 def _by_attributes(one: Any) -> tuple[Any, ...]:
     """How any other object is copied. It may be part of a circle, so it is filled later."""
     attributes = vars(one)
-    state = (_number_of(tuple(attributes)), *attributes.values())
-    return _blank, (_number_of(type(one)),), state, None, None, _fill
+    state = (number_of(tuple(attributes)), *attributes.values())
+    return _blank, (number_of(type(one)),), state, None, None, _fill
 
 
 def _blank(number: int) -> Any:
@@ -95,10 +88,10 @@ def _fill(one: Any, state: tuple[Any, ...]) -> None:
 
 
 _ENUMS = (Role, Turns, Phase, TransportState, PeerState, ConsoleState)
-_CONSTANT = (*get_args(wire.Frame), *_ENUMS, datetime, Settings, Credentials, Entry, Budget)
+_CONSTANT = frozenset((*get_args(wire.Frame), *_ENUMS, str, bytes, datetime, Settings, Credentials, Entry))
 _DATA = (Conversation, TurnState)
 _OBJECTS = (
-    *(SmallWorld, User, FakeConnection, ListJournal, Endpoint, ConsoleEndpoint, Outbox),
+    *(SmallDaemon, SmallUser, FakeConnection, ListJournal, Endpoint, ConsoleEndpoint, Outbox),
     *(SmallSwitchboard, SmallPeerSession, SmallConsoleSession, SilentCallers),
 )
 
@@ -106,7 +99,15 @@ _OBJECTS = (
 class _Pickler(pickle.Pickler):
     dispatch_table = {  # noqa: RUF012 -- pickle's own name for it
         **copyreg.dispatch_table,
-        **dict.fromkeys(_CONSTANT, _as_number),
         **{type_: _by_fields(type_) for type_ in _DATA},
         **dict.fromkeys(_OBJECTS, _by_attributes),
     }
+
+    def persistent_id(self, one: Any) -> int | None:
+        """Values that are equal are one, whether they are the same object or not."""
+        return number_of(one) if type(one) in _CONSTANT else None
+
+
+class _Unpickler(pickle.Unpickler):
+    def persistent_load(self, number: int) -> Any:
+        return _VALUES[number]

@@ -101,6 +101,9 @@ class ListJournal:
         """All that one side has said."""
         return [e.text for entries in self._entries for e in entries if e.role is role]
 
+    def token_hashes(self) -> set[bytes | None]:
+        return {c.token_hash for c in self._conversations}
+
     @property
     def speakers(self) -> list[list[Role]]:
         """Who has spoken, in each conversation."""

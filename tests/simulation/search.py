@@ -1,10 +1,8 @@
 """Tries everything that can happen in a small world, breadth first, to the end: `make exhaust`.
 
-Two worlds are one if their copies are the same bytes: two alike may count twice, and no two are taken for one.
-
     python -m tests.simulation.search [--words N] [--cuts N] [--crashes N] [--quits N] [--consoles N]
 
-The first story that breaks a promise is a shortest one.
+The first story that breaks a promise is a shortest one. Of a world that was looked at, only a hash is kept.
 """
 
 from __future__ import annotations
@@ -13,82 +11,93 @@ import argparse
 import logging
 import sys
 import time
+from array import array
 from collections import deque
 from dataclasses import dataclass, fields
 
 from pychat_client.protocol.turns import Turns
-from tests.simulation.copies import copied, restored
-from tests.simulation.small_world import Budget, SmallWorld, stand_still
+from tests.simulation.small_daemon import stand_still
+from tests.simulation.small_world import Action, Budget, Rules, SmallWorld, State, told
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search has come to. story: that breaks `broken`; empty when all is well."""
+    """What a search has come to. parts, worked_out: different parts of the worlds, and what they can do;
+    story: that breaks `broken`; empty when all is well."""
 
     states: int
     resting: int
     steps: int
+    parts: int
+    worked_out: int
     story: tuple[str, ...] = ()
     broken: str = ""
 
 
 class _Trail:
-    """Which steps led to which world, so that a story can be told."""
+    """Which action of which world led to another one, so that a story can be told."""
 
     def __init__(self) -> None:
-        self._parents: list[tuple[int, str]] = [(-1, "")]
+        self._parents = array("L", [0])
+        self._indexes = array("B", [0])
 
-    def add(self, parent: int, name: str) -> int:
-        self._parents.append((parent, name))
+    def add(self, parent: int, index: int) -> int:
+        self._parents.append(parent)
+        self._indexes.append(index)
         return len(self._parents) - 1
 
-    def to(self, number: int) -> tuple[str, ...]:
-        names: list[str] = []
+    def to(self, number: int) -> list[int]:
+        indexes: list[int] = []
         while number > 0:
-            number, name = self._parents[number]
-            names.append(name)
-        return tuple(reversed(names))
+            indexes.append(self._indexes[number])
+            number = self._parents[number]
+        return indexes[::-1]
 
 
 def search(turns: Turns, budget: Budget) -> Found:
     """Tries everything. Each world is looked at once."""
     with stand_still():
-        first = SmallWorld(turns, budget)
-        first.begin()
-        return _search(first)
+        return _search(Rules(turns, budget))
 
 
-def _search(first: SmallWorld) -> Found:
-    copy = copied(first)
-    trail, known, waiting = _Trail(), {hash(copy)}, deque([(0, copy)])
+def _search(rules: Rules) -> Found:
+    first = rules.first()
+    trail, known, waiting = _Trail(), {hash(first)}, deque([(0, first)])
     resting = steps = 0
+
+    def found(story: tuple[str, ...] = (), broken: str = "") -> Found:
+        return Found(len(known), resting, steps, rules.parts.count, rules.parts.worked_out, story, broken)
+
     while waiting:
-        number, copy = waiting.popleft()
-        world = restored(copy)
-        names = [name for name, _ in world.actions()]
-        for index, name in enumerate(names):
+        number, state = waiting.popleft()
+        for index, action in enumerate(SmallWorld(rules, state).actions()):
             steps += 1
-            here = world if index == len(names) - 1 else restored(copy)
             try:
-                _act(here, index)
-                if here.rests:
-                    here.check_rest()
+                world = SmallWorld(rules, state)
+                world.take(action)
+                if world.rests:
+                    world.check_rest()
                     resting += 1
             except Exception as error:
-                story = (*trail.to(number), name)
-                return Found(len(known), resting, steps, story, f"{type(error).__name__}: {error}")
-            after = copied(here)
+                story = _story(rules, first, [*trail.to(number), index])
+                return found(story, f"{type(error).__name__}: {error}")
+            after = world.state()
             if (key := hash(after)) not in known:
                 known.add(key)
-                waiting.append((trail.add(number, name), after))
-    return Found(len(known), resting, steps)
+                waiting.append((trail.add(number, index), after))
+    return found()
 
 
-def _act(world: SmallWorld, index: int) -> None:
-    for number, (_, action) in enumerate(world.actions()):
-        if number == index:
-            action()
-            return
+def _story(rules: Rules, state: State, indexes: list[int]) -> tuple[str, ...]:
+    """The actions by their places, in words."""
+    actions: list[Action] = []
+    for place, index in enumerate(indexes):
+        world = SmallWorld(rules, state)
+        actions.append(world.actions()[index])
+        if place < len(indexes) - 1:  # the last one breaks a promise
+            world.take(actions[-1])
+            state = world.state()
+    return tuple(map(told, actions))
 
 
 def main() -> int:
@@ -106,7 +115,11 @@ def _report(turns: Turns, budget: Budget) -> int:
     begin = time.process_time()
     found = search(turns, budget)
     seconds = time.process_time() - begin
-    print(f"{turns.value}, {budget}: {found.states} states, {found.steps} steps, {seconds:.1f} s", flush=True)
+    print(
+        f"{turns.value}, {budget}: {found.states} states, {found.steps} steps, "
+        f"{found.parts} parts that do {found.worked_out} things, {seconds:.1f} s",
+        flush=True,
+    )
     if found.broken:
         print("WRONG:", found.broken, *found.story, sep="\n  ")
     return int(bool(found.broken))

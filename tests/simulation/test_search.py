@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from pychat_client.protocol.turns import Turns
+from tests.simulation.parts import LiveParts
 from tests.simulation.planted import CONSOLE_SESSION, ENDPOINT, PEER_SESSION, SWITCHBOARD, Fault
 from tests.simulation.search import search
-from tests.simulation.small_world import Budget
+from tests.simulation.small_daemon import stand_still
+from tests.simulation.small_world import Budget, Rules, SmallWorld, State
 
 
 @pytest.mark.parametrize("turns", Turns)
 @pytest.mark.parametrize(
     "budget",
     [
+        Budget(words=3, signs=0),
         Budget(words=2),
-        Budget(quits=1),
+        Budget(words=2, quits=1),
         Budget(crashes=1),
         Budget(cuts=1),
         Budget(consoles=1),
         Budget(splits=2),
-        Budget(signs=1),
+        Budget(signs=2),
     ],
     ids=str,
 )
@@ -67,3 +72,35 @@ def test_a_planted_fault_is_found_with_a_shortest_story(fault: Fault, budget: Bu
         found = search(Turns.FREE, budget)
     assert found.broken
     assert 0 < len(found.story) < 20
+
+
+@pytest.mark.parametrize("turns", Turns)
+def test_what_is_looked_up_is_what_the_programs_do(turns: Turns) -> None:
+    """Programs and a daemon that are never copied come to the same, step by step."""
+    budget = Budget(words=3, cuts=2, crashes=1, quits=1, consoles=1, splits=2, signs=3)
+    with stand_still():
+        looked_up = Rules(turns, budget)
+        first = looked_up.first()
+        for seed in range(25):
+            live = Rules(turns, budget, LiveParts())
+            _go_the_same_way(random.Random(seed), looked_up, first, live)
+
+
+def _go_the_same_way(chance: random.Random, looked_up: Rules, state: State, live: Rules) -> None:
+    live_state = live.first()
+    for _ in range(200):
+        world, real = SmallWorld(looked_up, state), SmallWorld(live, live_state)
+        actions = world.actions()
+        assert actions == real.actions()
+        if not actions:
+            return
+        action = chance.choice(actions)
+        world.take(action)
+        real.take(action)
+        state, live_state = world.state(), real.state()
+        assert _seen(looked_up, state) == _seen(live, live_state)
+
+
+def _seen(rules: Rules, state: State) -> tuple[object, ...]:
+    """A world without the numbers of its parts."""
+    return (*map(rules.user, state.users), rules.daemon(state.daemon), state[2:])
