@@ -65,10 +65,10 @@ simulate: .venv/ready   ## random runs of everything on virtual time: make simul
 planted: .venv/ready    ## faults that the simulator has to find, and how long it takes; half a minute
 	$(BIN)/python -m tests.simulation.planted
 
-exhaust: .venv/ready    ## all that can happen to a few messages, to the end: make exhaust WORDS=2 CUTS=1 CRASHES=1
-	$(BIN)/python -m tests.simulation.search --words $(or $(WORDS),1) --cuts $(or $(CUTS),1) \
-		--crashes $(or $(CRASHES),0) --quits $(or $(QUITS),0) --consoles $(or $(CONSOLES),0) \
-		$(if $(SIGNS),--signs $(SIGNS))
+exhaust: .venv/ready    ## all that can happen to 3 + 3 messages, to the end; or make exhaust WORDS=2 CUTS=1 CRASHES=1
+	$(BIN)/python -m tests.simulation.search $(if $(WORDS),--words $(WORDS)) $(if $(CUTS),--cuts $(CUTS)) \
+		$(if $(CRASHES),--crashes $(CRASHES)) $(if $(QUITS),--quits $(QUITS)) \
+		$(if $(CONSOLES),--consoles $(CONSOLES)) $(if $(SIGNS),--signs $(SIGNS)) $(if $(TURNS),--turns $(TURNS))
 
 mutants: .venv/ready    ## faults in the rules that the fast tests have to notice: make mutants MINUTES=30 MODULE=outbox
 	$(BIN)/python -m tests.mutants.run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \

@@ -39,6 +39,11 @@ class Budget:
     splits: int = 0
     signs: int = 1
 
+    def told(self) -> str:
+        """What there is of each."""
+        amounts = {name: amount for name, amount in vars(self).items() if amount or name == "signs"}
+        return " ".join(f"{name}={amount}" for name, amount in amounts.items())
+
 
 class Link(NamedTuple):
     """The frames under way on a connection that its program still has."""

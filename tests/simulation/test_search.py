@@ -8,7 +8,7 @@ import pytest
 
 from pychat_client.protocol.turns import Turns
 from tests.simulation.parts import LiveParts
-from tests.simulation.planted import CONSOLE_SESSION, ENDPOINT, PEER_SESSION, SWITCHBOARD, Fault
+from tests.simulation.planted import CONSOLE_SESSION, CURSOR, ENDPOINT, PEER_SESSION, SWITCHBOARD, Fault
 from tests.simulation.search import search
 from tests.simulation.small_daemon import stand_still
 from tests.simulation.small_world import Budget, Rules, SmallWorld, State
@@ -48,23 +48,28 @@ def test_no_promise_is_broken_whatever_happens(turns: Turns, budget: Budget) -> 
         (Fault("", SWITCHBOARD + "find_waiting", "return caller", "return None"), Budget(cuts=1)),
         (Fault("", SWITCHBOARD + "find_waiting", "if known or (again and same_host)", "if known"), Budget(cuts=1)),
         (Fault("", SWITCHBOARD + "end_conversation", "peer.send_backlog()", "pass"), Budget(quits=1)),
+        (Fault("", ENDPOINT + "connection_lost", "self._time = None", "self.held.clear()"), Budget(cuts=1)),
+        (Fault("", SWITCHBOARD + "_tell_read_mark", "other.send_read_mark(count)", "pass"), Budget()),
+        (Fault("", ENDPOINT + "_release", "self.held.popleft()", "self.held.pop()"), Budget(words=2)),
+        (
+            Fault("", CURSOR + "repeats", "entry.n > self.peer_offset", "entry.n >= self.peer_offset"),
+            Budget(cuts=1),
+        ),
         (
             Fault("", PEER_SESSION + "_resume", "switchboard.mark_shown(conversation, Role.PEER, got)", "pass"),
             Budget(crashes=1),
         ),
         (Fault("", PEER_SESSION + "_answer", "frames.append(wire.Read(count))", "pass"), Budget(cuts=1)),
         (Fault("", CONSOLE_SESSION + "_begin", "frames.append(wire.Read(count))", "pass"), Budget(consoles=1)),
+        (
+            Fault("", SWITCHBOARD + "note_quiet", "self._tell_read_mark(conversation, role)", "pass"),
+            Budget(cuts=2, signs=3),
+        ),
     ],
     ids=[
-        "no resend",
-        "twice",
-        "no backlog",
-        "busy for himself",
-        "busy without a token",
-        "no end",
-        "not shown at a resume",
-        "no mark for a peer",
-        "no mark for a console",
+        *("no resend", "twice", "no backlog", "busy for himself", "busy without a token", "no end"),
+        *("held and lost", "not read", "out of order", "told again"),
+        *("not shown at a resume", "no mark for a peer", "no mark for a console", "no mark for signs again"),
     ],
 )
 def test_a_planted_fault_is_found_with_a_shortest_story(fault: Fault, budget: Budget) -> None:
