@@ -142,13 +142,13 @@ def _problems(outcome: Outcome) -> Iterator[str]:
     left = {row.conversation for row in rows}
     gone = {s.text for s in outcome.stored if s.conversation not in left}
     everybody_said = {word for one in words for word in one.of("typed")}
-    gave_up = {one.history.file for one in words if one.history.file and "\\quit" in one.of("command")}
     for one in words:
         yield from _shown_once(one)
         yield from _in_order(one, outcome, order, everybody_said)
         yield from _statuses(one)
         yield from _not_taken_by_himself(one, outcome)
-        yield from _only_who_leaves_is_in_doubt(one, gave_up, gone)
+        same_user = [other for other in words if one.history.file and other.history.file == one.history.file]
+        yield from only_who_leaves_is_in_doubt(one, same_user or [one], gone)
     for user in users:
         yield from _fates(user, order, running="" in reasons.values())
         yield from _given_back_once(user)
@@ -314,17 +314,27 @@ def tells(event: Event, words: str) -> bool:
     return event.kind == "notice" and event.text.rpartition("'s program says: \"")[2].startswith(words)
 
 
-def _only_who_leaves_is_in_doubt(one: Words, gave_up: set[str], gone: set[str]) -> Iterator[str]:
-    """Whether a word has arrived is open only for those who leave by themselves before all has settled, and for
-    those who find somebody else in the seat when they come back, and do not get it again. gave_up: files of users
-    who left by themselves, perhaps in an earlier program; gone: words of conversations that are not kept any more;
-    nobody can say what has become of a word in one."""
-    leaves, taken = one.history.file in gave_up, False
+def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[str]) -> Iterator[str]:
+    """Whether a word has arrived is open in three cases only: it was typed before its user left, perhaps in an
+    earlier program, and all had not settled by then; its user found somebody else in the seat after that, and did
+    not get it again; its user's conversation is not kept any more, so nobody can say. others: the programs of the
+    same user; gone: words of conversations that are not kept."""
+    typed = {event.text: event.time for each in others for event in each.events("typed")}
+    leaves = [event.time for event in one.events("command") if event.text in ("\\quit", "\\detach")]
+    leaves += [event.time for each in others for event in each.events("command") if event.text == "\\quit"]
+    not_kept = any(word in gone for each in others for word in (*each.said, *each.of("shown")))
+    taken: float | None = None  # when the seat was, until this user has it again
     for event in one.history.events:
-        leaves = leaves or event.text in ("\\quit", "\\detach")
-        taken = event.kind != "seated" and (taken or tells(event, TAKEN))
-        if event.kind == "not_confirmed" and not (taken or gone) and (not leaves or one.settled_by(event.time)):
-            yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
+        if event.kind == "seated":
+            taken = None
+        elif taken is None and tells(event, TAKEN):
+            taken = event.time
+        elif event.kind == "not_confirmed" and not not_kept:
+            moments = [] if one.settled_by(event.time) else leaves
+            if taken is not None:
+                moments = [*moments, taken]
+            if not any(typed[event.text] <= moment <= event.time for moment in moments):
+                yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
 
 
 def _all_is_shown(words: list[Words], outcome: Outcome, ends: dict[int, str]) -> Iterator[str]:

@@ -5,11 +5,44 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from pychatd.conversation import switchboard
 from tests.simulation import checker
+from tests.simulation.checker import Event, History, Words, only_who_leaves_is_in_doubt
 from tests.simulation.people import Person, until
 from tests.simulation.runs import simulate
 from tests.simulation.world import World
+
+QUIT = Event(5, "command", "\\quit")
+UNCONFIRMED = Event(6, "not_confirmed", "w1")
+BUSY = Event(5, "notice", f'The other host\'s program says: "{checker.TAKEN}."')
+
+
+@pytest.mark.parametrize(
+    ("events", "gone", "right"),
+    [
+        ([QUIT, UNCONFIRMED], "", True),
+        ([UNCONFIRMED], "", False),
+        ([UNCONFIRMED, QUIT._replace(time=7)], "", False),
+        ([QUIT._replace(time=0), UNCONFIRMED], "", False),
+        ([Event(4, "rest"), QUIT, UNCONFIRMED], "", False),
+        ([BUSY, UNCONFIRMED], "", True),
+        ([BUSY, Event(5, "seated"), UNCONFIRMED], "", False),
+        ([BUSY._replace(time=0), UNCONFIRMED], "", False),
+        ([UNCONFIRMED], "w1", True),
+        ([Event(3, "shown", "w2"), UNCONFIRMED], "w2", True),
+        ([UNCONFIRMED], "w2", False),
+    ],
+    ids=[
+        *("who leaves", "who stays", "who leaves later", "who left before it was typed", "who leaves in peace"),
+        *("the seat is taken", "and given back", "it was taken before"),
+        *("not kept", "the conversation is not kept", "that of others is not kept"),
+    ],
+)
+def test_a_word_is_in_doubt_only_for_a_reason(events: list[Event], gone: str, right: bool) -> None:
+    one = Words(History("Bob", peer=True, events=[Event(1, "typed", "w1"), *events]))
+    assert right is not bool([*only_who_leaves_is_in_doubt(one, [one], {gone})])
 
 
 async def _strangers_come(world: World) -> None:
