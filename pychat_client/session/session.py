@@ -118,7 +118,9 @@ class Session:
         self._supervisor = ConnectionSupervisor(self, wait=wait, returning=endpoint.session is not None)
         self._commands = Commands(self._table())
         self._caller: wire.Peer | None = None  # what the daemon tells of the caller, to a console
-        self._stage = Stage.ENDING if endpoint.ended else Stage.RUNNING
+        # A caller's program that goes on with a conversation which its user has ended is there to tell the daemon.
+        # A console tells it, too, and stays for the next caller.
+        self._stage = Stage.ENDING if endpoint.ended and self._is_caller else Stage.RUNNING
         self._exit_status = ExitStatus.FAILED
         self._loss = ExitStatus.OK  # the worst that has become of own texts
 

@@ -447,6 +447,30 @@ async def test_detach_waits_for_a_message_only_as_long_as_it_says(world: World) 
     assert alice.status == 9
 
 
+@story()
+async def test_a_console_that_comes_back_after_its_quit_stays_for_the_next_caller(world: World) -> None:
+    bob = Person(world, "Bob")
+    alice = Person(world, "alice", console=True, file="alice")
+    bob.types("hi")
+    await until(lambda: "hi" in alice.texts("shown"))
+    world.down_for = 5.0
+    world.kill()
+    await until(lambda: not alice.connected)
+    alice.types("\\quit")
+    alice.types("\\detach")
+    await until(lambda: not alice.running and bob.connected)
+    again = Person(world, "again", console=True, file="alice")
+    await until(lambda: not bob.running)
+    carol = Person(world, "Carol")
+    carol.types("hello")
+    await until(lambda: "hello" in again.texts("shown"))
+    assert again.types("good day")
+    await until(lambda: "good day" in carol.texts("shown"))
+    cable(again).cut()
+    await asyncio.sleep(30)
+    assert again.running
+
+
 # ---------------------------------------------------------------- the judge
 
 
