@@ -78,6 +78,12 @@ class Keeper:
         self._write()
         self._go_on()
 
+    def record_all(self) -> None:
+        """Records the conversation as it is now, with what could wait; on return it is in the file, or `works` is
+        false."""
+        self._settle()
+        self._use(lambda file: file.save(self._now()))
+
     def record_end(self, reason: str = "") -> None:
         """Records the conversation as if the user had given it up; on return that outlives the power. The next
         program ends it, and gives the texts back. One that has not begun leaves nothing to end; its texts are in

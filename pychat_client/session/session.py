@@ -432,6 +432,10 @@ class Session:
         """The session is done; only the first call counts. A view that cannot show the last words calls again."""
         if self.done:
             return
+        if self.stays_open:
+            self._keeper.record_all()  # if that fails, the user gets the texts back now
+        if self.done:  # the view could not show that, and has called again
+            return
         self._stays_open, stage = self.stays_open, self._stage
         self._stage = Stage.DONE  # a view that fails now ends nothing more
         if self._stays_open:

@@ -471,6 +471,23 @@ async def test_a_console_that_comes_back_after_its_quit_stays_for_the_next_calle
     assert again.running
 
 
+@story()
+async def test_words_come_back_if_the_disk_is_full_at_the_very_end(world: World) -> None:
+    alice, bob = Person(world, "alice", console=True), Person(world, "Bob", file="Bob")
+    bob.types("hi")
+    await until(lambda: "hi" in alice.texts("shown"))
+    alice.types("yes?")
+    await until(lambda: "yes?" in bob.texts("shown"))
+    await asyncio.sleep(1)
+    bob.types("I say")
+    bob.types("one moment")
+    bob.types("\\detach")
+    bob.disk_is_full()
+    await until(lambda: not bob.running)
+    assert bob.texts("not_sent") == ["one moment"]
+    assert bob.status == 6
+
+
 # ---------------------------------------------------------------- the judge
 
 
