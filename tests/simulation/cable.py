@@ -13,6 +13,7 @@ from random import Random
 
 from pychat_client.transport.connection import Connection
 from tests.simulation.clock import Killed
+from tests.simulation.guests import ProvedByTls
 
 ROOM = 60
 """Bytes under way at which a sender is to wait: few, so that the tests see senders wait."""
@@ -127,10 +128,15 @@ class End(asyncio.Transport):
     """One end of a cable, as a connection's protocol sees it."""
 
     def __init__(
-        self, connection: Connection, out: Way, inward: Way, lost: Callable[[], None] = lambda: None
+        self,
+        connection: Connection,
+        out: Way,
+        inward: Way,
+        lost: Callable[[], None] = lambda: None,
+        tls: ProvedByTls | None = None,
     ) -> None:
-        """lost: told just before the connection is told that it is gone."""
-        super().__init__()
+        """lost: told just before the connection is told that it is gone; tls: what this end asks of it."""
+        super().__init__({"ssl_object": tls})
         self.dead = False  # its program does not run any more
         self.closed = False
         self.connection, self._out, self._in = connection, out, inward
@@ -236,11 +242,12 @@ class Cable:
         *,
         local: bool,
         lost: Callable[[], None],
+        tls: ProvedByTls | None = None,
     ) -> None:
         """slowest: seconds that a piece may take; local: a UNIX socket, which does not take a write apart;
-        lost: see End, of the daemon's end."""
+        lost, tls: see End, of the daemon's end."""
         self.up, self.down = Way(rng, slowest, local), Way(rng, slowest, local)
-        self.user, self.daemon = End(user, self.up, self.down, lambda: None), End(daemon, self.down, self.up, lost)
+        self.user, self.daemon = End(user, self.up, self.down), End(daemon, self.down, self.up, lost, tls)
         daemon.connection_made(self.daemon)
         user.connection_made(self.user)
 

@@ -33,8 +33,8 @@ class Event(NamedTuple):
     not_confirmed, refused, notice, alert, status, read: a conversation and a count), or that happened to them:
     killed, or died, if another program went on with the file; left, what is in that at the end of the program; in
     the line, when it begins; seated and cut off, in the eyes of the daemon; rest, when all has settled, and what
-    the screen says then (talks, signs, unread, waits) if there is a conversation. A tuple, because a run makes
-    thousands of them."""
+    the screen says then (talks, signs, unread, waits) if there is a conversation; known as, the name of an invited
+    user. A tuple, because a run makes thousands of them."""
 
     time: float
     kind: str
@@ -49,6 +49,7 @@ class History:
     peer: bool
     file: str = ""  # in which the programs of one user keep the conversation, one after the other
     quiet: bool = False  # this user sends no signs
+    invited: str = ""  # the name under which the operator has invited this user
     events: list[Event] = field(default_factory=list)
 
 
@@ -139,14 +140,15 @@ def _problems(outcome: Outcome) -> Iterator[str]:
     yield from _journal_is_as_committed(outcome, rows)
     order = {s.text: place for place, s in enumerate(outcome.stored)}
     yield from _once(Counter(s.text for s in outcome.stored), "the journal")
-    left = {row.conversation for row in rows}
-    gone = {s.text for s in outcome.stored if s.conversation not in left}
+    touched = {s.conversation for s in _removed(outcome, rows)}
+    gone = {s.text for s in outcome.stored if s.conversation in touched}
     everybody_said = {word for one in words for word in one.of("typed")}
     for one in words:
         yield from _shown_once(one)
         yield from _in_order(one, outcome, order, everybody_said)
         yield from _statuses(one)
         yield from _not_taken_by_himself(one, outcome)
+        yield from _known_by_name(one)
         same_user = [other for other in words if one.history.file and other.history.file == one.history.file]
         yield from only_who_leaves_is_in_doubt(one, same_user or [one], gone)
     for user in users:
@@ -194,12 +196,15 @@ def read(file: Path) -> tuple[list[Row], dict[int, str]]:
 
 
 def _journal_is_as_committed(outcome: Outcome, rows: list[Row]) -> Iterator[str]:
-    left = {row.conversation for row in rows}
     committed = [Row(s.conversation, s.peer, s.text) for s in outcome.stored]
-    if outcome.keep not in ("forever", "none"):  # old conversations go as a whole
-        yield from _only_what_was_seen_is_gone(outcome, left)
-        committed = [row for row in committed if row.conversation in left]
+    if outcome.keep not in ("forever", "none"):  # old conversations go, from their first message on
+        removed = _removed(outcome, rows)
+        yield from _only_what_was_seen_is_gone(outcome, removed)
+        gone = {s.text for s in removed}
+        committed = [row for row in committed if row.text not in gone]
     if outcome.keep == "none":  # words go, and their places stay
+        forgotten = [s for s, row in zip(outcome.stored, rows, strict=False) if not row.text]
+        yield from _only_what_was_seen_is_gone(outcome, forgotten, running=True)
         if [(r.conversation, r.peer) for r in rows] != [(r.conversation, r.peer) for r in committed]:
             yield "places in the journal are not those that were committed"
         texts = [(ours, r.text) for ours, r in zip(committed, rows, strict=False)]
@@ -212,12 +217,25 @@ def _once(count: Counter[str], where: str) -> Iterator[str]:
     yield from (f"{word} is {n} times in {where}" for word, n in count.items() if n > 1)
 
 
-def _only_what_was_seen_is_gone(outcome: Outcome, left: set[int]) -> Iterator[str]:
-    """A conversation that is not kept any more is over, and all of it was shown on the other side."""
-    seen = {(history.peer, e.text) for history in outcome.histories for e in history.events if e.kind == "shown"}
+def _removed(outcome: Outcome, rows: list[Row]) -> list[Stored]:
+    """The first messages of each conversation, as many as the file lacks."""
+    left = Counter(row.conversation for row in rows)
+    stored = Counter(s.conversation for s in outcome.stored)
+    removed: list[Stored] = []
     for s in outcome.stored:
-        may_go = s.conversation in outcome.ended and (not s.peer, s.text) in seen
-        if s.conversation not in left and not may_go:
+        if stored[s.conversation] > left[s.conversation]:
+            stored[s.conversation] -= 1
+            removed.append(s)
+    return removed
+
+
+def _only_what_was_seen_is_gone(
+    outcome: Outcome, removed: Sequence[Stored], *, running: bool = False
+) -> Iterator[str]:
+    """What is not kept any more was shown on the other side, and its conversation is over. running: or goes on."""
+    seen = {(history.peer, e.text) for history in outcome.histories for e in history.events if e.kind == "shown"}
+    for s in removed:
+        if (not s.peer, s.text) not in seen or not (running or s.conversation in outcome.ended):
             yield f"{s.text} is removed from the journal too early"
 
 
@@ -309,6 +327,13 @@ def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
             yield f"{one.history.name} was told that the console is held, and holds it"
 
 
+def _known_by_name(one: Words) -> Iterator[str]:
+    """Who was invited is known by the name of the invitation."""
+    for name in one.of("known as"):
+        if name != one.history.invited:
+            yield f"{one.history.name} is known as {name!r} and was invited as {one.history.invited}"
+
+
 def tells(event: Event, words: str) -> bool:
     """Whether a notice begins with `words`: as our own, or as what it quotes from the other side's program."""
     return event.kind == "notice" and event.text.rpartition("'s program says: \"")[2].startswith(words)
@@ -323,11 +348,11 @@ def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[s
     leaves = [event.time for event in one.events("command") if event.text in ("\\quit", "\\detach")]
     leaves += [event.time for each in others for event in each.events("command") if event.text == "\\quit"]
     not_kept = any(word in gone for each in others for word in (*each.said, *each.of("shown")))
-    taken: float | None = None  # when the seat was, until this user has it again
+    taken: float | None = None  # when this user was told so last, since it had the seat
     for event in one.history.events:
         if event.kind == "seated":
             taken = None
-        elif taken is None and tells(event, TAKEN):
+        elif tells(event, TAKEN):
             taken = event.time
         elif event.kind == "not_confirmed" and not not_kept:
             moments = [] if one.settled_by(event.time) else leaves

@@ -15,6 +15,9 @@ from tests.simulation.world import World
 
 PAUSES = (0.0, 0.004, 0.012, 0.05, 0.3, 1.0, 3.0, 20.0, 70.0)
 
+INVITED = 0.2
+"""The share of callers who come with an invitation."""
+
 WATCHED_EVERY = 5
 """Runs of which one has a watcher."""
 
@@ -40,7 +43,7 @@ SHORT = Manner()
 """A failure is soon found in it."""
 
 CHATTY = Manner(
-    files=0.1, burst=120, talk=100, breath=20, turns=(Turns.ALTERNATE, Turns.FREE, Turns.FREE, Turns.FREE)
+    files=0.1, burst=120, talk=300, breath=20, turns=(Turns.ALTERNATE, Turns.FREE, Turns.FREE, Turns.FREE)
 )
 """Many messages for each fault, and more than an end keeps waiting."""
 
@@ -61,6 +64,7 @@ class Driver:
         self._have_files = rng.random() < manner.files
         self._have_quiet = seed % QUIET_EVERY == QUIET_EVERY - 2
         self._names = 0
+        self._guests = Random(-seed)  # of their own, so that who is invited changes no other choice
         self._done: list[Step] = []
         self._kinds: list[tuple[int, Callable[[World], Iterator[Step]]]] = [
             (20, self._somebody_speaks),
@@ -83,6 +87,8 @@ class Driver:
             (3, self._clock_is_set),
             (4, self._somebody_calls),
         ]
+        if keep == "1d":
+            self._kinds.append((4, self._days_pass))
         if self._have_files:
             self._kinds += [
                 (12, self._program_returns),
@@ -128,7 +134,8 @@ class Driver:
     def _new(self, *, console: bool = False, wait: bool = False, take: bool = False) -> steps.Comes:
         self._names += 1
         name = f"{'alice' if console else 'Bob'}{self._names}"
-        return steps.Comes(name, console, wait, take, name if self._have_files else "", self._is_quiet())
+        invited, quiet = not console and self._guests.random() < INVITED, self._is_quiet()
+        return steps.Comes(name, console, wait, take, name if self._have_files else "", quiet, invited)
 
     def _is_quiet(self) -> bool:
         return self._have_quiet and self._rng.random() < 0.5
@@ -241,6 +248,10 @@ class Driver:
 
     def _clock_is_set(self, _: World) -> Iterator[Step]:
         yield steps.ClockIsSet(self._rng.choice((-50, -2, 2, 50)))
+
+    def _days_pass(self, _: World) -> Iterator[Step]:
+        """What is over and was read goes soon."""
+        yield steps.ClockIsSet(50)
 
     def _somebody_calls(self, world: World) -> Iterator[Step]:
         """A caller, or a stranger while somebody talks; its first word, and what breaks, may be early or late."""

@@ -27,6 +27,7 @@ from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, History
 from tests.simulation.clock import Killed
 from tests.simulation.disk import NOWHERE, LogEnd, end_of, left_alone, log_of, lose_power
+from tests.simulation.guests import Guest
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -106,17 +107,19 @@ class Person(View):
         take: bool = False,
         file: str = "",
         quiet: bool = False,
+        guest: Guest | None = None,
     ) -> None:
         """file: the name of a session file, in which an earlier program may have left a conversation; quiet: this
-        user sends no signs."""
-        self.world, self.name = world, name
+        user sends no signs; guest: a caller whom the operator has invited."""
+        self.world, self.name, self.guest = world, name, guest
         self.role = Role.OPERATOR if console else Role.PEER
-        self.history = History(name, not console, file, quiet)
+        self.history = History(name, not console, file, quiet, "" if guest is None else guest.name)
         self._events, self._now = self.history.events, asyncio.get_running_loop().time
         self.cable: Cable | None = None
         self.running = True
         self.unreachable = False  # no call gets through
         self._line = ""  # that is being typed
+        self._known_as: str | None = None  # to the daemon, since an invitation
         self._read: dict[str | int | None, int] = {}  # how many messages were read, as far as was said, by session
         number = f"{len(world.people):016x}"
         self._file = MortalFile.of(world.session_file(file), self.kill) if file else None
@@ -124,7 +127,8 @@ class Person(View):
         if console:
             end: Endpoint = ConsoleEndpoint(name, console=number, take_over=take, saved=saved, quiet=quiet)
         else:
-            end = Endpoint(name, saved=saved, quiet=quiet)
+            credentials = None if guest is None else guest.credentials
+            end = Endpoint(name, saved=saved, quiet=quiet, credentials=credentials)
         self.session = Session(end, self, "the line", wait=wait, file=self._file)
         world.people.append(self)
         loop = asyncio.get_running_loop()
@@ -235,8 +239,11 @@ class Person(View):
         self._record("alert", words)
 
     def refresh(self) -> None:
-        """The toolbar tells how many of the user's messages have been read."""
+        """The toolbar tells how many of the user's messages have been read; an invited user can learn the name."""
         end = self.session.endpoint
+        if self.guest is not None and end.invited_as != self._known_as:
+            self._known_as = end.invited_as
+            self._record("known as", end.invited_as or "nobody")
         if (count := end.read_count) > self._read.get(end.session, 0):
             self._read[end.session] = count
             self._record("read", f"{end.session if self.role is Role.OPERATOR else ''} {count}")

@@ -70,6 +70,7 @@ CONSOLE_SESSION = "pychatd.conversation.console_session:ConsoleSession."
 WATCHER = "pychatd.conversation.watcher:Watcher."
 CURSOR = "pychatd.conversation.cursor:Cursor."
 JOURNAL = "pychatd.conversation.journal:Journal."
+REGISTER = "pychatd.network.register:Register."
 CONVERSATION = "pychatd.conversation.model:Conversation."
 
 FAULTS = [
@@ -292,6 +293,28 @@ FAULTS = [
         "if sent >= SENT_AT_ONCE:",
         "self._told += sent > 0\n    if sent >= SENT_AT_ONCE:",
         seed=39,
+    ),
+    Fault(
+        "with keep = 1d nothing goes that was not read",
+        JOURNAL + "_old",
+        "INDEXED BY conversation_shown WHERE ended < ? AND {_SHOWN}",
+        "WHERE ended < ?",
+        seed=66,
+    ),
+    # ---------------------------------------------------------------- invitations
+    Fault(
+        "who was invited is known by the name of the invitation",
+        REGISTER + "enrol",
+        "{**self._invited, certificate: name}",
+        "{**self._invited, certificate: hello.handle + '2'}",
+        seed=2,
+    ),
+    Fault(
+        "and also after a restart of the daemon",
+        REGISTER + "enrol",
+        "authorized.add(self._directory, name, certificate)",
+        "pass",
+        seed=2,
     ),
     # ---------------------------------------------------------------- turns, the seat, the end
     Fault("both take turns", TURNS + "may_speak", "if self.turns is Turns.FREE:", "if self.peer:", seed=2),

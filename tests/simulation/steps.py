@@ -39,7 +39,8 @@ class Wait(Step):
 
 @dataclass(frozen=True)
 class Comes(Step):
-    """file: the name of a session file, perhaps of an earlier program; nothing happens while that runs."""
+    """file: the name of a session file, perhaps of an earlier program; nothing happens while that runs. invited:
+    the operator has sent an invitation, with which this program calls."""
 
     name: str
     console: bool = False
@@ -47,6 +48,7 @@ class Comes(Step):
     take: bool = False
     file: str = ""
     quiet: bool = False
+    invited: bool = False
 
     def do(self, world: World) -> None:
         if self.file and any(person.running and person.history.file == self.file for person in world.people):
@@ -54,6 +56,8 @@ class Comes(Step):
         where = f" where {self.file} was" * bool(self.file)
         how = " and waits" * self.wait + " and takes over" * self.take + " without signs" * self.quiet
         world.tell(f"{self.name} comes{how}{where}")
+        owner = self.file or self.name
+        guest = world.guest_book.invite(owner) if self.invited else world.guest_book.guest(owner)
         Person(
             world,
             self.name,
@@ -62,6 +66,7 @@ class Comes(Step):
             take=self.take,
             file=self.file,
             quiet=self.quiet,
+            guest=guest,
         )
 
 

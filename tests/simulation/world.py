@@ -34,10 +34,14 @@ from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, Stored
 from tests.simulation.clock import START, Killed
 from tests.simulation.disk import FULL, LogEnd, end_of, left_alone, log_of, lose_power, memory
+from tests.simulation.guests import GuestBook, ProvedByTls
 from tests.simulation.onlooker import Onlooker
 from tests.simulation.people import Person
 from tests.support.endpoints import NOON
 from tests.support.registers import Anybody
+
+TIDIED_EVERY = 5.0
+"""Seconds after which a daemon looks for old conversations."""
 
 
 class World:
@@ -63,6 +67,7 @@ class World:
         self.full_until = 0.0  # no space is left on the daemon's disk until then
         self.down_for = 0.5  # seconds until there is a daemon again
         self._settings = Settings(7000, **settings)
+        self.guest_book = GuestBook(directory / "state")
         self._journal: WatchedJournal | None = None
         self._cables: list[Cable] = []
         self._over = False
@@ -118,8 +123,16 @@ class World:
         if self.switchboard is None and not self._over:
             self._journal = WatchedJournal(self)
             self.switchboard = ClockedSwitchboard(self, self._settings, self._journal)
+            self.guest_book.open()
+            self._tidy(self.switchboard)
             for person in self.people:
                 person.cut_off()
+
+    def _tidy(self, switchboard: Switchboard) -> None:
+        """The daemon removes old conversations now and then, as the server has it do daily."""
+        if switchboard is self.switchboard:
+            self._loop.call_later(TIDIED_EVERY, self._tidy, switchboard)
+            switchboard.prune()
 
     def kill(self) -> None:
         """The daemon is gone, and the file is as it was at that moment: a journal that is closed would be
@@ -230,7 +243,8 @@ class World:
                 person.cut_off()
 
         local = person.role is Role.OPERATOR
-        person.cable = Cable(rng, self.slowest, connection, end.connection, local=local, lost=lost)
+        tls = None if person.guest is None else ProvedByTls(person.guest.certificate)
+        person.cable = Cable(rng, self.slowest, connection, end.connection, local=local, lost=lost, tls=tls)
         self._cables = [*(cable for cable in self._cables if not cable.daemon.dead), person.cable]
         if not local:
             connection.start_keepalive()
@@ -252,7 +266,7 @@ class World:
             status = partial(status_json, switchboard)
             execute = Orders(switchboard, list).execute
             return ConsoleSession(switchboard, f"{person.name} (pid 7)", 1000, status, execute)
-        return PeerSession(switchboard, person.name, Anybody(), secure=True)
+        return PeerSession(switchboard, person.name, self.guest_book.register or Anybody(), secure=True)
 
     def close(self) -> None:
         """The run is over: nothing goes on, and the file can be read."""
@@ -339,6 +353,12 @@ class WatchedJournal(Journal):
     ) -> None:
         store = partial(super().end_conversation, conversation, reason, now, by)
         self._commit(store, lambda: self._world.over(conversation))
+
+    def prune(self, before: datetime) -> tuple[int, bool]:
+        """A daemon that only begins, or finds nothing to remove, has nothing to lose."""
+        if self._world.switchboard is None or self._old(before) is None:
+            return super().prune(before)
+        return self._commit(partial(super().prune, before), lambda: None)
 
     def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
         return self._commit(partial(super().forget_text, conversation, role, count), lambda: None)
