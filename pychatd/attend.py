@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 
 from pychat_client.config.paths import session_file
 from pychat_client.config.preferences import Preferences
@@ -49,6 +50,7 @@ def attend(
             handle_is_default=handle is None,
             take_over=take_over,
             saved=None if file is None else file.kept.endpoint,
+            calls=time.time_ns() // 10**6,
             quiet=not preferences.signs,
             live=view_options.wants_live(preferences),
         )

@@ -43,14 +43,16 @@ class ConsoleEndpoint(Endpoint):
         handle_is_default: bool = False,
         take_over: bool = False,
         saved: SavedEndpoint | None = None,
+        calls: int = 0,
         quiet: bool = False,
         live: bool = False,
     ) -> None:
         """console: the id by which the daemon knows the messages of this program; handle_is_default: a handle
         that the daemon is configured with goes before this one; take_over: take the place of the console that is
-        attached; saved: goes on where an earlier program was; quiet: this user sends no signs of typing and no
-        read marks; live: this user wants live typing."""
-        super().__init__(handle, saved=saved, quiet=quiet, live=live)
+        attached; saved: goes on where an earlier program was; calls: no program has made more calls with any state
+        of this conversation; quiet: this user sends no signs of typing and no read marks; live: this user wants
+        live typing."""
+        super().__init__(handle, saved=saved, calls=calls, quiet=quiet, live=live)
         self.handle_is_default = handle_is_default and saved is None
         self.take_over = take_over
         self._console = console
@@ -111,6 +113,7 @@ class ConsoleEndpoint(Endpoint):
             got=None if session is None else self.received_count,
             sent=None if session is None else self.stored_count,
             after=None if session is None else self._told,
+            call=self._calls,
             console=self._console,
             since=None if session is None else self._since,
             suggested=self.handle_is_default,

@@ -55,7 +55,7 @@ class Hello:
         daemon leaves out
     digest (daemon to peer): of the peer's messages that it does not know to be stored, and that are
     turns: a peer says it only if it can do nothing but take turns
-    call (peer only): how many calls this program has made; an older one can arrive late
+    call: how many calls this program has made; an older one can arrive late
     keep (daemon only): how long the journal keeps the messages
     key (daemon to console): the fingerprint that callers see
     console (console only): the id of this program, by which the daemon knows its messages

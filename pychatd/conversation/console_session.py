@@ -23,6 +23,7 @@ from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
+from pychatd.conversation.interfaces import ConsoleInterface
 from pychatd.conversation.model import TEXT_REMOVED, Conversation, Entry, JournalError, MissedCall
 from pychatd.conversation.orders import number_of
 from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
@@ -72,6 +73,7 @@ class ConsoleSession(EndpointSession):
         super().__init__(switchboard, f"console of {user}", pace=self)
         self.user = user
         self.console: str | None = None  # the id of its program
+        self.call = 0  # how many calls that had made with this one
         self.quiet = False  # its user sends no signs of typing and no read marks
         self._uid = uid
         self._status = status
@@ -154,13 +156,26 @@ class ConsoleSession(EndpointSession):
         except JournalError as error:
             self._journal_failed(error)
 
-    def close_taken_over(self, user: str) -> None:
+    def close_taken_over(self, other: ConsoleInterface) -> None:
+        if self._is_same_program(other):
+            self._close_displaced()
+            return
         try:
             stored = self._stored_in(self._cursor.conversation)
         except JournalError as error:  # its program cannot know then what has become of its last messages
             self._switchboard.journal_failed(error)
             stored = []
-        self.connection.close([*stored, wire.Error("taken-over", f"{user} has taken over the console.")])
+        self.connection.close([*stored, wire.Error("taken-over", f"{other.user} has taken over the console.")])
+
+    def _close_displaced(self) -> None:
+        """Its program has a newer connection, or another program goes on with its state: that one may still send
+        what is not stored, so nothing is said of it here."""
+        words = "A newer connection of this console has taken its place."
+        self.connection.close([wire.Error("displaced", words)])
+
+    def _is_same_program(self, other: ConsoleInterface) -> bool:
+        """Whether the programs of both have one id: the same one, or one that goes on with the other's state."""
+        return self.console is not None and self.console == other.console
 
     def _is_up_to_date(self) -> bool:
         """Whether the console has got all that it missed of conversations that are over."""
@@ -254,9 +269,15 @@ class ConsoleSession(EndpointSession):
     def _attach(self, hello: wire.Hello) -> None:
         switchboard = self._switchboard
         self.console, self.quiet, self._live = hello.console, hello.quiet, hello.live
+        self.call = hello.call or 0
         switchboard.reload_from_journal()
-        if switchboard.operator is not None and not hello.take:
-            words = f"{switchboard.operator.user} is using the console. Use --take-over to take it over."
+        attached = switchboard.operator
+        again = attached is not None and self._is_same_program(attached)
+        if attached is not None and again and self._is_older(hello, attached.call):
+            self._close_displaced()
+            return
+        if attached is not None and not again and not hello.take:
+            words = f"{attached.user} is using the console. Use --take-over to take it over."
             stored = self._stored_in(self._known_to(hello), hello.sent)
             self.connection.close([*stored, wire.Error("held", words)])
             return

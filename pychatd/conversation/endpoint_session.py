@@ -170,6 +170,10 @@ class EndpointSession(ABC):
             )
         return frame
 
+    def _is_older(self, hello: wire.Hello, call: int) -> bool:
+        """Whether the same program has made a newer call, number `call`, which overtook this one."""
+        return 0 < (hello.call or 0) < call
+
     def _check_handles(self, messages: Sequence[wire.Message], handle: str) -> None:
         for message in messages:
             if message.handle != handle:

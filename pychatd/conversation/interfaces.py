@@ -153,6 +153,10 @@ class ConsoleInterface(EndInterface, Protocol):
         """The id that the console's program has given itself."""
 
     @property
+    def call(self) -> int:
+        """How many calls its program had made with this one, if it says so; 0 if not."""
+
+    @property
     def number(self) -> int:
         """The number of the conversation that the console's messages are for; 0 for none."""
 
@@ -162,5 +166,5 @@ class ConsoleInterface(EndInterface, Protocol):
     def send_presence(self) -> None:
         """Tells the console whether the peer is connected, and how."""
 
-    def close_taken_over(self, user: str) -> None:
-        """`user` has taken over: tells this console, and closes."""
+    def close_taken_over(self, other: ConsoleInterface) -> None:
+        """`other` is the console now: tells this one, and closes."""

@@ -359,7 +359,7 @@ class PeerSession(EndpointSession):
             self._check_name(hello.handle)
         # A stolen token is of no use without the certificate that goes with it.
         if found is not None and found.certificate_hash == certificate_hash:
-            if _is_older(hello, found.call):
+            if self._is_older(hello, found.call):
                 self.close_displaced()
             else:
                 self._resume(hello, found)
@@ -383,7 +383,7 @@ class PeerSession(EndpointSession):
         """A new caller, or one that was cut off before its first message."""
         switchboard = self._switchboard
         before = switchboard.find_waiting(hello, self.address, certificate_hash)
-        if before is not None and _is_older(hello, before.opening.call):
+        if before is not None and self._is_older(hello, before.opening.call):
             self.close_displaced()
             return
         if before is None and not switchboard.seat_is_free():
@@ -587,11 +587,6 @@ def _token_for(hello: wire.Hello, before: PeerInterface | None) -> str | None:
     if before is not None and hello.session is not None and before.opening.token_hash == hash_token(hello.session):
         return hello.session
     return os.urandom(16).hex()
-
-
-def _is_older(hello: wire.Hello, call: int) -> bool:
-    """Whether the same program has made a newer call, number `call`, which overtook this one."""
-    return 0 < (hello.call or 0) < call
 
 
 def _end_of_slice(frames: Sequence[wire.Frame], messages: int | None) -> int:

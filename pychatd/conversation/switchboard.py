@@ -607,7 +607,7 @@ class Switchboard:
         self._set_away("")
         log.info("console: %s attached", operator.user)
         if old is not None:
-            old.close_taken_over(operator.user)
+            old.close_taken_over(operator)
         here = wire.Here(handle, quiet=operator.quiet)
         self._notify_callers(here)
         self.watchers.tell([here])

@@ -98,18 +98,18 @@ def test_a_new_console_names_no_conversation() -> None:
     endpoint = ConsoleEndpoint("alice", console="c1", handle_is_default=True, take_over=True)
     endpoint.greet()
     (hello,) = endpoint.take_frames()
-    assert hello == wire.Hello(1, "alice", console="c1", suggested=True, take=True)
+    assert hello == wire.Hello(1, "alice", call=1, console="c1", suggested=True, take=True)
     told(endpoint, wire.Hello(1, "desk"))
     endpoint.connection_lost()
     endpoint.greet()
-    assert endpoint.take_frames() == [wire.Hello(1, "desk", console="c1")]
+    assert endpoint.take_frames() == [wire.Hello(1, "desk", call=2, console="c1")]
 
 
 def test_a_returning_console_names_its_conversation_and_its_counts() -> None:
-    endpoint = ConsoleEndpoint("root", console="c9", handle_is_default=True, saved=SAVED)
+    endpoint = ConsoleEndpoint("root", console="c9", handle_is_default=True, saved=SAVED, calls=1000)
     endpoint.greet()
     (hello,) = endpoint.take_frames()
-    assert hello == wire.Hello(1, "alice", session="3", got=2, sent=1, after=0, console="c1")
+    assert hello == wire.Hello(1, "alice", session="3", got=2, sent=1, after=0, call=1001, console="c1")
 
 
 def test_a_saved_console_has_all_that_the_next_one_needs() -> None:

@@ -464,7 +464,7 @@ def test_the_next_hello_counts_what_was_displayed_offline() -> None:
         endpoint.mark_displayed()
         endpoint.greet()
     assert peer.take_frames() == [wire.Hello(1, "Client1", session="5f0c", got=1, sent=0, call=2)]
-    assert operator.take_frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0, since=NOON)]
+    assert operator.take_frames() == [wire.Hello(1, "alice", session="7", got=2, sent=0, call=2, since=NOON)]
     told(operator, wire.Hello(1, "alice"), conversation(heard=2))
     assert operator.take_frames() == [wire.Ack(2)]
 
@@ -532,7 +532,7 @@ def test_a_resumed_console_shows_a_repeated_message_once() -> None:
     endpoint.say("two")
     endpoint.connection_lost()
     endpoint.greet()
-    assert endpoint.take_frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0, since=NOON)]
+    assert endpoint.take_frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0, call=2, since=NOON)]
     repeated = (
         wire.Timestamp(NOON, own=True, mine=True),
         says(OPERATOR, "two"),
@@ -634,11 +634,11 @@ def test_another_console_can_have_had_several_turns() -> None:
 def test_a_console_takes_the_daemons_handle_and_asks_once() -> None:
     endpoint = ConsoleEndpoint("root", handle_is_default=True, take_over=True)
     endpoint.greet()
-    assert endpoint.take_frames() == [wire.Hello(1, "root", suggested=True, take=True)]
+    assert endpoint.take_frames() == [wire.Hello(1, "root", call=1, suggested=True, take=True)]
     told(endpoint, wire.Hello(1, "alice"))
     endpoint.connection_lost()
     endpoint.greet()
-    assert endpoint.take_frames() == [wire.Hello(1, "alice")]
+    assert endpoint.take_frames() == [wire.Hello(1, "alice", call=2)]
 
 
 def test_a_text_before_the_peer_line_goes_behind_its_ack() -> None:
@@ -787,7 +787,7 @@ def test_only_an_own_quit_is_resumed_to_say_so() -> None:
         (call,) = left.take_frames()
         assert isinstance(call, wire.Hello)
         assert call.session == session
-        assert over.take_frames() == [wire.Hello(1, HANDLES[role], call=2 if role is PEER else None)]
+        assert over.take_frames() == [wire.Hello(1, HANDLES[role], call=2)]
 
 
 def test_a_quit_while_calling_is_sent_after_the_answer() -> None:

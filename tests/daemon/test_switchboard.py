@@ -330,6 +330,39 @@ async def test_a_displaced_console_learns_how_many_messages_are_stored(service: 
     assert "\\stored 1" in await console.rest()
 
 
+@with_service(turns=Turns.FREE)
+async def test_a_console_that_is_back_displaces_its_older_connection(service: InProcessService) -> None:
+    """What the daemon has not read on that is not stored. It may come again, so nothing is said of it there."""
+    dead = await service.console(" console=c1 call=1")
+    await service.peer("Hi!")
+    await dead.say("\\ack 1", "alice> one")
+    await dead.news()
+    back = await service.console(" session=1 got=1 sent=1 console=c1 call=2")
+    await dead.say("alice> two")
+    assert [line.split()[:2] for line in await dead.rest()] == [["\\error", "displaced"]]
+    assert service.stored() == ["Hi!", "one"]
+    await back.news()
+    await back.say("\\ack 1", "alice> two")
+    assert "\\ack 2" in await back.news()
+    assert service.stored() == ["Hi!", "one", "two"]
+
+
+@pytest.mark.parametrize("take", ["", " take=1"])
+def test_an_older_hello_does_not_displace_a_console(tmp_path: Path, take: str) -> None:
+    @with_service(turns=Turns.FREE)
+    async def run(service: InProcessService) -> None:
+        console = await service.console(" console=c1 call=3")
+        await service.peer("Hi!")
+        await console.news()
+        late = await service.connect(service.console_session())
+        await late.say(f"\\hello 1 alice session=1 got=1 sent=0 call=2 console=c1{take}")
+        assert [line.split()[:2] for line in await late.rest()] == [["\\error", "displaced"]]
+        await console.say("\\ack 1", "alice> still here")
+        assert "\\ack 1" in await console.news()
+
+    run(tmp_path)
+
+
 @with_service(keep="none", turns=Turns.FREE)
 async def test_repeated_messages_are_marked_as_the_consoles_own(service: InProcessService) -> None:
     console = await service.console(" console=c1")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 ABANDONED = "no reconnection in time, and somebody else called"
 TAKEN = "Busy: somebody else is talking"
 DISPLACED = "A newer connection has taken over this conversation"
+REPLACED = "A newer connection of this console has taken its place"
 HELD = "is using the console"
 ENDED = "ended the conversation"
 UNKEPT = "Cannot keep this conversation"
@@ -321,7 +322,7 @@ def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
     for event in one.events("notice"):
         if tells(event, TAKEN) and any(s.text in said and s.time <= event.time for s in outcome.stored):
             yield f"{one.history.name} was told that the line is taken, and has it"
-        if tells(event, DISPLACED):
+        if tells(event, DISPLACED) or tells(event, REPLACED):
             yield f"the newest call of {one.history.name} was displaced"
         if tells(event, f"{one.history.name} (pid 7) {HELD}"):
             yield f"{one.history.name} was told that the console is held, and holds it"

@@ -124,11 +124,14 @@ class Person(View):
         number = f"{len(world.people):016x}"
         self._file = MortalFile.of(world.session_file(file), self.kill) if file else None
         saved = None if self._file is None else self._file.kept.endpoint
+        calls = round(self._now() * 1000)
         if console:
-            end: Endpoint = ConsoleEndpoint(name, console=number, take_over=take, saved=saved, quiet=quiet)
+            end: Endpoint = ConsoleEndpoint(
+                name, console=number, take_over=take, saved=saved, calls=calls, quiet=quiet
+            )
         else:
             credentials = None if guest is None else guest.credentials
-            end = Endpoint(name, saved=saved, quiet=quiet, credentials=credentials)
+            end = Endpoint(name, saved=saved, calls=calls, quiet=quiet, credentials=credentials)
         self.session = Session(end, self, "the line", wait=wait, file=self._file)
         world.people.append(self)
         loop = asyncio.get_running_loop()

@@ -330,7 +330,7 @@ FAULTS = [
     Fault(
         "the newest call is the one that counts",
         PEER_SESSION + "_admit",
-        "if _is_older(hello, found.call):",
+        "if self._is_older(hello, found.call):",
         "if found.call:",
     ),
     Fault(

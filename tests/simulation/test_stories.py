@@ -17,7 +17,7 @@ from tests.simulation.cable import Cable
 from tests.simulation.checker import DISPLACED, TAKEN, Event, tells
 from tests.simulation.onlooker import Onlooker
 from tests.simulation.people import Person, until
-from tests.simulation.planted import Fault
+from tests.simulation.planted import CONSOLE_SESSION, Fault
 from tests.simulation.runs import Play, WrongError, run_plan, simulate
 from tests.simulation.steps import Comes, DiskIsFull, Later, Plan, Says, Talk, Wait
 from tests.simulation.world import World
@@ -104,6 +104,50 @@ async def test_a_late_first_message_takes_no_seat(
     assert [stored.text for stored in world.stored] == ["hi"]
     assert bob.running
     assert not bob.texts("not_sent") + bob.texts("not_confirmed")
+
+
+@story(turns=Turns.FREE)
+async def test_late_bytes_of_a_dead_console_store_no_word_given_back(world: World) -> None:
+    bob, alice = Person(world, "Bob"), Person(world, "alice", console=True, file="alice")
+    bob.types("hi")
+    await until(lambda: "hi" in alice.texts("shown"))
+    await asyncio.sleep(1)
+    dead = cable(alice)
+    dead.up.hold(inf)
+    alice.types("hello")
+    alice.kill()
+    again = Person(world, "again", console=True, file="alice")
+    await until(lambda: again.connected or not again.running)
+    dead.up.release()
+    await until(lambda: "hello" in bob.texts("shown"))
+    await asyncio.sleep(20)
+    assert again.running
+    assert not again.texts("not_sent") + again.texts("not_confirmed")
+
+
+async def an_older_hello_of_a_console(world: World, *, take: bool = False) -> None:
+    alice = Person(world, "alice", console=True, wait=True, take=take)
+    first = await next_call(alice)
+    first.ghost(late=inf)
+    await until(lambda: alice.connected)
+    first.up.release()
+    await asyncio.sleep(20)
+
+
+@pytest.mark.parametrize("take", [False, True])
+def test_an_older_hello_of_a_console_takes_no_place(tmp_path: Path, *, take: bool) -> None:
+    async def play(world: World) -> None:
+        await an_older_hello_of_a_console(world, take=take)
+        assert cable(world.by_name("alice")).live
+        assert world.by_name("alice").running
+
+    simulate(tmp_path, play)
+
+
+def test_that_a_late_call_displaces_its_console_is_found(tmp_path: Path) -> None:
+    fault = Fault("", CONSOLE_SESSION + "_attach", "again and self._is_older(hello, attached.call)", "False")
+    with fault.planted(), pytest.raises(WrongError, match="the newest call of alice was displaced"):
+        simulate(tmp_path, an_older_hello_of_a_console)
 
 
 # ---------------------------------------------------------------- words that are not kept
