@@ -223,3 +223,31 @@ def test_a_consoles_words_go_to_no_other_conversation(talking: Service) -> None:
     console.enter("Me")
     client.sees("Server> Me")
     assert "for the first one" not in client.text()
+
+
+def test_two_copies_of_a_consoles_file_move_the_talk(talking: Service, tmp_path: Path) -> None:
+    """Also an old copy, whose programs had made fewer calls. Who is displaced does not call again."""
+    console, client = talking.talk()
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    _killed(console)
+    _keep(talking, tmp_path / "copy")
+    for _ in range(3):
+        here = talking.console()
+        here.sees("Client1> Hi!")
+        _killed(here)
+    here = talking.console()
+    here.sees("Client1> Hi!")
+    _put_back(talking, tmp_path / "copy", "another-host")
+    there = talking.console(env=talking.env_of("another-host"))
+    there.sees("Client1> Hi!")
+    here.tells("A newer connection of this console has taken its place.")
+    assert here.exit_status() == 4
+    there.enter("from there")
+    client.sees("Server> from there")
+    _put_back(talking, tmp_path / "copy")  # who was displaced had nothing more to send, and no file any more
+    back = talking.console()
+    back.sees("> from there")
+    assert there.exit_status() == 4
+    back.enter("from here")
+    client.sees("Server> from here")
