@@ -2,7 +2,7 @@
 
 A part of a world (parts): it is given frames, and gives frames back. There is no clock, no event loop and no file,
 so it can be copied. It knows each connection by a number: CALLER, CONSOLE, or one from DEAD on for a connection
-that the caller's program has lost, and the daemon not yet.
+that its program has lost, and the daemon not yet: an even one for a caller's, an odd one for a console's.
 """
 
 from __future__ import annotations
@@ -261,9 +261,9 @@ class SmallDaemon:
         connection.owner.connection_lost(connection, "reset")
         return self._step_done()
 
-    def keep_dead(self, number: int) -> Sent:
-        """The caller's program has lost its connection, and the daemon has not noticed."""
-        self.connections[number] = self.connections.pop(CALLER)
+    def keep_dead(self, side: int, number: int) -> Sent:
+        """A program has lost its connection, and the daemon has not noticed."""
+        self.connections[number] = self.connections.pop(side)
         return (), ()
 
     # -------------------------------------------------------------- what can be asked

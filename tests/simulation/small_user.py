@@ -18,7 +18,7 @@ from pychat_client.protocol.turns import Role
 from tests.simulation.broken import BrokenError
 from tests.support.endpoints import HANDLES
 
-AGAIN = ("displaced", "stopping", "journal")
+AGAIN = ("stopping", "journal")
 """Errors after which a program calls again: all others would be wrong here, where nobody breaks a rule."""
 
 Frames = tuple[wire.Frame, ...]

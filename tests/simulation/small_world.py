@@ -3,14 +3,14 @@
 The rules of the ends (small_user) and the daemon (small_daemon) are the real ones. A world is a few numbers: those
 of its parts and of the frames that are under way. `search` tries everything that can happen.
 
-A read brings all frames that are under way. A cut lets any first part of them arrive. The caller's program learns
-of a cut before the daemon, which may still get the bytes of the dead connection, one frame after the other.
+A read brings all frames that are under way. A cut lets any first part of those to the program arrive. The program
+learns of a cut before the daemon, which may still get the bytes of the dead connection, one frame after the other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count, product
+from itertools import count
 from typing import NamedTuple
 
 from pychat_client.protocol.turns import Role, Turns
@@ -86,7 +86,7 @@ _STORY = {
     "down": "{0} down",
     "one_up": "{0} one up",
     "one_down": "{0} one down",
-    "cut": "{0} is cut behind {1} up, {2} down",
+    "cut": "{0} is cut behind {1} down",
     "another_console": "another console",
     "late_bytes": "late bytes on dead connection {0}",
     "notice": "the daemon notices the end of dead connection {0}",
@@ -260,9 +260,8 @@ class SmallWorld:
             return
         self._add_reads(side, link, actions)
         if self._cuts < budget.cuts:
-            late = len(link.up) + 1 if side == CONSOLE else 1
-            for up, down in product(range(late), range(len(link.down) + 1)):
-                actions.append(("cut", side, up, down))
+            for down in range(len(link.down) + 1):
+                actions.append(("cut", side, down))
         if self._consoles < budget.consoles and side == CONSOLE:
             actions.append(("another_console",))
 
@@ -318,21 +317,18 @@ class SmallWorld:
         """What the daemon has sent may arrive before the end of the connection."""
         self._crashed("crash")
 
-    def cut(self, side: int, up: int, down: int) -> None:
+    def cut(self, side: int, down: int) -> None:
         self._cuts += 1
-        self._arrives(side, up)
         self._comes_down(side, down)
         if self._links[side] is None:
             return
         late, self._links[side] = self._link(side).up, None
         self._user_does(side, "lose")
         known = self._rules.daemon(self._daemon).known
-        if side in known and side == CALLER:
-            number = next(number for number in count(DEAD) if number not in known)
-            self._daemon_does("keep_dead", number)
+        if side in known:
+            number = next(number for number in count(DEAD + side, 2) if number not in known)
+            self._daemon_does("keep_dead", side, number)
             self._dead.append((number, late))
-        elif side in known:  # on one host, both ends learn it at once
-            self._daemon_does("lose", side)
 
     def late_bytes(self, number: int) -> None:
         index, (_, up) = next((index, dead) for index, dead in enumerate(self._dead) if dead[0] == number)
@@ -344,7 +340,10 @@ class SmallWorld:
         self._daemon_does("lose", number)
 
     def another_console(self) -> None:
+        """The daemon has noticed the end of the other one."""
         self._consoles += 1
+        for number, _ in [dead for dead in self._dead if dead[0] % 2 == CONSOLE]:
+            self.notice(number)
         self._seen += self._rules.user(self._users[CONSOLE]).shown
         self._links[CONSOLE] = None
         self._daemon_loses(CONSOLE)

@@ -65,11 +65,25 @@ def test_no_promise_is_broken_whatever_happens(turns: Turns, budget: Budget) -> 
             Fault("", SWITCHBOARD + "note_quiet", "self._tell_read_mark(conversation, role)", "pass"),
             Budget(cuts=2, signs=3),
         ),
+        (
+            Fault(
+                "",
+                CONSOLE_SESSION + "_attach",
+                "again = attached is not None and self._is_same_program(attached)",
+                "again = False",
+            ),
+            Budget(cuts=1),
+        ),
+        (
+            Fault("", CONSOLE_SESSION + "_attach", "again and self._is_older(hello, attached.call)", "False"),
+            Budget(cuts=2),
+        ),
     ],
     ids=[
         *("no resend", "twice", "no backlog", "busy for himself", "busy without a token", "no end"),
         *("held and lost", "not read", "out of order", "told again"),
         *("not shown at a resume", "no mark for a peer", "no mark for a console", "no mark for signs again"),
+        *("held by itself", "displaced by an older hello"),
     ],
 )
 def test_a_planted_fault_is_found_with_a_shortest_story(fault: Fault, budget: Budget) -> None:
