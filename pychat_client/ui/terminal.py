@@ -66,8 +66,12 @@ class TerminalOutput(Vt100_Output):
         return output
 
     def erase_down(self) -> None:
-        """Erases what has been drawn; the toolkit has moved the cursor to the first column before."""
-        self.write_raw(_ERASE_DOWN)
+        """Erases what has been drawn; the toolkit has moved the cursor to the first column before.
+
+        The rows are inserted again then, because GNU screen does not forget which of them were one line when they
+        are erased. It would join what is drawn there next. Inserted rows never get into the scrollback.
+        """
+        self.write_raw(_ERASE_DOWN + f"\x1b[{self.get_size().rows}L")
 
     def go_to_bottom(self) -> None:
         """Moves the cursor to the last row of the window. Then the rows above are those that leave a window which

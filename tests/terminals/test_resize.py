@@ -145,6 +145,19 @@ def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: li
     assert MESSAGES[-1] in emulator.text(), "the newest one is in the window now"
 
 
+def test_message_where_a_long_line_was(emulator: Emulator, console: Terminal) -> None:
+    """Its rows are broken between words, and no terminal takes them for one line, as it did with the line."""
+    emulator.resize(40, 24)
+    type_line(emulator, LONG)
+    emulator.enter()
+    console.sees(LONG[-1])
+    wait_for(lambda: ">Bob> zq01" in emulator.text(), "the message is printed", shown=emulator.text)
+    emulator.resize(80, 24)
+    rows = [row for row in settled(emulator.lines) if "zq" in row]
+    assert max(map(len, rows)) <= 40, emulator.text()
+    assert faults(emulator, LONG, MESSAGES) == []
+
+
 def test_lower_windows_with_a_whole_message(emulator: Emulator, console: Terminal) -> None:
     type_line(emulator, WHOLE)
     check(emulator, WHOLE, MESSAGES, [(80, 12), (80, 24), (80, 10), (80, 30)])
