@@ -13,10 +13,6 @@ from queue import Empty, SimpleQueue
 
 from pychat_client.errors import PychatError
 
-QUICK = 0.003
-"""Seconds for which the loop waits, and nobody notices. Most syncs are shorter; then a message goes before the
-screen is drawn, which takes about as long."""
-
 Work = Callable[[], None]
 """Raises PychatError when it fails. Another error is a fault of ours, and ends the work as well."""
 
@@ -27,7 +23,7 @@ Done = Callable[[PychatError | None], None]
 class AtOnce:
     """Does the work while the loop waits. A thread would take longer than most syncs."""
 
-    def start(self, work: Work, done: Done) -> None:
+    def start(self, work: Work, done: Done, patience: float = 0.0) -> None:
         """Does `work`, and then calls `done`."""
         done(_failure_of(work))
 
@@ -50,17 +46,18 @@ class DiskThread(AtOnce):
         self._done: Done | None = None  # of the present work
         self._started = False
 
-    def start(self, work: Work, done: Done) -> None:
+    def start(self, work: Work, done: Done, patience: float = 0.0) -> None:
         """Does `work` in the thread, and then calls `done` in the loop: before this returns, if it takes no longer
-        than QUICK. Only when there is no other work."""
+        than `patience`, in seconds. Only when there is no other work."""
         self._done = done
         if not self._started:
             self._started = True
             loop = asyncio.get_running_loop()
             threading.Thread(target=self._run, args=[loop], daemon=True).start()
         self._work.put(work)
-        with suppress(Empty):
-            self._finish(self._results.get(timeout=QUICK))
+        if patience:
+            with suppress(Empty):
+                self._finish(self._results.get(timeout=patience))
 
     def wait(self) -> None:
         """Blocks until the present work is done, and has called its `done`."""

@@ -27,6 +27,10 @@ LATER = 1.0
 """Seconds until the line being typed is recorded, and texts that have arrived are removed from the disk."""
 
 
+QUICK = 0.003
+"""Seconds for which the loop waits for a sync, and nobody notices. Most syncs are shorter; then a message goes
+before the screen is drawn, which takes about as long."""
+
 _NOTHING = SavedEndpoint("")
 
 
@@ -149,7 +153,7 @@ class Keeper:
             self._unsynced = False
             self._disk = Disk.SYNCING
             covered = len(self._waiting)
-            self._apart.start(self._file.sync, lambda error: self._done(error, covered))
+            self._apart.start(self._file.sync, lambda error: self._done(error, covered), QUICK)
         else:
             self._release(len(self._waiting))
 
@@ -177,7 +181,7 @@ class Keeper:
         self._use(lambda file: file.save(self._now()))
         if self._file is not None:
             self._disk = Disk.TIDYING
-            self._apart.start(self._file.tidy, self._done)
+            self._apart.start(self._file.tidy, self._done)  # done later: what waits behind this goes first
 
     def _settle(self) -> None:
         """On return nothing is done apart, and all that waited for the disk has happened."""

@@ -39,7 +39,10 @@ CREATE TABLE text (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the second
 
-_WRITE_STATE = f"INSERT OR REPLACE INTO state VALUES (1, {', '.join('?' * (len(_STATE) + 1))})"  # noqa: S608 -- constants
+_WRITE_STATE = (
+    f"INSERT OR REPLACE INTO state (id, {', '.join(_STATE)}, draft) "  # noqa: S608 -- constants
+    f"VALUES (1, {', '.join('?' * (len(_STATE) + 1))})"
+)
 _state = attrgetter(*(name if name != "turns" else "turns.value" for name in _STATE))
 
 
@@ -216,9 +219,8 @@ class SessionFile:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory; our own lock keeps others out
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA secure_delete = ON")
-            made = db.execute("PRAGMA user_version").fetchone()[0] > 0
             # The sync of this commit makes also the name of the log durable.
-            db.executescript(f"BEGIN; {'' if made else _SCHEMA} PRAGMA user_version = 1; COMMIT;")
+            db.executescript(f"BEGIN; {_lacking(db)} PRAGMA user_version = 1; COMMIT;")
             # From now on `sync` and `tidy` do it. Without a sync, nothing may leave the log.
             db.execute("PRAGMA wal_autocheckpoint = 0")
             db.execute("PRAGMA synchronous = OFF")
@@ -242,6 +244,14 @@ class SessionFile:
 
     def _cannot(self, why: str) -> PychatError:
         return PychatError(f"Cannot keep this conversation in {self.path}: {why}.")
+
+
+def _lacking(db: sqlite3.Connection) -> str:
+    """Makes what a new file lacks, or one of an earlier version of pychat."""
+    columns = {column[1] for column in db.execute("PRAGMA table_info(state)")}
+    if not columns:
+        return _SCHEMA
+    return "".join(f"ALTER TABLE state ADD COLUMN {name};" for name in _STATE if name not in columns)
 
 
 def _write_texts(db: sqlite3.Connection, old: SavedEndpoint, new: SavedEndpoint) -> None:

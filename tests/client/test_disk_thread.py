@@ -10,7 +10,6 @@ from contextlib import closing
 import pytest
 
 from pychat_client.errors import PychatError
-from pychat_client.session import disk_thread
 from pychat_client.session.disk_thread import AtOnce, DiskThread
 from tests.support.aio import in_loop
 from tests.support.waiting import PATIENCE
@@ -58,12 +57,10 @@ async def test_a_fault_of_ours_lets_nobody_wait_for_ever(apart: AtOnce) -> None:
 
 
 @in_loop
-async def test_quick_work_is_done_before_the_loop_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here it may take as long as this machine lets it wait."""
-    monkeypatch.setattr(disk_thread, "QUICK", PATIENCE)
+async def test_quick_work_is_done_before_the_loop_goes_on() -> None:
     with closing(DiskThread()) as apart:
         failures: list[PychatError | None] = []
-        apart.start(lambda: None, failures.append)
+        apart.start(lambda: None, failures.append, PATIENCE)
         assert failures == [None]
         assert await _outcome(apart, _fail(PychatError("The disk is full."))) == "The disk is full."
 
@@ -73,7 +70,7 @@ async def test_the_loop_goes_on_during_long_work() -> None:
     held = threading.Event()
     with closing(DiskThread()) as apart:
         done: asyncio.Future[PychatError | None] = asyncio.get_running_loop().create_future()
-        apart.start(lambda: _wait(held), done.set_result)
+        apart.start(lambda: _wait(held), done.set_result, 0.001)
         assert not done.done()
         held.set()
         async with asyncio.timeout(PATIENCE):

@@ -22,6 +22,7 @@ from pychat_client.session.keeper import Keeper
 from pychat_client.session.session_file import Kept, SessionFile
 from tests.support.aio import in_loop
 from tests.support.notes import Notes
+from tests.support.waiting import PATIENCE
 
 
 class Screen(Notes):
@@ -296,4 +297,25 @@ async def test_a_message_that_is_not_on_the_screen_yet_is_not_recorded(file: Slo
     view.waiting = 0
     talk.keeper.record(lambda: None)
     assert talk._kept("SELECT received FROM state") == [(2,)]
+    talk.keeper.close(keep=True)
+
+
+@in_loop
+async def test_what_waits_goes_in_order_around_a_tidy(file: SlowFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two slow syncs, the tidy between them, and then a disk that is quick."""
+    monkeypatch.setattr(keeper_module, "LATER", 0.0)
+    monkeypatch.setattr(keeper_module, "QUICK", 0.0)
+    talk = Talk(file)
+    talk.say("one")
+    await _until(lambda: file.asked == 1)
+    await asyncio.sleep(0)  # the tidy waits behind it
+    talk.say("two")
+    file.lets.release()
+    await _until(lambda: file.asked == 2)
+    talk.say("three")
+    monkeypatch.setattr(keeper_module, "QUICK", PATIENCE)
+    file.lets.release(100)
+    file.lets_tidy.release(100)
+    await _until(lambda: len(talk.sent) == 3)
+    assert talk.sent == ["Bob> one", "Bob> two", "Bob> three"]
     talk.keeper.close(keep=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +55,20 @@ def test_the_next_program_finds_what_was_saved(path: Path, kept: Kept) -> None:
     file.save(kept)
     file.close()
     assert _read(path) == kept
+
+
+def test_a_file_of_an_earlier_version_is_read_and_written(path: Path) -> None:
+    """That version did not have the column `since`."""
+    file = SessionFile.take(path)
+    file.save(Kept(replace(TALK, since="then"), "a line"))
+    file.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE state DROP COLUMN since")
+    assert _read(path) == Kept(TALK, "a line")
+    file = SessionFile.take(path)
+    file.save(Kept(replace(TALK, since="later"), "another"))
+    file.close()
+    assert _read(path) == Kept(replace(TALK, since="later"), "another")
 
 
 def test_texts_come_and_go_at_both_ends(path: Path) -> None:
