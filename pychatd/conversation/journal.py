@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pychat_client.protocol.turns import Role, Turns, TurnState
@@ -36,6 +36,9 @@ _COLUMNS = (
 _UNSEEN = "(ended IS NULL OR operator_shown < peer_count)"
 _SHOWN = "operator_shown >= peer_count AND peer_shown >= operator_count"
 """The conditions of the indexes, as SQLite has to find them in a query to use these."""
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 BATCH = 200
 """Messages read at a time: about as many as a transport takes before it asks for a pause."""
@@ -371,7 +374,8 @@ def _row(number: int, entry: Entry) -> tuple[object, ...]:
 
 
 def _millis(time: datetime) -> int:
-    return round(time.timestamp() * 1000)
+    """Whole milliseconds. Rounded up, a message would be from the future for a moment."""
+    return (time - _EPOCH) // _MILLISECOND
 
 
 def _datetime(millis: int) -> datetime:

@@ -70,6 +70,17 @@ def said(journal: Journal, conversation: Conversation, *texts: str) -> list[Entr
     return entries
 
 
+@pytest.mark.parametrize("microseconds", [0, 1, 500, 999, 999_999])
+def test_a_message_is_never_from_the_future(journal: Journal, microseconds: int) -> None:
+    now = NOON + timedelta(microseconds=microseconds)
+    conversation = begun()
+    turn_state = conversation.turn_state.copy()
+    entry = Entry.numbered(turn_state, Role.PEER, Message("Bob", "Hi!"), now)
+    journal.append(conversation, [entry], turn_state)
+    (read,) = journal.entries(1, 0)
+    assert timedelta() <= now - read.time < timedelta(milliseconds=1)
+
+
 def pruned(journal: Journal, before: datetime) -> int:
     """Removes old conversations, piece by piece; how many."""
     removed, more = journal.prune(before)
