@@ -68,10 +68,12 @@ class TerminalOutput(Vt100_Output):
     def erase_down(self) -> None:
         """Erases what has been drawn; the toolkit has moved the cursor to the first column before.
 
-        The rows are inserted again then, because GNU screen does not forget which of them were one line when they
-        are erased. It would join what is drawn there next. Inserted rows never get into the scrollback.
+        In GNU screen the rows are inserted again then. It does not forget which of them were one line when they
+        are erased, and would join what is drawn there next. kitty leaves copies of a draft when rows are inserted.
         """
-        self.write_raw(_ERASE_DOWN + f"\x1b[{self.get_size().rows}L")
+        self.write_raw(_ERASE_DOWN)
+        if (self.term or "").startswith("screen"):
+            self.write_raw(f"\x1b[{self.get_size().rows}L")
 
     def go_to_bottom(self) -> None:
         """Moves the cursor to the last row of the window. Then the rows above are those that leave a window which
