@@ -199,7 +199,6 @@ class ConsoleEndpoint(Endpoint):
         self.other = replace(self.other, handle=peer.handle, present=True)
         self.classic, self.max_text_bytes = peer.classic, peer.room
         self._replay_until = peer.got
-        self._acked_count = self.received_count
         if not self._is_repeated(peer.after):
             self._told = None
         self._frames.append(wire.Ack(self.received_count))  # what follows is for this conversation

@@ -118,7 +118,7 @@ class Endpoint:
         self.other = OtherUser(live=self.other.live)
         self.received_count = received
         self._outbox = Outbox(stored)
-        self._acked_count = received  # received messages that this end has acked
+        self._displayed_count = received  # received messages that the user has seen
         self._time: wire.Timestamp | None = None  # of the next message
         self._quit_reason = ""
 
@@ -126,7 +126,7 @@ class Endpoint:
         self.handle, self.other = saved.handle, OtherUser(saved.other_handle)
         self.turns, self.session = saved.turns, saved.session
         self._calls = saved.calls if saved.session is None else max(saved.calls, calls)
-        self.received_count = self._acked_count = saved.received
+        self.received_count = self._displayed_count = saved.received
         self._outbox = Outbox.restored(saved)
         if saved.session is not None and not saved.left:
             self._told = max(saved.received + saved.stored - repeat, 0)
@@ -229,7 +229,7 @@ class Endpoint:
             session=None if self.session is None else str(self.session),
             turns=self.turns,
             calls=self._calls,
-            received=self.received_count,
+            received=self._displayed_count,  # the next program shows the others
             left=self._phase.is_left,
             reason=self._quit_reason,
             **self._outbox.saved(),
@@ -332,12 +332,12 @@ class Endpoint:
         self._frames, self._unshown = [], []
         self._time = None
 
-    def mark_displayed(self) -> None:
-        """The user has seen all that has arrived: acks it."""
-        if self._acked_count < self.received_count:
-            self._acked_count = self.received_count
+    def mark_displayed(self, waiting: int = 0) -> None:
+        """The user has seen all that has arrived, but the newest `waiting` messages: acks it."""
+        if self._displayed_count < (count := self.received_count - waiting):
+            self._displayed_count = count
             if self._phase.is_greeted:
-                self._frames.append(wire.Ack(self.received_count))
+                self._frames.append(wire.Ack(count))
 
     def take_frames(self) -> list[wire.Frame]:
         """The frames to send now, in order. The caller has to send them."""

@@ -122,11 +122,7 @@ class Keeper:
 
     def _now(self) -> Kept:
         endpoint = self._endpoint.saved()
-        if endpoint is None:
-            return Kept()
-        if undisplayed := self._view.undisplayed:  # if this program dies now, the next one shows them
-            endpoint = replace(endpoint, received=max(endpoint.received - undisplayed, 0))
-        return Kept(endpoint, self.draft)
+        return Kept() if endpoint is None else Kept(endpoint, self.draft)
 
     def _write(self) -> None:
         """Writes what cannot wait. What the user sees as said is in the file on return."""

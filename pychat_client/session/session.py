@@ -260,8 +260,19 @@ class Session:
         self._handle([self.endpoint.send(message)])
 
     def displayed(self) -> None:
-        """The view has shown what had to wait: another program need not show it."""
-        self._post(())
+        """The view has shown what had to wait: it is acked, and another program need not show it."""
+        if not self.done:
+            self._mark_displayed()
+            self._flush()
+
+    def _mark_displayed(self) -> None:
+        self.endpoint.mark_displayed(self._view.undisplayed)
+
+    def _display_now(self) -> None:
+        """Before this user leaves: nothing can be acked behind that."""
+        if self._view.undisplayed:
+            self._view.flush()
+            self.displayed()
 
     # -------------------------------------------------------------- commands
 
@@ -369,6 +380,7 @@ class Session:
 
     def _end(self, reason: str = "") -> Ended:
         """Ends the conversation, for the next program as well if this one dies before it can tell its user."""
+        self._display_now()
         self._keeper.record_end(reason)
         return self.endpoint.quit(reason)
 
@@ -432,6 +444,7 @@ class Session:
         """The session is done; only the first call counts. A view that cannot show the last words calls again."""
         if self.done:
             return
+        self._display_now()
         if self.stays_open:
             self._keeper.record_all()  # if that fails, the user gets the texts back now
         if self.done:  # the view could not show that, and has called again
@@ -564,7 +577,7 @@ class Session:
         if self.done:  # the view has failed: what it could not show is not acked
             return
         self._check_end()
-        self.endpoint.mark_displayed()
+        self._mark_displayed()
         self._flush()
         if self.endpoint.ready:
             self._caught_up.set()

@@ -76,8 +76,11 @@ class View(ABC):
     @property
     def undisplayed(self) -> int:
         """How many messages of the other side it was given and shows a moment later, at most. When it has shown
-        them, it calls `Session.displayed`."""
+        them, it calls `Session.displayed`, but not while it is being given something."""
         return 0
+
+    def flush(self) -> None:  # noqa: B027 -- a default, and not abstract
+        """Shows at once what it would show a moment later, if it can."""
 
     @property
     def shows_keys(self) -> bool:

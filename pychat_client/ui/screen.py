@@ -96,6 +96,10 @@ class Screen(FrontEnd):
     def undisplayed(self) -> int:
         return self._scrollback.unprinted
 
+    def flush(self) -> None:
+        if not self._terminal.hung_up():
+            self._scrollback.flush_all()
+
     @property
     def shows_keys(self) -> bool:
         return True
@@ -128,8 +132,9 @@ class Screen(FrontEnd):
         self._scrollback.flush()
 
     def _printed(self) -> None:
+        """Tells the session a moment later: it may be giving this view something, or failing to record it."""
         if self._session is not None:
-            self._session.displayed()
+            asyncio.get_running_loop().call_soon(self._session.displayed)
 
     async def _chat(self, session: Session) -> None:
         self._running = asyncio.current_task()

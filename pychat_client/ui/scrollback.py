@@ -99,6 +99,15 @@ class Scrollback:
             if self._waiting and self._prompt is not None and self._prompt.is_running:
                 self._prompt.when_settled(self.flush)  # after the keys that were pressed meanwhile
                 break
+        self._count_printed()
+
+    def flush_all(self) -> None:
+        """The same, but all at once: it is the end."""
+        while self._waiting and self._terminal.foreground is not Foreground.GUEST:
+            self._print_some()
+        self._count_printed()
+
+    def _count_printed(self) -> None:
         if self.unprinted and not self._waiting:
             self.unprinted = 0
             self._printed()

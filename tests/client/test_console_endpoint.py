@@ -94,6 +94,21 @@ def test_nobody_calls_behind_a_lost_connection() -> None:
 # ------------------------------------------------------------------ its hello
 
 
+def test_the_ack_of_a_conversation_that_goes_on_displays_nothing() -> None:
+    """It only says that the console knows which conversation follows. The next console shows the message."""
+    endpoint = ConsoleEndpoint("root", saved=SAVED)
+    endpoint.greet()
+    told(endpoint, wire.Hello(1, "alice"), replace(PEER, got=1, heard=2, told=1))
+    endpoint.receive(wire.Message("Bob", "three"))
+    endpoint.mark_displayed(waiting=1)
+    endpoint.connection_lost()
+    endpoint.greet()
+    told(endpoint, wire.Hello(1, "alice"), replace(PEER, got=1, heard=3, told=1))
+    saved = endpoint.saved()
+    assert saved is not None
+    assert saved.received == SAVED.received
+
+
 def test_a_new_console_names_no_conversation() -> None:
     endpoint = ConsoleEndpoint("alice", console="c1", handle_is_default=True, take_over=True)
     endpoint.greet()

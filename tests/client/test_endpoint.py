@@ -455,6 +455,19 @@ def test_a_displayed_message_is_acked_once() -> None:
     assert endpoint.take_frames() == [wire.Ack(2)]
 
 
+def test_what_waits_to_be_displayed_is_neither_acked_nor_saved() -> None:
+    endpoint = begin(PEER, Turns.FREE)
+    endpoint.receive(says(OPERATOR, "one"))
+    endpoint.receive(says(OPERATOR, "two"))
+    acked: list[tuple[list[wire.Frame], int]] = []
+    for waiting in (2, 1, 2, 0):
+        endpoint.mark_displayed(waiting)
+        saved = endpoint.saved()
+        assert saved is not None
+        acked.append((endpoint.take_frames(), saved.received))
+    assert acked == [([], 0), ([wire.Ack(1)], 1), ([], 1), ([wire.Ack(2)], 2)]
+
+
 def test_the_next_hello_counts_what_was_displayed_offline() -> None:
     peer, operator = begin(PEER), begin(OPERATOR)
     peer.say("one")

@@ -80,7 +80,10 @@ class Talk:
 
     def receive(self, frame: wire.Frame) -> None:
         self.endpoint.receive(frame)
-        self.endpoint.mark_displayed()
+        self.displayed()
+
+    def displayed(self) -> None:
+        self.endpoint.mark_displayed(self.view.undisplayed)
         self._flush()
 
     def _flush(self) -> None:
@@ -294,8 +297,10 @@ async def test_a_message_that_is_not_on_the_screen_yet_is_not_recorded(file: Slo
     view.waiting = 1
     talk.receive(wire.Message("alice", "not seen"))
     assert talk._kept("SELECT received FROM state") == [(1,)]
+    assert talk.sent == ["Bob> one", "\\ack 1"]
     view.waiting = 0
-    talk.keeper.record(lambda: None)
+    talk.displayed()
+    assert talk.sent[2:] == ["\\ack 2"]
     assert talk._kept("SELECT received FROM state") == [(2,)]
     talk.keeper.close(keep=True)
 
@@ -318,4 +323,28 @@ async def test_what_waits_goes_in_order_around_a_tidy(file: SlowFile, monkeypatc
     file.lets_tidy.release(100)
     await _until(lambda: len(talk.sent) == 3)
     assert talk.sent == ["Bob> one", "Bob> two", "Bob> three"]
+    talk.keeper.close(keep=True)
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda keeper: keeper.record_all(),
+        lambda keeper: keeper.record_end(),
+        lambda keeper: keeper.record_line(""),
+    ],
+    ids=["all", "the end", "the line"],
+)
+@in_loop
+async def test_no_decision_records_what_is_not_on_the_screen(
+    decide: Callable[[Keeper], None], file: SlowFile
+) -> None:
+    file.lets.release(100)
+    view = BusyScreen()
+    talk = Talk(file, view)
+    talk.receive(wire.Message("alice", "seen"))
+    view.waiting = 1
+    talk.receive(wire.Message("alice", "not seen"))
+    decide(talk.keeper)
+    assert talk._kept("SELECT received FROM state") == [(1,)]
     talk.keeper.close(keep=True)

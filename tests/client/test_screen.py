@@ -225,6 +225,49 @@ async def test_a_message_counts_as_displayed_when_it_is_printed() -> None:
 
 
 @in_loop
+async def test_the_session_is_not_told_in_the_middle_that_all_is_printed() -> None:
+    """It may be recording, or have counted a message that it gives the screen only now."""
+    async with desk() as one:
+        told: list[bool] = []
+        one.session.displayed = lambda: told.append(True)  # type: ignore[method-assign]
+        one.screen.message(wire.Message("alice", "one"), own=False, time=NOON, replayed=False)
+        assert one.screen.undisplayed == 1
+        one.screen.flush()
+        assert one.screen.undisplayed == 0
+        assert any("alice> one" in row for row in one.rows())
+        assert told == []
+        await one.until(lambda: told)
+
+
+@in_loop
+async def test_what_comes_while_an_editor_is_open_is_acked_behind_it() -> None:
+    closed = asyncio.Event()
+
+    async def edit() -> None:
+        await closed.wait()
+
+    async with desk() as one:
+        await one.raw.news()
+        one.screen._lend(edit)
+        await one.until(lambda: one.terminal.foreground is Foreground.GUEST)
+        await one.raw.say("alice> one", "alice> two")
+        assert await one.raw.news() == []
+        closed.set()
+        await one.sees("alice> two")
+        await asyncio.sleep(0)
+        assert await one.raw.news() == ["\\ack 2"]
+
+
+@in_loop
+async def test_what_comes_with_the_other_sides_end_is_acked() -> None:
+    async with desk() as one:
+        await one.raw.news()
+        await one.raw.say("alice> one", "alice> bye", "\\quit")
+        assert (await one.raw.news())[-1] == "\\ack 2"
+        await one.sees("alice> bye")
+
+
+@in_loop
 async def test_what_came_at_the_end_is_all_printed() -> None:
     async with desk() as one:
         await one.until(lambda: one.written)

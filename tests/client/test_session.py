@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -862,6 +863,77 @@ async def test_the_file_has_the_line_and_the_end_at_once(
             assert not session.done
             assert file.kept.endpoint is not None
             assert (file.kept.endpoint.left, file.kept.endpoint.reason) == (True, "bye")
+
+
+class LatePage(Page):
+    """It shows messages a moment later, or only when `lent` is over."""
+
+    waiting = 0
+    lent = False
+
+    def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
+        super().message(message, own=own, time=time, replayed=replayed)
+        self.waiting += not own
+
+    @property
+    def undisplayed(self) -> int:
+        return self.waiting
+
+    def flush(self) -> None:
+        if not self.lent:
+            self.waiting = 0
+
+
+@asynccontextmanager
+async def late_caller(path: Path) -> AsyncIterator[tuple[Talk, LatePage, SessionFile]]:
+    file, view = SessionFile.take(path / "sessions" / "one"), LatePage()
+    session = Session(Endpoint("Bob"), view, "hostA", file=file)
+    async with talk(session, view, HELLO) as one:
+        session.submit("Hi")
+        await one.hears("\\ack 1")
+        yield one, view, file
+
+
+@in_loop
+async def test_what_is_shown_is_recorded_and_then_acked(tmp_path: Path) -> None:
+    async with late_caller(tmp_path) as (one, view, file):
+        assert await one.hears("alice> one", "alice> two") == []
+        view.waiting = 1
+        one.session.displayed()
+        assert file.kept.endpoint is not None
+        assert file.kept.endpoint.received == 1
+        assert await one.raw.news() == ["\\ack 1"]
+        view.waiting = 0
+        one.session.displayed()
+        assert file.kept.endpoint.received == 2
+        assert await one.raw.news() == ["\\ack 2"]
+
+
+@in_loop
+async def test_what_is_shown_at_the_own_end_is_acked_before_it(tmp_path: Path) -> None:
+    async with late_caller(tmp_path) as (one, _, _):
+        await one.hears("alice> one")
+        one.session.submit("\\quit")
+        assert await one.raw.news() == ["\\ack 1", "\\quit"]
+
+
+@pytest.mark.parametrize(("lent", "acks"), [(False, ["\\ack 1"]), (True, [])])
+@pytest.mark.parametrize("lines", [(), ("\\quit",)], ids=["this user leaves", "the other one ends it"])
+def test_what_a_view_can_still_show_is_acked_at_the_end(
+    lines: tuple[str, ...], lent: bool, acks: list[str], tmp_path: Path
+) -> None:
+    @in_loop
+    async def check() -> None:
+        async with late_caller(tmp_path) as (one, view, _):
+            view.lent = lent
+            said = await one.hears("alice> one", *lines)
+            if not lines:
+                one.session.submit("\\detach")
+                said += await one.raw.news()
+            assert one.session.done
+            assert said == acks
+
+    check()
 
 
 @in_loop
