@@ -102,7 +102,7 @@ class ConsoleSession(EndpointSession):
             return 0.0
         return self._price.of_stranger(data, 0, VISITORS_MAX, asyncio.get_running_loop().time())
 
-    # -------------------------------------------------------------- from the switchboard (ports.ConsoleInterface)
+    # -------------------------------------------------------------- from the switchboard (ConsoleInterface)
 
     @property
     def conversation(self) -> Conversation | None:

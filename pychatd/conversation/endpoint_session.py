@@ -77,7 +77,7 @@ class EndpointSession(ABC):
     @abstractmethod
     def connection_lost(self, connection: Connection, why: str) -> None: ...
 
-    # -------------------------------------------------------------- from the switchboard (ports.EndInterface)
+    # -------------------------------------------------------------- from the switchboard (EndInterface)
 
     @property
     @abstractmethod
@@ -180,8 +180,8 @@ class EndpointSession(ABC):
                 raise ProtocolError("handle", "The handle is not the same as in the hello.")
 
     def _end_frames(self, conversation: Conversation, reader: Role | None) -> list[wire.Frame]:
-        """The end of a conversation, with its time if that is not now, or if not the other user has ended it.
-        reader: whose program is told; None if its user has just ended it on this connection."""
+        """The end of a conversation, with its time if that is not now, or if the reader or the service has ended
+        it. reader: whose program is told; None for a peer whose user has just ended it on this connection."""
         assert conversation.ended is not None
         quit_ = wire.Quit(conversation.reason)
         service, own = conversation.ended_by is None, reader is not None and conversation.ended_by is reader

@@ -1,4 +1,4 @@
-"""What the switchboard asks of the two ends of a conversation. The sessions implement it."""
+"""What a conversation asks of its connections, which the sessions implement, and of the register of callers."""
 
 from __future__ import annotations
 

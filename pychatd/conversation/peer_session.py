@@ -190,7 +190,7 @@ class PeerSession(EndpointSession):
         self._cancel_deadline()
         self._no_longer_silent()
 
-    # -------------------------------------------------------------- while it says nothing (ports.SilentInterface)
+    # -------------------------------------------------------------- while it says nothing (SilentInterface)
 
     def _show_silent(self) -> None:
         if self._state is PeerState.CONNECTED and self.connection.live:
@@ -207,7 +207,7 @@ class PeerSession(EndpointSession):
         if self._state is PeerState.CONNECTED:
             self.frames_received(self.connection, list(self._screening.greet()))
 
-    # -------------------------------------------------------------- from the switchboard (ports.PeerInterface)
+    # -------------------------------------------------------------- from the switchboard (PeerInterface)
 
     @property
     def conversation(self) -> Conversation | None:

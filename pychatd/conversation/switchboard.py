@@ -391,7 +391,7 @@ class Switchboard:
             self.journal.save_shown(conversation)
 
     def note_quiet(self, conversation: Conversation, role: Role, quiet: bool) -> None:
-        """Whether the user of `role` sends no read marks from now on. If it does again, the other side learns what
+        """The user of `role` sends no read marks from now on, or sends them again: then the other side learns what
         this user has seen meanwhile."""
         if conversation.quiet[role] is quiet:
             return

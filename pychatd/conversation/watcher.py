@@ -56,7 +56,7 @@ class Watcher:
         self._cancel_deadline()
         self.send_unread()
 
-    # -------------------------------------------------------------- from the switchboard (ports.WatcherInterface)
+    # -------------------------------------------------------------- from the switchboard (WatcherInterface)
 
     def tell(self, frames: Sequence[wire.Frame]) -> None:
         """Something happens now. A watcher that does not read would miss it: it has to ask again."""

@@ -89,9 +89,9 @@ def holder(path: Path) -> int | None:
     Raises PermissionDeniedError, also where another user can have put the file.
     """
     try:
-        with entry_of(path) as place:
+        with entry_of(path) as entry:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            fd = os.open(place.name, flags, dir_fd=place.directory)
+            fd = os.open(entry.name, flags, dir_fd=entry.directory)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
