@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
-from pychat_client.protocol.digest import OUTBOX_MAX, digest_of
+from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.events import Leftovers
 from pychat_client.protocol.saved import SavedEndpoint, SavedOutbox
 
@@ -30,7 +30,7 @@ class Outbox:
         self._read = 0  # messages that the other user has seen, also those that are not known here yet
         self._stored_from_here = 0  # messages of this very program that are stored
         self._gone = 0  # texts that have been here before the first one
-        self._recent: deque[str] = deque(maxlen=OUTBOX_MAX)  # the newest texts that are stored
+        self._recent: deque[str] = deque(maxlen=UNACKED_MAX)  # the newest texts that are stored
 
     @classmethod
     def restored(cls, saved: SavedEndpoint) -> Outbox:
@@ -64,7 +64,7 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        return len(self.unacked) >= OUTBOX_MAX
+        return len(self.unacked) >= UNACKED_MAX
 
     @property
     def can_hold(self) -> bool:
@@ -124,7 +124,7 @@ class Outbox:
     def agrees(self, more: int, digest: str | None) -> bool:
         """Whether the `more` messages that the daemon has, and that are not known here to be stored, can be the
         first unacked ones. digest: theirs; None if the daemon cannot tell."""
-        same = digest is None or digest == digest_of(islice(self.unacked, max(more, 0)))
+        same = digest is None or digest == digest_of([*islice(self.unacked, max(more, 0))])
         return more <= len(self.unacked) and same
 
     def count_repeated(self, *, from_here: bool) -> None:

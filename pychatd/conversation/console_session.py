@@ -15,7 +15,7 @@ from enum import Enum
 
 from pychat_client.errors import MessageError, ProtocolError, PychatError, UsageError
 from pychat_client.protocol import wire
-from pychat_client.protocol.digest import OUTBOX_MAX, digest_of
+from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, looks_like, printable
 from pychat_client.transport.connection import READ_MAX, CloseReason, Connection
@@ -196,13 +196,11 @@ class ConsoleSession(EndpointSession):
 
     def _own_behind(self, conversation: Conversation, known: int | None) -> tuple[int | None, str | None]:
         """How many of the operator's messages behind the first `known` this console has sent, and their digest, so
-        that its program can compare them with its own. No digest for more than a program has on its way, and if
-        their texts are not kept. Raises JournalError."""
+        that its program can compare them with its own. Raises JournalError."""
         if known is None or self.console is None:
             return None, None
-        texts = self._switchboard.journal.texts_sent_by(conversation.id, self.console, known, OUTBOX_MAX + 1)
-        comparable = 0 < len(texts) <= OUTBOX_MAX and all(texts)
-        return len(texts) or None, digest_of(texts) if comparable else None
+        texts = self._switchboard.journal.texts_sent_by(conversation.id, self.console, known, UNACKED_MAX + 1)
+        return len(texts) or None, digest_of(texts)
 
     # -------------------------------------------------------------- the first line
 

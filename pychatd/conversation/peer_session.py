@@ -17,7 +17,7 @@ from pychat_client.classic.other_protocols import CODE as OTHER_PROTOCOL
 from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.errors import PermissionDeniedError, ProtocolError, TransportError
 from pychat_client.protocol import wire
-from pychat_client.protocol.digest import OUTBOX_MAX, digest_of
+from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.text import looks_like, printable
 from pychat_client.transport.connection import (
@@ -430,14 +430,13 @@ class PeerSession(EndpointSession):
             self.send_backlog()
 
     def _digest(self, conversation: Conversation, known: int | None) -> str | None:
-        """Of the peer's messages behind the first `known`, so that it knows whether it has sent them itself. None
-        for more than a program has on their way, and if their texts are not kept. Raises JournalError."""
+        """Of the peer's messages behind the first `known`, so that it knows whether it has sent them itself.
+        Raises JournalError."""
         count = conversation.turn_state.peer - (known or 0)
-        if known is None or count <= 0:
+        if known is None or not 0 < count <= UNACKED_MAX:
             return None
-        entries = self._switchboard.journal.entries(conversation.id, known, Role.PEER, OUTBOX_MAX)
-        texts = [entry.text for entry in entries]
-        return digest_of(texts) if len(texts) == count and all(texts) else None
+        entries = self._switchboard.journal.entries(conversation.id, known, Role.PEER, count)
+        return digest_of([entry.text for entry in entries])
 
     def _answer(
         self, token: str | None, conversation: Conversation | None, turns: Turns, digest: str | None = None

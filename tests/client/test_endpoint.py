@@ -9,7 +9,7 @@ import pytest
 from pychat_client.errors import MessageError, NotAllowedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
-from pychat_client.protocol.digest import OUTBOX_MAX
+from pychat_client.protocol.digest import UNACKED_MAX
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
@@ -384,7 +384,7 @@ def test_with_free_turns_all_held_texts_go_at_once() -> None:
 
 def test_the_number_of_unacked_messages_is_limited() -> None:
     endpoint = begin(PEER, Turns.FREE)
-    for n in range(OUTBOX_MAX):
+    for n in range(UNACKED_MAX):
         endpoint.say(str(n))
     assert endpoint.say("more") == MessageQueued("more")
     assert told(endpoint, wire.Ack(1)) == [MessageShown(says(PEER, "more"), own=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pychat_client.protocol.digest import OUTBOX_MAX
+from pychat_client.protocol.digest import UNACKED_MAX
 from pychat_client.protocol.events import Leftovers
 from pychat_client.protocol.outbox import HELD_MAX, Outbox
 from pychat_client.protocol.saved import SavedEndpoint
@@ -85,7 +85,7 @@ def test_a_restored_outbox_goes_on_where_the_first_one_was() -> None:
 
 def test_the_limits_of_what_waits() -> None:
     outbox = Outbox()
-    for number in range(OUTBOX_MAX):
+    for number in range(UNACKED_MAX):
         assert not outbox.is_full
         outbox.number(str(number))
     assert outbox.is_full

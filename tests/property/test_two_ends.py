@@ -152,7 +152,7 @@ class Daemon:
                 self._send(PEER, wire.Ready())
 
     def _digest(self, texts: list[str]) -> str | None:
-        return digest_of(texts) if texts and self._keeps_text else None
+        return digest_of(texts) if self._keeps_text else None
 
     def _resume(self, role: Role, sent: int, got: int, *, after: int | None) -> None:
         self._has_shown(role, got)

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
-from pychat_client.protocol.digest import OUTBOX_MAX
+from pychat_client.protocol.digest import UNACKED_MAX
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import Connected, Event, WentBack
 from pychat_client.protocol.turns import Turns
 
-counts = st.integers(0, 3) | st.integers(OUTBOX_MAX - 1, OUTBOX_MAX + 3)
+counts = st.integers(0, 3) | st.integers(UNACKED_MAX - 1, UNACKED_MAX + 3)
 few = st.integers(0, 3)
 
 
@@ -52,7 +52,7 @@ def test_what_the_journal_lacks_is_told_and_given_back(
         return
     (back,) = told
     assert (back.own, back.others) == (own_gone, others_gone)
-    remembered = [] if restarted else texts[own - own_gone : own][-OUTBOX_MAX:]
+    remembered = [] if restarted else texts[own - own_gone : own][-UNACKED_MAX:]
     assert [*back.left.not_sent, *back.left.not_confirmed] == [*remembered, *texts[own:]]
     assert not any(isinstance(event, Connected) for event in events)
     assert endpoint.ended
