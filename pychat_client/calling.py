@@ -208,7 +208,7 @@ class Talk:
             max_text_bytes=None if classic is None else classic.max_text_bytes(self._handle),
             saved=None if file is None else file.kept.endpoint,
             repeat=options.repeat if repeat is None else repeat,
-            calls=time.time_ns() // 10**6,
+            calls=time.time_ns() // 10**6,  # higher than with any state of this conversation
             credentials=Credentials() if self._trust is None else own_credentials(options.invitation),
             quiet=options.quiet,
             live=self._live and classic is None,

@@ -50,7 +50,7 @@ def attend(
             handle_is_default=handle is None,
             take_over=take_over,
             saved=None if file is None else file.kept.endpoint,
-            calls=time.time_ns() // 10**6,
+            calls=time.time_ns() // 10**6,  # higher than with any state of this conversation
             quiet=not preferences.signs,
             live=view_options.wants_live(preferences),
         )

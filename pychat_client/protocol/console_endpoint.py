@@ -49,9 +49,9 @@ class ConsoleEndpoint(Endpoint):
     ) -> None:
         """console: the id by which the daemon knows the messages of this program; handle_is_default: a handle
         that the daemon is configured with goes before this one; take_over: take the place of the console that is
-        attached; saved: goes on where an earlier program was; calls: no program has made more calls with any state
-        of this conversation; quiet: this user sends no signs of typing and no read marks; live: this user wants
-        live typing."""
+        attached; saved: goes on where an earlier program was; calls: its calls then have numbers higher than this
+        and than the earlier program's; quiet: this user sends no signs of typing and no read marks; live: this
+        user wants live typing."""
         super().__init__(handle, saved=saved, calls=calls, quiet=quiet, live=live)
         self.handle_is_default = handle_is_default and saved is None
         self.take_over = take_over

@@ -87,9 +87,9 @@ class Endpoint:
     ) -> None:
         """classic: the other program is a classic one, which confirms nothing and resumes nothing;
         max_text_bytes: the bytes of a text that it takes, None for any number; saved: goes on where an earlier
-        program was; repeat: how many messages it then shows again; calls: no program has made more calls with any
-        state of this conversation; credentials: what the daemon can ask for;
-        quiet: this user sends no signs of typing and no read marks; live: this user wants live typing."""
+        program was; repeat: how many messages it then shows again; calls: its calls then have numbers
+        higher than this and than the earlier program's; credentials: what the daemon can ask for; quiet: this user
+        sends no signs of typing and no read marks; live: this user wants live typing."""
         self.handle = handle
         self.quiet = quiet
         self.credentials = Credentials() if credentials is None else credentials
@@ -102,7 +102,7 @@ class Endpoint:
         self.ready = False  # the daemon has sent all that happened before: what follows happens now
         self.retention: str | None = None  # how long the daemon keeps the messages
         self._phase = Phase.OFFLINE
-        self._calls = 0  # connections so far
+        self._calls = 0  # the number of the newest call
         self._frames: list[wire.Frame] = []
         self._told: int | None = None  # messages that a new program needs not be told again; None when it has all
         self._skipped = 0  # messages that it is told again all the same

@@ -25,6 +25,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 _DOOMSDAY = datetime(9999, 1, 1, tzinfo=UTC)  # a year before the last one, so that every time zone can show it
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _SESSION = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 Reader = Callable[[str], object]
 Keys = Mapping[str, Reader]
@@ -51,6 +52,12 @@ def number(word: str) -> int:
 def session(word: str) -> str:
     if _SESSION.fullmatch(word) is None:
         raise ProtocolError("syntax", "A session or a console is 1 to 64 letters, digits, '-' or '_'.")
+    return word
+
+
+def digest(word: str) -> str:
+    if _DIGEST.fullmatch(word) is None:
+        raise ProtocolError("syntax", "A digest is 16 hexadecimal digits in lower case.")
     return word
 
 

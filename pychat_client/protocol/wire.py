@@ -55,7 +55,7 @@ class Hello:
         daemon leaves out
     digest (daemon to peer): of the peer's messages that it does not know to be stored, and that are
     turns: a peer says it only if it can do nothing but take turns
-    call: how many calls this program has made; an older one can arrive late
+    call: a number that grows with each call; one with a lower number has arrived late
     keep (daemon only): how long the journal keeps the messages
     key (daemon to console): the fingerprint that callers see
     console (console only): the id of this program, by which the daemon knows its messages
@@ -96,7 +96,7 @@ class Hello:
         "got": grammar.number,
         "sent": grammar.number,
         "after": grammar.number,
-        "digest": grammar.session,
+        "digest": grammar.digest,
         "turns": grammar.turns,
         "call": grammar.number,
         "keep": str,
@@ -182,7 +182,7 @@ class Peer:
         "name": str,
         "after": grammar.number,
         "mine": grammar.number,
-        "digest": grammar.session,
+        "digest": grammar.digest,
         "quiet": grammar.flag,
     }
 
@@ -228,7 +228,7 @@ class Stored:
     count: int
     digest: str | None = None
 
-    KEYS: ClassVar[grammar.Keys] = {"digest": grammar.session}
+    KEYS: ClassVar[grammar.Keys] = {"digest": grammar.digest}
 
     def __str__(self) -> str:
         return f"\\stored {self.count}{grammar.write_keys(self)}"

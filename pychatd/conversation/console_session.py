@@ -73,7 +73,7 @@ class ConsoleSession(EndpointSession):
         super().__init__(switchboard, f"console of {user}", pace=self)
         self.user = user
         self.console: str | None = None  # the id of its program
-        self.call = 0  # how many calls that had made with this one
+        self.call = 0  # the number of this call: later ones of that program have higher numbers
         self.quiet = False  # its user sends no signs of typing and no read marks
         self._uid = uid
         self._status = status

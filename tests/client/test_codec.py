@@ -46,6 +46,7 @@ texts = (
 sentences = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=WORDS_MAX).map(str.rstrip)
 codes = _one_of_letters(string.ascii_lowercase + "-")
 addresses = _one_of_letters(string.hexdigits + ".:%[]")
+digests = st.none() | st.text("0123456789abcdef", min_size=16, max_size=16)
 sessions = _one_of_letters(string.ascii_letters + string.digits + "-_")
 counts = st.integers(0, 10**15 - 1)
 times = st.integers(0, 10**14).map(lambda millis: datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=millis))
@@ -60,6 +61,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         session=st.none() | sessions,
         got=st.none() | counts,
         sent=st.none() | counts,
+        digest=digests,
         turns=st.none() | turns,
         call=st.none() | counts,
         keep=st.none() | codes,
@@ -85,10 +87,11 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         room=st.none() | counts,
         plain=st.booleans(),
         name=st.none() | codes,
+        digest=digests,
         quiet=st.booleans(),
     ),
     wire.Ack: st.builds(wire.Ack, counts),
-    wire.Stored: st.builds(wire.Stored, counts, st.none() | st.just("5f0c")),
+    wire.Stored: st.builds(wire.Stored, counts, digests),
     wire.Read: st.builds(wire.Read, counts),
     wire.Timestamp: st.builds(wire.Timestamp, times, st.booleans(), st.booleans(), st.booleans()),
     wire.Quit: st.builds(wire.Quit, sentences),
@@ -449,6 +452,16 @@ def test_every_accepted_time_exists_in_every_zone(time: str) -> None:
 def test_turns_are_alternate_or_free(line: str) -> None:
     with pytest.raises(ProtocolError, match="'alternate' or 'free'"):
         parse(line.encode())
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeg"]
+)
+@pytest.mark.parametrize("line", [r"\hello 1 Bob", PEER, r"\stored 1"])
+def test_a_digest_is_16_hexadecimal_digits(line: str, digest: str) -> None:
+    parse(f"{line} digest=0123456789abcdef".encode())
+    with pytest.raises(ProtocolError, match="A digest is 16 hexadecimal digits"):
+        parse(f"{line} digest={digest}".encode())
 
 
 @pytest.mark.parametrize(
