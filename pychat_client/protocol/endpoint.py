@@ -25,7 +25,6 @@ from pychat_client.errors import NotAllowedError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.events import (
     Connected,
-    Displaced,
     Ended,
     EndedBy,
     Event,
@@ -34,6 +33,7 @@ from pychat_client.protocol.events import (
     MessageShown,
     Notice,
     Overtaken,
+    OvertakenHere,
     Presence,
     RemoteError,
     Renamed,
@@ -408,7 +408,7 @@ class Endpoint:
         overtaken: list[Event] = []
         if known and not self._outbox.agrees((hello.got or 0) - self.stored_count, hello.digest):
             if not self.is_returning:
-                return [Displaced()]
+                return [OvertakenHere()]
             overtaken = [Overtaken(self._outbox.overtaken(hello.got or 0))]
         return [*overtaken, *self._meet(hello, hello.session, resumed=known and self.is_open)]
 

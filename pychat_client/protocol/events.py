@@ -83,16 +83,17 @@ class WentBack:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """The daemon has own messages of this user that this program's state does not know: the state is older than
-    the conversation, or another copy of it was used. The conversation goes on. left: the texts of the state, each
+    """The daemon has messages of this user that this program's state does not know: the state came from a backup,
+    or another copy of it was used. The conversation goes on. left: the texts of the state, each
     of which may have arrived."""
 
     left: Leftovers
 
 
 @dataclass(frozen=True, slots=True)
-class Displaced:
-    """The same, while this program was there: another one has gone on with the conversation."""
+class OvertakenHere:
+    """While this program was there, another one has gone on with the conversation, from a copy of its state. This
+    one cannot go on; the next program does, and gives back the texts that are not stored, as `Overtaken`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ Event = (
     | EndConfirmed
     | WentBack
     | Overtaken
-    | Displaced
+    | OvertakenHere
     | Calling
     | MissedCall
     | Presence

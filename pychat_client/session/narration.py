@@ -15,7 +15,6 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Calling,
     Connected,
-    Displaced,
     EndConfirmed,
     Ended,
     EndedBy,
@@ -63,7 +62,7 @@ class Narrator:
     # -------------------------------------------------------------- events of the conversation
 
     def event(self, event: Event) -> None:
-        """Tells about an event of the endpoint, except an error line: see `turned_away`."""
+        """Tells about an event of the endpoint, except two: see `turned_away` and `overtaken_here`."""
         match event:
             case MessageShown():
                 self._message(event)
@@ -88,7 +87,7 @@ class Narrator:
             case EndConfirmed(other, left, unread):
                 self._unread(unread, printable(other))
                 self.give_back(left)
-            case WentBack() | Overtaken() | Displaced():
+            case WentBack() | Overtaken():
                 self._out_of_step(event)
             case Notice(words):
                 self._view.notice(self._from_daemon(words))
@@ -162,15 +161,16 @@ class Narrator:
         if event.left.not_sent and self._endpoint.role is Role.OPERATOR:  # the console stays
             self._view.notice("\\recall takes the last one into the line.")
 
-    def _out_of_step(self, event: WentBack | Overtaken | Displaced) -> None:
+    def _out_of_step(self, event: WentBack | Overtaken) -> None:
         """What this end knows and what the other host has do not fit together."""
-        match event:
-            case WentBack():
-                self._went_back(event)
-            case Overtaken(left):
-                self._overtaken(left)
-            case Displaced():
-                self._view.notice("Another program has gone on with this conversation, from a copy of its file.")
+        if isinstance(event, WentBack):
+            self._went_back(event)
+        else:
+            self._record(
+                "This conversation has messages of yours that are not known here: the session file came from a "
+                "backup, or a copy of it was used elsewhere."
+            )
+        self.give_back(event.left)
 
     def _went_back(self, event: WentBack) -> None:
         counts = ((event.own, "your"), (event.others, f"{printable(event.other)}'s"))
@@ -179,15 +179,6 @@ class Narrator:
             f"The other host's journal has gone back in time: it has lost {' and '.join(lacks)}. "
             "This conversation cannot go on; call again to begin another one."
         )
-        self.give_back(event.left)
-
-    def _overtaken(self, left: Leftovers) -> None:
-        """The other side has messages of this user that are not from here."""
-        self._record(
-            "The session file was older than the conversation: it came from a backup, or a copy of it was used "
-            "elsewhere."
-        )
-        self.give_back(left)
 
     def _unread(self, count: int, who: str) -> None:
         if count:
@@ -312,6 +303,15 @@ class Narrator:
     def moved(self) -> None:
         """The user goes on in another window."""
         self._view.notice("Another window has taken over this conversation.")
+
+    def overtaken_here(self, *, stays_open: bool) -> None:
+        """Another program has gone on. stays_open: the next one goes on here, and gives back what waits."""
+        sentences = ["Another program has gone on with this conversation, from a copy of its file."]
+        if stays_open and self._back:
+            waits = self._endpoint.leftovers() != Leftovers()
+            gives_back = ": it gives back your messages that are not confirmed" if waits else ""
+            sentences.append(f"Run '{self._back}' to go on here{gives_back}.")
+        self._view.notice(" ".join(sentences))
 
     def unread_at_the_end(self) -> None:
         """The user has ended the conversation while the other one was away."""

@@ -21,13 +21,13 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
-    Displaced,
     EndConfirmed,
     Ended,
     Event,
     Leftovers,
     MessageShown,
     Overtaken,
+    OvertakenHere,
     Presence,
     RemoteError,
     WentBack,
@@ -77,6 +77,7 @@ class Stage(Enum):
     ENDING = "ending"  # the user has ended the conversation and leaves; the last acks are still missing
     DETACHING = "detaching"  # the user leaves, and the conversation stays; the last acks are still missing
     MOVED = "moved"  # the user goes on in another window
+    OVERTAKEN = "overtaken"  # another program has gone on with the conversation
     DONE = "done"
 
 
@@ -475,6 +476,8 @@ class Session:
     def _narrate_finish(self, stage: Stage) -> None:
         if stage is Stage.MOVED:
             self._narrator.moved()
+        elif stage is Stage.OVERTAKEN:
+            self._narrator.overtaken_here(stays_open=self._stays_open)
         elif self._stays_open or (stage is Stage.DETACHING and not self._is_caller):
             self._narrator.left()
         elif stage is Stage.ENDING and not self.endpoint.other.present:
@@ -681,7 +684,8 @@ class Session:
             self._narrator.event(event)
             if isinstance(event, WentBack):
                 self._leave_after_acks()
-            elif isinstance(event, Displaced):
+            elif isinstance(event, OvertakenHere):
+                self._stage = Stage.OVERTAKEN
                 self.finish(ExitStatus.TAKEN)
         self._view.refresh()
 

@@ -102,7 +102,8 @@ class View(ABC):
         self._give_back("Not sent:", text)
 
     def not_confirmed(self, text: str) -> None:
-        """Shows an own message that was sent and not confirmed, so that the user can copy it."""
+        """Shows an own message that may be stored, so that the user can copy it: this program has sent it and got
+        no confirmation, or another program with the same state may have sent it."""
         self._give_back("Not confirmed; it may have arrived:", text)
 
     def _give_back(self, heading: str, text: str) -> None:

@@ -106,11 +106,41 @@ async def test_an_old_session_file_is_told_with_what_it_had() -> None:
     view = Notes()
     Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Overtaken(Leftovers(not_confirmed=("two",))))
     assert view.sentences == [
-        "The session file was older than the conversation: it came from a backup, or a copy of it was used "
-        "elsewhere.",
+        "This conversation has messages of yours that are not known here: the session file came from a backup, "
+        "or a copy of it was used elsewhere.",
         "Not confirmed; it may have arrived:",
         "    two",
     ]
+
+
+OVERTAKEN = "Another program has gone on with this conversation, from a copy of its file."
+
+
+@pytest.mark.parametrize(
+    ("text", "stays_open", "told"),
+    [
+        (
+            "Me",
+            True,
+            f"{OVERTAKEN} Run 'pychat hostA' to go on here: it gives back your messages that are not confirmed.",
+        ),
+        (None, True, f"{OVERTAKEN} Run 'pychat hostA' to go on here."),
+        (None, False, OVERTAKEN),
+    ],
+    ids=["a message waits", "nothing waits", "no file"],
+)
+def test_who_is_overtaken_reads_how_to_go_on(text: str | None, stays_open: bool, told: str) -> None:
+    @in_loop
+    async def check() -> None:
+        view, endpoint = Notes(), Endpoint("Bob")
+        endpoint.greet()
+        endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f", got=0))
+        if text is not None:
+            endpoint.say(text)
+        Narrator(endpoint, view, "hostA", Transcript(), "pychat hostA").overtaken_here(stays_open=stays_open)
+        assert view.sentences == [told]
+
+    check()
 
 
 @in_loop

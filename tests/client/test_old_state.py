@@ -14,13 +14,13 @@ from pychat_client.protocol.digest import digest_of
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
     Connected,
-    Displaced,
     Ended,
     EndedBy,
     Event,
     Leftovers,
     MessageShown,
     Overtaken,
+    OvertakenHere,
 )
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
@@ -121,7 +121,7 @@ def test_a_program_that_runs_leaves_when_another_one_has_gone_on() -> None:
     endpoint.connection_lost()
     endpoint.greet()
     endpoint.take_frames()
-    assert endpoint.receive(_answer(_state(), after=None)) == [Displaced()]
+    assert endpoint.receive(_answer(_state(), after=None)) == [OvertakenHere()]
     assert endpoint.take_frames() == []
     assert endpoint.can_go_on
     saved = endpoint.saved()

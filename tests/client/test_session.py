@@ -559,6 +559,19 @@ async def test_a_returning_program_has_caught_up_when_all_is_told(tmp_path: Path
         await waiting
 
 
+@in_loop
+async def test_a_program_is_done_when_another_one_has_gone_on(tmp_path: Path) -> None:
+    """It keeps its file: the next program goes on."""
+    file = tmp_path / "sessions" / "one"
+    async with returned(file, "") as one:
+        await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 after=0 turns=free", "\\ready")
+        await one.cut()
+        await one.connect("\\hello 1 alice session=5f0c got=2 sent=1 turns=free")
+        assert one.session.exit_status is ExitStatus.TAKEN
+        assert one.view.sentences[-1].startswith("Another program has gone on with this conversation")
+        assert file.exists()
+
+
 @pytest.mark.parametrize("over", [False, True])
 def test_a_program_that_returns_to_what_was_over_knows_it(tmp_path: Path, over: bool) -> None:
     @in_loop

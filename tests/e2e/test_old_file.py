@@ -12,7 +12,7 @@ from tests.support.programs import Terminal
 from tests.support.service import BIN, Service
 from tests.support.waiting import wait_for
 
-OLD = "The session file was older than the conversation"
+OLD = "This conversation has messages of yours that are not known here"
 DOUBT = "Not confirmed; it may have arrived:"
 
 
