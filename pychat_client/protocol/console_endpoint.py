@@ -29,6 +29,9 @@ from pychat_client.protocol.phase import Phase, Trigger
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 
+_GONE = "the journal does not have it any more"
+"""Why a conversation has ended that the daemon does not tell, or of which another one has the number."""
+
 
 class ConsoleEndpoint(Endpoint):
     """The operator's end of a conversation."""
@@ -181,8 +184,7 @@ class ConsoleEndpoint(Endpoint):
         self._advance(Trigger.OTHER_QUIT)
         if left_before:
             return self._on_quit_confirmed()
-        reason = "the journal does not have it any more"
-        return [Ended(self.other.handle, EndedBy.SERVICE, reason, self.take_back())]
+        return [Ended(self.other.handle, EndedBy.SERVICE, _GONE, self.take_back())]
 
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
         self._current = peer.session
@@ -206,15 +208,18 @@ class ConsoleEndpoint(Endpoint):
         return [*lost, *known, *([] if self._is_replaying else self._resend())]
 
     def _compare(self, peer: wire.Peer) -> list[Event]:
-        """Gives all texts back if the daemon has messages of this console that are not from here."""
-        if self._outbox.agrees(peer.mine or 0, peer.digest):
+        """Gives all texts back if the daemon has messages of this console that are not from here. Not while it
+        repeats messages and none is on its way: this console has been told of those on the connection before."""
+        told = self._is_replaying and not self.outbox
+        if told or self._outbox.agrees(peer.mine or 0, peer.digest):
             return []
         return [Overtaken(self._outbox.overtaken(self.stored_count))]
 
     def _start_another(self, peer: wire.Peer) -> list[Event]:
         """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""
         left = self.take_back()
-        reason = "it was over when this console connected again"
+        other_journal = peer.session == self.session and self._since not in (None, peer.since)
+        reason = _GONE if other_journal else "it was over when this console connected again"
         ended = Ended(self.other.handle, EndedBy.SERVICE, reason, left)
         self._start_conversation(peer.turns, received=peer.heard, stored=peer.told)
         return [] if left == Leftovers() else [ended]

@@ -228,6 +228,31 @@ def test_an_old_state_of_a_console_gives_its_texts_back(texts: tuple[str, ...], 
     assert endpoint.sent_count == 4
 
 
+@pytest.mark.parametrize("repeated", [0, 1])
+def test_an_old_state_of_a_console_is_told_of_once(repeated: int) -> None:
+    """The connection is lost before all is repeated. What is typed meanwhile was never on its way."""
+    mine = ("two", "three", "four")
+    endpoint = _console("other", numbered=1)
+    assert Overtaken(Leftovers(not_confirmed=("other",))) in endpoint.receive(_heading(*mine))
+    for text in mine[:repeated]:
+        endpoint.receive(wire.Timestamp(NOON, own=True, mine=True))
+        endpoint.receive(wire.Message("alice", text))
+    endpoint.connection_lost()
+    endpoint.say("five")
+    endpoint.greet()
+    endpoint.receive(wire.Hello(1, "alice"))
+    endpoint.take_frames()
+    heading = wire.Peer("Bob", 7, 4, 1, 1 + repeated, Turns.FREE, NOON, "192.0.2.7", after=0)
+    rest = mine[repeated:]
+    events = endpoint.receive(replace(heading, mine=len(rest), digest=digest_of(rest)))
+    assert not any(isinstance(event, Overtaken) for event in events)
+    for text in rest:
+        endpoint.receive(wire.Timestamp(NOON, own=True, mine=True))
+        endpoint.receive(wire.Message("alice", text))
+    assert wire.Message("alice", "five") in endpoint.take_frames()
+    assert endpoint.sent_count == 5
+
+
 def test_a_state_of_a_console_that_the_daemon_continues_is_none() -> None:
     endpoint = _console("two", "three", "four", numbered=2)
     assert not any(isinstance(event, Overtaken) for event in endpoint.receive(_heading("two")))
@@ -242,7 +267,10 @@ def test_another_journal_with_the_same_number_gets_nothing(left: bool) -> None:
     endpoint = _console("for Bob", numbered=1, left=left)
     later = _heading("two", since=NOON + timedelta(days=1))
     events = endpoint.receive(later)
-    assert [event.left for event in events if isinstance(event, Ended)] == [Leftovers(("for Bob",))]
+    gone = "the journal does not have it any more"
+    assert [event for event in events if isinstance(event, Ended)] == [
+        Ended("Bob", EndedBy.SERVICE, gone, Leftovers(("for Bob",)))
+    ]
     _told(endpoint)
     assert all(isinstance(frame, wire.Ack) for frame in endpoint.take_frames())
     assert not endpoint.ended
