@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from itertools import cycle
+from itertools import cycle, islice
 
 NO_PORTS = (
     *("0", "65536", "00065536", "99999", "9" * 5000, "-1", "http", "7000x", "7000.0", "7e3", "0x1b58", "7_000"),
@@ -15,8 +15,8 @@ NO_PORTS = (
 )
 """Words that are no port, although int() or another program takes some of them for one."""
 
-_SHARE = 200
-"""Ports that one process of tests has for itself."""
+_SHARE = 400
+"""Ports that one process of tests has for itself: the bench has 200 services at a time."""
 
 
 @cache
@@ -37,9 +37,9 @@ def _share() -> tuple[Iterator[int], socket.socket]:
 def free_port() -> int:
     """A port that nobody has, in either family, nor will be given by the kernel or to other tests meanwhile."""
     ports, _ = _share()
-    while True:
-        port = next(ports)
+    for port in islice(ports, _SHARE):
         with suppress(OSError), socket.socket(socket.AF_INET6) as sock:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             sock.bind(("::", port))
             return port
+    raise AssertionError("all ports of this process are in use")
