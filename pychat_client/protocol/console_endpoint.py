@@ -26,7 +26,7 @@ from pychat_client.protocol.events import (
     Overtaken,
 )
 from pychat_client.protocol.phase import Phase, Trigger
-from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.protocol.saved import REPEATED, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 
 _GONE = "the journal does not have it any more"
@@ -46,16 +46,17 @@ class ConsoleEndpoint(Endpoint):
         handle_is_default: bool = False,
         take_over: bool = False,
         saved: SavedEndpoint | None = None,
+        repeat: int = REPEATED,
         calls: int = 0,
         quiet: bool = False,
         live: bool = False,
     ) -> None:
         """console: the id by which the daemon knows the messages of this program; handle_is_default: a handle
         that the daemon is configured with goes before this one; take_over: take the place of the console that is
-        attached; saved: goes on where an earlier program was; calls: its calls then have numbers higher than this
-        and than the earlier program's; quiet: this user sends no signs of typing and no read marks; live: this
-        user wants live typing."""
-        super().__init__(handle, saved=saved, calls=calls, quiet=quiet, live=live)
+        attached; saved: goes on where an earlier program was; repeat: how many messages it then shows again;
+        calls: its calls then have numbers higher than this and than the earlier program's; quiet: this user
+        sends no signs of typing and no read marks; live: this user wants live typing."""
+        super().__init__(handle, saved=saved, repeat=repeat, calls=calls, quiet=quiet, live=live)
         self.handle_is_default = handle_is_default and saved is None
         self.take_over = take_over
         self._console = console

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client.ui import input_lines
 from pychat_client.ui.input_lines import INPUT_LINE_MAX, InputLines
 from tests.support.aio import in_loop
 from tests.support.waiting import PATIENCE
@@ -108,7 +109,10 @@ async def test_of_an_endless_line_only_the_beginning_is_kept(tmp_path: Path) -> 
 
 
 @in_loop
-async def test_what_was_read_is_left_over_before_the_loop_runs(pipe: tuple[int, int]) -> None:
+async def test_what_was_read_is_left_over_before_the_loop_runs(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(input_lines, "LAST_READ_SECONDS", PATIENCE)
     source, sink = pipe
     lines = InputLines(source, lambda: None)
     os.write(sink, b"one\ntwo\nbegun")

@@ -7,7 +7,7 @@ import sys
 
 from tests.support.ports import free_port
 
-COUNT = 250
+COUNT = 450
 """More than one process has; then it starts again with those that are free."""
 
 

@@ -567,7 +567,7 @@ class TwoEnds(RuleBasedStateMachine):
 
     def _new_console(self, saved: SavedEndpoint | None = None) -> Endpoint:
         self.consoles += 1
-        return ConsoleEndpoint(HANDLES[OPERATOR], console=f"c{self.consoles}", saved=saved)
+        return ConsoleEndpoint(HANDLES[OPERATOR], console=f"c{self.consoles}", saved=saved, repeat=ALL)
 
     def _take_back(self, role: Role) -> None:
         self._note(role, self.ends[role].take_back())
