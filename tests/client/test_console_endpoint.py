@@ -54,7 +54,7 @@ def test_a_caller_that_calls_again_is_announced_once() -> None:
     assert told(endpoint, replace(BOB, handle="Ann")) == [Calling("Ann", HERE, False)]
 
 
-def test_a_silent_caller_is_announced_each_time_that_the_seat_is_free() -> None:
+def test_a_silent_caller_is_announced_whenever_the_seat_is_free() -> None:
     endpoint = attached()
     silent = wire.Calling("guest", HERE, silent=True)
     assert told(endpoint, silent, silent) == [Calling("guest", HERE, True)] * 2

@@ -190,7 +190,7 @@ def test_a_host_that_asks_for_it_gets_the_users_own_certificate(tmp_path: Path) 
     assert far.getpeercert(binary_form=True) == certificate_der(path)
 
 
-def test_a_user_without_a_key_calls_without_one_and_a_damaged_key_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_key_is_left_out_and_a_damaged_one_an_error(tmp_path: Path) -> None:
     path = tmp_path / "identity.pem"
     pinned_context(make(tmp_path, "host").der, path)
     path.write_text("no key")

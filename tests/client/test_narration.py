@@ -144,7 +144,7 @@ def test_who_is_overtaken_reads_how_to_go_on(text: str | None, stays_open: bool,
 
 
 @in_loop
-async def test_an_end_by_oneself_that_this_program_did_not_know_has_its_time() -> None:
+async def test_an_own_end_that_is_news_has_its_time() -> None:
     view = Notes()
     Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Ended("alice", EndedBy.YOU, "tired", time=NOON))
     assert view.sentences == [f'You ended the conversation on {NOON.astimezone():%d %B at %H:%M}: "tired".']

@@ -348,9 +348,7 @@ async def test_a_new_route_begins_a_call_again() -> None:
 @pytest.mark.parametrize("returning", [False, True])
 @pytest.mark.parametrize("wait", [False, True])
 @pytest.mark.parametrize("resumable", [False, True])
-def test_a_call_follows_a_lost_connection_if_the_conversation_can_go_on(
-    returning: bool, wait: bool, resumable: bool
-) -> None:
+def test_it_calls_again_if_the_conversation_can_go_on(returning: bool, wait: bool, resumable: bool) -> None:
     @in_loop
     async def check() -> None:
         supervisor = ConnectionSupervisor(Deaf(), wait=wait, returning=returning)

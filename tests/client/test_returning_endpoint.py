@@ -73,7 +73,7 @@ def test_a_returning_program_asks_for_the_newest_messages(repeat: int, after: in
     assert hello.call == 5
 
 
-def test_what_was_said_before_is_shown_first_and_then_the_connection() -> None:
+def test_what_was_said_before_comes_before_the_connection() -> None:
     endpoint = returning()
     assert told(endpoint, replace(HELLO, after=3)) == []
     assert told(endpoint, *repeated("2", own=True)) == [shown("2", own=True)]
@@ -203,7 +203,7 @@ def test_the_proof_of_a_certificate_is_sent_back() -> None:
     assert endpoint.take_frames() == [wire.Prove()]
 
 
-def test_each_connection_begins_without_live_typing_of_the_other_one() -> None:
+def test_each_connection_begins_without_the_others_live_typing() -> None:
     endpoint = returning()
     told(endpoint, HELLO, wire.Live(True))
     assert endpoint.other.live

@@ -212,7 +212,7 @@ def test_a_console_keeps_only_what_the_daemon_does_not_know(tmp_path: Path, line
 
 
 @in_loop
-async def test_who_ends_it_while_the_other_one_is_away_reads_what_was_not_seen() -> None:
+async def test_an_end_while_the_other_one_is_away_tells_what_is_unread() -> None:
     async with caller() as one:
         one.session.submit("Hi")
         await one.hears("\\ack 1", "\\away")
@@ -389,7 +389,7 @@ async def test_a_console_ends_the_conversation_and_stays() -> None:
 
 
 @in_loop
-async def test_a_console_that_ends_it_offline_reads_when_the_other_side_knows() -> None:
+async def test_an_offline_console_reads_when_its_end_is_known() -> None:
     async with console("\\ready", CALL, "Bob> Hi") as one:
         await one.raw.news()
         await one.cut()
@@ -492,7 +492,7 @@ async def test_a_lost_connection_is_told_and_the_session_stays() -> None:
 
 
 @in_loop
-async def test_a_host_that_lacks_messages_ends_the_conversation_and_is_told_why() -> None:
+async def test_a_host_that_lacks_messages_is_told_why_it_ends() -> None:
     async with caller() as one:
         one.session.submit("Hi")
         one.session.submit("you")
@@ -523,7 +523,7 @@ async def returned(path: Path, draft: str) -> AsyncIterator[Talk]:
 
 
 @in_loop
-async def test_the_line_of_an_earlier_program_is_for_the_same_conversation(tmp_path: Path) -> None:
+async def test_an_earlier_programs_line_is_for_the_same_conversation(tmp_path: Path) -> None:
     async with returned(tmp_path / "sessions" / "same", "half a th") as one:
         await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 turns=free")
         assert one.session.take_draft() == "half a th"
@@ -637,7 +637,7 @@ async def test_a_console_waits_for_calls_and_says_so_once() -> None:
 
 
 @in_loop
-async def test_a_renewed_certificate_is_told_with_its_fingerprint_if_one_was_given() -> None:
+async def test_a_renewed_certificate_is_told_with_a_given_fingerprint() -> None:
     async with caller() as one:
         one.session.certificate_renewed("SHA256:new", given=True)
         assert one.view.sentences[-1].endswith("Give its fingerprint from now on: SHA256:new")
@@ -673,7 +673,7 @@ def test_who_waits_for_acks_is_told_so_and_not_kept_for_long(
 
 
 @in_loop
-async def test_a_classic_program_learns_the_end_from_the_end_of_the_connection() -> None:
+async def test_a_classic_programs_connection_ends_with_the_talk() -> None:
     view = Page()
     session = Session(Endpoint("Bob", classic=True), view, "hostA")
     async with talk(session, view, HELLO) as one:
@@ -772,7 +772,7 @@ def test_a_goodbye_that_the_daemon_does_not_know_is_kept(tmp_path: Path, confirm
 
 
 @in_loop
-async def test_a_first_connection_that_is_lost_before_its_answer_is_the_end() -> None:
+async def test_a_first_call_that_is_lost_before_its_answer_is_the_end() -> None:
     view = Page()
     session = Session(Endpoint("Bob"), view, "hostA")
     one = Talk(session, view)
@@ -1058,7 +1058,7 @@ async def test_who_is_refused_is_not_told_that_it_has_detached() -> None:
 
 
 @in_loop
-async def test_messages_that_could_not_be_stored_are_said_to_be_stored_later() -> None:
+async def test_messages_that_are_not_stored_yet_are_said_to_be_later() -> None:
     async with caller() as one:
         one.session.submit("Hi")
         await one.hears("\\error journal The disk is full.")

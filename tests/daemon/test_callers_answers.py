@@ -295,7 +295,7 @@ async def test_what_a_look_at_the_journal_finds_is_the_state(service: InProcessS
 
 
 @with_service()
-async def test_the_daemons_stop_is_told_to_a_waiting_caller_and_to_watchers(service: InProcessService) -> None:
+async def test_a_waiting_caller_and_watchers_learn_of_the_daemons_stop(service: InProcessService) -> None:
     caller, _ = await service.greeted()
     watching = await service.connect(service.console_session())
     await watching.say("\\watch")

@@ -209,7 +209,7 @@ async def test_a_text_that_is_not_kept_leaves_its_place(service: InProcessServic
 
 
 @with_service()
-async def test_a_taken_over_console_is_told_by_whom_also_without_a_journal(service: InProcessService) -> None:
+async def test_a_taken_over_console_is_told_by_whom(service: InProcessService) -> None:
     console = await service.console(" console=c1")
     await service.peer("Hi!")
     await console.news()
@@ -262,7 +262,7 @@ async def test_a_console_with_another_handle_is_refused(service: InProcessServic
 
 
 @with_service()
-async def test_what_a_console_sends_without_a_conversation_changes_nothing(service: InProcessService) -> None:
+async def test_words_of_a_console_without_a_conversation_change_nothing(service: InProcessService) -> None:
     console = await service.console()
     await console.say_blindly("\\ack 5", "\\quit", "alice> Hello", "\\typing")
     assert await console.news() == ["\\ready"]
@@ -301,7 +301,7 @@ async def test_an_older_conversation_is_not_mixed_with_the_running_one(service: 
 
 
 @with_service(turns=Turns.FREE)
-async def test_a_console_that_cannot_be_told_because_of_the_journal_is_closed(service: InProcessService) -> None:
+async def test_a_console_is_closed_if_the_journal_cannot_be_read(service: InProcessService) -> None:
     console, _, _ = await service.talk(acked=True)
 
     def fail(*_: object, **__: object) -> list[object]:

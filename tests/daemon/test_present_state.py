@@ -98,7 +98,7 @@ async def test_a_watcher_that_comes_or_goes_is_a_change(service: InProcessServic
 
 
 @with_service()
-async def test_a_reload_changes_the_handle_only_if_the_setting_has_changed(service: InProcessService) -> None:
+async def test_a_reload_changes_the_handle_if_the_setting_changed(service: InProcessService) -> None:
     board = service.switchboard
     settings = board.settings._replace(handle="desk")
     board.reload(settings, "fingerprint")

@@ -65,6 +65,17 @@ def _starts_again(service: Service) -> None:
     service.start("--config", service.configure('turns = "free"'))
 
 
+def _with_a_copy(service: Service, directory: Path) -> tuple[Terminal, Terminal]:
+    """The console, and a client that has gone on; another host has a copy of the client's file."""
+    console, client = service.talk()
+    _killed(client)
+    _keep(service, directory / "copy")
+    _put_back(service, directory / "copy", "another-host")
+    here = service.client(None)
+    here.sees("Connected to Server again.")
+    return console, here
+
+
 def test_a_file_from_a_backup_goes_on_with_the_conversation(talking: Service, tmp_path: Path) -> None:
     """With more calls, acks and words on both sides than it knows; the daemon runs all the time."""
     console, client = talking.talk()
@@ -134,12 +145,7 @@ def test_an_old_file_of_a_conversation_that_is_over_says_so(talking: Service, tm
 
 
 def test_two_hosts_with_copies_of_one_file_move_the_talk(talking: Service, tmp_path: Path) -> None:
-    console, client = talking.talk()
-    _killed(client)
-    _keep(talking, tmp_path / "copy")
-    _put_back(talking, tmp_path / "copy", "another-host")
-    here = talking.client(None)
-    here.sees("Connected to Server again.")
+    console, here = _with_a_copy(talking, tmp_path)
     there = _elsewhere(talking)
     there.sees("Connected to Server again.")
     here.tells("A newer connection has taken over this conversation.")
@@ -156,12 +162,7 @@ def test_two_hosts_with_copies_of_one_file_move_the_talk(talking: Service, tmp_p
 
 
 def test_words_that_two_copies_have_in_one_place_are_not_lost(talking: Service, tmp_path: Path) -> None:
-    console, client = talking.talk()
-    _killed(client)
-    _keep(talking, tmp_path / "copy")
-    _put_back(talking, tmp_path / "copy", "another-host")
-    here = talking.client(None)
-    here.sees("Connected to Server again.")
+    console, here = _with_a_copy(talking, tmp_path)
     _offline(talking, here, "said here")
     _starts_again(talking)
     there = _elsewhere(talking)

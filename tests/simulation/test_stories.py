@@ -492,7 +492,7 @@ async def test_detach_waits_for_a_message_only_as_long_as_it_says(world: World) 
 
 
 @story()
-async def test_a_console_that_comes_back_after_its_quit_stays_for_the_next_caller(world: World) -> None:
+async def test_a_console_that_is_back_after_its_quit_stays(world: World) -> None:
     bob = Person(world, "Bob")
     alice = Person(world, "alice", console=True, file="alice")
     bob.types("hi")
