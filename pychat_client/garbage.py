@@ -16,9 +16,11 @@ def wait() -> None:
     gc.set_threshold(AT_A_START)
 
 
-def collect(thresholds: tuple[int, int, int] = USUAL) -> None:
-    """The start is over; without one, this does nothing. What is there now is not looked at again: to go through
-    all of prompt_toolkit would stop a screen for a moment."""
+def started(thresholds: tuple[int, int, int] = USUAL) -> None:
+    """The program has started. Does nothing if `wait` was not called before.
+
+    What is there now is not looked at again: to go through all of prompt_toolkit would stop a screen for a moment.
+    """
     if gc.get_threshold()[0] == AT_A_START:
         gc.freeze()
         gc.set_threshold(*thresholds)

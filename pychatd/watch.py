@@ -41,7 +41,7 @@ async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> E
 
     Raises PermissionDeniedError and BusyError for a port that was asked for.
     """
-    garbage.collect()
+    garbage.started()
     stopped = asyncio.Event()
     for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -12,7 +12,7 @@ from pychat_client.errors import ProtocolError
 from pychat_client.protocol.turn_rule import Turns
 
 __all__ = ("Role", "TurnState", "Turns")
-"""Also the rule: it has a module of its own because the daemon reads its settings before it loads dataclasses."""
+"""`Turns` has a module of its own, because the daemon reads its settings before it loads dataclasses."""
 
 
 class Role(Enum):

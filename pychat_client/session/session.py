@@ -750,7 +750,7 @@ async def run_session(
     TransportError; retry_for: seconds without a connection after which to give up, None for never.
     Raises PychatError when the program itself has failed.
     """
-    garbage.collect()
+    garbage.started()
     loop = asyncio.get_running_loop()
     for number in ending_signals():  # so that the terminal is put back in order
         loop.add_signal_handler(number, session.interrupt)

@@ -100,7 +100,7 @@ class Server:
             loop.add_signal_handler(number, self._stop_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
         loop.set_exception_handler(_log_exception)
-        garbage.collect(GARBAGE)
+        garbage.started(GARBAGE)
         for sock in self._listeners.tcp:
             self._listen(sock, self._callers.admit)
         self._listen(self._listeners.console, self._consoles.admit)
