@@ -108,11 +108,11 @@ def test_who_leaves_reads_how_to_start_the_service_again(idle_service: Service) 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
 def test_a_signal_ends_the_service_too(idle_service: Service, number: signal.Signals) -> None:
     operator = _listening(idle_service)
-    operator.child.kill(number)
+    with idle_service.ends():
+        operator.child.kill(number)
     wait_for(lambda: not operator.child.isalive(), "pychat listen has ended")
     if number in (signal.SIGTERM, signal.SIGHUP):
         assert operator.child.exitstatus == 128 + number
-    wait_for(lambda: not idle_service.alive(), "the daemon has ended")
 
 
 def test_with_keep_the_service_goes_on(idle_service: Service) -> None:
