@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from dataclasses import dataclass
 
 from pychat_client.classic.server_codec import ServerQuirks
 from pychat_client.config.host_names import host_name
 from pychat_client.config.preferences import Contact, Preferences
 from pychat_client.errors import UsageError
 from pychat_client.protocol.saved import REPEATED
+from pychat_client.records import record
 from pychat_client.text import check_handle, printable
 from pychat_client.trust.fingerprint import check_fingerprint
 from pychat_client.trust.invitation import Invitation
@@ -20,7 +20,7 @@ CLASSIC_TEXT_MAX = 100
 """Characters of a text that a classic server needs; the handles and marks of the known ones are shorter."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallOptions:
     """The host to call, and how."""
 

@@ -13,12 +13,12 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from pychat_client.entrypoint import print_result
 from pychat_client.errors import ExitStatus, PychatError, UsageError
+from pychat_client.records import record
 
 PORT = 7000
 """The port, if it is free and none is given."""
@@ -27,7 +27,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends this program. A closed window must not leave a daemon behind."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listen:
     """The command line. places: options of all programs of the daemon; state: those of `pychatd start`; console:
     those of the console; caller: the program that the other user types."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
+from pychat_client.records import record
 from pychat_client.text import CONTROL, EMOJI_STYLE, ZWJ, with_visibility
 
 DOUBTFUL = 2
@@ -81,7 +81,7 @@ def wrap(line: str, room: int, first: int, letters: int = DOUBTFUL) -> list[str]
     return [*pieces, line[start:]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """A row of a line. whole: a word that is longer than a row, such as a link. It begins in the first column, and
     the terminal itself goes on with it in the next row, so that a user can select and click all of it."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self
 
 from pychat_client.errors import TransportError, UsageError
+from pychat_client.records import record
 from pychat_client.text import printable
 from pychat_client.trust.fingerprint import check_fingerprint
 from pychatd.caller_words import silent_words, unread_words
@@ -26,7 +27,7 @@ NUMBER_MAX = 2**53
 """Numbers up to here are the same in every program that reads JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PeerReport:
     """The caller that has the seat."""
 
@@ -41,7 +42,7 @@ class PeerReport:
     sent: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConsoleReport:
     """The console that is attached."""
 
@@ -49,7 +50,7 @@ class ConsoleReport:
     handle: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallingReport:
     """A caller that has not sent the first message yet. silent: it has not even said hello."""
 
@@ -60,7 +61,7 @@ class CallingReport:
     silent: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnreadReport:
     """The messages that no console has shown. from_: the first callers that sent some."""
 
@@ -69,7 +70,7 @@ class UnreadReport:
     since: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Report:
     """One service. unread: None if its journal cannot be read."""
 

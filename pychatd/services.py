@@ -6,10 +6,10 @@ import os
 import pwd
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pychat_client.errors import PermissionDeniedError, UnreachableError, UsageError
+from pychat_client.records import record
 from pychatd import control, directories
 
 _TCP = ("/proc/net/tcp", "/proc/net/tcp6")
@@ -17,7 +17,7 @@ _LISTEN = "0A"
 """The state of a listening socket in these files (proc(5))."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """The runtime directory that a service has or may have."""
 

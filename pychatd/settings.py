@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pychat_client.config import config_file
 from pychat_client.errors import UsageError
-from pychat_client.protocol.turn_rule import Turns
+from pychat_client.protocol.turns import Turns
 from pychat_client.text import WORDS_MAX, is_port, printable
 from pychatd import directories
 
@@ -34,7 +34,7 @@ failure can lose confirmed messages."""
 class Settings(NamedTuple):
     """All settings of one service. The fields down to `syslog` are the keys of the configuration file.
 
-    A tuple, as all that is made before the port is open: `dataclasses` would take a tenth of the time until then.
+    A tuple, as all that is made before the port is open: records load `dataclasses`, a tenth of that time.
     """
 
     port: int

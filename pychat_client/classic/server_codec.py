@@ -6,7 +6,6 @@ Such a server confirms nothing, so a message counts as stored when the connectio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pychat_client.classic import framing
 from pychat_client.classic.framing import ANSWER_MAX, BURST_MAX, END_MAX, HANDLE_BYTES_MAX, MARKS, ONE_WAY_MARK
@@ -15,6 +14,7 @@ from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import parse
 from pychat_client.protocol.turns import Turns
+from pychat_client.records import record
 from pychat_client.text import MESSAGE_MAX, is_handle
 
 GREETING_SECONDS = 0.7
@@ -34,7 +34,7 @@ _LEAVING = ("\\error slow ", "\\error stopping ", "\\error journal ", "\\error w
 """The errors with which a pychatd leaves a classic peer during a conversation."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerQuirks:
     """What a server needs, and does not show in what it sends.
 

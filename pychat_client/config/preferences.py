@@ -14,19 +14,20 @@ A command-line option wins over the file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
 from pychat_client.config import config_file, paths
 from pychat_client.errors import UsageError
+from pychat_client.records import record
 from pychat_client.text import printable
 
 COMMANDS = ("send", "listen", "forget", "certificate")
 """The commands of `pychat`, which stand where a contact could: no contact has such a name."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Contact:
     """A service that the user has saved under a name: `pychat NAME` calls it."""
 
@@ -38,7 +39,7 @@ class Contact:
     invitation: str | None = None  # in an address that somebody has sent; the file has none
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Preferences:
     """The settings of the file, each with its default."""
 

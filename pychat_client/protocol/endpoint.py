@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from pychat_client.errors import NotAllowedError, ProtocolError
@@ -44,10 +44,11 @@ from pychat_client.protocol.outbox import HELD_MAX, Outbox
 from pychat_client.protocol.phase import Phase, Trigger, next_phase
 from pychat_client.protocol.saved import REPEATED, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.records import record
 from pychat_client.text import check_message, check_room
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Credentials:
     """What the hello says of this user's certificate and invitation. The words are those of `wire.Hello`."""
 
@@ -56,7 +57,7 @@ class Credentials:
     certificate: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OtherUser:
     """The user at the other end, as far as this end knows."""
 

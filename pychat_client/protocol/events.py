@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from pychat_client.protocol import wire
+from pychat_client.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessageShown:
     """A message to show. own: this user has sent it; time: None for now."""
 
@@ -18,14 +18,14 @@ class MessageShown:
     time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessageQueued:
     """A message that was typed early. It goes when its turn comes."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connected:
     """Both ends know the conversation: for the first time, or again after a lost connection (resumed)."""
 
@@ -34,7 +34,7 @@ class Connected:
     detail: wire.Peer | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leftovers:
     """Own texts that the user gets back, in the order in which they were typed.
 
@@ -54,7 +54,7 @@ class EndedBy(Enum):
     SERVICE = "service"  # nobody: the other side did not come back, or the journal is damaged
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ended:
     """The conversation with `other` has ended. unread: own messages that are stored, and that the other user has
     not seen as far as this end knows; time: None for now."""
@@ -67,7 +67,7 @@ class Ended:
     time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WentBack:
     """The daemon's journal lacks messages that it had: it was restored, or its disk has lost them. The
     conversation cannot go on.
@@ -81,7 +81,7 @@ class WentBack:
     left: Leftovers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Overtaken:
     """The daemon has messages of this user that this program's state does not know: the state came from a backup,
     or another copy of it was used. The conversation goes on. left: the texts of the state, each
@@ -90,13 +90,13 @@ class Overtaken:
     left: Leftovers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OvertakenHere:
     """While this program was there, another one has gone on with the conversation, from a copy of its state. This
     one cannot go on; the next program does, and gives back the texts that are not stored, as `Overtaken`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EndConfirmed:
     """The daemon knows that this user has ended the conversation with `other`. left: own texts that it did not
     store any more; unread: own messages that it stored, and that the other user was not there to see."""
@@ -106,7 +106,7 @@ class EndConfirmed:
     unread: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Calling:
     """A caller is connected, and has not sent the first message yet. silent: it has not even said hello."""
 
@@ -115,7 +115,7 @@ class Calling:
     silent: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MissedCall:
     """A caller has gone, and has sent no message. time: None for now."""
 
@@ -124,7 +124,7 @@ class MissedCall:
     time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Presence:
     """Whether the other user has a screen attached. words: what an operator who is away tells callers."""
 
@@ -132,14 +132,14 @@ class Presence:
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SignsOff:
     """The other user sends no signs of typing and no read marks."""
 
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Renamed:
     """The other user has another handle now."""
 
@@ -147,7 +147,7 @@ class Renamed:
     new: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemoteError:
     """The daemon's busy or error line: why it closes the connection."""
 
@@ -155,7 +155,7 @@ class RemoteError:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Notice:
     """A sentence of the daemon to show."""
 

@@ -5,10 +5,10 @@ Texts that the daemon has stored are not in it: the daemon repeats them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypedDict
 
 from pychat_client.protocol.turns import Turns
+from pychat_client.records import record
 
 REPEATED = 100
 """Messages that a program which goes on with a conversation asks the daemon to repeat: a few windows full."""
@@ -17,7 +17,7 @@ ALL = 10**9
 """Asks for all messages: more than a conversation can have."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SavedEndpoint:
     """The state of an endpoint between two frames.
 

@@ -5,14 +5,16 @@ Both ends and the daemon keep these counts. They are all that the daemon needs o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from pychat_client.errors import ProtocolError
-from pychat_client.protocol.turn_rule import Turns
 
-__all__ = ("Role", "TurnState", "Turns")
-"""`Turns` has a module of its own, because the daemon reads its settings before it loads dataclasses."""
+
+class Turns(Enum):
+    """Whether the two take turns, or can both speak at any time after the first message."""
+
+    ALTERNATE = "alternate"
+    FREE = "free"
 
 
 class Role(Enum):
@@ -26,13 +28,22 @@ class Role(Enum):
         return Role.OPERATOR if self is Role.PEER else Role.PEER
 
 
-@dataclass(slots=True)
 class TurnState:
     """How many messages each role has said. Who may speak now follows from that alone."""
 
-    turns: Turns
-    peer: int = 0
-    operator: int = 0
+    __slots__ = ("operator", "peer", "turns")
+    __hash__ = None  # type: ignore[assignment]  # the counts change
+
+    def __init__(self, turns: Turns, peer: int = 0, operator: int = 0) -> None:
+        self.turns = turns
+        self.peer = peer
+        self.operator = operator
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TurnState) and self._values() == other._values()
+
+    def _values(self) -> tuple[Turns, int, int]:
+        return self.turns, self.peer, self.operator
 
     def may_speak(self, role: Role) -> bool:
         """The first message is the peer's; then they alternate, or are free."""
@@ -62,4 +73,4 @@ class TurnState:
 
     def copy(self) -> TurnState:
         """Counts to try on: the conversation takes them over when its journal has the messages."""
-        return TurnState(self.turns, self.peer, self.operator)  # dataclasses.replace takes ten times as long
+        return TurnState(*self._values())

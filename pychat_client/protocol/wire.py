@@ -1,25 +1,25 @@
 """The frames of the line protocol, version 1 (docs/protocol.md, "Verbs").
 
-A frame is a frozen dataclass. `str()` writes its line without the line feed; `parse` reads what follows the verb.
+A frame is a record. `str()` writes its line without the line feed; `parse` reads what follows the verb.
 Frames know nothing of turns, of counts, and of who can say what.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Self
 
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import grammar
 from pychat_client.protocol.turns import Turns
+from pychat_client.records import record
 from pychat_client.text import MESSAGE_MAX, nfc
 
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Message:
     """What a person said. In `text`, U+2028 stands for a line break; there is no other control character."""
 
@@ -44,7 +44,7 @@ class Message:
         return cls(grammar.handle(handle), text)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hello:
     """The first line of a version-1 endpoint, and the daemon's answer.
 
@@ -134,7 +134,7 @@ class Hello:
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Peer:
     """Daemon to console: the messages that follow are of this conversation.
 
@@ -195,7 +195,7 @@ class Peer:
         return cls(grammar.handle(handle), **grammar.read_keys(cls, others))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Count:
     """A line with one count."""
 
@@ -217,7 +217,7 @@ class Read(_Count):
     """The first `count` of your messages have been shown at the other end."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stored:
     """Daemon to a console that it refuses: `count` messages of this console are stored, in the conversation of its
     hello or in the one that the daemon is sending. The others are not stored, and will not be.
@@ -239,7 +239,7 @@ class Stored:
         return cls(grammar.number(count), **grammar.read_keys(cls, others))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timestamp:
     """The time of the next message, quit or missed line, where that is not now.
 
@@ -267,7 +267,7 @@ class Timestamp:
         return cls(grammar.time(time), **{name: name in words for name in cls.FLAGS})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quit:
     """The conversation is over."""
 
@@ -277,7 +277,7 @@ class Quit:
         return f"\\quit {grammar.cut(self.reason)}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Busy:
     """Somebody else has the seat. The daemon closes the connection."""
 
@@ -287,7 +287,7 @@ class Busy:
         return f"\\busy {grammar.cut(self.words)}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Error:
     """A rule was broken, or the daemon cannot go on: `code` is for programs, `words` are for people."""
 
@@ -303,7 +303,7 @@ class Error:
         return cls(code, sentence)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Notice:
     """Daemon to an endpoint: a sentence to show; nothing else changes."""
 
@@ -313,7 +313,7 @@ class Notice:
         return f"\\notice {grammar.cut(self.words)}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class History:
     """Console socket only: asks for what the journal has, of all conversations or one, since a time or not.
 
@@ -333,7 +333,7 @@ class History:
         return cls(**grammar.read_keys(cls, rest.split()))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Watch:
     """Console socket only: asks for what happens from now on, and for what nobody has read.
 
@@ -353,7 +353,7 @@ class Watch:
         return cls(**grammar.read_keys(cls, rest.split()))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rejected:
     """A message of a classic program that cannot be delivered. Its sender gets an error line, and the conversation
     goes on. No codec reads it: it goes only from a classic codec to the session of the peer, and back."""
@@ -365,7 +365,7 @@ class Rejected:
         return str(Error(self.code, self.words))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Status:
     """Console socket only. The question has no report; the answer has one JSON object."""
 
@@ -375,7 +375,7 @@ class Status:
         return f"\\status {self.report}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backup:
     """Console socket only: asks for the file of the journal. The answer is lines with the bytes of the file, in
     base64, and then a ready, or an error."""
@@ -386,7 +386,7 @@ class Backup:
         return f"\\backup {self.piece}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Order:
     """Console socket only: what an administrator wants done, such as `block 192.0.2.9`, or one line of the answer.
 
@@ -399,7 +399,7 @@ class Order:
         return f"\\order {grammar.cut(self.words, grammar.ORDER_MAX)}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Away:
     """From the daemon: the other end has no screen attached; words: what the operator tells callers about that.
     From a console: the operator leaves, and callers get these words until a console is attached."""
@@ -410,7 +410,7 @@ class Away:
         return f"\\away {grammar.cut(self.words)}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Here:
     """The other end has a screen attached; its user's handle is `handle`. quiet: as in `Hello`.
 
@@ -442,7 +442,7 @@ class Here:
         return cls(grammar.handle(handle) if handle else "", **grammar.read_keys(cls, others))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Calling:
     """Daemon to console: a caller is connected, and may send the first message.
 
@@ -467,7 +467,7 @@ class Calling:
         return cls(grammar.handle(handle), **grammar.read_keys(cls, others))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Missed:
     """Daemon to console: a caller has gone, and has sent no message."""
 
@@ -485,7 +485,7 @@ class Missed:
         return cls(grammar.handle(handle), **grammar.read_keys(cls, others))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _NoArguments:
     """A line that is only its verb."""
 
@@ -506,7 +506,7 @@ class Prove(_NoArguments):
     the proof comes before that."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Typing:
     """The other user is typing now. draft: with live typing, all that stands in the line; empty for nothing."""
 
@@ -521,7 +521,7 @@ class Typing:
         return cls(nfc(draft)[:MESSAGE_MAX] if mark else None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Live:
     """Whether a user wants live typing: that of an endpoint, or, from the daemon, the other one."""
 

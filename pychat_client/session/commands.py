@@ -6,16 +6,16 @@ A message that begins with a backslash is typed with two of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from pychat_client.errors import NotAllowedError
+from pychat_client.records import record
 from pychat_client.text import BREAK, printable
 
 DOUBLED = ("\\\\text", "sends 'text' with one backslash in front")
 """The row of \\help that tells how to type a message that begins with a backslash."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command:
     """A command. help: what it does, in a few words; run: does it, with the words that were typed behind it."""
 
@@ -24,7 +24,7 @@ class Command:
     run: Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParsedLine:
     """A typed line: the words behind a command, or a message; an empty text without a command is nothing."""
 

@@ -24,6 +24,7 @@ from pychat_client.errors import BusyError, PychatError
 from pychat_client.files import lock_holder, make_directory, make_sure, open_own
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
+from pychat_client.records import record
 from pychat_client.text import printable
 
 _STATE = tuple(column.name for column in fields(SavedEndpoint) if column.name != "texts")
@@ -46,7 +47,7 @@ _WRITE_STATE = (
 _state = attrgetter(*(name if name != "turns" else "turns.value" for name in _STATE))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kept:
     """What a session file has: the conversation, if there is one, and the line that was being typed."""
 
@@ -62,7 +63,7 @@ class Need(Enum):
     SYNC = "sync"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Holder:
     """The program that uses a session file."""
 

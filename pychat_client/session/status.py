@@ -7,13 +7,14 @@ for the toolbar and keys for JSON. So whatever the toolbar shows, `\\status` tel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
+from pychat_client.records import record
 from pychat_client.text import MESSAGE_MAX, printable, quoted
 from pychat_client.trust.fingerprint import safety_number
 
@@ -32,7 +33,7 @@ class Emphasis(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ToolbarItem:
     """A few words of the toolbar."""
 
@@ -40,7 +41,7 @@ class ToolbarItem:
     kind: Emphasis = Emphasis.PLAIN
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fact:
     """One thing to know. sentence: for `\\status`, empty when there is nothing to say now; item: for the toolbar;
     keys: for JSON, the same ones at any time."""
@@ -54,7 +55,7 @@ class Fact:
             raise ValueError(f"The toolbar says {self.item.words!r}, and \\status does not.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConversationStatus:
     """One user's side of a conversation at one moment.
 

@@ -10,12 +10,12 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from pychat_client.call_options import CallOptions
 from pychat_client.config.paths import key_file, known_hosts_file
 from pychat_client.errors import PychatError, UntrustedHostError, UsageError
 from pychat_client.layout import fit_page
+from pychat_client.records import record
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, fetch_certificate
 from pychat_client.transport.question import Ask
@@ -24,7 +24,7 @@ from pychat_client.trust.invitation import Invitation
 from pychat_client.trust.public_key import key_id, public_key_of
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trust:
     """How a call knows the right host. certificate: the only one that is accepted (DER); None with --ca."""
 

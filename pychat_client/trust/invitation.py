@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pychat_client.errors import UsageError
+from pychat_client.records import record
 from pychat_client.trust.public_key import KEY_ID_BYTES
 
 SECRET_BYTES = 10
@@ -26,7 +27,7 @@ _BYTES = KEY_ID_BYTES + SECRET_BYTES + CHECK_BYTES
 _LETTERS = _BYTES * 8 // 5
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Invitation:
     """key: names the key of the host (`public_key.key_id`); secret: lets one person in, once."""
 

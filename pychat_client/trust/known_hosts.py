@@ -7,17 +7,17 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from pychat_client.errors import PychatError, UntrustedHostError
 from pychat_client.files import open_own, read_file, write_private
+from pychat_client.records import record
 from pychat_client.text import printable
 from pychat_client.trust.aliases import canonical
 from pychat_client.trust.fingerprint import fingerprint
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KnownHosts:
     """The file: a line `HOST:PORT FINGERPRINT CERTIFICATE` for each host; the last line of a host counts."""
 

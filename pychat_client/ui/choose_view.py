@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from pychat_client.config.paths import history_file
 from pychat_client.config.preferences import Preferences
+from pychat_client.records import record
 from pychat_client.transport import question
 from pychat_client.transport.question import Ask
 from pychat_client.ui.front_end import FrontEnd
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ViewOptions:
     """How a conversation is shown and kept; both `pychat` and `pychatd-console` have these options."""
 

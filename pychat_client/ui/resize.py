@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +25,7 @@ from prompt_toolkit.layout import BufferControl, Layout
 from prompt_toolkit.layout.screen import Char, Screen
 from prompt_toolkit.renderer import CPR_Support, Renderer
 
+from pychat_client.records import record
 from pychat_client.ui.terminal import TerminalOutput
 
 _EDGE = "\N{FIGURE SPACE}"
@@ -47,7 +47,7 @@ _PROMPT = "\x1b]133;A\x1b\\"
 and keeps the cursor's row (https://sw.kovidgoyal.net/kitty/shell-integration/, notes for shell developers)."""
 
 
-@dataclass(frozen=True)
+@record
 class Drawing:
     """What was drawn in a window of `size`. Places count from 0."""
 

@@ -6,7 +6,6 @@ import locale
 from bisect import bisect
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import accumulate
 
@@ -15,6 +14,7 @@ from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.renderer import print_formatted_text
 
 from pychat_client.protocol import wire
+from pychat_client.records import record
 from pychat_client.session.view import named
 from pychat_client.text import printable_lines
 from pychat_client.ui.prompt import Prompt
@@ -191,7 +191,7 @@ class _Window:
         return Margin(self.columns, max(min(indent, self.columns - _ROOM_MIN), 1), self._letters)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Shown:
     """A message as it is shown, before it is laid out in rows."""
 
@@ -201,7 +201,7 @@ class _Shown:
     lines: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Margin:
     """How the rows of one entry lie in a window of `columns`: all but the first are indented."""
 

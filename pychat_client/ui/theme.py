@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import curses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
 
+from pychat_client.records import record
 
-@dataclass(frozen=True)
+
+@record
 class Theme:
     """How the parts of the screen look, those of the toolkit included."""
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pychat_client.errors import ProtocolError, PychatError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message, Peer
+from pychat_client.records import record
 
 TEXT_REMOVED = "(not kept)"
 """Stands for a message whose text has been removed, where its place still counts."""
@@ -34,7 +35,7 @@ class UnseenError(JournalFullError):
     """The operator has not seen too much of what callers sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Opening:
     """What a caller's hello fixes for the conversation that its first message starts.
 
@@ -69,11 +70,11 @@ class MissedCall(NamedTuple):
     time: datetime
 
 
-class Entry(NamedTuple):
+@record
+class Entry:
     """A message with its place: `seq` counts both sides, `n` counts those of its role, both from 1.
 
-    console: the id of the console that sent it; None for the peer's messages. A tuple, because one is made for
-    each message, and a frozen dataclass takes four times as long.
+    console: the id of the console that sent it; None for the peer's messages.
     """
 
     role: Role

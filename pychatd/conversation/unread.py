@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from pychat_client.protocol.turns import Role
+from pychat_client.records import record
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation
 
@@ -16,7 +16,7 @@ CONVERSATIONS_MAX = 1000
 """Conversations that are counted: while this many are unread, quota.py lets no new one begin."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unread:
     """count: messages; handles: who sent them, the first ones; since: when the oldest came, None without any."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from pychat_client import files
 from pychat_client.errors import PermissionDeniedError, PychatError, UsageError
+from pychat_client.records import record
 from pychat_client.trust import certificates, fingerprint
 from pychatd.network import authorized
 from pychatd.settings import Settings
@@ -32,7 +32,7 @@ MAKING_SECONDS = 60.0
 """How long making a key may take: much more than a busy machine needs."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Identity:
     """The certificate that callers see, and the callers that may come in."""
 

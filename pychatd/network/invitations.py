@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
 from pychat_client import files
 from pychat_client.errors import NotAllowedError, PychatError, UsageError
+from pychat_client.records import record
 from pychat_client.text import printable
 from pychat_client.trust.invitation import new_secret, secret_hash
 
@@ -45,7 +46,7 @@ class UnknownError(PychatError):
     """No invitation of this service."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Record:
     """One invitation. name: who comes with it; until: the last moment, in seconds since 1970."""
 
