@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Each of thousands of programs that the tests start would compile pychat again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Tests wait more than they work: twice as many at once as there are processors.
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
