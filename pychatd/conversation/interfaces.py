@@ -70,6 +70,9 @@ class PeerInterface(EndInterface, Protocol):
     def join(self, conversation: Conversation) -> None:
         """Its first message has started `conversation`."""
 
+    def deliver_waiting(self) -> None:
+        """Its conversation ends: what still waits for its turn is delivered all the same. Raises JournalError."""
+
     def reject_busy(self) -> None:
         """Somebody else has the seat: tells this caller, and closes."""
 

@@ -159,7 +159,7 @@ class PeerSession(EndpointSession):
             self._inbox_timer.cancel()
         if self._opening is not None and self._opening.classic:  # nobody else has these any more
             self._queue.add([frame for frame in self._inbox if isinstance(frame, wire.Message)])
-        for step in (self._deliver_leftovers, lambda: self._switchboard.peer_lost(self, why)):
+        for step in (self.deliver_waiting, lambda: self._switchboard.peer_lost(self, why)):
             try:
                 step()
             except JournalError as error:
@@ -237,6 +237,12 @@ class PeerSession(EndpointSession):
             self.connection.send([wire.Message(entry.handle, entry.text) for entry in entries])
         if self._queue:
             asyncio.get_running_loop().call_soon(self._release_waiting)
+
+    def deliver_waiting(self) -> None:
+        self._switchboard.reload_from_journal()
+        self._remove_stored()
+        if self._queue and self._conversation is not None and self._conversation.ended is None:
+            self._switchboard.peer_says(self, self._queue.take_all(), in_turn=False)
 
     def send_backlog(self) -> None:
         """Sends the operator's messages that this connection has not had, and then the end, if it has come."""
@@ -501,13 +507,6 @@ class PeerSession(EndpointSession):
         except JournalError as error:
             self._journal_failed(error)
 
-    def _deliver_leftovers(self) -> None:
-        """A classic peer leaves: what still waits for its turn is delivered all the same."""
-        self._switchboard.reload_from_journal()
-        self._remove_stored()
-        if self._queue and self._conversation is not None and self._conversation.ended is None:
-            self._switchboard.peer_says(self, self._queue.take_all(), in_turn=False)
-
     def _remove_stored(self) -> None:
         """A message that could not be stored may be in the journal all the same."""
         if self._conversation is not None:
@@ -535,7 +534,7 @@ class PeerSession(EndpointSession):
 
     def _on_quit(self, reason: str) -> None:
         self._state = PeerState.LEFT
-        self._deliver_leftovers()
+        self.deliver_waiting()
         if self._conversation is not None and self._switchboard.conversation is self._conversation:
             self._switchboard.end_conversation(reason, Role.PEER)
         else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from pychat_client.classic.framing import GUEST
@@ -38,6 +39,7 @@ from pychatd.conversation.model import (
     Entry,
     JournalDamagedError,
     JournalError,
+    JournalFullError,
     MissedCall,
     hash_token,
 )
@@ -508,6 +510,9 @@ class Switchboard:
         conversation = self.conversation
         if conversation is None:
             return
+        if self.peer is not None:
+            with suppress(JournalFullError):  # no more is stored, but an end is
+                self.peer.deliver_waiting()
         self._store_end(conversation, reason, by)
         who = f"the service ({reason})" if by is None else f"the {by.value}"
         unread = "".join(f", unread from the {r.value}: {n}" for r in Role if (n := conversation.unread(r)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import signal
 
 import pytest
 
 from tests.support.programs import Terminal
 from tests.support.service import Service
+from tests.support.user import run
 
 
 def _console(service: Service) -> Terminal:
@@ -36,6 +39,23 @@ def test_the_operators_quit_reaches_a_classic_peer(service: Service) -> None:
     console.sees("Client1> Hi!")
     console.enter("\\quit")
     assert peer.rest() == ["\\quit"]
+
+
+@pytest.mark.parametrize("by", ["the operator", "the daemon"])
+def test_a_line_that_waits_for_its_turn_outlives_the_end(service: Service, by: str) -> None:
+    console = _console(service)
+    peer = service.connect()
+    peer.send("Client1> one", "Client1> two", "Client1> three")
+    console.sees("Client1> one")
+    if by == "the operator":
+        console.enter("\\quit")
+        console.sees("Client1> three")
+    else:
+        service.kill(signal.SIGTERM)
+        service.start()
+    assert peer.rest()[0].startswith("\\quit")
+    history = run(service, [*service.console_words(), "--history"]).stdout
+    assert re.findall("Client1> (.*)", history) == ["one", "two", "three"]
 
 
 def test_a_line_without_a_name_is_from_guest(service: Service) -> None:

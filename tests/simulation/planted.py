@@ -342,7 +342,7 @@ FAULTS = [
     ),
     Fault("and so does the operator", SWITCHBOARD + "end_conversation", "self.operator.send_backlog()", "pass"),
     Fault(
-        "who says goodbye ends the conversation", PEER_SESSION + "_on_quit", "self._deliver_leftovers()", "return"
+        "who says goodbye ends the conversation", PEER_SESSION + "_on_quit", "self.deliver_waiting()", "return"
     ),
 ]
 
