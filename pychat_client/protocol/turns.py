@@ -23,6 +23,8 @@ class Role(Enum):
     PEER = "peer"
     OPERATOR = "operator"
 
+    __hash__ = object.__hash__  # that of Enum is a function in Python, and each message looks up some roles
+
     @property
     def other(self) -> Role:
         return Role.OPERATOR if self is Role.PEER else Role.PEER
