@@ -187,8 +187,10 @@ def check_message(text: str) -> str:
 
 def check_room(message: str, max_bytes: int | None) -> None:
     """Raises MessageError if `message` has more bytes than a classic program takes; None: there is no limit."""
+    if max_bytes is None:
+        return
     size = len(message.replace(BREAK, " ").encode())  # a classic program gets a space for a line break
-    if max_bytes is not None and size > max_bytes:
+    if size > max_bytes:
         raise MessageError(
             f"Not sent: the message has {size} bytes; the other side's classic program takes at most {max_bytes}."
         )

@@ -75,10 +75,12 @@ class LineCodec:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
-            _check_length(len(line) + 1)
+            if len(line) >= LINE_MAX:
+                raise _too_long()
             if (frame := parse(line)) is not None:
                 yield frame
-        _check_length(len(self._rest))
+        if len(self._rest) > LINE_MAX:
+            raise _too_long()
 
     def silence(self) -> Iterator[wire.Frame]:
         yield from ()
@@ -96,6 +98,5 @@ class LineCodec:
         return None
 
 
-def _check_length(size: int) -> None:
-    if size > LINE_MAX:
-        raise ProtocolError("too-long", f"The line is too long: at most {LINE_MAX} bytes are allowed.")
+def _too_long() -> ProtocolError:
+    return ProtocolError("too-long", f"The line is too long: at most {LINE_MAX} bytes are allowed.")
