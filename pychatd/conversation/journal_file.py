@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,21 @@ CACHE_KIB = 256
 not faster."""
 
 
+class _Translation:
+    """A context that hands on the error which ends it. One object serves every use of a file: contextlib makes a
+    generator for each, with seven calls."""
+
+    def __init__(self, hand_on: Callable[[BaseException], None]) -> None:
+        self._hand_on = hand_on
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None:
+            self._hand_on(error)
+
+
 class JournalFile:
     """The file of one service."""
 
@@ -30,6 +45,7 @@ class JournalFile:
         killed process."""
         self._path = path
         self._full = full
+        self._errors = _Translation(self._translate)
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None  # the device and the inode of the file
         self._descriptor: int | None = None  # of the same file; it is opened for the first copy
@@ -53,7 +69,7 @@ class JournalFile:
         and JournalError."""
         if self._copy is not None:
             raise CopyError("Another backup of this service is being made: try again later.")
-        with self._translate_errors():
+        with self._errors:
             db = self._db
             if self._descriptor is None:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -64,14 +80,14 @@ class JournalFile:
         """Raises JournalError."""
         if copy is self._copy:
             self._copy = None
-            with self._translate_errors():
+            with self._errors:
                 copy.end()
 
     # -------------------------------------------------------------- the file
 
     def size(self) -> int:
         """How many bytes of the file are in use."""
-        with self._translate_errors():
+        with self._errors:
             pages, free, size = (
                 int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
                 for name in ("page_count", "freelist_count", "page_size")
@@ -80,13 +96,13 @@ class JournalFile:
 
     def disk(self) -> tuple[int, int]:
         """How many bytes of the disk are free, and how many it has."""
-        with self._translate_errors():
+        with self._errors:
             disk = os.statvfs(self._path.parent)
         return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
     def check_file(self) -> None:
         """Looks whether the file is still there and may be written, without writing. Raises JournalError."""
-        with self._translate_errors():
+        with self._errors:
             found = self._path.stat()
             is_ours = self._connection is None or (found.st_dev, found.st_ino) == self._opened
             writable = os.access(self._path, os.W_OK)
@@ -102,12 +118,12 @@ class JournalFile:
         does."""
         if self._copy is not None:
             return
-        with self._translate_errors():
+        with self._errors:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._translate_errors():
+        with self._errors:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -146,21 +162,18 @@ class JournalFile:
         if busy:
             raise sqlite3.OperationalError("its write-ahead log is in use")
 
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
+    def _translate(self, error: BaseException) -> None:
+        """Raises JournalError for an error of SQLite or of the system."""
+        if isinstance(error, sqlite3.Error):
             self.close()
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise JournalDamagedError(f"The journal was damaged ({error}). {self._quarantine()}") from error
             raise JournalError(f"The journal {self._path} cannot be used: {error}.") from error
-        except OSError as error:
+        if isinstance(error, OSError):
             raise JournalError(f"The journal {self._path} cannot be used: {error.strerror}.") from error
-        except JournalError:  # a newer version
+        if isinstance(error, JournalError):  # a newer version
             self.close()
-            raise
 
     def _quarantine(self) -> str:
         """Renames a corrupt file and its log, and returns a sentence that says so; deletes nothing. The log comes
