@@ -55,6 +55,8 @@ DISCARD_MAX = 1 << 18
 100 messages. Then nothing more is read."""
 
 
+_SIGNS_OF_LIFE = (wire.Ping, wire.Pong)
+
 TLS_UNREAD = (20 << 10, 32 << 10)
 """Bytes of TLS below which asyncio reads on, and above which it stops, while we do not read. It needs room for one
 record, of 16 KiB. By default it takes 256 KiB of each connection."""
@@ -118,8 +120,11 @@ class Pace(Protocol):
     def read_max(self) -> int:
         """Bytes that the next read may bring, at most READ_MAX."""
 
-    def pause_after(self, data: bytes) -> float:
-        """Counts a read, after its frames have been handled. Returns for how many seconds nothing is read."""
+    def pause_after(self, data: bytes, now: float) -> float:
+        """Counts a read, after its frames have been handled. Returns for how many seconds nothing is read.
+
+        now: when it came, by the loop's clock.
+        """
 
 
 class WriteBatch:
@@ -170,8 +175,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pace = pace
         self._pauses: set[_Pause] = set()
         self._discarded = 0  # bytes that have come after our last line
-        self._unsent: list[bytes] = []  # lines that `send` has collected for the next flush
-        self._unsent_bytes = 0
+        self._unsent = bytearray()  # lines that `send` has collected for the next flush
         self._last_received = 0.0
         self._pinged_at: float | None = None  # until the other side has sent something
         self._timer: asyncio.TimerHandle | None = None
@@ -185,32 +189,35 @@ class Connection(asyncio.BufferedProtocol):
 
         Drops the connection when too much waits unread.
         """
-        if self.state is not TransportState.OPEN or self._open_transport() is None:
+        if self.state is not TransportState.OPEN:
             return
-        lines = [self.codec.encode(frame) for frame in frames]
-        self._unsent += lines
-        self._unsent_bytes += sum(map(len, lines))
-        self._await_silence()
-        if self._batch.collecting and self._unsent_bytes <= BATCH_MAX:
+        self._unsent += b"".join(map(self.codec.encode, frames))
+        if self._batch.collecting and len(self._unsent) <= BATCH_MAX:
             self._batch.add(self)
         else:
             self.flush()
 
     def flush(self) -> None:
         """Writes what `send` has collected."""
-        data, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
+        data, self._unsent = self._unsent, bytearray()
+        self._await_silence()
         transport = self._open_transport()
-        if data and transport is not None:
-            if len(data) > RECORD_MAX and transport.get_extra_info("ssl_object") is not None:
-                transport.writelines(data[i : i + RECORD_MAX] for i in range(0, len(data), RECORD_MAX))
-            else:
-                transport.write(data)
-            if transport.get_write_buffer_size() > UNSENT_MAX:
-                self.abort(CloseReason.SLOW_READER)
+        if not data or transport is None:
+            return
+        if len(data) > RECORD_MAX and transport.get_extra_info("ssl_object") is not None:
+            transport.writelines(data[i : i + RECORD_MAX] for i in range(0, len(data), RECORD_MAX))
+        else:
+            transport.write(data)
+        if not self.writable and transport.get_write_buffer_size() > UNSENT_MAX:  # it asks for a pause long before
+            self.abort(CloseReason.SLOW_READER)
 
     def use_codec(self, codec: Codec) -> None:
         """From now on `codec` reads and writes on this connection."""
         self.codec = codec
+
+    def read_freely(self) -> None:
+        """From now on everything is read as it comes."""
+        self._pace = None
 
     def start_keepalive(self) -> None:
         """From now on we ping after silence, and end the connection without an answer: for programs that
@@ -312,10 +319,10 @@ class Connection(asyncio.BufferedProtocol):
         if self.state is not TransportState.OPEN:
             self._discard(nbytes)
             return
-        self._last_received = asyncio.get_running_loop().time()
+        self._last_received = now = asyncio.get_running_loop().time()
         data = bytes(self._buffer[:nbytes])
         self._read(self.codec.feed(data))
-        if self._pace is not None and (seconds := self._pace.pause_after(data)):
+        if self._pace is not None and (seconds := self._pace.pause_after(data, now)):
             self._pause(_Pause.PACE)
             if self._rest is not None:
                 self._rest.cancel()
@@ -388,10 +395,10 @@ class Connection(asyncio.BufferedProtocol):
         broken: ProtocolError | None = None
         try:
             for frame in source:
-                if isinstance(frame, wire.Ping):
-                    self.send([wire.Pong()])
-                elif not isinstance(frame, wire.Pong):
+                if not isinstance(frame, _SIGNS_OF_LIFE):
                     frames.append(frame)
+                elif isinstance(frame, wire.Ping):
+                    self.send([wire.Pong()])
         except ProtocolError as error:
             broken = error
         if frames:

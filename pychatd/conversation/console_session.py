@@ -7,7 +7,6 @@ new console needs no queue.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, looks_like, printable
-from pychat_client.transport.connection import READ_MAX, CloseReason, Connection
+from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
@@ -81,7 +80,7 @@ class ConsoleSession(EndpointSession):
         self._state = ConsoleState.CONNECTED
         self._handle = ""  # of its hello, and of its messages
         self._cursor = Cursor()
-        self._price = ReadingPrice()  # until it is the console
+        self._price = ReadingPrice()
         self._room: int | None = None  # that the console knows of the running conversation's peer
         self._set_deadline(CONSOLE_HELLO_SECONDS, lambda: self.connection.abort(CloseReason.NO_HELLO))
 
@@ -91,44 +90,35 @@ class ConsoleSession(EndpointSession):
         self._cancel_deadline()
         self._switchboard.detach(self)
 
-    # -------------------------------------------------------------- from the connection (connection.Pace)
+    # -------------------------------------------------------------- until it attaches (connection.Pace)
 
-    @property
-    def read_max(self) -> int:
-        return READ_MAX if self._greeted else VISITOR_READ
+    read_max = VISITOR_READ
 
-    def pause_after(self, data: bytes) -> float:
-        if self._greeted:
-            return 0.0
-        return self._price.of_stranger(data, 0, VISITORS_MAX, asyncio.get_running_loop().time())
+    def pause_after(self, data: bytes, now: float) -> float:
+        return self._price.of_stranger(data, 0, VISITORS_MAX, now)
 
     # -------------------------------------------------------------- from the switchboard (ConsoleInterface)
 
     @property
-    def conversation(self) -> Conversation | None:
-        return self._cursor.conversation
-
-    @property
     def number(self) -> int:
-        conversation = self._cursor.conversation
-        return conversation.id if conversation is not None and self._cursor.in_step else 0
+        return self.conversation.id if self.conversation is not None and self._cursor.in_step else 0
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
         if self._cursor.seq == entries[0].seq - 1:
-            self._cursor = self._cursor.told_to(entries[-1].seq)
+            self._cursor.told_to(entries[-1].seq)
         self.connection.send([wire.Ack(entries[-1].n)])
 
     def deliver(self, entries: Sequence[Entry]) -> None:
         if self._room is not None and self._room != self._switchboard.max_text_bytes():
             self.send_presence()  # what was taken for a program has turned out to be a person
         if self._is_told_running() and self.connection.writable and self._cursor.seq == entries[0].seq - 1:
-            self._cursor = self._cursor.told_to(entries[-1].seq)
+            self._cursor.told_to(entries[-1].seq)
             self.connection.send([wire.Message(entry.handle, entry.text) for entry in entries])
         else:
             self.send_backlog()
 
     def send_presence(self) -> None:
-        conversation, peer = self._cursor.conversation, self._switchboard.peer
+        conversation, peer = self.conversation, self._switchboard.peer
         if conversation is None or not self._is_told_running():
             return
         if peer is None:
@@ -161,7 +151,7 @@ class ConsoleSession(EndpointSession):
             self._close_displaced()
             return
         try:
-            stored = self._stored_in(self._cursor.conversation)
+            stored = self._stored_in(self.conversation)
         except JournalError as error:  # its program cannot know then what has become of its last messages
             self._switchboard.journal_failed(error)
             stored = []
@@ -179,13 +169,11 @@ class ConsoleSession(EndpointSession):
 
     def _is_up_to_date(self) -> bool:
         """Whether the console has got all that it missed of conversations that are over."""
-        conversation = self._cursor.conversation
-        return conversation is None or conversation.ended is None
+        return self.conversation is None or self.conversation.ended is None
 
     def _is_told_running(self) -> bool:
         """Whether the console gets the running conversation now."""
-        conversation = self._cursor.conversation
-        return conversation is not None and conversation is self._switchboard.conversation
+        return self.conversation is not None and self.conversation is self._switchboard.conversation
 
     def _stored_in(self, conversation: Conversation | None, known: int | None = None) -> list[wire.Frame]:
         """Tells a console that is refused how many of its own messages are stored. known: as in `_own_behind`."""
@@ -285,6 +273,7 @@ class ConsoleSession(EndpointSession):
             words = f"The caller is called {running.handle}. Attach with another handle: --handle NAME."
             raise ProtocolError("handle", words)
         self._state, self._handle = ConsoleState.CATCHING_UP, handle
+        self.connection.read_freely()
         switchboard.attach(self, handle)
         keep, key = switchboard.settings.keep, switchboard.fingerprint
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
@@ -336,6 +325,7 @@ class ConsoleSession(EndpointSession):
         """From here on the console gets `conversation`, without the first messages of each side. again_after:
         these are repeated, too, from here on; compared: the console may have sent some of what follows."""
         self._switchboard.note_quiet(conversation, Role.OPERATOR, self.quiet)
+        self.conversation = conversation
         self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset, again_after)
         mine, digest = self._own_behind(conversation, operator_offset if compared else None)
         heading = conversation.heading(peer_offset, operator_offset)
@@ -354,21 +344,21 @@ class ConsoleSession(EndpointSession):
 
     def _send_batch(self) -> bool:
         """Sends the next piece. Returns False when there is nothing more to tell now."""
-        conversation = self._cursor.conversation
+        conversation = self.conversation
         if conversation is None:
             return self._begin_next()
         turn_state, cursor = conversation.turn_state, self._cursor
         if cursor.seq < turn_state.peer + turn_state.operator:
             entries = self._switchboard.journal.entries(conversation.id, cursor.seq)
             seq = entries[-1].seq if entries else turn_state.peer + turn_state.operator  # none: pruned meanwhile
-            self._cursor = cursor.told_to(seq)
+            cursor.told_to(seq)
             self.connection.send([frame for entry in entries for frame in self._frames_for(entry)])
             return True
         # Not before its last ack: an ack names no conversation, and could be taken for one of the next.
         if conversation.ended is None or cursor.acked is None or cursor.acked < turn_state.peer:
             return False
         self.connection.send(self._end_frames(conversation, Role.OPERATOR))
-        self._cursor = cursor.finish()
+        self.conversation, self._cursor = None, cursor.finish(conversation)
         return True
 
     def _begin_next(self) -> bool:
@@ -429,7 +419,7 @@ class ConsoleSession(EndpointSession):
         conversation = self._switchboard.journal.by_id(number)
         if conversation is None or conversation.ended is None or not conversation.unread(Role.PEER):
             raise UsageError(f"There is no unread conversation {number}. \\unread lists them.")
-        if self._cursor.conversation is not None:
+        if self.conversation is not None:
             port = self._switchboard.settings.port
             words = f"'pychatd-console {port} --history --conversation {number}' shows it meanwhile."
             raise UsageError(f"Another conversation is open here. {words}")
@@ -457,12 +447,13 @@ class ConsoleSession(EndpointSession):
                 super()._handle_control(frame)
 
     def _on_ack(self, count: int) -> None:
-        conversation = self._cursor.conversation
+        conversation = self.conversation
         if conversation is None:
             return
         self._switchboard.mark_shown(conversation, Role.OPERATOR, count)
-        self._cursor = self._cursor.acked_to(count)
-        self.send_backlog()
+        self._cursor.acked_to(count)
+        if conversation.ended is not None:
+            self.send_backlog()
 
     def _journal_words(self, error: JournalError) -> str:
         return f"{error} Your program keeps your messages until pychatd can store them."

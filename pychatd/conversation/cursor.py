@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from pychat_client.protocol.turns import Role
 from pychatd.conversation.model import Conversation, Entry
@@ -11,22 +11,22 @@ from pychatd.conversation.model import Conversation, Entry
 _NEVER = sys.maxsize  # behind every message
 
 
-class Cursor(NamedTuple):
+@dataclass(slots=True)
+class Cursor:
     """A place in the journal, read forward: one conversation after the other, each from its first message.
 
     previous: the highest number of a conversation that was sent before
-    conversation: the one that is being sent; None between two
-    seq: how many of its messages, of both sides, have been sent or left out
+    seq: how many messages of this conversation, of both sides, have been sent or left out
     peer_offset, operator_offset: the first messages of each side, which are not repeated
     own_until: the operator's messages up to this one are repeated; this console has sent the later ones itself
     again_after: of what the console has already, the messages behind this one are repeated
     acked: the console's last ack; None before it has acked the line that begins the conversation
 
-    A tuple, because one is made for each message and each ack.
+    Each conversation has a cursor of its own, and so has the time between two. It moves with each message and each
+    ack.
     """
 
     previous: int = 0
-    conversation: Conversation | None = None
     seq: int = 0
     peer_offset: int = 0
     operator_offset: int = 0
@@ -48,7 +48,6 @@ class Cursor(NamedTuple):
         again_after = _NEVER if again_after is None else again_after
         return Cursor(
             self.previous,
-            conversation,
             # seq >= n for each message, so this leaves out nothing else
             min(peer_offset, operator_offset, again_after),
             peer_offset,
@@ -57,28 +56,15 @@ class Cursor(NamedTuple):
             again_after,
         )
 
-    def told_to(self, seq: int) -> Cursor:
-        return self._moved(seq, self.acked)
+    def finish(self, conversation: Conversation) -> Cursor:
+        """The place behind all that were sent with `conversation`, which may be an older one."""
+        return Cursor(max(self.previous, conversation.id))
 
-    def acked_to(self, count: int) -> Cursor:
-        return self._moved(self.seq, count if self.acked is None else max(self.acked, count))
+    def told_to(self, seq: int) -> None:
+        self.seq = seq
 
-    def _moved(self, seq: int, acked: int | None) -> Cursor:  # _replace takes twice as long
-        return Cursor(
-            self.previous,
-            self.conversation,
-            seq,
-            self.peer_offset,
-            self.operator_offset,
-            self.own_until,
-            self.again_after,
-            acked,
-        )
-
-    def finish(self) -> Cursor:
-        """The place behind all that were sent: the last one may have been an older one."""
-        assert self.conversation is not None
-        return Cursor(max(self.previous, self.conversation.id))
+    def acked_to(self, count: int) -> None:
+        self.acked = count if self.acked is None else max(self.acked, count)
 
     def repeats(self, entry: Entry) -> bool:
         """Whether the daemon sends the console a message: it neither has it, nor has sent it since."""

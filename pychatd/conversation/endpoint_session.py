@@ -28,6 +28,7 @@ class EndpointSession(ABC):
     def __init__(self, switchboard: Switchboard, log_name: str, pace: Pace | None = None) -> None:
         """log_name: what the log calls this end; pace: how fast it is read."""
         self.connection = Connection(self, batch=switchboard.write_batch, pace=pace)
+        self.conversation: Conversation | None = None  # the one that this end is being told
         self._switchboard = switchboard
         self._log_name = log_name
         self._signals = Signs(slack=LATE)
@@ -78,10 +79,6 @@ class EndpointSession(ABC):
     def connection_lost(self, connection: Connection, why: str) -> None: ...
 
     # -------------------------------------------------------------- from the switchboard (EndInterface)
-
-    @property
-    @abstractmethod
-    def conversation(self) -> Conversation | None: ...
 
     @abstractmethod
     def acknowledge(self, entries: Sequence[Entry]) -> None: ...

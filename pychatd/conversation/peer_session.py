@@ -108,7 +108,6 @@ class PeerSession(EndpointSession):
         self.address = address
         self.secure = secure
         self.name: str | None = None
-        self._conversation: Conversation | None = None
         self._register = register
         self._state = PeerState.CONNECTED
         self._invited: str | None = None  # its name, if it has come with an invitation
@@ -132,19 +131,24 @@ class PeerSession(EndpointSession):
         if self._inbox_timer is None:
             self._take_frames()
 
+    def _take_rest(self) -> None:
+        """Goes on after a pause."""
+        self._inbox_timer = None
+        self._take_frames()
+        if self._inbox_timer is None:
+            self.connection.resume_reading()
+
     def _take_frames(self) -> None:
         """Handles what was read, as fast as `rate` allows. Meanwhile all that follows stays in the socket."""
-        self._inbox_timer = None
         while self._inbox and self.connection.state is TransportState.OPEN:
             if seconds := self._switchboard.pause_for(self):
-                self._inbox_timer = asyncio.get_running_loop().call_later(seconds, self._take_frames)
+                self._inbox_timer = asyncio.get_running_loop().call_later(seconds, self._take_rest)
                 self.connection.pause_reading()
                 return
             end = _end_of_slice(self._inbox, self._switchboard.messages_at_once)
             frames, self._inbox = self._inbox[:end], self._inbox[end:]
             super().frames_received(self.connection, frames)
         self._inbox = []
-        self.connection.resume_reading()
 
     def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         super().protocol_error(connection, error)
@@ -171,9 +175,8 @@ class PeerSession(EndpointSession):
     def read_max(self) -> int:
         return READ_MAX if self._switchboard.peer is self else STRANGER_READ
 
-    def pause_after(self, data: bytes) -> float:
-        now = asyncio.get_running_loop().time()
-        shown = 0 if self._conversation is None else self._conversation.shown[Role.PEER]
+    def pause_after(self, data: bytes, now: float) -> float:
+        shown = 0 if self.conversation is None else self.conversation.shown[Role.PEER]
         if self._switchboard.peer is self:
             return self._price.of_peer(data, shown, now)
         return self._price.of_stranger(data, shown, self._switchboard.settings.callers, now)
@@ -210,10 +213,6 @@ class PeerSession(EndpointSession):
     # -------------------------------------------------------------- from the switchboard (PeerInterface)
 
     @property
-    def conversation(self) -> Conversation | None:
-        return self._conversation
-
-    @property
     def opening(self) -> Opening:
         assert self._opening is not None, "not greeted yet"
         return self._opening
@@ -222,11 +221,11 @@ class PeerSession(EndpointSession):
         return self.connection.codec.max_text_bytes(handle)
 
     def join(self, conversation: Conversation) -> None:
-        self._conversation, self._state = conversation, PeerState.TALKING
+        self._cancel_deadline()
+        self.conversation, self._state = conversation, PeerState.TALKING
         self._switchboard.note_quiet(conversation, Role.PEER, self.opening.quiet)
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
-        self._cancel_deadline()
         self.connection.send([wire.Ack(entries[-1].n)])
 
     def deliver(self, entries: Sequence[Entry]) -> None:
@@ -241,12 +240,12 @@ class PeerSession(EndpointSession):
     def deliver_waiting(self) -> None:
         self._switchboard.reload_from_journal()
         self._remove_stored()
-        if self._queue and self._conversation is not None and self._conversation.ended is None:
+        if self._queue and self.conversation is not None and self.conversation.ended is None:
             self._switchboard.peer_says(self, self._queue.take_all(), in_turn=False)
 
     def send_backlog(self) -> None:
         """Sends the operator's messages that this connection has not had, and then the end, if it has come."""
-        conversation = self._conversation
+        conversation = self.conversation
         if conversation is None:
             return
         try:
@@ -476,7 +475,7 @@ class PeerSession(EndpointSession):
         """Whether the operator sends no signs; one who is away, as far as this conversation knows."""
         if (here := self._switchboard.here) is not None:
             return here.quiet
-        return self._conversation is not None and self._conversation.quiet[Role.OPERATOR]
+        return self.conversation is not None and self.conversation.quiet[Role.OPERATOR]
 
     # -------------------------------------------------------------- what it sends
 
@@ -484,7 +483,7 @@ class PeerSession(EndpointSession):
         if self._state is PeerState.LEFT:
             return
         opening = self.opening
-        if self._conversation is None:
+        if self.conversation is None:
             self._check_name(opening.handle)  # the operator may have come after the hello
         if opening.classic:
             for handle in {message.handle for message in messages} - {opening.handle}:
@@ -501,7 +500,7 @@ class PeerSession(EndpointSession):
         try:
             self._remove_stored()
             while self._queue and self._may_speak():
-                turns = self.opening.turns if self._conversation is None else self._conversation.turn_state.turns
+                turns = self.opening.turns if self.conversation is None else self.conversation.turn_state.turns
                 self._switchboard.peer_says(self, self._queue.next(turns))
                 self._remove_stored()
         except JournalError as error:
@@ -509,14 +508,14 @@ class PeerSession(EndpointSession):
 
     def _remove_stored(self) -> None:
         """A message that could not be stored may be in the journal all the same."""
-        if self._conversation is not None:
-            self._queue.remove_stored(self._conversation.turn_state.peer)
+        if self.conversation is not None:
+            self._queue.remove_stored(self.conversation.turn_state.peer)
 
     def _may_speak(self) -> bool:
         """Whether a message of this caller may be stored now: in its conversation, or as its first."""
-        if self._conversation is None:
+        if self.conversation is None:
             return self._state is PeerState.WAITING
-        return self._conversation.ended is None and self._conversation.turn_state.may_speak(Role.PEER)
+        return self.conversation.ended is None and self.conversation.turn_state.may_speak(Role.PEER)
 
     def _handle_control(self, frame: wire.Frame) -> None:
         match frame:
@@ -535,14 +534,14 @@ class PeerSession(EndpointSession):
     def _on_quit(self, reason: str) -> None:
         self._state = PeerState.LEFT
         self.deliver_waiting()
-        if self._conversation is not None and self._switchboard.conversation is self._conversation:
+        if self.conversation is not None and self._switchboard.conversation is self.conversation:
             self._switchboard.end_conversation(reason, Role.PEER)
         else:
             self._switchboard.end_call(self)
             self.connection.close()
 
     def _on_ack(self, count: int) -> None:
-        conversation = self._conversation
+        conversation = self.conversation
         if not count:
             return
         if conversation is None:
@@ -589,8 +588,10 @@ def _token_for(hello: wire.Hello, before: PeerInterface | None) -> str | None:
 
 def _end_of_slice(frames: Sequence[wire.Frame], messages: int | None) -> int:
     """How many of `frames` come before message number `messages` + 1."""
+    if messages is None or len(frames) <= messages:
+        return len(frames)
     places = (index for index, frame in enumerate(frames) if isinstance(frame, wire.Message))
-    return next(islice(places, messages, None), len(frames)) if messages else len(frames)
+    return next(islice(places, messages, None), len(frames))
 
 
 def _acks_last(frames: list[wire.Frame]) -> list[wire.Frame]:

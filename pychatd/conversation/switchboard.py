@@ -330,9 +330,10 @@ class Switchboard:
         """The conversation that a message of `caller` belongs to, a new one if it is the first. None if the
         message does not count: it is not acked, so the caller's program gives it back to its user. Raises
         JournalFullError while it cannot be stored."""
-        if caller.conversation is not None and caller.conversation is self.conversation:
-            self._quota.check(caller.conversation, Role.PEER, self.settings.journal_max)
-            return self.conversation
+        conversation = self.conversation
+        if conversation is not None and caller.conversation is conversation:
+            self._quota.check(conversation, Role.PEER, self.settings.journal_max)
+            return conversation
         if caller is not self.caller:  # rejected, or it has not heard of the end yet
             return None
         conversation = Conversation.opened(caller.opening, self.now())

@@ -10,9 +10,8 @@ import pytest
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.transport.connection import READ_MAX
 from pychatd.conversation import console_session
-from pychatd.conversation.console_session import VISITOR_READ, ConsoleSession
+from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import BATCH
 from pychatd.conversation.model import JournalError
 from pychatd.conversation.peer_session import PeerSession
@@ -115,18 +114,6 @@ def test_who_connects_and_says_nothing_is_put_out(tmp_path: Path, monkeypatch: p
         await console.news()  # who has attached may be silent
 
     check(tmp_path)
-
-
-@with_service()
-async def test_only_the_console_is_read_as_it_comes(service: InProcessService) -> None:
-    session = service.console_session()
-    raw = await service.connect(session)
-    assert session.read_max == VISITOR_READ
-    flood = b"\\ping\n" * 10_000
-    assert session.pause_after(flood) > 0
-    await raw.say("\\hello 1 alice")
-    await raw.news()
-    assert (session.read_max, session.pause_after(flood)) == (READ_MAX, 0.0)
 
 
 @with_service(keep="30d")

@@ -17,7 +17,7 @@ def conversation() -> Conversation:
 
 def test_a_cursor_begins_behind_the_messages_that_are_left_out(conversation: Conversation) -> None:
     cursor = Cursor().begin(conversation, 2, 1)
-    assert (cursor.conversation, cursor.seq, cursor.own_until) == (conversation, 1, 4)
+    assert (cursor.seq, cursor.own_until) == (1, 4)
 
 
 def test_only_missing_messages_are_repeated(conversation: Conversation) -> None:
@@ -31,15 +31,21 @@ def test_only_missing_messages_are_repeated(conversation: Conversation) -> None:
 
 
 def test_a_console_is_in_step_after_its_first_ack(conversation: Conversation) -> None:
-    cursor = Cursor().begin(conversation, 0, 0).told_to(2)
+    cursor = Cursor().begin(conversation, 0, 0)
+    cursor.told_to(2)
     assert not cursor.in_step
-    assert cursor.acked_to(0).in_step
-    assert cursor.acked_to(2).acked_to(1).acked == 2
-    assert not cursor.acked_to(2).finish().begin(conversation, 0, 0).in_step
+    cursor.acked_to(0)
+    assert cursor.in_step
+    cursor.acked_to(2)
+    cursor.acked_to(1)
+    assert cursor.acked == 2
+    assert not cursor.finish(conversation).begin(conversation, 0, 0).in_step
 
 
 def test_the_place_behind_a_conversation_has_its_number(conversation: Conversation) -> None:
-    assert Cursor().begin(conversation, 0, 0).finish() == Cursor(previous=7)
+    cursor = Cursor().begin(conversation, 0, 0)
+    cursor.told_to(2)
+    assert cursor.finish(conversation) == Cursor(previous=7)
 
 
 def test_what_a_new_program_asks_for_is_repeated_behind_a_place(conversation: Conversation) -> None:

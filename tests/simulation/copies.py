@@ -23,6 +23,7 @@ from pychat_client.protocol.phase import Phase
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import TransportState
 from pychatd.conversation.console_session import ConsoleState
+from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.model import Conversation, Entry
 from pychatd.conversation.peer_session import PeerState
 from pychatd.conversation.silent_callers import SilentCallers
@@ -89,7 +90,7 @@ def _fill(one: Any, state: tuple[Any, ...]) -> None:
 
 _ENUMS = (Role, Turns, Phase, TransportState, PeerState, ConsoleState)
 _CONSTANT = frozenset((*get_args(wire.Frame), *_ENUMS, str, bytes, datetime, Settings, Credentials, Entry))
-_DATA = (Conversation, TurnState)
+_DATA = (Conversation, Cursor, TurnState)
 _OBJECTS = (
     *(SmallDaemon, SmallUser, FakeConnection, ListJournal, Endpoint, ConsoleEndpoint, Outbox),
     *(SmallSwitchboard, SmallPeerSession, SmallConsoleSession, SilentCallers),

@@ -109,6 +109,9 @@ class FakeConnection:
     def start_keepalive(self) -> None:
         return
 
+    def read_freely(self) -> None:
+        return
+
     def pause_reading(self) -> None:
         return
 
