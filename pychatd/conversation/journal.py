@@ -25,7 +25,8 @@ from pychatd.conversation.model import (
 log = logging.getLogger("pychatd")
 
 _INSERT_MESSAGE = (
-    "INSERT INTO message (conversation, seq, role, n, handle, text, time, console) VALUES (?,?,?,?,?,?,?,?)"
+    "INSERT INTO message (conversation, seq, role, n, handle, text, time, console)"
+    " VALUES (?,?,?,?,?,?,?,nullif(?,''))"  # for a None, sqlite3 looks for an adapter each time
 )
 _PEER_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'peer')"
 _OPERATOR_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'operator')"
@@ -369,7 +370,7 @@ def _row(number: int, entry: Entry) -> tuple[object, ...]:
         entry.handle,
         entry.text,
         _millis(entry.time),
-        entry.console,
+        entry.console or "",
     )
 
 
