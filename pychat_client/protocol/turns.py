@@ -55,7 +55,7 @@ class TurnState:
             return True
         return (role is Role.PEER) == (self.peer == self.operator)
 
-    def add(self, role: Role, *, in_turn: bool = True) -> int:
+    def add(self, role: Role, in_turn: bool = True) -> int:
         """Counts a message of `role` that another program has sent, and returns its number. Raises ProtocolError
         if it was not its turn.
 

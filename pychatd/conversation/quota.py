@@ -27,9 +27,9 @@ FREE_MAX = 100_000_000
 """Of the disk, one part in FREE_PART stays free, but no more bytes than FREE_MAX: other programs need them, and so
 does the end of a conversation."""
 
-CHECK_EVERY = 32
-"""One in this many batches of messages asks for the size and the disk: that takes 25 us, a good part of what it
-takes to store a message. Meanwhile the journal grows by a few megabytes at most."""
+CHECK_EVERY = 200
+"""After so many messages the size and the disk are looked at again: that takes as long as to store two messages.
+Meanwhile the journal grows by half a megabyte, and what one read brings."""
 
 MEGABYTE = 1_000_000
 
@@ -39,16 +39,17 @@ class Quota:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._checked = 0  # messages since the size and the disk were found to be good
+        self._unchecked = 0  # messages that may be stored until the size and the disk are looked at again
 
-    def check(self, conversation: Conversation, role: Role, journal_max: int) -> None:
-        """Raises JournalFullError if a message of `role` in `conversation` cannot be stored now. journal_max: in
-        megabytes, 0 for no limit."""
+    def check(self, conversation: Conversation, role: Role, count: int, journal_max: int) -> None:
+        """Raises JournalFullError if `count` messages of `role` in `conversation` cannot be stored now.
+        journal_max: in megabytes, 0 for no limit."""
         if role is Role.PEER:
             self._check_unseen(conversation)
-        if self._checked == 0:
+        if self._unchecked <= 0:
             self.check_room(journal_max)
-        self._checked = (self._checked + 1) % CHECK_EVERY
+            self._unchecked = CHECK_EVERY
+        self._unchecked -= count
 
     def check_room(self, journal_max: int) -> None:
         """Raises JournalFullError if the journal, or its disk, has no room for a message now."""

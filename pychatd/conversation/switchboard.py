@@ -309,7 +309,7 @@ class Switchboard:
         if nothing could be stored.
         """
         self.reload_from_journal()
-        conversation = self._conversation_for(caller)
+        conversation = self._conversation_for(caller, len(messages))
         if conversation is None:
             return
         entries, error = self._store(conversation, Role.PEER, messages, in_turn)
@@ -326,18 +326,18 @@ class Switchboard:
         if error is not None:
             raise error
 
-    def _conversation_for(self, caller: PeerInterface) -> Conversation | None:
-        """The conversation that a message of `caller` belongs to, a new one if it is the first. None if the
-        message does not count: it is not acked, so the caller's program gives it back to its user. Raises
-        JournalFullError while it cannot be stored."""
+    def _conversation_for(self, caller: PeerInterface, count: int) -> Conversation | None:
+        """The conversation that `count` messages of `caller` belong to, a new one if they are the first. None if
+        they do not count: they are not acked, so the caller's program gives them back to its user. Raises
+        JournalFullError while they cannot be stored."""
         conversation = self.conversation
         if conversation is not None and caller.conversation is conversation:
-            self._quota.check(conversation, Role.PEER, self.settings.journal_max)
+            self._quota.check(conversation, Role.PEER, count, self.settings.journal_max)
             return conversation
         if caller is not self.caller:  # rejected, or it has not heard of the end yet
             return None
         conversation = Conversation.opened(caller.opening, self.now())
-        self._quota.check(conversation, Role.PEER, self.settings.journal_max)
+        self._quota.check(conversation, Role.PEER, count, self.settings.journal_max)
         self.end_abandoned()
         return conversation
 
@@ -348,7 +348,7 @@ class Switchboard:
         conversation = self.conversation
         if conversation is None or operator.number != conversation.id:
             return  # the console has not heard of the end yet; without an ack its user gets the text back
-        self._quota.check(conversation, Role.OPERATOR, self.settings.journal_max)
+        self._quota.check(conversation, Role.OPERATOR, len(messages), self.settings.journal_max)
         entries, error = self._store(conversation, Role.OPERATOR, messages, console=operator.console)
         if entries:
             operator.acknowledge(entries)
@@ -372,7 +372,7 @@ class Switchboard:
         now = self.now()
         try:
             for message in messages:
-                entries.append(Entry.numbered(turn_state, role, message, now, in_turn=in_turn, console=console))
+                entries.append(Entry.numbered(turn_state, role, message, now, in_turn, console))
         except ProtocolError as broken:
             error = broken
         if entries:

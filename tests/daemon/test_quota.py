@@ -182,11 +182,14 @@ def test_a_full_disk_is_asked_about_each_message(tmp_path: Path, monkeypatch: py
     limits, conversation = Quota(journal), Conversation("Bob", "a", None, TurnState(Turns.FREE), NOON)
     for _ in range(2):
         with pytest.raises(JournalFullError):
-            limits.check(conversation, Role.OPERATOR, 0)
+            limits.check(conversation, Role.OPERATOR, 1, 0)
     free = 1000
     for _ in range(6):
-        limits.check(conversation, Role.OPERATOR, 0)
+        limits.check(conversation, Role.OPERATOR, 1, 0)
     assert len(asked) == 4
+    for _ in range(2):
+        limits.check(conversation, Role.OPERATOR, 3, 0)
+    assert len(asked) == 6
     journal.close()
 
 
