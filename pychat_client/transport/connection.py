@@ -191,7 +191,9 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self.state is not TransportState.OPEN:
             return
-        self._unsent += b"".join(map(self.codec.encode, frames))
+        encode = self.codec.encode
+        for frame in frames:
+            self._unsent += encode(frame)
         if self._batch.collecting and len(self._unsent) <= BATCH_MAX:
             self._batch.add(self)
         else:

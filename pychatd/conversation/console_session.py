@@ -432,8 +432,6 @@ class ConsoleSession(EndpointSession):
 
     def _handle_control(self, frame: wire.Frame) -> None:
         match frame:
-            case wire.Ack(count):
-                self._on_ack(count)
             case wire.Order(words):
                 self.connection.send([wire.Notice(line) for line in self._lines_for(words)])
             case wire.Quit(reason):

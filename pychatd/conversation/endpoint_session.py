@@ -48,10 +48,13 @@ class EndpointSession(ABC):
                     return
                 if isinstance(frame, wire.Message):
                     messages.append(frame)
+                    continue
+                if messages:
+                    self._say(messages)
+                    messages = []
+                if isinstance(frame, wire.Ack):
+                    self._on_ack(frame.count)
                 else:
-                    if messages:
-                        self._say(messages)
-                        messages = []
                     self._handle_control(frame)
             if messages:
                 self._say(messages)
@@ -127,11 +130,15 @@ class EndpointSession(ABC):
         """Messages, one or more."""
 
     @abstractmethod
+    def _on_ack(self, count: int) -> None:
+        """Its user has seen the first `count` messages of the other side."""
+
+    @abstractmethod
     def _journal_words(self, error: JournalError) -> str:
         """The sentence for this side when the journal fails."""
 
     def _handle_control(self, frame: wire.Frame) -> None:
-        """A frame that is no message."""
+        """A frame that is no message and no ack."""
         match frame:
             case wire.Typing(draft=str()) if self._switchboard.passes_drafts:
                 self._switchboard.forward_signal(self, frame)

@@ -519,8 +519,6 @@ class PeerSession(EndpointSession):
 
     def _handle_control(self, frame: wire.Frame) -> None:
         match frame:
-            case wire.Ack(count):
-                self._on_ack(count)
             case wire.Quit(reason):
                 self._on_quit(reason)
             case wire.Rejected():
@@ -597,13 +595,14 @@ def _end_of_slice(frames: Sequence[wire.Frame], messages: int | None) -> int:
 def _acks_last(frames: list[wire.Frame]) -> list[wire.Frame]:
     """The frames with one ack, the highest, behind the messages that come before the next other frame."""
     sorted_: list[wire.Frame] = []
-    acked = 0
+    highest: wire.Ack | None = None
     for frame in frames:
         if isinstance(frame, wire.Ack):
-            acked = max(acked, frame.count)
+            if highest is None or highest.count < frame.count:
+                highest = frame
             continue
-        if acked and not isinstance(frame, wire.Message):
-            sorted_.append(wire.Ack(acked))
-            acked = 0
+        if highest is not None and not isinstance(frame, wire.Message):
+            sorted_.append(highest)
+            highest = None
         sorted_.append(frame)
-    return [*sorted_, wire.Ack(acked)] if acked else sorted_
+    return sorted_ if highest is None else [*sorted_, highest]

@@ -46,4 +46,5 @@ class ReadingPrice:
 
     def _pay(self, price: int, shown: int, rate: float, now: float) -> float:
         confirmed, self._shown = shown - self._shown, shown
-        return self._account.spend(price - confirmed * (READ_PRICE + 1), rate, max(rate, BURST), now)
+        owed = price - confirmed * (READ_PRICE + 1)
+        return self._account.spend(owed, rate, max(rate, BURST), now) if owed > 0 else 0.0
