@@ -132,7 +132,7 @@ class PeerSession(EndpointSession):
             self._take_frames()
 
     def _take_rest(self) -> None:
-        """Goes on after a pause."""
+        """Goes on after a pause, and reads again when nothing is left."""
         self._inbox_timer = None
         self._take_frames()
         if self._inbox_timer is None:
