@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import NamedTuple
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
@@ -22,10 +23,12 @@ from prompt_toolkit.key_binding import KeyBindingsBase
 from prompt_toolkit.layout import (
     ConditionalContainer,
     Dimension,
+    FloatContainer,
     FormattedTextControl,
     HSplit,
     SearchBufferControl,
     Window,
+    walk,
 )
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.renderer import CPR_Support
@@ -54,6 +57,18 @@ _MESSAGE_ROWS = 3
 _NO_TOOLBAR = "This terminal does not report its cursor position, so there is no toolbar. Use \\status instead."
 
 
+class _Around(NamedTuple):
+    """What one drawing has around the line, and in how many rows."""
+
+    name: FormattedText
+    above: list[str]
+    """Empty rows, and the other user's draft."""
+    toolbar: FormattedText
+    toolbar_rows: int
+    height: Dimension
+    """The rows of the line and its menu."""
+
+
 class Prompt:
     """The prompt of one session."""
 
@@ -75,7 +90,7 @@ class Prompt:
         self._notice = notice
         self._validator = LineValidator(session)
         self._prompt_session: PromptSession[str] = PromptSession(
-            message=self._message,
+            message=lambda: self._around.name,
             history=history,
             auto_suggest=AutoSuggestFromHistory(),
             completer=CommandCompleter(session, terminal),
@@ -99,6 +114,7 @@ class Prompt:
         self._window = (
             self._prompt_session.layout.current_window
         )  # of the line; during a search another is current
+        self._around = _Around(self._name(), [], FormattedText(), 0, Dimension())  # until the first drawing
         self._adapt_toolkit(editing)
 
     def _adapt_toolkit(self, editing: EditingMode) -> None:
@@ -109,28 +125,33 @@ class Prompt:
         self._app.terminal_size_polling_interval = None
         if editing is EditingMode.VI:
             self._app.timeoutlen = self._app.ttimeoutlen = VI_ESCAPE_SECONDS
-        self._window.height = self._height
-        self._add_windows()
+        self._app.before_render += self._lay_out
+        self._window.height = lambda: self._around.height
+        self._arrange()
         self.line.accept_handler = self._accept
         self.line.on_text_changed += self._line_changed
         mend_search(self._prompt_session)
 
-    def _add_windows(self) -> None:
-        """The other user's draft above the line, and the toolbar below it. The toolkit's own toolbar would keep a
-        row of a window that has no more than one."""
+    def _arrange(self) -> None:
+        """Puts the other user's draft above the line, and the toolbar below it, in place of the toolkit's windows:
+        its toolbar would keep a row of a window that has no more than one, and the others are never shown here,
+        but would be laid out for each drawing."""
         toolbar = Window(
-            FormattedTextControl(self.toolbar, style="class:bottom-toolbar.text"),
+            FormattedTextControl(lambda: self._around.toolbar, style="class:bottom-toolbar.text"),
             style="class:bottom-toolbar",
-            height=lambda: Dimension.exact(self._toolbar_rows()),
+            height=lambda: Dimension.exact(self._around.toolbar_rows),
+        )
+        above = Window(
+            FormattedTextControl(lambda: [("class:draft", "\n".join(self._around.above))]),
+            height=lambda: Dimension.exact(len(self._around.above)),
         )
         container = self._prompt_session.layout.container
         assert isinstance(container, HSplit)
+        line = next(part for part in walk(container) if isinstance(part, FloatContainer))
+        line.floats = line.floats[:1]  # the menu
         container.children = [
-            Window(
-                FormattedTextControl(self._above_line),
-                height=lambda: Dimension.exact(self._empty_rows() + len(self._draft_rows())),
-            ),
-            *container.children,
+            above,
+            line,
             ConditionalContainer(toolbar, filter=renderer_height_is_known & ~is_done),
         ]
 
@@ -216,16 +237,48 @@ class Prompt:
         newest = len(line._working_lines) - 1  # the toolkit has no other way to tell an earlier line
         self._session.line_changed(line.text, earlier=line.working_index < newest)
 
-    def _message(self) -> FormattedText:
+    # -------------------------------------------------------------- what is around the line
+
+    def toolbar(self) -> FormattedText:
+        narrow = self._terminal.narrow
+        return fit(toolbar_items(self._session, self.line.text, narrow=narrow), self._terminal.columns)
+
+    def _name(self) -> FormattedText:
         style = "class:prompt.turn" if self._session.status.my_turn else "class:prompt"
         name = f"{fixed_width(printable(self._session.endpoint.handle))}> "
         return FormattedText([(style, name)])
 
-    def _above_line(self) -> FormattedText:
-        rows = [*[""] * self._empty_rows(), *self._draft_rows()]
-        return FormattedText([("class:draft", "\n".join(rows))])
+    def _lay_out(self, _: object) -> None:
+        """Works out once what the toolkit asks for several times in a drawing.
 
-    def _empty_rows(self) -> int:
+        The toolbar takes the rows that the line and a row of messages leave. What the other user is typing has a
+        few rows that give way to both; all of them take at most half of the window, and have room when it becomes
+        half as wide. The line and its menu have the rest, and without a menu leave room for a few messages.
+        """
+        name, toolbar = self._name(), self.toolbar()
+        self._around = self._around._replace(name=name)  # the line begins behind it
+        rows, columns = self._terminal.get_size()
+        wanted = "".join(words for _, words, *_ in toolbar).count("\n") + 1
+        toolbar_rows = min(wanted, max(rows - 2, 0))
+        line = self._line_rows(rows, columns)
+        draft = self._draft_rows(columns, rows // 2 - line - toolbar_rows)
+        room = max(rows - toolbar_rows - len(draft), 0)
+        menu = min(_MENU_ROWS, room) if is_command(self.line.text) else 0
+        line = min(line, max(room - _MESSAGE_ROWS, 1))
+        above = [*[""] * self._empty_rows(rows, len(draft), max(menu, line) + toolbar_rows), *draft]
+        self._around = _Around(name, above, toolbar, toolbar_rows, Dimension(min=menu, preferred=line))
+
+    def _line_rows(self, rows: int, columns: int) -> int:
+        """The rows that the line needs, up to those of the window."""
+        content, prefix = self._window.content, self._window.get_line_prefix
+        return content.preferred_height(columns, rows, True, prefix) or 1
+
+    def _draft_rows(self, columns: int, most: int) -> list[str]:
+        if not (draft := self._session.typing_indicator.draft):
+            return []
+        return draft_rows(self._session.endpoint.other.handle, draft, columns, most)
+
+    def _empty_rows(self, rows: int, draft: int, others: int) -> int:
         """The rows to leave empty above the draft and the line.
 
         When the window becomes half as wide, each row becomes two, and the terminal moves as many rows at the top
@@ -234,42 +287,9 @@ class Prompt:
         """
         if not self._renderer.height_is_known:
             return 0
-        height, above = self._height(), self._renderer.rows_above_layout
-        draft = len(self._draft_rows())
-        drawn = draft + max(height.min, height.preferred) + self._toolbar_rows()
+        above, drawn = self._renderer.rows_above_layout, draft + others
         wanted = max(drawn - above, ROWS_MAX - draft if self._session.status.watched else 0)
-        return max(min(wanted, self._terminal.get_size().rows - above - drawn), 0)
-
-    def _draft_rows(self) -> list[str]:
-        """What the other user is typing, in a few rows that give way to the line and the toolbar. All of them take
-        at most half of the window, and have room when it becomes half as wide."""
-        session, size = self._session, self._terminal.get_size()
-        if not (draft := session.typing_indicator.draft):
-            return []
-        most = size.rows // 2 - self._line_rows(size.rows) - self._toolbar_rows()
-        return draft_rows(session.endpoint.other.handle, draft, size.columns, most)
-
-    def _line_rows(self, most: int) -> int:
-        """The rows that the line needs, up to `most`."""
-        content, prefix = self._window.content, self._window.get_line_prefix
-        return content.preferred_height(self._terminal.columns, max(most, 1), True, prefix) or 1
-
-    def _toolbar_rows(self) -> int:
-        """The rows of the toolbar: those that the line and a row of messages leave."""
-        wanted = "".join(words for _, words, *_ in self.toolbar()).count("\n") + 1
-        return min(wanted, max(self._terminal.get_size().rows - 2, 0))
-
-    def toolbar(self) -> FormattedText:
-        narrow = self._terminal.narrow
-        return fit(toolbar_items(self._session, self.line.text, narrow=narrow), self._terminal.columns)
-
-    def _height(self) -> Dimension:
-        """The rows of the line and its menu: what the toolbar and the other user's draft leave, and without a menu
-        a few messages."""
-        size = self._terminal.get_size()
-        room = max(size.rows - self._toolbar_rows() - len(self._draft_rows()), 0)
-        menu = min(_MENU_ROWS, room) if is_command(self.line.text) else 0
-        return Dimension(min=menu, preferred=self._line_rows(room - _MESSAGE_ROWS))
+        return max(min(wanted, rows - above - drawn), 0)
 
 
 class LineValidator(Validator):
