@@ -233,10 +233,11 @@ def _reports(focused: Callable[[bool], None]) -> KeyBindings:
     keys = KeyBindings()
 
     @keys.add(Keys.CPRResponse, save_before=lambda event: False)
-    def _(event: KeyPressEvent) -> None:
+    def _(event: KeyPressEvent) -> object:
         row, column = re.findall(r"\d+", event.data)
         assert isinstance(event.app.renderer, ResizableRenderer)
-        event.app.renderer.reported(Point(int(column) - 1, int(row) - 1), event.app)
+        # The toolkit draws after each key, but not after this value.
+        return None if event.app.renderer.reported(Point(int(column) - 1, int(row) - 1)) else NotImplemented
 
     @keys.add(FOCUS_KEY)
     def _(event: KeyPressEvent) -> None:

@@ -198,14 +198,14 @@ class Prompt:
         self._app.create_background_task(wait())
 
     @contextmanager
-    def erased(self) -> Iterator[None]:
-        """While the line is not on the screen, so that something can be printed in its place."""
-        if self._app.is_running:
-            self._renderer.erase()
-        yield
-        if self._app.is_running:
-            self._renderer.request_absolute_cursor_position()
-            self._app.invalidate()
+    def replaced(self, rows: int) -> Iterator[None]:
+        """While the line is not on the screen, so that so many rows can be printed in its place."""
+        if not self._app.is_running:
+            yield
+            return
+        with self._renderer.replaced(rows):
+            yield
+        self._app.invalidate()
 
     # -------------------------------------------------------------- the toolkit's side
 

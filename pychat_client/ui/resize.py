@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import Any
 
 from prompt_toolkit.application import Application
@@ -212,14 +214,30 @@ class ResizableRenderer(Renderer):
         self._late = not self._answers and self.waiting_for_cpr
         super().request_absolute_cursor_position()
 
-    def reported(self, at: Point, app: Application[Any]) -> None:
-        """Takes the terminal's answer: where its cursor is in the window. Asks again after a late one."""
-        late, self._at = self._late, at
+    @contextmanager
+    def replaced(self, rows: int) -> Iterator[None]:
+        """Erases the drawing, so that so many rows can be printed in its place, all in one write. The next drawing
+        waits for no answer, because these rows tell where it begins; one that tells otherwise is believed."""
+        below = 0
+        if self._left is None and self.height_is_known:
+            below = self.output.get_size().rows - self.rows_above_layout
+        with self._one_write():
+            self.erase()
+            yield
+            self.request_absolute_cursor_position()
+        if below:
+            self._min_available_height = max(below - rows, 1)
+
+    def reported(self, at: Point) -> bool:
+        """Takes the terminal's answer: where its cursor is in the window. Whether to draw again. Asks again after
+        a late one."""
+        late, known, self._at = self._late, self._min_available_height, at
         self.report_absolute_cursor_row(at.y + 1)
         if late and self._left is None:
             self.erase()
             self.request_absolute_cursor_position()
-            app.invalidate()
+            return True
+        return self._min_available_height != known
 
     @property
     def _answers(self) -> bool:
@@ -322,9 +340,10 @@ class ResizableRenderer(Renderer):
         self._write([drawn.cell(x, y) for x in range(drawn.end(y))], app)
 
     def _write(self, cells: Iterable[Char], app: Application[Any]) -> None:
-        for cell in cells:
-            self.output.set_attributes(self.style.get_attrs_for_style_str(cell.style), app.color_depth)
-            self.output.write(cell.char)
+        assert self._attrs_for_style is not None  # the toolkit's cache, filled by the drawing before this
+        for style, run in groupby(cells, key=attrgetter("style")):
+            self.output.set_attributes(self._attrs_for_style[style], app.color_depth)
+            self.output.write("".join(cell.char for cell in run))
         self.output.reset_attributes()
 
     def _move(self, cursor: Point, to: Point) -> None:

@@ -38,6 +38,8 @@ AT_ONCE = 300
 FOLDED_MAX = 50
 """Folded messages that \\show can still show: as many as somebody wants to read."""
 
+_WHOLE = "class:whole"
+
 _NO_WRAP, _WRAP = ("[ZeroWidthEscape]", "\x1b[?7l"), ("[ZeroWidthEscape]", "\x1b[?7h")
 """The terminal does not continue a row by itself (DECAWM): what is still too wide never gets to the left edge.
 Only a whole word may get there (width.Row)."""
@@ -119,7 +121,7 @@ class Scrollback:
         if self._prompt is None:
             self._write(text)
         else:
-            with self._prompt.erased():
+            with self._prompt.replaced(window.height(text)):
                 self._write(text)
 
     def _print(self, lay_out: Callable[[_Window], StyleAndTextTuples]) -> None:
@@ -177,6 +179,13 @@ class _Window:
         name = [("class:time", shown.when), (shown.style, self._name(shown)[0])]
         return [*name, *self._messages.drawn(body)]
 
+    def height(self, text: StyleAndTextTuples) -> int:
+        """The rows of entries with a line feed behind each."""
+        breaks = "".join(part for _, part, *_ in text).count("\n")
+        return breaks + sum(
+            Row(part, whole=True).height(self.columns) - 1 for style, part, *_ in text if style == _WHOLE
+        )
+
     def _name(self, shown: _Shown) -> tuple[str, int]:
         """The name, and the columns before the text in its row. Laid out once: it stands in front of most messages
         of a conversation."""
@@ -227,7 +236,7 @@ class Margin:
         drawn: StyleAndTextTuples = [(style, found[0].text)]
         for row in found[1:]:
             if row.whole:
-                drawn += [("", "\n"), _WRAP, ("class:whole", row.text), _NO_WRAP]
+                drawn += [("", "\n"), _WRAP, (_WHOLE, row.text), _NO_WRAP]
             else:
                 drawn.append((style, f"\n{' ' * self.indent}{row.text}"))
         return drawn

@@ -19,7 +19,7 @@ from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
 from pychat_client.width import most_columns
 from tests.support.aio import in_loop
-from tests.support.desk import CTRL_U, desk
+from tests.support.desk import CTRL_U, ROWS, desk
 from tests.support.endpoints import NOON
 
 FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
@@ -163,6 +163,20 @@ async def test_a_long_line_is_drawn_and_joined_in_one_write(monkeypatch: pytest.
         await one.until(lambda: "zq" in "".join(writes))
         save_cursor = "\x1b7"  # joining begins so
         assert all(save_cursor in write for write in writes if "zq" in write)
+
+
+@in_loop
+async def test_an_answer_of_the_terminal_that_is_no_news_draws_nothing() -> None:
+    async with desk() as one:
+        app = one.prompt._app
+        one.press(f"\x1b[{ROWS};1R")
+        await one.sees("you send first")
+        one.screen.notice("a sentence")
+        await one.until(lambda: app.renderer.waiting_for_cpr and not app.invalidated)
+        drawn = app.render_counter
+        one.press(f"\x1b[{ROWS};1R")
+        await one.until(lambda: not app.renderer.waiting_for_cpr)
+        assert (app.render_counter, app.invalidated) == (drawn, False)
 
 
 @in_loop

@@ -208,6 +208,7 @@ def _typed_and_taken_back(service: Service, log: Path, *options: str) -> tuple[l
         console.type("\x15")
         console.enter(f"line {count}")
         client.sees(f"line {count}")
+        console.update()  # a program whose terminal nobody reads has to wait
     assert not any(SECRET in one.text() or "…" in one.text() for one in (console, client)) or options
     client.type("\x15\\quit\r")
     assert client.exit_status() == 0

@@ -93,6 +93,58 @@ def test_after_a_late_answer_of_the_terminal_it_is_asked_again(service: Service)
     assert client.text().count("Send the first message") == 1
 
 
+def _in_the_middle(service: Service, console: Terminal) -> Terminal:
+    """A caller's program with its line in row 11 of the window, whose terminal tells nothing by itself."""
+    console.sees("Waiting for calls")
+    client = service.ready_client(answers=False)
+    _answer(client, 1, row=1)  # too late
+    _answer(client, 2, row=10)
+    client.sees("Server |")
+    client.enter("Hi!")
+    console.sees("Client1> Hi!")
+    _answer(client, 3, row=11)
+    return client
+
+
+def _answer(client: Terminal, number: int, row: int) -> None:
+    """Answers the question where the cursor is, when it has been asked so often."""
+    wait_for(lambda: client.lines() and client.raw.count(b"\x1b[6n") == number, "the question where the cursor is")
+    client.type(f"\x1b[{row};1R")
+
+
+def _toolbar_is_at_the_bottom(client: Terminal) -> None:
+    wait_for(lambda: client.lines()[-1].startswith("Server |"), "the toolbar at the bottom", shown=client.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "last", "rows"),
+    [
+        ("Hello", "Server> Hello", 1),
+        ("two\nlines", "        lines", 2),
+        (f"see https://example.org/{'x' * 200}", "x" * 60, 4),
+    ],
+    ids=["short", "lines", "link"],
+)
+def test_the_toolbar_is_drawn_at_once_below_a_message(service: Service, text: str, last: str, rows: int) -> None:
+    """It waits for no answer of the terminal: the program knows how many rows it has printed."""
+    console = service.console()
+    client = _in_the_middle(service, console)
+    console.enter(f"\x1b[200~{text}\x1b[201~")
+    client.sees(last)
+    _toolbar_is_at_the_bottom(client)
+    assert client.lines()[-24:].index("Client1>") == 10 + rows
+
+
+def test_a_terminal_that_tells_another_row_is_believed(service: Service) -> None:
+    console = service.console()
+    client = _in_the_middle(service, console)
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    _toolbar_is_at_the_bottom(client)
+    _answer(client, 4, row=5)
+    wait_for(lambda: client.lines()[-24:][4] == "Client1>", "more rows up to the bottom", shown=client.text)
+
+
 @pytest.fixture(scope="module")
 def shared_console(shared_service: Service) -> Piped:
     return shared_service.ready_plain("pychatd-console", "--handle", "Server")
