@@ -130,10 +130,10 @@ def pychat(service: Service, network: Network) -> Iterator[Ends]:
 @contextmanager
 def shared_tmux(service: Service, network: Network) -> Iterator[Ends]:
     """The operator attaches on host A, the caller over ssh."""
-    _need("tmux", "ssh", "ssh-keygen", "sshd")
-    place, port = service.directory, free_port()
+    _need("tmux")
+    place = service.directory
     with ExitStack() as ends:
-        ends.enter_context(_ssh_server(place, port, network.on_a))
+        ssh = ends.enter_context(ssh_server(place, network.a, network.on_a))
         tmux = ["tmux", "-S", str(place / "tmux"), "-f", "/dev/null"]
         subprocess.run(
             [*tmux, "new-session", "-d", "-x", "80", "-y", "24", "cat", ";", "set", "-g", "status", "off"],
@@ -141,10 +141,7 @@ def shared_tmux(service: Service, network: Network) -> Iterator[Ends]:
         )
         ends.callback(subprocess.run, [*tmux, "kill-server"], check=False)
         local = service.terminal([*tmux, "attach"])
-        options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={place}/known", "LogLevel=ERROR"]
-        login = [word for option in options for word in ("-o", option)]
-        login += ["-i", str(place / "user"), "-p", str(port), f"{getpass.getuser()}@{network.a}"]
-        remote = service.terminal([*network.on_b, "ssh", "-t", *login, " ".join([*tmux, "attach"])])
+        remote = service.terminal([*network.on_b, *ssh, " ".join([*tmux, "attach"])])
         remote.type("ready")
         local.sees("ready")
         remote.type("\x15")
@@ -153,18 +150,35 @@ def shared_tmux(service: Service, network: Network) -> Iterator[Ends]:
 
 
 @contextmanager
-def _ssh_server(place: Path, port: int, on_a: tuple[str, ...]) -> Iterator[None]:
+def ssh_server(place: Path, host: str, on_a: tuple[str, ...] = ()) -> Iterator[list[str]]:
+    """A server of its own for this user; yields the words of an ssh that logs in. Raises MissingError."""
+    _need("ssh", "ssh-keygen", "sshd")
+    port = free_port()
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)], check=True)
     settings = f"Port {port}\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\nStrictModes no\n"
     (place / "sshd").write_text(f"{settings}UsePAM no\nPidFile none\nPermitRootLogin yes\n")
-    Path("/run/sshd").mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
     command = [*on_a, str(shutil.which("sshd", path="/usr/sbin:/usr/bin")), "-D", "-e", "-f", str(place / "sshd")]
     server = subprocess.Popen(command, stderr=subprocess.PIPE)
     try:
         assert server.stderr is not None
         wait_for(lambda: b"listening" in server.stderr.readline(), "sshd listens")  # type: ignore[union-attr]
-        yield
+        options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={place}/known", "LogLevel=ERROR"]
+        login = [word for option in options for word in ("-o", option)]
+        yield [
+            "ssh",
+            "-t",
+            "-F",
+            "none",
+            *login,
+            "-i",
+            str(place / "user"),
+            "-p",
+            str(port),
+            f"{getpass.getuser()}@{host}",
+        ]
     finally:
         server.terminate()
         server.wait()

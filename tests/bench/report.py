@@ -233,6 +233,7 @@ def screens_table(figures: Figures) -> list[list[str]]:
         "echo": (f"a key to its echo; in the console after {many}, and in bursts of {more} more", "ptpython"),
         "burst": (f"{many} at once, to the last on the screen", "irssi"),
         "resume": (f"exec, to the last of {many} on the screen", "weechat"),
+        "start": ("exec, to the first prompt", "irssi"),
     }
     rows = [["what", "program", "p50", "p99", "ratio", "measured"]]
     for kind, (what, beside) in kinds.items():
@@ -242,14 +243,19 @@ def screens_table(figures: Figures) -> list[list[str]]:
             other = programs.get(beside)
             ratio = "" if other is None or program == beside else f"{median(times) / median(other):.2f}"
             rows.append([what, program, *cells, ratio, str(len(times))])
+        rows += [[what, program, "not measured", "", "", ""] for program in _missing(figures, kind)]
     return rows
+
+
+def _missing(figures: Figures, kind: str) -> list[str]:
+    """The programs of the screens that were not there."""
+    return [program for what, program in figures["screens"].get("missing", []) if what == kind]
 
 
 def screen_memory_table(figures: Figures) -> list[list[str]]:
     rows = [["with a screen", "memory (RSS)"]]
-    return rows + [
-        [name, with_unit(median(runs) / 1024, "MiB")] for name, runs in figures["screen_memory"].items()
-    ]
+    rows += [[name, with_unit(median(runs) / 1024, "MiB")] for name, runs in figures["screen_memory"].items()]
+    return rows + [[name, "not measured"] for name in _missing(figures, "memory")]
 
 
 def strangers_table(figures: Figures) -> list[list[str]]:

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pexpect
 
 from tests.bench.goals import CONSOLE, IN_BURSTS, PYCHAT, TOOLKIT, Figures
-from tests.bench.live import SYMBOLS
+from tests.bench.live import SYMBOLS, ssh_server
 from tests.bench.measure import resident, say
 from tests.bench.run import save, version
 from tests.bench.systems import KINDS, MissingError, Server, Tools
@@ -39,6 +40,9 @@ CAPITALS = SYMBOLS[:7]
 
 LONG, SHORT = 10_000, 1_000
 """Messages of a long conversation, and of a burst in which somebody types."""
+
+STARTS = 3
+"""Starts of a program in a round."""
 
 PATIENCE = 60.0
 QUIET = 0.05
@@ -120,6 +124,7 @@ class Desk:
     @property
     def env(self) -> dict[str, str]:
         home = {"HOME": str(self.place), "XDG_CONFIG_HOME": f"{self.place}/config"}
+        home |= {"XDG_DATA_HOME": f"{self.place}/data"}
         return {**os.environ, **home, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
 
     def window(self, words: Sequence[str], env: Mapping[str, str] | None = None) -> Window:
@@ -382,6 +387,51 @@ def _backlog(at: Desk, choice: random.Random) -> Times:
     return [window.until(last) - began]
 
 
+# ------------------------------------------------------------------ starts
+
+
+class Start(NamedTuple):
+    """The words of a program, and what it shows when its user can type."""
+
+    words: Sequence[str]
+    shown: str
+    env: Mapping[str, str] | None = None
+
+
+def _start_pychat(at: Desk) -> Start:
+    service = at.service()
+    return Start(["pychat", "--accept-new", "localhost", str(service.port)], "Your handle", service.env)
+
+
+def _start_ssh(at: Desk) -> Start:
+    """To the prompt of a shell."""
+    ssh = at.stack.enter_context(ssh_server(at.place, "127.0.0.1"))
+    return Start([*ssh, "PS1='ready> ' exec sh -i"], "ready> ")
+
+
+STARTED: dict[str, Callable[[Desk], Start]] = {
+    PYCHAT: _start_pychat,
+    "weechat": lambda at: Start(["weechat", "--dir", f"{at.place}/weechat"], "Plugins loaded"),
+    "profanity": lambda at: Start(["profanity"], "Type '/help'"),
+    "ssh": _start_ssh,
+    "irssi": lambda at: Start(["irssi", "--home", f"{at.place}/irssi", "--noconnect"], "[(status)]"),
+}
+
+
+def _start(program: str) -> Callable[[Desk, random.Random], Times]:
+    def measure(at: Desk, choice: random.Random) -> Times:
+        words, shown, env = STARTED[program](at)
+        times = []
+        for _ in range(STARTS):
+            began = time.monotonic()
+            window = at.window(words, env)
+            times.append(window.until(shown) - began)
+            window.close()
+        return times
+
+    return measure
+
+
 ROWS: dict[Row, Callable[[Desk, random.Random], Times]] = {
     ("enter", PYCHAT): _enter(pychat_pair),
     ("enter", "irssi"): _enter(irssi_pair),
@@ -392,6 +442,7 @@ ROWS: dict[Row, Callable[[Desk, random.Random], Times]] = {
     ("burst", "irssi"): _burst(IrcBurst),
     ("resume", CONSOLE): _resume,
     ("resume", "weechat"): _backlog,
+    **{("start", program): _start(program) for program in STARTED},
 }
 """report.screens_table says what they are."""
 
@@ -414,10 +465,22 @@ def _irssi_memory(at: Desk) -> dict[str, int]:
     return {"irssi": at.irssi(at.irc(), "alice").memory()}
 
 
+def _memory(program: str) -> Callable[[Desk], dict[str, int]]:
+    def look(at: Desk) -> dict[str, int]:
+        words, shown, env = STARTED[program](at)
+        window = at.window(words, env)
+        window.until(shown)
+        window.settle()
+        return {program: window.memory()}
+
+    return look
+
+
 MEMORY: dict[str, Callable[[Desk], dict[str, int]]] = {
     PYCHAT: _pychat_memory,
     TOOLKIT: _toolkit_memory,
     "irssi": _irssi_memory,
+    **{program: _memory(program) for program in ("weechat", "profanity", "ssh")},
 }
 """The memory of programs, in KiB."""
 
@@ -429,7 +492,7 @@ def measured(place: Path, rounds: int, seed: int) -> Figures:
     """Milliseconds and KiB; and why something could not be measured."""
     rows: dict[str, dict[str, Times]] = {}
     memory: dict[str, list[int]] = {}
-    missing: dict[str, str] = {}
+    missing: dict[tuple[str, str], str] = {}
     for number in range(rounds):
         for (what, program), measure in ROWS.items():
             say(f"screens {number + 1}/{rounds}: {what}, {program}")
@@ -438,21 +501,24 @@ def measured(place: Path, rounds: int, seed: int) -> Figures:
                     times = [seconds * 1000 for seconds in measure(at, random.Random(seed + number))]
                 rows.setdefault(what, {}).setdefault(program, []).extend(times)
             except MissingError as error:
-                missing[f"{what}, {program}"] = str(error)
+                missing[what, program] = str(error)
         for program, look in MEMORY.items():
             try:
                 with desk(place) as at:
                     for name, size in look(at).items():
                         memory.setdefault(name, []).append(size)
             except MissingError as error:
-                missing[f"memory, {program}"] = str(error)
-    return {"screens": {"long": LONG, "short": SHORT, "rows": rows}, "screen_memory": memory, "missing": missing}
+                missing["memory", program] = str(error)
+    found = {"long": LONG, "short": SHORT, "rows": rows, "missing": sorted(missing)}
+    reasons = {", ".join(row): why for row, why in missing.items()}
+    return {"screens": found, "screen_memory": memory, "missing": reasons}
 
 
 def main() -> int:
     load = os.getloadavg()[0]
     figures = measured(Path("/var/tmp"), ROUNDS, time.time_ns() % 10_000)
-    versions = {name: version(name) for name in ("irssi", "ngircd", "weechat-curses")}
+    beside = ("irssi", "ngircd", "weechat-curses", "profanity", "openssh-client")
+    versions = {name: version(name) for name in beside}
     figures["screens"] |= {"versions": versions, "load": load, "processors": os.cpu_count()}
     save("screens", figures)
     return 0

@@ -116,7 +116,7 @@ def test_a_line_that_does_not_start_is_not_left_behind(
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for size, few in (("LINES", 2), ("LONG", 60), ("SHORT", 20)):
+    for size, few in (("LINES", 2), ("LONG", 60), ("SHORT", 20), ("STARTS", 1)):
         monkeypatch.setattr(screens, size, few)
 
 
@@ -150,7 +150,8 @@ def test_what_is_felt_is_kept_for_the_page(tmp_path: Path, monkeypatch: pytest.M
 
     rows = {("enter", "pychat"): lambda at, choice: [0.004, 0.006], ("enter", "irssi"): missing}
     monkeypatch.setattr(screens, "ROWS", rows)
-    monkeypatch.setattr(screens, "MEMORY", {"pychat": lambda at: {"pychat": 2048}})
+    memory = {"pychat": lambda at: {"pychat": 2048}, "ssh": lambda at: missing(at, random.Random(1))}
+    monkeypatch.setattr(screens, "MEMORY", memory)
     monkeypatch.setattr(report, "BUILT", tmp_path)
     monkeypatch.setattr(report, "LAST", tmp_path / "last.json")
     figures = screens.measured(tmp_path, 1, 1)
@@ -159,7 +160,11 @@ def test_what_is_felt_is_kept_for_the_page(tmp_path: Path, monkeypatch: pytest.M
     save("strangers", {"strangers": {"pychatd with an allowlist": [2.0], "openssl s_server": [1.0]}})
     kept = report.keep()
     assert set(kept) == {"screens", "screen_memory", "strangers"}
-    assert report.screens_table(kept)[1][1:4] == ["pychat", "5 ms", "6 ms"]
+    assert [row[1:4] for row in report.screens_table(kept)[1:]] == [
+        ["pychat", "5 ms", "6 ms"],
+        ["irssi", "not measured", ""],
+    ]
+    assert report.screen_memory_table(kept)[1:] == [["pychat", "2 MiB"], ["ssh", "not measured"]]
     assert [row[-1] for row in goals_table(kept)[1:]] == [
         "not measured",
         "met",
