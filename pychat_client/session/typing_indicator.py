@@ -70,8 +70,9 @@ class TypingIndicator:
 
     def typing_is_over(self) -> None:
         """The message has arrived, or the other user is not there any more."""
-        self._draft = ""
-        self._set_timer(None)
+        if self.typing or self._draft:
+            self._draft = ""
+            self._set_timer(None)
 
     def _give(self, sign: Sign, now: float) -> bool:
         """A sign that cannot be sent now does not delay the next one."""

@@ -17,7 +17,7 @@ from typing import TypeVar
 from pychat_client.errors import PermissionDeniedError, TransportError, UnreachableError, UntrustedHostError
 from pychat_client.protocol.codec import Codec
 from pychat_client.text import printable
-from pychat_client.transport.connection import Connection, Owner
+from pychat_client.transport.connection import USER_READ, Connection, Owner
 from pychat_client.transport.daemon_threads import DaemonThreads
 from pychat_client.transport.os_errors import describe
 from pychat_client.transport.via import Via, command_for
@@ -51,11 +51,13 @@ async def dial(
     if via:
         wire = Via(command_for(via, host, port))
         _, connection = await _open_via(
-            wire, lambda: Connection(owner, codec), host, port, context, seconds=DIAL_SECONDS
+            wire, lambda: Connection(owner, codec, read_max=USER_READ), host, port, context, seconds=DIAL_SECONDS
         )
         connection.closed.add_done_callback(lambda _: wire.end())
     else:
-        _, connection = await _open(lambda: Connection(owner, codec), host, port, context, DIAL_SECONDS)
+        _, connection = await _open(
+            lambda: Connection(owner, codec, read_max=USER_READ), host, port, context, DIAL_SECONDS
+        )
     if codec is None:
         connection.start_keepalive()
     return connection
@@ -170,7 +172,7 @@ async def dial_unix(path: Path, owner: Owner) -> Connection:
     """
     loop = asyncio.get_running_loop()
     try:
-        _, connection = await loop.create_unix_connection(lambda: Connection(owner), str(path))
+        _, connection = await loop.create_unix_connection(lambda: Connection(owner, read_max=USER_READ), str(path))
     except PermissionError:
         raise permission_error(path) from None
     except OSError as error:

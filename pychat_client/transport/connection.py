@@ -50,6 +50,9 @@ through, which goes on behind what has arrived. A record costs each end a micros
 READ_MAX = 1 << 16
 """Bytes that are read at a time."""
 
+USER_READ = 1 << 14
+"""The same in a user's program: about 300 messages. A key that is pressed meanwhile waits for their turn."""
+
 DISCARD_MAX = 1 << 18
 """Bytes that we read and throw away after our last line: more than a program has under way that waits for acks, of
 100 messages. Then nothing more is read."""
@@ -160,9 +163,11 @@ class Connection(asyncio.BufferedProtocol):
         codec: Codec | None = None,
         batch: WriteBatch | None = None,
         pace: Pace | None = None,
+        *,
+        read_max: int = READ_MAX,
     ) -> None:
         """batch: shared with the connections whose reads make this one send, by default its own; pace: by default
-        everything is read as it comes."""
+        everything is read as it comes; read_max: bytes of one read."""
         self.owner = owner
         self.codec: Codec = codec or LineCodec()
         self.state = TransportState.CONNECTING
@@ -170,6 +175,7 @@ class Connection(asyncio.BufferedProtocol):
         self.writable = False  # whether the transport takes more without a long queue
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
+        self._read_max = read_max
         self._buffer = memoryview(b"")  # allocated in connection_made
         self._batch = batch or WriteBatch()
         self._pace = pace
@@ -301,7 +307,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._buffer = memoryview(bytearray(READ_MAX))  # asyncio's TLS writes into slices of it
+        self._buffer = memoryview(bytearray(self._read_max))  # asyncio's TLS writes into slices of it
         if self.state is TransportState.CLOSING:  # aborted before it was made
             transport.abort()
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from pychat_client.errors import UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.transport import connect as connect_module
 from pychat_client.transport.connect import dial, dial_unix, fetch_certificate
+from pychat_client.transport.connection import READ_MAX, USER_READ
 from tests.support.aio import in_loop
 from tests.support.certificates import make
 from tests.support.fake_hosts import FakeHost, client_context, server_context
@@ -36,6 +38,33 @@ async def test_a_connection_reaches_the_listener() -> None:
         assert await raw.rest() == ["Bob> Hi!"]
         raw.hang_up()
         await connection.closed
+
+
+@pytest.mark.parametrize("way", ["port", "console"])
+def test_a_users_program_reads_a_little_at_a_time(way: str, tmp_path: Path) -> None:
+    """Its keys wait meanwhile."""
+
+    @in_loop
+    async def check() -> None:
+        line = f"Bob> {'x' * 94}\n".encode()
+
+        def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(line * (3 * READ_MAX // len(line)))
+            writer.close()
+
+        owner, path = Recorder(), tmp_path / "console.sock"
+        if way == "port":
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            connection = await dial("127.0.0.1", server.sockets[0].getsockname()[1], owner, None)
+        else:
+            server = await asyncio.start_unix_server(serve, path)
+            connection = await dial_unix(path, owner)
+        await connection.closed
+        server.close()
+        assert sum(map(len, owner.reads)) == 3 * READ_MAX // len(line)
+        assert max(map(len, owner.reads)) <= USER_READ // len(line) + 1
+
+    check()
 
 
 @in_loop
