@@ -11,7 +11,6 @@ in the meantime is ready in the same turn. So any two events that can be ready t
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
@@ -38,6 +37,19 @@ class Killed(BaseException):
     """The daemon has died in the middle of what it did: nobody in it may catch this."""
 
 
+class Callback(asyncio.TimerHandle):
+    """A callback that waits for its turn, or for its time: asyncio's, without the context and the help to debug
+    that no run needs. A run makes tens of thousands of them."""
+
+    __slots__ = ()
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._callback, self._args, self._cancelled = callback, args, False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop on virtual time. `defects`: what callbacks have raised behind everybody's back."""
 
@@ -47,8 +59,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._chance = Random(seed)
         self.defects: list[str] = []
         self._now = START
-        self._ready: deque[asyncio.Handle]  # asyncio's own: what `call_soon` was given
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []  # a heap
+        self._turn: list[Callback] = []  # what `call_soon` was given
+        self._timers: list[tuple[float, int, Callback]] = []  # a heap
         self._numbers = count()  # of the timers: those of one moment go in their order
         self.set_exception_handler(lambda _, context: self._note_defect(context))
 
@@ -57,34 +69,54 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_at(
         self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        heappush(self._timers, (when, next(self._numbers), timer))
-        return timer
+    ) -> Callback:
+        waiting = Callback(callback, args)
+        heappush(self._timers, (when, next(self._numbers), waiting))
+        return waiting
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is passed over when its time comes."""
+    def call_later(
+        self, delay: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> Callback:
+        waiting = Callback(callback, args)
+        heappush(self._timers, (self._now + delay, next(self._numbers), waiting))
+        return waiting
+
+    def call_soon(
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> Callback:
+        waiting = Callback(callback, args)
+        self._turn.append(waiting)
+        return waiting
 
     def _run_once(self) -> None:
         """A turn of the loop: whoever is ready now, and whose time has come."""
-        timers, ready = self._timers, self._ready
+        timers, turn, chance = self._timers, self._turn, self._chance
+        self._turn = []  # what is ready next
         self._now += TURN
-        if not ready:
-            while timers and timers[0][2].cancelled():
+        if not turn:
+            while timers and timers[0][2]._cancelled:
                 heappop(timers)
             if not timers:
                 raise RuntimeError("everybody waits, and nothing is going to happen")
             self._now = max(self._now, timers[0][0])
-        if self._chance.random() < SLOW_TURNS:
-            self._now += self._chance.random() * SLOWNESS
+        if chance.random() < SLOW_TURNS:
+            self._now += chance.random() * SLOWNESS
         while timers and timers[0][0] <= self._now:
-            ready.append(heappop(timers)[2])
-        if len(ready) > 1:
-            self._chance.shuffle(ready)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle.cancelled():
-                handle._run()
+            turn.append(heappop(timers)[2])
+        if len(turn) > 1:
+            chance.shuffle(turn)
+        for waiting in turn:
+            if not waiting._cancelled:
+                self._do(waiting)
+
+    def _do(self, waiting: Callback) -> None:
+        try:
+            waiting._callback(*waiting._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # as asyncio does
+            context = {"message": f"Exception in callback {waiting._callback}", "exception": error}
+            self.call_exception_handler(context)
 
     def _write_to_self(self) -> None:
         """Nobody waits who would have to be woken."""
