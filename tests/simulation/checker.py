@@ -54,8 +54,7 @@ class History:
     events: list[Event] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A message that a daemon has committed."""
 
     time: float
@@ -79,8 +78,21 @@ class Outcome:
     watchers: Sequence[History] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Ledger:
+    """What the daemon has committed, by what is asked of it."""
+
+    def __init__(self, stored: Sequence[Stored]) -> None:
+        self.place = {s.text: place for place, s in enumerate(stored)}
+        self.conversation = {s.text: s.conversation for s in stored}
+        self.by_side: dict[bool, list[Stored]] = {True: [], False: []}  # True: the callers'
+        self.sent: dict[tuple[int, bool], list[str]] = {}  # the texts of a conversation's side
+        for s in stored:
+            self.by_side[s.peer].append(s)
+            self.sent.setdefault((s.conversation, s.peer), []).append(s.text)
+        self.texts = {peer: {s.text for s in side} for peer, side in self.by_side.items()}
+
+
+class Row(NamedTuple):
     """A message as it is in the file."""
 
     conversation: int
@@ -93,17 +105,21 @@ class Words:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self._by_kind: dict[str, list[Event]] = {}
+        by_kind: defaultdict[str, list[Event]] = defaultdict(list)
         for event in history.events:
             if event.text != NOT_KEPT:
-                self._by_kind.setdefault(event.kind, []).append(event)
+                by_kind[event.kind].append(event)
+        self._by_kind = dict(by_kind)
+        self._texts: dict[str, list[str]] = {}
         self.killed = "killed" in self._by_kind
 
     def events(self, kind: str) -> list[Event]:
         return self._by_kind.get(kind, [])
 
     def of(self, kind: str) -> list[str]:
-        return [event.text for event in self._by_kind.get(kind, [])]
+        if kind not in self._texts:
+            self._texts[kind] = [event.text for event in self.events(kind)]
+        return self._texts[kind]
 
     @cached_property
     def said(self) -> list[str]:
@@ -117,13 +133,19 @@ class Words:
             word for kind in ("not_sent", "not_confirmed", "recalled", "in the line") for word in self.of(kind)
         }
 
+    @cached_property
+    def shown(self) -> set[str]:
+        return set(self.of("shown"))
+
     def shown_by(self, moment: float) -> set[str]:
+        if moment == inf:
+            return self.shown
         return {event.text for event in self.events("shown") if event.time <= moment}
 
     def settled_by(self, time: float) -> bool:
         return self.rested is not None and self.rested <= time
 
-    @property
+    @cached_property
     def rested(self) -> float | None:
         """When all had settled, if this process saw that."""
         return next((event.time for event in self.events("rest")), None)
@@ -136,77 +158,83 @@ def check(outcome: Outcome) -> list[str]:
 
 def _problems(outcome: Outcome) -> Iterator[str]:
     rows, reasons = read(outcome.file)
+    ledger = Ledger(outcome.stored)
     words = [Words(history) for history in outcome.histories]
-    users = [Words(history) for history in _by_user(outcome.histories)]
-    yield from _journal_is_as_committed(outcome, rows)
-    order = {s.text: place for place, s in enumerate(outcome.stored)}
+    users = _by_user(words)
+    removed = _removed(outcome, rows)
+    yield from _journal_is_as_committed(outcome, rows, removed, words)
     yield from _once(Counter(s.text for s in outcome.stored), "the journal")
-    touched = {s.conversation for s in _removed(outcome, rows)}
-    gone = {s.text for s in outcome.stored if s.conversation in touched}
+    touched = {s.conversation for s in removed}
+    gone = {s.text for s in outcome.stored if s.conversation in touched} if touched else set()
     everybody_said = {word for one in words for word in one.of("typed")}
     for one in words:
         yield from _shown_once(one)
-        yield from _in_order(one, outcome, order, everybody_said)
+        yield from _in_order(one, ledger, everybody_said)
         yield from _statuses(one)
         yield from _not_taken_by_himself(one, outcome)
         yield from _known_by_name(one)
         same_user = [other for other in words if one.history.file and other.history.file == one.history.file]
         yield from only_who_leaves_is_in_doubt(one, same_user or [one], gone)
     for user in users:
-        yield from _fates(user, order, running="" in reasons.values())
+        yield from _fates(user, ledger.place, running="" in reasons.values())
         yield from _given_back_once(user)
-        yield from _stored_in_order(user, order)
-    yield from _all_is_shown(users, outcome, reasons)
+        yield from _stored_in_order(user, ledger.place)
+    yield from _all_is_shown(users, ledger, reasons)
     yield from _seat_is_kept(users, outcome, reasons)
     yield from _turns_are_kept(outcome)
-    yield from _read_marks(words, outcome)
+    yield from _read_marks(words, ledger)
     yield from _screens_at_rest(words, outcome)
     yield from _goodbye(words, outcome)
     for watcher in outcome.watchers:
-        yield from _told_once_and_all(watcher, words, outcome)
+        yield from _told_once_and_all(watcher, words, ledger.by_side[True])
 
 
-def _by_user(histories: Sequence[History]) -> list[History]:
-    """Programs that went on with one file, one after the other, as one history. It was killed if the last was; the
+def _by_user(words: Sequence[Words]) -> list[Words]:
+    """Programs that went on with one file, one after the other, as one user. It was killed if the last was; the
     others have died. Nobody goes on where a program could not keep its conversation."""
-    users: dict[str, History] = {}
+    users: dict[str, list[Words]] = {}
     alone: Counter[str] = Counter()
-    for history in histories:
-        key = f"{history.file} {alone[history.file]}" if history.file else history.name
-        alone[history.file] += any(event.kind == "notice" and UNKEPT in event.text for event in history.events)
-        user = users.setdefault(key, History(history.name, history.peer, history.file))
-        earlier = [e._replace(kind="died") if e.kind == "killed" else e for e in user.events]
-        user.events = earlier + history.events
-    for user in users.values():
-        user.events.sort(key=lambda event: event.time)
-    return list(users.values())
+    for one in words:
+        name, file = one.history.name, one.history.file
+        users.setdefault(f"{file} {alone[file]}" if file else name, []).append(one)
+        alone[file] += any(UNKEPT in notice for notice in one.of("notice"))
+    return [programs[0] if len(programs) == 1 else _one_after_the_other(programs) for programs in users.values()]
+
+
+def _one_after_the_other(programs: Sequence[Words]) -> Words:
+    first, last = programs[0].history, programs[-1].history
+    user = History(first.name, first.peer, first.file)
+    for program in programs:
+        events = program.history.events
+        died = [e._replace(kind="died") if e.kind == "killed" else e for e in events]
+        user.events += events if program.history is last else died
+    user.events.sort(key=lambda event: event.time)
+    return Words(user)
 
 
 def read(file: Path) -> tuple[list[Row], dict[int, str]]:
     """The messages in the file, and why each conversation has ended ("" while it has not)."""
     with sqlite3.connect(file) as db:
-        rows = [
-            Row(conversation, role == "peer", text)
-            for conversation, role, text in db.execute(
-                "SELECT conversation, role, text FROM message ORDER BY conversation, seq"
-            )
-        ]
+        found = db.execute("SELECT conversation, role = 'peer', text FROM message ORDER BY conversation, seq")
+        rows = list(map(Row._make, found))
         reasons = dict(db.execute("SELECT id, reason FROM conversation").fetchall())
     db.close()
     return rows, reasons
 
 
-def _journal_is_as_committed(outcome: Outcome, rows: list[Row]) -> Iterator[str]:
-    committed = [Row(s.conversation, s.peer, s.text) for s in outcome.stored]
+def _journal_is_as_committed(
+    outcome: Outcome, rows: list[Row], removed: list[Stored], words: Sequence[Words]
+) -> Iterator[str]:
+    """removed: the first messages of conversations."""
+    committed = [Row._make(s[1:]) for s in outcome.stored]
     if outcome.keep not in ("forever", "none"):  # old conversations go, from their first message on
-        removed = _removed(outcome, rows)
-        yield from _only_what_was_seen_is_gone(outcome, removed)
+        yield from _only_what_was_seen_is_gone(outcome, removed, words)
         gone = {s.text for s in removed}
         committed = [row for row in committed if row.text not in gone]
     if outcome.keep == "none":  # words go, and their places stay
         forgotten = [s for s, row in zip(outcome.stored, rows, strict=False) if not row.text]
-        yield from _only_what_was_seen_is_gone(outcome, forgotten, running=True)
-        if [(r.conversation, r.peer) for r in rows] != [(r.conversation, r.peer) for r in committed]:
+        yield from _only_what_was_seen_is_gone(outcome, forgotten, words, running=True)
+        if [row[:2] for row in rows] != [row[:2] for row in committed]:
             yield "places in the journal are not those that were committed"
         texts = [(ours, r.text) for ours, r in zip(committed, rows, strict=False)]
         yield from (f"{ours.text} is {text} in the journal" for ours, text in texts if text not in ("", ours.text))
@@ -222,6 +250,8 @@ def _removed(outcome: Outcome, rows: list[Row]) -> list[Stored]:
     """The first messages of each conversation, as many as the file lacks."""
     left = Counter(row.conversation for row in rows)
     stored = Counter(s.conversation for s in outcome.stored)
+    if left == stored:
+        return []
     removed: list[Stored] = []
     for s in outcome.stored:
         if stored[s.conversation] > left[s.conversation]:
@@ -231,17 +261,23 @@ def _removed(outcome: Outcome, rows: list[Row]) -> list[Stored]:
 
 
 def _only_what_was_seen_is_gone(
-    outcome: Outcome, removed: Sequence[Stored], *, running: bool = False
+    outcome: Outcome, removed: Sequence[Stored], words: Sequence[Words], *, running: bool = False
 ) -> Iterator[str]:
     """What is not kept any more was shown on the other side, and its conversation is over. running: or goes on."""
-    seen = {(history.peer, e.text) for history in outcome.histories for e in history.events if e.kind == "shown"}
+    seen = {peer: _shown_to([one for one in words if one.history.peer is peer]) for peer in (True, False)}
     for s in removed:
-        if (not s.peer, s.text) not in seen or not (running or s.conversation in outcome.ended):
+        if s.text not in seen[not s.peer] or not (running or s.conversation in outcome.ended):
             yield f"{s.text} is removed from the journal too early"
+
+
+def _shown_to(words: Sequence[Words]) -> set[str]:
+    return set().union(*(one.shown for one in words))
 
 
 def _shown_once(one: Words) -> Iterator[str]:
     """A word of one's own is shown again only behind the news that it waits after all, or may be lost."""
+    if len(one.shown) == len(one.of("shown")):
+        return
     shown: set[str] = set()
     for event in one.history.events:
         if event.kind in ("held", "not_confirmed"):
@@ -252,14 +288,14 @@ def _shown_once(one: Words) -> Iterator[str]:
             shown.add(event.text)
 
 
-def _in_order(one: Words, outcome: Outcome, order: dict[str, int], typed: set[str]) -> Iterator[str]:
+def _in_order(one: Words, ledger: Ledger, typed: set[str]) -> Iterator[str]:
     """The other side's words are shown as the journal has them. typed: by anybody."""
-    other = {s.text for s in outcome.stored if s.peer is not one.history.peer}
-    shown = [order[word] for word in one.of("shown") if word in other]
+    other, place = ledger.texts[not one.history.peer], ledger.place
+    shown = [place[word] for word in one.of("shown") if word in other]
     if shown != sorted(shown):
         yield f"{one.history.name} was shown words out of order"
-    said = typed if one.history.file else set(one.said)
-    if invented := [word for word in one.of("shown") if word not in order and word not in said]:
+    if unknown := one.shown.difference(place, typed if one.history.file else one.said):
+        invented = [word for word in one.of("shown") if word in unknown]
         yield f"{one.history.name} was shown {invented}, which nobody has stored"
 
 
@@ -276,21 +312,26 @@ def _fates(one: Words, order: dict[str, int], *, running: bool) -> Iterator[str]
     name = one.history.name
     left = one.events("left") if running else []
     waits = {event.text for event in left if event.time == left[-1].time}  # left by the last program
-    cut_short = set(one.of("cut short"))
+    somewhere = one.given_back.union(one.of("cut short"), waits)
     not_sent, recalled = set(one.of("not_sent")), set(one.of("recalled"))
     for word in one.said:
-        if word in not_sent and word in order:
+        if word not in order:
+            if word not in somewhere and not one.killed:
+                yield f"{word} of {name} is lost"
+            continue
+        if word in not_sent:
             yield f"{name} was told that {word} was not sent, and it is stored"
-        if word in recalled and word in order:
+        if word in recalled:
             yield f"{name} has taken {word} back, and it is stored"
-        if word not in order and word not in one.given_back | cut_short | waits and not one.killed:
-            yield f"{word} of {name} is lost"
     yield from (f"{name} was refused {word}, and it is stored" for word in one.of("refused") if word in order)
 
 
 def _given_back_once(one: Words) -> Iterator[str]:
     """A word is given back again only after it was in the line. A program cannot tell and record in one moment:
     what it tells in that in which it dies, the next one tells again."""
+    back = [*one.of("not_sent"), *one.of("not_confirmed")]
+    if len(set(back)) == len(back):
+        return
     deaths = {event.time for event in one.events("died")}
     given: list[str] = []
     for time, kind, word in one.history.events:
@@ -345,6 +386,8 @@ def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[s
     earlier program, and all had not settled by then; its user found somebody else in the seat after that, and did
     not get it again; its user's conversation is not kept any more, so nobody can say. others: the programs of the
     same user; gone: words of conversations that are not kept."""
+    if not one.of("not_confirmed"):
+        return
     typed = {event.text: event.time for each in others for event in each.events("typed")}
     leaves = [event.time for event in one.events("command") if event.text in ("\\quit", "\\detach")]
     leaves += [event.time for each in others for event in each.events("command") if event.text == "\\quit"]
@@ -363,24 +406,26 @@ def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[s
                 yield f"{event.text} of {one.history.name} was not confirmed, for no reason"
 
 
-def _all_is_shown(words: list[Words], outcome: Outcome, ends: dict[int, str]) -> Iterator[str]:
+def _all_is_shown(words: list[Words], ledger: Ledger, ends: dict[int, str]) -> Iterator[str]:
     """All the peers' words have been seen at some console: when all had settled, and in the end, for one came
     last. A client has seen all of the operator's, unless it was killed or lost the seat: when all had settled,
     and in the end, if it did not leave by itself."""
     consoles = [one for one in words if not one.history.peer]
     for moment in {inf, *(one.rested for one in consoles if one.rested is not None)}:
-        seen = {word for one in consoles for word in one.shown_by(moment)}
-        missed = [s.text for s in outcome.stored if s.peer and s.time < moment and s.text not in seen]
+        seen = set().union(*(one.shown_by(moment) for one in consoles))
+        missed = [s.text for s in ledger.by_side[True] if s.text not in seen and s.time < moment]
         yield from (f"{word} was shown at no console" for word in missed)
     abandoned = {number for number, reason in ends.items() if reason == ABANDONED}
     for one in (one for one in words if one.history.peer and not one.killed):
-        said = set(one.said)
-        talks = {s.conversation for s in outcome.stored if s.peer and s.text in said} - abandoned
+        talks = {ledger.conversation[word] for word in ledger.texts[True].intersection(one.said)} - abandoned
         moments = (one.rested, None if "\\quit" in one.of("command") else inf)
-        for moment in (moment for moment in moments if moment is not None):
-            missed = [s.text for s in outcome.stored if s.conversation in talks and not s.peer and s.time < moment]
+        for moment in (moment for moment in moments if moment is not None and talks):
             seen = one.shown_by(moment)
-            yield from (f"{word} was not shown to {one.history.name}" for word in missed if word not in seen)
+            yield from (
+                f"{s.text} was not shown to {one.history.name}"
+                for s in ledger.by_side[False]
+                if s.text not in seen and s.time < moment and s.conversation in talks
+            )
 
 
 def _seat_is_kept(words: list[Words], outcome: Outcome, ends: dict[int, str]) -> Iterator[str]:
@@ -407,7 +452,7 @@ def _turns_are_kept(outcome: Outcome) -> Iterator[str]:
         last[s.conversation] = s.peer
 
 
-def _read_marks(words: list[Words], outcome: Outcome) -> Iterator[str]:
+def _read_marks(words: list[Words], ledger: Ledger) -> Iterator[str]:
     """Nothing is called read that nobody on the other side has seen."""
     seen = {peer: _first_shown([one for one in words if one.history.peer is peer]) for peer in (True, False)}
     for one in words:
@@ -415,29 +460,32 @@ def _read_marks(words: list[Words], outcome: Outcome) -> Iterator[str]:
         for time, _, text in one.events("read"):
             number, count = text.split(" ")
             if number not in sent:
-                said = _sent(one, outcome, int(number) if number else None)
-                first = [seen[not one.history.peer][word] for word in said]
+                said = _sent(one, ledger, int(number) if number else None)
+                first = [seen[not one.history.peer].get(word, inf) for word in said]
                 sent[number] = list(zip(said, accumulate(first, max), strict=True))
-            until = sent[number][: int(count)]
-            if until and until[-1][1] > time:
+            until = sent[number]
+            last = min(int(count), len(until)) - 1
+            if last >= 0 and until[last][1] > time:
                 early = next(word for word, all_seen in until if all_seen > time)
                 yield f"{one.history.name} was told that {early} is read"
 
 
-def _first_shown(words: list[Words]) -> defaultdict[str, float]:
-    """When each word was first shown to one of these; never, for others."""
-    first: defaultdict[str, float] = defaultdict(lambda: inf)
-    for event in (event for one in words for event in one.events("shown")):
-        first[event.text] = min(first[event.text], event.time)
+def _first_shown(words: list[Words]) -> dict[str, float]:
+    """When each word was first shown to one of these."""
+    first: dict[str, float] = {}
+    for one in words:
+        for time, _, text in one.events("shown"):
+            if time < first.get(text, inf):
+                first[text] = time
     return first
 
 
-def _sent(one: Words, outcome: Outcome, number: int | None) -> list[str]:
+def _sent(one: Words, ledger: Ledger, number: int | None) -> list[str]:
     """What this side has sent in a conversation; None for the last one of this process."""
     if number is None:
-        said = set(one.said)
-        number = next((s.conversation for s in reversed(outcome.stored) if s.text in said), 0)
-    return [s.text for s in outcome.stored if s.conversation == number and s.peer is one.history.peer]
+        stored = [word for word in one.said if word in ledger.place]
+        number = ledger.conversation[max(stored, key=ledger.place.__getitem__)] if stored else 0
+    return ledger.sent.get((number, one.history.peer), [])
 
 
 def _screens_at_rest(words: list[Words], outcome: Outcome) -> Iterator[str]:
@@ -471,10 +519,9 @@ def _screen_at_rest(one: Words, others: list[Words], current: list[Stored], outc
         yield f"{one.of('waits')[0]} words of {name} still wait"
 
 
-def _told_once_and_all(watcher: History, words: list[Words], outcome: Outcome) -> Iterator[str]:
+def _told_once_and_all(watcher: History, words: list[Words], peers: Sequence[Stored]) -> Iterator[str]:
     """A watcher is told what is stored and unread, once and in order; when all has settled and nobody is at a
-    console, it has been told all of it."""
-    peers = [s for s in outcome.stored if s.peer]
+    console, it has been told all of it. peers: what the callers have stored."""
     places = {s.text: place for place, s in enumerate(peers)}
     told = [event for event in watcher.events if event.kind == "told"]
     for event in told:
@@ -508,4 +555,4 @@ def _goodbye(words: list[Words], outcome: Outcome) -> Iterator[str]:
 
 def _quits(one: Words) -> float:
     """When this user says goodbye, after all has settled."""
-    return next((e.time for e in one.history.events if e.text == "\\quit" and one.settled_by(e.time)), inf)
+    return next((e.time for e in one.events("command") if e.text == "\\quit" and one.settled_by(e.time)), inf)
