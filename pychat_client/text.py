@@ -31,6 +31,9 @@ BREAK = "\u2028"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Control characters (C0, DEL, C1): not allowed in a line of the protocol."""
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""A byte that is not UTF-8, as Python reads it from a terminal."""
+
 _PORT = re.compile("[1-9][0-9]{0,4}")
 _BREAKS = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 _TAB = "    "  # replaces a tab in a paste, because control characters are not allowed
@@ -180,7 +183,7 @@ def check_message(text: str) -> str:
         raise MessageError(f"Not sent: the message has {len(message)} characters; the limit is {MESSAGE_MAX}.")
     if (found := CONTROL.search(message)) is not None:
         raise MessageError(f"Not sent: the message contains a control character, {_named(found[0])}.")
-    if any("\ud800" <= char <= "\udfff" for char in message):
+    if SURROGATE.search(message) is not None:
         raise MessageError("Not sent: the message contains bytes that are not UTF-8.")
     return message
 

@@ -6,20 +6,17 @@ Knows the line and the time. Whether the other user may see it, and how a draft 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 
 from pychat_client.protocol.rate_limit import DRAFT_EVERY
-from pychat_client.text import CONTROL, MESSAGE_MAX, as_sent
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
+from pychat_client.text import CONTROL, MESSAGE_MAX, SURROGATE, as_sent
 
 
 def draft_of(line: str) -> str:
     """What the other user sees of a line. Nothing of a command, and of one that begins with a space."""
     if line.startswith("\\") or line[:1].isspace():
         return ""
-    visible = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", as_sent(line))
+    visible = SURROGATE.sub("\N{REPLACEMENT CHARACTER}", as_sent(line))
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", visible)[:MESSAGE_MAX]
 
 

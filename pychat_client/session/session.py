@@ -658,6 +658,7 @@ class Session:
             self._narrator.answered()
 
     def _handle(self, events: list[Event]) -> None:
+        """Narrates events. Behind them comes a `_flush`, which has the view look again."""
         for event in events:
             match event:
                 case RemoteError(code, words):
@@ -687,7 +688,6 @@ class Session:
             elif isinstance(event, OvertakenHere):
                 self._stage = Stage.OVERTAKEN
                 self.finish(ExitStatus.TAKEN)
-        self._view.refresh()
 
     def _turned_away(self, code: str, words: str) -> None:
         self._stop_drafts()
