@@ -48,13 +48,17 @@ class Way:
         if self._ended:
             return
         self.under_way += len(data)
-        if self._whole or (chance := self._rng.random()) < 0.5:
+        random = self._rng.random
+        if self._whole or (chance := random()) < 0.5:
             self._push(data)
             return
-        cuts = sorted(int(self._rng.random() * (len(data) + 1)) for _ in range(1 if chance < 0.75 else 2))
-        for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
-            if start < end:
-                self._push(data[start:end])
+        size, first = len(data), int(random() * (len(data) + 1))
+        second = first if chance < 0.75 else int(random() * (size + 1))
+        if first > second:
+            first, second = second, first
+        for piece in (data[:first], data[first:second], data[second:]):
+            if piece:
+                self._push(piece)
 
     def end(self, error: OSError | None = None) -> None:
         """Behind what is under way, this way ends."""
@@ -83,27 +87,25 @@ class Way:
 
     def look(self) -> None:
         """Delivers what is due, and comes again for the rest."""
-        now = self._loop.time()
+        now, pieces = self._loop.time(), self._pieces
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if not pieces or self.paused or self._held_until > now:
+            self._come_again()
+            return
         due, room = b"", self.room()
-        while (
-            self._pieces
-            and len(due) < room
-            and not self.paused
-            and max(self._pieces[0][0], self._held_until) <= now
-        ):
-            piece = self._pieces[0][1]
+        while pieces and pieces[0][0] <= now and len(due) < room:
+            piece = pieces[0][1]
             if not isinstance(piece, bytes) and due:
                 break  # the end is read alone
-            self._pieces.popleft()
+            pieces.popleft()
             if not isinstance(piece, bytes):
                 self.arrive(piece)
                 return
             due += piece
         if len(due) > room:
-            self._pieces.appendleft((now, due[room:]))
+            pieces.appendleft((now, due[room:]))
             due = due[:room]
         self.under_way -= len(due)
         if due:
@@ -112,9 +114,10 @@ class Way:
         self._come_again()
 
     def _come_again(self) -> None:
-        due = max(self._pieces[0][0], self._held_until) if self._pieces else inf
-        if due < inf and not self.paused and self._timer is None:
-            self._timer = self._loop.call_at(max(due, self._loop.time()), self.look)
+        if self._timer is not None or self.paused or not self._pieces or self._held_until == inf:
+            return
+        due = max(self._pieces[0][0], self._held_until)
+        self._timer = self._loop.call_at(max(due, self._loop.time()), self.look)
 
     def _push(self, piece: Piece) -> None:
         if self._ended:

@@ -247,7 +247,7 @@ class Person(View):
         if self.guest is not None and end.invited_as != self._known_as:
             self._known_as = end.invited_as
             self._record("known as", end.invited_as or "nobody")
-        if (count := end.read_count) > self._read.get(end.session, 0):
+        if (count := end.read_count) and count > self._read.get(end.session, 0):
             self._read[end.session] = count
             self._record("read", f"{end.session if self.role is Role.OPERATOR else ''} {count}")
 

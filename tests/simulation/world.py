@@ -164,8 +164,8 @@ class World:
             return
         running = switchboard.conversation
         found = self._journal._db.execute(
-            "SELECT count(*) FROM message JOIN conversation ON id = conversation WHERE role = 'peer' AND n > "
-            "CASE WHEN id = ? THEN ? ELSE operator_shown END",
+            "SELECT ifnull(sum((SELECT count(*) FROM message WHERE conversation = id AND role = 'peer' AND n > "
+            "CASE WHEN id = ? THEN ? ELSE operator_shown END)), 0) FROM conversation",
             (0, 0) if running is None else (running.id, running.shown[Role.OPERATOR]),
         ).fetchone()[0]
         assert switchboard.unread().count == found, "the status miscounts what is unread"
