@@ -27,14 +27,17 @@ QUIET_EVERY = 11
 
 @dataclass(frozen=True)
 class Manner:
-    """How the people of a run are. steps: how many things happen; burst: the words of a paste, at most;
-    talk: how often each says something in a talk, at most; breath: and how many words then, at most; files: the
-    share of runs in which the programs have session files."""
+    """How the people of a run are. steps: how many things happen; says: how many words somebody types at once;
+    talk: how often each says something in a talk, at most; paces: seconds between two of these in a long talk;
+    breath: and how many words then, at most; under_way: how many words somebody types before something breaks;
+    files: the share of runs in which the programs have session files."""
 
     steps: int = 25
-    burst: int = 5
+    says: Sequence[int] = (1, 1, 1, 2, 5)
     talk: int = 10
+    paces: Sequence[float] = (0.15,)
     breath: int = 1
+    under_way: int = 1
     files: float = 0.4
     turns: Sequence[Turns] = (Turns.ALTERNATE, Turns.FREE)
 
@@ -43,14 +46,23 @@ SHORT = Manner()
 """A failure is soon found in it."""
 
 CHATTY = Manner(
-    files=0.1, burst=120, talk=300, breath=20, turns=(Turns.ALTERNATE, Turns.FREE, Turns.FREE, Turns.FREE)
+    files=0.1,
+    says=(1, 1, 1, 2, 120),
+    talk=300,
+    paces=(0.005, 0.02, 0.15),
+    breath=20,
+    turns=(Turns.ALTERNATE, Turns.FREE, Turns.FREE, Turns.FREE),
 )
 """Many messages for each fault, and more than an end keeps waiting."""
 
+PASTING = Manner(
+    files=0.1, says=(1, 20, 200), talk=36, paces=(0.1, 0.5), breath=150, under_way=150, turns=(Turns.FREE,)
+)
+"""People paste pages: much is under way, or waits, whatever happens."""
+
 
 def manner_of(seed: int) -> Manner:
-    """Odd seeds are chatty."""
-    return CHATTY if seed % 2 else SHORT
+    return (SHORT, CHATTY, SHORT, PASTING)[seed % 4]
 
 
 class Driver:
@@ -97,6 +109,10 @@ class Driver:
                 (2, self._users_disk_is_full),
                 (3, self._caller_detaches),
             ]
+
+    @property
+    def manner(self) -> Manner:
+        return self._manner
 
     @property
     def plan(self) -> Plan:
@@ -149,11 +165,11 @@ class Driver:
     # -------------------------------------------------------------- what
 
     def _somebody_speaks(self, world: World) -> Iterator[Step]:
-        yield Says(self._somebody(world).name, self._rng.choice((1, 1, 1, 2, self._manner.burst)))
+        yield Says(self._somebody(world).name, self._rng.choice(self._manner.says))
 
     def _they_talk(self, world: World) -> Iterator[Step]:
         rounds = self._rng.choice((4, self._manner.talk))
-        pace = 0.15 if rounds <= SHORT.talk else self._rng.choice((0.005, 0.02, 0.15))
+        pace = 0.15 if rounds <= SHORT.talk else self._rng.choice(self._manner.paces)
         words = self._rng.choice((1, self._manner.breath)) if self._plan.turns is Turns.FREE else 1
         yield steps.Talk(rounds, pace, words)
 
@@ -165,13 +181,13 @@ class Driver:
 
     def _console_leaves_with_a_word(self, world: World) -> Iterator[Step]:
         for console in self._running(world, peer=False)[:1]:
-            yield Says(console.name)
+            yield Says(console.name, self._manner.under_way)
             yield Types(console.name, "\\detach")
 
     def _connection_breaks(self, world: World) -> Iterator[Step]:
         person = self._somebody(world)
         if self._rng.random() < 0.6:  # something is under way
-            yield Says(person.name)
+            yield Says(person.name, self._manner.under_way)
         if self._rng.random() < 0.3:
             yield steps.CannotCall(person.name, self._rng.choice((2.0, 20.0, 100.0)))
         yield steps.any_break(self._rng, person)
@@ -200,7 +216,7 @@ class Driver:
     def _program_is_killed(self, world: World) -> Iterator[Step]:
         person = self._somebody(world)
         if self._rng.random() < 0.5:
-            yield Says(person.name)
+            yield Says(person.name, self._manner.under_way)
         yield steps.Dies(person.name)
 
     def _program_returns(self, world: World) -> Iterator[Step]:
@@ -213,7 +229,7 @@ class Driver:
     def _program_dies_at_its_file(self, world: World) -> Iterator[Step]:
         person = self._somebody(world)
         if self._rng.random() < 0.5:  # words that wait, and are given back or taken back as it dies
-            yield Says(person.name, 3)
+            yield Says(person.name, max(3, self._manner.under_way))
         yield steps.DiesAtItsFile(person.name, self._rng.choice(("before", "in", "after")))
         what = self._rng.choice(("", "words", "\\recall", "\\quit", "\\detach"))
         if what == "words":
@@ -223,7 +239,7 @@ class Driver:
 
     def _users_host_loses_power(self, world: World) -> Iterator[Step]:
         for caller in self._running(world, peer=True)[:1]:
-            yield Says(caller.name)
+            yield Says(caller.name, self._manner.under_way)
             yield steps.Dies(caller.name, power=True)
 
     def _users_disk_is_full(self, world: World) -> Iterator[Step]:
@@ -231,7 +247,7 @@ class Driver:
 
     def _caller_detaches(self, world: World) -> Iterator[Step]:
         for caller in self._running(world, peer=True)[:1]:
-            yield Says(caller.name)
+            yield Says(caller.name, self._manner.under_way)
             yield Types(caller.name, "\\detach")
 
     def _second_console_tries(self, _: World) -> Iterator[Step]:

@@ -1,4 +1,5 @@
-"""`make simulate`: random runs for some minutes, on one processor. A failure is shrunk, and printed as a test.
+"""`make simulate`: random runs for some minutes, on one processor, and how much that was. A failure is shrunk, and
+printed as a test.
 
 python -m tests.simulation.run [--seed N] [--minutes M]
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import os
+import platform
 import secrets
 import sys
 import tempfile
@@ -16,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.simulation.disk import memory
-from tests.simulation.driver import Driver
+from tests.simulation.driver import PASTING, Driver, Manner
 from tests.simulation.runs import WrongError, run_driver, run_plan
 from tests.simulation.shrink import as_test, kind_of, shrunk
 from tests.simulation.steps import Plan
@@ -25,14 +28,12 @@ from tests.simulation.world import World
 SEEDS = 10**9
 """Fresh seeds are below this number: short enough to be typed."""
 
-COLLECT_EVERY = 20
-"""Runs after which the garbage of all is collected. During a run that would take a seventh of the time."""
-
 
 def main() -> int:
     arguments = _parse()
     logging.disable(logging.CRITICAL)
-    gc.disable()
+    gc.disable()  # during a run it would take a seventh of the time
+    gc.freeze()  # and what is here now never goes
     seed, counts = arguments.seed, Counter[str]()
     print(f"simulating for {arguments.minutes:g} minutes, from --seed {seed}", flush=True)
     begin, end = time.process_time(), time.monotonic() + arguments.minutes * 60
@@ -40,8 +41,7 @@ def main() -> int:
         if not _run(seed, counts):
             return 1
         seed += 1
-        if counts["runs"] % COLLECT_EVERY == 0:
-            gc.collect()
+        gc.collect()
     _report(counts, time.process_time() - begin, seed)
     return 0
 
@@ -63,7 +63,7 @@ def _run(seed: int, counts: Counter[str]) -> bool:
             print(f"PYCHAT_SEED={seed} is WRONG:", *error.problems, sep="\n", flush=True)
             print(_told_shorter(shrunk(driver.plan, kind_of(error))))
             return False
-    counts.update(_counted(world))
+    counts.update(_counted(world, driver.manner))
     return True
 
 
@@ -78,17 +78,31 @@ def _told_shorter(plan: Plan) -> str:
     return f"\nThe same, shorter: {story}\n\nAs a test, for tests/simulation/test_stories.py:\n\n{as_test(plan)}"
 
 
-def _counted(world: World) -> dict[str, int]:
-    kinds = Counter(event.kind for person in world.people for event in person.history.events)
-    return {"runs": 1, "typed": kinds["typed"], "stored": len(world.stored), "faults": world.faults}
+def _counted(world: World, manner: Manner) -> dict[str, int]:
+    typed, stored = sum(len(person.texts("typed")) for person in world.people), len(world.stored)
+    pasted = stored if manner is PASTING else 0
+    return {"runs": 1, "typed": typed, "stored": stored, "pasted": pasted, "faults": world.faults}
 
 
 def _report(counts: Counter[str], seconds: float, seed: int) -> None:
-    a_minute = round(counts["stored"] * 60 / seconds)
+    """seconds: of one processor."""
+    stored = max(1, counts["stored"])
     print(
-        f"{counts['runs']} runs until seed {seed - 1}: {counts['typed']} messages typed,"
-        f" {counts['stored']} stored, {counts['faults']} faults; {a_minute} stored in a minute of one processor"
+        f"{counts['runs']} runs until seed {seed - 1}: {counts['typed']} words typed, {counts['stored']} stored,"
+        f" {counts['pasted'] / stored:.0%} of them in runs with pastes; {counts['faults']} faults,"
+        f" {counts['faults'] * 1000 / stored:.1f} for 1000 messages"
     )
+    runs, messages, faults = (round(counts[kind] * 60 / seconds) for kind in ("runs", "stored", "faults"))
+    print(f"in a minute of one processor: {runs} runs, {messages} messages stored, {faults} faults")
+    print(f"on {_processor()}, {os.getloadavg()[0]:.1f} programs at work, with Python {platform.python_version()}")
+
+
+def _processor() -> str:
+    """What the system calls it."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 if __name__ == "__main__":

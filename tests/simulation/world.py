@@ -191,8 +191,8 @@ class World:
 
     def committed(self, conversation: Conversation, entries: Sequence[Entry]) -> None:
         """The daemon has stored something."""
-        for e in entries:
-            self.stored.append(Stored(self.now, conversation.id, e.role is Role.PEER, e.text))
+        now, number = self.now, conversation.id
+        self.stored += [Stored(now, number, e.role is Role.PEER, e.text) for e in entries]
 
     def over(self, conversation: Conversation) -> None:
         """The daemon has stored that a conversation is over."""
