@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -107,6 +107,7 @@ class Terminal:
         self._answers = answers
         self._screen = _AnsweringScreen(columns, lines, self._answer)
         self._stream = pyte.ByteStream(self._screen)
+        self._lines: list[str] | None = None
         self.raw = b""
         child: Any = pexpect.spawn(
             words[0], list(words[1:]), env=env, dimensions=(lines, columns), timeout=PATIENCE, echo=False
@@ -133,16 +134,23 @@ class Terminal:
                 data = self.child.read_nonblocking(65536, timeout=0)
                 self.raw += data
                 self._stream.feed(data)
+                self._lines = None
         except (pexpect.TIMEOUT, pexpect.EOF):
             pass
 
     def lines(self) -> list[str]:
         """Scrollback and screen, without blanks at the ends of lines."""
         self.update()
-        above = [
-            "".join(row[column].data for column in range(self._screen.columns)) for row in self._screen.history.top
-        ]
-        return [line.rstrip() for line in (*above, *self._screen.display)]
+        if self._lines is None:  # tests look again and again, and the program has mostly written nothing new
+            screen = self._screen
+            rows = [*screen.history.top, *(screen.buffer[line] for line in range(screen.lines))]
+            self._lines = [self._line(row) for row in rows]
+        return self._lines
+
+    def _line(self, row: Mapping[int, pyte.screens.Char]) -> str:
+        """Its second column of a wide character is empty."""
+        columns = range(self._screen.columns)
+        return "".join(row[column].data for column in columns).rstrip()
 
     def text(self) -> str:
         return "\n".join(self.lines())
@@ -150,7 +158,7 @@ class Terminal:
     def cursor_line(self) -> str:
         """The line the cursor is on: what is being typed."""
         self.update()
-        return str(self._screen.display[self._screen.cursor.y]).rstrip()
+        return self._line(self._screen.buffer[self._screen.cursor.y])
 
     def sees(self, words: str) -> None:
         """Waits until `words` are on the screen or in the scrollback."""
@@ -165,13 +173,18 @@ class Terminal:
         wait_for(lambda: self.cursor_line() == words, f"{words!r} in the line", shown=self.text)
 
     def line_with(self, words: str) -> str:
-        """The one line with `words` in it; fails when there are none or several."""
-        (line,) = [line for line in self.lines() if words in line]
-        return line
+        """Waits until one line has `words` in it: what is sent is for a moment also the line being typed."""
+
+        def found() -> list[str]:
+            return [line for line in self.lines() if words in line]
+
+        wait_for(lambda: len(found()) == 1, f"one line with {words!r}", shown=self.text)
+        return found()[0]
 
     def resize(self, columns: int, lines: int) -> None:
         """As terminals do that cut their rows, and keep the cursor in the window."""
         self._screen.resize(lines, columns)
+        self._lines = None
         self._screen.cursor.x = min(self._screen.cursor.x, columns - 1)
         self.child.setwinsize(lines, columns)
 
