@@ -1,7 +1,10 @@
-"""A service for each test that asks for one; and Hypothesis on a loaded machine, which is slow and not wrong."""
+"""A service for each test that asks for one, and which tests run only on request.
+
+Hypothesis is patient: a loaded machine is slow and not wrong."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +20,19 @@ sys.dont_write_bytecode = False
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked slow run only on request (`-m slow`)."""
+    if not config.getoption("markexpr"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: `make faults` runs it"))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay until the end: Python need not look again and again for garbage among them."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -83,12 +84,19 @@ def test_every_command_of_the_help_exists(role: Role) -> None:
 # ------------------------------------------------------------------ hints
 
 
-def sentences() -> Iterator[str]:
+@cache
+def sentences() -> tuple[str, ...]:
+    """All texts; once, and not in each process that collects tests."""
+    return (*_sentences(),)
+
+
+def _sentences() -> Iterator[str]:
     """Every text in the programs, with 7000 for each inserted value; without docstrings, the wire and tables."""
     for file in (*ROOT.glob("pychat_client/**/*.py"), *ROOT.glob("pychatd/**/*.py")):
         tree = ast.parse(file.read_bytes() if file.name not in ("wire.py", "journal_schema.py") else b"")
-        passed = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
+        nodes = [*ast.walk(tree)]
+        passed = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
             if isinstance(node, ast.JoinedStr):
                 passed |= {id(part) for part in node.values}
                 yield "".join(
@@ -101,20 +109,16 @@ def sentences() -> Iterator[str]:
 _PROGRAM = re.compile(r"'(pychat[\w-]*(?: [^']+)?)'")
 _COMMAND = re.compile(r"(?<![\\\w])\\([a-z]{3,})(?= [a-z]+s\b)")  # followed by what it does
 
-SENTENCES = [*sentences()]
-PROGRAMS = sorted({hint for text in SENTENCES for hint in _PROGRAM.findall(text)})
-COMMANDS = sorted({hint for text in SENTENCES for hint in _COMMAND.findall(text)})
+
+def hints(kind: re.Pattern[str]) -> list[str]:
+    return sorted({hint for text in sentences() for hint in kind.findall(text)})
 
 
-def test_there_are_hints() -> None:
-    assert len(PROGRAMS) > 5
-    assert "help" in COMMANDS
-
-
-@pytest.mark.parametrize("hint", PROGRAMS)
-def test_every_command_line_in_a_hint_is_valid(hint: str) -> None:
-    words = shlex.split(hint.replace("PORT", "7000").replace("HOST", "localhost"))
-    parse(words)
+def test_every_command_line_in_a_hint_is_valid() -> None:
+    found = hints(_PROGRAM)
+    assert len(found) > 5
+    for hint in found:
+        parse(shlex.split(hint.replace("PORT", "7000").replace("HOST", "localhost")))
 
 
 def parse(words: list[str]) -> None:
@@ -136,13 +140,15 @@ def parse(words: list[str]) -> None:
             pytest.fail(f"{words} is not a valid command line")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_in_a_hint_exists(name: str) -> None:
+def test_every_command_in_a_hint_exists() -> None:
     one, _ = session(Role.OPERATOR)
-    try:
-        assert one.validate(f"\\{name}").command is not None
-    except NotAllowedError:
-        pytest.fail(f"\\{name} is no command")
+    found = hints(_COMMAND)
+    assert "help" in found
+    for name in found:
+        try:
+            assert one.validate(f"\\{name}").command is not None
+        except NotAllowedError:
+            pytest.fail(f"\\{name} is no command")
 
 
 # ------------------------------------------------------------------ pages

@@ -1,5 +1,4 @@
-"""A service without turns, or two hosts, for each test that asks for them. Tests marked slow run only on request
-(`-m slow`)."""
+"""A service without turns, or two hosts, for each test that asks for them."""
 
 from __future__ import annotations
 
@@ -10,13 +9,6 @@ import pytest
 
 from tests.faults.hosts import Hosts, HostService, or_skip
 from tests.support.service import Service
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("markexpr"):
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="slow: `make faults` runs it"))
 
 
 @pytest.fixture
