@@ -19,16 +19,29 @@ from tests.support.raw_ends import KEY_GAP, BlockingEnd, Delivery, at_once, in_p
 from tests.support.service import Service
 from tests.support.waiting import PATIENCE, wait_for
 
-clients = pytest.mark.parametrize(
-    "case", [case for case in CLIENTS if not case.keys and not case.prompt], ids=lambda case: case.family
-)
-
 
 def client(family: str) -> Client:
     return next(case for case in CLIENTS if case.family == family)
 
 
-networks = pytest.mark.parametrize("send", [at_once, in_pieces])
+SPLIT = [
+    "the seed's",
+    "handshake, bare, marked",
+    "waits to be spoken to",
+    "names, padded",
+    "a length in front",
+    "names, lines, after a while",
+]
+"""One client for each way to end a message also sends it in pieces; test_codecs.py splits the bytes of all."""
+
+deliveries = pytest.mark.parametrize(
+    ("case", "send"),
+    [
+        *((case, at_once) for case in CLIENTS if not case.keys and not case.prompt),
+        *((client(family), in_pieces) for family in SPLIT),
+    ],
+    ids=lambda given: given.family if isinstance(given, Client) else given.__name__,
+)
 
 
 SILENT = "is connected, and has said nothing yet"
@@ -108,8 +121,7 @@ def open_and_talk(case: Client, ann: BlockingEnd, console: Piped) -> None:
     console.says(f"{case.name}> hello\n")
 
 
-@networks
-@clients
+@deliveries
 def test_two_turns_and_bobs_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(case, ann, console)
     console.notes("classic program, NOT ENCRYPTED")
@@ -124,8 +136,7 @@ def test_two_turns_and_bobs_quit(case: Client, ann: BlockingEnd, console: Piped)
     ann.sees_the_end(octets(case.end))
 
 
-@networks
-@clients
+@deliveries
 def test_anns_quit(case: Client, ann: BlockingEnd, console: Piped) -> None:
     open_and_talk(case, ann, console)
     console.enter("hi there")
