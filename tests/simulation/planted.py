@@ -338,7 +338,7 @@ FAULTS = [
         SWITCHBOARD + "end_conversation",
         "peer.send_backlog()",
         "pass",
-        seed=86,
+        seed=172,
     ),
     Fault("and so does the operator", SWITCHBOARD + "end_conversation", "self.operator.send_backlog()", "pass"),
     Fault(
