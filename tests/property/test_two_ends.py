@@ -612,7 +612,7 @@ class KeepingNoText(TwoEnds):
 
 
 often = settings(
-    max_examples=300,
+    max_examples=100,  # the faults of tests/simulation/planted.py that it finds are found within 20
     stateful_step_count=40,
     phases=set(Phase) - {Phase.explain},
     report_multiple_bugs=False,
