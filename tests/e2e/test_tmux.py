@@ -146,8 +146,13 @@ DRAFTS = {
 """Lines being typed. Each word of w and digits has to be on the screen once."""
 
 
-@pytest.mark.parametrize("sizes", [SIZES, DRAG], ids=["sizes", "drag"])
-@pytest.mark.parametrize("draft", DRAFTS.values(), ids=list(DRAFTS))
+@pytest.mark.parametrize(
+    ("draft", "sizes"),
+    [
+        *(pytest.param(draft, SIZES, id=f"{name}-sizes") for name, draft in DRAFTS.items()),
+        pytest.param(DRAFTS["long"], DRAG, id="long-drag"),
+    ],
+)
 def test_resizing_leaves_one_of_everything(
     window: Tmux, console: Terminal, draft: str, sizes: list[tuple[int, int]]
 ) -> None:
