@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from pychat_client.errors import ProtocolError
+from pychat_client.protocol.codec import LineCodec
 from pychat_client.width import wrap
 from tests.security import corpus
 from tests.support.fake_hosts import FakeHost, Hosts
@@ -306,6 +308,14 @@ def test_a_hostile_hello_is_shown_and_never_obeyed(idle_service: Service, hosts:
 
 
 @pytest.mark.parametrize("name", corpus.ILLEGAL)
+def test_illegal_bytes_are_refused_in_clean_words(name: str) -> None:
+    with pytest.raises(ProtocolError) as refused:
+        list(LineCodec().feed(b"\\notice " + corpus.ILLEGAL[name] + b"\n"))
+    is_readable(str(refused.value))
+    assert corpus.hidden(str(refused.value)) == []
+
+
+@pytest.mark.parametrize("name", ["title", "raw C1", "lone high surrogate"])
 def test_illegal_bytes_of_a_daemon_end_the_call_in_clean_words(
     idle_service: Service, hosts: Hosts, name: str
 ) -> None:
