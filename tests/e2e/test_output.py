@@ -42,8 +42,11 @@ def _escaped(encoding: str) -> str:
     return TEXT.encode(encoding, "backslashreplace").decode(encoding)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda env: next(iter(env.values())))
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("program", "encoding"),
+    [*(("pychat", encoding) for encoding in ENCODINGS), *((program, POSIX) for program in PROGRAMS[1:])],
+    ids=lambda given: given if isinstance(given, str) else next(iter(given.values())),
+)
 def test_help_and_errors_are_printed_in_every_encoding(
     idle_service: Service, program: str, encoding: dict[str, str]
 ) -> None:
@@ -78,8 +81,9 @@ REDIRECTED = [(">/dev/full", FULL), (">&-", GONE), ("1</dev/null", GONE), ("<&- 
 
 
 @pytest.mark.parametrize(("redirected", "why"), REDIRECTED)
-@pytest.mark.parametrize("program", PROGRAMS)
-@pytest.mark.parametrize("option", ["--help", "--version"])
+@pytest.mark.parametrize(
+    ("program", "option"), [("pychat", "--help"), ("pychatd", "--version"), ("pychatd-console", "--help")]
+)
 def test_an_output_that_takes_nothing_is_a_failure(
     idle_service: Service, program: str, option: str, redirected: str, why: str
 ) -> None:
@@ -87,8 +91,10 @@ def test_an_output_that_takes_nothing_is_a_failure(
     assert (done.returncode, done.stderr.decode()) == (1, f"{program}: Cannot write to stdout: {why}.\n")
 
 
-@pytest.mark.parametrize(("redirected", "why"), REDIRECTED)
-@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("redirected", "why", "buffered"),
+    [*((*given, "") for given in REDIRECTED), (">/dev/full", FULL, "1"), (">&-", GONE, "1")],
+)
 def test_the_results_of_commands_are_written_or_fail(
     shared_service: Service, redirected: str, why: str, buffered: str
 ) -> None:

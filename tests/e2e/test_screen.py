@@ -150,12 +150,20 @@ def shared_console(shared_service: Service) -> Piped:
     return shared_service.ready_plain("pychatd-console", "--handle", "Server")
 
 
+UNASKED = "".join(
+    [
+        *("\x1b[?62;22c", "\x1b[>41;354;0c", "\x1b[?2026;2$y", "\x1b[8;24;80t", "\x1b[I", "\x1b[O"),
+        *("\x1b]11;rgb:0000/0000/0000\x1b\\", "\x1b]10;rgb:ffff/ffff/ffff\x07", "\x1bP>|XTerm(380)\x1b\\"),
+    ]
+)
+"""Answers to questions that we do not ask there. None of them may get into the line."""
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         *("\x1b[999;999R", "\x1b[0;0R", "\x1b[1;1R" * 20, "\x1b[99999999999999999999;1R", "\x1b[24;80R\x1b[1;40R"),
-        *("\x1b[?62;22c", "\x1b[>41;354;0c", "\x1b[?2026;2$y", "\x1b[8;24;80t", "\x1b[I", "\x1b[O"),
-        *("\x1b]11;rgb:0000/0000/0000\x1b\\", "\x1b]10;rgb:ffff/ffff/ffff\x07", "\x1bP>|XTerm(380)\x1b\\"),
+        UNASKED,
     ],
 )
 def test_a_wrong_answer_of_a_terminal_types_nothing(
@@ -337,14 +345,13 @@ def _raw(terminal: Terminal) -> bytes:
     [
         ({}, True),
         ({"NO_COLOR": "1"}, False),
-        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
         ({"TERM": "vt100"}, False),
-        ({"TERM": "vt100", "FORCE_COLOR": "1"}, True),
     ],
 )
 def test_colours_are_the_named_ones_if_there_are_any(
     service: Service, env: dict[str, str], coloured: bool
 ) -> None:
+    """What decides is in tests/client/test_theme.py."""
     console = service.ready_console(env={"NO_COLOR": "", "FORCE_COLOR": "", **env})
     client = service.ready_client()
     client.enter("Hi!")
