@@ -319,10 +319,13 @@ def test_the_title_counts_what_is_unread_and_is_put_back(
     idle_service: Service, comes_back: str | signal.Signals
 ) -> None:
     idle_service.start("--turns", "free")
-    console, client = idle_service.talk()
+    console = idle_service.ready_console()
+    client = idle_service.greeted()
+    client.send("Client1> Hi!")
+    console.sees("Client1> Hi!")
     console.type("\x1b[O")  # the terminal has lost the focus
     for count in (1, 2):
-        client.enter(f"text {count}")
+        client.send(f"Client1> text {count}")
         wait_for(lambda count=count: f"\x1b]2;Client1 ({count})\a".encode() in _raw(console), "the title")  # type: ignore[misc]
     assert TITLE_BACK not in _raw(console)
     if isinstance(comes_back, str):
