@@ -77,12 +77,13 @@ def test_a_service_is_found_from_each_login(user: User, first: str) -> None:
     user.session.rmdir()  # nothing of the service is there: the last logout removes it
     for env in logins.values():
         assert f"Port {user.port}: pychatd is running" in user.run("pychatd", "status", **env).stdout
-        assert user.run("pychatd", "status", user.port, **env).returncode == 0
-        assert user.run("pychatd-console", "--history", **env).returncode == 0
-        again = user.run("pychatd", "start", user.port, **env)
-        assert again.returncode == 4
-        assert "already running" in again.stderr
-    assert user.run("pychatd", "stop", user.port, **logins["cron"]).returncode == 0
+    last = logins["cron"]
+    assert user.run("pychatd", "status", user.port, **last).returncode == 0
+    assert user.run("pychatd-console", "--history", **last).returncode == 0
+    again = user.run("pychatd", "start", user.port, **last)
+    assert again.returncode == 4
+    assert "already running" in again.stderr
+    assert user.run("pychatd", "stop", user.port, **last).returncode == 0
     assert user.left() == []
 
 
