@@ -121,8 +121,7 @@ def test_a_padded_message_forges_no_line(idle_service: Service, columns: int) ->
     _clean(console)
 
 
-@pytest.mark.parametrize("handle", ["Client1", "\u6f22" * 10])
-@pytest.mark.parametrize("columns", [80, 40])
+@pytest.mark.parametrize(("columns", "handle"), [(80, "Client1"), (40, "\u6f22" * 10)])
 def test_a_padded_message_forges_no_line_in_plain_mode(idle_service: Service, columns: int, handle: str) -> None:
     """Nothing is drawn there, but the terminal itself begins a new row when one is full."""
     service = _free(idle_service)

@@ -134,8 +134,9 @@ def test_other_windows(emulator: Emulator, console: Terminal, words: list[str]) 
     assert faults(emulator, words, [*MESSAGES, "mm99"]) == []
 
 
-@pytest.mark.parametrize("words", [SHORT, LONG], ids=["short", "long"])
-@pytest.mark.parametrize("sizes", [DRAG, LOWER], ids=["edge", "lower"])
+@pytest.mark.parametrize(
+    ("words", "sizes"), [(SHORT, DRAG), (LONG, DRAG), (LONG, LOWER)], ids=["short-edge", "long-edge", "long-lower"]
+)
 def test_drag(emulator: Emulator, console: Terminal, words: list[str], sizes: list[tuple[int, int]]) -> None:
     """As a person does it: faster than a program can draw."""
     type_line(emulator, words)
