@@ -40,7 +40,7 @@ def _pychat(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_client_that_died_goes_on_where_it_was(service: Service, number: signal.Signals) -> None:
     console, client = service.talk()
     console.enter("How are you?")

@@ -10,8 +10,10 @@ from tests.support.service import Service
 from tests.support.waiting import wait_for
 
 TEXT = "\N{MATHEMATICAL BOLD SMALL X}" * 480  # four bytes each
-MESSAGES = 4000
-"""Megabytes: more than the sockets of one connection hold on their way."""
+FOR_PEER = 3000
+FOR_CONSOLE = 600
+"""More than the sockets of one connection hold on their way: with TCP that is up to four megabytes, with a UNIX
+socket some hundred kilobytes."""
 
 
 def test_a_peer_that_stops_reading_gets_all_in_order(free_service: Service) -> None:
@@ -21,18 +23,18 @@ def test_a_peer_that_stops_reading_gets_all_in_order(free_service: Service) -> N
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # so that the daemon feels it
     peer.send("Client1> p1")
     console.says("> p1")
-    for n in range(1, MESSAGES + 1):
+    for n in range(1, FOR_PEER + 1):
         console.enter(f"o{n} {TEXT}")
-    wait_for(lambda: free_service.status()["peer"]["sent"] == MESSAGES, "all is stored", 60)
-    console.enter(f"o{MESSAGES + 1} {TEXT}")
+    wait_for(lambda: free_service.status()["peer"]["sent"] == FOR_PEER, "all is stored", 60)
+    console.enter(f"o{FOR_PEER + 1} {TEXT}")
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     numbers: list[int] = []
-    while len(numbers) <= MESSAGES:
+    while len(numbers) <= FOR_PEER:
         line = peer.line()
         assert line, "the connection is gone"
         if found := re.match(r"\w+> o([0-9]+) ", line):
             numbers.append(int(found[1]))
-    assert numbers == list(range(1, MESSAGES + 2))
+    assert numbers == list(range(1, FOR_PEER + 2))
 
 
 def test_a_console_that_is_stopped_gets_all_in_order(free_service: Service) -> None:
@@ -43,7 +45,7 @@ def test_a_console_that_is_stopped_gets_all_in_order(free_service: Service) -> N
     console.says("> p1")
     console.process.send_signal(signal.SIGSTOP)
     try:
-        for n in range(2, MESSAGES, 50):
+        for n in range(2, FOR_CONSOLE, 50):
             peer.send(*(f"Client1> p{m} {TEXT}" for m in range(n, n + 50)))
             peer.reads(f"\\ack {n + 49}")
     finally:
