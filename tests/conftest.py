@@ -17,6 +17,7 @@ from tests.support.service import Service
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each program that a test starts would compile our code
 sys.dont_write_bytecode = False
+gc.disable()  # until all tests are collected: what is made for them stays to the end
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -31,8 +32,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests stay until the end: Python need not look again and again for garbage among them."""
+    """From now on Python looks for garbage, but not among the tests."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
