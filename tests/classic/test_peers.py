@@ -86,6 +86,8 @@ def console(request: pytest.FixtureRequest, called: Service) -> Iterator[Piped]:
         shared_console.notes("A message has at most")  # the last line
         return any(words in shared_console.notices() for words in NOBODY)
 
+    if called.status()["peer"] is not None:  # a test that failed leaves its talk to no other test
+        shared_console.enter("\\quit")
     wait_for(is_free, "the service is free again")
     wait_for(is_over, "the console waits for calls again", shown=shared_console.notices)
 
