@@ -347,6 +347,7 @@ def test_a_script_that_turns_out_to_be_a_person_gets_long_texts(shared_service: 
     ann = at_once_connected(shared_service, b"Ann> hello\n")
     console.says("Ann> hello\n")
     ann.raw(b"Ann> and more\n")
+    ann.has_arrived()  # before the answer, which would make it a program's next line
     console.enter("one")
     console.says("Ann> and more\n")
     console.enter("x" * 500)

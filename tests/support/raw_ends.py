@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import select
 import socket
 import struct
+import sys
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +18,7 @@ import pytest
 from pychat_client.classic.framing import SILENCE
 from pychat_client.protocol import codec, wire
 from pychat_client.transport.connection import Connection
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_for
 
 Delivery = Callable[[socket.socket, bytes], None]
 
@@ -66,6 +69,14 @@ class BlockingEnd:
     def raw(self, data: bytes) -> None:
         """Sends bytes as they are."""
         self._deliver(self.socket, data)
+
+    def has_arrived(self) -> None:
+        """Waits until the other side can read all that was sent."""
+
+        def unacknowledged() -> int:
+            return int.from_bytes(fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+        wait_for(lambda: not unacknowledged(), "what was sent has arrived")
 
     def greet(self, handle: str = "Client1") -> str:
         """Says hello. The word with the session's token in the answer."""
