@@ -150,11 +150,10 @@ class Outbox:
     def overtaken(self, count: int) -> Leftovers:
         """The daemon has messages that are not from here: all texts are given back for good, and each may be one
         of those. count: so many messages are known to be stored now."""
-        left = Leftovers(not_confirmed=(*self.unacked, *self.held))
-        for texts in (self.unacked, self.held, self._recent):
-            texts.clear()
-        self.stored, self.transmitted = count, 0
-        return left
+        left = self.give_back()
+        self._recent.clear()
+        self.stored = count
+        return Leftovers(not_confirmed=(*left.not_confirmed, *left.not_sent))
 
     def forgotten(self, count: int) -> tuple[str, ...]:
         """The newest `count` stored texts, as far as this program has sent them: the daemon has lost them."""

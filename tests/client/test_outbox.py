@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pychat_client.protocol.digest import UNACKED_MAX
+from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.events import Leftovers
 from pychat_client.protocol.outbox import HELD_MAX, Outbox
 from pychat_client.protocol.saved import SavedEndpoint
@@ -59,6 +59,31 @@ def test_what_is_given_back_takes_its_places_with_it() -> None:
     (place,) = places(outbox)
     assert place >= 3
     assert outbox.leftovers() == Leftovers(not_sent=("next",))
+
+
+def test_who_is_overtaken_has_all_texts_in_doubt_and_begins_anew() -> None:
+    outbox = filled()
+    outbox.confirm_next()
+    assert outbox.overtaken(7) == Leftovers(not_confirmed=("two", "three", "four"))
+    outbox.number("next")
+    (place,) = places(outbox)
+    assert place >= 3
+    assert outbox.leftovers() == Leftovers(not_sent=("next",))
+    assert (outbox.stored, outbox.forgotten(9)) == (7, ())
+
+
+def test_what_the_daemon_has_agrees_if_it_is_what_was_sent() -> None:
+    outbox = filled()
+    for more, texts, agrees in [
+        (0, [], True),
+        (0, ["one"], False),
+        (2, ["one", "two"], True),
+        (2, ["one", "2"], False),
+        (-1, [], True),
+    ]:
+        assert outbox.agrees(more, digest_of(texts)) is agrees
+    assert outbox.agrees(3, None)
+    assert not outbox.agrees(4, None)
 
 
 def test_only_what_a_connection_was_given_may_have_arrived() -> None:
