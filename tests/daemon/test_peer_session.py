@@ -251,6 +251,19 @@ async def test_who_takes_long_to_say_hello_is_not_missed(service: InProcessServi
     assert not {SILENT, MISSED} & set(await console.news())
 
 
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_who_says_hello_late_and_leaves_is_missed_once(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    caller = await service.call()
+    assert await console.hear() == SILENT
+    await caller.say("\\hello 1 Ann")
+    assert await console.hear() == f"\\calling Ann address={ADDRESS}"
+    await service.lose(caller)
+    assert await console.news() == [f"\\missed Ann address={ADDRESS}"]
+
+
 @pytest.mark.usefixtures("seen_soon", "short_finish")
 @with_service()
 async def test_a_refused_slow_hello_leaves_nobody_at_the_console(service: InProcessService) -> None:

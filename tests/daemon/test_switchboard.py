@@ -179,6 +179,18 @@ async def test_a_peer_that_is_back_goes_before_a_new_caller(service: InProcessSe
 # ------------------------------------------------------------------ who has which name
 
 
+@with_service(turns=Turns.FREE)
+async def test_after_a_restart_the_operator_has_the_handle_of_last_time(service: InProcessService) -> None:
+    console, _, _ = await service.talk(acked=True)
+    await console.say("alice> Hello")
+    await console.news()
+    other = await service.connect(service.console_session())
+    await other.say("\\hello 1 carol take=1", "\\ack 0", "carol> Hello again")
+    await other.news()
+    await service.restart()
+    assert service.switchboard.handle == "carol"
+
+
 @with_service()
 async def test_a_caller_who_looks_like_the_operator_is_refused(service: InProcessService) -> None:
     await service.console()
@@ -1298,6 +1310,7 @@ async def test_a_classic_conversation_does_not_outlive_the_daemon(service: InPro
     console = await service.console()
     await console.news()
     service.switchboard.stop()
+    assert service.journal.running() is None
     await service.restart()
     assert service.switchboard.conversation is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.model import JournalError
+from pychatd.conversation.tidying import TIDYING_PAUSE
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
 
@@ -74,6 +76,17 @@ async def test_a_reload_removes_what_is_older_than_the_new_setting(service: InPr
     assert service.journal.by_id(1) is None
 
 
+@with_service(keep="1d")
+async def test_an_end_removes_what_has_become_too_old(service: InProcessService) -> None:
+    await over(service)
+    console = await service.console()
+    await console.say("\\ack 1")
+    await console.news()
+    clock(service, timedelta(days=1, hours=1))
+    await over(service, "Ann")
+    assert service.journal.by_id(1) is None
+
+
 @with_service()
 async def test_a_journal_that_cannot_be_pruned_is_told(service: InProcessService) -> None:
     console = await service.console()
@@ -109,6 +122,16 @@ def test_a_failure_on_the_side_is_told_and_ends_nothing(tmp_path: Path, method: 
         assert not service.is_closed(peer)
 
     check(tmp_path)
+
+
+def test_a_look_at_the_journal_that_fails_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        service.journal.check_file = fails  # type: ignore[method-assign]
+        assert not service.switchboard.check_journal()
+
+    check(tmp_path)
+    assert caplog.messages == ["The journal cannot be written."]
 
 
 @with_service()
@@ -201,6 +224,25 @@ async def test_a_stop_keeps_a_conversation_and_what_was_seen(service: InProcessS
     running = service.journal.running()
     assert running is not None
     assert running.shown[Role.OPERATOR] == 1
+
+
+@with_service()
+async def test_a_stopped_service_leaves_the_journal_alone(service: InProcessService) -> None:
+    board, used = service.switchboard, list[str]()
+
+    def more(number: int) -> bool:
+        used.append("remove")
+        return True
+
+    service.journal.remove = more  # type: ignore[method-assign]
+    board.remove(1)
+    watcher = await watching(service)
+    service.journal.next_unseen = lambda after: used.append("unread")  # type: ignore[method-assign]
+    board.watchers.send_unread()
+    board.stop()
+    await asyncio.sleep(3 * TIDYING_PAUSE)  # what is tested is that nothing happens then
+    assert used == ["remove"]
+    await watcher.rest()
 
 
 @pytest.mark.parametrize(
