@@ -475,10 +475,8 @@ class Switchboard:
     def _as_told(self, running: Conversation | None) -> Conversation | None:
         """The running conversation, as the object that the console's session already has, if it knows it."""
         told = None if self.operator is None else self.operator.conversation
-        if running is None or told is None or told.id != running.id:
-            return running
-        told.adopt(running)
-        return told
+        same = told is not None and running is not None and told.id == running.id
+        return told if same else running
 
     def _end_damaged(self, damage: JournalDamagedError) -> None:
         """The journal has lost the running conversation: tells both ends that it is over."""

@@ -636,6 +636,18 @@ async def test_a_console_follows_a_conversation_that_began_in_doubt(service: InP
 
 
 @with_service()
+async def test_who_began_in_doubt_keeps_the_seat(service: InProcessService) -> None:
+    caller, token = await service.greeted()
+    _append_in_doubt(service)
+    await caller.say("Bob> Hi!")
+    await caller.rest()
+    (busy,) = await (await service.call("\\hello 1 Eve")).rest()
+    assert busy.startswith("\\busy ")
+    _, hello = await service.resumed(token)
+    assert (hello.session, hello.got) == (token, 1)
+
+
+@with_service()
 async def test_an_end_found_in_the_journal_is_reported_to_systemd(service: InProcessService) -> None:
     changes: list[bool] = []
     service.switchboard._changed = lambda: changes.append(service.switchboard.conversation is None)
@@ -1408,12 +1420,15 @@ async def test_a_refused_console_hears_of_the_conversation_it_names(service: InP
 
 @with_service(keep="1d")
 async def test_a_classic_end_after_a_crash_is_pruned_one_day(service: InProcessService) -> None:
-    console = await service.console()
-    await service.classic("Bob> Hi!")
-    await console.news()
-    await console.say("\\ack 1", "alice> Hello")
-    await console.news()
+    service.fill(Role.OPERATOR, ["Hello"])
+    service.journal.close()
+    with sqlite3.connect(service.file) as database:
+        database.execute("UPDATE conversation SET token = NULL, operator_shown = 1")
+    database.close()
     await service.restart()
+    over = service.journal.by_id(1)
+    assert over is not None
+    assert (over.reason, over.ended_by, over.shown[Role.PEER]) == ("the daemon was stopped", None, 1)
     later = datetime.now(UTC) + timedelta(days=2)
     assert service.journal.prune(later) == (1, False)
 
