@@ -265,7 +265,7 @@ async def test_a_fast_peer_is_stored_in_slices_and_slowed_down(service: InProces
     assert board.messages_at_once == 10
     await service.peer("Hi!")
     assert board.peer is not None
-    assert board.pause_for(board.peer) == 0.0
+    assert all(board.pause_for(board.peer) == 0.0 for _ in range(100))  # to ask costs nothing
     assert board._charge(100) > 0
     assert board.pause_for(board.peer) > 0
     stranger = PeerSession(board, ADDRESS, Anybody(), secure=True)

@@ -174,6 +174,24 @@ async def test_a_console_sees_how_the_peer_calls(service: InProcessService) -> N
 
 
 @with_service(turns=Turns.FREE)
+async def test_a_console_learns_that_a_program_turned_out_a_person(service: InProcessService) -> None:
+    board = service.switchboard
+    board.max_text_bytes = lambda: 100  # type: ignore[method-assign]
+    console, peer, _ = await service.talk(acked=True)
+    await peer.say("Bob> one")
+    await peer.news()
+    assert await console.news() == ["Bob> one"]
+    board.max_text_bytes = lambda: None  # type: ignore[method-assign]
+    await peer.say("Bob> two")
+    await peer.news()
+    assert await console.news() == [f"\\here Bob address={ADDRESS}", "Bob> two"]
+    board.max_text_bytes = lambda: 100  # type: ignore[method-assign]
+    await peer.say("Bob> three")
+    await peer.news()
+    assert await console.news() == ["Bob> three"]
+
+
+@with_service(turns=Turns.FREE)
 async def test_a_console_is_acked_once_and_reads_no_own_message_again(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     await console.say("alice> one", "alice> two")

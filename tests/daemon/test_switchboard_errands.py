@@ -98,6 +98,26 @@ async def test_a_journal_that_cannot_be_pruned_is_told(service: InProcessService
     assert not board.journal_works
 
 
+@with_service()
+async def test_a_reload_puts_out_who_is_blocked_now(service: InProcessService) -> None:
+    _, peer, _ = await service.talk(acked=True)
+    board = service.switchboard
+    board.blocklist.blocks = lambda *_: True  # type: ignore[method-assign]
+    board.reload(board.settings, "")
+    assert (await peer.rest())[-1] == "\\quit the operator has blocked the caller"
+
+
+@with_service()
+async def test_a_reload_that_cannot_put_somebody_out_says_so(service: InProcessService) -> None:
+    console, _, _ = await service.talk(acked=True)
+    board = service.switchboard
+    board.blocklist.blocks = lambda *_: True  # type: ignore[method-assign]
+    service.journal.end_conversation = fails  # type: ignore[method-assign]
+    board.reload(board.settings, "")
+    assert not board.journal_works
+    assert any(line.startswith("\\notice") for line in await console.news())
+
+
 # ------------------------------------------------------------------ a journal that fails on the side
 
 
