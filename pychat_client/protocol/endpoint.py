@@ -407,10 +407,11 @@ class Endpoint:
             reason = "the other host does not have it any more"
             return [Ended(self.other.handle, EndedBy.SERVICE, reason, self.take_back())]
         overtaken: list[Event] = []
-        if known and not self._outbox.agrees((hello.got or 0) - self.stored_count, hello.digest):
+        got = hello.got or 0
+        if known and not self._outbox.agrees(got - self.stored_count, hello.digest):
             if not self.is_returning:
                 return [OvertakenHere()]
-            overtaken = [Overtaken(self._outbox.overtaken(hello.got or 0))]
+            overtaken = [Overtaken(self._outbox.overtaken(got))]
         return [*overtaken, *self._meet(hello, hello.session, resumed=known and self.is_open)]
 
     def _on_answer_at_the_end(self, hello: wire.Hello) -> list[Event]:

@@ -135,6 +135,18 @@ async def test_only_the_peer_is_read_in_large_pieces(service: InProcessService) 
 # ------------------------------------------------------------------ what it sends
 
 
+@with_service()
+async def test_who_has_the_seat_is_read_faster(service: InProcessService) -> None:
+    stranger = PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True)
+    assert stranger.pause_after(50 * b"\n") == 0.0  # all that it may spend at once
+    assert stranger.pause_after(b"\n") > 0
+    stranger.abandon()
+    await service.peer("Hi!")
+    peer = service.switchboard.peer
+    assert isinstance(peer, PeerSession)
+    assert 0 < peer.pause_after(2000 * b"\\ping\n") < 5
+
+
 @with_service(turns=Turns.FREE)
 async def test_acks_behind_messages_count_after_them(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)

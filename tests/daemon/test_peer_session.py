@@ -1,15 +1,20 @@
-"""The deadlines of a caller's connection."""
+"""How long and how fast a caller's connection may send: its deadlines, `rate`, and the wait to be spoken to."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from pychat_client.classic.framing import SILENCE
+from pychat_client.protocol.turns import Turns
 from pychat_client.transport import connection
 from pychatd.conversation import peer_session
+from pychatd.conversation.peer_session import PeerSession, busy_words
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
+from tests.support.registers import Anybody
 
 SHORT = 0.3
 LONG = 60.0
@@ -196,6 +201,23 @@ async def test_a_caller_that_has_only_said_a_port_is_seen_and_greeted(service: I
         await asyncio.sleep(0.01)
 
 
+def test_only_a_caller_that_waits_to_be_spoken_to_has_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_session, "SEEN_SECONDS", 2 * SILENCE)  # by then it is known what calls
+    monkeypatch.setattr(peer_session, "HELLO_SECONDS", 4 * SILENCE)
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        waiting, silent = await service.call(), await service.call()
+        await waiting.raw(b"27101")
+        await _is_too_slow(silent)
+        assert not service.is_closed(waiting)
+        assert waiting.waiting() == b""
+
+    check(tmp_path)
+
+
 @pytest.mark.usefixtures("seen_soon")
 @with_service()
 async def test_a_caller_that_waits_has_not_the_seat(service: InProcessService) -> None:
@@ -314,3 +336,76 @@ async def test_who_says_hello_at_once_is_not_told_of(service: InProcessService) 
     await caller.hear()
     await asyncio.sleep(0.1)  # what is tested is that nothing happens then
     assert SILENT not in await console.news()
+
+
+# ------------------------------------------------------------------ a caller that is faster than `rate`
+
+FAST = [f"Bob> {number}" for number in range(12)]
+"""At 20 a second, and 5 at once, these take a third of a second."""
+
+
+async def _is_slowed_down(service: InProcessService, raw: AsyncEnd) -> None:
+    """Waits until the daemon leaves in the socket what comes next."""
+    while service.transport(raw).is_reading():
+        await asyncio.sleep(0.001)
+
+
+@with_service(turns=Turns.FREE, rate=20)
+async def test_what_a_fast_peer_sends_waits_and_is_then_read(service: InProcessService) -> None:
+    peer, _ = await service.peer("Hi!")
+    await peer.say(*FAST)
+    await _is_slowed_down(service, peer)
+    await peer.say("Bob> the last")
+    while not service.transport(peer).is_reading() or service.counts() != (14, 0):
+        await asyncio.sleep(0.01)
+
+
+@with_service(turns=Turns.FREE, rate=20)
+async def test_what_waits_of_a_peer_that_is_lost_is_not_stored(service: InProcessService) -> None:
+    """Its program sends it again."""
+    peer, _ = await service.peer("Hi!")
+    await peer.say(*FAST)
+    await _is_slowed_down(service, peer)
+    stored = service.counts()
+    await service.cut(peer)
+    assert service.counts() == stored
+
+
+@with_service(turns=Turns.FREE, rate=20)
+async def test_what_waits_of_a_classic_peer_that_leaves_is_stored(service: InProcessService) -> None:
+    person = await service.classic("Bob> Hi!")
+    await person.say(*FAST)
+    await _is_slowed_down(service, person)
+    await service.cut(person)
+    assert len(service.journal.entries(1, 0, limit=20)) == 13
+
+
+def test_a_busy_service_says_what_may_keep_the_seat() -> None:
+    assert "a dropped caller may come back within 60 s" in busy_words(60.0)
+    assert "dropped" not in busy_words(0.0)
+
+
+def test_a_caller_that_has_gone_is_not_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(peer_session, "HELLO_SECONDS", 0.1)
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True).abandon()
+        await service.lose(await service.call())
+        await _is_too_slow(await service.call())  # it has come later
+
+    caplog.set_level("INFO", "pychatd")
+    check(tmp_path)
+    assert caplog.text.count("sent nothing in time") == 1
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_who_is_not_connected_is_not_told_of(service: InProcessService) -> None:
+    not_connected = PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True)
+    await service.call()
+    await _calls_silently(service)
+    assert not_connected not in service.switchboard.silent_callers.waiting
+    not_connected.abandon()

@@ -155,6 +155,17 @@ def test_a_look_at_the_journal_that_fails_is_in_the_log(tmp_path: Path, caplog: 
 
 
 @with_service()
+async def test_a_lost_peer_whose_end_cannot_be_stored_is_told(service: InProcessService) -> None:
+    console = await service.console()
+    person = await service.classic("Hi!")
+    await console.news()
+    service.journal.end_conversation = fails  # type: ignore[method-assign]
+    await service.cut(person)
+    assert any(line.startswith("\\notice") for line in await console.news())
+    assert not service.switchboard.journal_works
+
+
+@with_service()
 async def test_an_outage_is_told_once_and_that_it_is_over(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     watcher = await watching(service)

@@ -140,6 +140,11 @@ class InProcessService:
         raw.hang_up()
         await self.closed(raw)
 
+    async def cut(self, raw: AsyncEnd) -> None:
+        """The same at the daemon's end, which notices it also while it does not read; there is no end of input."""
+        self.transport(raw).abort()
+        await self.closed(raw)
+
     async def closed(self, raw: AsyncEnd) -> None:
         """Waits until the daemon has closed its end."""
         await self.connections[self._raws.index(raw)].closed
