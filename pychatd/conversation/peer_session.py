@@ -72,7 +72,6 @@ class PeerState(Enum):
     CONNECTED = "connected"  # it has not said hello
     PROVING = "proving"  # it has said hello, and has to prove its certificate
     WAITING = "waiting"  # it has the seat and our hello, and may send the first message
-    CATCHING_UP = "catching up"  # it has come back with a new program, and is told again what was said
     TALKING = "talking"  # it takes part in its conversation
     END_SENT = "end sent"  # it has got the end of the conversation, and may still ack
     LEFT = "left"  # it has said \quit
@@ -229,9 +228,7 @@ class PeerSession(EndpointSession):
         self.connection.send([wire.Ack(entries[-1].n)])
 
     def deliver(self, entries: Sequence[Entry]) -> None:
-        if self._state is PeerState.CATCHING_UP:
-            self.send_backlog()
-        elif self.connection.writable and self._sent == entries[0].n - 1:
+        if self.connection.writable and self._sent == entries[0].n - 1:  # or else the backlog has them
             self._sent = entries[-1].n
             self.connection.send([wire.Message(entry.handle, entry.text) for entry in entries])
         if self._queue:
@@ -265,7 +262,7 @@ class PeerSession(EndpointSession):
         frames = list(repetition.frames(entries))
         self._sent = max([self._sent, *(entry.n for entry in entries if entry.role is Role.OPERATOR)])
         if not entries:
-            self._repetition, self._state = None, PeerState.TALKING
+            self._repetition = None
             frames += [] if conversation.ended is not None else [wire.Ready()]
         self.connection.send(frames)
 
@@ -425,7 +422,6 @@ class PeerSession(EndpointSession):
         if lacking:
             switchboard.journal_went_back(conversation, lacking)
         elif hello.after is not None:
-            self._state = PeerState.CATCHING_UP
             self._repetition = Repetition.begin(switchboard.journal, conversation, hello, hello.after)
         self._answer(hello.session, conversation, state.turns, self._digest(conversation, hello.sent))
         if conversation.ended is None:

@@ -108,6 +108,16 @@ def test_a_long_conversation_is_told_in_pieces(tmp_path: Path) -> None:
 
 
 @with_service(turns=Turns.FREE)
+async def test_who_quits_while_it_is_told_again_has_quit(service: InProcessService) -> None:
+    service.fill(Role.OPERATOR, ["x" * 400] * 1000)
+    raw = await service.call(f"\\hello 1 Bob session={TOKEN} got=500 sent=1 after=0", "\\quit bye")
+    lines = await raw.rest()
+    assert len(_told(lines)) == 1001
+    assert lines[-1] == "\\quit bye"
+    assert not lines[-2].startswith("\\at ")  # its user knows who has ended it, and when
+
+
+@with_service(turns=Turns.FREE)
 async def test_an_end_while_away_comes_with_its_time(service: InProcessService) -> None:
     console, peer, token = await service.talk(acked=True)
     await service.lose(peer)
