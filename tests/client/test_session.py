@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -1105,3 +1105,40 @@ async def test_the_end_is_in_the_file_before_the_user_reads_of_it(tmp_path: Path
         session.submit("\\quit")
         assert view.given_back == ["not sent: three"]
         assert left == [True]
+
+
+@in_loop
+async def test_texts_given_back_at_a_refusal_are_in_the_file_before(tmp_path: Path) -> None:
+    """Or else nobody would have them if the program died just then."""
+    file = SessionFile.take(tmp_path / "sessions" / "one")
+    kept: list[Kept] = []
+
+    class Witness(Page):
+        def not_sent(self, text: str) -> None:
+            super().not_sent(text)
+            kept.append(file.kept)
+
+    view = Witness()
+    session = Session(Endpoint("Bob"), view, "hostA", file=file)
+    async with talk(session, view) as one:
+        session.submit("Hi")
+        await one.hears("\\error blocked The operator has blocked you here.")
+        assert session.done
+        assert view.given_back == ["not sent: Hi"]
+        assert kept == [Kept(None, "Hi")]
+
+
+@in_loop
+async def test_what_waited_for_the_disk_is_not_sent_over_the_next_connection() -> None:
+    """It begins with a hello, and the daemon's answer says what is still to be sent."""
+    async with caller() as one:
+        waiting: list[Callable[[], None]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(one.session._keeper, "record", waiting.append)
+            one.session.submit("Hi")
+            await one.cut()
+            await one.connect()
+            for then in waiting:
+                then()
+            said = await one.raw.news()
+        assert [line.split()[0] for line in said] == ["\\hello"]
