@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist pyz release man \
-	faults simulate planted exhaust mutants bench bench-docs bench-units bench-client bench-siege bench-quick clean
+	faults simulate planted exhaust mutants mutants-docs bench bench-docs bench-units bench-client bench-siege bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
@@ -73,9 +73,12 @@ exhaust: .venv/ready    ## all that can happen to 3 + 3 messages, to the end; or
 		$(if $(CRASHES),--crashes $(CRASHES)) $(if $(QUITS),--quits $(QUITS)) \
 		$(if $(CONSOLES),--consoles $(CONSOLES)) $(if $(SIGNS),--signs $(SIGNS)) $(if $(TURNS),--turns $(TURNS))
 
-mutants: .venv/ready    ## faults in the rules that the fast tests have to notice: make mutants MINUTES=30 MODULE=outbox
+mutants: .venv/ready    ## faults in the rules that the fast tests have to notice: make mutants MINUTES=5 MODULE=outbox
 	$(BIN)/python -m tests.mutants.run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MODULE),--module $(MODULE)) $(if $(LISTED),--listed) $(if $(WORK),--work $(WORK))
+
+mutants-docs: .venv/ready ## writes the score of each module that `make mutants` has kept into docs/development.md
+	$(BIN)/python -m tests.mutants.score
 
 bench: .venv/ready      ## what it costs, beside what one would pick instead; a quarter of an hour, on a quiet machine
 	$(BIN)/python -m tests.bench.run

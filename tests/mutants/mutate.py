@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 _OPPOSITES: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
@@ -46,17 +46,24 @@ _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Mutant:
-    """module, function: where; change: in words, once in a function; number: among the changes of the function."""
+    """module, function: where; change: in words, once in a function; number: among the changes of the function;
+    line: where the statement begins that is changed."""
 
     module: str
     function: str
     change: str
     number: int
+    line: int
 
     @property
     def place(self) -> str:
         """The function's name, as it is the only one of all modules."""
         return f"{self.module}.{self.function}"
+
+    @property
+    def statement(self) -> str:
+        """The name of the statement, as `watch` says that it runs."""
+        return _statement(self.module, self.line)
 
     @property
     def short(self) -> str:
@@ -72,10 +79,10 @@ def mutants_of(module: str) -> list[Mutant]:
     found = []
     for function, node in _functions(_tree(module)):
         seen: Counter[str] = Counter()
-        for number, change in enumerate(_descriptions(node)):
+        for number, (line, change) in enumerate(_descriptions(node)):
             seen[change] += 1
             name = change if seen[change] == 1 else f"{change} ({seen[change]})"
-            found.append(Mutant(module, function, name, number))
+            found.append(Mutant(module, function, name, number, line))
     return found
 
 
@@ -89,12 +96,23 @@ def plant(mutant: Mutant) -> None:
 
 
 def watch(module: str, ran: set[str]) -> None:
-    """From now on each function of the module adds its place to `ran` when it runs."""
+    """From now on each statement of the module's functions adds its name to `ran` when it runs."""
     vars(importlib.import_module(module))["__ran__"] = ran
     for name, function in _functions(_tree(module)):
         node = copy.deepcopy(function)
-        node.body[:0] = ast.parse(f"__ran__.add({f'{module}.{name}'!r})").body
+        for part in list(ast.walk(node)):
+            for statements in (getattr(part, field, None) for field in ("body", "orelse", "finalbody")):
+                if isinstance(statements, list):  # the body of a lambda is an expression
+                    statements[:] = [new for old in statements for new in (_mark(module, old), old)]
         _replace(module, name, node)
+
+
+def _mark(module: str, statement: ast.stmt) -> ast.stmt:
+    return ast.parse(f"__ran__.add({_statement(module, statement.lineno)!r})").body[0]
+
+
+def _statement(module: str, line: int) -> str:
+    return f"{module}:{line}"
 
 
 def live(module: str, name: str) -> FunctionType:
@@ -154,37 +172,47 @@ def _code_of(code: CodeType, path: list[str]) -> CodeType:
     return code
 
 
-def _descriptions(function: _Function) -> Iterator[str]:
-    """Each change of a function, in words: what is there, and what it becomes."""
+class _Part(NamedTuple):
+    """A node with what it is in, and the line where its statement begins."""
+
+    parent: ast.AST
+    node: ast.AST
+    line: int
+
+
+def _descriptions(function: _Function) -> Iterator[tuple[int, str]]:
+    """Each change of a function: the line, and in words what is there, and what it becomes."""
     before = _parts(function)
-    for place, (parent, node) in _changes(copy.deepcopy(function)):
-        old_parent, old = before[place]
-        shown = (old_parent, parent) if isinstance(node, ast.Constant) else (old, node)
+    for place, new in _changes(copy.deepcopy(function)):
+        old = before[place]
+        shown = (old.parent, new.parent) if isinstance(new.node, ast.Constant) else (old.node, new.node)
         texts = [_text(shown[0]), _text(shown[1])]
-        yield " => ".join(texts if texts[0] != texts[1] else [_text(old), _text(node)])
+        yield new.line, " => ".join(texts if texts[0] != texts[1] else [_text(old.node), _text(new.node)])
 
 
-def _changes(function: _Function) -> Iterator[tuple[int, tuple[ast.AST, ast.AST]]]:
+def _changes(function: _Function) -> Iterator[tuple[int, _Part]]:
     """Makes each change of the function; says where among its parts. It lasts until the next one is asked for."""
-    for place, (parent, node) in enumerate(_parts(function)):
-        before = dict(vars(node))
-        for _ in _of_node(node):
-            yield place, (parent, node)
-            vars(node).clear()
-            vars(node).update(before)
+    for place, part in enumerate(_parts(function)):
+        before = dict(vars(part.node))
+        for _ in _of_node(part.node):
+            yield place, part
+            vars(part.node).clear()
+            vars(part.node).update(before)
 
 
-def _parts(function: _Function) -> list[tuple[ast.AST, ast.AST]]:
-    return [pair for part in function.body for pair in _with_parents(function, part)]
+def _parts(function: _Function) -> list[_Part]:
+    return [part for statement in function.body for part in _parts_of(function, statement, statement.lineno)]
 
 
-def _with_parents(parent: ast.AST, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """A node and all in it, each with what it is in. Not what is written to the log."""
+def _parts_of(parent: ast.AST, node: ast.AST, line: int) -> Iterator[_Part]:
+    """A node and all in it. Not what is written to the log."""
     if isinstance(node, ast.Expr) and ast.unparse(node).startswith("log."):
         return
-    yield parent, node
+    if isinstance(node, ast.stmt):
+        line = node.lineno
+    yield _Part(parent, node, line)
     for child in ast.iter_child_nodes(node):
-        yield from _with_parents(node, child)
+        yield from _parts_of(node, child, line)
 
 
 def _text(node: ast.AST) -> str:

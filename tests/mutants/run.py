@@ -1,9 +1,9 @@
 """`make mutants`: puts small faults into the rules, one at a time, and sees whether the fast tests notice.
 
-    python -m tests.mutants.run [--seed N] [--minutes M] [--module NAME] [--listed] [--work SECONDS]
+    python -m tests.mutants.run [--seed N] [--minutes M] [--module NAME...] [--listed] [--work SECONDS]
 
 It prints each mutant that survives and is not listed in survivors.toml, and each listed one that a test notices;
-at the end the table for docs/development.md.
+at the end a table. It keeps the score of each module of which it has tried all mutants.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import secrets
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, takewhile
 from pathlib import Path
 from random import Random
 
 from tests.mutants.mutate import Mutant, mutants_of
+from tests.mutants.score import NOT_LISTED, NOTICED, Scores, count, keep, table
 from tests.mutants.survivors import Verdict, listed
 from tests.mutants.trial import Trials
 
@@ -55,10 +56,8 @@ TESTS = [
 ]
 """The fast tests: those that run the programs' code in their own process, and take a moment."""
 
-WORK_SECONDS = 3.0
+WORK_SECONDS = 10.0
 """Of the tests for one mutant, together: nearly all that are noticed are noticed within one."""
-
-HEADINGS = ["module", "mutants", "noticed", *(verdict.value for verdict in Verdict), "not listed", "score"]
 
 
 def main() -> int:
@@ -70,19 +69,29 @@ def main() -> int:
     chosen = [
         mutant
         for mutant in mutants
-        if arguments.module in (None, mutant.short) and (str(mutant) in known or not arguments.listed)
+        if (not arguments.module or mutant.short in arguments.module)
+        and (str(mutant) in known or not arguments.listed)
     ]
-    Random(arguments.seed).shuffle(chosen)
-    tally = Tally(known)
+    sample = arguments.listed or arguments.minutes is not None
+    if sample:
+        Random(arguments.seed).shuffle(chosen)
+    batches = [_until(arguments.minutes, chosen)] if sample else _by_module(chosen)
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
 
+        def fates(mutants: Iterable[Mutant]) -> Iterator[tuple[str, str]]:
+            """The module and the fate of each."""
+            for mutant in mutants:
+                yield mutant.short, fate(mutant, known, survives=trials.survives(mutant, arguments.work))
+
         def try_them() -> None:
-            end = time.monotonic() + arguments.minutes * 60
-            for mutant in chosen:
-                if time.monotonic() > end:
-                    break
-                tally.add(mutant, trials.survives(mutant, arguments.work))
-            print(f"of {len(chosen)} mutants:", *tally.table(), sep="\n")
+            scores: Scores = {}
+            for batch in batches:
+                found = count(fates(batch))
+                if not sample:
+                    keep(found)
+                scores |= found
+            print(f"of {len(chosen)} mutants, in {sum(os.times()[:4]) / 60:.0f} minutes of a processor:")
+            print(*table(scores), sep="\n")
 
         trials = Trials(MODULES, Path(directory), try_them)
         return trials.run(TESTS)
@@ -92,48 +101,31 @@ def all_mutants() -> list[Mutant]:
     return [mutant for module in MODULES for mutant in mutants_of(module)]
 
 
-class Tally:
-    """Counts what has become of the mutants, by module, and prints what the list does not say."""
-
-    def __init__(self, known: dict[str, Verdict]) -> None:
-        self._known = known
-        self._counts: Counter[tuple[str, str]] = Counter()
-
-    def add(self, mutant: Mutant, survives: bool) -> None:
-        verdict = self._known.get(str(mutant))
-        if survives and verdict is None:
-            print(f"survives: {mutant}", flush=True)
-        if verdict is not None and not survives:
-            print(f"listed as {verdict.value}, and is noticed: {mutant}", flush=True)
-        fate = "noticed" if not survives else "not listed" if verdict is None else verdict.value
-        self._counts[mutant.short, fate] += 1
-
-    def table(self) -> Iterator[str]:
-        """In Markdown: each module, and all together."""
-        yield _row(HEADINGS)
-        yield _row(["---"] * len(HEADINGS))
-        for module in [module.rpartition(".")[2] for module in MODULES]:
-            if any(tried == module for tried, _ in self._counts):
-                yield self._line(f"`{module}`", [module])
-        yield self._line("all", [tried for tried, _ in self._counts])
-
-    def _line(self, name: str, modules: Sequence[str]) -> str:
-        fates = {fate: sum(self._counts[m, fate] for m in set(modules)) for fate in HEADINGS[2:-1]}
-        tried = sum(fates.values())
-        real = tried - fates[Verdict.EQUIVALENT.value]
-        score = f"{100 * fates['noticed'] / real:.1f} %" if real else ""
-        return _row([name, str(tried), *map(str, fates.values()), score])
+def fate(mutant: Mutant, known: Mapping[str, Verdict], *, survives: bool) -> str:
+    """What became of a mutant. Prints what the list does not say."""
+    verdict = known.get(str(mutant))
+    if survives and verdict is None:
+        print(f"survives: {mutant}", flush=True)
+    if verdict is not None and not survives:
+        print(f"listed as {verdict.value}, and is noticed: {mutant}", flush=True)
+    return NOTICED if not survives else NOT_LISTED if verdict is None else verdict.value
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _by_module(mutants: Iterable[Mutant]) -> Iterator[Iterator[Mutant]]:
+    return (of_module for _, of_module in groupby(mutants, lambda mutant: mutant.short))
+
+
+def _until(minutes: float | None, mutants: Iterable[Mutant]) -> Iterator[Mutant]:
+    """Those that are begun in this time; all, if there is none."""
+    end = math.inf if minutes is None else time.monotonic() + minutes * 60
+    return takewhile(lambda _: time.monotonic() < end, mutants)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.mutants.run")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9), help="of the order")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="as long as it tries; all, if not given")
-    parser.add_argument("--module", help="only this one, such as outbox")
+    parser.add_argument("--minutes", type=float, help="as long as it tries; all, if not given")
+    parser.add_argument("--module", nargs="+", help="only these, such as outbox")
     parser.add_argument("--listed", action="store_true", help="only those in survivors.toml")
     parser.add_argument("--work", type=float, default=WORK_SECONDS, help="seconds of tests for each mutant")
     return parser.parse_args()

@@ -12,6 +12,7 @@ from pychat_client.protocol.outbox import Outbox
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from tests.mutants.mutate import live, mutants_of, plant, watch
 from tests.mutants.run import all_mutants
+from tests.mutants.score import PAGE, count, kept, table, with_table
 from tests.mutants.survivors import listed
 from tests.support.waiting import PATIENCE
 
@@ -89,11 +90,15 @@ def test_only_one_place_is_changed() -> None:
 
 
 @pytest.mark.usefixtures("restored")
-def test_a_watched_function_says_that_it_runs() -> None:
+def test_a_watched_statement_says_that_it_runs() -> None:
     ran: set[str] = set()
     watch(TURNS, ran)
-    TurnState(Turns.FREE).may_speak(Role.PEER)
-    assert ran == {f"{TURNS}.TurnState.__init__", f"{TURNS}.TurnState.may_speak"}
+    state = TurnState(Turns.ALTERNATE)
+    made = {one.change: one.statement for one in mutants_of(TURNS) if one.function == "TurnState.add"}
+    of_peer, of_operator = (made[f"self.{count} += 1 => self.{count} -= 1"] for count in ("peer", "operator"))
+    state.add(Role.PEER)
+    assert of_peer in ran
+    assert of_operator not in ran
 
 
 def test_a_mutant_survives_the_tests_that_do_not_notice_it(tmp_path: Path) -> None:
@@ -112,3 +117,16 @@ def test_a_mutant_survives_the_tests_that_do_not_notice_it(tmp_path: Path) -> No
 def test_each_listed_mutant_can_be_made() -> None:
     gone = listed().keys() - {str(one) for one in all_mutants()}
     assert not gone, "remove these from survivors.toml"
+
+
+def test_the_score_leaves_out_the_equivalent_ones() -> None:
+    fates = ["noticed"] * 3 + ["equivalent"] * 2 + ["unimportant"]
+    *_, of_module, together = table(count([("turns", fate) for fate in fates] + [("wire", "not listed")]))
+    assert together == "| all | 7 | 3 | 2 | 1 | 1 | 60.0 % |"
+    assert of_module == "| `wire` | 1 | 0 | 0 | 0 | 1 | 0.0 % |"
+
+
+def test_the_page_has_the_kept_score_of_each_module() -> None:
+    page = PAGE.read_text()
+    assert page == with_table(page, kept()), "make mutants-docs"
+    assert kept().keys() <= {one.short for one in all_mutants()}

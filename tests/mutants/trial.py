@@ -1,7 +1,7 @@
 """Runs the fast tests without pytest's start: collected once, they are run again in a fork for each mutant.
 
-First all run without a fault, to learn which functions each of them calls, and how long it takes. For a mutant
-only those that call its function are run, the fastest first, until one fails.
+First all run without a fault, to learn which statements each of them runs, and how long it takes. For a mutant
+only those that run its statement are run again, the fastest first, until one fails.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Trials:
 
     def __post_init__(self) -> None:
         self._tests: dict[str, list[_Test]] = defaultdict(list)
-        self._noticed: dict[str, list[_Test]] = defaultdict(list)
+        """By statement."""
+        self._noticed: dict[str, set[_Test]] = defaultdict(set)
+        """By function, and by change: those that noticed such a mutant, perhaps elsewhere."""
 
     def run(self, paths: Collection[str]) -> int:
         """Collects the tests in these paths, and does the work; pytest's exit status."""
@@ -84,13 +86,14 @@ class Trials:
     def survives(self, mutant: Mutant, limit: float) -> bool:
         """Whether no test notices, of those that cost `limit` seconds together. One that fails is run once more:
         on a busy machine it may fail by itself."""
-        earlier = self._noticed[mutant.place]
-        others = sorted((test for test in self._tests[mutant.place] if test not in earlier), key=_Test.price)
-        order = _within(limit, [*earlier, *others])
+        alike = (self._noticed[mutant.place], self._noticed[mutant.change])
+        earlier = {test for tests in alike for test in tests}
+        order = sorted(self._tests[mutant.statement], key=lambda test: (test not in earlier, test.price()))
+        order = _within(limit, order)
         while (last := self._first_to_fail(mutant, order)) is not None:
             if self._first_to_fail(mutant, [last]) is not None:
-                if last not in earlier:
-                    earlier.append(last)
+                for tests in alike:
+                    tests.add(last)
                 return False
             order = order[order.index(last) + 1 :]
         return True
@@ -125,8 +128,8 @@ class Trials:
             if not passed:
                 print(f"left out, it fails without a fault: {item.nodeid}", flush=True)
             elif test.cost <= SLOW_SECONDS:
-                for place in ran:
-                    self._tests[place].append(test)
+                for statement in ran:
+                    self._tests[statement].append(test)
 
     def _in_fork(self, mutant: Mutant, tests: list[_Test]) -> tuple[int, bool, float]:
         """How many tests were begun, whether the last of them failed, and how many seconds that one took."""
