@@ -1129,6 +1129,26 @@ async def test_texts_given_back_at_a_refusal_are_in_the_file_before(tmp_path: Pa
 
 
 @in_loop
+async def test_a_recalled_text_is_in_the_file_before_it_is_in_the_line(tmp_path: Path) -> None:
+    file = SessionFile.take(tmp_path / "sessions" / "one")
+    kept: list[str] = []
+
+    class Witness(Page):
+        def recalled(self, text: str) -> None:
+            super().recalled(text)
+            kept.append(file.kept.draft)
+
+    view = Witness()
+    session = Session(Endpoint("Bob"), view, "hostA", file=file)
+    async with talk(session, view, IN_TURNS) as one:
+        session.submit("one")
+        await one.hears("\\ack 1")
+        session.submit("two")
+        session.submit("\\recall")
+        assert (view.line, kept) == ("two", ["two"])
+
+
+@in_loop
 async def test_what_waited_for_the_disk_is_not_sent_over_the_next_connection() -> None:
     """It begins with a hello, and the daemon's answer says what is still to be sent."""
     async with caller() as one:
