@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.errors import ExitStatus, MessageError, NotAllowedError, UnreachableError
+from pychat_client.errors import ExitStatus, MessageError, NotAllowedError, PychatError, UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
@@ -1126,6 +1126,24 @@ async def test_texts_given_back_at_a_refusal_are_in_the_file_before(tmp_path: Pa
         assert session.done
         assert view.given_back == ["not sent: Hi"]
         assert kept == [Kept(None, "Hi")]
+
+
+@in_loop
+async def test_who_leaves_gets_back_what_the_file_cannot_keep(tmp_path: Path) -> None:
+    file, view = SessionFile.take(tmp_path / "sessions" / "one"), Page()
+    session = Session(Endpoint("Bob"), view, "hostA", file=file)
+
+    def full(*_: object) -> None:
+        raise PychatError("The disk is full.")
+
+    async with talk(session, view, HELLO) as one:
+        session.submit("Hi")
+        await one.raw.news()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SessionFile, "save", full)
+            session.interrupt()
+        assert not session.stays_open
+        assert view.given_back == ["not confirmed: Hi"]
 
 
 @in_loop

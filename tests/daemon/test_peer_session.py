@@ -329,6 +329,18 @@ async def test_a_waiting_caller_is_told_of_when_the_seat_is_free(
 
 @pytest.mark.usefixtures("seen_soon")
 @with_service()
+async def test_a_waiting_caller_is_told_of_when_another_one_gives_up(service: InProcessService) -> None:
+    console = await service.console()
+    other, _ = await service.greeted("Ann")
+    await service.call()
+    await _calls_silently(service)
+    assert SILENT not in await console.news()
+    await service.lose(other)
+    assert await console.news() == [f"\\missed Ann address={ADDRESS}", SILENT]
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
 async def test_who_says_hello_at_once_is_not_told_of(service: InProcessService) -> None:
     console = await service.console()
     await console.news()
