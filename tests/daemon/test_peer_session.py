@@ -114,6 +114,35 @@ async def test_a_peer_can_be_silent_after_its_first_message(service: InProcessSe
 
 @pytest.mark.usefixtures("short_hello")
 @with_service()
+async def test_a_peer_that_is_back_can_be_silent(service: InProcessService) -> None:
+    peer, token = await service.peer("Hi")
+    await service.lose(peer)
+    back, _ = await service.resumed(token)
+    await _is_too_slow(await service.call())  # it has come later
+    assert await back.news() == ["\\away"]
+
+
+def test_only_programs_that_answer_are_pinged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinged: list[connection.Connection] = []
+
+    def ping(one: connection.Connection) -> None:
+        pinged.append(one)
+
+    monkeypatch.setattr(connection.Connection, "start_keepalive", ping)
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        program, _ = await service.greeted()
+        assert pinged == service.connections
+        await service.lose(program)
+        await service.classic("Hi!")
+        assert pinged == service.connections[:1]
+
+    check(tmp_path)
+
+
+@pytest.mark.usefixtures("short_hello")
+@with_service()
 async def test_a_hello_gives_more_time_for_the_first_message(service: InProcessService) -> None:
     raw, _ = await service.greeted()
     await asyncio.sleep(SHORT * 2)
