@@ -266,6 +266,15 @@ async def test_a_console_with_another_handle_is_refused(service: InProcessServic
     assert texts(await peer.news()) == []
 
 
+@with_service(turns=Turns.FREE)
+async def test_words_of_a_console_are_not_for_a_talk_it_does_not_know(service: InProcessService) -> None:
+    console = await service.console()
+    await service.peer("Hi!")
+    await console.say_blindly("alice> Hello", "\\quit")
+    assert "\\ack 1" not in await console.news()
+    assert service.stored() == ["Hi!"]
+
+
 @with_service()
 async def test_words_of_a_console_without_a_conversation_change_nothing(service: InProcessService) -> None:
     console = await service.console()

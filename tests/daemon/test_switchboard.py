@@ -619,6 +619,19 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: InProcessSe
 
 
 @with_service(turns=Turns.FREE)
+async def test_a_peer_goes_on_behind_a_message_in_doubt(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    _append_in_doubt(service)
+    await console.say("alice> in doubt")
+    await console.rest()
+    await peer.say("Bob> more")
+    lines = await peer.news()
+    assert "alice> in doubt" in lines
+    assert "\\ack 2" in lines
+    assert service.stored() == ["Hi!", "in doubt", "more"]
+
+
+@with_service(turns=Turns.FREE)
 async def test_a_console_follows_a_conversation_that_began_in_doubt(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     await peer.say("\\quit")
