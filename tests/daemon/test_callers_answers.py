@@ -240,6 +240,13 @@ async def test_the_end_by_a_damaged_journal_is_told_to_both(service: InProcessSe
     assert service.switchboard.seat_is_free()
 
 
+@with_service()
+async def test_a_damaged_journal_is_told_to_a_console_without_a_talk(service: InProcessService) -> None:
+    console = await service.console()
+    service.switchboard.journal_failed(JournalDamagedError("The journal was damaged."))
+    assert "\\notice The journal was damaged." in await console.rest()
+
+
 # ------------------------------------------------------------------ who is put out
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.protocol import wire
+from pychat_client.protocol.digest import UNACKED_MAX
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation import console_session
 from pychatd.conversation.console_session import ConsoleSession
@@ -104,14 +105,13 @@ def test_what_visitors_do_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_who_connects_and_says_nothing_is_put_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_session, "CONSOLE_HELLO_SECONDS", 0.1)
+    monkeypatch.setattr(console_session, "CONSOLE_HELLO_SECONDS", 0.3)
 
     @with_service()
     async def check(service: InProcessService) -> None:
-        silent = await service.connect(service.console_session())
         console = await service.console()
-        await service.closed(silent)
-        await console.news()  # who has attached may be silent
+        await service.closed(await service.connect(service.console_session()))  # it has come later
+        assert not service.is_closed(console)  # who has attached may be silent
 
     check(tmp_path)
 
@@ -296,6 +296,19 @@ async def test_a_journal_that_lacks_messages_of_a_console_is_told(service: InPro
     assert texts(lines) == ["Bob> Hi", "alice> Hello"]
 
 
+@with_service()
+async def test_a_journal_that_lacks_messages_of_an_end_tells_it_anew(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    await peer.say("\\quit bye")
+    await peer.rest()
+    await console.news()
+    await service.lose(console)
+    assert texts(await (await service.console(" session=1 got=1 sent=0")).news()) == []
+    lines = await (await service.console(" session=1 got=3 sent=0 take=1")).news()
+    assert any(line.startswith("\\notice The journal lacks 2 messages") for line in lines)
+    assert texts(lines) == ["Bob> Hi!"]
+
+
 @with_service(turns=Turns.FREE)
 async def test_an_older_conversation_is_not_mixed_with_the_running_one(service: InProcessService) -> None:
     peer, _ = await service.peer("Ann was here", handle="Ann")
@@ -359,5 +372,29 @@ def test_a_console_that_is_behind_misses_nothing_by_speaking(tmp_path: Path, beh
         session.connection.writable = True
         session.resume_writing(session.connection)
         assert texts(await console.news()) == said
+
+    check(tmp_path)
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_console_without_a_name_has_nothing_to_compare(service: InProcessService) -> None:
+    console, _, _ = await service.talk(acked=True)
+    await console.say("alice> Hello")
+    await console.news()
+    lines = await (await service.console(" session=1 got=1 sent=0 take=1")).news()
+    heading = next(line for line in lines if line.startswith("\\peer"))
+    assert "digest=" not in heading
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_all_that_a_console_can_have_on_its_way_is_compared(tmp_path: Path, more: int) -> None:
+    @with_service(turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        await service.talk(acked=True)
+        sent = ["x"] * (UNACKED_MAX + more)
+        service.journal.texts_sent_by = lambda *asked: sent[: asked[-1]]  # type: ignore[method-assign]
+        lines = await (await service.console(" console=c1 session=1 got=1 sent=0 take=1")).news()
+        heading = next(line for line in lines if line.startswith("\\peer"))
+        assert f" mine={len(sent)} " in f"{heading} "
 
     check(tmp_path)

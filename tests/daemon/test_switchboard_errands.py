@@ -155,6 +155,18 @@ def test_a_look_at_the_journal_that_fails_is_in_the_log(tmp_path: Path, caplog: 
 
 
 @with_service()
+async def test_a_talk_that_the_journal_does_not_know_goes_on(service: InProcessService) -> None:
+    await service.talk(acked=True)
+    board = service.switchboard
+    talk = board.conversation
+    service.journal.running = lambda: None  # type: ignore[method-assign]
+    service.journal.by_id = lambda number: None  # type: ignore[method-assign]
+    board.journal_failed(JournalError("broken"))
+    board.reload_from_journal()
+    assert board.conversation is talk
+
+
+@with_service()
 async def test_a_lost_peer_whose_end_cannot_be_stored_is_told(service: InProcessService) -> None:
     console = await service.console()
     person = await service.classic("Hi!")
@@ -226,6 +238,16 @@ async def test_signs_go_to_the_other_end_only(service: InProcessService) -> None
     assert await console.news() == []
     assert await peer.news() == ["\\typing", "\\ring"]
     assert await watcher.news() == []
+
+
+@with_service()
+async def test_of_a_peers_signs_watchers_hear_only_a_ring(service: InProcessService) -> None:
+    peer, _ = await service.peer("Hi!")
+    watcher = await watching(service)
+    for sign in ("\\typing", "\\ring"):
+        await peer.say(sign)
+        await peer.news()
+        assert await watcher.news() == ([sign] if sign == "\\ring" else [])
 
 
 @with_service()
