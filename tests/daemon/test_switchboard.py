@@ -619,6 +619,16 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: InProcessSe
 
 
 @with_service(turns=Turns.FREE)
+async def test_a_message_in_doubt_reaches_a_console_that_quits(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    _append_in_doubt(service)
+    await peer.say("Bob> in doubt")
+    await peer.rest()
+    await console.say("\\quit")
+    assert "Bob> in doubt" in await console.news()
+
+
+@with_service(turns=Turns.FREE)
 async def test_a_peer_goes_on_behind_a_message_in_doubt(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     _append_in_doubt(service)
