@@ -116,9 +116,9 @@ def _by_module(mutants: Iterable[Mutant]) -> Iterator[Iterator[Mutant]]:
 
 
 def _until(minutes: float | None, mutants: Iterable[Mutant]) -> Iterator[Mutant]:
-    """Those that are begun in this time; all, if there is none."""
+    """Those that are begun in this time from the first one on; all, if there is none."""
     end = math.inf if minutes is None else time.monotonic() + minutes * 60
-    return takewhile(lambda _: time.monotonic() < end, mutants)
+    yield from takewhile(lambda _: time.monotonic() < end, mutants)
 
 
 def _parse() -> argparse.Namespace:
