@@ -75,7 +75,7 @@ def main() -> int:
     sample = arguments.listed or arguments.minutes is not None
     if sample:
         Random(arguments.seed).shuffle(chosen)
-    batches = [_until(arguments.minutes, chosen)] if sample else _by_module(chosen)
+    batches = [begun_within(arguments.minutes, chosen)] if sample else _by_module(chosen)
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
 
         def fates(mutants: Iterable[Mutant]) -> Iterator[tuple[str, str]]:
@@ -115,7 +115,7 @@ def _by_module(mutants: Iterable[Mutant]) -> Iterator[Iterator[Mutant]]:
     return (of_module for _, of_module in groupby(mutants, lambda mutant: mutant.short))
 
 
-def _until(minutes: float | None, mutants: Iterable[Mutant]) -> Iterator[Mutant]:
+def begun_within(minutes: float | None, mutants: Iterable[Mutant]) -> Iterator[Mutant]:
     """Those that are begun in this time from the first one on; all, if there is none."""
     end = math.inf if minutes is None else time.monotonic() + minutes * 60
     yield from takewhile(lambda _: time.monotonic() < end, mutants)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pychat_client.protocol.outbox import Outbox
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from tests.mutants.mutate import live, mutants_of, plant, watch
-from tests.mutants.run import all_mutants
+from tests.mutants.run import all_mutants, begun_within
 from tests.mutants.score import PAGE, count, kept, table, with_table
 from tests.mutants.survivors import listed
 from tests.support.waiting import PATIENCE
@@ -34,6 +35,7 @@ def test_somebody_may_speak():
 
 SCRIPT = f"""
 import sys
+import time
 from pathlib import Path
 from tests.mutants.mutate import mutants_of
 from tests.mutants.trial import Trials
@@ -130,3 +132,16 @@ def test_the_page_has_the_kept_score_of_each_module() -> None:
     page = PAGE.read_text()
     assert page == with_table(page, kept()), "make mutants-docs"
     assert kept().keys() <= {one.short for one in all_mutants()}
+
+
+def test_the_minutes_of_a_sample_begin_with_its_first_mutant(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    mutants = all_mutants()
+    sample = begun_within(1.0, mutants)
+    now = 600.0  # the tests were learnt meanwhile
+    assert next(sample) is mutants[0]
+    now = 659.0
+    assert next(sample) is mutants[1]
+    now = 660.0
+    assert next(sample, None) is None
