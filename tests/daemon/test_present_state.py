@@ -98,6 +98,16 @@ async def test_a_watcher_that_comes_or_goes_is_a_change(service: InProcessServic
 
 
 @with_service()
+async def test_a_console_that_comes_or_goes_is_a_change(service: InProcessService) -> None:
+    systemd = Systemd(service)
+    console = await service.console()
+    await console.news()
+    assert systemd.told == 1
+    await service.lose(console)
+    assert systemd.told == 2
+
+
+@with_service()
 async def test_a_reload_changes_the_handle_if_the_setting_changed(service: InProcessService) -> None:
     board = service.switchboard
     settings = board.settings._replace(handle="desk")

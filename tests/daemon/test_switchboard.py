@@ -363,11 +363,11 @@ async def test_a_console_that_is_back_displaces_its_older_connection(service: In
 def test_an_older_hello_does_not_displace_a_console(tmp_path: Path, take: str) -> None:
     @with_service(turns=Turns.FREE)
     async def run(service: InProcessService) -> None:
-        console = await service.console(" console=c1 call=3")
+        console = await service.console(" console=c1 call=2")
         await service.peer("Hi!")
         await console.news()
         late = await service.connect(service.console_session())
-        await late.say(f"\\hello 1 alice session=1 got=1 sent=0 call=2 console=c1{take}")
+        await late.say(f"\\hello 1 alice session=1 got=1 sent=0 call=1 console=c1{take}")
         assert [line.split()[:2] for line in await late.rest()] == [["\\error", "displaced"]]
         await console.say("\\ack 1", "alice> still here")
         assert "\\ack 1" in await console.news()

@@ -87,6 +87,22 @@ async def test_an_end_removes_what_has_become_too_old(service: InProcessService)
     assert service.journal.by_id(1) is None
 
 
+def test_what_is_removed_for_its_age_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "pychatd")
+
+    @with_service(keep="1d", turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        _, peer, _ = await service.talk(acked=True)
+        await peer.say("\\quit")
+        await peer.rest()
+        assert "Removed" not in caplog.text
+        clock(service, timedelta(days=1, hours=1))
+        service.switchboard.prune()
+
+    check(tmp_path)
+    assert "Removed 1 conversations that ended more than 1 days ago" in caplog.messages
+
+
 @with_service()
 async def test_a_journal_that_cannot_be_pruned_is_told(service: InProcessService) -> None:
     console = await service.console()
@@ -152,6 +168,17 @@ def test_a_look_at_the_journal_that_fails_is_in_the_log(tmp_path: Path, caplog: 
 
     check(tmp_path)
     assert caplog.messages == ["The journal cannot be written."]
+
+
+@with_service()
+async def test_watchers_that_cannot_be_told_what_was_read_are_a_failure(service: InProcessService) -> None:
+    board = service.switchboard
+    await service.console()
+    await watching(service)
+    service.journal.next_unseen = fails  # type: ignore[method-assign]
+    assert board.operator is not None
+    board.detach(board.operator)
+    assert not board.journal_works
 
 
 @with_service()
@@ -289,12 +316,15 @@ async def test_a_stopped_service_leaves_the_journal_alone(service: InProcessServ
 
     service.journal.remove = more  # type: ignore[method-assign]
     board.remove(1)
+    while len(used) < 2:
+        await asyncio.sleep(TIDYING_PAUSE / 10)
     watcher = await watching(service)
     service.journal.next_unseen = lambda after: used.append("unread")  # type: ignore[method-assign]
     board.watchers.send_unread()
     board.stop()
+    before = used.copy()
     await asyncio.sleep(3 * TIDYING_PAUSE)  # what is tested is that nothing happens then
-    assert used == ["remove"]
+    assert used == before
     await watcher.rest()
 
 
@@ -324,6 +354,18 @@ async def test_a_console_that_attaches_hears_of_calls_once(service: InProcessSer
     assert len(service.switchboard.missed) == 0
     lines = await (await service.console(" take=1")).news()
     assert not any(line.startswith("\\missed") for line in lines)
+
+
+@with_service()
+async def test_a_conversation_begins_when_the_journal_says(service: InProcessService) -> None:
+    """Both have whole milliseconds."""
+    board = service.switchboard
+    board.now = lambda: datetime(2024, 5, 1, microsecond=999_900, tzinfo=UTC)  # type: ignore[method-assign]
+    await service.peer("Hi!")
+    stored = service.journal.by_id(1)
+    assert board.conversation is not None
+    assert stored is not None
+    assert board.conversation.started == stored.started
 
 
 # ------------------------------------------------------------------ who is lost
