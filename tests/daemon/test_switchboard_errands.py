@@ -365,7 +365,7 @@ async def test_a_conversation_begins_when_the_journal_says(service: InProcessSer
     stored = service.journal.by_id(1)
     assert board.conversation is not None
     assert stored is not None
-    assert board.conversation.started == stored.started
+    assert board.conversation.started == stored.started == datetime(2024, 5, 1, microsecond=999_000, tzinfo=UTC)
 
 
 # ------------------------------------------------------------------ who is lost
