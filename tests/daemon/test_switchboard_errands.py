@@ -186,11 +186,14 @@ async def test_a_talk_that_the_journal_does_not_know_goes_on(service: InProcessS
     await service.talk(acked=True)
     board = service.switchboard
     talk = board.conversation
+    asked: list[int] = []
     service.journal.running = lambda: None  # type: ignore[method-assign]
-    service.journal.by_id = lambda number: None  # type: ignore[method-assign]
+    service.journal.by_id = asked.append  # type: ignore[method-assign, assignment]
     board.journal_failed(JournalError("broken"))
-    board.reload_from_journal()
+    for _ in range(2):
+        board.reload_from_journal()
     assert board.conversation is talk
+    assert asked == [1]
 
 
 @with_service()
