@@ -356,6 +356,23 @@ async def test_a_long_conversation_is_told_whole_with_its_end(service: InProcess
     assert "\\quit bye" in await console.news()
 
 
+@with_service(turns=Turns.FREE)
+async def test_of_an_end_the_next_console_gets_what_was_not_shown(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    await service.lose(console)
+    await peer.say("Bob> two", "\\quit")
+    await peer.rest()
+    assert texts(await (await service.console()).news()) == ["Bob> two"]
+
+
+@with_service()
+async def test_a_console_is_not_held_up_by_messages_that_are_gone(service: InProcessService) -> None:
+    service.fill(Role.OPERATOR, ["Hello"])
+    service.journal.entries = lambda *_: []  # type: ignore[method-assign]
+    lines = await (await service.console()).news()
+    assert (texts(lines), lines[-1]) == ([], "\\ready")
+
+
 @pytest.mark.parametrize("behind", [1, 2])
 def test_a_console_that_is_behind_misses_nothing_by_speaking(tmp_path: Path, behind: int) -> None:
     @with_service(turns=Turns.FREE)

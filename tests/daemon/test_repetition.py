@@ -80,6 +80,14 @@ async def test_a_text_that_is_not_kept_has_only_its_place(service: InProcessServ
     assert _told(lines) == [f"own gone again Bob> {TEXT_REMOVED}", f"gone again alice> {TEXT_REMOVED}"]
 
 
+@with_service(keep="none", turns=Turns.FREE)
+async def test_a_text_that_is_not_kept_has_only_its_place_at_the_console(service: InProcessService) -> None:
+    console, _, _ = await service.talk(acked=True)
+    await service.lose(console)
+    console = await service.console(" session=1 got=1 sent=0 after=0")
+    assert _told(await console.news()) == [f"gone again Bob> {TEXT_REMOVED}"]
+
+
 @with_service()
 async def test_an_old_program_is_told_nothing_again(service: InProcessService) -> None:
     console, peer, token = await service.talk()
