@@ -1237,6 +1237,20 @@ TEXTS = [f"{n:04} {'x' * 395}" for n in range(5000)]  # twice as much as may wai
 
 
 @with_service(turns=Turns.FREE)
+async def test_a_peer_that_does_not_read_is_sent_nothing_more(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    session = service.switchboard.peer
+    assert isinstance(session, PeerSession)
+    session.connection.writable = False
+    await console.say("alice> Hello")
+    await console.news()
+    assert "alice> Hello" not in await peer.news()
+    session.connection.writable = True
+    session.resume_writing(session.connection)
+    assert "alice> Hello" in await peer.news()
+
+
+@with_service(turns=Turns.FREE)
 async def test_a_slow_peer_gets_everything_in_order_without_a_queue(service: InProcessService) -> None:
     service.fill(Role.OPERATOR, TEXTS)
     peer, _ = await service.resumed(TOKEN)
