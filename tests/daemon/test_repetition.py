@@ -88,6 +88,18 @@ async def test_a_text_that_is_not_kept_has_only_its_place_at_the_console(service
     assert _told(await console.news()) == [f"gone again Bob> {TEXT_REMOVED}"]
 
 
+@with_service(turns=Turns.FREE)
+async def test_what_a_console_says_now_is_not_told_again(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    await service.lose(console)
+    console = await service.console(" session=1 got=1 sent=0 after=0")
+    await console.say("\\ack 1", "alice> Hello")
+    await console.news()
+    await peer.say("Bob> two")
+    await peer.news()
+    assert _told(await console.news()) == ["Bob> two"]
+
+
 @with_service()
 async def test_an_old_program_is_told_nothing_again(service: InProcessService) -> None:
     console, peer, token = await service.talk()
