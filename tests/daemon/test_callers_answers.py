@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,7 +16,7 @@ from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import JournalDamagedError, JournalError, JournalFullError, UnseenError
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.reading_price import STRANGER_READ
-from tests.support.in_process import ADDRESS, InProcessService, hello_of, with_service
+from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
 from tests.support.registers import Anybody
 
@@ -238,6 +239,17 @@ async def test_the_end_by_a_damaged_journal_is_told_to_both(service: InProcessSe
     assert service.switchboard.conversation is None
     assert service.switchboard.peer is None
     assert service.switchboard.seat_is_free()
+
+
+@with_service()
+async def test_a_peer_that_is_back_reads_that_nothing_can_be_read(service: InProcessService) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise JournalError("The journal cannot be read.")
+
+    service.fill(Role.OPERATOR, ["Hello"])
+    service.journal.entries = fail  # type: ignore[method-assign, assignment]
+    assert (await (await service.resume(TOKEN)).rest())[-1].startswith("\\error journal ")
+    assert not service.switchboard.journal_works
 
 
 @with_service()
