@@ -441,8 +441,8 @@ class Endpoint:
             self.other = replace(self.other, handle=hello.handle)
         self._confirm(hello.got or 0)
         known: list[Event] = [Connected(self.other.handle, resumed)]
-        if hello.quiet:  # otherwise the operator may only be away
-            known += self._on_quiet(True)
+        if hello.quiet or not resumed:  # in a conversation that goes on, the operator may only be away
+            known += self._on_quiet(hello.quiet)
         events = [*self._later(known), *self._resend()]
         return events if self._is_repeated(hello.after) else [*events, *self._on_ready()]
 

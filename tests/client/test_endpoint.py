@@ -1126,6 +1126,16 @@ def test_the_hello_says_that_the_operator_sends_no_signs() -> None:
     endpoint.connection_lost()
     endpoint.greet()
     assert SignsOff("alice") not in told(endpoint, hello)
+    assert endpoint.other.quiet
+
+
+def test_another_operator_before_the_conversation_begins_may_send_signs() -> None:
+    endpoint = Endpoint("Client1")
+    for quiet in (True, False):
+        endpoint.greet()
+        told(endpoint, wire.Hello(1, "alice", session="5f0c", quiet=quiet))
+        assert endpoint.other.quiet is quiet
+        endpoint.connection_lost()
 
 
 @pytest.mark.parametrize("known", [1, 2])

@@ -516,6 +516,20 @@ async def test_a_console_that_is_back_after_its_quit_stays(world: World) -> None
 
 
 @story()
+async def test_a_caller_learns_that_the_next_operator_sends_signs(world: World) -> None:
+    alice = Person(world, "alice", console=True, quiet=True)
+    bob = Person(world, "Bob")
+    await until(lambda: bob.connected)
+    cable(bob).cut()
+    alice.types("\\detach")
+    await until(lambda: not alice.running)
+    again = Person(world, "again", console=True)
+    await until(lambda: again.connected and bob.connected)
+    bob.types("hello")
+    await until(lambda: "hello" in again.texts("shown"))
+
+
+@story()
 async def test_words_come_back_if_the_disk_is_full_at_the_very_end(world: World) -> None:
     alice, bob = Person(world, "alice", console=True), Person(world, "Bob", file="Bob")
     bob.types("hi")
