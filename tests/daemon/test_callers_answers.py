@@ -138,14 +138,15 @@ async def test_only_the_peer_is_read_in_large_pieces(service: InProcessService) 
 
 @with_service()
 async def test_who_has_the_seat_is_read_faster(service: InProcessService) -> None:
+    now = asyncio.get_running_loop().time()
     stranger = PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True)
-    assert stranger.pause_after(50 * b"\n") == 0.0  # all that it may spend at once
-    assert stranger.pause_after(b"\n") > 0
+    assert stranger.pause_after(50 * b"\n", now) == 0.0  # all that it may spend at once
+    assert stranger.pause_after(b"\n", now) > 0
     stranger.abandon()
     await service.peer("Hi!")
     peer = service.switchboard.peer
     assert isinstance(peer, PeerSession)
-    assert 0 < peer.pause_after(2000 * b"\\ping\n") < 5
+    assert 0 < peer.pause_after(2000 * b"\\ping\n", now) < 5
 
 
 @with_service(turns=Turns.FREE)

@@ -36,6 +36,7 @@ def _pair(service: Service) -> tuple[Piped, Piped]:
     client = service.plain("pychat", "--plain", "--handle", "Client1")
     client.enter("Hi!")
     console.says("Client1> Hi!\n")
+    wait_for(lambda: _stored(client, 1), "the ack of the first message")
     return client, console
 
 
@@ -89,7 +90,7 @@ def test_a_signal_before_the_ack_never_says_not_sent(
     leaving, other = (client, console) if program == "pychat" else (console, client)
     with _stalled(free_service):
         leaving.enter("two\n\\status")
-        leaving.notes("1 stored" if program == "pychat" else "0 stored")
+        leaving.notes("Sent: 2 (1 stored" if program == "pychat" else "Sent: 1 (0 stored")
         leaving.process.send_signal(number)
         assert leaving.exit_status() == 130
     assert KEPT in leaving.notices()
