@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -171,7 +171,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield from _shown_once(one)
         yield from _in_order(one, ledger, everybody_said)
         yield from _statuses(one)
-        yield from _not_taken_by_himself(one, outcome)
+        yield from _not_taken_by_himself(one, outcome, reasons)
         yield from _known_by_name(one)
         same_user = [other for other in words if one.history.file and other.history.file == one.history.file]
         yield from only_who_leaves_is_in_doubt(one, same_user or [one], gone)
@@ -358,10 +358,13 @@ def _statuses(one: Words) -> Iterator[str]:
             yield f"{one.history.name} was refused"  # and nobody here does what is against the rules
 
 
-def _not_taken_by_himself(one: Words, outcome: Outcome) -> Iterator[str]:
+def _not_taken_by_himself(one: Words, outcome: Outcome, kept: Container[int]) -> Iterator[str]:
+    """kept: the conversations that the journal still has. A program whose conversation is not kept calls as any
+    other."""
     said = set(one.said)
+    own = [s for s in outcome.stored if s.text in said and s.conversation in kept]
     for event in one.events("notice"):
-        if tells(event, TAKEN) and any(s.text in said and s.time <= event.time for s in outcome.stored):
+        if tells(event, TAKEN) and any(s.time <= event.time for s in own):
             yield f"{one.history.name} was told that the line is taken, and has it"
         if tells(event, DISPLACED) or tells(event, REPLACED):
             yield f"the newest call of {one.history.name} was displaced"
