@@ -429,7 +429,8 @@ class Endpoint:
         if not (own or others):
             return None
         lost, left = self._outbox.forgotten(own), self.take_back()
-        self._quit_reason = f"the journal lacks {own + others} messages of this conversation"
+        messages = "1 message" if own + others == 1 else f"{own + others} messages"
+        self._quit_reason = f"the journal has lost {messages} of this conversation"
         self._advance(Trigger.QUIT)
         self._frames.append(wire.Quit(self._quit_reason))
         return WentBack(self.other.handle, own, others, replace(left, not_sent=(*lost, *left.not_sent)))

@@ -1,7 +1,7 @@
 """Tells the user about the conversation: makes a notice and a line of the transcript from each event.
 
-Every sentence about a conversation is here, except the facts of `\\status`. The narrator remembers what it has
-said, so that it does not say it twice. It decides nothing, and sends nothing.
+The sentences of these notices are here; those that `\\status` says too are in status. The narrator remembers what
+it has said, so that it does not say it twice. It decides nothing, and sends nothing.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ class Narrator:
         counts = ((event.own, "your"), (event.others, f"{printable(event.other)}'s"))
         lacks = [f"{count} of {whose} messages" for count, whose in counts if count]
         self._record(
-            f"The other host's journal has gone back in time: it has lost {' and '.join(lacks)}. "
-            "This conversation cannot go on; call again to begin another one."
+            f"The other host has lost {' and '.join(lacks)}, for example because an older backup was restored. "
+            "This conversation cannot go on. Call again to begin another one."
         )
 
     def _unread(self, count: int, who: str) -> None:
@@ -215,7 +215,7 @@ class Narrator:
 
     def call_failed(self, error: TransportError, verdict: Verdict) -> None:
         if verdict is Verdict.RECONNECT:
-            self._view.notice(f"{error} Trying again until there is an answer.")
+            self._view.notice(f"{error} Trying again until the service can be reached.")
         elif verdict is Verdict.GIVE_UP:
             for line in str(error).split("\n"):
                 self._view.notice(line)
@@ -279,15 +279,18 @@ class Narrator:
         """The user leaves, and the conversation stays, if there is one."""
         self._view.news(f"Detached.{self._stays if self._endpoint.is_open else ''}")
         if count := len(self._endpoint.held) + len(self._endpoint.outbox):
-            wait, they = ("message is", "it") if count == 1 else ("messages are", "them")
-            self._view.notice(f"{count} {wait} not stored on the other host yet. pychat sends {they} then.")
+            wait, them = ("message is", "it") if count == 1 else ("messages are", "them")
+            program = "console" if self._endpoint.role is Role.OPERATOR else f"'{self._back}'"
+            self._view.notice(f"{count} {wait} not stored yet. The next {program} sends {them}.")
 
     def warn_of_interrupt(self, *, stays_open: bool) -> None:
         """The user has pressed Ctrl-C once."""
-        if stays_open or self._endpoint.role is Role.OPERATOR:
-            self._view.notice(f"Ctrl-C again leaves.{self._stays}")
+        if self._endpoint.role is Role.OPERATOR and not self._endpoint.is_open:
+            self._view.notice("Press Ctrl-C again to leave the console.")
+        elif stays_open or self._endpoint.role is Role.OPERATOR:
+            self._view.notice(f"Press Ctrl-C again to leave.{self._stays}")
         else:
-            self._view.notice("Ctrl-C again leaves, and ends the call.")
+            self._view.notice("Press Ctrl-C again to leave and to end the call.")
 
     @property
     def _stays(self) -> str:
@@ -295,7 +298,8 @@ class Narrator:
 
     def waiting_for_acks(self) -> None:
         """The user leaves, and messages are not confirmed yet."""
-        self._view.notice("Waiting until the other host confirms your messages. Ctrl-D leaves now.")
+        leave = " Press Ctrl-D to leave without waiting." if self._view.keys else ""  # plain lines read no more
+        self._view.notice(f"Waiting until your messages are stored.{leave}")
 
     def you_ended(self) -> None:
         self._note("You ended the conversation.")
@@ -331,8 +335,8 @@ class Narrator:
 
     def end_stays_unconfirmed(self, *, kept: bool) -> None:
         """The user leaves, and the daemon has not confirmed the end. kept: the next program tells it."""
-        then = f" '{self._back}' tells it." if kept and self._back else ""
-        self._record(f"The other side may not know that you ended the conversation.{then}")
+        then = f" Run '{self._back}' to tell them." if kept and self._back else ""
+        self._record(f"The other side may not know yet that you ended the conversation.{then}")
 
     # -------------------------------------------------------------- answers to commands
 

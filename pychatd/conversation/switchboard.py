@@ -493,10 +493,11 @@ class Switchboard:
         """An end knows of more messages than the journal has: it was restored, or its disk has lost them."""
         log.error("conversation %d: the journal lacks %d messages that it had", conversation.id, lacking)
         if self.operator is not None:
+            messages = "1 message" if lacking == 1 else f"{lacking} messages"
             self.operator.notify(
                 wire.Notice(
-                    f"The journal lacks {lacking} messages of the conversation with {conversation.handle}: it has "
-                    "gone back in time, for example because it was restored from a backup."
+                    f"The journal has lost {messages} of the conversation with {conversation.handle}, for example "
+                    "because an older backup was restored."
                 )
             )
 

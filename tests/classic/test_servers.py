@@ -124,7 +124,7 @@ def test_anns_quit_waits_for_no_server_that_stays(
         time.sleep(0.05)
     assert time.monotonic() - start < FINISH_SECONDS - CLASSIC_END_SECONDS
     assert ann.exit_status() == 0
-    assert "confirms your messages" not in ann.out()
+    assert "Waiting until your messages" not in ann.out()
     bob.close()
 
 

@@ -139,7 +139,7 @@ async def test_ctrl_c_clears_the_line_or_leaves_at_the_second_try() -> None:
         one.press("half", CTRL_C)
         await one.line_is("")
         one.press(CTRL_C)
-        await one.sees("Ctrl-C again leaves")
+        await one.sees("Press Ctrl-C again to leave")
         one.press("x", CTRL_C, CTRL_C)  # the first one clears the line again
         await one.line_is("")
         assert not one.session.done

@@ -7,7 +7,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Ended, EndedBy, Leftovers, Notice, Overtaken
+from pychat_client.protocol.events import Ended, EndedBy, Leftovers, Notice, Overtaken, WentBack
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Verdict
 from pychat_client.session.transcript import Transcript
@@ -52,9 +52,40 @@ def test_who_leaves_reads_the_command_that_returns(back: str, stays: str) -> Non
         narrator = Narrator(endpoint, view, "hostA", Transcript(), back)
         narrator.warn_of_interrupt(stays_open=True)
         narrator.left()
-        assert view.sentences == [f"Ctrl-C again leaves.{stays}", f"Detached.{stays}"]
+        assert view.sentences == [f"Press Ctrl-C again to leave.{stays}", f"Detached.{stays}"]
 
     check()
+
+
+@in_loop
+async def test_a_console_without_a_conversation_has_none_to_return_to() -> None:
+    view = Notes()
+    narrator = Narrator(ConsoleEndpoint("alice"), view, "port 7000", Transcript(), "pychatd-console 7000")
+    narrator.warn_of_interrupt(stays_open=False)
+    narrator.left()
+    assert view.sentences == ["Press Ctrl-C again to leave the console.", "Detached."]
+
+
+@pytest.mark.parametrize(("key", "then"), [("Ctrl-D", " Press Ctrl-D to leave without waiting."), ("", "")])
+def test_only_a_view_with_keys_offers_a_key_to_leave(key: str, then: str) -> None:
+    @in_loop
+    async def check() -> None:
+        view = Notes()
+        view.keys = [(key, "leave")] if key else []
+        Narrator(Endpoint("Bob"), view, "hostA", Transcript()).waiting_for_acks()
+        assert view.sentences == [f"Waiting until your messages are stored.{then}"]
+
+    check()
+
+
+@in_loop
+async def test_a_journal_that_was_restored_is_told_with_what_it_has_lost() -> None:
+    view = Notes()
+    Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(WentBack("alice", 2, 1, Leftovers()))
+    assert view.sentences == [
+        "The other host has lost 2 of your messages and 1 of alice's messages, for example because an older "
+        "backup was restored. This conversation cannot go on. Call again to begin another one."
+    ]
 
 
 @in_loop

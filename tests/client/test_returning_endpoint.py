@@ -160,7 +160,7 @@ def test_a_program_that_owes_its_goodbye_says_it_and_shows_nothing() -> None:
 def test_messages_that_both_sides_lost_are_counted_together() -> None:
     endpoint = returning(replace(SAVED, received=3))
     assert told(endpoint, replace(HELLO, got=1, sent=1)) == [WentBack("alice", 1, 2, Leftovers())]
-    assert endpoint.take_frames() == [wire.Quit("the journal lacks 3 messages of this conversation")]
+    assert endpoint.take_frames() == [wire.Quit("the journal has lost 3 messages of this conversation")]
     assert endpoint.ended
 
 

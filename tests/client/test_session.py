@@ -35,7 +35,7 @@ from tests.support.raw_ends import AsyncEnd, attach
 IN_TURNS = HELLO.replace("free", "alternate")
 CONSOLE_HELLO = "\\hello 1 alice keep=30d"
 CALL = "\\peer Bob session=3 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=192.0.2.7"
-STAYS_UNCONFIRMED = "The other side may not know that you ended the conversation."
+STAYS_UNCONFIRMED = "The other side may not know yet that you ended the conversation."
 
 
 class Page(Notes):
@@ -235,12 +235,20 @@ async def test_who_ends_it_without_a_connection_reads_that_nobody_knows() -> Non
 
 
 @in_loop
+async def test_ctrl_c_at_a_console_says_that_the_talk_stays_open() -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        one.session.interrupt_at_second_try()
+        stays = "The conversation stays open: run 'pychatd-console' to return to it."
+        assert one.view.sentences[-1] == f"Press Ctrl-C again to leave. {stays}"
+
+
+@in_loop
 async def test_ctrl_c_twice_ends_the_call_of_a_caller() -> None:
     async with caller() as one:
         one.session.submit("Hi")
         await one.hears("\\ack 1")
         one.session.interrupt_at_second_try()
-        assert one.view.sentences[-1] == "Ctrl-C again leaves, and ends the call."
+        assert one.view.sentences[-1] == "Press Ctrl-C again to leave and to end the call."
         one.session.line_changed("x")
         one.session.interrupt_at_second_try()  # the first one again: something was typed in between
         assert not one.session.done
@@ -499,7 +507,7 @@ async def test_a_host_that_lacks_messages_is_told_why_it_ends() -> None:
         await one.hears("\\ack 2")
         await one.cut()
         said = await one.connect("\\hello 1 alice session=5f0c got=1 sent=0 turns=free")
-        assert said[-1].startswith("\\quit the journal lacks 1 messages")
+        assert said[-1].startswith("\\quit the journal has lost 1 message of this")
         assert one.session.leaving
         assert one.view.given_back == ["not sent: you"]
         await one.cut()
@@ -665,7 +673,7 @@ def test_who_waits_for_acks_is_told_so_and_not_kept_for_long(
             one.session.detach()
             while not one.session.done:
                 await asyncio.sleep(0.01)
-            waits = "Waiting until the other host confirms your messages. Ctrl-D leaves now."
+            waits = "Waiting until your messages are stored."
             assert (waits in one.view.sentences) == (not classic)
             assert one.session.exit_status is ExitStatus.NOT_CONFIRMED
 

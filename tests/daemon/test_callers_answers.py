@@ -112,7 +112,7 @@ async def test_a_journal_that_lacks_messages_of_a_caller_is_told(service: InProc
     peer, hello = await answer(service, f"\\hello 1 Bob session={token} got=3 sent=2")
     assert (hello.got, hello.sent) == (1, 1)
     assert texts(await peer.news()) == []
-    assert any("The journal lacks 3 messages" in line for line in await console.news())
+    assert any("The journal has lost 3 messages" in line for line in await console.news())
 
 
 # ------------------------------------------------------------------ how it is read

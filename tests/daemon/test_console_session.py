@@ -290,9 +290,7 @@ async def test_a_journal_that_lacks_messages_of_a_console_is_told(service: InPro
     console = await service.console(" session=1 got=3 sent=2")
     lines = await console.news()
     notice = next(line for line in lines if line.startswith("\\notice"))
-    assert notice.startswith(
-        "\\notice The journal lacks 3 messages of the conversation with Bob: it has gone back"
-    )
+    assert notice.startswith("\\notice The journal has lost 3 messages of the conversation with Bob, for example")
     assert texts(lines) == ["Bob> Hi", "alice> Hello"]
 
 

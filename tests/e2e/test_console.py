@@ -208,14 +208,14 @@ def test_a_quit_waits_for_the_daemon_while_the_console_is_open(service: Service)
     assert service.status()["peer"] is None
     console.type("\x04")
     assert console.exit_status() == 0
-    assert "may not know that you ended" not in console.text()
+    assert "may not know yet" not in console.text()
 
 
 def test_a_console_that_leaves_says_that_its_quit_may_be_lost(service: Service) -> None:
     console, client = _quits_while_the_daemon_is_down(service)
     console.type("\x04")
     assert console.exit_status() == 0
-    console.sees("The other side may not know that you ended the conversation.")
+    console.sees("The other side may not know yet that you ended the conversation.")
     service.start()
     client.sees(" again.")
     service.console()  # as the sentence says

@@ -115,7 +115,7 @@ def test_wait_calls_until_there_is_an_answer(service: Service) -> None:
     assert _pychat(service, "so that the key is known\n", "--handle", "Client1").returncode == 0
     service.kill()
     client = service.plain("pychat", "--handle", "Client1", "--wait")
-    client.notes("connection refused. Trying again until there is an answer.")
+    client.notes("connection refused. Trying again until the service can be reached.")
     service.start()
     client.notes("Connected to ")
     client.enter("Hi!")
