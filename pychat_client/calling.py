@@ -45,7 +45,7 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
     kept = None if file is None else file.kept.endpoint
     own = options.handle or (None if options.invitation is None else login_handle())
     if own is None and kept is None and not sys.stdin.isatty():
-        raise HandleError("No terminal to ask for your name: use --handle NAME.")
+        raise HandleError("There is no terminal to ask for your handle: use --handle NAME.")
     trust = None
     if options.classic is None:
         seconds = options.retry_for if options.wait else None

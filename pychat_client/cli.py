@@ -151,12 +151,16 @@ def _listen_parser() -> argparse.ArgumentParser:
         prog="pychat listen",
         usage="pychat listen [options] [PORT]",
         description="Let somebody call you: start a service of your own, without turns, print the command for the "
-        "other user, with an invitation in it, and open the console. The service ends with the console. This "
+        "other person, with an invitation in it, and open the console. The service ends with the console. This "
         "needs the package pychatd on this host.",
         epilog="Exit status: that of pychatd-console, or of pychatd if the service cannot start.",
     )
     parser.add_argument("port", metavar="PORT", nargs="?", help="the port (default: 7000, or any that is free)")
-    parser.add_argument("--host", metavar="HOST", help="what the other user calls this host (default: its name)")
+    parser.add_argument(
+        "--host",
+        metavar="HOST",
+        help="the name or address with which the other person reaches this host (default: its name)",
+    )
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     parser.add_argument("--keep", action="store_true", help="the service goes on when the console ends")
     parser.add_argument("--live", action="store_true", help="live typing, as for a call")
@@ -204,7 +208,9 @@ def _add_call_options(parser: argparse.ArgumentParser) -> None:
     """The options of every call."""
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     trust = parser.add_mutually_exclusive_group()
-    trust.add_argument("--fingerprint", metavar="SHA256:…", help="accept the host's key only if it is this one")
+    trust.add_argument(
+        "--fingerprint", metavar="SHA256:…", help="accept the host only if its certificate has this fingerprint"
+    )
     trust.add_argument("--accept-new", action="store_true", help="accept an unknown host's key without asking")
     trust.add_argument("--invite", metavar="INVITATION", help="call with an invitation that the operator sent you")
     trust.add_argument("--ca", action="store_true", help="trust certificates signed by the system's CAs")

@@ -41,7 +41,7 @@ def lines_of(host: str, port: int, answer: dict[str, str]) -> str:
     url_host = f"[{host}]" if ":" in host else host
     name, until = printable(answer["name"]), _local_time(answer["until"])
     return (
-        f"Send one of these lines to {name}. It works once, until {until}:\n"
+        f"Send one of these two lines to {name}. The invitation works once, until {until}:\n"
         f"\n    pychat {host} {port} --invite {word}\n"
         f"\n    pychat pychat://{url_host}:{port}/{word}\n"
     )
@@ -63,7 +63,8 @@ def authorized(args: argparse.Namespace) -> int:
         _ask(args, "remove", name=args.remove)
         return ExitStatus.OK
     rows = [(row["name"], row["by"], row["fingerprint"]) for row in _ask(args, "authorized")]
-    return _print_table(rows, "Nobody has been invited, and there is no allowlist.")
+    others = f"'pychatd invitations {printable(args.port)}' lists the invitations."
+    return _print_table(rows, f"Nobody may call with a certificate yet. {others}")
 
 
 def _local_time(word: str) -> str:

@@ -14,7 +14,7 @@ from pychat_client import __version__
 from pychat_client.config.preferences import Preferences
 from pychat_client.config.preferences import load as load_preferences
 from pychat_client.entrypoint import Parser, add_conversation_options, run_main, with_json_end
-from pychat_client.errors import TransportError, UnreachableError, UsageError
+from pychat_client.errors import TransportError, UsageError
 from pychat_client.text import check_handle, parse_port, printable
 from pychatd import directories, services
 from pychatd.services import Place
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="pychatd-console",
-        description="Answer the calls to a pychatd on this host.",
+        description="Answer the calls to a service on this host.",
         epilog="Exit status: 0 detached, 1 failure, 2 wrong use, 3 no daemon, 4 another console is attached, "
         "5 permission denied, 6 a message was not sent, 9 a message was sent but not confirmed, "
         "130 interrupted.",
@@ -155,6 +155,4 @@ def _find(word: str | None, runtime: Path | None) -> Place:
     found = services.running(port, runtime)
     if found:
         return services.only_one(found, _unread)
-    if port is None:
-        raise UnreachableError("No pychatd runs on this host; try 'pychatd start PORT'.")
     raise services.not_running(port, runtime)

@@ -58,7 +58,8 @@ def _parser(command: str | None = None) -> argparse.ArgumentParser:
         prog="pychatd",
         description="Offer one-to-one chat as a service on a TCP port. Use pychatd-console to answer calls.",
         epilog="Exit status: 0 success, 1 failure, 2 wrong use or configuration, 3 not running, 4 already "
-        "running or port in use, 5 permission denied, 10 the journal fails, 11 messages are unread for too long.",
+        "running or port in use, 5 permission denied, 10 messages cannot be stored, 11 messages are unread for "
+        "too long.",
     )
     parser.add_argument("--version", action="version", version=f"pychatd {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="pychatd")  # or it formats a usage
@@ -105,7 +106,9 @@ def _status_options(parser: argparse.ArgumentParser) -> None:
         "port", metavar="PORT", nargs="?", help="the port of the service; without it, all services"
     )
     parser.add_argument(
-        "--check", action="store_true", help="for monitoring: the exit status also tells whether a journal fails"
+        "--check",
+        action="store_true",
+        help="for monitoring: the exit status also tells whether messages can be stored",
     )
     parser.add_argument(
         "--unread-max",
@@ -124,7 +127,11 @@ def _invite_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--valid", metavar="TIME", type=_seconds, default=INVITED, help="such as 30m, 12h or 7d (default: 1d)"
     )
-    parser.add_argument("--host", metavar="HOST", help="what the other user calls this host (default: its name)")
+    parser.add_argument(
+        "--host",
+        metavar="HOST",
+        help="the name or address with which the other person reaches this host (default: its name)",
+    )
     _add_runtime_option(parser)
     parser.set_defaults(command=_invite)
 
@@ -173,7 +180,8 @@ def _config_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_service_options(parser: argparse.ArgumentParser, port: str | None = None) -> None:
     """port: how often it may be given, if that is not once."""
-    parser.add_argument("port", metavar="PORT", nargs=port, help="the port of the service")
+    optional = " (optional)" if port else ""
+    parser.add_argument("port", metavar="PORT", nargs=port, help=f"the port of the service{optional}")
     parser.add_argument("--config", metavar="FILE", type=directories.absolute, help="configuration file (TOML)")
     parser.add_argument(
         "--listen",
@@ -332,7 +340,7 @@ COMMANDS: Mapping[str, tuple[str, Options]] = {
     "fingerprint": ("print the key that callers see, so that they can compare it", _fingerprint_options),
     "stop": ("stop a daemon; return when it has ended", _stop_options),
     "status": ("print which services run, who is talking, and since when", _status_options),
-    "invite": ("print a command with which one more person can call", _invite_options),
+    "invite": ("print a command that lets one person call without a question about keys", _invite_options),
     "invitations": ("list the invitations, or revoke one", _invitations_options),
     "authorized": ("list who may call with a certificate, or change that", _authorized_options),
     "reload": ("let a daemon read its configuration again; fail if it is wrong", _order_options("reload")),
@@ -344,6 +352,9 @@ COMMANDS: Mapping[str, tuple[str, Options]] = {
         _order_options("forget", "CONVERSATION", "its number, as in the console or with --history --json"),
     ),
     "backup": ("write a copy of the journal to stdout, also while the service runs", _backup_options),
-    "config": ("print the settings that apply to a service, or to all services", _config_options),
+    "config": (
+        "print the settings of a service; without PORT, those of one without a table of its own",
+        _config_options,
+    ),
 }
 """Each command, with what `--help` says of it and the function that adds its options."""

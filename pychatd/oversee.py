@@ -98,10 +98,8 @@ def status(args: argparse.Namespace) -> int:
             print(f"pychatd: {answer}", file=sys.stderr)
         else:
             print_result(fit_page(sys.stdout, str(answer)))
-    if not answers and port is not None:
-        raise services.not_running(port, args.runtime_directory)
     if not answers:
-        raise UnreachableError("pychatd is not running.")
+        raise services.not_running(port, args.runtime_directory)
     failed = [answer.status for answer in answers if isinstance(answer, PychatError)]
     silent = [status for status in failed if status is not ExitStatus.REFUSED]
     if silent or len(failed) == len(answers):
@@ -146,7 +144,8 @@ def _ask(place: Place) -> Report | PychatError | None:
     if pid is None:
         return None
     return TransportError(
-        f"Port {place.port}: pychatd runs with pid {pid}, but its socket {place.socket} is gone."
+        f"Port {place.port}: pychatd runs with pid {pid}, but its socket {place.socket} is gone. Stop it with "
+        f"'pychatd stop {place.port}', and start it again."
     )
 
 

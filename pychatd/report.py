@@ -147,7 +147,7 @@ class Report:
         return [
             "" if waiting is None else unread_words(waiting.count, waiting.from_, f", since {since}"),
             calls,
-            "" if self.journal_works else "The journal fails: messages cannot be stored. The log says why.",
+            "" if self.journal_works else "Messages cannot be stored. The log says why.",
         ]
 
 

@@ -105,7 +105,7 @@ class _Service:
             with suppress(PermissionDeniedError):
                 if found := services.running(port, None):
                     raise BusyError(
-                        f"A pychatd is already running on port {port}: its files are in {found[0].directory}."
+                        f"A service already runs on port {port}: its files are in {found[0].directory}."
                     ) from None
             raise
 

@@ -313,7 +313,7 @@ class Session:
                 ),
                 Command(
                     "block",
-                    "end the conversation and refuse the caller's calls; or name an address, a key or a handle",
+                    "end the conversation, and refuse this caller from now on; or an address, a key or a handle",
                     lambda words: self._order("block", words),
                 ),
                 Command(

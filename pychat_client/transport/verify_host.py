@@ -168,7 +168,7 @@ def _compare(name: str, shown: str, given: str) -> None:
     """Raises UntrustedHostError unless the host shows the key that the user has given."""
     if given != shown:
         raise UntrustedHostError(
-            f"The key of {name} does not have the fingerprint that you gave. Nothing has been sent.\n"
-            f"Its fingerprint is {shown}. Ask the other person which one is right, for example by phone:\n"
-            "a renewed certificate has another fingerprint, even with the same key."
+            f"{name} does not have the fingerprint that you gave. Nothing has been sent.\n"
+            f"It has {shown}. Ask the other person which one is right, for example by phone.\n"
+            "The fingerprint also changes when the certificate is renewed."
         )

@@ -44,7 +44,8 @@ def edit(text: str) -> str:
 
 def _checked(text: str) -> str:
     if len(text) > EDITED_MAX:
-        raise PychatError(f"The editor has saved {len(text):,} characters (at most {EDITED_MAX:,}); {_UNCHANGED}")
+        taken = f"The line takes at most {EDITED_MAX:,} characters, and the editor has saved {len(text):,}"
+        raise PychatError(f"{taken}; {_UNCHANGED}")
     return text
 
 

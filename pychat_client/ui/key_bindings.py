@@ -28,6 +28,7 @@ from prompt_toolkit.output import Output
 
 from pychat_client.errors import NotAllowedError, PychatError
 from pychat_client.session.session import Session
+from pychat_client.text import MESSAGE_MAX
 from pychat_client.ui.editor import EDITED_MAX, edit
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, TerminalOutput
@@ -165,7 +166,8 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         text = event.data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
         if len(text) > EDITED_MAX:
-            notice(f"Not pasted: {len(text):,} characters are too many (at most {EDITED_MAX:,}).")
+            taken = f"the line takes at most {EDITED_MAX:,} characters, and this has {len(text):,}"
+            notice(f"Not pasted: {taken}. A message has at most {MESSAGE_MAX}.")
         else:
             event.current_buffer.insert_text(text)
 

@@ -270,8 +270,8 @@ class ConsoleSession(EndpointSession):
         handle = (switchboard.settings.handle or hello.handle) if hello.suggested else hello.handle
         running = switchboard.conversation
         if running is not None and looks_like(handle, running.handle):
-            words = f"The caller is called {running.handle}. Attach with another handle: --handle NAME."
-            raise ProtocolError("handle", words)
+            words = f"Your handle looks too much like {running.handle}, the handle of the caller."
+            raise ProtocolError("handle", f"{words} Start the console with another one: --handle NAME.")
         self._state, self._handle = ConsoleState.CATCHING_UP, handle
         self.connection.read_freely()
         switchboard.attach(self, handle)
@@ -421,8 +421,8 @@ class ConsoleSession(EndpointSession):
             raise UsageError(f"There is no unread conversation {number}. \\unread lists them.")
         if self.conversation is not None:
             port = self._switchboard.settings.port
-            words = f"'pychatd-console {port} --history --conversation {number}' shows it meanwhile."
-            raise UsageError(f"Another conversation is open here. {words}")
+            words = f"Run 'pychatd-console --history --conversation {number} {port}' to read it."
+            raise UsageError(f"Another conversation is open here, so this one cannot be shown now. {words}")
         self._begin(conversation, conversation.shown[Role.OPERATOR], conversation.turn_state.operator)
         self.send_backlog()
 

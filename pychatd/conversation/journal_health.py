@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pychat_client.protocol import wire
 from pychatd.conversation.model import JournalError, JournalFullError
 
-FAILED = "pychatd cannot store messages now (is its disk full?). It delivers them when it can."
+FAILED = "pychatd cannot store messages now (is its disk full?). The programs keep them and send them later."
 WORKS_AGAIN = "pychatd can store messages again."
 
 log = logging.getLogger("pychatd")

@@ -51,7 +51,10 @@ class Orders:
         verb, _, rest = words.partition(" ")
         order = self._table.get(verb)
         if order is None:
-            raise UsageError(f"This daemon does not know '{printable(verb[:20])}': restart it after an upgrade.")
+            raise UsageError(
+                f"The running daemon does not know the command '{printable(verb[:20])}'. If pychat was upgraded, "
+                "restart the service."
+            )
         return order(rest.strip())
 
     def _block(self, word: str) -> list[str]:
@@ -81,7 +84,8 @@ class Orders:
         if running is not None and running.id == number:
             raise UsageError(f"Conversation {number} is going on: end it first.")
         if self._switchboard.journal.by_id(number) is None:
-            raise UsageError(f"There is no conversation {number}. 'pychatd-console --history' shows the numbers.")
+            history = f"pychatd-console --history --json {self._switchboard.settings.port}"
+            raise UsageError(f"There is no conversation {number}. '{history}' shows the numbers of all.")
         self._switchboard.remove(number)
         return []
 

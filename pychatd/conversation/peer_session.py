@@ -81,9 +81,9 @@ class PeerState(Enum):
 def busy_words(grace: float) -> str:
     """The sentence for a caller when the seat is taken. Every caller gets the same one: it does not say who talks,
     or whether anybody does. A caller whose own program was killed reads it too."""
-    dropped = f", or a dropped caller may come back within {grace:g} s" if grace else ""
-    begins = f"or about to (within {FIRST_MESSAGE_SECONDS:.0f} s)"
-    return f"Busy: somebody else is talking {begins}{dropped}. Try later or use --wait."
+    begins = f"has {FIRST_MESSAGE_SECONDS:.0f} s for a first message"
+    may = f", {begins}, or may come back within {grace:g} s" if grace else f", or {begins}"
+    return f"Busy: somebody else is talking{may}. Call later, or use --wait to keep calling."
 
 
 class PeerSession(EndpointSession):
@@ -379,7 +379,8 @@ class PeerSession(EndpointSession):
         """Raises ProtocolError if people could take this caller for the operator."""
         operator = self._switchboard.handle
         if looks_like(handle, operator):
-            raise ProtocolError("handle", f"The operator is called {operator}. Call with another handle.")
+            words = f"Your handle looks too much like {operator}, the handle of the operator."
+            raise ProtocolError("handle", f"{words} Call with another one.")
 
     def _welcome(self, hello: wire.Hello, certificate_hash: bytes | None) -> None:
         """A new caller, or one that was cut off before its first message."""

@@ -59,17 +59,25 @@ class Quota:
     def _check_unseen(self, conversation: Conversation) -> None:
         if conversation.id:
             if conversation.unread(Role.PEER) >= UNSEEN_MAX:
-                raise UnseenError(f"No more is stored: the operator has not seen the last {UNSEEN_MAX} messages.")
+                raise UnseenError(
+                    f"No more messages are stored until the operator has read some: {UNSEEN_MAX:,} are unread."
+                )
             return
         conversations, messages = self._journal.unseen(UNSEEN_CONVERSATIONS_MAX)
         if conversations >= UNSEEN_CONVERSATIONS_MAX or messages >= UNSEEN_TOGETHER_MAX:
-            raise UnseenError("No more is stored: too many messages of other callers wait for the operator.")
+            raise UnseenError(
+                "No new conversation begins until the operator has read some messages: too many of other callers "
+                "are unread."
+            )
 
     def _check_size(self, journal_max: int) -> None:
         if journal_max and self._journal.size() >= journal_max * MEGABYTE:
-            raise JournalFullError(f"No more is stored: the journal has reached {journal_max} MB (journal_max).")
+            raise JournalFullError(
+                f"No more messages are stored: the journal has reached journal_max ({journal_max} MB). The "
+                "operator can raise it, or remove conversations."
+            )
 
     def _check_disk(self) -> None:
         free, total = self._journal.disk()
         if free < min(total // FREE_PART, FREE_MAX):
-            raise JournalFullError("No more is stored: the disk of the journal is nearly full.")
+            raise JournalFullError("No more messages are stored: the disk of the journal is nearly full.")

@@ -25,7 +25,7 @@ def idle_sentence(switchboard: Switchboard) -> str:
 
 def _unread_sentence(switchboard: Switchboard) -> str:
     waiting = _unread(switchboard)
-    return "The journal fails." if waiting is None else unread_words(waiting.count, waiting.handles)
+    return "The journal cannot be read." if waiting is None else unread_words(waiting.count, waiting.handles)
 
 
 def _state(switchboard: Switchboard) -> str:

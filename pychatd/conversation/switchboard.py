@@ -56,8 +56,8 @@ FALLBACK_HANDLE = "operator"
 CONNECTION_LOST = "the connection was lost"
 DAEMON_STOPPED = "the daemon was stopped"
 JOURNAL_DAMAGED = "the journal was damaged"
-BLOCKED = "the operator has blocked the caller"
-REPLACED = "no reconnection in time, and somebody else called"
+BLOCKED = "the caller was blocked"
+REPLACED = "the caller did not come back in time, and somebody else called"
 """Why the service itself ends a conversation. Both users read it behind "The conversation has ended: "."""
 
 RATE_BURST = 0.25

@@ -79,7 +79,10 @@ def _carry_out(command: Callable[..., Rows], arguments: str) -> list[str]:
     try:
         rows = command(**json.loads(arguments))
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise UsageError("pychatd does not know this form of the order: restart it after an upgrade.") from None
+        raise UsageError(
+            "The running daemon does not know this form of the command. If pychat was upgraded, restart the "
+            "service."
+        ) from None
     return [json.dumps(row) for row in rows]
 
 

@@ -294,7 +294,9 @@ def test_a_client_does_not_get_the_operators_name_by_waiting(ann: BlockingEnd, c
     console.enter("hi there")
     ann.gets(b"Bob> hi there\0")
     ann.raw(b"B0b> hello\n")
-    ann.sees_the_end(b"\\error handle The operator is called Bob. Call with another handle.\0")
+    ann.sees_the_end(
+        b"\\error handle Your handle looks too much like Bob, the handle of the operator. Call with another one.\0"
+    )
 
 
 # ------------------------------------------------------------------ programs that read little

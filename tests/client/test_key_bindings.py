@@ -109,7 +109,7 @@ async def test_a_huge_paste_is_refused_and_changes_nothing() -> None:
     async with desk() as one:
         one.press("half a thought")
         one.paste("x" * 50_000 + "\n")  # a pipe holds no more
-        await one.sees("Not pasted: 50,000 characters")
+        await one.sees("Not pasted: the line takes at most 5,000 characters, and this has 50,000.")
         assert one.line == "half a thought"
 
 
@@ -366,7 +366,10 @@ def test_the_editor_gets_the_line_and_its_result_comes_back(
         ("SCRIPT printf 'caf\\351' >", "The editor has not saved the text as UTF-8; the line is as it was."),
         ("SCRIPT rm ", "Cannot edit the line with"),
         ("SCRIPT fifo() { rm $1; mkfifo $1; }; fifo", "Cannot edit the line with"),
-        ("SCRIPT yes 12345678 | head -n 600 >", "The editor has saved 5,399 characters (at most 5,000); the"),
+        (
+            "SCRIPT yes 12345678 | head -n 600 >",
+            "The line takes at most 5,000 characters, and the editor has saved 5,399; the",
+        ),
         ("SCRIPT false ", "ended with status 1; the line is as it was."),
         ("/nowhere/editor", "Cannot edit the line with /nowhere/editor: "),
     ],

@@ -468,7 +468,7 @@ async def test_a_view_that_shows_no_drafts_any_more_ends_live_typing() -> None:
 @in_loop
 async def test_a_refused_handle_is_told_apart() -> None:
     async with caller() as one:
-        await one.hears("\\error handle The operator is called alice.")
+        await one.hears("\\error handle Your handle looks too much like alice")
         assert one.session.done
         assert one.session.handle_refused
         assert one.session.exit_status is ExitStatus.REFUSED

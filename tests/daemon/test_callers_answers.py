@@ -101,7 +101,7 @@ async def test_who_comes_back_may_not_look_like_the_operator(
 ) -> None:
     _, _, token = await service.talk()
     refused = await service.call(f"\\hello 1 alice session={token} got=0")
-    assert (await refused.rest())[-1].startswith("\\error handle The operator is called alice.")
+    assert (await refused.rest())[-1].startswith("\\error handle Your handle looks too much like alice")
 
 
 @with_service(turns=Turns.FREE)
@@ -284,7 +284,7 @@ async def test_a_block_of_another_address_puts_nobody_out(service: InProcessServ
     await console.say("\\order block")
     lines = await console.news()
     assert any(line == "\\notice The conversation is over." for line in lines)
-    assert (await peer.rest())[-1] == "\\quit the operator has blocked the caller"
+    assert (await peer.rest())[-1] == "\\quit the caller was blocked"
 
 
 @with_service(rate=10)

@@ -82,7 +82,7 @@ async def test_systemd_shows_that_the_journal_fails(service: InProcessService) -
 
     service.journal.unread_counts = fail  # type: ignore[method-assign, assignment]
     service.switchboard.journal_failed(JournalError("broken"))
-    assert systemd.shown == "Waiting for a caller. The journal fails."
+    assert systemd.shown == "Waiting for a caller. The journal cannot be read."
 
 
 @with_service()

@@ -156,7 +156,7 @@ async def test_an_end_by_the_service_says_so(service: InProcessService) -> None:
     await service.lose(peer)
     await service.peer("Me", handle="Eve")
     for lines in (await console.news(), await (await service.call(f"\\hello 1 Bob session={token} got=0")).rest()):
-        place = next(index for index, line in enumerate(lines) if line.startswith("\\quit no reconnection"))
+        place = next(index for index, line in enumerate(lines) if line.startswith("\\quit the caller did"))
         assert re.fullmatch(r"\\at \S+ service", lines[place - 1])
 
 

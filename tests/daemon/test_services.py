@@ -86,12 +86,15 @@ def test_a_service_that_does_not_run_is_not_a_port_in_use(bases: list[Path]) -> 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         words = str(services.not_running(port, None))
-    assert words.startswith(
-        f"pychatd is not running on port {port} in {bases[0]} and {bases[1]}, but a program of "
-    )
+    assert words.startswith(f"No service runs on port {port} in {bases[0]} and {bases[1]}, but a program of ")
     assert "of your own user has this port" in words
     assert str(services.not_running(port, None)) == (
-        f"pychatd is not running on port {port}; try 'pychatd start {port}'."
+        f"No service runs on port {port}. Start one: 'pychatd start {port}', or with systemd "
+        f"'systemctl start pychatd@{port}'."
+    )
+    assert str(services.not_running(None, None)) == (
+        "No service runs on this host. Start one: 'pychatd start PORT', or with systemd "
+        "'systemctl start pychatd@PORT'."
     )
 
 

@@ -43,7 +43,7 @@ async def test_the_hello_takes_the_seat(service: InProcessService) -> None:
     first, _ = await service.greeted("First")
     second = await service.call("\\hello 1 Second", "Second> Hi!")
     (busy,) = await second.rest()
-    assert busy.startswith("\\busy Busy: somebody else is talking or about to (within 120 s)")
+    assert busy.startswith("\\busy Busy: somebody else is talking, has 120 s for a first message, or may")
     await first.say("First> Hi!")
     assert await first.news() == ["\\ack 1"]
     assert service.stored() == ["Hi!"]
@@ -194,7 +194,9 @@ async def test_after_a_restart_the_operator_has_the_handle_of_last_time(service:
 @with_service()
 async def test_a_caller_who_looks_like_the_operator_is_refused(service: InProcessService) -> None:
     await service.console()
-    refused = ["\\error handle The operator is called alice. Call with another handle."]
+    refused = [
+        "\\error handle Your handle looks too much like alice, the handle of the operator. Call with another one."
+    ]
     for handle in ("alice", "ALICE", "\u0430lice", "a1ice"):
         for first in (f"\\hello 1 {handle}", f"{handle}> Hi!"):  # a classic caller too
             assert await (await service.call(first)).rest() == refused
@@ -216,7 +218,10 @@ async def test_an_operator_who_looks_like_the_caller_is_refused(service: InProce
     session = service.console_session()
     console = await service.connect(session)
     await console.say("\\hello 1 alice")
-    refused = "\\error handle The caller is called A1ice. Attach with another handle: --handle NAME."
+    refused = (
+        "\\error handle Your handle looks too much like A1ice, the handle of the caller. "
+        "Start the console with another one: --handle NAME."
+    )
     assert await console.rest() == [refused]
     assert await peer.news() == []
 
@@ -422,7 +427,9 @@ async def test_a_new_caller_ends_the_conversation_after_the_grace_time(service: 
     await service.peer("Me now", handle="Eve")
     assert service.stored() == ["Me now"]
     late = await service.resume(token, "Bob> still there?")
-    assert (await late.rest())[-1].startswith("\\quit no reconnection in time, and somebody else called")
+    assert (await late.rest())[-1].startswith(
+        "\\quit the caller did not come back in time, and somebody else called"
+    )
     assert service.stored() == ["Me now"]
 
 
@@ -1502,7 +1509,8 @@ async def test_a_console_can_ask_for_an_older_unread_conversation(service: InPro
     assert without_times(await console.news())[-1] == "Ann> Ann was here"
     await console.say("\\order unread 2")
     (refused,) = await console.news()
-    assert refused.startswith("\\notice Another conversation is open here. 'pychatd-console 7000 --history")
+    words = "\\notice Another conversation is open here, so this one cannot be shown now."
+    assert refused == f"{words} Run 'pychatd-console --history --conversation 2 7000' to read it."
     await console.say("\\ack 1")
     assert without_times(await console.news()) == ["\\quit"]
     await console.say("\\order unread 1")

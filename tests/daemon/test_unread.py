@@ -116,7 +116,7 @@ async def test_a_journal_that_fails_is_told(service: InProcessService) -> None:
     await caller.rest()
     report = _report(service)
     assert not report.journal_works
-    assert "The journal fails" in report.in_words()
+    assert "Messages cannot be stored." in report.in_words()
     await service.peer("Hi!")
     assert _report(service).journal_works
 

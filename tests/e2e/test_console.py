@@ -137,7 +137,7 @@ def test_without_a_port_several_services_are_listed(service: Service, tmp_path: 
 def test_without_a_daemon_the_console_says_what_to_run(idle_service: Service) -> None:
     console = idle_service.console()
     assert console.exit_status() == 3
-    console.tells(f"try 'pychatd start {idle_service.port}'.")
+    console.tells(f"Start one: 'pychatd start {idle_service.port}'")
 
 
 def test_files_of_a_killed_daemon_are_no_service(service: Service) -> None:
@@ -151,7 +151,7 @@ def test_a_console_of_a_stopped_service_says_how_to_start(service: Service) -> N
     service.kill()
     console = service.console()
     assert console.exit_status() == 3
-    console.tells(f"try 'pychatd start {service.port}'.")
+    console.tells(f"Start one: 'pychatd start {service.port}'")
 
 
 def test_the_console_calls_again_when_the_daemon_comes_back(service: Service) -> None:

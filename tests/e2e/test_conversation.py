@@ -253,8 +253,9 @@ def test_wrong_handles_are_explained_and_asked_again(service: Service) -> None:
 
 
 def test_a_handle_like_the_operators_is_asked_again(service: Service) -> None:
-    console, client = service.console(), service.client("server")
-    client.sees("The operator is called Server.")
+    console = service.ready_console()
+    client = service.client("server")
+    client.sees("Your handle looks too much like")
     client.sees("Your handle:")
     client.enter("Client1")
     client.sees("Send the first message")

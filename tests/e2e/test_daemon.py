@@ -171,7 +171,17 @@ def test_stop_and_status_say_that_nothing_runs(idle_service: Service) -> None:
     for command in ("stop", "status"):
         result = idle_service.pychatd(command)
         assert result.returncode == 3
-        assert f"not running on port {idle_service.port}" in _sentence(result)
+        assert f"No service runs on port {idle_service.port}" in _sentence(result)
+
+
+def test_a_daemon_without_its_socket_is_started_again(service: Service) -> None:
+    (service.place / "console.sock").unlink()
+    result = service.pychatd("status")
+    assert result.returncode == 1
+    assert f"Stop it with 'pychatd stop {service.port}', and start it again." in _sentence(result)
+    assert service.pychatd("stop").returncode == 0
+    service.start()
+    assert service.pychatd("status").returncode == 0
 
 
 def test_status_shows_the_caller_and_the_time(service: Service) -> None:

@@ -91,7 +91,7 @@ def test_a_start_names_the_service_that_has_the_port(user: User) -> None:
     assert user.run("pychatd", "start", user.port).returncode == 0
     again = user.run("pychatd", "start", user.port, "--runtime-directory", str(user.home / "else"))
     assert again.returncode == 4
-    assert f"A pychatd is already running on port {user.port}: its files are in {user.state}/run/" in again.stderr
+    assert f"A service already runs on port {user.port}: its files are in {user.state}/run/" in again.stderr
 
 
 def test_a_start_that_fails_leaves_nothing(user: User) -> None:

@@ -214,7 +214,7 @@ def test_a_seat_that_went_to_somebody_else_is_told_as_what_it_is(free_service: S
     eve = free_service.ready_client("Eve")
     eve.enter("Me now")
     console.sees("Eve> Me now")
-    console.sees("The conversation with Client1 has ended: no reconnection in time")
+    console.sees("The conversation with Client1 has ended: the caller did not come back")
     again = free_service.client("Client1")
     again.sees("Busy: somebody else is talking")
     text = again.text()

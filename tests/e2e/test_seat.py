@@ -11,7 +11,10 @@ import pytest
 from tests.support.service import Service
 from tests.support.waiting import wait_for
 
-BUSY = "Busy: somebody else is talking or about to (within 120 s), or a dropped caller may come back within 60 s."
+BUSY = (
+    "Busy: somebody else is talking, has 120 s for a first message, or may come back within 60 s. "
+    "Call later, or use --wait to keep calling."
+)
 """The same for each caller: it does not say who talks, or whether anybody does."""
 
 
@@ -114,7 +117,7 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_service: Ser
     assert time.monotonic() - cut_off >= grace
     patient.enter("Is it free now?")
     console.sees("Patient> Is it free now?")
-    console.sees("The conversation with Client1 has ended: no reconnection in time")
+    console.sees("The conversation with Client1 has ended: the caller did not come back")
 
 
 def test_a_lost_connection_does_not_end_the_conversation(service: Service) -> None:

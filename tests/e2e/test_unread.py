@@ -94,7 +94,7 @@ def test_while_somebody_talks_an_older_one_is_not_mixed_in(idle_service: Service
     caller.send("Ann> hello")
     console.says("Ann> hello")
     console.enter("\\unread 1")
-    console.notes(f"'pychatd-console {service.port} --history --conversation 1' shows it meanwhile.")
+    console.notes(f"Run 'pychatd-console --history --conversation 1 {service.port}' to read it.")
     console.enter("hi")
     assert caller.reads("Operator>", "operator>", "root>", "\\ack")
     assert "text 1 " not in console.out()

@@ -171,7 +171,7 @@ def test_the_check_tells_a_full_disk_before_anybody_writes(disk: SmallDisk, idle
     disk.fill()
     result = service.pychatd("status", "--check")
     assert result.returncode == ExitStatus.JOURNAL_FAILS
-    assert "The journal fails" in result.stdout
+    assert "Messages cannot be stored." in result.stdout
     service.logs("the disk of the journal is nearly full")
     disk.make_room()
     assert service.pychatd("status", "--check").returncode == ExitStatus.OK

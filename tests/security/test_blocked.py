@@ -76,7 +76,7 @@ def test_the_console_blocks_its_caller(service: Service) -> None:
     console.enter("\\block")
     console.notes("127.0.0.1 is blocked.")
     console.notes("The conversation is over.")
-    assert caller.reads("\\quit") == "\\quit the operator has blocked the caller"
+    assert caller.reads("\\quit") == "\\quit the caller was blocked"
     refused(service, "Innocent")
     service.logs("127.0.0.1:")
     service.logs(": refused, the operator has blocked it")

@@ -367,6 +367,15 @@ def test_the_secret_is_not_on_the_disk(service: Service) -> None:
     assert not any(one.secret.hex() in line or word in line for line in service.log())
 
 
+def test_who_may_call_is_told_also_before_anybody_may(service: Service) -> None:
+    nobody = (
+        f"Nobody may call with a certificate yet. 'pychatd invitations {service.port}' lists the invitations.\n"
+    )
+    assert service.pychatd("authorized").stdout == nobody
+    _invite(service, "--for", "Zoe")  # it does not count before it is used
+    assert service.pychatd("authorized").stdout == nobody
+
+
 @pytest.mark.parametrize("name", ["", "two words", "../up", "a/b", "-x", "x" * 33, "x.pem"])
 def test_a_name_that_is_no_name_is_refused(shared_service: Service, name: str) -> None:
     result = shared_service.pychatd("invite", f"--for={name}")
@@ -391,4 +400,4 @@ def test_a_time_that_is_no_time_is_refused(shared_service: Service, time: str) -
 def test_a_service_that_does_not_run_is_told_as_one(idle_service: Service) -> None:
     result = idle_service.pychatd("invite")
     assert result.returncode == 3
-    assert "is not running" in result.stderr
+    assert "No service runs on port" in result.stderr

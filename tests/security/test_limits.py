@@ -227,7 +227,7 @@ async def test_a_stranger_that_nobody_reads_fills_no_disk(service: InProcessServ
     again, hello = await service.resumed(token)
     assert hello.got == stored  # all that was confirmed is still there
     await again.say("Bob> more")
-    assert (await again.rest())[-1].startswith("\\error journal No more is stored: ")
+    assert (await again.rest())[-1].startswith("\\error journal No more messages are stored ")
     assert service.counts()[0] == stored
 
 
@@ -240,7 +240,7 @@ def test_a_client_keeps_what_a_full_journal_does_not_take(idle_service: Service)
     while answer.startswith("\\ack"):
         stranger.send(*["Eve> " + 500 * "x"] * 100)
         answer = stranger.reads("\\ack", "\\error journal")
-    console.notes("No more is stored: the journal has reached 1 MB (journal_max).")
+    console.notes("No more messages are stored: the journal has reached journal_max (1 MB).")
     stranger.close()
     wait_for(lambda: not service.status()["peer"]["connected"], "the seat is free")
     client = service.ready_plain("pychat", "--plain", "--handle", "Client1")

@@ -103,4 +103,4 @@ def test_without_the_old_certificate_nothing_proves_the_key(idle_service: Servic
     _serves(idle_service, make(tmp_path / "new", "localhost", key_of=old))
     result = run(idle_service, words(idle_service, "--fingerprint", old.fingerprint))
     assert result.returncode == 7
-    assert "a renewed certificate has another fingerprint, even with the same key." in result.stderr
+    assert "The fingerprint also changes when the certificate is renewed." in result.stderr

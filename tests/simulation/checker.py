@@ -15,7 +15,7 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-ABANDONED = "no reconnection in time, and somebody else called"
+ABANDONED = "the caller did not come back in time, and somebody else called"
 TAKEN = "Busy: somebody else is talking"
 DISPLACED = "A newer connection has taken over this conversation"
 REPLACED = "A newer connection of this console has taken its place"

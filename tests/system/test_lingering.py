@@ -57,11 +57,11 @@ def test_the_documented_commands_keep_a_service_without_a_login(host: Machine) -
     assert "pychatd serves on" in _log_in(host, "journalctl --user --no-pager -u pychatd-7000")
     wait_for(lambda: _has_no_login(host), "that login has ended, too")
     host.reboot()
-    assert "not running" in _log_in(host, "pychatd status 7000", check=False)
+    assert "No service runs" in _log_in(host, "pychatd status 7000", check=False)
     _log_in(host, COMMANDS.splitlines()[1])
     _is_found(host)
     _log_in(host, "systemctl --user stop pychatd-7000")
-    assert "not running" in _log_in(host, "pychatd status 7000", check=False)
+    assert "No service runs" in _log_in(host, "pychatd status 7000", check=False)
 
 
 def test_without_polkit_only_root_can_let_units_run(host: Machine) -> None:
