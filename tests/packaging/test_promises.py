@@ -20,7 +20,7 @@ NO_PROMISES = {
     "Scripts are welcome.": "a heading",
     "Without one, you check the key of host A once, at the first call.": "what the user does",
     "The messages go from host to host, and host A keeps the conversation.": "how it is made",
-    "`pychat send` for one message, `pychat replies` for the answers, JSON lines for bots, exact exit statuses.": (
+    "`pychat send` for one message, `pychat replies` for what came, JSON lines for bots, exact exit statuses.": (
         "a list of what there is"
     ),
 }
@@ -40,7 +40,6 @@ NO_PROMISES_OF_MANUALS = {
     "Show who calls, and the messages that nobody is there to read;": "what an option does",
     "nobody.": "the end of a list of values",
     "A failure, or the connection was lost.": "a status",
-    "Nobody answers.": "a status",
     "Nothing has been sent.": "a status",
     "nothing has come.": "a status",
     "How many seconds, from 0 to 86400, the service is kept for a caller who lost the connection or left the"
