@@ -1,4 +1,4 @@
-"""What a peer that has come back with a new program is told again: the last messages of both sides.
+"""The history that a returning peer's new program shows again: the last messages of both sides.
 
 The peer has counted these messages before, and shows them to its user. A message that it does not have comes among
 them, in its place. Knows no connection.
