@@ -259,6 +259,11 @@ def quoted(words: str) -> str:
     return f'"{printable(words).replace(chr(34), chr(39))}"'
 
 
+def counted(count: int, noun: str) -> str:
+    """So many things: "1 message", "2 messages"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def printable_lines(message: str) -> list[str]:
     """The lines of a message (at least one), each made printable."""
     return [printable(line) for line in message.split(BREAK)]

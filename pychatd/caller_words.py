@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pychat_client.text import printable
+from pychat_client.text import counted, printable
 
 
 def silent_words(address: str) -> str:
@@ -16,5 +16,4 @@ def unread_words(count: int, handles: Sequence[str], since: str = "") -> str:
     """How many messages wait, of whom and since when; empty if none waits."""
     if not count:
         return ""
-    messages = "message" if count == 1 else "messages"
-    return f"{count} unread {messages} from {', '.join(map(printable, handles))}{since}."
+    return f"{counted(count, 'unread message')} from {', '.join(map(printable, handles))}{since}."

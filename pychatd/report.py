@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from pychat_client.errors import TransportError, UsageError
 from pychat_client.records import record
-from pychat_client.text import printable
+from pychat_client.text import counted, printable
 from pychat_client.trust.fingerprint import check_fingerprint
 from pychatd.caller_words import silent_words, unread_words
 
@@ -143,7 +143,7 @@ class Report:
         """What waits for the operator, in sentences."""
         waiting = self.unread
         since = None if waiting is None else waiting.since
-        calls = "" if not self.missed else f"{self.missed} missed call{'' if self.missed == 1 else 's'}."
+        calls = f"{counted(self.missed, 'missed call')}." if self.missed else ""
         return [
             "" if waiting is None else unread_words(waiting.count, waiting.from_, f", since {since}"),
             calls,

@@ -16,7 +16,7 @@ from pychat_client.errors import MessageError, ProtocolError, PychatError, Usage
 from pychat_client.protocol import wire
 from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role
-from pychat_client.text import check_room, looks_like, printable
+from pychat_client.text import check_room, counted, looks_like, printable
 from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
@@ -296,7 +296,8 @@ class ConsoleSession(EndpointSession):
         """Begins with the newest unread conversations: nobody reads hundreds of them at once."""
         if older := self._switchboard.journal.unread(UNSEEN_CONVERSATIONS_MAX, skip=UNREAD_SHOWN):
             self._cursor = Cursor(older[0].number)
-            words = f"{len(older)} older conversations are unread. \\unread lists them; \\unread NUMBER shows one."
+            count = counted(len(older), "older conversation")
+            words = f"Also unread: {count}. \\unread lists them; \\unread NUMBER shows one."
             self.connection.send([wire.Notice(words)])
 
     def _known_to(self, hello: wire.Hello) -> Conversation | None:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from pychat_client.errors import PychatError
+from pychat_client.text import counted
 
 WAL_MAX = 500_000_000
 """Bytes of the write-ahead log, from which on a copy is given up: a reader that takes a piece now and then must
@@ -87,7 +88,7 @@ def _found(db: sqlite3.Connection, path: Path) -> str:
         raise CopyError(f"{path} is not a good copy of a journal: {why}.")
     conversations = db.execute("SELECT count(*) FROM conversation").fetchone()[0]
     messages = db.execute("SELECT count(*) FROM message").fetchone()[0]
-    return f"{path} is whole: {conversations} conversations, {messages} messages."
+    return f"{path} is whole: {counted(conversations, 'conversation')}, {counted(messages, 'message')}."
 
 
 def hold(path: Path) -> tuple[sqlite3.Connection, JournalCopy]:

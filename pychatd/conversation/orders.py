@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pychat_client.errors import UsageError
-from pychat_client.text import printable
+from pychat_client.text import counted, printable
 from pychatd.conversation import blocklist
 from pychatd.conversation.model import UnreadConversation
 from pychatd.conversation.switchboard import Switchboard
@@ -109,6 +109,6 @@ def number_of(word: str) -> int:
 
 
 def _line(unread: UnreadConversation) -> str:
-    count = "1 message" if unread.messages == 1 else f"{unread.messages} messages"
+    count = counted(unread.messages, "message")
     who = f"{printable(unread.handle)} from {printable(unread.address)}"
     return f"{unread.number}: {who}, {unread.ended:%Y-%m-%d %H:%M} UTC, {count}"

@@ -20,7 +20,7 @@ from pychat_client.errors import ProtocolError, UsageError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
-from pychat_client.text import printable
+from pychat_client.text import counted, printable
 from pychat_client.transport.connection import WriteBatch
 from pychatd.caller_events import Event, host_of, note
 from pychatd.conversation.blocklist import Blocklist
@@ -491,13 +491,12 @@ class Switchboard:
 
     def journal_went_back(self, conversation: Conversation, lacking: int) -> None:
         """An end knows of more messages than the journal has: it was restored, or its disk has lost them."""
-        log.error("conversation %d: the journal lacks %d messages that it had", conversation.id, lacking)
+        log.error("conversation %d: the journal has lost %s", conversation.id, counted(lacking, "message"))
         if self.operator is not None:
-            messages = "1 message" if lacking == 1 else f"{lacking} messages"
             self.operator.notify(
                 wire.Notice(
-                    f"The journal has lost {messages} of the conversation with {conversation.handle}, for example "
-                    "because an older backup was restored."
+                    f"The journal has lost {counted(lacking, 'message')} of the conversation with "
+                    f"{conversation.handle}, for example because an older backup was restored."
                 )
             )
 

@@ -18,6 +18,7 @@ from pychat_client.text import (
     MESSAGE_MAX,
     check_handle,
     check_message,
+    counted,
     looks_like,
     printable,
     printable_lines,
@@ -398,3 +399,7 @@ def test_an_emoji_joined_with_an_arrow_stays_whole() -> None:
 def test_a_message_is_shown_line_by_line() -> None:
     assert printable_lines("") == [""]
     assert printable_lines(f"a{BREAK}{BREAK}\x1bb") == ["a", "", "<U+001B>b"]
+
+
+def test_one_thing_is_counted_as_one() -> None:
+    assert [counted(count, "message") for count in (0, 1, 2)] == ["0 messages", "1 message", "2 messages"]

@@ -1501,7 +1501,7 @@ async def test_a_console_can_ask_for_an_older_unread_conversation(service: InPro
             await peer.say("\\quit")
             await peer.rest()
         console = await service.console()
-        older = "\\notice 2 older conversations are unread. \\unread lists them; \\unread NUMBER shows one."
+        older = "\\notice Also unread: 2 older conversations. \\unread lists them; \\unread NUMBER shows one."
         assert await console.news() == [older, "\\ready"]
     await console.say("\\order unread 3")
     assert await console.news() == ["\\notice There is no unread conversation 3. \\unread lists them."]

@@ -86,7 +86,7 @@ def test_a_backup_is_restored(service: Service, tmp_path: Path) -> None:
     caller.send("Ann> before")
     caller.reads("\\ack 1")
     out = run(service, backup, tmp_path / "admin")
-    assert "is whole: 1 conversations, 1 messages." in out
+    assert "is whole: 1 conversation, 1 message." in out
     caller.close()
     out = run(service, restore, tmp_path / "admin")
     assert "Ann from 127.0.0.1" in out

@@ -53,7 +53,7 @@ def test_a_console_shows_the_newest_and_lists_the_others(idle_service: Service) 
     start_with(service, MANY)
     console = service.plain("pychatd-console")
     console.says(f"text {MANY} 1.")
-    console.notes(f"{MANY - UNREAD_SHOWN} older conversations are unread.")
+    console.notes(f"Also unread: {MANY - UNREAD_SHOWN} older conversation")
     shown = [line for line in console.out().splitlines() if "text" in line]
     assert len(shown) == 2 * UNREAD_SHOWN
     assert f"text {MANY - UNREAD_SHOWN + 1} 0." in shown[0]
