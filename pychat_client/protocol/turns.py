@@ -59,7 +59,7 @@ class TurnState:
         """Counts a message of `role` that another program has sent, and returns its number. Raises ProtocolError
         if it was not its turn.
 
-        in_turn: False for messages of a classic peer that has gone; they had waited for their turn.
+        in_turn: False for messages of a classic peer that waited for their turn when the conversation ended.
         """
         if in_turn and not self.may_speak(role):
             words = "The caller sends the first message." if self.peer == 0 else "It is the other side's turn."

@@ -53,12 +53,12 @@ READ_MAX = 1 << 16
 USER_READ = 1 << 14
 """The same in a user's program: about 300 messages. A key that is pressed meanwhile waits for their turn."""
 
+_SIGNS_OF_LIFE = (wire.Ping, wire.Pong)
+"""What the connection itself handles."""
+
 DISCARD_MAX = 1 << 18
 """Bytes that we read and throw away after our last line: more than a program has under way that waits for acks, of
 100 messages. Then nothing more is read."""
-
-
-_SIGNS_OF_LIFE = (wire.Ping, wire.Pong)
 
 TLS_UNREAD = (20 << 10, 32 << 10)
 """Bytes of TLS below which asyncio reads on, and above which it stops, while we do not read. It needs room for one

@@ -40,8 +40,3 @@ class ClassicQueue:
         while self._removed < stored and self._messages:
             self._messages.popleft()
             self._removed += 1
-
-    def take_all(self) -> list[Message]:
-        """All that wait; none are left."""
-        messages, self._messages = list(self._messages), deque()
-        return messages

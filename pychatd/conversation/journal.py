@@ -70,7 +70,7 @@ class Journal(JournalFile):
         durable, and `turn_state` is that of the conversation. Raises JournalError, and changes nothing then."""
         number = conversation.id
         if number and len(entries) == 1:  # the usual case; a single statement is a transaction
-            with self._errors:
+            with self._translated:
                 self._db.execute(_INSERT_MESSAGE, _row(number, entries[0]))
         else:
             with self._transaction():
@@ -197,13 +197,13 @@ class Journal(JournalFile):
 
     def missed_calls(self) -> list[MissedCall]:
         """The calls that no console knows of, oldest first."""
-        with self._errors:
+        with self._translated:
             rows = self._db.execute("SELECT handle, address, time FROM missed_call ORDER BY rowid").fetchall()
         return [MissedCall(handle, address, _datetime(time)) for handle, address, time in rows]
 
     def away(self) -> str:
         """What callers are told while the operator is away; empty for nothing."""
-        with self._errors:
+        with self._translated:
             found = self._db.execute("SELECT words FROM away").fetchone()
         return "" if found is None else str(found[0])
 
@@ -220,7 +220,7 @@ class Journal(JournalFile):
 
     def last_number(self) -> int:
         """The number of the newest conversation that this file has ever had; 0 for none."""
-        with self._errors:
+        with self._translated:
             found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'conversation'").fetchone()
         return 0 if found is None else int(found[0])
 
@@ -232,7 +232,7 @@ class Journal(JournalFile):
     def unread(self, limit: int, skip: int = 0) -> list[UnreadConversation]:
         """The conversations that are over and that no console has shown whole, the newest first, without the first
         `skip`."""
-        with self._errors:
+        with self._translated:
             rows = self._db.execute(
                 "SELECT id, handle, address, ended, peer_count - operator_shown"  # noqa: S608 -- constants only
                 f" FROM conversation INDEXED BY conversation_unseen WHERE {_UNSEEN} AND ended IS NOT NULL"
@@ -247,7 +247,7 @@ class Journal(JournalFile):
     def unseen(self, limit: int) -> tuple[int, int]:
         """How many conversations have something new for the operator, counted up to `limit`; and how many messages
         that are, without those of the running one."""
-        with self._errors:
+        with self._translated:
             found = self._db.execute(
                 "SELECT count(*), ifnull(sum(n), 0) FROM (SELECT max(peer_count - operator_shown, 0) AS n"  # noqa: S608 -- constants only
                 f" FROM conversation INDEXED BY conversation_unseen WHERE {_UNSEEN} LIMIT ?)",
@@ -258,7 +258,7 @@ class Journal(JournalFile):
     def unread_counts(self, limit: int) -> list[tuple[str, int, datetime]]:
         """Up to `limit` conversations that are over, and of which the operator has not seen all: the peer's
         handle, how many messages that are, and when the first of them came."""
-        with self._errors:
+        with self._translated:
             rows = self._db.execute(
                 "SELECT handle, peer_count - operator_shown, ifnull((SELECT time FROM message"  # noqa: S608 -- constants only
                 " WHERE conversation = id AND role = 'peer' AND n = operator_shown + 1), ended)"
@@ -279,7 +279,7 @@ class Journal(JournalFile):
         """Up to `limit` messages of conversation `number`, in order: those behind the place `after`. With a role,
         those of that role, and `after` is an n."""
         where = "seq > ?2 ORDER BY seq" if role is None else "role = ?3 AND n > ?2 ORDER BY n"
-        with self._errors:
+        with self._translated:
             rows = self._db.execute(
                 "SELECT role, seq, n, handle, text, time, console FROM message"  # noqa: S608 -- constants only
                 f" WHERE conversation = ?1 AND {where} LIMIT {limit:d}",
@@ -292,7 +292,7 @@ class Journal(JournalFile):
 
     def sent_by(self, number: int, console: str) -> int:
         """How many messages of conversation `number` a console has sent."""
-        with self._errors:
+        with self._translated:
             found = self._db.execute(
                 "SELECT count(*) FROM message WHERE conversation = ? AND role = 'operator' AND console = ?",
                 (number, console),
@@ -302,7 +302,7 @@ class Journal(JournalFile):
     def texts_sent_by(self, number: int, console: str, after: int, limit: int) -> list[str]:
         """The texts of the first `limit` messages of conversation `number` that a console has sent, behind the
         operator's message `after`."""
-        with self._errors:
+        with self._translated:
             rows = self._db.execute(
                 "SELECT text FROM message WHERE conversation = ? AND role = 'operator' AND n > ? AND console = ?"
                 " ORDER BY n LIMIT ?",
@@ -338,7 +338,7 @@ class Journal(JournalFile):
     def _one(self, where: str, *values: object, index: str | None = None) -> Conversation | None:
         """The conversation that a condition finds. index: has to be used."""
         table = "conversation" if index is None else f"conversation INDEXED BY {index}"
-        with self._errors:
+        with self._translated:
             row = self._db.execute(f"SELECT {_COLUMNS} FROM {table} WHERE {where}", values).fetchone()  # noqa: S608 -- constants only
         if row is None:
             return None

@@ -22,7 +22,7 @@ CACHE_KIB = 256
 not faster."""
 
 
-class _Translation:
+class _TranslatedErrors:
     """A context that hands on the error which ends it. One object serves every use of a file: contextlib makes a
     generator for each, with seven calls."""
 
@@ -45,7 +45,7 @@ class JournalFile:
         killed process."""
         self._path = path
         self._full = full
-        self._errors = _Translation(self._translate)
+        self._translated = _TranslatedErrors(self._translate)
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None  # the device and the inode of the file
         self._descriptor: int | None = None  # of the same file; it is opened for the first copy
@@ -69,7 +69,7 @@ class JournalFile:
         and JournalError."""
         if self._copy is not None:
             raise CopyError("Another backup of this service is being made: try again later.")
-        with self._errors:
+        with self._translated:
             db = self._db
             if self._descriptor is None:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -80,14 +80,14 @@ class JournalFile:
         """Raises JournalError."""
         if copy is self._copy:
             self._copy = None
-            with self._errors:
+            with self._translated:
                 copy.end()
 
     # -------------------------------------------------------------- the file
 
     def size(self) -> int:
         """How many bytes of the file are in use."""
-        with self._errors:
+        with self._translated:
             pages, free, size = (
                 int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
                 for name in ("page_count", "freelist_count", "page_size")
@@ -96,13 +96,13 @@ class JournalFile:
 
     def disk(self) -> tuple[int, int]:
         """How many bytes of the disk are free, and how many it has."""
-        with self._errors:
+        with self._translated:
             disk = os.statvfs(self._path.parent)
         return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
     def check_file(self) -> None:
         """Looks whether the file is still there and may be written, without writing. Raises JournalError."""
-        with self._errors:
+        with self._translated:
             found = self._path.stat()
             is_ours = self._connection is None or (found.st_dev, found.st_ino) == self._opened
             writable = os.access(self._path, os.W_OK)
@@ -118,12 +118,12 @@ class JournalFile:
         does."""
         if self._copy is not None:
             return
-        with self._errors:
+        with self._translated:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._errors:
+        with self._translated:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -160,8 +160,6 @@ class PeerSession(EndpointSession):
             self._note(Event.SILENT, "left without a hello")
         if self._inbox_timer is not None:
             self._inbox_timer.cancel()
-        if self._opening is not None and self._opening.classic:  # nobody else has these any more
-            self._queue.add([frame for frame in self._inbox if isinstance(frame, wire.Message)])
         for step in (self.deliver_waiting, lambda: self._switchboard.peer_lost(self, why)):
             try:
                 step()
@@ -237,8 +235,12 @@ class PeerSession(EndpointSession):
     def deliver_waiting(self) -> None:
         self._switchboard.reload_from_journal()
         self._remove_stored()
+        if self._opening is not None and self._opening.classic and self._state is not PeerState.LEFT:
+            self._queue.add([frame for frame in self._inbox if isinstance(frame, wire.Message)])
+            self._inbox = []  # nobody else has these any more
         if self._queue and self.conversation is not None and self.conversation.ended is None:
-            self._switchboard.peer_says(self, self._queue.take_all(), in_turn=False)
+            self._switchboard.peer_says(self, self._queue.next(Turns.FREE), in_turn=False)
+            self._remove_stored()
 
     def send_backlog(self) -> None:
         """Sends the operator's messages that this connection has not had, and then the end, if it has come."""
@@ -528,7 +530,7 @@ class PeerSession(EndpointSession):
 
     def _on_quit(self, reason: str) -> None:
         self._state = PeerState.LEFT
-        self.deliver_waiting()
+        self._switchboard.reload_from_journal()
         if self.conversation is not None and self._switchboard.conversation is self.conversation:
             self._switchboard.end_conversation(reason, Role.PEER)
         else:

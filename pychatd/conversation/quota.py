@@ -29,7 +29,7 @@ does the end of a conversation."""
 
 CHECK_EVERY = 200
 """After so many messages the size and the disk are looked at again: that takes as long as to store two messages.
-Meanwhile the journal grows by half a megabyte, and what one read brings."""
+Meanwhile the journal grows by half a megabyte, and the messages of one read."""
 
 MEGABYTE = 1_000_000
 
@@ -42,8 +42,9 @@ class Quota:
         self._unchecked = 0  # messages that may be stored until the size and the disk are looked at again
 
     def check(self, conversation: Conversation, role: Role, count: int, journal_max: int) -> None:
-        """Raises JournalFullError if `count` messages of `role` in `conversation` cannot be stored now.
-        journal_max: in megabytes, 0 for no limit."""
+        """Raises JournalFullError if messages of `role` in `conversation` cannot be stored now.
+
+        count: of those that are about to be stored; journal_max: in megabytes, 0 for no limit."""
         if role is Role.PEER:
             self._check_unseen(conversation)
         if self._unchecked <= 0:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from pychat_client.classic.framing import GUEST
@@ -509,9 +508,11 @@ class Switchboard:
         conversation = self.conversation
         if conversation is None:
             return
-        if self.peer is not None:
-            with suppress(JournalFullError):  # no more is stored, but an end is
+        if self.peer is not None and reason != BLOCKED:
+            try:
                 self.peer.deliver_waiting()
+            except JournalFullError as error:  # an end is stored all the same
+                self.journal_failed(error)
         self._store_end(conversation, reason, by)
         who = f"the service ({reason})" if by is None else f"the {by.value}"
         unread = "".join(f", unread from the {r.value}: {n}" for r in Role if (n := conversation.unread(r)))

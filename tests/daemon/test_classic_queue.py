@@ -33,12 +33,6 @@ def test_a_message_stays_until_it_is_stored() -> None:
     assert not queue
 
 
-def test_taking_all_leaves_none() -> None:
-    queue, messages = queue_of(3)
-    assert queue.take_all() == messages
-    assert not queue
-
-
 def test_too_many_waiting_messages_are_an_error() -> None:
     queue, _ = queue_of(WAITING_MAX)
     queue.check_length()

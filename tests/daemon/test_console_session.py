@@ -313,7 +313,7 @@ async def test_a_journal_that_lacks_messages_of_an_end_tells_it_anew(service: In
     await service.lose(console)
     assert texts(await (await service.console(" session=1 got=1 sent=0")).news()) == []
     lines = await (await service.console(" session=1 got=3 sent=0 take=1")).news()
-    assert any(line.startswith("\\notice The journal lacks 2 messages") for line in lines)
+    assert any(line.startswith("\\notice The journal has lost 2 messages") for line in lines)
     assert texts(lines) == ["Bob> Hi!"]
 
 

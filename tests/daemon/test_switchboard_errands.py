@@ -120,7 +120,7 @@ async def test_a_reload_puts_out_who_is_blocked_now(service: InProcessService) -
     board = service.switchboard
     board.blocklist.blocks = lambda *_: True  # type: ignore[method-assign]
     board.reload(board.settings, "")
-    assert (await peer.rest())[-1] == "\\quit the operator has blocked the caller"
+    assert (await peer.rest())[-1] == "\\quit the caller was blocked"
 
 
 @with_service()

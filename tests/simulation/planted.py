@@ -341,7 +341,12 @@ FAULTS = [
         seed=172,
     ),
     Fault("and so does the operator", SWITCHBOARD + "end_conversation", "self.operator.send_backlog()", "pass"),
-    Fault("who says goodbye ends the conversation", PEER_SESSION + "_on_quit", "self.deliver_waiting()", "return"),
+    Fault(
+        "who says goodbye ends the conversation",
+        PEER_SESSION + "_on_quit",
+        "self._switchboard.reload_from_journal()",
+        "return",
+    ),
 ]
 
 SECONDS = 60.0

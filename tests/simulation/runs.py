@@ -19,7 +19,7 @@ from pychatd.conversation import journal
 from tests.simulation import clock
 from tests.simulation.checker import Outcome, check
 from tests.simulation.driver import Driver
-from tests.simulation.people import Person
+from tests.simulation.people import Person, until
 from tests.simulation.steps import Plan
 from tests.simulation.world import World
 
@@ -111,6 +111,7 @@ async def _end(world: World) -> None:
     await _go_back_to_what_is_left(world)
     last = Person(world, "last", console=True)
     await asyncio.sleep(5)
+    await until(lambda: last.session.endpoint.ready)  # it may have thousands of words to read
     last.types("\\detach")
     await asyncio.sleep(10)
     assert not any(person.running for person in world.people), "somebody cannot leave"

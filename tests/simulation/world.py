@@ -370,7 +370,7 @@ class WatchedJournal(Journal):
             stored = store()
             note()
             return stored
-        with self._errors:  # which makes our own error of the system's, as it does of any
+        with self._translated:  # which makes our own error of the system's, as it does of any
             world.at_commit("before")
         synced = end_of(log_of(self._path))
         stored = store()
@@ -379,6 +379,6 @@ class WatchedJournal(Journal):
                 note()
             raise Killed
         note()
-        with self._errors:
+        with self._translated:
             world.at_commit("after")
         return stored
