@@ -1,4 +1,4 @@
-"""What a conversation asks of its connections, which the sessions implement, and of the register of callers."""
+"""What a conversation asks of its connections, which the sessions implement, and of those who may call."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class SilentInterface(Protocol):
         """The operator speaks first."""
 
 
-class RegisterInterface(Protocol):
+class AllowedCallersInterface(Protocol):
     """Who may call."""
 
     def name_of(self, certificate: bytes | None) -> str | None:

@@ -30,7 +30,7 @@ from pychat_client.transport.connection import (
 from pychatd.caller_events import Event, note
 from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
-from pychatd.conversation.interfaces import PeerInterface, RegisterInterface
+from pychatd.conversation.interfaces import AllowedCallersInterface, PeerInterface
 from pychatd.conversation.model import (
     TEXT_REMOVED,
     Conversation,
@@ -93,12 +93,12 @@ class PeerSession(EndpointSession):
         self,
         switchboard: Switchboard,
         address: str,
-        register: RegisterInterface,
+        allowed: AllowedCallersInterface,
         *,
         secure: bool,
         prompt: bool = False,
     ) -> None:
-        """register: who may call; secure: it calls over TLS; prompt: it has sent something at once."""
+        """allowed: who may call; secure: it calls over TLS; prompt: it has sent something at once."""
         super().__init__(switchboard, address, pace=self)
         self._screening = ScreeningCodec(
             self.connection.use_codec, prompt=prompt, answers=switchboard.settings.answer_handle
@@ -107,7 +107,7 @@ class PeerSession(EndpointSession):
         self.address = address
         self.secure = secure
         self.name: str | None = None
-        self._register = register
+        self._allowed = allowed
         self._state = PeerState.CONNECTED
         self._invited: str | None = None  # its name, if it has come with an invitation
         self._hello: wire.Hello | None = None  # the first line, while it is proving
@@ -323,9 +323,7 @@ class PeerSession(EndpointSession):
         if self._is_blocked(hello):  # before anything is done with its invitation
             self.reject_blocked()
         elif (
-            self.secure
-            and self.connection.certificate() is None
-            and self._register.is_awaited(hello, self.address)
+            self.secure and self.connection.certificate() is None and self._allowed.is_awaited(hello, self.address)
         ):
             self._hello, self._state = hello, PeerState.PROVING
             self._ask_for_certificate()
@@ -347,12 +345,12 @@ class PeerSession(EndpointSession):
             return
         certificate = self.connection.certificate()
         try:
-            self._register.enrol(hello, certificate, self.address)
-            self.name = self._register.name_of(certificate)
+            self._allowed.enrol(hello, certificate, self.address)
+            self.name = self._allowed.name_of(certificate)
         except PermissionDeniedError as error:
             raise ProtocolError("not-authorized", str(error)) from None
         self._live = hello.live
-        self._invited = self.name if self._register.is_invited(certificate) else None
+        self._invited = self.name if self._allowed.is_invited(certificate) else None
         self._cancel_deadline()
         certificate_hash = self._certificate_hash()
         self._switchboard.reload_from_journal()

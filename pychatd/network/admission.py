@@ -31,10 +31,10 @@ from pychatd.conversation.console_session import VISITORS_MAX, ConsoleSession
 from pychatd.conversation.peer_session import HELLO_SECONDS, TOO_SLOW, PeerSession
 from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
 from pychatd.conversation.switchboard import Switchboard
+from pychatd.network.allowed_callers import AllowedCallers
 from pychatd.network.first_byte import SilentCaller
 from pychatd.network.identity import Identity
 from pychatd.network.places import Standing, choose
-from pychatd.network.register import Register
 from pychatd.network.turnover import Turnover
 from pychatd.settings import Settings
 
@@ -88,7 +88,7 @@ class Admission:
     def __init__(self, switchboard: Switchboard, settings: Settings, identity: Identity) -> None:
         self._switchboard = switchboard
         self._settings = settings
-        self.register = Register(settings, identity)
+        self.allowed = AllowedCallers(settings, identity)
         self._pending: dict[_Pending, None] = {}  # in the order of arrival
         self._turnover = Turnover()
         self._expected_turnover = Turnover()
@@ -96,7 +96,7 @@ class Admission:
     def apply(self, settings: Settings, identity: Identity) -> None:
         """Uses new settings; closes the connections of callers who are no longer on the allowlist."""
         self._settings = settings
-        self.register.apply(settings, identity)
+        self.allowed.apply(settings, identity)
         self.disconnect_removed()
 
     def disconnect_removed(self) -> None:
@@ -106,7 +106,7 @@ class Admission:
             if session is None or connection is None or not session.is_admitted:
                 continue
             try:
-                if self.register.name_of(connection.certificate()) is None and session.name is not None:
+                if self.allowed.name_of(connection.certificate()) is None and session.name is not None:
                     raise PermissionDeniedError("The operator has removed your certificate.")
             except PermissionDeniedError as error:
                 words = "no longer on the allowlist: connection closed"
@@ -205,7 +205,7 @@ class Admission:
                 return
             prompt = loop.time() - begin < PROMPT_SECONDS
             pending.session = PeerSession(
-                self._switchboard, caller.address, self.register, secure=secure, prompt=prompt
+                self._switchboard, caller.address, self.allowed, secure=secure, prompt=prompt
             )
             self._switchboard.silent_callers.replace(caller, pending.session)
         finally:
@@ -249,7 +249,7 @@ class Admission:
 
     async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
         """The TLS handshake. If it fails, sends the TLS alert that tells the caller why: asyncio drops it."""
-        context = _RememberingContext(self.register.identity.context)
+        context = _RememberingContext(self.allowed.identity.context)
         with sock.dup() as spare:
             try:
                 await asyncio.get_running_loop().connect_accepted_socket(
@@ -260,7 +260,7 @@ class Admission:
                 raise
 
     def _accepts_plain(self, host: str) -> bool:
-        if self.register.needs_certificate or self._settings.plaintext == "never":
+        if self.allowed.needs_certificate or self._settings.plaintext == "never":
             return False  # an allowlist needs certificates, and plain TCP has none
         return self._settings.plaintext == "always" or ip_address(host.partition("%")[0]).is_loopback
 

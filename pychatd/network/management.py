@@ -1,4 +1,4 @@
-"""What an operator orders of the register with `pychatd invite`, `invitations` and `authorized`.
+"""What an operator orders about who may call, with `pychatd invite`, `invitations` and `authorized`.
 
 Behind the verb of such an order stands one JSON object with its arguments, and each line of the answer is another.
 """
@@ -15,7 +15,7 @@ from pychat_client.errors import UsageError
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.trust.fingerprint import fingerprint
 from pychatd.conversation.orders import Order
-from pychatd.network.register import Register
+from pychatd.network.allowed_callers import AllowedCallers
 
 Rows = list[dict[str, Any]]
 
@@ -23,9 +23,9 @@ Rows = list[dict[str, Any]]
 class Management:
     """The orders about who may call."""
 
-    def __init__(self, register: Register, disconnect_removed: Callable[[], None]) -> None:
+    def __init__(self, allowed: AllowedCallers, disconnect_removed: Callable[[], None]) -> None:
         """disconnect_removed: closes the connections of callers who may not call any more."""
-        self._register = register
+        self._allowed = allowed
         self._disconnect_removed = disconnect_removed
 
     @property
@@ -41,17 +41,17 @@ class Management:
         return {verb: partial(_carry_out, command) for verb, command in commands.items()}
 
     def _invite(self, name: str | None, seconds: float) -> Rows:
-        invitation, record = self._register.invite(name, timedelta(seconds=seconds))
+        invitation, record = self._allowed.invite(name, timedelta(seconds=seconds))
         return [{"invitation": str(invitation), "name": record.name, "until": _time(record.until)}]
 
     def _invitations(self) -> Rows:
         return [
             {"name": record.name, "until": _time(record.until), "state": state.value}
-            for record, state in self._register.invitations()
+            for record, state in self._allowed.invitations()
         ]
 
     def _revoke(self, name: str) -> Rows:
-        self._register.revoke(name)
+        self._allowed.revoke(name)
         return []
 
     def _authorized(self) -> Rows:
@@ -61,15 +61,15 @@ class Management:
                 "fingerprint": fingerprint(certificate),
                 "by": "invitation" if invited else "administrator",
             }
-            for name, certificate, invited in self._register.listed()
+            for name, certificate, invited in self._allowed.listed()
         ]
 
     def _rename(self, name: str, new: str) -> Rows:
-        self._register.rename(name, new)
+        self._allowed.rename(name, new)
         return []
 
     def _remove(self, name: str) -> Rows:
-        self._register.remove(name)
+        self._allowed.remove(name)
         self._disconnect_removed()
         return []
 

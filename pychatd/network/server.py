@@ -75,7 +75,7 @@ class Server:
         self._status_timer: asyncio.TimerHandle | None = None
         self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._state_changed)
         self._callers = Admission(self._switchboard, settings, identity)
-        callers = Management(self._callers.register, self._callers.disconnect_removed).orders
+        callers = Management(self._callers.allowed, self._callers.disconnect_removed).orders
         self._consoles = ConsoleAdmission(
             self._switchboard,
             listeners.console_path,
@@ -261,7 +261,7 @@ class Server:
 
     def _log_warnings(self, settings: Settings, identity: Identity) -> None:
         """Logs problems with the settings that do not prevent the service."""
-        for complaint in (*identity.complaints, *self._callers.register.complaints):
+        for complaint in (*identity.complaints, *self._callers.allowed.complaints):
             log.error("%s", complaint)
         if self._listeners.passed and settings.listen != EVERYWHERE:
             log.warning("'listen' has no effect: ListenStream= in systemd's socket unit opens the port")

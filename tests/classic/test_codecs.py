@@ -25,9 +25,9 @@ from pychat_client.protocol.codec import Codec, LineCodec
 from pychat_client.protocol.turns import Turns
 from pychatd.conversation.peer_session import PeerSession
 from tests.classic.cases import CLIENTS, SERVERS, Client, Server, octets, with_text
+from tests.support.allowed_callers import Anybody
 from tests.support.detected import Detected
 from tests.support.in_process import ADDRESS, InProcessService, with_service
-from tests.support.registers import Anybody
 
 ANN_FIELD = b"Ann" + bytes(8)
 

@@ -13,11 +13,11 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Turns
 from pychatd.caller_events import Event
 from pychatd.conversation import peer_session
-from pychatd.conversation.interfaces import RegisterInterface
+from pychatd.conversation.interfaces import AllowedCallersInterface
 from pychatd.conversation.peer_session import PeerSession
+from tests.support.allowed_callers import Anybody, Nobody
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
-from tests.support.registers import Anybody, Nobody
 
 HOST = ADDRESS.partition(":")[0]
 
@@ -37,8 +37,8 @@ class Awaiting(Anybody):
         return True
 
 
-async def call(service: InProcessService, register: RegisterInterface, *lines: str) -> AsyncEnd:
-    raw = await service.connect(PeerSession(service.switchboard, ADDRESS, register, secure=True))
+async def call(service: InProcessService, allowed: AllowedCallersInterface, *lines: str) -> AsyncEnd:
+    raw = await service.connect(PeerSession(service.switchboard, ADDRESS, allowed, secure=True))
     await raw.say(*lines)
     return raw
 
@@ -158,7 +158,7 @@ def test_who_breaks_a_rule_or_says_that_we_did_is_in_the_log(
 
 
 @pytest.mark.parametrize(
-    ("register", "words", "event"),
+    ("allowed", "words", "event"),
     [
         (Nobody(), "", Event.CERTIFICATE),
         (Uninvited(), " invite=abc", Event.INVITATION),
@@ -166,11 +166,11 @@ def test_who_breaks_a_rule_or_says_that_we_did_is_in_the_log(
     ids=["not on the list", "an old invitation"],
 )
 def test_who_may_not_call_is_in_the_log(
-    tmp_path: Path, log: pytest.LogCaptureFixture, register: RegisterInterface, words: str, event: Event
+    tmp_path: Path, log: pytest.LogCaptureFixture, allowed: AllowedCallersInterface, words: str, event: Event
 ) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:
-        assert (await (await call(service, register, f"\\hello 1 Bob{words}")).rest())[-1].startswith("\\error ")
+        assert (await (await call(service, allowed, f"\\hello 1 Bob{words}")).rest())[-1].startswith("\\error ")
         assert events(log) == [(event, HOST)]
         assert service.switchboard.seat_is_free()
 

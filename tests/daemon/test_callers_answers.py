@@ -16,9 +16,9 @@ from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import JournalDamagedError, JournalError, JournalFullError, UnseenError
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.reading_price import STRANGER_READ
+from tests.support.allowed_callers import Anybody
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
-from tests.support.registers import Anybody
 
 
 class Invited(Anybody):

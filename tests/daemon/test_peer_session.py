@@ -12,9 +12,9 @@ from pychat_client.protocol.turns import Turns
 from pychat_client.transport import connection
 from pychatd.conversation import peer_session
 from pychatd.conversation.peer_session import PeerSession, busy_words
+from tests.support.allowed_callers import Anybody
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
-from tests.support.registers import Anybody
 
 SHORT = 0.3
 LONG = 60.0

@@ -22,9 +22,9 @@ from pychatd.conversation.classic_queue import WAITING_MAX
 from pychatd.conversation.missed_calls import MISSED_MAX
 from pychatd.conversation.model import Conversation, Entry, JournalError
 from pychatd.conversation.peer_session import PeerSession
+from tests.support.allowed_callers import Anybody
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
-from tests.support.registers import Anybody
 
 
 def _fails() -> NoReturn:

@@ -18,10 +18,10 @@ from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.peer_session import PeerSession
+from tests.support.allowed_callers import Anybody
 from tests.support.endpoints import HANDLES, OTHER
 from tests.support.in_process import ADDRESS, InProcessService
 from tests.support.raw_ends import AsyncEnd
-from tests.support.registers import Anybody
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 

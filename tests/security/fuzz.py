@@ -23,8 +23,8 @@ from pychatd.conversation.journal import Journal
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
+from tests.support.allowed_callers import Anybody, Nobody
 from tests.support.detected import Detected
-from tests.support.registers import Anybody, Nobody
 
 CORPUS = Path(__file__).parent / "fuzz_corpus"
 

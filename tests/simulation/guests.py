@@ -1,6 +1,6 @@
 """Callers who come with an invitation, and the little of TLS that proves their certificates.
 
-The register and its files are the real ones. The certificates are always the same, as is each run of a seed.
+The invitations and their files are the real ones. The certificates are always the same, as is each run of a seed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pychat_client.protocol.endpoint import Credentials
 from pychat_client.trust.fingerprint import fingerprint
+from pychatd.network.allowed_callers import AllowedCallers
 from pychatd.network.identity import Identity
-from pychatd.network.register import Register
 from pychatd.settings import Settings
 
 _PEM = (
@@ -87,12 +87,12 @@ class GuestBook:
         """directory: where the daemons keep what they know."""
         self._settings = Settings(7000, state=directory)
         self._guests: dict[str, Guest] = {}
-        self.register: Register | None = None  # of the daemon that runs; None if nobody was ever invited
+        self.allowed: AllowedCallers | None = None  # of the daemon that runs; None if nobody was ever invited
 
     def open(self) -> None:
         """A daemon begins, and reads its files."""
         if self._guests:
-            self.register = self._read()
+            self.allowed = self._read()
 
     def guest(self, name: str) -> Guest | None:
         """One who was invited before, and calls again with the same words."""
@@ -102,16 +102,17 @@ class GuestBook:
         """The operator invites somebody; None if enough were."""
         if len(self._guests) == GUESTS_MAX:
             return None
-        self.register = self.register or self._read()
+        self.allowed = self.allowed or self._read()
         certificate = _certificates()[1 + len(self._guests)]
-        invitation, _ = self.register.invite(name, timedelta(days=1))
+        invitation, _ = self.allowed.invite(name, timedelta(days=1))
         encoded = base64.b64encode(certificate).decode()
         credentials = Credentials(fingerprint(certificate), invitation.secret.hex(), encoded)
         self._guests[name] = guest = Guest(name, certificate, credentials)
         return guest
 
-    def _read(self) -> Register:
-        return Register(self._settings, Identity(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), _certificates()[0]))
+    def _read(self) -> AllowedCallers:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        return AllowedCallers(self._settings, Identity(context, _certificates()[0]))
 
 
 @cache

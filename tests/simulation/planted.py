@@ -70,7 +70,7 @@ CONSOLE_SESSION = "pychatd.conversation.console_session:ConsoleSession."
 WATCHER = "pychatd.conversation.watcher:Watcher."
 CURSOR = "pychatd.conversation.cursor:Cursor."
 JOURNAL = "pychatd.conversation.journal:Journal."
-REGISTER = "pychatd.network.register:Register."
+ALLOWED_CALLERS = "pychatd.network.allowed_callers:AllowedCallers."
 CONVERSATION = "pychatd.conversation.model:Conversation."
 
 FAULTS = [
@@ -293,14 +293,14 @@ FAULTS = [
     # ---------------------------------------------------------------- invitations
     Fault(
         "who was invited is known by the name of the invitation",
-        REGISTER + "enrol",
+        ALLOWED_CALLERS + "enrol",
         "{**self._invited, certificate: name}",
         "{**self._invited, certificate: hello.handle + '2'}",
         seed=2,
     ),
     Fault(
         "and also after a restart of the daemon",
-        REGISTER + "enrol",
+        ALLOWED_CALLERS + "enrol",
         "authorized.add(self._directory, name, certificate)",
         "pass",
         seed=2,

@@ -33,8 +33,8 @@ from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.token_bucket import TokenBucket
 from pychatd.settings import Settings
 from tests.simulation.list_journal import ListJournal
+from tests.support.allowed_callers import Anybody
 from tests.support.endpoints import NOON
-from tests.support.registers import Anybody
 
 CALLER, CONSOLE, DEAD = 0, 1, 2
 

@@ -37,8 +37,8 @@ from tests.simulation.disk import FULL, LogEnd, end_of, left_alone, log_of, lose
 from tests.simulation.guests import GuestBook, ProvedByTls
 from tests.simulation.onlooker import Onlooker
 from tests.simulation.people import Person
+from tests.support.allowed_callers import Anybody
 from tests.support.endpoints import NOON
-from tests.support.registers import Anybody
 
 TIDIED_EVERY = 5.0
 """Seconds after which a daemon looks for old conversations."""
@@ -266,7 +266,7 @@ class World:
             status = partial(status_json, switchboard)
             execute = Orders(switchboard, list).execute
             return ConsoleSession(switchboard, f"{person.name} (pid 7)", 1000, status, execute)
-        return PeerSession(switchboard, person.name, self.guest_book.register or Anybody(), secure=True)
+        return PeerSession(switchboard, person.name, self.guest_book.allowed or Anybody(), secure=True)
 
     def close(self) -> None:
         """The run is over: nothing goes on, and the file can be read."""

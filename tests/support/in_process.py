@@ -21,8 +21,8 @@ from pychatd.conversation.service_status import status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.settings import Settings
 from tests.support.aio import in_loop
+from tests.support.allowed_callers import Anybody
 from tests.support.raw_ends import AsyncEnd, ConsoleEnd, attach, connected
-from tests.support.registers import Anybody
 
 R = TypeVar("R", bound=AsyncEnd)
 ADDRESS = "198.51.100.7:40000"

@@ -32,7 +32,7 @@ CODE = "invitation"
 """The code of the error for an invitation that lets nobody in."""
 
 
-class Register:
+class AllowedCallers:
     """All who may call, by their certificates."""
 
     def __init__(self, settings: Settings, identity: Identity) -> None:
