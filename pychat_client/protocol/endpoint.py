@@ -243,7 +243,7 @@ class Endpoint:
         message = check_message(text)
         self._check_open()
         check_room(message, self.max_text_bytes)
-        if not self._can_send_now() and not self._outbox.can_hold:
+        if not self._outbox.can_hold and not self._can_send_now():
             raise NotAllowedError(f"Not sent: {HELD_MAX} messages already wait for your turn.")
         return message
 

@@ -43,16 +43,21 @@ class Phase(Enum):
     @property
     def is_greeted(self) -> bool:
         """Whether there is a connection on which the daemon has answered and still reads."""
-        return self in (Phase.WAITING, Phase.MET, Phase.OVER, Phase.LEFT)
+        return self in _CONNECTED
 
     @property
     def is_left(self) -> bool:
         """Whether this user has ended the conversation, and the daemon has not confirmed that yet."""
-        return self in (Phase.LEFT, Phase.LEFT_CUT)
+        return self in _LEFT
 
     @property
     def has_ended(self) -> bool:
-        return self.is_left or self in (Phase.OVER, Phase.OVER_CUT)
+        return self in _ENDED
+
+
+_CONNECTED = (Phase.WAITING, Phase.MET, Phase.OVER, Phase.LEFT)
+_LEFT = (Phase.LEFT, Phase.LEFT_CUT)
+_ENDED = (*_LEFT, Phase.OVER, Phase.OVER_CUT)  # made once: each message asks, and a name of an Enum takes its time
 
 
 class Trigger(Enum):

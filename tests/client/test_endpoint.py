@@ -1106,6 +1106,13 @@ def test_words_of_the_daemon_become_events() -> None:
     ]
 
 
+def test_counts_are_equal_if_their_numbers_are() -> None:
+    counts: object = TurnState(Turns.FREE, 2, 1)
+    assert counts == TurnState(Turns.FREE, 2, 1)
+    for other in (TurnState(Turns.ALTERNATE, 2, 1), TurnState(Turns.FREE, 1, 1), TurnState(Turns.FREE, 2, 2), 2):
+        assert counts != other
+
+
 @pytest.mark.parametrize("role", Role)
 def test_that_the_other_one_sends_no_signs_is_told_once(role: Role) -> None:
     endpoint = begin(role)

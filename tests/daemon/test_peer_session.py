@@ -421,6 +421,23 @@ async def test_what_waits_of_a_classic_peer_that_leaves_is_stored(service: InPro
     assert len(service.journal.entries(1, 0, limit=20)) == 13
 
 
+def test_a_peer_that_has_shown_all_waits_for_nothing_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_session, "FINISH_SECONDS", 3600.0)
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console, peer, _ = await service.talk(acked=True)
+        await console.say("alice> Hello")
+        await console.news()
+        await peer.say("\\ack 1")
+        await console.say("\\quit")
+        assert (await asyncio.wait_for(peer.rest(), 10))[-1] == "\\quit"
+
+    check(tmp_path)
+
+
 def test_a_busy_service_says_what_may_keep_the_seat() -> None:
     assert "may come back within 60 s" in busy_words(60.0)
     assert "come back" not in busy_words(0.0)
