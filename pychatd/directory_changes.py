@@ -25,8 +25,8 @@ class DirectoryChanges:
         asyncio.get_running_loop().add_signal_handler(signal.SIGIO, self._changed.set)
 
     def watch(self, directories: Iterable[Path]) -> bool:
-        """From now on watches these, or for one that is not there, where it would appear. Returns whether the
-        system tells of changes in all of them."""
+        """From now on watches these, or for one that is not there, where it would appear, until something changes.
+        Returns whether the system tells of changes in all of them."""
         self._close()
         watched = [self._watch(directory) for directory in dict.fromkeys(map(_existing, directories))]
         return all(watched)
@@ -56,7 +56,7 @@ class DirectoryChanges:
     def _watch(self, directory: Path) -> bool:
         if sys.platform != "linux":
             return False
-        events = fcntl.DN_CREATE | fcntl.DN_DELETE | fcntl.DN_RENAME | fcntl.DN_MODIFY | fcntl.DN_MULTISHOT
+        events = fcntl.DN_CREATE | fcntl.DN_DELETE | fcntl.DN_RENAME | fcntl.DN_MODIFY
         try:
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._descriptors.append(descriptor)

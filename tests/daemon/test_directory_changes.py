@@ -90,3 +90,18 @@ async def test_where_the_system_tells_nothing_that_is_known(tmp_path: Path) -> N
             assert await changes.wait(PATIENCE / 2)
     finally:
         patch.undo()
+
+
+@in_loop
+async def test_a_flood_of_changes_writes_nothing_to_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """asyncio keeps only some hundreds of signals, and Python tells of each more on stderr."""
+    with _changes() as changes:
+        if not changes.watch([tmp_path]):
+            pytest.skip("this kernel does not tell of changes")
+        for _ in range(1000):
+            (tmp_path / "new").touch()
+            (tmp_path / "new").unlink()
+        assert await changes.wait(PATIENCE / 2)
+    assert capfd.readouterr().err == ""
