@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from pychat_client.protocol.turns import Role, Turns
-from pychatd.conversation.model import JournalError, JournalFullError
+from pychatd.conversation.model import JournalFullError
 from pychatd.conversation.quota import Quota
 from tests.support.in_process import InProcessService, with_service
 
@@ -19,20 +18,6 @@ SAID = ["one", "two", "three"]
 
 def _texts(service: InProcessService) -> list[str]:
     return [entry.text for entry in service.journal.entries(1, 0, limit=100)]
-
-
-def _fail_once(service: InProcessService, *, durable: bool) -> None:
-    """The next commit fails; durable: and yet the journal has it."""
-    append = service.journal.append
-    patch = pytest.MonkeyPatch()
-
-    def fail(conversation: Any, *more: Any) -> NoReturn:
-        patch.undo()
-        if durable:
-            append(replace(conversation), *more)
-        raise JournalError("disk I/O error")
-
-    patch.setattr(service.journal, "append", fail)
 
 
 def _is_full(*_: Any) -> NoReturn:
@@ -52,7 +37,7 @@ async def _end_with_a_failing_journal(service: InProcessService, *, durable: boo
     peer = await service.classic(*(f"Bob> {text}" for text in SAID))
     console = await service.console()
     await console.news()
-    _fail_once(service, durable=durable)
+    service.fail_next_append(durable=durable)
     await console.say("\\quit")
     await console.rest()
     await service.lose(console)

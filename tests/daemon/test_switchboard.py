@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +14,12 @@ import pytest
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.digest import digest_of
-from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.protocol.turns import Role, Turns
 from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation import console_session
 from pychatd.conversation.classic_queue import WAITING_MAX
 from pychatd.conversation.missed_calls import MISSED_MAX
-from pychatd.conversation.model import Conversation, Entry, JournalError
+from pychatd.conversation.model import Conversation, JournalError
 from pychatd.conversation.peer_session import PeerSession
 from tests.support.allowed_callers import Anybody
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
@@ -590,24 +589,12 @@ async def test_a_message_after_an_end_in_doubt_is_not_stored(service: InProcessS
     assert [e.text for e in service.journal.entries(1, 0)] == ["Hi!"]
 
 
-def _append_in_doubt(service: InProcessService) -> None:
-    """Makes the next message durable, and yet report an error."""
-    append, patch = service.journal.append, pytest.MonkeyPatch()
-
-    def fail(conversation: Conversation, entries: Sequence[Entry], turn_state: TurnState) -> None:
-        patch.undo()
-        append(replace(conversation), entries, turn_state)
-        raise JournalError("The journal cannot be used: disk I/O error.")
-
-    patch.setattr(service.journal, "append", fail)
-
-
 @with_service(turns=Turns.FREE)
 async def test_a_classic_peers_message_in_doubt_is_stored_once(service: InProcessService) -> None:
     console = await service.console()
     peer = await service.classic("Bob> Hi!")
     await console.news()
-    _append_in_doubt(service)
+    service.fail_next_append(durable=True)
     await peer.say("more")
     await peer.rest()
     await service.lose(peer)
@@ -618,7 +605,7 @@ async def test_a_classic_peers_message_in_doubt_is_stored_once(service: InProces
 @with_service(turns=Turns.FREE)
 async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
-    _append_in_doubt(service)
+    service.fail_next_append(durable=True)
     await console.say("alice> in doubt")
     await console.rest()
     await peer.say("\\quit")
@@ -628,7 +615,7 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: InProcessSe
 @with_service(turns=Turns.FREE)
 async def test_a_message_in_doubt_reaches_a_console_that_quits(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
-    _append_in_doubt(service)
+    service.fail_next_append(durable=True)
     await peer.say("Bob> in doubt")
     await peer.rest()
     await console.say("\\quit")
@@ -638,7 +625,7 @@ async def test_a_message_in_doubt_reaches_a_console_that_quits(service: InProces
 @with_service(turns=Turns.FREE)
 async def test_a_peer_goes_on_behind_a_message_in_doubt(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
-    _append_in_doubt(service)
+    service.fail_next_append(durable=True)
     await console.say("alice> in doubt")
     await console.rest()
     await peer.say("Bob> more")
@@ -654,7 +641,7 @@ async def test_a_console_follows_a_conversation_that_began_in_doubt(service: InP
     await peer.say("\\quit")
     await peer.rest()
     caller, token = await service.greeted("Eve")
-    _append_in_doubt(service)
+    service.fail_next_append(durable=True)
     await caller.say("Eve> Hi!")
     await caller.rest()
     await console.say("\\ack 1")  # only then the daemon tells it the end, and the next conversation
@@ -668,7 +655,7 @@ async def test_a_console_follows_a_conversation_that_began_in_doubt(service: InP
 @with_service()
 async def test_who_began_in_doubt_keeps_the_seat(service: InProcessService) -> None:
     caller, token = await service.greeted()
-    _append_in_doubt(service)
+    service.fail_next_append(durable=True)
     await caller.say("Bob> Hi!")
     await caller.rest()
     service.switchboard._seat_kept_until = 0.0  # as if the daemon had run for long

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+
+import pytest
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import Journal
-from pychatd.conversation.model import Conversation, Entry, hash_token
+from pychatd.conversation.model import Conversation, Entry, JournalError, hash_token
 from pychatd.conversation.orders import Orders
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.service_status import status_json
@@ -134,6 +137,18 @@ class InProcessService:
             await console.say("\\ack 1")
         await console.news()
         return console, peer, token
+
+    def fail_next_append(self, *, durable: bool) -> None:
+        """Makes the next message report an error. durable: and yet the journal has it."""
+        append, patch = self.journal.append, pytest.MonkeyPatch()
+
+        def fail(conversation: Conversation, entries: Sequence[Entry], turn_state: TurnState) -> NoReturn:
+            patch.undo()
+            if durable:
+                append(replace(conversation), entries, turn_state)
+            raise JournalError("The journal cannot be used: disk I/O error.")
+
+        patch.setattr(self.journal, "append", fail)
 
     async def lose(self, raw: AsyncEnd) -> None:
         """Cuts the connection, and waits until the daemon has noticed."""
