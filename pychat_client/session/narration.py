@@ -32,7 +32,7 @@ from pychat_client.protocol.events import (
 )
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import DOUBLED
-from pychat_client.session.reconnect import BUSY, Verdict
+from pychat_client.session.reconnect import BUSY, JOURNAL, Verdict
 from pychat_client.session.status import CLASSIC, away, kept, silent_call
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.view import View
@@ -52,7 +52,7 @@ class Narrator:
         self._title = title
         self._transcript = transcript
         self._back = back
-        self._last_error = ""  # why the other end turned us away, until it has confirmed a message again
+        self._outage = ""  # why the other end stores no messages, until it has confirmed one again
         self._end_unconfirmed = False  # the user knows that the other side does not know of the end yet
 
     @property
@@ -101,7 +101,7 @@ class Narrator:
             self._view.alert(f"{printable(message.handle)}> {words}", ring=False)
 
     def _connected(self, caller: wire.Peer | None, *, resumed: bool) -> None:
-        if self._last_error:  # the connection may be closed for the same reason again
+        if self._outage:  # the connection may be closed for the same reason again
             return
         if resumed:
             sentence = f"Connected to {self._other} again."
@@ -134,6 +134,8 @@ class Narrator:
 
     def _presence(self, words: str, *, here: bool) -> None:
         role = self._endpoint.role
+        if self._outage and not here:  # as with each connection since
+            return
         if not here:
             self._view.news(away(role, self._other, words))
         else:
@@ -232,6 +234,7 @@ class Narrator:
                 self._view.notice(f"Refused: {why}.")
                 self._view.notice("Send the operator the output of 'pychat certificate'.")
             case Verdict.RECONNECT:
+                self._outage = ""
                 later = "Reconnecting; messages that you send now are delivered later."
                 self._view.notice(f"Connection lost ({why}). {later}")
             case Verdict.GIVE_UP:
@@ -247,16 +250,19 @@ class Narrator:
 
     def turned_away(self, code: str, words: str, verdict: Verdict) -> None:
         """The other end has said why it closes the connection, in its own words or in none."""
-        words = self._from_daemon(words) if words else ""
+        if words:
+            words = self._from_daemon(words)
+        else:
+            words = _BUSY if code == BUSY else f"The other side refused the call (code: {printable(code)})."
         if verdict is Verdict.GIVE_UP:
-            self._view.notice(
-                words or (_BUSY if code == BUSY else f"The other side refused the call (code: {printable(code)}).")
-            )
+            self._view.notice(words)
         elif code == BUSY:
             if verdict is Verdict.RECONNECT:  # its own words are for users who do not wait
                 self._view.notice(f"{_BUSY} Calling again until you can talk.")
-        elif words != self._last_error:
-            self._last_error = words
+        elif code != JOURNAL:
+            self._view.notice(words)
+        elif words != self._outage:
+            self._outage = words
             self._view.notice(words)
 
     def _from_daemon(self, words: str) -> str:
@@ -269,8 +275,8 @@ class Narrator:
 
     def message_confirmed(self) -> None:
         """The other end has stored something: whatever it complained about is over."""
-        if self._last_error:
-            self._last_error = ""
+        if self._outage:
+            self._outage = ""
             self._view.news("Your messages are stored now.")
 
     # -------------------------------------------------------------- leaving

@@ -23,7 +23,10 @@ PAUSE_FIRST = 0.5
 PAUSE_MAX = 15.0
 """The longest pause, so that a user whose network is back does not wait long."""
 
-RETRYABLE_CODES = ("stopping", "journal")
+JOURNAL = "journal"
+"""The code of an error line: the daemon cannot store messages now. It closes each connection that brings some."""
+
+RETRYABLE_CODES = ("stopping", JOURNAL)
 """Codes of an error line after which the client calls again: the daemon keeps the conversation. Not "displaced": a
 newer program goes on with it, and the two would displace each other for ever."""
 
@@ -221,7 +224,8 @@ class ConnectionSupervisor:
             return Verdict.REFUSED
         if not resumable or not (self._reached or self._wait):
             return Verdict.GIVE_UP
-        return Verdict.RECONNECT if self._reached and self._attempts == 1 else Verdict.RETRY
+        known = self._last_code == JOURNAL  # its words say that messages wait and are sent later
+        return Verdict.RECONNECT if self._reached and self._attempts == 1 and not known else Verdict.RETRY
 
     def send(self, frames: Sequence[wire.Frame]) -> bool:
         """Sends `frames`. Returns whether there is a connection."""

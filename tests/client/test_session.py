@@ -615,6 +615,57 @@ async def test_the_status_follows_calls_that_fail_or_are_refused() -> None:
     session.finish(ExitStatus.OK)
 
 
+RETURNED = f"{HELLO} got=0"
+AWAY_AND_FULL = ("\\away", "\\error journal The other host cannot store messages now.")
+
+
+@in_loop
+async def test_a_host_that_stores_nothing_is_told_once() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears(*AWAY_AND_FULL)
+        told = list(one.view.sentences)
+        assert told[-1] == 'alice\'s program says: "The other host cannot store messages now."'
+        for _ in range(3):
+            await one.cut()
+            await one.connect(RETURNED, *AWAY_AND_FULL)
+        assert one.view.sentences == told
+        await one.cut()
+        await one.connect(RETURNED, "\\ack 1")
+        assert one.view.sentences == [*told, "Your messages are stored now."]
+
+
+@in_loop
+async def test_a_cable_that_breaks_while_nothing_is_stored_is_told() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears(*AWAY_AND_FULL)
+        await one.cut()
+        await one.connect(RETURNED)
+        await one.cut()
+        assert one.view.sentences[-1].startswith("Connection lost (")
+        await one.connect(RETURNED)
+        assert one.view.sentences[-1] == "Connected to alice again."
+
+
+@in_loop
+async def test_a_daemon_that_was_started_again_is_told() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1", "\\error stopping The daemon is stopping.")
+        await one.cut()
+        assert one.view.sentences[-1].startswith("Connection lost (")
+        await one.connect(RETURNED.replace("got=0", "got=1"))
+        assert one.view.sentences[-1] == "Connected to alice again."
+
+
+@in_loop
+async def test_a_reason_without_words_is_told_by_its_code() -> None:
+    async with caller() as one:
+        await one.hears("\\error stopping")
+        assert one.view.sentences[-1] == "The other side refused the call (code: stopping)."
+
+
 @in_loop
 async def test_who_is_not_on_the_list_is_told_what_to_do() -> None:
     async with caller() as one:

@@ -22,6 +22,8 @@ REPLACED = "A newer connection of this console has taken its place"
 HELD = "is using the console"
 ENDED = "ended the conversation"
 UNKEPT = "Cannot keep this conversation"
+FULL = "No more messages are stored until the operator has read some"
+STORED_AGAIN = "Your messages are stored now."
 SILENT = "You did not send a message in time"
 """What the programs say; `test_checker` compares these with them. A daemon's words stand in quotation marks."""
 
@@ -386,9 +388,9 @@ def tells(event: Event, words: str) -> bool:
 
 def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[str]) -> Iterator[str]:
     """Whether a word has arrived is open in three cases only: it was typed before its user left, perhaps in an
-    earlier program, and all had not settled by then; its user found somebody else in the seat after that, and did
-    not get it again; its user's conversation is not kept any more, so nobody can say. others: the programs of the
-    same user; gone: words of conversations that are not kept."""
+    earlier program, and all had not settled by then, or the daemon stored no more; its user found somebody else in
+    the seat after that, and did not get it again; its user's conversation is not kept any more, so nobody can say.
+    others: the programs of the same user; gone: words of conversations that are not kept."""
     if not one.of("not_confirmed"):
         return
     typed = {event.text: event.time for each in others for event in each.events("typed")}
@@ -396,13 +398,16 @@ def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[s
     leaves += [event.time for each in others for event in each.events("command") if event.text == "\\quit"]
     not_kept = any(word in gone for each in others for word in (*each.said, *each.of("shown")))
     taken: float | None = None  # when this user was told so last, since it had the seat
+    full = False  # this user was told so last
     for event in one.history.events:
         if event.kind == "seated":
             taken = None
         elif tells(event, TAKEN):
             taken = event.time
+        elif tells(event, FULL) or tells(event, STORED_AGAIN):
+            full = tells(event, FULL)
         elif event.kind == "not_confirmed" and not not_kept:
-            moments = [] if one.settled_by(event.time) else leaves
+            moments = leaves if full or not one.settled_by(event.time) else []
             if taken is not None:
                 moments = [*moments, taken]
             if not any(typed[event.text] <= moment <= event.time for moment in moments):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pychatd.conversation import switchboard
+from pychat_client.protocol.turns import Turns
+from pychatd.conversation import quota, switchboard
 from tests.simulation import checker
 from tests.simulation.checker import Event, History, Words, only_who_leaves_is_in_doubt
 from tests.simulation.people import Person, until
@@ -16,6 +17,7 @@ from tests.simulation.world import World
 
 QUIT = Event(5, "command", "\\quit")
 UNCONFIRMED = Event(6, "not_confirmed", "w1")
+FULL = Event(4, "notice", f'The other host\'s program says: "{checker.FULL}: 20,000 are unread."')
 BUSY = Event(5, "notice", f'The other host\'s program says: "{checker.TAKEN}."')
 
 
@@ -27,6 +29,9 @@ BUSY = Event(5, "notice", f'The other host\'s program says: "{checker.TAKEN}."')
         ([UNCONFIRMED, QUIT._replace(time=7)], "", False),
         ([QUIT._replace(time=0), UNCONFIRMED], "", False),
         ([Event(4, "rest"), QUIT, UNCONFIRMED], "", False),
+        ([FULL, Event(4, "rest"), QUIT, UNCONFIRMED], "", True),
+        ([FULL, Event(4, "rest"), UNCONFIRMED], "", False),
+        ([FULL, Event(4, "notice", checker.STORED_AGAIN), Event(4, "rest"), QUIT, UNCONFIRMED], "", False),
         ([BUSY, UNCONFIRMED], "", True),
         ([BUSY, Event(5, "seated"), UNCONFIRMED], "", False),
         ([BUSY._replace(time=0), UNCONFIRMED], "", False),
@@ -36,6 +41,7 @@ BUSY = Event(5, "notice", f'The other host\'s program says: "{checker.TAKEN}."')
     ],
     ids=[
         *("who leaves", "who stays", "who leaves later", "who left before it was typed", "who leaves in peace"),
+        *("who leaves a full journal", "who stays at it", "who leaves it in peace"),
         *("the seat is taken", "and given back", "it was taken before"),
         *("not kept", "the conversation is not kept", "that of others is not kept"),
     ],
@@ -68,6 +74,23 @@ async def _strangers_come(world: World) -> None:
     mallory.types("\\quit")
     await until(lambda: alice.knows("notice", f"Mallory {checker.ENDED}"))
     bob.unreachable = False
+
+
+async def _nobody_reads(world: World) -> None:
+    """Bob says more than is stored; then alice comes and reads."""
+    bob = Person(world, "Bob")
+    for number in range(4):
+        bob.types(f"w{number}")
+        await asyncio.sleep(1)
+    assert any(checker.tells(event, checker.FULL) for event in bob.history.events)
+    alice = Person(world, "alice", console=True)
+    await until(lambda: "w3" in alice.texts("shown"))
+    await until(lambda: bob.knows("notice", checker.STORED_AGAIN))
+
+
+def test_it_knows_the_words_of_a_full_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "UNSEEN_MAX", 2)
+    simulate(tmp_path, _nobody_reads, turns=Turns.FREE)
 
 
 def test_it_knows_the_words_of_the_programs(tmp_path: Path) -> None:
