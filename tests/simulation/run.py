@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.simulation.disk import memory
 from tests.simulation.driver import PASTING, Driver, Manner
-from tests.simulation.runs import WrongError, run_driver, run_plan
+from tests.simulation.runs import WrongError, readable, run_driver, run_plan
 from tests.simulation.shrink import as_test, kind_of, shrunk
 from tests.simulation.steps import Plan
 from tests.simulation.world import World
@@ -60,7 +60,7 @@ def _run(seed: int, counts: Counter[str]) -> bool:
         try:
             world = run_driver(Path(directory), driver)
         except WrongError as error:
-            print(f"PYCHAT_SEED={seed} is WRONG:", *error.problems, sep="\n", flush=True)
+            print(f"PYCHAT_SEED={seed} is WRONG:", *readable(error.problems), sep="\n", flush=True)
             print(_told_shorter(shrunk(driver.plan, kind_of(error))))
             return False
     counts.update(_counted(world, driver.manner))

@@ -29,12 +29,24 @@ SETTLED = 200.0
 """Seconds in which all comes to rest: a dead connection is noticed (45), and its user calls again (15)."""
 
 
+LINES_MAX = 400
+"""Of a story, or of problems, that are printed. A long talk has hundreds of thousands, and nobody reads them."""
+
+
 class WrongError(AssertionError):
     """A run has broken a promise. problems: how, in sentences."""
 
     def __init__(self, heading: str, world: World, problems: Sequence[str]) -> None:
-        super().__init__("\n".join([heading, *world.story, "WRONG:", *problems]))
+        super().__init__("\n".join([heading, *readable(world.story), "WRONG:", *readable(problems)]))
         self.problems = problems
+
+
+def readable(lines: Sequence[str]) -> Sequence[str]:
+    """The lines, without the middle of very many."""
+    if len(lines) <= LINES_MAX:
+        return lines
+    half = LINES_MAX // 2
+    return [*lines[:half], f"({len(lines) - LINES_MAX} lines are left out)", *lines[-half:]]
 
 
 def simulate(directory: Path, play: Play, seed: int = 0, **settings: Any) -> World:

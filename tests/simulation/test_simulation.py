@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.driver import Driver
-from tests.simulation.runs import run_driver, run_plan
+from tests.simulation.runs import LINES_MAX, readable, run_driver, run_plan
 
 BATCHES, BATCH = 10, 20
 
@@ -57,3 +57,11 @@ def test_a_seed_makes_the_same_run_again_also_from_its_steps(seed: int, tmp_path
         stories.append(world.story)
     assert stories[0] == stories[1]
     assert stories[0] == stories[2]
+
+
+def test_a_very_long_story_is_told_without_its_middle() -> None:
+    lines = [f"line {number}" for number in range(LINES_MAX + 50)]
+    told = readable(lines)
+    assert (told[0], told[-1], len(told)) == (lines[0], lines[-1], LINES_MAX + 1)
+    assert "(50 lines are left out)" in told
+    assert readable(lines[50:]) == lines[50:]
