@@ -20,8 +20,8 @@ class ClassicQueue:
         self._messages: deque[Message] = deque()
         self._removed = 0  # since the conversation began
 
-    def __bool__(self) -> bool:
-        return bool(self._messages)
+    def __len__(self) -> int:
+        return len(self._messages)
 
     def add(self, messages: Sequence[Message]) -> None:
         self._messages.extend(messages)

@@ -19,7 +19,7 @@ from pychat_client.errors import PermissionDeniedError, ProtocolError, Transport
 from pychat_client.protocol import wire
 from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.text import looks_like, printable
+from pychat_client.text import counted, looks_like, printable
 from pychat_client.transport.connection import (
     FINISH_SECONDS,
     READ_MAX,
@@ -36,6 +36,7 @@ from pychatd.conversation.model import (
     Conversation,
     Entry,
     JournalError,
+    JournalFullError,
     Opening,
     UnseenError,
     hash_certificate,
@@ -239,8 +240,18 @@ class PeerSession(EndpointSession):
             self._queue.add([frame for frame in self._inbox if isinstance(frame, wire.Message)])
             self._inbox = []  # nobody else has these any more
         if self._queue and self.conversation is not None and self.conversation.ended is None:
-            self._switchboard.peer_says(self, self._queue.next(Turns.FREE), in_turn=False)
+            try:
+                self._switchboard.peer_says(self, self._queue.next(Turns.FREE), in_turn=False)
+            except JournalFullError as error:
+                self._tell_dropped(error)
+                raise
             self._remove_stored()
+
+    def _tell_dropped(self, error: JournalFullError) -> None:
+        """Tells a person what becomes of the lines. A program has to get the end alone, or does not notice it."""
+        if self.max_text_bytes(self.opening.handle) is None:
+            lines = counted(len(self._queue), "line")
+            self.connection.send([wire.Rejected("journal", f"Not delivered: {lines} that still waited. {error}")])
 
     def send_backlog(self) -> None:
         """Sends the operator's messages that this connection has not had, and then the end, if it has come."""
@@ -567,6 +578,8 @@ class PeerSession(EndpointSession):
 
     def _journal_words(self, error: JournalError) -> str:
         keeps = "Your program keeps your messages and sends them later."
+        if self._opening is not None and self._opening.classic:
+            keeps = "Your last lines may not be delivered: call again later, and repeat them."
         if isinstance(error, UnseenError):
             return f"{error} {keeps}"
         return f"The other host cannot store messages now (is its disk full?). {keeps}"

@@ -24,6 +24,11 @@ def _is_full(*_: Any) -> NoReturn:
     raise JournalFullError("No more messages are stored: the disk is full.")
 
 
+def _refuses_the_peer(_: Quota, conversation: Any, role: Role, *others: Any) -> None:
+    if role is Role.PEER:
+        _is_full()
+
+
 @pytest.mark.parametrize("durable", [False, True])
 def test_a_failing_journal_loses_no_line(tmp_path: Path, durable: bool) -> None:
     @with_service()
@@ -59,7 +64,7 @@ async def test_lines_that_wait_for_the_rate_outlive_the_end(service: InProcessSe
 
 
 @pytest.mark.parametrize("by", Role)
-def test_the_operator_reads_that_the_journal_is_full_at_the_end(tmp_path: Path, by: Role) -> None:
+def test_both_sides_read_that_the_journal_is_full_at_the_end(tmp_path: Path, by: Role) -> None:
     @with_service()
     async def run(service: InProcessService) -> None:
         with pytest.MonkeyPatch.context() as patch:
@@ -74,11 +79,25 @@ async def _end_with_a_full_journal(service: InProcessService, by: Role, patch: p
     await console.news()
     patch.setattr(Quota, "check", _is_full)
     await (peer if by is Role.PEER else console).say("\\quit")
-    await peer.rest()
+    refusal = "\\error journal Not delivered: 2 lines that still waited. No more messages are stored"
+    assert (await peer.rest())[0].startswith(refusal)
     assert "the disk is full" in " ".join(await console.news())
     conversation = service.journal.by_id(1)
     assert conversation is not None
     assert conversation.ended_by is by
+
+
+@with_service()
+async def test_a_person_is_not_told_that_a_program_keeps_lines(service: InProcessService) -> None:
+    peer = await service.classic(*(f"Bob> {text}" for text in SAID))
+    console = await service.console()
+    await console.news()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Quota, "check", _refuses_the_peer)
+        await console.say("alice> Hi!")
+        heard = await peer.rest()
+    assert heard[-1].startswith("\\error journal ")
+    assert heard[-1].endswith("Your last lines may not be delivered: call again later, and repeat them.")
 
 
 @with_service()
