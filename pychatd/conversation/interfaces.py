@@ -130,6 +130,9 @@ class WatcherInterface(Protocol):
     def tell_read(self) -> None:
         """What was unread may have been read, or removed. Raises JournalError."""
 
+    def begin_anew(self) -> None:
+        """Another journal has taken the place of the one that the watcher knows."""
+
     def send_unread(self) -> None:
         """There may be new messages that nobody is there to read: the watcher waits for its turn."""
 

@@ -155,6 +155,10 @@ class Conversation:
         """Whether the peer does not speak version 1: it has no token, and cannot come back."""
         return self.token_hash is None
 
+    def is_same(self, other: Conversation) -> bool:
+        """Whether `other` is this conversation, and not one that has its number in another journal."""
+        return (self.id, self.started) == (other.id, other.started)
+
     def unread(self, role: Role) -> int:
         """How many messages of `role` the other user has not seen."""
         return self.turn_state.count(role) - self.shown[role.other]

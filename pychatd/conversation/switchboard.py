@@ -474,7 +474,7 @@ class Switchboard:
     def _as_told(self, running: Conversation | None) -> Conversation | None:
         """The running conversation, as the object that the console's session already has, if it knows it."""
         told = None if self.operator is None else self.operator.conversation
-        same = told is not None and running is not None and told.id == running.id
+        same = told is not None and running is not None and told.is_same(running)
         return told if same else running
 
     def _end_damaged(self, damage: JournalDamagedError) -> None:
@@ -487,6 +487,8 @@ class Switchboard:
             at = wire.Timestamp(self.now(), service=True)
             end.close([wire.Notice(str(damage)), at, wire.Quit(JOURNAL_DAMAGED)])
         self.peer = None
+        for watcher in self.watchers:
+            watcher.begin_anew()
 
     def journal_went_back(self, conversation: Conversation, lacking: int) -> None:
         """An end knows of more messages than the journal has: it was restored, or its disk has lost them."""

@@ -78,6 +78,11 @@ class Watcher:
         if self._number and all_shown:
             self.tell([wire.Read(self._told)])
 
+    def begin_anew(self) -> None:
+        if self._number:
+            self.tell([wire.Read(self._told)])
+        self._number = self._told = self._headed = 0
+
     def send_unread(self) -> None:
         if self._connection.writable:
             self._switchboard.watchers.wait_for_turn(self)

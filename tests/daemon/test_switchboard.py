@@ -666,6 +666,22 @@ async def test_who_began_in_doubt_keeps_the_seat(service: InProcessService) -> N
 
 
 @with_service()
+async def test_a_talk_of_a_damaged_journal_is_not_taken_for_a_new_one(service: InProcessService) -> None:
+    _, peer, _ = await service.talk()  # the console has not acked, and does not read the end: its connection stays
+    service.damage_journal()
+    await peer.rest()
+    caller, _ = await service.greeted("Eve")
+    service.fail_next_append(durable=True)
+    await caller.say("Eve> Hi!")
+    await caller.rest()
+    assert service.switchboard.operator is not None
+    service.switchboard.reload_from_journal()
+    running = service.switchboard.conversation
+    assert running is not None
+    assert (running.id, running.handle) == (1, "Eve")
+
+
+@with_service()
 async def test_an_end_found_in_the_journal_is_reported_to_systemd(service: InProcessService) -> None:
     changes: list[bool] = []
     service.switchboard._changed = lambda: changes.append(service.switchboard.conversation is None)

@@ -201,6 +201,18 @@ async def test_a_watcher_begins_anew_with_another_journal(service: InProcessServ
     assert not await (await _watch(service, " session=2 got=0")).news()
 
 
+@with_service(turns=Turns.FREE)
+async def test_a_watcher_begins_anew_when_the_journal_is_damaged(service: InProcessService) -> None:
+    watching = await _watch(service)
+    peer, _ = await service.peer("one", "two")
+    await watching.news()
+    service.damage_journal()
+    await peer.rest()
+    assert "\\read 2" in await watching.news()
+    await service.peer("three", handle="Eve")
+    assert _said(await watching.news())[-1] == "Eve> three"
+
+
 @pytest.mark.usefixtures("seen_soon")
 @with_service()
 async def test_a_watcher_hears_once_of_a_caller_that_says_nothing(service: InProcessService) -> None:

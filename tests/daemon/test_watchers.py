@@ -27,6 +27,8 @@ class _Watcher:
 
     def tell_read(self) -> None: ...
 
+    def begin_anew(self) -> None: ...
+
     def send_unread(self) -> None:
         self._watchers.wait_for_turn(self)
 

@@ -17,7 +17,7 @@ from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.transport.connection import Connection
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import Journal
-from pychatd.conversation.model import Conversation, Entry, JournalError, hash_token
+from pychatd.conversation.model import Conversation, Entry, JournalDamagedError, JournalError, hash_token
 from pychatd.conversation.orders import Orders
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.service_status import status_json
@@ -188,6 +188,14 @@ class InProcessService:
     def break_journal(self) -> None:
         """Makes the next transaction fail in SQLite. The journal then opens the file again, which repairs it."""
         self.journal._db.execute("PRAGMA query_only = ON")
+
+    def damage_journal(self) -> None:
+        """The daemon finds its journal damaged, and goes on with a new one."""
+        self.journal.close()
+        self.file.write_bytes(b"no database" * 1000)
+        with pytest.raises(JournalDamagedError) as damage:
+            self.journal.running()
+        self.switchboard.journal_failed(damage.value)
 
     def stored(self) -> list[str]:
         """The texts that the journal has of the running conversation."""
