@@ -32,6 +32,13 @@ second of a message. Where the system tells of changes, it waits longer and long
 LONGEST_PAUSE = 600.0
 """Seconds between two looks where the system tells of changes: should it fail to."""
 
+CROWDED_SECONDS = 600.0
+"""Pause before a watcher asks again for a place at a service that has enough of them. Each question begins the
+time anew after which an idle daemon may end."""
+
+ANSWER_SECONDS = 0.2
+"""Time for a daemon to say that it has enough watchers. One that takes a watcher may have nothing to say."""
+
 SETTLE_SECONDS = 0.05
 """Pause behind a change: several come together."""
 
@@ -102,11 +109,13 @@ class WatchedService:
         self._task: asyncio.Task[None] | None = None  # of the connection
         self._left_alone: int | None = None  # services.awake_since of the daemon that wants no connection
         self._farewell: wire.Error | None = None  # its words about that
+        self._watching = False  # the daemon has not refused this connection
+        self._refused = False  # it has refused the one before, and the user knows
 
     def look(self, tasks: asyncio.TaskGroup, note_end: Callable[[], None]) -> None:
         """Connects if the daemon runs. One that has said that it stops is left alone until its next start: to
-        connect again would wake it. So is one that has enough watchers. note_end: called when a connection has
-        ended."""
+        connect again would wake it. So is one that has enough watchers, for a while. note_end: called when there
+        is reason to look again."""
         since = services.awake_since(self._place)
         connected = self._task is not None and not self._task.done()
         if not connected and since is not None and since != self._left_alone:
@@ -128,16 +137,33 @@ class WatchedService:
         if (refusal := self._refusal) is not None:
             if self._named:
                 raise BusyError(f"Not watching port {self._place.port}: {printable(refusal)}")
-            self._output.notice(f"not watched: {refusal}")
+            if not self._refused or self._watching:
+                self._output.notice(f"not watched: {refusal}")
+            asyncio.get_running_loop().call_later(CROWDED_SECONDS, self._ask_again, note_end)
+        self._refused = refusal is not None
         await asyncio.sleep(LOOK_SECONDS)  # a daemon that ends it again and again is not asked more often
         note_end()
 
     async def listen(self, connection: Connection) -> None:
         """Asks for what is unread, and listens until the connection is lost."""
+        self._watching = False
         connection.send([wire.Watch(self._session, None if self._session is None else self._got)])
         connection.start_keepalive()
-        self._output.connected()
-        await connection.closed
+        await asyncio.wait([connection.closed], timeout=ANSWER_SECONDS)
+        if not connection.closed.done():
+            self._joined()
+        await asyncio.wait([connection.closed])
+
+    def _joined(self) -> None:
+        if not self._watching:
+            self._watching = True
+            self._output.connected()
+
+    def _ask_again(self, note_end: Callable[[], None]) -> None:
+        """A place may be free now. A daemon that has said since then that it stops is not asked."""
+        if self._refusal is not None:
+            self._left_alone = None
+            note_end()
 
     @property
     def _refusal(self) -> str | None:
@@ -149,6 +175,8 @@ class WatchedService:
 
     def frames_received(self, connection: Connection, frames: list[wire.Frame]) -> None:
         for frame in frames:
+            if not isinstance(frame, wire.Error):
+                self._joined()
             self._receive(frame)
 
     def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
@@ -158,7 +186,7 @@ class WatchedService:
         """Nothing waits here."""
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        if self._refusal is None:
+        if self._refusal is None and self._watching:
             self._output.lost()
 
     def _receive(self, frame: wire.Frame) -> None:

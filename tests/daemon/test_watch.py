@@ -1,0 +1,87 @@
+"""A watcher at a service that has enough of them waits for a place, and its user hears of it once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pychat_client.config.preferences import Preferences
+from pychat_client.transport.connection import Connection
+from pychatd import watch
+from pychatd.conversation.watchers import OF_ONE_USER
+from pychatd.watch_output import Output
+from tests.support.in_process import InProcessService, with_service
+
+
+class _Lines(Output):
+    """What the user reads, without time and port."""
+
+    def __init__(self) -> None:
+        super().__init__(Preferences(), as_json=False, remind=None)
+        self.lines: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.lines.append(line.partition("port 7000: ")[2])
+
+    async def until(self, line: str) -> list[str]:
+        while line not in self.lines:
+            await asyncio.sleep(0.01)
+        return self.lines
+
+
+@asynccontextmanager
+async def _watching(service: InProcessService, refusals: list[None]) -> AsyncIterator[_Lines]:
+    """What a watcher of all services tells; refusals: gets one more at each try."""
+    runtime = service.file.parent / "run"
+    place = runtime / "7000"
+    place.mkdir(parents=True)
+    (place / "pid").write_text("1")
+
+    def accept() -> Connection:
+        refusals.append(None)
+        connection = service.console_session().connection
+        service.connections.append(connection)
+        return connection
+
+    server = await asyncio.get_running_loop().create_unix_server(accept, place / "console.sock")
+    output = _Lines()
+    finding = asyncio.create_task(watch._find([], runtime, output))
+    yield output
+    finding.cancel()
+    await asyncio.wait([finding])
+    server.close()
+
+
+async def _crowd(service: InProcessService) -> None:
+    for _ in range(OF_ONE_USER):
+        await (await service.connect(service.console_session())).say("\\watch")
+    while len(service.switchboard.watchers) < OF_ONE_USER:
+        await asyncio.sleep(0)
+
+
+def test_a_watcher_comes_in_when_a_place_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "CROWDED_SECONDS", 0.0)
+
+    @with_service()
+    async def run(service: InProcessService) -> None:
+        await _crowd(service)
+        tries: list[None] = []
+        async with _watching(service, tries) as output:
+            while len(tries) < 3:
+                await asyncio.sleep(0.01)
+            await service.lose(service._raws[0])
+            lines = await output.until("watched")
+        assert [line.partition(":")[0] for line in lines] == ["not watched", "watched"]
+
+    run(tmp_path)
+
+
+@with_service()
+async def test_what_is_unread_comes_behind_the_word_that_it_is_watched(service: InProcessService) -> None:
+    await service.peer("Hi!")
+    async with _watching(service, []) as output:
+        assert (await output.until("Bob> Hi!"))[:1] == ["watched"]
