@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -34,10 +35,19 @@ rm -r "$1"
 """For a shell that is told the program `pychatd` and the directory: waits for our end, then stops the daemon."""
 
 
+CALLER = """
+export XDG_DATA_HOME={directory}/caller XDG_STATE_HOME={directory}/caller
+exec {program} "$@"
+"""
+"""For the shell of the second terminal. The user's own files must not keep the key of a service that is gone: the
+next one on its port would have another key."""
+
+
 def main() -> int:
     for number in ENDING:  # a closed window must not leave a daemon behind
         signal.signal(number, _end)
     directory = Path(tempfile.mkdtemp(prefix="pychat-"))
+    os.environ |= {f"XDG_{name}_HOME": str(directory / "console") for name in ("DATA", "STATE")}
     with _cleaned_up(directory):
         try:
             return _run(directory, ["--runtime-directory", str(directory / "run")])
@@ -69,13 +79,15 @@ def _end(number: int, _: object) -> NoReturn:
 
 def _run(directory: Path, places: list[str]) -> int:
     state = ["--state-directory", str(directory / "state")]
+    caller, program = directory / "call", BIN / "pychat"
+    caller.write_text(CALLER.format(directory=shlex.quote(str(directory)), program=shlex.quote(str(program))))
     options = Listen(
         host="localhost",
         places=tuple(places),
         state=tuple(state),
         # A console that outlives us ends soon after the daemon. Nothing returns to the conversation.
         console=("--handle", "Server", "--retry-for", "1", "--back", ""),
-        caller=str(BIN / "pychat"),
+        caller=shlex.join(["sh", str(caller)]),
     )
     if sys.stdin.isatty() and sys.stdout.isatty():
         print("In a second terminal, type one of these commands. Ctrl-D closes this console and its service.\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -18,6 +20,7 @@ import pytest
 
 import demo
 from pychat_client import listen
+from tests.support.programs import Piped
 from tests.support.service import Service
 from tests.support.tmux import tmux
 from tests.support.user import known_hosts
@@ -109,6 +112,23 @@ def test_a_kill_leaves_no_daemon_behind(idle_service: Service, place: Path) -> N
     terminal.sees("Waiting for calls")
     with _cleaned_up(place):
         terminal.child.kill(signal.SIGKILL)
+
+
+def test_the_caller_keeps_nothing_of_a_service_that_is_gone(idle_service: Service, place: Path) -> None:
+    operator = idle_service.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)}, columns=200)
+    operator.sees("Waiting for calls")
+    command = re.search(r"^ *(sh .* --invite [0-9A-Z-]+)", operator.text(), re.MULTILINE)
+    assert command, operator.text()
+    caller = Piped(idle_service.popen([*shlex.split(command[1]), "--handle", "Zoe"], env=idle_service.env))
+    caller.notes("Send the first message")
+    caller.enter("Hi!")
+    operator.sees("Zoe> Hi!")
+    operator.enter("\\quit")
+    assert caller.exit_status() == 0
+    operator.type("\x04")
+    assert operator.exit_status() == 0
+    assert list(place.iterdir()) == []
+    assert [path for path in idle_service.directory.rglob("*") if path.is_file()] == []
 
 
 def test_a_port_in_use_is_replaced_by_another(idle_service: Service, place: Path) -> None:
