@@ -162,6 +162,8 @@ def _play(service: Service, cable: Cable) -> Film:
     console.tells("No, but the cable is cut.")
     client.tells("watched")
     client.tells("| read")
+    console.sees("connected again")
+    console.tells("watched")
     film.take(_END)
     return film
 

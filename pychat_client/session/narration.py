@@ -6,6 +6,7 @@ it has said, so that it does not say it twice. It decides nothing, and sends not
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -38,6 +39,10 @@ from pychat_client.session.transcript import Transcript
 from pychat_client.session.view import View
 from pychat_client.text import BREAK, printable, printable_lines, quoted
 
+STAY_SECONDS = 2.0
+"""After this time the operator reads that the caller is connected again. One who is gone by then was a command
+(`pychat send`, `pychat replies`): the message says all that there is to say."""
+
 _BUSY = "Busy: somebody else is talking."
 
 
@@ -53,6 +58,7 @@ class Narrator:
         self._transcript = transcript
         self._back = back
         self._outage = ""  # why the other end stores no messages, until it has confirmed one again
+        self._coming: asyncio.TimerHandle | None = None  # the caller has come, and the operator has not read it
         self._end_unconfirmed = False  # the user knows that the other side does not know of the end yet
 
     @property
@@ -101,6 +107,7 @@ class Narrator:
             self._view.alert(f"{printable(message.handle)}> {words}", ring=False)
 
     def _connected(self, caller: wire.Peer | None, *, resumed: bool) -> None:
+        self._forget_coming()
         if self._outage:  # the connection may be closed for the same reason again
             return
         if resumed:
@@ -133,15 +140,28 @@ class Narrator:
         self._record(f"Missed call{when}: {who} left without a message.", self._view.news)
 
     def _presence(self, words: str, *, here: bool) -> None:
-        role = self._endpoint.role
+        role, short = self._endpoint.role, self._forget_coming()
         if self._outage and not here:  # as with each connection since
             return
         if not here:
-            self._view.news(away(role, self._other, words))
+            if not short:
+                self._view.news(away(role, self._other, words))
+        elif role is Role.PEER:
+            self._view.news(f"{self._other} is at the console now.")
         else:
-            self._view.news(
-                f"{self._other} is {'at the console now' if role is Role.PEER else 'connected again'}."
-            )
+            self._coming = asyncio.get_running_loop().call_later(STAY_SECONDS, self._has_come)
+
+    def _has_come(self) -> None:
+        self._coming = None
+        if self._endpoint.is_open and self._endpoint.phase.is_greeted:
+            self._view.news(f"{self._other} is connected again.")
+
+    def _forget_coming(self) -> bool:
+        """Returns whether the caller has come a moment ago, and the operator has not read it."""
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            coming.cancel()
+        return coming is not None
 
     def _ended(self, event: Ended) -> None:
         other = printable(event.other) or "The other side"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import Ended, EndedBy, Leftovers, Notice, Overtaken, WentBack
+from pychat_client.protocol.turns import Turns
+from pychat_client.session import narration
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Verdict
 from pychat_client.session.transcript import Transcript
@@ -179,3 +183,27 @@ async def test_an_own_end_that_is_news_has_its_time() -> None:
     view = Notes()
     Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Ended("alice", EndedBy.YOU, "tired", time=NOON))
     assert view.sentences == [f'You ended the conversation on {NOON.astimezone():%d %B at %H:%M}: "tired".']
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_only_a_caller_that_stays_is_connected_again(stays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narration, "STAY_SECONDS", 0.0 if stays else 3600.0)
+
+    @in_loop
+    async def check() -> None:
+        view, endpoint = Notes(), ConsoleEndpoint("alice")
+        endpoint.greet()
+        caller = wire.Peer("Client1", 1, 0, 0, 0, Turns.FREE, NOON, "192.0.2.1:4000")
+        for frame in (wire.Hello(wire.VERSION, "alice"), caller, wire.Message("Client1", "Hi")):
+            endpoint.receive(frame)
+        narrator = Narrator(endpoint, view, "hostA", Transcript())
+        gone, back = "Client1 is not connected now.", "Client1 is connected again."
+        for presence in (wire.Away(), wire.Here(), wire.Away()):
+            for event in endpoint.receive(presence):
+                narrator.event(event)
+            while stays and narrator._coming is not None:
+                await asyncio.sleep(0)
+        told = [sentence.split(" Your messages")[0] for sentence in view.sentences]
+        assert told == ([gone, back, gone] if stays else [gone])
+
+    check()

@@ -170,6 +170,20 @@ def test_an_interrupt_before_an_answer_gives_the_text_back(idle_service: Service
     assert sender.notices().endswith("Not sent:\npychat:     not lost\n")
 
 
+def test_messages_of_a_script_are_all_that_the_operator_reads(idle_service: Service) -> None:
+    idle_service.start("--turns", "free")
+    console = _console(idle_service)
+    for number in range(3):
+        assert _send(idle_service, "--open", f"message {number}").returncode == 0
+        console.says(f"message {number}")
+    wait_for(lambda: not (idle_service.status()["peer"] or {})["connected"], "the caller has gone")
+    console.enter("The end.")
+    console.enter("\\quit")
+    console.notes("You ended the conversation")
+    assert console.notices().count("is not connected now") == 1
+    assert "connected again" not in console.notices()
+
+
 def test_a_busy_service(service: Service) -> None:
     service.talk()
     result = _send(service, "Hi!", user="other")
