@@ -194,7 +194,7 @@ class PeerSession(EndpointSession):
     # -------------------------------------------------------------- while it says nothing (SilentInterface)
 
     def _show_silent(self) -> None:
-        if self._state is PeerState.CONNECTED and self.connection.live:
+        if self._state is PeerState.CONNECTED and self.connection.state is TransportState.OPEN:
             if self._screening.waits:
                 self._set_deadline(SILENT_SECONDS, self._on_timeout)
             self._switchboard.add_silent(self)

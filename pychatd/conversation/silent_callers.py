@@ -71,6 +71,12 @@ class SilentCallers:
             new, self._announced = first is not self._announced, first
             self._seat.announce_silent(first, new=new)
 
+    def stop(self) -> None:
+        """The daemon stops, which ends all of them: only who was calling is missed."""
+        callers, self._callers = self._callers, []
+        if self._announced is not None and self._announced in callers:
+            self._seat.miss_silent(self._announced)
+
     @property
     def waiting(self) -> tuple[SilentInterface, ...]:
         return tuple(self._callers)

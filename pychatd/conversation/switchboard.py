@@ -660,6 +660,7 @@ class Switchboard:
 
     def stop(self) -> None:
         """The daemon stops: tells all ends. Only a classic peer's conversation ends with it."""
+        self.silent_callers.stop()
         conversation = self.conversation
         if conversation is not None:
             try:

@@ -216,6 +216,22 @@ async def _calls_silently(service: InProcessService) -> None:
 
 @pytest.mark.usefixtures("seen_soon")
 @with_service()
+async def test_a_daemon_that_stops_misses_who_was_calling_alone(service: InProcessService) -> None:
+    board, ends = service.switchboard, [await service.call() for _ in range(3)]
+    while len(board.silent_callers.waiting) < len(ends):
+        await asyncio.sleep(0.01)
+    late = PeerSession(board, ADDRESS, Anybody(), secure=True)
+    ends.append(await service.connect(late))
+    board.stop()
+    late.connection.close()
+    late._show_silent()
+    for end in ends:  # in this order, each would be calling when it goes
+        await service.cut(end)
+    assert len(board.missed) == 1
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
 async def test_a_caller_that_has_only_said_a_port_is_seen_and_greeted(service: InProcessService) -> None:
     console = await service.console()
     await console.news()
