@@ -93,7 +93,8 @@ def _greetings() -> re.Pattern[bytes]:
 
 
 _PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
-_FIRST_LINE = re.compile(rb"%s|\0++.{8}[^\n]*\n|(?!\0)(?:\r?\n)*[^\r\n][^\n]*\n" % re.escape(_PROXY_2), re.DOTALL)
+_BLANK_LINES = rb"(?:[ \t\r\xef\xbb\xbf]*\n)*+"
+_FIRST_LINE = re.compile(rb"%s|\0++.{8}[^\n]*\n|(?!\0)%s[^\n]+\n" % (re.escape(_PROXY_2), _BLANK_LINES), re.DOTALL)
 """Blank lines can come before it. Among the first bytes behind NULs, a line feed can be a number."""
 
 

@@ -13,6 +13,9 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX
 from pychat_client.text import MESSAGE_MAX, is_handle
 
+BLANK = b" \t\r\0\xef\xbb\xbf"
+"""What a line may have that says nothing: white space, padding, and the bytes of a byte order mark."""
+
 OVER = "The conversation is over.\n"
 """What a person reads behind `\\quit`. Some programs at the other end stay, and would take more."""
 
@@ -96,7 +99,7 @@ class PersonCodec(CallerCodec):
 
     def _line(self, line: bytes) -> Iterator[wire.Frame]:
         text = clean(line.strip(b"\0").removesuffix(b"\r"))
-        if not text.strip():
+        if not line.strip(BLANK) or not text.strip():
             self._blank += len(line) + 1
             if self._blank > LINE_MAX:
                 raise ProtocolError("empty", "You sent too many empty lines.")
