@@ -264,6 +264,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def of_whose(*counts: tuple[int, str]) -> str:
+    """How many of whose messages: "1 of your messages and 2 of Bob's messages"."""
+    return " and ".join(f"{count} of {whose} messages" for count, whose in counts if count)
+
+
 def printable_lines(message: str) -> list[str]:
     """The lines of a message (at least one), each made printable."""
     return [printable(line) for line in message.split(BREAK)]

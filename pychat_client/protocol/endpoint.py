@@ -45,7 +45,7 @@ from pychat_client.protocol.phase import Phase, Trigger, next_phase
 from pychat_client.protocol.saved import REPEATED, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.records import record
-from pychat_client.text import check_message, check_room, counted
+from pychat_client.text import check_message, check_room, of_whose
 
 
 @record
@@ -429,7 +429,8 @@ class Endpoint:
         if not (own or others):
             return None
         lost, left = self._outbox.forgotten(own), self.take_back()
-        self._quit_reason = f"the journal has lost {counted(own + others, 'message')} of this conversation"
+        whose = of_whose((own, f"{self.handle}'s"), (others, f"{self.other.handle}'s"))
+        self._quit_reason = f"the journal has lost {whose}"
         self._advance(Trigger.QUIT)
         self._frames.append(wire.Quit(self._quit_reason))
         return WentBack(self.other.handle, own, others, replace(left, not_sent=(*lost, *left.not_sent)))

@@ -37,7 +37,7 @@ from pychat_client.session.reconnect import BUSY, JOURNAL, Verdict
 from pychat_client.session.status import CLASSIC, away, kept, silent_call
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.view import View
-from pychat_client.text import BREAK, printable, printable_lines, quoted
+from pychat_client.text import BREAK, of_whose, printable, printable_lines, quoted
 
 STAY_SECONDS = 2.0
 """After this time the operator reads that the caller is connected again. One who is gone by then was a command
@@ -195,10 +195,9 @@ class Narrator:
         self.give_back(event.left)
 
     def _went_back(self, event: WentBack) -> None:
-        counts = ((event.own, "your"), (event.others, f"{printable(event.other)}'s"))
-        lacks = [f"{count} of {whose} messages" for count, whose in counts if count]
+        lost = of_whose((event.own, "your"), (event.others, f"{printable(event.other)}'s"))
         self._record(
-            f"The other host has lost {' and '.join(lacks)}, for example because an older backup was restored. "
+            f"The other host has lost {lost}, for example because an older backup was restored. "
             "This conversation cannot go on. Call again to begin another one."
         )
 

@@ -286,8 +286,9 @@ class ConsoleSession(EndpointSession):
     def _go_on(self, conversation: Conversation, hello: wire.Hello) -> None:
         """Begins where the console was. If the journal lacks something that the console has, it begins anew."""
         state, got, sent = conversation.turn_state, hello.got or 0, hello.sent or 0
-        if lacking := max(got - state.peer, 0) + max(sent - state.operator, 0):
-            self._switchboard.journal_went_back(conversation, lacking)
+        operators, peers = max(sent - state.operator, 0), max(got - state.peer, 0)
+        if operators + peers:
+            self._switchboard.journal_went_back(conversation, operators=operators, peers=peers)
             self._begin(conversation, 0, 0)
         else:
             self._begin(conversation, got, sent, hello.after, compared=True)

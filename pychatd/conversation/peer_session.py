@@ -430,9 +430,9 @@ class PeerSession(EndpointSession):
         self._opening = self._opened(hello, hello.session, conversation.certificate_hash)
         self.join(conversation)
         self._sent = got
-        lacking = max((hello.got or 0) - state.operator, 0) + max((hello.sent or 0) - state.peer, 0)
-        if lacking:
-            switchboard.journal_went_back(conversation, lacking)
+        operators, peers = max((hello.got or 0) - state.operator, 0), max((hello.sent or 0) - state.peer, 0)
+        if lacking := operators + peers:
+            switchboard.journal_went_back(conversation, operators=operators, peers=peers)
         elif hello.after is not None:
             self._repetition = Repetition.begin(switchboard.journal, conversation, hello, hello.after)
         self._answer(hello.session, conversation, state.turns, self._digest(conversation, hello.sent))

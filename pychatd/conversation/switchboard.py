@@ -19,7 +19,7 @@ from pychat_client.errors import ProtocolError, UsageError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
-from pychat_client.text import counted, printable
+from pychat_client.text import counted, of_whose, printable
 from pychat_client.transport.connection import WriteBatch
 from pychatd.caller_events import Event, host_of, note
 from pychatd.conversation.blocklist import Blocklist
@@ -88,6 +88,7 @@ class Switchboard:
         self.conversation: Conversation | None = None
         self.peer: PeerInterface | None = None  # it has the seat, and is connected
         self.operator: ConsoleInterface | None = None  # the attached console
+        self._told_lost = ""  # what it has been told that the journal has lost
         self.watchers = Watchers()
         self.caller: PeerInterface | None = None  # it has the seat and our hello, and has sent no message yet
         self.missed = MissedCalls(journal, self.journal_failed)
@@ -490,15 +491,16 @@ class Switchboard:
         for watcher in self.watchers:
             watcher.begin_anew()
 
-    def journal_went_back(self, conversation: Conversation, lacking: int) -> None:
-        """An end knows of more messages than the journal has: it was restored, or its disk has lost them."""
-        log.error("conversation %d: the journal has lost %s", conversation.id, counted(lacking, "message"))
-        if self.operator is not None:
+    def journal_went_back(self, conversation: Conversation, *, operators: int, peers: int) -> None:
+        """An end knows of so many messages of each side that the journal lacks: it was restored, or its disk has
+        lost them. Tells a console once what both ends know."""
+        lacking = counted(operators + peers, "message")
+        log.error("conversation %d: the journal has lost %s", conversation.id, lacking)
+        lost = of_whose((operators, "your"), (peers, f"{conversation.handle}'s"))
+        if self.operator is not None and lost != self._told_lost:
+            self._told_lost = lost
             self.operator.notify(
-                wire.Notice(
-                    f"The journal has lost {counted(lacking, 'message')} of the conversation with "
-                    f"{conversation.handle}, for example because an older backup was restored."
-                )
+                wire.Notice(f"The journal has lost {lost}, for example because an older backup was restored.")
             )
 
     # -------------------------------------------------------------- who comes and goes
@@ -611,6 +613,7 @@ class Switchboard:
     def attach(self, operator: ConsoleInterface, handle: str) -> None:
         """A console takes the operator's side. Its user is called `handle`."""
         old, self.operator, self.handle = self.operator, operator, handle
+        self._told_lost = ""
         self._set_away("")
         log.info("console: %s attached", operator.user)
         if old is not None:

@@ -157,10 +157,11 @@ def test_a_program_that_owes_its_goodbye_says_it_and_shows_nothing() -> None:
     assert endpoint.take_frames() == [wire.Quit("bye")]
 
 
-def test_messages_that_both_sides_lost_are_counted_together() -> None:
+def test_the_reason_says_how_many_of_whose_messages_are_lost() -> None:
     endpoint = returning(replace(SAVED, received=3))
     assert told(endpoint, replace(HELLO, got=1, sent=1)) == [WentBack("alice", 1, 2, Leftovers())]
-    assert endpoint.take_frames() == [wire.Quit("the journal has lost 3 messages of this conversation")]
+    reason = "the journal has lost 1 of Bob's messages and 2 of alice's messages"
+    assert endpoint.take_frames() == [wire.Quit(reason)]
     assert endpoint.ended
 
 

@@ -507,7 +507,7 @@ async def test_a_host_that_lacks_messages_is_told_why_it_ends() -> None:
         await one.hears("\\ack 2")
         await one.cut()
         said = await one.connect("\\hello 1 alice session=5f0c got=1 sent=0 turns=free")
-        assert said[-1].startswith("\\quit the journal has lost 1 message of this")
+        assert said[-1].startswith("\\quit the journal has lost 1 of Bob's messages")
         assert one.session.leaving
         assert one.view.given_back == ["not sent: you"]
         await one.cut()

@@ -112,7 +112,20 @@ async def test_a_journal_that_lacks_messages_of_a_caller_is_told(service: InProc
     peer, hello = await answer(service, f"\\hello 1 Bob session={token} got=3 sent=2")
     assert (hello.got, hello.sent) == (1, 1)
     assert texts(await peer.news()) == []
-    assert any("The journal has lost 3 messages" in line for line in await console.news())
+    assert any("The journal has lost 2 of your messages and 1 of Bob's" in line for line in await console.news())
+
+
+@with_service(turns=Turns.FREE)
+async def test_what_both_ends_know_to_be_lost_is_told_once(service: InProcessService) -> None:
+    console, _, token = await service.talk(acked=True)
+    await console.say("alice> one")
+    await service.lose(console)
+    back = await service.console(" session=1 got=2 sent=1")
+    await service.call(f"\\hello 1 Bob session={token} got=1 sent=2")
+    lines = await back.news()
+    assert sum("The journal has lost" in line for line in lines) == 1
+    later = await service.console(" session=1 got=2 sent=1 take=1")
+    assert any("The journal has lost" in line for line in await later.news())
 
 
 # ------------------------------------------------------------------ how it is read

@@ -172,8 +172,15 @@ async def test_a_new_program_of_the_operator_is_told_what_both_said(service: InP
     assert _told(await again.news()) == ["again Bob> Hi!", "own again alice> one", "Bob> two"]
 
 
-@pytest.mark.parametrize(("got", "sent"), [(2, 1), (1, 2), (9, 9)])
-def test_a_journal_that_went_back_is_told_to_both(tmp_path: Path, got: int, sent: int) -> None:
+@pytest.mark.parametrize(
+    ("got", "sent", "lost"),
+    [
+        (2, 1, "1 of your messages"),
+        (1, 2, "1 of Bob's messages"),
+        (9, 8, "8 of your messages and 7 of Bob's messages"),
+    ],
+)
+def test_a_journal_that_went_back_is_told_to_both(tmp_path: Path, got: int, sent: int, lost: str) -> None:
     @with_service(turns=Turns.FREE)
     async def check(service: InProcessService) -> None:
         console, peer, token = await service.talk()
@@ -184,8 +191,7 @@ def test_a_journal_that_went_back_is_told_to_both(tmp_path: Path, got: int, sent
         hello = await raw.frame()
         assert isinstance(hello, wire.Hello)
         assert (hello.got, hello.sent, hello.after) == (1, 1, None)
-        lost = got + sent - 2
-        told = f"\\notice The journal has lost {lost} message{'s' if lost > 1 else ''} of"
+        told = f"\\notice The journal has lost {lost}, for example"
         assert any(line.startswith(told) for line in await console.news())
 
     check(tmp_path)
