@@ -110,7 +110,9 @@ class Narrator:
         self._forget_coming()
         if self._outage:  # the connection may be closed for the same reason again
             return
-        if resumed:
+        if resumed and self._endpoint.role is Role.OPERATOR:  # to the daemon; the caller may be away
+            sentence = f"Back in the conversation with {self._other}."
+        elif resumed:
             sentence = f"Connected to {self._other} again."
         elif caller is not None:
             sentence = self._call_from(caller)
@@ -328,6 +330,14 @@ class Narrator:
 
     def you_ended(self) -> None:
         self._note("You ended the conversation.")
+
+    def you_ended_earlier(self) -> None:
+        """The user has ended the conversation of an earlier program."""
+        self._record(f"You ended the conversation with {self._other}.")
+
+    def can_recall(self) -> None:
+        """Texts of an earlier conversation were given back, and there is another one now."""
+        self._view.notice("\\recall takes the last message that was not sent into the line.")
 
     def moved(self) -> None:
         """The user goes on in another window."""

@@ -416,6 +416,8 @@ class Session:
 
     def end_earlier(self) -> None:
         """Ends the conversation of an earlier program, as soon as there is a connection."""
+        if self.endpoint.is_open:
+            self._narrator.you_ended_earlier()
         self._give_back(self._end().left)
         self._give_back(self.endpoint.take_back())
         self._stage = Stage.ENDING
@@ -683,11 +685,20 @@ class Session:
                 case _:
                     pass
             self._narrator.event(event)
-            if isinstance(event, WentBack):
+            self._follow(event)
+
+    def _follow(self, event: Event) -> None:
+        """What comes after the user has read of `event`."""
+        match event:
+            case Connected(resumed=False) if self._is_caller and self._given_back:
+                self._narrator.can_recall()
+            case WentBack():
                 self._leave_after_acks()
-            elif isinstance(event, OvertakenHere):
+            case OvertakenHere():
                 self._stage = Stage.OVERTAKEN
                 self.finish(ExitStatus.TAKEN)
+            case _:
+                pass
 
     def _turned_away(self, code: str, words: str) -> None:
         self._stop_drafts()

@@ -8,8 +8,8 @@ import pytest
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
-from pychat_client.protocol.endpoint import Endpoint
-from pychat_client.protocol.events import Ended, EndedBy, Leftovers, Notice, Overtaken, WentBack
+from pychat_client.protocol.endpoint import Endpoint, OtherUser
+from pychat_client.protocol.events import Connected, Ended, EndedBy, Leftovers, Notice, Overtaken, WentBack
 from pychat_client.protocol.turns import Turns
 from pychat_client.session import narration
 from pychat_client.session.narration import Narrator
@@ -34,6 +34,24 @@ def test_the_end_counts_one_unread_message_or_several(count: int) -> None:
         narrator = Narrator(Endpoint("Bob"), view, "hostA", Transcript())
         narrator.event(Ended("alice", EndedBy.OTHER, "", unread=count))
         assert view.sentences == ["alice ended the conversation.", UNREAD[count]]
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "sentence"),
+    [
+        (Endpoint("Bob"), "Connected to alice again."),
+        (ConsoleEndpoint("Bob"), "Back in the conversation with alice."),  # she may be away
+    ],
+)
+def test_who_comes_back_reads_what_is_true(endpoint: Endpoint, sentence: str) -> None:
+    @in_loop
+    async def check() -> None:
+        view = Notes()
+        endpoint.other = OtherUser("alice")
+        Narrator(endpoint, view, "hostA", Transcript()).event(Connected("alice", resumed=True))
+        assert view.sentences == [sentence]
 
     check()
 

@@ -319,6 +319,7 @@ async def test_an_earlier_conversation_is_ended_and_its_texts_come_back() -> Non
     saved = endpoint.saved()
     session = Session(Endpoint("Bob", saved=saved), view, "hostA")
     session.end_earlier()
+    assert view.sentences == ["You ended the conversation with alice."]
     assert view.given_back == ["not sent: three", "not confirmed: two"]
     assert session.leaving
     one = Talk(session, view)
@@ -326,6 +327,28 @@ async def test_an_earlier_conversation_is_ended_and_its_texts_come_back() -> Non
     assert said[-1] == "\\quit"
     await one.cut()
     assert session.done
+
+
+@in_loop
+async def test_texts_without_a_conversation_come_back_without_an_end() -> None:
+    view, endpoint = Page(), Endpoint("Bob")
+    endpoint.say("one")
+    session = Session(Endpoint("Bob", saved=endpoint.saved()), view, "hostA")
+    session.end_earlier()
+    assert view.sentences == []
+    assert view.given_back == ["not sent: one"]
+
+
+@pytest.mark.parametrize("given_back", [(), ("one",)])
+def test_a_new_call_tells_how_to_take_up_what_was_not_sent(given_back: tuple[str, ...]) -> None:
+    @in_loop
+    async def check() -> None:
+        session = Session(Endpoint("Bob"), view := Page(), "hostA", given_back=given_back)
+        await Talk(session, view).connect("\\hello 1 alice session=5f0c turns=free")
+        told = view.sentences[1:]
+        assert told == ["\\recall takes the last message that was not sent into the line."][: len(given_back)]
+
+    check()
 
 
 @in_loop

@@ -159,7 +159,7 @@ def test_the_console_calls_again_when_the_daemon_comes_back(service: Service) ->
     service.kill()
     console.sees("Connection lost")
     service.start()
-    console.sees("Connected to Client1 again")
+    console.sees("Back in the conversation with Client1.")
     client.sees(" again.")
     console.enter("Back")
     client.sees("Server> Back")

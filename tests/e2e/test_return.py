@@ -178,6 +178,7 @@ def test_new_ends_the_old_conversation(service: Service) -> None:
     client.sees("held")
     _killed(client)
     again = service.client(None, "--new")
+    again.sees("You ended the conversation with Server.")
     again.sees("Send the first message")
     console.sees("Client1 ended the conversation")
     assert "never sent" in again.text()
