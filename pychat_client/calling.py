@@ -26,7 +26,7 @@ from pychat_client.protocol.endpoint import Credentials, Endpoint
 from pychat_client.session.reconnect import PAUSE_FIRST, longer_pause
 from pychat_client.session.session import Session, ending_signals, run_session
 from pychat_client.session.session_file import SessionFile
-from pychat_client.session.take_over import open_if_possible
+from pychat_client.session.take_over import MOVE_IT, open_if_possible
 from pychat_client.session.transcript import Transcript
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
@@ -36,6 +36,9 @@ from pychat_client.trust.aliases import canonical
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.choose_view import ViewOptions, ask_about_host, ask_handle, make_front_end, wants_plain
 from pychat_client.ui.front_end import FrontEnd
+
+_LEAVE_IT = "Leave it there first."
+"""What a command that shows no conversation advises while it is open in a window."""
 
 
 def call(options: CallOptions, view_options: ViewOptions, preferences: Preferences) -> ExitStatus:
@@ -86,7 +89,7 @@ def send(
     for number in ending_signals():  # until the session handles them
         signal.signal(number, signal.default_int_handler)
     try:
-        file = _session_file(options)
+        file = _session_file(options, _LEAVE_IT)
         if file is not None and file.kept.endpoint is None and not stay_open:
             file.close()
             file = None
@@ -105,7 +108,7 @@ def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_js
     """Prints what has come in the conversation that is open with a service. wait: until something has."""
     from pychat_client.ui.one_shot import Replies
 
-    file = _session_file(options)
+    file = _session_file(options, _LEAVE_IT)
     if file is None or file.kept.endpoint is None:
         begin = f"'pychat send --open {printable(options.host)} {options.port}' begins one."
         raise UnreachableError(f"No conversation with {options.title} is open. {begin}")
@@ -117,12 +120,14 @@ def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_js
     return status
 
 
-def _session_file(options: CallOptions) -> SessionFile | None:
-    """Where the conversation with this service is kept. A classic server can resume none."""
+def _session_file(options: CallOptions, advice: str = MOVE_IT) -> SessionFile | None:
+    """Where the conversation with this service is kept. A classic server can resume none. advice: what the user
+    can do while it is open in another window."""
     if options.classic is not None:
         return None
     path = session_file(f"{canonical(options.host)}:{options.port}")
-    return open_if_possible("pychat", path, f"The conversation with {options.title}", take_over=options.take_over)
+    what = f"The conversation with {options.title}"
+    return open_if_possible("pychat", path, what, take_over=options.take_over, advice=advice)
 
 
 def _verify_host(options: CallOptions, preferences: Preferences, seconds: float | None, *, plain: bool) -> Trust:

@@ -29,9 +29,6 @@ from pychat_client.protocol.phase import Phase, Trigger
 from pychat_client.protocol.saved import REPEATED, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 
-_GONE = "the journal does not have it any more"
-"""Why a conversation has ended that the daemon does not tell, or of which another one has the number."""
-
 
 class ConsoleEndpoint(Endpoint):
     """The operator's end of a conversation."""
@@ -185,7 +182,7 @@ class ConsoleEndpoint(Endpoint):
         self._advance(Trigger.OTHER_QUIT)
         if left_before:
             return self._on_quit_confirmed()
-        return [Ended(self.other.handle, EndedBy.SERVICE, _GONE, self.take_back())]
+        return [Ended(self.other.handle, EndedBy.SERVICE, self._gone("the journal"), self.take_back())]
 
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
         self._current = peer.session
@@ -217,13 +214,17 @@ class ConsoleEndpoint(Endpoint):
         return [Overtaken(self._outbox.overtaken(self.stored_count))]
 
     def _start_another(self, peer: wire.Peer) -> list[Event]:
-        """Begins where the daemon begins to tell; gives back the texts that were for the conversation before."""
-        left = self.take_back()
+        """Begins where the daemon begins to tell; gives back the texts that were for the conversation before. A
+        journal that was replaced may have another one with its number, or less of it."""
+        left, reason = self.take_back(), "it was over when this console connected again"
         other_journal = peer.session == self.session and self._since not in (None, peer.since)
-        reason = _GONE if other_journal else "it was over when this console connected again"
+        if other_journal:
+            reason = self._gone("the journal")
+        elif peer.session == self.session and not self.ended:
+            reason = "the journal lacks messages of it"
         ended = Ended(self.other.handle, EndedBy.SERVICE, reason, left)
         self._start_conversation(peer.turns, received=peer.heard, stored=peer.told)
-        return [] if left == Leftovers() else [ended]
+        return [ended] if (other_journal and not self.ended) or left != Leftovers() else []
 
     def _on_message(self, message: wire.Message, at: wire.Timestamp | None) -> list[Event]:
         if at is not None and at.again:

@@ -403,9 +403,7 @@ class Endpoint:
         if known and (gone := self._gone_back(hello)) is not None:
             return [gone]
         if self.session is not None and not known and self.stored_count + self.received_count > 0:
-            self._advance(Trigger.OTHER_QUIT)
-            reason = "the other host does not have it any more"
-            return [Ended(self.other.handle, EndedBy.SERVICE, reason, self.take_back())]
+            return [self._forgotten()]
         overtaken: list[Event] = []
         got = hello.got or 0
         if known and not self._outbox.agrees(got - self.stored_count, hello.digest):
@@ -434,6 +432,19 @@ class Endpoint:
         self._advance(Trigger.QUIT)
         self._frames.append(wire.Quit(self._quit_reason))
         return WentBack(self.other.handle, own, others, replace(left, not_sent=(*lost, *left.not_sent)))
+
+    def _forgotten(self) -> Ended:
+        """Ends a conversation that the daemon does not know: its journal was restored, or has removed it at its
+        time. Then the messages have arrived."""
+        lost, left = self._outbox.forgotten(self.stored_count), self.take_back()
+        self._advance(Trigger.OTHER_QUIT)
+        left = replace(left, not_confirmed=(*lost, *left.not_confirmed))
+        return Ended(self.other.handle, EndedBy.SERVICE, self._gone("the other host"), left)
+
+    def _gone(self, where: str) -> str:
+        """Why a conversation has ended of which nothing is there any more, and how much was in it."""
+        whose = of_whose((self.stored_count, "your"), (self.received_count, f"{self.other.handle}'s"))
+        return f"{where} does not have it any more ({whose})"
 
     def _meet(self, hello: wire.Hello, session: str, *, resumed: bool) -> list[Event]:
         self._advance(Trigger.MEET)

@@ -80,7 +80,7 @@ class Narrator:
                 self._missed(event)
             case Connected(_, resumed, caller):
                 self._connected(caller, resumed=resumed)
-            case Presence(here, words):
+            case Presence(here, words) if not self._endpoint.ended:
                 self._presence(words, here=here)
             case SignsOff(handle):
                 who = printable(handle)

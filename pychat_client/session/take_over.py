@@ -20,9 +20,12 @@ LOOK_SECONDS = 0.02
 """How often we look whether it has left: no system tells when a lock is free without waiting for it forever."""
 
 
-def open_session_file(path: Path, what: str, *, take_over: bool) -> SessionFile:
+MOVE_IT = "Use --take-over to move it here."
+
+
+def open_session_file(path: Path, what: str, *, take_over: bool, advice: str = MOVE_IT) -> SessionFile:
     """The session file at `path`. what: names the conversation in a sentence; take_over: the program that has the
-    file leaves, and the conversation stays open.
+    file leaves, and the conversation stays open; advice: what the user can do if it does not.
 
     Raises BusyError when another program has the file and keeps it, PychatError when it cannot be used.
     """
@@ -31,16 +34,18 @@ def open_session_file(path: Path, what: str, *, take_over: bool) -> SessionFile:
     except InUseError as error:
         if not take_over:
             where = f"{what} is open in another window ({error.holder})."
-            raise BusyError(f"{where} Use --take-over to move it here.") from None
+            raise BusyError(f"{where} {advice}") from None
         _send_away(error.holder)
     return _take_when_free(path)
 
 
-def open_if_possible(program: str, path: Path, what: str, *, take_over: bool) -> SessionFile | None:
+def open_if_possible(
+    program: str, path: Path, what: str, *, take_over: bool, advice: str = MOVE_IT
+) -> SessionFile | None:
     """The same for `program`, which says so and goes on without a file where none can be used. Raises
     BusyError."""
     try:
-        return open_session_file(path, what, take_over=take_over)
+        return open_session_file(path, what, take_over=take_over, advice=advice)
     except BusyError:
         raise
     except PychatError as error:

@@ -261,13 +261,20 @@ def test_a_state_of_a_console_that_the_daemon_continues_is_none() -> None:
     assert sent == ["three", "four"]
 
 
+def test_another_journal_is_told_of_also_when_no_text_waits() -> None:
+    endpoint = _console()
+    events = endpoint.receive(_heading(since=NOON + timedelta(days=1)))
+    gone = "the journal does not have it any more (1 of your messages and 1 of Bob's messages)"
+    assert events[0] == Ended("Bob", EndedBy.SERVICE, gone, Leftovers())
+
+
 @pytest.mark.parametrize("left", [False, True])
 def test_another_journal_with_the_same_number_gets_nothing(left: bool) -> None:
     """Neither the words nor the end that were for another conversation."""
     endpoint = _console("for Bob", numbered=1, left=left)
     later = _heading("two", since=NOON + timedelta(days=1))
     events = endpoint.receive(later)
-    gone = "the journal does not have it any more"
+    gone = "the journal does not have it any more (1 of your messages and 1 of Bob's messages)"
     assert [event for event in events if isinstance(event, Ended)] == [
         Ended("Bob", EndedBy.SERVICE, gone, Leftovers(("for Bob",)))
     ]

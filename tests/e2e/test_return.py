@@ -138,6 +138,11 @@ def test_a_second_window_says_where_the_first_is(service: Service) -> None:
     second = service.client(None)
     assert second.exit_status() == 4
     assert f"is open in another window (pid {client.child.pid}" in " ".join(second.text().split())
+    assert "Use --take-over to move it here." in " ".join(second.text().split())
+    for words in (["send", "Hi"], ["replies"]):  # which have no such option
+        refused = _pychat(service, *words)
+        assert refused.returncode == 4
+        assert refused.stderr.rstrip().endswith("Leave it there first.")
     moved = service.client(None, "--take-over")
     moved.line_is("Client1> half")
     assert client.exit_status() == 4
