@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from pychat_client.errors import BusyError, PychatError, TransportError
+from pychat_client.errors import BusyError, PychatError
 from pychat_client.session.session import MOVE_SIGNAL
 from pychat_client.session.session_file import Holder, InUseError, SessionFile
 
@@ -67,7 +67,7 @@ def _take_when_free(path: Path) -> SessionFile:
             return SessionFile.take(path)
         except InUseError as error:
             if time.monotonic() > end:
-                raise TransportError(
+                raise BusyError(
                     f"The other window ({error.holder}) does not end. Close it, then call again."
                 ) from None
         time.sleep(LOOK_SECONDS)

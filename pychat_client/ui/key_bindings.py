@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 from collections.abc import Awaitable, Callable
 
-from prompt_toolkit.application import get_app, run_in_terminal
+from prompt_toolkit.application import get_app, in_terminal, run_in_terminal
 from prompt_toolkit.buffer import Buffer, ValidationState
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.data_structures import Point
@@ -32,6 +33,9 @@ from pychat_client.text import MESSAGE_MAX
 from pychat_client.ui.editor import EDITED_MAX, edit
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, TerminalOutput
+
+OBEY_SECONDS = 0.05
+"""How long a program that was suspended obeys signals before it uses the terminal again; nobody notices it."""
 
 KEYS = (
     ("Enter", "send the line; pasted text is one message, and waits for Enter"),
@@ -219,15 +223,19 @@ def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:
 
     @keys.add("c-z", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
-        lend(lambda: run_in_terminal(lambda: _suspend(event.app.output)))
+        lend(lambda: _suspend(event.app.output))
 
     return keys
 
 
-def _suspend(output: Output) -> None:
+async def _suspend(output: Output) -> None:
+    """Another window that takes the conversation over lets this program go on in the background, where it stops
+    again when it touches the terminal. So it obeys first."""
     assert isinstance(output, TerminalOutput)
-    os.kill(0, signal.SIGTSTP)
-    output.go_to_bottom()
+    async with in_terminal():
+        os.kill(0, signal.SIGTSTP)
+        await asyncio.sleep(OBEY_SECONDS)
+        output.go_to_bottom()
 
 
 def _reports(focused: Callable[[bool], None]) -> KeyBindings:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.errors import PychatError
+from pychat_client.errors import BusyError, PychatError
 from pychat_client.protocol.saved import SavedEndpoint
-from pychat_client.session.session_file import Kept, SessionFile
+from pychat_client.session import take_over
+from pychat_client.session.session_file import Holder, InUseError, Kept, SessionFile
 from tests.support.waiting import PATIENCE
 
 TALK = SavedEndpoint("Bob", "alice", session="5f0c", calls=1, texts=("one", "two"), numbered=1, transmitted=1)
@@ -202,3 +203,16 @@ def test_a_damaged_file_is_a_sentence(path: Path) -> None:
     with pytest.raises(PychatError, match="it is damaged"):
         SessionFile.take(path)
     assert _read(path) == Kept()  # the next program has a new one
+
+
+def test_a_window_that_does_not_end_keeps_its_conversation(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody calls as a stranger then, whose seat would be taken by himself."""
+
+    def in_use(path: Path) -> SessionFile:
+        raise InUseError(Holder(os.getpid()))
+
+    monkeypatch.setattr(SessionFile, "take", in_use)
+    monkeypatch.setattr(take_over, "_send_away", lambda holder: None)
+    monkeypatch.setattr(take_over, "TAKE_OVER_SECONDS", 0.0)
+    with pytest.raises(BusyError, match="does not end"):
+        take_over.open_if_possible("pychat", path, "It", take_over=True)

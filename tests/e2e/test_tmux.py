@@ -114,6 +114,18 @@ def test_a_suspended_chat_ends_with_its_window(window: Tmux, console: Piped) -> 
     console.notes("Bob is not connected now")
 
 
+def test_a_suspended_chat_moves_to_another_window(window: Tmux, console: Piped, idle_service: Service) -> None:
+    window.type("half")
+    window.press("C-z")
+    window.sees("Stopped")
+    moved = idle_service.client(None, "--take-over")
+    moved.line_is("Bob> half")
+    window.type("fg")
+    window.press("Enter")
+    window.sees("Another window has taken over this conversation.")
+    window.line_is("$")
+
+
 def test_a_paste_of_several_lines_waits_for_enter(window: Tmux, console: Piped, idle_service: Service) -> None:
     window.paste("one\ntwo\n\\quit\n")
     window.line_is("     \\quit")
