@@ -106,7 +106,7 @@ class Endpoint:
         self._calls = 0  # the number of the newest call
         self._frames: list[wire.Frame] = []
         self._told: int | None = None  # messages that a new program needs not be told again; None when it has all
-        self._skipped = 0  # messages that it is told again all the same
+        self._skipped = 0  # counted messages behind these that it does not show
         self._unshown: list[Event] = []  # what a new program shows behind the messages that are repeated
         self._start_conversation(Turns.ALTERNATE)
         if saved is not None:
@@ -462,14 +462,15 @@ class Endpoint:
         """Whether the daemon tells a new program what was said before. after: the messages that it leaves out."""
         if self._told is None or after is None:
             return False
-        self._skipped = max(self._told - after, 0)
+        self._skipped += max(self._told - after, 0)  # also those that a lost connection has not told yet
+        self._told = after
         return True
 
     def _on_ready(self) -> list[Event]:
         """All that was said before is shown. Only now come the own messages that the daemon does not have."""
         events, self._unshown = self._unshown, []
         held = [MessageQueued(text) for text in self.held] if self.is_returning else []
-        self.ready, self._told = True, None
+        self.ready, self._told, self._skipped = True, None, 0
         return [*events, *held]
 
     def _later(self, events: Sequence[Event]) -> list[Event]:
@@ -498,7 +499,7 @@ class Endpoint:
 
     def _count_told(self) -> None:
         """A new program has been told one message more of those that were said before."""
-        if self._told is not None and not self._skipped:
+        if self._told is not None:
             self._told += 1
 
     def _on_repeated(self, message: wire.Message, at: wire.Timestamp) -> list[Event]:

@@ -112,6 +112,21 @@ def test_a_cut_in_between_repeats_nothing_that_was_shown() -> None:
     assert told(endpoint, replace(HELLO, after=3), *repeated("next"), wire.Ready()) == [shown("next"), CONNECTED]
 
 
+def test_a_cut_behind_new_messages_shows_none_of_them_again() -> None:
+    """The journal: Bob's 1, alice's one, two and three, Bob's 2. This file knows only Bob's."""
+    endpoint = returning(replace(SAVED, received=0), repeat=0)
+    told(endpoint, replace(HELLO, after=1))
+    for text in ("one", "two", "three"):
+        new = (wire.Timestamp(NOON), wire.Message("alice", text))
+        assert told(endpoint, *new) == [shown(text)]
+    endpoint.connection_lost()
+    hello = hello_of(endpoint)
+    assert (hello.got, hello.after) == (3, 4)
+    told(endpoint, replace(HELLO, after=2))
+    again = [*repeated("two"), *repeated("three"), *repeated("2", own=True)]
+    assert told(endpoint, *again, wire.Ready()) == [CONNECTED]
+
+
 @pytest.mark.parametrize("after", [None, 3])
 def test_a_program_that_was_there_is_ready_at_once(after: int | None) -> None:
     endpoint = Endpoint("Bob")
