@@ -66,6 +66,16 @@ def _is_sequence() -> bool:
     return any(key.data.startswith("\x1b") and len(key.data) > 1 for key in pressed)
 
 
+_NOT_COMBINED = (Keys.BracketedPaste, Keys.CPRResponse, FOCUS_KEY, Keys.ControlC)
+"""What never belongs to an Escape or a Ctrl-X before it: it is no key, or has to work at any time."""
+
+
+@Condition
+def _is_combined() -> bool:
+    """Whether the key that was just pressed may be the second part of another, such as Alt-X."""
+    return all(pressed.key not in _NOT_COMBINED for pressed in get_app().key_processor.key_buffer[-1:])
+
+
 def make_bindings(
     session: Session, notice: Notice, focused: Callable[[bool], None], lend: Lend
 ) -> KeyBindingsBase:
@@ -89,6 +99,7 @@ def _readline_keys() -> KeyBindings:
         _transpose_words(event.current_buffer)
 
     @keys.add("escape", "r", filter=editing)
+    @keys.add("escape", "c-r", filter=editing)
     def _(event: KeyPressEvent) -> None:
         line, text = event.current_buffer, None
         while line.text != text:
@@ -102,8 +113,12 @@ def _readline_keys() -> KeyBindings:
 
     keys.add("escape", "right", filter=editing)(get_by_name("forward-word"))
 
-    # The toolkit types the letter of Alt with a key that it has no use for.
-    @keys.add("escape", Keys.Any, filter=editing)
+    # The toolkit types the letter of a key behind Alt or Ctrl-X that it has no use for. With the first two it
+    # sends the line, as a shell runs a command; but nobody can take back a message that was sent by chance.
+    @keys.add("escape", "#", filter=editing)
+    @keys.add("c-o", filter=editing)
+    @keys.add("escape", Keys.Any, filter=editing & _is_combined)
+    @keys.add("c-x", Keys.Any, filter=editing & _is_combined)
     def _(_: KeyPressEvent) -> None:
         pass
 

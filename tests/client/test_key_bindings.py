@@ -420,6 +420,8 @@ AT_THREE = "one two three four" + 8 * "\x02"
         ("\x1b[127;2u", "one two tXree four"),
         ("\x1b\x7f", "one two Xree four"),
         ("\x1b[3;5~", "one two thX four"),
+        ("\x1b\x12", "X"),
+        ("\x18g\x18*\x18\x12", "one two thXree four"),
     ],
 )
 def test_keys_do_what_they_do_in_readline(keys: str, line: str) -> None:
@@ -428,6 +430,39 @@ def test_keys_do_what_they_do_in_readline(keys: str, line: str) -> None:
         async with desk() as one:
             one.press(AT_THREE, keys, "X")
             await one.line_is(line)
+
+    check()
+
+
+@pytest.mark.parametrize("key", ["\x1b#", "\x0f"], ids=["Alt-#", "Ctrl-O"])
+def test_only_enter_sends_the_line(key: str) -> None:
+    """The toolkit's comment and its operate-and-get-next would send it as well."""
+
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.press("half a thought", key, "!")
+            await one.line_is("half a thought!")
+            assert await _sent(one) == []
+
+    check()
+
+
+@pytest.mark.parametrize("key", ["\x1b", CTRL_X], ids=["Escape", "Ctrl-X"])
+@pytest.mark.parametrize(
+    ("behind", "line"), [("\x1b[200~pasted\x1b[201~", "pastedX"), ("\x1b[5;1R", "X"), (f"half{CTRL_C}", "X")]
+)
+def test_a_key_that_waits_for_another_takes_no_paste_and_no_report(key: str, behind: str, line: str) -> None:
+    """Somebody closes a menu with Escape, and pastes at once."""
+
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.press(key)
+            await one.until(lambda: one.prompt._app.key_processor.key_buffer)
+            one.press(behind, "X")
+            await one.line_is(line)
+            assert one.prompt._renderer.height_is_known is behind.endswith("R")
 
     check()
 
