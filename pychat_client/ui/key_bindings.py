@@ -112,6 +112,7 @@ def _readline_keys() -> KeyBindings:
         event.app.clipboard.set_text(line.delete_before_cursor(line.cursor_position))
 
     keys.add("escape", "right", filter=editing)(get_by_name("forward-word"))
+    keys.add("escape", "delete", filter=editing)(get_by_name("kill-word"))
 
     # The toolkit types the letter of a key behind Alt or Ctrl-X that it has no use for. With the first two it
     # sends the line, as a shell runs a command; but nobody can take back a message that was sent by chance.

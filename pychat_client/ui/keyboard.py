@@ -23,8 +23,10 @@ _SHIFT = 0b1
 
 _CSI, _SS3, _OSC, _DCS = r"\[[0-?]*[ -/]*", r"O[0-9;]*", r"\][0-9][^\x07\x1b]*", r"(?:P[0-9>!+$|]|_G)[^\x1b]*"
 
-_SEQUENCE = re.compile(rf"\x1b(?:\[\[.|{_CSI}[@-~]|{_SS3}[@-~]|{_OSC}(?:\x07|\x1b\\)|{_DCS}\x1b\\)", re.DOTALL)
-"""A whole control sequence (ECMA-48, and the Linux console's with two brackets)."""
+_SEQUENCE = re.compile(
+    rf"\x1b(?:\[\[.|\[\d\$|{_CSI}[@-~]|{_SS3}[@-~]|{_OSC}(?:\x07|\x1b\\)|{_DCS}\x1b\\)", re.DOTALL
+)
+"""A whole control sequence (ECMA-48; the Linux console's with two brackets; that of rxvt for a key with Shift)."""
 
 _BEGUN = re.compile(rf"\x1b(?:\[\[|{_CSI}|{_SS3}|\]|{_OSC}\x1b?|[P_]|{_DCS}\x1b?)?", re.DOTALL)
 """One whose end has not arrived."""
@@ -51,8 +53,17 @@ def _add_backspace() -> None:
         ANSI_SEQUENCES[f"\x1b[127;{modifiers + 1}u"] = ANSI_SEQUENCES[f"\x1b[27;{modifiers + 1};127~"] = key
 
 
+def _add_rxvt() -> None:
+    """Keys with Ctrl or Shift, of which only rxvt has these forms."""
+    ANSI_SEQUENCES["\x1b[3^"] = Keys.ControlDelete
+    ANSI_SEQUENCES["\x1b[7^"], ANSI_SEQUENCES["\x1b[8^"] = Keys.ControlHome, Keys.ControlEnd
+    ANSI_SEQUENCES["\x1b[7$"], ANSI_SEQUENCES["\x1b[8$"] = Keys.ShiftHome, Keys.ShiftEnd
+    ANSI_SEQUENCES["\x1b[d"], ANSI_SEQUENCES["\x1b[c"] = Keys.ShiftLeft, Keys.ShiftRight
+
+
 _add_enter()  # the toolkit has one table for the whole process
 _add_backspace()
+_add_rxvt()
 
 
 class KnownKeys(Vt100Parser):
@@ -66,7 +77,7 @@ class KnownKeys(Vt100Parser):
         if not self._in_bracketed_paste:
             data, self._begun = self._begun + data, ""
         while data and not self._in_bracketed_paste:
-            if _BEGUN.fullmatch(data):
+            if _BEGUN.fullmatch(data) and not _SEQUENCE.fullmatch(data):
                 self._begun = data
                 return
             found = _SEQUENCE.match(data)

@@ -85,6 +85,13 @@ def test_enter_alone_sends(sequence: str) -> None:
     assert names(sequence) == [Keys.ControlM.value]
 
 
+def test_a_key_of_rxvt_does_not_take_the_next_one() -> None:
+    """Their sequences end with a character that elsewhere stands before the end."""
+    assert names("\x1b[7$x") == ["s-home", "x"]
+    assert names("\x1b[7", "$", "x") == ["s-home", "x"]
+    assert names("\x1b[3$x") == ["x"]
+
+
 def test_known_keys_and_text_are_those_of_the_toolkit() -> None:
     assert names("a\x1b[A\x1bOP\x1bx\x1b[3;5Rz") == [
         "a",
