@@ -27,11 +27,13 @@ _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 
 _WIDENED = (*range(0x3248, 0x3250), *range(0x4DC0, 0x4E00))
 """Numbers on squares and hexagrams: some terminals, and newer versions of Unicode, give them two columns."""
-_URL = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]"  # RFC 3986; each has one column in every terminal
-_QUOTED = r"(?<=[<\"`“”„»«])[A-Za-z]" + rf"{_URL}*(?=[>\"`“”«»])"
-_WHOLE = re.compile(rf"(?<!\S)[A-Za-z0-9/~(\[]{_URL}*(?!\S)|{_QUOTED}")
-"""What may stay whole: a word of the characters of a link, also in quotation marks or angle brackets. None of the
-characters can be the `>` behind a name."""
+_WORD = r"[!#-;=?-_a-~]"  # ASCII but for spaces, quotation marks and brackets; one column each in every terminal
+_URL = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]"  # RFC 3986
+_QUOTED = r"(?<=[<\"`“”„»«])(?!-)" + rf"{_WORD}+(?=[>\"`“”«»])"
+_LINK = rf"(?<!{_URL})[A-Za-z][A-Za-z0-9+.\-]*://{_URL}+"
+_WHOLE = re.compile(rf"(?<!\S)(?!-){_WORD}+(?!\S)|{_QUOTED}|{_LINK}")
+"""What may stay whole: a word of ASCII characters, also in quotation marks or angle brackets, and a link behind or
+before any other character. It does not begin as a notice does, and no character can be the `>` behind a name."""
 
 _NOTHING = "\N{WORD JOINER}"  # has no width in any terminal, and joins no emoji
 _FIXED = dict.fromkeys([ord(ZWJ), ord(EMOJI_STYLE), *_SKIN_TONES], _NOTHING) | {

@@ -176,7 +176,18 @@ LINK = "https://example.org/" + "a-long_path/" * 10 + "?q=1&r=%20#end"
 
 
 @pytest.mark.parametrize(
-    "word", [LINK, "/srv/" + "directory/" * 20, "0123456789abcdef" * 8, f"({LINK})", "x" * 81, "a" * 73]
+    "word",
+    [
+        LINK,
+        "0123456789abcdef" * 8,
+        "x" * 81,
+        "a" * 73,
+        *(f"{name}{'directory/' * 20}" for name in ("/srv/", "./", "$HOME/")),
+        "C:\\" + "directory\\" * 20,
+        *(f"{marks[0]}{LINK}{marks[1]}" for marks in ("()", "[]", "{}", "''", "**", "__")),
+        f"[{LINK}]({LINK})",
+        f"{LINK}{{a}}|b^c",
+    ],
 )
 @pytest.mark.parametrize("left", [65, None])
 def test_a_long_word_stays_whole_and_has_rows_of_its_own(word: str, left: int | None) -> None:
@@ -189,6 +200,12 @@ def test_a_long_word_stays_whole_and_has_rows_of_its_own(word: str, left: int | 
 def test_a_link_in_brackets_or_quotation_marks_stays_whole(marks: str) -> None:
     found = rows(f"see {marks[0]}{LINK}{marks[1]}, and", 72, 65)
     assert found == [Row(f"see {marks[0]}"), Row(LINK, whole=True), Row(f"{marks[1]}, and")]
+
+
+@pytest.mark.parametrize(("before", "behind"), [("", "…"), ("", "’s"), ("見よ", "を"), ("（", "）")])
+def test_a_link_between_signs_of_other_writing_stays_whole(before: str, behind: str) -> None:
+    found = rows(f"see {before}{LINK}{behind}", 72, 65)
+    assert found == [Row(f"see {before}".rstrip()), Row(LINK, whole=True), Row(behind)]
 
 
 def test_two_long_words_have_a_row_each() -> None:
@@ -214,7 +231,7 @@ def test_no_other_word_goes_on_at_the_left_edge(word: str) -> None:
 @given(hostile.map(printable), st.integers(6, 30), st.one_of(st.none(), st.integers(6, 30)))
 def test_a_whole_word_cannot_look_like_the_beginning_of_an_entry(text: str, room: int, left: int | None) -> None:
     for row in rows(f"{text} {LINK}{text} {text}", room, left):
-        assert not row.whole or (row.text.isascii() and not set(' >"\\') & set(row.text) and row.text[0] != "-")
+        assert not row.whole or (row.text.isascii() and not set(' <>"`') & set(row.text) and row.text[0] != "-")
         assert row.whole or most_columns(row.text) <= max(room, left or 0)
 
 
