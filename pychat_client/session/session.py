@@ -138,8 +138,8 @@ class Session:
 
     @property
     def over_at_return(self) -> bool:
-        """Whether this program has returned to a conversation that was over."""
-        return self._returned_to is not None and self.endpoint.ended and not self.endpoint.ready
+        """Whether this program has returned to a conversation that was over, and is done with it."""
+        return self.done and self._returned_to is not None and self.endpoint.ended and not self.endpoint.ready
 
     @property
     def handle_refused(self) -> bool:

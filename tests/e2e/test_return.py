@@ -100,16 +100,18 @@ def test_a_conversation_that_ended_leaves_nothing_on_the_disk(service: Service) 
     assert _files(service) == []
 
 
-def test_a_quit_without_a_connection_is_told_at_the_next_call(service: Service) -> None:
+@pytest.mark.parametrize("option", [None, "--plain", "--json"])
+def test_a_quit_without_a_connection_is_told_at_the_next_call(service: Service, option: str | None) -> None:
     console, client = service.talk()
     service.kill()
     client.sees("Connection lost")
     client.enter("\\quit")
     assert client.exit_status() == 0
     service.start()
-    again = service.client(None)
+    again = service.client(None, *filter(None, [option]))
     console.sees("Client1 ended the conversation")
     again.sees("Send the first message")
+    assert "Cannot keep" not in again.text()
 
 
 def test_detach_keeps_the_conversation(service: Service) -> None:
