@@ -21,6 +21,13 @@ LAST_READ_SECONDS = 2.0
 """How long the end waits for a read that has begun; only where another program reads too can that be longer."""
 
 
+def hung_up(fd: int) -> bool:
+    """Whether the other end of `fd` is gone."""
+    poll = select.poll()
+    poll.register(fd, 0)  # poll reports a hang-up without being asked
+    return bool(poll.poll(0))
+
+
 class InputLines:
     """The lines of a file descriptor, each with its line feed; the last one may have none.
 
@@ -32,6 +39,7 @@ class InputLines:
     def __init__(self, fd: int, changed: Callable[[], None]) -> None:
         """changed: called in the event loop when more lines have arrived, or the end."""
         self._fd = fd
+        self._is_terminal = os.isatty(fd)
         self._changed = changed
         self._lines: deque[bytes] = deque()
         self._begun = b""  # a line without its end
@@ -45,6 +53,11 @@ class InputLines:
     def arrived(self) -> bool:
         """Whether there is something to take."""
         return bool(self._lines)
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the input is a terminal that is gone: its window or its connection is closed."""
+        return self._is_terminal and hung_up(self._fd)
 
     def take(self) -> bytes:
         """The next line; empty at the end of the input."""

@@ -50,7 +50,8 @@ class LineView(HeadlessView):
     """A front end of lines.
 
     It takes a line of input once the line before it is dealt with, so a long file waits on the disk and not in
-    memory. At the end of the input it leaves the session as soon as all messages are stored.
+    memory. At the end of the input it leaves the session as soon as all messages are stored. When its terminal is
+    gone, it leaves at once, as the screen does.
     """
 
     def __init__(self, source: int = 0) -> None:
@@ -91,6 +92,8 @@ class LineView(HeadlessView):
             if line := lines.take():
                 self._handle(session, line)
                 await self._until(lambda: self.ready_for_line(session))
+            elif lines.hung_up:  # the system sends SIGHUP too, perhaps later
+                session.interrupt()
             else:
                 await self._until(session.all_stored)
                 session.leave()

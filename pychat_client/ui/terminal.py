@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.vt100 import Vt100_Output
+
+from pychat_client.ui.input_lines import hung_up
 
 FOCUS_KEY = Keys.ControlF24
 """The key that stands for a report of the focus; no keyboard has it. Its data is one of the two below."""
@@ -153,9 +154,7 @@ class Terminal(TerminalOutput):
     def hung_up(self) -> bool:
         """Whether the terminal is gone: its window or its connection is closed."""
         try:
-            poll = select.poll()
-            poll.register(self.fileno(), 0)  # poll reports a hang-up without being asked
-            return bool(poll.poll(0))
+            return hung_up(self.fileno())
         except (OSError, ValueError):  # not a file
             return False
 

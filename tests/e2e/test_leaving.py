@@ -243,10 +243,14 @@ def test_words_for_callers_are_refused_if_they_are_too_long(service: Service) ->
 
 
 @pytest.mark.parametrize("connected", [True, False])
-def test_a_terminal_that_is_gone_is_left_without_a_signal(free_service: Service, connected: bool) -> None:
+@pytest.mark.parametrize("option", [None, "--plain"])
+def test_a_terminal_that_is_gone_is_left_without_a_signal(
+    free_service: Service, option: str | None, connected: bool
+) -> None:
     """It is not the controlling terminal here, so the kernel sends no SIGHUP."""
     master, slave = pty.openpty()
     words = [str(BIN / "pychat"), "--accept-new", "localhost", str(free_service.port), "--handle", "Client1"]
+    words += filter(None, [option])
     client = free_service.popen(words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     os.close(slave)
     _shown(master, "Send the first message")
