@@ -169,12 +169,13 @@ class Session:
         """Whether a program can return to the conversation when this one has ended."""
         return self._stays_open if self.done else self._keeper.works and self.endpoint.can_go_on
 
-    def line_changed(self, text: str, *, earlier: bool = False) -> None:
-        """The user has changed the line. earlier: it is one that was sent before, perhaps to somebody else."""
+    def line_changed(self, text: str, *, private: bool = False) -> None:
+        """The user has changed the line. private: the other user may not see it. It was sent before, perhaps to
+        somebody else, or this user does not see who watches."""
         self._warned = False
         self._keeper.line_changed()
         if self.endpoint.is_watched:
-            self._drafts.line_changed("" if earlier else text)
+            self._drafts.line_changed("" if private else text)
         else:
             self.typing_indicator.line_changed(text)
 

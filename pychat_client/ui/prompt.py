@@ -65,6 +65,8 @@ class _Around(NamedTuple):
     """Empty rows, and the other user's draft."""
     toolbar: FormattedText
     toolbar_rows: int
+    toolbar_fits: bool
+    """Whether none of its rows is left out."""
     height: Dimension
     """The rows of the line and its menu."""
 
@@ -114,7 +116,7 @@ class Prompt:
         self._window = (
             self._prompt_session.layout.current_window
         )  # of the line; during a search another is current
-        self._around = _Around(self._name(), [], FormattedText(), 0, Dimension())  # until the first drawing
+        self._around = _Around(self._name(), [], FormattedText(), 0, False, Dimension())  # until the first drawing
         self._adapt_toolkit(editing)
 
     def _adapt_toolkit(self, editing: EditingMode) -> None:
@@ -235,7 +237,8 @@ class Prompt:
 
     def _line_changed(self, line: Buffer) -> None:
         newest = len(line._working_lines) - 1  # the toolkit has no other way to tell an earlier line
-        self._session.line_changed(line.text, earlier=line.working_index < newest)
+        earlier, unaware = line.working_index < newest, not self._around.toolbar_fits
+        self._session.line_changed(line.text, private=earlier or unaware)
 
     # -------------------------------------------------------------- what is around the line
 
@@ -266,7 +269,9 @@ class Prompt:
         menu = min(_MENU_ROWS, room) if is_command(self.line.text) else 0
         line = min(line, max(room - _MESSAGE_ROWS, 1))
         above = [*[""] * self._empty_rows(rows, len(draft), max(menu, line) + toolbar_rows), *draft]
-        self._around = _Around(name, above, toolbar, toolbar_rows, Dimension(min=menu, preferred=line))
+        self._around = _Around(
+            name, above, toolbar, toolbar_rows, toolbar_rows == wanted, Dimension(min=menu, preferred=line)
+        )
 
     def _line_rows(self, rows: int, columns: int) -> int:
         """The rows that the line needs, up to those of the window."""

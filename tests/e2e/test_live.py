@@ -78,6 +78,21 @@ def test_the_line_keeps_its_place_while_the_other_user_types(service: Service) -
     wait_for(is_in_place, "the line is where it was", shown=client.text)
 
 
+def test_nobody_is_watched_without_seeing_it(service: Service) -> None:
+    console, client = _talk(service)
+    client.type("seen")
+    console.sees("Client1 … seen")
+    client.resize(80, 2)  # too low for the toolbar
+    _gone(client, "watched")
+    client.type(" or not")
+    client.line_is("Client1> seen or not")
+    _gone(console, "…")
+    client.resize(80, 24)
+    client.sees("watched")
+    client.type("!")
+    console.sees("Client1 … seen or not!")
+
+
 def test_the_configuration_of_both_sides_turns_it_on(service: Service) -> None:
     prefer(service, "live = true\n")
     console = service.ready_console()
