@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,10 @@ from pychat_client.width import fixed_width
 
 VI_ESCAPE_SECONDS = 0.1
 """How long Escape may be the beginning of another key in vi mode; terminals send all parts of a key at once."""
+
+SOON = 0.01
+"""Seconds that the drawing of what the other side does may wait. Nobody sees them, and a confirmation and the read
+mark behind it need one drawing."""
 
 _MENU_ROWS = 8
 """Rows of the line together with its menu, where the window has as many."""
@@ -117,6 +122,7 @@ class Prompt:
             self._prompt_session.layout.current_window
         )  # of the line; during a search another is current
         self._around = _Around(self._name(), [], FormattedText(), 0, False, Dimension())  # until the first drawing
+        self._drawing: asyncio.TimerHandle | None = None  # of `redraw`, until something draws
         self._adapt_toolkit(editing)
 
     def _adapt_toolkit(self, editing: EditingMode) -> None:
@@ -128,6 +134,7 @@ class Prompt:
         if editing is EditingMode.VI:
             self._app.timeoutlen = self._app.ttimeoutlen = VI_ESCAPE_SECONDS
         self._app.before_render += self._lay_out
+        self._app.after_render += self._has_drawn
         self._window.height = lambda: self._around.height
         self._arrange()
         self.line.accept_handler = self._accept
@@ -185,8 +192,9 @@ class Prompt:
             self._app.exit(result="")
 
     def redraw(self) -> None:
-        if self._app.is_running:
-            self._app.invalidate()
+        """Draws soon, together with what else changes until then; a key draws at once."""
+        if self._app.is_running and self._drawing is None:
+            self._drawing = asyncio.get_running_loop().call_later(SOON, self._app.invalidate)
 
     async def settled(self) -> None:
         """Waits until the terminal has told where its cursor is. A later answer would be about another place."""
@@ -205,9 +213,13 @@ class Prompt:
         if not self._app.is_running:
             yield
             return
-        with self._renderer.replaced(rows):
+        again = self._can_draw_again()
+        with self._renderer.replaced(rows, self._app if again else None):
             yield
-        self._app.invalidate()
+        if again:
+            self.redraw()
+        else:
+            self._app.invalidate()
 
     # -------------------------------------------------------------- the toolkit's side
 
@@ -261,7 +273,7 @@ class Prompt:
         name, toolbar = self._name(), self.toolbar()
         self._around = self._around._replace(name=name)  # the line begins behind it
         rows, columns = self._terminal.get_size()
-        wanted = "".join(words for _, words, *_ in toolbar).count("\n") + 1
+        wanted = _rows(toolbar)
         toolbar_rows = min(wanted, max(rows - 2, 0))
         line = self._line_rows(rows, columns)
         draft = self._draft_rows(columns, rows // 2 - line - toolbar_rows)
@@ -272,6 +284,20 @@ class Prompt:
         self._around = _Around(
             name, above, toolbar, toolbar_rows, toolbar_rows == wanted, Dimension(min=menu, preferred=line)
         )
+
+    def _has_drawn(self, _: object) -> None:
+        if self._drawing is not None:
+            self._drawing.cancel()
+            self._drawing = None
+
+    def _can_draw_again(self) -> bool:
+        """Whether the next drawing has the rows of the last one, wherever it begins. Asks for less than a layout,
+        because what is printed waits for it."""
+        around, screen = self._around, self._renderer.last_rendered_screen
+        if screen is None or self._app.invalidated or around.above or self._session.typing_indicator.draft:
+            return False
+        needed = max(around.height.min, around.height.preferred) + around.toolbar_rows
+        return screen.height == needed and _rows(self.toolbar()) == around.toolbar_rows
 
     def _line_rows(self, rows: int, columns: int) -> int:
         """The rows that the line needs, up to those of the window."""
@@ -295,6 +321,10 @@ class Prompt:
         above, drawn = self._renderer.rows_above_layout, draft + others
         wanted = max(drawn - above, ROWS_MAX - draft if self._session.status.watched else 0)
         return max(min(wanted, rows - above - drawn), 0)
+
+
+def _rows(text: FormattedText) -> int:
+    return "".join(words for _, words, *_ in text).count("\n") + 1
 
 
 class LineValidator(Validator):

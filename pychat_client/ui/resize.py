@@ -215,18 +215,40 @@ class ResizableRenderer(Renderer):
         super().request_absolute_cursor_position()
 
     @contextmanager
-    def replaced(self, rows: int) -> Iterator[None]:
+    def replaced(self, rows: int, app: Application[Any] | None) -> Iterator[None]:
         """Erases the drawing, so that so many rows can be printed in its place, all in one write. The next drawing
-        waits for no answer, because these rows tell where it begins; one that tells otherwise is believed."""
-        below = 0
+        waits for no answer, because these rows tell where it begins; one that tells otherwise is believed.
+
+        app: the same is drawn again below the rows, in that write; it must need all its rows there as well.
+        """
+        below, drawn = 0, self._drawn
         if self._left is None and self.height_is_known:
             below = self.output.get_size().rows - self.rows_above_layout
         with self._one_write():
             self.erase()
             yield
             self.request_absolute_cursor_position()
-        if below:
-            self._min_available_height = max(below - rows, 1)
+            if below:
+                self._min_available_height = max(below - rows, 1)
+                if app is not None and drawn is not None:
+                    self._draw_again(drawn, app)
+
+    def _draw_again(self, drawn: Drawing, app: Application[Any]) -> None:
+        """Draws what was drawn before, where the cursor is: without asking the layout, which takes far longer."""
+        output, cursor, bottom = self.output, drawn.cursor, drawn.screen.height - 1
+        output.write_raw(_PROMPT * self._kitty)
+        output.hide_cursor()
+        output.disable_autowrap()
+        for y in range(bottom + 1):
+            output.write_raw("\r\n" * (y > 0))
+            self._write([drawn.cell(x, y) for x in range(drawn.end(y))], app)
+        output.write_raw("\r")
+        output.cursor_up(bottom - cursor.y)
+        output.cursor_forward(cursor.x)
+        output.enable_autowrap()
+        self._last_screen, self._last_size, self._cursor_pos = drawn.screen, drawn.size, cursor
+        self._drawn = drawn
+        self._finish(drawn, None, app)
 
     def reported(self, at: Point) -> bool:
         """Takes the terminal's answer: where its cursor is in the window. Whether to draw again. Asks again after

@@ -172,11 +172,53 @@ async def test_an_answer_of_the_terminal_that_is_no_news_draws_nothing() -> None
         one.press(f"\x1b[{ROWS};1R")
         await one.sees("you send first")
         one.screen.notice("a sentence")
-        await one.until(lambda: app.renderer.waiting_for_cpr and not app.invalidated)
+        await one.until(lambda: app.renderer.waiting_for_cpr)
+        await one.rests()
         drawn = app.render_counter
         one.press(f"\x1b[{ROWS};1R")
         await one.until(lambda: not app.renderer.waiting_for_cpr)
         assert (app.render_counter, app.invalidated) == (drawn, False)
+
+
+@in_loop
+async def test_a_message_comes_with_the_line_below_it_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the line would be away from the screen until the toolkit has drawn it."""
+    async with desk() as one:
+        one.press(f"\x1b[{ROWS};1R")
+        await one.sees("you send first")
+        one.screen.notice("a sentence")  # from now on the drawing has no more rows than it needs
+        await one.until(lambda: one.prompt._renderer.waiting_for_cpr)
+        one.press(f"\x1b[{ROWS};1R", "typed")
+        await one.sees("Bob> typed")
+        await one.rests()
+        writes: list[str] = []
+        write = one.terminal.stdout.write
+
+        def note(text: str) -> int:
+            writes.append(text)
+            return write(text)
+
+        monkeypatch.setattr(one.terminal.stdout, "write", note)
+        await one.says("alice> Hello")
+        await one.sees("alice> Hello")
+        assert [text for text in writes if "Hello" in text and "typed" in text and "you send first" in text]
+        await one.rests()
+        assert one.rows()[-2:] == ["Bob> typed", one.toolbar()]
+
+
+@in_loop
+async def test_a_key_draws_what_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk() as one:
+        one.press(f"\x1b[{ROWS};1R", "Hello\r")
+        await one.until(lambda: one.session.endpoint.outbox)
+        await one.rests()
+        monkeypatch.setattr("pychat_client.ui.prompt.SOON", 3600)
+        await one.says("\\ack 1")
+        assert one.prompt._drawing is not None
+        one.press("x")
+        await one.sees("Bob> x")
+        assert one.prompt._drawing is None
+        assert one.rows()[-1] == one.toolbar()
 
 
 @in_loop

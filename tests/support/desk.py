@@ -104,6 +104,10 @@ class Desk:
         while not condition():
             await asyncio.sleep(0.005)
 
+    async def rests(self) -> None:
+        """Waits until nothing more is to be drawn."""
+        await self.until(lambda: self.prompt._drawing is None and not self.prompt._app.invalidated)
+
     async def history_is_there(self) -> None:
         """Waits until prompt_toolkit has read the history again, which it does after each line."""
         await self.until(lambda: len(self.prompt.line._working_lines) > 1)
