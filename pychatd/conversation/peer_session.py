@@ -328,7 +328,6 @@ class PeerSession(EndpointSession):
             self._admit(self._hello)
             return
         hello = self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
-        self._seen.cancel()
         if self._state is PeerState.PROVING:
             raise ProtocolError("hello", "Only the first line can be a hello.")
         if self._is_blocked(hello):  # before anything is done with its invitation

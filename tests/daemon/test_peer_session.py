@@ -79,6 +79,7 @@ async def test_a_dripping_classic_line_gets_no_extra_time(service: InProcessServ
 async def test_a_caller_without_a_first_message_is_closed(service: InProcessService) -> None:
     raw, _ = await service.greeted()
     await _is_too_slow(raw)
+    assert service.switchboard.seat_is_free()  # although this end has not closed yet
     await service.lose(raw)
     assert service.switchboard.seat_is_free()
 
@@ -343,6 +344,44 @@ async def test_a_refused_slow_hello_leaves_nobody_at_the_console(service: InProc
 
 
 @pytest.mark.usefixtures("seen_soon")
+@pytest.mark.parametrize("hello", ["\\hello 1 alice", "\\hello 9 Bob"], ids=["the operator's name", "version 9"])
+def test_who_is_refused_and_stays_is_not_told_of(tmp_path: Path, hello: str) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console = await service.console()
+        await console.news()
+        refused = await service.call(hello)
+        await refused.rest()
+        await service.call()
+        assert await console.hear() == SILENT  # the second caller, which has come later
+        await service.lose(refused)
+        assert await console.news() == []
+        assert len(service.switchboard.silent_callers.waiting) == 1
+
+    check(tmp_path)
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service()
+async def test_who_was_greeted_cannot_take_the_operators_name(service: InProcessService) -> None:
+    console = await service.console()
+    await console.news()
+    caller = await service.call()
+    await caller.raw(b"27101")
+    assert await console.hear() == SILENT
+    await console.say("\\order greet")
+    await console.hear()
+    await console.hear()
+    await console.say("\\ack 0", "\\ack 1", "alice> hi there")
+    while b"alice> hi there\0" not in caller.waiting():
+        await asyncio.sleep(0.01)
+    await caller.raw(b"a1ice> hello\n")
+    await service.closed(caller)
+    assert b"\\error handle Your handle looks too much like alice" in caller.waiting()
+    assert [entry.text for entry in service.journal.entries(1, 0)][1:] == ["hi there"]
+
+
+@pytest.mark.usefixtures("seen_soon")
 @with_service()
 async def test_a_blocked_caller_is_not_told_of_any_more(service: InProcessService) -> None:
     console = await service.console()
@@ -418,6 +457,16 @@ async def test_what_a_fast_peer_sends_waits_and_is_then_read(service: InProcessS
 
 
 @with_service(turns=Turns.FREE, rate=20)
+async def test_a_fast_peer_is_not_read_while_something_of_it_waits(service: InProcessService) -> None:
+    peer, _ = await service.peer("Hi!")
+    await peer.say(*FAST)
+    await _is_slowed_down(service, peer)
+    while service.counts() != (1 + len(FAST), 0):
+        assert not service.transport(peer).is_reading()
+        await asyncio.sleep(0.001)
+
+
+@with_service(turns=Turns.FREE, rate=20)
 async def test_what_waits_of_a_peer_that_is_lost_is_not_stored(service: InProcessService) -> None:
     """Its program sends it again."""
     peer, _ = await service.peer("Hi!")
@@ -468,6 +517,22 @@ def test_a_caller_that_has_gone_is_not_too_slow(
     async def check(service: InProcessService) -> None:
         PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True).abandon()
         await service.lose(await service.call())
+        await _is_too_slow(await service.call())  # it has come later
+
+    caplog.set_level("INFO", "pychatd")
+    check(tmp_path)
+    assert caplog.text.count("sent nothing in time") == 1
+
+
+def test_a_caller_that_was_told_to_call_later_is_not_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(peer_session, "HELLO_SECONDS", 0.1)
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        await service.peer("Hi!")
+        assert (await (await service.call("\\hello 1 Eve")).hear()).startswith("\\busy ")
         await _is_too_slow(await service.call())  # it has come later
 
     caplog.set_level("INFO", "pychatd")
