@@ -444,10 +444,9 @@ class PeerSession(EndpointSession):
     def _digest(self, conversation: Conversation, known: int | None) -> str | None:
         """Of the peer's messages behind the first `known`, so that it knows whether it has sent them itself.
         Raises JournalError."""
-        count = conversation.turn_state.peer - (known or 0)
-        if known is None or not 0 < count <= UNACKED_MAX:
+        if known is None:
             return None
-        entries = self._switchboard.journal.entries(conversation.id, known, Role.PEER, count)
+        entries = self._switchboard.journal.entries(conversation.id, known, Role.PEER, UNACKED_MAX + 1)
         return digest_of([entry.text for entry in entries])
 
     def _answer(
