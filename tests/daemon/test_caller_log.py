@@ -11,6 +11,7 @@ import pytest
 from pychat_client.errors import ProtocolError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Turns
+from pychat_client.trust.fingerprint import fingerprint
 from pychatd.caller_events import Event
 from pychatd.conversation import peer_session
 from pychatd.conversation.interfaces import AllowedCallersInterface
@@ -149,9 +150,10 @@ def test_who_breaks_a_rule_or_says_that_we_did_is_in_the_log(
         assert (Event.PROTOCOL, HOST) in events(log)
         peer, _ = await service.peer("Hi!")
         log.clear()
-        await peer.say("\\error utf-8 That is no text.", "Bob> not read any more")
+        await peer.say(f"\\error {'x' * 30} That is no text.", "Bob> not read any more")
         await service.closed(peer)
         assert events(log) == [(Event.PROTOCOL, HOST)]
+        assert f" ({'x' * 20})" in log.text
         assert service.stored() == ["Hi!"]
 
     check(tmp_path)
@@ -200,6 +202,38 @@ def test_who_is_awaited_proves_its_certificate_before_anything_else(tmp_path: Pa
         else:
             assert await raw.rest() == ["\\error not-authorized Your program cannot prove a certificate."]
         assert asked == [can_prove]
+
+    check(tmp_path)
+
+
+@pytest.mark.parametrize("instead", ["\\hello 1 Bob", "Bob> Hi!"])
+def test_who_is_awaited_and_proves_nothing_is_refused(tmp_path: Path, instead: str) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        session = PeerSession(service.switchboard, ADDRESS, Awaiting(), secure=True)
+        session.connection.ask_for_certificate = lambda: None  # type: ignore[method-assign]
+        raw = await service.connect(session)
+        await raw.say("\\hello 1 Bob", instead)
+        assert await raw.hear() == "\\prove"
+        assert (await raw.hear()).startswith("\\error hello ")
+        assert service.switchboard.seat_is_free()
+
+    check(tmp_path)
+
+
+def test_the_key_that_a_caller_proves_may_be_blocked(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        service.switchboard.blocklist.add(fingerprint(b"key"))
+        session = PeerSession(service.switchboard, ADDRESS, Awaiting(), secure=True)
+        proved: list[bytes] = []
+        session.connection.ask_for_certificate = lambda: proved.append(b"key")  # type: ignore[method-assign]
+        session.connection.certificate = lambda: next(iter(proved), None)  # type: ignore[method-assign]
+        raw = await service.connect(session)
+        await raw.say("\\hello 1 Bob", "\\prove")
+        assert await raw.rest() == ["\\prove", "\\error blocked The operator has blocked you here."]
+        assert events(log) == [(Event.BLOCKED, HOST)]
+        assert service.switchboard.seat_is_free()
 
     check(tmp_path)
 

@@ -603,6 +603,21 @@ async def test_a_classic_peers_message_in_doubt_is_stored_once(service: InProces
 
 
 @with_service(turns=Turns.FREE)
+async def test_an_answer_to_a_classic_message_in_doubt_doubles_it_not(service: InProcessService) -> None:
+    """The answer comes before the daemon has closed the connection on which the message failed."""
+    console = await service.console()
+    peer = await service.classic("Bob> Hi!")
+    await console.news()
+    service.fail_next_append(durable=True)
+    await peer.say("more")
+    await console.news()
+    await console.say("alice> Hello")
+    await console.news()
+    assert not service.is_closed(peer)
+    assert [e.text for e in service.journal.entries(1, 0)] == ["Hi!", "more", "Hello"]
+
+
+@with_service(turns=Turns.FREE)
 async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     service.fail_next_append(durable=True)
