@@ -628,6 +628,17 @@ async def test_a_message_in_doubt_reaches_a_peer_that_quits(service: InProcessSe
 
 
 @with_service(turns=Turns.FREE)
+async def test_a_message_in_doubt_reaches_a_peer_that_is_blocked(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    service.fail_next_append(durable=True)
+    await console.say("alice> in doubt")
+    await console.rest()
+    visitor = await service.connect(service.console_session())
+    await visitor.say("\\order block Bob")
+    assert "alice> in doubt" in await peer.rest()
+
+
+@with_service(turns=Turns.FREE)
 async def test_a_message_in_doubt_reaches_a_console_that_quits(service: InProcessService) -> None:
     console, peer, _ = await service.talk(acked=True)
     service.fail_next_append(durable=True)
