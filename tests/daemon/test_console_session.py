@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,13 @@ def set_clock(service: InProcessService, later: timedelta) -> None:
 
 
 # ------------------------------------------------------------------ the first line
+
+
+@with_service()
+async def test_a_visitor_that_sends_much_is_read_slowly(service: InProcessService) -> None:
+    visitor, now = service.console_session(), asyncio.get_running_loop().time()
+    assert visitor.pause_after(b"\\status\n", now) == 0.0
+    assert visitor.pause_after(1000 * b"\\ping\n", now) > 0
 
 
 @with_service()
