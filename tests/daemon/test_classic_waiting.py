@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pychat_client.protocol.turns import Role, Turns
+from pychatd.conversation.journal_health import FAILED
 from pychatd.conversation.model import JournalFullError
 from pychatd.conversation.quota import Quota
 from tests.support.in_process import InProcessService, with_service
@@ -49,6 +50,16 @@ async def _end_with_a_failing_journal(service: InProcessService, *, durable: boo
     await peer.say("Bob> four", "Bob> five")
     await service.lose(peer)
     assert _texts(service) == [*SAID, "four", "five"]
+
+
+@with_service()
+async def test_the_operator_reads_that_the_last_lines_could_not_be_stored(service: InProcessService) -> None:
+    peer = await service.classic(*(f"Bob> {text}" for text in SAID))
+    console = await service.console()
+    await console.news()
+    service.fail_next_append(durable=False)
+    await service.cut(peer)
+    assert f"\\notice {FAILED}" in await console.news()
 
 
 @with_service(turns=Turns.FREE, rate=20)
