@@ -245,7 +245,6 @@ class PeerSession(EndpointSession):
             except JournalFullError as error:
                 self._tell_dropped(error)
                 raise
-            self._remove_stored()
 
     def _tell_dropped(self, error: JournalFullError) -> None:
         """Tells a person what becomes of the lines. A program has to get the end alone, or does not notice it."""
