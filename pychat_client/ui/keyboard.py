@@ -24,7 +24,7 @@ _SHIFT = 0b1
 _CSI, _SS3, _OSC, _DCS = r"\[[0-?]*[ -/]*", r"O[0-9;]*", r"\][0-9][^\x07\x1b]*", r"(?:P[0-9>!+$|]|_G)[^\x1b]*"
 
 _SEQUENCE = re.compile(
-    rf"\x1b(?:\[\[.|\[\d\$|{_CSI}[@-~]|{_SS3}[@-~]|{_OSC}(?:\x07|\x1b\\)|{_DCS}\x1b\\)", re.DOTALL
+    rf"\x1b(?:\[\[.|\[[235678]\$|{_CSI}[@-~]|{_SS3}[@-~]|{_OSC}(?:\x07|\x1b\\)|{_DCS}\x1b\\)", re.DOTALL
 )
 """A whole control sequence (ECMA-48; the Linux console's with two brackets; that of rxvt for a key with Shift)."""
 
