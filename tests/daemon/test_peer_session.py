@@ -503,6 +503,23 @@ def test_a_peer_that_has_shown_all_waits_for_nothing_at_the_end(
     check(tmp_path)
 
 
+def test_a_peer_that_shows_the_rest_after_the_end_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_session, "FINISH_SECONDS", 3600.0)
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console, peer, _ = await service.talk(acked=True)
+        await console.say("alice> Hello", "\\quit")
+        while await peer.hear() != "\\quit":
+            pass
+        await peer.say("\\ack 1")
+        assert await asyncio.wait_for(peer.rest(), 10) == []
+
+    check(tmp_path)
+
+
 def test_a_busy_service_says_what_may_keep_the_seat() -> None:
     assert "may come back within 60 s" in busy_words(60.0)
     assert "come back" not in busy_words(0.0)
