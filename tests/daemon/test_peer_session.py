@@ -343,20 +343,19 @@ async def test_a_refused_slow_hello_leaves_nobody_at_the_console(service: InProc
     assert await console.hear() == MISSED
 
 
-@pytest.mark.usefixtures("seen_soon")
 @pytest.mark.parametrize("hello", ["\\hello 1 alice", "\\hello 9 Bob"], ids=["the operator's name", "version 9"])
 def test_who_is_refused_and_stays_is_not_told_of(tmp_path: Path, hello: str) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:
         console = await service.console()
         await console.news()
-        refused = await service.call(hello)
+        session = PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True)
+        refused = await service.connect(session)
+        await refused.say(hello)
         await refused.rest()
-        await service.call()
-        assert await console.hear() == SILENT  # the second caller, which has come later
-        await service.lose(refused)
+        session._show_silent()  # as if a second had gone by
         assert await console.news() == []
-        assert len(service.switchboard.silent_callers.waiting) == 1
+        assert not service.switchboard.silent_callers
 
     check(tmp_path)
 
@@ -454,6 +453,13 @@ async def test_what_a_fast_peer_sends_waits_and_is_then_read(service: InProcessS
     await peer.say("Bob> the last")
     while not service.transport(peer).is_reading() or service.counts() != (14, 0):
         await asyncio.sleep(0.01)
+
+
+@with_service(turns=Turns.FREE, rate=0)
+async def test_without_a_rate_all_that_was_read_is_stored_together(service: InProcessService) -> None:
+    peer, _ = await service.peer("Hi!")
+    await peer.say(*FAST)
+    assert await peer.news() == [f"\\ack {1 + len(FAST)}"]
 
 
 @with_service(turns=Turns.FREE, rate=20)
