@@ -221,16 +221,16 @@ class ResizableRenderer(Renderer):
 
         app: the same is drawn again below the rows, in that write; it must need all its rows there as well.
         """
-        below, drawn = 0, self._drawn
+        below, drawn, size = 0, self._drawn, self.output.get_size()
         if self._left is None and self.height_is_known:
-            below = self.output.get_size().rows - self.rows_above_layout
+            below = size.rows - self.rows_above_layout
         with self._one_write():
             self.erase()
             yield
             self.request_absolute_cursor_position()
             if below:
                 self._min_available_height = max(below - rows, 1)
-                if app is not None and drawn is not None:
+                if app is not None and drawn is not None and drawn.size == size:  # SIGWINCH may arrive later
                     self._draw_again(drawn, app)
 
     def _draw_again(self, drawn: Drawing, app: Application[Any]) -> None:
@@ -241,7 +241,7 @@ class ResizableRenderer(Renderer):
         output.disable_autowrap()
         for y in range(bottom + 1):
             output.write_raw("\r\n" * (y > 0))
-            self._write([drawn.cell(x, y) for x in range(drawn.end(y))], app)
+            self._write_row(drawn, y, app)
         output.write_raw("\r")
         output.cursor_up(bottom - cursor.y)
         output.cursor_forward(cursor.x)
@@ -359,7 +359,14 @@ class ResizableRenderer(Renderer):
         narrower, and forgets only a whole row. VTE takes a row that is erased otherwise (EL 2) for a full one."""
         self._move(drawn.cursor, Point(0, y))
         self.output.erase_end_of_line()
-        self._write([drawn.cell(x, y) for x in range(drawn.end(y))], app)
+        self._write_row(drawn, y, app)
+
+    def _write_row(self, drawn: Drawing, y: int, app: Application[Any]) -> None:
+        """Writes a row up to the last cell that a user can see: also a space of the menu or of a selection."""
+        assert self._style_string_has_style is not None  # filled as `_attrs_for_style` is
+        seen, row = self._style_string_has_style, drawn.screen.data_buffer[y]
+        end = max((x for x, cell in row.items() if cell.char != " " or seen[cell.style]), default=-1) + 1
+        self._write([drawn.cell(x, y) for x in range(end)], app)
 
     def _write(self, cells: Iterable[Char], app: Application[Any]) -> None:
         assert self._attrs_for_style is not None  # the toolkit's cache, filled by the drawing before this

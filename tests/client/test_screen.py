@@ -19,7 +19,7 @@ from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
 from pychat_client.width import most_columns
 from tests.support.aio import in_loop
-from tests.support.desk import CTRL_U, ROWS, desk
+from tests.support.desk import CTRL_U, ROWS, Desk, desk
 from tests.support.endpoints import NOON
 
 FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
@@ -180,15 +180,29 @@ async def test_an_answer_of_the_terminal_that_is_no_news_draws_nothing() -> None
         assert (app.render_counter, app.invalidated) == (drawn, False)
 
 
+async def _at_the_bottom(one: Desk) -> None:
+    """From now on the drawing has no more rows than it needs."""
+    one.press(f"\x1b[{ROWS};1R")
+    await one.sees("you send first")
+    one.screen.notice("a sentence")
+    await one.until(lambda: one.prompt._renderer.waiting_for_cpr)
+    one.press(f"\x1b[{ROWS};1R")
+    await one.until(lambda: not one.prompt._renderer.waiting_for_cpr)
+    await one.rests()
+
+
+def _reversed(one: Desk) -> set[tuple[int, int]]:
+    """The places with exchanged colours: those of the menu, or of what is selected."""
+    rows = one.shown().buffer
+    return {(y, x) for y, row in rows.items() for x, cell in row.items() if cell.reverse}
+
+
 @in_loop
 async def test_a_message_comes_with_the_line_below_it_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the line would be away from the screen until the toolkit has drawn it."""
     async with desk() as one:
-        one.press(f"\x1b[{ROWS};1R")
-        await one.sees("you send first")
-        one.screen.notice("a sentence")  # from now on the drawing has no more rows than it needs
-        await one.until(lambda: one.prompt._renderer.waiting_for_cpr)
-        one.press(f"\x1b[{ROWS};1R", "typed")
+        await _at_the_bottom(one)
+        one.press("typed")
         await one.sees("Bob> typed")
         await one.rests()
         writes: list[str] = []
@@ -204,6 +218,32 @@ async def test_a_message_comes_with_the_line_below_it_in_one_write(monkeypatch: 
         assert [text for text in writes if "Hello" in text and "typed" in text and "you send first" in text]
         await one.rests()
         assert one.rows()[-2:] == ["Bob> typed", one.toolbar()]
+
+
+@pytest.mark.parametrize("keys", ["\\", "ab  \0\x01"], ids=["menu", "selection"])
+@in_loop
+async def test_a_message_leaves_what_is_drawn_below_it(keys: str) -> None:
+    async with desk() as one:
+        await _at_the_bottom(one)
+        one.press(keys)
+        await one.until(lambda: one.menu() or one.prompt.line.selection_state)
+        await one.rests()
+        before = _reversed(one)
+        assert before
+        await one.says("alice> Hello")
+        await one.sees("alice> Hello")
+        await one.rests()
+        assert _reversed(one) == before
+
+
+@in_loop
+async def test_what_was_drawn_for_another_size_is_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk() as one:
+        await _at_the_bottom(one)
+        monkeypatch.setattr(one.terminal, "get_size", lambda: Size(rows=ROWS, columns=79))
+        with one.prompt.replaced(1):
+            pass
+        assert one.prompt._renderer.last_rendered_screen is None
 
 
 @in_loop

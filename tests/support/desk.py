@@ -95,9 +95,13 @@ class Desk:
 
     def rows(self) -> list[str]:
         """What a terminal shows."""
+        return [row.rstrip() for row in self.shown().display]
+
+    def shown(self) -> pyte.Screen:
+        """A terminal with all that was written to it."""
         screen = pyte.Screen(COLUMNS, ROWS)
         pyte.Stream(screen).feed(self.written)
-        return [row.rstrip() for row in screen.display]
+        return screen
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Waits; the time limit of the test is the limit."""
