@@ -183,6 +183,13 @@ def test_a_conversation_that_is_not_named_is_over_when_all_is_told() -> None:
     assert told(endpoint, wire.Ready()) == []
 
 
+def test_a_conversation_that_goes_before_its_first_message_had_none() -> None:
+    endpoint = attached(replace(SAVED, received=0, stored=0))
+    (ended,) = told(endpoint, wire.Ready())
+    assert isinstance(ended, Ended)
+    assert ended.reason == "the journal does not have it any more"
+
+
 # ------------------------------------------------------------------ its user
 
 
