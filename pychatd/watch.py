@@ -139,7 +139,7 @@ class WatchedService:
                 raise BusyError(f"Not watching port {self._place.port}: {printable(refusal)}")
             if not self._refused or self._watching:
                 self._output.notice(f"not watched: {refusal}")
-            asyncio.get_running_loop().call_later(CROWDED_SECONDS, self._ask_again, note_end)
+            asyncio.get_running_loop().call_later(CROWDED_SECONDS, self._ask_again, since, note_end)
         self._refused = refusal is not None
         await asyncio.sleep(LOOK_SECONDS)  # a daemon that ends it again and again is not asked more often
         note_end()
@@ -159,9 +159,10 @@ class WatchedService:
             self._watching = True
             self._output.connected()
 
-    def _ask_again(self, note_end: Callable[[], None]) -> None:
-        """A place may be free now. A daemon that has said since then that it stops is not asked."""
-        if self._refusal is not None:
+    def _ask_again(self, since: int, note_end: Callable[[], None]) -> None:
+        """A place may be free now. A daemon that has said since then that it stops is not asked; nor is one that
+        was started since then, and has a time of its own. since: services.awake_since of the one that refused."""
+        if self._left_alone == since and self._refusal is not None:
             self._left_alone = None
             note_end()
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from pychat_client.config.preferences import Preferences
+from pychat_client.protocol import wire
 from pychat_client.transport.connection import Connection
 from pychatd import watch
 from pychatd.conversation.watchers import OF_ONE_USER
-from pychatd.watch_output import Output
+from pychatd.services import Place
+from pychatd.watch_output import Output, ServiceOutput
 from tests.support.in_process import InProcessService, with_service
 
 
@@ -85,3 +87,13 @@ async def test_what_is_unread_comes_behind_the_word_that_it_is_watched(service: 
     await service.peer("Hi!")
     async with _watching(service, []) as output:
         assert (await output.until("Bob> Hi!"))[:1] == ["watched"]
+
+
+def test_a_daemon_that_was_started_again_is_asked_in_its_own_time() -> None:
+    """Otherwise the time of the one before would go on beside it, for ever."""
+    asked: list[None] = []
+    service = watch.WatchedService(Place(7000, Path()), ServiceOutput(_Lines(), 7000), named=False)
+    service._farewell, service._left_alone = wire.Error("crowded", "Enough."), 2
+    for since in (1, 2):
+        service._ask_again(since, lambda: asked.append(None))
+        assert len(asked) == since - 1
