@@ -281,7 +281,8 @@ class Narrator:
             if verdict is Verdict.RECONNECT:  # its own words are for users who do not wait
                 self._view.notice(f"{_BUSY} Calling again until you can talk.")
         elif code != JOURNAL:
-            self._view.notice(words)
+            if verdict is Verdict.RECONNECT:
+                self._view.notice(words)
         elif words != self._outage:
             self._outage = words
             self._view.notice(words)

@@ -683,6 +683,18 @@ async def test_a_daemon_that_was_started_again_is_told() -> None:
 
 
 @in_loop
+async def test_a_daemon_that_is_long_in_stopping_is_told_once() -> None:
+    async with caller() as one:
+        await one.hears("\\error stopping The daemon is stopping.")
+        await one.cut()
+        told = list(one.view.sentences)
+        for _ in range(2):
+            await one.connect("\\error stopping The daemon is stopping.")
+            await one.cut()
+        assert one.view.sentences == told
+
+
+@in_loop
 async def test_a_reason_without_words_is_told_by_its_code() -> None:
     async with caller() as one:
         await one.hears("\\error stopping")
