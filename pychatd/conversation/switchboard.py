@@ -88,7 +88,7 @@ class Switchboard:
         self.conversation: Conversation | None = None
         self.peer: PeerInterface | None = None  # it has the seat, and is connected
         self.operator: ConsoleInterface | None = None  # the attached console
-        self._told_lost = ""  # what it has been told that the journal has lost
+        self._told_lost = (0, "")  # what it has been told that the journal has lost of a conversation
         self.watchers = Watchers()
         self.caller: PeerInterface | None = None  # it has the seat and our hello, and has sent no message yet
         self.missed = MissedCalls(journal, self.journal_failed)
@@ -497,8 +497,8 @@ class Switchboard:
         lacking = counted(operators + peers, "message")
         log.error("conversation %d: the journal has lost %s", conversation.id, lacking)
         lost = of_whose((operators, "your"), (peers, f"{conversation.handle}'s"))
-        if self.operator is not None and lost != self._told_lost:
-            self._told_lost = lost
+        if self.operator is not None and (conversation.id, lost) != self._told_lost:
+            self._told_lost = (conversation.id, lost)
             self.operator.notify(
                 wire.Notice(f"The journal has lost {lost}, for example because an older backup was restored.")
             )
@@ -613,7 +613,7 @@ class Switchboard:
     def attach(self, operator: ConsoleInterface, handle: str) -> None:
         """A console takes the operator's side. Its user is called `handle`."""
         old, self.operator, self.handle = self.operator, operator, handle
-        self._told_lost = ""
+        self._told_lost = (0, "")
         self._set_away("")
         log.info("console: %s attached", operator.user)
         if old is not None:

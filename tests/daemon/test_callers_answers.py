@@ -128,6 +128,19 @@ async def test_what_both_ends_know_to_be_lost_is_told_once(service: InProcessSer
     assert any("The journal has lost" in line for line in await later.news())
 
 
+@with_service(turns=Turns.FREE)
+async def test_what_two_conversations_have_lost_is_told_of_both(service: InProcessService) -> None:
+    console, peer, token = await service.talk()
+    await peer.say("\\quit")
+    await peer.rest()
+    _, eve = await service.peer("Hi!", handle="Eve")
+    await console.news()
+    for handle, secret in (("Bob", token), ("Eve", eve)):
+        await service.call(f"\\hello 1 {handle} session={secret} got=1 sent=1")
+        lines = await console.news()
+        assert [line for line in lines if "The journal has lost 1 of your messages" in line]
+
+
 # ------------------------------------------------------------------ how it is read
 
 
