@@ -65,6 +65,10 @@ class Narrator:
     def _other(self) -> str:
         return printable(self._endpoint.other.handle) or "The other side"
 
+    def stop(self) -> None:
+        """The session is done: what waits to be told is no news any more."""
+        self._forget_coming()
+
     # -------------------------------------------------------------- events of the conversation
 
     def event(self, event: Event) -> None:

@@ -461,6 +461,7 @@ class Session:
             self._keeper.record_end()
             self._give_back(self.endpoint.take_back())
             self._give_back(Leftovers(not_sent=tuple(filter(None, [self._keeper.take_inherited()]))))
+        self._narrator.stop()
         self._narrate_finish(stage)
         self._drafts.stop()
         self._keeper.close(keep=self._is_needed())

@@ -366,6 +366,20 @@ async def test_the_newest_text_that_waits_comes_back_into_the_line() -> None:
 
 
 @in_loop
+async def test_a_console_that_was_left_tells_of_nobody_who_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection may end seconds later, if the daemon is slow."""
+    monkeypatch.setattr("pychat_client.session.narration.STAY_SECONDS", 0.0)
+    async with console("\\ready", CALL, "Bob> Hi", "\\away") as one:
+        one.session._handle(one.session.endpoint.receive(wire.Here("Bob")))
+        one.session.interrupt()
+        told = list(one.view.sentences)
+        assert one.session.endpoint.is_open
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert one.view.sentences == told
+
+
+@in_loop
 async def test_a_text_that_came_back_can_be_recalled_at_the_console() -> None:
     call = CALL.replace("free", "alternate")
     async with console("\\ready", call, "Bob> Hi") as one:
