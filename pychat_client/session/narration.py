@@ -242,6 +242,7 @@ class Narrator:
 
     def call_failed(self, error: TransportError, verdict: Verdict) -> None:
         if verdict is Verdict.RECONNECT:
+            self._outage = ""
             self._view.notice(f"{error} Trying again until the service can be reached.")
         elif verdict is Verdict.GIVE_UP:
             for line in str(error).split("\n"):

@@ -25,7 +25,7 @@ def hung_up(fd: int) -> bool:
     """Whether the other end of `fd` is gone."""
     poll = select.poll()
     poll.register(fd, 0)  # poll reports a hang-up without being asked
-    return bool(poll.poll(0))
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
 class InputLines:

@@ -500,7 +500,10 @@ class Switchboard:
         if self.operator is not None and (conversation.id, lost) != self._told_lost:
             self._told_lost = (conversation.id, lost)
             self.operator.notify(
-                wire.Notice(f"The journal has lost {lost}, for example because an older backup was restored.")
+                wire.Notice(
+                    f"The journal has lost {lost} in the conversation with {conversation.handle}, for example "
+                    "because an older backup was restored."
+                )
             )
 
     # -------------------------------------------------------------- who comes and goes

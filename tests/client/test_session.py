@@ -673,6 +673,17 @@ async def test_a_host_that_stores_nothing_is_told_once() -> None:
 
 
 @in_loop
+async def test_a_host_that_is_reached_again_is_told_though_it_stores_nothing() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears(*AWAY_AND_FULL)
+        await one.cut()
+        one.session.call_failed(UnreachableError("Nobody answers."), Verdict.RECONNECT)
+        await one.connect(RETURNED)
+        assert one.view.sentences[-1] == "Connected to alice again."
+
+
+@in_loop
 async def test_a_cable_that_breaks_while_nothing_is_stored_is_told() -> None:
     async with caller() as one:
         one.session.submit("Hi")

@@ -308,7 +308,7 @@ async def test_a_journal_that_lacks_messages_of_a_console_is_told(service: InPro
     console = await service.console(" session=1 got=3 sent=2")
     lines = await console.news()
     notice = next(line for line in lines if line.startswith("\\notice"))
-    assert notice.startswith("\\notice The journal has lost 1 of your messages and 2 of Bob's messages, for")
+    assert notice.startswith("\\notice The journal has lost 1 of your messages and 2 of Bob's messages in the ")
     assert texts(lines) == ["Bob> Hi", "alice> Hello"]
 
 
@@ -321,7 +321,10 @@ async def test_a_journal_that_lacks_messages_of_an_end_tells_it_anew(service: In
     await service.lose(console)
     assert texts(await (await service.console(" session=1 got=1 sent=0")).news()) == []
     lines = await (await service.console(" session=1 got=3 sent=0 take=1")).news()
-    assert any(line.startswith("\\notice The journal has lost 2 of Bob's messages,") for line in lines)
+    assert any(
+        line.startswith("\\notice The journal has lost 2 of Bob's messages in the conversation with Bob,")
+        for line in lines
+    )
     assert texts(lines) == ["Bob> Hi!"]
 
 

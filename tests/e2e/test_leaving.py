@@ -22,6 +22,8 @@ KEPT = {
     "pychatd-console": "1 message is not stored yet. The next console sends it.",
 }
 
+BACK = {"pychat": "Connected to Server again.", "pychatd-console": "Back in the conversation with Client1."}
+
 
 @contextmanager
 def _stalled(service: Service) -> Iterator[None]:
@@ -100,7 +102,7 @@ def test_a_signal_before_the_ack_never_says_not_sent(
     assert NOT_SENT not in leaving.notices()
     other.says("> two\n")
     options = ("--plain",) if program == "pychat" else ("--plain", "--handle", "Server")
-    free_service.plain(program, *options).notes("again.")
+    free_service.plain(program, *options).notes(BACK[program])
     assert other.out().count("> two\n") == 1
 
 
