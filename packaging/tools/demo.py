@@ -80,7 +80,9 @@ def _end(number: int, _: object) -> NoReturn:
 def _run(directory: Path, places: list[str]) -> int:
     state = ["--state-directory", str(directory / "state")]
     caller, program = directory / "call", BIN / "pychat"
-    caller.write_text(CALLER.format(directory=shlex.quote(str(directory)), program=shlex.quote(str(program))))
+    caller.write_text(
+        CALLER.format(directory=shlex.quote(str(directory)), program=shlex.quote(str(program))), encoding="utf-8"
+    )
     options = Listen(
         host="localhost",
         places=tuple(places),
