@@ -137,6 +137,8 @@ def _play(service: Service, cable: Cable) -> Film:
     words = [str(BIN / "pychat"), "127.0.0.1", str(cable.port), "--accept-new", "--live", "--handle", "Bob"]
     client = service.terminal(words, columns=COLUMNS, lines=ROWS)
     client.sees("Send the first message")
+    console.tells("Bob")
+    client.tells("you send first")
     film = Film(console, client)
     film.take(_READ)
     client.enter("Hi!")
@@ -147,6 +149,8 @@ def _play(service: Service, cable: Cable) -> Film:
     film.types(console, client, "Hello, Bob. Is it still raining?", "alice")
     console.enter()
     client.sees("alice> Hello, Bob")
+    console.tells("| read")
+    console.line_is("alice>")
     film.take(_READ)
     film.types(client, console, "No, but the ca", "Bob")
     cable.cut()
