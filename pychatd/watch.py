@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 
 from pychat_client import garbage
@@ -94,6 +95,14 @@ def _places(ports: Sequence[int], runtime: Path | None) -> list[Place]:
         return []
 
 
+class _Told(Enum):
+    """What the user has read last of the connection to a service."""
+
+    NOTHING = "nothing"  # or that it was lost
+    WATCHED = "watched"
+    CROWDED = "crowded"  # that the service has enough watchers
+
+
 class WatchedService:
     """One service: a connection while it runs (connection.Owner), and what was told last."""
 
@@ -109,8 +118,7 @@ class WatchedService:
         self._task: asyncio.Task[None] | None = None  # of the connection
         self._left_alone: int | None = None  # services.awake_since of the daemon that wants no connection
         self._farewell: wire.Error | None = None  # its words about that
-        self._watching = False  # the daemon has not refused this connection
-        self._refused = False  # it has refused the one before, and the user knows
+        self._told = _Told.NOTHING
 
     def look(self, tasks: asyncio.TaskGroup, note_end: Callable[[], None]) -> None:
         """Connects if the daemon runs. One that has said that it stops is left alone until its next start: to
@@ -137,16 +145,15 @@ class WatchedService:
         if (refusal := self._refusal) is not None:
             if self._named:
                 raise BusyError(f"Not watching port {self._place.port}: {printable(refusal)}")
-            if not self._refused or self._watching:
+            if self._told is not _Told.CROWDED:
+                self._told = _Told.CROWDED
                 self._output.notice(f"not watched: {refusal}")
             asyncio.get_running_loop().call_later(CROWDED_SECONDS, self._ask_again, since, note_end)
-        self._refused = refusal is not None
         await asyncio.sleep(LOOK_SECONDS)  # a daemon that ends it again and again is not asked more often
         note_end()
 
     async def listen(self, connection: Connection) -> None:
         """Asks for what is unread, and listens until the connection is lost."""
-        self._watching = False
         connection.send([wire.Watch(self._session, None if self._session is None else self._got)])
         connection.start_keepalive()
         await asyncio.wait([connection.closed], timeout=ANSWER_SECONDS)
@@ -155,8 +162,8 @@ class WatchedService:
         await asyncio.wait([connection.closed])
 
     def _joined(self) -> None:
-        if not self._watching:
-            self._watching = True
+        if self._told is not _Told.WATCHED:
+            self._told = _Told.WATCHED
             self._output.connected()
 
     def _ask_again(self, since: int, note_end: Callable[[], None]) -> None:
@@ -187,7 +194,8 @@ class WatchedService:
         """Nothing waits here."""
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        if self._refusal is None and self._watching:
+        if self._refusal is None and self._told is _Told.WATCHED:
+            self._told = _Told.NOTHING
             self._output.lost()
 
     def _receive(self, frame: wire.Frame) -> None:
