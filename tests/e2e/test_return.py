@@ -110,7 +110,7 @@ def test_a_quit_without_a_connection_is_told_at_the_next_call(service: Service, 
     service.start()
     again = service.client(None, *filter(None, [option]))
     console.sees("Client1 ended the conversation")
-    again.sees("Send the first message")
+    again.sees("Send the first")
     assert "Cannot keep" not in again.text()
 
 
