@@ -78,6 +78,13 @@ class Hosts:
     def up(self) -> None:
         self._set_cable("up")
 
+    def leave(self) -> None:
+        """Host B has no network: where `cable` is its only one, there is no route, and each call fails at once."""
+        _ip("-n", self.b, "link", "set", "eth0", "down")
+
+    def join(self) -> None:
+        _ip("-n", self.b, "link", "set", "eth0", "up")
+
     def close(self) -> None:
         if self._wire is not None:
             self._wire.communicate(timeout=10)  # the end of its stdin ends it

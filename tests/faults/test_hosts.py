@@ -6,11 +6,12 @@ import os
 import re
 import sys
 import time
+from itertools import count
 
 import pytest
 
 from pychat_client.session.delivery_watch import LATE_SECONDS
-from pychat_client.session.reconnect import PAUSE_MAX
+from pychat_client.session.reconnect import PAUSE_FIRST, PAUSE_MAX
 from pychat_client.transport.connect import DIAL_SECONDS
 from pychat_client.transport.connection import PING_AFTER, PONG_WITHIN, PROBE_WITHIN
 from tests.faults.hosts import DAEMON, Hosts, HostService, or_skip
@@ -23,8 +24,11 @@ NOTICE = PING_AFTER + PONG_WITHIN + 5
 LATE_NOTICE = LATE_SECONDS + PROBE_WITHIN + 5
 """Seconds in which a dead connection is noticed when a message is not confirmed."""
 
-ROUTE_SECONDS = 5
-"""Seconds in which a client is back over a new route: half a second, a handshake, and a loaded machine."""
+ROUTE_SECONDS = 2
+"""Seconds in which a client is back over a new route: half a second, and a handshake."""
+
+SELDOM = next(n for n in count(1) if PAUSE_FIRST * 2 ** (n - 1) / 2 > 2 * ROUTE_SECONDS)
+"""Behind so many calls in a row the shortest pause is longer than that."""
 
 BACK = DIAL_SECONDS + PAUSE_MAX + 5
 """Seconds in which a client is back after the cable is: a call may be on its way into nothing."""
@@ -151,14 +155,24 @@ def test_a_dead_network_is_seen_soon_after_a_message(hosts: Hosts, host_service:
     wait_for(lambda: "> p2" in console.out(), "the message arrives", BACK)
 
 
+@pytest.mark.slow
 def test_a_route_that_comes_back_is_used_at_once(hosts: Hosts, host_service: HostService) -> None:
     with or_skip():
         hosts.cable()
     client, console = _talk(host_service)
-    hosts.down()
+    hosts.leave()
     _say(client, "p", 2, 2)
     wait_for(lambda: "Connection lost" in client.notices(), "the client notices", LATE_NOTICE)
-    hosts.up()
+
+    def calls_seldom() -> bool:
+        """Whether the next call comes later than the test waits for the message, but for the route."""
+        told = client.notices().count("Not connected")
+        client.enter("\\status")
+        wait_for(lambda: client.notices().count("Not connected") > told, "the status")
+        return f"calling again ({SELDOM})" in client.notices()
+
+    wait_for(calls_seldom, "the pauses are long", 2 * PAUSE_MAX)
+    hosts.join()
     wait_for(lambda: "> p2" in console.out(), "the message arrives", ROUTE_SECONDS)
 
 
