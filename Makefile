@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist pyz release man \
-	faults simulate planted exhaust mutants mutants-docs bench bench-docs bench-units bench-client bench-siege bench-quick clean
+	faults simulate planted exhaust mutants mutants-docs bench bench-docs bench-units bench-client bench-siege bench-before bench-quick clean
 
 run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
@@ -97,6 +97,9 @@ bench-client: .venv/ready ## what the session file costs pychat: make bench-clie
 
 bench-siege: .venv/ready ## what thousands of strangers cost a talk: make bench-siege OLD=DIR, a checkout to compare with
 	$(BIN)/python -m tests.bench.siege $(if $(OLD),--old $(OLD))
+
+bench-before: .venv/ready ## what other checkouts need, and this one: make bench-before OLD="DIR1 DIR2"; ten minutes
+	$(BIN)/python -m tests.bench.before $(OLD)
 
 bench-quick: .venv/ready ## under a minute: beside a bare relay, and the kept figures
 	$(BIN)/python -m tests.bench.run --quick

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -56,6 +56,9 @@ AT_THE_PORT = "import argparse, os, pathlib, re, socket, tomllib; os._exit(0)"
 
 LIBRARY = "import argparse, asyncio, os, pathlib, re, sqlite3, ssl, tomllib; os._exit(0)"
 """And until it serves."""
+
+PARTS = ("at_the_port", "library", "modules")
+"""The names of these three among the starts: another version of the daemon reads something else."""
 
 
 def say(words: str) -> None:
@@ -203,8 +206,11 @@ def _stream(tools: Tools, server: Server, mode: str) -> dict[str, Any]:
 # ------------------------------------------------------------------ starting
 
 
-def starts(tools: Tools, directory: Path, repeats: int) -> dict[str, list[float]]:
-    """How long programs take to be of use, each beside an empty run of the same interpreter."""
+def starts(tools: Tools, directory: Path, repeats: int, left_out: Collection[str] = ()) -> dict[str, list[float]]:
+    """How long programs take to be of use, each beside an empty run of the same interpreter.
+
+    left_out: names among PARTS.
+    """
     directory.mkdir(parents=True)
     port, runtime = free_port(), directory / "run"
     home = {"HOME": str(directory), "XDG_DATA_HOME": f"{directory}/data", "TERM": "xterm-256color"}
@@ -232,6 +238,8 @@ def starts(tools: Tools, directory: Path, repeats: int) -> dict[str, list[float]
         "import": ("exec", python, "-c", "import prompt_toolkit"),
         "prompt": ("prompt", "Your handle", tools.program("pychat"), "localhost", port),
     }
+    for part in left_out:
+        del programs[part]
     figures: dict[str, list[float]] = {}
     for number in range(repeats):
         say(f"starts {number + 1}/{repeats}")

@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.bench import plots
 from tests.bench.goals import (
+    GOALS,
     PROCESS,
     RELAY,
     Figures,
@@ -263,6 +264,20 @@ def strangers_table(figures: Figures) -> list[list[str]]:
     return rows + [[name, with_unit(median(runs), "us")] for name, runs in figures["strangers"].items()]
 
 
+def before_table(figures: Figures) -> list[list[str]]:
+    """What has a goal, in older versions and in this one."""
+    *old, now = figures["before"]
+    rows = {"what": [*old, f"{now} (now)", *(f"now / {name}" for name in old)]}
+    for goal in GOALS:
+        try:
+            *before, last = [goal.value(found) for found in figures["before"].values()]
+        except (KeyError, IndexError):
+            continue
+        cells = [with_unit(value, goal.unit) for value in (*before, last)]
+        rows[goal.what] = [*cells, *(f"{last / value:.2f}" for value in before)]
+    return [[what, *cells] for what, cells in rows.items()]
+
+
 def felt_about_table(figures: Figures) -> list[list[str]]:
     """Where the screens were measured; the strangers are measured right after them."""
     found = figures["screens"]
@@ -290,6 +305,7 @@ TABLES: dict[str, Callable[[Figures], list[list[str]]]] = {
     "screen_memory": screen_memory_table,
     "strangers": strangers_table,
     "felt_about": felt_about_table,
+    "before": before_table,
     "units": units_table,
     "about": about_table,
 }
@@ -414,7 +430,7 @@ def dumped(figures: Any) -> str:
     return re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), json.dumps(figures, indent=1)) + "\n"
 
 
-PARTS = ("live", "screens", "strangers", "units")
+PARTS = ("live", "screens", "strangers", "before", "units")
 """What is measured by programs of their own, each into a file of its own."""
 
 

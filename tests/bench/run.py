@@ -109,9 +109,9 @@ def about(tools: Tools, place: Path, repeats: int) -> dict[str, Any]:
     }
 
 
-def commit() -> str | None:
+def commit(checkout: Path = ROOT) -> str | None:
     """Which state of the repository this is; None outside of one."""
-    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    words = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
     try:
         result = subprocess.run(words, capture_output=True, text=True, check=False)
     except OSError:

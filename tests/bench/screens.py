@@ -120,6 +120,8 @@ class Desk:
 
     place: Path
     stack: ExitStack
+    programs: Path
+    """Where those of pychat are."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -129,7 +131,7 @@ class Desk:
 
     def window(self, words: Sequence[str], env: Mapping[str, str] | None = None) -> Window:
         """Raises MissingError."""
-        program = shutil.which(words[0], path=f"{BIN}:{os.environ['PATH']}")
+        program = shutil.which(words[0], path=f"{self.programs}:{os.environ['PATH']}")
         if program is None:
             raise MissingError(f"{words[0]} is not installed")
         window = Window([program, *words[1:]], env or self.env)
@@ -137,7 +139,7 @@ class Desk:
         return window
 
     def service(self) -> Service:
-        service = Service(self.place)
+        service = Service(self.place, programs=self.programs)
         self.stack.callback(service.close)
         service.start("--config", service.configure('turns = "free"\nrate = 0\n'))
         return service
@@ -169,9 +171,9 @@ _IRSSI = 'settings = { "irc/core" = { cmds_max_at_once = "1000"; cmd_queue_speed
 
 
 @contextmanager
-def desk(place: Path) -> Iterator[Desk]:
+def desk(place: Path, programs: Path = BIN) -> Iterator[Desk]:
     with tempfile.TemporaryDirectory(dir=place) as directory, ExitStack() as stack:
-        yield Desk(Path(directory), stack)
+        yield Desk(Path(directory), stack, programs)
 
 
 def _pause(choice: random.Random) -> None:
@@ -199,10 +201,10 @@ def pychat_pair(at: Desk) -> tuple[Window, Window]:
     """The caller and the operator, after the first message."""
     service = at.service()
     console = at.console(service)
-    console.until("Waiting for calls")
-    words = [str(BIN / "pychat"), "--accept-new", "--handle", "Client1", "localhost", str(service.port)]
+    console.until("Server>")
+    words = ["pychat", "--accept-new", "--handle", "Client1", "localhost", str(service.port)]
     client = at.window(words, service.env)
-    client.until("Send the first message")
+    client.until("Client1>")
     client.type("Hi!\r")
     console.until("Hi!")
     return client, console
@@ -517,7 +519,7 @@ def measured(place: Path, rounds: int, seed: int) -> Figures:
 def main() -> int:
     load = os.getloadavg()[0]
     figures = measured(Path("/var/tmp"), ROUNDS, time.time_ns() % 10_000)
-    beside = ("irssi", "ngircd", "weechat-curses", "profanity", "openssh-client")
+    beside = ("irssi", "ngircd", "weechat-curses", "profanity", "profanity-light", "openssh-client")
     versions = {name: version(name) for name in beside}
     figures["screens"] |= {"versions": versions, "load": load, "processors": os.cpu_count()}
     save("screens", figures)

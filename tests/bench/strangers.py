@@ -21,7 +21,7 @@ from tests.bench.measure import cpu_us, say
 from tests.bench.run import save
 from tests.bench.systems import PATIENCE, ended
 from tests.support.ports import free_port
-from tests.support.service import Service
+from tests.support.service import BIN, Service
 from tests.support.waiting import wait_for
 
 ROUNDS, STRANGERS = 5, 200
@@ -42,10 +42,10 @@ def refused(port: int) -> None:
 
 
 @contextmanager
-def pychatd(place: Path) -> Iterator[tuple[int, int]]:
+def pychatd(place: Path, programs: Path = BIN) -> Iterator[tuple[int, int]]:
     """Its port and its pid."""
     (listed := place / "authorized").mkdir()
-    service = Service(place)
+    service = Service(place, programs=programs)
     try:
         service.start("--config", service.configure(f'authorized = "{listed}"\n'))
         yield service.port, service.pid()

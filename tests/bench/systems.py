@@ -275,7 +275,7 @@ def build(directory: Path, repository: Path | None) -> Tools:
         return tools
     if not (tools.env / "bin/pip").exists():
         _run(["python3", "-m", "venv", str(tools.env)])
-        _run([str(tools.env / "bin/pip"), "install", "--quiet", str(repository)])
+        _run([str(tools.env / "bin/pip"), "install", "--quiet", f"{repository}[daemon]"])
     else:
         install = [str(tools.env / "bin/pip"), "install", "--quiet", "--force-reinstall", "--no-deps"]
         _run([*install, str(repository)])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import live, measure, report, screens, strangers, systems
+from tests.bench.before import joined
 from tests.bench.goals import Figures, Goal, fixed, goals_table, judge
 from tests.bench.measure import load
 from tests.bench.report import LAST, PAGE
@@ -247,6 +248,16 @@ def test_what_is_worse_than_the_kept_figures_is_named(now: Figures, lines: list[
     kept = starts(38, 40, 42)
     assert report.worse(now, kept) == lines
     assert "\n".join(["worse than the kept figures by more than the noise", *lines]) in report.as_text(now, kept)
+
+
+def test_versions_are_compared_by_what_both_have() -> None:
+    rounds = [{"speed": {}, "starts": {"version": [30.0]}}, {"starts": {"version": [10.0, 20.0]}}]
+    old = {"starts": {"version": [40.0], "accepting": [50.0]}}
+    table = report.before_table({"before": {"a1": old, "b2": joined(*rounds)}})
+    assert table == [
+        ["what", "a1", "b2 (now)", "now / a1"],
+        ["pychat --version", "40 us", "20 us", "0.50"],
+    ]
 
 
 def test_what_was_not_measured_is_left_out() -> None:

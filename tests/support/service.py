@@ -45,7 +45,8 @@ class Service:
         self, directory: Path, runtime: Path | None = None, port: int | None = None, *, programs: Path = BIN
     ) -> None:
         """runtime: the directory of services that run beside each other; by default, this one has its own.
-        port: that of a service that ends before this one starts. programs: where its `pychatd` is."""
+        port: that of a service that ends before this one starts. programs: where its `pychatd` and its
+        `pychatd-console` are."""
         self._programs = programs
         self.port = port or free_port()
         self.directory = directory
@@ -172,7 +173,7 @@ class Service:
         return self.terminal([*words, *options], **more)
 
     def console_words(self) -> list[str]:
-        return [str(BIN / "pychatd-console"), str(self.port), "--runtime-directory", str(self.runtime)]
+        return [str(self._programs / "pychatd-console"), str(self.port), "--runtime-directory", str(self.runtime)]
 
     def ready_console(self, *options: str, **more: Any) -> Terminal:
         """A console that is attached and waits for a call."""
