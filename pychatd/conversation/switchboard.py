@@ -494,8 +494,9 @@ class Switchboard:
     def journal_went_back(self, conversation: Conversation, *, operators: int, peers: int) -> None:
         """An end knows of so many messages of each side that the journal lacks: it was restored, or its disk has
         lost them. Tells a console once what both ends know."""
-        lacking = counted(operators + peers, "message")
-        log.error("conversation %d: the journal has lost %s", conversation.id, lacking)
+        log.error(
+            "conversation %d: the journal has lost %s", conversation.id, counted(operators + peers, "message")
+        )
         lost = of_whose((operators, "your"), (peers, f"{conversation.handle}'s"))
         if self.operator is not None and (conversation.id, lost) != self._told_lost:
             self._told_lost = (conversation.id, lost)

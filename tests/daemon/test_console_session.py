@@ -301,15 +301,20 @@ async def test_words_of_a_console_without_a_conversation_change_nothing(service:
     assert service.journal.last_number() == 0
 
 
-@with_service()
-async def test_a_journal_that_lacks_messages_of_a_console_is_told(service: InProcessService) -> None:
-    service.fill(Role.OPERATOR, ["Hello"])
-    await service.resume(TOKEN, got=1)
-    console = await service.console(" session=1 got=3 sent=2")
-    lines = await console.news()
-    notice = next(line for line in lines if line.startswith("\\notice"))
-    assert notice.startswith("\\notice The journal has lost 1 of your messages and 2 of Bob's messages in the ")
-    assert texts(lines) == ["Bob> Hi", "alice> Hello"]
+@pytest.mark.parametrize("bobs", [1, 2])
+def test_a_journal_that_lacks_messages_of_a_console_is_told(tmp_path: Path, bobs: int) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        service.fill(Role.OPERATOR, ["Hello"])
+        await service.resume(TOKEN, got=1)
+        console = await service.console(f" session=1 got={1 + bobs} sent=2")
+        lines = await console.news()
+        notice = next(line for line in lines if line.startswith("\\notice"))
+        lost = f"1 of your messages and {bobs} of Bob's messages"
+        assert notice.startswith(f"\\notice The journal has lost {lost} in the ")
+        assert texts(lines) == ["Bob> Hi", "alice> Hello"]
+
+    check(tmp_path)
 
 
 @with_service()

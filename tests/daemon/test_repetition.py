@@ -177,6 +177,7 @@ async def test_a_new_program_of_the_operator_is_told_what_both_said(service: InP
     [
         (2, 1, "1 of your messages"),
         (1, 2, "1 of Bob's messages"),
+        (2, 2, "1 of your messages and 1 of Bob's messages"),
         (9, 8, "8 of your messages and 7 of Bob's messages"),
     ],
 )
