@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from pychat_client.call_options import CallOptions
 from pychat_client.classic.server_codec import ServerCodec
@@ -17,7 +18,6 @@ from pychat_client.config.targets import login_handle
 from pychat_client.errors import (
     ExitStatus,
     HandleError,
-    PychatError,
     UnreachableError,
     UntrustedHostError,
 )
@@ -59,7 +59,7 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
     while True:
         front_end = make_front_end("pychat", view_options, preferences)
         talk = Talk(options, handle, front_end, trust=trust, log=log, live=live, given_back=given_back)
-        status = asyncio.run(talk.until_over(file))
+        status = asyncio.run(talk.until_over(file, partial(_session_file, options)))
         if not talk.handle_refused or not sys.stdin.isatty():
             return status
         handle, given_back = ask_handle(view_options), talk.given_back
@@ -88,17 +88,20 @@ def send(
     view = OneShot(text, expect_reply=expect_reply, seconds=seconds)
     for number in ending_signals():  # until the session handles them
         signal.signal(number, signal.default_int_handler)
-    try:
-        file = _session_file(options, _LEAVE_IT)
-        if file is not None and file.kept.endpoint is None and not stay_open:
-            file.close()
-            file = None
+
+    def take_file() -> SessionFile | None:
+        with view.keeps_text():
+            file = _session_file(options, _LEAVE_IT)
+        if file is None or file.kept.endpoint is not None or stay_open:
+            return file
+        file.close()
+        return None
+
+    file = take_file()
+    with view.keeps_text():
         trust = _verify_host(options, preferences, seconds, plain=False)
-    except (PychatError, KeyboardInterrupt):  # stdin cannot be read again, so print the text
-        view.not_sent(text)
-        view.report()
-        raise
-    status = asyncio.run(Talk(options, handle, view, trust=trust).once(file))
+    talk = Talk(options, handle, view, trust=trust)
+    status = asyncio.run(talk.until_over(file, take_file, repeat=0))
     if status is not ExitStatus.OK:
         view.report()
     return status
@@ -188,17 +191,20 @@ class Talk:
         self.given_back = given_back
         """The texts that no call so far has sent."""
 
-    async def until_over(self, file: SessionFile | None) -> ExitStatus:
-        """Goes on with the conversation in `file`, and calls anew if that is over or the user wants another."""
+    async def until_over(
+        self, file: SessionFile | None, next_file: Callable[[], SessionFile | None], repeat: int | None = None
+    ) -> ExitStatus:
+        """Goes on with the conversation in `file`, and calls anew if that is over or the user wants another.
+        next_file: takes the file of the other one."""
         while True:
-            session = self._session(file)
+            session = self._session(file, repeat)
             if self._options.new and file is not None and file.kept.endpoint is not None:
                 session.end_earlier()
             status = await self._run(session)
             self.handle_refused, self.given_back = session.handle_refused, session.given_back
             if file is None or not session.over_at_return:
                 return status
-            file = _session_file(self._options)
+            file = next_file()
 
     async def once(self, file: SessionFile | None) -> ExitStatus:
         """Goes on with the conversation in `file`, or calls."""

@@ -74,6 +74,7 @@ class Stage(Enum):
     """How far a session is."""
 
     RUNNING = "running"
+    TELLING = "telling"  # this program has to tell the daemon that the user has ended the conversation before
     ENDING = "ending"  # the user has ended the conversation and leaves; the last acks are still missing
     DETACHING = "detaching"  # the user leaves, and the conversation stays; the last acks are still missing
     MOVED = "moved"  # the user goes on in another window
@@ -121,7 +122,8 @@ class Session:
         self._caller: wire.Peer | None = None  # what the daemon tells of the caller, to a console
         # A caller's program that goes on with a conversation which its user has ended is there to tell the daemon.
         # A console tells it, too, and stays for the next caller.
-        self._stage = Stage.ENDING if endpoint.ended and self._is_caller else Stage.RUNNING
+        self._stage = Stage.TELLING if endpoint.ended and self._is_caller else Stage.RUNNING
+        self._over_at_return = False  # once this session is done
         self._exit_status = ExitStatus.FAILED
         self._loss = ExitStatus.OK  # the worst that has become of own texts
 
@@ -134,12 +136,13 @@ class Session:
     @property
     def leaving(self) -> bool:
         """Whether this user has left, and waits for the last acks."""
-        return self._stage in (Stage.ENDING, Stage.DETACHING)
+        return self._stage in (Stage.TELLING, Stage.ENDING, Stage.DETACHING)
 
     @property
     def over_at_return(self) -> bool:
-        """Whether this program has returned to a conversation that was over, and is done with it."""
-        return self.done and self._returned_to is not None and self.endpoint.ended and not self.endpoint.ready
+        """Whether this program has returned to a conversation that is over, and the daemon knows it. What the user
+        types is for the next call."""
+        return self._over_at_return
 
     @property
     def handle_refused(self) -> bool:
@@ -148,7 +151,7 @@ class Session:
 
     async def caught_up(self) -> None:
         """Waits until a program that returns to a conversation has shown what was said before, or is done."""
-        if self.endpoint.is_returning and not self.done:
+        if (self.endpoint.is_returning or self._stage is Stage.TELLING) and not self.done:
             await self._caught_up.wait()
 
     def take_draft(self) -> str:
@@ -416,12 +419,15 @@ class Session:
         self.detach()
 
     def end_earlier(self) -> None:
-        """Ends the conversation of an earlier program, as soon as there is a connection."""
+        """Ends the conversation of an earlier program. If the daemon knows it, this program tells it as soon as
+        there is a connection."""
         if self.endpoint.is_open:
             self._narrator.you_ended_earlier()
         self._give_back(self._end().left)
         self._give_back(self.endpoint.take_back())
-        self._stage = Stage.ENDING
+        self._stage = Stage.TELLING
+        if not self.endpoint.owes_quit:
+            self.finish(ExitStatus.OK)
 
     def interrupt(self) -> None:
         """Leaves at once, and waits for nothing. The conversation stays open where a program can return to it."""
@@ -454,6 +460,7 @@ class Session:
         if self.done:  # the view could not show that, and has called again
             return
         self._stays_open, stage = self.stays_open, self._stage
+        self._over_at_return = status is ExitStatus.OK and self._is_over_at_return()
         self._stage = Stage.DONE  # a view that fails now ends nothing more
         if self._stays_open:
             self._count_loss(self.endpoint.leftovers())
@@ -471,6 +478,10 @@ class Session:
         self._view.stop()
         self._supervisor.close()
 
+    def _is_over_at_return(self) -> bool:
+        returned = self._stage is Stage.TELLING or (self._returned_to is not None and not self.endpoint.ready)
+        return returned and self.endpoint.ended and not self.endpoint.owes_quit
+
     def _is_needed(self) -> bool:
         """Whether another program needs the file. The daemon tells a console all but its own words."""
         if not self._stays_open:
@@ -484,7 +495,7 @@ class Session:
             self._narrator.overtaken_here(stays_open=self._stays_open)
         elif self._stays_open or (stage is Stage.DETACHING and not self._is_caller):
             self._narrator.left()
-        elif stage is Stage.ENDING and not self.endpoint.other.present:
+        elif stage in (Stage.TELLING, Stage.ENDING) and not self.endpoint.other.present:
             self._narrator.unread_at_the_end()
         if self.endpoint.owes_quit and not self._supervisor.is_live:
             self._narrator.end_stays_unconfirmed(kept=self._keeper.works)
@@ -586,7 +597,7 @@ class Session:
         self._check_end()
         self._mark_displayed()
         self._flush()
-        if self.endpoint.ready:
+        if self.endpoint.ready and self._stage is not Stage.TELLING:
             self._caught_up.set()
         if self._has_ended():
             self.finish(ExitStatus.OK)
@@ -612,7 +623,8 @@ class Session:
         self.endpoint.connection_lost()
         self._delivery.update(connected=False)
         if self.leaving:
-            self.finish(ExitStatus.OK)
+            told = self._stage is not Stage.TELLING or not self.endpoint.owes_quit
+            self.finish(ExitStatus.OK if told else ExitStatus.ABSENT)
         elif not self.done:
             self._narrator.connection_lost(why, verdict)
         if verdict is Verdict.REFUSED:

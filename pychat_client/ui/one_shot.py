@@ -10,11 +10,11 @@ import asyncio
 import codecs
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
-from pychat_client.errors import ExitStatus, MessageError
+from pychat_client.errors import ExitStatus, MessageError, PychatError
 from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
@@ -124,6 +124,16 @@ class OneShot(CommandView):
         self._late = False  # the time was over before all was done
         self._stored_in_time = False
 
+    @contextmanager
+    def keeps_text(self) -> Iterator[None]:
+        """If what is done inside fails, the text is printed: stdin cannot be read again."""
+        try:
+            yield
+        except (PychatError, KeyboardInterrupt):
+            self.not_sent(self._text)
+            self.report()
+            raise
+
     # -------------------------------------------------------------- View
 
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
@@ -152,13 +162,15 @@ class OneShot(CommandView):
         finally:
             if timer is not None:
                 timer.cancel()
-            if not self._sent:
+            if not self._sent and not session.over_at_return:
                 self.not_sent(self._text)
-        session.conclude(self._status(session))
+        if not session.over_at_return:  # otherwise the text is for the next call
+            session.conclude(self._status(session))
 
     # -------------------------------------------------------------- inside
 
     async def _talk(self, session: Session) -> None:
+        await session.caught_up()
         await self._until(lambda: session.endpoint.ready)
         if session.done:
             return

@@ -114,6 +114,62 @@ def test_a_quit_without_a_connection_is_told_at_the_next_call(service: Service, 
     assert "Cannot keep" not in again.text()
 
 
+def _quit_without_a_connection(service: Service) -> Terminal:
+    """The console."""
+    console, client = service.talk()
+    service.kill()
+    client.sees("Connection lost")
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    return console
+
+
+@pytest.mark.parametrize("option", [None, "--plain", "--json"])
+def test_a_quit_that_nobody_takes_is_kept(service: Service, option: str | None) -> None:
+    console = _quit_without_a_connection(service)
+    for _ in range(2):
+        again = service.client(None, *filter(None, [option]))
+        assert again.exit_status() == 3
+        assert again.text().count("refused") == 1
+    patient = service.client(None, "--wait", *filter(None, [option]))
+    patient.sees("refused")
+    patient.child.kill(signal.SIGINT)
+    assert patient.exit_status() == 130
+    service.start()
+    service.client(None).sees("Send the first")
+    console.sees("Client1 ended the conversation")
+
+
+def test_a_quit_that_is_refused_ends_the_program(service: Service) -> None:
+    _quit_without_a_connection(service)
+    service.start()
+    assert service.pychatd("block", "Client1").returncode == 0
+    again = service.client(None)
+    assert again.exit_status() == 5
+    assert again.text().count("has blocked you") == 1
+
+
+@pytest.mark.parametrize("option", ["--plain", "--json"])
+def test_input_behind_a_quit_that_is_told_late_is_for_the_next(service: Service, option: str) -> None:
+    console = _quit_without_a_connection(service)
+    service.start()
+    line = "Hello again" if option == "--plain" else '{"text": "Hello again"}'
+    again = service.plain("pychat", option)
+    again.enter(line)
+    again.end_input()
+    console.sees("Client1> Hello again")
+    console.enter("\\quit")
+    assert again.exit_status() == 0
+
+
+def test_a_message_behind_a_quit_that_is_told_late_is_sent(service: Service) -> None:
+    console = _quit_without_a_connection(service)
+    service.start()
+    sent = _pychat(service, "send", "Hello again")
+    assert (sent.returncode, sent.stderr) == (0, "")
+    console.sees("> Hello again")
+
+
 def test_detach_keeps_the_conversation(service: Service) -> None:
     console, client = service.talk()
     client.enter("\\detach")
