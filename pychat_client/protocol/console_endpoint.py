@@ -28,6 +28,7 @@ from pychat_client.protocol.events import (
 from pychat_client.protocol.phase import Phase, Trigger
 from pychat_client.protocol.saved import REPEATED, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
+from pychat_client.text import printable
 
 
 class ConsoleEndpoint(Endpoint):
@@ -97,6 +98,12 @@ class ConsoleEndpoint(Endpoint):
     def _check_open(self) -> None:
         if not self.is_open:
             raise NotAllowedError("Not sent: the caller has to send the first message.")
+        call = self.calling
+        if call is not None and not call.silent and not self.other.present:
+            caller, other = printable(call.handle), printable(self.other.handle)
+            raise NotAllowedError(
+                f"Not sent: it would go to {other}, who is away. {caller} is calling: wait for the first message."
+            )
 
     def _leftovers_at_quit(self) -> Leftovers:
         """Only where messages are on their way can acks still come."""

@@ -274,7 +274,7 @@ def _live(status: ConversationStatus) -> Fact:
 
 def _presence(status: ConversationStatus) -> Fact:
     endpoint = status.endpoint
-    keys = {"here": endpoint.other.present}
+    keys = {"here": status.reached and endpoint.other.present}
     if endpoint.other.present or endpoint.ended or not status.other or not status.connected:
         return Fact(keys=keys)
     return Fact(away(endpoint.role, status.other, endpoint.other.away_words), ToolbarItem("away"), keys)

@@ -54,6 +54,19 @@ def test_a_caller_that_calls_again_is_announced_once() -> None:
     assert told(endpoint, replace(BOB, handle="Ann")) == [Calling("Ann", HERE, False)]
 
 
+def test_nothing_goes_to_somebody_away_while_another_calls() -> None:
+    endpoint = attached()
+    told(endpoint, PEER, wire.Message("Bob", "Hi"), wire.Away(), wire.Calling("Carol", ELSEWHERE))
+    with pytest.raises(NotAllowedError, match=r"it would go to Bob, who is away\. Carol is calling"):
+        endpoint.say("Hi Carol")
+    told(endpoint, wire.Missed("Carol", ELSEWHERE))
+    endpoint.say("Hi Bob")
+    told(endpoint, wire.Calling("guest", ELSEWHERE, silent=True))
+    endpoint.say("Are you there?")
+    told(endpoint, wire.Calling("Carol", ELSEWHERE), wire.Here("Bob", address=HERE))
+    endpoint.say("Back so soon?")
+
+
 def test_a_silent_caller_is_announced_whenever_the_seat_is_free() -> None:
     endpoint = attached()
     silent = wire.Calling("guest", HERE, silent=True)

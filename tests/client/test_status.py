@@ -249,6 +249,7 @@ def test_an_absent_caller_is_not_said_to_be_there() -> None:
         told = "\n".join(status.status_lines())
         untrue = ("calls from", "ncrypted", "ENCRYPTED", "verified", "certificate")
         assert [words for words in untrue if words in told] == [], told
+        assert not status.state()["here"]
 
 
 @pytest.mark.parametrize("turns", Turns)
