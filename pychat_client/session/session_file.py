@@ -275,9 +275,11 @@ _own = attrgetter(*(name for name in _STATE if name not in _TOLD))
 
 
 def _texts_follow(old: SavedEndpoint, new: SavedEndpoint) -> bool:
-    """Whether the only change is that texts have gone which the daemon has: none is new, or has its number now."""
+    """Whether the only change is that texts have gone which the daemon has: none is new, none has its number now,
+    and none was given back to the user."""
     return (
-        new.first + new.numbered == old.first + old.numbered
+        new.first - old.first <= new.stored_here - old.stored_here
+        and new.first + new.numbered == old.first + old.numbered
         and new.first + new.transmitted <= old.first + old.transmitted
         and new.first + len(new.texts) == old.first + len(old.texts)
     )

@@ -19,7 +19,7 @@ from tests.simulation.onlooker import Onlooker
 from tests.simulation.people import Person, until
 from tests.simulation.planted import CONSOLE_SESSION, Fault
 from tests.simulation.runs import Play, WrongError, run_plan, simulate
-from tests.simulation.steps import Comes, DiskIsFull, Later, Plan, Says, Talk, Wait
+from tests.simulation.steps import Breaks, Comes, DiskIsFull, Later, Plan, PowerFails, Says, Talk, Types, Wait
 from tests.simulation.world import World
 
 HOURS = timedelta(hours=2)
@@ -208,6 +208,29 @@ test_many_read_marks_while_words_are_removed = replay(
         keep="none",
         slowest=0.02,
         steps=(Comes("Bob2"), Talk(rounds=25, pace=0.02, words=20), Wait(70.0), Talk(rounds=1, words=20)),
+    )
+)
+
+
+test_a_word_that_a_console_gave_back_is_not_given_back_again = replay(
+    Plan(
+        seed=802001514,
+        turns=Turns.FREE,
+        keep="none",
+        slowest=0.3,
+        steps=(
+            Comes("Bob1", file="Bob1"),
+            Comes("alice3", console=True, take=True, file="alice3"),
+            Talk(rounds=1, words=1),
+            Wait(20.0),
+            PowerFails(in_commit=True, down_for=0.1),
+            Says("alice3"),
+            Breaks("alice3", how="cut", late=0.0),
+            Wait(0.3),
+            Types("alice3", "\\quit"),
+            Talk(rounds=1, words=1),
+            Wait(1.0),
+        ),
     )
 )
 
