@@ -69,11 +69,17 @@ class CommandView(HeadlessView):
                 print(fit(sys.stderr, f"pychat: {sentence}"), file=sys.stderr)
 
     def _print(self, text: str) -> None:
+        """Writes what has come. If that fails, the session is done where the conversation stays open: what is not
+        acked comes again, and the next program can print it."""
+        if self._unwritten:  # a later message must not stand where an earlier one is missing
+            return
         try:
             print(text, flush=True)
         except OSError as error:
             self._unwritten = True
             self.notice(f"The reply has arrived, but pychat cannot write it to stdout: {error.strerror}.")
+            if self._session is not None and self._session.stays_open:
+                self._session.finish(ExitStatus.FAILED)
 
 
 class Replies(CommandView):

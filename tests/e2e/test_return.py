@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -31,12 +32,21 @@ def _files(service: Service) -> list[str]:
     return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
 
 
-def _pychat(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
+def _pychat(
+    service: Service, *words: str, stdout: int | TextIO = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     command = [str(BIN / "pychat"), words[0], "--accept-new", "localhost", str(service.port), *words[1:]]
     if words[0] == "replies":
         command.remove("--accept-new")
     return subprocess.run(
-        command, env=service.env, text=True, capture_output=True, timeout=PATIENCE * 2, check=False, input=""
+        command,
+        env=service.env,
+        text=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE * 2,
+        check=False,
+        input="",
     )
 
 
@@ -328,6 +338,23 @@ def test_a_message_left_open_can_be_answered(service: Service) -> None:
     refused = _pychat(service, "send", "Another one")
     assert refused.returncode == 6
     assert "turn" in refused.stderr
+
+
+@pytest.mark.parametrize("words", [["replies"], ["send", "Thank you"]])
+def test_an_unwritable_reply_is_printed_the_next_time(service: Service, words: list[str]) -> None:
+    console = service.ready_plain("pychatd-console", "--handle", "Server")
+    assert _pychat(service, "send", "--open", "Call me").returncode == 0
+    console.says("Call me")
+    console.enter("I will")
+    wait_for(lambda: service.status()["peer"]["sent"] == 1, "the reply is stored")
+    with Path("/dev/full").open("w") as full:
+        failed = _pychat(service, *words, stdout=full)
+    assert failed.returncode == 1
+    assert "cannot write it to stdout: No space left on device." in failed.stderr
+    assert "Traceback" not in failed.stderr
+    got = _pychat(service, "replies")
+    assert (got.returncode, got.stdout) == (0, "I will\n")
+    assert "Thank you" not in console.out()
 
 
 def test_replies_without_an_open_conversation_says_so(service: Service) -> None:
