@@ -296,19 +296,10 @@ def _protection(status: ConversationStatus) -> Fact:
 
 def _identity(status: ConversationStatus) -> tuple[str, str]:
     """What is known of the key at the other end of an encrypted connection, as a sentence and in a few words."""
-    if status.caller is None and status.endpoint.invited_as is not None:
-        name = printable(status.endpoint.invited_as)
-        return (
-            f"The host has the key of your invitation. {status.other} has invited you, and knows you as {name}.",
-            f"invited by {status.other}",
-        )
-    if status.caller is None and status.key is not None:
-        return "The host has the key that you trust.", "known host"
     if status.caller is None:
-        return (
-            "A certificate authority that this system trusts has signed the host's certificate.",
-            "certificate valid",
-        )
+        sentence, words = _host_identity(status)
+        name = status.endpoint.invited_as
+        return (sentence if name is None else f"{sentence} The host knows you as {quoted(name)}.", words)
     if status.caller.name is None:
         return (
             "The service has no allowlist: anyone can call, and the caller's name is not verified.",
@@ -316,6 +307,18 @@ def _identity(status: ConversationStatus) -> tuple[str, str]:
         )
     name = printable(status.caller.name)
     return f"The caller has the certificate of {name}.", f"verified as {name}"
+
+
+def _host_identity(status: ConversationStatus) -> tuple[str, str]:
+    """What this call has checked of the host. That the host speaks of an invitation proves nothing."""
+    if status.endpoint.credentials.invite is not None and status.endpoint.invited_as is not None:
+        return "The host has the key of your invitation.", f"invited by {status.other}"
+    if status.key is not None:
+        return "The host has the key that you trust.", "known host"
+    return (
+        "A certificate authority that this system trusts has signed the host's certificate.",
+        "certificate valid",
+    )
 
 
 def _host_key(status: ConversationStatus) -> Fact:

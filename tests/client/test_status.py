@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.protocol import wire
-from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.endpoint import Credentials, Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.session.status import ConversationStatus, Fact, ToolbarItem, away
 from pychat_client.trust.fingerprint import safety_number
@@ -181,6 +181,23 @@ def test_one_conversation_in_all_three_forms() -> None:
         "name": None,
         "plaintext": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("invite", "words", "sentence"),
+    [
+        ("00112233445566778899", "invited by alice", "The host has the key of your invitation."),
+        (None, "known host", "The host has the key that you trust."),
+    ],
+)
+def test_only_a_call_with_an_invitation_has_checked_one(invite: str | None, words: str, sentence: str) -> None:
+    """Any host can send the word, with anything in it."""
+    endpoint = Endpoint("Bob", credentials=Credentials(invite=invite))
+    endpoint.greet()
+    endpoint.receive(wire.Hello(1, "alice", session="5f0c", invited='Bob".\u00a0Yes'))
+    status = ConversationStatus(endpoint, "the test", None, None, KEY, typing=False, busy=False)
+    assert words in [item.words for item in status.parts()]
+    assert f'Encrypted with TLS 1.3. {sentence} The host knows you as "Bob\'.\u00a0Yes".' in status.status_lines()
 
 
 def test_the_state_has_the_same_keys_in_every_situation() -> None:

@@ -101,7 +101,7 @@ def test_an_invited_caller_is_asked_nothing_and_known_later(idle_service: Servic
     console.sees("Z> hello")
     console.sees("verified as Zoe")
     zoe.enter("\\status")
-    zoe.notes("Server has invited you, and knows you as Zoe")
+    zoe.notes('The host has the key of your invitation. The host knows you as "Zoe".')
     zoe.enter("\\quit")
     assert zoe.exit_status() == 0
     console.sees("Z ended the conversation")
@@ -342,7 +342,7 @@ def test_a_renamed_caller_has_the_new_name_at_the_next_call(service: Service) ->
     again = _comes(service, "Z", "localhost", str(service.port))
     again.enter("hello")
     again.enter("\\status")
-    again.notes("knows you as Zoe")
+    again.notes('The host has the key that you trust. The host knows you as "Zoe".')
 
 
 def test_the_invited_callers_outlive_the_daemon(service: Service) -> None:

@@ -60,7 +60,7 @@ def test_one_command_on_each_host_and_no_question(hosts: tuple[Machine, Machine]
     operator.enter("\\status")
     operator.notes("The caller has the certificate of guest1.")
     caller.enter("\\status")
-    caller.notes("alice has invited you, and knows you as guest1.")
+    caller.notes('The host has the key of your invitation. The host knows you as "guest1".')
     operator.enter("Hello, Bob")
     caller.says("alice> Hello, Bob")
     caller.enter("\\quit")
