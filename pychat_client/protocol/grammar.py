@@ -26,6 +26,7 @@ _DOOMSDAY = datetime(9999, 1, 1, tzinfo=UTC)  # a year before the last one, so t
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _SESSION = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
+_KEEP = re.compile(r"forever|none|[1-9][0-9]{0,4}d")
 
 Reader = Callable[[str], object]
 Keys = Mapping[str, Reader]
@@ -66,6 +67,11 @@ def turns(word: str) -> Turns:
         return Turns(word)
     except ValueError:
         raise ProtocolError("syntax", "Turns are 'alternate' or 'free'.") from None
+
+
+def keep(word: str) -> str | None:
+    """None for what a later version may say: it stands in a sentence of ours, so only known words are taken."""
+    return word if _KEEP.fullmatch(word) is not None else None
 
 
 def time(word: str) -> datetime:

@@ -56,7 +56,7 @@ class Hello:
     digest (daemon to peer): of the peer's messages that it does not know to be stored, and that are
     turns: a peer says it only if it can do nothing but take turns
     call: a number that grows with each call; one with a lower number has arrived late
-    keep (daemon only): how long the journal keeps the messages
+    keep (daemon only): how long the journal keeps the messages: "forever", "none", or days such as "30d"
     key (daemon to console): the fingerprint that callers see
     console (console only): the id of this program, by which the daemon knows its messages
     since (console only): when the conversation of `session` began
@@ -99,7 +99,7 @@ class Hello:
         "digest": grammar.digest,
         "turns": grammar.turns,
         "call": grammar.number,
-        "keep": str,
+        "keep": grammar.keep,
         "key": str,
         "console": grammar.session,
         "since": grammar.time,

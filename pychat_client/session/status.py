@@ -15,7 +15,7 @@ from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.records import record
-from pychat_client.text import MESSAGE_MAX, printable, quoted
+from pychat_client.text import MESSAGE_MAX, counted, printable, quoted
 from pychat_client.trust.fingerprint import safety_number
 
 CLASSIC = "a classic program"
@@ -440,5 +440,5 @@ def kept(retention: str, host: str) -> str:
     """How long the daemon keeps the messages (`keep` of its hello)."""
     if retention == "none":
         return f"{host} deletes messages once they are read."
-    time = "" if retention == "forever" else f" for {printable(retention).removesuffix('d')} days"
+    time = "" if retention == "forever" else f" for {counted(int(retention.removesuffix('d')), 'day')}"
     return f"{host} keeps a copy of this conversation{time}."

@@ -45,6 +45,7 @@ texts = (
 )
 sentences = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=WORDS_MAX).map(str.rstrip)
 codes = _one_of_letters(string.ascii_lowercase + "-")
+keeps = st.sampled_from(["forever", "none"]) | st.integers(1, 99999).map("{}d".format)
 addresses = _one_of_letters(string.hexdigits + ".:%[]")
 digests = st.none() | st.text("0123456789abcdef", min_size=16, max_size=16)
 sessions = _one_of_letters(string.ascii_letters + string.digits + "-_")
@@ -64,7 +65,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
         digest=digests,
         turns=st.none() | turns,
         call=st.none() | counts,
-        keep=st.none() | codes,
+        keep=st.none() | keeps,
         key=st.none() | codes,
         console=st.none() | sessions,
         suggested=st.booleans(),
@@ -337,6 +338,8 @@ def test_an_unknown_verb_is_ignored(line: bytes) -> None:
             r"\peer Bob x=y address=:: since=2024-05-01T12:00Z turns=free told=2 heard=1 got=0 session=7 word",
             wire.Peer("Bob", 7, 0, 1, 2, Turns.FREE, NOON, "::"),
         ),
+        ("\\hello 1 alice keep=ever.\u00a0You\u00a0can\u00a0trust\u00a0it", wire.Hello(1, "alice")),
+        (r"\hello 1 alice keep=2w got=2", wire.Hello(1, "alice", got=2)),
         (r"\hello 1 got=5", wire.Hello(1, "got=5")),  # a handle, if a strange one
         (r"\at 2024-05-01T12:00Z x=y", wire.Timestamp(NOON)),
         (r"\at 2024-05-01T12:00Z owner", wire.Timestamp(NOON)),

@@ -12,7 +12,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Credentials, Endpoint
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.session.status import ConversationStatus, Fact, ToolbarItem, away
+from pychat_client.session.status import ConversationStatus, Fact, ToolbarItem, away, kept
 from pychat_client.trust.fingerprint import safety_number
 from tests.support.endpoints import make_endpoint
 
@@ -215,6 +215,13 @@ def test_who_is_away_says_why_and_the_messages_wait() -> None:
     assert away(Role.OPERATOR, "Bob", "") == (
         "Bob is not connected now. Your messages are delivered when Bob is back."
     )
+
+
+def test_how_long_a_host_keeps_a_conversation() -> None:
+    copy = "This host keeps a copy of this conversation"
+    assert kept("forever", "This host") == f"{copy}."
+    assert kept("1d", "This host") == f"{copy} for 1 day."
+    assert kept("30d", "This host") == f"{copy} for 30 days."
 
 
 # What can only be known, and can only be true, while the two hosts are connected.

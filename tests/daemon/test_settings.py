@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pychat_client.errors import UsageError
+from pychat_client.protocol import grammar
 from pychat_client.protocol.turns import Turns
 from pychatd import settings
 from pychatd.directories import runtime_bases, service_directories, state_base
@@ -196,6 +197,11 @@ def test_a_bad_option_is_refused_with_its_name(key: str, value: str) -> None:
 @pytest.mark.parametrize(("keep", "days"), [("forever", None), ("none", None), ("30d", 30), ("99999d", 99999)])
 def test_only_a_number_of_days_makes_conversations_old(tmp_path: Path, keep: str, days: int | None) -> None:
     assert read(tmp_path, f'keep = "{keep}"').keep_days == days
+
+
+@pytest.mark.parametrize("keep", ["forever", "none", "1d", "99999d"])
+def test_programs_understand_each_time_that_can_be_set(tmp_path: Path, keep: str) -> None:
+    assert grammar.keep(read(tmp_path, f'keep = "{keep}"').keep) == keep
 
 
 def test_only_the_benchs_variable_turns_syncing_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
