@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 5.0
 """How long the daemon may take for its status, and for each part of its history."""
+
+Readers = Mapping[str, Callable[[str], Any]]
+"""For each word of a row, by its key, a function that gives its value or raises PychatError."""
 
 LINES_MAX = 10_000
 """Lines of an answer that are read: more than any answer has."""
@@ -97,23 +100,24 @@ def _decoded(path: Path, piece: str) -> bytes:
         raise _no_answer(path, "it does not answer as a pychatd does") from None
 
 
-def callers(path: Path, verb: str, **arguments: Any) -> list[dict[str, str]]:
+def callers(path: Path, verb: str, readers: Readers, **arguments: Any) -> list[dict[str, Any]]:
     """Asks the daemon at the console socket `path` who may call, or changes that; the rows of its answer.
 
+    readers: for each word that a row has to have; each gives its value, or raises PychatError.
     Raises UsageError with the daemon's words when it refuses, and what `ask` raises.
     """
     lines = order(path, f"{verb} {json.dumps(arguments)}", refused=UsageError)
-    return [_row(path, line) for line in lines]
+    return [_row(path, line, readers) for line in lines]
 
 
-def _row(path: Path, words: str) -> dict[str, str]:
+def _row(path: Path, line: str, readers: Readers) -> dict[str, Any]:
     try:
-        row = json.loads(words)
-    except (ValueError, RecursionError):
-        row = None
-    if not isinstance(row, dict):
-        raise _no_answer(path, "it does not answer as a pychatd does")
-    return {key: str(value) for key, value in row.items()}
+        row = json.loads(line)
+        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in readers):
+            raise ValueError("no row of words")
+        return {key: read(row[key]) for key, read in readers.items()}
+    except (ValueError, RecursionError, PychatError):
+        raise _no_answer(path, "it does not answer as a pychatd does") from None
 
 
 def ask(path: Path, question: wire.Frame, deadline: float | None = None) -> Iterator[wire.Frame]:

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self
 
-from pychat_client.errors import TransportError, UsageError
+from pychat_client.errors import ProtocolError, TransportError, UsageError
+from pychat_client.protocol import grammar
 from pychat_client.records import record
 from pychat_client.text import counted, printable
 from pychat_client.trust.fingerprint import check_fingerprint
@@ -94,7 +95,7 @@ class Report:
     def unread_since(self) -> datetime | None:
         """When the oldest unread message came."""
         since = None if self.unread is None else self.unread.since
-        return None if since is None else datetime.fromisoformat(since)
+        return None if since is None else grammar.time(since)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -109,7 +110,7 @@ class Report:
                 console=None if console is None else ConsoleReport(**_checked(_table(console), _CONSOLE)),
                 unread=None if unread is None else _unread(_table(unread)),
             )
-        except (ValueError, KeyError, RecursionError, UsageError):
+        except (ValueError, KeyError, RecursionError, ProtocolError, UsageError):
             raise TransportError("it does not answer as a pychatd does") from None
 
     def json(self) -> str:
@@ -190,9 +191,7 @@ def _flag(value: Any) -> bool:
 
 
 def _time(value: Any) -> str:
-    word = _text(value)
-    datetime.fromisoformat(word)
-    return word
+    return grammar.timestamp(grammar.time(_text(value)))
 
 
 def _word(value: Any) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import PychatError, TransportError
+from pychat_client.trust.invitation import SECRET_BYTES, Invitation
+from pychat_client.trust.public_key import KEY_ID_BYTES
 from pychatd import control
 from pychatd.report import TEXT_MAX, Report
 from tests.support.service import BIN, Service
@@ -43,7 +45,7 @@ REPORT = {
     "journal": "ok",
     "calling": None,
     "console": {"user": "alice (pid 2)", "handle": None},
-    "unread": {"count": 1, "from": ["Bob"], "since": "2024-05-01T12:00:00Z"},
+    "unread": {"count": 1, "from": ["Bob"], "since": "2024-05-01T12:00:00.000Z"},
     "missed": 0,
 }
 
@@ -114,6 +116,7 @@ RUBBISH = [
     report(port=-1),
     report(pid=2**70),
     report(since="\x1b[2J"),
+    report(since="2026-11-22T10:00:00"),
     report(key="SHA256:\x1b]0;x\x07"),
     report(turns="\u202e"),
     report(peer="Client1"),
@@ -126,6 +129,7 @@ RUBBISH = [
     report(unread={"count": 1, "from": "Bob", "since": None}),
     report(unread={"count": 1, "from": 101 * ["Bob"], "since": None}),
     report(unread={"count": 1, "from": ["Bob"], "since": "yesterday"}),
+    report(unread={"count": 1, "from": ["Bob"], "since": "2026-11-22T10:00:00"}),
 ]
 
 
@@ -151,6 +155,7 @@ HOSTILE = "\x1b[2J\x9b2J\u202ex\u2028y"
 @pytest.mark.parametrize(
     "changes",
     [
+        {"since": "2026-11-22\x9b10:00:00Z"},
         {"peer": {**PEER, "handle": HOSTILE}},
         {"peer": {**PEER, "address": HOSTILE}},
         {"peer": {**PEER, "certificate": HOSTILE}},
@@ -251,3 +256,58 @@ def test_a_foreign_backup_or_order_fails_with_a_sentence(
         assert result.stderr.startswith("pychatd: ")
         is_readable(result.stderr)
         assert "\x1b" not in result.stderr
+
+
+def rows(*answered: object) -> bytes:
+    return b"".join(f"\\order {json.dumps(row)}\n".encode() for row in answered) + b"\\ready\n"
+
+
+INVITED = {
+    "name": "Zoe",
+    "invitation": str(Invitation(KEY_ID_BYTES * b"k", SECRET_BYTES * b"s")),
+    "until": "2026-11-22T10:00:00.000Z",
+    "state": "open",
+    "by": "invitation",
+    "fingerprint": KEY,
+}
+
+
+@pytest.mark.parametrize("command", ["invite", "invitations", "authorized"])
+def test_a_foreign_answer_about_callers_is_a_sentence(
+    foreign: Callable[[Answer], Path], idle_service: Service, command: str
+) -> None:
+    answers = [rows({}), rows([]), rows("name"), rows({**INVITED, "name": 1})]
+    answers += {
+        "invite": [
+            rows(),
+            rows(INVITED, INVITED),
+            rows({**INVITED, "invitation": "x; reboot"}),
+            rows({**INVITED, "until": "2026-11-22T10:00:00"}),
+        ],
+        "invitations": [rows({**INVITED, "until": None}), rows({**INVITED, "state": None})],
+        "authorized": [rows({**INVITED, "fingerprint": HOSTILE}), rows({**INVITED, "by": None})],
+    }[command]
+    left = iter(answers)
+    asked: list[bytes] = []
+
+    def speak(sock: socket.socket) -> None:
+        if asking := sock.recv(4096):  # otherwise a program only looks whether a daemon is there
+            asked.append(asking)
+            sock.sendall(next(left))
+
+    foreign(speak)
+    for count in range(1, len(answers) + 1):
+        result = idle_service.pychatd(command)
+        assert len(asked) == count
+        assert (result.returncode, result.stdout) == (1, ""), answers[count - 1]
+        is_readable(result.stderr)
+
+
+@pytest.mark.parametrize("command", ["invite", "invitations", "authorized"])
+def test_what_is_said_of_callers_is_printable(
+    foreign: Callable[[Answer], Path], idle_service: Service, command: str
+) -> None:
+    foreign(says(rows({**INVITED, "name": HOSTILE, "state": HOSTILE, "by": HOSTILE})))
+    result = idle_service.pychatd(command)
+    assert result.returncode == 0, result.stderr
+    assert "".join(result.stdout.splitlines()).isprintable()
