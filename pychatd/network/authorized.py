@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import suppress
 from pathlib import Path
 
 from pychat_client import files
@@ -42,11 +41,12 @@ def read(directory: Path, complaints: list[str]) -> dict[bytes, str]:
 
 def read_own(directory: Path, complaints: list[str]) -> dict[bytes, str]:
     """The same for the directory that the daemon itself writes; it need not be there."""
-    with suppress(FileNotFoundError):
-        try:
-            return read(directory, complaints)
-        except PermissionError as error:
-            complaints.append(f"Cannot read {directory}: {error.strerror}. pychatd knows no invited caller.")
+    try:
+        return read(directory, complaints)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        complaints.append(f"Cannot read {directory}: {error.strerror}. pychatd knows no invited caller.")
     return {}
 
 

@@ -247,11 +247,12 @@ class Server:
         self._log_warnings(settings, identity)
         self._switchboard.reload(settings, identity.fingerprint)
         log.info("The configuration has been reloaded")
+        complaints = self._complaints(identity)
         if not (changed := self._restart_required(settings)):
-            return list(identity.complaints)
+            return complaints
         words = f"Restart the service to apply: {', '.join(changed)}"
         log.warning("%s", words)
-        return [*identity.complaints, f"{words}."]
+        return [*complaints, f"{words}."]
 
     def _restart_required(self, settings: Settings) -> list[str]:
         """The changed settings that a reload does not apply."""
@@ -259,9 +260,13 @@ class Server:
         unused = ("listen", "syslog") if self._listeners.passed else ()  # under systemd
         return [key for key in differ if key not in unused]
 
+    def _complaints(self, identity: Identity) -> list[str]:
+        """What is wrong with the lists of who may call."""
+        return [*identity.complaints, *self._callers.allowed.complaints]
+
     def _log_warnings(self, settings: Settings, identity: Identity) -> None:
         """Logs problems with the settings that do not prevent the service."""
-        for complaint in (*identity.complaints, *self._callers.allowed.complaints):
+        for complaint in self._complaints(identity):
             log.error("%s", complaint)
         if self._listeners.passed and settings.listen != EVERYWHERE:
             log.warning("'listen' has no effect: ListenStream= in systemd's socket unit opens the port")

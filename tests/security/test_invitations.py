@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 from functools import partial
 from pathlib import Path
@@ -353,6 +354,21 @@ def test_the_invited_callers_outlive_the_daemon(service: Service) -> None:
     assert _names(service) == ["Zoe"]
     _is_refused(_guest(service, "M", *_target(service, word)), "has been used already")
     assert (service.state / str(service.port) / "invitations.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_lost_directory_of_the_invited_puts_them_out(service: Service) -> None:
+    zoe = _comes(service, "Z", *_target(service, _invite(service, "--for", "Zoe")))
+    directory = service.state / str(service.port) / "authorized"
+    directory.rename(directory.with_name("away"))
+    directory.write_text("not a directory")
+    result = service.pychatd("reload")
+    complaint = f"Cannot read {directory}: Not a directory. pychatd knows no invited caller."
+    assert (result.returncode, result.stdout.strip(), result.stderr) == (0, complaint, "")
+    zoe.notes("The operator has removed your certificate.")
+    assert _names(service) == []
+    service.kill(signal.SIGTERM)
+    service.start()
+    wait_for(lambda: sum(complaint in line for line in service.log()) == 2, "the complaint after the start")
 
 
 def test_the_secret_is_not_on_the_disk(service: Service) -> None:
