@@ -29,9 +29,6 @@ EXIT_IDLE_SECONDS = 60.0
 INVITED = "1d"
 """How long an invitation is valid: the other user can sleep over it."""
 
-INVITED_MAX = 366 * 86400
-"""Seconds: an invitation that is valid for longer than a year is rather forgotten than used."""
-
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 Options = Callable[[argparse.ArgumentParser], None]
@@ -236,10 +233,12 @@ def _age(word: str) -> timedelta:
 
 def _seconds(word: str) -> int:
     """A time with its unit. Raises argparse's error for a bad one."""
+    from pychatd.network.invitations import VALID_MAX
+
     found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", word)
-    if found is None or (seconds := int(found[1]) * _UNITS[found[2]]) > INVITED_MAX:
+    if found is None or (seconds := int(found[1]) * _UNITS[found[2]]) > VALID_MAX.total_seconds():
         raise argparse.ArgumentTypeError(
-            f"'{printable(word)}' is not a time from 1m to 366d, such as 30m, 12h or 7d."
+            f"'{printable(word)}' is not a time from 1m to {VALID_MAX.days}d, such as 30m, 12h or 7d."
         )
     return seconds
 

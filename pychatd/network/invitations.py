@@ -22,6 +22,9 @@ from pychat_client.trust.invitation import new_secret, secret_hash
 OPEN_MAX = 1000
 """Open invitations at the same time: nobody waits for so many people. It limits the file."""
 
+VALID_MAX = timedelta(days=366)
+"""An invitation that is valid for longer than a year is rather forgotten than used."""
+
 REMEMBERED = timedelta(days=30)
 """How long the file has an invitation that lets nobody in any more."""
 
@@ -85,6 +88,8 @@ class Invitations:
 
     def make(self, name: str, valid: timedelta) -> tuple[bytes, Record]:
         """A new invitation: its secret, and what is kept of it. Raises PychatError."""
+        if not timedelta() < valid <= VALID_MAX:
+            raise UsageError(f"An invitation is valid for at most {VALID_MAX.days} days.")
         if len(self.open_names()) >= OPEN_MAX:
             raise NotAllowedError(f"{OPEN_MAX} invitations are open. Revoke some of them first.")
         secret = new_secret()

@@ -78,7 +78,7 @@ def _carry_out(command: Callable[..., Rows], arguments: str) -> list[str]:
     """The lines of the answer. Raises PychatError."""
     try:
         rows = command(**json.loads(arguments))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise UsageError(
             "The running daemon does not know this form of the command. If pychat was upgraded, restart the "
             "service."

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client.errors import UsageError
 from pychat_client.trust import invitation
 from pychat_client.trust.certificates import certificate_der
 from pychat_client.trust.fingerprint import fingerprint
 from pychat_client.trust.invitation import Invitation
+from pychatd import control
 from tests.support.certificates import Made, make
 from tests.support.fake_hosts import Hosts, client_context
 from tests.support.programs import Piped
@@ -411,6 +413,27 @@ def test_a_time_that_is_no_time_is_refused(shared_service: Service, time: str) -
     result = shared_service.pychatd("invite", f"--valid={time}")
     assert result.returncode == 2
     assert "is not a time" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "why"),
+    [
+        *[
+            ("Zoe", time, "An invitation is valid for at most 366 days.")
+            for time in (0, -60, 366 * 86400 + 1, 1e12)
+        ],
+        *[("Zoe", time, "does not know this form of the command") for time in (1e20, float("nan"), "60")],
+        *[(name, 60, "does not know this form of the command") for name in (5, [5])],
+    ],
+)
+def test_the_daemon_checks_what_is_asked_of_it(
+    shared_service: Service, name: object, seconds: object, why: str
+) -> None:
+    """Any program of the operator can ask for an invitation."""
+    order = f"invite {json.dumps({'name': name, 'seconds': seconds})}"
+    with pytest.raises(UsageError, match=why):
+        control.order(shared_service.place / "console.sock", order, refused=UsageError)
+    assert shared_service.pychatd("invitations").stdout == "There are no invitations.\n"
 
 
 def test_a_service_that_does_not_run_is_told_as_one(idle_service: Service) -> None:
