@@ -13,12 +13,14 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from pychat_client.entrypoint import print_result
 from pychat_client.errors import ExitStatus, PychatError, UsageError
 from pychat_client.records import record
+from pychat_client.text import printable
 
 PORT = 7000
 """The port, if it is free and none is given."""
@@ -45,7 +47,12 @@ def listen(options: Listen) -> int:
     """Returns the status of the console. Raises PychatError if one of the programs fails."""
     early: list[int] = []  # signals before the daemon runs
     handlers = {number: signal.signal(number, lambda number, _: early.append(number)) for number in ENDING}
-    port = start(options)
+    try:
+        port = start(options)
+    except PychatError:
+        if early:  # a Ctrl-C has ended the other program too
+            _end(early[0], None)
+        raise
     try:
         for number in ENDING:
             signal.signal(number, _end)
@@ -102,20 +109,32 @@ def _invite(options: Listen, port: str) -> str:
 def _check(ended: subprocess.CompletedProcess[str]) -> None:
     """Raises PychatError with what the program has said."""
     if ended.returncode != 0:
-        error = PychatError(ended.stderr.strip().removeprefix("pychatd: "))
-        error.status = ExitStatus(ended.returncode)
+        error = PychatError(ended.stderr.strip().removeprefix("pychatd: ") or _silent_end(ended.returncode))
+        with suppress(ValueError):  # none of our statuses: it is a failure
+            error.status = ExitStatus(ended.returncode)
         raise error
+
+
+def _silent_end(status: int) -> str:
+    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    return f"pychatd {how}."
 
 
 def _run(
     program: str, *words: str, stdout: int | None = None, stderr: int | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program of the daemon to its end: beside this one, or where the shell finds it. Raises UsageError."""
+    """Runs a program of the daemon, which is beside this one or where the shell finds it. Raises PychatError."""
     beside = Path(sys.executable).parent
     found = shutil.which(program, path=os.pathsep.join((str(beside), os.environ.get("PATH", os.defpath))))
     if found is None:
         raise UsageError(f"{program} is not installed on this host: 'pychat listen' needs the package pychatd.")
-    return subprocess.run([found, *words], stdout=stdout, stderr=stderr, encoding="utf-8", check=False)  # noqa: S603 -- a program of ours
+    command = [found, *words]
+    try:
+        return subprocess.run(  # noqa: S603 -- a program of ours
+            command, stdout=stdout, stderr=stderr, encoding="utf-8", errors="replace", check=False
+        )
+    except OSError as error:
+        raise PychatError(f"Cannot run {printable(found)}: {error.strerror}.") from None
 
 
 def _free_port() -> int:

@@ -150,10 +150,52 @@ def test_a_port_that_is_given_is_the_only_one_tried(idle_service: Service) -> No
     assert result.stderr.startswith(f"pychat: Port {idle_service.port} is in use")
 
 
-def test_without_the_daemon_s_package_it_says_what_is_missing(idle_service: Service, tmp_path: Path) -> None:
-    python = tmp_path / "python"
+def _with_programs(service: Service, directory: Path, *, path: str) -> subprocess.CompletedProcess[str]:
+    """Runs `pychat listen` with the programs of the daemon in `directory`, or else in `path`."""
+    python = directory / "python"
     python.symlink_to(BIN / "python")
     code = f"import sys; sys.executable = '{python}'; from pychat_client.cli import main; sys.exit(main())"
-    result = run(idle_service, [str(BIN / "python"), "-c", code, *_words(idle_service)[1:]], PATH="/nowhere")
+    return run(service, [str(BIN / "python"), "-c", code, *_words(service)[1:]], PATH=path)
+
+
+def test_without_the_daemon_s_package_it_says_what_is_missing(idle_service: Service, tmp_path: Path) -> None:
+    result = _with_programs(idle_service, tmp_path, path="/nowhere")
     assert result.returncode == 2
     assert "'pychat listen' needs the package pychatd" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "words"),
+    [
+        ("#!/bin/sh\nkill $$", 1, "pychatd was ended by signal 15."),
+        ("#!/bin/sh\nexit 130", 130, "pychatd ended with status 130."),
+        ("#!/bin/sh\nexit 99", 1, "pychatd ended with status 99."),
+        ("#!/bin/sh\necho pychatd: No. >&2; exit 5", 5, "No."),
+        ("#!/nowhere/sh", 1, "Cannot run {program}: No such file or directory."),
+    ],
+)
+def test_a_daemon_that_does_not_start_is_a_sentence(
+    idle_service: Service, tmp_path: Path, script: str, status: int, words: str
+) -> None:
+    program = tmp_path / "pychatd"
+    program.write_text(f"{script}\n")
+    program.chmod(0o755)
+    result = _with_programs(idle_service, tmp_path, path="/bin:/usr/bin")
+    assert (result.returncode, result.stderr) == (status, f"pychat: {words.format(program=program)}\n")
+
+
+def test_the_daemon_s_error_can_be_in_any_encoding(idle_service: Service) -> None:
+    idle_service.state = idle_service.directory / "Z\u00fcrich"
+    idle_service.state.write_text("not a directory")
+    result = run(idle_service, _words(idle_service), PYTHONIOENCODING="latin-1")
+    assert result.returncode == 5
+    assert result.stderr.endswith(f"rich/{idle_service.port}: Not a directory.\n")
+
+
+def test_an_interrupt_while_the_daemon_starts_says_nothing(idle_service: Service, tmp_path: Path) -> None:
+    """Ctrl-C goes to both programs."""
+    program = tmp_path / "pychatd"
+    program.write_text("#!/bin/sh\nkill -INT $PPID\nexit 130\n")
+    program.chmod(0o755)
+    result = _with_programs(idle_service, tmp_path, path="/bin:/usr/bin")
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
