@@ -23,7 +23,7 @@ from pychat_client.errors import UsageError
 from pychat_client.records import record
 from pychat_client.text import printable
 
-COMMANDS = ("send", "listen", "forget", "certificate")
+COMMANDS = ("send", "replies", "listen", "forget", "certificate")
 """The commands of `pychat`, which stand where a contact could: no contact has such a name."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client import cli
 from pychat_client.config import preferences
 from pychat_client.config.preferences import Contact, Preferences, load
 from pychat_client.errors import UsageError
@@ -135,7 +136,6 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
             '[contacts.alice]\nhsot = "h"\n',
             "[contacts.alice] hsot: unknown setting; the settings are host, port",
         ),
-        ('\n[contacts."send"]\nhost = "h"\nport = 7000\n', "[contacts] send: 'send' is a command of pychat"),
         ('\n[contacts."-x"]\nhost = "h"\nport = 7000\n', "[contacts] -x: '-x' is not a valid name for a contact"),
         (
             '\n[contacts."a b"]\nhost = "h"\nport = 7000\n',
@@ -149,6 +149,12 @@ def test_an_error_in_a_contact_says_what_is_wrong(tmp_path: Path, text: str, wor
     with pytest.raises(UsageError) as refused:
         read(tmp_path, text)
     assert str(refused.value).startswith(f"{tmp_path}/config.toml: {words}")
+
+
+@pytest.mark.parametrize("name", sorted({*cli.PARSERS} - {cli.CALL}))
+def test_no_contact_has_the_name_of_a_command(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"\[contacts\] {name}: '{name}' is a command of pychat"):
+        read(tmp_path, f'[contacts.{name}]\nhost = "h"\nport = 7000\n')
 
 
 def test_a_contact_that_is_no_table_is_refused(tmp_path: Path) -> None:
