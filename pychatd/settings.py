@@ -219,7 +219,7 @@ def _keep(value: Any) -> str:
 
 
 def _path(value: Any) -> Path:
-    if not isinstance(value, str | Path) or not Path(value).is_absolute():
+    if not isinstance(value, str | Path) or not Path(value).is_absolute() or "\0" in str(value):
         raise ValueError("use an absolute path.")
     return Path(value)
 

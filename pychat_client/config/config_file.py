@@ -53,6 +53,8 @@ def read(file: Path) -> Document:
         return Document(file, tomllib.loads(_decoded(data)))
     except UnicodeError:
         raise UsageError(f"The configuration {file} is not in UTF-8: save it in this encoding.") from None
+    except RecursionError:
+        raise UsageError(f"The configuration {file} is not valid TOML: too many brackets.") from None
     except ValueError as error:  # TOMLDecodeError, which names line and column
         raise UsageError(f"The configuration {file} is not valid TOML: {printable(str(error))}.") from None
 

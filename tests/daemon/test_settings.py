@@ -152,6 +152,7 @@ BAD = [
     ("journal_max", '"1 GB"'),
     ("plaintext", "true"),
     ("certificate", '"host.pem"'),
+    ("certificate", '"/etc/host\\u0000.pem"'),
     ("key", "1"),
     ("authorized", '["/etc/pychatd/authorized"]'),
     ("answer_handle", "0"),
@@ -269,6 +270,11 @@ def test_a_port_without_a_table_is_refused(tmp_path: Path, text: str) -> None:
 def test_bad_toml_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"pychatd.toml is not valid TOML: .*line 2"):
         read(tmp_path, "grace = 1\ngrace\n")
+
+
+def test_a_file_with_endless_brackets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"pychatd.toml is not valid TOML: too many brackets"):
+        read(tmp_path, f"grace = {20_000 * '['}")
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp037"])
