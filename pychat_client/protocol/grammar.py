@@ -125,6 +125,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def cut(sentence: str, most: int = WORDS_MAX) -> str:
-    """A sentence that fits into a line, and cannot begin another one."""
-    sentence = CONTROL.sub(" ", sentence)
+    """A sentence that fits into a line, and cannot begin another one. A path in it can have a byte that is no
+    UTF-8."""
+    sentence = CONTROL.sub(" ", sentence).encode(errors="backslashreplace").decode()
     return sentence if len(sentence) <= most else sentence[: most - 1] + "…"

@@ -76,7 +76,7 @@ def _serve_detached(
 
 def _report(writer: int, words: str) -> None:
     with suppress(OSError):  # the starting process is gone, or has its answer already
-        os.write(writer, words.encode())
+        os.write(writer, words.encode(errors="backslashreplace"))  # a path can have a byte that is no UTF-8
         os.close(writer)
 
 

@@ -88,6 +88,10 @@ def _syslog_handler(path: Path, ident: str) -> logging.Handler:
             super()._connect_unixsocket(address)  # type: ignore[misc]  # not in typeshed
             self.socket.setblocking(False)  # type: ignore[attr-defined]  # likewise
 
+        def format(self, record: logging.LogRecord) -> str:
+            """What cannot be sent would be no line at all: a path can have a byte that is no UTF-8."""
+            return super().format(record).encode(errors="backslashreplace").decode()
+
     handler = Syslog(str(path), facility=SysLogHandler.LOG_DAEMON, socktype=socket.SOCK_DGRAM)
     handler.append_nul = False
     handler.ident = ident

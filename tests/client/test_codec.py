@@ -493,6 +493,12 @@ def test_only_a_sentence_that_is_too_long_is_cut(most: int) -> None:
     assert cut("one\ntwo", most) == "one two"
 
 
+def test_a_byte_of_a_path_that_is_no_text_is_sent_as_a_code() -> None:
+    """As Python has the name of a file in another encoding than that of the locale."""
+    error = wire.Error("order", "Cannot read /Z\udcfcrich.")
+    assert LineCodec().encode(error) == b"\\error order Cannot read /Z\\udcfcrich.\n"
+
+
 def test_a_value_can_have_the_sign_between_key_and_value() -> None:
     hello = parse(b"\\hello 1 Bob invite=a=b==")
     assert isinstance(hello, wire.Hello)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_config_prints_what_applies(idle_service: Service) -> None:
     again = config(idle_service, "7001", "--config", str(idle_service.directory / "again.toml"))
     assert again.stdout.splitlines()[1:] == config(idle_service, "7001", "--config", file).stdout.splitlines()[1:]
     assert tomllib.loads(config(idle_service, "--config", file).stdout)["keep"] == "forever"
+
+
+def test_names_of_files_can_be_in_any_encoding(idle_service: Service) -> None:
+    service = idle_service
+    service.state = service.directory / "Z\udcfcrich"
+    service.start()
+    (service.state / str(service.port) / "blocked").mkdir()
+    why = "Cannot read the list of blocked callers"
+    result = service.pychatd("reload")
+    assert (result.returncode, why in result.stderr) == (ExitStatus.FAILED, True), result.stderr
+    service.logs(f"not reloaded: {why}")
+    result = service.pychatd("block", "Bob\udcff")
+    assert (result.returncode, "is not an address" in result.stderr) == (ExitStatus.FAILED, True), result.stderr
+    service.kill(signal.SIGTERM)
+    result = service.pychatd("start")
+    assert (result.returncode, why in result.stderr) == (ExitStatus.FAILED, True), result.stderr
 
 
 @pytest.mark.parametrize("port", [["7001"], []])
