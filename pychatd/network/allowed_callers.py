@@ -96,7 +96,7 @@ class AllowedCallers:
             raise ProtocolError(CODE, "This invitation has been tried too often. Ask for a new one.")
         try:
             self.identity.context.load_verify_locations(cadata=certificate)
-        except ssl.SSLError:
+        except (ssl.SSLError, ValueError):  # ValueError: it is empty
             raise ProtocolError(CODE, "Your certificate cannot be read.") from None
         self._shown[invitation] += 1
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -256,8 +257,6 @@ def _raw(service: Service, own: Made | None = None) -> BlockingEnd:
 
 
 def _hello(handle: str, shown: Made, secret: bytes) -> str:
-    import base64
-
     encoded = base64.b64encode(shown.der).decode()
     return f"\\hello 1 {handle} proof={fingerprint(shown.der)} invite={secret.hex()} certificate={encoded}"
 
@@ -275,6 +274,16 @@ def test_a_certificate_without_its_key_is_not_kept(service: Service, tmp_path: P
     assert "\\hello" not in "".join(liar.rest())
     liar.close()
     assert _names(service) == []
+
+
+@pytest.mark.parametrize("certificate", [b"", b"\x30", b"no certificate"])
+def test_what_is_no_certificate_gets_a_sentence(service: Service, certificate: bytes) -> None:
+    secret = invitation.parse(_invite(service)).secret
+    encoded = base64.b64encode(certificate).decode()
+    caller = _raw(service)
+    caller.send(f"\\hello 1 Ann proof={fingerprint(certificate)} invite={secret.hex()} certificate={encoded}")
+    assert caller.line() == "\\error invitation Your certificate cannot be read."
+    caller.close()
 
 
 def test_an_invitation_does_not_go_over_plain_tcp(service: Service, tmp_path: Path) -> None:
