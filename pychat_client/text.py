@@ -163,6 +163,11 @@ def as_sent(text: str) -> str:
     return nfc(_BREAKS.sub(BREAK, text).replace("\t", _TAB))
 
 
+def well_formed(text: str) -> str:
+    """`text` as it can be written: with U+FFFD for each byte that is not UTF-8."""
+    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def is_handle(word: str) -> bool:
     """Whether `word` is a valid handle, and is in NFC already."""
     try:

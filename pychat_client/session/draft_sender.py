@@ -9,15 +9,14 @@ import asyncio
 from collections.abc import Callable
 
 from pychat_client.protocol.rate_limit import DRAFT_EVERY
-from pychat_client.text import CONTROL, MESSAGE_MAX, SURROGATE, as_sent
+from pychat_client.text import CONTROL, MESSAGE_MAX, as_sent, well_formed
 
 
 def draft_of(line: str) -> str:
     """What the other user sees of a line. Nothing of a command, and of one that begins with a space."""
     if line.startswith("\\") or line[:1].isspace():
         return ""
-    visible = SURROGATE.sub("\N{REPLACEMENT CHARACTER}", as_sent(line))
-    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", visible)[:MESSAGE_MAX]
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", well_formed(as_sent(line)))[:MESSAGE_MAX]
 
 
 class DraftSender:

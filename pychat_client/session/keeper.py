@@ -21,7 +21,7 @@ from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.session.disk_thread import AtOnce, DiskThread
 from pychat_client.session.session_file import Kept, Need, SessionFile, need
 from pychat_client.session.view import View
-from pychat_client.text import BREAK
+from pychat_client.text import BREAK, well_formed
 
 LATER = 1.0
 """Seconds until the line being typed is recorded, and texts that have arrived are removed from the disk."""
@@ -66,7 +66,7 @@ class Keeper:
     @property
     def draft(self) -> str:
         """The line being typed, or the one of an earlier program until it is taken."""
-        return self._inherited or self._view.draft
+        return self._inherited or well_formed(self._view.draft)
 
     def take_inherited(self) -> str:
         """The line that was being typed when an earlier program ended; only the first time."""

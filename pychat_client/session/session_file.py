@@ -177,7 +177,10 @@ class SessionFile:
                 return
             texts = tuple(text for (text,) in db.execute("SELECT text FROM text ORDER BY number"))
             *state, draft = row
-            endpoint = _endpoint(dict(zip(_STATE, state, strict=True)), texts)
+            try:
+                endpoint = _endpoint(dict(zip(_STATE, state, strict=True)), texts)
+            except ValueError as error:  # not what we wrote
+                raise sqlite3.DatabaseError(f"{error}") from None
             self._saved = Kept(endpoint if endpoint.handle else None, draft)
 
     def _write(self, kept: Kept) -> None:
@@ -233,7 +236,7 @@ class SessionFile:
     def _translate_errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: not what we wrote
+        except (sqlite3.Error, OSError) as error:
             self._close_db()
             why = f"{error}"
             if not isinstance(error, sqlite3.OperationalError | OSError):

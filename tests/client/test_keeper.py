@@ -275,6 +275,29 @@ async def test_a_file_that_is_too_old_is_gone_before_more_is_sent(file: SlowFile
     talk.keeper.close(keep=True)
 
 
+class LatinScreen(Screen):
+    """A byte of Latin-1 was pasted into its line."""
+
+    @property
+    def draft(self) -> str:
+        return "caf\udce9"
+
+
+@pytest.mark.parametrize("decide", [Keeper.record_all, Keeper.record_end], ids=["all", "the end"])
+@in_loop
+async def test_a_line_that_is_not_utf8_is_kept_as_it_is_shown(
+    decide: Callable[[Keeper], None], file: SlowFile
+) -> None:
+    file.lets.release(100)
+    talk = Talk(file, LatinScreen())
+    talk.say("one")
+    decide(talk.keeper)
+    assert talk.decisions()[2] == "caf\ufffd"
+    assert talk.keeper.works
+    assert talk.view.sentences == []
+    talk.keeper.close(keep=True)
+
+
 class BusyScreen(Screen):
     """It shows what it is given a moment later."""
 

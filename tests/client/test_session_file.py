@@ -205,6 +205,26 @@ def test_a_damaged_file_is_a_sentence(path: Path) -> None:
     assert _read(path) == Kept()  # the next program has a new one
 
 
+def test_a_file_with_values_that_cannot_be_is_damaged(path: Path) -> None:
+    file = SessionFile.take(path)
+    file.save(Kept(TALK))
+    file.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE state SET turns = 'never'")
+    with pytest.raises(PychatError, match="it is damaged"):
+        SessionFile.take(path)
+    assert path.with_suffix(".damaged").exists()
+
+
+def test_what_cannot_be_written_does_no_damage(path: Path, file: SessionFile) -> None:
+    file.save(Kept(TALK))
+    for kept in (Kept(TALK, "caf\udce9"), Kept(replace(TALK, texts=("one", "caf\udce9")))):
+        with pytest.raises(UnicodeEncodeError):
+            file.save(kept)
+    file.close()
+    assert _read(path) == Kept(TALK)
+
+
 def test_a_window_that_does_not_end_keeps_its_conversation(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody calls as a stranger then, whose seat would be taken by himself."""
 
