@@ -589,10 +589,10 @@ class Session:
         try:
             for frame in frames:
                 self._receive(frame)
+                if self.done:  # another program goes on, or the view has failed: what follows is not acked
+                    return
         except ProtocolError as error:
             self.protocol_error(connection, error)
-            return
-        if self.done:  # the view has failed: what it could not show is not acked
             return
         self._check_end()
         self._mark_displayed()

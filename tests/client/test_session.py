@@ -15,6 +15,7 @@ import pytest
 from pychat_client.errors import ExitStatus, MessageError, NotAllowedError, PychatError, UnreachableError
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
+from pychat_client.protocol.digest import digest_of
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.rate_limit import DRAFT_EVERY
 from pychat_client.protocol.saved import SavedEndpoint
@@ -615,6 +616,25 @@ async def test_a_program_is_done_when_another_one_has_gone_on(tmp_path: Path) ->
         assert one.session.exit_status is ExitStatus.TAKEN
         assert one.view.sentences[-1].startswith("Another program has gone on with this conversation")
         assert file.exists()
+
+
+@in_loop
+async def test_nothing_is_told_behind_the_end_of_a_program(tmp_path: Path) -> None:
+    """Another program has gone on and ended the conversation, and one read brings both."""
+    file = tmp_path / "sessions" / "one"
+    async with returned(file, "") as one:
+        await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 after=0 turns=free", "\\ready")
+        await one.cut()
+        one.session.submit("two")
+        hello = f"\\hello 1 alice session=5f0c got=3 sent=1 turns=free digest={digest_of(['more', 'words'])}"
+        await one.connect(hello, "\\at 2024-05-01T12:00Z own", "\\quit")
+        assert one.view.sentences[-1].startswith("Another program has gone on with this conversation")
+        assert one.view.given_back == []
+        assert one.session.exit_status is ExitStatus.TAKEN
+    kept = SessionFile.take(file)
+    assert kept.kept.endpoint is not None
+    assert kept.kept.endpoint.texts == ("two",)
+    kept.close()
 
 
 @pytest.mark.parametrize("over", [False, True])
