@@ -204,6 +204,8 @@ class ConnectionSupervisor:
     def turned_away(self, code: str) -> Verdict:
         """The other end has said that it closes the connection, and why."""
         repeated = code == self._last_code
+        if self.is_live and code != JOURNAL:  # that daemon may turn us away for as long as its disk is full
+            self._pause = PAUSE_FIRST
         self._last_code = code
         self._change(ConnectionState.TURNED_AWAY)
         if code not in RETRYABLE_CODES and not (code == BUSY and self._wait):
@@ -212,10 +214,8 @@ class ConnectionSupervisor:
 
     def connection_lost(self, connection: Connection, *, resumable: bool) -> Verdict:
         """The connection is lost. resumable: the other side can go on with the conversation later."""
-        was_live = self.is_live
-        if was_live:
+        if self.is_live:
             self._pause = PAUSE_FIRST
-            self._down_since = asyncio.get_running_loop().time()
         self._connection = None
         self._attempts += 1
         self._reached = self._reached or self._returning
@@ -256,5 +256,8 @@ class ConnectionSupervisor:
         self.hang_up()
 
     def _change(self, state: ConnectionState) -> None:
-        if self._state is not ConnectionState.CLOSED:
-            self._state = state
+        if self._state is ConnectionState.CLOSED:
+            return
+        if self.is_live and state is not ConnectionState.LIVE:
+            self._down_since = asyncio.get_running_loop().time()
+        self._state = state

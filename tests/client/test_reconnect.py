@@ -130,26 +130,42 @@ async def test_pauses_grow_up_to_the_longest_one() -> None:
     raw.hang_up()
 
 
-@in_loop
-async def test_pauses_start_small_again_after_a_good_call() -> None:
-    calls = Calls()
-    waits: list[float] = []
-    sleep = asyncio.sleep
+STOPPING = "\\error stopping The service stops."
+FULL = "\\error journal The other host cannot store messages now."
 
-    async def noted(seconds: float) -> None:
-        waits.append(seconds)
-        await sleep(0)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio, "sleep", noted)
-        status = calls.start()
-        (await calls.answered()).hang_up()
-        (await calls.answered()).hang_up()
-        raw = await calls.answered()
-    assert waits == [0.01, 0.01]
-    await raw.say("\\quit")
-    assert await status == ExitStatus.OK
-    raw.hang_up()
+@pytest.mark.parametrize(
+    ("last", "pauses"),
+    [((), [0.01, 0.01]), ((STOPPING,), [0.01, 0.01]), ((FULL,), [0.01, 0.02])],
+    ids=["cut", "stopped", "full"],
+)
+def test_pauses_start_small_again_after_a_good_call(last: tuple[str, ...], pauses: list[float]) -> None:
+    """A daemon that cannot store anything is not called the more often for its answers."""
+
+    @in_loop
+    async def check() -> None:
+        calls = Calls()
+        waits: list[float] = []
+        sleep = asyncio.sleep
+
+        async def noted(seconds: float) -> None:
+            waits.append(seconds)
+            await sleep(0)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asyncio, "sleep", noted)
+            status = calls.start()
+            for _ in range(2):
+                raw = await calls.answered()
+                await raw.say(*last)
+                raw.hang_up()
+            raw = await calls.answered()
+        assert waits == pauses
+        await raw.say("\\quit")
+        assert await status == ExitStatus.OK
+        raw.hang_up()
+
+    check()
 
 
 @in_loop
@@ -183,17 +199,22 @@ async def test_retry_for_gives_up_with_a_sentence() -> None:
     assert len(calls.times) > 2
 
 
-@in_loop
-async def test_retry_for_counts_from_the_last_good_call() -> None:
-    calls = Calls()
-    status = calls.start(retry_for=0.05)
-    for _ in range(10):  # together longer than that
-        (await calls.answered()).hang_up()
-    raw = await calls.answered()
-    await raw.say("\\quit")
-    assert await status == ExitStatus.OK
-    assert calls.times[-1] - calls.times[0] > 0.05
-    raw.hang_up()
+@pytest.mark.parametrize("last", [(), (STOPPING,), (FULL,)], ids=["cut", "stopped", "full"])
+def test_retry_for_counts_from_the_last_good_call(last: tuple[str, ...]) -> None:
+    @in_loop
+    async def check() -> None:
+        calls = Calls()
+        status = calls.start(retry_for=0.2)
+        raw = await calls.answered()
+        while calls.times[-1] - calls.times[0] <= 0.2:
+            await raw.say(*last)
+            raw.hang_up()
+            raw = await calls.answered()
+        await raw.say("\\quit")
+        assert await status == ExitStatus.OK
+        raw.hang_up()
+
+    check()
 
 
 @pytest.mark.parametrize(("wait", "status"), [(False, ExitStatus.TAKEN), (True, ExitStatus.OK)])
