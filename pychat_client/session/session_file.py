@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -38,6 +39,12 @@ CREATE TABLE text (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
 """
 
 
+LOCK_SECONDS = 1.0
+"""How long to retry while the lock is held and the system names no holder: one that has just gone."""
+
+LOCK_PAUSE = 0.01
+"""Seconds between two of these tries."""
+
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the second
 
 _WRITE_STATE = (
@@ -65,16 +72,16 @@ class Need(Enum):
 
 @record
 class Holder:
-    """The program that uses a session file."""
+    """The program that uses a session file. pid: None if it has none here, as in another container."""
 
-    pid: int
+    pid: int | None
     terminal: str = ""
     since: str = ""
 
     def __str__(self) -> str:
         where = f", {printable(self.terminal)}" if self.terminal else ""
         since = f", since {printable(self.since)}" if self.since else ""
-        return f"pid {self.pid}{where}{since}"
+        return f"pid {self.pid or 'unknown'}{where}{since}"
 
 
 class InUseError(BusyError):
@@ -298,16 +305,21 @@ def _endpoint(state: dict[str, Any], texts: tuple[str, ...]) -> SavedEndpoint:
 
 def _take_lock(path: Path) -> int:
     """Locks `path`, which tells who has it. Raises InUseError, OSError."""
+    patience = time.monotonic() + LOCK_SECONDS
     while True:
         fd = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             holder = _holder(fd)
             os.close(fd)
-            if holder is None:  # it has just gone
+            if holder.pid is None and time.monotonic() < patience:
+                time.sleep(LOCK_PAUSE)
                 continue
             raise InUseError(holder) from None
+        except OSError:  # some network disks have no locks
+            os.close(fd)
+            raise
         if _is_at(fd, path):
             break
         os.close(fd)  # its last user has removed it
@@ -316,12 +328,10 @@ def _take_lock(path: Path) -> int:
     return fd
 
 
-def _holder(fd: int) -> Holder | None:
+def _holder(fd: int) -> Holder:
     """The program that has locked `fd`."""
-    if (pid := lock_holder(fd)) is None:
-        return None
     terminal, since, *_ = [*os.pread(fd, 200, 0).decode(errors="replace").split("\n"), "", ""]
-    return Holder(pid, terminal, since)
+    return Holder(lock_holder(fd), terminal, since)
 
 
 def _is_at(fd: int, path: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pychat_client.errors import BusyError, PychatError
 from pychat_client.session.session import MOVE_SIGNAL
-from pychat_client.session.session_file import Holder, InUseError, SessionFile
+from pychat_client.session.session_file import InUseError, SessionFile
 
 TAKE_OVER_SECONDS = 10.0
 """How long the other program may take to leave: it waits for nothing, but its disk may be slow."""
@@ -32,10 +32,14 @@ def open_session_file(path: Path, what: str, *, take_over: bool, advice: str = M
     try:
         return SessionFile.take(path)
     except InUseError as error:
+        pid = error.holder.pid
+        if pid is None:  # nothing can be sent to it
+            where = f"{what} is open in another container, or on another host ({error.holder})."
+            raise BusyError(f"{where} Close it there, then call again.") from None
         if not take_over:
             where = f"{what} is open in another window ({error.holder})."
             raise BusyError(f"{where} {advice}") from None
-        _send_away(error.holder)
+        _send_away(pid)
     return _take_when_free(path)
 
 
@@ -53,11 +57,11 @@ def open_if_possible(
         return None
 
 
-def _send_away(holder: Holder) -> None:
+def _send_away(pid: int) -> None:
     """Lets another program of this user leave its conversation open, and end."""
     with suppress(ProcessLookupError):
         for number in (MOVE_SIGNAL, signal.SIGCONT):  # a suspended program reacts only when it goes on
-            os.kill(holder.pid, number)
+            os.kill(pid, number)
 
 
 def _take_when_free(path: Path) -> SessionFile:

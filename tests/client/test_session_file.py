@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ import pytest
 
 from pychat_client.errors import BusyError, PychatError
 from pychat_client.protocol.saved import SavedEndpoint
-from pychat_client.session import take_over
+from pychat_client.session import session_file, take_over
 from pychat_client.session.session_file import Holder, InUseError, Kept, SessionFile
 from tests.support.waiting import PATIENCE
 
@@ -170,6 +173,40 @@ def test_one_program_uses_it_at_a_time(path: Path, file: SessionFile) -> None:
     SessionFile.take(path).close()
 
 
+@pytest.fixture
+def strange_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The system tells no pid of who has the lock: here an open file has it, elsewhere another container."""
+    monkeypatch.setattr(session_file, "LOCK_SECONDS", 0.05)
+    path.parent.mkdir(parents=True, mode=0o700)
+    with path.with_suffix(".lock").open("w") as lock:
+        lock.write("/dev/pts/7\n12:00 on 01 May\n")
+        lock.flush()
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, struct.pack("@hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        yield
+
+
+@pytest.mark.usefixtures("strange_lock")
+def test_a_holder_without_a_pid_keeps_nobody_waiting(path: Path) -> None:
+    with pytest.raises(InUseError, match="pid unknown, /dev/pts/7, since 12:00 on 01 May"):
+        SessionFile.take(path)
+
+
+@pytest.mark.usefixtures("strange_lock")
+@pytest.mark.parametrize("move", [False, True])
+def test_a_holder_without_a_pid_cannot_be_told_to_leave(path: Path, move: bool) -> None:
+    with pytest.raises(BusyError, match=r"It is open in another container, or on another host .* Close it there"):
+        take_over.open_if_possible("pychat", path, "It", take_over=move)
+
+
+def test_a_disk_without_locks_is_a_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lockf(fd: int, command: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with pytest.raises(PychatError, match="No locks available"):
+        SessionFile.take(path)
+
+
 def test_a_program_that_was_killed_holds_nothing(path: Path) -> None:
     save = "SessionFile.take(Path(sys.argv[1])).save(Kept(SavedEndpoint('Bob', texts=('kept',)), 'draft'))"
     _in_another_program(path, f"{save}\nos.fork() or os._exit(0)\nos.wait()\nos._exit(0)")
@@ -232,7 +269,7 @@ def test_a_window_that_does_not_end_keeps_its_conversation(path: Path, monkeypat
         raise InUseError(Holder(os.getpid()))
 
     monkeypatch.setattr(SessionFile, "take", in_use)
-    monkeypatch.setattr(take_over, "_send_away", lambda holder: None)
+    monkeypatch.setattr(take_over, "_send_away", lambda pid: None)
     monkeypatch.setattr(take_over, "TAKE_OVER_SECONDS", 0.0)
     with pytest.raises(BusyError, match="does not end"):
         take_over.open_if_possible("pychat", path, "It", take_over=True)
