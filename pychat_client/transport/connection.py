@@ -183,7 +183,7 @@ class Connection(asyncio.BufferedProtocol):
         self._discarded = 0  # bytes that have come after our last line
         self._unsent = bytearray()  # lines that `send` has collected for the next flush
         self._last_received = 0.0
-        self._pinged_at: float | None = None  # until the other side has sent something
+        self._answer_due: float | None = None  # when our last ping ends the connection, if nothing comes
         self._timer: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._rest: asyncio.TimerHandle | None = None
@@ -235,8 +235,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def probe(self) -> None:
         """Asks for a sign of life now, and ends the connection without one."""
-        if self._pinged_at is None and self.state is TransportState.OPEN:
-            self._ping(PROBE_WITHIN + PROBE_TRIPS * tcp.round_trip(self.socket()))
+        if self.state is not TransportState.OPEN:
+            return
+        seconds = PROBE_WITHIN + PROBE_TRIPS * tcp.round_trip(self.socket())
+        if self._answer_due is None:
+            self._ping(seconds)
+        elif self._answer_due > asyncio.get_running_loop().time() + seconds:
+            self._await_answer(seconds)
 
     def close(self, frames: Iterable[wire.Frame] = (), seconds: float | None = None) -> None:
         """Sends the last frames, and closes when the other side has read them, or after `seconds`
@@ -328,6 +333,7 @@ class Connection(asyncio.BufferedProtocol):
             self._discard(nbytes)
             return
         self._last_received = now = asyncio.get_running_loop().time()
+        self._answer_due = None
         data = bytes(self._buffer[:nbytes])
         self._read(self.codec.feed(data))
         if self._pace is not None and (seconds := self._pace.pause_after(data, now)):
@@ -436,19 +442,22 @@ class Connection(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         if self._pauses:  # it may have sent something, which we have not read
             self._last_received = loop.time()
+            self._answer_due = None
         silence = loop.time() - self._last_received
-        if self._pinged_at is not None and self._last_received < self._pinged_at:
+        if self._answer_due is not None:
             self.abort(CloseReason.NO_ANSWER)
         elif silence < PING_AFTER:
-            self._pinged_at = None
             self._set_timer(PING_AFTER - silence, self._check_alive)
         else:
             self._ping(PONG_WITHIN)
 
     def _ping(self, seconds: float) -> None:
         """Asks the other side for an answer within `seconds`."""
-        self._pinged_at = asyncio.get_running_loop().time()
+        self._await_answer(seconds)
         self.send([wire.Ping()])
+
+    def _await_answer(self, seconds: float) -> None:
+        self._answer_due = asyncio.get_running_loop().time() + seconds
         self._set_timer(seconds, self._check_alive)
 
     def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:

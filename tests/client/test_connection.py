@@ -285,6 +285,35 @@ async def test_an_unanswered_ping_ends_the_connection() -> None:
 
 
 @in_loop
+async def test_each_probe_asks_again_once_the_last_is_answered() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        async with connected(keepalive=True) as (owner, connection, raw):
+            connection.probe()
+            connection.probe()
+            assert await raw.news() == ["\\ping"]
+            patch.setattr(connection_module, "PROBE_WITHIN", 0.02)
+            connection.probe()
+            assert await raw.hear() == "\\ping"
+            await connection.closed
+            assert owner.lost == ["no answer"]
+
+
+@in_loop
+async def test_a_probe_shortens_the_wait_for_an_answer() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection_module, "PING_AFTER", 0.01)
+        patch.setattr(connection_module, "PONG_WITHIN", 3600.0)
+        async with connected(keepalive=True) as (owner, connection, raw):
+            assert await raw.hear() == "\\ping"
+            for seconds in (0.02, 3600.0):
+                patch.setattr(connection_module, "PROBE_WITHIN", seconds)
+                connection.probe()
+            await connection.closed
+            assert owner.lost == ["no answer"]
+            assert await raw.rest() == []
+
+
+@in_loop
 async def test_without_keepalive_there_are_no_pings() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection_module, "PING_AFTER", 0.0)
