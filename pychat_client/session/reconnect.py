@@ -238,9 +238,8 @@ class ConnectionSupervisor:
         if self._connection is not None:
             self._connection.probe()
 
-    def route_changed(self) -> None:
-        """Another way to the other side may work now, and the present one no more."""
-        self.probe()
+    def hurry(self) -> None:
+        """Another way to the other side may work now: does not wait for the next call, or the end of this one."""
         self._pause = PAUSE_FIRST
         if self._patience is not None:
             self._patience.reschedule(asyncio.get_running_loop().time())

@@ -562,7 +562,9 @@ class Session:
 
     def route_changed(self) -> None:
         """The addresses or routes of this host are others now."""
-        self._supervisor.route_changed()
+        if not self._calls_classic_server:  # which answers no question
+            self._supervisor.probe()
+        self._supervisor.hurry()
 
     def connection_made(self, connection: Connection) -> None:
         """A connection is up: says hello."""
@@ -617,8 +619,7 @@ class Session:
         """Nothing waits here: the transport keeps what it could not send."""
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        resumable = not (self.endpoint.classic and self._is_caller)
-        verdict = self._supervisor.connection_lost(connection, resumable=resumable)
+        verdict = self._supervisor.connection_lost(connection, resumable=not self._calls_classic_server)
         self._stop_drafts()
         self.endpoint.connection_lost()
         self._delivery.update(connected=False)
@@ -727,6 +728,11 @@ class Session:
     @property
     def _is_caller(self) -> bool:
         return self.endpoint.role is Role.PEER
+
+    @property
+    def _calls_classic_server(self) -> bool:
+        """Not a daemon. (To a console, `classic` says what the caller's program is.)"""
+        return self._is_caller and self.endpoint.classic
 
     def _send_sign(self, sign: Sign) -> bool:
         """Sends a sign if somebody can notice it, and this user lets others see it. A caller's ring reaches also

@@ -822,6 +822,15 @@ async def test_a_classic_programs_connection_ends_with_the_talk() -> None:
 
 
 @in_loop
+async def test_a_classic_server_is_not_asked_whether_it_is_there() -> None:
+    """It does not answer, and would be taken for dead."""
+    view = Page()
+    async with talk(Session(Endpoint("Bob", classic=True), view, "hostA"), view, HELLO) as one:
+        one.session.route_changed()
+        assert await one.raw.news() == []
+
+
+@in_loop
 async def test_a_cut_before_the_end_is_confirmed_is_told() -> None:
     async with console("\\ready", CALL, "Bob> Hi") as one:
         await one.raw.news()
