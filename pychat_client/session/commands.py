@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pychat_client.errors import NotAllowedError
+from pychat_client.errors import MessageError, NotAllowedError
 from pychat_client.records import record
-from pychat_client.text import BREAK, printable
+from pychat_client.text import BREAK, SURROGATE, printable
 
 DOUBLED = ("\\\\text", "sends 'text' with one backslash in front")
 """The row of \\help that tells how to type a message that begins with a backslash."""
@@ -44,7 +44,8 @@ class Commands:
         return {command.name: command.help for command in self._by_name.values()}
 
     def parse(self, line: str) -> ParsedLine:
-        """Tells commands from messages. Raises NotAllowedError for a command that does not exist."""
+        """Tells commands from messages. Raises NotAllowedError for a command that does not exist, and MessageError
+        for words that cannot be sent."""
         if not is_command(line):
             return ParsedLine(unescaped(line) if line.strip() else "")
         name, _, rest = line[1:].partition(" ")
@@ -54,6 +55,8 @@ class Commands:
                 f"There is no command \\{printable(name[:40])}. \\help lists the commands. "
                 "To send a message that begins with a backslash, type two backslashes."
             )
+        if SURROGATE.search(rest) is not None:
+            raise MessageError(f"The words behind \\{command.name} contain bytes that are not UTF-8.")
         return ParsedLine(rest.strip(), command)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pychat_client.errors import PychatError, UsageError
 from pychat_client.files import read_file
-from pychat_client.text import printable
+from pychat_client.text import printable, well_formed
 from pychat_client.transport.os_errors import describe
 
 EDITED_MAX = 5000
@@ -30,7 +30,7 @@ def edit(text: str) -> str:
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / "message.txt"
             file.touch(0o600)
-            file.write_text(text, encoding="utf-8")
+            file.write_text(well_formed(text), encoding="utf-8")
             status = subprocess.call([*words, str(file)])  # noqa: S603 -- the user's own command
             if status != 0:
                 raise PychatError(f"The editor {printable(words[0])} ended with status {status}; {_UNCHANGED}")

@@ -75,15 +75,16 @@ class JsonLines(LineView):
         if not line:
             return
         try:
-            match json.loads(line):
-                case {"text": str(text), **others} if "command" not in others:
-                    session.say(text)
-                case {"command": str(command), **others} if "text" not in others:
-                    _run_command(session, command)
-                case _:
-                    raise UsageError('Each line must be {"text": "…"} or {"command": "…"}.')
+            value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UsageError(f"The line is not valid JSON: {printable(str(error))}.") from None
+        match value:
+            case {"text": str(text), **others} if "command" not in others:
+                session.say(text)
+            case {"command": str(command), **others} if "text" not in others:
+                _run_command(session, command)
+            case _:
+                raise UsageError('Each line must be {"text": "…"} or {"command": "…"}.')
 
     def refused(self, line: bytes, error: PychatError) -> None:
         self._emit("error", text=str(error), input=line.decode(errors="replace").removesuffix("\n"))

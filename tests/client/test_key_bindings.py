@@ -359,6 +359,15 @@ def test_the_editor_gets_the_line_and_its_result_comes_back(
     assert (tmp_path / "editor.mode").read_text() == "600\n"
 
 
+@in_loop
+async def test_the_editor_opens_with_a_line_that_is_not_utf8() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISUAL", "true")
+        async with desk() as one:
+            one.press("caf\udce9", CTRL_X + CTRL_E)
+            await one.line_is("caf\ufffd")
+
+
 @pytest.mark.parametrize(
     ("editor", "why"),
     [

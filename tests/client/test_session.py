@@ -476,6 +476,18 @@ async def test_without_a_connection_nothing_can_be_ordered() -> None:
 
 
 @in_loop
+async def test_no_command_sends_bytes_that_are_not_utf8() -> None:
+    """Neither is the line forgotten: the user can correct it."""
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.raw.news()
+        for name in one.session.commands:
+            with pytest.raises(MessageError, match=rf"^The words behind \\{name} contain bytes"):
+                one.session.submit(f"\\{name} caf\udce9")
+        assert await one.raw.news() == []
+        assert not one.session.leaving
+
+
+@in_loop
 async def test_a_caller_has_no_orders() -> None:
     async with caller() as one:
         assert not {"away", "unread", "block", "greet"} & one.session.commands.keys()

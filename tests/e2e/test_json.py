@@ -185,6 +185,7 @@ REFUSED: list[tuple[str | bytes, str]] = [
     ('{"command": "\\\\quit"}', "There is no command"),
     ('{"command": "quit\\nx"}', "There is no command"),
     ('{"command": "quit a\\nb"}', "There is no command"),
+    ('{"command": "quit \\ud800"}', "not UTF-8"),
     (b'{"text": "\xff"}', "not valid JSON"),
 ]
 """Lines, and a part of the reason why each is refused."""

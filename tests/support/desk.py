@@ -65,7 +65,8 @@ class Desk:
         return self.screen._prompt
 
     def press(self, *keys: str) -> None:
-        self._keyboard.send_text("".join(keys))
+        """keys: with a surrogate for a byte that is not UTF-8."""
+        self._keyboard.send_bytes("".join(keys).encode(errors="surrogateescape"))
 
     def paste(self, text: str) -> None:
         self.press(f"\x1b[200~{text}\x1b[201~")
