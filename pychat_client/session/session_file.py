@@ -296,8 +296,11 @@ def _texts_follow(old: SavedEndpoint, new: SavedEndpoint) -> bool:
 
 
 def _endpoint(state: dict[str, Any], texts: tuple[str, ...]) -> SavedEndpoint:
-    turns, left = Turns(state.pop("turns")), bool(state.pop("left"))
-    return SavedEndpoint(turns=turns, left=left, texts=texts, **state)
+    """NULL: the program that wrote the row did not know the column, or had nothing for it."""
+    known = {name: value for name, value in state.items() if value is not None}
+    if "turns" in known:
+        known["turns"] = Turns(known["turns"])
+    return SavedEndpoint(**{**known, "left": bool(known.get("left")), "texts": texts})
 
 
 # ------------------------------------------------------------------ the lock

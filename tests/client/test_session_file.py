@@ -11,13 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pychat_client.errors import BusyError, PychatError
 from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.protocol.turns import Turns
 from pychat_client.session import session_file, take_over
 from pychat_client.session.session_file import Holder, InUseError, Kept, SessionFile
 from tests.support.waiting import PATIENCE
@@ -61,18 +63,26 @@ def test_the_next_program_finds_what_was_saved(path: Path, kept: Kept) -> None:
     assert _read(path) == kept
 
 
-def test_a_file_of_an_earlier_version_is_read_and_written(path: Path) -> None:
-    """That version did not have the column `since`."""
+@pytest.mark.parametrize(
+    "column", [column.name for column in fields(TALK) if column.name not in ("handle", "texts")]
+)
+def test_a_file_of_an_earlier_version_is_read_and_written(path: Path, column: str) -> None:
+    """That version did not have the column."""
+    full = replace(
+        TALK, console="00ff", since="then", turns=Turns.FREE, received=7, stored=5, stored_here=3, first=5
+    )
+    full = replace(full, left=True, reason="bye")
+    empty: Any = getattr(SavedEndpoint("Bob"), column)
     file = SessionFile.take(path)
-    file.save(Kept(replace(TALK, since="then"), "a line"))
+    file.save(Kept(full, "a line"))
     file.close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("ALTER TABLE state DROP COLUMN since")
-    assert _read(path) == Kept(TALK, "a line")
+        db.execute(f"ALTER TABLE state DROP COLUMN {column}")
+    assert _read(path) == Kept(replace(full, **{column: empty}), "a line")
     file = SessionFile.take(path)
-    file.save(Kept(replace(TALK, since="later"), "another"))
+    file.save(Kept(full, "another"))
     file.close()
-    assert _read(path) == Kept(replace(TALK, since="later"), "another")
+    assert _read(path) == Kept(full, "another")
 
 
 def test_texts_come_and_go_at_both_ends(path: Path) -> None:
