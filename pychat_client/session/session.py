@@ -347,6 +347,10 @@ class Session:
             self._flush()
 
     def _ring(self) -> None:
+        if not self._supervisor.is_live:
+            raise NotAllowedError("You cannot ring now: there is no connection.")
+        if not self.endpoint.is_open:
+            raise NotAllowedError("You cannot ring now: no conversation is open.")
         self.typing_indicator.ring()
         self._narrator.rang()
 

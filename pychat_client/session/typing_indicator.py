@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import ceil
 
 from pychat_client.errors import NotAllowedError
 from pychat_client.protocol import wire
@@ -48,7 +49,7 @@ class TypingIndicator:
         user is not there."""
         now = asyncio.get_running_loop().time()
         if wait := self._sent.wait(wire.Ring(), now):
-            raise NotAllowedError(f"You can ring again in {wait:.0f} s.")
+            raise NotAllowedError(f"You can ring again in {ceil(wait)} s.")
         if not self._give(wire.Ring(), now):
             raise NotAllowedError("You cannot ring now: the other person is not connected.")
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from pychat_client.errors import NotAllowedError
-from pychat_client.protocol import wire
+from pychat_client.protocol import rate_limit, wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.rate_limit import RING_EVERY, TYPING_EVERY, TYPING_SHOWN, Sign, Signs
@@ -195,11 +195,29 @@ async def test_an_alert_of_a_message_is_printable() -> None:
 
 
 @in_loop
-async def test_no_ring_before_the_first_message() -> None:
-    view = Watcher()
-    one = Session(ConsoleEndpoint("alice"), view, "the test")
-    with pytest.raises(NotAllowedError, match="the other person is not connected"):
+async def test_the_wait_for_the_next_ring_is_rounded_up() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_limit, "RING_EVERY", 0.4)
+        async with talking() as (one, _, __):
+            one.submit("\\ring")
+            with pytest.raises(NotAllowedError, match=r"You can ring again in 1 s"):
+                one.submit("\\ring")
+
+
+@in_loop
+async def test_a_ring_needs_a_connection_and_a_conversation() -> None:
+    one = Session(Endpoint("Bob"), Watcher(), "the test")
+    with pytest.raises(NotAllowedError, match="there is no connection"):
         one.submit("\\ring")
+    connection = Connection(one)
+    raw = await attach(connection)
+    one.connection_made(connection)
+    await raw.say(HELLO, "\\here alice")
+    await raw.news()
+    with pytest.raises(NotAllowedError, match="no conversation is open"):
+        one.submit("\\ring")
+    raw.hang_up()
+    await connection.closed
 
 
 @in_loop
