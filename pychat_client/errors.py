@@ -1,4 +1,4 @@
-"""All exceptions of pychat, and all exit statuses.
+"""The exceptions that all layers share, and all exit statuses.
 
     PychatError            its str() is a sentence for the user; its `status` is the exit status
     +-- UsageError         the command line or a setting is wrong
@@ -13,6 +13,8 @@
     |   +-- PermissionDeniedError  the system or the other side does not allow it
     |   +-- UntrustedHostError     the host's key is not known, or is not the accepted one
     MisuseError            a bug of this program, never the other one's fault; no user should see it
+
+What is raised and caught in one place only, such as JournalError, is a subclass that is defined there.
 
 The module where an OSError, ssl.SSLError or sqlite3.Error happens turns it into one of these. So no user sees
 a traceback.

@@ -23,7 +23,7 @@ class SavedEndpoint:
 
     session: a peer's token, or the number of a console's conversation; None before the daemon has given one
     since: when a console's conversation began, as the daemon writes it
-    call: the number of the newest call; later ones have higher numbers
+    calls: the number of the newest call; later ones have higher numbers
     received, stored: messages of the other side, and own ones, that are shown and stored
     stored_here: those of the own ones that this very program has sent
     first: how many own texts have been before the first of `texts`; only ever grows
