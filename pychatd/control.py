@@ -22,7 +22,7 @@ from pychat_client.errors import (
     UnreachableError,
     UsageError,
 )
-from pychat_client.text import printable
+from pychat_client.text import SURROGATE, printable
 
 if TYPE_CHECKING:
     from pychat_client.protocol import wire
@@ -60,10 +60,13 @@ def ask_status(path: Path) -> Report:
 def order(path: Path, words: str, *, refused: type[PychatError] = PychatError) -> list[str]:
     """Gives the daemon at the console socket `path` an order; the lines of its answer.
 
-    Raises `refused` with the daemon's words when it refuses, and what `ask` raises.
+    Raises UsageError for words that cannot be sent, `refused` with the daemon's words when it refuses, and what
+    `ask` raises.
     """
     from pychat_client.protocol import wire
 
+    if SURROGATE.search(words) is not None:
+        raise UsageError("The words behind the command contain bytes that are not UTF-8.")
     lines: list[str] = []
     for frame in ask(path, wire.Order(words), time.monotonic() + ANSWER_SECONDS):
         match frame:

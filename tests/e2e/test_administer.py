@@ -75,7 +75,7 @@ def test_names_of_files_can_be_in_any_encoding(idle_service: Service) -> None:
     assert (result.returncode, why in result.stderr) == (ExitStatus.FAILED, True), result.stderr
     service.logs(f"not reloaded: {why}")
     result = service.pychatd("block", "Bob\udcff")
-    assert (result.returncode, "is not an address" in result.stderr) == (ExitStatus.FAILED, True), result.stderr
+    assert (result.returncode, "are not UTF-8" in result.stderr) == (ExitStatus.USAGE, True), result.stderr
     service.kill(signal.SIGTERM)
     result = service.pychatd("start")
     assert (result.returncode, why in result.stderr) == (ExitStatus.FAILED, True), result.stderr
@@ -110,3 +110,13 @@ def test_the_status_is_not_logged(service: Service) -> None:
     service.pychatd("reload")
     service.logs("reload")
     assert not [line for line in service.log() if "for the status" in line]
+
+
+# ------------------------------------------------------------------ orders
+
+
+def test_an_order_that_is_not_utf8_is_refused(service: Service) -> None:
+    for verb in ("block", "unblock", "forget"):
+        result = service.pychatd(verb, "caf\udce9")
+        assert (result.returncode, result.stdout) == (ExitStatus.USAGE, "")
+        assert result.stderr == "pychatd: The words behind the command contain bytes that are not UTF-8.\n"
