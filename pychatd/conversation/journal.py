@@ -94,7 +94,7 @@ class Journal(JournalFile):
         conversation.end(reason, now, by)
 
     def save_shown(self, conversation: Conversation) -> None:
-        """Stores what each side has seen. Raises JournalError."""
+        """Stores what each side has seen, and where the peer has called from last. Raises JournalError."""
         if conversation.id:
             with self._transaction():
                 self._update_shown(conversation)
@@ -330,9 +330,14 @@ class Journal(JournalFile):
     def _update_shown(self, conversation: Conversation) -> None:
         self._db.execute(
             # Two ends of one conversation that is over may each have read it for themselves.
-            "UPDATE conversation SET peer_shown = max(peer_shown, ?), operator_shown = max(operator_shown, ?)"
-            " WHERE id = ?",
-            (conversation.shown[Role.PEER], conversation.shown[Role.OPERATOR], conversation.id),
+            "UPDATE conversation SET peer_shown = max(peer_shown, ?), operator_shown = max(operator_shown, ?),"
+            " address = ? WHERE id = ?",
+            (
+                conversation.shown[Role.PEER],
+                conversation.shown[Role.OPERATOR],
+                conversation.address,
+                conversation.id,
+            ),
         )
 
     def _one(self, where: str, *values: object, index: str | None = None) -> Conversation | None:

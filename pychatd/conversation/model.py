@@ -116,6 +116,8 @@ class Conversation:
 
     handle: str
     address: str
+    """Where the peer calls from, or has called from last."""
+
     token_hash: bytes | None
     turn_state: TurnState
     started: datetime
@@ -190,8 +192,9 @@ class Conversation:
     def end(self, reason: str, now: datetime, by: Role | None) -> None:
         self.ended, self.reason, self.ended_by = now, reason, by
 
-    def note_call(self, call: int) -> None:
-        self.call = max(self.call, call)
+    def note_call(self, address: str, call: int) -> None:
+        """Its peer calls from `address`."""
+        self.address, self.call = address, max(self.call, call)
 
     def adopt(self, stored: Conversation) -> None:
         """Takes over the counts and the end that the journal has."""

@@ -264,7 +264,7 @@ class Switchboard:
             older.close_displaced()
         if self.conversation is not conversation:
             self.conversation, self._account = conversation, TokenBucket()
-        conversation.note_call(caller.opening.call)
+        conversation.note_call(caller.address, caller.opening.call)
         if self.caller is caller:
             self.caller = None
         elif (other := self.caller) is not None:  # the peer was away for long, and is back

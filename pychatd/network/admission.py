@@ -175,8 +175,8 @@ class Admission:
         return self._turnover.allows(network, self._settings.callers, now)
 
     def _expected_network(self) -> str | None:
-        """Where the peer has called from, and will most likely call from again when it is cut off, which it may
-        notice before we do."""
+        """Where the peer calls from, or has called from last, and will most likely call from again when it is cut
+        off, which it may notice before we do."""
         conversation = self._switchboard.conversation
         return None if conversation is None else network_of(host_of(conversation.address))
 

@@ -68,9 +68,9 @@ class InProcessService:
         self._raws.append(raw)
         return raw
 
-    async def call(self, *lines: str) -> AsyncEnd:
+    async def call(self, *lines: str, address: str = ADDRESS) -> AsyncEnd:
         """A caller's connection that sends `lines`."""
-        raw = await self.connect(PeerSession(self.switchboard, ADDRESS, Anybody(), secure=True))
+        raw = await self.connect(PeerSession(self.switchboard, address, Anybody(), secure=True))
         if lines:
             await raw.say(*lines)
         return raw
@@ -80,9 +80,9 @@ class InProcessService:
         number = "" if call is None else f" call={call}"
         return await self.call(f"\\hello 1 Bob session={token} got={got}{number}", *lines)
 
-    async def resumed(self, token: str, got: int = 0) -> tuple[AsyncEnd, wire.Hello]:
+    async def resumed(self, token: str, got: int = 0, address: str = ADDRESS) -> tuple[AsyncEnd, wire.Hello]:
         """The peer's next call, and the daemon's answer."""
-        raw = await self.resume(token, got=got)
+        raw = await self.call(f"\\hello 1 Bob session={token} got={got}", address=address)
         return raw, await hello_of(raw)
 
     async def greeted(self, handle: str = "Bob") -> tuple[AsyncEnd, str]:
