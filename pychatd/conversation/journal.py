@@ -36,6 +36,7 @@ _COLUMNS = (
 )
 _UNSEEN = "(ended IS NULL OR operator_shown < peer_count)"
 _SHOWN = "operator_shown >= peer_count AND peer_shown >= operator_count"
+_READABLE = "operator_shown > peer_forgotten OR peer_shown > operator_forgotten"
 """The conditions of the indexes, as SQLite has to find them in a query to use these."""
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -131,6 +132,16 @@ class Journal(JournalFile):
         self._empty_wal()
         return until < count
 
+    def forget_shown(self) -> bool:
+        """Removes the texts that the other side has seen, of any conversation: the next piece. Returns whether
+        there may be more. Raises JournalError."""
+        found = self._one(f"{_READABLE} LIMIT 1", index="conversation_readable")
+        if found is None:
+            return False
+        for role in Role:
+            self.forget_text(found, role, found.shown[role.other])
+        return True
+
     def prune(self, before: datetime) -> tuple[int, bool]:
         """Removes what is left of the conversations that ended before a time: the next piece. Returns how many
         conversations that were, and whether there are more. Keeps those with a message that has not been shown:
@@ -154,13 +165,21 @@ class Journal(JournalFile):
             self._empty_wal()
         return more
 
+    def removals(self) -> list[int]:
+        """The conversations of which only the first messages have been removed."""
+        with self._translated:
+            rows = self._db.execute(
+                "SELECT id FROM conversation INDEXED BY conversation_removed WHERE removed"
+            ).fetchall()
+        return [number for (number,) in rows]
+
     def _delete_piece(self, number: int, room: int) -> int:
         """Deletes up to `room` messages of a conversation, and itself if these were fewer. Returns how many."""
         deleted = self._delete_messages(number, room)
         if deleted < room:
             self._db.execute("DELETE FROM conversation WHERE id = ?", (number,))
         else:  # nobody resumes what is there in part
-            self._db.execute("UPDATE conversation SET token = NULL WHERE id = ?", (number,))
+            self._db.execute("UPDATE conversation SET token = NULL, removed = 1 WHERE id = ?", (number,))
         return deleted
 
     def _old(self, before: datetime) -> int | None:

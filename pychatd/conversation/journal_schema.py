@@ -78,7 +78,13 @@ ALTER TABLE conversation ADD COLUMN operator_quiet INTEGER NOT NULL DEFAULT 0;
 _SCHEMA_5 = """
 CREATE TABLE missed_call (handle TEXT NOT NULL, address TEXT NOT NULL, time INTEGER NOT NULL) STRICT;
 """
-MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
+_SCHEMA_6 = """
+ALTER TABLE conversation ADD COLUMN removed INTEGER NOT NULL DEFAULT 0; -- 1: in part, the rest follows
+CREATE INDEX conversation_removed ON conversation (id) WHERE removed;
+CREATE INDEX conversation_readable ON conversation (id)
+    WHERE operator_shown > peer_forgotten OR peer_shown > operator_forgotten;
+"""
+MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6)
 """Script i changes a file of user_version i to i + 1."""
 
 

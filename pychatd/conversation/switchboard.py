@@ -471,6 +471,13 @@ class Switchboard:
         for end in (peer, self.operator):
             if end is not None:
                 end.send_backlog()
+        self._go_on_tidying()
+
+    def _go_on_tidying(self) -> None:
+        """Does what an error of the journal has kept from being done."""
+        if self.conversation is not None:
+            self._save_shown(self.conversation)
+        self.prune()
 
     def _as_told(self, running: Conversation | None) -> Conversation | None:
         """The running conversation, as the object that the console's session already has, if it knows it."""
@@ -687,9 +694,20 @@ class Switchboard:
         self.missed.stop()
 
     def prune(self) -> None:
-        """Removes the conversations that ended longer ago than `keep` says."""
-        if (days := self.settings.keep_days) is None:
-            return
+        """Removes what `keep` does not keep, and the rest of what was removed in part when the daemon stopped or
+        the journal failed."""
+        try:
+            for number in self.journal.removals():
+                self.remove(number)
+            if self.settings.keep == "none":
+                self._tidying.start("forget", self.journal.forget_shown)
+            elif (days := self.settings.keep_days) is not None:
+                self._prune_older(days)
+        except JournalError as error:
+            self.journal_failed(error)
+
+    def _prune_older(self, days: int) -> None:
+        """Removes the conversations that ended longer ago. Raises JournalError."""
         before = self.now() - timedelta(days=days)
 
         def piece() -> bool:
@@ -698,10 +716,7 @@ class Switchboard:
                 log.info("Removed %d conversations that ended more than %d days ago", removed, days)
             return more
 
-        try:
-            self._tidying.start("prune", piece)
-        except JournalError as error:
-            self.journal_failed(error)
+        self._tidying.start("prune", piece)
 
     def remove(self, number: int) -> None:
         """Removes a conversation that is over, a piece now and the others later. Raises JournalError."""

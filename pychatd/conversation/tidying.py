@@ -15,7 +15,8 @@ Job = Callable[[], bool]
 
 
 class Tidying:
-    """Owns the work that is not done yet. What fails is given up, until somebody starts it again."""
+    """Owns the work that is not done yet. What fails is given up, until somebody starts it again; the journal
+    tells what is left."""
 
     def __init__(self, failed: Callable[[JournalError], None]) -> None:
         """failed: told the error of a piece that was done later."""

@@ -33,7 +33,7 @@ from pychatd.process import logs, systemd
 from pychatd.settings import EVERYWHERE, UNSAFE_NO_SYNC, Settings
 
 PRUNE_SECONDS = 86400.0
-"""How often conversations older than `keep`, a number of days, are removed."""
+"""How often what `keep` does not keep is removed."""
 
 LOG_SECONDS = 60.0
 """How often the log tells how many lines of strangers it has left out."""

@@ -450,6 +450,20 @@ def test_texts_are_removed_in_pieces_and_only_the_new_ones(journal: Journal) -> 
     assert steps(journal, lambda: forget(2 * REMOVED_AT_ONCE + 20)) <= few + 50
 
 
+def test_what_is_left_to_remove_is_found_without_a_search(journal: Journal) -> None:
+    ended(journal, 300, seen=True)
+    while journal.forget_shown():
+        pass
+    assert not any(journal.entries(number, 0)[0].text for number in range(1, 301))
+    assert steps(journal, journal.forget_shown) < 100
+    said(journal, long := begun(), *(f"b{n}" for n in range(REMOVED_AT_ONCE + 1)))
+    journal.remove(long.id)
+    assert steps(journal, journal.removals) < 100
+    assert journal.removals() == [long.id]
+    journal.remove(long.id)
+    assert journal.removals() == []
+
+
 def test_a_conversation_being_pruned_cannot_be_resumed(journal: Journal) -> None:
     conversation = begun()
     said(journal, conversation, *(f"b{n}" for n in range(2 * REMOVED_AT_ONCE)))

@@ -83,13 +83,85 @@ async def test_the_same_work_waits_only_once() -> None:
     assert calls == ["old", "new", "new", "new"]
 
 
+def texts(service: InProcessService) -> list[str]:
+    """What the journal still has of the first conversation."""
+    return [e.text for e in service.journal.entries(1, 0, limit=4 * REMOVED_AT_ONCE) if e.text]
+
+
 @with_service(keep="none", turns=Turns.FREE)
 async def test_a_long_conversation_is_forgotten_while_the_talk_goes_on(service: InProcessService) -> None:
     service.fill(Role.PEER, [f"{n}" for n in range(3 * REMOVED_AT_ONCE)])
     console = await service.console()
     await console.say(f"\\ack {3 * REMOVED_AT_ONCE + 1}")
     await console.news()
-    while any(text for text in [e.text for e in service.journal.entries(1, 0, limit=4 * REMOVED_AT_ONCE)]):
+    while texts(service):
+        await asyncio.sleep(0.01)
+
+
+@with_service(keep="none", turns=Turns.FREE)
+async def test_a_restart_goes_on_forgetting(service: InProcessService) -> None:
+    service.fill(Role.PEER, [f"{n}" for n in range(3 * REMOVED_AT_ONCE)])
+    console = await service.console()
+    await console.say(f"\\ack {3 * REMOVED_AT_ONCE + 1}")
+    await console.news()
+    service.switchboard.stop()
+    await service.restart()
+    assert texts(service)
+    while texts(service):
+        await asyncio.sleep(0.01)
+
+
+@with_service(keep="none")
+async def test_a_text_that_was_read_while_the_journal_failed_goes(service: InProcessService) -> None:
+    console, _, _ = await service.talk()
+    service.break_journal()
+    await console.say("\\ack 1")
+    assert (await console.rest())[-1].startswith("\\error journal")
+    assert texts(service) == ["Hi!"]
+    await service.lose(console)
+    await service.console()
+    assert not texts(service)
+
+
+@with_service(keep="none", turns=Turns.FREE)
+async def test_all_that_was_read_is_forgotten_in_the_end(service: InProcessService) -> None:
+    """No console has been attached since the failure."""
+    console, peer, _ = await service.talk()
+    service.break_journal()
+    await console.say("\\ack 1")
+    await console.rest()
+    await peer.say("\\quit")
+    await peer.rest()
+    assert not texts(service)
+
+
+async def being_removed(service: InProcessService) -> None:
+    """Conversation 1 is over, and its first messages have been removed."""
+    conversation = service.fill(Role.PEER, [f"{n}" for n in range(3 * REMOVED_AT_ONCE)])
+    service.journal.end_conversation(conversation, "", service.switchboard.now())
+    service.switchboard.conversation = None
+    service.switchboard.remove(1)
+
+
+@with_service()
+async def test_a_restart_goes_on_removing(service: InProcessService) -> None:
+    await being_removed(service)
+    service.switchboard.stop()
+    await service.restart()
+    assert service.journal.by_id(1) is not None
+    while service.journal.by_id(1) is not None:
+        await asyncio.sleep(0.01)
+
+
+@with_service()
+async def test_a_removal_goes_on_when_the_journal_works_again(service: InProcessService) -> None:
+    await being_removed(service)
+    service.break_journal()
+    while service.switchboard.check_journal():
+        await asyncio.sleep(0.01)
+    assert service.journal.by_id(1) is not None
+    await service.peer("Hi!")
+    while service.journal.by_id(1) is not None:
         await asyncio.sleep(0.01)
 
 

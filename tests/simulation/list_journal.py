@@ -54,6 +54,10 @@ class ListJournal:
 
     # -------------------------------------------------------------- reading
 
+    def removals(self) -> list[int]:
+        """Nothing is removed here."""
+        return []
+
     def missed_calls(self) -> list[MissedCall]:
         return list(self._missed_calls)
 

@@ -361,6 +361,8 @@ class WatchedJournal(Journal):
         return self._commit(partial(super().prune, before), lambda: None)
 
     def forget_text(self, conversation: Conversation, role: Role, count: int) -> bool:
+        if self._world.switchboard is None:
+            return super().forget_text(conversation, role, count)
         return self._commit(partial(super().forget_text, conversation, role, count), lambda: None)
 
     def _commit(self, store: Callable[[], Stores], note: Callable[[], None]) -> Stores:
