@@ -276,9 +276,7 @@ class Switchboard:
             printable(conversation.handle),
             caller.address,
         )
-        if self.operator is not None:
-            self.operator.send_presence()
-        self._note_change()
+        self._note_presence()
 
     def pause_for(self, caller: PeerInterface) -> float:
         """For how many seconds no message of `caller` should be stored. Nobody pays for what others have sent."""
@@ -346,7 +344,7 @@ class Switchboard:
         nothing could be stored."""
         self.reload_from_journal()
         conversation = self.conversation
-        if conversation is None or operator.number != conversation.id:
+        if conversation is None or operator.number != conversation.id or self._has_lost_its_peer:
             return  # the console has not heard of the end yet; without an ack its user gets the text back
         self._quota.check(conversation, Role.OPERATOR, len(messages), self.settings.journal_max)
         entries, error = self._store(conversation, Role.OPERATOR, messages, console=operator.console)
@@ -471,12 +469,18 @@ class Switchboard:
         for end in (peer, self.operator):
             if end is not None:
                 end.send_backlog()
-        self._go_on_tidying()
+        self._catch_up()
 
-    def _go_on_tidying(self) -> None:
+    def _catch_up(self) -> None:
         """Does what an error of the journal has kept from being done."""
-        if self.conversation is not None:
-            self._save_shown(self.conversation)
+        try:
+            self.put_out_blocked()
+            if self._has_lost_its_peer:
+                self.end_conversation(CONNECTION_LOST, None)
+            elif self.conversation is not None:
+                self.journal.save_shown(self.conversation)
+        except JournalError as error:
+            self.journal_failed(error)
         self.prune()
 
     def _as_told(self, running: Conversation | None) -> Conversation | None:
@@ -579,6 +583,11 @@ class Switchboard:
             raise UsageError("Somebody is talking here, or may come back: end that conversation first.")
         self.silent_callers.first.greet()
 
+    @property
+    def _has_lost_its_peer(self) -> bool:
+        """Whether the peer of the running conversation cannot come back. Its end could not be stored yet."""
+        return self.conversation is not None and self.conversation.classic and self.peer is None
+
     def end_abandoned(self) -> None:
         """Another caller takes the seat: the conversation of the peer that did not come back is over."""
         if self.conversation is not None:
@@ -595,13 +604,15 @@ class Switchboard:
             return
         log.info("conversation %d: connection lost: %s", conversation.id, why)
         if conversation.classic:
-            self.end_conversation(CONNECTION_LOST, None)
+            try:
+                self.end_conversation(CONNECTION_LOST, None)
+            except JournalError as error:  # it ends when the journal works again
+                self.journal_failed(error)
+                self._note_presence()
             return
         self._keep_seat()
         self._save_shown(conversation)
-        if self.operator is not None:
-            self.operator.send_presence()
-        self._note_change()
+        self._note_presence()
 
     def put_out_blocked(self) -> bool:
         """Ends what callers do who are on the list now. Returns whether that was the conversation. Raises
@@ -772,6 +783,12 @@ class Switchboard:
         for caller in (self.peer, self.caller):
             if caller is not None:
                 caller.notify(presence)
+
+    def _note_presence(self) -> None:
+        """The peer has come or gone."""
+        if self.operator is not None:
+            self.operator.send_presence()
+        self._note_change()
 
     def _note_change(self) -> None:
         """Somebody has come or gone."""

@@ -18,6 +18,7 @@ from pychat_client.protocol.turns import Role, Turns
 from pychat_client.transport.connection import UNSENT_MAX
 from pychatd.conversation import console_session
 from pychatd.conversation.classic_queue import WAITING_MAX
+from pychatd.conversation.journal_health import FAILED
 from pychatd.conversation.missed_calls import MISSED_MAX
 from pychatd.conversation.model import Conversation, JournalError
 from pychatd.conversation.peer_session import PeerSession
@@ -1389,6 +1390,37 @@ async def test_a_waiting_classic_message_survives_a_journal_failure(service: InP
         while service.switchboard.conversation is not None:
             await asyncio.sleep(0)
     assert [e.text for e in service.journal.entries(1, 0, limit=10)] == ["one", "answer", "two", "three"]
+
+
+@with_service()
+async def test_a_classic_peer_that_leaves_while_the_journal_fails_is_gone(service: InProcessService) -> None:
+    peer = await service.classic("Bob> Hi!")
+    console = await service.console()
+    await console.say("\\ack 1")
+    await console.news()
+    service.break_journal()
+    await service.cut(peer)
+    assert await console.news() == [f"\\notice {FAILED}", "\\away"]
+    await console.say("alice> Are you there?")
+    assert without_times(await console.news()) == ["\\quit the connection was lost"]
+    assert [entry.text for entry in service.journal.entries(1, 0)] == ["Hi!"]
+    await service.peer("Hi!")
+
+
+@with_service()
+async def test_nothing_is_stored_for_a_classic_peer_that_has_gone(service: InProcessService) -> None:
+    """Not even while only the end of its conversation cannot be stored."""
+    peer = await service.classic("Bob> Hi!")
+    console = await service.console()
+    await console.say("\\ack 1")
+    await console.news()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.journal, "end_conversation", lambda *_: _fails())
+        await service.cut(peer)
+        await console.say("alice> Are you there?")
+        assert await console.news() == [f"\\notice {FAILED}", "\\away"]
+    await console.say("alice> Are you there?")
+    assert without_times(await console.news()) == ["\\quit the connection was lost"]
 
 
 @with_service()

@@ -165,6 +165,19 @@ async def test_a_peer_that_is_away_is_blocked_where_it_was_last(service: InProce
     assert service.switchboard.blocklist.words == [ELSEWHERE]
 
 
+@with_service()
+async def test_a_block_while_the_journal_fails_holds_when_it_works(service: InProcessService) -> None:
+    console, peer, _ = await service.talk(acked=True)
+    await console.say("alice> Hello")
+    await peer.news()
+    service.break_journal()
+    await console.say("\\order block")
+    assert (await console.rest())[-1].startswith("\\error journal")
+    await peer.say("Bob> spam")
+    assert (await peer.rest())[-1] == "\\quit the caller was blocked"
+    assert [entry.text for entry in service.journal.entries(1, 0)] == ["Hi!", "Hello"]
+
+
 @with_service(turns="free")
 async def test_a_caller_that_waits_is_put_out(service: InProcessService) -> None:
     waiting, _ = await service.greeted("Eve")

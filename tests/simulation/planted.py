@@ -272,8 +272,8 @@ FAULTS = [
     Fault(
         "the operator sees that the caller is back",
         SWITCHBOARD + "take_seat",
-        "self.operator.send_presence()",
-        "pass",
+        "self._note_presence()",
+        "self._note_change()",
         seed=36,
     ),
     Fault(
