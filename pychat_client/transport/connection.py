@@ -219,6 +219,10 @@ class Connection(asyncio.BufferedProtocol):
         if not self.writable and transport.get_write_buffer_size() > UNSENT_MAX:  # it asks for a pause long before
             self.abort(CloseReason.SLOW_READER)
 
+    def hand_over(self, owner: Owner) -> None:
+        """From now on `owner` learns what happens here."""
+        self.owner = owner
+
     def use_codec(self, codec: Codec) -> None:
         """From now on `codec` reads and writes on this connection."""
         self.codec = codec

@@ -208,8 +208,8 @@ class ConsoleSession(EndpointSession):
             case wire.History(since, number):
                 log.info("console: %s reads the history", self.user)
                 switchboard = self._switchboard
-                self.connection.owner = HistoryReader(
-                    switchboard.journal, self.connection, since, number, switchboard.journal_failed
+                self.connection.hand_over(
+                    HistoryReader(switchboard.journal, self.connection, since, number, switchboard.journal_failed)
                 )
             case wire.Watch():
                 self._watch(frame)
@@ -223,7 +223,7 @@ class ConsoleSession(EndpointSession):
             self.connection.close([wire.Error("crowded", words)])
             return
         log.info("console: %s watches", self.user)
-        self.connection.owner = Watcher(self._switchboard, self.connection, self._uid, question)
+        self.connection.hand_over(Watcher(self._switchboard, self.connection, self._uid, question))
 
     def _send_backup(self) -> None:
         """Raises JournalError."""
@@ -236,7 +236,7 @@ class ConsoleSession(EndpointSession):
         except PychatError as error:
             self.connection.close([wire.Error("order", str(error))])
         else:
-            self.connection.owner = sender
+            self.connection.hand_over(sender)
 
     def _answer(self, words: str) -> list[wire.Frame]:
         """Does what an order says; the whole answer. Raises JournalError."""

@@ -64,9 +64,12 @@ class EndpointSession(ABC):
             self._journal_failed(error)
 
     def _greet_first(self, frames: list[wire.Frame]) -> list[wire.Frame]:
-        """Handles the hello; returns the frames behind it."""
+        """Handles the hello; returns the frames behind it. None are for a connection that has been closed, or
+        belongs to somebody else now."""
         for index, frame in enumerate(frames, 1):
             self._greet(frame)
+            if self.connection.state is not TransportState.OPEN or self.connection.owner is not self:
+                return []
             if self._greeted:
                 return frames[index:]
         return []

@@ -75,6 +75,21 @@ async def test_an_order_of_a_later_version_asks_for_a_restart(service: InProcess
 
 
 @with_service()
+async def test_only_the_first_request_of_a_connection_is_met(service: InProcessService) -> None:
+    assert await (await visit(service, "\\order unread", "\\order block Eve")).rest() == [
+        "\\order No conversation is unread.",
+        "\\ready",
+    ]
+    assert service.switchboard.blocklist.words == []
+    for second in ("\\watch", "\\history", "\\backup", "\\hello 1 eve"):
+        for first in ("\\watch", "\\history", "\\backup"):
+            visitor = await visit(service, first, second)
+            await visitor.news()
+            await service.lose(visitor)
+            assert (len(service.switchboard.watchers), service.switchboard.operator) == (0, None), (first, second)
+
+
+@with_service()
 async def test_an_order_that_the_journal_cannot_obey_says_so(service: InProcessService) -> None:
     def fail(*_: object, **__: object) -> list[object]:
         raise JournalError("The journal cannot be read.")
