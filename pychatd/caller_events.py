@@ -16,13 +16,17 @@ log = logging.getLogger("pychatd")
 
 
 class Event(Enum):
-    """Who calls, why a caller did not get in, or did not stay; PYCHAT_EVENT in systemd's journal has the value."""
+    """Who calls and talks, why a caller did not get in, or did not stay; PYCHAT_EVENT in systemd's journal has the
+    value."""
 
     BLOCKED = "blocked"  # the operator has blocked it
     BUSY = "busy"  # somebody else has the seat
     CALLING = "calling"  # it may send the first message
     CERTIFICATE = "certificate"  # none, or not one of the list
+    CONNECTED = "connected"  # its conversation has begun, or it is back in it
     CROWDED = "crowded"  # too many connections
+    DISCONNECTED = "disconnected"  # its connection has ended, perhaps not its conversation
+    ENDED = "ended"  # its conversation has
     HANDSHAKE = "handshake"  # TLS failed
     INVITATION = "invitation"  # wrong, used, revoked or too old
     MISSED = "missed"  # it has gone, and has sent no message
@@ -30,6 +34,7 @@ class Event(Enum):
     PLAINTEXT = "plaintext"  # TLS is needed
     PROTOCOL = "protocol"  # a rule of docs/protocol.md was broken
     SILENT = "silent"  # it did not say what was expected, in time or at all
+    WENT_BACK = "went-back"  # an end of its conversation knows of more messages than the journal has
 
 
 def note(

@@ -270,12 +270,7 @@ class Switchboard:
         elif (other := self.caller) is not None:  # the peer was away for long, and is back
             self.end_call(other)
             other.reject_busy()
-        log.info(
-            "conversation %d: %s from %s is connected",
-            conversation.id,
-            printable(conversation.handle),
-            caller.address,
-        )
+        _note(Event.CONNECTED, conversation, "%s is connected", printable(conversation.handle))
         self._note_presence()
 
     def pause_for(self, caller: PeerInterface) -> float:
@@ -505,9 +500,8 @@ class Switchboard:
     def journal_went_back(self, conversation: Conversation, *, operators: int, peers: int) -> None:
         """An end knows of so many messages of each side that the journal lacks: it was restored, or its disk has
         lost them. Tells a console once what both ends know."""
-        log.error(
-            "conversation %d: the journal has lost %s", conversation.id, counted(operators + peers, "message")
-        )
+        messages = counted(operators + peers, "message")
+        _note(Event.WENT_BACK, conversation, "the journal has lost %s", messages, level=logging.ERROR)
         lost = of_whose((operators, "your"), (peers, f"{conversation.handle}'s"))
         if self.operator is not None and (conversation.id, lost) != self._told_lost:
             self._told_lost = (conversation.id, lost)
@@ -535,7 +529,7 @@ class Switchboard:
         self._store_end(conversation, reason, by)
         who = f"the service ({reason})" if by is None else f"the {by.value}"
         unread = "".join(f", unread from the {r.value}: {n}" for r in Role if (n := conversation.unread(r)))
-        log.info("conversation %d: ended by %s%s", conversation.id, who, unread)
+        _note(Event.ENDED, conversation, "ended by %s%s", who, unread)
         self.prune()
         self.conversation = None
         peer, self.peer = self.peer, None
@@ -602,7 +596,7 @@ class Switchboard:
         conversation = self.conversation
         if conversation is None:
             return
-        log.info("conversation %d: connection lost: %s", conversation.id, why)
+        _note(Event.DISCONNECTED, conversation, "connection lost: %s", why)
         if conversation.classic:
             try:
                 self.end_conversation(CONNECTION_LOST, None)
@@ -807,6 +801,13 @@ class Switchboard:
             self.journal.save_shown(conversation)
         except JournalError as error:
             self.journal_failed(error)
+
+
+def _note(
+    event: Event, conversation: Conversation, words: str, *values: object, level: int = logging.INFO
+) -> None:
+    """Logs what happens in a conversation, as an event of its caller."""
+    note(event, conversation.address, f"conversation %d: {words}", conversation.id, *values, level=level)
 
 
 def _calling(caller: PeerInterface) -> wire.Calling:

@@ -68,6 +68,37 @@ def test_who_calls_and_leaves_without_a_message_is_in_the_log(
     check(tmp_path)
 
 
+def test_who_talks_leaves_and_comes_back_is_in_the_log(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        peer, token = await service.peer("Hi!")
+        await service.lose(peer)
+        peer, _ = await service.resumed(token, address="192.0.2.9:40000")
+        await peer.say("\\quit")
+        await peer.rest()
+        assert events(log)[1:] == [
+            (Event.CONNECTED, HOST),
+            (Event.DISCONNECTED, HOST),
+            (Event.CONNECTED, "192.0.2.9"),
+            (Event.ENDED, "192.0.2.9"),
+        ]
+        assert "192.0.2.9:40000: conversation 1: Bob is connected" in log.messages
+
+    check(tmp_path)
+
+
+def test_who_knows_more_than_the_journal_is_in_the_log(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        peer, token = await service.peer("Hi!")
+        await service.lose(peer)
+        await service.resumed(token, got=2)
+        assert (Event.WENT_BACK, HOST) in events(log)
+        assert f"{ADDRESS}: conversation 1: the journal has lost 2 messages" in log.messages
+
+    check(tmp_path)
+
+
 def test_who_leaves_without_a_hello_is_in_the_log(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:
@@ -152,7 +183,7 @@ def test_who_breaks_a_rule_or_says_that_we_did_is_in_the_log(
         log.clear()
         await peer.say(f"\\error {'x' * 30} That is no text.", "Bob> not read any more")
         await service.closed(peer)
-        assert events(log) == [(Event.PROTOCOL, HOST)]
+        assert events(log)[0] == (Event.PROTOCOL, HOST)
         assert f" ({'x' * 20})" in log.text
         assert service.stored() == ["Hi!"]
 

@@ -293,8 +293,8 @@ def test_run_stays_in_the_foreground_and_logs_to_stderr(idle_service: Service) -
     assert process.wait(PATIENCE) == 0
     assert re.sub(r"127.0.0.1:[0-9]+", "HERE", process.stderr.read().decode()).splitlines() == [
         "INFO HERE: Client1 calls",
-        "INFO conversation 1: Client1 from HERE is connected",
-        "INFO conversation 1: ended by the peer, unread from the peer: 1",
+        "INFO HERE: conversation 1: Client1 is connected",
+        "INFO HERE: conversation 1: ended by the peer, unread from the peer: 1",
         "INFO SIGTERM: stopping",
         "INFO pychatd has stopped",
     ]

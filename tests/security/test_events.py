@@ -63,6 +63,24 @@ def test_one_address_does_not_fill_the_log(service: Service) -> None:
     assert any("127.0.0.1: 195 more like this (protocol) in the last minute" in line for line in service.log())
 
 
+def test_a_caller_that_returns_does_not_fill_the_log(service: Service) -> None:
+    caller = service.connect()
+    session = caller.greet("Bob")
+    caller.send("Bob> Hi!")
+    caller.reads("\\ack")
+    for _ in range(50):
+        caller = service.connect()
+        caller.send(f"\\hello 1 Bob {session} got=7")
+        caller.reads("\\hello")
+    caller.send("\\quit")
+    assert caller.rest()
+    service.send(signal.SIGTERM)
+    service.logs("pychatd has stopped")
+    for words in ("is connected", "the journal has lost"):
+        assert len([line for line in service.log() if words in line]) == FIRST
+    service.logs("127.0.0.1: 46 more like this (connected) in the last minute")
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[socket.socket]:
     """A socket that takes what a program sends to systemd's journal."""
