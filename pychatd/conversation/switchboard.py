@@ -57,7 +57,7 @@ DAEMON_STOPPED = "the daemon was stopped"
 JOURNAL_DAMAGED = "the journal was damaged"
 BLOCKED = "the caller was blocked"
 REPLACED = "the caller did not come back in time, and somebody else called"
-"""Why the service itself ends a conversation. Both users read it behind "The conversation has ended: "."""
+"""Why the daemon says that a conversation ends. Both users read it behind "The conversation has ended: "."""
 
 RATE_BURST = 0.25
 """Seconds' worth of `rate` that may be stored at once after a pause: what a program had to keep comes soon."""
@@ -518,14 +518,23 @@ class Switchboard:
         """Ends the running conversation for good, and tells both ends. by: whose user wants it; None for the
         service itself. Raises JournalError."""
         self.reload_from_journal()
-        conversation = self.conversation
-        if conversation is None:
-            return
-        if self.peer is not None and reason != BLOCKED:
+        if self.conversation is not None and self.peer is not None:
             try:
                 self.peer.deliver_waiting()
             except JournalFullError as error:  # an end is stored all the same
                 self.journal_failed(error)
+        self._end(reason, by)
+
+    def _end_blocked(self) -> None:
+        """Ends the running conversation, of a caller who is blocked: what still waits for its turn is not
+        delivered. Raises JournalError."""
+        self.reload_from_journal()
+        self._end(BLOCKED, Role.OPERATOR)
+
+    def _end(self, reason: str, by: Role | None) -> None:
+        conversation = self.conversation
+        if conversation is None:
+            return
         self._store_end(conversation, reason, by)
         who = f"the service ({reason})" if by is None else f"the {by.value}"
         unread = "".join(f", unread from the {r.value}: {n}" for r in Role if (n := conversation.unread(r)))
@@ -623,7 +632,7 @@ class Switchboard:
         talk = self.conversation
         blocked = talk is not None and self.blocklist.blocks(talk.address, talk.handle, talk.certificate_hash)
         if blocked:
-            self.end_conversation(BLOCKED, Role.OPERATOR)
+            self._end_blocked()
         return blocked
 
     def attach(self, operator: ConsoleInterface, handle: str) -> None:

@@ -119,3 +119,14 @@ async def test_what_a_blocked_caller_still_had_to_say_is_not_shown(service: InPr
     await console.say("\\order block Bob")
     await console.news()
     assert _texts(service) == SAID[:1]
+
+
+@with_service()
+async def test_a_reason_is_only_words(service: InProcessService) -> None:
+    """Also the one with which the daemon itself drops what waits."""
+    await service.classic(*(f"Bob> {text}" for text in SAID))
+    console = await service.console()
+    await console.news()
+    await console.say("\\quit the caller was blocked")
+    await console.news()
+    assert _texts(service) == SAID

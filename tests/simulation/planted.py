@@ -335,12 +335,12 @@ FAULTS = [
     ),
     Fault(
         "the caller learns that the conversation is over",
-        SWITCHBOARD + "end_conversation",
+        SWITCHBOARD + "_end",
         "peer.send_backlog()",
         "pass",
         seed=172,
     ),
-    Fault("and so does the operator", SWITCHBOARD + "end_conversation", "self.operator.send_backlog()", "pass"),
+    Fault("and so does the operator", SWITCHBOARD + "_end", "self.operator.send_backlog()", "pass"),
     Fault(
         "who says goodbye ends the conversation",
         PEER_SESSION + "_on_quit",

@@ -47,7 +47,7 @@ def test_no_promise_is_broken_whatever_happens(turns: Turns, budget: Budget) -> 
         (Fault("", PEER_SESSION + "_resume", "self.send_backlog()", "pass"), Budget(crashes=1)),
         (Fault("", SWITCHBOARD + "find_waiting", "return caller", "return None"), Budget(cuts=1)),
         (Fault("", SWITCHBOARD + "find_waiting", "if known or (again and same_host)", "if known"), Budget(cuts=1)),
-        (Fault("", SWITCHBOARD + "end_conversation", "peer.send_backlog()", "pass"), Budget(quits=1)),
+        (Fault("", SWITCHBOARD + "_end", "peer.send_backlog()", "pass"), Budget(quits=1)),
         (Fault("", ENDPOINT + "connection_lost", "self._time = None", "self.held.clear()"), Budget(cuts=1)),
         (Fault("", SWITCHBOARD + "_tell_read_mark", "other.send_read_mark(count)", "pass"), Budget()),
         (Fault("", ENDPOINT + "_release", "self.held.popleft()", "self.held.pop()"), Budget(words=2)),
