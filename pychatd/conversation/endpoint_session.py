@@ -31,7 +31,7 @@ class EndpointSession(ABC):
         self.conversation: Conversation | None = None  # the one that this end is being told
         self._switchboard = switchboard
         self._log_name = log_name
-        self._signals = Signs(slack=LATE)
+        self._signs = Signs(slack=LATE)
         self._live = False  # its user wants live typing
         self._live_told = False  # what this end knows of the other user
         self._deadline: asyncio.TimerHandle | None = None
@@ -98,9 +98,9 @@ class EndpointSession(ABC):
     def send_read_mark(self, count: int) -> None:
         self.connection.send([wire.Read(count)])
 
-    def send_signal(self, signal: Sign) -> None:
+    def send_sign(self, sign: Sign) -> None:
         if self.connection.writable:
-            self.connection.send([signal])
+            self.connection.send([sign])
 
     @property
     def live(self) -> bool:
@@ -144,7 +144,7 @@ class EndpointSession(ABC):
         """A frame that is no message and no ack."""
         match frame:
             case wire.Typing(draft=str()) if self._switchboard.passes_drafts:
-                self._switchboard.forward_signal(self, frame)
+                self._switchboard.forward_sign(self, frame)
             case wire.Typing():
                 self._forward_at_times(wire.Typing())
             case wire.Ring():
@@ -158,8 +158,8 @@ class EndpointSession(ABC):
                 pass
 
     def _forward_at_times(self, sign: Sign) -> None:
-        if self._signals.give(sign, asyncio.get_running_loop().time()):
-            self._switchboard.forward_signal(self, sign)
+        if self._signs.give(sign, asyncio.get_running_loop().time()):
+            self._switchboard.forward_sign(self, sign)
 
     def _note_broken(self, code: str) -> None:
         """Logs a rule that this end has broken."""

@@ -29,8 +29,8 @@ class EndInterface(Protocol):
     def send_read_mark(self, count: int) -> None:
         """The other user has seen the first `count` messages of this end."""
 
-    def send_signal(self, signal: Sign) -> None:
-        """Passes a signal on if this end reads what it is sent."""
+    def send_sign(self, sign: Sign) -> None:
+        """Passes a sign on if this end reads what it is sent."""
 
     @property
     def live(self) -> bool:

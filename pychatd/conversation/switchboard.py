@@ -406,8 +406,8 @@ class Switchboard:
         if count and other is not None and other.conversation is conversation:
             other.send_read_mark(count)
 
-    def forward_signal(self, sender: EndInterface, signal: Sign) -> None:
-        """Passes a signal on to the other end of the running conversation, if it is there. Signals are not
+    def forward_sign(self, sender: EndInterface, sign: Sign) -> None:
+        """Passes a sign on to the other end of the running conversation, if it is there. Signs are not
         stored."""
         other: EndInterface | None = None
         if sender is self.peer:
@@ -415,8 +415,8 @@ class Switchboard:
         elif sender is self.operator:
             other = self.peer
         if other is not None and other.conversation is sender.conversation:
-            other.send_signal(signal)
-        if sender is self.peer and self.operator is None and isinstance(signal, wire.Ring):
+            other.send_sign(sign)
+        if sender is self.peer and self.operator is None and isinstance(sign, wire.Ring):
             for watcher in self.watchers:
                 watcher.tell_ring()
 

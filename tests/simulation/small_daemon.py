@@ -171,11 +171,11 @@ class SmallPeerSession(Copied, PeerSession):
     _register = Anybody()
     _screening = None  # type: ignore[assignment]
     _seen = TIMER  # type: ignore[assignment]
-    _signals = Signs()
+    _signs = Signs()
 
 
 class SmallConsoleSession(Copied, ConsoleSession):
-    _signals = Signs()
+    _signs = Signs()
 
 
 def no_status() -> str:

@@ -1,4 +1,4 @@
-"""Typing and ring signals: passed on if the other end is there, never stored, and limited in rate."""
+"""The signs, typing and ring: passed on if the other end is there, never stored, and limited in rate."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import pytest
 
 from tests.support.in_process import InProcessService, with_service
 
-SIGNALS = ["\\typing", "\\ring"]
+SIGNS = ["\\typing", "\\ring"]
 
 
-@pytest.mark.parametrize("signal", SIGNALS)
-def test_a_signal_reaches_the_other_end_and_is_not_stored(
-    signal: str, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_sign_reaches_the_other_end_and_is_not_stored(
+    sign: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:
         console, peer, _ = await service.talk()
-        await peer.say(signal)
+        await peer.say(sign)
         await peer.news()
-        assert await console.news() == [signal]
-        await console.say_blindly("\\ack 1", signal)
+        assert await console.news() == [sign]
+        await console.say_blindly("\\ack 1", sign)
         await console.news()
-        assert await peer.news() == ["\\read 1", signal]
+        assert await peer.news() == ["\\read 1", sign]
         assert service.stored() == ["Hi!"]
 
     check(tmp_path_factory.mktemp("line"))
 
 
 @with_service()
-async def test_a_signal_too_soon_after_another_is_dropped(service: InProcessService) -> None:
+async def test_a_sign_too_soon_after_another_is_dropped(service: InProcessService) -> None:
     console, peer, _ = await service.talk()
     await peer.say("\\typing", "\\ring", "\\typing", "\\ring", "\\typing")
     await peer.news()
@@ -36,7 +36,7 @@ async def test_a_signal_too_soon_after_another_is_dropped(service: InProcessServ
 
 
 @with_service()
-async def test_a_waiting_caller_cannot_send_signals(service: InProcessService) -> None:
+async def test_a_waiting_caller_cannot_send_signs(service: InProcessService) -> None:
     console = await service.console()
     caller, _ = await service.greeted()
     await console.news()
@@ -46,7 +46,7 @@ async def test_a_waiting_caller_cannot_send_signals(service: InProcessService) -
 
 
 @with_service()
-async def test_a_signal_without_a_console_is_dropped(service: InProcessService) -> None:
+async def test_a_sign_without_a_console_is_dropped(service: InProcessService) -> None:
     peer, _ = await service.peer("Hi!")
     await peer.say("\\ring")
     await peer.news()
@@ -55,7 +55,7 @@ async def test_a_signal_without_a_console_is_dropped(service: InProcessService) 
 
 
 @with_service()
-async def test_a_console_that_is_not_in_step_cannot_send_signals(service: InProcessService) -> None:
+async def test_a_console_that_is_not_in_step_cannot_send_signs(service: InProcessService) -> None:
     console = await service.console()
     peer, _ = await service.peer("Hi!")
     await console.say_blindly("\\ring")
@@ -64,7 +64,7 @@ async def test_a_console_that_is_not_in_step_cannot_send_signals(service: InProc
 
 
 @with_service()
-async def test_a_console_gets_no_signals_of_the_next_conversation(service: InProcessService) -> None:
+async def test_a_console_gets_no_signs_of_the_next_conversation(service: InProcessService) -> None:
     console = await service.console()
     first, _ = await service.peer("Hi!")
     await console.news()
@@ -77,7 +77,7 @@ async def test_a_console_gets_no_signals_of_the_next_conversation(service: InPro
 
 
 @with_service()
-async def test_a_classic_peer_gets_no_signals(service: InProcessService) -> None:
+async def test_a_classic_peer_gets_no_signs(service: InProcessService) -> None:
     console = await service.console()
     peer = await service.classic("Bob> Hi!")
     await console.news()
