@@ -17,6 +17,7 @@ from pychat_client.entrypoint import Parser, add_conversation_options, run_main,
 from pychat_client.errors import TransportError, UsageError
 from pychat_client.text import check_handle, parse_port, printable
 from pychatd import directories, services
+from pychatd.caller_words import conversation_number
 from pychatd.services import Place
 
 
@@ -66,9 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     past.add_argument(
         "--since", metavar="TIME", help="only since TIME: 2026-11-22, 2026-11-22T10:30, or an age: 90m, 12h, 7d"
     )
-    past.add_argument(
-        "--conversation", metavar="NUMBER", type=_number, help="only this conversation, as \\unread lists it"
-    )
+    past.add_argument("--conversation", metavar="NUMBER", help="only this conversation, as \\unread lists it")
     past.add_argument(
         "--grep", metavar="REGEX", help="only messages that match REGEX; upper and lower case are the same"
     )
@@ -77,18 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _number(word: str) -> int:
-    """The number of a conversation. Raises argparse's error for a bad one."""
-    if word.isascii() and word.isdigit() and len(word) <= 18 and int(word):
-        return int(word)
-    raise argparse.ArgumentTypeError(f"'{printable(word[:80])}' is not the number of a conversation.")
-
-
 def _run(args: argparse.Namespace) -> int:
     preferences = load_preferences()
     given = preferences.handle if args.handle is None else args.handle
     handle = None if given is None else check_handle(given)
-    if not args.history and (args.since or args.grep or args.conversation):
+    number = None if args.conversation is None else conversation_number(args.conversation)
+    if not args.history and (args.since or args.grep or number):
         raise UsageError("--since, --conversation and --grep need --history.")
     if args.watch:
         return _watch(args, preferences)
@@ -98,7 +91,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.history:
         from pychatd.print_history import print_history
 
-        return print_history(place.socket, args.since, args.grep, args.conversation, as_json=args.json)
+        return print_history(place.socket, args.since, args.grep, number, as_json=args.json)
 
     from pychat_client.ui.choose_view import ViewOptions
     from pychatd.attend import attend

@@ -160,7 +160,7 @@ class ConsoleInterface(EndInterface, Protocol):
 
     @property
     def call(self) -> int:
-        """How many calls its program had made with this one, if it says so; 0 if not."""
+        """The number of this call: later ones of its program have higher numbers; 0 without one."""
 
     @property
     def number(self) -> int:

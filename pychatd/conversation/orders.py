@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from pychat_client.errors import UsageError
 from pychat_client.text import counted, printable
+from pychatd.caller_words import conversation_number
 from pychatd.conversation import blocklist
 from pychatd.conversation.model import UnreadConversation
 from pychatd.conversation.switchboard import Switchboard
@@ -80,7 +81,7 @@ class Orders:
 
     def _forget(self, word: str) -> list[str]:
         running = self._switchboard.conversation
-        number = number_of(word)
+        number = conversation_number(word)
         if running is not None and running.id == number:
             raise UsageError(f"Conversation {number} is going on: end it first.")
         if self._switchboard.journal.by_id(number) is None:
@@ -99,13 +100,6 @@ class Orders:
         if len(found) > LISTED_MAX:
             lines.append(f"There are older ones: read or forget some of these {LISTED_MAX}, and ask again.")
         return lines or ["No conversation is unread."]
-
-
-def number_of(word: str) -> int:
-    """The number of a conversation. Raises UsageError."""
-    if not (word.isascii() and word.isdigit() and len(word) <= 18):
-        raise UsageError(f"'{printable(word[:80])}' is not the number of a conversation.")
-    return int(word)
 
 
 def _line(unread: UnreadConversation) -> str:

@@ -4,7 +4,7 @@
 
 Commit first: the ack and the delivery come after the journal has the message. What an end has not received yet
 is read back from the journal when it comes back, so there is no queue of messages in memory. The switchboard
-knows no connections; the ends own them (ports).
+knows no connections; the ends own them.
 """
 
 from __future__ import annotations
@@ -167,11 +167,6 @@ class Switchboard:
     def unread(self) -> Unread:
         """What waits for the operator. Raises JournalError."""
         return unread(self.journal, self.conversation)
-
-    @property
-    def journal_works(self) -> bool:
-        """Whether messages could be stored, when somebody last tried."""
-        return self._health.works
 
     def check_journal(self) -> bool:
         """Whether messages could be stored now, as far as can be told without writing."""

@@ -39,8 +39,8 @@ from pychatd.network.turnover import Turnover
 from pychatd.settings import Settings
 
 CALLERS_PER_NETWORK = 8
-"""The maximum of connections from one address (`places.network_of`), of the `callers` that may be here at the same
-time: one address alone cannot take all places. Memory and open files stay limited."""
+"""The maximum of connections from one address (`caller_events.network_of`), of the `callers` that may be here at
+the same time: one address alone cannot take all places. Memory and open files stay limited."""
 
 TLS_SECONDS = 10.0
 """How long the TLS handshake may take: two round trips and a slow machine."""

@@ -276,7 +276,7 @@ async def test_a_peer_that_is_back_reads_that_nothing_can_be_read(service: InPro
     service.fill(Role.OPERATOR, ["Hello"])
     service.journal.entries = fail  # type: ignore[method-assign, assignment]
     assert (await (await service.resume(TOKEN)).rest())[-1].startswith("\\error journal ")
-    assert not service.switchboard.journal_works
+    assert not service.switchboard.check_journal()
 
 
 @with_service()
@@ -335,7 +335,7 @@ async def test_a_fast_peer_is_stored_in_slices_and_slowed_down(service: InProces
 async def test_what_a_look_at_the_journal_finds_is_the_state(service: InProcessService) -> None:
     board = service.switchboard
     assert board.check_journal()
-    assert board.journal_works
+    assert board.check_journal()
 
     def gone() -> None:
         raise JournalError("It is gone.")
@@ -349,7 +349,7 @@ async def test_what_a_look_at_the_journal_finds_is_the_state(service: InProcessS
         assert not board.check_journal()
     board.journal_failed(JournalError("broken"))
     assert not board.check_journal()
-    assert not board.journal_works
+    assert not board.check_journal()
 
 
 @with_service()

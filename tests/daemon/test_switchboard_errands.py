@@ -111,7 +111,7 @@ async def test_a_journal_that_cannot_be_pruned_is_told(service: InProcessService
     service.journal.prune = fails  # type: ignore[method-assign, assignment]
     board.reload(board.settings._replace(keep="1d"), "")
     assert len(await console.news()) == 1
-    assert not board.journal_works
+    assert not board.check_journal()
 
 
 @with_service()
@@ -130,7 +130,7 @@ async def test_a_reload_that_cannot_put_somebody_out_says_so(service: InProcessS
     board.blocklist.blocks = lambda *_: True  # type: ignore[method-assign]
     service.journal.end_conversation = fails  # type: ignore[method-assign]
     board.reload(board.settings, "")
-    assert not board.journal_works
+    assert not board.check_journal()
     assert any(line.startswith("\\notice") for line in await console.news())
 
 
@@ -151,7 +151,7 @@ def test_a_failure_on_the_side_is_told_and_ends_nothing(tmp_path: Path, method: 
             "save_quiet": lambda: board.note_quiet(board.conversation, Role.PEER, True),  # type: ignore[arg-type]
         }
         steps[method]()
-        assert not board.journal_works
+        assert not board.check_journal()
         for end in (console, peer):
             assert any(line.startswith("\\notice") for line in await end.news())
         assert board.conversation is not None
@@ -178,7 +178,7 @@ async def test_watchers_that_cannot_be_told_what_was_read_are_a_failure(service:
     service.journal.next_unseen = fails  # type: ignore[method-assign]
     assert board.operator is not None
     board.detach(board.operator)
-    assert not board.journal_works
+    assert not board.check_journal()
 
 
 @with_service()
@@ -204,7 +204,7 @@ async def test_a_lost_peer_whose_end_cannot_be_stored_is_told(service: InProcess
     service.journal.end_conversation = fails  # type: ignore[method-assign]
     await service.cut(person)
     assert any(line.startswith("\\notice") for line in await console.news())
-    assert not service.switchboard.journal_works
+    assert not service.switchboard.check_journal()
 
 
 @with_service()
@@ -217,7 +217,7 @@ async def test_an_outage_is_told_once_and_that_it_is_over(service: InProcessServ
     assert [len(told) for told in notices] == [1, 1]
     await console.say("alice> Hello")
     assert any(line.startswith("\\notice") for line in await console.news())
-    assert service.switchboard.journal_works
+    assert service.switchboard.check_journal()
     assert "alice> Hello" in await peer.news()
 
 

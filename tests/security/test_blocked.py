@@ -127,7 +127,8 @@ def test_many_refused_calls_do_not_fill_the_log(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["block a\x1b[2J", "block a b", "block ", "unblock Ann", "forget 7", "forget x", "forget -1"]
+    "words",
+    ["block a\x1b[2J", "block a b", "block ", "unblock Ann", "forget 7", "forget x", "forget 0", "forget -1"],
 )
 def test_a_bad_order_is_refused_with_a_sentence(shared_service: Service, words: str) -> None:
     verb, _, rest = words.partition(" ")

@@ -160,7 +160,7 @@ class World:
     def unread_is_what_the_journal_has(self) -> None:
         """The count that the status tells is that of the messages in the file which no console has shown."""
         switchboard = self.switchboard
-        if switchboard is None or self._journal is None or not switchboard.journal_works:
+        if switchboard is None or self._journal is None or not switchboard.check_journal():
             return
         running = switchboard.conversation
         found = self._journal._db.execute(
