@@ -387,9 +387,10 @@ def tells(event: Event, words: str) -> bool:
 
 
 def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[str]) -> Iterator[str]:
-    """Whether a word has arrived is open in three cases only: it was typed before its user left, perhaps in an
+    """Whether a word has arrived is open in four cases only: it was typed before its user left, perhaps in an
     earlier program, and all had not settled by then, or the daemon stored no more; its user found somebody else in
-    the seat after that, and did not get it again; its user's conversation is not kept any more, so nobody can say.
+    the seat after that, and did not get it again; its user's conversation is not kept any more, so nobody can say;
+    its program cannot keep it for the next one, and has ended without an answer.
     others: the programs of the same user; gone: words of conversations that are not kept."""
     if not one.of("not_confirmed"):
         return
@@ -398,7 +399,8 @@ def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[s
     leaves += [event.time for each in others for event in each.events("command") if event.text == "\\quit"]
     not_kept = any(word in gone for each in others for word in (*each.said, *each.of("shown")))
     taken: float | None = None  # when this user was told so last, since it had the seat
-    full = False  # this user was told so last
+    full = unkept = False  # this user was told so last
+    ends = {event.time for event in one.events("status")}
     for event in one.history.events:
         if event.kind == "seated":
             taken = None
@@ -406,7 +408,9 @@ def only_who_leaves_is_in_doubt(one: Words, others: Sequence[Words], gone: set[s
             taken = event.time
         elif tells(event, FULL) or tells(event, STORED_AGAIN):
             full = tells(event, FULL)
-        elif event.kind == "not_confirmed" and not not_kept:
+        elif tells(event, UNKEPT):
+            unkept = True
+        elif event.kind == "not_confirmed" and not not_kept and not (unkept and event.time in ends):
             moments = leaves if full or not one.settled_by(event.time) else []
             if taken is not None:
                 moments = [*moments, taken]

@@ -19,7 +19,20 @@ from tests.simulation.onlooker import Onlooker
 from tests.simulation.people import Person, until
 from tests.simulation.planted import CONSOLE_SESSION, Fault
 from tests.simulation.runs import Play, WrongError, run_plan, simulate
-from tests.simulation.steps import Breaks, Comes, DiskIsFull, Later, Plan, PowerFails, Says, Talk, Types, Wait
+from tests.simulation.steps import (
+    Breaks,
+    CannotKeep,
+    Comes,
+    DaemonDies,
+    DiskIsFull,
+    Later,
+    Plan,
+    PowerFails,
+    Says,
+    Talk,
+    Types,
+    Wait,
+)
 from tests.simulation.world import World
 
 HOURS = timedelta(hours=2)
@@ -230,6 +243,28 @@ test_a_word_that_a_console_gave_back_is_not_given_back_again = replay(
             Types("alice3", "\\quit"),
             Talk(rounds=1, words=1),
             Wait(1.0),
+        ),
+    )
+)
+
+
+test_a_console_that_can_keep_nothing_gives_back_what_is_in_doubt = replay(
+    Plan(
+        seed=810000238,
+        turns=Turns.ALTERNATE,
+        keep="none",
+        slowest=0.3,
+        steps=(
+            Comes("alice1", console=True, file="alice1"),
+            Comes("Bob2", file="Bob2"),
+            Later(0.53, Says("Bob2")),
+            Wait(1.0),
+            Talk(rounds=1, words=1),
+            PowerFails(in_commit=True, down_for=1.0),
+            DaemonDies("after", down_for=30.0),
+            Wait(20.0),
+            Comes("alice1x6", console=True, file="alice1"),
+            CannotKeep("alice1x6"),
         ),
     )
 )
