@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from pychat_client.classic.framing import TWO_WAY_MARKS, is_echoed_twice
 from pychat_client.classic.keys import Keys
@@ -21,6 +22,10 @@ HELLO = b"\\hello "
 
 _PORT = re.compile(rb"[0-9]{4,5}\n")
 """What some programs send at once, and then wait to be spoken to. A person does not type so fast."""
+
+_LINES_MAX = 16
+"""Lines that are examined as they come, each with all before it. A person whom these do not show is recognized at
+the first pause."""
 
 _MARK_BETWEEN = re.compile(rb"\n(?:%s)[^\r\n]" % b"|".join(TWO_WAY_MARKS))
 """Two messages that TCP has joined."""
@@ -101,8 +106,8 @@ def _is_talking(start: bytes, examined: int) -> bool:
 
     examined: bytes of `start` that did not decide it before. Each line is examined once, however slowly it comes.
     """
-    ends = [found.end() for found in re.finditer(b"\n", start[:LINE_MAX])]
-    return any(_is_from_person(start[:end]) for end in ends[1:] if end > examined)
+    line_feeds = islice(re.finditer(b"\n", start[:LINE_MAX]), 1, _LINES_MAX)
+    return any(_is_from_person(start[: found.end()]) for found in line_feeds if found.end() > examined)
 
 
 def _is_from_person(start: bytes) -> bool:

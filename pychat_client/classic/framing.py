@@ -56,7 +56,10 @@ _FIELDS = re.compile(rb"([^\0\s>\\]+)\0{2,}([^\0]+)\0+")
 EMPTY = " "
 """The text of a message that is empty. It passes the turn."""
 
-_NAME = re.compile(r"([^\s>\\]+?)(?: ?> ?|: )")
+_NAME_MAX = max(FIELD_SIZES)
+"""Characters of a name in front of a message. A program's names are searched for in what it said first."""
+
+_NAME = re.compile(rf"([^\s>\\]{{1,{_NAME_MAX}}}?)(?: ?> ?|: )")
 
 
 def clean(data: bytes) -> str:

@@ -6,7 +6,6 @@ the next one after a silence.
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 
 from pychat_client.classic.framing import SILENCE
@@ -18,8 +17,7 @@ whose bytes come one by one, waits so long for its answer."""
 KEYS_MAX = 3
 """Keys that a read can bring on a busy host."""
 
-_ERASE = re.compile(rb"([\b\x7f])")
-_LAST = re.compile(rb"[^\n\x80-\xbf][\x80-\xbf]*\Z")
+_BACKSPACES = "\b\x7f"
 
 
 class _Pace(Enum):
@@ -68,7 +66,13 @@ class Keys:
 
 
 def typed(line: bytes, keys: bytes) -> bytes:
-    """`line` with what was typed behind it: a return is a line feed, and a backspace takes a character back."""
-    for piece in _ERASE.split(keys.replace(b"\r", b"\n")):
-        line = _LAST.sub(b"", line) if piece in (b"\b", b"\x7f") else line + piece
-    return line
+    """`line` with what was typed behind it: a return is a line feed, and a backspace takes a character back.
+
+    A byte that is not UTF-8 counts as a character. One pass, whatever a stranger types."""
+    text: list[str] = []
+    for char in (line + keys.replace(b"\r", b"\n")).decode(errors="surrogateescape"):
+        if char not in _BACKSPACES:
+            text.append(char)
+        elif text and text[-1] != "\n":
+            text.pop()
+    return "".join(text).encode(errors="surrogateescape")

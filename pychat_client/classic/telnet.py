@@ -37,7 +37,7 @@ class Telnet:
     def __init__(self) -> None:
         self.used = False  # a command has come
         self.interrupted = False  # by Ctrl-C or the end of the input: nothing counts after it
-        self._refusals = b""
+        self._refusals = bytearray()
         self._rest = b""  # an unfinished command
         self._end = b""  # a carriage return, until it is known what follows it
 
@@ -52,12 +52,12 @@ class Telnet:
     @property
     def has_refusals(self) -> bool:
         """Whether the client waits for an answer."""
-        return self._refusals != b""
+        return bool(self._refusals)
 
     def take_refusals(self) -> bytes:
         """The answer to send now."""
-        refusals, self._refusals = self._refusals, b""
-        return refusals
+        refusals, self._refusals = self._refusals, bytearray()
+        return bytes(refusals)
 
     def _pieces(self, data: bytes) -> list[bytes]:
         """What is between the commands. Obeys them, and keeps an unfinished one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from pychatd.conversation.quota import UNSEEN_MAX
 from pychatd.conversation.reading_price import STRANGER_READ
 from pychatd.conversation.switchboard import RATE_BURST, RATE_SLICE
 from tests.support.in_process import InProcessService, with_service
-from tests.support.raw_ends import AsyncEnd
+from tests.support.raw_ends import KEY_GAP, AsyncEnd
 from tests.support.service import Service
 from tests.support.waiting import wait_for
 
@@ -196,9 +197,23 @@ async def test_a_peers_flood_of_control_lines_stays_in_the_socket(service: InPro
 @pytest.mark.parametrize("line", ["\\ping", "\\dance the=tango"])
 def test_a_silent_caller_leaves_the_processor_to_others(service: Service, line: str) -> None:
     """It says nothing of use, as fast as it can."""
-    stranger = service.greeted("Eve").socket
+    _check_takes_little(service, service.greeted("Eve").socket, _lines(line, 30_000))
+
+
+def test_a_caller_that_types_and_erases_leaves_the_processor_too(service: Service) -> None:
+    """Its line is empty again and again, so it never becomes too long."""
+    stranger = socket.create_connection(("127.0.0.1", service.port))
+    for key in (b"h", b"i"):
+        stranger.sendall(key)
+        time.sleep(KEY_GAP)  # by this pause it is known that somebody types
+    half = STRANGER_READ // 2
+    _check_takes_little(service, stranger, b"x" * (half - 1) + b"\b" * (half + 1))
+    stranger.close()
+
+
+def _check_takes_little(service: Service, stranger: socket.socket, data: bytes) -> None:
     stranger.setblocking(False)
-    data, begin, used = _lines(line, 30_000), time.monotonic(), _processor_seconds(service.pid())
+    begin, used = time.monotonic(), _processor_seconds(service.pid())
     while (passed := time.monotonic() - begin) < 1.0:
         with suppress(BlockingIOError):
             stranger.send(data)
