@@ -45,7 +45,7 @@ class KnownHosts:
 
     def accept(self, host: str, port: int, certificate: bytes) -> None:
         """Accepts a certificate (DER) for a host from now on. Raises PychatError."""
-        line = f"{_host_name(host, port)} {fingerprint(certificate)} {base64.b64encode(certificate).decode()}\n"
+        line = f"{_host_name(host, port)} {fingerprint(certificate)} {base64.b64encode(certificate).decode()}"
         with self._locked():
             self._write([*self._lines(but=_host_name(host, port)), line])
 
@@ -75,15 +75,18 @@ class KnownHosts:
 
     def _lines(self, but: str | None = None) -> list[str]:
         try:
-            lines = read_file(self.path).decode(errors="surrogateescape").splitlines(keepends=True)
+            lines = read_file(self.path).decode(errors="surrogateescape").split("\n")
         except FileNotFoundError:
             return []
         except OSError as error:
             raise PychatError(f"Cannot read the known hosts in {self.path}: {error.strerror}.") from None
+        if not lines[-1]:  # an editor may have left the last line without its end
+            lines.pop()
         return [line for line in lines if but is None or _name_in(line) != but]
 
     def _write(self, lines: list[str]) -> None:
-        write_private(self.path, "".join(lines).encode(errors="surrogateescape"), "known hosts")
+        text = "".join(f"{line}\n" for line in lines)
+        write_private(self.path, text.encode(errors="surrogateescape"), "known hosts")
 
 
 def _host_name(host: str, port: int) -> str:

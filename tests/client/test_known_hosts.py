@@ -75,6 +75,24 @@ def test_lines_that_are_no_entries_stay_and_are_no_hosts(hosts: KnownHosts) -> N
     assert hosts.names() == [("hosta", "7000")]
 
 
+def test_a_last_line_without_its_line_feed_stays_an_entry(hosts: KnownHosts) -> None:
+    hosts.accept("hostA", 7000, b"one")
+    hosts.path.write_text(hosts.path.read_text().removesuffix("\n"))
+    assert hosts.certificate_of("hostA", 7000) == b"one"
+    hosts.accept("hostB", 7000, b"two")
+    assert hosts.certificate_of("hostA", 7000) == b"one"
+    assert hosts.certificate_of("hostB", 7000) == b"two"
+
+
+def test_only_a_line_feed_ends_a_line(hosts: KnownHosts) -> None:
+    hosts.path.write_text("# of my friends\u2028hosta:7000 no entry\r\n\n# \x0b\x85\n", newline="")
+    assert hosts.names() == []
+    hosts.accept("hostB", 7000, b"two")
+    assert hosts.path.read_bytes().startswith(
+        "# of my friends\u2028hosta:7000 no entry\r\n\n# \x0b\x85\n".encode()
+    )
+
+
 @pytest.mark.parametrize(
     "entry", ["hosta:7000", "hosta:7000 abc ###", f"hosta:7000 {ONE} dHdv", f"hosta:7000 {ONE} b25l!"]
 )
