@@ -140,6 +140,13 @@ def test_a_name_that_can_mean_two_hosts_is_refused(
     assert "can mean strasse.test or xn--strae-oqa.test: use the one that you mean." in said
 
 
+@pytest.mark.parametrize("host", ["", "[]", " ", "two words", ".example.net", "a\x1b[2J"])
+@pytest.mark.parametrize("command", ["", "send", "replies", "forget"])
+def test_what_cannot_be_a_host_is_refused(command: str, host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*command.split(), host, "7000"]
+    assert " is not a valid host name.\n" in refused("pychat", *words, capsys=capsys)
+
+
 def test_an_error_in_the_configuration_names_file_and_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

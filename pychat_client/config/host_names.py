@@ -20,6 +20,8 @@ _IGNORED = re.compile("[\U000e0100-\U000e01ef]")
 
 def host_name(word: str) -> str:
     """The spelling of `word` that is used everywhere. Raises UsageError."""
+    if not is_host(word):
+        raise UsageError(f"'{printable(word)}' is not a valid host name.")
     if word.isascii() and "xn--" not in word.lower():
         return word
     readings = _readings(word)
@@ -33,13 +35,18 @@ def host_name(word: str) -> str:
     return name  # IDNA 2003 cannot write it in other letters
 
 
+def is_host(word: str) -> bool:
+    """Whether `word` may be the name or the address of a host; TLS accepts no leading dot."""
+    return word != "" and not word.startswith(".") and " " not in word and printable(word) == word
+
+
 def _readings(word: str) -> list[str]:
     """What `word` can mean, in ASCII; nothing if it is not valid.
 
     UTS 46 keeps `ß` as lower() does, and maps most other letters as casefold() does. Tried for each character of
     Unicode 15: where IDNA 2003 agrees with both, it agrees with UTS 46.
     """
-    if printable(word) != word or _IGNORED.search(word):
+    if _IGNORED.search(word):
         return []
     try:
         old = word.encode("idna").decode().lower()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pychat_client.config import config_file, paths
+from pychat_client.config.host_names import is_host
 from pychat_client.errors import UsageError
 from pychat_client.records import record
 from pychat_client.text import printable
@@ -126,7 +127,7 @@ def _contacts(value: Any) -> dict[str, Any]:
 
 
 def _host(value: Any) -> str:
-    if not isinstance(value, str) or not value or printable(value) != value or " " in value:
+    if not isinstance(value, str) or not is_host(value):
         raise ValueError('use the name or the address of a host, such as "chat.example.net".')
     return value
 
