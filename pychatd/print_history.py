@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,9 +49,11 @@ def print_history(
 
 def _pattern(text: str) -> re.Pattern[str]:
     try:
-        return re.compile(text, re.IGNORECASE)
-    except re.error as error:
-        raise UsageError(f"--grep: '{printable(text)}' is not a valid regular expression: {error}.") from None
+        with warnings.catch_warnings(action="ignore"):  # "possible nested set" is for programmers
+            return re.compile(text, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        why = printable(str(error))
+        raise UsageError(f"--grep: '{printable(text[:80])}' is not a valid regular expression: {why}.") from None
 
 
 def _entries(frames: Iterable[wire.Frame]) -> Iterator[tuple[wire.Peer, wire.Timestamp, wire.Frame]]:
