@@ -54,7 +54,7 @@ def read(file: Path) -> Document:
     except UnicodeError:
         raise UsageError(f"The configuration {file} is not in UTF-8: save it in this encoding.") from None
     except RecursionError:
-        raise UsageError(f"The configuration {file} is not valid TOML: too many brackets.") from None
+        raise UsageError(f"The configuration {file} is not valid: its brackets are nested too deeply.") from None
     except ValueError as error:  # TOMLDecodeError, which names line and column
         raise UsageError(f"The configuration {file} is not valid TOML: {printable(str(error))}.") from None
 
