@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 INPUT_LINE_MAX = 1 << 16
-"""Bytes that are read at once, and kept of one line: much more than a message has."""
+"""Bytes of a line, and of a read: much more than a message has. Of a longer line only the beginning is kept."""
 
 LAST_READ_SECONDS = 2.0
 """How long the end waits for a read that has begun; only where another program reads too can that be longer."""
@@ -26,6 +26,16 @@ def hung_up(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, 0)  # poll reports a hang-up without being asked
     return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+def is_cut(line: bytes) -> bool:
+    """Whether a line of an input was too long: then this is its beginning, with its line feed."""
+    return len(line.removesuffix(b"\n")) > INPUT_LINE_MAX
+
+
+def _cut(line: bytes) -> bytes:
+    """So much of a line that memory stays bounded, and that `is_cut` knows it."""
+    return line[: INPUT_LINE_MAX + 1]
 
 
 class InputLines:
@@ -108,8 +118,8 @@ class InputLines:
             arrived = arrived.removeprefix(codecs.BOM_UTF8)
         *lines, begun = arrived.split(b"\n")
         self._at_start = self._at_start and not lines
-        self._lines.extend(line + b"\n" for line in lines)
-        self._begun = begun[:INPUT_LINE_MAX]  # so that memory stays bounded
+        self._lines.extend(_cut(line) + b"\n" for line in lines)
+        self._begun = _cut(begun)
         if not data:
             self._lines.extend([self._begun, b""] if self._begun else [b""])
             self._begun = b""

@@ -12,11 +12,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from pychat_client.errors import ExitStatus, PychatError
+from pychat_client.errors import ExitStatus, MessageError, PychatError
 from pychat_client.session.session import Session
 from pychat_client.transport.os_errors import describe
 from pychat_client.ui.front_end import FrontEnd
-from pychat_client.ui.input_lines import InputLines
+from pychat_client.ui.input_lines import INPUT_LINE_MAX, InputLines, is_cut
 
 LEFTOVERS_MAX = 10
 """Lines of the input that are shown as not sent after the end. Of further ones only the number is shown."""
@@ -106,6 +106,8 @@ class LineView(HeadlessView):
 
     def _handle(self, session: Session, line: bytes) -> None:
         try:
+            if is_cut(line):
+                raise MessageError(f"Not sent: a line of the input has more than {INPUT_LINE_MAX} bytes.")
             self.handle_line(session, line)
         except PychatError as error:
             self._any_refused = True

@@ -21,6 +21,7 @@ from pychat_client.session.commands import is_command, unescaped
 from pychat_client.session.session import Session
 from pychat_client.text import check_handle, printable, printable_lines
 from pychat_client.ui.alerts import Alerts
+from pychat_client.ui.input_lines import is_cut
 from pychat_client.ui.line_view import LEFTOVERS_MAX, LineView
 
 
@@ -76,7 +77,7 @@ class Plain(LineView):
         self.notice(str(error))
 
     def leftovers(self, lines: Sequence[bytes]) -> bool:
-        texts = [line.decode(errors="replace").rstrip("\r\n") for line in lines]
+        texts = [line.decode(errors="replace").rstrip("\r\n") + ("…" if is_cut(line) else "") for line in lines]
         texts = [unescaped(text) for text in texts if text.strip() and not is_command(text)]
         for text in texts[:LEFTOVERS_MAX]:
             self.not_sent(text)

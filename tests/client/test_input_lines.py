@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.ui import input_lines
-from pychat_client.ui.input_lines import INPUT_LINE_MAX, InputLines
+from pychat_client.ui.input_lines import INPUT_LINE_MAX, InputLines, is_cut
 from tests.support.aio import in_loop
 from tests.support.waiting import PATIENCE
 
@@ -62,7 +62,7 @@ def _wait_until_read(fd: int) -> None:
         (b"\xef\xbb\xbf\n", [b"\n", b""]),
         (b"\xef\xbbone\n", [b"\xef\xbbone\n", b""]),
         (b"\xff\xfeo\0", [b"\xff\xfeo\0", b""]),
-        (b"x" * (INPUT_LINE_MAX + 5) + b"\nnext\n", [b"x" * INPUT_LINE_MAX + b"xxxxx\n", b"next\n", b""]),
+        (b"x" * INPUT_LINE_MAX + b"\nnext\n", [b"x" * INPUT_LINE_MAX + b"\n", b"next\n", b""]),
     ],
 )
 @in_loop
@@ -99,13 +99,26 @@ async def test_an_input_that_has_nothing_yet_is_not_at_its_end(
 
 
 @in_loop
-async def test_of_an_endless_line_only_the_beginning_is_kept(tmp_path: Path) -> None:
+async def test_of_a_line_that_is_too_long_the_beginning_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "input"
-    file.write_bytes(b"x" * (10 * INPUT_LINE_MAX) + b"\nnext\n")
+    for size in (INPUT_LINE_MAX + 1, INPUT_LINE_MAX + 5, 10 * INPUT_LINE_MAX):
+        file.write_bytes(b"x" * (INPUT_LINE_MAX + 1) + b"y" * (size - INPUT_LINE_MAX - 1) + b"\nnext\nend")
+        with file.open("rb") as opened:
+            first, *others = await _taken(opened.fileno(), 4)
+        assert first == b"x" * (INPUT_LINE_MAX + 1) + b"\n"
+        assert is_cut(first)
+        assert others == [b"next\n", b"end", b""]
+        assert not any(map(is_cut, others))
+
+
+@in_loop
+async def test_a_line_of_the_greatest_length_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "input"
+    file.write_bytes(b"x" * INPUT_LINE_MAX + b"\n" + b"y" * INPUT_LINE_MAX)
     with file.open("rb") as opened:
-        first, second = await _taken(opened.fileno(), 2)
-    assert len(first) <= 2 * INPUT_LINE_MAX
-    assert second == b"next\n"
+        lines = await _taken(opened.fileno(), 3)
+    assert lines == [b"x" * INPUT_LINE_MAX + b"\n", b"y" * INPUT_LINE_MAX, b""]
+    assert not any(map(is_cut, lines))
 
 
 @in_loop

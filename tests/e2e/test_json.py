@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pychat_client.ui.input_lines import INPUT_LINE_MAX
 from tests.support.programs import Piped
 from tests.support.service import BIN, Service
 from tests.support.waiting import PATIENCE, wait_for
@@ -205,6 +206,13 @@ def test_a_refused_line_gets_a_reason_and_changes_nothing(console: Program, clie
         client.tells("state", your_turn=True, received=number)
     client.piped.end_input()
     assert client.piped.exit_status() == 6
+
+
+def test_of_a_line_that_is_too_long_the_beginning_is_repeated(client: Program) -> None:
+    begin = '{"text": "' + "x" * INPUT_LINE_MAX
+    client.piped.enter(f'{begin}{"y" * INPUT_LINE_MAX}"}}')
+    sentence = f"Not sent: a line of the input has more than {INPUT_LINE_MAX} bytes."
+    client.tells("error", text=sentence, input=begin[: INPUT_LINE_MAX + 1])
 
 
 def test_more_than_can_be_held_waits_in_the_pipe(console: Program, client: Program) -> None:

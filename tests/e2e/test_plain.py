@@ -78,7 +78,8 @@ def test_a_refused_line_does_not_stop_the_others(idle_service: Service) -> None:
     result = _pychat(idle_service, text, "--handle", "Client1")
     assert (result.returncode, result.stdout) == (6, b"")
     notices = result.stderr.decode()
-    for words in ("not UTF-8", "501 characters", "no command \\dance"):
+    too_long = "a line of the input has more than 65536 bytes"
+    for words in ("not UTF-8", "501 characters", too_long, "no command \\dance"):
         assert words in notices
     console = _console(idle_service)
     console.notes("Client1 ended the conversation")
