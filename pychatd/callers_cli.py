@@ -38,7 +38,7 @@ def invite(args: argparse.Namespace) -> int:
     host = args.host or socket.gethostname()
     if printable(host) != host or not host or set(host) & set(" /@[]"):
         raise UsageError(f"'{printable(host)}' is not the name or the address of a host.")
-    answers = _ask(args, "invite", _INVITATION, name=args.name, seconds=args.valid)
+    answers = _ask(args, "invite", _INVITATION, name=args.name, seconds=int(args.valid.total_seconds()))
     if len(answers) != 1:
         raise TransportError("The daemon has not answered with an invitation.")
     print_result(_lines_of(host, parse_port(args.port), answers[0]))

@@ -114,13 +114,11 @@ def _same_again(args: argparse.Namespace, port: int) -> str:
 def _watch(args: argparse.Namespace, preferences: Preferences) -> int:
     import asyncio
 
-    from pychatd.print_history import parse_age
+    from pychatd.ages import age_of
     from pychatd.watch import watch
     from pychatd.watch_output import Output
 
-    remind = None if args.remind is None else parse_age(args.remind)
-    if args.remind is not None and not remind:
-        raise UsageError(f"--remind: '{printable(args.remind)}' is not an age. Examples: 10m, 12h, 7d.")
+    remind = None if args.remind is None else age_of("--remind", "1s")(args.remind)
     if args.history:
         raise UsageError("--watch and --history exclude each other.")
     ports = [parse_port(word) for word in args.ports]

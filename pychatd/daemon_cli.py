@@ -7,20 +7,16 @@ a fifth of the time in which its port opens. Each command imports what it needs.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pychat_client import __version__
 from pychat_client.entrypoint import Parser, run_main
-from pychat_client.errors import UsageError
 from pychat_client.text import parse_port, printable
 from pychatd import directories
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from pychatd.settings import Settings
 
 EXIT_IDLE_SECONDS = 60.0
@@ -28,8 +24,6 @@ EXIT_IDLE_SECONDS = 60.0
 
 INVITED = "1d"
 """How long an invitation is valid: the other user can sleep over it."""
-
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 Options = Callable[[argparse.ArgumentParser], None]
 """Adds the options of a command to its parser."""
@@ -99,6 +93,8 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _status_options(parser: argparse.ArgumentParser) -> None:
+    from pychatd.ages import age_of
+
     parser.add_argument(
         "port", metavar="PORT", nargs="?", help="the port of the service; without it, all services"
     )
@@ -110,7 +106,7 @@ def _status_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unread-max",
         metavar="AGE",
-        type=_age,
+        type=age_of("--unread-max", "0s"),
         help="with --check: and whether a message is unread for longer than AGE: 90m, 12h, 7d",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per line, one line per service")
@@ -119,10 +115,16 @@ def _status_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _invite_options(parser: argparse.ArgumentParser) -> None:
+    from pychatd.ages import age_of
+
     parser.add_argument("port", metavar="PORT", help="the port of the service")
     parser.add_argument("--for", dest="name", metavar="NAME", help="who is invited (default: guest1, guest2, …)")
     parser.add_argument(
-        "--valid", metavar="TIME", type=_seconds, default=INVITED, help="such as 30m, 12h or 7d (default: 1d)"
+        "--valid",
+        metavar="TIME",
+        type=age_of("--valid", "1m"),
+        default=INVITED,
+        help="such as 30m, 12h or 7d (default: 1d)",
     )
     parser.add_argument(
         "--host",
@@ -220,27 +222,6 @@ def _pid(word: str) -> int:
     if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word)):
         raise argparse.ArgumentTypeError(f"'{printable(word)}' is not the number of a process.")
     return int(word)
-
-
-def _age(word: str) -> timedelta:
-    """Raises UsageError."""
-    from pychatd.print_history import parse_age
-
-    if (age := parse_age(word)) is None:
-        raise UsageError(f"--unread-max: '{printable(word)}' is not an age. Examples: 90m, 12h, 7d.")
-    return age
-
-
-def _seconds(word: str) -> int:
-    """A time with its unit. Raises argparse's error for a bad one."""
-    from pychatd.network.invitations import VALID_MAX
-
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", word)
-    if found is None or (seconds := int(found[1]) * _UNITS[found[2]]) > VALID_MAX.total_seconds():
-        raise argparse.ArgumentTypeError(
-            f"'{printable(word)}' is not a time from 1m to {VALID_MAX.days}d, such as 30m, 12h or 7d."
-        )
-    return seconds
 
 
 # ------------------------------------------------------------------ commands

@@ -7,7 +7,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pychat_client.errors import ExitStatus, PychatError, TransportError, UsageError
@@ -17,9 +17,8 @@ from pychat_client.protocol.turns import Role
 from pychat_client.session.transcript import INDENT, entry_lines, local
 from pychat_client.text import printable, quoted
 from pychat_client.ui.json_objects import encoded, message_fields
+from pychatd.ages import parse_age
 from pychatd.control import ask
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def print_history(
@@ -87,12 +86,6 @@ def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:
     if isinstance(frame, wire.Quit):
         words = f"ended{': ' if frame.reason else ''}{quoted(frame.reason) if frame.reason else ''}"
     return fit(sys.stdout, f"-- {local(at.time)} {words}")
-
-
-def parse_age(word: str) -> timedelta | None:
-    """A time such as 90m, 12h or 7d; None for another word."""
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", word)
-    return None if found is None else timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def parse_time(word: str, now: datetime) -> datetime:
