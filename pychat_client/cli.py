@@ -19,7 +19,7 @@ from pychat_client.entrypoint import (
     with_json_end,
 )
 from pychat_client.errors import ExitStatus, UsageError
-from pychat_client.text import printable
+from pychat_client.text import is_port, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,8 +45,19 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     name = command_of(words)
     parser = PARSERS[name]()
     if name == CALL:
-        return parser.parse_args(words)
+        args, others = parser.parse_known_args(words)
+        if others:
+            _check_command(args)
+            parser.error(f"unrecognized arguments: {printable(' '.join(others))}")
+        return args
     return parser.parse_intermixed_args(words[1:])  # options of `send` may follow the text
+
+
+def _check_command(args: argparse.Namespace) -> None:
+    """Raises UsageError where the first of many words was to be a command: no port follows it."""
+    if args.port is not None and not is_port(args.port):
+        known = ", ".join(filter(None, PARSERS))
+        raise UsageError(f"'{printable(args.host)}' is not a command of pychat; the commands are {known}.")
 
 
 # ------------------------------------------------------------------ options
@@ -294,7 +305,7 @@ def _replies(args: argparse.Namespace) -> int:
     from pychat_client.config import preferences, targets
 
     liked = preferences.load()
-    options = resolve(args, targets.find(_target(args), liked.contacts), liked)
+    options = resolve(args, targets.find(_target(args), liked.contacts, "pychat replies"), liked)
 
     from pychat_client.calling import replies  # only now, as above
 
@@ -323,7 +334,7 @@ def _forget(args: argparse.Namespace) -> int:
     from pychat_client.config.paths import known_hosts_file
     from pychat_client.trust.known_hosts import KnownHosts
 
-    contact = targets.find(_target(args), preferences.load().contacts)
+    contact = targets.find(_target(args), preferences.load().contacts, "pychat forget")
     host = host_name(contact.host)
     if not KnownHosts(known_hosts_file()).forget(host, contact.port):
         raise UsageError(f"No key is saved for {printable(host)} port {contact.port}.")

@@ -83,7 +83,7 @@ def _daemon(port: int, runtime: Path | None) -> tuple[Place, int]:
         raise TransportError(
             f"systemd runs the service on port {port}: stop it with 'systemctl stop pychatd@{port}.socket'."
         )
-    raise services.not_running(port, runtime)
+    raise services.not_running(port, runtime, "'pychatd status' shows which ones run.")
 
 
 def status(args: argparse.Namespace) -> int:

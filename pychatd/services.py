@@ -114,13 +114,15 @@ def only_one(found: list[Place], note: Callable[[Place], str] = lambda place: ""
     return found[0]
 
 
-def not_running(port: int | None, runtime: Path | None) -> UnreachableError:
-    """The error if no daemon runs there, or without a port, anywhere. If a program has the port, tells whose."""
+def not_running(port: int | None, runtime: Path | None, advice: str | None = None) -> UnreachableError:
+    """The error if no daemon runs there, or without a port, anywhere. If a program has the port, tells whose.
+
+    advice: what to do, by default to start one."""
     owner = None if port is None else next(_listening(port), None)
     if port is None or owner is None:
         where, number = ("on this host", "PORT") if port is None else (f"on port {port}", str(port))
-        start = f"'pychatd start {number}', or with systemd 'systemctl start pychatd@{number}'"
-        return UnreachableError(f"No service runs {where}. Start one: {start}.")
+        start = f"Start one: 'pychatd start {number}', or with systemd 'systemctl start pychatd@{number}'."
+        return UnreachableError(f"No service runs {where}. {advice or start}")
     bases = " and ".join(str(place.directory.parent) for place in places(port, runtime))
     return UnreachableError(
         f"No service runs on port {port} in {bases}, but a program of {_name(owner)} has this port. If it is "

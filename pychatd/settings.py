@@ -153,9 +153,10 @@ def _read(file: Path, port: int) -> dict[str, Any]:
     """
     document = config_file.read(file)
     top = document.tables
-    if "line" in top:
-        raise UsageError(f"{file}: the table of a port is [port.PORT]: change [line.{port}] to [port.{port}].")
     ports = top.pop("port", {})
+    for name, value in top.items():
+        if isinstance(value, dict) and name not in _KEYS:
+            raise UsageError(f"{file}: the table of a port is [port.PORT], not [{printable(name)}.PORT].")
     if not isinstance(ports, dict):
         raise UsageError(f"{file}: 'port' has to be a table: [port.{port}].")
     for name in ports:

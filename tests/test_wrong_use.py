@@ -147,6 +147,44 @@ def test_what_cannot_be_a_host_is_refused(command: str, host: str, capsys: pytes
     assert " is not a valid host name.\n" in refused("pychat", *words, capsys=capsys)
 
 
+def test_a_mistyped_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused("pychat", "sned", "localhost", "7300", capsys=capsys)
+    known = "send, replies, listen, forget, certificate"
+    assert said == f"pychat: 'sned' is not a command of pychat; the commands are {known}.\n"
+    assert "unrecognized arguments: hi\n" in refused("pychat", "localhost", "7300", "hi", capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["forget", "localhost"], "pychat forget localhost PORT"),
+        (["forget"], "pychat forget HOST PORT"),
+        (["replies", "nosuch"], "pychat replies nosuch PORT"),
+        (["send", "localhost"], "pychat send localhost PORT"),
+        (["localhost"], "pychat localhost PORT"),
+    ],
+)
+def test_a_missing_port_is_asked_for_with_the_command(
+    words: list[str], advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused("pychat", *words, capsys=capsys).endswith(f": {advice}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("journal_max = 5.5", "journal_max: use a whole number from 0 to 1000000."),
+        ("[ports.7300]\ngrace = 1", "the table of a port is [port.PORT], not [ports.PORT]."),
+    ],
+)
+def test_a_wrong_setting_is_told_what_is_right(
+    text: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "pychatd.toml"
+    file.write_text(text)
+    assert refused("pychatd", "config", "--config", str(file), capsys=capsys) == f"pychatd: {file}: {sentence}\n"
+
+
 def test_an_error_in_the_configuration_names_file_and_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

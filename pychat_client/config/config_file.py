@@ -122,7 +122,7 @@ def _either(words: Sequence[str]) -> str:
 def number(low: int, high: int) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"use a number from {low} to {high}.")
+            raise ValueError(f"use a whole number from {low} to {high}.")
         return value
 
     return check

@@ -12,23 +12,24 @@ from pychat_client.errors import HandleError, UsageError
 from pychat_client.text import HANDLE_MAX, check_handle, is_port, parse_port, printable
 
 
-def find(words: Sequence[str], contacts: Mapping[str, Contact]) -> Contact:
-    """The target of `pychat CONTACT`, `pychat HOST PORT` or `pychat HOST:PORT`. Raises UsageError."""
+def find(words: Sequence[str], contacts: Mapping[str, Contact], command: str = "pychat") -> Contact:
+    """The target of `pychat CONTACT`, `pychat HOST PORT` or `pychat HOST:PORT`. Raises UsageError, with the right
+    use of `command`."""
     if not words:
-        raise UsageError("Missing host and port: pychat HOST PORT")
+        raise UsageError(f"Missing host and port: {command} HOST PORT")
     if len(words) > 1:
         return Contact(_host(words), parse_port(words[1]))
     if (contact := contacts.get(words[0]) or _with_port(words[0])) is not None:
         return contact
     name = printable(words[0])
     saved = f" Your contacts: {', '.join(contacts)}." if contacts else ""
-    raise UsageError(f"'{name}' is not a contact.{saved} To call a host, add its port: pychat {name} PORT")
+    raise UsageError(f"'{name}' is not a contact.{saved} If it is a host, add its port: {command} {name} PORT")
 
 
 def find_before_text(words: Sequence[str], contacts: Mapping[str, Contact]) -> tuple[Contact, list[str]]:
     """The target that `words` begin with, and the words after it. Raises UsageError."""
     if not words or (words[0] not in contacts and _with_port(words[0]) is None):
-        return find(words[:2], contacts), list(words[2:])
+        return find(words[:2], contacts, "pychat send"), list(words[2:])
     name, *text = words
     if text and is_port(text[0]):  # a message to the wrong person is worse than none
         who = f"your contact '{printable(name)}'" if name in contacts else printable(name)

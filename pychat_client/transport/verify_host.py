@@ -135,8 +135,8 @@ def _decide(options: CallOptions, shown: str, ask: Ask, call: Callable[[str], No
     )
     if not sys.stdin.isatty():
         raise UntrustedHostError(
-            f"{page}pychat cannot ask you without a terminal. To accept this key, use --fingerprint {shown}; "
-            "to accept any new key, use --accept-new."
+            f"{page}pychat cannot ask you without a terminal. To accept this key, call or send with --fingerprint "
+            f"{shown}; to accept any new key, with --accept-new."
         )
     if call is not None:
         call(f"{name} answers with a key that is not known yet.")

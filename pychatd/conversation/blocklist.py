@@ -87,6 +87,14 @@ def parse(word: str) -> str:
         ) from None
 
 
+def described(word: str) -> str:
+    """A word of the list, and what it is: a mistyped address is a handle."""
+    if word.startswith("SHA256:"):
+        return f"key {word}"
+    kind = "handle" if _network(word) is None else "network" if "/" in word else "address"
+    return f"{kind} {word}"
+
+
 def of_caller(address: str, certificate_hash: bytes | None) -> str:
     """What to block of a caller: its key, which it has proved, or else where it calls from."""
     return parse(host_of(address)) if certificate_hash is None else of_digest(certificate_hash)

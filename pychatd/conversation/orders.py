@@ -62,9 +62,8 @@ class Orders:
         """Without a word, blocks the present caller."""
         word = blocklist.parse(word) if word else self._caller()
         self._blocklist.add(word)
-        lines = [
-            f"{word} is blocked. 'pychatd unblock {self._switchboard.settings.port} {word}' lets it call again."
-        ]
+        unblock = f"'pychatd unblock {self._switchboard.settings.port} {word}' lets it call again."
+        lines = [f"The {blocklist.described(word)} is blocked. {unblock}"]
         if self._switchboard.put_out_blocked():
             lines.append("The conversation is over.")
         return lines

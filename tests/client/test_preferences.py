@@ -116,8 +116,11 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
     [
         ('[contacts.alice]\nhost = "h"\n', "[contacts.alice] port: add a port; a contact needs one."),
         ("[contacts.alice]\nport = 7000\n", "[contacts.alice] host: add a host; a contact needs one."),
-        ('[contacts.alice]\nhost = "h"\nport = 0\n', "[contacts.alice] port: use a number from 1 to 65535"),
-        ('[contacts.alice]\nhost = "h"\nport = "7000"\n', "[contacts.alice] port: use a number from 1 to 65535"),
+        ('[contacts.alice]\nhost = "h"\nport = 0\n', "[contacts.alice] port: use a whole number from 1 to 65535"),
+        (
+            '[contacts.alice]\nhost = "h"\nport = "7000"\n',
+            "[contacts.alice] port: use a whole number from 1 to 65535",
+        ),
         ('[contacts.alice]\nhost = ""\nport = 7000\n', "[contacts.alice] host: use the name"),
         ('[contacts.alice]\nhost = "a b"\nport = 7000\n', "[contacts.alice] host: use the name"),
         (

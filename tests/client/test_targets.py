@@ -68,7 +68,7 @@ def test_a_host_may_be_written_as_in_an_address(word: str) -> None:
     ],
 )
 def test_a_word_without_a_clear_port_needs_one(word: str) -> None:
-    with pytest.raises(UsageError, match="To call a host, add its port"):
+    with pytest.raises(UsageError, match="If it is a host, add its port"):
         find([word], {})
 
 
@@ -84,7 +84,7 @@ def test_a_contact_wins_over_a_host_with_a_port() -> None:
         ([], "Missing host and port: pychat HOST PORT"),
         (
             ["bob"],
-            "'bob' is not a contact. Your contacts: alice. To call a host, add its port: pychat bob PORT",
+            "'bob' is not a contact. Your contacts: alice. If it is a host, add its port: pychat bob PORT",
         ),
         (["hostA", "x"], "'x' is not a valid port (1-65535)."),
         (["hostA", "0"], "'0' is not a valid port"),
@@ -104,7 +104,16 @@ def test_words_that_mean_no_service_are_refused(words: list[str], sentence: str)
 def test_without_contacts_the_error_names_none() -> None:
     with pytest.raises(UsageError) as refused:
         find(["x"], {})
-    assert str(refused.value) == "'x' is not a contact. To call a host, add its port: pychat x PORT"
+    assert str(refused.value) == "'x' is not a contact. If it is a host, add its port: pychat x PORT"
+
+
+def test_the_advice_names_the_command_that_was_given() -> None:
+    with pytest.raises(UsageError, match=r" add its port: pychat forget localhost PORT$"):
+        find(["localhost"], {}, "pychat forget")
+    with pytest.raises(UsageError, match=r"^Missing host and port: pychat replies HOST PORT$"):
+        find([], {}, "pychat replies")
+    with pytest.raises(UsageError, match=r" add its port: pychat send localhost PORT$"):
+        find_before_text(["localhost"], {})
 
 
 def test_the_text_follows_a_contact_or_host_and_port() -> None:

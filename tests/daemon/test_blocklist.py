@@ -9,7 +9,7 @@ import pytest
 
 from pychat_client.errors import PychatError, UsageError
 from pychat_client.trust.fingerprint import fingerprint
-from pychatd.conversation.blocklist import BLOCKED_MAX, Blocklist, of_caller, parse
+from pychatd.conversation.blocklist import BLOCKED_MAX, Blocklist, described, of_caller, parse
 
 HASH = hashlib.sha256(b"certificate").digest()
 KEY = fingerprint(b"certificate")
@@ -33,6 +33,21 @@ KEY = fingerprint(b"certificate")
 def test_an_entry_has_one_form(word: str, entry: str) -> None:
     assert parse(word) == entry
     assert parse(entry) == entry
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("192.0.2.9", "address"),
+        ("192.0.2.0/24", "network"),
+        ("2001:db8::/64", "network"),
+        (KEY, "key"),
+        ("Mallory", "handle"),
+        ("300.1.2.3", "handle"),
+    ],
+)
+def test_it_is_told_what_an_entry_is(word: str, kind: str) -> None:
+    assert described(word) == f"{kind} {word}"
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ async def test_a_block_of_another_address_puts_nobody_out(service: InProcessServ
     console, peer, _ = await service.talk(acked=True)
     await console.say("\\order block 192.0.2.99")
     (answered,) = await console.news()
-    assert answered.startswith("\\notice 192.0.2.99 is blocked.")
+    assert answered.startswith("\\notice The address 192.0.2.99 is blocked.")
     assert await peer.news() == ["\\read 1"]
     await console.say("\\order block")
     lines = await console.news()

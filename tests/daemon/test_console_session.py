@@ -56,7 +56,7 @@ async def test_an_order_is_answered_and_the_connection_closed(service: InProcess
     listed = await (await visit(service, "\\order unread")).rest()
     assert [line.partition(",")[0] for line in listed] == [f"\\order 1: Bob from {ADDRESS}", "\\ready"]
     assert await (await visit(service, f"\\order block {HOST}")).rest() == [
-        f"\\order {HOST} is blocked. 'pychatd unblock 7000 {HOST}' lets it call again.",
+        f"\\order The address {HOST} is blocked. 'pychatd unblock 7000 {HOST}' lets it call again.",
         "\\ready",
     ]
     assert await (await visit(service, "\\order forget 9")).rest() == [

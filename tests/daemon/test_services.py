@@ -92,6 +92,7 @@ def test_a_service_that_does_not_run_is_not_a_port_in_use(bases: list[Path]) -> 
         f"No service runs on port {port}. Start one: 'pychatd start {port}', or with systemd "
         f"'systemctl start pychatd@{port}'."
     )
+    assert str(services.not_running(port, None, "Do this.")) == f"No service runs on port {port}. Do this."
     assert str(services.not_running(None, None)) == (
         "No service runs on this host. Start one: 'pychatd start PORT', or with systemd "
         "'systemctl start pychatd@PORT'."

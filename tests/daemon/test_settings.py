@@ -232,11 +232,11 @@ def test_an_error_in_the_table_of_another_port_is_found(tmp_path: Path, text: st
         read(tmp_path, text)
 
 
-@pytest.mark.parametrize("text", ["[line.7000]\ngrace = 1\n", "line.7001.grace = 1\n", "line = 7000"])
+@pytest.mark.parametrize("text", ["[line.7000]\ngrace = 1\n", "line.7001.grace = 1\n", "[line]\n"])
 def test_the_old_name_of_a_ports_table_is_refused_with_the_new(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError) as refused:
         read(tmp_path, text)
-    words = "the table of a port is [port.PORT]: change [line.7000] to [port.7000]."
+    words = "the table of a port is [port.PORT], not [line.PORT]."
     assert str(refused.value) == f"{tmp_path}/pychatd.toml: {words}"
 
 

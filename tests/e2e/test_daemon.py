@@ -168,10 +168,14 @@ def test_stop_returns_when_the_daemon_is_gone(service: Service) -> None:
 
 
 def test_stop_and_status_say_that_nothing_runs(idle_service: Service) -> None:
-    for command in ("stop", "status"):
+    port = idle_service.port
+    for command, advice in (
+        ("stop", "'pychatd status' shows which ones run."),
+        ("status", f"Start one: 'pychatd start {port}', "),
+    ):
         result = idle_service.pychatd(command)
         assert result.returncode == 3
-        assert f"No service runs on port {idle_service.port}" in _sentence(result)
+        assert f"No service runs on port {port}. {advice}" in _sentence(result)
 
 
 def test_a_daemon_without_its_socket_is_started_again(service: Service) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.programs import Terminal
 from tests.support.service import BIN, Service
+from tests.support.user import known_hosts
 from tests.support.waiting import PATIENCE, wait_for
 
 
@@ -361,6 +362,14 @@ def test_replies_without_an_open_conversation_says_so(service: Service) -> None:
     result = _pychat(service, "replies")
     assert result.returncode == 3
     assert "No conversation with localhost" in result.stderr
+
+
+def test_replies_tells_how_a_key_can_be_accepted(service: Service) -> None:
+    assert _pychat(service, "send", "--open", "Call me").returncode == 0
+    known_hosts(service).forget("localhost", service.port)
+    result = _pychat(service, "replies")
+    assert result.returncode == 7
+    assert "To accept this key, call or send with --fingerprint SHA256:" in result.stderr
 
 
 def test_a_journal_that_went_back_is_told_on_both_sides(free_service: Service, tmp_path: Path) -> None:

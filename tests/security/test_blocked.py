@@ -26,12 +26,14 @@ def refused(service: Service, handle: str) -> None:
     caller.close()
 
 
-@pytest.mark.parametrize("word", ["127.0.0.1", "127.0.0.0/8", "mallory"])
-def test_a_block_holds_at_once(service: Service, word: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "word"), [("address", "127.0.0.1"), ("network", "127.0.0.0/8"), ("handle", "mallory")]
+)
+def test_a_block_holds_at_once(service: Service, kind: str, word: str) -> None:
     service.greeted("Mallory").close()
     result = service.pychatd("block", word)
     assert result.returncode == ExitStatus.OK
-    assert result.stdout.startswith(f"{word} is blocked. 'pychatd unblock {service.port} {word}'")
+    assert result.stdout.startswith(f"The {kind} {word} is blocked. 'pychatd unblock {service.port} {word}'")
     refused(service, "Mallory")
     assert service.pychatd("blocked").stdout == f"{word}\n"
     assert service.pychatd("unblock", word).returncode == ExitStatus.OK
