@@ -50,6 +50,7 @@ class Screen(FrontEnd):
         self._prompt: Prompt | None = None  # before the session
         self._running: asyncio.Task[None] | None = None  # the task of `run`
         self._lending: asyncio.Task[None] | None = None  # asyncio itself does not keep a task alive
+        self._line_at_end = ""  # what was in the line when the session was done, which may have recorded it
 
         def make_prompt(session: Session) -> Prompt:
             return Prompt(
@@ -149,11 +150,16 @@ class Screen(FrontEnd):
             with suppress(OSError):  # the terminal is gone
                 self._alerts.leave()
                 self._terminal.leave()
-        if prompt.line.text.strip() and not session.stays_open:  # the line is not on the screen any more
-            self.notice(f"Not sent: {as_sent(prompt.line.text)}")
+        if self._lending is not None:
+            await asyncio.wait([self._lending])  # an editor gives its text back a moment after it has ended
+        line = prompt.line.text
+        edited = line != self._line_at_end
+        if line.strip() and (edited or not session.stays_open):  # the line is not on the screen any more
+            self.notice(f"Not sent: {as_sent(line)}")
 
     def stop(self) -> None:
         if self._prompt is not None:
+            self._line_at_end = self._prompt.line.text
             self._prompt.exit()
         if self._running is not None and self._terminal.hung_up():
             # A suspended session, or one with an open editor, would wait forever for a terminal that is gone.
@@ -166,6 +172,8 @@ class Screen(FrontEnd):
 
     async def _lend_until_done(self, prompt: Prompt, use: Callable[[], Awaitable[None]]) -> None:
         await prompt.settled()
+        if not prompt.is_running:  # the session has ended meanwhile
+            return
         self._alerts.leave()
         self._terminal.lend()
         try:

@@ -6,12 +6,14 @@ import asyncio
 import gc
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.utils import get_cwidth
 
 from pychat_client.protocol import wire
+from pychat_client.session.session_file import SessionFile
 from pychat_client.session.status import Emphasis, ToolbarItem
 from pychat_client.ui.scrollback import AT_ONCE, ambiguous_columns
 from pychat_client.ui.terminal import Foreground
@@ -19,7 +21,7 @@ from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
 from pychat_client.width import most_columns
 from tests.support.aio import in_loop
-from tests.support.desk import CTRL_U, ROWS, Desk, desk
+from tests.support.desk import CTRL_E, CTRL_U, CTRL_X, ROWS, Desk, desk
 from tests.support.endpoints import NOON
 
 FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
@@ -352,6 +354,32 @@ async def test_what_comes_while_an_editor_is_open_is_acked_behind_it() -> None:
         await one.sees("alice> two")
         await asyncio.sleep(0)
         assert await one.raw.news() == ["\\ack 2"]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_edit_that_ends_after_the_session_is_shown(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the conversation stays open: the file has the line as it was before."""
+    editor = tmp_path / "editor"
+    wait = f"touch {tmp_path}/open; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
+    editor.write_text(f'#!/bin/sh\n{wait}\nprintf ", edited" >>"$1"\n')
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    file = SessionFile.take(tmp_path / "sessions" / "one") if kept else None
+
+    @in_loop
+    async def check() -> None:
+        async with desk(file=file) as one:
+            await one.says("alice> Hello")
+            one.press("half", CTRL_X + CTRL_E)
+            await one.until((tmp_path / "open").exists)
+            one.session.interrupt()
+            assert one.session.stays_open is kept
+            (tmp_path / "go").touch()
+            await one.sees("-- Not sent: half, edited")
+
+    check()
 
 
 @in_loop

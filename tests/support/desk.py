@@ -17,6 +17,7 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from pychat_client.config.preferences import Preferences
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.session.session import Session
+from pychat_client.session.session_file import SessionFile
 from pychat_client.transport.connection import Connection
 from pychat_client.ui.keyboard import drop_unknown
 from pychat_client.ui.prompt import Prompt
@@ -131,15 +132,20 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    history: Path | None = None, *, turns: str = "free", theme: Theme = UNCOLOURED, **preferences: Any
+    history: Path | None = None,
+    *,
+    turns: str = "free",
+    theme: Theme = UNCOLOURED,
+    file: SessionFile | None = None,
+    **preferences: Any,
 ) -> AsyncIterator[Desk]:
-    """The screen of a caller who is connected and has sent nothing."""
+    """The screen of a caller who is connected and has sent nothing. file: keeps the conversation."""
     written = _Written()
     with create_pipe_input() as keyboard:
         drop_unknown(keyboard)
         terminal = Terminal(written, lambda: Size(rows=ROWS, columns=COLUMNS), term="xterm")
         screen = Screen(Preferences(**preferences), history, theme, terminal, keyboard)
-        session = Session(Endpoint("Bob"), screen, "the test")
+        session = Session(Endpoint("Bob"), screen, "the test", file=file)
         connection = Connection(session)
         raw = await attach(connection)
         session.connection_made(connection)
