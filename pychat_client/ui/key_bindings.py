@@ -32,7 +32,7 @@ from pychat_client.session.session import Session
 from pychat_client.text import MESSAGE_MAX
 from pychat_client.ui.editor import EDITED_MAX, edit
 from pychat_client.ui.resize import ResizableRenderer
-from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, TerminalOutput
+from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, Foreground, Terminal, TerminalOutput
 
 OBEY_SECONDS = 0.05
 """How long a program that was suspended obeys signals before it uses the terminal again; nobody notices it."""
@@ -54,7 +54,7 @@ KEYS = (
 
 
 Notice = Callable[[str], None]
-Lend = Callable[[Callable[[], Awaitable[None]]], None]
+Lend = Callable[[Foreground, Callable[[], Awaitable[None]]], None]
 
 _in_line = has_focus(DEFAULT_BUFFER)  # a search has its own keys
 
@@ -74,6 +74,12 @@ _NOT_COMBINED = (Keys.BracketedPaste, Keys.CPRResponse, FOCUS_KEY, Keys.ControlC
 def _is_combined() -> bool:
     """Whether the key that was just pressed may be the second part of another, such as Alt-X."""
     return all(pressed.key not in _NOT_COMBINED for pressed in get_app().key_processor.key_buffer[-1:])
+
+
+@Condition
+def _editor_is_open() -> bool:
+    terminal = get_app().output
+    return isinstance(terminal, Terminal) and terminal.foreground is Foreground.EDITOR
 
 
 def make_bindings(
@@ -194,7 +200,12 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
     @keys.add("c-x", "c-e", filter=_in_line)
     @keys.add("v", filter=_in_line & vi_navigation_mode)
     def _(event: KeyPressEvent) -> None:
-        lend(lambda: _edit(event.current_buffer, notice))
+        lend(Foreground.EDITOR, lambda: _edit(event.current_buffer, notice))
+
+    # Before a line editor, the terminal sends SIGINT for Ctrl-C to both programs, and only the editor is meant.
+    @keys.add(Keys.SIGINT, filter=_editor_is_open)
+    def _(_: KeyPressEvent) -> None:
+        pass
 
     return keys
 
@@ -239,7 +250,7 @@ def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:
 
     @keys.add("c-z", filter=_in_line)
     def _(event: KeyPressEvent) -> None:
-        lend(lambda: _suspend(event.app.output))
+        lend(Foreground.SUSPENDED, lambda: _suspend(event.app.output))
 
     return keys
 

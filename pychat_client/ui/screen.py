@@ -25,7 +25,7 @@ from pychat_client.ui.input_history import open_history
 from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.prompt import Prompt
 from pychat_client.ui.scrollback import Scrollback
-from pychat_client.ui.terminal import Terminal
+from pychat_client.ui.terminal import Foreground, Terminal
 
 HANGUP_SECONDS = 0.5
 """How long prompt_toolkit has to end after the terminal is gone."""
@@ -165,17 +165,19 @@ class Screen(FrontEnd):
             # A suspended session, or one with an open editor, would wait forever for a terminal that is gone.
             asyncio.get_running_loop().call_later(HANGUP_SECONDS, self._running.cancel)
 
-    def _lend(self, use: Callable[[], Awaitable[None]]) -> None:
-        """Leaves the terminal to an editor or the shell until `use` ends. What arrives meanwhile is shown then."""
+    def _lend(self, guest: Foreground, use: Callable[[], Awaitable[None]]) -> None:
+        """Leaves the terminal to `guest` until `use` ends. What arrives meanwhile is shown then."""
         if self._prompt is not None and (self._lending is None or self._lending.done()):
-            self._lending = asyncio.ensure_future(self._lend_until_done(self._prompt, use))
+            self._lending = asyncio.ensure_future(self._lend_until_done(self._prompt, guest, use))
 
-    async def _lend_until_done(self, prompt: Prompt, use: Callable[[], Awaitable[None]]) -> None:
+    async def _lend_until_done(
+        self, prompt: Prompt, guest: Foreground, use: Callable[[], Awaitable[None]]
+    ) -> None:
         await prompt.settled()
         if not prompt.is_running:  # the session has ended meanwhile
             return
         self._alerts.leave()
-        self._terminal.lend()
+        self._terminal.lend(guest)
         try:
             await use()
         finally:

@@ -18,7 +18,7 @@ from pychat_client.records import record
 from pychat_client.session.view import named
 from pychat_client.text import printable_lines
 from pychat_client.ui.prompt import Prompt
-from pychat_client.ui.terminal import Foreground, Terminal, is_narrow
+from pychat_client.ui.terminal import Terminal, is_narrow
 from pychat_client.ui.theme import Theme
 from pychat_client.width import DOUBTFUL, Row, joined, most_columns, rows, wrap
 
@@ -96,7 +96,7 @@ class Scrollback:
 
         The toolkit's run_in_terminal would let the terminal itself echo the keys that are pressed at that moment.
         """
-        while self._waiting and self._terminal.foreground is not Foreground.GUEST:
+        while self._waiting and not self._terminal.foreground.is_guest:
             self._print_some()
             if self._waiting and self._prompt is not None and self._prompt.is_running:
                 self._prompt.when_settled(self.flush)  # after the keys that were pressed meanwhile
@@ -105,7 +105,7 @@ class Scrollback:
 
     def flush_all(self) -> None:
         """The same, but all at once: it is the end."""
-        while self._waiting and self._terminal.foreground is not Foreground.GUEST:
+        while self._waiting and not self._terminal.foreground.is_guest:
             self._print_some()
         self._count_printed()
 

@@ -51,7 +51,13 @@ class Foreground(Enum):
 
     SHELL = "the shell, before and after the session"
     SESSION = "the session"
-    GUEST = "an editor, or the shell while the session is suspended"
+    EDITOR = "the user's editor"
+    SUSPENDED = "the shell, while the session is suspended"
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether the session gets the terminal back later."""
+        return self in {Foreground.EDITOR, Foreground.SUSPENDED}
 
 
 class TerminalOutput(Vt100_Output):
@@ -141,9 +147,9 @@ class Terminal(TerminalOutput):
         self._foreground = Foreground.SESSION
         self.write_escape(_PASTE_ON + _FOCUS_ON * focus)
 
-    def lend(self) -> None:
+    def lend(self, guest: Foreground) -> None:
         """A guest uses the terminal, with the modes that it had before the session."""
-        self._foreground = Foreground.GUEST
+        self._foreground = guest
         self.write_escape(_PASTE_OFF + _FOCUS_OFF)
 
     def leave(self) -> None:

@@ -275,8 +275,8 @@ async def test_the_task_that_lends_the_terminal_is_kept() -> None:
             ended.append(True)
 
     async with desk() as one:
-        one.screen._lend(use)
-        await one.until(lambda: one.terminal.foreground is Foreground.GUEST)
+        one.screen._lend(Foreground.EDITOR, use)
+        await one.until(lambda: one.terminal.foreground is Foreground.EDITOR)
         gc.collect()
         one.screen.notice("meanwhile")
         await asyncio.sleep(0.05)
@@ -346,8 +346,8 @@ async def test_what_comes_while_an_editor_is_open_is_acked_behind_it() -> None:
 
     async with desk() as one:
         await one.raw.news()
-        one.screen._lend(edit)
-        await one.until(lambda: one.terminal.foreground is Foreground.GUEST)
+        one.screen._lend(Foreground.EDITOR, edit)
+        await one.until(lambda: one.terminal.foreground is Foreground.EDITOR)
         await one.raw.say("alice> one", "alice> two")
         assert await one.raw.news() == []
         closed.set()
