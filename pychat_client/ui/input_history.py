@@ -55,8 +55,9 @@ class _OwnHistory(_Sparing, FileHistory):
     """If the disk is full, a line is not saved, and the user is not disturbed."""
 
     def store_string(self, string: str) -> None:
+        savable = string.encode(errors="replace").decode()  # old toolkits fail for a byte that is not UTF-8
         with suppress(OSError):
-            super().store_string(string)
+            super().store_string(savable)
 
 
 def trim_history(path: Path) -> None:

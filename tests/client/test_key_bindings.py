@@ -305,6 +305,12 @@ def test_without_a_file_the_history_is_in_memory(tmp_path: Path) -> None:
         assert made.get_strings() == ["one"]
 
 
+def test_a_byte_that_is_not_utf_8_is_saved_as_a_question_mark(tmp_path: Path) -> None:
+    file = tmp_path / "history"
+    _write(file, ["caf\udce9"])
+    assert list(open_history(file).load_history_strings()) == ["caf?"]
+
+
 def test_a_full_disk_does_not_disturb_the_user() -> None:
     full = input_history._OwnHistory("/dev/full")
     full.append_string("one")
