@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,21 +44,24 @@ class Output:
         return ServiceOutput(self, port)
 
     def write(self, line: str) -> None:
-        """Writes a line. If that fails, the program ends: the user would not see what happens."""
-        try:
-            print(line, flush=True)
-        except OSError as error:
-            self._complain(f"Cannot write to stdout: {describe(error)}.")
-            self.exit_status = ExitStatus.FAILED
-            self._stop()
+        self._write(f"{line}\n")
 
     def _write_terminal(self, sequence: str) -> None:
         if sys.stdout.isatty() and not self.as_json:
-            sys.stdout.write(sequence)
-            sys.stdout.flush()
+            self._write(sequence)
+
+    def _write(self, text: str) -> None:
+        """Writes at once. If that fails, the program ends: the user would not see what happens."""
+        try:
+            print(text, end="", flush=True)
+        except OSError as error:
+            self.exit_status = ExitStatus.FAILED
+            self._stop()
+            self._complain(f"Cannot write to stdout: {describe(error)}.")
 
     def _complain(self, sentence: str) -> None:
-        print(f"pychatd-console: {sentence}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody is left to read it
+            print(f"pychatd-console: {sentence}", file=sys.stderr, flush=True)
 
 
 class ServiceOutput:

@@ -40,8 +40,12 @@ def calls(idle_service: Service) -> Path:
 
 
 def _watch(service: Service, *options: str, all_services: bool = False) -> Piped:
-    words = [str(BIN / "pychatd-console"), "--watch", "--runtime-directory", str(service.runtime), *options]
+    words = [*_words(service), *options]
     return Piped(service.popen(words if all_services else [*words, str(service.port)]))
+
+
+def _words(service: Service) -> list[str]:
+    return [str(BIN / "pychatd-console"), "--watch", "--runtime-directory", str(service.runtime)]
 
 
 def _called(calls: Path, line: str, count: int = 1) -> None:
@@ -66,6 +70,16 @@ def test_the_hook_starts_at_once_and_once_for_what_is_unread(calls: Path, servic
     assert calls.read_text().count("message|") == 1
     watching.process.send_signal(signal.SIGTERM)
     assert watching.exit_status() == ExitStatus.INTERRUPTED
+
+
+def test_a_watcher_ends_when_nobody_reads_what_it_writes(service: Service) -> None:
+    reader, writer = os.pipe()
+    watching = service.popen([*_words(service), str(service.port)], stdout=writer, stderr=writer)
+    os.close(writer)
+    assert b"watched\n" in os.read(reader, 1000)
+    os.close(reader)
+    service.greeted()
+    assert watching.wait(PATIENCE) == ExitStatus.FAILED
 
 
 def test_no_hook_starts_while_a_console_reads(calls: Path, service: Service) -> None:
