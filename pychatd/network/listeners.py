@@ -20,7 +20,8 @@ from pychatd.settings import EVERYWHERE, Settings
 
 BACKLOG = 1024
 """Connections that the kernel may complete before we accept them. With a full queue it drops the first packet of a
-call, which is repeated after one second, then after three: strangers could delay everybody by that."""
+call, which is repeated after one second, then after three: strangers could delay everybody by that.
+pychatd@.socket has the same number."""
 
 
 class Listeners(NamedTuple):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client import __version__
+from pychatd.network.listeners import BACKLOG
 from tests.packaging.programs import PACKAGING, PARSERS
 
 ROOT = PACKAGING.parent
@@ -40,6 +41,11 @@ def test_the_packages_install_the_units_of_users() -> None:
     placed = (PACKAGING / "debian/pychatd.install").read_text().splitlines()
     for unit in (PACKAGING / "systemd/user").iterdir():
         assert f"packaging/systemd/user/{unit.name} usr/lib/systemd/user" in placed
+
+
+def test_the_socket_unit_has_the_queue_of_the_daemon() -> None:
+    unit = (PACKAGING / "systemd/pychatd@.socket").read_text()
+    assert re.findall(r"^Backlog=(.*)$", unit, re.MULTILINE) == [str(BACKLOG)]
 
 
 def test_the_packages_install_all_man_pages_and_completions() -> None:
