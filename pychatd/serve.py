@@ -28,11 +28,14 @@ def start(load: Load, owner: int | None) -> int:
 
     Raises PychatError.
     """
+    from pychatd.process import daemonize
+
     settings = load()
+    daemonize.require()
     service = _Service(settings, load, [])
     assert service.pidfile is not None
 
-    from pychatd.process import daemonize, logs
+    from pychatd.process import logs
 
     def serve(ready: Callable[[], None]) -> int:
         logs.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from importlib.util import find_spec
 
 from pychat_client.errors import ExitStatus, PychatError, UsageError
 from pychatd.process.pidfile import Pidfile
@@ -20,6 +21,15 @@ FILES_MAX = 4096
 """Open files: a daemon needs about a hundred. python-daemon 2.3 closes every possible one."""
 
 log = logging.getLogger("pychatd")
+
+
+def require() -> None:
+    """Raises UsageError where python-daemon is missing."""
+    if find_spec("daemon") is None:
+        raise UsageError(
+            "'pychatd start PORT' needs the Python package 'python-daemon': install 'pychat[daemon]'. "
+            "'pychatd run PORT' works without it."
+        )
 
 
 def detach(pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], None]], int]) -> int:
@@ -54,13 +64,7 @@ def _serve_detached(
     pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], None]], int], writer: int
 ) -> int:
     limit_files()  # before the import, in which python-daemon reads the limit
-    try:
-        from daemon import DaemonContext
-    except ImportError:
-        raise UsageError(
-            "'pychatd start PORT' needs the Python package 'python-daemon': install 'pychat[daemon]'. "
-            "'pychatd run PORT' works without it."
-        ) from None
+    from daemon import DaemonContext
 
     context = DaemonContext(
         working_directory="/",

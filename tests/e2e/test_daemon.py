@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -89,6 +90,21 @@ def test_a_start_that_fails_late_leaves_nothing(idle_service: Service) -> None:
     assert result.returncode != 0
     assert "journal" in _sentence(result)
     assert list(idle_service.runtime.iterdir()) == []
+
+
+def test_a_start_without_python_daemon_writes_nothing(idle_service: Service) -> None:
+    without = "import sys; sys.modules['daemon'] = None; from pychatd.daemon_cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", without, *idle_service.command("start")[1:]],
+        env=idle_service.env,
+        text=True,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "install 'pychat[daemon]'" in result.stderr
+    assert not idle_service.runtime.exists()
+    assert not idle_service.state.exists()
 
 
 def test_start_says_that_a_directory_cannot_be_made(idle_service: Service) -> None:
