@@ -82,14 +82,25 @@ def test_start_says_that_the_port_is_in_use(idle_service: Service) -> None:
 
 
 def test_a_start_that_fails_late_leaves_nothing(idle_service: Service) -> None:
-    state = idle_service.state / str(idle_service.port)
-    state.mkdir(parents=True)
-    with closing(sqlite3.connect(state / "journal.db")) as journal:
-        journal.execute("PRAGMA user_version = 99")  # of a newer pychatd
+    _make_newer_journal(idle_service.state / str(idle_service.port))
     result = idle_service.pychatd("start")
     assert result.returncode != 0
     assert "journal" in _sentence(result)
     assert list(idle_service.runtime.iterdir()) == []
+
+
+def _make_newer_journal(directory: Path) -> None:
+    """The journal of a newer pychatd."""
+    directory.mkdir(parents=True)
+    with closing(sqlite3.connect(directory / "journal.db")) as journal:
+        journal.execute("PRAGMA user_version = 99")
+
+
+def test_a_late_failure_names_a_path_that_is_not_utf_8(idle_service: Service) -> None:
+    state = idle_service.directory / os.fsdecode(b"st\xe4te")
+    _make_newer_journal(state / str(idle_service.port))
+    result = idle_service.pychatd("start", "--state-directory", str(state))
+    assert "st\\udce4te" in _sentence(result)
 
 
 def test_a_start_without_python_daemon_writes_nothing(idle_service: Service) -> None:
