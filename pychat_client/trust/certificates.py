@@ -42,7 +42,7 @@ def make_certificate(path: Path, name: str) -> None:
     try:
         made = _self_signed(name, first, last)
     except ImportError:
-        made = _made_by_program(path.parent, name, first, last)
+        made = _made_by_program(path, name, first, last)
     write_private(path, made, "key")
 
 
@@ -71,17 +71,15 @@ def _self_signed(name: str, first: datetime, last: datetime) -> bytes:
     ) + certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _made_by_program(directory: Path, name: str, first: datetime, last: datetime) -> bytes:
+def _made_by_program(path: Path, name: str, first: datetime, last: datetime) -> bytes:
     """Raises PychatError."""
     from pychat_client.trust import openssl_program
 
     try:
-        make_directory(directory)
-        return openssl_program.self_signed(name, first, last, directory)
-    except OSError:
-        raise PychatError(
-            "Cannot make a key: install the program 'openssl' or the Python package 'cryptography'."
-        ) from None
+        make_directory(path.parent)
+        return openssl_program.self_signed(name, first, last, path.parent)
+    except OSError as error:
+        raise PychatError(f"Cannot write the key to {path}: {error.strerror}.") from None
 
 
 def pem(certificate: bytes) -> str:

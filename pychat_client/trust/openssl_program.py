@@ -8,6 +8,8 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
+from pychat_client.errors import PychatError
+
 _CONFIG = """
 [req]
 distinguished_name = empty
@@ -32,8 +34,8 @@ basicConstraints = critical, CA:FALSE
 def self_signed(name: str, first: datetime, last: datetime, directory: Path) -> bytes:
     """A new key (ECDSA on P-256) and its own certificate, in PEM; valid from `first` to `last` (UTC).
 
-    directory: only this user can read it; the key is in files there until this returns. Raises OSError, also
-    where there is no such program.
+    directory: only this user can read it; the key is in files there until this returns. Raises OSError if it
+    cannot be used, and PychatError without a program that works.
     """
     with tempfile.TemporaryDirectory(dir=directory) as work:
         place = Path(work)
@@ -49,8 +51,14 @@ def self_signed(name: str, first: datetime, last: datetime, directory: Path) -> 
 
 
 def _openssl(directory: Path, words: str, *more: str) -> None:
-    """Raises OSError when it fails."""
+    """Raises PychatError when it fails."""
     command = ["openssl", *words.split(), *more]
-    result = subprocess.run(command, cwd=directory, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 -- the words are ours
+    try:
+        result = subprocess.run(command, cwd=directory, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 -- the words are ours
+    except FileNotFoundError:
+        raise PychatError(
+            "Cannot make a key: install the program 'openssl' or the Python package 'cryptography'."
+        ) from None
     if result.returncode:
-        raise OSError(f"openssl ended with status {result.returncode}")
+        why = f"the program 'openssl' ended with status {result.returncode}"
+        raise PychatError(f"Cannot make a key: {why}. With the Python package 'cryptography' it is not needed.")

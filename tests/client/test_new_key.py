@@ -68,9 +68,13 @@ def test_two_keys_differ(made: Path) -> None:
     assert made.read_bytes() != before
 
 
-@pytest.mark.parametrize("program", [None, "#!/bin/sh\nexit 1\n"])
+INSTALL = "install the program 'openssl' or the Python package 'cryptography'."
+FAILED = "the program 'openssl' ended with status 1. With the Python package 'cryptography' it is not needed."
+
+
+@pytest.mark.parametrize(("program", "why"), [(None, INSTALL), ("#!/bin/sh\nexit 1\n", FAILED)])
 def test_without_both_a_sentence_says_what_to_install(
-    program: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certificates, "_self_signed", _no_library)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -79,6 +83,18 @@ def test_without_both_a_sentence_says_what_to_install(
         (tmp_path / "openssl").chmod(0o755)
     with pytest.raises(PychatError) as refused:
         certificates.make_certificate(tmp_path / "keys" / "key.pem", "pychat")
-    words = "Cannot make a key: install the program 'openssl' or the Python package 'cryptography'."
-    assert str(refused.value) == words
+    assert str(refused.value) == f"Cannot make a key: {why}"
     assert not list((tmp_path / "keys").iterdir())
+
+
+@pytest.mark.parametrize("by_program", [False, True])
+def test_a_directory_that_cannot_be_made_is_the_cause(
+    by_program: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by_program:
+        monkeypatch.setattr(certificates, "_self_signed", _no_library)
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "key.pem"
+    with pytest.raises(PychatError) as refused:
+        certificates.make_certificate(path, "pychat")
+    assert str(refused.value) == f"Cannot write the key to {path}: Not a directory."
