@@ -55,8 +55,8 @@ def _command() -> list[str]:
             try:
                 return shlex.split(command)
             except ValueError:
-                why = f"'{printable(command)}' has an open quotation mark"
-                raise UsageError(f"The editor in {name} is not a command: {why}.") from None
+                why = f"the quotation marks or backslashes in '{printable(command)}' are not complete"
+                raise UsageError(f"The editor in {name} cannot be read as a command: {why}.") from None
     for editor in _EDITORS:
         if os.access(editor, os.X_OK):
             return [editor]

@@ -115,8 +115,12 @@ def _make(path: Path) -> None:
             timeout=MAKING_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise PychatError(f"Cannot make the key of the service: {error}.") from None
+    except subprocess.TimeoutExpired:
+        raise PychatError(
+            f"Cannot make the key of the service: it took longer than {MAKING_SECONDS:.0f} s. Try it again."
+        ) from None
+    except OSError as error:
+        raise PychatError(f"Cannot make the key of the service: {error.strerror}.") from None
     if result.returncode != 0:
         why = result.stderr.strip()[-200:] or f"the program ended with status {result.returncode}."
         raise PychatError(f"Cannot make the key of the service: {why}")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,20 @@ def test_a_key_that_cannot_be_synced_is_not_used(settings: Settings, monkeypatch
     with pytest.raises(PychatError) as refused:
         identity.load(settings, make=True)
     assert str(refused.value) == f"Cannot sync the directory {settings.state}: Input/output error."
+
+
+def test_a_key_that_takes_too_long_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "MAKING_SECONDS", 0.0)
+    with pytest.raises(PychatError) as refused:
+        identity.load(Settings(7000, state=tmp_path), make=True)
+    assert str(refused.value) == "Cannot make the key of the service: it took longer than 0 s. Try it again."
+
+
+def test_a_key_that_no_process_can_make_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(PychatError) as refused:
+        identity.load(Settings(7000, state=tmp_path), make=True)
+    assert str(refused.value) == "Cannot make the key of the service: No such file or directory."
 
 
 def test_a_configured_key_is_not_touched(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
