@@ -67,6 +67,9 @@ async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> E
 
 async def _find(ports: Sequence[int], runtime: Path | None, output: Output) -> None:
     """Watches each service while it is there."""
+    for port in ports:
+        if all(services.awake_since(place) is None for place in services.places(port, runtime)):
+            output.complain(f"No service runs on port {port}, or it sleeps until the next call. Waiting for it.")
     known: dict[Place, WatchedService] = {}
     pause = LOOK_SECONDS
     with closing(DirectoryChanges()) as changes:

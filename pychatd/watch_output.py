@@ -32,7 +32,7 @@ class Output:
         """remind: after this time the user is alerted again; None for never."""
         self.as_json = as_json
         self.remind = remind
-        self.alerts = Alerts(preferences, self._write_terminal, self._complain)
+        self.alerts = Alerts(preferences, self._write_terminal, self.complain)
         self._stop: Callable[[], None] = lambda: None
         self.exit_status = ExitStatus.INTERRUPTED
 
@@ -57,9 +57,10 @@ class Output:
         except OSError as error:
             self.exit_status = ExitStatus.FAILED
             self._stop()
-            self._complain(f"Cannot write to stdout: {describe(error)}.")
+            self.complain(f"Cannot write to stdout: {describe(error)}.")
 
-    def _complain(self, sentence: str) -> None:
+    def complain(self, sentence: str) -> None:
+        """Writes to stderr what is no event at a service."""
         with suppress(OSError):  # nobody is left to read it
             print(f"pychatd-console: {sentence}", file=sys.stderr, flush=True)
 

@@ -72,6 +72,17 @@ def test_the_hook_starts_at_once_and_once_for_what_is_unread(calls: Path, servic
     assert watching.exit_status() == ExitStatus.INTERRUPTED
 
 
+def test_a_watcher_says_that_no_service_runs_on_its_port(idle_service: Service) -> None:
+    watching = _watch(idle_service)
+    words = f"No service runs on port {idle_service.port}, or it sleeps until the next call. Waiting for it."
+    watching.notes(f"pychatd-console: {words}\n")
+    idle_service.start()
+    watching.says(f"port {idle_service.port}: watched")
+    second = _watch(idle_service)
+    second.says("watched")
+    assert second.notices() == ""
+
+
 def test_a_watcher_ends_when_nobody_reads_what_it_writes(service: Service) -> None:
     reader, writer = os.pipe()
     watching = service.popen([*_words(service), str(service.port)], stdout=writer, stderr=writer)
