@@ -14,6 +14,7 @@ from typing import Any, Self
 from pychat_client.errors import ProtocolError, TransportError, UsageError
 from pychat_client.protocol import grammar
 from pychat_client.records import record
+from pychat_client.session.transcript import local
 from pychat_client.text import counted, printable
 from pychat_client.trust.fingerprint import check_fingerprint
 from pychatd.caller_words import silent_words, unread_words
@@ -122,7 +123,7 @@ class Report:
 
     def in_words(self) -> str:
         """One line for people."""
-        words = [f"Port {self.port}: pychatd is running (pid {self.pid}, since {self.since})."]
+        words = [f"Port {self.port}: pychatd is running (pid {self.pid}, since {_for_people(self.since)})."]
         if self.calling is not None:
             words.append(_calling_words(self.calling))
         elif self.peer is None:
@@ -130,7 +131,8 @@ class Report:
         if self.peer is not None:
             words.append(
                 f"{printable(self.peer.handle)} from {printable(self.peer.address)} has talked since "
-                f"{self.peer.since} ({self.peer.received} messages received, {self.peer.sent} sent)."
+                f"{_for_people(self.peer.since)} ({counted(self.peer.received, 'message')} received, "
+                f"{self.peer.sent} sent)."
             )
             if not self.peer.connected:
                 words.append("The connection is lost; the caller may come back.")
@@ -143,10 +145,10 @@ class Report:
     def _waiting(self) -> list[str]:
         """What waits for the operator, in sentences."""
         waiting = self.unread
-        since = None if waiting is None else waiting.since
+        since = "" if waiting is None or waiting.since is None else f", since {_for_people(waiting.since)}"
         calls = f"{counted(self.missed, 'missed call')}." if self.missed else ""
         return [
-            "" if waiting is None else unread_words(waiting.count, waiting.from_, f", since {since}"),
+            "" if waiting is None else unread_words(waiting.count, waiting.from_, since),
             calls,
             "" if self.journal_works else "Messages cannot be stored. The log says why.",
         ]
@@ -157,6 +159,10 @@ def _calling_words(calling: CallingReport) -> str:
         return silent_words(calling.address)
     who = f"{printable(calling.handle)} from {printable(calling.address)}"
     return f"{who} is calling and has not sent a message yet."
+
+
+def _for_people(time: str) -> str:
+    return local(datetime.fromisoformat(time))
 
 
 Checks = Mapping[str, Callable[[Any], Any]]

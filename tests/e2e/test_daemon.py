@@ -15,10 +15,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from pychat_client.session.transcript import local
 from tests.support.ports import free_port
 from tests.support.service import BIN, Service
 from tests.support.waiting import PATIENCE, wait_for
@@ -222,8 +224,10 @@ def test_status_shows_the_caller_and_the_time(service: Service) -> None:
     console, _ = service.talk()
     words = service.pychatd("status").stdout
     assert "Client1 from " in words
-    assert "1 messages received" in words or "1 message received" in words
     report = service.status()
+    begun, called = (local(datetime.fromisoformat(one["since"])) for one in (report, report["peer"]))
+    assert f"since {begun})" in words
+    assert f"has talked since {called} (1 message received, 0 sent)" in words
     assert (report["port"], report["pid"]) == (service.port, service.pid())
     peer = report["peer"]
     assert (peer["handle"], peer["connected"], peer["received"], peer["sent"]) == ("Client1", True, 1, 0)

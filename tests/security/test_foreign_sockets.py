@@ -117,6 +117,7 @@ RUBBISH = [
     report(pid=2**70),
     report(since="\x1b[2J"),
     report(since="2026-11-22T10:00:00"),
+    report(since="0001-01-01T00:00:00+14:00"),
     report(key="SHA256:\x1b]0;x\x07"),
     report(turns="\u202e"),
     report(peer="Client1"),
