@@ -316,6 +316,10 @@ class Narrator:
             program = "console" if self._endpoint.role is Role.OPERATOR else f"'{self._back}'"
             self._view.notice(f"{count} {wait} not stored yet. The next {program} sends {them}.")
 
+    def away(self, words: str) -> None:
+        """The operator leaves, with words for callers."""
+        self._view.news(f"Callers read {quoted(words)} until you are back.")
+
     def warn_of_interrupt(self, *, stays_open: bool) -> None:
         """The user has pressed Ctrl-C once."""
         if self._endpoint.role is Role.OPERATOR and not self._endpoint.is_open:

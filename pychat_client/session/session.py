@@ -420,6 +420,8 @@ class Session:
         if not self._supervisor.is_live:
             raise NotAllowedError("Not connected: callers cannot get your words now. \\detach leaves the console.")
         self._post([wire.Away(printable(words))])
+        if words:
+            self._narrator.away(words)
         self.detach()
 
     def end_earlier(self) -> None:

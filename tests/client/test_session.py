@@ -455,6 +455,7 @@ async def test_callers_get_the_words_of_who_goes_away() -> None:
         words = "x" * WORDS_MAX
         one.session.submit(f"\\away {words}")
         assert one.session.done
+        assert f'Callers read "{words}" until you are back.' in one.view.sentences
         assert await one.raw.rest() == [f"\\away {words}"]
 
 
