@@ -59,6 +59,7 @@ class Narrator:
         self._back = back
         self._outage = ""  # why the other end stores no messages, until it has confirmed one again
         self._coming: asyncio.TimerHandle | None = None  # the caller has come, and the operator has not read it
+        self._live_told = ""  # the last sentence about live typing in this conversation
         self._end_unconfirmed = False  # the user knows that the other side does not know of the end yet
 
     @property
@@ -93,6 +94,7 @@ class Narrator:
             case Renamed(old, new):
                 self._record(f"{printable(old)} is now called {printable(new)}.", self._view.news)
             case Ended():
+                self._live_told = ""
                 self._ended(event)
             case EndConfirmed(other, left, unread):
                 self._unread(unread, printable(other))
@@ -306,6 +308,13 @@ class Narrator:
             self._outage = ""
             self._view.news("Your messages are stored now.")
 
+    def live_changed(self, sentence: str) -> None:
+        """The other user turns live typing on or off, comes or goes. A new connection of this user's repeats what
+        the daemon has told before."""
+        if sentence != self._live_told:
+            self._live_told = sentence
+            self._view.notice(sentence)
+
     # -------------------------------------------------------------- leaving
 
     def left(self) -> None:
@@ -397,6 +406,7 @@ class Narrator:
             self._view.notice(line)
 
     def live_typing(self, sentence: str) -> None:
+        self._live_told = sentence
         self._view.notice(sentence or "Live typing is off. Nobody sees what you type before you send it.")
 
     def held(self) -> None:

@@ -660,6 +660,9 @@ class Session:
             case _:
                 pass
         self._handle(self.endpoint.receive(frame))
+        news = isinstance(frame, wire.Live) or self.status.watched  # a console's conversation may open only later
+        if news and self.endpoint.live and self.endpoint.is_open:
+            self._narrator.live_changed(self.status.live_typing)
 
     def _other_types(self, draft: str | None) -> None:
         if draft is not None and self.endpoint.is_watched:

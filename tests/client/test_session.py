@@ -499,6 +499,39 @@ async def test_a_caller_has_no_orders() -> None:
     assert not {"live", "detach"} & classic.commands.keys()
 
 
+WATCHED = "Live typing is on: alice sees what you type, and you see what alice types."
+ALONE = "Live typing is on at your side only. Nobody sees what you type until the other side wants it too."
+
+
+@in_loop
+async def test_the_user_is_told_when_the_other_side_turns_it_on_or_off() -> None:
+    async with caller(live=True) as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        for line, sentence in (("\\live on", WATCHED), ("\\live off", ALONE), ("\\live on", WATCHED)):
+            await one.hears(line)
+            assert one.view.sentences[-1] == sentence
+
+
+@in_loop
+async def test_a_connection_that_comes_back_is_no_news_of_live_typing() -> None:
+    async with caller(live=True) as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1", "\\live on")
+        await one.cut()
+        await one.connect("\\hello 1 alice session=5f0c got=1 sent=0 turns=free", "\\live on")
+        assert one.session.status.watched
+        assert one.view.sentences.count(WATCHED) == 1
+
+
+@in_loop
+async def test_without_ones_own_wish_the_others_is_no_news() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1", "\\live on")
+        assert not any("Live typing" in sentence for sentence in one.view.sentences)
+
+
 @in_loop
 async def test_a_view_that_shows_no_drafts_any_more_ends_live_typing() -> None:
     async with caller(live=True) as one:

@@ -112,8 +112,9 @@ def test_before_the_first_message_nobody_is_told_of_a_refusal(service: Service) 
         one.tells("Live typing is on at your side. It begins after the first message, if the other side wants it.")
         assert "watched" not in one.text()
     client.enter("Hi!")
-    for one in (console, client):
+    for one, other in ((console, "Client1"), (client, "Server")):
         one.sees("watched")
+        one.tells(f"Live typing is on: {other} sees what you type, and you see what {other} types.")
 
 
 @pytest.mark.parametrize(("at_console", "at_client"), [((), ("--live",)), (("--live",), ())])
