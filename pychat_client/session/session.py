@@ -660,8 +660,12 @@ class Session:
             case _:
                 pass
         self._handle(self.endpoint.receive(frame))
-        news = isinstance(frame, wire.Live) or self.status.watched  # a console's conversation may open only later
-        if news and self.endpoint.live and self.endpoint.is_open:
+        if self.endpoint.live and self.endpoint.is_open:
+            self._follow_live(frame)
+
+    def _follow_live(self, frame: wire.Frame) -> None:
+        """Tells what has become of live typing. A console's conversation may open behind the `\\live` line."""
+        if isinstance(frame, wire.Live) or self.status.watched:
             self._narrator.live_changed(self.status.live_typing)
 
     def _other_types(self, draft: str | None) -> None:
