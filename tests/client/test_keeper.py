@@ -33,10 +33,10 @@ class Screen(Notes):
 
 @dataclass
 class SlowFile(SessionFile):
-    """Its disk syncs when it is told to."""
+    """Its disk syncs when it is told to. It tidies at once, unless a test wants that to wait, too."""
 
     lets: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    lets_tidy: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    lets_tidy: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(100))
     asked: int = 0
     tidied: int = 0
     fails: bool = False
@@ -173,7 +173,6 @@ async def test_a_stored_text_is_gone_a_moment_later(file: SlowFile, monkeypatch:
     monkeypatch.setattr(keeper_module, "LATER", 0.05)
     talk = Talk(file)
     file.lets.release()
-    file.lets_tidy.release(100)
     talk.say("a secret")
     await _until(lambda: talk.sent)
     talk.receive(wire.Ack(1))
@@ -188,6 +187,7 @@ async def test_what_is_said_while_the_file_is_tidied_is_in_it(
 ) -> None:
     """A program that dies now has shown it as said."""
     monkeypatch.setattr(keeper_module, "LATER", 0.05)
+    file.lets_tidy = threading.Semaphore(0)
     talk = Talk(file)
     file.lets.release()
     talk.say("one")
@@ -333,6 +333,7 @@ async def test_what_waits_goes_in_order_around_a_tidy(file: SlowFile, monkeypatc
     """Two slow syncs, the tidy between them, and then a disk that is quick."""
     monkeypatch.setattr(keeper_module, "LATER", 0.0)
     monkeypatch.setattr(keeper_module, "QUICK", 0.0)
+    file.lets_tidy = threading.Semaphore(0)
     talk = Talk(file)
     talk.say("one")
     await _until(lambda: file.asked == 1)
