@@ -43,7 +43,8 @@ STAY_SECONDS = 2.0
 """After this time the operator reads that the caller is connected again. One who is gone by then was a command
 (`pychat send`, `pychat replies`): the message says all that there is to say."""
 
-_BUSY = "Busy: somebody else is talking."
+_BUSY = "Busy: you cannot talk now."
+"""For users who wait: why the seat is taken can change meanwhile."""
 
 
 class Narrator:
@@ -286,7 +287,7 @@ class Narrator:
             self._view.notice(words)
         elif code == BUSY:
             if verdict is Verdict.RECONNECT:  # its own words are for users who do not wait
-                self._view.notice(f"{_BUSY} Calling again until you can talk.")
+                self._view.notice(f"{_BUSY} Calling again until you can.")
         elif code != JOURNAL:
             if verdict is Verdict.RECONNECT:
                 self._view.notice(words)

@@ -230,7 +230,7 @@ def _connection(status: ConversationStatus) -> Fact:
 
 
 def _busy(status: ConversationStatus) -> Fact:
-    return Fact("Somebody else was talking at the last call.", ToolbarItem("busy")) if status.busy else Fact()
+    return Fact("The service was busy at the last call.", ToolbarItem("busy")) if status.busy else Fact()
 
 
 def _turn(status: ConversationStatus) -> Fact:

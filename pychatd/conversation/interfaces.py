@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import Protocol
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychatd.conversation.model import Conversation, Entry, MissedCall, Opening
+
+
+class Taken(Enum):
+    """Why a caller cannot have the seat: a clause, for the log and the caller. It says nothing of who has it."""
+
+    TALKING = "somebody else is talking"
+    CALLING = "somebody else is calling now and has not sent a message yet"
+    KEPT = "somebody who was cut off may come back"
 
 
 class EndInterface(Protocol):
@@ -73,7 +82,7 @@ class PeerInterface(EndInterface, Protocol):
     def deliver_waiting(self) -> None:
         """Its conversation ends: what still waits for its turn is delivered all the same. Raises JournalError."""
 
-    def reject_busy(self) -> None:
+    def reject_busy(self, why: Taken) -> None:
         """Somebody else has the seat: tells this caller, and closes."""
 
     def reject_blocked(self) -> None:

@@ -30,7 +30,7 @@ from pychat_client.transport.connection import (
 from pychatd.caller_events import Event, note
 from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
-from pychatd.conversation.interfaces import AllowedCallersInterface, PeerInterface
+from pychatd.conversation.interfaces import AllowedCallersInterface, PeerInterface, Taken
 from pychatd.conversation.model import (
     TEXT_REMOVED,
     Conversation,
@@ -79,12 +79,11 @@ class PeerState(Enum):
     REJECTED = "rejected"  # the daemon has refused it, or ended its connection
 
 
-def busy_words(grace: float) -> str:
-    """The sentence for a caller when the seat is taken. Every caller gets the same one: it does not say who talks,
-    or whether anybody does. A caller whose own program was killed reads it too."""
-    begins = f"has {FIRST_MESSAGE_SECONDS:.0f} s for a first message"
-    may = f", {begins}, or may come back within {grace:g} s" if grace else f", or {begins}"
-    return f"Busy: somebody else is talking{may}. Call later, or use --wait to keep calling."
+def busy_words(why: Taken, seconds: int) -> str:
+    """The sentence for a caller when the seat is taken. It does not say by whom. seconds: for how many at most, if
+    it is kept: a caller whose own program was killed reads that, too."""
+    within, then = (f" within {seconds} s", "after that") if why is Taken.KEPT else ("", "later")
+    return f"Busy: {why.value}{within}. Call {then}, or use --wait to keep calling."
 
 
 class PeerSession(EndpointSession):
@@ -301,9 +300,9 @@ class PeerSession(EndpointSession):
             self.connection.send(last)
             self._set_deadline(FINISH_SECONDS, self.connection.close)
 
-    def reject_busy(self) -> None:
-        self._note(Event.BUSY, "refused, somebody else is talking or may come back")
-        self._reject(wire.Busy(busy_words(self._switchboard.settings.grace)))
+    def reject_busy(self, why: Taken) -> None:
+        self._note(Event.BUSY, "refused, %s", why.value)
+        self._reject(wire.Busy(busy_words(why, self._switchboard.seat_kept_for)))
 
     def reject_blocked(self) -> None:
         self._note(Event.BLOCKED, "refused, the operator has blocked it")
@@ -398,8 +397,8 @@ class PeerSession(EndpointSession):
         if before is not None and self._is_older(hello, before.opening.call):
             self.close_displaced()
             return
-        if before is None and not switchboard.seat_is_free():
-            self.reject_busy()
+        if before is None and (why := switchboard.taken) is not None:
+            self.reject_busy(why)
             return
         token = _token_for(hello, before)
         self._state = PeerState.WAITING

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +29,7 @@ from pychatd.conversation.interfaces import (
     EndInterface,
     PeerInterface,
     SilentInterface,
+    Taken,
     WatcherInterface,
 )
 from pychatd.conversation.journal import Journal
@@ -124,13 +126,24 @@ class Switchboard:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def seat_is_free(self) -> bool:
-        """Whether somebody may call: nobody talks or is about to, and no peer is expected back."""
+    @property
+    def taken(self) -> Taken | None:
+        """Why nobody may call now; None while the seat is free."""
         if self.caller is not None:
-            return False
+            return Taken.CALLING
         if self.conversation is None:
-            return True
-        return self.peer is None and asyncio.get_running_loop().time() >= self._seat_kept_until
+            return None
+        if self.peer is not None:
+            return Taken.TALKING
+        return Taken.KEPT if self.seat_kept_for else None
+
+    def seat_is_free(self) -> bool:
+        return self.taken is None
+
+    @property
+    def seat_kept_for(self) -> int:
+        """For how many seconds at most the seat is kept for a peer that was cut off."""
+        return max(0, math.ceil(self._seat_kept_until - asyncio.get_running_loop().time()))
 
     def watch(self, watcher: WatcherInterface) -> None:
         """From now on `watcher` is told what happens; first, who has called, who calls now, and what is unread."""
@@ -264,7 +277,7 @@ class Switchboard:
             self.caller = None
         elif (other := self.caller) is not None:  # the peer was away for long, and is back
             self.end_call(other)
-            other.reject_busy()
+            other.reject_busy(Taken.TALKING)
         _note(Event.CONNECTED, conversation, "%s is connected", printable(conversation.handle))
         self._note_presence()
 
@@ -577,7 +590,9 @@ class Switchboard:
 
     def greet(self) -> None:
         """The operator speaks first with a caller that waits for that. Raises UsageError."""
-        if not self.seat_is_free():
+        if (why := self.taken) is Taken.CALLING:
+            raise UsageError("Somebody is calling now: wait for the first message.")
+        if why is not None:
             raise UsageError("Somebody is talking here, or may come back: end that conversation first.")
         self.silent_callers.first.greet()
 

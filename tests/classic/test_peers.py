@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pexpect
 import pytest
 
+from pychatd.conversation.interfaces import Taken
 from pychatd.conversation.peer_session import CLASSIC_SECONDS, busy_words
 from tests.classic.cases import CLIENTS, Client, octets, with_text
 from tests.support.programs import Piped
@@ -184,7 +185,7 @@ def test_a_program_is_told_that_the_service_is_busy(
     open_and_talk(CLIENTS[0], ann, console)
     other = connected(shared_service)
     other.raw(b"Eve")
-    other.sees_the_end(f"\\busy {busy_words(60)}\0".encode())
+    other.sees_the_end(f"\\busy {busy_words(Taken.TALKING, 0)}\0".encode())
     other.close()
 
 

@@ -232,7 +232,7 @@ def test_only_wait_calls_a_busy_service_again(wait: bool, status: ExitStatus) ->
             await raw.rest()
             raw.hang_up()
         assert await result == status
-        ours = "Busy: somebody else is talking. Calling again until you can talk."
+        ours = "Busy: you cannot talk now. Calling again until you can."
         theirs = 'the test\'s program says: "The line is taken: try --wait."'
         assert calls.view.sentences[0] == (ours if wait else theirs)
         assert calls.view.rings == (["the test answers."] if wait else [])  # the user may look elsewhere meanwhile

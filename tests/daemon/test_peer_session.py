@@ -11,7 +11,7 @@ from pychat_client.classic.framing import SILENCE
 from pychat_client.protocol.turns import Turns
 from pychat_client.transport import connection
 from pychatd.conversation import peer_session
-from pychatd.conversation.peer_session import PeerSession, busy_words
+from pychatd.conversation.peer_session import PeerSession
 from tests.support.allowed_callers import Anybody
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -524,11 +524,6 @@ def test_a_peer_that_shows_the_rest_after_the_end_is_let_go(
         assert await asyncio.wait_for(peer.rest(), 10) == []
 
     check(tmp_path)
-
-
-def test_a_busy_service_says_what_may_keep_the_seat() -> None:
-    assert "may come back within 60 s" in busy_words(60.0)
-    assert "come back" not in busy_words(0.0)
 
 
 def test_a_caller_that_has_gone_is_not_too_slow(

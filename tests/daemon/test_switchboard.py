@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from pychatd.conversation.peer_session import PeerSession
 from tests.support.allowed_callers import Anybody
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
+from tests.support.waiting import PATIENCE
 
 
 def _fails() -> NoReturn:
@@ -43,10 +45,13 @@ async def test_the_hello_takes_the_seat(service: InProcessService) -> None:
     first, _ = await service.greeted("First")
     second = await service.call("\\hello 1 Second", "Second> Hi!")
     (busy,) = await second.rest()
-    assert busy.startswith("\\busy Busy: somebody else is talking, has 120 s for a first message, or may")
+    calling = "somebody else is calling now and has not sent a message yet"
+    assert busy == f"\\busy Busy: {calling}. Call later, or use --wait to keep calling."
     await first.say("First> Hi!")
     assert await first.news() == ["\\ack 1"]
     assert service.stored() == ["Hi!"]
+    (busy,) = await (await service.call("\\hello 1 Third")).rest()
+    assert busy == "\\busy Busy: somebody else is talking. Call later, or use --wait to keep calling."
 
 
 @with_service()
@@ -249,12 +254,17 @@ async def test_a_caller_gets_busy_while_the_seat_is_taken(service: InProcessServ
     assert await peer.news() == []
 
 
-@with_service()
+@with_service(grace=3600.0)
 async def test_the_seat_is_kept_for_a_lost_peer_during_the_grace_time(service: InProcessService) -> None:
     peer, _ = await service.peer("Hi!")
     await service.lose(peer)
-    caller = await service.call("\\hello 1 Eve")
-    assert [line.split()[0] for line in await caller.rest()] == ["\\busy"]
+    for passed, seconds in ((0.0, 3600), (3000.0, 600)):
+        service.switchboard._seat_kept_until -= passed
+        (busy,) = await (await service.call("\\hello 1 Eve")).rest()
+        words = "Busy: somebody who was cut off may come back within"
+        told = re.fullmatch(rf"\\busy {words} (\d+) s\. Call after that, or use --wait .*", busy)
+        assert told is not None, busy
+        assert seconds - PATIENCE < int(told[1]) <= seconds
 
 
 @with_service()

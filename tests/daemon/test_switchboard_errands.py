@@ -44,7 +44,12 @@ def clock(service: InProcessService, later: timedelta) -> None:
 
 @with_service()
 async def test_nobody_is_greeted_while_the_seat_is_taken(service: InProcessService) -> None:
-    console, _, _ = await service.talk(acked=True)
+    console = await service.console()
+    caller, _ = await service.greeted()
+    await console.say("\\ack 0", "\\order greet")
+    assert (await console.news())[-1] == "\\notice Somebody is calling now: wait for the first message."
+    await caller.say("Bob> Hi!")
+    await console.news()
     await console.say("\\order greet")
     talking = "\\notice Somebody is talking here, or may come back: end that conversation first."
     assert await console.news() == [talking]

@@ -128,7 +128,7 @@ def test_wait_calls_until_there_is_an_answer(service: Service) -> None:
 def test_wait_calls_until_the_service_is_free(service: Service) -> None:
     _, first = service.talk()
     client = service.plain("pychat", "--handle", "Client2", "--wait")
-    client.notes("Busy: somebody else is talking. Calling again until you can talk.\n")
+    client.notes("Busy: you cannot talk now. Calling again until you can.\n")
     assert "--wait" not in client.notices()
     first.enter("\\quit")
     client.notes("Connected to Server.")

@@ -25,7 +25,7 @@ def test_each_kind_of_caller_that_does_not_get_in_is_logged(service: Service) ->
     busy = service.connect()
     busy.send("\\hello 1 Bob")
     assert busy.reads("\\busy")
-    service.logs(": refused, somebody else is talking or may come back")
+    service.logs(": refused, somebody else is talking")
     service.connect().close()
     service.logs(": closed the connection without a word")
     sock = socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)

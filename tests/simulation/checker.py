@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ABANDONED = "the caller did not come back in time, and somebody else called"
-TAKEN = "Busy: somebody else is talking"
+TAKEN = "Busy: "
 DISPLACED = "A newer connection has taken over this conversation"
 REPLACED = "A newer connection of this console has taken its place"
 HELD = "is using the console"

@@ -309,9 +309,9 @@ FAULTS = [
     Fault("both take turns", TURNS + "may_speak", "if self.turns is Turns.FREE:", "if self.peer:", seed=2),
     Fault(
         "the seat is kept for a caller who was cut off",
-        SWITCHBOARD + "seat_is_free",
-        "return self.peer is None and asyncio",
-        "return self.peer is None or asyncio",
+        SWITCHBOARD + "taken",
+        "return Taken.KEPT if self.seat_kept_for else None",
+        "return None",
         seed=2,
     ),
     Fault(
