@@ -29,7 +29,7 @@ class Event(Enum):
     ENDED = "ended"  # its conversation has
     HANDSHAKE = "handshake"  # TLS failed
     INVITATION = "invitation"  # wrong, used, revoked or too old
-    MISSED = "missed"  # it has gone, and has sent no message
+    MISSED = "missed"  # its call has ended without a message
     OTHER_PROTOCOL = "other-protocol"  # no chat program
     PLAINTEXT = "plaintext"  # TLS is needed
     PROTOCOL = "protocol"  # a rule of docs/protocol.md was broken

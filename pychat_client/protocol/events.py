@@ -117,7 +117,7 @@ class Calling:
 
 @record
 class MissedCall:
-    """A caller has gone, and has sent no message. time: None for now."""
+    """A call has ended without a message. time: None for now."""
 
     handle: str
     address: str

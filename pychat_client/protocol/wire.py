@@ -469,7 +469,7 @@ class Calling:
 
 @record
 class Missed:
-    """Daemon to console: a caller has gone, and has sent no message."""
+    """Daemon to console: a call has ended without a message."""
 
     handle: str
     address: str

@@ -17,6 +17,7 @@ class Taken(Enum):
     TALKING = "somebody else is talking"
     CALLING = "somebody else is calling now and has not sent a message yet"
     KEPT = "somebody who was cut off may come back"
+    BACK = "somebody who was cut off is back"
 
 
 class EndInterface(Protocol):
@@ -176,7 +177,7 @@ class ConsoleInterface(EndInterface, Protocol):
         """The number of the conversation that the console's messages are for; 0 for none."""
 
     def tell_missed(self, call: MissedCall) -> None:
-        """A caller has gone, and has sent no message."""
+        """A call has ended without a message."""
 
     def send_presence(self) -> None:
         """Tells the console whether the peer is connected, and how."""

@@ -63,7 +63,7 @@ class Opening:
 
 
 class MissedCall(NamedTuple):
-    """A caller who has gone without a message."""
+    """A call that has ended without a message."""
 
     handle: str
     address: str

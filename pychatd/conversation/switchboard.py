@@ -235,7 +235,7 @@ class Switchboard:
             return
         self.caller = None
         handle = caller.opening.handle
-        note(Event.MISSED, caller.address, "%s left without a message", printable(handle))
+        note(Event.MISSED, caller.address, "%s's call has ended without a message", printable(handle))
         self._miss(handle, caller.address)
         self.silent_callers.announce()
 
@@ -275,11 +275,21 @@ class Switchboard:
         conversation.note_call(caller.address, caller.opening.call)
         if self.caller is caller:
             self.caller = None
-        elif (other := self.caller) is not None:  # the peer was away for long, and is back
-            self.end_call(other)
-            other.reject_busy(Taken.TALKING)
+        elif self.caller is not None:
+            self._put_out(self.caller, conversation.handle)
         _note(Event.CONNECTED, conversation, "%s is connected", printable(conversation.handle))
         self._note_presence()
+
+    def _put_out(self, caller: PeerInterface, back: str) -> None:
+        """The peer, called `back`, was away for long and is back: `caller` has to go before its first message."""
+        handle = caller.opening.handle
+        reads = f"{handle} reads that the service is busy."
+        notice = wire.Notice(f"{handle} had to leave: {back} is back in the open conversation. {reads}")
+        if self.operator is not None:
+            self.operator.notify(notice)
+        self.watchers.tell([notice])
+        self.end_call(caller)
+        caller.reject_busy(Taken.BACK)
 
     def pause_for(self, caller: PeerInterface) -> float:
         """For how many seconds no message of `caller` should be stored. Nobody pays for what others have sent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import sqlite3
 from dataclasses import replace
@@ -170,15 +171,31 @@ async def test_the_same_handle_of_another_host_takes_no_seat(service: InProcessS
     assert (await other.rest())[-1].startswith("\\busy")
 
 
-@with_service(grace=0.0)
-async def test_a_peer_that_is_back_goes_before_a_new_caller(service: InProcessService) -> None:
-    console = await service.console()
-    peer, token = await service.peer("Hi!")
-    await service.lose(peer)
-    caller, _ = await service.greeted("Eve")
-    await service.resumed(token)
-    assert (await caller.rest())[-1].startswith("\\busy")
-    assert f"\\missed Eve address={ADDRESS}" in await console.news()
+def test_a_peer_that_is_back_goes_before_a_new_caller(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pychatd")
+
+    @with_service(grace=0.0)
+    async def check(service: InProcessService) -> None:
+        console = await service.console()
+        peer, token = await service.peer("Hi!")
+        await service.lose(peer)
+        watcher = await service.connect(service.console_session())
+        await watcher.say("\\watch")
+        caller, _ = await service.greeted("Eve")
+        await console.news()
+        await watcher.news()
+        back, _ = await service.resumed(token)
+        busy = "\\busy Busy: somebody who was cut off is back. Call later, or use --wait to keep calling."
+        assert (await caller.rest())[-1] == busy
+        words = "Eve had to leave: Bob is back in the open conversation. Eve reads that the service is busy."
+        told = [f"\\notice {words}", f"\\missed Eve address={ADDRESS}"]
+        assert (await console.news())[:2] == told
+        assert await watcher.news() == told
+        assert "Eve" not in "".join(await back.news())
+
+    check(tmp_path)
+    assert f"{ADDRESS}: Eve's call has ended without a message" in caplog.messages
+    assert f"{ADDRESS}: refused, somebody who was cut off is back" in caplog.messages
 
 
 # ------------------------------------------------------------------ who has which name

@@ -42,7 +42,7 @@ def test_a_caller_who_leaves_without_a_word_is_a_missed_call(service: Service) -
     console.sees("Slow is calling")
     client.enter("\\quit")
     console.sees("Missed call: Slow from 127.0.0.1:")
-    service.logs("Slow left without a message")
+    service.logs("Slow's call has ended without a message")
     console.sees("no caller yet")
 
 
@@ -115,6 +115,23 @@ def test_after_the_grace_time_another_caller_may_take_the_seat(idle_service: Ser
     patient.enter("Is it free now?")
     console.sees("Patient> Is it free now?")
     console.sees("The conversation with Client1 has ended: the caller did not come back")
+
+
+def test_who_had_to_leave_gets_the_line_back_and_the_operator_knows_why(idle_service: Service) -> None:
+    idle_service.start("--config", idle_service.configure("grace = 0\n"))
+    console, client = idle_service.talk()
+    client.child.kill(signal.SIGKILL)
+    console.sees("Client1 is not connected")
+    carol = idle_service.ready_client("Carol", columns=200, env=idle_service.env_of("carol"))
+    console.sees("Carol is calling")
+    carol.type("half a line")
+    carol.sees("half a line")
+    idle_service.client("Client1").sees("again")
+    carol.sees(f"Busy: somebody who was cut off is back. {LATER}")
+    carol.sees("Not sent: half a line")
+    assert carol.exit_status() == 4
+    console.sees("Carol had to leave: Client1 is back in the open conversation.")
+    console.sees("Missed call: Carol from 127.0.0.1:")
 
 
 def test_a_lost_connection_does_not_end_the_conversation(service: Service) -> None:
