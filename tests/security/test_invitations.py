@@ -156,6 +156,24 @@ def test_a_blocked_caller_does_not_use_up_an_invitation(service: Service) -> Non
     assert _names(service) == ["Zoe"]
 
 
+@pytest.mark.parametrize("kind", ["open", "allowlist", "invited only"])
+def test_who_was_told_busy_is_known_with_the_invitation_and_without(idle_service: Service, kind: str) -> None:
+    service = idle_service
+    _start(service, kind)
+    bob = _comes(service, "Bob", *_target(service, _invite(service, "--for", "Bob")))
+    target = _target(service, _invite(service, "--for", "Zoe"))
+    assert _guest(service, "Z", *target).exit_status() == 4
+    bob.enter("\\quit")
+    assert bob.exit_status() == 0
+    for words in (target[:2], target):
+        zoe = _comes(service, "Z", *words)
+        zoe.enter("hello")
+        zoe.enter("\\status")
+        zoe.notes('The host knows you as "Zoe".')
+        zoe.enter("\\quit")
+        assert zoe.exit_status() == 0
+
+
 def test_strangers_call_an_open_service_as_before(service: Service) -> None:
     word = _invite(service)
     _comes(service, "Z", *_target(service, word)).enter("\\quit")
