@@ -17,7 +17,6 @@ from pychat_client.entrypoint import Parser, add_conversation_options, run_main,
 from pychat_client.errors import TransportError, UsageError
 from pychat_client.text import check_handle, parse_port, printable
 from pychatd import directories, services
-from pychatd.caller_words import conversation_number
 from pychatd.services import Place
 
 
@@ -80,8 +79,7 @@ def _run(args: argparse.Namespace) -> int:
     preferences = load_preferences()
     given = preferences.handle if args.handle is None else args.handle
     handle = None if given is None else check_handle(given)
-    number = None if args.conversation is None else conversation_number(args.conversation)
-    if not args.history and (args.since or args.grep or number):
+    if not args.history and (args.since or args.grep or args.conversation is not None):
         raise UsageError("--since, --conversation and --grep need --history.")
     if args.watch:
         return _watch(args, preferences)
@@ -91,7 +89,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.history:
         from pychatd.print_history import print_history
 
-        return print_history(place.socket, args.since, args.grep, number, as_json=args.json)
+        return print_history(place.socket, args.since, args.grep, args.conversation, as_json=args.json)
 
     from pychat_client.ui.choose_view import ViewOptions
     from pychatd.attend import attend

@@ -19,15 +19,17 @@ from pychat_client.text import printable, quoted
 from pychat_client.ui.json_objects import encoded, message_fields
 from pychatd.ages import parse_age
 from pychatd.control import ask
+from pychatd.conversation.model import conversation_number
 
 
 def print_history(
-    path: Path, since: str | None, pattern: str | None, number: int | None, *, as_json: bool
+    path: Path, since: str | None, pattern: str | None, conversation: str | None, *, as_json: bool
 ) -> ExitStatus:
-    """Prints the messages of all conversations, or of conversation `number`.
+    """Prints the messages of all conversations, or of one, by its number.
 
-    Raises UsageError for an invalid time or pattern, and what control.ask raises.
+    Raises UsageError for an invalid time, pattern or number, and what control.ask raises.
     """
+    number = None if conversation is None else conversation_number(conversation)
     start = None if since is None else parse_time(since, datetime.now(UTC))
     wanted = _pattern(pattern or "")
     lay_out = _object if as_json else _message

@@ -18,13 +18,19 @@ from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, counted, looks_like, printable
 from pychat_client.transport.connection import CloseReason, Connection
-from pychatd.caller_words import conversation_number
 from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
 from pychatd.conversation.interfaces import ConsoleInterface
-from pychatd.conversation.model import TEXT_REMOVED, Conversation, Entry, JournalError, MissedCall
+from pychatd.conversation.model import (
+    TEXT_REMOVED,
+    Conversation,
+    Entry,
+    JournalError,
+    MissedCall,
+    conversation_number,
+)
 from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
 from pychatd.conversation.reading_price import ReadingPrice
 from pychatd.conversation.switchboard import Switchboard

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from pychat_client.errors import ProtocolError, PychatError
+from pychat_client.errors import ProtocolError, PychatError, UsageError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message, Peer
 from pychat_client.records import record
+from pychat_client.text import printable
 
 TEXT_REMOVED = "(not kept)"
 """Stands for a message whose text has been removed, where its place still counts."""
@@ -217,6 +218,13 @@ class Conversation:
             classic=self.classic,
             quiet=self.quiet[Role.PEER],
         )
+
+
+def conversation_number(word: str) -> int:
+    """A number as the journal gives it to a conversation, from 1 on. Raises UsageError."""
+    if not (word.isascii() and word.isdigit() and len(word) <= 18 and int(word)):
+        raise UsageError(f"'{printable(word[:80])}' is not the number of a conversation.")
+    return int(word)
 
 
 def hash_token(token: str) -> bytes:

@@ -11,9 +11,8 @@ from types import MappingProxyType
 
 from pychat_client.errors import UsageError
 from pychat_client.text import counted, printable
-from pychatd.caller_words import conversation_number
 from pychatd.conversation import blocklist
-from pychatd.conversation.model import UnreadConversation
+from pychatd.conversation.model import UnreadConversation, conversation_number
 from pychatd.conversation.switchboard import Switchboard
 
 LISTED_MAX = 50
