@@ -12,9 +12,6 @@ from pychat_client.text import printable
 _AGE = re.compile("([0-9]{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-MOST = "366d"
-"""The greatest age of an option: what takes longer than a year is a mistake, or forgotten."""
-
 
 def parse_age(word: str) -> timedelta | None:
     """The time that `word` is; None for another word."""
@@ -23,17 +20,15 @@ def parse_age(word: str) -> timedelta | None:
 
 
 def age_of(option: str, least: str) -> Callable[[str], timedelta]:
-    """Reads the word behind `option`, from `least` to MOST. What it returns raises UsageError."""
-    low, high = parse_age(least), parse_age(MOST)
+    """Reads the word behind `option`, of `least` or more. What it returns raises UsageError."""
+    low = parse_age(least)
     assert low is not None
-    assert high is not None
 
     def read(word: str) -> timedelta:
         age = parse_age(word)
-        if age is None or not low <= age <= high:
-            raise UsageError(
-                f"{option}: '{printable(word[:80])}' is not a time from {least} to {MOST}, such as 30m, 12h or 7d."
-            )
+        if age is None or age < low:
+            what = f"a time of {least} or more, such as 30m, 12h or 7d"
+            raise UsageError(f"{option}: '{printable(word[:80])}' is not {what}.")
         return age
 
     return read

@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
+from pychat_client.config.host_names import host_name
 from pychat_client.entrypoint import print_result
 from pychat_client.errors import ExitStatus, TransportError, UsageError
 from pychat_client.protocol import grammar
@@ -35,14 +38,27 @@ def _ask(args: argparse.Namespace, verb: str, readers: Readers, **arguments: Any
 
 
 def invite(args: argparse.Namespace) -> int:
-    host = args.host or socket.gethostname()
-    if printable(host) != host or not host or set(host) & set(" /@[]"):
-        raise UsageError(f"'{printable(host)}' is not the name or the address of a host.")
+    host = _host(args.host or socket.gethostname())
     answers = _ask(args, "invite", _INVITATION, name=args.name, seconds=int(args.valid.total_seconds()))
     if len(answers) != 1:
         raise TransportError("The daemon has not answered with an invitation.")
     print_result(_lines_of(host, parse_port(args.port), answers[0]))
     return ExitStatus.OK
+
+
+def _host(word: str) -> str:
+    """A host as pychat calls it, also from an address such as `pychat://HOST:7000/`. Raises UsageError."""
+    host = host_name(word)
+    if set(host) & set("/@[]") or (":" in host and not _is_address(host)):
+        raise UsageError(f"'{host}' is not the name or the address of a host. Give it without a port.")
+    return host
+
+
+def _is_address(word: str) -> bool:
+    with suppress(ValueError):
+        ip_address(word)
+        return True
+    return False
 
 
 def _lines_of(host: str, port: int, answer: dict[str, Any]) -> str:

@@ -31,11 +31,11 @@ def test_an_age_is_a_number_and_its_unit(word: str, age: timedelta | None) -> No
     assert parse_age(word) == age
 
 
-def test_an_option_takes_ages_between_its_limits() -> None:
+def test_an_option_takes_ages_from_the_least_on() -> None:
     read = age_of("--valid", "1m")
-    for word, seconds in (("60s", 60), ("1m", 60), ("90s", 90), ("366d", 366 * 86400)):
+    for word, seconds in (("60s", 60), ("1m", 60), ("90s", 90), ("999999d", 999_999 * 86400)):
         assert read(word) == timedelta(seconds=seconds)
-    for word in ("59s", "0m", "367d", "soon\x1b"):
-        with pytest.raises(UsageError, match=r"^--valid: '.+' is not a time from 1m to 366d, such as ") as refused:
+    for word in ("59s", "0m", "1000000d", "soon\x1b"):
+        with pytest.raises(UsageError, match=r"^--valid: '.+' is not a time of 1m or more, such as ") as refused:
             read(word)
         assert str(refused.value).isprintable()

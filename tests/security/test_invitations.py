@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import UsageError
+from pychat_client.text import printable
 from pychat_client.trust import invitation
 from pychat_client.trust.certificates import certificate_der
 from pychat_client.trust.fingerprint import fingerprint
@@ -439,7 +440,28 @@ def test_a_name_that_is_taken_is_refused(service: Service) -> None:
 def test_a_time_that_is_no_time_is_refused(shared_service: Service, time: str) -> None:
     result = shared_service.pychatd("invite", f"--valid={time}")
     assert result.returncode == 2
-    assert "is not a time" in result.stderr
+    too_long = "An invitation is valid for at most 366 days."
+    assert (too_long if time in ("367d", "999999d") else "is not a time of 1m or more") in result.stderr
+
+
+@pytest.mark.parametrize(
+    "host",
+    [".host", "a b", "a/b", "user@host", "host:7000", "[::1]", "pychat://host", "ho\x1bst", "straße.test", "a..ü"],
+)
+def test_what_pychat_would_not_call_is_not_invited_to(shared_service: Service, host: str) -> None:
+    result = shared_service.pychatd("invite", "--host", host)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"pychatd: '{printable(host)}' "), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "url_host"),
+    [("192.0.2.7", "192.0.2.7"), ("fe80::1%eth0", "[fe80::1%eth0]"), ("Bücher.test", "bücher.test")],
+)
+def test_an_invitation_names_the_host_as_pychat_calls_it(service: Service, host: str, url_host: str) -> None:
+    _, _, command, _, url, *_ = service.pychatd("invite", "--host", host).stdout.splitlines()
+    assert command.startswith(f"    pychat {url_host.strip('[]')} {service.port} --invite ")
+    assert url.startswith(f"    pychat pychat://{url_host}:{service.port}/")
 
 
 @pytest.mark.parametrize(
