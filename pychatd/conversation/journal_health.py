@@ -35,7 +35,7 @@ class JournalHealth:
         full = isinstance(error, JournalFullError)
         self.needs_reload = self.needs_reload or not full
         if not full or not self._outage_reported:
-            log.error("%s", error)
+            _log(logging.ERROR, str(error))
         if not self._outage_reported:
             self._outage_reported = True
             self._broadcast(wire.Notice(str(error) if full else FAILED))
@@ -44,7 +44,7 @@ class JournalHealth:
         """Somebody has asked, and this is what a look at the journal has shown. Logs it once."""
         found = "" if error is None else str(error)
         if found and found != self._found:
-            log.error("%s", found)
+            _log(logging.ERROR, found)
         self._found = found
 
     def reloaded(self) -> None:
@@ -54,5 +54,10 @@ class JournalHealth:
         """A message has been stored."""
         if self._outage_reported:
             self._outage_reported = False
-            log.info("The journal can be written again")
+            _log(logging.INFO, "The journal can be written again")
             self._broadcast(wire.Notice(WORKS_AGAIN))
+
+
+def _log(level: int, words: str) -> None:
+    """A disk can fail as often as somebody says something: the log has it once in a minute (log_limit)."""
+    log.log(level, "%s", words, extra={"repeats": True})

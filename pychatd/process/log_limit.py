@@ -1,4 +1,5 @@
-"""Keeps strangers from filling the log: the first lines of an address and kind of event, then a count a minute."""
+"""Keeps the log short: of an address and kind of event the first lines, then a count a minute; of a line that says
+again what fails, the first."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ OTHERS = "other addresses"
 
 Key = tuple[Event, str]
 
+log = logging.getLogger("pychatd")
+
 
 class LogLimit(logging.Filter):
     """Drops the lines that are too many, and counts them."""
@@ -24,10 +27,17 @@ class LogLimit(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._counts: Counter[Key] = Counter()  # in this minute
+        self._repeated: Counter[tuple[int, str]] = Counter()  # likewise, by the level and the words of the line
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "more", None) is not None:
+            return True
+        if getattr(record, "repeats", False):
+            line = (record.levelno, record.getMessage())
+            self._repeated[line] += 1
+            return self._repeated[line] == 1
         event: Event | None = getattr(record, "event", None)
-        if event is None or getattr(record, "more", None) is not None:
+        if event is None:
             return True
         key = (event, network_of(record.peer))  # type: ignore[attr-defined]  # caller_events.note sets both
         if key not in self._counts and len(self._counts) >= COUNTED_MAX:
@@ -49,3 +59,8 @@ class LogLimit(logging.Filter):
                     event.value,
                     more=more,
                 )
+        repeated, self._repeated = self._repeated, Counter()
+        for (level, words), count in repeated.items():
+            if more := count - 1:
+                counted = f"{more:,} more like this in the last minute"
+                log.log(level, "%s: %s", counted, words, extra={"more": more})

@@ -19,6 +19,8 @@ import pytest
 
 from pychat_client.errors import BusyError, PermissionDeniedError
 from pychatd.caller_events import Event, note
+from pychatd.conversation.journal_health import JournalHealth
+from pychatd.conversation.model import JournalError, JournalFullError
 from pychatd.process import logs, systemd
 from pychatd.process.log_limit import COUNTED_MAX, FIRST, LogLimit
 from pychatd.process.pidfile import Pidfile, holder
@@ -475,6 +477,21 @@ def test_a_text_of_several_lines_stays_one_field(journal: socket.socket, log: lo
     log.error("one\ntwo")
     text = b"one\ntwo"
     assert journal.recv(1000).startswith(b"MESSAGE\n" + len(text).to_bytes(8, "little") + text + b"\nPRIORITY=3\n")
+
+
+def test_a_journal_that_fails_again_and_again_is_counted(lines: Callable[[], list[str]]) -> None:
+    health = JournalHealth(lambda notice: None)
+    for _ in range(1500):
+        health.failed(JournalError("The disk is full."))
+        health.stored()
+        health.failed(JournalFullError("Not stored: too much."))
+        health.looked(JournalError("It is read-only."))
+        health.looked(None)
+    every = ["The disk is full.", "The journal can be written again", "Not stored: too much.", "It is read-only."]
+    assert lines() == [*every, *(f"1,499 more like this in the last minute: {words}" for words in every)]
+    health.failed(JournalError("The disk is full."))
+    health.failed(JournalError("disk I/O error"))
+    assert lines() == ["The disk is full.", "disk I/O error"]
 
 
 def test_many_events_of_one_address_are_counted(lines: Callable[[], list[str]]) -> None:
