@@ -274,6 +274,11 @@ def of_whose(*counts: tuple[int, str]) -> str:
     return " and ".join(f"{count} of {whose} messages" for count, whose in counts if count)
 
 
+def with_certificate(name: str | None, then: str = "") -> str:
+    """Stands behind who calls from where: whose certificate the caller has shown, and `then`. Empty for None."""
+    return "" if name is None else f", with the certificate of {printable(name)}{then}"
+
+
 def printable_lines(message: str) -> list[str]:
     """The lines of a message (at least one), each made printable."""
     return [printable(line) for line in message.split(BREAK)]

@@ -15,7 +15,7 @@ from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.session.transcript import INDENT, entry_lines, local
-from pychat_client.text import printable, quoted
+from pychat_client.text import printable, quoted, with_certificate
 from pychat_client.ui.json_objects import encoded, message_fields
 from pychatd.ages import parse_age
 from pychatd.control import ask
@@ -76,7 +76,8 @@ def _entries(frames: Iterable[wire.Frame]) -> Iterator[tuple[wire.Peer, wire.Tim
 
 def _object(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
     role = Role.OPERATOR if at.own else Role.PEER
-    return encoded("message", conversation=peer.session, **message_fields(message, role, at.time))
+    fields = message_fields(message, role, at.time)
+    return encoded("message", conversation=peer.session, name=peer.name, **fields)
 
 
 def _message(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
@@ -84,7 +85,7 @@ def _message(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
 
 
 def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:
-    words = f"{printable(peer.handle)} called from {printable(peer.address)}"
+    words = f"{printable(peer.handle)} called from {printable(peer.address)}{with_certificate(peer.name)}"
     if isinstance(frame, wire.Quit):
         words = f"ended{': ' if frame.reason else ''}{quoted(frame.reason) if frame.reason else ''}"
     return fit(sys.stdout, f"-- {local(at.time)} {words}")

@@ -15,7 +15,7 @@ from pychat_client.errors import ProtocolError, TransportError, UsageError
 from pychat_client.protocol import grammar
 from pychat_client.records import record
 from pychat_client.session.transcript import local
-from pychat_client.text import counted, printable
+from pychat_client.text import counted, printable, with_certificate
 from pychat_client.trust.fingerprint import check_fingerprint
 from pychatd.caller_words import silent_words, unread_words
 
@@ -129,11 +129,7 @@ class Report:
         elif self.peer is None:
             words.append("No conversation.")
         if self.peer is not None:
-            words.append(
-                f"{printable(self.peer.handle)} from {printable(self.peer.address)} has talked since "
-                f"{_for_people(self.peer.since)} ({counted(self.peer.received, 'message')} received, "
-                f"{self.peer.sent} sent)."
-            )
+            words.append(_peer_words(self.peer))
             if not self.peer.connected:
                 words.append("The connection is lost; the caller may come back.")
         if self.console is None:
@@ -152,6 +148,12 @@ class Report:
             calls,
             "" if self.journal_works else "Messages cannot be stored. The log says why.",
         ]
+
+
+def _peer_words(peer: PeerReport) -> str:
+    who = f"{printable(peer.handle)} from {printable(peer.address)}{with_certificate(peer.certificate, ',')}"
+    counts = f"{counted(peer.received, 'message')} received, {peer.sent} sent"
+    return f"{who} has talked since {_for_people(peer.since)} ({counts})."
 
 
 def _calling_words(calling: CallingReport) -> str:

@@ -19,7 +19,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Role
 from pychat_client.session.transcript import local
-from pychat_client.text import printable, printable_lines, quoted
+from pychat_client.text import printable, printable_lines, quoted, with_certificate
 from pychat_client.transport.os_errors import describe
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.json_objects import encoded, message_fields
@@ -72,6 +72,7 @@ class ServiceOutput:
         self._output = output
         self._port = port
         self._peer = ""  # the handle of who talks
+        self._name: str | None = None  # whose certificate that caller has shown
         self._reminder: asyncio.TimerHandle | None = None  # runs while nobody is there, and something is unread
         self._unread = ""  # the words of the last alert, while something is unread
         self._alerted = False  # for what is unread, since a console was attached
@@ -90,8 +91,10 @@ class ServiceOutput:
 
     def calling(self, caller: wire.Calling) -> None:
         silent = ", and has said nothing yet" if caller.silent else ""
-        words = f"{printable(caller.handle)} is calling from {printable(caller.address)}{silent}"
-        self._emit("calling", words, handle=caller.handle, address=caller.address, silent=caller.silent)
+        words = f"{printable(caller.handle)} is calling from {printable(caller.address)}"
+        words += f"{with_certificate(caller.name)}{silent}"
+        fields = {"address": caller.address, "name": caller.name, "silent": caller.silent}
+        self._emit("calling", words, None, handle=caller.handle, **fields)
         self._alert(f"{printable(caller.handle)} is calling", "calling")
 
     def missed(self, call: wire.Missed, at: wire.Timestamp | None) -> None:
@@ -102,12 +105,12 @@ class ServiceOutput:
             self._alert(words, "missed")
 
     def conversation(self, peer: wire.Peer) -> None:
-        self._peer = peer.handle
+        self._peer, self._name = peer.handle, peer.name
 
     def message(self, message: wire.Message, at: wire.Timestamp | None) -> None:
         said = f"{printable(message.handle)}> {' '.join(printable_lines(message.text))}"
         at = wire.Timestamp(datetime.now(UTC)) if at is None else at
-        self._emit("message", said, at, **message_fields(message, Role.PEER, at.time))
+        self._emit("message", said, at, name=self._name, **message_fields(message, Role.PEER, at.time))
         if not self._alerted:
             self._alerted = True
             self._unread = said

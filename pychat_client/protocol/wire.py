@@ -145,7 +145,7 @@ class Peer:
     classic: its program is a classic one, which acks nothing
     room: how many bytes of text its program takes, None for any number
     plain: it calls without TLS
-    name: whose certificate it has shown, where the service has an allowlist
+    name: whose certificate it has shown at its last call, where the service knows callers
     after: the daemon repeats what the console has already, without the first `after` messages of both sides
     mine, digest: how many of the operator's messages that follow this same console has sent, and their digest
     quiet: its user sends no signs of typing and no read marks

@@ -37,7 +37,7 @@ from pychat_client.session.reconnect import BUSY, JOURNAL, Verdict
 from pychat_client.session.status import CLASSIC, away, kept, silent_call
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.view import View
-from pychat_client.text import BREAK, of_whose, printable, printable_lines, quoted
+from pychat_client.text import BREAK, of_whose, printable, printable_lines, quoted, with_certificate
 
 STAY_SECONDS = 2.0
 """After this time the operator reads that the caller is connected again. One who is gone by then was a command
@@ -132,10 +132,9 @@ class Narrator:
         self._record(sentence, self._view.news)
 
     def _call_from(self, caller: wire.Peer) -> str:
-        named = f", with the certificate of {printable(caller.name)}" if caller.name is not None else ""
         kind = f", with {CLASSIC}" if caller.classic else ""
         plain = ", NOT ENCRYPTED" if caller.plain else ""
-        return f"{self._other} calls from {printable(caller.address)}{named}{kind}{plain}."
+        return f"{self._other} calls from {printable(caller.address)}{with_certificate(caller.name)}{kind}{plain}."
 
     def _calling(self, call: Calling) -> None:
         handle = printable(call.handle)

@@ -131,9 +131,8 @@ class ConsoleSession(EndpointSession):
             self.connection.send([wire.Away()])
         else:
             self._room = self._switchboard.max_text_bytes()
-            quiet = conversation.quiet[Role.PEER]
-            here = wire.Here(conversation.handle, peer.address, not peer.secure, peer.name, quiet, self._room)
-            self.connection.send([here])
+            handle, name, quiet = conversation.handle, conversation.name, conversation.quiet[Role.PEER]
+            self.connection.send([wire.Here(handle, peer.address, not peer.secure, name, quiet, self._room)])
 
     def tell_missed(self, call: MissedCall) -> None:
         at = [] if self._is_recent(call.time) else [wire.Timestamp(call.time)]
@@ -341,7 +340,7 @@ class ConsoleSession(EndpointSession):
         running, peer = self._is_told_running(), self._switchboard.peer
         if running and peer is not None:
             self._room = self._switchboard.max_text_bytes()
-            heading = replace(heading, room=self._room, plain=not peer.secure, name=peer.name)
+            heading = replace(heading, room=self._room, plain=not peer.secure)
         frames: list[wire.Frame] = [heading]
         if count := conversation.read_mark(Role.PEER):
             frames.append(wire.Read(count))

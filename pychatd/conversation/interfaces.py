@@ -70,10 +70,6 @@ class PeerInterface(EndInterface, Protocol):
     def secure(self) -> bool:
         """Whether it calls over TLS."""
 
-    @property
-    def name(self) -> str | None:
-        """The name of its certificate on the allowlist."""
-
     def max_text_bytes(self, handle: str) -> int | None:
         """How many bytes the text of a message from `handle` may have; None for any number."""
 

@@ -32,7 +32,7 @@ _PEER_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AN
 _OPERATOR_COUNT = "(SELECT ifnull(max(n), 0) FROM message WHERE conversation = id AND role = 'operator')"
 _COLUMNS = (
     "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate,"
-    f" ended_by, {_PEER_COUNT}, {_OPERATOR_COUNT}, peer_quiet, operator_quiet"
+    f" ended_by, name, {_PEER_COUNT}, {_OPERATOR_COUNT}, peer_quiet, operator_quiet"
 )
 _UNSEEN = "(ended IS NULL OR operator_shown < peer_count)"
 _SHOWN = "operator_shown >= peer_count AND peer_shown >= operator_count"
@@ -95,7 +95,7 @@ class Journal(JournalFile):
         conversation.end(reason, now, by)
 
     def save_shown(self, conversation: Conversation) -> None:
-        """Stores what each side has seen, and where the peer has called from last. Raises JournalError."""
+        """Stores what each side has seen, and who has called last, from where. Raises JournalError."""
         if conversation.id:
             with self._transaction():
                 self._update_shown(conversation)
@@ -253,14 +253,14 @@ class Journal(JournalFile):
         `skip`."""
         with self._translated:
             rows = self._db.execute(
-                "SELECT id, handle, address, ended, peer_count - operator_shown"  # noqa: S608 -- constants only
+                "SELECT id, handle, address, name, ended, peer_count - operator_shown"  # noqa: S608 -- constants only
                 f" FROM conversation INDEXED BY conversation_unseen WHERE {_UNSEEN} AND ended IS NOT NULL"
                 " ORDER BY id DESC LIMIT ? OFFSET ?",
                 (limit, skip),
             ).fetchall()
         return [
-            UnreadConversation(number, handle, address, _datetime(ended), count)
-            for number, handle, address, ended, count in rows
+            UnreadConversation(number, handle, address, name, _datetime(ended), count)
+            for number, handle, address, name, ended, count in rows
         ]
 
     def unseen(self, limit: int) -> tuple[int, int]:
@@ -333,10 +333,12 @@ class Journal(JournalFile):
 
     def _insert(self, conversation: Conversation) -> int:
         cursor = self._db.execute(
-            "INSERT INTO conversation (token, certificate, handle, address, turns, started) VALUES (?,?,?,?,?,?)",
+            "INSERT INTO conversation (token, certificate, name, handle, address, turns, started)"
+            " VALUES (?,?,?,?,?,?,?)",
             (
                 conversation.token_hash,
                 conversation.certificate_hash,
+                conversation.name,
                 conversation.handle,
                 conversation.address,
                 conversation.turn_state.turns.value,
@@ -350,11 +352,12 @@ class Journal(JournalFile):
         self._db.execute(
             # Two ends of one conversation that is over may each have read it for themselves.
             "UPDATE conversation SET peer_shown = max(peer_shown, ?), operator_shown = max(operator_shown, ?),"
-            " address = ? WHERE id = ?",
+            " address = ?, name = ? WHERE id = ?",
             (
                 conversation.shown[Role.PEER],
                 conversation.shown[Role.OPERATOR],
                 conversation.address,
+                conversation.name,
                 conversation.id,
             ),
         )
@@ -367,7 +370,7 @@ class Journal(JournalFile):
         if row is None:
             return None
         number, token, handle, address, turns, started, ended, reason, *rest = row
-        peer_shown, operator_shown, certificate, ended_by, peer_count, operator_count, *quiet = rest
+        peer_shown, operator_shown, certificate, ended_by, name, peer_count, operator_count, *quiet = rest
         return Conversation(
             handle,
             address,
@@ -379,6 +382,7 @@ class Journal(JournalFile):
             ended_by=None if ended_by is None else Role(ended_by),
             reason=reason,
             certificate_hash=certificate,
+            name=name,
             shown={Role.PEER: peer_shown, Role.OPERATOR: operator_shown},
             quiet=dict(zip((Role.PEER, Role.OPERATOR), map(bool, quiet), strict=True)),
         )

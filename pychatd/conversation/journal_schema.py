@@ -84,7 +84,10 @@ CREATE INDEX conversation_removed ON conversation (id) WHERE removed;
 CREATE INDEX conversation_readable ON conversation (id)
     WHERE operator_shown > peer_forgotten OR peer_shown > operator_forgotten;
 """
-MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6)
+_SCHEMA_7 = """
+ALTER TABLE conversation ADD COLUMN name TEXT; -- whose certificate the peer has shown last; NULL: nobody's
+"""
+MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6, _SCHEMA_7)
 """Script i changes a file of user_version i to i + 1."""
 
 

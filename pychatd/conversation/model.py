@@ -42,7 +42,7 @@ class Opening:
 
     token_hash: None for a classic peer; certificate_hash: None without a client certificate; call: the number
     that the caller's program gives to this call, 0 if it does not count its calls; quiet: its user sends no read
-    marks.
+    marks; name: whose certificate it has shown, None if the service knows nobody's.
     """
 
     handle: str
@@ -52,6 +52,7 @@ class Opening:
     turns: Turns
     call: int = 0
     quiet: bool = False
+    name: str | None = None
 
     @property
     def classic(self) -> bool:
@@ -107,6 +108,7 @@ class UnreadConversation(NamedTuple):
     number: int
     handle: str
     address: str
+    name: str | None
     ended: datetime
     messages: int
 
@@ -131,6 +133,9 @@ class Conversation:
     certificate_hash: bytes | None = None
     """A caller that resumes has to show the same certificate."""
 
+    name: str | None = None
+    """Whose certificate that is, as the service knew it at the peer's last call; None if it knew nobody's."""
+
     shown: dict[Role, int] = field(default_factory=lambda: {Role.PEER: 0, Role.OPERATOR: 0})
     """How many of the other side's messages the user of each role has seen."""
 
@@ -151,6 +156,7 @@ class Conversation:
             TurnState(opening.turns),
             now.replace(microsecond=now.microsecond // 1000 * 1000),
             certificate_hash=opening.certificate_hash,
+            name=opening.name,
         )
 
     @property
@@ -193,9 +199,9 @@ class Conversation:
     def end(self, reason: str, now: datetime, by: Role | None) -> None:
         self.ended, self.reason, self.ended_by = now, reason, by
 
-    def note_call(self, address: str, call: int) -> None:
-        """Its peer calls from `address`."""
-        self.address, self.call = address, max(self.call, call)
+    def note_call(self, opening: Opening) -> None:
+        """Its peer calls, perhaps from elsewhere."""
+        self.address, self.name, self.call = opening.address, opening.name, max(self.call, opening.call)
 
     def adopt(self, stored: Conversation) -> None:
         """Takes over the counts and the end that the journal has."""
@@ -216,6 +222,7 @@ class Conversation:
             since=self.started,
             address=self.address,
             classic=self.classic,
+            name=self.name,
             quiet=self.quiet[Role.PEER],
         )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pychat_client.errors import UsageError
-from pychat_client.text import counted, printable
+from pychat_client.text import counted, printable, with_certificate
 from pychatd.conversation import blocklist
 from pychatd.conversation.model import UnreadConversation, conversation_number
 from pychatd.conversation.switchboard import Switchboard
@@ -102,5 +102,5 @@ class Orders:
 
 def _line(unread: UnreadConversation) -> str:
     count = counted(unread.messages, "message")
-    who = f"{printable(unread.handle)} from {printable(unread.address)}"
+    who = f"{printable(unread.handle)} from {printable(unread.address)}{with_certificate(unread.name)}"
     return f"{unread.number}: {who}, {unread.ended:%Y-%m-%d %H:%M} UTC, {count}"

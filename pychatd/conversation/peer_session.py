@@ -418,6 +418,7 @@ class PeerSession(EndpointSession):
             Turns.ALTERNATE if only_turns else self._switchboard.settings.turns,
             hello.call or 0,
             hello.quiet,
+            self.name,
         )
 
     def _resume(self, hello: wire.Hello, conversation: Conversation) -> None:

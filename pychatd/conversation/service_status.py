@@ -100,7 +100,7 @@ def _peer(switchboard: Switchboard) -> dict[str, object] | None:
         "connected": peer is not None,
         "classic": conversation.classic,
         "encrypted": peer.secure if peer is not None else None,
-        "certificate": peer.name if peer is not None else None,
+        "certificate": conversation.name,
         "received": conversation.turn_state.peer,
         "sent": conversation.turn_state.operator,
     }

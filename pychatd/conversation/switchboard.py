@@ -272,7 +272,7 @@ class Switchboard:
             older.close_displaced()
         if self.conversation is not conversation:
             self.conversation, self._account = conversation, TokenBucket()
-        conversation.note_call(caller.address, caller.opening.call)
+        conversation.note_call(caller.opening)
         if self.caller is caller:
             self.caller = None
         elif self.caller is not None:
@@ -840,7 +840,8 @@ def _note(
 
 
 def _calling(caller: PeerInterface) -> wire.Calling:
-    return wire.Calling(caller.opening.handle, caller.address, plain=not caller.secure, name=caller.name)
+    opening = caller.opening
+    return wire.Calling(opening.handle, caller.address, plain=not caller.secure, name=opening.name)
 
 
 def _calling_silently(caller: SilentInterface) -> wire.Calling:

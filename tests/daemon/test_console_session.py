@@ -198,7 +198,8 @@ async def test_a_console_sees_how_the_peer_calls(service: InProcessService) -> N
     await service.lose(console)
     session = service.switchboard.peer
     assert isinstance(session, PeerSession)
-    session.name, session.secure = "bob.pem", False
+    assert service.switchboard.conversation is not None
+    service.switchboard.conversation.name, session.secure = "bob.pem", False
     console = await service.console()
     lines = await console.news()
     assert next(line for line in lines if line.startswith("\\peer")).endswith(" plain=1 name=bob.pem")

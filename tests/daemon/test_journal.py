@@ -375,6 +375,7 @@ def test_a_file_of_an_older_version_is_migrated(file: Path, version: int) -> Non
     bob = journal.by_id(1)
     assert bob
     assert (bob.turn_state.peer, bob.turn_state.operator) == (2, 1)
+    assert (bob.name, running.name) == (None, None)
     bob.mark_shown(Role.OPERATOR, 2)
     journal.save_shown(bob)
     assert pruned(journal, NOON) == 1
@@ -727,6 +728,21 @@ def test_the_words_of_who_is_away_are_kept(file: Path) -> None:
         assert journal.away() == before
         journal.save_away(words)
         assert journal.away() == words
+        journal.close()
+
+
+def test_the_name_of_the_last_call_is_kept(file: Path) -> None:
+    for number, name in enumerate((None, "bob-laptop"), 1):
+        journal = Journal(file, full=False)
+        conversation = replace(begun(str(number)), name=name)
+        said(journal, conversation, "b1")
+        found = journal.by_id(number)
+        assert found is not None
+        assert found.name == name
+        found.name = f"{name}-renamed"
+        journal.save_shown(found)
+        journal.end_conversation(found, "", NOON)
+        assert (journal.by_id(number), journal.unread(1)[0].name) == (found, f"{name}-renamed")
         journal.close()
 
 

@@ -24,6 +24,7 @@ from pychatd.conversation.journal_health import FAILED
 from pychatd.conversation.missed_calls import MISSED_MAX
 from pychatd.conversation.model import Conversation, JournalError
 from pychatd.conversation.peer_session import PeerSession
+from pychatd.conversation.service_status import status_json
 from tests.support.allowed_callers import Anybody
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -1524,6 +1525,70 @@ async def test_a_token_alone_takes_no_callers_place(service: InProcessService) -
     assert (await thief.rest())[-1].startswith("\\busy")
     await own.say("Bob> Hi!")
     assert "\\ack 1" in await own.news()
+
+
+class _Named(Anybody):
+    """Every certificate has the same name."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+
+    def name_of(self, certificate: bytes | None) -> str | None:
+        return self._name
+
+
+async def _named_caller(service: InProcessService, name: str | None, *lines: str) -> AsyncEnd:
+    raw = await service.connect(PeerSession(service.switchboard, ADDRESS, _Named(name), secure=True))
+    await raw.say(*lines)
+    return raw
+
+
+async def _peer_lines(service: InProcessService, question: str, *lines: str) -> list[str]:
+    """The headings that a program at the console's socket gets."""
+    raw = await service.connect(service.console_session())
+    await raw.say(question, *lines)
+    return [line for line in await raw.news() if line.startswith("\\peer")]
+
+
+def _certificate(service: InProcessService) -> object:
+    return json.loads(status_json(service.switchboard))["peer"]["certificate"]
+
+
+@with_service()
+async def test_who_reads_later_learns_whose_certificate_it_was(service: InProcessService) -> None:
+    bob = await _named_caller(service, "bob-laptop", "\\hello 1 Bob", "Bob> Hi!")
+    token = (await hello_of(bob)).session
+    await bob.news()
+    assert _certificate(service) == "bob-laptop"
+    await service.restart()
+    assert _certificate(service) == "bob-laptop", "also while he is away"
+    for question in ("\\history", "\\watch", "\\hello 1 alice"):
+        (line,) = await _peer_lines(service, question)
+        assert line.endswith(" name=bob-laptop"), question
+    bob = await _named_caller(service, "robert", f"\\hello 1 Bob session={token} got=0")  # renamed meanwhile
+    await bob.news()
+    assert _certificate(service) == "robert"
+    await bob.say("\\quit")
+    await bob.rest()
+    await service.restart()
+    (line,) = await _peer_lines(service, "\\hello 1 alice")
+    assert line.endswith(" name=robert")
+
+
+@with_service()
+async def test_a_list_of_the_unread_tells_a_named_caller_from_a_stranger(service: InProcessService) -> None:
+    for name in ("bob-laptop", None):
+        caller = await _named_caller(service, name, "\\hello 1 Bob", "Bob> Hi!", "\\quit")
+        await caller.rest()
+    console = await service.connect(service.console_session())
+    await console.say("\\order unread")
+    stranger, bob = (line.split(" UTC", 1)[0][: -len("2026-01-01 00:00")] for line in (await console.rest())[:2])
+    assert stranger == f"\\order 2: Bob from {ADDRESS}, "
+    assert bob == f"\\order 1: Bob from {ADDRESS}, with the certificate of bob-laptop, "
+    assert [line.split()[-1] for line in await _peer_lines(service, "\\history")] == [
+        "name=bob-laptop",
+        f"address={ADDRESS}",
+    ]
 
 
 @with_service()

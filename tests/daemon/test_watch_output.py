@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.protocol import wire
+from pychat_client.protocol.turns import Turns
 from pychat_client.session.transcript import local
 from pychatd.watch_output import Output, ServiceOutput
 from tests.support.aio import in_loop
@@ -45,6 +47,27 @@ class _Watched:
     @property
     def reminds(self) -> bool:
         return self.output._reminder is not None
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_it_tells_a_named_caller_from_a_stranger(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+    output = Output(Preferences(), as_json=as_json, remind=None).for_service(7000)
+    output.calling(wire.Calling("Bob", "192.0.2.1"))
+    output.calling(wire.Calling("Bob", "192.0.2.1", name="bob\u202elaptop"))
+    stranger, bob = capsys.readouterr().out.splitlines()
+    if as_json:
+        assert [json.loads(line)["name"] for line in (stranger, bob)] == [None, "bob\u202elaptop"]
+    else:
+        assert stranger.endswith("Bob is calling from 192.0.2.1")
+        assert bob.endswith("Bob is calling from 192.0.2.1, with the certificate of bob<U+202E>laptop")
+
+
+def test_a_message_has_the_name_of_its_own_caller(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(Preferences(), as_json=True, remind=None).for_service(7000)
+    for name in ("bob-laptop", None):
+        output.conversation(wire.Peer("Bob", 1, 0, 0, 0, Turns.FREE, datetime.now(UTC), "192.0.2.1", name=name))
+        output.message(wire.Message("Bob", "Hi!"), wire.Timestamp(datetime.now(UTC)))
+    assert [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()] == ["bob-laptop", None]
 
 
 @in_loop

@@ -101,6 +101,23 @@ def test_a_listed_caller_is_shown_with_the_verified_name(idle_service: Service) 
     console.sees("The caller has the certificate of alice-laptop.")
 
 
+def test_who_comes_to_the_console_later_reads_the_verified_name(idle_service: Service) -> None:
+    """The list has changed meanwhile: what counts is who was verified when the message came."""
+    service = idle_service
+    directory = _start(service, ("alice-laptop", _certificate(service)))
+    sent = run(service, ["pychat", "send", "--accept-new", "localhost", str(service.port), "Hi!"])
+    assert sent.returncode == 0, sent.stderr
+    (directory / "alice-laptop.pem").rename(directory / "mallory.pem")
+    _reload(service)
+    history = ["pychatd-console", "--history", "--runtime-directory", str(service.runtime), str(service.port)]
+    assert ", with the certificate of alice-laptop\n" in run(service, history).stdout
+    assert '"name": "alice-laptop"' in run(service, [*history, "--json"]).stdout
+    assert run(service, ["pychat", "send", "localhost", str(service.port), "Again!"]).returncode == 0
+    console = service.ready_console()
+    console.sees("with the certificate of alice-laptop.")
+    console.sees("with the certificate of mallory.")
+
+
 def test_a_caller_not_listed_is_refused_unseen(idle_service: Service, hosts: Hosts) -> None:
     _certificate(idle_service)
     _start(idle_service, ("somebody", hosts.identity("somebody").certificate.read_text()))

@@ -393,8 +393,10 @@ def test_a_hostile_name_on_the_allowlist_is_not_obeyed(idle_service: Service) ->
     console.sees("The caller has the certificate of")
     console.sees("ev<U+001B>]0;owned<U+0007>il_<U+DCFF><U+202E>_name=x.")
     _clean(console)
-    status = service.pychatd("status")
-    assert corpus.hidden(status.stdout.replace("\n", "")) == []
+    history = ["pychatd-console", "--history", "--runtime-directory", str(service.runtime), str(service.port)]
+    for told in (service.pychatd("status"), run(service, history), run(service, [*history, "--json"])):
+        assert "ev<U+001B>]0;owned<U+0007>il_<U+DCFF><U+202E>_name=x" in told.stdout
+        assert corpus.hidden(told.stdout.replace("\n", "")) == []
     assert [corpus.hidden(entry) for entry in service.log() if corpus.hidden(entry)] == []
 
 
