@@ -17,6 +17,7 @@ from pychatd.conversation.model import (
     Conversation,
     Entry,
     JournalDamagedError,
+    LastOperator,
     MissedCall,
     UnreadConversation,
     hash_token,
@@ -198,12 +199,10 @@ class Journal(JournalFile):
             (number, limit),
         ).rowcount
 
-    def save_away(self, words: str) -> None:
-        """Stores what callers are told while the operator is away. Raises JournalError."""
+    def save_last_operator(self, last: LastOperator) -> None:
+        """Raises JournalError."""
         with self._transaction():
-            self._db.execute("DELETE FROM away")
-            if words:
-                self._db.execute("INSERT INTO away VALUES (?)", (words,))
+            self._db.execute("UPDATE last_operator SET handle = ?, away = ?", last)
 
     def save_missed_calls(self, calls: Iterable[MissedCall]) -> None:
         """Stores the calls that no console knows of, in place of those before. Raises JournalError."""
@@ -220,11 +219,9 @@ class Journal(JournalFile):
             rows = self._db.execute("SELECT handle, address, time FROM missed_call ORDER BY rowid").fetchall()
         return [MissedCall(handle, address, _datetime(time)) for handle, address, time in rows]
 
-    def away(self) -> str:
-        """What callers are told while the operator is away; empty for nothing."""
+    def last_operator(self) -> LastOperator:
         with self._translated:
-            found = self._db.execute("SELECT words FROM away").fetchone()
-        return "" if found is None else str(found[0])
+            return LastOperator(*self._db.execute("SELECT handle, away FROM last_operator").fetchone())
 
     def running(self) -> Conversation | None:
         """The conversation that has not ended, if there is one."""

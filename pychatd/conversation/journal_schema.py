@@ -86,6 +86,9 @@ CREATE INDEX conversation_readable ON conversation (id)
 """
 _SCHEMA_7 = """
 ALTER TABLE conversation ADD COLUMN name TEXT; -- whose certificate the peer has shown last; NULL: nobody's
+CREATE TABLE last_operator (handle TEXT NOT NULL, away TEXT NOT NULL) STRICT; -- one row; '': none, no words
+INSERT INTO last_operator VALUES ('', ifnull((SELECT words FROM away), ''));
+DROP TABLE away;
 """
 MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6, _SCHEMA_7)
 """Script i changes a file of user_version i to i + 1."""

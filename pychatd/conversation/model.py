@@ -64,6 +64,14 @@ class Opening:
         return 0 < self.call < call and handle == self.handle
 
 
+class LastOperator(NamedTuple):
+    """Who was at the console last. handle: empty if nobody was; away: what callers are told until a console is
+    attached again, empty for nothing."""
+
+    handle: str = ""
+    away: str = ""
+
+
 class MissedCall(NamedTuple):
     """A call that has ended without a message."""
 

@@ -41,6 +41,7 @@ from pychatd.conversation.model import (
     JournalDamagedError,
     JournalError,
     JournalFullError,
+    LastOperator,
     MissedCall,
     hash_token,
 )
@@ -53,6 +54,7 @@ from pychatd.conversation.watchers import Watchers
 from pychatd.settings import Settings
 
 FALLBACK_HANDLE = "operator"
+"""Of a service without the setting `handle` at whose console nobody has ever been."""
 
 CONNECTION_LOST = "the connection was lost"
 DAEMON_STOPPED = "the daemon was stopped"
@@ -86,7 +88,8 @@ class Switchboard:
         self.settings = settings
         self.fingerprint = fingerprint
         self.journal = journal
-        self.handle = settings.handle or FALLBACK_HANDLE
+        self._last_operator = journal.last_operator()
+        self.handle = settings.handle or self._last_operator.handle or FALLBACK_HANDLE
         self.conversation: Conversation | None = None
         self.peer: PeerInterface | None = None  # it has the seat, and is connected
         self.operator: ConsoleInterface | None = None  # the attached console
@@ -96,7 +99,6 @@ class Switchboard:
         self.missed = MissedCalls(journal, self.journal_failed)
         self.started = datetime.now(UTC)
         self.blocklist = Blocklist(settings.blocklist)
-        self._away = journal.away()  # what the operator has said when leaving
         self.write_batch = WriteBatch()  # of the connections of both sides
         self.silent_callers = SilentCallers(self)
         self._seat_kept_until = 0.0  # by the loop's clock
@@ -659,7 +661,7 @@ class Switchboard:
         """A console takes the operator's side. Its user is called `handle`."""
         old, self.operator, self.handle = self.operator, operator, handle
         self._told_lost = (0, "")
-        self._set_away("")
+        self._remember(LastOperator(handle))
         log.info("console: %s attached", operator.user)
         if old is not None:
             old.close_taken_over(operator)
@@ -676,19 +678,19 @@ class Switchboard:
     @property
     def away(self) -> wire.Away:
         """What callers are told while no console is attached."""
-        return wire.Away(self._away or self.settings.away or "")
+        return wire.Away(self._last_operator.away or self.settings.away or "")
 
     def go_away(self, operator: ConsoleInterface, words: str) -> None:
         """The user of a console is about to leave; callers get `words` until a console is attached."""
         if operator is self.operator:
-            self._set_away(words)
+            self._remember(self._last_operator._replace(away=words))
 
-    def _set_away(self, words: str) -> None:
-        if words == self._away:
+    def _remember(self, last: LastOperator) -> None:
+        if last == self._last_operator:
             return
-        self._away = words
+        self._last_operator = last
         try:
-            self.journal.save_away(words)
+            self.journal.save_last_operator(last)
         except JournalError as error:  # a restart forgets it
             self.journal_failed(error)
 

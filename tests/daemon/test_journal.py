@@ -33,6 +33,7 @@ from pychatd.conversation.model import (
     Entry,
     JournalDamagedError,
     JournalError,
+    LastOperator,
     MissedCall,
     hash_token,
 )
@@ -722,13 +723,26 @@ def test_the_newest_number_counts_also_what_was_removed(journal: Journal) -> Non
     assert journal.last_number() == 2
 
 
-def test_the_words_of_who_is_away_are_kept(file: Path) -> None:
-    for words, before in [("", ""), ("back soon", ""), ("later", "back soon"), ("", "later")]:
+def test_who_was_at_the_console_last_is_kept(file: Path) -> None:
+    before = LastOperator()
+    for handle, away in (("", ""), ("Ann", ""), ("Ann", "back soon"), ("Zoe", "later"), ("", "")):
+        last = LastOperator(handle, away)
         journal = Journal(file, full=False)
-        assert journal.away() == before
-        journal.save_away(words)
-        assert journal.away() == words
+        assert journal.last_operator() == before
+        journal.save_last_operator(last)
+        assert journal.last_operator() == last
         journal.close()
+        before = last
+
+
+@pytest.mark.parametrize("words", ["", "back soon"])
+def test_the_words_of_who_is_away_are_migrated(file: Path, words: str) -> None:
+    old_file(file, 6)
+    if words:
+        raw(file, f"INSERT INTO away VALUES ('{words}')")
+    journal = Journal(file, full=False)
+    assert journal.last_operator() == LastOperator("", words)
+    journal.close()
 
 
 def test_the_name_of_the_last_call_is_kept(file: Path) -> None:

@@ -214,6 +214,57 @@ async def test_after_a_restart_the_operator_has_the_handle_of_last_time(service:
     assert service.switchboard.handle == "carol"
 
 
+async def _attached(service: InProcessService, handle: str) -> None:
+    """A console that comes and goes."""
+    console = await service.connect(service.console_session())
+    await console.say(f"\\hello 1 {handle}")
+    await console.news()
+    await service.lose(console)
+
+
+@with_service()
+async def test_after_a_restart_a_caller_reads_who_was_at_the_console_last(service: InProcessService) -> None:
+    for handle in ("Ann", "Carol"):
+        await _attached(service, handle)
+        await service.restart()
+        caller = await service.call("\\hello 1 Bob")
+        assert (await hello_of(caller)).handle == handle
+        posing = await service.call(f"\\hello 1 {handle.upper()}")
+        assert (await posing.rest())[-1].startswith("\\error handle ")
+
+
+@with_service(handle="alice")
+async def test_after_a_restart_the_setting_goes_before_the_last_handle(service: InProcessService) -> None:
+    await _attached(service, "Carol")
+    assert service.switchboard.handle == "Carol"
+    await service.restart()
+    assert service.switchboard.handle == "alice"
+
+
+@with_service(turns=Turns.FREE)
+async def test_after_a_restart_the_handle_in_the_conversation_goes_first(service: InProcessService) -> None:
+    console, _, _ = await service.talk(acked=True)
+    await console.say("alice> Hello")
+    await console.news()
+    await service.lose(console)
+    await _attached(service, "Carol")
+    await service.restart()
+    assert service.switchboard.handle == "alice"
+
+
+@with_service()
+async def test_the_same_handle_again_writes_nothing(service: InProcessService) -> None:
+    await _attached(service, "Ann")
+    written = service.journal._db.total_changes
+    await _attached(service, "Ann")
+    assert service.journal._db.total_changes == written
+    await _attached(service, "Carol")
+    assert service.journal._db.total_changes > written
+    await service.restart()
+    await _attached(service, "Carol")
+    assert service.journal._db.total_changes == 0
+
+
 @with_service()
 async def test_a_caller_who_looks_like_the_operator_is_refused(service: InProcessService) -> None:
     await service.console()

@@ -142,7 +142,7 @@ async def test_a_reload_that_cannot_put_somebody_out_says_so(service: InProcessS
 # ------------------------------------------------------------------ a journal that fails on the side
 
 
-@pytest.mark.parametrize("method", ["save_away", "save_shown", "save_quiet"])
+@pytest.mark.parametrize("method", ["save_last_operator", "save_shown", "save_quiet"])
 def test_a_failure_on_the_side_is_told_and_ends_nothing(tmp_path: Path, method: str) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:
@@ -151,7 +151,7 @@ def test_a_failure_on_the_side_is_told_and_ends_nothing(tmp_path: Path, method: 
         assert board.conversation is not None
         setattr(service.journal, method, fails)
         steps: dict[str, Callable[[], None]] = {
-            "save_away": lambda: board._set_away("soon"),
+            "save_last_operator": lambda: board.go_away(board.operator, "soon"),  # type: ignore[arg-type]
             "save_shown": lambda: board._save_shown(board.conversation),  # type: ignore[arg-type]
             "save_quiet": lambda: board.note_quiet(board.conversation, Role.PEER, True),  # type: ignore[arg-type]
         }

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pychat_client.protocol.turns import Role, TurnState
 from pychatd.conversation.journal import BATCH
-from pychatd.conversation.model import Conversation, Entry, MissedCall, hash_token
+from pychatd.conversation.model import Conversation, Entry, LastOperator, MissedCall, hash_token
 
 
 class ListJournal:
@@ -38,8 +38,9 @@ class ListJournal:
             self._stored(conversation.id).end(reason, now, by)
         conversation.end(reason, now, by)
 
-    def save_away(self, words: str) -> None:
-        assert not words
+    def save_last_operator(self, last: LastOperator) -> None:
+        """All operators here have one handle."""
+        assert not last.away
 
     def save_missed_calls(self, calls: Iterable[MissedCall]) -> None:
         self._missed_calls = list(calls)
@@ -61,9 +62,9 @@ class ListJournal:
     def missed_calls(self) -> list[MissedCall]:
         return list(self._missed_calls)
 
-    def away(self) -> str:
+    def last_operator(self) -> LastOperator:
         """No operator here leaves words for callers."""
-        return ""
+        return LastOperator()
 
     def running(self) -> Conversation | None:
         return next((_copy(c) for c in reversed(self._conversations) if c.ended is None), None)
