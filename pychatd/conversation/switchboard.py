@@ -108,8 +108,8 @@ class Switchboard:
         self._health = JournalHealth(self.broadcast)
         self._quota = Quota(journal)
         self._tidying = Tidying(self.journal_failed)
-        self.prune()
         self._resume_running()
+        self.prune()
 
     def _resume_running(self) -> None:
         """After a restart the conversation continues, if its peer can come back."""
@@ -574,8 +574,6 @@ class Switchboard:
         """A classic peer acks nothing and cannot come back, so what was sent to it counts as shown."""
         if conversation.classic:
             conversation.mark_shown(Role.PEER, conversation.turn_state.operator)
-            if self.settings.keep == "none":
-                self._forget(conversation, Role.OPERATOR)
         self.journal.end_conversation(conversation, reason, self.now(), by)
 
     def add_silent(self, caller: SilentInterface) -> None:

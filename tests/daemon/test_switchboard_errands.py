@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
-from pychatd.conversation.model import JournalError
+from pychatd.conversation.model import Conversation, JournalError
 from pychatd.conversation.tidying import TIDYING_PAUSE
 from tests.support.in_process import ADDRESS, InProcessService, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -224,6 +226,40 @@ async def test_an_outage_is_told_once_and_that_it_is_over(service: InProcessServ
     assert any(line.startswith("\\notice") for line in await console.news())
     assert service.switchboard.check_journal()
     assert "alice> Hello" in await peer.news()
+
+
+@with_service()
+async def test_what_was_read_while_the_journal_failed_is_stored_when_it_works(service: InProcessService) -> None:
+    console, _, _ = await service.talk(acked=True)
+    service.break_journal()
+    await service.lose(console)
+    await service.console()
+    running = service.journal.running()
+    assert running is not None
+    assert running.shown[Role.OPERATOR] == 1
+
+
+@with_service(turns=Turns.FREE)
+async def test_an_end_in_doubt_is_not_stored_again(service: InProcessService) -> None:
+    """The journal has the peer's end, and has reported an error all the same."""
+    console, peer, _ = await service.talk(acked=True)
+    end = service.journal.end_conversation
+
+    def in_doubt(conversation: Conversation, *words: Any) -> None:
+        end(replace(conversation), *words)
+        fails()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.journal, "end_conversation", in_doubt)
+        patch.setattr(service.journal, "running", fails)
+        await peer.say("\\quit I have to go")
+        await peer.rest()
+        await service.lose(peer)
+    await console.say("\\quit bye")
+    assert "\\quit I have to go" in await console.news()
+    ended = service.journal.by_id(1)
+    assert ended is not None
+    assert (ended.reason, ended.ended_by) == ("I have to go", Role.PEER)
 
 
 # ------------------------------------------------------------------ who sends no read marks
