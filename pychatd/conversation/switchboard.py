@@ -20,7 +20,7 @@ from pychat_client.errors import ProtocolError, UsageError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
-from pychat_client.text import counted, of_whose, printable
+from pychat_client.text import of_whose, printable
 from pychat_client.transport.connection import WriteBatch
 from pychatd.caller_events import Event, host_of, note
 from pychatd.conversation.blocklist import Blocklist
@@ -520,8 +520,8 @@ class Switchboard:
     def journal_went_back(self, conversation: Conversation, *, operators: int, peers: int) -> None:
         """An end knows of so many messages of each side that the journal lacks: it was restored, or its disk has
         lost them. Tells a console once what both ends know."""
-        messages = counted(operators + peers, "message")
-        _note(Event.WENT_BACK, conversation, "the journal has lost %s", messages, level=logging.ERROR)
+        words = "the journal has lost messages: %d of the operator, %d of the peer"
+        _note(Event.WENT_BACK, conversation, words, operators, peers, level=logging.ERROR)
         lost = of_whose((operators, "your"), (peers, f"{conversation.handle}'s"))
         if self.operator is not None and (conversation.id, lost) != self._told_lost:
             self._told_lost = (conversation.id, lost)

@@ -94,7 +94,8 @@ def test_who_knows_more_than_the_journal_is_in_the_log(tmp_path: Path, log: pyte
         await service.lose(peer)
         await service.resumed(token, got=2)
         assert (Event.WENT_BACK, HOST) in events(log)
-        assert f"{ADDRESS}: conversation 1: the journal has lost 2 messages" in log.messages
+        lost = "the journal has lost messages: 2 of the operator, 0 of the peer"
+        assert f"{ADDRESS}: conversation 1: {lost}" in log.messages
 
     check(tmp_path)
 
