@@ -413,7 +413,10 @@ class Endpoint:
         return [*overtaken, *self._meet(hello, hello.session, resumed=known and self.is_open)]
 
     def _on_answer_at_the_end(self, hello: wire.Hello) -> list[Event]:
-        got = (hello.got or 0) if hello.session == self.session else 0
+        known = hello.session == self.session
+        if self._phase.is_left and not known:  # the daemon does not have the conversation: it need not be told
+            self._advance(Trigger.OTHER_QUIT)
+        got = (hello.got or 0) if known else 0
         self._frames += [wire.Quit(self._quit_reason)] if self._phase.is_left else []
         if self.leftovers() != Leftovers() and not self._outbox.agrees(got - self.stored_count, hello.digest):
             return [Overtaken(self._outbox.overtaken(got))]

@@ -614,6 +614,8 @@ class Session:
         """Whether nothing is left to wait for."""
         if self._stage is Stage.DETACHING:
             return not self.endpoint.outbox
+        if self._stage is Stage.TELLING:  # or the daemon has closed the connection
+            return not self.endpoint.owes_quit
         return self._is_caller and self.endpoint.ended and not self.leaving  # the other side has ended it
 
     def protocol_error(self, connection: Connection, error: ProtocolError) -> None:

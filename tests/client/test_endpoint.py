@@ -223,7 +223,7 @@ reconnect | -/Hello: over
 reconnect | -/Hello+Quit: left
 stranger  | Connected/Hello: offline calling met | Connected/Hello+Message: unacked cut
 stranger  | Ended/Hello: theirs mine held
-stranger  | -/Hello: over | -/Hello+Quit: left
+stranger  | -/Hello: over left
 hello     | Connected: calling | !hello: met unacked theirs mine held over left | never: offline cut
 message   | Shown/Ack: met unacked theirs mine over left | Shown+Shown/Message+Ack: held | Shown: calling
 message   | never: offline cut

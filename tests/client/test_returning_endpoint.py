@@ -172,6 +172,13 @@ def test_a_program_that_owes_its_goodbye_says_it_and_shows_nothing() -> None:
     assert endpoint.take_frames() == [wire.Quit("bye")]
 
 
+def test_a_daemon_that_does_not_have_the_conversation_is_owed_no_goodbye() -> None:
+    endpoint = returning(replace(SAVED, left=True, reason="bye"))
+    assert told(endpoint, replace(HELLO, session="other", got=None)) == []
+    assert not endpoint.owes_quit
+    assert endpoint.take_frames() == []
+
+
 def test_the_reason_says_how_many_of_whose_messages_are_lost() -> None:
     endpoint = returning(replace(SAVED, received=3))
     assert told(endpoint, replace(HELLO, got=1, sent=1)) == [WentBack("alice", 1, 2, Leftovers())]

@@ -264,6 +264,24 @@ def test_new_ends_the_old_conversation(service: Service) -> None:
     assert "never sent" not in console.text()
 
 
+def test_new_calls_a_host_that_has_lost_the_old_conversation(free_service: Service) -> None:
+    """Also if the user has ended it while nobody could be told."""
+    console, client = free_service.talk()
+    console.enter("Hello")
+    client.sees("Server> Hello")
+    _killed(client)
+    free_service.kill(signal.SIGTERM)
+    unreached = free_service.client(None, "--new")
+    unreached.sees("to tell them")
+    assert unreached.exit_status() == 3
+    for path in (free_service.state / str(free_service.port)).glob("journal.db*"):
+        path.unlink()
+    free_service.start()
+    again = free_service.ready_client("Client1")
+    again.enter("Me again")
+    console.sees("Client1> Me again")
+
+
 def test_an_end_while_away_is_told_before_the_next_call(free_service: Service) -> None:
     console, client = free_service.talk()
     _killed(client)
