@@ -46,6 +46,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 BATCH = 200
 """Messages read at a time: about as many as a transport takes before it asks for a pause."""
 
+REMOVED_KNOWN = 10_000
+"""Conversations that were removed, and of which the counts are still known: about a megabyte."""
+
+REMOVED = "the other host has removed it since"
+"""Why a conversation that was removed cannot go on, for its peer."""
+
 REMOVED_AT_ONCE = 500
 """Messages that are removed at a time: a few milliseconds, in which the service does nothing else."""
 
@@ -176,12 +182,22 @@ class Journal(JournalFile):
 
     def _delete_piece(self, number: int, room: int) -> int:
         """Deletes up to `room` messages of a conversation, and itself if these were fewer. Returns how many."""
+        self._keep_counts(number)
         deleted = self._delete_messages(number, room)
         if deleted < room:
             self._db.execute("DELETE FROM conversation WHERE id = ?", (number,))
         else:  # nobody resumes what is there in part
             self._db.execute("UPDATE conversation SET token = NULL, removed = 1 WHERE id = ?", (number,))
         return deleted
+
+    def _keep_counts(self, number: int) -> None:
+        """Keeps what `removed` tells of a conversation. Its first piece still has the token."""
+        self._db.execute(
+            "INSERT INTO removed SELECT id, token, ended, peer_count, operator_count, operator_shown,"
+            " operator_quiet FROM conversation WHERE id = ? AND token IS NOT NULL",
+            (number,),
+        )
+        self._db.execute("DELETE FROM removed WHERE id <= ? - ?", (number, REMOVED_KNOWN))
 
     def _old(self, before: datetime) -> int | None:
         """A conversation that ended before a time, and of which each side has seen all."""
@@ -230,6 +246,29 @@ class Journal(JournalFile):
     def by_token(self, token: str) -> Conversation | None:
         """The conversation of a session token."""
         return self._one("token = ?", hash_token(token))
+
+    def removed(self, token: str) -> Conversation | None:
+        """What is left of a conversation that was removed: the time of its end, and its counts."""
+        with self._translated:
+            row = self._db.execute(
+                "SELECT token, ended, peer_count, operator_count, operator_shown, operator_quiet FROM removed"
+                " WHERE token = ?",
+                (hash_token(token),),
+            ).fetchone()
+        if row is None:
+            return None
+        hashed, ended, peer_count, operator_count, shown, quiet = row
+        return Conversation(
+            "",
+            "",
+            hashed,
+            TurnState(Turns.FREE, peer_count, operator_count),
+            _datetime(ended),
+            ended=_datetime(ended),
+            reason=REMOVED,
+            shown={Role.PEER: operator_count, Role.OPERATOR: shown},
+            quiet={Role.PEER: False, Role.OPERATOR: bool(quiet)},
+        )
 
     def by_id(self, number: int) -> Conversation | None:
         return self._one("id = ?", number)

@@ -90,7 +90,18 @@ CREATE TABLE last_operator (handle TEXT NOT NULL, away TEXT NOT NULL) STRICT; --
 INSERT INTO last_operator VALUES ('', ifnull((SELECT words FROM away), ''));
 DROP TABLE away;
 """
-MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6, _SCHEMA_7)
+_SCHEMA_8 = """
+CREATE TABLE removed ( -- what is left of a conversation, for a peer that does not know yet what was stored
+    id INTEGER PRIMARY KEY,
+    token BLOB NOT NULL UNIQUE,
+    ended INTEGER NOT NULL,
+    peer_count INTEGER NOT NULL,
+    operator_count INTEGER NOT NULL,
+    operator_shown INTEGER NOT NULL,
+    operator_quiet INTEGER NOT NULL
+) STRICT;
+"""
+MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6, _SCHEMA_7, _SCHEMA_8)
 """Script i changes a file of user_version i to i + 1."""
 
 

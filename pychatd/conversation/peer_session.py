@@ -364,6 +364,10 @@ class PeerSession(EndpointSession):
         self._switchboard.reload_from_journal()
         if hello.version == wire.VERSION:
             self.connection.start_keepalive()
+        removed = None if hello.session is None else self._switchboard.journal.removed(hello.session)
+        if removed is not None:
+            self._tell_removed(hello, removed)
+            return
         found = None if hello.session is None else self._switchboard.find_conversation(hello.session)
         if found is None or found.handle != hello.handle:
             self._check_name(hello.handle)
@@ -375,6 +379,12 @@ class PeerSession(EndpointSession):
                 self._resume(hello, found)
         else:
             self._welcome(hello, certificate_hash)
+
+    def _tell_removed(self, hello: wire.Hello, removed: Conversation) -> None:
+        """The peer learns how many of its messages were stored, so that it sends none of them again."""
+        self._state = PeerState.REJECTED
+        self._answer(hello.session, removed, removed.turn_state.turns, hello.after)
+        self.connection.close(self._end_frames(removed, Role.PEER))
 
     def _certificate_hash(self) -> bytes | None:
         certificate = self.connection.certificate()
@@ -433,7 +443,8 @@ class PeerSession(EndpointSession):
             switchboard.journal_went_back(conversation, operators=operators, peers=peers)
         elif hello.after is not None:
             self._repetition = Repetition.begin(switchboard.journal, conversation, hello, hello.after)
-        self._answer(hello.session, conversation, state.turns, self._digest(conversation, hello.sent))
+        after = None if self._repetition is None else self._repetition.seq
+        self._answer(hello.session, conversation, state.turns, after, self._digest(conversation, hello.sent))
         if conversation.ended is None:
             switchboard.take_seat(self, conversation)
         switchboard.mark_shown(conversation, Role.PEER, got)
@@ -449,7 +460,12 @@ class PeerSession(EndpointSession):
         return digest_of([entry.text for entry in entries])
 
     def _answer(
-        self, token: str | None, conversation: Conversation | None, turns: Turns, digest: str | None = None
+        self,
+        token: str | None,
+        conversation: Conversation | None,
+        turns: Turns,
+        after: int | None = None,
+        digest: str | None = None,
     ) -> None:
         switchboard = self._switchboard
         frames: list[wire.Frame] = [
@@ -459,7 +475,7 @@ class PeerSession(EndpointSession):
                 session=token,
                 got=None if conversation is None else conversation.turn_state.peer,
                 sent=None if conversation is None else conversation.turn_state.operator,
-                after=None if self._repetition is None else self._repetition.seq,
+                after=after,
                 digest=digest,
                 turns=turns,
                 keep=switchboard.settings.keep,

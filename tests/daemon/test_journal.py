@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.protocol.wire import Message
-from pychatd.conversation.journal import REMOVED_AT_ONCE, Journal
+from pychatd.conversation.journal import REMOVED, REMOVED_AT_ONCE, Journal
 from pychatd.conversation.journal_copy import CopyError
 from pychatd.conversation.journal_schema import MIGRATIONS
 from pychatd.conversation.model import (
@@ -459,6 +459,7 @@ def test_what_is_left_to_remove_is_found_without_a_search(journal: Journal) -> N
     assert not any(journal.entries(number, 0)[0].text for number in range(1, 301))
     assert steps(journal, journal.forget_shown) < 100
     said(journal, long := begun(), *(f"b{n}" for n in range(REMOVED_AT_ONCE + 1)))
+    journal.end_conversation(long, "", NOON)
     journal.remove(long.id)
     assert steps(journal, journal.removals) < 100
     assert journal.removals() == [long.id]
@@ -920,6 +921,44 @@ def test_a_long_conversation_is_removed_in_pieces(journal: Journal) -> None:
     assert [entry.text for entry in journal.entries(1, 0)] == [f"b{REMOVED_AT_ONCE}"]
     assert not journal.remove(1)
     assert journal.by_id(1) is None
+
+
+@pytest.mark.parametrize("messages", [1, REMOVED_AT_ONCE + 1])
+def test_of_a_removed_conversation_the_counts_are_left(journal: Journal, messages: int) -> None:
+    conversation = begun()
+    said(journal, conversation, *(f"b{n}" for n in range(messages)), "a1")
+    conversation.shown[Role.OPERATOR] = 1
+    conversation.quiet[Role.OPERATOR] = True
+    journal.save_quiet(conversation)
+    assert journal.removed(TOKEN) is None
+    journal.end_conversation(conversation, "the words of a goodbye", NOON, Role.PEER)
+    while journal.remove(1):
+        pass
+    removed = journal.removed(TOKEN)
+    assert removed is not None
+    assert (removed.turn_state.peer, removed.turn_state.operator, removed.ended) == (messages, 1, NOON)
+    assert (removed.shown[Role.OPERATOR], removed.quiet[Role.OPERATOR]) == (1, True)
+    assert (removed.handle, removed.address, removed.reason, removed.ended_by) == ("", "", REMOVED, None)
+
+
+def test_the_counts_of_removed_conversations_take_little_room(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pychatd.conversation.journal.REMOVED_KNOWN", 3)
+    for number in range(1, 6):
+        said(journal, conversation := begun(f"{number:032x}"), "b1")
+        journal.end_conversation(conversation, "", NOON)
+        journal.remove(number)
+    known = [number for number in range(1, 6) if journal.removed(f"{number:032x}") is not None]
+    assert known == [3, 4, 5]
+
+
+def test_a_removed_conversation_of_a_classic_caller_leaves_nothing(journal: Journal, file: Path) -> None:
+    said(journal, conversation := begun(None), "b1")
+    journal.end_conversation(conversation, "", NOON)
+    journal.remove(1)
+    journal.close()
+    assert raw(file, "SELECT * FROM removed") == []
 
 
 def test_a_log_that_a_killed_daemon_left_is_written_back_at_once(journal: Journal, file: Path) -> None:

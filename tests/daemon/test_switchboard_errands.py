@@ -15,7 +15,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.model import Conversation, JournalError
 from pychatd.conversation.tidying import TIDYING_PAUSE
-from tests.support.in_process import ADDRESS, InProcessService, with_service
+from tests.support.in_process import ADDRESS, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
 
 
@@ -260,6 +260,29 @@ async def test_an_end_in_doubt_is_not_stored_again(service: InProcessService) ->
     ended = service.journal.by_id(1)
     assert ended is not None
     assert (ended.reason, ended.ended_by) == ("I have to go", Role.PEER)
+
+
+@with_service(keep="1d", turns=Turns.FREE)
+async def test_a_peer_whose_conversation_was_removed_learns_what_is_stored(service: InProcessService) -> None:
+    """Otherwise its program would send again what it knows no ack of."""
+    console, peer, token = await service.talk(acked=True)
+    await peer.say("Bob> one more")
+    await console.say("\\ack 2", "\\quit")
+    await console.news()
+    await service.lose(peer)
+    clock(service, timedelta(days=1, hours=1))
+    service.switchboard.prune()
+    assert service.journal.by_id(1) is None
+    again = await service.call(f"\\hello 1 Bob session={token} got=0 sent=1 after=1", "Bob> one more")
+    hello = await hello_of(again)
+    assert (hello.session, hello.got, hello.sent, hello.after) == (token, 2, 0, 1)
+    lines = await again.rest()
+    assert "\\read 2" in lines
+    assert lines[-1] == "\\quit the other host has removed it since"
+    assert lines[-2].startswith("\\at ")
+    assert lines[-2].endswith(" service")
+    assert service.switchboard.caller is None
+    assert not service.journal.entries(2, 0)
 
 
 # ------------------------------------------------------------------ who sends no read marks

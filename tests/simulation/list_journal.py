@@ -73,6 +73,9 @@ class ListJournal:
         wanted = hash_token(token)
         return next((_copy(c) for c in self._conversations if c.token_hash == wanted), None)
 
+    def removed(self, token: str) -> None:
+        """Nothing is removed here."""
+
     def by_id(self, number: int) -> Conversation | None:
         return _copy(self._stored(number)) if 0 < number <= len(self._conversations) else None
 

@@ -22,8 +22,10 @@ from tests.simulation.runs import Play, WrongError, run_plan, simulate
 from tests.simulation.steps import (
     Breaks,
     CannotKeep,
+    ClockIsSet,
     Comes,
     DaemonDies,
+    Dies,
     DiskIsFull,
     Later,
     Plan,
@@ -265,6 +267,32 @@ test_a_console_that_can_keep_nothing_gives_back_what_is_in_doubt = replay(
             Wait(20.0),
             Comes("alice1x6", console=True, file="alice1"),
             CannotKeep("alice1x6"),
+        ),
+    )
+)
+
+
+test_a_word_whose_ack_was_lost_is_not_said_again_to_a_host_that_removed_it = replay(
+    Plan(
+        seed=862000180,
+        turns=Turns.ALTERNATE,
+        keep="1d",
+        slowest=0.02,
+        steps=(
+            Comes(name="alice1", console=True, wait=False, take=False, file="alice1", quiet=False, invited=False),
+            Comes(name="Bob2", console=False, wait=True, take=False, file="Bob2", quiet=False, invited=True),
+            Later(delay=0.02534872633988024, step=Says(who="Bob2", words=1)),
+            Wait(seconds=0.3),
+            Dies(who="Bob2", power=False),
+            Wait(seconds=70.0),
+            Comes(name="Bob4", console=False, wait=False, take=False, file="Bob4", quiet=False, invited=False),
+            Later(delay=0.07159860093466301, step=Says(who="Bob4", words=1)),
+            Wait(seconds=1.0),
+            Says(who="Bob4", words=1),
+            Says(who="alice1", words=1),
+            Comes(name="Bob7", console=False, wait=True, take=False, file="Bob7", quiet=False, invited=False),
+            Talk(rounds=1, pace=0.15, words=1),
+            ClockIsSet(hours=50),
         ),
     )
 )
