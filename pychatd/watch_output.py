@@ -100,7 +100,8 @@ class ServiceOutput:
     def missed(self, call: wire.Missed, at: wire.Timestamp | None) -> None:
         """at: this was before the watcher came, so that its user does not know of the call yet."""
         words = f"missed call of {printable(call.handle)} from {printable(call.address)}"
-        self._emit("missed", words, at, handle=call.handle, address=call.address)
+        words += with_certificate(call.name)
+        self._emit("missed", words, at, handle=call.handle, address=call.address, name=call.name)
         if at is not None:
             self._alert(words, "missed")
 

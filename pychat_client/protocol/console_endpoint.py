@@ -136,8 +136,8 @@ class ConsoleEndpoint(Endpoint):
                 return self._on_peer(frame)
             case wire.Calling():
                 return self._on_calling(frame)
-            case wire.Missed(handle, address):
-                return self._on_missed(handle, address, self._take_time())
+            case wire.Missed():
+                return self._on_missed(frame, self._take_time())
             case wire.Here(handle, address=str(address), room=room):
                 self.max_text_bytes = room
                 self._forget_call(handle, address)
@@ -172,10 +172,10 @@ class ConsoleEndpoint(Endpoint):
         if self.calling is not None and (handle == self.calling.handle or address == self.calling.address):
             self.calling = None
 
-    def _on_missed(self, handle: str, address: str, at: wire.Timestamp | None) -> list[Event]:
-        if at is None and self.calling is not None and address == self.calling.address:
+    def _on_missed(self, call: wire.Missed, at: wire.Timestamp | None) -> list[Event]:
+        if at is None and self.calling is not None and call.address == self.calling.address:
             self.calling = None  # otherwise it is about an earlier caller
-        return [MissedCall(handle, address, None if at is None else at.time)]
+        return [MissedCall(call.handle, call.address, None if at is None else at.time, call.name)]
 
     def _on_ready(self) -> list[Event]:
         """The daemon has told all. If it has named no conversation, it does not have this one any more."""

@@ -117,11 +117,12 @@ class Calling:
 
 @record
 class MissedCall:
-    """A call has ended without a message. time: None for now."""
+    """A call has ended without a message. time: None for now; name: whose certificate the caller has shown."""
 
     handle: str
     address: str
     time: datetime | None = None
+    name: str | None = None
 
 
 @record

@@ -469,12 +469,13 @@ class Calling:
 
 @record
 class Missed:
-    """Daemon to console: a call has ended without a message."""
+    """Daemon to console: a call has ended without a message. name: as in `Peer`."""
 
     handle: str
     address: str
+    name: str | None = None
 
-    KEYS: ClassVar[grammar.Keys] = {"address": str}
+    KEYS: ClassVar[grammar.Keys] = {"address": str, "name": str}
 
     def __str__(self) -> str:
         return f"\\missed {self.handle}{grammar.write_keys(self)}"

@@ -224,16 +224,18 @@ class Journal(JournalFile):
         """Stores the calls that no console knows of, in place of those before. Raises JournalError."""
         with self._transaction():
             self._db.execute("DELETE FROM missed_call")
-            rows = [(call.handle, call.address, _millis(call.time)) for call in calls]
-            self._db.executemany("INSERT INTO missed_call VALUES (?, ?, ?)", rows)
+            rows = [(call.handle, call.address, _millis(call.time), call.name) for call in calls]
+            self._db.executemany("INSERT INTO missed_call VALUES (?, ?, ?, ?)", rows)
 
     # -------------------------------------------------------------- reading
 
     def missed_calls(self) -> list[MissedCall]:
         """The calls that no console knows of, oldest first."""
         with self._translated:
-            rows = self._db.execute("SELECT handle, address, time FROM missed_call ORDER BY rowid").fetchall()
-        return [MissedCall(handle, address, _datetime(time)) for handle, address, time in rows]
+            rows = self._db.execute(
+                "SELECT handle, address, time, name FROM missed_call ORDER BY rowid"
+            ).fetchall()
+        return [MissedCall(handle, address, _datetime(time), name) for handle, address, time, name in rows]
 
     def last_operator(self) -> LastOperator:
         with self._translated:

@@ -89,6 +89,7 @@ ALTER TABLE conversation ADD COLUMN name TEXT; -- whose certificate the peer has
 CREATE TABLE last_operator (handle TEXT NOT NULL, away TEXT NOT NULL) STRICT; -- one row; '': none, no words
 INSERT INTO last_operator VALUES ('', ifnull((SELECT words FROM away), ''));
 DROP TABLE away;
+ALTER TABLE missed_call ADD COLUMN name TEXT; -- whose certificate the caller has shown; NULL: nobody's
 """
 _SCHEMA_8 = """
 CREATE TABLE removed ( -- what is left of a conversation, for a peer that does not know yet what was stored

@@ -73,11 +73,12 @@ class LastOperator(NamedTuple):
 
 
 class MissedCall(NamedTuple):
-    """A call that has ended without a message."""
+    """A call that has ended without a message. name: whose certificate the caller has shown; None for nobody's."""
 
     handle: str
     address: str
     time: datetime
+    name: str | None = None
 
 
 @record

@@ -151,7 +151,7 @@ class Switchboard:
         """From now on `watcher` is told what happens; first, who has called, who calls now, and what is unread."""
         self.watchers.add(watcher)
         for call in self.missed:
-            watcher.tell([wire.Timestamp(call.time), wire.Missed(call.handle, call.address)])
+            watcher.tell([wire.Timestamp(call.time), wire.Missed(call.handle, call.address, call.name)])
         if (calling := self.calling) is not None:
             watcher.tell([calling])
         if self.here is not None:
@@ -238,16 +238,16 @@ class Switchboard:
         self.caller = None
         handle = caller.opening.handle
         note(Event.MISSED, caller.address, "%s's call has ended without a message", printable(handle))
-        self._miss(handle, caller.address)
+        self._miss(handle, caller.address, caller.opening.name)
         self.silent_callers.announce()
 
-    def _miss(self, handle: str, address: str) -> None:
-        missed = MissedCall(handle, address, self.now())
+    def _miss(self, handle: str, address: str, name: str | None = None) -> None:
+        missed = MissedCall(handle, address, self.now(), name)
         if self.operator is not None:
             self.operator.tell_missed(missed)
         else:
             self.missed.add(missed)
-        self.watchers.tell([wire.Missed(handle, address)])
+        self.watchers.tell([wire.Missed(handle, address, name)])
         self._changed()
 
     @property

@@ -105,7 +105,7 @@ FRAMES: dict[type[wire.Frame], st.SearchStrategy[wire.Frame]] = {
     wire.Backup: st.builds(wire.Backup, st.from_regex(r"\A[A-Za-z0-9+/]{0,40}={0,2}\Z")),
     wire.Order: st.builds(wire.Order, sentences),
     wire.Calling: st.builds(wire.Calling, handles, addresses, st.booleans(), st.none() | codes),
-    wire.Missed: st.builds(wire.Missed, handles, addresses),
+    wire.Missed: st.builds(wire.Missed, handles, addresses, st.none() | codes),
     wire.Away: st.builds(wire.Away, sentences),
     wire.Here: st.builds(
         wire.Here,

@@ -82,7 +82,8 @@ def test_only_the_caller_that_has_gone_calls_no_more(address: str, time: datetim
     endpoint = attached()
     told(endpoint, BOB)
     before = [] if time is None else [wire.Timestamp(NOON)]
-    assert told(endpoint, *before, wire.Missed("Bob", address)) == [MissedCall("Bob", address, time)]
+    missed = wire.Missed("Bob", address, "bob-laptop")
+    assert told(endpoint, *before, missed) == [MissedCall("Bob", address, time, "bob-laptop")]
     assert (endpoint.calling is not None) == calls
 
 

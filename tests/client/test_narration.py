@@ -9,7 +9,16 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint, OtherUser
-from pychat_client.protocol.events import Connected, Ended, EndedBy, Leftovers, Notice, Overtaken, WentBack
+from pychat_client.protocol.events import (
+    Connected,
+    Ended,
+    EndedBy,
+    Leftovers,
+    MissedCall,
+    Notice,
+    Overtaken,
+    WentBack,
+)
 from pychat_client.protocol.turns import Turns
 from pychat_client.session import narration
 from pychat_client.session.narration import Narrator
@@ -34,6 +43,24 @@ def test_the_end_counts_one_unread_message_or_several(count: int) -> None:
         narrator = Narrator(Endpoint("Bob"), view, "hostA", Transcript())
         narrator.event(Ended("alice", EndedBy.OTHER, "", unread=count))
         assert view.sentences == ["alice ended the conversation.", UNREAD[count]]
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (None, ""),
+        ("bob-laptop", ", with the certificate of bob-laptop,"),
+        ("b\u202e", ", with the certificate of b<U+202E>,"),
+    ],
+)
+def test_a_missed_call_of_a_verified_caller_says_so(name: str | None, words: str) -> None:
+    @in_loop
+    async def check() -> None:
+        view = Notes()
+        Narrator(ConsoleEndpoint("al"), view, "hostA", Transcript()).event(MissedCall("Bob", "here", None, name))
+        assert view.sentences == [f"Missed call: Bob from here{words}, without a message."]
 
     check()
 

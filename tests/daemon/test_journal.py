@@ -746,6 +746,14 @@ def test_the_words_of_who_is_away_are_migrated(file: Path, words: str) -> None:
     journal.close()
 
 
+def test_a_missed_call_of_an_older_version_has_no_name(file: Path) -> None:
+    old_file(file, 6)
+    raw(file, "INSERT INTO missed_call VALUES ('Bob', '192.0.2.7', 0)")
+    journal = Journal(file, full=False)
+    assert journal.missed_calls() == [MissedCall("Bob", "192.0.2.7", datetime.fromtimestamp(0, UTC))]
+    journal.close()
+
+
 def test_the_name_of_the_last_call_is_kept(file: Path) -> None:
     for number, name in enumerate((None, "bob-laptop"), 1):
         journal = Journal(file, full=False)
@@ -763,7 +771,8 @@ def test_the_name_of_the_last_call_is_kept(file: Path) -> None:
 
 def test_missed_calls_are_kept_in_their_order(file: Path) -> None:
     calls = [
-        MissedCall(handle, "192.0.2.7", NOON + timedelta(seconds=n)) for n, handle in enumerate(("Bob", "Ann"))
+        MissedCall(handle, "192.0.2.7", NOON + timedelta(seconds=n), name)
+        for n, (handle, name) in enumerate((("Bob", "bob-laptop"), ("Ann", None)))
     ]
     journal = Journal(file, full=False)
     assert journal.missed_calls() == []

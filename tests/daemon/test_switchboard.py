@@ -1627,6 +1627,27 @@ async def test_who_reads_later_learns_whose_certificate_it_was(service: InProces
 
 
 @with_service()
+async def test_a_missed_call_tells_a_named_caller_from_a_stranger(service: InProcessService) -> None:
+    for name in ("bob-laptop", None):
+        caller = await _named_caller(service, name, "\\hello 1 Bob")
+        await caller.news()
+        await service.lose(caller)
+    service.switchboard.missed.stop()
+    await service.restart()
+    told = [f"\\missed Bob address={ADDRESS} name=bob-laptop", f"\\missed Bob address={ADDRESS}"]
+    watcher = await service.connect(service.console_session())
+    await watcher.say("\\watch")
+    console = await service.console()
+    for end in (watcher, console):
+        assert [line for line in await end.news() if line.startswith("\\missed")] == told
+    caller = await _named_caller(service, "bob-laptop", "\\hello 1 Bob")
+    await caller.news()
+    await service.lose(caller)
+    for end in (watcher, console):
+        assert [line for line in await end.news() if line.startswith("\\missed")] == told[:1]
+
+
+@with_service()
 async def test_a_list_of_the_unread_tells_a_named_caller_from_a_stranger(service: InProcessService) -> None:
     for name in ("bob-laptop", None):
         caller = await _named_caller(service, name, "\\hello 1 Bob", "Bob> Hi!", "\\quit")

@@ -54,10 +54,13 @@ def test_it_tells_a_named_caller_from_a_stranger(capsys: pytest.CaptureFixture[s
     output = Output(Preferences(), as_json=as_json, remind=None).for_service(7000)
     output.calling(wire.Calling("Bob", "192.0.2.1"))
     output.calling(wire.Calling("Bob", "192.0.2.1", name="bob\u202elaptop"))
-    stranger, bob = capsys.readouterr().out.splitlines()
+    output.missed(wire.Missed("Bob", "192.0.2.1", name="bob\u202elaptop"), None)
+    stranger, bob, missed = capsys.readouterr().out.splitlines()
     if as_json:
-        assert [json.loads(line)["name"] for line in (stranger, bob)] == [None, "bob\u202elaptop"]
+        names = [json.loads(line)["name"] for line in (stranger, bob, missed)]
+        assert names == [None, "bob\u202elaptop", "bob\u202elaptop"]
     else:
+        assert missed.endswith("missed call of Bob from 192.0.2.1, with the certificate of bob<U+202E>laptop")
         assert stranger.endswith("Bob is calling from 192.0.2.1")
         assert bob.endswith("Bob is calling from 192.0.2.1, with the certificate of bob<U+202E>laptop")
 
