@@ -31,6 +31,7 @@ from pychat_client.session.transcript import Transcript
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
 from pychat_client.transport.connection import Connection
+from pychat_client.transport.interruptible import run_interruptible
 from pychat_client.transport.verify_host import Trust, look_again, trusted_host
 from pychat_client.trust.aliases import canonical
 from pychat_client.ui.alerts import Alerts
@@ -149,7 +150,7 @@ def _verify_host(options: CallOptions, preferences: Preferences, seconds: float 
             if alert is None:
                 print(f"pychat: {error} Calling again.", file=sys.stderr)
                 alert = _alert_without_view(preferences, plain=plain)
-        time.sleep(pause)
+        run_interruptible(asyncio.sleep(pause))
         pause = longer_pause(pause)
 
 

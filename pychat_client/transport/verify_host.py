@@ -5,7 +5,6 @@ Asks the user once for each host, as ssh does. Until then, nothing but a TLS han
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pychat_client.layout import fit_page
 from pychat_client.records import record
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, fetch_certificate
+from pychat_client.transport.interruptible import run_interruptible
 from pychat_client.transport.question import Ask
 from pychat_client.trust import fingerprint, known_hosts, tls
 from pychat_client.trust.invitation import Invitation
@@ -57,7 +57,7 @@ def trusted_host(
     wanted = options.fingerprint
     pinned = None if accepted is None else fingerprint.fingerprint(accepted)
     if accepted is None or (wanted is not None and wanted != pinned) or not _fits(options.invitation, accepted):
-        shown = asyncio.run(fetch_certificate(host, port, tls.looking_context(), seconds, options.via))
+        shown = run_interruptible(fetch_certificate(host, port, tls.looking_context(), seconds, options.via))
         if not _fits(options.invitation, shown):
             raise _not_inviting(options, fingerprint.fingerprint(shown))
         if options.invitation is None:

@@ -1,4 +1,8 @@
-"""Name servers that do not answer: a signal ends the programs at once. In a network of the test's own."""
+"""Name servers that do not answer: a signal ends the programs at once. In a network of the test's own.
+
+The signal goes to the thread that asks, so that it interrupts nothing in the main thread. One that arrives just
+before the main thread begins to sleep does not either, but no test can choose that moment.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,16 @@ SOON = 3.0
 
 PRIVATE = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
 SILENT_SERVER = """
-import socket, subprocess, sys
+import ctypes, os, socket, subprocess, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 53))
 number, seconds, *words = sys.argv[1:]
 program = subprocess.Popen(words, stdin=subprocess.DEVNULL)
 server.recv(512)  # the question
-program.send_signal(int(number))
+asking = max(map(int, os.listdir(f"/proc/{program.pid}/task")))
+assert asking != program.pid
+if ctypes.CDLL(None).tgkill(program.pid, asking, int(number)) != 0:
+    sys.exit("the thread that asks is gone")
 sys.exit(program.wait(float(seconds)))
 """
 
