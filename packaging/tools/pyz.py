@@ -25,9 +25,9 @@ import sys
 if sys.version_info < (3, 11):
     sys.exit("pychat needs Python 3.11 or newer; this is %d.%d." % sys.version_info[:2])
 
-from pychat_client.cli import main
+from pychat_client.program import pychat
 
-sys.exit(main())
+sys.exit(pychat())
 """
 
 
