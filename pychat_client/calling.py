@@ -60,7 +60,7 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
     while True:
         front_end = make_front_end("pychat", view_options, preferences)
         talk = Talk(options, handle, front_end, trust=trust, log=log, live=live, given_back=given_back)
-        status = asyncio.run(talk.until_over(file, partial(_session_file, options)))
+        status = run_interruptible(talk.until_over(file, partial(_session_file, options)))
         if not talk.handle_refused or not sys.stdin.isatty():
             return status
         handle, given_back = ask_handle(view_options), talk.given_back
@@ -102,7 +102,7 @@ def send(
     with view.keeps_text():
         trust = _verify_host(options, preferences, seconds, plain=False)
     talk = Talk(options, handle, view, trust=trust)
-    status = asyncio.run(talk.until_over(file, take_file, repeat=0))
+    status = run_interruptible(talk.until_over(file, take_file, repeat=0))
     if status is not ExitStatus.OK:
         view.report()
     return status
@@ -118,7 +118,7 @@ def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_js
         raise UnreachableError(f"No conversation with {options.title} is open. {begin}")
     trust = _verify_host(options, preferences, None, plain=False)
     view = Replies(wait=wait, as_json=as_json)
-    status = asyncio.run(Talk(options, file.kept.endpoint.handle, view, trust=trust).once(file))
+    status = run_interruptible(Talk(options, file.kept.endpoint.handle, view, trust=trust).once(file))
     if status is not ExitStatus.OK:
         view.report()
     return status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 
@@ -15,6 +14,7 @@ from pychat_client.session.session import Session, run_session
 from pychat_client.session.take_over import open_if_possible
 from pychat_client.session.transcript import Transcript
 from pychat_client.transport.connect import dial_unix
+from pychat_client.transport.interruptible import run_interruptible
 from pychat_client.ui.choose_view import ViewOptions, make_front_end
 from pychatd.services import Place
 
@@ -64,4 +64,4 @@ def attend(
         )
         return await run_session(session, front_end.run, lambda: dial_unix(place.socket, session), retry_for)
 
-    return asyncio.run(run())
+    return run_interruptible(run())

@@ -110,8 +110,7 @@ def _same_again(args: argparse.Namespace, port: int) -> str:
 
 
 def _watch(args: argparse.Namespace, preferences: Preferences) -> int:
-    import asyncio
-
+    from pychat_client.transport.interruptible import run_interruptible
     from pychatd.ages import age_of
     from pychatd.watch import watch
     from pychatd.watch_output import Output
@@ -121,7 +120,7 @@ def _watch(args: argparse.Namespace, preferences: Preferences) -> int:
         raise UsageError("--watch and --history exclude each other.")
     ports = [parse_port(word) for word in args.ports]
     output = Output(preferences, as_json=args.json, remind=remind)
-    return asyncio.run(watch(ports, args.runtime_directory, output))
+    return run_interruptible(watch(ports, args.runtime_directory, output))
 
 
 def _unread(place: Place) -> str:

@@ -48,6 +48,7 @@ from pychat_client.session.typing_indicator import TypingIndicator
 from pychat_client.session.view import View
 from pychat_client.text import WORDS_MAX, printable
 from pychat_client.transport.connection import Connection
+from pychat_client.transport.interruptible import ENDING
 from pychat_client.transport.route_watch import RouteWatch
 
 LEAVE_SECONDS = 5.0
@@ -820,8 +821,7 @@ async def run_session(
 def ending_signals() -> list[signal.Signals]:
     """The signals that end a program. One that was ignored at the start (nohup, a job in the background) is not
     among them, and has to stay ignored."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _sentence_for(error: Exception) -> Exception:

@@ -1,36 +1,48 @@
-"""Runs a coroutine before there is a session, so that a signal ends it at once.
+"""Runs a coroutine so that a signal ends it at once and in order, at any moment.
 
-A session has asyncio handle its signals, which wakes the event loop. Without such a handler, a signal that arrives
-just before the loop begins to sleep, or that the system gives to another thread, waits until the loop wakes up for
-another reason: for seconds, while name servers do not answer.
+With asyncio.run alone, Python complains on stderr about a signal that arrives while the event loop is made or
+closed, or in the middle of asyncio's own work. And no signal wakes the loop before somebody has asyncio handle it:
+one that arrives just before the loop begins to sleep, or that the system gives to another thread, waits until the
+loop wakes up for another reason. That takes seconds while name servers do not answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a program."""
 
 T = TypeVar("T")
 
 
 def run_interruptible(coroutine: Coroutine[Any, Any, T]) -> T:
-    """As asyncio.run. The handlers of signals stay as they are, and run as soon as a signal arrives."""
-    return asyncio.run(_woken_by_signals(coroutine))
+    """As asyncio.run. A signal that raises KeyboardInterrupt elsewhere cancels `coroutine` before, unless that
+    handles the signal itself."""
+    numbers = [number for number in ENDING if signal.getsignal(number) is signal.default_int_handler]
+    early: list[int] = []  # signals before there is a loop
+    for number in numbers:
+        signal.signal(number, lambda number, _: early.append(number))
+    try:
+        return asyncio.run(_cancelled_by(numbers, early, coroutine))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler)
 
 
-async def _woken_by_signals(coroutine: Coroutine[Any, Any, T]) -> T:
-    woken, wakes = socket.socketpair()
-    with woken, wakes:
-        woken.setblocking(False)
-        wakes.setblocking(False)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(woken, woken.recv, 4096)
-        before = signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-        try:
-            return await coroutine
-        finally:
-            signal.set_wakeup_fd(before)
-            loop.remove_reader(woken)
+async def _cancelled_by(numbers: list[signal.Signals], early: list[int], coroutine: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    if early:
+        task.cancel()
+    try:
+        return await coroutine
+    finally:
+        signal.set_wakeup_fd(-1)  # asyncio closes the descriptor before it does this
