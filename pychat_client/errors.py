@@ -43,6 +43,11 @@ class ExitStatus(IntEnum):
     INTERRUPTED = 130
 
 
+def how_ended(status: int) -> str:
+    """The end of a sentence about a program that has ended. status: as subprocess has it, -N for signal N."""
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+
+
 class PychatError(Exception):
     """An error that the user has to know; its str() is the sentence for the user."""
 

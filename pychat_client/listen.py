@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pychat_client.entrypoint import print_result
-from pychat_client.errors import ExitStatus, PychatError, UsageError
+from pychat_client.errors import ExitStatus, PychatError, UsageError, how_ended
 from pychat_client.records import record
 from pychat_client.text import printable
 
@@ -60,7 +60,7 @@ def listen(options: Listen) -> int:
             _end(early[0], None)
         print_result(_invite(options, port))
         back = [] if options.keep else ["--back", _same_again(options, port)]
-        return _run("pychatd-console", port, *options.places, *back, *options.console).returncode
+        return _as_in_a_shell(_run("pychatd-console", port, *options.places, *back, *options.console).returncode)
     finally:
         for number in ENDING:  # a second signal must not interrupt the cleanup
             signal.signal(number, signal.SIG_IGN)
@@ -109,15 +109,17 @@ def _invite(options: Listen, port: str) -> str:
 def _check(ended: subprocess.CompletedProcess[str]) -> None:
     """Raises PychatError with what the program has said."""
     if ended.returncode != 0:
-        error = PychatError(ended.stderr.strip().removeprefix("pychatd: ") or _silent_end(ended.returncode))
+        error = PychatError(
+            ended.stderr.strip().removeprefix("pychatd: ") or f"pychatd {how_ended(ended.returncode)}."
+        )
         with suppress(ValueError):  # none of our statuses: it is a failure
             error.status = ExitStatus(ended.returncode)
         raise error
 
 
-def _silent_end(status: int) -> str:
-    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    return f"pychatd {how}."
+def _as_in_a_shell(status: int) -> int:
+    """The status of a program of subprocess, which has -N where signal N has ended it."""
+    return 128 - status if status < 0 else status
 
 
 def _run(

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pychat_client.errors import UnreachableError
+from pychat_client.errors import UnreachableError, how_ended
 from pychat_client.text import printable
 
 STDERR_MAX = 200
@@ -76,7 +76,7 @@ class Via:
         self._read()
         lines = self._words.decode(errors="replace").split("\n")
         said = next((f": {printable(line.strip())}" for line in reversed(lines) if line.strip()), "")
-        return f"{self._name}, the program of 'via', has ended with status {status}{said}"
+        return f"{self._name}, the program of 'via', {how_ended(status)}{said}"
 
     def end(self) -> None:
         """Ends the program and all that it has started. Can be called again."""

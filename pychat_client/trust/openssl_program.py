@@ -8,7 +8,7 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from pychat_client.errors import PychatError
+from pychat_client.errors import PychatError, how_ended
 
 _CONFIG = """
 [req]
@@ -60,5 +60,5 @@ def _openssl(directory: Path, words: str, *more: str) -> None:
             "Cannot make a key: install the program 'openssl' or the Python package 'cryptography'."
         ) from None
     if result.returncode:
-        why = f"the program 'openssl' ended with status {result.returncode}"
+        why = f"the program 'openssl' {how_ended(result.returncode)}"
         raise PychatError(f"Cannot make a key: {why}. With the Python package 'cryptography' it is not needed.")

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from pychat_client.errors import PychatError, UsageError
+from pychat_client.errors import PychatError, UsageError, how_ended
 from pychat_client.files import read_file
 from pychat_client.text import printable, well_formed
 from pychat_client.transport.os_errors import describe
@@ -33,7 +33,7 @@ def edit(text: str) -> str:
             file.write_text(well_formed(text), encoding="utf-8")
             status = subprocess.call([*words, str(file)])  # noqa: S603 -- the user's own command
             if status != 0:
-                raise PychatError(f"The editor {printable(words[0])} ended with status {status}; {_UNCHANGED}")
+                raise PychatError(f"The editor {printable(words[0])} {how_ended(status)}; {_UNCHANGED}")
             return _checked(read_file(file).decode("utf-8-sig").removesuffix("\n"))
     except UnicodeDecodeError:
         raise PychatError(f"The editor has not saved the text as UTF-8; {_UNCHANGED}") from None

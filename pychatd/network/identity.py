@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from pychat_client import files
-from pychat_client.errors import PermissionDeniedError, PychatError, UsageError
+from pychat_client.errors import PermissionDeniedError, PychatError, UsageError, how_ended
 from pychat_client.records import record
 from pychat_client.trust import certificates, fingerprint
 from pychatd.network import authorized
@@ -122,7 +122,7 @@ def _make(path: Path) -> None:
     except OSError as error:
         raise PychatError(f"Cannot make the key of the service: {error.strerror}.") from None
     if result.returncode != 0:
-        why = result.stderr.strip()[-200:] or f"the program ended with status {result.returncode}."
+        why = result.stderr.strip()[-200:] or f"the program {how_ended(result.returncode)}."
         raise PychatError(f"Cannot make the key of the service: {why}")
 
 

@@ -387,6 +387,7 @@ async def test_the_editor_opens_with_a_line_that_is_not_utf8() -> None:
             "The line takes at most 5,000 characters, and the editor has saved 5,399; the",
         ),
         ("SCRIPT false ", "ended with status 1; the line is as it was."),
+        ("SCRIPT kill $$ #", "was ended by signal 15; the line is as it was."),
         ("/nowhere/editor", "Cannot edit the line with /nowhere/editor: "),
     ],
 )

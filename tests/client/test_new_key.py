@@ -72,7 +72,14 @@ INSTALL = "install the program 'openssl' or the Python package 'cryptography'."
 FAILED = "the program 'openssl' ended with status 1. With the Python package 'cryptography' it is not needed."
 
 
-@pytest.mark.parametrize(("program", "why"), [(None, INSTALL), ("#!/bin/sh\nexit 1\n", FAILED)])
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (None, INSTALL),
+        ("#!/bin/sh\nexit 1\n", FAILED),
+        ("#!/bin/sh\nkill $$\n", FAILED.replace("ended with status 1", "was ended by signal 15")),
+    ],
+)
 def test_without_both_a_sentence_says_what_to_install(
     program: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

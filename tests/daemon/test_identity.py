@@ -55,6 +55,17 @@ def test_a_key_that_no_process_can_make_is_a_sentence(tmp_path: Path, monkeypatc
     assert str(refused.value) == "Cannot make the key of the service: No such file or directory."
 
 
+def test_a_process_that_is_killed_while_it_makes_a_key_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (python := tmp_path / "python").write_text("#!/bin/sh\nkill $$\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(PychatError) as refused:
+        identity.load(Settings(7000, state=tmp_path), make=True)
+    assert str(refused.value) == "Cannot make the key of the service: the program was ended by signal 15."
+
+
 def test_a_configured_key_is_not_touched(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch)
     identity.load(Settings(7000, certificate=settings.identity), make=True)

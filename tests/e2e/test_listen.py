@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.programs import Piped, Terminal
 from tests.support.service import BIN, Service
+from tests.support.tmux import children
 from tests.support.user import run
 from tests.support.waiting import wait_for
 
@@ -113,6 +115,16 @@ def test_a_signal_ends_the_service_too(idle_service: Service, number: signal.Sig
     wait_for(lambda: not operator.child.isalive(), "pychat listen has ended")
     if number in (signal.SIGTERM, signal.SIGHUP):
         assert operator.child.exitstatus == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
+def test_a_console_that_a_signal_ends_gives_the_status_of_a_shell(
+    idle_service: Service, number: signal.Signals
+) -> None:
+    operator = _listening(idle_service)
+    (console,) = children(operator.child.pid)
+    os.kill(int(console.name), number)
+    assert operator.exit_status() == 128 + number
 
 
 def test_with_keep_the_service_goes_on(idle_service: Service) -> None:

@@ -7,6 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.certificates import make
 from tests.support.programs import Piped
 from tests.support.service import Service
@@ -80,11 +82,14 @@ def test_its_death_is_a_cut(service: Service, tmp_path: Path) -> None:
     assert not any(map(_runs, _pids(tmp_path)))
 
 
-def test_a_program_that_dies_says_why(service: Service) -> None:
-    command = "sh -c 'echo cannot reach the bastion >&2; exit 7'"
+@pytest.mark.parametrize(
+    ("end", "how"), [("exit 7", "ended with status 7"), ("kill $$", "was ended by signal 15")]
+)
+def test_a_program_that_dies_says_why(service: Service, end: str, how: str) -> None:
+    command = f"sh -c 'echo cannot reach the bastion >&2; {end}'"
     caller = on_pipes(service, "--accept-new", "--via", command, host="host.test")
     assert caller.exit_status() == 3
-    assert "sh, the program of 'via', has ended with status 7: cannot reach the bastion" in caller.notices()
+    assert f"sh, the program of 'via', {how}: cannot reach the bastion" in caller.notices()
 
 
 def test_a_program_that_is_not_there_is_named(service: Service) -> None:
