@@ -211,12 +211,15 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
 
 
 async def _edit(line: Buffer, notice: Notice) -> None:
+    before = signal.signal(signal.SIGQUIT, lambda *_: None)  # Ctrl-\, as SIGINT above; the editor gets its default
     try:
         text = await run_in_terminal(lambda: edit(line.text), in_executor=True)
     except PychatError as error:
         notice(str(error))
     else:
         line.document = Document(text)  # with the cursor at its end
+    finally:
+        signal.signal(signal.SIGQUIT, before)
 
 
 def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:

@@ -41,16 +41,19 @@ def test_messages_during_the_editor_are_shown_after_it(service: Service, tmp_pat
     console.sees("Client1> half, edited")
 
 
-def test_ctrl_c_in_the_editor_is_only_for_the_editor(service: Service, tmp_path: Path) -> None:
-    """A line editor leaves it to the terminal, which sends the signal to both programs."""
+@pytest.mark.parametrize(("key", "number"), [("\x03", "INT"), ("\x1c", "QUIT")])
+def test_a_signal_in_the_editor_is_only_for_the_editor(
+    service: Service, tmp_path: Path, key: str, number: str
+) -> None:
+    """A line editor leaves Ctrl-C and Ctrl-\\ to the terminal, which sends the signal to both programs."""
     editor, got = tmp_path / "editor", tmp_path / "interrupted"
-    wait = f"trap 'echo; touch {got}' INT\necho in the editor\nwhile [ ! -e {got} ]; do sleep 0.05; done"
+    wait = f"trap 'echo; touch {got}' {number}\necho in the editor\nwhile [ ! -e {got} ]; do sleep 0.05; done"
     editor.write_text(f'#!/bin/sh\n{wait}\nprintf ", edited" >>"$1"\n')
     editor.chmod(0o700)
     client = service.ready_client(env={"VISUAL": str(editor)})
     client.type("half\x18\x05")
     client.sees("in the editor")
-    client.type("\x03")
+    client.type(key)
     client.line_is("Client1> half, edited")
     client.enter()
     client.sees("Client1> half, edited")
