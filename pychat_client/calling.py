@@ -216,7 +216,7 @@ class Talk:
         classic = options.classic
         endpoint = Endpoint(
             self._handle,
-            classic=classic is not None,
+            classic_server=classic is not None,
             max_text_bytes=None if classic is None else classic.max_text_bytes(self._handle),
             saved=None if file is None else file.kept.endpoint,
             repeat=options.repeat if repeat is None else repeat,

@@ -60,6 +60,7 @@ class ConsoleEndpoint(Endpoint):
         self._console = console
         self.calling: wire.Calling | None = None  # who has not sent the first message yet
         self._since: datetime | None = None  # when the conversation began: another journal has the same numbers
+        self._caller_is_classic = False  # confirmations come from the daemon all the same
         self._current: int | None = None  # the conversation that the daemon tells of on this connection
         if saved is not None:
             self._console = saved.console
@@ -71,6 +72,10 @@ class ConsoleEndpoint(Endpoint):
         self._replay_until = stored  # own messages that the daemon has, and repeats
 
     # -------------------------------------------------------------- what can be asked
+
+    @property
+    def other_is_classic(self) -> bool:
+        return self._caller_is_classic
 
     @property
     def quit_unconfirmed(self) -> bool:
@@ -204,7 +209,7 @@ class ConsoleEndpoint(Endpoint):
         self._advance(Trigger.MEET)
         self.session, self._since, self.turns = peer.session, peer.since, peer.turns
         self.other = replace(self.other, handle=peer.handle, present=True)
-        self.classic, self.max_text_bytes = peer.classic, peer.room
+        self._caller_is_classic, self.max_text_bytes = peer.classic, peer.room
         self._replay_until = peer.got
         if not self._is_repeated(peer.after):
             self._told = None

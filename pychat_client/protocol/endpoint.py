@@ -77,7 +77,7 @@ class Endpoint:
         self,
         handle: str,
         *,
-        classic: bool = False,
+        classic_server: bool = False,
         max_text_bytes: int | None = None,
         saved: SavedEndpoint | None = None,
         repeat: int = REPEATED,
@@ -86,7 +86,7 @@ class Endpoint:
         quiet: bool = False,
         live: bool = False,
     ) -> None:
-        """classic: the other program is a classic one, which confirms nothing and resumes nothing;
+        """classic_server: this program calls a classic server, which confirms nothing and resumes nothing;
         max_text_bytes: the bytes of a text that it takes, None for any number; saved: goes on where an earlier
         program was; repeat: how many messages it then shows again; calls: its calls then have numbers
         higher than this and than the earlier program's; credentials: what the daemon can ask for; quiet: this user
@@ -95,7 +95,7 @@ class Endpoint:
         self.quiet = quiet
         self.credentials = Credentials() if credentials is None else credentials
         self.invited_as: str | None = None  # the name under which the daemon knows this user since an invitation
-        self.classic = classic
+        self.calls_classic_server = classic_server
         self.max_text_bytes = max_text_bytes
         self.live = live
         self._live_said = live  # to the daemon, on this connection
@@ -160,12 +160,18 @@ class Endpoint:
     def can_go_on(self) -> bool:
         """Whether the daemon has this conversation, or may have it, so that another program can go on with it."""
         begun = self.stored_count + self.received_count + self._outbox.transmitted > 0
-        return self.session is not None and begun and not self.ended and not self.classic
+        return self.session is not None and begun and not self.ended and not self.calls_classic_server
+
+    @property
+    def other_is_classic(self) -> bool:
+        """Whether the other user's program is a classic one, which tells nothing of its user."""
+        return self.calls_classic_server
 
     @property
     def owes_quit(self) -> bool:
         """Whether this user has ended a conversation that the daemon has, and that does not know it yet."""
-        return self._phase.is_left and not self.classic and self.stored_count + self.received_count > 0
+        told = self.stored_count + self.received_count > 0
+        return self._phase.is_left and told and not self.calls_classic_server
 
     @property
     def is_returning(self) -> bool:
@@ -205,7 +211,7 @@ class Endpoint:
     @property
     def unread_count(self) -> int:
         """Own messages that are stored, and that the other user has not seen as far as this end knows."""
-        return 0 if self.classic or self.other.quiet else self.stored_count - self.read_count
+        return 0 if self.other_is_classic or self.other.quiet else self.stored_count - self.read_count
 
     @property
     def is_watched(self) -> bool:
@@ -222,7 +228,7 @@ class Endpoint:
     def saved(self) -> SavedEndpoint | None:
         """What another program needs to go on from here; None if there is nothing to go on with."""
         over = self.ended and not self._phase.is_left
-        if self.classic or over or not (self.sent_count + self.received_count or self.held):
+        if self.calls_classic_server or over or not (self.sent_count + self.received_count or self.held):
             return None
         return SavedEndpoint(
             self.handle,
@@ -569,7 +575,7 @@ class Endpoint:
             return []
         self.other = replace(self.other, handle=handle)
         # A classic program has no handle before its first message.
-        return [Renamed(old, handle)] if old and not self.classic else []
+        return [Renamed(old, handle)] if old and not self.other_is_classic else []
 
     # -------------------------------------------------------------- sending
 

@@ -123,7 +123,7 @@ class Narrator:
             sentence = f"Connected to {self._other} again."
         elif caller is not None:
             sentence = self._call_from(caller)
-        elif self._endpoint.classic:
+        elif self._endpoint.calls_classic_server:
             sentence = f"Connected to {self._other}, {CLASSIC}, NOT ENCRYPTED. Send the first message."
         else:
             retention = self._endpoint.retention
@@ -267,7 +267,7 @@ class Narrator:
                 self._view.notice(f"Connection lost ({why}). {later}")
             case Verdict.GIVE_UP:
                 self._view.notice(f"Connection lost ({why}).")
-                if self._endpoint.classic and self._endpoint.is_open and not self._endpoint.my_turn:
+                if self._endpoint.calls_classic_server and self._endpoint.is_open and not self._endpoint.my_turn:
                     self._view.notice("Your last message may not have arrived.")
 
     def gave_up(self, seconds: float) -> None:

@@ -304,7 +304,7 @@ class Session:
             table.append(
                 Command("away", "leave; callers read the words after it until you are back", self.go_away)
             )
-        if not self.endpoint.classic:
+        if not self.endpoint.calls_classic_server:
             table.append(
                 Command("live", "let both sides see what is typed, or stop that", lambda _: self._toggle_live())
             )
@@ -538,7 +538,7 @@ class Session:
         loop.call_later(EXPLAIN_SECONDS, self._explain_wait)
 
     def _explain_wait(self) -> None:
-        if self.leaving and not self.endpoint.classic:
+        if self.leaving and not self.endpoint.calls_classic_server:
             self._narrator.waiting_for_acks()
 
     def _give_back(self, left: Leftovers) -> None:
@@ -569,7 +569,7 @@ class Session:
 
     def route_changed(self) -> None:
         """The addresses or routes of this host are others now."""
-        if not self._calls_classic_server:  # which answers no question
+        if not self.endpoint.calls_classic_server:  # which answers no question
             self._supervisor.probe()
         self._supervisor.hurry()
 
@@ -628,7 +628,7 @@ class Session:
         """Nothing waits here: the transport keeps what it could not send."""
 
     def connection_lost(self, connection: Connection, why: str) -> None:
-        verdict = self._supervisor.connection_lost(connection, resumable=not self._calls_classic_server)
+        verdict = self._supervisor.connection_lost(connection, resumable=not self.endpoint.calls_classic_server)
         self._stop_drafts()
         self.endpoint.connection_lost()
         self._delivery.update(connected=False)
@@ -745,11 +745,6 @@ class Session:
     def _is_caller(self) -> bool:
         return self.endpoint.role is Role.PEER
 
-    @property
-    def _calls_classic_server(self) -> bool:
-        """Not a daemon. (To a console, `classic` says what the caller's program is.)"""
-        return self._is_caller and self.endpoint.classic
-
     def _send_sign(self, sign: Sign) -> bool:
         """Sends a sign if somebody can notice it, and this user lets others see it. A caller's ring reaches also
         an operator who is away, by a program that watches the service. A draft only goes to somebody whose own
@@ -776,7 +771,7 @@ class Session:
         """connection: the one for which they are; the next one begins with a hello."""
         if not frames or connection is not self._supervisor.connection:
             return
-        if self._supervisor.send(frames) and self.leaving and self.endpoint.classic:
+        if self._supervisor.send(frames) and self.leaving and self.endpoint.calls_classic_server:
             self._supervisor.hang_up(CLASSIC_END_SECONDS)  # the end of our input is our quit
 
     def _late(self) -> None:

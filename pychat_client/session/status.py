@@ -151,13 +151,13 @@ class ConversationStatus:
     def plaintext(self) -> bool:
         """Whether there is no TLS between the two hosts."""
         if self.endpoint.role is Role.PEER:
-            return self.endpoint.classic
+            return self.endpoint.calls_classic_server
         return self.caller is not None and self.caller.plain and self.endpoint.is_open
 
     @property
     def unconfirmed(self) -> bool:
         """Whether nothing tells what has arrived: a classic program at the other end, and no daemon between."""
-        return self.endpoint.classic and self.endpoint.role is Role.PEER
+        return self.endpoint.calls_classic_server
 
 
 # ------------------------------------------------------------------ the facts
@@ -207,11 +207,11 @@ def silent_call(address: str) -> str:
 
 def _who(status: ConversationStatus) -> str:
     """Who the other side is, or was at the last connection."""
-    other, kind = status.other, CLASSIC if status.endpoint.classic else "pychat"
+    other, kind = status.other, CLASSIC if status.endpoint.other_is_classic else "pychat"
     if status.caller is not None:
         calls = "calls" if status.reached else "called"
         return f"{other} {calls} from {printable(status.caller.address)} with {kind}."
-    who = f"{other}, {CLASSIC}" if status.endpoint.classic else other
+    who = f"{other}, {CLASSIC}" if status.endpoint.other_is_classic else other
     return f"The other side is {who}." if status.reached else f"The last connection was with {who}."
 
 
@@ -372,7 +372,7 @@ def _delivery(status: ConversationStatus) -> Fact:
 
 def _tells_nothing(status: ConversationStatus) -> bool:
     """Whether the other side never tells what its user has read."""
-    return bool(status.endpoint.classic and status.endpoint.other.handle) or status.endpoint.other.quiet
+    return bool(status.endpoint.other_is_classic and status.endpoint.other.handle) or status.endpoint.other.quiet
 
 
 def _delivery_words(status: ConversationStatus) -> str:
@@ -381,7 +381,7 @@ def _delivery_words(status: ConversationStatus) -> str:
     if endpoint.outbox and not status.unconfirmed:
         since = "yet" if status.late is None else f"for {status.late:.0f} s"
         return f"{len(endpoint.outbox)} not confirmed {since}"
-    if endpoint.classic or endpoint.other.quiet:
+    if endpoint.other_is_classic or endpoint.other.quiet:
         return "sent" if endpoint.sent_count else ""  # nobody tells whether they are read
     if endpoint.read_count < endpoint.stored_count:
         return "not read yet" if status.connected else ""  # without a connection they may have been read
@@ -389,7 +389,7 @@ def _delivery_words(status: ConversationStatus) -> str:
 
 
 def _classic(status: ConversationStatus) -> Fact:
-    if not (status.endpoint.classic and status.other):
+    if not (status.endpoint.other_is_classic and status.other):
         return Fact()
     return Fact(
         f"{status.other} uses {CLASSIC}. It does not confirm messages, and the conversation ends "

@@ -1078,7 +1078,7 @@ def test_after_a_resume_the_handle_comes_behind_the_hello() -> None:
 
 def test_the_first_handle_of_a_classic_program_is_not_reported() -> None:
     endpoint = begin(PEER)
-    endpoint.classic = True
+    endpoint.calls_classic_server = True
     assert told(endpoint, wire.Here("Ann")) == []
     assert endpoint.other.handle == "Ann"
 

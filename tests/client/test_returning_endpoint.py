@@ -237,6 +237,6 @@ def test_each_connection_begins_without_the_others_live_typing() -> None:
 
 @pytest.mark.parametrize(("quiet", "classic", "count"), [(False, False, 2), (True, False, 0), (False, True, 0)])
 def test_only_who_sends_read_marks_leaves_messages_unread(quiet: bool, classic: bool, count: int) -> None:
-    endpoint = Endpoint("Bob", classic=classic, saved=SAVED)
+    endpoint = Endpoint("Bob", classic_server=classic, saved=SAVED)
     endpoint.other = replace(endpoint.other, quiet=quiet)
     assert endpoint.unread_count == count

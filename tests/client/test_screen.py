@@ -139,7 +139,7 @@ async def test_the_prompt_is_bold_while_it_is_your_turn() -> None:
 @in_loop
 async def test_the_toolbar_says_plaintext_with_a_classic_program() -> None:
     async with desk() as one:
-        one.session.endpoint.classic = True
+        one.session.endpoint.calls_classic_server = True
         assert "PLAINTEXT" in one.toolbar()
         assert "PLAINTEXT, NOT ENCRYPTED" in " ".join(one.session.status.status_lines())
 

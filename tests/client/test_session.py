@@ -36,6 +36,9 @@ from tests.support.raw_ends import AsyncEnd, attach
 IN_TURNS = HELLO.replace("free", "alternate")
 CONSOLE_HELLO = "\\hello 1 alice keep=30d"
 CALL = "\\peer Bob session=3 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=192.0.2.7"
+CLASSIC_CALL = f"{CALL} classic=1"
+"""The caller has a classic program. What the console says is confirmed by the daemon all the same."""
+
 STAYS_UNCONFIRMED = "The other side may not know yet that you ended the conversation."
 
 
@@ -495,7 +498,7 @@ async def test_a_caller_has_no_orders() -> None:
         assert {"quit", "detach", "live", "ring"} <= one.session.commands.keys()
     async with console() as one:
         assert {"away", "unread", "block", "greet", "detach", "live"} <= one.session.commands.keys()
-    classic = Session(Endpoint("Bob", classic=True), Page(), "hostA")
+    classic = Session(Endpoint("Bob", classic_server=True), Page(), "hostA")
     assert not {"live", "detach"} & classic.commands.keys()
 
 
@@ -683,6 +686,43 @@ async def test_nothing_is_told_behind_the_end_of_a_program(tmp_path: Path) -> No
     kept.close()
 
 
+@pytest.mark.parametrize("call", [CALL, CLASSIC_CALL])
+def test_a_console_keeps_what_is_not_confirmed_for_the_next_one(tmp_path: Path, call: str) -> None:
+    file = tmp_path / "sessions" / "one"
+
+    @in_loop
+    async def check() -> None:
+        async with console("\\ready", call, "Bob> Hi", file=file) as one:
+            one.session.submit("Hello")
+            one.session.interrupt()
+            assert one.session.stays_open
+            assert one.view.given_back == []
+        kept = SessionFile.take(file)
+        assert kept.kept.endpoint is not None
+        assert kept.kept.endpoint.texts == ("Hello",)
+        kept.close()
+
+    check()
+
+
+@pytest.mark.parametrize("call", [CALL, CLASSIC_CALL])
+def test_a_console_keeps_an_end_that_the_daemon_does_not_know(tmp_path: Path, call: str) -> None:
+    file = tmp_path / "sessions" / "one"
+
+    @in_loop
+    async def check() -> None:
+        async with console("\\ready", call, "Bob> Hi", file=file) as one:
+            await one.cut()
+            one.session.quit("")
+            one.session.interrupt()
+        kept = SessionFile.take(file)
+        assert kept.kept.endpoint is not None
+        assert kept.kept.endpoint.left
+        kept.close()
+
+    check()
+
+
 @pytest.mark.parametrize("over", [False, True])
 def test_a_program_that_returns_to_what_was_over_knows_it(tmp_path: Path, over: bool) -> None:
     @in_loop
@@ -834,24 +874,20 @@ async def test_a_renewed_certificate_is_told_with_a_given_fingerprint() -> None:
 # ------------------------------------------------------------------ waiting, signals and the transcript
 
 
-@pytest.mark.parametrize("classic", [False, True])
-def test_who_waits_for_acks_is_told_so_and_not_kept_for_long(
-    monkeypatch: pytest.MonkeyPatch, classic: bool
-) -> None:
+@pytest.mark.parametrize("call", [CALL, CLASSIC_CALL])
+def test_who_waits_for_acks_is_told_so_and_not_kept_for_long(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     monkeypatch.setattr(session_module, "EXPLAIN_SECONDS", 0.01)
     monkeypatch.setattr(session_module, "LEAVE_SECONDS", 0.1)
 
     @in_loop
     async def check() -> None:
-        async with console("\\ready", CALL, "Bob> Hi") as one:
+        async with console("\\ready", call, "Bob> Hi") as one:
             await one.raw.news()
-            one.session.endpoint.classic = classic
             one.session.submit("Hello")
             one.session.detach()
             while not one.session.done:
                 await asyncio.sleep(0.01)
-            waits = "Waiting until your messages are stored."
-            assert (waits in one.view.sentences) == (not classic)
+            assert "Waiting until your messages are stored." in one.view.sentences
             assert one.session.exit_status is ExitStatus.NOT_CONFIRMED
 
     check()
@@ -860,7 +896,7 @@ def test_who_waits_for_acks_is_told_so_and_not_kept_for_long(
 @in_loop
 async def test_a_classic_programs_connection_ends_with_the_talk() -> None:
     view = Page()
-    session = Session(Endpoint("Bob", classic=True), view, "hostA")
+    session = Session(Endpoint("Bob", classic_server=True), view, "hostA")
     async with talk(session, view, HELLO) as one:
         session.submit("Hi")
         session.leave()
@@ -871,7 +907,7 @@ async def test_a_classic_programs_connection_ends_with_the_talk() -> None:
 async def test_a_classic_server_is_not_asked_whether_it_is_there() -> None:
     """It does not answer, and would be taken for dead."""
     view = Page()
-    async with talk(Session(Endpoint("Bob", classic=True), view, "hostA"), view, HELLO) as one:
+    async with talk(Session(Endpoint("Bob", classic_server=True), view, "hostA"), view, HELLO) as one:
         one.session.route_changed()
         assert await one.raw.news() == []
 
@@ -1023,6 +1059,21 @@ async def test_a_view_shows_the_present_after_each_step() -> None:
                 assert view.seen == now(session)
         await one.cut()
         assert view.seen == now(session)
+
+
+@pytest.mark.parametrize("call", [CALL, CLASSIC_CALL])
+def test_a_console_knows_how_late_its_message_is(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    monkeypatch.setattr(delivery_watch, "LATE_SECONDS", 0.05)
+
+    @in_loop
+    async def check() -> None:
+        async with console("\\ready", call, "Bob> Hi") as one:
+            one.session.submit("Hello")
+            while await one.raw.hear() != "\\ping":
+                pass
+            assert one.session.status.late is not None
+
+    check()
 
 
 def test_a_message_that_is_not_confirmed_in_time_is_shown_as_late(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def situations() -> list[ConversationStatus]:
     for role, classic, peer, steps in stories():
         for count in range(len(steps) + 1):
             endpoint = make_endpoint(role, NAMES[role])
-            endpoint.classic = classic
+            endpoint.calls_classic_server = classic
             endpoint.greet()
             for step in steps[:count]:
                 step(endpoint)
@@ -254,7 +254,7 @@ def test_without_a_connection_nothing_is_said_of_now() -> None:
 def test_nothing_is_said_of_a_connection_that_never_was() -> None:
     for classic, key in product((False, True), (None, KEY)):
         endpoint = Endpoint("Bob")
-        endpoint.classic = classic
+        endpoint.calls_classic_server = classic
         told = "\n".join(ConversationStatus(endpoint, "the test", None, 1, key, False, False).status_lines())
         assert "Not connected: calling again (1)." in told
         assert "ncrypted" not in told

@@ -41,6 +41,23 @@ def test_the_operators_quit_reaches_a_classic_peer(service: Service) -> None:
     assert peer.rest() == ["\\quit"]
 
 
+def test_words_for_a_classic_caller_wait_for_the_next_console(service: Service) -> None:
+    console = service.ready_plain("pychatd-console", "--handle", "Server")
+    peer = service.connect()
+    peer.send("Client1> Hi!")
+    console.says("Client1> Hi!")
+    console.enter("one")
+    assert peer.line() == "Server> one"
+    console.enter("two")
+    console.notes("held until your turn")
+    console.process.send_signal(signal.SIGTERM)
+    assert console.exit_status() == 130
+    assert "Not sent" not in console.notices()
+    service.plain("pychatd-console", "--handle", "Server").says("Client1> Hi!")
+    peer.send("Client1> And?")
+    assert peer.line() == "Server> two"
+
+
 @pytest.mark.parametrize("by", ["the operator", "the daemon"])
 def test_a_line_that_waits_for_its_turn_outlives_the_end(service: Service, by: str) -> None:
     console = _console(service)
