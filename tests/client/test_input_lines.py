@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +41,7 @@ async def _taken(fd: int, count: int) -> list[bytes]:
             changed.clear()
             await changed.wait()
         found.append(lines.take())
+    lines.close()  # another test may get the same descriptor, and its own lines
     return found
 
 
@@ -94,7 +96,7 @@ async def test_an_input_that_has_nothing_yet_is_not_at_its_end(
     def select_for_nothing(*_: object) -> None:
         os.write(sink, next(reads, b"two"))  # twice, another program has read what was there
 
-    monkeypatch.setattr("pychat_client.ui.input_lines.select.select", select_for_nothing)
+    monkeypatch.setattr(input_lines, "select", SimpleNamespace(select=select_for_nothing))  # for nobody else
     assert await _taken(source, 1) == [b"one\n"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,9 +11,18 @@ from pathlib import Path
 
 NOBODY = 65534
 
+ENCODINGS = ("ascii", "idna", "utf-8-sig")
+"""Those that the programs use, and that Python loads when they are used first."""
+
 
 def as_nobody(action: Callable[[], object]) -> str:
-    """Runs `action` in a child process without privileges; returns "" or the name and text of its exception."""
+    """Runs `action` in a child process without privileges; returns "" or the name and text of its exception.
+
+    Python's own files may be closed to the other user, below /root for example. So what `action` imports has to be
+    loaded before.
+    """
+    for encoding in ENCODINGS:
+        codecs.lookup(encoding)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
