@@ -80,7 +80,13 @@ class Stage(Enum):
     DETACHING = "detaching"  # the user leaves, and the conversation stays; the last acks are still missing
     MOVED = "moved"  # the user goes on in another window
     OVERTAKEN = "overtaken"  # another program has gone on with the conversation
-    DONE = "done"
+    # The session is done:
+    LEFT_OPEN = "left open"  # and a program can return to the conversation
+    OVER_BEFORE = "over before"  # and only told this user that it was over; what is typed is for the next call
+    CLOSED = "closed"  # and nobody can return
+
+
+_DONE = (Stage.LEFT_OPEN, Stage.OVER_BEFORE, Stage.CLOSED)
 
 
 class Session:
@@ -114,7 +120,6 @@ class Session:
         self._delivery = DeliveryWatch(endpoint, self._late)
         self._returned_to = endpoint.session  # the conversation of an earlier program
         self._caught_up = asyncio.Event()
-        self._stays_open = False  # once this session is done
         self._given_back = deque(given_back, HELD_MAX)  # texts that were not sent
         self._refusal: str | None = None  # the code of the error line that has ended this session
         self._warned = False  # the user knows what the next Ctrl-C does
@@ -124,7 +129,6 @@ class Session:
         # A caller's program that goes on with a conversation which its user has ended is there to tell the daemon.
         # A console tells it, too, and stays for the next caller.
         self._stage = Stage.TELLING if endpoint.ended and self._is_caller else Stage.RUNNING
-        self._over_at_return = False  # once this session is done
         self._exit_status = ExitStatus.FAILED
         self._loss = ExitStatus.OK  # the worst that has become of own texts
 
@@ -132,7 +136,7 @@ class Session:
 
     @property
     def done(self) -> bool:
-        return self._stage is Stage.DONE
+        return self._stage in _DONE
 
     @property
     def leaving(self) -> bool:
@@ -143,7 +147,7 @@ class Session:
     def over_at_return(self) -> bool:
         """Whether this program has returned to a conversation that is over, and the daemon knows it. What the user
         types is for the next call."""
-        return self._over_at_return
+        return self._stage is Stage.OVER_BEFORE
 
     @property
     def handle_refused(self) -> bool:
@@ -171,7 +175,7 @@ class Session:
     @property
     def stays_open(self) -> bool:
         """Whether a program can return to the conversation when this one has ended."""
-        return self._stays_open if self.done else self._keeper.works and self.endpoint.can_go_on
+        return self._stage is Stage.LEFT_OPEN if self.done else self._keeper.works and self.endpoint.can_go_on
 
     def line_changed(self, text: str, *, private: bool = False) -> None:
         """The user has changed the line. private: the other user may not see it. It was sent before, perhaps to
@@ -466,10 +470,8 @@ class Session:
             self._keeper.record_all()  # if that fails, the user gets the texts back now
         if self.done:  # the view could not show that, and has called again
             return
-        self._stays_open, stage = self.stays_open, self._stage
-        self._over_at_return = status is ExitStatus.OK and self._is_over_at_return()
-        self._stage = Stage.DONE  # a view that fails now ends nothing more
-        if self._stays_open:
+        stage, self._stage = self._stage, self._last_stage(status)  # a view that fails now ends nothing more
+        if self.stays_open:
             self._count_loss(self.endpoint.leftovers())
         else:
             self._keeper.record_end()
@@ -485,13 +487,16 @@ class Session:
         self._view.stop()
         self._supervisor.close()
 
-    def _is_over_at_return(self) -> bool:
+    def _last_stage(self, status: ExitStatus) -> Stage:
+        if self.stays_open:
+            return Stage.LEFT_OPEN
         returned = self._stage is Stage.TELLING or (self._returned_to is not None and not self.endpoint.ready)
-        return returned and self.endpoint.ended and not self.endpoint.owes_quit
+        over = returned and self.endpoint.ended and not self.endpoint.owes_quit
+        return Stage.OVER_BEFORE if over and status is ExitStatus.OK else Stage.CLOSED
 
     def _is_needed(self) -> bool:
         """Whether another program needs the file. The daemon tells a console all but its own words."""
-        if not self._stays_open:
+        if not self.stays_open:
             return self.endpoint.owes_quit
         return self._is_caller or not self.all_stored() or bool(self._keeper.draft.strip())
 
@@ -499,8 +504,8 @@ class Session:
         if stage is Stage.MOVED:
             self._narrator.moved()
         elif stage is Stage.OVERTAKEN:
-            self._narrator.overtaken_here(stays_open=self._stays_open)
-        elif self._stays_open or (stage is Stage.DETACHING and not self._is_caller):
+            self._narrator.overtaken_here(stays_open=self.stays_open)
+        elif self.stays_open or (stage is Stage.DETACHING and not self._is_caller):
             self._narrator.left()
         elif stage in (Stage.TELLING, Stage.ENDING) and not self.endpoint.other.present:
             self._narrator.unread_at_the_end()
