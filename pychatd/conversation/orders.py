@@ -85,7 +85,7 @@ class Orders:
         if self._switchboard.journal.by_id(number) is None:
             history = f"pychatd-console --history --json {self._switchboard.settings.port}"
             raise UsageError(f"There is no conversation {number}. '{history}' shows the numbers of all.")
-        self._switchboard.remove(number)
+        self._switchboard.retention.remove(number)
         return []
 
     def _greet(self) -> list[str]:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pychat_client.classic.framing import GUEST
 from pychat_client.errors import ProtocolError, UsageError
@@ -46,8 +46,8 @@ from pychatd.conversation.model import (
     hash_token,
 )
 from pychatd.conversation.quota import Quota
+from pychatd.conversation.retention import Retention
 from pychatd.conversation.silent_callers import SilentCallers
-from pychatd.conversation.tidying import Tidying
 from pychatd.conversation.token_bucket import TokenBucket
 from pychatd.conversation.unread import Unread, unread
 from pychatd.conversation.watchers import Watchers
@@ -107,7 +107,7 @@ class Switchboard:
         self._account = TokenBucket()  # of the conversation: a new connection of its peer gains nothing
         self._health = JournalHealth(self.broadcast)
         self._quota = Quota(journal)
-        self._tidying = Tidying(self.journal_failed)
+        self.retention = Retention(journal, self._tell_read, self.journal_failed)
         self._resume_running()
         self.prune()
 
@@ -402,7 +402,7 @@ class Switchboard:
         if role is Role.OPERATOR:
             self._changed()
         if self.settings.keep == "none":
-            self._forget(conversation, role.other)
+            self.retention.forget(conversation, role.other)
         elif conversation.ended is not None:
             self.journal.save_shown(conversation)
 
@@ -724,51 +724,12 @@ class Switchboard:
         self.watchers.stop()
         for watcher in self.watchers:
             watcher.close([wire.Error("stopping", STOPPING)])
-        self._tidying.stop()
+        self.retention.stop()
         self.missed.stop()
 
     def prune(self) -> None:
-        """Removes what `keep` does not keep, and the rest of what was removed in part when the daemon stopped or
-        the journal failed."""
-        try:
-            for number in self.journal.removals():
-                self.remove(number)
-            if self.settings.keep == "none":
-                self._tidying.start("forget", self.journal.forget_shown)
-            elif (days := self.settings.keep_days) is not None:
-                self._prune_older(days)
-        except JournalError as error:
-            self.journal_failed(error)
-
-    def _prune_older(self, days: int) -> None:
-        """Removes the conversations that ended longer ago. Raises JournalError."""
-        before = self.now() - timedelta(days=days)
-
-        def piece() -> bool:
-            removed, more = self.journal.prune(before)
-            if removed:
-                log.info("Removed %d conversations that ended more than %d days ago", removed, days)
-            return more
-
-        self._tidying.start("prune", piece)
-
-    def remove(self, number: int) -> None:
-        """Removes a conversation that is over, a piece now and the others later. Raises JournalError."""
-
-        def piece() -> bool:
-            more = self.journal.remove(number)
-            if not more:
-                self._tell_read()
-            return more
-
-        self._tidying.start(("remove", number), piece)
-
-    def _forget(self, conversation: Conversation, role: Role) -> None:
-        """Removes the texts of `role` that the other side has seen. Raises JournalError."""
-        self._tidying.start(
-            (conversation.id, role),
-            lambda: self.journal.forget_text(conversation, role, conversation.shown[role.other]),
-        )
+        """Removes what `keep` does not keep."""
+        self.retention.prune(self.settings, self.now())
 
     def reload(self, settings: Settings, fingerprint: str) -> None:
         """Takes the settings that can change while the service runs."""

@@ -382,7 +382,7 @@ async def test_a_stopped_service_leaves_the_journal_alone(service: InProcessServ
         return True
 
     service.journal.remove = more  # type: ignore[method-assign]
-    board.remove(1)
+    board.retention.remove(1)
     while len(used) < 2:
         await asyncio.sleep(TIDYING_PAUSE / 10)
     watcher = await watching(service)

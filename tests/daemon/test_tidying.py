@@ -140,7 +140,7 @@ async def being_removed(service: InProcessService) -> None:
     conversation = service.fill(Role.PEER, [f"{n}" for n in range(3 * REMOVED_AT_ONCE)])
     service.journal.end_conversation(conversation, "", service.switchboard.now())
     service.switchboard.conversation = None
-    service.switchboard.remove(1)
+    service.switchboard.retention.remove(1)
 
 
 @with_service()

@@ -185,7 +185,7 @@ async def test_what_is_removed_is_not_unread_any_more(service: InProcessService)
     await peer.say("\\quit")
     await peer.rest()
     await watching.news()
-    service.switchboard.remove(1)
+    service.switchboard.retention.remove(1)
     assert await watching.news() == ["\\read 0"]
 
 

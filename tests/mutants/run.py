@@ -35,6 +35,7 @@ DAEMON = [
     "endpoint_session",
     "cursor",
     "model",
+    "retention",
 ]
 MODULES = [
     *(f"pychat_client.protocol.{name}" for name in PROTOCOL),

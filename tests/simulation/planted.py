@@ -65,6 +65,7 @@ OUTBOX = "pychat_client.protocol.outbox:Outbox."
 TURNS = "pychat_client.protocol.turns:TurnState."
 SESSION = "pychat_client.session.session:Session."
 SWITCHBOARD = "pychatd.conversation.switchboard:Switchboard."
+RETENTION = "pychatd.conversation.retention:Retention."
 PEER_SESSION = "pychatd.conversation.peer_session:PeerSession."
 CONSOLE_SESSION = "pychatd.conversation.console_session:ConsoleSession."
 WATCHER = "pychatd.conversation.watcher:Watcher."
@@ -185,7 +186,7 @@ FAULTS = [
     ),
     Fault(
         "with keep = none a text stays until it was read",
-        SWITCHBOARD + "_forget",
+        RETENTION + "forget",
         "conversation.shown[role.other]",
         "conversation.shown[role.other] + 1",
         seed=40,

@@ -139,10 +139,10 @@ class NoQuota:
         return
 
 
-class NoTidying:
+class NoRetention:
     """Nothing is so old that it goes."""
 
-    def start(self, *_: object) -> None:
+    def prune(self, *_: object) -> None:
         return
 
 
@@ -153,7 +153,7 @@ class SmallSwitchboard(Copied, Switchboard):
     _health = JournalHealth(nothing)
     _quota = NoQuota()  # type: ignore[assignment]
     _seat_timer = TIMER  # type: ignore[assignment]
-    _tidying = NoTidying()  # type: ignore[assignment]
+    retention = NoRetention()  # type: ignore[assignment]
     blocklist = Blocklist(Path("/nonexistent"))
     started = NOON
     write_batch = None  # type: ignore[assignment]
