@@ -26,6 +26,7 @@ from pychatd.control import Readers, callers
 _INVITATION: Readers = {"invitation": invitation.parse, "name": printable, "until": grammar.time}
 _INVITED: Readers = {"name": printable, "state": printable, "until": grammar.time}
 _AUTHORIZED: Readers = {"name": printable, "by": printable, "fingerprint": check_fingerprint}
+_SENTENCE: Readers = {"words": printable}
 _NOTHING: Readers = {}
 
 
@@ -88,7 +89,7 @@ def authorized(args: argparse.Namespace) -> int:
         _ask(args, "rename", _NOTHING, name=args.rename[0], new=args.rename[1])
         return ExitStatus.OK
     if args.remove is not None:
-        _ask(args, "remove", _NOTHING, name=args.remove)
+        print_result("\n".join(row["words"] for row in _ask(args, "remove", _SENTENCE, name=args.remove)))
         return ExitStatus.OK
     rows = [(row["name"], row["by"], row["fingerprint"]) for row in _ask(args, "authorized", _AUTHORIZED)]
     others = f"'pychatd invitations {printable(args.port)}' lists the invitations."

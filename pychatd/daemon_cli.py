@@ -146,7 +146,7 @@ def _authorized_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("port", metavar="PORT", help="the port of the service")
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--rename", metavar=("NAME", "NEW"), nargs=2, help="give an invited caller another name")
-    change.add_argument("--remove", metavar="NAME", help="disconnect an invited caller, and refuse later calls")
+    change.add_argument("--remove", metavar="NAME", help="put an invited caller out, who then is a stranger")
     _add_runtime_option(parser)
     parser.set_defaults(command=_authorized)
 

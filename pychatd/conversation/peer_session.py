@@ -185,6 +185,11 @@ class PeerSession(EndpointSession):
         """Whether it has shown all that it can show, and may call."""
         return self._greeted
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its conversation has ended."""
+        return self.conversation is not None and self.conversation.ended is not None
+
     def abandon(self) -> None:
         """There will be no connection."""
         self._cancel_deadline()
@@ -391,7 +396,11 @@ class PeerSession(EndpointSession):
         return None if certificate is None else hash_certificate(certificate)
 
     def _is_blocked(self, hello: wire.Hello) -> bool:
-        return self._switchboard.blocklist.blocks(self.address, hello.handle, self._certificate_hash())
+        """A key need not be proved to be refused: a stranger's never is."""
+        blocklist = self._switchboard.blocklist
+        return hello.proof in blocklist.words or blocklist.blocks(
+            self.address, hello.handle, self._certificate_hash()
+        )
 
     def _check_name(self, handle: str) -> None:
         """Raises ProtocolError if people could take this caller for the operator."""

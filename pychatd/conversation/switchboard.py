@@ -60,6 +60,7 @@ CONNECTION_LOST = "the connection was lost"
 DAEMON_STOPPED = "the daemon was stopped"
 JOURNAL_DAMAGED = "the journal was damaged"
 BLOCKED = "the caller was blocked"
+REMOVED = "the caller's certificate was removed"
 REPLACED = "the caller did not come back in time, and somebody else called"
 """Why the daemon says that a conversation ends. Both users read it behind "The conversation has ended: "."""
 
@@ -545,11 +546,11 @@ class Switchboard:
                 self.journal_failed(error)
         self._end(reason, by)
 
-    def _end_blocked(self) -> None:
-        """Ends the running conversation, of a caller who is blocked: what still waits for its turn is not
-        delivered. Raises JournalError."""
+    def _end_refused(self, reason: str) -> None:
+        """Ends the running conversation, of a caller who is not welcome any more: what still waits for its turn
+        is not delivered. Raises JournalError."""
         self.reload_from_journal()
-        self._end(BLOCKED, Role.OPERATOR)
+        self._end(reason, Role.OPERATOR)
 
     def _end(self, reason: str, by: Role | None) -> None:
         conversation = self.conversation
@@ -652,8 +653,17 @@ class Switchboard:
         talk = self.conversation
         blocked = talk is not None and self.blocklist.blocks(talk.address, talk.handle, talk.certificate_hash)
         if blocked:
-            self._end_blocked()
+            self._end_refused(BLOCKED)
         return blocked
+
+    def end_removed(self, certificate_hash: bytes) -> bool:
+        """Ends the conversation if its peer has this certificate, which does not let in any more. Returns whether
+        it was so. Raises JournalError."""
+        talk = self.conversation
+        removed = talk is not None and talk.certificate_hash == certificate_hash
+        if removed:
+            self._end_refused(REMOVED)
+        return removed
 
     def attach(self, operator: ConsoleInterface, handle: str) -> None:
         """A console takes the operator's side. Its user is called `handle`."""

@@ -28,6 +28,7 @@ from pychat_client.protocol import wire
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
 from pychatd.caller_events import Event, host_of, network_of, note
 from pychatd.conversation.console_session import VISITORS_MAX, ConsoleSession
+from pychatd.conversation.model import hash_certificate
 from pychatd.conversation.peer_session import HELLO_SECONDS, TOO_SLOW, PeerSession
 from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
 from pychatd.conversation.switchboard import Switchboard
@@ -97,13 +98,22 @@ class Admission:
         """Uses new settings; closes the connections of callers who are no longer on the allowlist."""
         self._settings = settings
         self.allowed.apply(settings, identity)
-        self.disconnect_removed()
+        self._disconnect_removed()
 
-    def disconnect_removed(self) -> None:
-        """Closes the connections of callers who have a certificate that does not let in any more."""
+    def put_out(self, certificate: bytes) -> bool:
+        """Ends what the owner of this certificate does, which does not let in any more. Returns whether that was
+        the conversation. Raises JournalError if its end cannot be stored."""
+        try:
+            return self._switchboard.end_removed(hash_certificate(certificate))
+        finally:
+            self._disconnect_removed()
+
+    def _disconnect_removed(self) -> None:
+        """Closes the connections of callers who have a certificate that does not let in any more, unless it is
+        about to end anyway: its conversation is over."""
         for pending in list(self._pending):
             session, connection = pending.session, pending.connection
-            if session is None or connection is None or not session.is_admitted:
+            if session is None or connection is None or not session.is_admitted or session.is_over:
                 continue
             try:
                 if self.allowed.name_of(connection.certificate()) is None and session.name is not None:

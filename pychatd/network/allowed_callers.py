@@ -172,11 +172,12 @@ class AllowedCallers:
         authorized.remove(self._directory, old)
         self._invited = {**self._invited, certificate: new}
 
-    def remove(self, name: str) -> None:
-        """Raises PychatError."""
+    def remove(self, name: str) -> bytes:
+        """Returns the certificate that lets nobody in any more. Raises PychatError."""
         certificate = self._invited_as(name)
         authorized.remove(self._directory, name)
         self._invited = {one: whose for one, whose in self._invited.items() if one != certificate}
+        return certificate
 
     def _invited_as(self, name: str) -> bytes:
         for certificate, whose in self._invited.items():

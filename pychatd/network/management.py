@@ -23,10 +23,12 @@ Rows = list[dict[str, Any]]
 class Management:
     """The orders about who may call."""
 
-    def __init__(self, allowed: AllowedCallers, disconnect_removed: Callable[[], None]) -> None:
-        """disconnect_removed: closes the connections of callers who may not call any more."""
+    def __init__(self, port: int, allowed: AllowedCallers, put_out: Callable[[bytes], bool]) -> None:
+        """port: of the service. put_out: ends what the owner of a certificate does that does not let in any more;
+        returns whether that was the conversation."""
+        self._port = port
         self._allowed = allowed
-        self._disconnect_removed = disconnect_removed
+        self._put_out = put_out
 
     @property
     def orders(self) -> dict[str, Order]:
@@ -69,9 +71,16 @@ class Management:
         return []
 
     def _remove(self, name: str) -> Rows:
-        self._allowed.remove(name)
-        self._disconnect_removed()
-        return []
+        certificate = self._allowed.remove(name)
+        sentences = [f"The certificate of {name} lets nobody in any more."]
+        if self._put_out(certificate):
+            sentences.append("The conversation is over.")
+        if not self._allowed.needs_certificate:
+            block = f"'pychatd block {self._port} {fingerprint(certificate)}' refuses this key, too."
+            sentences.append(
+                f"But everybody may call this service, so {name} can come back as a stranger. {block}"
+            )
+        return [{"words": sentence} for sentence in sentences]
 
 
 def _carry_out(command: Callable[..., Rows], arguments: str) -> list[str]:

@@ -75,7 +75,7 @@ class Server:
         self._status_timer: asyncio.TimerHandle | None = None
         self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._state_changed)
         self._callers = Admission(self._switchboard, settings, identity)
-        callers = Management(self._callers.allowed, self._callers.disconnect_removed).orders
+        callers = Management(settings.port, self._callers.allowed, self._callers.put_out).orders
         self._consoles = ConsoleAdmission(
             self._switchboard,
             listeners.console_path,

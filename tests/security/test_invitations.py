@@ -359,11 +359,53 @@ def test_a_removed_caller_is_put_out_at_once(service: Service) -> None:
     zoe = _comes(service, "Z", *_target(service, word))
     zoe.enter("hello")
     console.sees("verified as Zoe")
-    assert service.pychatd("authorized", "--remove", "Zoe").returncode == 0
-    zoe.notes("The operator has removed your certificate.")
+    result = service.pychatd("authorized", "--remove", "Zoe")
+    assert result.returncode == 0
+    assert "The certificate of Zoe lets nobody in any more.\nThe conversation is over.\n" in result.stdout
+    assert zoe.exit_status() == 0
+    assert "the caller's certificate was removed" in zoe.notices()
+    assert "stays open" not in zoe.notices()
+    console.sees("the caller's certificate was removed")
     assert _names(service) == []
     again = _guest(service, "Z", *_target(service, word))
     _is_refused(again, "has been used already")
+
+
+def test_a_removed_caller_who_is_away_has_no_conversation_any_more(service: Service) -> None:
+    zoe = _comes(service, "Z", *_target(service, _invite(service, "--for", "Zoe")))
+    zoe.enter("hello")
+    zoe.enter("\\detach")
+    assert zoe.exit_status() == 0
+    assert "The conversation is over." in service.pychatd("authorized", "--remove", "Zoe").stdout
+    _comes(service, "Y", *_target(service, _invite(service)))  # the seat is not kept for Zoe
+
+
+def test_a_removed_caller_who_has_said_nothing_is_put_out(service: Service) -> None:
+    zoe = _comes(service, "Z", *_target(service, _invite(service, "--for", "Zoe")))
+    assert "over" not in service.pychatd("authorized", "--remove", "Zoe").stdout
+    zoe.notes("The operator has removed your certificate.")
+
+
+def test_a_removed_caller_is_a_stranger_where_everybody_may_call_unless_the_key_is_blocked(
+    service: Service,
+) -> None:
+    _comes(service, "Z", *_target(service, _invite(service, "--for", "Zoe"))).enter("\\quit")
+    words = service.pychatd("authorized", "--remove", "Zoe").stdout
+    assert "everybody may call this service, so Zoe can come back as a stranger." in words
+    found = re.search(rf"'pychatd block {service.port} (SHA256:\S+)'", words)
+    assert found, words
+    _comes(service, "Z", "localhost", str(service.port)).enter("\\quit")
+    assert service.pychatd("block", found[1]).returncode == 0
+    _is_refused(_guest(service, "Z", "localhost", str(service.port)), "The operator has blocked you here.")
+
+
+def test_a_removed_caller_is_no_stranger_where_only_the_invited_may_call(idle_service: Service) -> None:
+    service = idle_service
+    service.start("--config", service.configure("invited_only = true\n"))
+    _comes(service, "Z", *_target(service, _invite(service, "--for", "Zoe"))).enter("\\quit")
+    words = service.pychatd("authorized", "--remove", "Zoe").stdout
+    assert words == "The certificate of Zoe lets nobody in any more.\n"
+    _is_refused(_guest(service, "Z", "localhost", str(service.port)), "only invited callers")
 
 
 def test_a_renamed_caller_has_the_new_name_at_the_next_call(service: Service) -> None:
