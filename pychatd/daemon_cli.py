@@ -317,7 +317,7 @@ _WHO = "an address or network, a key or a handle"
 COMMANDS: Mapping[str, tuple[str, Options]] = {
     "start": ("start a daemon in the background; return when it accepts calls", _start_options),
     "run": ("run a daemon in the foreground, with the log on stderr", _run_options),
-    "fingerprint": ("print the key that callers see, so that they can compare it", _fingerprint_options),
+    "fingerprint": ("print the fingerprint of the certificate, for callers to compare", _fingerprint_options),
     "stop": ("stop a daemon; return when it has ended", _stop_options),
     "status": ("print which services run, who is talking, and since when", _status_options),
     "invite": ("print a command that lets one person call without a question about keys", _invite_options),

@@ -136,7 +136,7 @@ def _fingerprint(value: Any) -> str:
     from pychat_client.trust.fingerprint import check_fingerprint  # loads hashlib, which few configurations need
 
     if not isinstance(value, str):
-        raise UsageError("write the key that 'pychatd fingerprint PORT' prints, in quotation marks.")
+        raise UsageError("write the fingerprint that 'pychatd fingerprint PORT' prints, in quotation marks.")
     return check_fingerprint(value)
 
 

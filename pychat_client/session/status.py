@@ -324,7 +324,8 @@ def _host_identity(status: ConversationStatus) -> tuple[str, str]:
 def _host_key(status: ConversationStatus) -> Fact:
     if status.key is None or status.plaintext:
         return Fact()
-    return Fact(f"The host's key {'is' if status.connected else 'was'} {printable(status.key)}.")
+    is_or_was = "is" if status.connected else "was"
+    return Fact(f"The fingerprint of the host's certificate {is_or_was} {printable(status.key)}.")
 
 
 def _safety_number(status: ConversationStatus) -> Fact:

@@ -129,7 +129,7 @@ def test_a_contact_has_host_port_and_maybe_key_and_handle(tmp_path: Path) -> Non
         ),
         (
             '[contacts.alice]\nhost = "h"\nport = 7000\nfingerprint = 1\n',
-            "[contacts.alice] fingerprint: write the key that",
+            "[contacts.alice] fingerprint: write the fingerprint that",
         ),
         (
             '[contacts.alice]\nhost = "h"\nport = 7000\nhandle = ""\n',
