@@ -12,7 +12,7 @@ PARALLEL = -n $$((2 * $$(nproc))) --dist worksteal
 .PHONY: run check test test-debian12 system-test terminals pictures structure deb dist pyz release man \
 	faults simulate planted exhaust mutants mutants-docs bench bench-docs bench-units bench-client bench-siege bench-before bench-quick clean
 
-run: .venv/ready        ## try it: starts a service and its console; prints the command for a second terminal
+run: $(or $(wildcard .venv/ready),.venv/run) ## try it: starts a service and its console; prints the command for a second terminal
 	$(BIN)/python packaging/tools/demo.py
 
 check: .venv/ready      ## linters, types and layers
@@ -104,12 +104,15 @@ bench-before: .venv/ready ## what other checkouts need, and this one: make bench
 bench-quick: .venv/ready ## under a minute: beside a bare relay, and the kept figures
 	$(BIN)/python -m tests.bench.run --quick
 
-.venv/ready: pyproject.toml
+# What the programs need, and what a developer needs besides.
+.venv/run: EXTRA = daemon
+.venv/ready: EXTRA = dev
+.venv/run .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "make: this needs Python 3.11 or newer with venv: on Debian, as root," \
 		"'apt-get update && apt-get install python3-venv' installs both" >&2; exit 3; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[$(EXTRA)]'
 	touch $@
 
 clean:
