@@ -7,6 +7,7 @@ installed without them.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -53,12 +54,14 @@ def listen(options: Listen) -> int:
         if early:  # a Ctrl-C has ended the other program too
             _end(early[0], None)
         raise
+    invited = ""
     try:
         for number in ENDING:
             signal.signal(number, _end)
         if early:
             _end(early[0], None)
-        print_result(_invite(options, port))
+        invited = _invite(options, port)
+        print_result(invited)
         back = [] if options.keep else ["--back", _same_again(options, port)]
         return _as_in_a_shell(_run("pychatd-console", port, *options.places, *back, *options.console).returncode)
     finally:
@@ -67,6 +70,7 @@ def listen(options: Listen) -> int:
         if options.keep:
             print_result(f"The service goes on. 'pychatd stop {port}' ends it.")
         else:
+            _revoke(options, port, invited)
             _run("pychatd", "stop", port, *options.places)
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -104,6 +108,13 @@ def _invite(options: Listen, port: str) -> str:
     made = _run("pychatd", "invite", port, *host, *options.places, stdout=pipe, stderr=pipe)
     _check(made)
     return made.stdout.replace("    pychat ", f"    {options.caller} ")
+
+
+def _revoke(options: Listen, port: str, invited: str) -> None:
+    """Nobody comes later with what an old screen shows. The daemon refuses this for a used invitation."""
+    if (name := re.match(r"Send one of these two lines to (\S+)\. ", invited)) is not None:
+        pipe = subprocess.PIPE
+        _run("pychatd", "invitations", port, "--revoke", name[1], *options.places, stdout=pipe, stderr=pipe)
 
 
 def _check(ended: subprocess.CompletedProcess[str]) -> None:

@@ -127,12 +127,25 @@ def test_a_console_that_a_signal_ends_gives_the_status_of_a_shell(
     assert operator.exit_status() == 128 + number
 
 
+def test_an_invitation_that_nobody_has_used_ends_with_the_command(idle_service: Service) -> None:
+    operator = _listening(idle_service)
+    old = _line(operator)
+    operator.type("\x04")
+    assert operator.exit_status() == 0
+    _listening(idle_service)
+    caller = _calls(idle_service, old)
+    assert caller.exit_status() == 5
+    assert "This invitation has been revoked." in caller.notices()
+    assert "guest2" not in idle_service.pychatd("invitations").stdout
+
+
 def test_with_keep_the_service_goes_on(idle_service: Service) -> None:
     operator = _listening(idle_service, "--keep")
     operator.type("\x04")
     assert operator.exit_status() == 0
     assert f"'pychatd stop {idle_service.port}' ends it" in operator.text()
     assert idle_service.alive()
+    _calls(idle_service, _line(operator)).notes("Send the first message")
 
 
 def test_with_keep_the_service_outlives_a_killed_command(idle_service: Service) -> None:
