@@ -270,8 +270,9 @@ class Narrator:
                 if self._endpoint.calls_classic_server and self._endpoint.is_open and not self._endpoint.my_turn:
                     self._view.notice("Your last message may not have arrived.")
 
-    def gave_up(self, seconds: float) -> None:
-        self._view.notice(f"No answer for {seconds:.0f} s; giving up.")
+    def gave_up(self, seconds: float, *, busy: bool) -> None:
+        what = "Busy" if busy else "No answer"
+        self._view.notice(f"{what} for {seconds:.0f} s; giving up.")
 
     def broke_protocol(self, error: PychatError) -> None:
         self._view.notice(f"The other side broke the protocol: {printable(str(error))}")

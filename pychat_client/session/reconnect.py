@@ -89,7 +89,7 @@ class ConnectionSupervisor:
         self._connection: Connection | None = None
         self._attempts = 0
         self._reached = False  # there was a live connection at some time, or a returning program had one
-        self._last_code = ""  # why the other end turned us away last; empty since the last hello
+        self._last_code = ""  # why the other end turned us away; empty since a hello, or a call that failed
         self._pause = PAUSE_FIRST
         self._patience: asyncio.Timeout | None = None  # of the pause between two calls, or of a call
         self._down_since = 0.0  # loop time of the last live connection's end, or of the start
@@ -149,6 +149,7 @@ class ConnectionSupervisor:
             connection = await self._dial(connect)
         except TransportError as error:
             self._change(ConnectionState.DISCONNECTED)
+            self._last_code = ""
             self._listener.call_failed(error, self._verdict_on(error))
             self._attempts += 1
             return

@@ -592,8 +592,9 @@ class Session:
 
     def give_up(self, seconds: float) -> None:
         """The user's limit for making a connection is over."""
-        self._narrator.gave_up(seconds)
-        self.finish(ExitStatus.ABSENT)
+        busy = self._supervisor.busy
+        self._narrator.gave_up(seconds, busy=busy)
+        self.finish(ExitStatus.TAKEN if busy else ExitStatus.ABSENT)
 
     # -------------------------------------------------------------- from the connection (connection.Owner)
 

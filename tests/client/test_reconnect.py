@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -56,7 +56,7 @@ class Calls:
             await asyncio.sleep(0)
         self._up = True
 
-    def start(self, retry_for: float | None = None) -> Awaitable[ExitStatus]:
+    def start(self, retry_for: float | None = None) -> asyncio.Task[ExitStatus]:
         return asyncio.create_task(run_session(self.session, self.view.run, self.connect, retry_for))
 
 
@@ -236,6 +236,28 @@ def test_only_wait_calls_a_busy_service_again(wait: bool, status: ExitStatus) ->
         theirs = 'the test\'s program says: "The line is taken: try --wait."'
         assert calls.view.sentences[0] == (ours if wait else theirs)
         assert calls.view.rings == (["the test answers."] if wait else [])  # the user may look elsewhere meanwhile
+
+    check()
+
+
+@pytest.mark.parametrize(("down", "status"), [(False, ExitStatus.TAKEN), (True, ExitStatus.ABSENT)])
+def test_giving_up_tells_a_busy_service_from_one_that_is_gone(down: bool, status: ExitStatus) -> None:
+    @in_loop
+    async def check() -> None:
+        calls = Calls(wait=True)
+        result = calls.start(retry_for=0.5)
+        while not result.done():
+            answers = asyncio.create_task(calls._answered.get())
+            await asyncio.wait([answers, result], return_when=asyncio.FIRST_COMPLETED)
+            if not answers.done():
+                answers.cancel()
+                break
+            await answers.result().say("\\busy")
+            if down:
+                calls.go_down()
+            answers.result().hang_up()
+        assert await result == status
+        assert calls.view.sentences[-1] == f"{'No answer' if down else 'Busy'} for 0 s; giving up."
 
     check()
 

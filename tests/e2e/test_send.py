@@ -208,6 +208,13 @@ def test_wait_calls_until_there_is_an_answer(idle_service: Service) -> None:
     assert _said(idle_service) == ["first"]
 
 
+def test_wait_ends_at_the_timeout_while_the_service_is_busy(service: Service) -> None:
+    service.talk()
+    result = _send(service, "--wait", "--timeout", "2", "Hi!", user="other")
+    assert result.returncode == 4, result.stderr
+    assert b"Busy for 2 s; giving up." in result.stderr
+
+
 def test_wait_ends_at_the_timeout(idle_service: Service) -> None:
     assert _send(idle_service, "--wait", "--timeout", "1", "Hi!").returncode == 3
     idle_service.start()
