@@ -18,6 +18,7 @@ from pychat_client.config.targets import login_handle
 from pychat_client.errors import (
     ExitStatus,
     HandleError,
+    PychatError,
     UnreachableError,
     UntrustedHostError,
 )
@@ -86,13 +87,15 @@ def send(
     if handle is None:
         raise HandleError("Your login name is not a valid handle: use --handle NAME.")
     text = text_of(words)
-    view = OneShot(text, expect_reply=expect_reply, seconds=seconds)
+    view = OneShot(text, expect_reply=expect_reply, stay_open=stay_open, seconds=seconds)
     for number in ending_signals():  # until the session handles them
         signal.signal(number, signal.default_int_handler)
 
     def take_file() -> SessionFile | None:
         with view.keeps_text():
             file = _session_file(options, _LEAVE_IT)
+            if file is None and stay_open:
+                raise PychatError("--open needs this file: without it, nobody can fetch the answers.")
         if file is None or file.kept.endpoint is not None or stay_open:
             return file
         file.close()

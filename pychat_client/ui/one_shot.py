@@ -118,15 +118,18 @@ class Replies(CommandView):
 class OneShot(CommandView):
     """Sends one message."""
 
-    def __init__(self, text: str, *, expect_reply: bool, seconds: float | None) -> None:
-        """text: the message; seconds: from now, after which to give up, None for never."""
+    def __init__(self, text: str, *, expect_reply: bool, stay_open: bool, seconds: float | None) -> None:
+        """text: the message; stay_open: it is a failure if the conversation cannot stay open; seconds: from now,
+        after which to give up, None for never."""
         super().__init__()
         self._text = text
         self._expect_reply = expect_reply
+        self._stay_open = stay_open
         self._seconds = seconds
         self._start = time.monotonic()
         self._reply: str | None = None
         self._sent = False
+        self._closed = False  # it had to stay open, and could not
         self._late = False  # the time was over before all was done
         self._stored_in_time = False
 
@@ -145,10 +148,11 @@ class OneShot(CommandView):
     def message(self, message: wire.Message, *, own: bool, time: datetime, replayed: bool) -> None:
         if own:
             return
-        if self._stays_open:
-            self._print("\n".join(printable_lines(message.text)))
-        if self._reply is None and self._sent:
+        is_reply = self._sent and self._reply is None
+        if is_reply:
             self._reply = message.text
+        if self._stays_open or (is_reply and self._expect_reply):
+            self._print("\n".join(printable_lines(message.text)))
 
     @property
     def _stays_open(self) -> bool:
@@ -190,12 +194,13 @@ class OneShot(CommandView):
         await self._until(session.all_stored)
         if self._expect_reply:
             await self._until(lambda: self._reply is not None)
-            if self._reply is not None and not self._stays_open:
-                self._print("\n".join(printable_lines(self._reply)))
         if not session.done:
             if session.keeps:
                 session.detach()
             else:
+                if self._stay_open:
+                    self._closed = True
+                    self.notice("So the conversation cannot stay open, and ends. Your message is stored.")
                 session.leave()
             await self._until(lambda: False)
 
@@ -220,4 +225,4 @@ class OneShot(CommandView):
             return status
         if self._expect_reply and self._reply is None:
             return ExitStatus.UNANSWERED
-        return ExitStatus.FAILED if self._unwritten else ExitStatus.OK
+        return ExitStatus.FAILED if self._unwritten or self._closed else ExitStatus.OK

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
+import resource
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -289,6 +292,32 @@ def test_an_unwritable_answer_is_a_failure(service: Service) -> None:
         "The reply has arrived, but pychat cannot write it to stdout: No space left on device." in sender.notices()
     )
     assert "Traceback" not in sender.notices()
+
+
+def test_open_needs_a_place_for_the_conversation(service: Service) -> None:
+    assert _send(service, "so that the key is known").returncode == 0
+    sessions = Path(service.env["XDG_STATE_HOME"]) / "pychat/sessions"
+    shutil.rmtree(sessions)
+    sessions.write_text("not a directory")
+    result = _send(service, "--open", "May I reboot tonight?")
+    assert result.returncode == 1
+    assert b"without it, nobody can fetch the answers." in result.stderr
+    assert b"May I reboot tonight?" in result.stderr
+    assert _said(service) == ["so that the key is known"]
+    assert _send(service, "Without --open it goes.").returncode == 0
+
+
+def test_open_tells_that_the_conversation_could_not_stay_open(service: Service) -> None:
+    console = _console(service)
+    sender = Piped(service.popen(_words(service, "--open", "--expect-reply", "May I reboot?")))
+    console.says("May I reboot?")
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.prlimit(sender.process.pid, resource.RLIMIT_FSIZE, (0, hard))  # as on a full disk
+    console.enter("Yes.")
+    assert sender.exit_status() == 1
+    assert sender.out() == "Yes.\n"
+    assert "So the conversation cannot stay open, and ends. Your message is stored." in sender.notices()
+    console.notes("ended the conversation")
 
 
 def test_a_host_named_send_can_be_called(idle_service: Service) -> None:
