@@ -329,7 +329,7 @@ COMMANDS: Mapping[str, tuple[str, Options]] = {
     "unblock": ("let a blocked caller call again", _order_options("unblock", "WHO", _WHO)),
     "forget": (
         "remove a conversation that is over from the journal",
-        _order_options("forget", "CONVERSATION", "its number, as in the console or with --history --json"),
+        _order_options("forget", "CONVERSATION", "its number, as in the console or with --history"),
     ),
     "backup": ("write a copy of the journal to stdout, also while the service runs", _backup_options),
     "config": (

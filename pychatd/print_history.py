@@ -27,14 +27,17 @@ def print_history(
 ) -> ExitStatus:
     """Prints the messages of all conversations, or of one, by its number.
 
-    Raises UsageError for an invalid time, pattern or number, and what control.ask raises.
+    Raises UsageError for an invalid time, pattern or number or if there is no such conversation, and what
+    control.ask raises.
     """
     number = None if conversation is None else conversation_number(conversation)
     start = None if since is None else parse_time(since, datetime.now(UTC))
     wanted = _pattern(pattern or "")
     lay_out = _object if as_json else _message
+    found = number is None
     try:
         for peer, at, frame in _entries(ask(path, wire.History(start, number))):
+            found = True
             if isinstance(frame, wire.Message):
                 if wanted.search(frame.text):
                     print(lay_out(peer, at, frame))
@@ -45,6 +48,10 @@ def print_history(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise PychatError(f"Cannot write the history: {error.strerror}.") from None
+    if not found:
+        raise UsageError(
+            f"There is no conversation {number}{'' if start is None else ' with messages since then'}."
+        )
     return ExitStatus.OK
 
 
@@ -85,10 +92,21 @@ def _message(peer: wire.Peer, at: wire.Timestamp, message: wire.Message) -> str:
 
 
 def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:
-    words = f"{printable(peer.handle)} called from {printable(peer.address)}{with_certificate(peer.name)}"
+    handle = printable(peer.handle)
+    words = (
+        f"conversation {peer.session}: {handle} called from {printable(peer.address)}{with_certificate(peer.name)}"
+    )
     if isinstance(frame, wire.Quit):
-        words = f"ended{': ' if frame.reason else ''}{quoted(frame.reason) if frame.reason else ''}"
+        words = _end(handle, at, frame.reason)
     return fit(sys.stdout, f"-- {local(at.time)} {words}")
+
+
+def _end(handle: str, at: wire.Timestamp, reason: str) -> str:
+    """Who has ended a conversation, and why. The service has words of its own for that."""
+    if at.service:
+        return f"it has ended{f': {printable(reason)}' if reason else ''}"
+    because = f": {quoted(reason)}" if reason else ""
+    return f"{'the operator' if at.own else handle} ended it{because}"
 
 
 def parse_time(word: str, now: datetime) -> datetime:

@@ -87,7 +87,9 @@ class HistoryReader:
         if not entries:
             self._conversation = None
             if conversation.ended is not None:
-                self._connection.send([wire.Timestamp(conversation.ended), wire.Quit(conversation.reason)])
+                by = conversation.ended_by
+                at = wire.Timestamp(conversation.ended, own=by is Role.OPERATOR, service=by is None)
+                self._connection.send([at, wire.Quit(conversation.reason)])
             return True
         self._seq = entries[-1].seq
         self._connection.send([frame for entry in entries for frame in self._frames_for(entry)])

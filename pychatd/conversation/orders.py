@@ -83,7 +83,7 @@ class Orders:
         if running is not None and running.id == number:
             raise UsageError(f"Conversation {number} is going on: end it first.")
         if self._switchboard.journal.by_id(number) is None:
-            history = f"pychatd-console --history --json {self._switchboard.settings.port}"
+            history = f"pychatd-console --history {self._switchboard.settings.port}"
             raise UsageError(f"There is no conversation {number}. '{history}' shows the numbers of all.")
         self._switchboard.retention.remove(number)
         return []

@@ -60,8 +60,7 @@ async def test_an_order_is_answered_and_the_connection_closed(service: InProcess
         "\\ready",
     ]
     assert await (await visit(service, "\\order forget 9")).rest() == [
-        "\\error order There is no conversation 9. 'pychatd-console --history --json 7000' shows the numbers "
-        "of all."
+        "\\error order There is no conversation 9. 'pychatd-console --history 7000' shows the numbers of all."
     ]
 
 

@@ -103,12 +103,40 @@ def test_while_somebody_talks_an_older_one_is_not_mixed_in(idle_service: Service
     assert "text 2 " not in shown.stdout
 
 
-def test_the_history_of_no_conversation_is_empty(idle_service: Service) -> None:
+def test_the_history_of_no_conversation_is_an_error(idle_service: Service) -> None:
     start_with(idle_service, 2)
-    assert history(idle_service, "--history", "--conversation", "7").stdout == ""
+    for options, words in (([], "."), (["--json"], "."), (["--since", "1m"], " with messages since then.")):
+        result = history(idle_service, "--history", "--conversation", "7", *options)
+        assert (result.returncode, result.stdout) == (ExitStatus.USAGE, "")
+        assert result.stderr == f"pychatd-console: There is no conversation 7{words}\n"
     assert history(idle_service, "--conversation", "7").returncode == ExitStatus.USAGE
     for word in ("0", "-1", "x", "1" * 30):
         assert history(idle_service, "--history", "--conversation", word).returncode == ExitStatus.USAGE
+
+
+def test_the_history_tells_the_number_of_a_conversation_and_who_ended_it(service: Service) -> None:
+    console = service.ready_plain("pychatd-console")
+    for caller, line in (("Ann", "\\quit see you"), ("Bob", ""), ("Eve", "")):
+        peer = service.greeted(caller)
+        peer.send(f"{caller}> hello")
+        console.says(f"{caller}> hello")
+        if line:
+            peer.send(line)
+            console.notes("Ann ended the conversation")
+        else:
+            console.enter("\\quit nothing more" if caller == "Bob" else "\\block Eve")
+            peer.reads("\\quit")
+        peer.close()
+    notes = [line.split(" ", 3)[3] for line in history(service, "--history").stdout.splitlines() if line[0] == "-"]
+    heads, ends = notes[::2], notes[1::2]
+    assert [head.partition(" called from ")[0] for head in heads] == [
+        f"conversation {number}: {caller}" for number, caller in enumerate(("Ann", "Bob", "Eve"), 1)
+    ]
+    assert ends == [
+        'Ann ended it: "see you"',
+        'the operator ended it: "nothing more"',
+        'the operator ended it: "the caller was blocked"',
+    ]
 
 
 @pytest.mark.parametrize("messages", [1, REMOVED_AT_ONCE, 3 * REMOVED_AT_ONCE + 7])
