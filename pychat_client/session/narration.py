@@ -348,8 +348,9 @@ class Narrator:
         leave = " Press Ctrl-D to leave without waiting." if self._view.keys else ""  # plain lines read no more
         self._view.notice(f"Waiting until your messages are stored.{leave}")
 
-    def you_ended(self) -> None:
-        self._note("You ended the conversation.")
+    def you_ended(self, reason: str) -> None:
+        because = f": {reason}" if reason else ""
+        self._record(f"You ended the conversation{because}.", self._view.news)
 
     def you_ended_earlier(self) -> None:
         """The user has ended the conversation of an earlier program."""

@@ -382,9 +382,11 @@ class Session:
             raise NotAllowedError("No conversation is open. \\detach leaves the console.")
         if self.leaving:
             return
+        was_open = self.endpoint.is_open
         ended = self._end(printable(reason))
         if self._is_caller:
-            self._narrator.you_ended()
+            if was_open:  # and no call without a message yet
+                self._narrator.you_ended(printable(reason))
             self._give_back(ended.left)
             if not self.done:  # the view has failed
                 self._leave_after_acks()

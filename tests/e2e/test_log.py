@@ -45,11 +45,12 @@ def test_both_sides_write_private_transcripts(service: Service, tmp_path: Path) 
     client.enter("\\status")
     client.enter("\\quit bye")
     assert client.exit_status() == 0
+    client.sees("-- You ended the conversation: bye.")
     console.sees("ended the conversation")
     indented = " " * 30 + "lines"
     first, *rest = _logged(logs[0])
     assert first.startswith("-- TIME Connected to Server.")
-    assert rest == ["TIME >Client1> Hi!", "TIME Server> two", indented, "-- TIME You ended the conversation."]
+    assert rest == ["TIME >Client1> Hi!", "TIME Server> two", indented, "-- TIME You ended the conversation: bye."]
     first, *rest = _logged(logs[1])
     assert first.startswith("-- TIME Client1 calls from ")
     said = ["TIME Client1> Hi!", "TIME >Server> two", indented]
