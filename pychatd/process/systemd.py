@@ -46,11 +46,13 @@ def watchdog_seconds() -> float | None:
 
 
 def notify(*assignments: str) -> None:
-    """Tells systemd about the service in one datagram (sd_notify(3)); without systemd, does nothing."""
+    """Tells systemd about the service in one datagram (sd_notify(3)). Does nothing without systemd, nor while its
+    socket is full: a supervisor that does not read must not stop the service."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
         sock.sendto("\n".join(assignments).encode(), address)

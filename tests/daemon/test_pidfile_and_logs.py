@@ -12,7 +12,9 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from pychatd.process.log_limit import COUNTED_MAX, FIRST, LogLimit
 from pychatd.process.pidfile import Pidfile, holder
 from tests.support.as_nobody import as_nobody, public_directory
 from tests.support.socket_passing import passing
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -264,6 +267,21 @@ def test_a_notice_without_systemd_does_nothing(address: str | None, monkeypatch:
     else:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
     systemd.notify("READY=1")
+
+
+def test_a_notice_does_not_wait_for_a_supervisor_that_does_not_read(
+    tmp_path: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener.bind(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, suppress(BlockingIOError):
+        other.setblocking(False)
+        while True:
+            other.sendto(b"STATUS=full", str(tmp_path / "notify"))
+    notice = threading.Thread(target=systemd.notify, args=("STATUS=more",), daemon=True)
+    notice.start()
+    notice.join(PATIENCE)
+    assert not notice.is_alive()
 
 
 RECEIVER = """
