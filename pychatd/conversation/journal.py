@@ -325,9 +325,11 @@ class Journal(JournalFile):
         return [(handle, count, _datetime(time)) for handle, count, time in rows]
 
     def next_since(self, after: int, since: datetime) -> Conversation | None:
-        """The first conversation after number `after` that has a message from a time on."""
+        """The first conversation after number `after` of which the last message is from a time on. Only the last
+        one counts, also where the clock was set back: the talk waits while this looks."""
         return self._one(
-            "id > ? AND EXISTS (SELECT 1 FROM message WHERE conversation = id AND time >= ?) ORDER BY id LIMIT 1",
+            "id > ? AND (SELECT time FROM message WHERE conversation = id ORDER BY seq DESC LIMIT 1) >= ?"
+            " ORDER BY id LIMIT 1",
             after,
             _millis(since),
         )

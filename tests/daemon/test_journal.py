@@ -208,6 +208,16 @@ def test_the_next_since_has_a_message_since_that_time(journal: Journal) -> None:
     assert journal.next_since(3, NOON) is None
 
 
+def test_to_find_the_next_since_does_not_read_all_messages(journal: Journal) -> None:
+    """The talk waits meanwhile."""
+    for token in ("a", "b"):
+        said(journal, begun(token), *["b"] * 2000)
+    steps: list[None] = []  # one for each hundred instructions of SQLite
+    journal._db.set_progress_handler(lambda: steps.append(None), 100)
+    assert journal.next_since(0, NOON + timedelta(days=400)) is None
+    assert len(steps) < 5
+
+
 def test_removed_texts_leave_their_places(journal: Journal) -> None:
     conversation = begun()
     said(journal, conversation, "b1", "a1", "b2")
