@@ -124,14 +124,21 @@ def looks_like(one: str, other: str) -> bool:
 
     In a handle of several alphabets, any letter may stand for a Latin one.
     """
-    first, second = _skeleton(one), _skeleton(other)
-    return len(first) == len(second) and all(a == b or _ANY in (a, b) for a, b in zip(first, second, strict=True))
+    return skeletons_match(skeleton(one), skeleton(other))
+
+
+def skeletons_match(first: str, second: str) -> bool:
+    """Whether two handles look alike that have these skeletons."""
+    if len(first) != len(second) or _ANY not in f"{first}{second}":
+        return first == second
+    return all(a == b or _ANY in (a, b) for a, b in zip(first, second, strict=True))
 
 
 _ANY = "\0"
 
 
-def _skeleton(handle: str) -> str:
+def skeleton(handle: str) -> str:
+    """What is left of a handle without all in which handles that look alike differ."""
     text = unicodedata.normalize("NFKD", handle)
     text = "".join(char for char in text if unicodedata.category(char)[0] != "M")
     letters = "".join(char for char in text if unicodedata.category(char)[0] not in "PZ" or char == "|") or text

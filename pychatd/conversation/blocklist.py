@@ -5,17 +5,23 @@ The file has one of them in each line. Knows no connections and no conversation.
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 
 from pychat_client.errors import HandleError, PychatError, UsageError
 from pychat_client.files import read_file, write_private
-from pychat_client.text import check_handle, looks_like, printable
+from pychat_client.text import check_handle, printable, skeleton, skeletons_match
 from pychat_client.trust.fingerprint import check_fingerprint, of_digest
 from pychatd.caller_events import address_of, host_of, network_of
 
 BLOCKED_MAX = 1000
-"""Entries of the list: each caller is compared with each of them, which takes a few milliseconds."""
+"""Entries of the list: each caller is compared with each of them, which takes half a millisecond."""
+
+MAPPED_BITS = 96
+"""Bits of an IPv6 address in front of the IPv4 address that it maps (::ffff:192.0.2.9)."""
+
+_Form = IPv4Network | IPv6Network | str | None
+"""What callers are compared with: a network, or the skeleton of a handle; None for a key, which is looked up."""
 
 
 class Blocklist:
@@ -24,12 +30,12 @@ class Blocklist:
     def __init__(self, file: Path) -> None:
         """Raises PychatError for a file that cannot be used."""
         self._file = file
-        self._words: list[str] = []
+        self._entries: dict[str, _Form] = {}  # by their words
         self.load()
 
     @property
     def words(self) -> list[str]:
-        return list(self._words)
+        return list(self._entries)
 
     def load(self) -> None:
         """Reads the file again. Raises PychatError, and changes nothing then."""
@@ -41,32 +47,36 @@ class Blocklist:
             why = getattr(error, "strerror", None) or "it is not UTF-8"
             raise PychatError(f"Cannot read the list of blocked callers {self._file}: {why}.") from None
         try:
-            self._words = [parse(line) for line in lines if line.strip()]
+            words = [parse(line) for line in lines if line.strip()]
         except UsageError as error:
             raise PychatError(f"{self._file}: {error}") from None
+        self._entries = {word: _form(word) for word in words}
 
     def add(self, word: str) -> None:
         """Raises PychatError for a word that `parse` does not give, or if the list cannot be written."""
-        if word not in self._words:
-            if len(self._words) >= BLOCKED_MAX:
+        if word not in self._entries:
+            if len(self._entries) >= BLOCKED_MAX:
                 raise PychatError(f"{BLOCKED_MAX} callers are blocked, which is the limit: block a whole network.")
-            self._write([*self._words, word])
+            self._write({**self._entries, word: _form(word)})
 
     def remove(self, word: str) -> None:
         """Raises PychatError if it is not there, or if the list cannot be written."""
-        if word not in self._words:
+        if word not in self._entries:
             raise UsageError(f"{printable(word)} is not blocked.")
-        self._write([one for one in self._words if one != word])
+        self._write({one: form for one, form in self._entries.items() if one != word})
 
     def blocks(self, address: str, handle: str, certificate_hash: bytes | None) -> bool:
         """Whether a caller is on the list. address: with its port."""
-        host = host_of(address)
-        key = None if certificate_hash is None else of_digest(certificate_hash)
-        return any(word == key or _matches(word, host, handle) for word in self._words)
+        if not self._entries:
+            return False
+        if certificate_hash is not None and of_digest(certificate_hash) in self._entries:
+            return True
+        host, name = address_of(host_of(address)), skeleton(handle)
+        return any(_matches(form, host, name) for form in self._entries.values())
 
-    def _write(self, words: list[str]) -> None:
-        write_private(self._file, "".join(f"{word}\n" for word in words).encode(), "list of blocked callers")
-        self._words = words
+    def _write(self, entries: dict[str, _Form]) -> None:
+        write_private(self._file, "".join(f"{word}\n" for word in entries).encode(), "list of blocked callers")
+        self._entries = entries
 
 
 def parse(word: str) -> str:
@@ -78,7 +88,7 @@ def parse(word: str) -> str:
     if word.startswith("SHA256:"):
         return check_fingerprint(word)
     if (network := _network(word)) is not None:
-        return network
+        return str(network) if "/" in word or network.version == 6 else str(network.network_address)
     try:
         return check_handle(word)
     except HandleError:
@@ -100,16 +110,28 @@ def of_caller(address: str, certificate_hash: bytes | None) -> str:
     return parse(host_of(address)) if certificate_hash is None else of_digest(certificate_hash)
 
 
-def _network(word: str) -> str | None:
+def _network(word: str) -> IPv4Network | IPv6Network | None:
+    """The network that a word names, or that an address stands for; of IPv4 also where it is in its IPv6 form, as
+    callers are (`caller_events.address_of`)."""
     try:
-        return str(ip_network(word, strict=False)) if "/" in word else network_of(str(address_of(word)))
+        network = ip_network(word if "/" in word else network_of(str(address_of(word))), strict=False)
     except ValueError:
         return None
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - MAPPED_BITS))
 
 
-def _matches(word: str, host: str, handle: str) -> bool:
-    """Whether an entry that is no key stands for an address or a handle."""
-    try:
-        return address_of(host) in ip_network(word)
-    except ValueError:
-        return looks_like(word, handle)
+def _form(word: str) -> _Form:
+    if word.startswith("SHA256:"):
+        return None
+    network = _network(word)
+    return skeleton(word) if network is None else network
+
+
+def _matches(form: _Form, host: IPv4Address | IPv6Address, name: str) -> bool:
+    """Whether an entry that is no key stands for a caller. name: the skeleton of its handle."""
+    if form is None:
+        return False
+    return skeletons_match(form, name) if isinstance(form, str) else host in form

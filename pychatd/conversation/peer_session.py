@@ -327,21 +327,21 @@ class PeerSession(EndpointSession):
         return self._state not in (PeerState.CONNECTED, PeerState.PROVING)
 
     def _greet(self, frame: wire.Frame) -> None:
-        if self._hello is not None and isinstance(frame, wire.Prove):
-            self._admit(self._hello)
-            return
-        hello = self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
-        if self._state is PeerState.PROVING:
+        proved = self._hello if isinstance(frame, wire.Prove) else None
+        hello = proved or self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
+        if self._state is PeerState.PROVING and proved is None:
             raise ProtocolError("hello", "Only the first line can be a hello.")
-        if self._is_blocked(hello):  # before anything is done with its invitation
+        if self._is_blocked(hello):  # before its invitation counts, and again with the key that it proves
             self.reject_blocked()
-        elif (
-            self.secure and self.connection.certificate() is None and self._allowed.is_awaited(hello, self.address)
-        ):
+        elif proved is None and self._has_to_prove(hello):
             self._hello, self._state = hello, PeerState.PROVING
             self._ask_for_certificate()
         else:
             self._admit(hello)
+
+    def _has_to_prove(self, hello: wire.Hello) -> bool:
+        shown = not self.secure or self.connection.certificate() is not None
+        return not shown and self._allowed.is_awaited(hello, self.address)
 
     def _ask_for_certificate(self) -> None:
         """The answer in TLS comes before the line that answers this one."""
@@ -353,9 +353,6 @@ class PeerSession(EndpointSession):
 
     def _admit(self, hello: wire.Hello) -> None:
         """The caller has shown all that it can show."""
-        if self._is_blocked(hello):  # by the key that it has proved now
-            self.reject_blocked()
-            return
         certificate = self.connection.certificate()
         try:
             self._allowed.enrol(hello, certificate, self.address)

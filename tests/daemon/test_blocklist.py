@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import PychatError, UsageError
+from pychat_client.text import skeleton
 from pychat_client.trust.fingerprint import fingerprint
 from pychatd.conversation.blocklist import BLOCKED_MAX, Blocklist, described, of_caller, parse
 
@@ -24,6 +25,11 @@ KEY = fingerprint(b"certificate")
         ("2001:DB8::7", "2001:db8::/64"),
         ("2001:db8::7/128", "2001:db8::7/128"),
         ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.9/120", "192.0.2.0/24"),
+        ("::ffff:192.0.2.9/128", "192.0.2.9/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:0:0/95", "::fffe:0:0/95"),
+        ("::/0", "::/0"),
         (KEY, KEY),
         (f" {KEY}= ", KEY),
         ("Mallory", "Mallory"),
@@ -65,6 +71,8 @@ def test_other_words_are_refused(word: str) -> None:
         ("192.0.2.9", "192.0.2.9:40000", "Bob", None),
         ("192.0.2.9", "[::ffff:192.0.2.9]:40000", "Bob", None),
         ("192.0.2.0/24", "192.0.2.77:1", "Bob", HASH),
+        ("::ffff:192.0.2.0/120", "192.0.2.77:1", "Bob", None),
+        ("::ffff:192.0.2.0/120", "[::ffff:192.0.2.77]:1", "Bob", None),
         ("2001:db8::7", "[2001:db8::ffff]:40000", "Bob", None),
         ("2001:db8::7/128", "[2001:db8::7]:40000", "Bob", None),
         ("fe80::1", "[fe80::2%eth0]:40000", "Bob", None),
@@ -111,6 +119,27 @@ def test_a_bad_file_is_an_error_and_changes_nothing(tmp_path: Path, data: bytes)
     assert str(tmp_path / "blocked") in str(caught.value)
     assert str(caught.value).isprintable()
     assert blocklist.words == ["Mallory"]
+
+
+@pytest.mark.parametrize("entry", ["Bob{0}", "10.0.{1}.{2}", "2001:db8:{0:x}::/64"])
+def test_a_full_list_does_not_keep_a_talk_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    """Each caller is compared with all entries: none of them is read again for that."""
+    words = [entry.format(number, number // 256, number % 256) for number in range(BLOCKED_MAX)]
+    (tmp_path / "blocked").write_text("\n".join(words))
+    blocklist = Blocklist(tmp_path / "blocked")
+    for reading in ("ip_network", "parse"):
+        monkeypatch.delattr(f"pychatd.conversation.blocklist.{reading}")
+    handles: list[str] = []
+
+    def remembering(handle: str) -> str:
+        handles.append(handle)
+        return skeleton(handle)
+
+    monkeypatch.setattr("pychatd.conversation.blocklist.skeleton", remembering)
+    assert not blocklist.blocks("192.0.2.9:1", "Ann", HASH)
+    assert handles == ["Ann"]
 
 
 def test_the_list_has_a_limit(tmp_path: Path) -> None:
