@@ -52,6 +52,12 @@ def host_of(address: str) -> str:
     return address if address.count(":") != 1 else address.partition(":")[0]
 
 
+def in_one_word(name: tuple[str, int]) -> str:
+    """The address of a socket with its port, as `host_of` takes it."""
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def network_of(host: str) -> str:
     """What counts as one address: an IPv4 address, also in its IPv6 form, or an IPv6 network. host: an address."""
     if ":" not in host:  # IPv4; a crowd would have us read thousands of them a second

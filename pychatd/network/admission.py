@@ -19,14 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
 from pychat_client.errors import PermissionDeniedError, TransportError
 from pychat_client.protocol import wire
 from pychat_client.transport.connection import FINISH_SECONDS, CloseReason, Connection
-from pychatd.caller_events import Event, host_of, network_of, note
+from pychatd.caller_events import Event, address_of, host_of, in_one_word, network_of, note
 from pychatd.conversation.console_session import VISITORS_MAX, ConsoleSession
 from pychatd.conversation.model import hash_certificate
 from pychatd.conversation.peer_session import HELLO_SECONDS, TOO_SLOW, PeerSession
@@ -201,7 +200,7 @@ class Admission:
 
     async def _serve(self, sock: socket.socket, pending: _Pending) -> None:
         loop = asyncio.get_running_loop()
-        caller, begin = SilentCaller(sock, address_of(sock.getpeername())), loop.time()
+        caller, begin = SilentCaller(sock, in_one_word(sock.getpeername())), loop.time()
         try:
             first = await self._first_byte(caller, sock, plain=self._accepts_plain(pending.host))
             if first is None and not caller.greeted:
@@ -272,7 +271,7 @@ class Admission:
     def _accepts_plain(self, host: str) -> bool:
         if self.allowed.needs_certificate or self._settings.plaintext == "never":
             return False  # an allowlist needs certificates, and plain TCP has none
-        return self._settings.plaintext == "always" or ip_address(host.partition("%")[0]).is_loopback
+        return self._settings.plaintext == "always" or address_of(host).is_loopback
 
 
 class ConsoleAdmission:
@@ -403,9 +402,3 @@ def _event_of(error: Exception, pending: _Pending) -> Event:
     if isinstance(error, ssl.SSLError) and "CERTIFICATE" in (error.reason or ""):
         return Event.CERTIFICATE
     return Event.HANDSHAKE
-
-
-def address_of(name: tuple[str, int]) -> str:
-    """The address of a socket in one word."""
-    host, port = name[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -20,11 +20,12 @@ from typing import Any
 from pychat_client import garbage
 from pychat_client.errors import PychatError
 from pychat_client.transport.connection import FINISH_SECONDS
+from pychatd.caller_events import in_one_word
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.orders import Orders
 from pychatd.conversation.service_status import idle_sentence, state_sentence, status_json
 from pychatd.conversation.switchboard import Switchboard
-from pychatd.network.admission import Admission, ConsoleAdmission, address_of
+from pychatd.network.admission import Admission, ConsoleAdmission
 from pychatd.network.identity import Identity
 from pychatd.network.identity import load as load_identity
 from pychatd.network.listeners import Listeners
@@ -106,7 +107,7 @@ class Server:
         self._listen(self._listeners.console, self._consoles.admit)
         jobs = (self._prune_daily(), self._feed_watchdog(), self._count_log_lines())
         background_tasks = [asyncio.create_task(job) for job in jobs]
-        addresses = ", ".join(address_of(sock.getsockname()) for sock in self._listeners.tcp)
+        addresses = ", ".join(in_one_word(sock.getsockname()) for sock in self._listeners.tcp)
         self._log_warnings(self._settings, self._identity)
         log.info("pychatd serves on %s, console at %s", addresses, self._listeners.console_path)
         systemd.notify("READY=1")

@@ -227,6 +227,7 @@ class _From(socket.socket):
         ("loopback", "127.0.0.1", True),
         ("loopback", "127.9.9.9", True),
         ("loopback", "::1", True),
+        ("loopback", "::ffff:127.0.0.1", True),
         ("loopback", "198.51.100.7", False),
         ("loopback", "2001:db8::7", False),
         ("loopback", "fe80::7%eth0", False),
