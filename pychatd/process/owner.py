@@ -17,7 +17,7 @@ def end_with(pid: int) -> None:
     assert hasattr(os, "pidfd_open")  # a service runs on Linux only
     try:
         owner = os.pidfd_open(pid)
-    except (ProcessLookupError, OverflowError):
+    except (OSError, OverflowError):  # OSError: also for the number of a thread
         raise UsageError(f"Process {pid} does not run.") from None
     loop = asyncio.get_running_loop()
 

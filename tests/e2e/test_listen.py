@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -166,6 +167,18 @@ def test_a_daemon_for_a_process_that_does_not_run_does_not_start(idle_service: S
         assert result.returncode == 2
         assert words in result.stderr
     assert not idle_service.alive()
+
+
+def test_a_daemon_for_a_thread_does_not_start(idle_service: Service) -> None:
+    """It has a number like a process."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, args=(60,))
+    thread.start()
+    result = idle_service.pychatd("start", "--while", str(thread.native_id))
+    done.set()
+    thread.join()
+    assert result.returncode == 2
+    assert f"Process {thread.native_id} does not run." in result.stderr
 
 
 def test_a_port_that_is_given_is_the_only_one_tried(idle_service: Service) -> None:
