@@ -35,8 +35,8 @@ class Repetition:
         received, stored = min(hello.got or 0, state.operator), min(hello.sent or 0, state.peer)
         unknown = [
             entry.seq
-            for after, role in ((received, Role.OPERATOR), (stored, Role.PEER))
-            for entry in journal.entries(conversation.id, after, role, limit=1)
+            for known, role in ((received, Role.OPERATOR), (stored, Role.PEER))
+            for entry in journal.entries(conversation.id, known, role, limit=1)
         ]
         return cls(min([after, *(seq - 1 for seq in unknown)]), received, state.peer)
 

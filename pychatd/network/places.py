@@ -27,7 +27,7 @@ def choose(standings: Mapping[T, Standing]) -> T | None:
     silent, unproven, proven = (
         [one for one, has in standings.items() if has is standing] for standing in Standing
     )
-    if 2 * len(silent) <= len(standings):
-        silent, unproven = unproven, silent
-    candidates = silent or unproven or proven
+    silent_first = 2 * len(silent) > len(standings)
+    order = (silent, unproven, proven) if silent_first else (unproven, silent, proven)
+    candidates = next(filter(None, order), [])
     return random.choice(candidates) if candidates else None  # noqa: S311 -- not a secret
