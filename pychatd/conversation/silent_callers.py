@@ -56,13 +56,12 @@ class SilentCallers:
         """`caller` is not silent any more, and has the seat."""
         self._callers = [other for other in self._callers if other is not caller]
 
-    def leave(self, caller: SilentInterface) -> None:
-        """`caller` has gone, or may not call. If it was calling, the next one does."""
-        if caller not in self._callers:
-            return
-        self.discard(caller)
-        if caller is self._announced:
-            self._seat.miss_silent(caller)
+    def leave(self, *leaving: SilentInterface) -> None:
+        """These have gone, or may not call. If one of them was calling, the next one of the others does."""
+        gone = [caller for caller in self._callers if caller in leaving]
+        self._callers = [caller for caller in self._callers if caller not in gone]
+        if self._announced is not None and self._announced in gone:
+            self._seat.miss_silent(self._announced)
             self.announce()
 
     def announce(self) -> None:

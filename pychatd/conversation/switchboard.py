@@ -641,9 +641,7 @@ class Switchboard:
     def put_out_blocked(self) -> bool:
         """Ends what callers do who are on the list now. Returns whether that was the conversation. Raises
         JournalError."""
-        for silent in self.silent_callers.waiting:
-            if self._is_blocked(silent):
-                self.silent_callers.leave(silent)
+        self.silent_callers.leave(*filter(self._is_blocked, self.silent_callers.waiting))
         caller = self.caller
         if caller is not None:
             opening = caller.opening

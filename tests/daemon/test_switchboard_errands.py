@@ -121,6 +121,36 @@ async def test_a_journal_that_cannot_be_pruned_is_told(service: InProcessService
     assert not board.check_journal()
 
 
+class Silent:
+    """A caller that is connected and has said nothing."""
+
+    secure = False
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def greet(self) -> None:
+        raise AssertionError
+
+
+@with_service()
+async def test_of_blocked_silent_callers_only_who_was_calling_is_missed(
+    service: InProcessService,
+) -> None:
+    watcher = await watching(service)
+    board = service.switchboard
+    for host in (1, 1, 1, 2):
+        board.add_silent(Silent(f"192.0.2.{host}:40000"))
+    board.blocklist.add("192.0.2.1")
+    board.put_out_blocked()
+    assert [line for line in await watcher.news() if not line.startswith("\\read")] == [
+        "\\calling guest address=192.0.2.1:40000 plain=1 silent=1",
+        "\\missed guest address=192.0.2.1:40000",
+        "\\calling guest address=192.0.2.2:40000 plain=1 silent=1",
+    ]
+    assert len(board.silent_callers.waiting) == 1
+
+
 @with_service()
 async def test_a_reload_puts_out_who_is_blocked_now(service: InProcessService) -> None:
     _, peer, _ = await service.talk(acked=True)
