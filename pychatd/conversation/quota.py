@@ -46,7 +46,10 @@ class Quota:
 
         count: of those that are about to be stored; journal_max: in megabytes, 0 for no limit."""
         if role is Role.PEER:
-            self._check_unseen(conversation)
+            if conversation.id:
+                self._check_unread(conversation)
+            else:
+                self._check_unread_together()
         if self._unchecked <= 0:
             self.check_room(journal_max)
             self._unchecked = CHECK_EVERY
@@ -57,13 +60,19 @@ class Quota:
         self._check_size(journal_max)
         self._check_disk()
 
-    def _check_unseen(self, conversation: Conversation) -> None:
-        if conversation.id:
-            if conversation.unread(Role.PEER) >= UNSEEN_MAX:
-                raise UnseenError(
-                    f"No more messages are stored until the operator has read some: {UNSEEN_MAX:,} are unread."
-                )
-            return
+    def check_unseen(self, running: Conversation | None) -> None:
+        """Raises UnseenError if the running conversation cannot go on, or a new one cannot begin."""
+        if running is not None:
+            self._check_unread(running)
+        self._check_unread_together()
+
+    def _check_unread(self, conversation: Conversation) -> None:
+        if conversation.unread(Role.PEER) >= UNSEEN_MAX:
+            raise UnseenError(
+                f"No more messages are stored until the operator has read some: {UNSEEN_MAX:,} are unread."
+            )
+
+    def _check_unread_together(self) -> None:
         conversations, messages = self._journal.unseen(UNSEEN_CONVERSATIONS_MAX)
         if conversations >= UNSEEN_CONVERSATIONS_MAX or messages >= UNSEEN_TOGETHER_MAX:
             raise UnseenError(

@@ -33,7 +33,7 @@ from pychatd.conversation.interfaces import (
     WatcherInterface,
 )
 from pychatd.conversation.journal import Journal
-from pychatd.conversation.journal_health import JournalHealth
+from pychatd.conversation.journal_health import Health, JournalHealth
 from pychatd.conversation.missed_calls import MissedCalls
 from pychatd.conversation.model import (
     Conversation,
@@ -185,11 +185,14 @@ class Switchboard:
         return unread(self.journal, self.conversation)
 
     def check_journal(self) -> bool:
-        """Whether messages could be stored now, as far as can be told without writing."""
+        """Whether messages could be stored now, as far as can be told without writing. A limit that was reported,
+        and does not hold any more, is told to be over."""
         error: JournalError | None = None
         try:
             self.journal.check_file()
             self._quota.check_room(self.settings.journal_max)
+            if self._health.state is Health.LIMITED:
+                self._quota.check_unseen(self.conversation)
         except JournalError as found:
             error = found
         self._health.looked(error)

@@ -44,6 +44,22 @@ def test_what_a_look_shows_is_logged_once(caplog: pytest.LogCaptureFixture) -> N
     assert health.works
 
 
+def test_a_look_shows_that_a_limit_is_over_and_never_that_the_disk_works() -> None:
+    notices: list[wire.Notice] = []
+    health = JournalHealth(notices.append)
+    health.failed(FULL)
+    health.looked(FULL)
+    assert not health.works
+    health.looked(None)
+    assert health.works
+    assert notices.pop() == wire.Notice(WORKS_AGAIN)
+    for error in (FULL, BROKEN, FULL):
+        health.failed(error)
+    health.looked(None)
+    assert not health.works
+    assert [notice.words for notice in notices] == [str(FULL)] * 2
+
+
 def test_a_limit_is_told_and_logged_once_and_asks_for_no_reload(caplog: pytest.LogCaptureFixture) -> None:
     notices: list[wire.Notice] = []
     health = JournalHealth(notices.append)

@@ -11,6 +11,7 @@ from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.text import WORDS_MAX
 from pychatd.conversation import quota
 from pychatd.conversation.journal import Journal
+from pychatd.conversation.journal_health import WORKS_AGAIN
 from pychatd.conversation.model import Conversation, JournalFullError
 from pychatd.conversation.quota import Quota
 from tests.support.endpoints import NOON
@@ -89,6 +90,37 @@ def test_no_new_conversation_begins_while_too_much_is_unseen(
 
 
 @pytest.mark.usefixtures("few_unseen")
+@with_service(turns=Turns.FREE)
+async def test_a_limit_is_over_when_the_operator_has_read(service: InProcessService) -> None:
+    peer, token = await service.peer(*"12345")
+    await peer.say("Bob> 6")
+    await _refused(peer)
+    assert not service.switchboard.check_journal()
+    again, _ = await service.resumed(token)
+    console = await service.console()
+    await console.say("\\ack 5")
+    await console.news()
+    assert service.switchboard.check_journal()
+    for end in (again, console):
+        assert f"\\notice {WORKS_AGAIN}" in await end.news()
+
+
+@pytest.mark.usefixtures("few_unseen")
+@with_service(turns=Turns.FREE)
+async def test_a_limit_of_all_callers_is_over_when_the_operator_has_read(service: InProcessService) -> None:
+    await _leave_unseen(service, 2, 4)
+    caller, _ = await service.greeted("Cy")
+    await caller.say("Cy> Hi!")
+    await _refused(caller)
+    assert not service.switchboard.check_journal()
+    console = await service.console()
+    for _ in range(2):
+        await console.say("\\ack 4")
+    await console.news()
+    assert service.switchboard.check_journal()
+
+
+@pytest.mark.usefixtures("few_unseen")
 @with_service(turns=Turns.FREE, grace=0.0)
 async def test_a_caller_that_is_refused_ends_no_conversation(service: InProcessService) -> None:
     await _leave_unseen(service, 3, 1)
@@ -136,6 +168,19 @@ async def test_a_journal_does_not_grow_beyond_its_largest_size(service: InProces
     await back.say("\\quit bye")
     await back.rest()
     assert service.journal.running() is None
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_limit_is_over_when_a_reload_has_raised_it(service: InProcessService) -> None:
+    board = service.switchboard
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quota, "MEGABYTE", 1)
+        peer, _ = await service.greeted()
+        await peer.say("Bob> Hi!")
+        await peer.rest()
+        assert not board.check_journal()
+        board.reload(board.settings._replace(journal_max=1_000_000_000), "")
+        assert board.check_journal()
 
 
 @with_service(turns=Turns.FREE)
