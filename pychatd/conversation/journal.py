@@ -66,7 +66,7 @@ class Journal(JournalFile):
         """
         super().__init__(path, full=full)
         try:
-            self._one("id = 0")
+            self._one("id = 0")  # opens the file, and reads its schema
         except JournalDamagedError as damage:
             log.error("%s", damage)
             self._one("id = 0")

@@ -136,12 +136,14 @@ class JournalFile:
     @property
     def _db(self) -> sqlite3.Connection:
         """The connection, opened with the first use and again after an error."""
-        if self._connection is None:
-            self._path.touch(mode=0o600)
-            db = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
-            self._connection = db
-            file = self._path.stat()
-            self._opened = file.st_dev, file.st_ino
+        return self._connection or self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        """Opens or creates the file. Raises OSError, sqlite3.Error and JournalError."""
+        self._path.touch(mode=0o600)
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
+        try:
+            self._opened = _identity(self._path.stat())
             # Only the daemon reads this file while it runs, so no shared memory and no locks for each commit.
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
@@ -151,7 +153,11 @@ class JournalFile:
             self._recover_wal(db)
             migrate(db, self._path)
             db.execute("PRAGMA foreign_keys = ON")  # a migration may have to replace a table
-        return self._connection
+        except BaseException:
+            db.close()
+            raise
+        self._connection = db
+        return db
 
     def _recover_wal(self, db: sqlite3.Connection) -> None:
         """Writes the whole write-ahead log into the database and syncs that, before anything is read.
@@ -187,3 +193,8 @@ class JournalFile:
         except OSError as error:
             return f"It could not be renamed to {aside}: {error.strerror}."
         return f"pychatd has renamed it to {aside}, and begins a new, empty journal."
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """What tells a file from another one at the same path."""
+    return status.st_dev, status.st_ino

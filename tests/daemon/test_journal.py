@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import secrets
 import shutil
 import signal
@@ -907,6 +908,27 @@ class _Busy(sqlite3.Connection):
 
     def execute(self, *_: object) -> sqlite3.Cursor:
         return super().execute("SELECT 1, 0, 0")
+
+
+def test_a_file_that_is_opened_again_after_an_error_has_its_settings(journal: Journal, file: Path) -> None:
+    """An error in the middle of that leaves no connection without them."""
+    settings = ("locking_mode", "synchronous", "secure_delete", "foreign_keys")
+
+    def chosen() -> list[object]:
+        return [journal._db.execute(f"PRAGMA {name}").fetchone()[0] for name in settings]
+
+    before = chosen()
+    assert before == ["exclusive", 1, 1, 1]
+    journal.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "stat", partial(fails_with, errno.EIO))
+        with pytest.raises(JournalError, match="cannot be used"):
+            journal.last_number()
+    assert chosen() == before
+
+
+def fails_with(number: int, *_: object, **__: object) -> NoReturn:
+    raise OSError(number, os.strerror(number))
 
 
 def test_one_copy_is_made_at_a_time(journal: Journal) -> None:

@@ -116,7 +116,7 @@ FAULTS = [
     ),
     Fault(
         "what is confirmed outlives a loss of power",
-        "pychatd.conversation.journal_file:JournalFile._db",
+        "pychatd.conversation.journal_file:JournalFile._open",
         "'FULL' if self._full",
         "'NORMAL' if self._full",
         seed=12,
