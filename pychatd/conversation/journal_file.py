@@ -65,16 +65,28 @@ class JournalFile:
     # -------------------------------------------------------------- copying
 
     def begin_copy(self) -> JournalCopy:
-        """A copy of the file as it is now, to be ended with `end_copy`. Raises CopyError if one is being made,
-        and JournalError."""
+        """A copy of the file as it is now, to be ended with `end_copy`. Raises CopyError if one is being made, or
+        the file is not at its path any more, and JournalError."""
         if self._copy is not None:
             raise CopyError("Another backup of this service is being made: try again later.")
         with self._translated:
             db = self._db
-            if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if self._descriptor is None:
+            self._descriptor = self._open_again()
+        with self._translated:
             self._copy = JournalCopy(db, self._path, self._descriptor)
         return self._copy
+
+    def _open_again(self) -> int:
+        """A descriptor of the file that is in use. Raises CopyError."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise CopyError(f"The journal {self._path} cannot be copied: {error.strerror}.") from None
+        if _identity(os.fstat(descriptor)) != self._opened:
+            os.close(descriptor)
+            raise CopyError(self._replaced)
+        return descriptor
 
     def end_copy(self, copy: JournalCopy) -> None:
         """Raises JournalError."""
@@ -104,14 +116,16 @@ class JournalFile:
         """Looks whether the file is still there and may be written, without writing. Raises JournalError."""
         with self._translated:
             found = self._path.stat()
-            is_ours = self._connection is None or (found.st_dev, found.st_ino) == self._opened
+            is_ours = self._connection is None or _identity(found) == self._opened
             writable = os.access(self._path, os.W_OK)
         if not is_ours:
-            raise JournalError(
-                f"The journal {self._path} was replaced while pychatd had it open: restart the service."
-            )
+            raise JournalError(self._replaced)
         if not writable:
             raise JournalError(f"The journal {self._path} cannot be written: is its disk read-only?")
+
+    @property
+    def _replaced(self) -> str:
+        return f"The journal {self._path} was replaced while pychatd had it open: restart the service."
 
     def _empty_wal(self) -> None:
         """Empties the write-ahead log, which still has the text that was removed; or else the end of the copy

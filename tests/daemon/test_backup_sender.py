@@ -83,6 +83,39 @@ async def test_a_journal_that_fails_fails_the_backup(service: InProcessService) 
     assert last == "\\error order The journal failed during the backup: try again."
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_backup_of_a_journal_that_is_not_at_its_place_is_refused(tmp_path: Path, replaced: bool) -> None:
+    """Another file is no backup. Both users go on talking, and are told nothing."""
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        console, peer, _ = await service.talk(acked=True)
+        Journal(tmp_path / "other.db", full=False).close()
+        service.file.rename(service.file.with_name("moved"))
+        words = f"The journal {service.file} cannot be copied: No such file or directory."
+        if replaced:
+            (tmp_path / "other.db").rename(service.file)
+            words = f"The journal {service.file} was replaced while pychatd had it open: restart the service."
+        assert await answer(await asked(service)) == (b"", f"\\error order {words}")
+        await console.say("alice> Hello")
+        told = [line for end in (console, peer) for line in await end.news()]
+        assert told == ["\\ack 1", "\\read 1", "alice> Hello"]
+        service.file.with_name("moved").rename(service.file)
+        data, last = await answer(await asked(service))
+        assert (data != b"", last) == (True, "\\ready")
+
+    check(tmp_path)
+
+
+@with_service(turns="free")
+async def test_a_backup_that_the_journal_fails_says_nothing_of_messages(service: InProcessService) -> None:
+    service.journal.close()
+    service.file.unlink()
+    service.file.mkdir()
+    _, last = await answer(await asked(service))
+    assert last == f"\\error journal The journal {service.file} cannot be used: unable to open database file."
+
+
 @with_service(turns="free")
 async def test_a_backup_ends_when_too_much_comes_meanwhile(service: InProcessService) -> None:
     conversation = service.fill(Role.PEER, LONG)
