@@ -76,11 +76,13 @@ class ServiceOutput:
         self._reminder: asyncio.TimerHandle | None = None  # runs while nobody is there, and something is unread
         self._unread = ""  # the words of the last alert, while something is unread
         self._alerted = False  # for what is unread, since a console was attached
+        self._attended = False  # a console is attached, as far as is known
 
     # -------------------------------------------------------------- what happens
 
     def connected(self) -> None:
         """If a console is attached, that comes next."""
+        self._attended = False
         if self._reminder is None:
             self._remind_later()
         self._emit("watching", "watched")
@@ -113,7 +115,7 @@ class ServiceOutput:
         at = wire.Timestamp(datetime.now(UTC)) if at is None else at
         self._emit("message", said, at, name=self._name, **message_fields(message, Role.PEER, at.time))
         if not self._alerted:
-            self._alerted = True
+            self._alerted = not self._attended
             self._unread = said
             self._alert_unread()
 
@@ -130,11 +132,12 @@ class ServiceOutput:
 
     def attended(self) -> None:
         """A console is attached. It may leave before it has shown all."""
-        self._alerted = False
+        self._alerted, self._attended = False, True
         self._stop_reminder()
         self._emit("attended", "a console is attached")
 
     def unattended(self) -> None:
+        self._attended = False
         self._remind_later()
         self._emit("unattended", "no console is attached any more")
 
@@ -151,7 +154,7 @@ class ServiceOutput:
 
     def _remind_later(self) -> None:
         self._stop_reminder()
-        if self._unread and (remind := self._output.remind) is not None:
+        if self._unread and not self._attended and (remind := self._output.remind) is not None:
             loop = asyncio.get_running_loop()
             self._reminder = loop.call_later(remind.total_seconds(), self._alert_unread)
 
@@ -161,7 +164,8 @@ class ServiceOutput:
             self._reminder = None
 
     def _alert(self, words: str, event: str) -> None:
-        self._output.alerts.announce(f"port {self._port}: {words}", event)
+        if not self._attended:
+            self._output.alerts.announce(f"port {self._port}: {words}", event)
 
     def _emit(self, kind: str, words: str, at: wire.Timestamp | None = None, **fields: Any) -> None:
         """at: when it happened, if that is not now."""

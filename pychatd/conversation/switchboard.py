@@ -149,14 +149,15 @@ class Switchboard:
         return max(0, math.ceil(self._seat_kept_until - asyncio.get_running_loop().time()))
 
     def watch(self, watcher: WatcherInterface) -> None:
-        """From now on `watcher` is told what happens; first, who has called, who calls now, and what is unread."""
+        """From now on `watcher` is told what happens. First it learns who is at the console, for then
+        no call is an alert; behind that who has called, who calls now, and what is unread."""
         self.watchers.add(watcher)
+        if self.here is not None:
+            watcher.tell([self.here])
         for call in self.missed:
             watcher.tell([wire.Timestamp(call.time), wire.Missed(call.handle, call.address, call.name)])
         if (calling := self.calling) is not None:
             watcher.tell([calling])
-        if self.here is not None:
-            watcher.tell([self.here])
         watcher.send_unread()
         self._changed()
 

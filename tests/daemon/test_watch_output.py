@@ -95,6 +95,24 @@ async def test_it_calls_again_until_a_console_comes(tmp_path: Path) -> None:
 
 
 @in_loop
+async def test_it_calls_nobody_while_a_console_is_attached(tmp_path: Path) -> None:
+    watched = _Watched(tmp_path, SOON)
+    watched.output.connected()
+    watched.output.attended()
+    watched.output.calling(wire.Calling("Bob", "192.0.2.1"))
+    watched.output.missed(wire.Missed("Ann", "192.0.2.1"), wire.Timestamp(datetime.now(UTC)))
+    watched.output.ring()
+    watched.message()
+    assert watched.events() == []
+    assert not watched.reminds
+    watched.output.unattended()
+    await watched.called(2)  # for the message, which nobody may have read
+    watched.output.calling(wire.Calling("Bob", "192.0.2.1"))
+    await watched.called(4)
+    assert set(watched.events()) == {"message", "calling"}
+
+
+@in_loop
 async def test_what_a_console_has_left_unread_is_told_again(tmp_path: Path) -> None:
     watched = _Watched(tmp_path, SOON)
     watched.message()

@@ -142,6 +142,14 @@ async def test_a_watcher_hears_that_the_journal_fails(service: InProcessService)
 
 
 @with_service()
+async def test_a_watcher_hears_of_a_console_before_the_caller(service: InProcessService) -> None:
+    """It alerts nobody while a console is attached."""
+    await service.console()
+    await service.greeted()
+    assert await (await _watch(service)).news() == ["\\here alice", f"\\calling Bob address={ADDRESS}"]
+
+
+@with_service()
 async def test_a_watcher_hears_of_the_calls_that_it_has_missed(service: InProcessService) -> None:
     caller, _ = await service.greeted()
     await service.lose(caller)
