@@ -118,6 +118,7 @@ class WatchedService:
         self._got = 0
         self._at: wire.Timestamp | None = None
         self._missed_until: datetime | None = None  # the last missed call that was told
+        self._repeated_until: datetime | None = None  # the same, of all connections before this one
         self._task: asyncio.Task[None] | None = None  # of the connection
         self._left_alone: int | None = None  # services.awake_since of the daemon that wants no connection
         self._farewell: wire.Error | None = None  # its words about that
@@ -157,6 +158,7 @@ class WatchedService:
 
     async def listen(self, connection: Connection) -> None:
         """Asks for what is unread, and listens until the connection is lost."""
+        self._repeated_until = self._missed_until
         connection.send([wire.Watch(self._session, None if self._session is None else self._got)])
         connection.start_keepalive()
         await asyncio.wait([connection.closed], timeout=ANSWER_SECONDS)
@@ -236,6 +238,6 @@ class WatchedService:
         """The daemon repeats the missed calls to each new connection, until a console has them."""
         now = datetime.now(UTC)
         time = now if at is None else at.time
-        if at is None or self._missed_until is None or time > self._missed_until:
+        if at is None or self._repeated_until is None or time > self._repeated_until:
             self._missed_until = time
             self._output.missed(call, at)

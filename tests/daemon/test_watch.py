@@ -16,7 +16,7 @@ from pychatd import watch
 from pychatd.conversation.watchers import OF_ONE_USER
 from pychatd.services import Place
 from pychatd.watch_output import Output, ServiceOutput
-from tests.support.in_process import InProcessService, with_service
+from tests.support.in_process import ADDRESS, InProcessService, with_service
 
 
 class _Lines(Output):
@@ -87,6 +87,24 @@ async def test_what_is_unread_comes_behind_the_word_that_it_is_watched(service: 
     await service.peer("Hi!")
     async with _watching(service, []) as output:
         assert (await output.until("Bob> Hi!"))[:1] == ["watched"]
+
+
+@with_service()
+async def test_calls_that_were_missed_at_the_same_moment_are_all_told_once(service: InProcessService) -> None:
+    now = service.switchboard.now()
+    service.switchboard.now = lambda: now  # type: ignore[method-assign]
+    for handle in ("Ann", "Bob"):
+        caller, _ = await service.greeted(handle)
+        await caller.say("\\quit")
+        await caller.rest()
+    async with _watching(service, []) as output:
+        await output.until(f"missed call of Bob from {ADDRESS}")
+        service.connections[-1].abort()
+        while output.lines.count("watched") < 2:
+            await asyncio.sleep(0.01)
+        caller, _ = await service.greeted("Cy")
+        lines = await output.until(f"Cy is calling from {ADDRESS}")
+    assert [line[:18] for line in lines if "missed" in line] == ["missed call of Ann", "missed call of Bob"]
 
 
 def test_a_daemon_that_was_started_again_is_asked_in_its_own_time() -> None:
