@@ -128,7 +128,9 @@ def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socke
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
+        # bind alone takes no zone (fe80::1%eth0). For a str, Python would load the codec of foreign names.
+        host, flags = address.encode(), socket.AI_NUMERICHOST
+        sock.bind(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=flags)[0][4])
         sock.listen(BACKLOG)
     except OSError:
         sock.close()
@@ -142,7 +144,11 @@ def _bind_error(error: OSError, address: str, port: int) -> PychatError:
             return BusyError(f"Port {port} is in use by another program (on {address}).")
         case errno.EACCES | errno.EPERM:
             return PermissionDeniedError(f"Cannot open port {port}: only root may open ports below 1024.")
-        case errno.EADDRNOTAVAIL:
+        case errno.EINVAL if "%" not in address:
+            return UsageError(
+                f"The address {address} needs the name of its interface: write {address}%eth0, for example."
+            )
+        case errno.EADDRNOTAVAIL | errno.ENODEV | socket.EAI_NONAME:
             return UsageError(
                 f"This host does not have the address {address}: set 'listen' to an address that it has."
             )

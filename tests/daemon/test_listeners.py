@@ -8,6 +8,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,39 @@ def test_a_port_can_be_bound_while_old_connections_linger(sockets: ExitStack) ->
     client.close()
     listener.close()
     bound(sockets, Settings(port, ("127.0.0.1",)))
+
+
+def link_local() -> str:
+    """A link-local address of this host, with its interface."""
+    try:
+        lines = Path("/proc/net/if_inet6").read_text().splitlines()
+    except FileNotFoundError:
+        lines = []
+    for digits, *_, scope, _, interface in map(str.split, lines):
+        if scope == "20":
+            return f"{IPv6Address(int(digits, 16))}%{interface}"
+    pytest.skip("this host has no link-local address")
+
+
+def test_a_link_local_address_is_one_of_its_interface(sockets: ExitStack) -> None:
+    port = free_port()
+    address = link_local()
+    (listener,) = bound(sockets, Settings(port, (address,)))
+    host, _, _, scope = listener.getsockname()
+    assert host == address.partition("%")[0]
+    assert scope
+    with socket.create_connection((address, port)):
+        listener.accept()[0].close()
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [("", "needs the name of its interface: write"), ("%none", "does not have"), ("%4095", "does not have")],
+)
+def test_a_link_local_address_without_its_interface_is_a_usage_error(zone: str, words: str) -> None:
+    address, _, _ = link_local().partition("%")
+    with pytest.raises(UsageError, match=words):
+        bind_tcp(Settings(free_port(), (f"{address}{zone}",)))
 
 
 def test_an_address_of_another_machine_is_a_usage_error() -> None:
