@@ -35,11 +35,13 @@ def config(chosen: Settings, *, check: bool) -> int:
 
 
 def _complaints(chosen: Settings) -> tuple[str, ...]:
-    """What is wrong with the allowlist. A key that the daemon makes itself may still be missing."""
+    """What is wrong with the lists of callers. A key that the daemon makes itself may still be missing."""
     from pychatd.network import identity
 
     if chosen.certificate is None and chosen.key is None and not chosen.identity.exists():
-        return ()
+        complaints: list[str] = []
+        identity.read_lists(chosen, complaints)
+        return tuple(complaints)
     return identity.load(chosen).complaints
 
 

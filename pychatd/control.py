@@ -57,11 +57,11 @@ def ask_status(path: Path) -> Report:
         raise _no_answer(path, str(error)) from None
 
 
-def order(path: Path, words: str, *, refused: type[PychatError] = PychatError) -> list[str]:
+def order(path: Path, words: str) -> list[str]:
     """Gives the daemon at the console socket `path` an order; the lines of its answer.
 
-    Raises UsageError for words that cannot be sent, `refused` with the daemon's words when it refuses, and what
-    `ask` raises.
+    Raises UsageError or PychatError with the daemon's words when it refuses, UsageError for words that cannot be
+    sent, and what `ask` raises.
     """
     from pychat_client.protocol import wire
 
@@ -72,8 +72,10 @@ def order(path: Path, words: str, *, refused: type[PychatError] = PychatError) -
         match frame:
             case wire.Order(line) if len(lines) < LINES_MAX:
                 lines.append(printable(line))
+            case wire.Error("usage", why):
+                raise UsageError(printable(why))
             case wire.Error(_, why):
-                raise refused(printable(why))
+                raise PychatError(printable(why))
             case _:
                 pass
     return lines
@@ -107,9 +109,9 @@ def callers(path: Path, verb: str, readers: Readers, **arguments: Any) -> list[d
     """Asks the daemon at the console socket `path` who may call, or changes that; the rows of its answer.
 
     readers: for each word that a row has to have; each gives its value, or raises PychatError.
-    Raises UsageError with the daemon's words when it refuses, and what `ask` raises.
+    Raises what `order` raises.
     """
-    lines = order(path, f"{verb} {json.dumps(arguments)}", refused=UsageError)
+    lines = order(path, f"{verb} {json.dumps(arguments)}")
     return [_row(path, line, readers) for line in lines]
 
 

@@ -28,7 +28,7 @@ class Blocklist:
     """The list of one service."""
 
     def __init__(self, file: Path) -> None:
-        """Raises PychatError for a file that cannot be used."""
+        """Raises UsageError for a file that cannot be used."""
         self._file = file
         self._entries: dict[str, _Form] = {}  # by their words
         self.load()
@@ -38,18 +38,18 @@ class Blocklist:
         return list(self._entries)
 
     def load(self) -> None:
-        """Reads the file again. Raises PychatError, and changes nothing then."""
+        """Reads the file again. Raises UsageError, and changes nothing then."""
         try:
             lines = read_file(self._file).decode().splitlines()
         except FileNotFoundError:
             lines = []
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise PychatError(f"Cannot read the list of blocked callers {self._file}: {why}.") from None
+            raise UsageError(f"Cannot read the list of blocked callers {self._file}: {why}.") from None
         try:
             words = [parse(line) for line in lines if line.strip()]
         except UsageError as error:
-            raise PychatError(f"{self._file}: {error}") from None
+            raise UsageError(f"{self._file}: {error}") from None
         self._entries = {word: _form(word) for word in words}
 
     def add(self, word: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 
-from pychat_client.errors import MessageError, ProtocolError, PychatError, UsageError
+from pychat_client.errors import ExitStatus, MessageError, ProtocolError, PychatError, UsageError
 from pychat_client.protocol import wire
 from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role
@@ -250,7 +250,8 @@ class ConsoleSession(EndpointSession):
         except JournalError:
             raise
         except PychatError as error:
-            return [wire.Error("order", str(error))]
+            code = "usage" if error.status is ExitStatus.USAGE else "order"
+            return [wire.Error(code, str(error))]
 
     def _carry_out(self, words: str) -> list[str]:
         """Does what an order says; the lines of the answer. Raises PychatError."""

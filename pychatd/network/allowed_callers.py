@@ -42,12 +42,11 @@ class AllowedCallers:
         self.apply(settings, identity)
 
     def apply(self, settings: Settings, identity: Identity) -> None:
-        """Uses new settings, and what is now in the directories."""
+        """Uses new settings, and the lists as they were read with them."""
         self._settings = settings
         self.identity = identity
         self._directory = settings.state / "authorized"
-        self.complaints: list[str] = []
-        self._invited = authorized.read_own(self._directory, self.complaints)
+        self._invited = identity.invited
         self._shown: Counter[str] = Counter()
         self._prepare_tls()
 

@@ -35,7 +35,7 @@ def read(directory: Path, complaints: list[str]) -> dict[bytes, str]:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
             names[certificate] = "_".join(printable(file.stem).split())
         except (PychatError, OSError) as error:  # ssl.SSLError is an OSError
-            complaints.append(f"Skipped a file of the allowlist: {printable(str(error))}")
+            complaints.append(f"A file of the list of callers cannot be used: {printable(str(error))}")
     return names
 
 
@@ -46,7 +46,7 @@ def read_own(directory: Path, complaints: list[str]) -> dict[bytes, str]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        complaints.append(f"Cannot read {directory}: {error.strerror}. pychatd knows no invited caller.")
+        complaints.append(f"Cannot read {directory}: {error.strerror}.")
     return {}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
+from dataclasses import field
 from pathlib import Path
 
 from pychat_client import files
@@ -41,8 +42,11 @@ class Identity:
     names: dict[bytes, str] | None = None
     """The allowlist: certificates (DER) and the names of their owners; None: everybody may call."""
 
+    invited: dict[bytes, str] = field(default_factory=dict)
+    """The same of the callers who have come with an invitation."""
+
     complaints: tuple[str, ...] = ()
-    """Problems with the allowlist, for the log."""
+    """What cannot be read of these lists, and so lets nobody in."""
 
     @property
     def fingerprint(self) -> str:
@@ -82,25 +86,26 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"Cannot use the key and certificate in {path}: {_clause(error)}.") from None
     complaints: list[str] = []
-    names = None if settings.authorized is None else _load_names(settings.authorized, complaints)
+    names, invited = read_lists(settings, complaints)
     if names is not None:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted, not its issuer
         context.verify_mode = ssl.CERT_REQUIRED
         for certificate in names:
             context.load_verify_locations(cadata=certificate)
-    return Identity(context, certificates.certificate_der(path), names, tuple(complaints))
+    return Identity(context, certificates.certificate_der(path), names, invited, tuple(complaints))
 
 
-def _load_names(directory: Path, complaints: list[str]) -> dict[bytes, str]:
-    """The certificates in `authorized/NAME.pem`. Skips unreadable files, and reports them in `complaints`."""
-    try:
-        names = authorized.read(directory, complaints)
-    except OSError as error:
-        complaints.append(f"Cannot read the allowlist {directory}: {error.strerror}. pychatd refuses all callers.")
-        return {}
-    if not names:
-        complaints.append(f"The allowlist {directory} has no certificate. pychatd refuses all callers.")
-    return names
+def read_lists(settings: Settings, complaints: list[str]) -> tuple[dict[bytes, str] | None, dict[bytes, str]]:
+    """Who is on the allowlist, if there is one, and who was invited. Reports what cannot be read in `complaints`,
+    and leaves it out."""
+    names = None
+    if settings.authorized is not None:
+        try:
+            names = authorized.read(settings.authorized, complaints)
+        except OSError as error:
+            complaints.append(f"Cannot read the allowlist {settings.authorized}: {error.strerror}.")
+            names = {}
+    return names, authorized.read_own(settings.state / "authorized", complaints)
 
 
 def _make(path: Path) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from pychat_client import garbage
-from pychat_client.errors import PychatError
+from pychat_client.errors import PychatError, UsageError
 from pychat_client.transport.connection import FINISH_SECONDS
 from pychatd.caller_events import in_one_word
 from pychatd.conversation.journal import Journal
@@ -227,17 +227,19 @@ class Server:
             self._reload_settings()
 
     def _reload_settings(self) -> list[str]:
-        """Takes the settings as they are now. Returns what to tell whoever has asked for it; raises PychatError,
-        and changes nothing then."""
+        """Takes the settings as they are now. Returns what to tell whoever has asked for it; raises UsageError,
+        and changes nothing then: a mistake in a list must not put out who is talking."""
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             settings = self._reload()
             identity = load_identity(settings)
+            if identity.complaints:
+                raise UsageError(" ".join(identity.complaints))
             self._switchboard.blocklist.load()
         except PychatError as error:
             words = f"The configuration was not reloaded: {error}"
             log.error("%s", words)
-            raise PychatError(words) from None
+            raise UsageError(words) from None
         else:
             return self._apply(settings, identity)
         finally:
@@ -248,12 +250,12 @@ class Server:
         self._log_warnings(settings, identity)
         self._switchboard.reload(settings, identity.fingerprint)
         log.info("The configuration has been reloaded")
-        complaints = self._complaints(identity)
-        if not (changed := self._restart_required(settings)):
-            return complaints
-        words = f"Restart the service to apply: {', '.join(changed)}"
-        log.warning("%s", words)
-        return [*complaints, f"{words}."]
+        said = _nobody_listed(settings, identity)
+        if changed := self._restart_required(settings):
+            words = f"Restart the service to apply: {', '.join(changed)}."
+            log.warning("%s", words)
+            said.append(words)
+        return said
 
     def _restart_required(self, settings: Settings) -> list[str]:
         """The changed settings that a reload does not apply."""
@@ -261,14 +263,12 @@ class Server:
         unused = ("listen", "syslog") if self._listeners.passed else ()  # under systemd
         return [key for key in differ if key not in unused]
 
-    def _complaints(self, identity: Identity) -> list[str]:
-        """What is wrong with the lists of who may call."""
-        return [*identity.complaints, *self._callers.allowed.complaints]
-
     def _log_warnings(self, settings: Settings, identity: Identity) -> None:
         """Logs problems with the settings that do not prevent the service."""
-        for complaint in self._complaints(identity):
+        for complaint in identity.complaints:
             log.error("%s", complaint)
+        for words in _nobody_listed(settings, identity):
+            log.warning("%s", words)
         if self._listeners.passed and settings.listen != EVERYWHERE:
             log.warning("'listen' has no effect: ListenStream= in systemd's socket unit opens the port")
         if not settings.sync:
@@ -285,6 +285,13 @@ class Server:
             self._restart_idle_timer()
         if not self._stopping.is_set():
             systemd.notify(f"STATUS={state_sentence(self._switchboard)}")
+
+
+def _nobody_listed(settings: Settings, identity: Identity) -> list[str]:
+    """A warning if an allowlist lets nobody in."""
+    if identity.names == {}:
+        return [f"Nobody is on the allowlist {settings.authorized}: only invited callers get in."]
+    return []
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ async def test_an_order_is_answered_and_the_connection_closed(service: InProcess
         "\\ready",
     ]
     assert await (await visit(service, "\\order forget 9")).rest() == [
-        "\\error order There is no conversation 9. 'pychatd-console --history 7000' shows the numbers of all."
+        "\\error usage There is no conversation 9. 'pychatd-console --history 7000' shows the numbers of all."
     ]
 
 
@@ -68,7 +68,7 @@ async def test_an_order_is_answered_and_the_connection_closed(service: InProcess
 async def test_an_order_of_a_later_version_asks_for_a_restart(service: InProcessService) -> None:
     (answer,) = await (await visit(service, "\\order praise Bob")).rest()
     assert answer == (
-        "\\error order The running daemon does not know the command 'praise'. If pychat was upgraded, restart the "
+        "\\error usage The running daemon does not know the command 'praise'. If pychat was upgraded, restart the "
         "service."
     )
 

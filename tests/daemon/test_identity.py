@@ -84,4 +84,5 @@ def test_an_unreadable_file_of_the_allowlist_is_skipped(settings: Settings, tmp_
     (listed / "bob.pem").write_bytes(b"\xef\xbb\xbf" + bob.certificate.read_bytes().replace(b"\n", b"\r\n"))
     loaded = identity.load(settings._replace(authorized=listed))
     assert loaded.names == {alice.der: "alice", bob.der: "bob"}
-    assert [complaint.split(": ")[0] for complaint in loaded.complaints] == ["Skipped a file of the allowlist"] * 4
+    what = "A file of the list of callers cannot be used"
+    assert [complaint.split(": ")[0] for complaint in loaded.complaints] == [what] * 4

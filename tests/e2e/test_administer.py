@@ -44,7 +44,7 @@ def test_a_reload_with_an_error_fails_and_changes_nothing(idle_service: Service,
     service.start("--config", service.configure('turns = "free"\n'))
     service.configure(f"{wrong}\n")
     result = service.pychatd("reload")
-    assert result.returncode == ExitStatus.FAILED
+    assert result.returncode == ExitStatus.USAGE
     assert result.stderr.startswith("pychatd: The configuration was not reloaded: ")
     assert len(result.stderr.splitlines()) == 1
     assert service.status()["turns"] == "free"
@@ -72,13 +72,13 @@ def test_names_of_files_can_be_in_any_encoding(idle_service: Service) -> None:
     (service.state / str(service.port) / "blocked").mkdir()
     why = "Cannot read the list of blocked callers"
     result = service.pychatd("reload")
-    assert (result.returncode, why in result.stderr) == (ExitStatus.FAILED, True), result.stderr
+    assert (result.returncode, why in result.stderr) == (ExitStatus.USAGE, True), result.stderr
     service.logs(f"not reloaded: {why}")
     result = service.pychatd("block", "Bob\udcff")
     assert (result.returncode, "are not UTF-8" in result.stderr) == (ExitStatus.USAGE, True), result.stderr
     service.kill(signal.SIGTERM)
     result = service.pychatd("start")
-    assert (result.returncode, why in result.stderr) == (ExitStatus.FAILED, True), result.stderr
+    assert (result.returncode, why in result.stderr) == (ExitStatus.USAGE, True), result.stderr
 
 
 @pytest.mark.parametrize("port", [["7001"], []])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import signal
 import socket
 import ssl
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from tests.support.certificates import Made
 from tests.support.fake_hosts import Hosts, client_context
@@ -173,7 +177,7 @@ def test_a_listed_authority_does_not_admit_those_it_signed(idle_service: Service
 def test_an_empty_list_lets_nobody_in(idle_service: Service) -> None:
     _certificate(idle_service)
     _start(idle_service)
-    idle_service.logs("pychatd refuses all callers")
+    idle_service.logs("only invited callers get in")
     _nobody_gets_in(idle_service)
 
 
@@ -181,8 +185,7 @@ def test_a_missing_list_lets_nobody_in(idle_service: Service) -> None:
     _certificate(idle_service)
     missing = idle_service.directory / "nowhere"
     idle_service.start("--config", idle_service.configure(f'authorized = "{missing}"\n'))
-    idle_service.logs("pychatd refuses all callers")
-    idle_service.logs(str(missing))
+    idle_service.logs(f"Cannot read the allowlist {missing}: No such file or directory.")
     _nobody_gets_in(idle_service)
 
 
@@ -190,7 +193,7 @@ def test_a_file_in_place_of_the_list_lets_nobody_in(idle_service: Service) -> No
     file = idle_service.directory / "authorized"
     file.write_text(_certificate(idle_service))
     idle_service.start("--config", idle_service.configure(f'authorized = "{file}"\n'))
-    idle_service.logs("pychatd refuses all callers")
+    idle_service.logs("only invited callers get in")
     _nobody_gets_in(idle_service)
 
 
@@ -205,8 +208,8 @@ def test_what_is_no_certificate_lets_nobody_in_and_is_logged(idle_service: Servi
     skipped = [*listed.iterdir()]
     (listed / "another-suffix.txt").write_text(pem)
     _start(idle_service)
-    idle_service.logs("pychatd refuses all callers")  # it says this last
-    complaints = [entry for entry in idle_service.log() if "Skipped a file of the allowlist: " in entry]
+    idle_service.logs("only invited callers get in")  # it says this last
+    complaints = [entry for entry in idle_service.log() if "A file of the list of callers cannot be used" in entry]
     for file in skipped:
         assert any(str(file) in entry for entry in complaints), file
     assert not any("\x1b" in entry for entry in idle_service.log())
@@ -238,14 +241,59 @@ def test_a_caller_taken_off_the_list_is_closed_by_a_reload(idle_service: Service
     _is_refused(on_pipes(idle_service))
 
 
-def test_a_list_that_is_lost_puts_everybody_out(idle_service: Service) -> None:
+def test_a_list_that_was_emptied_puts_everybody_out(idle_service: Service) -> None:
     directory = _start(idle_service, ("alice", _certificate(idle_service)))
     _console, client = idle_service.talk()
     (directory / "alice.pem").unlink()
-    directory.rmdir()
-    _reload(idle_service)
+    result = idle_service.pychatd("reload")
+    words = f"Nobody is on the allowlist {directory}: only invited callers get in.\n"
+    assert (result.returncode, result.stdout) == (0, words), result.stderr
     assert client.exit_status() == 5, client.text()
-    idle_service.logs("pychatd refuses all callers")
+    idle_service.logs(words.strip())
+
+
+def _lose(service: Service) -> None:
+    shutil.rmtree(_authorized(service))
+
+
+def _cut_short(service: Service) -> None:
+    file = _authorized(service) / "alice.pem"
+    file.write_text(file.read_text()[:100])
+
+
+def _misspell(service: Service) -> None:
+    service.configure('authorized = "/nowhere"')
+
+
+def _break_invited(service: Service) -> None:
+    invited = service.state / str(service.port) / "authorized"
+    invited.mkdir()
+    (invited / "guest1.pem").write_text("rubbish")
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+@pytest.mark.parametrize("mistake", [_lose, _cut_short, _misspell, _break_invited])
+def test_a_list_that_cannot_be_read_changes_nothing(
+    idle_service: Service, mistake: Callable[[Service], None], signalled: bool
+) -> None:
+    service = idle_service
+    if mistake is _misspell:  # everybody may call
+        service.start("--config", service.configure(""))
+    else:
+        _start(service, ("alice", _certificate(service)))
+    console, client = service.talk()
+    mistake(service)
+    if signalled:
+        service.send(signal.SIGHUP)
+    else:
+        result = service.pychatd("reload")
+        assert result.returncode == 2
+        assert result.stderr.startswith("pychatd: The configuration was not reloaded: ")
+        assert len(result.stderr.splitlines()) == 1
+    service.logs("The configuration was not reloaded: ")
+    console.enter("Still there?")
+    client.sees("Server> Still there?")
+    assert "again" not in client.text()
 
 
 def test_a_reload_does_not_disturb_a_caller_on_the_list(idle_service: Service, hosts: Hosts) -> None:

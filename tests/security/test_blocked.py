@@ -113,7 +113,7 @@ def test_a_reload_reads_the_list_again(service: Service) -> None:
     assert caller.reads("\\error") == REFUSED
     file.write_text("no entry\n")
     result = service.pychatd("reload")
-    assert result.returncode == ExitStatus.FAILED
+    assert result.returncode == ExitStatus.USAGE
     assert str(file) in result.stderr
     refused(service, "Mallory")
 
@@ -132,7 +132,7 @@ def test_many_refused_calls_do_not_fill_the_log(service: Service) -> None:
 def test_a_bad_order_is_refused_with_a_sentence(shared_service: Service, words: str) -> None:
     verb, _, rest = words.partition(" ")
     result = shared_service.pychatd(verb, rest)
-    assert result.returncode == ExitStatus.FAILED
+    assert result.returncode == ExitStatus.USAGE
     assert result.stderr.startswith("pychatd: ")
     assert "\x1b" not in result.stderr
     assert shared_service.alive()

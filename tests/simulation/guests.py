@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pychat_client.protocol.endpoint import Credentials
 from pychat_client.trust.fingerprint import fingerprint
+from pychatd.network import authorized
 from pychatd.network.allowed_callers import AllowedCallers
 from pychatd.network.identity import Identity
 from pychatd.settings import Settings
@@ -112,7 +113,8 @@ class GuestBook:
 
     def _read(self) -> AllowedCallers:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        return AllowedCallers(self._settings, Identity(context, _certificates()[0]))
+        invited = authorized.read_own(self._settings.state / "authorized", [])
+        return AllowedCallers(self._settings, Identity(context, _certificates()[0], invited=invited))
 
 
 @cache
