@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from socket import socket
 
-from pychat_client.errors import BusyError, ExitStatus, PermissionDeniedError, UsageError
+from pychat_client.errors import BusyError, ExitStatus, PermissionDeniedError
 from pychat_client.files import open_own
 from pychatd.network import listeners
 from pychatd.process import linux, systemd
@@ -37,9 +37,9 @@ def start(load: Load, owner: int | None) -> int:
 
     from pychatd.process import logs
 
-    def serve(ready: Callable[[], None]) -> int:
-        logs.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket
-        return service.serve(ready, owner)
+    def serve(ready: Callable[[list[str]], None]) -> int:
+        warnings = logs.log_to_syslog(settings.syslog, settings.port)  # detaching would close its socket
+        return service.serve(lambda: ready(warnings.end()), owner)
 
     return daemonize.detach(service.pidfile, service.listeners.descriptors(), serve)
 
@@ -67,11 +67,6 @@ class _Service:
         self._settings = settings
         self._reload = reload
         self.pidfile: Pidfile | None = None
-        if settings.exit_idle is not None and not passed:
-            raise UsageError(
-                "exit_idle needs systemd's pychatd@.socket, which keeps the port and the console socket open: "
-                "without it, no call could start the daemon again."
-            )
         if not passed:
             self.pidfile = Pidfile(settings.pidfile)
             listeners.make_directory(settings.runtime)

@@ -42,6 +42,12 @@ LOG_SECONDS = 60.0
 RESTART_REQUIRED = ("listen", "exit_idle", "syslog")
 """The settings that a reload does not change (pychatd.toml(5))."""
 
+LISTEN_UNUSED = "'listen' has no effect: ListenStream= in systemd's socket unit opens the port."
+
+EXIT_IDLE_UNUSED = (
+    "exit_idle has no effect: without systemd's pychatd@.socket, no call could start the daemon again."
+)
+
 STATUS_SECONDS = 0.2
 """How long the state may have changed before systemd learns of it: it need not hear of each message."""
 
@@ -194,7 +200,7 @@ class Server:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        seconds = self._settings.exit_idle
+        seconds = self._settings.exit_idle if self._listeners.passed else None
         others = len(self._connection_tasks) - len(self._switchboard.watchers)  # these keep no daemon awake
         if seconds is not None and others <= 0 and not self._stopping.is_set():
             self._idle_timer = asyncio.get_running_loop().call_later(seconds, self._exit_idle)
@@ -250,7 +256,7 @@ class Server:
         self._log_warnings(settings, identity)
         self._switchboard.reload(settings, identity.fingerprint)
         log.info("The configuration has been reloaded")
-        said = _nobody_listed(settings, identity)
+        said = self._warnings(settings, identity)
         if changed := self._restart_required(settings):
             words = f"Restart the service to apply: {', '.join(changed)}."
             log.warning("%s", words)
@@ -260,19 +266,27 @@ class Server:
     def _restart_required(self, settings: Settings) -> list[str]:
         """The changed settings that a reload does not apply."""
         differ = [key for key in RESTART_REQUIRED if getattr(settings, key) != getattr(self._settings, key)]
-        unused = ("listen", "syslog") if self._listeners.passed else ()  # under systemd
+        unused = ("listen", "syslog") if self._listeners.passed else ("exit_idle",)
         return [key for key in differ if key not in unused]
 
     def _log_warnings(self, settings: Settings, identity: Identity) -> None:
-        """Logs problems with the settings that do not prevent the service."""
+        """Logs problems that do not prevent the service."""
         for complaint in identity.complaints:
             log.error("%s", complaint)
-        for words in _nobody_listed(settings, identity):
+        for words in self._warnings(settings, identity):
             log.warning("%s", words)
-        if self._listeners.passed and settings.listen != EVERYWHERE:
-            log.warning("'listen' has no effect: ListenStream= in systemd's socket unit opens the port")
-        if not settings.sync:
-            log.warning("%s is set: confirmed messages may not survive a power failure", UNSAFE_NO_SYNC)
+
+    def _warnings(self, settings: Settings, identity: Identity) -> list[str]:
+        """What the settings do not do, although somebody may expect it."""
+        passed = self._listeners.passed
+        nobody_listed = f"Nobody is on the allowlist {settings.authorized}: only invited callers get in."
+        found = {
+            nobody_listed: identity.names == {},
+            LISTEN_UNUSED: passed and settings.listen != EVERYWHERE,
+            EXIT_IDLE_UNUSED: not passed and settings.exit_idle is not None,
+            f"{UNSAFE_NO_SYNC} is set: confirmed messages may not survive a power failure.": not settings.sync,
+        }
+        return [words for words, holds in found.items() if holds]
 
     def _state_changed(self) -> None:
         """Many changes at once are one line for systemd."""
@@ -285,13 +299,6 @@ class Server:
             self._restart_idle_timer()
         if not self._stopping.is_set():
             systemd.notify(f"STATUS={state_sentence(self._switchboard)}")
-
-
-def _nobody_listed(settings: Settings, identity: Identity) -> list[str]:
-    """A warning if an allowlist lets nobody in."""
-    if identity.names == {}:
-        return [f"Nobody is on the allowlist {settings.authorized}: only invited callers get in."]
-    return []
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 
 from pychat_client.errors import ExitStatus, PychatError, UsageError
+from pychat_client.text import printable
 from pychatd.process.pidfile import Pidfile
 
 FILES_MAX = 4096
@@ -32,11 +33,15 @@ def require() -> None:
         )
 
 
-def detach(pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], None]], int]) -> int:
+Serve = Callable[[Callable[[list[str]], None]], int]
+"""serve(ready): what the daemon process does. It calls ready(warnings) when it serves; returns its status."""
+
+
+def detach(pidfile: Pidfile, keep: Iterable[int], serve: Serve) -> int:
     """Runs `serve(ready)` in a daemon process (python-daemon); returns when the daemon has called ready().
 
-    keep: file descriptors that stay open. Returns ExitStatus.OK once the daemon serves. If it fails before that,
-    prints its sentence and returns its status. In the daemon process, this function never returns.
+    keep: file descriptors that stay open. Returns ExitStatus.OK once the daemon serves, and prints its warnings.
+    If it fails before that, prints its sentence and returns its status. In the daemon process, it never returns.
     """
     reader, writer = os.pipe()
     if os.fork():
@@ -44,6 +49,8 @@ def detach(pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], 
         with os.fdopen(reader, encoding="utf-8") as report:
             word, _, sentence = report.read().partition(" ")
         if word == "ready":
+            for warning in sentence.splitlines():
+                print(f"pychatd: {printable(warning)}", file=sys.stderr)
             return ExitStatus.OK
         print(f"pychatd: {sentence or 'The daemon ended during its start; see the system log.'}", file=sys.stderr)
         return int(word or ExitStatus.FAILED)
@@ -60,9 +67,7 @@ def detach(pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], 
     os._exit(status)
 
 
-def _serve_detached(
-    pidfile: Pidfile, keep: Iterable[int], serve: Callable[[Callable[[], None]], int], writer: int
-) -> int:
+def _serve_detached(pidfile: Pidfile, keep: Iterable[int], serve: Serve, writer: int) -> int:
     limit_files()  # before the import, in which python-daemon reads the limit
     from daemon import DaemonContext
 
@@ -75,7 +80,7 @@ def _serve_detached(
         signal_map={signal.SIGTSTP: None, signal.SIGTTIN: None, signal.SIGTTOU: None},
     )
     with context:
-        return serve(lambda: _report(writer, "ready "))
+        return serve(lambda warnings: _report(writer, "ready " + "\n".join(warnings)))
 
 
 def _report(writer: int, words: str) -> None:

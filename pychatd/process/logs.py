@@ -21,9 +21,39 @@ log = logging.getLogger("pychatd")
 _limit = LogLimit()
 
 
-def log_to_syslog(path: Path, port: int) -> None:
-    """Sends the log to the syslog socket at `path` (RFC 3164 over a UNIX datagram socket)."""
+def log_to_syslog(path: Path, port: int) -> StartWarnings:
+    """Sends the log to the syslog socket at `path` (RFC 3164 over a UNIX datagram socket). Returns what keeps its
+    warnings from now on, such as that nobody reads there."""
     _log_to(_syslog_handler(path, f"pychatd@{port}[{os.getpid()}]: "), "%(message)s")
+    kept = StartWarnings()
+    log.addHandler(kept)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trial:
+            trial.connect(str(path))
+    except OSError as error:
+        log.warning(
+            "The log of this service is lost, because nobody reads it at %s (%s): start a syslog daemon, or set "
+            "'syslog' to the socket of one.",
+            path,
+            error.strerror or error,
+        )
+    return kept
+
+
+class StartWarnings(logging.Handler):
+    """Keeps the warnings and errors of a start, for the terminal of whoever starts the daemon."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.words: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.words.append(record.getMessage())
+
+    def end(self) -> list[str]:
+        """The start is over. Returns all that was kept."""
+        log.removeHandler(self)
+        return self.words
 
 
 def log_to_stderr(port: int) -> None:

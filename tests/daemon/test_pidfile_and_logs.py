@@ -394,8 +394,14 @@ def test_syslog_gets_priority_program_and_pid(
 def test_a_missing_syslog_is_ignored(
     tmp_path: Path, log: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    logs.log_to_syslog(tmp_path / "none", 7000)
+    kept = logs.log_to_syslog(tmp_path / "none", 7000)
+    log.info("nobody hears this, and nobody has to")
     log.error("nobody hears this")
+    first, second = kept.end()
+    assert first.startswith(f"The log of this service is lost, because nobody reads it at {tmp_path}/none (")
+    assert second == "nobody hears this"
+    log.error("the start is over")
+    assert kept.words == [first, second]
     assert capfd.readouterr() == ("", "")
 
 

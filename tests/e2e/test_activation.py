@@ -145,13 +145,21 @@ def test_a_watcher_misses_nothing_and_keeps_no_daemon_awake(manager: Manager) ->
     watching.says("Client1> Hi!")
 
 
-@pytest.mark.parametrize("command", ["start", "run"])
-def test_exit_idle_needs_systemds_sockets(idle_service: Service, command: str) -> None:
-    file = idle_service.configure("exit_idle = 60")
-    result = idle_service.pychatd(command, "--config", file)
-    assert result.returncode == ExitStatus.USAGE
-    assert result.stderr.startswith("pychatd: exit_idle needs systemd's pychatd@.socket")
-    assert len(result.stderr.splitlines()) == 1
+def test_exit_idle_has_no_effect_without_systemds_sockets(idle_service: Service) -> None:
+    """One line for the services of systemd does not keep down those of `pychatd start`, nor end them."""
+    words = "exit_idle has no effect: without systemd's pychatd@.socket, no call could start the daemon again."
+    service = idle_service
+    service.start("--config", service.configure(""))
+    service.configure("exit_idle = 2")
+    reloaded = service.pychatd("reload")
+    assert (reloaded.returncode, reloaded.stdout) == (ExitStatus.OK, f"{words}\n")
+    service.kill(signal.SIGTERM)
+    started = service.pychatd("start", "--config", str(service.directory / "pychatd.toml"))
+    assert (started.returncode, started.stderr) == (ExitStatus.OK, f"pychatd: {words}\n")
+    service.logs(words)
+    pid = service.pid()
+    time.sleep(2.5)  # longer than exit_idle
+    assert service.status()["pid"] == pid
 
 
 def test_stop_names_systemds_command_for_its_service(manager: Manager) -> None:
@@ -168,7 +176,7 @@ def test_listen_has_no_effect_with_passed_sockets(manager: Manager) -> None:
     process = manager.start("--listen", "127.0.0.1")
     assert process.stderr
     assert process.stderr.readline() == (
-        b"WARNING 'listen' has no effect: ListenStream= in systemd's socket unit opens the port\n"
+        b"WARNING 'listen' has no effect: ListenStream= in systemd's socket unit opens the port.\n"
     )
 
 

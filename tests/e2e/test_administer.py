@@ -34,8 +34,8 @@ def test_a_reload_tells_that_it_has_worked(idle_service: Service) -> None:
     result = service.pychatd("reload")
     assert (result.returncode, result.stdout, result.stderr) == (ExitStatus.OK, "", "")
     assert service.status()["turns"] == "free"
-    service.configure('turns = "free"\nexit_idle = 60\n')
-    assert service.pychatd("reload").stdout == "Restart the service to apply: exit_idle.\n"
+    service.configure('turns = "free"\nlisten = "127.0.0.1"\n')
+    assert service.pychatd("reload").stdout == "Restart the service to apply: listen.\n"
 
 
 @pytest.mark.parametrize("wrong", ["turns = 7", "nonsense", 'certificate = "/nowhere/x.pem"', 'handle = "a b"'])

@@ -184,7 +184,9 @@ def test_an_empty_list_lets_nobody_in(idle_service: Service) -> None:
 def test_a_missing_list_lets_nobody_in(idle_service: Service) -> None:
     _certificate(idle_service)
     missing = idle_service.directory / "nowhere"
-    idle_service.start("--config", idle_service.configure(f'authorized = "{missing}"\n'))
+    result = idle_service.pychatd("start", "--config", idle_service.configure(f'authorized = "{missing}"\n'))
+    assert result.returncode == 0
+    assert result.stderr.startswith(f"pychatd: Cannot read the allowlist {missing}: No such file or directory.\n")
     idle_service.logs(f"Cannot read the allowlist {missing}: No such file or directory.")
     _nobody_gets_in(idle_service)
 
