@@ -1,10 +1,15 @@
-"""Sentences that the daemon and the programs that ask it both say: of who calls, and what waits."""
+"""Sentences that the daemon and the programs that ask it both say: of who calls, what waits, and the journal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from pychat_client.text import counted, printable
+
+REPLACED = (
+    "The journal was damaged, and pychatd has begun a new one. The damaged file lies beside it: when nobody needs "
+    "it any more, move it away."
+)
 
 
 def silent_words(address: str) -> str:

@@ -110,7 +110,7 @@ def status(args: argparse.Namespace) -> int:
 
 def _check(reports: Sequence[Report], unread_max: timedelta | None) -> ExitStatus:
     """The worst that monitoring has to know of services that answer."""
-    if any(not report.journal_works for report in reports):
+    if any(report.journal_words for report in reports):
         return ExitStatus.JOURNAL_FAILS
     times = [report.unread_since for report in reports if report.unread_since is not None]
     too_old = unread_max is not None and any(datetime.now(UTC) - time > unread_max for time in times)

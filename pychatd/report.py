@@ -17,7 +17,7 @@ from pychat_client.records import record
 from pychat_client.session.transcript import local
 from pychat_client.text import counted, printable, with_certificate
 from pychat_client.trust.fingerprint import check_fingerprint
-from pychatd.caller_words import silent_words, unread_words
+from pychatd.caller_words import REPLACED, silent_words, unread_words
 
 TEXT_MAX = 256
 """Characters of a text in a report: more than any name or address has."""
@@ -89,8 +89,12 @@ class Report:
     missed: int
 
     @property
-    def journal_works(self) -> bool:
-        return self.journal == "ok" and self.unread is not None
+    def journal_words(self) -> str:
+        """What is wrong with the journal; "" if nothing is."""
+        if self.journal == "replaced":
+            return REPLACED
+        works = self.journal == "ok" and self.unread is not None
+        return "" if works else "Messages cannot be stored. The log says why."
 
     @property
     def unread_since(self) -> datetime | None:
@@ -146,7 +150,7 @@ class Report:
         return [
             "" if waiting is None else unread_words(waiting.count, waiting.from_, since),
             calls,
-            "" if self.journal_works else "Messages cannot be stored. The log says why.",
+            self.journal_words,
         ]
 
 

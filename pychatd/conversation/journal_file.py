@@ -22,6 +22,10 @@ CACHE_KIB = 256
 not faster."""
 
 
+DAMAGED = ".damaged-"
+"""Begins the end of a damaged file's name; the time follows."""
+
+
 class _TranslatedErrors:
     """A context that hands on the error which ends it. One object serves every use of a file: contextlib makes a
     generator for each, with seven calls."""
@@ -121,7 +125,17 @@ class JournalFile:
         if not is_ours:
             raise JournalError(self._replaced)
         if not writable:
-            raise JournalError(f"The journal {self._path} cannot be written: is its disk read-only?")
+            raise self._unwritable()
+
+    def _unwritable(self) -> JournalError:
+        return JournalError(
+            f"The journal {self._path} may not be written: look at its owner, its mode and its disk."
+        )
+
+    @property
+    def is_replacement(self) -> bool:
+        """Whether a damaged file, in whose place this one is, still lies beside it."""
+        return any(self._path.parent.glob(f"{self._path.name}{DAMAGED}*"))
 
     @property
     def _replaced(self) -> str:
@@ -189,6 +203,8 @@ class JournalFile:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise JournalDamagedError(f"The journal was damaged ({error}). {self._quarantine()}") from error
+            if self._path.exists() and not os.access(self._path, os.W_OK):
+                raise self._unwritable() from error
             raise JournalError(f"The journal {self._path} cannot be used: {error}.") from error
         if isinstance(error, OSError):
             raise JournalError(f"The journal {self._path} cannot be used: {error.strerror}.") from error
@@ -198,7 +214,7 @@ class JournalFile:
     def _quarantine(self) -> str:
         """Renames a corrupt file and its log, and returns a sentence that says so; deletes nothing. The log comes
         first: SQLite would empty it if it found a new file beside it."""
-        aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
+        aside = self._path.with_name(f"{self._path.name}{DAMAGED}{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
         try:
             for suffix in ("-wal", ""):
                 source = self._path.with_name(self._path.name + suffix)

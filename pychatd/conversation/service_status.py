@@ -62,7 +62,7 @@ def status_json(switchboard: Switchboard) -> str:
             "since": timestamp(switchboard.started),
             "turns": switchboard.settings.turns.value,
             "key": switchboard.fingerprint,
-            "journal": "ok" if switchboard.check_journal() and waiting is not None else "failing",
+            "journal": _journal(switchboard) if waiting is not None else "failing",
             "calling": _calling(switchboard.calling),
             "peer": _peer(switchboard),
             "console": operator and {"user": operator.user, "handle": switchboard.handle},
@@ -75,6 +75,12 @@ def status_json(switchboard: Switchboard) -> str:
             "missed": len(switchboard.missed),
         }
     )
+
+
+def _journal(switchboard: Switchboard) -> str:
+    if not switchboard.check_journal():
+        return "failing"
+    return "replaced" if switchboard.journal.is_replacement else "ok"
 
 
 def _calling(calling: wire.Calling | None) -> dict[str, object] | None:

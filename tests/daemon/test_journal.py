@@ -38,6 +38,7 @@ from pychatd.conversation.model import (
     MissedCall,
     hash_token,
 )
+from tests.support.as_nobody import NOBODY, as_nobody, public_directory
 from tests.support.endpoints import NOON
 
 TOKEN = "5f0c11d2"
@@ -687,6 +688,20 @@ def test_a_file_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     assert (
         str(refused.value) == f"The journal {tmp_path}/none/journal.db cannot be used: No such file or directory."
     )
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o000])
+def test_a_file_that_may_not_be_written_is_told_as_such(mode: int) -> None:
+    with public_directory() as public:
+        directory = public / "7000"
+        directory.mkdir()
+        Journal(directory / "journal.db").close()
+        (directory / "journal.db").chmod(mode)
+        for path in (directory, directory / "journal.db"):
+            os.chown(path, *((NOBODY, NOBODY) if os.getuid() == 0 else (-1, -1)))
+        said = as_nobody(lambda: Journal(directory / "journal.db"))
+    words = f"The journal {directory}/journal.db may not be written: look at its owner, its mode and its disk."
+    assert said == f"JournalError: {words}"
 
 
 def test_a_corrupt_file_is_renamed_and_a_new_one_begins(file: Path, caplog: pytest.LogCaptureFixture) -> None:

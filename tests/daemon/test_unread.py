@@ -109,16 +109,16 @@ async def test_the_report_tells_of_a_caller_that_says_nothing(service: InProcess
 
 @with_service()
 async def test_a_journal_that_fails_is_told(service: InProcessService) -> None:
-    assert _report(service).journal_works
+    assert _report(service).journal_words == ""
     caller, _ = await service.greeted()
     service.break_journal()
     await caller.say("Bob> Hi!")
     await caller.rest()
     report = _report(service)
-    assert not report.journal_works
+    assert report.journal_words
     assert "Messages cannot be stored." in report.in_words()
     await service.peer("Hi!")
-    assert _report(service).journal_works
+    assert _report(service).journal_words == ""
 
 
 def test_a_report_of_an_earlier_version_can_be_read() -> None:
@@ -128,5 +128,5 @@ def test_a_report_of_an_earlier_version_can_be_read() -> None:
         + '", "peer": null, "console": null}'
     )
     report = Report.parse(text)
-    assert report.journal_works
+    assert report.journal_words == ""
     assert report.unread == UnreadReport(0, [], None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -58,6 +59,25 @@ def test_the_check_tells_a_journal_that_is_gone(service: Service) -> None:
     (directory / "journal.db").touch()
     assert _check(service) == ExitStatus.JOURNAL_FAILS
     service.logs("was replaced while pychatd had it open")
+
+
+def test_a_damaged_journal_is_told_until_somebody_has_moved_it_away(service: Service) -> None:
+    service.kill(signal.SIGTERM)
+    directory = service.state / str(service.port)
+    (directory / "journal.db").write_bytes(b"rubbish" * 1000)
+    service.start()
+    words = "The journal was damaged, and pychatd has begun a new one."
+    for _ in range(2):  # also after another start
+        assert _check(service) == ExitStatus.JOURNAL_FAILS
+        assert words in service.pychatd("status").stdout
+        assert service.status()["journal"] == "replaced"
+        service.kill(signal.SIGTERM)
+        service.start()
+    service.ready_plain("pychatd-console").notes(words)
+    (aside,) = directory.glob("journal.db.damaged-*")
+    aside.rename(directory.with_name("examined"))
+    assert _check(service) == ExitStatus.OK
+    assert words not in service.pychatd("status").stdout
 
 
 @pytest.mark.parametrize("options", [("--unread-max", "1h"), ("--check", "--unread-max", "soon")])

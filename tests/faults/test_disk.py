@@ -184,7 +184,7 @@ def test_the_check_tells_a_disk_that_has_become_read_only(disk: SmallDisk, idle_
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", disk.path], check=True, timeout=10)
         assert service.pychatd("status", "--check").returncode == ExitStatus.JOURNAL_FAILS
-        service.logs("cannot be written: is its disk read-only?")
+        service.logs("may not be written: look at its owner, its mode and its disk.")
     finally:
         subprocess.run(["umount", "--lazy", disk.path], check=True, timeout=10)
     assert service.pychatd("status", "--check").returncode == ExitStatus.OK
@@ -246,9 +246,12 @@ def test_a_corrupt_journal_is_kept_aside_and_named_in_the_log(idle_service: Serv
     journal = service.state / str(service.port) / "journal.db"
     garbage = os.urandom(20000)
     journal.write_bytes(garbage)
-    service.start()
-    service.logs("The journal was damaged")
+    result = service.pychatd("start")
     (aside,) = journal.parent.glob("journal.db.damaged-*")
+    assert result.returncode == ExitStatus.OK
+    assert result.stderr.startswith("pychatd: The journal was damaged")
+    assert str(aside) in result.stderr
+    service.logs("The journal was damaged")
     assert aside.read_bytes() == garbage
     assert any(str(aside) in entry for entry in service.log())
     peer = service.greeted()

@@ -59,6 +59,10 @@ class ListJournal:
         """Nothing is removed here."""
         return []
 
+    @property
+    def is_replacement(self) -> bool:
+        return False
+
     def missed_calls(self) -> list[MissedCall]:
         return list(self._missed_calls)
 
