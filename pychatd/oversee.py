@@ -28,7 +28,7 @@ from pychat_client.trust.fingerprint import fingerprint, safety_number
 from pychatd import services
 from pychatd.control import ask_status
 from pychatd.process import linux
-from pychatd.process.pidfile import holder
+from pychatd.process.pidfile import holder, is_left_behind
 from pychatd.report import Report
 from pychatd.services import Place
 from pychatd.settings import Settings
@@ -109,12 +109,16 @@ def status(args: argparse.Namespace) -> int:
 
 
 def _check(reports: Sequence[Report], unread_max: timedelta | None) -> ExitStatus:
-    """The worst that monitoring has to know of services that answer."""
+    """The worst that monitoring has to know of services that answer. Says why, if the reports do not."""
     if any(report.journal_words for report in reports):
         return ExitStatus.JOURNAL_FAILS
-    times = [report.unread_since for report in reports if report.unread_since is not None]
-    too_old = unread_max is not None and any(datetime.now(UTC) - time > unread_max for time in times)
-    return ExitStatus.UNREAD if too_old else ExitStatus.OK
+    if unread_max is None:
+        return ExitStatus.OK
+    first = datetime.now(UTC) - unread_max
+    late = [report for report in reports if report.unread_since is not None and report.unread_since < first]
+    for report in late:
+        print(f"pychatd: Port {report.port}: a message is unread for longer than --unread-max.", file=sys.stderr)
+    return ExitStatus.UNREAD if late else ExitStatus.OK
 
 
 def _ask_all(places: list[Place]) -> list[Report | PychatError | None]:
@@ -128,7 +132,7 @@ def _ask_all(places: list[Place]) -> list[Report | PychatError | None]:
 
 
 def _ask(place: Place) -> Report | PychatError | None:
-    """The status of the daemon at a place, or why it cannot be told; None when no daemon is there."""
+    """The status of the daemon at a place, or why it cannot be told; None when no daemon has to be there."""
     try:
         return ask_status(place.socket)
     except UnreachableError:
@@ -139,8 +143,14 @@ def _ask(place: Place) -> Report | PychatError | None:
         return TransportError(f"Port {place.port}: {error}")
     try:
         pid = holder(place.pidfile)
+        died = is_left_behind(place.pidfile)
     except PermissionDeniedError as error:
         return error
+    if died:
+        return UnreachableError(
+            f"Port {place.port}: pychatd has died. Start it with 'pychatd start {place.port}', or remove "
+            f"{place.directory} if you do not need it any more."
+        )
     if pid is None:
         return None
     return TransportError(

@@ -65,9 +65,9 @@ class Pidfile:
         return False
 
     def __enter__(self) -> Pidfile:
+        fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # first: a number without a lock is a dead daemon's
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
-        fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self
 
     def __exit__(
@@ -103,3 +103,18 @@ def holder(path: Path) -> int | None:
         return lock_holder(fd)
     finally:
         os.close(fd)
+
+
+def is_left_behind(path: Path) -> bool:
+    """Whether the daemon there has ended without removing its pidfile: it was killed, or the host went down.
+
+    Raises PermissionDeniedError, as `holder` does.
+    """
+    return _has_number(path) and holder(path) is None and _has_number(path)  # the last daemon may remove it now
+
+
+def _has_number(path: Path) -> bool:
+    try:
+        return path.lstat().st_size > 0
+    except OSError:
+        return False

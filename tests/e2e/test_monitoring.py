@@ -27,11 +27,39 @@ def test_the_status_counts_unread_and_the_check_limits_its_age(service: Service)
     assert "1 unread message from Client1, since 20" in service.pychatd("status").stdout
     assert _check(service) == ExitStatus.OK
     assert _check(service, "--unread-max", "1h") == ExitStatus.OK
-    assert _check(service, "--unread-max", "0m") == ExitStatus.UNREAD
+    late = service.pychatd("status", "--check", "--unread-max", "0m")
+    words = f"pychatd: Port {service.port}: a message is unread for longer than --unread-max.\n"
+    assert (late.returncode, late.stderr) == (ExitStatus.UNREAD, words)
 
 
 def test_the_check_tells_a_service_that_is_down(idle_service: Service) -> None:
     assert _check(idle_service) == ExitStatus.ABSENT
+
+
+def test_a_daemon_that_was_killed_is_told_among_all_services(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    second = Service(tmp_path / "second", runtime=service.runtime)
+
+    def check_all() -> subprocess.CompletedProcess[str]:
+        words = [str(BIN / "pychatd"), "status", "--check", "--runtime-directory", str(service.runtime)]
+        return subprocess.run(words, env=service.env, text=True, capture_output=True, check=False)
+
+    try:
+        second.start()
+        assert check_all().returncode == ExitStatus.OK
+        second.kill()
+        found = check_all()
+        assert found.returncode == ExitStatus.ABSENT
+        assert f"Port {second.port}: pychatd has died. Start it with 'pychatd start {second.port}'" in " ".join(
+            found.stdout.split()
+        )
+        second.start()
+        assert check_all().returncode == ExitStatus.OK
+        second.kill(signal.SIGTERM)
+        found = check_all()
+        assert (found.returncode, len(found.stdout.splitlines())) == (ExitStatus.OK, 1)
+    finally:
+        second.close()
 
 
 def test_the_check_tells_a_journal_that_fails(service: Service) -> None:
