@@ -5,6 +5,7 @@ The file has one of them in each line. Knows no connections and no conversation.
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 
@@ -22,6 +23,10 @@ MAPPED_BITS = 96
 
 _Form = IPv4Network | IPv6Network | str | None
 """What callers are compared with: a network, or the skeleton of a handle; None for a key, which is looked up."""
+
+
+_LIKE_AN_ADDRESS = re.compile(r"([0-9]+(\.[0-9]*){2,}|[0-9a-fA-F]*(:[0-9a-fA-F.]*){2,})(/.*)?")
+"""What is meant as an address or a network, even where it is none."""
 
 
 class Blocklist:
@@ -89,6 +94,10 @@ def parse(word: str) -> str:
         return check_fingerprint(word)
     if (network := _network(word)) is not None:
         return str(network) if "/" in word or network.version == 6 else str(network.network_address)
+    if _LIKE_AN_ADDRESS.fullmatch(word) is not None:
+        raise UsageError(
+            f"'{printable(word[:80])}' looks like an address or a network, but is none. Look for a typo."
+        )
     try:
         return check_handle(word)
     except HandleError:
@@ -98,7 +107,7 @@ def parse(word: str) -> str:
 
 
 def described(word: str) -> str:
-    """A word of the list, and what it is: a mistyped address is a handle."""
+    """A word of the list, and what it is."""
     if word.startswith("SHA256:"):
         return f"key {word}"
     kind = "handle" if _network(word) is None else "network" if "/" in word else "address"

@@ -39,7 +39,7 @@ class Orders:
             "reload": lambda _: reload(),
             "block": self._block,
             "unblock": self._unblock,
-            "blocked": lambda _: self._blocklist.words,
+            "blocked": lambda _: [blocklist.described(word) for word in self._blocklist.words],
             "forget": self._forget,
             "unread": lambda _: self._unread(),
             "greet": lambda _: self._greet(),

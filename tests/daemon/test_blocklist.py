@@ -49,7 +49,9 @@ def test_an_entry_has_one_form(word: str, entry: str) -> None:
         ("2001:db8::/64", "network"),
         (KEY, "key"),
         ("Mallory", "handle"),
-        ("300.1.2.3", "handle"),
+        ("v1.2", "handle"),
+        ("3.14", "handle"),
+        ("a:b", "handle"),
     ],
 )
 def test_it_is_told_what_an_entry_is(word: str, kind: str) -> None:
@@ -107,6 +109,15 @@ def test_the_file_is_private_and_has_a_line_for_each(tmp_path: Path) -> None:
         blocklist.add(word)
     assert (tmp_path / "blocked").read_text() == "192.0.2.9\nMallory\n"
     assert (tmp_path / "blocked").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "word", ["300.1.1.1", "10.0.0", "10.0.0.", "1.2.3.4.5", "10.0.0.0/", "10.0.0/33", "fe80:::1", "1::/129"]
+)
+def test_a_mistyped_address_is_no_handle(word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(word)
+    assert str(caught.value) == f"'{word}' looks like an address or a network, but is none. Look for a typo."
 
 
 @pytest.mark.parametrize("data", [b"a b\n", b"\xff\xfe", b"192.0.2.9\nSHA256:x\n", b"\x1b[2J\n"])

@@ -32,7 +32,7 @@ def test_a_block_holds_at_once(service: Service, kind: str, word: str) -> None:
     assert result.returncode == ExitStatus.OK
     assert result.stdout.startswith(f"The {kind} {word} is blocked. 'pychatd unblock {service.port} {word}'")
     refused(service, "Mallory")
-    assert service.pychatd("blocked").stdout == f"{word}\n"
+    assert service.pychatd("blocked").stdout == f"{kind} {word}\n"
     assert service.pychatd("unblock", word).returncode == ExitStatus.OK
     service.greeted("Mallory")
     assert service.pychatd("unblock", word).stderr == f"pychatd: {word} is not blocked.\n"
