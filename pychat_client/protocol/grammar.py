@@ -18,8 +18,8 @@ from pychat_client.protocol.turns import Turns
 from pychat_client.text import CONTROL, WORDS_MAX, check_handle
 
 ORDER_MAX = 1000
-"""Characters of an order, or of a line of its answer: a line has room for as many of four bytes, and the longest
-name of a file fits in, written as JSON."""
+"""Characters of an order, of a line of its answer, or of an error: a line has room for as many of four bytes, and
+the longest name of a file fits in, written as JSON."""
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _DOOMSDAY = datetime(9999, 1, 1, tzinfo=UTC)  # a year before the last one, so that every time zone can show it

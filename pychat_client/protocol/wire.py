@@ -295,7 +295,7 @@ class Error:
     words: str = ""
 
     def __str__(self) -> str:
-        return f"\\error {self.code} {grammar.cut(self.words)}".rstrip()
+        return f"\\error {self.code} {grammar.cut(self.words, grammar.ORDER_MAX)}".rstrip()
 
     @classmethod
     def parse(cls, rest: str) -> Self:

@@ -35,7 +35,8 @@ def read(directory: Path, complaints: list[str]) -> dict[bytes, str]:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
             names[certificate] = "_".join(printable(file.stem).split())
         except (PychatError, OSError) as error:  # ssl.SSLError is an OSError
-            complaints.append(f"A file of the list of callers cannot be used: {printable(str(error))}")
+            why = f"The certificate in {file} is damaged." if isinstance(error, ssl.SSLError) else str(error)
+            complaints.append(f"A file of the list of callers cannot be used: {printable(why)}")
     return names
 
 

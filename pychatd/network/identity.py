@@ -16,6 +16,7 @@ from pychat_client import files
 from pychat_client.errors import PermissionDeniedError, PychatError, UsageError, how_ended
 from pychat_client.records import record
 from pychat_client.trust import certificates, fingerprint
+from pychatd import directories
 from pychatd.network import authorized
 from pychatd.settings import Settings
 
@@ -76,15 +77,19 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
         else:
             _make(path)
     if settings.key is not None and settings.certificate is None:
-        raise UsageError("'key' is set without 'certificate': set both.")
+        raise UsageError(f"{_in_file(settings, 'key')}'key' is set without 'certificate': set both.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # a resumed TLS session would show no certificate
     try:
-        files.read_file(path, 1)  # OpenSSL would wait for a FIFO
+        for file in (path, settings.key or path):
+            files.read_file(file, 1)  # OpenSSL would wait for a FIFO
         context.load_cert_chain(path, settings.key, password=lambda: "")  # otherwise OpenSSL asks on the terminal
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"Cannot use the key and certificate in {path}: {_clause(error)}.") from None
+    except OSError as error:  # ssl.SSLError is one
+        words = _in_file(settings, "certificate") + _reason(error, path, settings.key or path)
+        if settings.certificate is None:
+            words += " Restore your copy of it, or move it away: then a new key is made, and callers are warned."
+        raise UsageError(words) from None
     complaints: list[str] = []
     names, invited = read_lists(settings, complaints)
     if names is not None:
@@ -131,7 +136,27 @@ def _make(path: Path) -> None:
         raise PychatError(f"Cannot make the key of the service: {why}")
 
 
-def _clause(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"{error.reason or error}".lower().replace("_", " ")
-    return error.strerror or str(error)
+def _in_file(settings: Settings, key: str) -> str:
+    """Begins an error with the configuration file, if that sets `key`: systemd may have passed the file."""
+    value = getattr(settings, key)
+    if settings.file is None or value is None or value == directories.credential(f"{key}.pem"):
+        return ""
+    return f"{settings.file}: {key}: "
+
+
+def _reason(error: OSError, path: Path, key: Path) -> str:
+    """What is wrong with the files of a certificate and its key: OpenSSL says "PEM lib" of nearly everything."""
+    if not isinstance(error, ssl.SSLError):
+        return f"Cannot use the certificate {path}, or its key {key}: {error.strerror}."
+    try:
+        certificates.certificate_der(path)
+    except PychatError as damage:
+        return str(damage)
+    text = files.read_file(key, certificates.FILE_MAX)
+    if b"PRIVATE KEY-----" not in text:
+        return f"There is no key in {key}." + (" Set 'key' if it is in another file." if key == path else "")
+    if "key values mismatch" in str(error):
+        return f"The key in {key} does not belong to the certificate in {path}."
+    if b"ENCRYPTED" in text:
+        return f"The key in {key} has a password. 'openssl pkey -in {key}' writes it without one."
+    return f"The certificate in {path}, or its key in {key}, is damaged."

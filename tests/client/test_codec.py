@@ -237,9 +237,22 @@ def test_times_travel_in_utc_with_milliseconds() -> None:
     assert parse(rb"\at 2024-05-01T14:00:00+02:00") == wire.Timestamp(NOON)
 
 
-@pytest.mark.parametrize("frame", [wire.Quit("x" * 300), wire.Notice("x" * 300), wire.Error("t", "x" * 300)])
-def test_long_sentences_are_cut(frame: wire.Frame) -> None:
-    assert str(frame).partition("x")[2] == "x" * (WORDS_MAX - 2) + "…"
+@pytest.mark.parametrize(
+    ("frame", "most"),
+    [
+        (wire.Quit("x" * 1001), WORDS_MAX),
+        (wire.Notice("x" * 1001), WORDS_MAX),
+        (wire.Error("t", "x" * 1001), 1000),
+        (wire.Order("x" * 1001), 1000),
+    ],
+)
+def test_long_sentences_are_cut(frame: wire.Frame, most: int) -> None:
+    assert str(frame).partition("x")[2] == "x" * (most - 2) + "…"
+
+
+def test_an_error_of_a_thousand_characters_fits_into_a_line() -> None:
+    error = wire.Error("x" * 20, "\U0001f600" * 1000)
+    assert list(LineCodec().feed(LineCodec().encode(error))) == [error]
 
 
 # ------------------------------------------------------------------ the stream

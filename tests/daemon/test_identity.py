@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat_client.errors import PychatError
+from pychat_client.errors import PychatError, UsageError
 from pychat_client.trust.certificates import make_certificate
 from pychatd.network import identity
 from pychatd.settings import Settings
@@ -70,6 +70,58 @@ def test_a_configured_key_is_not_touched(settings: Settings, monkeypatch: pytest
     disk = Disk(monkeypatch)
     identity.load(Settings(7000, certificate=settings.identity), make=True)
     assert disk.asked == []
+
+
+def _parts(file: Path) -> tuple[str, str]:
+    """The key and the certificate in a file that `make_certificate` has made."""
+    key, begin, rest = file.read_text().partition("-----BEGIN CERTIFICATE-----")
+    return key, begin + rest
+
+
+LOCKED = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "There is no certificate in {file}."),
+        ("{key}", "There is no certificate in {file}."),
+        ("{key}{broken}", "There is no certificate in {file}."),
+        ("{cert}", "There is no key in {file}. Set 'key' if it is in another file."),
+        ("{key}{other}", "The key in {file} does not belong to the certificate in {file}."),
+        (LOCKED + "{cert}", "The key in {file} has a password. 'openssl pkey -in {file}' writes it without one."),
+        (
+            "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n{cert}",
+            "The certificate in {file}, or its key in {file}, is damaged.",
+        ),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_told_in_words(
+    settings: Settings, tmp_path: Path, content: str, why: str, in_file: bool
+) -> None:
+    key, cert = _parts(settings.identity)
+    make_certificate(tmp_path / "other.pem", "other")
+    other = _parts(tmp_path / "other.pem")[1]
+    file = tmp_path / "host.pem" if in_file else settings.identity
+    file.write_text(content.format(key=key, cert=cert, other=other, broken=cert[:100]))
+    if in_file:
+        settings = settings._replace(certificate=file, file=tmp_path / "pychatd.toml")
+    with pytest.raises(UsageError) as refused:
+        identity.load(settings)
+    said, words = str(refused.value), why.format(file=file)
+    if in_file:
+        assert said == f"{tmp_path}/pychatd.toml: certificate: {words}"
+    else:
+        restore = "Restore your copy of it, or move it away: then a new key is made, and callers are warned."
+        assert said == f"{words} {restore}"
+
+
+def test_a_key_without_a_certificate_names_the_file(settings: Settings, tmp_path: Path) -> None:
+    alone = settings._replace(key=settings.identity, file=tmp_path / "pychatd.toml")
+    with pytest.raises(UsageError) as refused:
+        identity.load(alone)
+    assert str(refused.value) == f"{tmp_path}/pychatd.toml: key: 'key' is set without 'certificate': set both."
 
 
 def test_an_unreadable_file_of_the_allowlist_is_skipped(settings: Settings, tmp_path: Path) -> None:
