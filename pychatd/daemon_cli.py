@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
 
     def run() -> int:
-        args = _parser(words[0] if words else None).parse_args(words)
+        args, unknown = _parser(words[0] if words else None).parse_known_args(words)
+        if unknown:
+            args.refuse(f"unrecognized arguments: {' '.join(map(printable, unknown))}")
         return int(args.command(args))
 
     return run_main("pychatd", run)
@@ -56,7 +58,9 @@ def _parser(command: str | None = None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="pychatd")  # or it formats a usage
     for name, (words, add_options) in COMMANDS.items():
         if name == command or command not in COMMANDS:
-            add_options(commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}."))
+            of_command = commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+            of_command.set_defaults(refuse=of_command.error)
+            add_options(of_command)
     return parser
 
 

@@ -70,7 +70,7 @@ class _Service:
         if not passed:
             self.pidfile = Pidfile(settings.pidfile)
             listeners.make_directory(settings.runtime)
-            self.pidfile.acquire()
+            _acquire(self.pidfile, settings.port)
         try:
             self._open(passed)
         except BaseException:
@@ -128,6 +128,16 @@ class _Service:
         finally:
             self.listeners.close()  # also after a failure: nothing is left behind
         return ExitStatus.OK
+
+
+def _acquire(pidfile: Pidfile, port: int) -> None:
+    """Raises BusyError that tells how to use the daemon that runs already, and PermissionDeniedError."""
+    try:
+        pidfile.acquire()
+    except BusyError as error:
+        raise BusyError(
+            f"Port {port}: {error} 'pychatd-console {port}' opens its console, 'pychatd stop {port}' ends it."
+        ) from None
 
 
 def _check_files(settings: Settings) -> None:

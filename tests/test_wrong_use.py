@@ -110,6 +110,14 @@ def test_a_bad_transcript_file_is_refused_before_the_call(
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("command", ["start", "run", "stop", "status", "reload", "config"])
+def test_a_word_too_many_shows_how_the_command_is_used(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert PROGRAMS["pychatd"]((command, "7000", "7001")) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: pychatd {command} ")
+    assert said.endswith(f"pychatd {command}: error: unrecognized arguments: 7001\n")
+
+
 @pytest.mark.parametrize("command", ["start", "run", "stop", "status", "fingerprint"])
 @pytest.mark.parametrize("port", ["", *NO_PORTS], ids=ascii)
 def test_a_bad_port_is_refused(command: str, port: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,7 +71,11 @@ def test_start_names_the_pid_of_a_running_daemon(service: Service) -> None:
     for command in ("start", "run"):
         result = service.pychatd(command)
         assert result.returncode == 4
-        assert str(service.pid()) in _sentence(result)
+        port, pid = service.port, service.pid()
+        assert _sentence(result) == (
+            f"pychatd: Port {port}: pychatd is already running, with pid {pid}. "
+            f"'pychatd-console {port}' opens its console, 'pychatd stop {port}' ends it."
+        )
     assert service.alive()
 
 
