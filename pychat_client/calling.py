@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -25,9 +24,9 @@ from pychat_client.errors import (
 from pychat_client.own_key import own_certificate, own_credentials
 from pychat_client.protocol.endpoint import Credentials, Endpoint
 from pychat_client.session.reconnect import PAUSE_FIRST, longer_pause
-from pychat_client.session.session import Session, ending_signals, run_session
+from pychat_client.session.session import Session, run_session
 from pychat_client.session.session_file import SessionFile
-from pychat_client.session.take_over import MOVE_IT, open_if_possible
+from pychat_client.session.take_over import MOVE_IT, ends_in_order, open_if_possible
 from pychat_client.session.transcript import Transcript
 from pychat_client.text import printable
 from pychat_client.transport.connect import DIAL_SECONDS, dial
@@ -43,6 +42,7 @@ _LEAVE_IT = "Leave it there first."
 """What a command that shows no conversation advises while it is open in a window."""
 
 
+@ends_in_order()
 def call(options: CallOptions, view_options: ViewOptions, preferences: Preferences) -> ExitStatus:
     """Calls, and lets the user talk until the conversation ends, or until this program does."""
     log = Transcript(view_options.log)
@@ -68,6 +68,7 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
         file = _session_file(options)
 
 
+@ends_in_order()
 def send(
     options: CallOptions,
     words: list[str],
@@ -88,29 +89,27 @@ def send(
         raise HandleError("Your login name is not a valid handle: use --handle NAME.")
     text = text_of(words)
     view = OneShot(text, expect_reply=expect_reply, stay_open=stay_open, seconds=seconds)
-    for number in ending_signals():  # until the session handles them
-        signal.signal(number, signal.default_int_handler)
 
     def take_file() -> SessionFile | None:
-        with view.keeps_text():
-            file = _session_file(options, _LEAVE_IT)
-            if file is None and stay_open:
-                raise PychatError("--open needs this file: without it, nobody can fetch the answers.")
+        file = _session_file(options, _LEAVE_IT)
+        if file is None and stay_open:
+            raise PychatError("--open needs this file: without it, nobody can fetch the answers.")
         if file is None or file.kept.endpoint is not None or stay_open:
             return file
         file.close()
         return None
 
-    file = take_file()
     with view.keeps_text():
+        file = take_file()
         trust = _verify_host(options, preferences, seconds, plain=False)
-    talk = Talk(options, handle, view, trust=trust)
-    status = run_interruptible(talk.until_over(file, take_file, repeat=0))
+        talk = Talk(options, handle, view, trust=trust)
+        status = run_interruptible(talk.until_over(file, take_file, repeat=0))
     if status is not ExitStatus.OK:
         view.report()
     return status
 
 
+@ends_in_order()
 def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_json: bool) -> ExitStatus:
     """Prints what has come in the conversation that is open with a service. wait: until something has."""
     from pychat_client.ui.one_shot import Replies

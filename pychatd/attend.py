@@ -11,7 +11,7 @@ from pychat_client.config.targets import login_handle
 from pychat_client.errors import ExitStatus
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.session.session import Session, run_session
-from pychat_client.session.take_over import open_if_possible
+from pychat_client.session.take_over import ends_in_order, open_if_possible
 from pychat_client.session.transcript import Transcript
 from pychat_client.transport.connect import dial_unix
 from pychat_client.transport.interruptible import run_interruptible
@@ -19,6 +19,7 @@ from pychat_client.ui.choose_view import ViewOptions, make_front_end
 from pychatd.services import Place
 
 
+@ends_in_order()
 def attend(
     place: Place,
     handle: str | None,

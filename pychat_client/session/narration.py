@@ -43,6 +43,8 @@ STAY_SECONDS = 2.0
 """After this time the operator reads that the caller is connected again. One who is gone by then was a command
 (`pychat send`, `pychat replies`): the message says all that there is to say."""
 
+MOVED = "Another window has taken over this conversation."
+
 _BUSY = "Busy: you cannot talk now."
 """For users who wait: why the seat is taken can change meanwhile."""
 
@@ -362,7 +364,7 @@ class Narrator:
 
     def moved(self) -> None:
         """The user goes on in another window."""
-        self._view.notice("Another window has taken over this conversation.")
+        self._view.notice(MOVED)
 
     def overtaken_here(self, *, stays_open: bool) -> None:
         """Another program has gone on. stays_open: the next one goes on here, and gives back what waits."""

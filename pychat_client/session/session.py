@@ -48,7 +48,7 @@ from pychat_client.session.typing_indicator import TypingIndicator
 from pychat_client.session.view import View
 from pychat_client.text import WORDS_MAX, printable
 from pychat_client.transport.connection import Connection
-from pychat_client.transport.interruptible import ENDING
+from pychat_client.transport.interruptible import ENDING, MOVE_SIGNAL
 from pychat_client.transport.route_watch import RouteWatch
 
 LEAVE_SECONDS = 5.0
@@ -60,9 +60,6 @@ EXPLAIN_SECONDS = 0.5
 CLASSIC_END_SECONDS = 0.5
 """How long a classic server may take to close after our quit. Many never do; and it confirms nothing, so there is
 nothing to wait for. The system still delivers what was sent."""
-
-MOVE_SIGNAL = signal.SIGUSR1
-"""Another window of the same user asks for the conversation with it (take_over)."""
 
 _SEAT_CODES = ("busy", "held", "taken-over", "displaced")
 """Codes of an error line that says that somebody else has the seat or the console, or another program."""

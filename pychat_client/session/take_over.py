@@ -6,12 +6,16 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
-from pychat_client.errors import BusyError, PychatError
-from pychat_client.session.session import MOVE_SIGNAL
+from pychat_client.errors import BusyError, ExitStatus, PychatError
+from pychat_client.session.narration import MOVED
+from pychat_client.session.session import ending_signals
 from pychat_client.session.session_file import InUseError, SessionFile
+from pychat_client.transport.interruptible import MOVE_SIGNAL
 
 TAKE_OVER_SECONDS = 10.0
 """How long the other program may take to leave: it waits for nothing, but its disk may be slow."""
@@ -21,6 +25,39 @@ LOOK_SECONDS = 0.02
 
 
 MOVE_IT = "Use --take-over to move it here."
+
+
+class MovedError(PychatError):
+    """The user goes on in another window."""
+
+    status = ExitStatus.TAKEN
+
+
+@contextmanager
+def ends_in_order() -> Iterator[None]:
+    """Around a program that takes a session file: a signal that comes while no session handles it ends the program
+    with KeyboardInterrupt, or with MovedError, and not on the spot."""
+    moved = False
+
+    def move(*_: object) -> NoReturn:
+        nonlocal moved
+        moved = True
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in ending_signals()}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    signal.signal(MOVE_SIGNAL, move)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if moved:
+            raise MovedError(MOVED) from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.signal(MOVE_SIGNAL, signal.SIG_IGN)  # there is no conversation any more
 
 
 def open_session_file(path: Path, what: str, *, take_over: bool, advice: str = MOVE_IT) -> SessionFile:

@@ -10,39 +10,61 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from types import FrameType
 from typing import Any, TypeVar
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a program."""
 
+MOVE_SIGNAL = signal.SIGUSR1
+"""Another window of the same user asks for the conversation with it (take_over)."""
+
 T = TypeVar("T")
 
 
 def run_interruptible(coroutine: Coroutine[Any, Any, T]) -> T:
-    """As asyncio.run. A signal that raises KeyboardInterrupt elsewhere cancels `coroutine` before, unless that
-    handles the signal itself."""
-    numbers = [number for number in ENDING if signal.getsignal(number) is signal.default_int_handler]
-    early: list[int] = []  # signals before there is a loop
-    for number in numbers:
-        signal.signal(number, lambda number, _: early.append(number))
+    """As asyncio.run. A signal whose handler raises an exception, mostly KeyboardInterrupt, cancels `coroutine`
+    before, unless that handles the signal itself."""
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {
+        number: handler for number in (*ENDING, MOVE_SIGNAL) if callable(handler := signal.getsignal(number))
+    }
+    arrived: list[int] = []
+    _note(handlers, arrived)
     try:
-        return asyncio.run(_cancelled_by(numbers, early, coroutine))
+        return asyncio.run(_cancelled_by(handlers, arrived, coroutine))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        for number in numbers:
-            signal.signal(number, signal.default_int_handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in arrived:
+            handlers[number](number, None)
 
 
-async def _cancelled_by(numbers: list[signal.Signals], early: list[int], coroutine: Coroutine[Any, Any, T]) -> T:
-    task = asyncio.current_task()
+async def _cancelled_by(numbers: Iterable[int], arrived: list[int], coroutine: Coroutine[Any, Any, T]) -> T:
+    """arrived: the signals that came before there was a loop, and from now on all."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
+
+    def arrive(number: int) -> None:
+        arrived.append(number)
+        task.cancel()
+
     for number in numbers:
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    if early:
+        loop.add_signal_handler(number, arrive, number)
+    if arrived:
         task.cancel()
     try:
         return await coroutine
     finally:
         signal.set_wakeup_fd(-1)  # asyncio closes the descriptor before it does this
+        for number in numbers:
+            loop.remove_signal_handler(number)
+        _note(numbers, arrived)
+
+
+def _note(numbers: Iterable[int], arrived: list[int]) -> None:
+    """From now on, signals are only put into `arrived`."""
+    for number in numbers:
+        signal.signal(number, lambda number, _: arrived.append(number))

@@ -139,7 +139,8 @@ class OneShot(CommandView):
         try:
             yield
         except (PychatError, KeyboardInterrupt):
-            self.not_sent(self._text)
+            if self._session is None or self._session.over_at_return:  # otherwise `run` has given it back
+                self.not_sent(self._text)
             self.report()
             raise
 

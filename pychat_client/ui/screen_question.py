@@ -5,19 +5,16 @@ When the window changes, the text is laid out anew, and what has been typed stay
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import Application
 from prompt_toolkit.input.typeahead import get_typeahead
 
 from pychat_client.errors import HandleError
 from pychat_client.layout import fit_page
-from pychat_client.session.session import ending_signals
 from pychat_client.text import check_handle
+from pychat_client.transport.interruptible import run_interruptible
 from pychat_client.transport.question import PASTE_SECONDS, arrives, discard
 from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.prompt import FixedWidthProcessor, mend_search
@@ -48,15 +45,10 @@ class Question:
         mend_search(self._prompt_session)
 
     def ask(self) -> str:
-        """The line that is typed. Raises EOFError, and KeyboardInterrupt also when a signal ends the program."""
+        """The line that is typed. Raises EOFError, KeyboardInterrupt, and what the handler of a signal raises."""
         if above := self._rows()[: -len(self._shown())]:
             print("\n".join(above))
-        before = {number: signal.getsignal(number) for number in ending_signals()}
-        try:
-            return self._prompt_session.prompt(pre_run=self._watch)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return run_interruptible(self._prompt_session.prompt_async(pre_run=self._watch, handle_sigint=False))
 
     @property
     def is_followed(self) -> bool:
@@ -64,10 +56,7 @@ class Question:
         return bool(get_typeahead(self._keyboard)) or arrives(PASTE_SECONDS)
 
     def _watch(self) -> None:
-        app = self._prompt_session.app
-        self._renderer.watch_size(app)
-        for number in ending_signals():
-            asyncio.get_running_loop().add_signal_handler(number, _interrupt, app)
+        self._renderer.watch_size(self._prompt_session.app)
 
     def _rows(self) -> list[str]:
         return fit_page(sys.stdout, self._text).split("\n")
@@ -86,11 +75,6 @@ def ask_about_host(text: str) -> str | None:
     except EOFError:
         return ""
     return None if "\n" in line or question.is_followed else f"{line}\n"
-
-
-def _interrupt(app: Application[str]) -> None:
-    if app.is_running and not app.is_done:
-        app.exit(exception=KeyboardInterrupt())
 
 
 def ask_handle() -> str:
