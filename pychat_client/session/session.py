@@ -175,7 +175,7 @@ class Session:
         return self._stage is Stage.LEFT_OPEN if self.done else self._keeper.works and self.endpoint.can_go_on
 
     def line_changed(self, text: str, *, private: bool = False) -> None:
-        """The user has changed the line. private: the other user may not see it. It was sent before, perhaps to
+        """The user has changed the line. private: the other user may not see it. It may have been written to
         somebody else, or this user does not see who watches."""
         self._warned = False
         self._keeper.line_changed()

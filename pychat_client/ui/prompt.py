@@ -21,6 +21,7 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import History
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindingsBase
+from prompt_toolkit.key_binding.key_processor import KeyProcessor
 from prompt_toolkit.layout import (
     ConditionalContainer,
     Dimension,
@@ -123,6 +124,7 @@ class Prompt:
         )  # of the line; during a search another is current
         self._around = _Around(self._name(), [], FormattedText(), 0, False, Dimension())  # until the first drawing
         self._drawing: asyncio.TimerHandle | None = None  # of `redraw`, until something draws
+        self._origin = _Origin(self._app.key_processor)
         self._adapt_toolkit(editing)
 
     def _adapt_toolkit(self, editing: EditingMode) -> None:
@@ -248,9 +250,9 @@ class Prompt:
         return True
 
     def _line_changed(self, line: Buffer) -> None:
-        newest = len(line._working_lines) - 1  # the toolkit has no other way to tell an earlier line
-        earlier, unaware = line.working_index < newest, not self._around.toolbar_fits
-        self._session.line_changed(line.text, private=earlier or unaware)
+        self._origin.line_changed(line.text, self._session.endpoint.session)
+        unaware = not self._around.toolbar_fits
+        self._session.line_changed(line.text, private=self._origin.is_elsewhere or unaware)
 
     # -------------------------------------------------------------- what is around the line
 
@@ -321,6 +323,45 @@ class Prompt:
         above, drawn = self._renderer.rows_above_layout, draft + others
         wanted = max(drawn - above, ROWS_MAX - draft if self._session.status.watched else 0)
         return max(min(wanted, rows - above - drawn), 0)
+
+
+class _Origin:
+    """Where the line comes from. What was not typed or pasted in this conversation (an earlier line, a suggestion,
+    a message that was taken back, a deleted word) may have been written to somebody else."""
+
+    def __init__(self, keys: KeyProcessor) -> None:
+        self._keys = keys
+        self._line = ""
+        self._conversation: str | int | None = None  # in which the line was begun
+        self.is_elsewhere = False
+        """Whether a part of the line may come from elsewhere."""
+
+    def line_changed(self, line: str, conversation: str | int | None) -> None:
+        if not self._line:
+            self._conversation = conversation
+        added = _added(self._line, line)
+        here = conversation == self._conversation and self._is_typed(added)
+        self.is_elsewhere = bool(line) and (self.is_elsewhere or not here)
+        self._line = line
+
+    def _is_typed(self, added: str) -> bool:
+        """Whether the key that is just handled can have added this to the line: it is a letter, or a paste."""
+        pressed = self._keys.key_buffer
+        typed = pressed[0].data if len(pressed) == 1 else ""
+        return not added.strip() or (not typed.startswith("\x1b") and set(added) <= set(typed))
+
+
+def _added(before: str, after: str) -> str:
+    """What is new in `after`, without what both begin and end with."""
+    begin = _length_of_same(before, after)
+    end = _length_of_same(before[begin:][::-1], after[begin:][::-1])
+    return after[begin : len(after) - end]
+
+
+def _length_of_same(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _rows(text: FormattedText) -> int:

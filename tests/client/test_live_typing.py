@@ -24,7 +24,7 @@ from pychat_client.ui.json_lines import JsonLines
 from pychat_client.width import columns, most_columns
 from tests.client.test_text import hostile
 from tests.support.aio import in_loop
-from tests.support.desk import CTRL_C, CTRL_U, RIGHT, UP, desk
+from tests.support.desk import ALT_ENTER, ALT_UP, CTRL_C, CTRL_E, CTRL_U, RIGHT, UP, Desk, desk
 from tests.support.endpoints import HELLO
 from tests.support.notes import Notes
 from tests.support.raw_ends import AsyncEnd, attach
@@ -340,16 +340,91 @@ async def test_the_rows_of_a_long_line_are_joined_below_a_draft() -> None:
 @in_loop
 async def test_an_earlier_line_is_not_shown_to_the_other_side() -> None:
     """It may have been written to somebody else."""
+    async with watched_desk() as one:
+        one.press(UP)
+        await one.line_is("about you")
+        one.press(" and more", CTRL_U, "new")
+        await one.line_is("new")
+        assert await _drafts(one) == ["new"]
+
+
+@asynccontextmanager
+async def watched_desk() -> AsyncIterator[Desk]:
+    """After the first message, whose words the line can have again."""
     async with desk() as one:
         one.session.endpoint.set_live(True)
         one.press("about you\r")
         await one.says("\\ack 1", "\\live on")
         await one.history_is_there()
-        one.press(UP)
+        yield one
+
+
+async def _drafts(one: Desk) -> list[str]:
+    """What the other side has seen of the line, once it has seen all; a draft for each change."""
+    await asyncio.sleep(DRAFT_EVERY * 1.5)
+    return [line.partition("draft=")[2] for line in await one.raw.news() if "draft=" in line]
+
+
+@pytest.mark.parametrize("accept", [RIGHT, CTRL_E, "\x06", "\x1bf"], ids=["Right", "Ctrl-E", "Ctrl-F", "Alt-F"])
+def test_a_suggestion_is_not_shown_to_the_other_side(accept: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with watched_desk() as one:
+            one.press("a")
+            await one.until(lambda: one.prompt.line.suggestion is not None)
+            one.press(accept)
+            await one.until(lambda: one.line != "a")
+            one.press("!")
+            assert (await _drafts(one))[-1] == ""
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ("\x1b.", "you"),
+        ("so \x1b\x19", "so you"),
+        ("about me\x17\x19", "about me"),
+        ("about me\x17\x1f", "about me"),
+    ],
+    ids=["Alt-.", "Alt-Ctrl-Y", "Ctrl-W Ctrl-Y", "Ctrl-W Ctrl-_"],
+)
+def test_words_from_elsewhere_are_not_shown_to_the_other_side(keys: str, line: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with watched_desk() as one:
+            one.press(keys)
+            await one.line_is(line)
+            one.press("!\x7f")
+            assert (await _drafts(one) or [""])[-1] == ""
+            one.press(CTRL_C, "new")
+            await one.line_is("new")
+            assert (await _drafts(one))[-1] == "new"
+
+    check()
+
+
+@in_loop
+async def test_a_message_that_was_taken_back_is_not_shown_to_the_other_side() -> None:
+    async with desk(turns="alternate") as one:
+        one.session.endpoint.set_live(True)
+        one.press("Hi!\r")
+        await one.says("\\ack 1", "\\live on")
+        one.session.submit("about you")  # it is held
+        one.press(ALT_UP)
         await one.line_is("about you")
-        one.press(" and more", CTRL_U, "new" + RIGHT)
-        await one.line_is("new")
-        assert not any("draft" in line for line in await one.raw.news())
+        one.press("!\x7f")
+        assert not any(await _drafts(one))
+
+
+@in_loop
+async def test_all_that_is_typed_and_pasted_is_shown_to_the_other_side() -> None:
+    async with watched_desk() as one:
+        one.press("one", ALT_ENTER, "tvo\x1b[D\x7fw")
+        one.paste("nn\r\nn")
+        await one.line_is("one\ntwnn\nno")
+        assert (await _drafts(one))[-1] == f"one{BREAK}twnn{BREAK}no"
 
 
 @given(hostile, st.integers(6, 100), st.integers(0, 5))

@@ -117,6 +117,24 @@ def test_before_the_first_message_nobody_is_told_of_a_refusal(service: Service) 
         one.tells(f"Live typing is on: {other} sees what you type, and you see what {other} types.")
 
 
+def test_a_line_for_one_caller_is_not_shown_to_the_next(service: Service) -> None:
+    console, client = _talk(service)
+    console.type("darling I am")
+    client.sees("Server … darling I am")
+    client.enter("\\quit")
+    assert client.exit_status() == 0
+    second = Program(service, "pychat", "--live", "--handle", "Client2")
+    second.tells("state", connected=True)
+    second.say(text="Hello")
+    console.sees("Client2> Hello")
+    second.tells("state", live=True)
+    console.type("\x7f")
+    console.line_is("Server> darling I a")
+    console.type("\x15new")
+    second.tells("draft", text="new")
+    assert not any("darling" in found["text"] for found in second.told("draft"))
+
+
 @pytest.mark.parametrize(("at_console", "at_client"), [((), ("--live",)), (("--live",), ())])
 def test_one_side_alone_sees_nothing(
     service: Service, at_console: tuple[str, ...], at_client: tuple[str, ...]
