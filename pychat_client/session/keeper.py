@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 
 from pychat_client.errors import PychatError
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.saved import SavedEndpoint
+from pychat_client.session.commands import escaped, unescaped
 from pychat_client.session.disk_thread import AtOnce, DiskThread
 from pychat_client.session.session_file import Kept, Need, SessionFile, need
 from pychat_client.session.view import View
@@ -99,12 +100,12 @@ class Keeper:
         if endpoint.can_go_on and (saved := endpoint.saved()) is not None:
             self._save_now(Kept(replace(saved, left=True, reason=reason), self.draft))
         else:
-            self._save_now(Kept(None, BREAK.join(filter(None, [*endpoint.leftovers().not_sent, self.draft]))))
+            self._save_now(Kept(None, self._line_behind(endpoint.leftovers().not_sent)))
 
     def record_line(self, text: str) -> None:
-        """The same as if `text` were in the line already; on return that outlives the power."""
+        """The same as if the message `text` were in the line already; on return that outlives the power."""
         self._settle()
-        self._save_now(Kept(self._endpoint.saved(), text))
+        self._save_now(Kept(self._endpoint.saved(), escaped(text)))
 
     def close(self, *, keep: bool) -> None:
         """The session is done, and all that waited for the disk happens before this returns. keep: another program
@@ -119,6 +120,12 @@ class Keeper:
         self._apart.close()
 
     # -------------------------------------------------------------- inside
+
+    def _line_behind(self, messages: Sequence[str]) -> str:
+        """The line being typed, behind these messages: all of it is one message then."""
+        if not messages:
+            return self.draft
+        return escaped(BREAK.join(filter(None, [*messages, unescaped(self.draft)])))
 
     def _now(self) -> Kept:
         endpoint = self._endpoint.saved()

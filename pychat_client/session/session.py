@@ -35,7 +35,7 @@ from pychat_client.protocol.events import (
 from pychat_client.protocol.outbox import HELD_MAX
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
-from pychat_client.session.commands import Command, Commands, ParsedLine
+from pychat_client.session.commands import Command, Commands, ParsedLine, unescaped
 from pychat_client.session.delivery_watch import DeliveryWatch
 from pychat_client.session.draft_sender import DraftSender
 from pychat_client.session.keeper import Keeper
@@ -160,7 +160,7 @@ class Session:
         """The line that was being typed when an earlier program ended. It is only for the same conversation."""
         draft = self._keeper.take_inherited()
         if draft and (self.endpoint.ended or self.endpoint.session != self._returned_to):
-            self._give_back(Leftovers(not_sent=(draft,)))
+            self._give_back(Leftovers(not_sent=(unescaped(draft),)))
             return ""
         return draft
 
@@ -475,7 +475,7 @@ class Session:
         else:
             self._keeper.record_end()
             self._give_back(self.endpoint.take_back())
-            self._give_back(Leftovers(not_sent=tuple(filter(None, [self._keeper.take_inherited()]))))
+            self._give_back(Leftovers(not_sent=tuple(filter(None, [unescaped(self._keeper.take_inherited())]))))
         self._narrator.stop()
         self._narrate_finish(stage)
         self._drafts.stop()

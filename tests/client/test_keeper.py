@@ -26,6 +26,12 @@ from tests.support.waiting import PATIENCE
 
 
 class Screen(Notes):
+    line = ""
+
+    @property
+    def draft(self) -> str:
+        return self.line
+
     @property
     def shows_keys(self) -> bool:
         return True
@@ -217,8 +223,9 @@ async def test_what_waits_is_sent_before_the_end(file: SlowFile) -> None:
     [
         (lambda keeper: keeper.record_end("bye"), (True, "bye", "")),
         (lambda keeper: keeper.record_line("taken back"), (False, "", "taken back")),
+        (lambda keeper: keeper.record_line("\\quit\u2028it"), (False, "", "\\\\quit\nit")),
     ],
-    ids=["the end", "the line"],
+    ids=["the end", "the line", "a line with a backslash"],
 )
 @in_loop
 async def test_what_the_user_decides_is_synced_on_return(
@@ -236,6 +243,28 @@ async def test_what_the_user_decides_is_synced_on_return(
     assert talk.texts() == ["one"]
     file.lets.release(100)
     talk.keeper.close(keep=True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "line", "kept"),
+    [
+        (["\\one", "\\two"], "\\\\three", "\\\\one\n\\two\n\\three"),
+        ([], "\\\\three", "\\\\three"),
+        ([], "\\status", "\\status"),
+        (["\\quit"], "", "\\\\quit"),
+    ],
+)
+@in_loop
+async def test_what_could_not_be_said_is_in_the_next_line_as_it_is_typed(
+    texts: list[str], line: str, kept: str, file: SlowFile
+) -> None:
+    file.lets.release(100)
+    endpoint, view = Endpoint("Bob"), Screen()
+    for text in texts:
+        endpoint.say(text)
+    view.line = line
+    Keeper(endpoint, file, view).record_end()
+    assert file.kept == Kept(None, kept)
 
 
 @in_loop

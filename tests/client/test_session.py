@@ -636,6 +636,17 @@ async def test_an_earlier_programs_line_is_for_the_same_conversation(tmp_path: P
 
 
 @in_loop
+async def test_an_earlier_programs_line_is_given_back_as_the_message_that_it_is(tmp_path: Path) -> None:
+    for name, hello in (("over", ["\\quit bye"]), ("other", [])):
+        async with returned(tmp_path / "sessions" / name, "\\\\note") as one:
+            await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 turns=free", *hello)
+            one.session.endpoint.session = "another"
+            assert one.session.take_draft() == ""
+            assert one.view.given_back == ["not sent: \\note"]
+            assert one.session.given_back == ("\\note",)
+
+
+@in_loop
 async def test_a_returning_program_has_caught_up_when_all_is_told(tmp_path: Path) -> None:
     async with returned(tmp_path / "sessions" / "one", "") as one:
         waiting = asyncio.create_task(one.session.caught_up())

@@ -22,7 +22,6 @@ from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
 from pychat_client.session.session_file import Kept, SessionFile
 from pychat_client.session.view import View
-from pychat_client.text import BREAK
 from tests.simulation.cable import Cable
 from tests.simulation.checker import Event, History
 from tests.simulation.clock import Killed
@@ -275,7 +274,7 @@ class Person(View):
         await self.session.caught_up()
         if self.running and not self.session.done and (line := self.session.take_draft()):
             self._line = line
-            for word in line.split(BREAK):
+            for word in line.split("\n"):
                 self._record("in the line", word)
 
     def _record(self, kind: str, text: str = "") -> None:
