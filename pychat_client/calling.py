@@ -133,7 +133,7 @@ def _session_file(options: CallOptions, advice: str = MOVE_IT) -> SessionFile | 
         return None
     path = session_file(f"{canonical(options.host)}:{options.port}")
     what = f"The conversation with {options.title}"
-    return open_if_possible("pychat", path, what, take_over=options.take_over, advice=advice)
+    return open_if_possible("pychat", path, what, take_over=options.take_over, advice=advice, needed=True)
 
 
 def _verify_host(options: CallOptions, preferences: Preferences, seconds: float | None, *, plain: bool) -> Trust:

@@ -326,8 +326,9 @@ def _take_lock(path: Path) -> int:
         if _is_at(fd, path):
             break
         os.close(fd)  # its last user has removed it
-    os.truncate(fd, 0)
-    os.write(fd, f"{_terminal()}\n{datetime.now(UTC).astimezone():%H:%M on %d %B}\n".encode())
+    with suppress(OSError):  # a full disk: it is locked all the same
+        os.truncate(fd, 0)
+        os.write(fd, f"{_terminal()}\n{datetime.now(UTC).astimezone():%H:%M on %d %B}\n".encode())
     return fd
 
 

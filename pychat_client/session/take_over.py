@@ -81,15 +81,18 @@ def open_session_file(path: Path, what: str, *, take_over: bool, advice: str = M
 
 
 def open_if_possible(
-    program: str, path: Path, what: str, *, take_over: bool, advice: str = MOVE_IT
+    program: str, path: Path, what: str, *, take_over: bool, advice: str = MOVE_IT, needed: bool = False
 ) -> SessionFile | None:
-    """The same for `program`, which says so and goes on without a file where none can be used. Raises
-    BusyError."""
+    """The same for `program`, which says so and goes on without a file where none can be used. needed: not where
+    there is one, for what `program` does next would end the conversation. Raises BusyError, PychatError."""
     try:
         return open_session_file(path, what, take_over=take_over, advice=advice)
     except BusyError:
         raise
     except PychatError as error:
+        if needed and os.path.exists(path):  # noqa: PTH110 -- False where we may not look; Path's raises there
+            mend = "Make room on its disk, or let it be written, then call again."
+            raise PychatError(f"{error} {what} may still be open in {path}. {mend}") from None
         print(f"{program}: {error} If {program} dies, messages that are not confirmed are lost.", file=sys.stderr)
         return None
 

@@ -156,14 +156,14 @@ def test_a_text_that_has_arrived_leaves_the_disk(path: Path, file: SessionFile) 
     assert any(b"another" in entry.read_bytes() for entry in path.parent.iterdir())
 
 
-def _in_another_program(path: Path, code: str) -> str:
+def _in_another_program(path: Path, code: str, *more: str) -> str:
     program = f"""
 import os, sys
 from pathlib import Path
 from pychat_client.session.session_file import *
 {code}
 """
-    words = [sys.executable, "-c", program, str(path)]
+    words = [sys.executable, "-c", program, str(path), *more]
     return subprocess.run(words, text=True, capture_output=True, timeout=PATIENCE, check=True).stdout
 
 
@@ -215,6 +215,35 @@ def test_a_disk_without_locks_is_a_sentence(path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(fcntl, "lockf", lockf)
     with pytest.raises(PychatError, match="No locks available"):
         SessionFile.take(path)
+
+
+FULL = """
+import resource, signal
+from pychat_client.session.take_over import open_if_possible
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    print(open_if_possible("pychat", Path(sys.argv[1]), "It", take_over=False, needed=sys.argv[2:] == ["needed"]))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_conversation_that_is_open_needs_its_file(path: Path, file: SessionFile) -> None:
+    """Without it, the program would call as a stranger, and end the conversation by that."""
+    file.save(Kept(TALK))
+    file.close()
+    told = _in_another_program(path, FULL, "needed")
+    assert told.startswith("PychatError Cannot keep this conversation in ")
+    assert f"It may still be open in {path}" in told
+    assert _in_another_program(path, FULL) == "None\n"
+    assert _read(path) == Kept(TALK)
+
+
+def test_without_a_conversation_a_full_disk_refuses_nothing(path: Path) -> None:
+    """The lock only tells who has it: that need not be written."""
+    path.parent.mkdir(parents=True, mode=0o700)
+    assert _in_another_program(path, FULL, "needed").startswith("SessionFile(")
 
 
 def test_a_program_that_was_killed_holds_nothing(path: Path) -> None:

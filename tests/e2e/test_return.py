@@ -323,6 +323,24 @@ def test_nobody_is_told_busy_by_his_own_seat(service: Service) -> None:
         client.sees("Connected to Server again.")
 
 
+def test_an_open_conversation_whose_file_cannot_be_used_is_not_ended(service: Service) -> None:
+    console = service.ready_plain("pychatd-console", "--handle", "Server")
+    assert _pychat(service, "send", "--open", "Call me").returncode == 0
+    console.says("> Call me\n")
+    console.enter("I will")
+    name = f"localhost:{service.port}.db"
+    file = Path(service.env["XDG_STATE_HOME"]) / "pychat/sessions" / name
+    lock = file.with_suffix(".lock")
+    lock.mkdir()  # nobody can use the file now, and root neither
+    refused = _pychat(service, "replies"), _pychat(service, "send", "Me again")
+    for done in refused:
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"The conversation with localhost port {service.port} may still be open in {file}" in done.stderr
+    assert "Not sent:\npychat:     Me again" in refused[1].stderr
+    lock.rmdir()
+    assert _pychat(service, "replies").stdout == "I will\n"
+
+
 def test_a_console_that_died_keeps_its_words(service: Service) -> None:
     console, client = service.talk()
     console.enter("answer")
