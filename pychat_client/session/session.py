@@ -269,6 +269,8 @@ class Session:
     def displayed(self) -> None:
         """The view has shown what had to wait: it is acked, and another program need not show it."""
         if not self.done:
+            if (connection := self._supervisor.connection) is not None:
+                connection.resume_reading()
             self._mark_displayed()
             self._flush()
 
@@ -611,6 +613,8 @@ class Session:
         self._check_end()
         self._mark_displayed()
         self._flush()
+        if self._view.behind:
+            connection.pause_reading()
         if self.endpoint.ready and self._stage is not Stage.TELLING:
             self._caught_up.set()
         if self._has_ended():

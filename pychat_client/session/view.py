@@ -79,6 +79,12 @@ class View(ABC):
         them, it calls `Session.displayed`, but not while it is being given something."""
         return 0
 
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits to be shown that it should be given no more now. When that is over, it calls
+        `Session.displayed`."""
+        return False
+
     def flush(self) -> None:  # noqa: B027 -- a default, and not abstract
         """Shows at once what it would show a moment later, if it can."""
 

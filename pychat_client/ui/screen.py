@@ -97,6 +97,10 @@ class Screen(FrontEnd):
     def undisplayed(self) -> int:
         return self._scrollback.unprinted
 
+    @property
+    def behind(self) -> bool:
+        return self._scrollback.is_behind
+
     def flush(self) -> None:
         if not self._terminal.hung_up():
             self._scrollback.flush_all()

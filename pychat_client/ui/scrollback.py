@@ -35,6 +35,11 @@ _ROOM_MIN = 6
 AT_ONCE = 300
 """Entries that are printed before a key is handled: more would let it wait for longer than a person notices."""
 
+WAITING_MAX = 1000
+"""Entries that may wait to be printed before the connection is read no further: more than the messages that can
+wait for an ack. A host that sends faster than the terminal prints, or while an editor has it, must not fill the
+memory."""
+
 FOLDED_MAX = 50
 """Folded messages that \\show can still show: as many as somebody wants to read."""
 
@@ -49,7 +54,7 @@ class Scrollback:
     """Everything that the screen has shown, from the first message to the last."""
 
     def __init__(self, terminal: Terminal, theme: Theme, printed: Callable[[], None]) -> None:
-        """printed: called when all is printed that had to wait."""
+        """printed: called when all is printed that had to wait, and when less waits than had been too much."""
         self._terminal = terminal
         self._printed = printed
         self._theme = theme
@@ -91,27 +96,36 @@ class Scrollback:
     def notice(self, sentence: str) -> None:
         self._print(lambda window: window.notice(sentence))
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits that nothing more should come."""
+        return len(self._waiting) > WAITING_MAX
+
     def flush(self) -> None:
         """Prints what waits, unless an editor or the shell has the terminal.
 
         The toolkit's run_in_terminal would let the terminal itself echo the keys that are pressed at that moment.
         """
+        was_behind = self.is_behind
         while self._waiting and not self._terminal.foreground.is_guest:
             self._print_some()
             if self._waiting and self._prompt is not None and self._prompt.is_running:
                 self._prompt.when_settled(self.flush)  # after the keys that were pressed meanwhile
                 break
-        self._count_printed()
+        self._tell_printed(was_behind=was_behind)
 
     def flush_all(self) -> None:
         """The same, but all at once: it is the end."""
+        was_behind = self.is_behind
         while self._waiting and not self._terminal.foreground.is_guest:
             self._print_some()
-        self._count_printed()
+        self._tell_printed(was_behind=was_behind)
 
-    def _count_printed(self) -> None:
-        if self.unprinted and not self._waiting:
+    def _tell_printed(self, *, was_behind: bool) -> None:
+        all_printed = self.unprinted and not self._waiting
+        if all_printed:
             self.unprinted = 0
+        if all_printed or (was_behind and not self.is_behind):
             self._printed()
 
     def _print_some(self) -> None:

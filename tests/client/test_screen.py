@@ -15,7 +15,7 @@ from prompt_toolkit.utils import get_cwidth
 from pychat_client.protocol import wire
 from pychat_client.session.session_file import SessionFile
 from pychat_client.session.status import Emphasis, ToolbarItem
-from pychat_client.ui.scrollback import AT_ONCE, ambiguous_columns
+from pychat_client.ui.scrollback import AT_ONCE, WAITING_MAX, ambiguous_columns
 from pychat_client.ui.terminal import Foreground
 from pychat_client.ui.theme import COLOURED
 from pychat_client.ui.toolbar import fit
@@ -335,6 +335,32 @@ async def test_the_session_is_not_told_in_the_middle_that_all_is_printed() -> No
         assert any("alice> one" in row for row in one.rows())
         assert told == []
         await one.until(lambda: told)
+
+
+@in_loop
+async def test_a_flood_waits_at_the_other_end_while_an_editor_is_open() -> None:
+    closed = asyncio.Event()
+
+    async def edit() -> None:
+        await closed.wait()
+
+    count = 3 * WAITING_MAX
+    async with desk() as one:
+        one.screen._lend(Foreground.EDITOR, edit)
+        await one.until(lambda: one.terminal.foreground is Foreground.EDITOR)
+        flood = asyncio.create_task(one.raw.say(*(f"\\notice n{number} {'x' * 400}" for number in range(count))))
+        await one.until(lambda: one.screen.behind)
+        connection = one.session._supervisor.connection
+        assert connection is not None
+        transport = connection._transport
+        assert transport is not None
+        await one.until(lambda: not transport.is_reading())
+        assert len(one.screen._scrollback._waiting) < 1.5 * WAITING_MAX
+        closed.set()
+        await one.until(lambda: f"n{count - 1}" in one.written)
+        assert re.findall(r"\bn(\d+)", one.written) == [str(number) for number in range(count)]
+        assert transport.is_reading()
+        await flood
 
 
 @in_loop
