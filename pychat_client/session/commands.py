@@ -17,11 +17,13 @@ DOUBLED = ("\\\\text", "sends 'text' with one backslash in front")
 
 @record
 class Command:
-    """A command. help: what it does, in a few words; run: does it, with the words that were typed behind it."""
+    """A command. help: what it does, in a few words; run: does it, with the words that were typed behind it, if it
+    takes any."""
 
     name: str
     help: str
     run: Callable[[str], None]
+    takes_words: bool = False
 
 
 @record
@@ -44,8 +46,8 @@ class Commands:
         return {command.name: command.help for command in self._by_name.values()}
 
     def parse(self, line: str) -> ParsedLine:
-        """Tells commands from messages. Raises NotAllowedError for a command that does not exist, and MessageError
-        for words that cannot be sent."""
+        """Tells commands from messages. Raises NotAllowedError for a command that does not exist, or that takes no
+        words and has some, and MessageError for words that cannot be sent."""
         if not is_command(line):
             return ParsedLine(unescaped(line) if line.strip() else "")
         name, _, rest = line[1:].partition(" ")
@@ -57,7 +59,10 @@ class Commands:
             )
         if SURROGATE.search(rest) is not None:
             raise MessageError(f"The words behind \\{command.name} contain bytes that are not UTF-8.")
-        return ParsedLine(rest.strip(), command)
+        words = rest.strip()
+        if words and not command.takes_words:  # so that they stay in the line
+            raise NotAllowedError(f"\\{command.name} takes no words. Remove those behind it.")
+        return ParsedLine(words, command)
 
 
 def is_command(line: str) -> bool:

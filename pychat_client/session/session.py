@@ -301,15 +301,22 @@ class Session:
             ),
             Command("show", "show a folded message whole, the newest first", lambda _: self._narrator.folded()),
             Command("ring", "ask the other side for attention", lambda _: self._ring()),
-            Command("quit", "end the conversation; words after it are sent as the reason", self.quit),
+            Command(
+                "quit", "end the conversation; words after it are sent as the reason", self.quit, takes_words=True
+            ),
         ]
         if not self._is_caller:
             table.append(
-                Command("away", "leave; callers read the words after it until you are back", self.go_away)
+                Command(
+                    "away",
+                    "leave; callers read the words after it until you are back",
+                    self.go_away,
+                    takes_words=True,
+                )
             )
         if not self.endpoint.calls_classic_server:
             table.append(
-                Command("live", "let both sides see what is typed, or stop that", lambda _: self._toggle_live())
+                Command("live", "let both sides see what is typed, or stop that", self._live, takes_words=True)
             )
             table.append(Command("detach", "leave; the conversation stays open", lambda _: self.detach()))
         if not self._is_caller:
@@ -318,11 +325,13 @@ class Session:
                     "unread",
                     "list the conversations that you have not read; with a number, show one",
                     lambda words: self._order("unread", words),
+                    takes_words=True,
                 ),
                 Command(
                     "block",
                     "end the conversation, and refuse this caller from now on; or an address, a key or a handle",
                     lambda words: self._order("block", words),
+                    takes_words=True,
                 ),
                 Command(
                     "greet",
@@ -358,11 +367,15 @@ class Session:
         self.typing_indicator.ring()
         self._narrator.rang()
 
-    def _toggle_live(self) -> None:
-        """Raises NotAllowedError where the view shows no line that is being typed."""
+    def _live(self, words: str) -> None:
+        """words: `on`, `off`, or none for the other one of them. Raises NotAllowedError for others, and where the
+        view shows no line that is being typed."""
+        wanted = {"": not self.endpoint.live, "on": True, "off": False}.get(words)
+        if wanted is None:
+            raise NotAllowedError("\\live takes 'on', 'off' or no words.")
         if not self._view.shows_drafts:
             raise NotAllowedError("Live typing needs --json, or the screen with its toolbar.")
-        self._set_live(not self.endpoint.live)
+        self._set_live(wanted)
 
     def stop_live(self) -> None:
         """Turns live typing off, because the view cannot show any more whether the other user sees the line."""
@@ -376,16 +389,17 @@ class Session:
         self._narrator.live_typing(self.status.live_typing)
 
     def quit(self, reason: str) -> None:
-        """Ends the conversation. Raises NotAllowedError when there is none."""
+        """Ends the conversation. Raises NotAllowedError when there is none, and for a reason that is too long."""
+        reason = _sendable(reason)
         if not self._is_caller and not self.endpoint.is_open:
             raise NotAllowedError("No conversation is open. \\detach leaves the console.")
-        if self.leaving:
+        if self.leaving and self._stage is not Stage.DETACHING:
             return
         was_open = self.endpoint.is_open
-        ended = self._end(printable(reason))
+        ended = self._end(reason)
         if self._is_caller:
             if was_open:  # and no call without a message yet
-                self._narrator.you_ended(printable(reason))
+                self._narrator.you_ended(reason)
             self._give_back(ended.left)
             if not self.done:  # the view has failed
                 self._leave_after_acks()
@@ -421,11 +435,10 @@ class Session:
 
     def go_away(self, words: str) -> None:
         """Leaves a console. Callers read `words` until one is attached again. Raises NotAllowedError."""
-        if len(words) > WORDS_MAX:
-            raise NotAllowedError(f"The words have {len(words)} characters; the limit is {WORDS_MAX}.")
+        words = _sendable(words)
         if not self._supervisor.is_live:
             raise NotAllowedError("Not connected: callers cannot get your words now. \\detach leaves the console.")
-        self._post([wire.Away(printable(words))])
+        self._post([wire.Away(words)])
         if words:
             self._narrator.away(words)
         self.detach()
@@ -820,6 +833,14 @@ async def run_session(
     finally:
         watch.close()
     return session.exit_status
+
+
+def _sendable(words: str) -> str:
+    """What the other side reads of the words behind a command. Raises NotAllowedError if they are too long."""
+    shown = printable(words)
+    if len(shown) > WORDS_MAX:
+        raise NotAllowedError(f"The words have {len(shown)} characters; the limit is {WORDS_MAX}.")
+    return shown
 
 
 def ending_signals() -> list[signal.Signals]:

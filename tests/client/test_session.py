@@ -172,6 +172,33 @@ async def test_who_detaches_waits_for_the_last_ack() -> None:
 
 
 @in_loop
+async def test_who_waits_to_detach_can_still_end_the_conversation(tmp_path: Path) -> None:
+    async with caller(file=tmp_path / "sessions" / "one") as one:
+        one.session.submit("Hi")
+        await one.raw.news()
+        one.session.detach()
+        assert one.session.leaving
+        one.session.submit("\\quit bye")
+        assert await one.raw.news() == ["\\quit bye"]
+        one.session.submit("\\quit once more")
+        await one.cut()
+        assert one.session.done
+        assert not one.session.stays_open
+
+
+@in_loop
+async def test_a_console_that_waits_to_detach_can_still_end_the_conversation() -> None:
+    async with console("\\ready", CALL, "Bob> Hi") as one:
+        await one.raw.news()
+        one.session.submit("Hello")
+        one.session.detach()
+        one.session.submit("\\quit bye")
+        assert (await one.raw.news())[-1] == "\\quit bye"
+        await one.hears("\\ack 1")
+        assert one.session.done
+
+
+@in_loop
 async def test_a_caller_without_a_file_cannot_detach() -> None:
     async with caller() as one:
         one.session.submit("Hi")
@@ -463,6 +490,34 @@ async def test_callers_get_the_words_of_who_goes_away() -> None:
 
 
 @in_loop
+async def test_a_reason_that_is_too_long_ends_nothing() -> None:
+    """Words that are shown longer than they are count as they are shown: no end of them is cut off unseen."""
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        for reason in ("x" * (WORDS_MAX + 1), "e\u200b" * (WORDS_MAX // 4)):
+            with pytest.raises(NotAllowedError, match=f"characters; the limit is {WORDS_MAX}"):
+                one.session.submit(f"\\quit {reason}")
+        assert await one.raw.news() == []
+        one.session.submit("\\quit " + "x" * WORDS_MAX)
+        assert await one.raw.news() == ["\\quit " + "x" * WORDS_MAX]
+
+
+@pytest.mark.parametrize("line", ["\\detach see you tomorrow", "\\status now", "\\recall 2"])
+def test_words_behind_a_command_that_takes_none_stay_in_the_line(line: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with caller() as one:
+            one.session.submit("Hi")
+            await one.hears("\\ack 1")
+            with pytest.raises(NotAllowedError, match="takes no words"):
+                one.session.submit(line)
+            assert not one.session.leaving
+
+    check()
+
+
+@in_loop
 async def test_without_a_connection_nothing_can_be_ordered() -> None:
     async with console("\\ready") as one:
         await one.raw.news()
@@ -533,6 +588,19 @@ async def test_without_ones_own_wish_the_others_is_no_news() -> None:
         one.session.submit("Hi")
         await one.hears("\\ack 1", "\\live on")
         assert not any("Live typing" in sentence for sentence in one.view.sentences)
+
+
+@in_loop
+async def test_live_typing_is_turned_on_or_off_by_name_or_changed() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1")
+        for line, live in (("off", False), ("on", True), ("on", True), ("off", False), ("", True), ("", False)):
+            one.session.submit(f"\\live {line}")
+            assert one.session.endpoint.live is live
+        assert await one.raw.news() == ["\\live on", "\\live off", "\\live on", "\\live off"]
+        with pytest.raises(NotAllowedError, match="takes 'on', 'off' or no words"):
+            one.session.submit("\\live no")
 
 
 @in_loop
