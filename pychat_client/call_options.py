@@ -89,7 +89,7 @@ def check_command(words: str) -> tuple[str, ...]:
         command = tuple(shlex.split(words))
     except ValueError:
         command = ()
-    if not command:
+    if not command or not all(command):  # as in the configuration, no word is empty
         raise UsageError("--via takes a program and its arguments in one word: --via 'ssh -W %h:%p HOST'.")
     return command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
 from pathlib import Path
@@ -69,6 +70,29 @@ def test_accepted_keys_survive_a_call_in_another_locale(service: Service, host: 
     assert run(service, f"pychat forget localhost {service.port}", **PLAIN_ASCII).returncode == 0
     assert known.path.read_bytes() == before
     assert known.certificate_of(host, 7000) == b"key"
+
+
+def test_a_session_file_has_one_name_in_every_locale(service: Service) -> None:
+    code = "import os; from pychat_client.config import paths; print(os.fsencode(paths.session_file('\\u4f8b:7')))"
+    names = {run(service, [str(BIN / "python"), "-c", code], **env).stdout for env in ({}, PLAIN_ASCII)}
+    path = Path(service.env["XDG_STATE_HOME"]) / "pychat/sessions/\u4f8b:7.db"
+    assert names == {f"{os.fsencode(path)!r}\n"}
+
+
+def test_a_name_of_other_letters_can_be_called_in_every_locale(service: Service) -> None:
+    done = run(service, "pychat send --via false --handle Bob xn--r8jz45g.invalid 7000 Hello", **PLAIN_ASCII)
+    assert done.returncode == 3
+    assert "false, the program of 'via'" in done.stderr
+
+
+def test_a_program_whose_name_the_locale_cannot_write_is_a_sentence(service: Service) -> None:
+    file = service.directory / "config/pychat/config.toml"
+    file.parent.mkdir(parents=True)
+    words = '[contacts.alice]\nhost = "host.test"\nport = 7000\nvia = ["to-\u2603", "x"]\n'
+    file.write_text(words, encoding="utf-8")
+    done = run(service, "pychat send --handle Bob alice Hello", **PLAIN_ASCII)
+    assert done.returncode == 3
+    assert "the program of 'via': it has characters that your locale cannot write." in done.stderr
 
 
 @pytest.mark.parametrize("name", ["Zo\u00eb", "\u540d\u524d"])

@@ -17,9 +17,10 @@ def history_file(program: str) -> Path:
 
 
 def session_file(service: str) -> Path:
-    """What this user needs to go on with a conversation. service: which one, for example `hosta:7000`."""
+    """What this user needs to go on with a conversation. service: which one, for example `hosta:7000`. Its name
+    is in UTF-8 in every locale."""
     name = re.sub(r"[^\w.:-]", lambda char: f"%{ord(char[0]):X}", service)
-    return _own("XDG_STATE_HOME", ".local/state") / "sessions" / f"{name}.db"
+    return _own("XDG_STATE_HOME", ".local/state") / "sessions" / os.fsdecode(f"{name}.db".encode())
 
 
 def known_hosts_file() -> Path:

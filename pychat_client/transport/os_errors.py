@@ -30,6 +30,8 @@ def describe(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         reason = _openssl_reason(error)
         return _TLS_CLAUSES.get(reason, reason) or "the other side ended the TLS handshake"
+    if isinstance(error, UnicodeEncodeError):  # of a path or of a program's words
+        return "it has characters that your locale cannot write"
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower()  # asyncio puts its own sentence into strerror
     if isinstance(error, OSError) and "[Errno" in str(error):  # several addresses failed: the first stands for all

@@ -13,10 +13,11 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from pychat_client.errors import UnreachableError, how_ended
 from pychat_client.text import printable
+from pychat_client.transport.os_errors import describe
 
 STDERR_MAX = 200
 """Bytes of the program's last words that are kept: a sentence."""
@@ -31,6 +32,23 @@ def command_for(via: Sequence[str], host: str, port: int) -> list[str]:
     return [re.sub("%[hp%]", lambda found: values[found[0]], word) for word in via]
 
 
+def _start(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket, int]:
+    """A program that runs, our end of the connection through it, and the descriptor of what it tells people.
+    Raises OSError, and ValueError for words that no program can get. Then nothing stays open."""
+    with ExitStack() as ours, ExitStack() as theirs:
+        near, far = socket.socketpair()
+        ours.callback(near.close)
+        theirs.callback(far.close)
+        words, errors = os.pipe()
+        ours.callback(os.close, words)
+        theirs.callback(os.close, errors)
+        process = subprocess.Popen(  # noqa: S603 -- the user's own choice; no shell
+            command, stdin=far.fileno(), stdout=far.fileno(), stderr=errors, start_new_session=True
+        )
+        ours.pop_all()
+        return process, near, words
+
+
 class Via:
     """One program that runs, and our end of the connection through it."""
 
@@ -38,19 +56,11 @@ class Via:
         """Starts the program. Raises UnreachableError."""
         self._name = printable(command[0])
         self._words = b""
-        self.socket, theirs = socket.socketpair()
-        self._errors, errors = os.pipe()
         try:
-            self._process = subprocess.Popen(  # noqa: S603 -- the user's own choice; no shell
-                command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=errors, start_new_session=True
-            )
-        except OSError as error:
-            self.socket.close()
-            os.close(self._errors)
-            raise UnreachableError(f"Cannot start {self._name}, the program of 'via': {error.strerror}.") from None
-        finally:
-            theirs.close()
-            os.close(errors)
+            self._process, self.socket, self._errors = _start(command)
+        except (OSError, ValueError) as error:
+            why = describe(error)
+            raise UnreachableError(f"Cannot start {self._name}, the program of 'via': {why}.") from None
         self.socket.setblocking(False)
         os.set_blocking(self._errors, False)
         self._loop = asyncio.get_running_loop()

@@ -133,7 +133,7 @@ class Alerts:
                 stderr=nowhere,
                 start_new_session=True,  # it goes on when the session ends, and gets no Ctrl-C
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
             name = printable(self._preferences.hook[0])
             self._complain(f"Cannot start the hook {name}: {describe(error)}.")
             return

@@ -201,6 +201,12 @@ def test_the_hook_has_no_terminal_and_a_session_of_its_own(tmp_path: Path) -> No
     assert not any("/dev/pts" in fd or "/dev/tty" in fd for fd in fds)
 
 
+def test_a_hook_that_the_locale_cannot_write_is_reported() -> None:
+    desk = Desk(hook=("true", "\ud800"))
+    desk.ring()
+    assert desk.sentences == ["Cannot start the hook true: it has characters that your locale cannot write."]
+
+
 def test_a_hook_that_cannot_start_is_reported() -> None:
     desk = Desk(hook=("/nonexistent/hook",))
     desk.ring()

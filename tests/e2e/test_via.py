@@ -12,7 +12,7 @@ import pytest
 from tests.support.certificates import make
 from tests.support.programs import Piped
 from tests.support.service import Service
-from tests.support.user import known_hosts, on_pipes
+from tests.support.user import known_hosts, on_pipes, run
 from tests.support.waiting import wait_for
 
 WIRE = """
@@ -95,7 +95,15 @@ def test_a_program_that_dies_says_why(service: Service, end: str, how: str) -> N
 def test_a_program_that_is_not_there_is_named(service: Service) -> None:
     caller = on_pipes(service, "--accept-new", "--via", "/no/such/program", host="host.test")
     assert caller.exit_status() == 3
-    assert "Cannot start /no/such/program, the program of 'via': No such file" in caller.notices()
+    assert "Cannot start /no/such/program, the program of 'via': no such file" in caller.notices()
+
+
+@pytest.mark.parametrize("most", [9, 10, 11])
+def test_a_program_without_descriptors_left_is_named(service: Service, most: int) -> None:
+    words = "pychat send --accept-new --handle Bob --via cat host.test 7000 Hello"
+    done = run(service, ["sh", "-c", f"ulimit -n {most}; exec {words}"])
+    assert done.returncode == 3
+    assert "Cannot start cat, the program of 'via': too many open files." in done.stderr
 
 
 def test_another_key_behind_the_program_gets_nothing(service: Service, tmp_path: Path) -> None:
@@ -121,7 +129,7 @@ def test_a_contact_can_have_one(service: Service, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_a_command_is_refused(service: Service) -> None:
-    for words in ("", "'"):
+    for words in ("", "'", "''", "ssh ''"):
         caller = on_pipes(service, "--via", words, host="host.test")
         assert caller.exit_status() == 2
         assert "--via takes a program and its arguments" in caller.notices()
