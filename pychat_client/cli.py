@@ -41,16 +41,16 @@ def command_of(words: Sequence[str]) -> str:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """A command line, parsed by the parser of its command."""
+    """A command line, parsed by the parser of its command. Options may stand between the other words."""
     name = command_of(words)
     parser = PARSERS[name]()
     if name == CALL:
-        args, others = parser.parse_known_args(words)
+        args, others = parser.parse_known_intermixed_args(words)
         if others:
             _check_command(args)
-            parser.error(f"unrecognized arguments: {printable(' '.join(others))}")
+            parser.error(f"unrecognized arguments: {' '.join(others)}")
         return args
-    return parser.parse_intermixed_args(words[1:])  # options of `send` may follow the text
+    return parser.parse_intermixed_args(words[1:])
 
 
 def _check_command(args: argparse.Namespace) -> None:

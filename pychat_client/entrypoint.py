@@ -15,6 +15,10 @@ from pychat_client import core_dumps, garbage
 from pychat_client.errors import ExitStatus, PychatError
 from pychat_client.text import printable
 
+TYPE_CHECKING = False  # as mypy knows it; the module `typing` would take time at each start
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 COLUMNS = 80
 """The width of the help where no terminal has one."""
 
@@ -120,6 +124,9 @@ def with_json_end(run: Callable[[], int]) -> int:
 class Parser(argparse.ArgumentParser):
     """A command line, whose help fits the terminal. argparse itself asks `shutil` for the width whenever it adds
     an option, and that imports all compression libraries: 2 ms at each start."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         return argparse.HelpFormatter(self.prog, width=_columns() - 2)

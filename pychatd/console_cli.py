@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the console; returns its exit status."""
 
     def run() -> int:
-        args = _parser().parse_args(argv)
+        args = _parser().parse_intermixed_args(argv)
         if args.json and not (args.history or args.watch):
             return with_json_end(lambda: _run(args))
         return _run(args)

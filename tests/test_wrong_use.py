@@ -155,6 +155,23 @@ def test_what_cannot_be_a_host_is_refused(command: str, host: str, capsys: pytes
     assert " is not a valid host name.\n" in refused("pychat", *words, capsys=capsys)
 
 
+@pytest.mark.parametrize("command", ["", "send", "replies", "listen", "forget", "certificate"])
+def test_what_is_no_option_is_shown_without_its_control_characters(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.parse([*command.split(), "--x\x1b[31mred"])
+    assert "unrecognized arguments: --x<U+001B>[31mred\n" in capsys.readouterr().err
+    assert "--x<U+001B>[31mred\n" in refused("pychatd-console", "--x\x1b[31mred", capsys=capsys)
+    assert "\x1b" not in refused("pychatd", "status", "--x\x1b[31mred", capsys=capsys)
+
+
+def test_an_option_between_two_words_hides_none_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "'70000' is not a valid port" in refused("pychat", "localhost", "--plain", "70000", capsys=capsys)
+    words = ("7000", "--remind", "1h", "70000")
+    assert "'70000' is not a valid port" in refused("pychatd-console", "--watch", *words, capsys=capsys)
+
+
 def test_a_mistyped_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     said = refused("pychat", "sned", "localhost", "7300", capsys=capsys)
     known = "send, replies, listen, forget, certificate"
