@@ -11,6 +11,7 @@ from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.input.vt100_parser import Vt100Parser
+from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 
 LINE_BREAK = (Keys.Escape, Keys.ControlM)
@@ -34,7 +35,13 @@ _BEGUN = re.compile(rf"\x1b(?:\[\[|{_CSI}|{_SS3}|\]|{_OSC}\x1b?|[P_]|{_DCS}\x1b?
 _BY_HAND = 2
 """Characters of a sequence that a person may have typed with Alt. A terminal sends longer ones at once."""
 
-_CURSOR = re.compile(r"\x1b\[\d+;\d+R")
+SEQUENCE_MAX = 4096
+"""Characters of a sequence that are kept until its end arrives: it is looked for in all of them each time. The
+longest that a terminal sends of its own is a title."""
+
+_PASTE_END = "\x1b[201~"
+
+_CURSOR = re.compile(r"\x1b\[\d{1,5};\d{1,5}R")
 
 
 def _add_enter() -> None:
@@ -67,10 +74,15 @@ _add_rxvt()
 
 
 class KnownKeys(Vt100Parser):
-    """The toolkit's parser without the sequences that it does not know."""
+    """The toolkit's parser without the sequences that it does not know.
+
+    What arrives may be long, and comes in pieces. The toolkit looks for the end of a paste in all of it with each
+    piece.
+    """
 
     def reset(self, request: bool = False) -> None:
         self._begun = ""  # a sequence of which the end has not arrived
+        self._pasted = [""]  # the pieces of a paste so far; in the last one its end may have begun
         super().reset(request)
 
     def feed(self, data: str) -> None:
@@ -78,20 +90,43 @@ class KnownKeys(Vt100Parser):
             data, self._begun = self._begun + data, ""
         while data and not self._in_bracketed_paste:
             if _BEGUN.fullmatch(data) and not _SEQUENCE.fullmatch(data):
-                self._begun = data
+                self._begun = _shortened(data)
                 return
             found = _SEQUENCE.match(data)
-            end = found.end() if found else data.find("\x1b", 1) % (len(data) + 1)
+            end = _text_end(data) if found is None else found.end()
             if found is None or _is_known(found[0]):
                 super().feed(data[:end])
             data = data[end:]
-        super().feed(data)
+        if self._in_bracketed_paste:
+            self._feed_paste(data)
+
+    def _feed_paste(self, data: str) -> None:
+        text, end, behind = (self._pasted.pop() + data).partition(_PASTE_END)
+        if not end:
+            place = max(len(text) - len(_PASTE_END), 0)
+            self._pasted += [text[:place], text[place:]]
+            return
+        pasted = "".join([*self._pasted, text])
+        self.reset()
+        self.feed_key_callback(KeyPress(Keys.BracketedPaste, pasted))
+        self.feed(behind)
 
     def flush(self) -> None:
         begun, self._begun = self._begun, ""
         if len(begun) <= _BY_HAND:
             super().feed(begun)
         super().flush()
+
+
+def _text_end(data: str) -> int:
+    """Where the next sequence begins behind the first character, or where `data` ends."""
+    place = data.find("\x1b", 1)
+    return len(data) if place < 0 else place
+
+
+def _shortened(begun: str) -> str:
+    """A sequence without its end, which no key has when it is so long. Its last character may begin the end."""
+    return begun if len(begun) <= SEQUENCE_MAX else begun[: SEQUENCE_MAX - 1] + begun[-1]
 
 
 def _is_known(sequence: str) -> bool:

@@ -11,7 +11,7 @@ from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from pychat_client.ui.keyboard import LINE_BREAK, KnownKeys
+from pychat_client.ui.keyboard import LINE_BREAK, SEQUENCE_MAX, KnownKeys
 from tests.support.aio import in_loop
 from tests.support.desk import ALT_ENTER, desk
 
@@ -119,6 +119,44 @@ async def test_a_key_that_does_nothing_types_nothing() -> None:
         )
         await one.until(lambda: "z" in one.line)
         assert "\x1b" not in one.line
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("\x1b[", "~"),
+        ("\x1b[1;", "R"),
+        ("\x1b]0;", "\x07"),
+        ("\x1b]0;", "\x1b\\"),
+        ("\x1bP1$", "\x1b\\"),
+        ("\x1b_G", "\x1b\\"),
+        ("\x1bO", "M"),
+        ("\x1b]0;", ""),
+    ],
+)
+def test_a_sequence_that_does_not_end_is_neither_kept_nor_typed(begin: str, end: str) -> None:
+    keys: list[KeyPress] = []
+    parser = KnownKeys(keys.append)
+    parser.feed(begin)
+    for _ in range(20):
+        parser.feed("1" * 1000)
+        assert len(parser._begun) <= SEQUENCE_MAX
+    for char in end:
+        parser.feed(char)
+    parser.flush()
+    parser.feed("x")
+    assert [key.data for key in keys] == ["x"]
+
+
+@given(st.text(st.sampled_from("\x1b[201~ab")), st.lists(st.integers(1, 9)))
+def test_a_paste_is_the_same_in_whatever_pieces(text: str, lengths: list[int]) -> None:
+    text = text.replace("\x1b[201~", "")
+    rest, pieces = f"\x1b[200~{text}\x1b[201~z", []
+    for length in lengths:
+        pieces.append(rest[:length])
+        rest = rest[length:]
+    pasted, behind = keys_of(*pieces, rest)
+    assert (pasted.key, pasted.data, behind.data) == (Keys.BracketedPaste, text.partition("\x1b[201~")[0], "z")
 
 
 def test_a_paste_is_one_key_whatever_is_in_it() -> None:
