@@ -25,6 +25,7 @@ from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.history_reader import HistoryReader
 from pychatd.conversation.interfaces import ConsoleInterface
 from pychatd.conversation.model import (
+    REST_REMOVED,
     TEXT_REMOVED,
     Conversation,
     Entry,
@@ -112,14 +113,14 @@ class ConsoleSession(EndpointSession):
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
         if self._cursor.seq == entries[0].seq - 1:
-            self._cursor.told_to(entries[-1].seq)
+            self._cursor.told_to(entries[-1])
         self.connection.send([wire.Ack(entries[-1].n)])
 
     def deliver(self, entries: Sequence[Entry]) -> None:
         if self._room is not None and self._room != self._switchboard.max_text_bytes():
             self.send_presence()  # what was taken for a program has turned out to be a person
         if self._is_told_running() and self.connection.writable and self._cursor.seq == entries[0].seq - 1:
-            self._cursor.told_to(entries[-1].seq)
+            self._cursor.told_to(entries[-1])
             self.connection.send([wire.Message(entry.handle, entry.text) for entry in entries])
         else:
             self.send_backlog()
@@ -360,13 +361,16 @@ class ConsoleSession(EndpointSession):
             return self._begin_next()
         turn_state, cursor = conversation.turn_state, self._cursor
         if cursor.seq < turn_state.peer + turn_state.operator:
-            entries = self._switchboard.journal.entries(conversation.id, cursor.seq)
-            seq = entries[-1].seq if entries else turn_state.peer + turn_state.operator  # none: pruned meanwhile
-            cursor.told_to(seq)
-            self.connection.send([frame for entry in entries for frame in self._frames_for(entry)])
+            if entries := self._switchboard.journal.entries(conversation.id, cursor.seq):
+                cursor.told_to(entries[-1])
+                self.connection.send([frame for entry in entries for frame in self._frames_for(entry)])
+            else:  # removed meanwhile
+                cursor.leave_out_rest(conversation)
+                if cursor.due < turn_state.peer:
+                    self.connection.send([wire.Notice(REST_REMOVED)])
             return True
         # Not before its last ack: an ack names no conversation, and could be taken for one of the next.
-        if conversation.ended is None or cursor.acked is None or cursor.acked < turn_state.peer:
+        if conversation.ended is None or cursor.owes_ack:
             return False
         self.connection.send(self._end_frames(conversation, Role.OPERATOR))
         self.conversation, self._cursor = None, cursor.finish(conversation)

@@ -20,6 +20,7 @@ class Cursor:
     peer_offset, operator_offset: the first messages of each side, which are not repeated
     own_until: the operator's messages up to this one are repeated; this console has sent the later ones itself
     again_after: of what the console has already, the messages behind this one are repeated
+    due: how many of the peer's messages the console has, or has been sent
     acked: the console's last ack; None before it has acked the line that begins the conversation
 
     Each conversation has a cursor of its own, and so has the time between two. It moves with each message and each
@@ -32,6 +33,7 @@ class Cursor:
     operator_offset: int = 0
     own_until: int = 0
     again_after: int = _NEVER
+    due: int = 0
     acked: int | None = None
 
     @property
@@ -39,6 +41,11 @@ class Cursor:
         """Whether the console knows which conversation it is being told. Until then an ack, a message or a
         `\\quit` may be for the one before."""
         return self.acked is not None
+
+    @property
+    def owes_ack(self) -> bool:
+        """Whether the console still has to ack some of what it has been sent."""
+        return self.acked is None or self.acked < self.due
 
     def begin(
         self, conversation: Conversation, peer_offset: int, operator_offset: int, again_after: int | None = None
@@ -54,14 +61,20 @@ class Cursor:
             operator_offset,
             conversation.turn_state.operator,
             again_after,
+            peer_offset,
         )
 
     def finish(self, conversation: Conversation) -> Cursor:
         """The place behind all that were sent with `conversation`, which may be an older one."""
         return Cursor(max(self.previous, conversation.id))
 
-    def told_to(self, seq: int) -> None:
-        self.seq = seq
+    def told_to(self, last: Entry) -> None:
+        """`last` is the last message that has been sent or left out."""
+        self.seq = last.seq
+        self.due = max(self.due, last.n if last.role is Role.PEER else last.seq - last.n)
+
+    def leave_out_rest(self, conversation: Conversation) -> None:
+        self.seq = conversation.turn_state.peer + conversation.turn_state.operator
 
     def acked_to(self, count: int) -> None:
         self.acked = count if self.acked is None else max(self.acked, count)

@@ -336,7 +336,8 @@ class Journal(JournalFile):
 
     def entries(self, number: int, after: int, role: Role | None = None, limit: int = BATCH) -> list[Entry]:
         """Up to `limit` messages of conversation `number`, in order: those behind the place `after`. With a role,
-        those of that role, and `after` is an n."""
+        those of that role, and `after` is an n. None if the next one has been removed: nobody is told the later
+        ones without it."""
         where = "seq > ?2 ORDER BY seq" if role is None else "role = ?3 AND n > ?2 ORDER BY n"
         with self._translated:
             rows = self._db.execute(
@@ -344,10 +345,12 @@ class Journal(JournalFile):
                 f" WHERE conversation = ?1 AND {where} LIMIT {limit:d}",
                 (number, after) if role is None else (number, after, role.value),
             ).fetchall()
-        return [
+        entries = [
             Entry(Role(role_), seq, n, handle, text, _datetime(time), console)
             for role_, seq, n, handle, text, time, console in rows
         ]
+        follow = entries and (entries[0].seq if role is None else entries[0].n) == after + 1
+        return entries if follow else []
 
     def sent_by(self, number: int, console: str) -> int:
         """How many messages of conversation `number` a console has sent."""

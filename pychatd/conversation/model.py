@@ -19,6 +19,9 @@ from pychat_client.text import printable
 TEXT_REMOVED = "(not kept)"
 """Stands for a message whose text has been removed, where its place still counts."""
 
+REST_REMOVED = "The rest of this conversation has been removed from the journal."
+"""A notice for an end that was being told a conversation meanwhile."""
+
 
 class JournalError(PychatError):
     """The journal cannot be written or read."""

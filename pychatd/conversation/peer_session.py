@@ -32,6 +32,7 @@ from pychatd.conversation.classic_queue import ClassicQueue
 from pychatd.conversation.endpoint_session import EndpointSession
 from pychatd.conversation.interfaces import AllowedCallersInterface, PeerInterface, Taken
 from pychatd.conversation.model import (
+    REST_REMOVED,
     TEXT_REMOVED,
     Conversation,
     Entry,
@@ -284,8 +285,8 @@ class PeerSession(EndpointSession):
 
     def _send_batch(self, conversation: Conversation) -> None:
         entries = self._switchboard.journal.entries(conversation.id, self._sent, Role.OPERATOR)
-        self._sent = entries[-1].n if entries else conversation.turn_state.operator  # none: pruned meanwhile
-        frames: list[wire.Frame] = []
+        self._sent = entries[-1].n if entries else conversation.turn_state.operator
+        frames: list[wire.Frame] = [] if entries else [wire.Notice(REST_REMOVED)]
         for entry in entries:
             frames += [wire.Timestamp(entry.time), wire.Message(entry.handle, entry.text or TEXT_REMOVED)]
         self.connection.send(frames)

@@ -32,19 +32,21 @@ def test_only_missing_messages_are_repeated(conversation: Conversation) -> None:
 
 def test_a_console_is_in_step_after_its_first_ack(conversation: Conversation) -> None:
     cursor = Cursor().begin(conversation, 0, 0)
-    cursor.told_to(2)
+    cursor.told_to(Entry(Role.OPERATOR, 2, 1, "", "", NOON))
     assert not cursor.in_step
     cursor.acked_to(0)
     assert cursor.in_step
+    assert cursor.owes_ack
     cursor.acked_to(2)
     cursor.acked_to(1)
     assert cursor.acked == 2
+    assert not cursor.owes_ack
     assert not cursor.finish(conversation).begin(conversation, 0, 0).in_step
 
 
 def test_the_place_behind_a_conversation_has_its_number(conversation: Conversation) -> None:
     cursor = Cursor().begin(conversation, 0, 0)
-    cursor.told_to(2)
+    cursor.told_to(Entry(Role.OPERATOR, 2, 1, "", "", NOON))
     assert cursor.finish(conversation) == Cursor(previous=7)
 
 

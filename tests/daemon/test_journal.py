@@ -487,7 +487,7 @@ def test_a_conversation_being_pruned_cannot_be_resumed(journal: Journal) -> None
     ended(journal, 3, seen=True)
     later, left = NOON + timedelta(days=1), []
     while (piece := journal.prune(later)) != (0, False):
-        left.append(len(journal.entries(1, 0, limit=3 * REMOVED_AT_ONCE)))
+        left.append(len(journal.entries(1, REMOVED_AT_ONCE, limit=3 * REMOVED_AT_ONCE)))
         assert journal.by_token(TOKEN) is None
         assert journal.next_unseen(0) is None
         assert piece[0] <= 4
@@ -974,7 +974,8 @@ def test_a_long_conversation_is_removed_in_pieces(journal: Journal) -> None:
     journal.end_conversation(conversation, "", NOON)
     assert journal.remove(1)
     assert journal.by_token(TOKEN) is None
-    assert [entry.text for entry in journal.entries(1, 0)] == [f"b{REMOVED_AT_ONCE}"]
+    assert [entry.text for entry in journal.entries(1, REMOVED_AT_ONCE)] == [f"b{REMOVED_AT_ONCE}"]
+    assert journal.entries(1, 0) == journal.entries(1, 1, Role.PEER) == []
     assert not journal.remove(1)
     assert journal.by_id(1) is None
 

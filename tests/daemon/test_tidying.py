@@ -172,6 +172,6 @@ async def test_a_long_conversation_is_pruned_to_its_end(service: InProcessServic
     service.journal.end_conversation(conversation, "", service.switchboard.now() - timedelta(days=2))
     service.switchboard.conversation = None
     service.switchboard.prune()
-    assert len(service.journal.entries(1, 0, limit=4 * REMOVED_AT_ONCE)) > REMOVED_AT_ONCE
+    assert len(service.journal.entries(1, REMOVED_AT_ONCE, limit=4 * REMOVED_AT_ONCE)) > REMOVED_AT_ONCE
     while service.journal.by_id(1) is not None:
         await asyncio.sleep(0.01)
