@@ -59,6 +59,7 @@ FALLBACK_HANDLE = "operator"
 CONNECTION_LOST = "the connection was lost"
 DAEMON_STOPPED = "the daemon was stopped"
 JOURNAL_DAMAGED = "the journal was damaged"
+JOURNAL_REPLACED = "the journal was replaced"
 BLOCKED = "the caller was blocked"
 REMOVED = "the caller's certificate was removed"
 REPLACED = "the caller did not come back in time, and somebody else called"
@@ -69,6 +70,8 @@ RATE_BURST = 0.25
 
 RATE_SLICE = 0.1
 """Seconds' worth of `rate` in one transaction, if more messages come at once."""
+
+LACKING = "The journal of this service was replaced. The new one does not have this conversation, so it is over."
 
 STOPPING = "The daemon is stopping. The conversation is kept, and continues when the daemon is back."
 
@@ -464,7 +467,7 @@ class Switchboard:
         """Tells both sides. The side that caused the failure then loses its connection, and sends again what was
         not acked when it is back."""
         if isinstance(error, JournalDamagedError):
-            self._end_damaged(error)
+            self._end_lost(str(error), JOURNAL_DAMAGED)
         self._health.failed(error)
         self._changed()
 
@@ -475,17 +478,21 @@ class Switchboard:
             return
         running = self.journal.running()
         self._health.reloaded()
-        peer = self.peer
-        if self.conversation is None:
+        peer, ours = self.peer, self.conversation
+        stored = None if ours is None else self.journal.by_id(ours.id)
+        if ours is None:
             self.conversation = self._as_told(running)
             self._keep_seat()
-        elif running is not None and running.id == self.conversation.id:
-            self.conversation.adopt(running)
-        elif (ours := self.journal.by_id(self.conversation.id)) is not None and ours.ended is not None:
-            self.conversation.adopt(ours)
-            log.info("conversation %d: the journal says that it has ended", ours.id)
-            self.conversation, self.peer = running, None
-            self._note_change()
+        elif stored is None or not stored.is_same(ours):  # an older backup, for example
+            self._end_lost(LACKING, JOURNAL_REPLACED)
+            self.conversation = running
+            self._keep_seat()
+        else:
+            ours.adopt(stored)
+            if stored.ended is not None:
+                log.info("conversation %d: the journal says that it has ended", ours.id)
+                self.conversation, self.peer = running, None
+                self._note_change()
         for end in (peer, self.operator):
             if end is not None:
                 end.send_backlog()
@@ -509,15 +516,14 @@ class Switchboard:
         same = told is not None and running is not None and told.is_same(running)
         return told if same else running
 
-    def _end_damaged(self, damage: JournalDamagedError) -> None:
-        """The journal has lost the running conversation: tells both ends that it is over."""
+    def _end_lost(self, words: str, reason: str) -> None:
+        """The journal has lost the running conversation: tells both ends in `words` that it is over."""
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
-            conversation.end(JOURNAL_DAMAGED, self.now(), None)
-            log.error("conversation %d: ended, because the journal was damaged", conversation.id)
+            conversation.end(reason, self.now(), None)
+            log.error("conversation %d: ended, because %s", conversation.id, reason)
         for end in self._both_ends():
-            at = wire.Timestamp(self.now(), service=True)
-            end.close([wire.Notice(str(damage)), at, wire.Quit(JOURNAL_DAMAGED)])
+            end.close([wire.Notice(words), wire.Timestamp(self.now(), service=True), wire.Quit(reason)])
         self.peer = None
         for watcher in self.watchers:
             watcher.begin_anew()

@@ -14,6 +14,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.model import Conversation, JournalError
+from pychatd.conversation.switchboard import JOURNAL_REPLACED, LACKING
 from pychatd.conversation.tidying import TIDYING_PAUSE
 from tests.support.in_process import ADDRESS, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -218,19 +219,68 @@ async def test_watchers_that_cannot_be_told_what_was_read_are_a_failure(service:
     assert not board.check_journal()
 
 
-@with_service()
-async def test_a_talk_that_the_journal_does_not_know_goes_on(service: InProcessService) -> None:
-    await service.talk(acked=True)
-    board = service.switchboard
-    talk = board.conversation
-    asked: list[int] = []
-    service.journal.running = lambda: None  # type: ignore[method-assign]
-    service.journal.by_id = asked.append  # type: ignore[method-assign, assignment]
-    board.journal_failed(JournalError("broken"))
-    for _ in range(2):
-        board.reload_from_journal()
-    assert board.conversation is talk
-    assert asked == [1]
+async def replace_journal(service: InProcessService, *others: str, end: bool = False) -> None:
+    """Puts another journal in place, in which Eve has said `others`. The next transaction notices it."""
+    there = service.file.parent / "other"
+    there.mkdir()
+    if others:
+        other = InProcessService(there, {"turns": Turns.FREE})
+        eve, _ = await other.peer(*others, handle="Eve")
+        if end:
+            await eve.say("\\quit")
+            await eve.rest()
+        await other.close()
+    for file in service.file.parent.glob("journal.db*"):
+        file.rename(there / f"moved-{file.name}")
+    if others:
+        (there / "journal.db").rename(service.file)
+    service.break_journal()
+
+
+@pytest.mark.parametrize(("others", "end"), [((), False), (("a", "b", "c"), False), (("a", "b", "c"), True)])
+def test_a_talk_is_over_when_another_journal_takes_the_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, others: tuple[str, ...], end: bool
+) -> None:
+    """It may have another conversation of the same number."""
+
+    @with_service(turns=Turns.FREE)
+    async def check(service: InProcessService) -> None:
+        console, peer, token = await service.talk(acked=True)
+        await replace_journal(service, *others, end=end)
+        await peer.say("Bob> more")
+        assert (await peer.rest())[-1].startswith("\\error journal")
+        again = await service.resume(token, "Bob> more")
+        answer, *_ = await again.news()
+        *_, notice, _, quits = await console.rest()
+        assert notice == f"\\notice {LACKING}"
+        assert quits == f"\\quit {JOURNAL_REPLACED}"
+        if others and not end:
+            assert answer.startswith("\\busy"), "the seat is kept for Eve"
+            assert service.stored() == list(others)
+        else:
+            assert answer.startswith("\\hello")
+            assert " got=" not in answer
+            assert service.stored() == ["more"]
+
+    check(tmp_path)
+    assert f"conversation 1: ended, because {JOURNAL_REPLACED}" in caplog.messages
+
+
+@with_service(turns=Turns.FREE)
+async def test_a_talk_goes_on_when_a_copy_of_its_journal_takes_the_place(service: InProcessService) -> None:
+    console, peer, token = await service.talk(acked=True)
+    copy = service.file.with_name("copy.db")
+    service.journal._db.execute("VACUUM INTO ?", (str(copy),))
+    for file in service.file.parent.glob("journal.db*"):
+        file.rename(file.with_name(f"moved-{file.name}"))
+    copy.rename(service.file)
+    service.break_journal()
+    await peer.say("Bob> more")
+    await peer.rest()
+    again = await service.resume(token, "Bob> more")
+    assert "\\ack 2" in await again.news()
+    assert "Bob> more" in await console.news()
+    assert service.stored() == ["Hi!", "more"]
 
 
 @with_service()
