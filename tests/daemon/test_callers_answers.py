@@ -313,6 +313,30 @@ async def test_a_block_of_another_address_puts_nobody_out(service: InProcessServ
     assert (await peer.rest())[-1] == "\\quit the caller was blocked"
 
 
+@pytest.mark.parametrize("order", ["block", "block "])
+def test_a_block_without_a_word_is_for_who_is_shown(tmp_path: Path, order: str) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        spam, _ = await service.peer("spam", handle="Mallory")
+        await spam.say("\\quit")
+        await spam.rest()
+        console = await service.console()
+        friend, _ = await service.peer("Hello?")
+        await console.news()
+        for shown in ([], ["\\ack 0"]):  # the heading of what was missed
+            await console.say_blindly(*shown, f"\\order {order}")
+            answered = [line for line in await console.news() if line.startswith("\\notice")]
+            words = "Somebody talks who is not shown here yet: name an address, a key or a handle."
+            assert answered == [f"\\notice {words}"]
+        assert service.switchboard.blocklist.words == []
+        await console.say("\\ack 1", "\\ack 0")
+        await console.news()
+        await console.say(f"\\order {order}")
+        assert (await friend.rest())[-1] == "\\quit the caller was blocked"
+
+    check(tmp_path)
+
+
 @with_service(rate=10)
 async def test_a_fast_peer_is_stored_in_slices_and_slowed_down(service: InProcessService) -> None:
     board = service.switchboard

@@ -216,7 +216,7 @@ class ConsoleEnd(AsyncEnd):
     """The end of a console. `say` first acks what the console has received; `say_blindly` does not."""
 
     async def say(self, *lines: str) -> None:
-        speaks = any(line.startswith(("alice> ", "\\quit")) for line in lines)
+        speaks = any(line.startswith(("alice> ", "\\quit", "\\order block")) for line in lines)
         await super().say(*(["\\ack 0"] if speaks else []), *lines)
 
     async def say_blindly(self, *lines: str) -> None:
