@@ -64,6 +64,10 @@ class PeerInterface(EndInterface, Protocol):
         """What its hello says. Only a caller that has been greeted has one."""
 
     @property
+    def handle(self) -> str:
+        """What it has called itself last: a classic caller that was greeted says its name after the hello."""
+
+    @property
     def address(self) -> str: ...
 
     @property

@@ -113,6 +113,7 @@ class PeerSession(EndpointSession):
         self._invited: str | None = None  # its name, if it has come with an invitation
         self._hello: wire.Hello | None = None  # the first line, while it is proving
         self._opening: Opening | None = None
+        self._said_handle = ""  # of its last message, if that is another one than in the hello
         self._sent = 0  # the operator's messages sent over this connection, or received by the peer before
         self._repetition: Repetition | None = None  # while it is catching up
         self._queue = ClassicQueue()
@@ -219,6 +220,10 @@ class PeerSession(EndpointSession):
     def opening(self) -> Opening:
         assert self._opening is not None, "not greeted yet"
         return self._opening
+
+    @property
+    def handle(self) -> str:
+        return self._said_handle or self.opening.handle
 
     def max_text_bytes(self, handle: str) -> int | None:
         return self.connection.codec.max_text_bytes(handle)
@@ -515,13 +520,23 @@ class PeerSession(EndpointSession):
             self._check_name(opening.handle)  # the operator may have come after the hello
         if opening.classic:
             for handle in {message.handle for message in messages} - {opening.handle}:
-                self._check_name(handle)  # one that was greeted has said its name since
+                self._say_handle(handle)  # one that was greeted has said its name since
+            if self.connection.state is not TransportState.OPEN:
+                return
             self._queue.add(messages)
             self._release_waiting()
             self._queue.check_length()
         else:
             self._check_handles(messages, opening.handle)
             self._switchboard.peer_says(self, messages)
+
+    def _say_handle(self, handle: str) -> None:
+        """The caller gives another name than in its hello: it is put out if that is blocked. Raises ProtocolError,
+        JournalError."""
+        self._check_name(handle)
+        if handle != self._said_handle:
+            self._said_handle = handle
+            self._switchboard.put_out_blocked()
 
     def _release_waiting(self) -> None:
         """Sends the next messages of a classic peer, as far as it is its turn."""

@@ -658,8 +658,11 @@ class Switchboard:
             if self.blocklist.blocks(opening.address, opening.handle, opening.certificate_hash):
                 self.end_call(caller)
                 caller.reject_blocked()
-        talk = self.conversation
-        blocked = talk is not None and self.blocklist.blocks(talk.address, talk.handle, talk.certificate_hash)
+        talk, peer = self.conversation, self.peer
+        if talk is None:
+            return False
+        handles = {talk.handle, talk.handle if peer is None else peer.handle}
+        blocked = any(self.blocklist.blocks(talk.address, handle, talk.certificate_hash) for handle in handles)
         if blocked:
             self._end_refused(BLOCKED)
         return blocked

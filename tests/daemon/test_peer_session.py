@@ -247,6 +247,43 @@ async def test_a_caller_that_has_only_said_a_port_is_seen_and_greeted(service: I
         await asyncio.sleep(0.01)
 
 
+async def _greeted_guest(service: InProcessService) -> tuple[AsyncEnd, AsyncEnd]:
+    """A console, and a caller that it has greeted: it has said no name yet."""
+    console = await service.console()
+    await console.news()
+    caller = await service.call()
+    await caller.raw(b"27101")
+    assert await console.hear() == SILENT
+    await console.say("\\order greet")
+    assert (await console.hear()).startswith("\\peer guest ")
+    await console.say("\\ack 0", "\\ack 1", "alice> who are you?")
+    await console.news()
+    return console, caller
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service(turns=Turns.FREE)
+async def test_a_blocked_handle_that_is_said_late_is_put_out(service: InProcessService) -> None:
+    service.switchboard.blocklist.add("Bob")
+    console, caller = await _greeted_guest(service)
+    await caller.raw(b"Bob> I am Bob\0")
+    assert "\\quit the caller was blocked" in [await console.hear() for _ in range(2)]
+    assert service.journal.running() is None
+    assert [entry.text for entry in service.journal.entries(1, 0)] == [" ", "who are you?"]
+
+
+@pytest.mark.usefixtures("seen_soon")
+@with_service(turns=Turns.FREE)
+async def test_a_block_of_a_handle_that_was_said_late_holds_at_once(service: InProcessService) -> None:
+    console, caller = await _greeted_guest(service)
+    await caller.raw(b"Bob> I am Bob\0")
+    assert await console.hear() == "Bob> I am Bob"
+    await console.say("\\ack 2", "\\order block Bob")
+    lines = await console.news()
+    assert "\\notice The conversation is over." in lines
+    assert "\\quit the caller was blocked" in lines
+
+
 def test_only_a_caller_that_waits_to_be_spoken_to_has_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
