@@ -36,7 +36,7 @@ class Orders:
         self._switchboard = switchboard
         self._blocklist = switchboard.blocklist
         self._table: dict[str, Order] = {
-            "reload": lambda _: reload(),
+            "reload": lambda _: [*reload(), *switchboard.complaints],
             "block": self._block,
             "unblock": self._unblock,
             "blocked": lambda _: [blocklist.described(word) for word in self._blocklist.words],

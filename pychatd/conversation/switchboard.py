@@ -20,7 +20,7 @@ from pychat_client.errors import ProtocolError, UsageError
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
-from pychat_client.text import of_whose, printable
+from pychat_client.text import looks_like, of_whose, printable
 from pychat_client.transport.connection import WriteBatch
 from pychatd.caller_events import Event, host_of, note
 from pychatd.conversation.blocklist import Blocklist
@@ -753,16 +753,29 @@ class Switchboard:
         self.retention.prune(self.settings, self.now())
 
     def reload(self, settings: Settings, fingerprint: str) -> None:
-        """Takes the settings that can change while the service runs."""
+        """Takes the settings that can change while the service runs. An attached console keeps its handle."""
         self.fingerprint = fingerprint
-        if settings.handle is not None and settings.handle != self.settings.handle:
+        if self.operator is None and settings.handle is not None and settings.handle != self.settings.handle:
             self.handle = settings.handle
-        self.settings = settings
+        before, self.settings = self.away, settings
+        for words in self.complaints:
+            log.warning("%s", words)
+        if self.operator is None and self.away != before:
+            self._notify_callers(self.away)
         try:
             self.put_out_blocked()
         except JournalError as error:
             self.journal_failed(error)
         self.prune()
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the settings do not allow with the present caller."""
+        handle, running = self.settings.handle, self.conversation
+        if handle is None or running is None or not looks_like(handle, running.handle):
+            return []
+        words = f"The setting 'handle' looks too much like {printable(running.handle)}, the handle of the caller."
+        return [f"{words} Until the conversation is over, start the console with another one: --handle NAME."]
 
     # -------------------------------------------------------------- inside
 

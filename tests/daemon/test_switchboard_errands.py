@@ -172,6 +172,55 @@ async def test_a_reload_that_cannot_put_somebody_out_says_so(service: InProcessS
     assert any(line.startswith("\\notice") for line in await console.news())
 
 
+@with_service(handle="bob")
+async def test_a_reload_leaves_an_attached_console_its_handle(service: InProcessService) -> None:
+    board = service.switchboard
+    console = await service.console()
+    board.reload(board.settings._replace(handle="zed"), "")
+    posing = await service.call("\\hello 1 Alice")
+    assert (await posing.rest())[-1].startswith("\\error handle ")
+    caller = await service.call("\\hello 1 Bob")
+    assert (await hello_of(caller)).handle == "alice"
+    await service.lose(caller)
+    await service.lose(console)
+    board.reload(board.settings._replace(handle="ann"), "")
+    assert (await hello_of(await service.call("\\hello 1 Bob"))).handle == "ann"
+
+
+def test_a_reload_says_that_the_caller_has_the_new_handle(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        board = service.switchboard
+        await service.peer("Hi!")
+        for handle, complaints in (("ann", 0), ("bob", 1)):
+            board.reload(board.settings._replace(handle=handle), "")
+            assert len(board.complaints) == complaints
+        (words,) = board.complaints
+        assert words.startswith("The setting 'handle' looks too much like Bob, the handle of the caller.")
+        orders = await service.connect(service.console_session())
+        await orders.say("\\order reload")
+        assert await orders.rest() == [f"\\order {words}", "\\ready"]
+        assert words in caplog.messages
+
+    check(tmp_path)
+
+
+@with_service(away="At lunch")
+async def test_a_reload_tells_callers_the_new_words_while_nobody_is_there(service: InProcessService) -> None:
+    board = service.switchboard
+    peer, _ = await service.peer("Hi!")
+    board.reload(board.settings._replace(away="Back at nine"), "")
+    assert await peer.news() == ["\\away Back at nine"]
+    board.reload(board.settings, "")
+    assert await peer.news() == []
+    await service.console()
+    await peer.news()
+    board.reload(board.settings._replace(away="On holiday"), "")
+    assert await peer.news() == []
+
+
 # ------------------------------------------------------------------ a journal that fails on the side
 
 
