@@ -298,7 +298,7 @@ class ConsoleSession(EndpointSession):
         state, got, sent = conversation.turn_state, hello.got or 0, hello.sent or 0
         operators, peers = max(sent - state.operator, 0), max(got - state.peer, 0)
         if operators + peers:
-            self._switchboard.journal_went_back(conversation, operators=operators, peers=peers)
+            self._switchboard.journal_went_back(conversation, Role.OPERATOR, operators=operators, peers=peers)
             self._begin(conversation, 0, 0)
         else:
             self._begin(conversation, got, sent, hello.after, compared=True)

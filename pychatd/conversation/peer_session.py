@@ -452,7 +452,7 @@ class PeerSession(EndpointSession):
         self._sent = got
         operators, peers = max((hello.got or 0) - state.operator, 0), max((hello.sent or 0) - state.peer, 0)
         if lacking := operators + peers:
-            switchboard.journal_went_back(conversation, operators=operators, peers=peers)
+            switchboard.journal_went_back(conversation, Role.PEER, operators=operators, peers=peers)
         elif hello.after is not None:
             self._repetition = Repetition.begin(switchboard.journal, conversation, hello, hello.after)
         after = None if self._repetition is None else self._repetition.seq

@@ -97,7 +97,7 @@ class Switchboard:
         self.conversation: Conversation | None = None
         self.peer: PeerInterface | None = None  # it has the seat, and is connected
         self.operator: ConsoleInterface | None = None  # the attached console
-        self._told_lost = (0, "")  # what it has been told that the journal has lost of a conversation
+        self._told_lost: set[int] = set()  # the conversations of which it knows that the journal has lost messages
         self.watchers = Watchers()
         self.caller: PeerInterface | None = None  # it has the seat and our hello, and has sent no message yet
         self.missed = MissedCalls(journal, self.journal_failed)
@@ -528,20 +528,17 @@ class Switchboard:
         for watcher in self.watchers:
             watcher.begin_anew()
 
-    def journal_went_back(self, conversation: Conversation, *, operators: int, peers: int) -> None:
-        """An end knows of so many messages of each side that the journal lacks: it was restored, or its disk has
-        lost them. Tells a console once what both ends know."""
+    def journal_went_back(self, conversation: Conversation, by: Role, *, operators: int, peers: int) -> None:
+        """The program of `by` knows of so many messages of each side that the journal lacks: it was restored, or
+        its disk has lost them. Tells a console once of each conversation: any number of calls can say so."""
         words = "the journal has lost messages: %d of the operator, %d of the peer"
         _note(Event.WENT_BACK, conversation, words, operators, peers, level=logging.ERROR)
         lost = of_whose((operators, "your"), (peers, f"{conversation.handle}'s"))
-        if self.operator is not None and (conversation.id, lost) != self._told_lost:
-            self._told_lost = (conversation.id, lost)
-            self.operator.notify(
-                wire.Notice(
-                    f"The journal has lost {lost} in the conversation with {conversation.handle}, for example "
-                    "because an older backup was restored."
-                )
-            )
+        if self.operator is not None and conversation.id not in self._told_lost:
+            self._told_lost.add(conversation.id)
+            who = "The" if by is Role.OPERATOR else f"{conversation.handle}'s program says that the"
+            words = f"{who} journal has lost {lost} in the conversation with {conversation.handle}"
+            self.operator.notify(wire.Notice(f"{words}, for example because an older backup was restored."))
 
     # -------------------------------------------------------------- who comes and goes
 
@@ -679,7 +676,7 @@ class Switchboard:
     def attach(self, operator: ConsoleInterface, handle: str) -> None:
         """A console takes the operator's side. Its user is called `handle`."""
         old, self.operator, self.handle = self.operator, operator, handle
-        self._told_lost = (0, "")
+        self._told_lost.clear()
         self._remember(LastOperator(handle))
         log.info("console: %s attached", operator.user)
         if old is not None:

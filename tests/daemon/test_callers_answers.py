@@ -112,7 +112,7 @@ async def test_a_journal_that_lacks_messages_of_a_caller_is_told(service: InProc
     peer, hello = await answer(service, f"\\hello 1 Bob session={token} got=3 sent=2")
     assert (hello.got, hello.sent) == (1, 1)
     assert texts(await peer.news()) == []
-    assert any("The journal has lost 2 of your messages and 1 of Bob's" in line for line in await console.news())
+    assert any("the journal has lost 2 of your messages and 1 of Bob's" in line for line in await console.news())
 
 
 @with_service(turns=Turns.FREE)
@@ -129,6 +129,17 @@ async def test_what_both_ends_know_to_be_lost_is_told_once(service: InProcessSer
 
 
 @with_service(turns=Turns.FREE)
+async def test_what_a_peer_says_to_be_lost_again_and_again_is_told_once(service: InProcessService) -> None:
+    console, _, token = await service.talk(acked=True)
+    for count in range(2, 20):
+        raw, _ = await service.resumed(token, got=count)
+        await service.lose(raw)
+    (told,) = (line for line in await console.news() if "lost" in line)
+    lost = "2 of your messages in the conversation with Bob,"
+    assert told.startswith(f"\\notice Bob's program says that the journal has lost {lost} for example ")
+
+
+@with_service(turns=Turns.FREE)
 async def test_what_two_conversations_have_lost_is_told_of_both(service: InProcessService) -> None:
     console, peer, token = await service.talk()
     await peer.say("\\quit")
@@ -138,7 +149,7 @@ async def test_what_two_conversations_have_lost_is_told_of_both(service: InProce
     for handle, secret in (("Bob", token), ("Eve", eve)):
         await service.call(f"\\hello 1 {handle} session={secret} got=1 sent=1")
         lines = await console.news()
-        assert [line for line in lines if "The journal has lost 1 of your messages" in line]
+        assert [line for line in lines if "the journal has lost 1 of your messages" in line]
 
 
 # ------------------------------------------------------------------ how it is read

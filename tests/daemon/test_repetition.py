@@ -192,7 +192,7 @@ def test_a_journal_that_went_back_is_told_to_both(tmp_path: Path, got: int, sent
         hello = await raw.frame()
         assert isinstance(hello, wire.Hello)
         assert (hello.got, hello.sent, hello.after) == (1, 1, None)
-        told = f"\\notice The journal has lost {lost} in the conversation with "
+        told = f"\\notice Bob's program says that the journal has lost {lost} in the conversation with Bob, "
         assert any(line.startswith(told) for line in await console.news())
 
     check(tmp_path)
