@@ -93,7 +93,7 @@ def authorized(args: argparse.Namespace) -> int:
         return ExitStatus.OK
     rows = [(row["name"], row["by"], row["fingerprint"]) for row in _ask(args, "authorized", _AUTHORIZED)]
     others = f"'pychatd invitations {printable(args.port)}' lists the invitations."
-    return _print_table(rows, f"Nobody may call with a certificate yet. {others}")
+    return _print_table(rows, f"No caller is known by a certificate yet. {others}")
 
 
 def _local_time(moment: datetime) -> str:

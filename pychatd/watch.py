@@ -151,7 +151,7 @@ class WatchedService:
                 raise BusyError(f"Not watching port {self._place.port}: {printable(refusal)}")
             if self._told is not _Told.CROWDED:
                 self._told = _Told.CROWDED
-                self._output.notice(f"not watched: {refusal}")
+                self._output.notice(f"not watching: {refusal}")
             asyncio.get_running_loop().call_later(CROWDED_SECONDS, self._ask_again, since, note_end)
         await asyncio.sleep(LOOK_SECONDS)  # a daemon that ends it again and again is not asked more often
         note_end()

@@ -85,7 +85,7 @@ class ServiceOutput:
         self._attended = False
         if self._reminder is None:
             self._remind_later()
-        self._emit("watching", "watched")
+        self._emit("watching", "watching, the service runs")
 
     def lost(self) -> None:
         """What is unread stays unread: the daemon may only sleep."""

@@ -453,7 +453,7 @@ class Endpoint:
     def _gone(self, where: str) -> str:
         """Why a conversation has ended of which nothing is there any more, and how much was in it."""
         whose = of_whose((self.stored_count, "your"), (self.received_count, f"{self.other.handle}'s"))
-        return f"{where} does not have it any more{f' ({whose})' if whose else ''}"
+        return f"{where} does not have it any more{f' (it had {whose})' if whose else ''}"
 
     def _meet(self, hello: wire.Hello, session: str, *, resumed: bool) -> list[Event]:
         self._advance(Trigger.MEET)

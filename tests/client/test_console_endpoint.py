@@ -191,7 +191,7 @@ def test_nothing_is_given_back_if_nothing_is_left() -> None:
 
 def test_a_conversation_that_is_not_named_is_over_when_all_is_told() -> None:
     endpoint = attached(SAVED)
-    reason = "the journal does not have it any more (1 of your messages and 2 of Bob's messages)"
+    reason = "the journal does not have it any more (it had 1 of your messages and 2 of Bob's messages)"
     assert told(endpoint, wire.Ready()) == [Ended("Bob", EndedBy.SERVICE, reason, Leftovers())]
     assert endpoint.ended
     assert told(endpoint, wire.Ready()) == []

@@ -761,7 +761,7 @@ def test_a_daemon_that_forgot_the_conversation_ends_it() -> None:
     endpoint.say("two")
     events, sent = again(endpoint, hello(session="new"))
     lost = Leftovers(not_confirmed=("one", "two"))
-    reason = "the other host does not have it any more (1 of your messages and 1 of alice's messages)"
+    reason = "the other host does not have it any more (it had 1 of your messages and 1 of alice's messages)"
     assert events == [Ended("alice", EndedBy.SERVICE, reason, lost)]
     assert sent == []
 
@@ -1013,7 +1013,7 @@ def test_after_a_quit_only_what_the_daemon_repeats_is_stored() -> None:
 def test_a_conversation_that_the_daemon_does_not_name_is_over() -> None:
     endpoint = left_behind("two", left=False)
     events, sent = again(endpoint, wire.Hello(1, "alice"), wire.Ready())
-    reason = "the journal does not have it any more (1 of Client1's messages)"
+    reason = "the journal does not have it any more (it had 1 of Client1's messages)"
     assert events == [Ended("Client1", EndedBy.SERVICE, reason, Leftovers(not_confirmed=("two",)))]
     assert sent == []
     assert endpoint.ended

@@ -151,7 +151,7 @@ async def test_a_host_without_the_conversation_ends_it_in_a_sentence() -> None:
             endpoint.connection_lost()
     for event in endpoint.receive(wire.Away("")):  # of the conversation that could begin now
         narrator.event(event)
-    gone = "the other host does not have it any more (1 of your messages)"
+    gone = "the other host does not have it any more (it had 1 of your messages)"
     assert view.sentences[1:] == [
         f"The conversation with alice has ended: {gone}.",
         "Not confirmed; it may have arrived:",

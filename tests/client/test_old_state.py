@@ -264,7 +264,7 @@ def test_a_state_of_a_console_that_the_daemon_continues_is_none() -> None:
 def test_another_journal_is_told_of_also_when_no_text_waits() -> None:
     endpoint = _console()
     events = endpoint.receive(_heading(since=NOON + timedelta(days=1)))
-    gone = "the journal does not have it any more (1 of your messages and 1 of Bob's messages)"
+    gone = "the journal does not have it any more (it had 1 of your messages and 1 of Bob's messages)"
     assert events[0] == Ended("Bob", EndedBy.SERVICE, gone, Leftovers())
 
 
@@ -274,7 +274,7 @@ def test_another_journal_with_the_same_number_gets_nothing(left: bool) -> None:
     endpoint = _console("for Bob", numbered=1, left=left)
     later = _heading("two", since=NOON + timedelta(days=1))
     events = endpoint.receive(later)
-    gone = "the journal does not have it any more (1 of your messages and 1 of Bob's messages)"
+    gone = "the journal does not have it any more (it had 1 of your messages and 1 of Bob's messages)"
     assert [event for event in events if isinstance(event, Ended)] == [
         Ended("Bob", EndedBy.SERVICE, gone, Leftovers(("for Bob",)))
     ]

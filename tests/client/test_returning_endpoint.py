@@ -203,7 +203,7 @@ def test_a_saved_endpoint_has_all_that_the_next_one_needs() -> None:
 
 def test_a_conversation_that_the_daemon_has_forgotten_is_over() -> None:
     endpoint = returning()
-    reason = "the other host does not have it any more (2 of your messages and 3 of alice's messages)"
+    reason = "the other host does not have it any more (it had 2 of your messages and 3 of alice's messages)"
     assert told(endpoint, replace(HELLO, session="other")) == [
         Ended("alice", EndedBy.SERVICE, reason, Leftovers())
     ]

@@ -76,8 +76,8 @@ def test_a_watcher_comes_in_when_a_place_is_free(tmp_path: Path, monkeypatch: py
             while len(tries) < 3:
                 await asyncio.sleep(0.01)
             await service.lose(service._raws[0])
-            lines = await output.until("watched")
-        assert [line.partition(":")[0] for line in lines] == ["not watched", "watched"]
+            lines = await output.until("watching, the service runs")
+        assert [line.partition(":")[0] for line in lines] == ["not watching", "watching, the service runs"]
 
     run(tmp_path)
 
@@ -86,7 +86,7 @@ def test_a_watcher_comes_in_when_a_place_is_free(tmp_path: Path, monkeypatch: py
 async def test_what_is_unread_comes_behind_the_word_that_it_is_watched(service: InProcessService) -> None:
     await service.peer("Hi!")
     async with _watching(service, []) as output:
-        assert (await output.until("Bob> Hi!"))[:1] == ["watched"]
+        assert (await output.until("Bob> Hi!"))[:1] == ["watching, the service runs"]
 
 
 @with_service()

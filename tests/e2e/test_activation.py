@@ -131,7 +131,7 @@ def test_a_watcher_misses_nothing_and_keeps_no_daemon_awake(manager: Manager) ->
     watching = service.ready_watcher()
     process = manager.start("--exit-idle", IDLE)
     awake.mkdir(parents=True)
-    watching.says("watched")
+    watching.says("watching")
     assert process.wait(PATIENCE) == 0  # and the file is still there: systemd takes its time
     watching.says("asleep until the next call")
     manager.console.setblocking(False)

@@ -54,7 +54,7 @@ def _called(calls: Path, line: str, count: int = 1) -> None:
 
 def test_the_hook_starts_at_once_and_once_for_what_is_unread(calls: Path, service: Service) -> None:
     watching = _watch(service)
-    watching.says(f"port {service.port}: watched")
+    watching.says(f"port {service.port}: watching")
     caller = service.greeted()
     _called(calls, f"calling|port {service.port}: Client1 is calling")
     begin = time.monotonic()
@@ -77,9 +77,9 @@ def test_a_watcher_says_that_no_service_runs_on_its_port(idle_service: Service) 
     words = f"No service runs on port {idle_service.port}, or it sleeps until the next call. Waiting for it."
     watching.notes(f"pychatd-console: {words}\n")
     idle_service.start()
-    watching.says(f"port {idle_service.port}: watched")
+    watching.says(f"port {idle_service.port}: watching")
     second = _watch(idle_service)
-    second.says("watched")
+    second.says("watching")
     assert second.notices() == ""
 
 
@@ -87,7 +87,7 @@ def test_a_watcher_ends_when_nobody_reads_what_it_writes(service: Service) -> No
     reader, writer = os.pipe()
     watching = service.popen([*_words(service), str(service.port)], stdout=writer, stderr=writer)
     os.close(writer)
-    assert b"watched\n" in os.read(reader, 1000)
+    assert b"watching, the service runs\n" in os.read(reader, 1000)
     os.close(reader)
     service.greeted()
     assert watching.wait(PATIENCE) == ExitStatus.FAILED
@@ -95,7 +95,7 @@ def test_a_watcher_ends_when_nobody_reads_what_it_writes(service: Service) -> No
 
 def test_no_hook_starts_while_a_console_reads(calls: Path, service: Service) -> None:
     watching = _watch(service)
-    watching.says("watched")
+    watching.says("watching")
     console, client = service.talk()
     watching.says("a console is attached")
     console.enter("\\detach")
@@ -154,12 +154,12 @@ def test_a_watcher_that_comes_back_tells_nothing_twice(service: Service) -> None
 
 def test_without_a_port_a_service_that_comes_later_is_watched(service: Service, tmp_path: Path) -> None:
     watching = _watch(service, all_services=True)
-    watching.says(f"port {service.port}: watched")
+    watching.says(f"port {service.port}: watching")
     (tmp_path / "second").mkdir()
     second = Service(tmp_path / "second", runtime=service.runtime)
     try:
         second.start()
-        watching.says(f"port {second.port}: watched")
+        watching.says(f"port {second.port}: watching")
     finally:
         second.close()
 
@@ -167,22 +167,22 @@ def test_without_a_port_a_service_that_comes_later_is_watched(service: Service, 
 def test_one_watcher_too_many_says_so_and_puts_out_none(service: Service, tmp_path: Path) -> None:
     watching = [_watch(service) for _ in range(OF_ONE_USER)]
     for one in watching:
-        one.says("watched")
+        one.says("watching")
     refused, calm = _watch(service), _watch(service, all_services=True)
     assert refused.exit_status() == ExitStatus.TAKEN
     assert refused.notices() == (
         f"pychatd-console: Not watching port {service.port}: 4 programs of your user watch it already. "
         "End one of them first.\n"
     )
-    calm.says(f"port {service.port}: not watched: 4 programs")
+    calm.says(f"port {service.port}: not watching: 4 programs")
     (tmp_path / "second").mkdir()
     second = Service(tmp_path / "second", runtime=service.runtime)
     try:
         second.start()
-        calm.says(f"port {second.port}: watched")
+        calm.says(f"port {second.port}: watching")
     finally:
         second.close()
-    assert calm.out().count("not watched") == 1
+    assert calm.out().count("not watching") == 1
     assert "not running" not in calm.out().split(f"port {second.port}")[0]
     assert all(one.process.poll() is None for one in watching)
     calm.process.terminate()
@@ -190,7 +190,7 @@ def test_one_watcher_too_many_says_so_and_puts_out_none(service: Service, tmp_pa
     service.kill()
     service.start()
     for one in watching:
-        wait_for(lambda one=one: one.out().count(": watched") == 2, "it watches again")  # type: ignore[misc]
+        wait_for(lambda one=one: one.out().count(": watching,") == 2, "it watches again")  # type: ignore[misc]
 
 
 def test_a_watcher_sleeps_until_a_service_comes(idle_service: Service) -> None:
@@ -207,14 +207,14 @@ def test_a_watcher_sleeps_until_a_service_comes(idle_service: Service) -> None:
     wait_for(lambda: watching.process.poll() is None and not wakes_up(), "it sleeps")
     idle_service.start()
     begin = time.monotonic()
-    watching.says(f"port {idle_service.port}: watched")
+    watching.says(f"port {idle_service.port}: watching")
     assert time.monotonic() - begin < 4 * LOOK_SECONDS
 
 
 def test_a_change_in_a_directory_while_it_ends_does_no_harm(service: Service) -> None:
     """The signal that tells of it would end a program that expects it no more."""
     watching = _watch(service)
-    watching.says("watched")
+    watching.says("watching")
     watching.process.send_signal(signal.SIGTERM)
     new = service.runtime / "new"
     end = time.monotonic() + PATIENCE

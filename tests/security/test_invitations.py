@@ -458,7 +458,7 @@ def test_the_secret_is_not_on_the_disk(service: Service) -> None:
 
 def test_who_may_call_is_told_also_before_anybody_may(service: Service) -> None:
     nobody = (
-        f"Nobody may call with a certificate yet. 'pychatd invitations {service.port}' lists the invitations.\n"
+        f"No caller is known by a certificate yet. 'pychatd invitations {service.port}' lists the invitations.\n"
     )
     assert service.pychatd("authorized").stdout == nobody
     _invite(service, "--for", "Zoe")  # it does not count before it is used
