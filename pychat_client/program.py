@@ -28,6 +28,7 @@ def run(main: Callable[[], int]) -> int:
         status = main()
     except KeyboardInterrupt:
         status = _INTERRUPTED
+    signal.setitimer(signal.ITIMER_REAL, 0)  # nothing more is written (interruptible)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     return status

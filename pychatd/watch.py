@@ -17,10 +17,10 @@ from pathlib import Path
 from pychat_client import garbage
 from pychat_client.errors import BusyError, ExitStatus, PermissionDeniedError, ProtocolError, TransportError
 from pychat_client.protocol import wire
-from pychat_client.session.session import ending_signals
 from pychat_client.text import printable
 from pychat_client.transport.connect import dial_unix
 from pychat_client.transport.connection import Connection
+from pychat_client.transport.interruptible import when_ended
 from pychatd import services
 from pychatd.directory_changes import DirectoryChanges
 from pychatd.services import Place
@@ -51,8 +51,7 @@ async def watch(ports: Sequence[int], runtime: Path | None, output: Output) -> E
     """
     garbage.started()
     stopped = asyncio.Event()
-    for number in ending_signals():
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    when_ended(stopped.set)
     output.stop_by(stopped.set)
     finding, stopping = asyncio.create_task(_find(ports, runtime, output)), asyncio.create_task(stopped.wait())
     await asyncio.wait((finding, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -8,7 +8,6 @@ operator's console both use it.
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -48,7 +47,7 @@ from pychat_client.session.typing_indicator import TypingIndicator
 from pychat_client.session.view import View
 from pychat_client.text import WORDS_MAX, printable
 from pychat_client.transport.connection import Connection
-from pychat_client.transport.interruptible import ENDING, MOVE_SIGNAL
+from pychat_client.transport.interruptible import MOVE_SIGNAL, when_ended
 from pychat_client.transport.route_watch import RouteWatch
 
 LEAVE_SECONDS = 5.0
@@ -816,8 +815,7 @@ async def run_session(
     """
     garbage.started()
     loop = asyncio.get_running_loop()
-    for number in ending_signals():  # so that the terminal is put back in order
-        loop.add_signal_handler(number, session.interrupt)
+    when_ended(session.interrupt)  # so that the terminal is put back in order
     loop.add_signal_handler(MOVE_SIGNAL, session.moved)
     watch = RouteWatch(session.route_changed)
     try:
@@ -841,12 +839,6 @@ def _sendable(words: str) -> str:
     if len(shown) > WORDS_MAX:
         raise NotAllowedError(f"The words have {len(shown)} characters; the limit is {WORDS_MAX}.")
     return shown
-
-
-def ending_signals() -> list[signal.Signals]:
-    """The signals that end a program. One that was ignored at the start (nohup, a job in the background) is not
-    among them, and has to stay ignored."""
-    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _sentence_for(error: Exception) -> Exception:

@@ -13,9 +13,8 @@ from typing import NoReturn
 
 from pychat_client.errors import BusyError, ExitStatus, PychatError
 from pychat_client.session.narration import MOVED
-from pychat_client.session.session import ending_signals
 from pychat_client.session.session_file import InUseError, SessionFile
-from pychat_client.transport.interruptible import MOVE_SIGNAL
+from pychat_client.transport.interruptible import MOVE_SIGNAL, ending_signals
 
 TAKE_OVER_SECONDS = 10.0
 """How long the other program may take to leave: it waits for nothing, but its disk may be slow."""

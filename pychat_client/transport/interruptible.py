@@ -9,8 +9,11 @@ loop wakes up for another reason. That takes seconds while name servers do not a
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import signal
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -20,7 +23,35 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOVE_SIGNAL = signal.SIGUSR1
 """Another window of the same user asks for the conversation with it (take_over)."""
 
+READ_SECONDS = 1.0
+"""How long a signal that ends the program waits until somebody reads its output: who is slow gets all of it."""
+
 T = TypeVar("T")
+
+
+def ending_signals() -> list[signal.Signals]:
+    """The signals that end a program. One that was ignored at the start (nohup, a job in the background) is not
+    among them, and has to stay ignored."""
+    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def when_ended(act: Callable[[], object]) -> None:
+    """Has the running loop call `act` at a signal that ends the program, also where nobody reads its output."""
+    for number in ending_signals():
+        asyncio.get_running_loop().add_signal_handler(number, act)
+        signal.signal(number, _give_up_unread)  # the loop is woken all the same
+
+
+def _give_up_unread(*_: object) -> None:
+    """From now on, a write fails where nobody reads, and would wait for ever otherwise: one that is under way, or
+    a later one, such as the last notice."""
+    for fd in (1, 2):
+        with suppress(OSError, ValueError):
+            if not select.select([], [fd], [], READ_SECONDS)[1]:
+                os.dup2(null := os.open(os.devnull, os.O_RDONLY), fd)
+                os.close(null)
+    signal.signal(signal.SIGALRM, _give_up_unread)
+    signal.setitimer(signal.ITIMER_REAL, READ_SECONDS)
 
 
 def run_interruptible(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -138,7 +138,7 @@ class Screen(FrontEnd):
 
     def _printed(self) -> None:
         """Tells the session a moment later: it may be giving this view something, or failing to record it."""
-        if self._session is not None:
+        if self._session is not None and not self._terminal.hung_up():
             asyncio.get_running_loop().call_soon(self._session.displayed)
 
     async def _chat(self, session: Session) -> None:

@@ -100,14 +100,15 @@ class TerminalOutput(Vt100_Output):
             self.flush()
 
     def flush(self) -> None:
-        """Writes to the terminal. One that is gone ends the program as SIGHUP does: the kernel does not send this
-        signal to every program, and an error here would reach whatever has drawn something."""
+        """Writes to the terminal. One that is gone, or that nobody reads (`interruptible`), ends the program as
+        SIGHUP does: the kernel does not send this signal to every program, and an error here would reach whatever
+        has drawn something."""
         if self._collecting:
             return
         try:
             super().flush()
         except OSError as error:
-            if error.errno != errno.EIO:
+            if error.errno not in (errno.EIO, errno.EBADF):
                 raise
             if not self._gone:
                 self._gone = True
@@ -158,9 +159,9 @@ class Terminal(TerminalOutput):
         self.write_escape(_PASTE_OFF + _FOCUS_OFF)
 
     def hung_up(self) -> bool:
-        """Whether the terminal is gone: its window or its connection is closed."""
+        """Whether the terminal is gone: its window or its connection is closed, or nobody reads it."""
         try:
-            return hung_up(self.fileno())
+            return self._gone or hung_up(self.fileno())
         except (OSError, ValueError):  # not a file
             return False
 

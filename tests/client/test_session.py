@@ -23,11 +23,12 @@ from pychat_client.protocol.turns import Turns
 from pychat_client.session import delivery_watch, keeper
 from pychat_client.session import session as session_module
 from pychat_client.session.reconnect import ConnectionState, Verdict
-from pychat_client.session.session import Session, ending_signals, run_session
+from pychat_client.session.session import Session, run_session
 from pychat_client.session.session_file import Kept, SessionFile
 from pychat_client.session.transcript import Transcript
 from pychat_client.text import WORDS_MAX
 from pychat_client.transport.connection import CloseReason, Connection
+from pychat_client.transport.interruptible import ending_signals
 from tests.support.aio import in_loop
 from tests.support.endpoints import HELLO
 from tests.support.notes import Notes
