@@ -80,6 +80,13 @@ class PeerState(Enum):
     REJECTED = "rejected"  # the daemon has refused it, or ended its connection
 
 
+_LEFT_BEFORE = {
+    PeerState.CONNECTED: (Event.SILENT, "left without a hello"),
+    PeerState.PROVING: (Event.CERTIFICATE, "did not prove its certificate"),
+}
+"""What the log says of a caller that has left before it was admitted."""
+
+
 def busy_words(why: Taken, seconds: int) -> str:
     """The sentence for a caller when the seat is taken. It does not say by whom. seconds: for how many at most, if
     it is kept: a caller whose own program was killed reads that, too."""
@@ -152,14 +159,15 @@ class PeerSession(EndpointSession):
         self._inbox = []
 
     def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
+        self._state = PeerState.REJECTED
         super().protocol_error(connection, error)
         self._switchboard.end_call(self)
 
     def connection_lost(self, connection: Connection, why: str) -> None:
         self._cancel_deadline()
         self._no_longer_silent()
-        if self._state is PeerState.CONNECTED and connection.close_reason in _LEFT:
-            self._note(Event.SILENT, "left without a hello")
+        if connection.close_reason in _LEFT and (left := _LEFT_BEFORE.get(self._state)) is not None:
+            self._note(*left)
         if self._inbox_timer is not None:
             self._inbox_timer.cancel()
         for step in (self.deliver_waiting, lambda: self._switchboard.peer_lost(self, why)):
@@ -333,13 +341,13 @@ class PeerSession(EndpointSession):
         return self._state not in (PeerState.CONNECTED, PeerState.PROVING)
 
     def _greet(self, frame: wire.Frame) -> None:
-        proved = self._hello if isinstance(frame, wire.Prove) else None
-        hello = proved or self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
-        if self._state is PeerState.PROVING and proved is None:
+        proving = self._hello is not None
+        if proving and not isinstance(frame, wire.Prove):
             raise ProtocolError("hello", "Only the first line can be a hello.")
+        hello = self._hello or self._check_hello(frame, wire.VERSION, framing.CLASSIC_VERSION)
         if self._is_blocked(hello):  # before its invitation counts, and again with the key that it proves
             self.reject_blocked()
-        elif proved is None and self._has_to_prove(hello):
+        elif not proving and self._has_to_prove(hello):
             self._hello, self._state = hello, PeerState.PROVING
             self._ask_for_certificate()
         else:

@@ -253,6 +253,22 @@ def test_who_is_awaited_and_proves_nothing_is_refused(tmp_path: Path, instead: s
     check(tmp_path)
 
 
+def test_who_leaves_instead_of_proving_its_certificate_is_in_the_log(
+    tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        session = PeerSession(service.switchboard, ADDRESS, Awaiting(), secure=True)
+        session.connection.ask_for_certificate = lambda: None  # type: ignore[method-assign]
+        raw = await service.connect(session)
+        await raw.say("\\hello 1 Bob")
+        assert await raw.hear() == "\\prove"
+        await service.lose(raw)
+        assert events(log) == [(Event.CERTIFICATE, HOST)]
+
+    check(tmp_path)
+
+
 def test_the_key_that_a_caller_proves_may_be_blocked(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:

@@ -288,6 +288,7 @@ def test_a_certificate_without_its_key_is_not_kept(service: Service, tmp_path: P
         caller.send(_hello("Mallory", bob, secret))
         assert "\\hello" not in "".join(caller.rest())
         caller.close()
+        service.logs("did not prove its certificate")
     liar = _raw(service)
     liar.send(_hello("Mallory", bob, secret) + "\n\\prove")  # without an answer in TLS
     assert "\\hello" not in "".join(liar.rest())
@@ -303,6 +304,23 @@ def test_what_is_no_certificate_gets_a_sentence(service: Service, certificate: b
     caller.send(f"\\hello 1 Ann proof={fingerprint(certificate)} invite={secret.hex()} certificate={encoded}")
     assert caller.line() == "\\error invitation Your certificate cannot be read."
     caller.close()
+
+
+def test_the_log_has_one_reason_for_a_refused_invitation(service: Service, tmp_path: Path) -> None:
+    _invite(service)
+    caller = _raw(service)
+    caller.send(_hello("Bob", make(tmp_path, "bob"), bytes(20)))
+    assert caller.line().startswith("\\error invitation ")
+    caller.send("\\prove")
+    caller.rest()
+    port = caller.socket.getsockname()[1]
+    caller.close()
+    later = service.connect()  # the daemon has noticed the end when it answers
+    later.greet()
+    later.close()
+    service.logs("has ended without a message")
+    lines = [line for line in service.log() if f":{port}:" in line]
+    assert [line.rpartition(": ")[2] for line in lines] == ["refused, its invitation is not valid"]
 
 
 def test_an_invitation_does_not_go_over_plain_tcp(service: Service, tmp_path: Path) -> None:
