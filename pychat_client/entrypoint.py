@@ -36,7 +36,8 @@ def run_main(program: str, run: Callable[[], int]) -> int:
         _complain(program, str(error))
         status = error.status
     except OSError as error:  # only what no sentence is known for; mostly a stderr that takes nothing
-        _complain(program, f"{error.strerror or error}.")
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(program, f"{where}{error.strerror or error}.")
         status = ExitStatus.FAILED
     except (KeyboardInterrupt, EOFError):
         status = ExitStatus.INTERRUPTED

@@ -38,7 +38,7 @@ def _complaints(chosen: Settings) -> tuple[str, ...]:
     """What is wrong with the lists of callers. A key that the daemon makes itself may still be missing."""
     from pychatd.network import identity
 
-    if chosen.certificate is None and chosen.key is None and not chosen.identity.exists():
+    if chosen.certificate is None and chosen.key is None and not chosen.has_identity:
         complaints: list[str] = []
         identity.read_lists(chosen, complaints)
         return tuple(complaints)

@@ -167,27 +167,17 @@ def print_fingerprint(settings: Settings, runtime: Path | None) -> int:
     try:
         found = services.running(settings.port, runtime)
     except PermissionDeniedError:
-        if not settings.identity.exists():  # it is not this user's service that is meant
+        if not settings.has_identity:  # it is not this user's service that is meant
             raise
         found = []
     if found:  # a running daemon tells it to all who may use its console
         key = ask_status(services.only_one(found).socket).key
     else:
-        path = _existing(settings)
-        make_sure(path)
-        key = fingerprint(certificate_der(path))
+        if not settings.has_identity:
+            raise UnreachableError(
+                f"The service on port {settings.port} has no key yet: start it once to make one."
+            )
+        make_sure(settings.identity)
+        key = fingerprint(certificate_der(settings.identity))
     print_result(f"{key}\nsafety number {safety_number(key)}")
     return ExitStatus.OK
-
-
-def _existing(settings: Settings) -> Path:
-    """The file of the certificate. Raises UnreachableError before the first start, or PermissionDeniedError."""
-    try:
-        settings.identity.stat()
-    except FileNotFoundError:
-        raise UnreachableError(
-            f"The service on port {settings.port} has no key yet: start it once to make one."
-        ) from None
-    except OSError as error:
-        raise PermissionDeniedError(f"Cannot read the key {settings.identity}: {error.strerror}.") from None
-    return settings.identity

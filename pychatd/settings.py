@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pychat_client.config import config_file
-from pychat_client.errors import UsageError
+from pychat_client.errors import PermissionDeniedError, UsageError
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import WORDS_MAX, is_port, printable
 from pychatd import directories
@@ -81,6 +81,17 @@ class Settings(NamedTuple):
     def identity(self) -> Path:
         """The PEM file with the certificate that callers see."""
         return self.certificate or self.state / "identity.pem"
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether that file is there. Raises PermissionDeniedError if it cannot be seen."""
+        try:
+            self.identity.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise PermissionDeniedError(f"Cannot read the key {self.identity}: {error.strerror}.") from None
+        return True
 
     @property
     def keep_days(self) -> int | None:

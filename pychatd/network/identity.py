@@ -72,7 +72,7 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
     """
     path = settings.identity
     if make and settings.certificate is None:
-        if path.exists():
+        if settings.has_identity:
             files.make_sure(path)
         else:
             _make(path)

@@ -13,12 +13,14 @@ import pytest
 from pychat_client.errors import UsageError
 from pychat_client.protocol import codec
 from pychat_client.transport import connect
-from pychatd import control, directories, report, services
+from pychatd import administer, control, directories, oversee, report, services
+from pychatd.network import identity
 from pychatd.services import Place
+from pychatd.settings import Settings
 from tests.support.as_nobody import as_nobody, public_directory
 
-LOADED = (codec, connect, report)
-"""Which control loads only when it needs them: another user may not be able to read the files of this Python."""
+LOADED = (codec, connect, identity, report)
+"""Which the programs load when they need them: another user may not be able to read the files of this Python."""
 
 
 @pytest.fixture
@@ -108,6 +110,21 @@ def test_the_program_of_another_user_is_named() -> None:
             raise services.not_running(port, Path("/nowhere"))
 
         assert "but a program of root has this port" in as_nobody(ask)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_key_that_another_user_has_closed_is_named() -> None:
+    with public_directory() as directory:
+        closed = directory / "state"
+        closed.mkdir(mode=0o700)
+        settings = Settings(7000, state=closed / "7000", runtime=directory)
+        for ask in (
+            lambda: administer.config(settings, check=True),
+            lambda: oversee.print_fingerprint(settings, directory),
+            lambda: oversee.print_fingerprint(settings, closed),
+        ):
+            words = as_nobody(ask)
+            assert words == f"PermissionDeniedError: Cannot read the key {settings.identity}: Permission denied."
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
