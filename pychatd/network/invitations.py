@@ -1,7 +1,7 @@
 """The invitations of a service, in a file of its state directory: with the hashes of the secrets, not the secrets.
 
-An invitation is open until it is used, revoked or too old. Then it stays for a while, so that the daemon can say
-why it lets nobody in.
+An invitation is open until it is used, revoked or too old: then it ends. It stays for a while, so that the daemon
+can say why it lets nobody in.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ from pychat_client.text import printable
 from pychat_client.trust.invitation import new_secret, secret_hash
 
 OPEN_MAX = 1000
-"""Open invitations at the same time: nobody waits for so many people. It limits the file."""
+"""Open invitations at the same time: nobody waits for so many people."""
 
 VALID_MAX = timedelta(days=366)
 """An invitation that is valid for longer than a year is rather forgotten than used."""
 
 REMEMBERED = timedelta(days=30)
-"""How long the file has an invitation that lets nobody in any more."""
+"""How long the file has an invitation that has ended."""
+
+ENDED_MAX = 1000
+"""Invitations that have ended, of which the file has the newest: a script may make and revoke any number, and each
+change writes the whole file."""
 
 
 class State(Enum):
@@ -51,7 +55,7 @@ class UnknownError(PychatError):
 
 @record
 class Record:
-    """One invitation. name: who comes with it; until: the last moment, in seconds since 1970."""
+    """One invitation. name: who comes with it; until: when it ends or has ended, in seconds since 1970."""
 
     hash: str
     name: str
@@ -95,7 +99,7 @@ class Invitations:
         secret = new_secret()
         until = (self._now() + valid).timestamp()
         record = Record(secret_hash(secret), name, until, State.OPEN.value)
-        self._write({**self._remembered(), record.hash: record})
+        self._write({**self._records, record.hash: record})
         return secret, record
 
     def revoke(self, name: str) -> None:
@@ -103,8 +107,7 @@ class Invitations:
         if name not in self.open_names():
             raise UsageError(f"There is no open invitation for '{printable(name)}'.")
         found = {record.hash for record, state in self.listed() if record.name == name and state is State.OPEN}
-        closed = {one: replace(self._records[one], state=State.REVOKED.value) for one in found}
-        self._write({**self._records, **closed})
+        self._write({**self._records, **{one: self._ended(one, State.REVOKED) for one in found}})
 
     def name_for(self, secret: bytes) -> str:
         """Who comes with this secret. Raises UnknownError, or NotAllowedError with the reason."""
@@ -117,17 +120,25 @@ class Invitations:
 
     def use(self, secret: bytes) -> None:
         """The invitation has let somebody in, and lets in nobody else. Raises PychatError."""
-        record = self._records[secret_hash(secret)]
-        self._write({**self._records, record.hash: replace(record, state=State.USED.value)})
+        used = secret_hash(secret)
+        self._write({**self._records, used: self._ended(used, State.USED)})
 
-    def _remembered(self) -> dict[str, Record]:
-        oldest = (self._now() - REMEMBERED).timestamp()
-        return {key: record for key, record in self._records.items() if record.until >= oldest}
+    def _ended(self, one: str, state: State) -> Record:
+        return replace(self._records[one], state=state.value, until=self._now().timestamp())
 
     def _write(self, records: dict[str, Record]) -> None:
-        text = json.dumps([asdict(record) for record in records.values()], indent=1)
-        files.write_private(self._path, f"{text}\n".encode(), "invitations")
+        """Stores these, without those that are not remembered."""
+        records = self._remembered(records)
+        lines = ",\n".join(json.dumps(asdict(record)) for record in records.values())
+        files.write_private(self._path, f"[\n{lines}\n]\n".encode(), "invitations")
         self._records = records
+
+    def _remembered(self, records: dict[str, Record]) -> dict[str, Record]:
+        now, oldest = self._now(), (self._now() - REMEMBERED).timestamp()
+        ended = [one for one in records.values() if one.state_at(now) is not State.OPEN]
+        newest = sorted(ended, key=lambda one: one.until, reverse=True)[:ENDED_MAX]
+        forgotten = {one.hash for one in ended} - {one.hash for one in newest if one.until >= oldest}
+        return {key: one for key, one in records.items() if key not in forgotten}
 
 
 def _read(path: Path) -> list[Record]:
