@@ -160,9 +160,10 @@ def _alert_without_view(preferences: Preferences, *, plain: bool) -> Callable[[s
     """Rings for a user who waits for the host and may look elsewhere, while there is no view yet."""
     if wants_plain(plain):
         preferences = replace(preferences, notify="off")  # a notification is an escape sequence
+    elsewhere = not sys.stderr.isatty()  # a bell in a file rings for nobody
     alerts = Alerts(
         preferences,
-        lambda sequence: print(sequence, end="", file=sys.stderr, flush=True),
+        lambda sequence: None if elsewhere else print(sequence, end="", file=sys.stderr, flush=True),
         lambda sentence: print(f"pychat: {sentence}", file=sys.stderr),
     )
     return lambda sentence: alerts.alert(sentence, ring=True)

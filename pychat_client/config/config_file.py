@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pychat_client.errors import PychatError, UsageError
+from pychat_client.files import read_file
 from pychat_client.text import check_handle, printable
 
 Keys = Mapping[str, Callable[[Any], Any]]
@@ -44,7 +45,7 @@ class Document(NamedTuple):
 def read(file: Path) -> Document:
     """Reads a file. Raises UsageError."""
     try:
-        data = file.read_bytes()
+        data = read_file(file)
     except OSError as error:
         raise UsageError(f"Cannot read the configuration {file}: {error.strerror}.") from None
     import tomllib  # 4 ms that a program without a file does not need
@@ -55,8 +56,10 @@ def read(file: Path) -> Document:
         raise UsageError(f"The configuration {file} is not in UTF-8: save it in this encoding.") from None
     except RecursionError:
         raise UsageError(f"The configuration {file} is not valid: its brackets are nested too deeply.") from None
-    except ValueError as error:  # TOMLDecodeError, which names line and column
+    except tomllib.TOMLDecodeError as error:  # names line and column
         raise UsageError(f"The configuration {file} is not valid TOML: {printable(str(error))}.") from None
+    except ValueError:  # Python's own limit
+        raise UsageError(f"The configuration {file} is not valid: a number in it has too many digits.") from None
 
 
 def _decoded(data: bytes) -> str:
@@ -106,9 +109,11 @@ def handle(value: Any) -> str:
 
 def choice(*words: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"use {_either(words)}.")
         if value not in words:
             raise ValueError(f"'{value}' is not valid; use {_either(words)}.")
-        return str(value)
+        return value
 
     return check
 

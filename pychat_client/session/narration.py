@@ -274,7 +274,7 @@ class Narrator:
 
     def gave_up(self, seconds: float, *, busy: bool) -> None:
         what = "Busy" if busy else "No answer"
-        self._view.notice(f"{what} for {seconds:.0f} s; giving up.")
+        self._view.notice(f"{what} for {seconds:.10g} s; giving up.")
 
     def broke_protocol(self, error: PychatError) -> None:
         self._view.notice(f"The other side broke the protocol: {printable(str(error))}")

@@ -53,10 +53,13 @@ def _command() -> list[str]:
     for name in ("VISUAL", "EDITOR"):
         if command := os.environ.get(name, "").strip():
             try:
-                return shlex.split(command)
+                words = shlex.split(command)
             except ValueError:
                 why = f"the quotation marks or backslashes in '{printable(command)}' are not complete"
                 raise UsageError(f"The editor in {name} cannot be read as a command: {why}.") from None
+            if not words[0]:
+                raise UsageError(f"{name} names no program: set it to the command that starts your editor.")
+            return words
     for editor in _EDITORS:
         if os.access(editor, os.X_OK):
             return [editor]

@@ -77,7 +77,8 @@ class JsonLines(LineView):
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"The line is not valid JSON: {printable(str(error))}.") from None
+            why = "a number has too many digits" if type(error) is ValueError else printable(str(error))
+            raise UsageError(f"The line is not valid JSON: {why}.") from None
         match value:
             case {"text": str(text), **others} if "command" not in others:
                 session.say(text)

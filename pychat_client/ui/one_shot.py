@@ -7,7 +7,6 @@ went wrong.
 from __future__ import annotations
 
 import asyncio
-import codecs
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,12 +18,12 @@ from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
-from pychat_client.text import check_message, printable, printable_lines
+from pychat_client.text import MESSAGE_MAX, check_message, printable, printable_lines
 from pychat_client.ui.json_objects import encoded, message_fields
 from pychat_client.ui.line_view import HeadlessView
 
 INPUT_MAX = 1 << 16
-"""Bytes read from stdin: far more than a message, so that the refusal can tell its length."""
+"""Bytes of the input at most: far more than a message, so that mostly the refusal can tell its characters."""
 
 
 def text_of(words: Sequence[str]) -> str:
@@ -34,9 +33,12 @@ def text_of(words: Sequence[str]) -> str:
 
 
 def _input() -> str:
-    data = sys.stdin.buffer.read(INPUT_MAX)
-    try:  # a character that INPUT_MAX cuts in two is not an error of the input
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < INPUT_MAX)
+    data = sys.stdin.buffer.read(INPUT_MAX + 1)
+    if len(data) > INPUT_MAX:
+        limit = f"the limit is {MESSAGE_MAX} characters"
+        raise MessageError(f"Not sent: the input has more than {INPUT_MAX:,} bytes; {limit}.")
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise MessageError("Not sent: the input is not UTF-8.") from None
     return text.rstrip("\r\n")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pychat_client import calling
 from pychat_client.config.preferences import Preferences
 from pychat_client.ui.alerts import BELL, BELL_EVERY, HOOKS_MAX, IDLE_SECONDS, Alerts
 from tests.support.waiting import wait_for
@@ -199,6 +200,11 @@ def test_the_hook_has_no_terminal_and_a_session_of_its_own(tmp_path: Path) -> No
     *fds, session = out.read_text().splitlines()
     assert session.strip() != str(os.getsid(0))
     assert not any("/dev/pts" in fd or "/dev/tty" in fd for fd in fds)
+
+
+def test_a_bell_without_a_view_needs_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    calling._alert_without_view(Preferences(bell="all", notify="osc9"), plain=False)("The host answers.")
+    assert capsys.readouterr().err == ""
 
 
 def test_a_hook_that_the_locale_cannot_write_is_reported() -> None:

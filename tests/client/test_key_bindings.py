@@ -379,6 +379,7 @@ async def test_the_editor_opens_with_a_line_that_is_not_utf8() -> None:
     [
         ("vi '", "The editor in VISUAL cannot be read as a command: the quotation marks or backslashes in 'vi ''"),
         ("vi\\", "The editor in VISUAL cannot be read as a command: the quotation marks or backslashes in 'vi\\'"),
+        ("''", "VISUAL names no program: set it to the command that starts your editor."),
         ("SCRIPT printf 'caf\\351' >", "The editor has not saved the text as UTF-8; the line is as it was."),
         ("SCRIPT rm ", "Cannot edit the line with"),
         ("SCRIPT fifo() { rm $1; mkfifo $1; }; fifo", "Cannot edit the line with"),

@@ -194,7 +194,7 @@ async def test_retry_for_gives_up_with_a_sentence() -> None:
     calls.go_down()
     raw.hang_up()
     assert await status == ExitStatus.ABSENT
-    assert calls.view.sentences[-1] == "No answer for 0 s; giving up."
+    assert calls.view.sentences[-1] == "No answer for 0.5 s; giving up."
     assert calls.times[-1] - calls.times[1] <= 0.5
     assert len(calls.times) > 2
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pychat_client.config import config_file
 from pychat_client.errors import UsageError
 from pychat_client.protocol import grammar
 from pychat_client.protocol.turns import Turns
@@ -276,6 +277,23 @@ def test_bad_toml_is_refused_with_its_line(tmp_path: Path) -> None:
 def test_toml_that_is_nested_too_deeply_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"pychatd.toml is not valid: its brackets are nested too deeply\.$"):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["grace = " + "9" * 5000, "[x]\ny = -" + "1" * 5000])
+def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"pychatd.toml is not valid: a number in it has too many digits\.$"):
+        read(tmp_path, text)
+
+
+def test_a_number_is_no_word(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match='turns: use "alternate"'):
+        read(tmp_path, "turns = 0x" + "f" * 5000)
+
+
+def test_a_fifo_is_no_configuration(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UsageError, match=r"Cannot read the configuration .*/fifo: it is not a regular file\."):
+        config_file.read(tmp_path / "fifo")
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp037"])

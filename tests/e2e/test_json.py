@@ -174,6 +174,7 @@ def test_messages_held_at_the_end_are_given_back(console: Program, client: Progr
 REFUSED: list[tuple[str | bytes, str]] = [
     ("Hi!", "not valid JSON"),
     ("[" * 20_000, "not valid JSON"),
+    ("9" * 5000, "not valid JSON: a number has too many digits"),
     ('"Hi!"', '{"text": '),
     ('{"text": 7}', '{"text": '),
     ('{"text": "a", "command": "quit"}', '{"text": '),
