@@ -511,8 +511,14 @@ def test_a_journal_that_fails_again_and_again_is_counted(lines: Callable[[], lis
         health.failed(JournalFullError("Not stored: too much."))
         health.looked(JournalError("It is read-only."))
         health.looked(None)
-    every = ["The disk is full.", "The journal can be written again", "Not stored: too much.", "It is read-only."]
-    assert lines() == [*every, *(f"1,499 more like this in the last minute: {words}" for words in every)]
+    counts = {
+        "The disk is full.": "1,499",
+        "The journal can be written again": "2,999",  # a message was stored, and a look has found room again
+        "Not stored: too much.": "1,499",
+        "It is read-only.": "1,499",
+    }
+    more = [f"{count} more like this in the last minute: {words}" for words, count in counts.items()]
+    assert lines() == [*counts, *more]
     health.failed(JournalError("The disk is full."))
     health.failed(JournalError("disk I/O error"))
     assert lines() == ["The disk is full.", "disk I/O error"]

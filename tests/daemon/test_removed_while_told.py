@@ -25,7 +25,7 @@ def end(service: InProcessService) -> None:
 
 
 async def removed(service: InProcessService) -> None:
-    service.switchboard.remove(1)
+    service.switchboard.retention.remove(1)
     while service.journal.by_id(1) is not None:
         await asyncio.sleep(0.01)
 
@@ -67,7 +67,7 @@ async def test_a_console_goes_on_behind_a_conversation_that_is_being_removed(ser
     """Its first messages are gone, and the last ones not yet."""
     service.fill(Role.PEER, TEXTS)
     end(service)
-    service.switchboard.remove(1)
+    service.switchboard.retention.remove(1)
     service.switchboard.stop()
     console = await service.console()
     lines = await read_on(console)
