@@ -194,7 +194,7 @@ class ConsoleEndpoint(Endpoint):
         self._advance(Trigger.OTHER_QUIT)
         if left_before:
             return self._on_quit_confirmed()
-        return [Ended(self.other.handle, EndedBy.SERVICE, self._gone("the journal"), self.take_back())]
+        return [Ended(self.other.handle, EndedBy.SERVICE, self._why_missing("the journal"), self.take_back())]
 
     def _on_peer(self, peer: wire.Peer) -> list[Event]:
         self._current = peer.session
@@ -220,7 +220,7 @@ class ConsoleEndpoint(Endpoint):
     def _compare(self, peer: wire.Peer) -> list[Event]:
         """Gives all texts back if the daemon has messages of this console that are not from here. Not while it
         repeats messages and none is on its way: this console has been told of those on the connection before."""
-        told = self._is_replaying and not self.outbox
+        told = self._is_replaying and not self.unacked
         if told or self._outbox.agrees(peer.mine or 0, peer.digest):
             return []
         return [Overtaken(self._outbox.overtaken(self.stored_count))]
@@ -231,7 +231,7 @@ class ConsoleEndpoint(Endpoint):
         left, reason = self.take_back(), "it was over when this console connected again"
         other_journal = peer.session == self.session and self._since not in (None, peer.since)
         if other_journal:
-            reason = self._gone("the journal")
+            reason = self._why_missing("the journal")
         elif peer.session == self.session and not self.ended:
             reason = "the journal lacks messages of it"
         ended = Ended(self.other.handle, EndedBy.SERVICE, reason, left)
@@ -249,7 +249,7 @@ class ConsoleEndpoint(Endpoint):
     def _on_own(self, message: wire.Message, at: wire.Timestamp) -> list[Event]:
         """The daemon repeats an own message: one that this console has sent and that was not acked, or another
         console's."""
-        known = at.mine and bool(self.outbox)
+        known = at.mine and bool(self.unacked)
         if known:
             self._outbox.confirm_next()
         else:

@@ -189,14 +189,14 @@ class Endpoint:
         return self._outbox.held
 
     @property
-    def outbox(self) -> deque[str]:
+    def unacked(self) -> deque[str]:
         """Own messages that are not acked yet."""
         return self._outbox.unacked
 
     @property
     def sent_count(self) -> int:
         """Own messages that have their number: stored or not acked yet."""
-        return self._outbox.numbered
+        return self._outbox.sent
 
     @property
     def stored_count(self) -> int:
@@ -448,9 +448,9 @@ class Endpoint:
         lost, left = self._outbox.forgotten(self.stored_count), self.take_back()
         self._advance(Trigger.OTHER_QUIT)
         left = replace(left, not_confirmed=(*lost, *left.not_confirmed))
-        return Ended(self.other.handle, EndedBy.SERVICE, self._gone("the other host"), left)
+        return Ended(self.other.handle, EndedBy.SERVICE, self._why_missing("the other host"), left)
 
-    def _gone(self, where: str) -> str:
+    def _why_missing(self, where: str) -> str:
         """Why a conversation has ended of which nothing is there any more, and how much was in it."""
         whose = of_whose((self.stored_count, "your"), (self.received_count, f"{self.other.handle}'s"))
         return f"{where} does not have it any more{f' (it had {whose})' if whose else ''}"
@@ -530,13 +530,13 @@ class Endpoint:
             return []
         was_present, words = self.other.present, frame.words if isinstance(frame, wire.Away) else ""
         self.other = replace(self.other, present=isinstance(frame, wire.Here), away_words=words)
-        renamed: list[Event] = []
+        events: list[Event] = []
         if isinstance(frame, wire.Here):
-            renamed = self._rename_other(frame.handle or self.other.handle)
+            events = self._rename_other(frame.handle or self.other.handle)
         if was_present is not self.other.present:
             # After an absence it can be another person, so that is not a new handle of the same one.
-            renamed = [Presence(self.other.present, self.other.away_words)]
-        return [*renamed, *(self._on_quiet(frame.quiet) if isinstance(frame, wire.Here) else [])]
+            events = [Presence(self.other.present, self.other.away_words)]
+        return [*events, *(self._on_quiet(frame.quiet) if isinstance(frame, wire.Here) else [])]
 
     def _on_quiet(self, quiet: bool) -> list[Event]:
         """Whether the other user sends signs. The user is told once that there are none."""
@@ -588,7 +588,7 @@ class Endpoint:
         """Both ends know the counts: sends the unacked messages again, and then the held ones."""
         waiting = self._outbox.requeue(lambda: self.my_turn)
         self._outbox.transmit()
-        messages = [wire.Message(self.handle, text) for text in self.outbox]
+        messages = [wire.Message(self.handle, text) for text in self.unacked]
         self._frames += messages
         if self.is_returning:  # a new program has not shown any of them
             return [*self._later([MessageShown(message, True) for message in messages]), *self._release()]

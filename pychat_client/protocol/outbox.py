@@ -29,7 +29,7 @@ class Outbox:
         self.transmitted = 0  # unacked messages, from the first, that a connection was given
         self._read = 0  # messages that the other user has seen, also those that are not known here yet
         self._stored_from_here = 0  # messages of this very program that are stored
-        self._gone = 0  # texts that have been here before the first one
+        self._first = 0  # texts that have been here before the first one
         self._recent: deque[str] = deque(maxlen=UNACKED_MAX)  # the newest texts that are stored
 
     @classmethod
@@ -38,7 +38,7 @@ class Outbox:
         outbox.unacked.extend(saved.texts[: saved.numbered])
         outbox.held.extend(saved.texts[saved.numbered :])
         outbox.transmitted, outbox._stored_from_here = saved.transmitted, saved.stored_here
-        outbox._gone = saved.first
+        outbox._first = saved.first
         return outbox
 
     def saved(self) -> SavedOutbox:
@@ -46,14 +46,14 @@ class Outbox:
         return {
             "stored": self.stored,
             "stored_here": self._stored_from_here,
-            "first": self._gone,
+            "first": self._first,
             "numbered": len(self.unacked),
             "transmitted": self.transmitted,
             "texts": (*self.unacked, *self.held),
         }
 
     @property
-    def numbered(self) -> int:
+    def sent(self) -> int:
         """Own messages that have their number: stored or unacked."""
         return self.stored + len(self.unacked)
 
@@ -100,7 +100,7 @@ class Outbox:
     def confirm_next(self) -> None:
         """The first unacked message is stored."""
         self._recent.append(self.unacked.popleft())
-        self._gone += 1
+        self._first += 1
         self.stored += 1
         self._stored_from_here += 1
         self.transmitted = max(self.transmitted - 1, 0)
@@ -167,7 +167,7 @@ class Outbox:
     def give_back(self) -> Leftovers:
         """The same, given back for good."""
         left = self.leftovers()
-        self._gone += len(self.unacked)
+        self._first += len(self.unacked)
         self.unacked.clear()
         self.held.clear()
         self.transmitted = 0

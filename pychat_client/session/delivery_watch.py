@@ -35,7 +35,7 @@ class DeliveryWatch:
 
     def update(self, *, connected: bool) -> None:
         """Something was sent, confirmed, or the connection has changed."""
-        waits = connected and bool(self._endpoint.outbox) and not self._endpoint.calls_classic_server
+        waits = connected and bool(self._endpoint.unacked) and not self._endpoint.calls_classic_server
         if self._timer is not None and waits and self._stored == self._endpoint.stored_count:
             return
         if self._timer is not None:

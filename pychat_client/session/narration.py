@@ -323,7 +323,7 @@ class Narrator:
     def left(self) -> None:
         """The user leaves, and the conversation stays, if there is one."""
         self._view.news(f"Detached.{self._stays if self._endpoint.is_open else ''}")
-        if count := len(self._endpoint.held) + len(self._endpoint.outbox):
+        if count := len(self._endpoint.held) + len(self._endpoint.unacked):
             wait, them = ("message is", "it") if count == 1 else ("messages are", "them")
             program = "console" if self._endpoint.role is Role.OPERATOR else f"'{self._back}'"
             self._view.notice(f"{count} {wait} not stored yet. The next {program} sends {them}.")

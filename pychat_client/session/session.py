@@ -226,7 +226,7 @@ class Session:
 
     def all_stored(self) -> bool:
         """Whether all messages of this user are stored: none is held, none waits for its ack."""
-        return not self.endpoint.held and not self.endpoint.outbox
+        return not self.endpoint.held and not self.endpoint.unacked
 
     # -------------------------------------------------------------- what the user types
 
@@ -430,7 +430,7 @@ class Session:
         if self._is_caller and not self.stays_open:
             raise NotAllowedError("There is no conversation that could stay open. \\quit leaves.")
         self._stage = Stage.DETACHING
-        self._finish_soon(wait=bool(self.endpoint.outbox) and self._supervisor.is_live)
+        self._finish_soon(wait=bool(self.endpoint.unacked) and self._supervisor.is_live)
 
     def go_away(self, words: str) -> None:
         """Leaves a console. Callers read `words` until one is attached again. Raises NotAllowedError."""
@@ -635,7 +635,7 @@ class Session:
     def _has_ended(self) -> bool:
         """Whether nothing is left to wait for."""
         if self._stage is Stage.DETACHING:
-            return not self.endpoint.outbox
+            return not self.endpoint.unacked
         if self._stage is Stage.TELLING:  # or the daemon has closed the connection
             return not self.endpoint.owes_quit
         return self._is_caller and self.endpoint.ended and not self.leaving  # the other side has ended it

@@ -379,9 +379,9 @@ def _tells_nothing(status: ConversationStatus) -> bool:
 def _delivery_words(status: ConversationStatus) -> str:
     """What has become of this user's newest messages."""
     endpoint = status.endpoint
-    if endpoint.outbox and not status.unconfirmed:
+    if endpoint.unacked and not status.unconfirmed:
         since = "yet" if status.late is None else f"for {status.late:.0f} s"
-        return f"{len(endpoint.outbox)} not confirmed {since}"
+        return f"{len(endpoint.unacked)} not confirmed {since}"
     if endpoint.other_is_classic or endpoint.other.quiet:
         return "sent" if endpoint.sent_count else ""  # nobody tells whether they are read
     if endpoint.read_count < endpoint.stored_count:

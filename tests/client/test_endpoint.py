@@ -432,9 +432,9 @@ def test_a_message_is_kept_until_it_is_acked() -> None:
     for text in ("one", "two", "three"):
         endpoint.say(text)
     told(endpoint, wire.Ack(2))
-    assert (endpoint.stored_count, list(endpoint.outbox)) == (2, ["three"])
+    assert (endpoint.stored_count, list(endpoint.unacked)) == (2, ["three"])
     told(endpoint, wire.Ack(1))  # old news
-    assert (endpoint.stored_count, list(endpoint.outbox)) == (2, ["three"])
+    assert (endpoint.stored_count, list(endpoint.unacked)) == (2, ["three"])
 
 
 def test_an_ack_of_more_than_was_sent_is_an_error() -> None:
@@ -442,7 +442,7 @@ def test_an_ack_of_more_than_was_sent_is_an_error() -> None:
     endpoint.say("one")
     with pytest.raises(ProtocolError, match="2 messages were confirmed, but only 1 were sent"):
         endpoint.receive(wire.Ack(2))
-    assert list(endpoint.outbox) == ["one"]
+    assert list(endpoint.unacked) == ["one"]
 
 
 def test_a_displayed_message_is_acked_once() -> None:
@@ -616,7 +616,7 @@ def test_a_repeated_message_without_its_text_counts_as_stored() -> None:
     gone = (wire.Timestamp(NOON, own=True, mine=True, gone=True), says(OPERATOR, "?"))
     events, sent = again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1), *gone)
     assert (events[1:], sent) == ([], [wire.Ack(1)])
-    assert (endpoint.stored_count, list(endpoint.outbox)) == (1, [])
+    assert (endpoint.stored_count, list(endpoint.unacked)) == (1, [])
 
 
 def test_another_consoles_message_comes_before_the_own_text() -> None:

@@ -252,7 +252,7 @@ async def test_what_was_drawn_for_another_size_is_not_drawn_again(monkeypatch: p
 async def test_a_key_draws_what_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     async with desk() as one:
         one.press(f"\x1b[{ROWS};1R", "Hello\r")
-        await one.until(lambda: one.session.endpoint.outbox)
+        await one.until(lambda: one.session.endpoint.unacked)
         await one.rests()
         monkeypatch.setattr("pychat_client.ui.prompt.SOON", 3600)
         await one.says("\\ack 1")

@@ -1117,7 +1117,7 @@ class Follower(Page):
 
 def now(session: Session) -> tuple[ConnectionState, bool, int, int]:
     endpoint = session.endpoint
-    return session.connection_state, endpoint.my_turn, len(endpoint.held), len(endpoint.outbox)
+    return session.connection_state, endpoint.my_turn, len(endpoint.held), len(endpoint.unacked)
 
 
 @in_loop

@@ -449,7 +449,7 @@ class TwoEnds(RuleBasedStateMachine):
             endpoint = self.ends[role]
             if not endpoint.ended and not endpoint.is_returning:
                 shown = [text for who, text in screen if who is role]
-                expected = [*self.daemon.stored(role)[: endpoint.stored_count], *endpoint.outbox]
+                expected = [*self.daemon.stored(role)[: endpoint.stored_count], *endpoint.unacked]
                 assert len(shown) == len(expected)
                 for another in (True, False):  # another console's words come when this one is told of them
                     on_screen, in_order = (
@@ -470,7 +470,7 @@ class TwoEnds(RuleBasedStateMachine):
     def nobodys_text_disappears(self) -> None:
         for role, endpoint in self.ends.items():
             stored = [text for text in self.daemon.stored(role) if not text.startswith("another")]
-            waiting = [text for text in endpoint.outbox if text not in stored]
+            waiting = [text for text in endpoint.unacked if text not in stored]
             # A copy learns only when it is back what another one has sent meanwhile.
             waiting += [text for text in endpoint.held if text not in self.copied or text not in stored]
             here = {*stored, *waiting}
@@ -491,7 +491,7 @@ class TwoEnds(RuleBasedStateMachine):
     def a_caller_without_the_file_does_not_get_into_the_conversation(self) -> None:
         if self._is_stranger(PEER):
             endpoint = self.ends[PEER]
-            assert not endpoint.outbox
+            assert not endpoint.unacked
             assert not self.screens[PEER]
             assert not set(endpoint.held) & set(self.daemon.stored(PEER))
 
@@ -507,13 +507,13 @@ class TwoEnds(RuleBasedStateMachine):
         self.nobodys_text_disappears()
         for role in self.connections:
             endpoint = self.ends[role]
-            assert not {*endpoint.outbox, *endpoint.held} & set(self.daemon.stored(role))
+            assert not {*endpoint.unacked, *endpoint.held} & set(self.daemon.stored(role))
             if self._is_stranger(role):
                 continue
             assert endpoint.received_count == self.daemon.counts.count(OTHER[role])
             assert endpoint.ended == self.daemon.over
             if not endpoint.ended:
-                assert not endpoint.outbox
+                assert not endpoint.unacked
                 assert not endpoint.held or not endpoint.my_turn
                 assert endpoint.stored_count == self.daemon.counts.count(role)
                 assert endpoint.read_count == (
@@ -552,7 +552,7 @@ class TwoEnds(RuleBasedStateMachine):
     def _lose_words(self, role: Role) -> None:
         """The present file of a user is not there any more, unless it is among the copies."""
         kept = {text for saved in self.copies[role] for text in saved.texts}
-        self.lost.update({*self.ends[role].outbox, *self.ends[role].held} - kept - set(self.daemon.stored(role)))
+        self.lost.update({*self.ends[role].unacked, *self.ends[role].held} - kept - set(self.daemon.stored(role)))
 
     def _has_token(self, saved: SavedEndpoint) -> bool:
         """Before the first message, a daemon that was started anew has given another one."""

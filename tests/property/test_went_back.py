@@ -56,7 +56,7 @@ def test_what_the_journal_lacks_is_told_and_given_back(
     assert [*back.left.not_sent, *back.left.not_confirmed] == [*remembered, *texts[own:]]
     assert not any(isinstance(event, Connected) for event in events)
     assert endpoint.ended
-    assert not endpoint.outbox
+    assert not endpoint.unacked
     assert isinstance(endpoint.take_frames()[-1], wire.Quit)  # so that the operator learns it, too
     with pytest.raises(NotAllowedError):
         endpoint.say("more")

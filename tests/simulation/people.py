@@ -194,7 +194,7 @@ class Person(View):
             self._record("talks", "with somebody" if end.other.present else "with nobody now")
             self._record("signs", "without" if end.other.quiet else "with")
             self._record("unread", str(end.unread_count))
-            self._record("waits", str(len(end.held) + len(end.outbox)))
+            self._record("waits", str(len(end.held) + len(end.unacked)))
 
     @property
     def status(self) -> int | None:

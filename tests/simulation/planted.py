@@ -123,9 +123,12 @@ FAULTS = [
     ),
     # ---------------------------------------------------------------- once, and in order
     Fault(
-        "an unconfirmed message is sent again", ENDPOINT + "_resend", "for text in self.outbox]", "for text in ()]"
+        "an unconfirmed message is sent again",
+        ENDPOINT + "_resend",
+        "for text in self.unacked]",
+        "for text in ()]",
     ),
-    Fault("and only once", ENDPOINT + "_resend", "for text in self.outbox]", "for text in self.outbox] * 2"),
+    Fault("and only once", ENDPOINT + "_resend", "for text in self.unacked]", "for text in self.unacked] * 2"),
     Fault(
         "a message is shown once, also after a cut",
         ENDPOINT + "_hello",

@@ -124,7 +124,7 @@ class SmallUser:
             tuple(self.shown),
             tuple(self.not_sent),
             tuple(self.not_confirmed),
-            tuple(self.end.outbox),
+            tuple(self.end.unacked),
             tuple(self.end.held),
             self.end.received_count,
             self.end.stored_count,

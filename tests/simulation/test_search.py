@@ -39,9 +39,9 @@ def test_no_promise_is_broken_whatever_happens(turns: Turns, budget: Budget) -> 
 @pytest.mark.parametrize(
     ("fault", "budget"),
     [
-        (Fault("", ENDPOINT + "_resend", "for text in self.outbox]", "for text in ()]"), Budget(cuts=1)),
+        (Fault("", ENDPOINT + "_resend", "for text in self.unacked]", "for text in ()]"), Budget(cuts=1)),
         (
-            Fault("", ENDPOINT + "_resend", "for text in self.outbox]", "for text in self.outbox] * 2"),
+            Fault("", ENDPOINT + "_resend", "for text in self.unacked]", "for text in self.unacked] * 2"),
             Budget(cuts=1),
         ),
         (Fault("", PEER_SESSION + "_resume", "self.send_backlog()", "pass"), Budget(crashes=1)),
