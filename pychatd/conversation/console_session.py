@@ -336,7 +336,7 @@ class ConsoleSession(EndpointSession):
     ) -> None:
         """From here on the console gets `conversation`, without the first messages of each side. again_after:
         these are repeated, too, from here on; compared: the console may have sent some of what follows."""
-        self._switchboard.note_quiet(conversation, Role.OPERATOR, self.quiet)
+        self._switchboard.set_quiet(conversation, Role.OPERATOR, self.quiet)
         self.conversation = conversation
         self._cursor = self._cursor.begin(conversation, peer_offset, operator_offset, again_after)
         mine, digest = self._own_behind(conversation, operator_offset if compared else None)

@@ -239,7 +239,7 @@ class PeerSession(EndpointSession):
     def join(self, conversation: Conversation) -> None:
         self._cancel_deadline()
         self.conversation, self._state = conversation, PeerState.TALKING
-        self._switchboard.note_quiet(conversation, Role.PEER, self.opening.quiet)
+        self._switchboard.set_quiet(conversation, Role.PEER, self.opening.quiet)
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
         self.connection.send([wire.Ack(entries[-1].n)])

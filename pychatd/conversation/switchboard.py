@@ -99,7 +99,7 @@ class Switchboard:
         self.operator: ConsoleInterface | None = None  # the attached console
         self._told_lost: set[int] = set()  # the conversations of which it knows that the journal has lost messages
         self.watchers = Watchers()
-        self.caller: PeerInterface | None = None  # it has the seat and our hello, and has sent no message yet
+        self.waiting: PeerInterface | None = None  # it has the seat and our hello, and has sent no message yet
         self.missed = MissedCalls(journal, self.journal_failed)
         self.started = datetime.now(UTC)
         self.blocklist = Blocklist(settings.blocklist)
@@ -135,7 +135,7 @@ class Switchboard:
     @property
     def taken(self) -> Taken | None:
         """Why nobody may call now; None while the seat is free."""
-        if self.caller is not None:
+        if self.waiting is not None:
             return Taken.CALLING
         if self.conversation is None:
             return None
@@ -213,7 +213,7 @@ class Switchboard:
     ) -> PeerInterface | None:
         """The waiting caller, if `hello` is of the same program: it has the same certificate, and the token that
         this caller was given. A program that was cut off before the answer has no token, but calls once more."""
-        caller = self.caller
+        caller = self.waiting
         if caller is None or caller.opening.certificate_hash != certificate_hash:
             return None
         known = hello.session is not None and caller.opening.token_hash == hash_token(hello.session)
@@ -225,13 +225,13 @@ class Switchboard:
         """`caller` has the seat, and may send the first message. If its program has called before, that message
         may still arrive over the dead connection, and does not count then."""
         self.silent_callers.discard(caller)
-        older, self.caller = self.caller, caller
+        older, self.waiting = self.waiting, caller
         if older is not None:
             older.close_displaced()
         asyncio.get_running_loop().call_soon(self._announce, caller)  # many send a message with the hello
 
     def _announce(self, caller: PeerInterface) -> None:
-        if caller is not self.caller:
+        if caller is not self.waiting:
             return
         note(Event.CALLING, caller.address, "%s calls", printable(caller.opening.handle))
         if self.operator is not None:
@@ -241,9 +241,9 @@ class Switchboard:
 
     def end_call(self, caller: PeerInterface) -> None:
         """`caller` has gone, or has to go, before its first message."""
-        if caller is not self.caller:
+        if caller is not self.waiting:
             return
-        self.caller = None
+        self.waiting = None
         handle = caller.opening.handle
         note(Event.MISSED, caller.address, "%s's call has ended without a message", printable(handle))
         self._miss(handle, caller.address, caller.opening.name)
@@ -261,7 +261,7 @@ class Switchboard:
     @property
     def calling(self) -> wire.Calling | None:
         """Who calls now: the caller that has the seat, or one that says nothing while the seat is free."""
-        if (caller := self.caller) is not None:
+        if (caller := self.waiting) is not None:
             return _calling(caller)
         silent = self.silent_callers.calling
         return None if silent is None else _calling_silently(silent)
@@ -283,12 +283,12 @@ class Switchboard:
         if self.conversation is not conversation:
             self.conversation, self._account = conversation, TokenBucket()
         conversation.note_call(caller.opening)
-        if self.caller is caller:
-            self.caller = None
-        elif self.caller is not None:
-            self._put_out(self.caller, conversation.handle)
+        if self.waiting is caller:
+            self.waiting = None
+        elif self.waiting is not None:
+            self._put_out(self.waiting, conversation.handle)
         _note(Event.CONNECTED, conversation, "%s is connected", printable(conversation.handle))
-        self._note_presence()
+        self._tell_presence()
 
     def _put_out(self, caller: PeerInterface, back: str) -> None:
         """The peer, called `back`, was away for long and is back: `caller` has to go before its first message."""
@@ -355,7 +355,7 @@ class Switchboard:
         if conversation is not None and caller.conversation is conversation:
             self._quota.check(conversation, Role.PEER, count, self.settings.journal_max)
             return conversation
-        if caller is not self.caller:  # rejected, or it has not heard of the end yet
+        if caller is not self.waiting:  # rejected, or it has not heard of the end yet
             return None
         conversation = Conversation.opened(caller.opening, self.now())
         self._quota.check(conversation, Role.PEER, count, self.settings.journal_max)
@@ -414,7 +414,7 @@ class Switchboard:
         elif conversation.ended is not None:
             self.journal.save_shown(conversation)
 
-    def note_quiet(self, conversation: Conversation, role: Role, quiet: bool) -> None:
+    def set_quiet(self, conversation: Conversation, role: Role, quiet: bool) -> None:
         """The user of `role` sends no read marks from now on, or sends them again: then the other side learns what
         this user has seen meanwhile."""
         if conversation.quiet[role] is quiet:
@@ -492,7 +492,7 @@ class Switchboard:
             if stored.ended is not None:
                 log.info("conversation %d: the journal says that it has ended", ours.id)
                 self.conversation, self.peer = running, None
-                self._note_change()
+                self._tell_change()
         for end in (peer, self.operator):
             if end is not None:
                 end.send_backlog()
@@ -576,7 +576,7 @@ class Switchboard:
             self.operator.send_backlog()
         self.watchers.send_unread()
         self.silent_callers.announce()
-        self._note_change()
+        self._tell_change()
 
     def _store_end(self, conversation: Conversation, reason: str, by: Role | None) -> None:
         """A classic peer acks nothing and cannot come back, so what was sent to it counts as shown."""
@@ -639,17 +639,17 @@ class Switchboard:
                 self.end_conversation(CONNECTION_LOST, None)
             except JournalError as error:  # it ends when the journal works again
                 self.journal_failed(error)
-                self._note_presence()
+                self._tell_presence()
             return
         self._keep_seat()
         self._save_shown(conversation)
-        self._note_presence()
+        self._tell_presence()
 
     def put_out_blocked(self) -> bool:
         """Ends what callers do who are on the list now. Returns whether that was the conversation. Raises
         JournalError."""
         self.silent_callers.leave(*filter(self._is_blocked, self.silent_callers.waiting))
-        caller = self.caller
+        caller = self.waiting
         if caller is not None:
             opening = caller.opening
             if self.blocklist.blocks(opening.address, opening.handle, opening.certificate_hash):
@@ -684,7 +684,7 @@ class Switchboard:
         here = wire.Here(handle, quiet=operator.quiet)
         self._notify_callers(here)
         self.watchers.tell([here])
-        self._note_change()
+        self._tell_change()
 
     @property
     def here(self) -> wire.Here | None:
@@ -722,7 +722,7 @@ class Switchboard:
         self.watchers.tell([wire.Away()])
         self._tell_read()
         self.watchers.send_unread()
-        self._note_change()
+        self._tell_change()
 
     def stop(self) -> None:
         """The daemon stops: tells all ends. Only a classic peer's conversation ends with it."""
@@ -736,7 +736,7 @@ class Switchboard:
                     self.journal.save_shown(conversation)
             except JournalError as error:
                 log.error("%s", error)
-        for end in (*self._both_ends(), self.caller):
+        for end in (*self._both_ends(), self.waiting):
             if end is not None:
                 end.close([wire.Error("stopping", STOPPING)])
         self.watchers.stop()
@@ -795,17 +795,17 @@ class Switchboard:
 
     def _notify_callers(self, presence: wire.Away | wire.Here) -> None:
         """Tells the peer and a waiting caller whether a console is attached."""
-        for caller in (self.peer, self.caller):
+        for caller in (self.peer, self.waiting):
             if caller is not None:
                 caller.notify(presence)
 
-    def _note_presence(self) -> None:
+    def _tell_presence(self) -> None:
         """The peer has come or gone."""
         if self.operator is not None:
             self.operator.send_presence()
-        self._note_change()
+        self._tell_change()
 
-    def _note_change(self) -> None:
+    def _tell_change(self) -> None:
         """Somebody has come or gone."""
         self.tell_live()
         self._changed()

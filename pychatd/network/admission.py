@@ -162,7 +162,7 @@ class Admission:
 
         The caller who has the seat, talking or about to, is never evicted, and counts nowhere.
         """
-        seated = (self._switchboard.peer, self._switchboard.caller)
+        seated = (self._switchboard.peer, self._switchboard.waiting)
         others = [one for one in self._pending if one.session is None or one.session not in seated]
         neighbours = [one for one in others if one.network == network]
         if len(neighbours) >= CALLERS_PER_NETWORK:

@@ -59,4 +59,4 @@ async def test_a_caller_that_waits_is_put_out(service: InProcessService) -> None
     assert not service.switchboard.put_out_blocked()
     assert await waiting.hear() == REFUSED
     await service.lose(waiting)
-    assert service.switchboard.caller is None
+    assert service.switchboard.waiting is None

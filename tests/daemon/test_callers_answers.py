@@ -236,7 +236,7 @@ def test_a_caller_reads_why_nothing_can_be_stored(tmp_path: Path, error: Journal
         await caller.say("Bob> Hi!")
         keeps = "Your program keeps your messages and sends them later."
         assert (await caller.rest())[-1] == f"\\error journal {words} {keeps}"
-        assert service.switchboard.caller is None
+        assert service.switchboard.waiting is None
         assert service.switchboard.seat_is_free()
 
     check(tmp_path)
@@ -308,7 +308,7 @@ async def test_a_block_puts_out_a_caller_that_has_said_nothing_yet(service: InPr
     await console.say(f"\\order block {ADDRESS.partition(':')[0]}")
     assert await caller.rest() == ["\\error blocked The operator has blocked you here."]
     assert f"\\missed Bob address={ADDRESS}" in await console.news()
-    assert service.switchboard.caller is None
+    assert service.switchboard.waiting is None
 
 
 @with_service()

@@ -235,7 +235,7 @@ def test_a_failure_on_the_side_is_told_and_ends_nothing(tmp_path: Path, method: 
         steps: dict[str, Callable[[], None]] = {
             "save_last_operator": lambda: board.go_away(board.operator, "soon"),  # type: ignore[arg-type]
             "save_shown": lambda: board._save_shown(board.conversation),  # type: ignore[arg-type]
-            "save_quiet": lambda: board.note_quiet(board.conversation, Role.PEER, True),  # type: ignore[arg-type]
+            "save_quiet": lambda: board.set_quiet(board.conversation, Role.PEER, True),  # type: ignore[arg-type]
         }
         steps[method]()
         assert not board.check_journal()
@@ -410,7 +410,7 @@ async def test_a_peer_whose_conversation_was_removed_learns_what_is_stored(servi
     assert lines[-1] == "\\quit the other host has removed it since"
     assert lines[-2].startswith("\\at ")
     assert lines[-2].endswith(" service")
-    assert service.switchboard.caller is None
+    assert service.switchboard.waiting is None
     assert not service.journal.entries(2, 0)
 
 

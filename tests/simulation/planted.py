@@ -154,8 +154,8 @@ FAULTS = [
     Fault(
         "a word for a conversation that is over begins no other one",
         SWITCHBOARD + "_conversation_for",
-        "if caller is not self.caller:",
-        "if caller is self.caller and False:",
+        "if caller is not self.waiting:",
+        "if caller is self.waiting and False:",
         seed=6,
     ),
     # ---------------------------------------------------------------- nothing is lost
@@ -261,7 +261,7 @@ FAULTS = [
     ),
     Fault(
         "who sends signs again tells what was read before",
-        SWITCHBOARD + "note_quiet",
+        SWITCHBOARD + "set_quiet",
         "self._tell_read_mark(conversation, role)",
         "pass",
         seed=86,
@@ -276,8 +276,8 @@ FAULTS = [
     Fault(
         "the operator sees that the caller is back",
         SWITCHBOARD + "take_seat",
-        "self._note_presence()",
-        "self._note_change()",
+        "self._tell_presence()",
+        "self._tell_change()",
         seed=36,
     ),
     Fault(

@@ -287,7 +287,7 @@ class SmallDaemon:
     def _free_token(self, frames: tuple[wire.Frame, ...]) -> int:
         """The first that neither the daemon nor the caller's program has: which one it is changes nothing."""
         used = self.journal.token_hashes()
-        if (caller := self.switchboard.caller) is not None:
+        if (caller := self.switchboard.waiting) is not None:
             used.add(caller.opening.token_hash)
         used |= {hash_token(one.session) for one in frames if isinstance(one, wire.Hello) and one.session}
         return next(number for number in count(1) if hash_token(number.to_bytes(16).hex()) not in used)
@@ -311,5 +311,5 @@ class SmallDaemon:
     def _matters(self, connection: FakeConnection) -> bool:
         """What is neither read any more nor in a seat has lost nothing when it is lost."""
         switchboard = self.switchboard
-        seats = (switchboard.peer, switchboard.caller, switchboard.operator)
+        seats = (switchboard.peer, switchboard.waiting, switchboard.operator)
         return connection.writable or any(connection.owner is one for one in seats)

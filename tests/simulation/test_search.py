@@ -62,7 +62,7 @@ def test_no_promise_is_broken_whatever_happens(turns: Turns, budget: Budget) -> 
         (Fault("", PEER_SESSION + "_answer", "frames.append(wire.Read(count))", "pass"), Budget(cuts=1)),
         (Fault("", CONSOLE_SESSION + "_begin", "frames.append(wire.Read(count))", "pass"), Budget(consoles=1)),
         (
-            Fault("", SWITCHBOARD + "note_quiet", "self._tell_read_mark(conversation, role)", "pass"),
+            Fault("", SWITCHBOARD + "set_quiet", "self._tell_read_mark(conversation, role)", "pass"),
             Budget(cuts=1, signs=3),
         ),
         (
