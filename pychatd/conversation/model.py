@@ -215,6 +215,10 @@ class Conversation:
         """Its peer calls, perhaps from elsewhere."""
         self.address, self.name, self.call = opening.address, opening.name, max(self.call, opening.call)
 
+    def rename_peer(self, name: str) -> None:
+        """The owner of its peer's certificate has another name."""
+        self.name = name
+
     def adopt(self, stored: Conversation) -> None:
         """Takes over the counts and the end that the journal has."""
         self.turn_state = stored.turn_state

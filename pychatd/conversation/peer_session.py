@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from itertools import islice
 
@@ -199,6 +200,12 @@ class PeerSession(EndpointSession):
     def is_over(self) -> bool:
         """Whether its conversation has ended."""
         return self.conversation is not None and self.conversation.ended is not None
+
+    def rename(self, name: str) -> None:
+        """The owner of its certificate has this name now. Its program learns that at its next call."""
+        self.name = name
+        if self._opening is not None:
+            self._opening = replace(self._opening, name=name)
 
     def abandon(self) -> None:
         """There will be no connection."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pychat_client.classic.framing import GUEST
@@ -798,6 +798,19 @@ class Switchboard:
         for caller in (self.peer, self.waiting):
             if caller is not None:
                 caller.notify(presence)
+
+    def rename_peer(self, names: Mapping[bytes, str]) -> None:
+        """The names of who may call have changed. names: by the hashes of their certificates."""
+        talk = self.conversation
+        if talk is None or talk.certificate_hash is None:
+            return
+        name = names.get(talk.certificate_hash, talk.name)
+        if name is None or name == talk.name:
+            return
+        talk.rename_peer(name)
+        self._save_shown(talk)
+        if self.peer is not None and self.operator is not None:
+            self.operator.send_presence()
 
     def _tell_presence(self) -> None:
         """The peer has come or gone."""

@@ -98,6 +98,17 @@ class Admission:
         self._settings = settings
         self.allowed.apply(settings, identity)
         self._disconnect_removed()
+        self.update_names()
+
+    def update_names(self) -> None:
+        """Calls everybody who is here, and the peer of the conversation, as their certificates are called now."""
+        names = self.allowed.names
+        for pending in self._pending:
+            if (connection := pending.connection) is not None and pending.session is not None:
+                name = names.get(connection.certificate() or b"")
+                if name is not None and pending.session.name is not None:
+                    pending.session.rename(name)
+        self._switchboard.rename_peer({hash_certificate(one): name for one, name in names.items()})
 
     def put_out(self, certificate: bytes) -> bool:
         """Ends what the owner of this certificate does, which does not let in any more. Returns whether that was

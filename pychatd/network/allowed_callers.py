@@ -84,7 +84,7 @@ class AllowedCallers:
     def is_awaited(self, hello: wire.Hello, address: str) -> bool:
         """Whether the caller has to prove the certificate that its hello names. Raises ProtocolError for an
         invitation that lets nobody in."""
-        if any(fingerprint(known) == hello.proof for known in self._names()):
+        if any(fingerprint(known) == hello.proof for known in self.names):
             return True
         if hello.invite is None:
             return False
@@ -105,7 +105,7 @@ class AllowedCallers:
 
         Raises ProtocolError for an invitation that lets nobody in.
         """
-        if hello.invite is None or certificate in self._names():
+        if hello.invite is None or certificate in self.names:
             return
         secret, name = self._check(hello.invite, address)
         if certificate is None or fingerprint(certificate) != hello.proof:
@@ -120,7 +120,9 @@ class AllowedCallers:
             ) from None
         self._invited = {**self._invited, certificate: name}
 
-    def _names(self) -> dict[bytes, str]:
+    @property
+    def names(self) -> dict[bytes, str]:
+        """The certificates (DER) of all who may call with one, and the names of their owners."""
         return {**(self.identity.names or {}), **self._invited}
 
     def _check(self, word: str, address: str) -> tuple[bytes, str]:
@@ -141,7 +143,7 @@ class AllowedCallers:
 
     def invite(self, name: str | None, valid: timedelta) -> tuple[Invitation, Record]:
         """Makes an invitation; without a name, for the next guest. Raises PychatError."""
-        taken = {*self._names().values(), *self._invitations.open_names()}
+        taken = {*self.names.values(), *self._invitations.open_names()}
         if name is None:
             name = next(guest for number in range(1, len(taken) + 2) if (guest := f"guest{number}") not in taken)
         if authorized.check_name(name) in taken:
@@ -159,13 +161,13 @@ class AllowedCallers:
 
     def listed(self) -> list[tuple[str, bytes, bool]]:
         """Name and certificate of all who may call with one, and whether they were invited."""
-        names = sorted((name, certificate) for certificate, name in self._names().items())
+        names = sorted((name, certificate) for certificate, name in self.names.items())
         return [(name, certificate, certificate in self._invited) for name, certificate in names]
 
     def rename(self, old: str, new: str) -> None:
         """Raises PychatError."""
         certificate = self._invited_as(old)
-        if authorized.check_name(new) in self._names().values() or new in self._invitations.open_names():
+        if authorized.check_name(new) in self.names.values() or new in self._invitations.open_names():
             raise UsageError(f"'{new}' is invited already, or may call already: use another name.")
         authorized.add(self._directory, new, certificate)
         authorized.remove(self._directory, old)
@@ -182,7 +184,7 @@ class AllowedCallers:
         for certificate, whose in self._invited.items():
             if whose == name:
                 return certificate
-        listed = name in self._names().values()
+        listed = name in self.names.values()
         where = f" An administrator put it into {self._settings.authorized}." if listed else ""
         raise UsageError(f"No invited caller is called '{printable(name)}'.{where}")
 

@@ -23,12 +23,19 @@ Rows = list[dict[str, Any]]
 class Management:
     """The orders about who may call."""
 
-    def __init__(self, port: int, allowed: AllowedCallers, put_out: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        port: int,
+        allowed: AllowedCallers,
+        put_out: Callable[[bytes], bool],
+        update_names: Callable[[], None],
+    ) -> None:
         """port: of the service. put_out: ends what the owner of a certificate does that does not let in any more;
-        returns whether that was the conversation."""
+        returns whether that was the conversation. update_names: makes a new name hold for who is connected."""
         self._port = port
         self._allowed = allowed
         self._put_out = put_out
+        self._update_names = update_names
 
     @property
     def orders(self) -> dict[str, Order]:
@@ -68,6 +75,7 @@ class Management:
 
     def _rename(self, name: str, new: str) -> Rows:
         self._allowed.rename(name, new)
+        self._update_names()
         return []
 
     def _remove(self, name: str) -> Rows:

@@ -82,7 +82,8 @@ class Server:
         self._status_timer: asyncio.TimerHandle | None = None
         self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._state_changed)
         self._callers = Admission(self._switchboard, settings, identity)
-        callers = Management(settings.port, self._callers.allowed, self._callers.put_out).orders
+        admission = self._callers
+        callers = Management(settings.port, admission.allowed, admission.put_out, admission.update_names).orders
         self._consoles = ConsoleAdmission(
             self._switchboard,
             listeners.console_path,

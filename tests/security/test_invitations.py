@@ -436,6 +436,23 @@ def test_a_renamed_caller_has_the_new_name_at_the_next_call(service: Service) ->
     again.notes('The host has the key that you trust. The host knows you as "Zoe".')
 
 
+def test_the_operator_sees_the_new_name_of_a_caller_at_once(service: Service) -> None:
+    word = _invite(service, "--for", "Zoe")
+    console = service.ready_console()
+    zoe = _comes(service, "Z", *_target(service, word))
+    zoe.enter("hello")
+    console.sees("verified as Zoe")
+    assert service.pychatd("authorized", "--rename", "Zoe", "Zora").returncode == 0
+    console.type("\\status\r")
+    console.sees("Zora")
+    zoe.enter("\\detach")
+    assert service.pychatd("authorized", "--rename", "Zora", "Zia").returncode == 0
+    assert service.status()["peer"]["certificate"] == "Zia"
+    service.pychatd("stop")
+    service.start()
+    assert service.status()["peer"]["certificate"] == "Zia"
+
+
 def test_the_invited_callers_outlive_the_daemon(service: Service) -> None:
     word = _invite(service, "--for", "Zoe")
     _comes(service, "Z", *_target(service, word)).enter("\\quit")
