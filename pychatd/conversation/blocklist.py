@@ -42,6 +42,9 @@ class Blocklist:
     def words(self) -> list[str]:
         return list(self._entries)
 
+    def __contains__(self, word: str) -> bool:
+        return word in self._entries
+
     def load(self) -> None:
         """Reads the file again. Raises UsageError, and changes nothing then."""
         try:

@@ -416,9 +416,8 @@ class PeerSession(EndpointSession):
     def _is_blocked(self, hello: wire.Hello) -> bool:
         """A key need not be proved to be refused: a stranger's never is."""
         blocklist = self._switchboard.blocklist
-        return hello.proof in blocklist.words or blocklist.blocks(
-            self.address, hello.handle, self._certificate_hash()
-        )
+        blocked = blocklist.blocks(self.address, hello.handle, self._certificate_hash())
+        return blocked or (hello.proof is not None and hello.proof in blocklist)
 
     def _check_name(self, handle: str) -> None:
         """Raises ProtocolError if people could take this caller for the operator."""
