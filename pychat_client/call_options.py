@@ -27,7 +27,7 @@ class CallOptions:
     host: str
     port: int
     handle: str | None = None  # None: nothing names one, so ask
-    fingerprint: str | None = None  # of the host's key: no other key is accepted
+    fingerprint: str | None = None  # of the host's certificate: no other is accepted
     accept_new: bool = False  # accept the key of an unknown host without asking
     invitation: Invitation | None = None  # names the host's key, and lets this user in
     via: tuple[str, ...] = ()  # a program that connects, with %h and %p for host and port

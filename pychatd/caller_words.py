@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pychat_client.text import counted, printable
 
-REPLACED = (
+WAS_DAMAGED = (
     "The journal was damaged, and pychatd has begun a new one. The damaged file lies beside it: when nobody needs "
     "it any more, move it away."
 )

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> int:
         args, unknown = _parser(words[0] if words else None).parse_known_args(words)
         if unknown:
-            args.refuse(f"unrecognized arguments: {' '.join(map(printable, unknown))}")
+            args.refuse(f"unrecognized arguments: {' '.join(unknown)}")
         return int(args.command(args))
 
     return run_main("pychatd", run)

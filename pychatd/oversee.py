@@ -114,10 +114,13 @@ def _check(reports: Sequence[Report], unread_max: timedelta | None) -> ExitStatu
         return ExitStatus.JOURNAL_FAILS
     if unread_max is None:
         return ExitStatus.OK
-    first = datetime.now(UTC) - unread_max
-    late = [report for report in reports if report.unread_since is not None and report.unread_since < first]
+    now = datetime.now(UTC)
+    late = [
+        report for report in reports if report.unread_since is not None and now - report.unread_since > unread_max
+    ]
     for report in late:
-        print(f"pychatd: Port {report.port}: a message is unread for longer than --unread-max.", file=sys.stderr)
+        words = "a message has been unread for longer than --unread-max allows."
+        print(f"pychatd: Port {report.port}: {words}", file=sys.stderr)
     return ExitStatus.UNREAD if late else ExitStatus.OK
 
 
@@ -163,7 +166,7 @@ def _ask(place: Place) -> Report | PychatError | None:
 
 
 def print_fingerprint(settings: Settings, runtime: Path | None) -> int:
-    """The key that callers see. Raises PychatError."""
+    """Prints the fingerprint and the safety number of the certificate. Raises PychatError."""
     try:
         found = services.running(settings.port, runtime)
     except PermissionDeniedError:

@@ -103,9 +103,10 @@ def _note(peer: wire.Peer, at: wire.Timestamp, frame: wire.Frame) -> str:
 
 def _end(handle: str, at: wire.Timestamp, reason: str) -> str:
     """Who has ended a conversation, and why. The service has words of its own for that."""
+    said = printable(reason) if at.service else quoted(reason)
+    because = f": {said}" if reason else ""
     if at.service:
-        return f"it has ended{f': {printable(reason)}' if reason else ''}"
-    because = f": {quoted(reason)}" if reason else ""
+        return f"it has ended{because}"
     return f"{'the operator' if at.own else handle} ended it{because}"
 
 

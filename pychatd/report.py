@@ -17,7 +17,7 @@ from pychat_client.records import record
 from pychat_client.session.transcript import local
 from pychat_client.text import counted, printable, with_certificate
 from pychat_client.trust.fingerprint import check_fingerprint
-from pychatd.caller_words import REPLACED, silent_words, unread_words
+from pychatd.caller_words import WAS_DAMAGED, silent_words, unread_words
 
 TEXT_MAX = 256
 """Characters of a text in a report: more than any name or address has."""
@@ -91,8 +91,8 @@ class Report:
     @property
     def journal_words(self) -> str:
         """What is wrong with the journal; "" if nothing is."""
-        if self.journal == "replaced":
-            return REPLACED
+        if self.journal == "damaged":
+            return WAS_DAMAGED
         works = self.journal == "ok" and self.unread is not None
         return "" if works else "Messages cannot be stored. The log says why."
 

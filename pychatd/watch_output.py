@@ -95,8 +95,8 @@ class ServiceOutput:
         silent = ", and has said nothing yet" if caller.silent else ""
         words = f"{printable(caller.handle)} is calling from {printable(caller.address)}"
         words += f"{with_certificate(caller.name)}{silent}"
-        fields = {"address": caller.address, "name": caller.name, "silent": caller.silent}
-        self._emit("calling", words, None, handle=caller.handle, **fields)
+        address, name = caller.address, caller.name
+        self._emit("calling", words, handle=caller.handle, address=address, name=name, silent=caller.silent)
         self._alert(f"{printable(caller.handle)} is calling", "calling")
 
     def missed(self, call: wire.Missed, at: wire.Timestamp | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ def refused(program: str, *words: str, capsys: pytest.CaptureFixture[str]) -> st
     assert status == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"{program}: " in err
+    assert re.search(rf"^{program}( \w+)?: ", err, re.MULTILINE)
     assert "Traceback" not in err
     return err
 

@@ -34,7 +34,7 @@ class Contact:
 
     host: str
     port: int
-    fingerprint: str | None = None  # of the host's key: accepted without a question; no other key is
+    fingerprint: str | None = None  # of the host's certificate: accepted without a question; no other is
     handle: str | None = None  # the user's own, for calls to this contact
     via: tuple[str, ...] = ()  # a program that connects, with %h and %p for host and port
     invitation: str | None = None  # in an address that somebody has sent; the file has none

@@ -146,7 +146,7 @@ class Narrator:
 
     def _missed(self, call: MissedCall) -> None:
         when = "" if call.time is None else f" on {call.time.astimezone():%d %B at %H:%M}"
-        who = f"{printable(call.handle)} from {printable(call.address)}{with_certificate(call.name, ',')}"
+        who = f"{printable(call.handle)} from {printable(call.address)}{with_certificate(call.name)}"
         self._record(f"Missed call{when}: {who}, without a message.", self._view.news)
 
     def _presence(self, words: str, *, here: bool) -> None:

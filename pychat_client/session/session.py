@@ -78,11 +78,11 @@ class Stage(Enum):
     OVERTAKEN = "overtaken"  # another program has gone on with the conversation
     # The session is done:
     LEFT_OPEN = "left open"  # and a program can return to the conversation
-    OVER_BEFORE = "over before"  # and only told this user that it was over; what is typed is for the next call
+    OVER_AT_RETURN = "over at return"  # and only told this user so; what is typed is for the next call
     CLOSED = "closed"  # and nobody can return
 
 
-_DONE = (Stage.LEFT_OPEN, Stage.OVER_BEFORE, Stage.CLOSED)
+_DONE = (Stage.LEFT_OPEN, Stage.OVER_AT_RETURN, Stage.CLOSED)
 
 
 class Session:
@@ -102,9 +102,9 @@ class Session:
         given_back: Iterable[str] = (),
     ) -> None:
         """title: what the service is called ("HOST port 7000"); wait: call again while nothing answers or the
-        service is busy; key: the fingerprint of the host's key, if the client has verified it; file: keeps the
-        conversation when this program ends; back: the command that returns to it then; given_back: texts that an
-        earlier session of this program has not sent."""
+        service is busy; key: the fingerprint of the host's certificate, if the client has verified it; file: keeps
+        the conversation when this program ends; back: the command that returns to it then; given_back: texts that
+        an earlier session of this program has not sent."""
         self.endpoint = endpoint
         self.typing_indicator = TypingIndicator(self._send_sign, view.refresh)
         self._drafts = DraftSender(lambda draft: self._send_sign(wire.Typing(draft)))
@@ -143,7 +143,7 @@ class Session:
     def over_at_return(self) -> bool:
         """Whether this program has returned to a conversation that is over, and the daemon knows it. What the user
         types is for the next call."""
-        return self._stage is Stage.OVER_BEFORE
+        return self._stage is Stage.OVER_AT_RETURN
 
     @property
     def handle_refused(self) -> bool:
@@ -266,7 +266,8 @@ class Session:
         self._handle([self.endpoint.send(message)])
 
     def displayed(self) -> None:
-        """The view has shown what had to wait: it is acked, and another program need not show it."""
+        """The view has shown something that had to wait: that is acked, and another program need not show it.
+        Reads on, if the view was behind."""
         if not self.done:
             if (connection := self._supervisor.connection) is not None:
                 connection.resume_reading()
@@ -392,7 +393,7 @@ class Session:
         reason = _sendable(reason)
         if not self._is_caller and not self.endpoint.is_open:
             raise NotAllowedError("No conversation is open. \\detach leaves the console.")
-        if self.leaving and self._stage is not Stage.DETACHING:
+        if self._stage in (Stage.TELLING, Stage.ENDING):
             return
         was_open = self.endpoint.is_open
         ended = self._end(reason)
@@ -501,11 +502,12 @@ class Session:
         self._supervisor.close()
 
     def _last_stage(self, status: ExitStatus) -> Stage:
+        """The stage of this session once it is done."""
         if self.stays_open:
             return Stage.LEFT_OPEN
         returned = self._stage is Stage.TELLING or (self._returned_to is not None and not self.endpoint.ready)
         over = returned and self.endpoint.ended and not self.endpoint.owes_quit
-        return Stage.OVER_BEFORE if over and status is ExitStatus.OK else Stage.CLOSED
+        return Stage.OVER_AT_RETURN if over and status is ExitStatus.OK else Stage.CLOSED
 
     def _is_needed(self) -> bool:
         """Whether another program needs the file. The daemon tells a console all but its own words."""

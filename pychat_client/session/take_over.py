@@ -90,7 +90,7 @@ def open_if_possible(
         raise
     except PychatError as error:
         if needed and os.path.exists(path):  # noqa: PTH110 -- False where we may not look; Path's raises there
-            mend = "Make room on its disk, or let it be written, then call again."
+            mend = "Make room on its disk, or look at its owner and its mode, then call again."
             raise PychatError(f"{error} {what} may still be open in {path}. {mend}") from None
         print(f"{program}: {error} If {program} dies, messages that are not confirmed are lost.", file=sys.stderr)
         return None

@@ -12,7 +12,7 @@ import asyncio
 import os
 import select
 import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
@@ -55,8 +55,8 @@ def _give_up_unread(*_: object) -> None:
 
 
 def run_interruptible(coroutine: Coroutine[Any, Any, T]) -> T:
-    """As asyncio.run. A signal whose handler raises an exception, mostly KeyboardInterrupt, cancels `coroutine`
-    before, unless that handles the signal itself."""
+    """As asyncio.run. A signal whose handler raises an exception, mostly KeyboardInterrupt, first cancels
+    `coroutine`; then the handler is called. Not so for a signal that `coroutine` handles itself."""
     handlers: dict[int, Callable[[int, FrameType | None], Any]] = {
         number: handler for number in (*ENDING, MOVE_SIGNAL) if callable(handler := signal.getsignal(number))
     }
@@ -73,7 +73,7 @@ def run_interruptible(coroutine: Coroutine[Any, Any, T]) -> T:
             handlers[number](number, None)
 
 
-async def _cancelled_by(numbers: Iterable[int], arrived: list[int], coroutine: Coroutine[Any, Any, T]) -> T:
+async def _cancelled_by(numbers: Collection[int], arrived: list[int], coroutine: Coroutine[Any, Any, T]) -> T:
     """arrived: the signals that came before there was a loop, and from now on all."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None

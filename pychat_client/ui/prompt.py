@@ -347,7 +347,7 @@ class _Origin:
     def _is_typed(self, added: str) -> bool:
         """Whether the key that is just handled can have added this to the line: it is a letter, or a paste."""
         pressed = self._keys.key_buffer
-        typed = pressed[0].data if len(pressed) == 1 else ""
+        typed = pressed[0].data.replace("\r", "\n") if len(pressed) == 1 else ""  # a paste has CR
         return not added.strip() or (not typed.startswith("\x1b") and set(added) <= set(typed))
 
 

@@ -24,7 +24,6 @@ MAPPED_BITS = 96
 _Form = IPv4Network | IPv6Network | str | None
 """What callers are compared with: a network, or the skeleton of a handle; None for a key, which is looked up."""
 
-
 _LIKE_AN_ADDRESS = re.compile(r"([0-9]+(\.[0-9]*){2,}|[0-9a-fA-F]*(:[0-9a-fA-F.]*){2,})(/.*)?")
 """What is meant as an address or a network, even where it is none."""
 

@@ -18,7 +18,7 @@ from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, counted, looks_like, printable
 from pychat_client.transport.connection import CloseReason, Connection
-from pychatd.caller_words import REPLACED
+from pychatd.caller_words import WAS_DAMAGED
 from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
@@ -287,8 +287,8 @@ class ConsoleSession(EndpointSession):
         self.connection.send([wire.Hello(wire.VERSION, switchboard.handle, keep=keep, key=key)])
         self._leave_out_older()
         switchboard.tell_calls(self)
-        if switchboard.journal.is_replacement:
-            self.connection.send([wire.Notice(REPLACED)])
+        if switchboard.journal.was_damaged:
+            self.connection.send([wire.Notice(WAS_DAMAGED)])
         if (known := self._known_to(hello)) is not None:
             self._go_on(known, hello)
         self.send_backlog()

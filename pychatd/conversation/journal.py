@@ -197,7 +197,10 @@ class Journal(JournalFile):
             " operator_quiet FROM conversation WHERE id = ? AND token IS NOT NULL",
             (number,),
         )
-        self._db.execute("DELETE FROM removed WHERE id <= ? - ?", (number, REMOVED_KNOWN))
+        self._db.execute(
+            "DELETE FROM removed WHERE id <= (SELECT id FROM removed ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (REMOVED_KNOWN,),
+        )
 
     def _old(self, before: datetime) -> int | None:
         """A conversation that ended before a time, and of which each side has seen all."""
@@ -336,8 +339,8 @@ class Journal(JournalFile):
 
     def entries(self, number: int, after: int, role: Role | None = None, limit: int = BATCH) -> list[Entry]:
         """Up to `limit` messages of conversation `number`, in order: those behind the place `after`. With a role,
-        those of that role, and `after` is an n. None if the next one has been removed: nobody is told the later
-        ones without it."""
+        those of that role, and `after` is an n. An empty list if the next one has been removed: nobody is told
+        the later ones without it."""
         where = "seq > ?2 ORDER BY seq" if role is None else "role = ?3 AND n > ?2 ORDER BY n"
         with self._translated:
             rows = self._db.execute(

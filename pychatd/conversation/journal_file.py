@@ -133,7 +133,7 @@ class JournalFile:
         )
 
     @property
-    def is_replacement(self) -> bool:
+    def was_damaged(self) -> bool:
         """Whether a damaged file, in whose place this one is, still lies beside it."""
         return any(self._path.parent.glob(f"{self._path.name}{DAMAGED}*"))
 

@@ -24,8 +24,8 @@ class Health(Enum):
 
 
 class JournalHealth:
-    """Remembers the journal's failures. Two facts: an outage that was reported lasts until it is over; what an
-    error has left open lasts until the journal is read again."""
+    """Remembers the journal's failures. Two facts: an outage that was reported lasts as Health says; what an error
+    has left open lasts until the journal is read again."""
 
     def __init__(self, broadcast: Callable[[wire.Notice], None]) -> None:
         self.needs_reload = False

@@ -146,7 +146,8 @@ class Conversation:
     """A caller that resumes has to show the same certificate."""
 
     name: str | None = None
-    """Whose certificate that is, as the service knew it at the peer's last call; None if it knew nobody's."""
+    """Whose certificate that is, as the service knew it at the peer's last call, or has renamed it since; None if
+    it knew nobody's."""
 
     shown: dict[Role, int] = field(default_factory=lambda: {Role.PEER: 0, Role.OPERATOR: 0})
     """How many of the other side's messages the user of each role has seen."""

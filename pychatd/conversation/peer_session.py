@@ -361,8 +361,8 @@ class PeerSession(EndpointSession):
             self._admit(hello)
 
     def _has_to_prove(self, hello: wire.Hello) -> bool:
-        shown = not self.secure or self.connection.certificate() is not None
-        return not shown and self._allowed.is_awaited(hello, self.address)
+        unproven = self.secure and self.connection.certificate() is None
+        return unproven and self._allowed.is_awaited(hello, self.address)
 
     def _ask_for_certificate(self) -> None:
         """The answer in TLS comes before the line that answers this one."""

@@ -80,7 +80,7 @@ def status_json(switchboard: Switchboard) -> str:
 def _journal(switchboard: Switchboard) -> str:
     if not switchboard.check_journal():
         return "failing"
-    return "replaced" if switchboard.journal.is_replacement else "ok"
+    return "damaged" if switchboard.journal.was_damaged else "ok"
 
 
 def _calling(calling: wire.Calling | None) -> dict[str, object] | None:

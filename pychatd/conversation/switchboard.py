@@ -61,7 +61,7 @@ DAEMON_STOPPED = "the daemon was stopped"
 JOURNAL_DAMAGED = "the journal was damaged"
 JOURNAL_REPLACED = "the journal was replaced"
 BLOCKED = "the caller was blocked"
-REMOVED = "the caller's certificate was removed"
+CERTIFICATE_REMOVED = "the caller's certificate was removed"
 REPLACED = "the caller did not come back in time, and somebody else called"
 """Why the daemon says that a conversation ends. Both users read it behind "The conversation has ended: "."""
 
@@ -88,7 +88,8 @@ class Switchboard:
         fingerprint: str | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """fingerprint: of the key that callers see; changed: called when the state in service_status changes."""
+        """fingerprint: of the certificate that callers see; changed: called when the state in service_status
+        changes."""
         self.settings = settings
         self.fingerprint = fingerprint
         self.journal = journal
@@ -152,8 +153,8 @@ class Switchboard:
         return max(0, math.ceil(self._seat_kept_until - asyncio.get_running_loop().time()))
 
     def watch(self, watcher: WatcherInterface) -> None:
-        """From now on `watcher` is told what happens. First it learns who is at the console, for then
-        no call is an alert; behind that who has called, who calls now, and what is unread."""
+        """From now on `watcher` is told what happens. First it learns whether a console is attached: then no call
+        is an alert. After that, who has called, who calls now, and what is unread."""
         self.watchers.add(watcher)
         if self.here is not None:
             watcher.tell([self.here])
@@ -670,8 +671,21 @@ class Switchboard:
         talk = self.conversation
         removed = talk is not None and talk.certificate_hash == certificate_hash
         if removed:
-            self._end_refused(REMOVED)
+            self._end_refused(CERTIFICATE_REMOVED)
         return removed
+
+    def rename_peer(self, names: Mapping[bytes, str]) -> None:
+        """The names of who may call have changed. names: by the hashes of their certificates."""
+        talk = self.conversation
+        if talk is None or talk.certificate_hash is None:
+            return
+        name = names.get(talk.certificate_hash, talk.name)
+        if name is None or name == talk.name:
+            return
+        talk.rename_peer(name)
+        self._save_shown(talk)
+        if self.peer is not None and self.operator is not None:
+            self.operator.send_presence()
 
     def attach(self, operator: ConsoleInterface, handle: str) -> None:
         """A console takes the operator's side. Its user is called `handle`."""
@@ -798,19 +812,6 @@ class Switchboard:
         for caller in (self.peer, self.waiting):
             if caller is not None:
                 caller.notify(presence)
-
-    def rename_peer(self, names: Mapping[bytes, str]) -> None:
-        """The names of who may call have changed. names: by the hashes of their certificates."""
-        talk = self.conversation
-        if talk is None or talk.certificate_hash is None:
-            return
-        name = names.get(talk.certificate_hash, talk.name)
-        if name is None or name == talk.name:
-            return
-        talk.rename_peer(name)
-        self._save_shown(talk)
-        if self.peer is not None and self.operator is not None:
-            self.operator.send_presence()
 
     def _tell_presence(self) -> None:
         """The peer has come or gone."""

@@ -422,7 +422,7 @@ async def test_a_message_that_was_taken_back_is_not_shown_to_the_other_side() ->
 async def test_all_that_is_typed_and_pasted_is_shown_to_the_other_side() -> None:
     async with watched_desk() as one:
         one.press("one", ALT_ENTER, "tvo\x1b[D\x7fw")
-        one.paste("nn\r\nn")
+        one.paste("nn\rn")  # as terminals paste a line feed
         await one.line_is("one\ntwnn\nno")
         assert (await _drafts(one))[-1] == f"one{BREAK}twnn{BREAK}no"
 

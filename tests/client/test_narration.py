@@ -51,8 +51,8 @@ def test_the_end_counts_one_unread_message_or_several(count: int) -> None:
     ("name", "words"),
     [
         (None, ""),
-        ("bob-laptop", ", with the certificate of bob-laptop,"),
-        ("b\u202e", ", with the certificate of b<U+202E>,"),
+        ("bob-laptop", ", with the certificate of bob-laptop"),
+        ("b\u202e", ", with the certificate of b<U+202E>"),
     ],
 )
 def test_a_missed_call_of_a_verified_caller_says_so(name: str | None, words: str) -> None:

@@ -257,7 +257,7 @@ def test_giving_up_tells_a_busy_service_from_one_that_is_gone(down: bool, status
                 calls.go_down()
             answers.result().hang_up()
         assert await result == status
-        assert calls.view.sentences[-1] == f"{'No answer' if down else 'Busy'} for 0 s; giving up."
+        assert calls.view.sentences[-1] == f"{'No answer' if down else 'Busy'} for 0.5 s; giving up."
 
     check()
 

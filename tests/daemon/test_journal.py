@@ -1002,12 +1002,13 @@ def test_the_counts_of_removed_conversations_take_little_room(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pychatd.conversation.journal.REMOVED_KNOWN", 3)
-    for number in range(1, 6):
-        said(journal, conversation := begun(f"{number:032x}"), "b1")
+    for number in range(1, 10):
+        classic = number in (6, 8)
+        said(journal, conversation := begun(None if classic else f"{number:032x}"), "b1")
         journal.end_conversation(conversation, "", NOON)
         journal.remove(number)
-    known = [number for number in range(1, 6) if journal.removed(f"{number:032x}") is not None]
-    assert known == [3, 4, 5]
+    known = [number for number in range(1, 10) if journal.removed(f"{number:032x}") is not None]
+    assert known == [5, 7, 9]
 
 
 def test_a_removed_conversation_of_a_classic_caller_leaves_nothing(journal: Journal, file: Path) -> None:

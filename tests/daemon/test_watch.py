@@ -100,7 +100,7 @@ async def test_calls_that_were_missed_at_the_same_moment_are_all_told_once(servi
     async with _watching(service, []) as output:
         await output.until(f"missed call of Bob from {ADDRESS}")
         service.connections[-1].abort()
-        while output.lines.count("watched") < 2:
+        while output.lines.count("watching, the service runs") < 2:
             await asyncio.sleep(0.01)
         caller, _ = await service.greeted("Cy")
         lines = await output.until(f"Cy is calling from {ADDRESS}")

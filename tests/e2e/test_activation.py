@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -199,20 +197,33 @@ def test_systemd_gets_the_status_of_the_service(manager: Manager) -> None:
     manager.hears("STOPPING=1")
 
 
+HANGING = """
+import os, pathlib, signal, time
+
+def hang(*_):
+    path = pathlib.Path(os.environ["HANGS"])
+    path.touch()
+    while path.exists():
+        time.sleep(0.01)
+
+signal.signal(signal.SIGUSR2, hang)
+"""
+"""For a daemon whose event loop hangs as long as a file is there."""
+
+
 def test_the_watchdog_is_fed_only_while_the_event_loop_runs(manager: Manager) -> None:
-    file = Path(manager.service.configure(""))
-    process = manager.start("--config", str(file), WATCHDOG_USEC="100000")
+    directory = manager.service.directory
+    (directory / "sitecustomize.py").write_text(HANGING)
+    process = manager.start(WATCHDOG_USEC="100000", PYTHONPATH=str(directory), HANGS=str(directory / "hangs"))
     for _ in range(3):
         manager.hears("WATCHDOG=1")
-    file.unlink()
-    os.mkfifo(file)  # reading it again hangs until somebody writes
-    process.send_signal(signal.SIGHUP)
-    manager.hears("RELOADING=1")
+    process.send_signal(signal.SIGUSR2)
+    wait_for((directory / "hangs").exists, "the event loop hangs")
     manager.heard().clear()
     time.sleep(0.5)
     assert manager.heard() == []
-    file.write_text("")
-    manager.hears("READY=1")
+    (directory / "hangs").unlink()
+    manager.hears("WATCHDOG=1")
     manager.hears("WATCHDOG=1")
 
 

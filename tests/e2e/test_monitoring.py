@@ -26,9 +26,10 @@ def test_the_status_counts_unread_and_the_check_limits_its_age(service: Service)
     assert service.status()["unread"]["count"] == 1
     assert "1 unread message from Client1, since 20" in service.pychatd("status").stdout
     assert _check(service) == ExitStatus.OK
-    assert _check(service, "--unread-max", "1h") == ExitStatus.OK
+    for age in ("1h", "999999d"):
+        assert _check(service, "--unread-max", age) == ExitStatus.OK
     late = service.pychatd("status", "--check", "--unread-max", "0m")
-    words = f"pychatd: Port {service.port}: a message is unread for longer than --unread-max.\n"
+    words = f"pychatd: Port {service.port}: a message has been unread for longer than --unread-max allows.\n"
     assert (late.returncode, late.stderr) == (ExitStatus.UNREAD, words)
 
 
@@ -98,7 +99,7 @@ def test_a_damaged_journal_is_told_until_somebody_has_moved_it_away(service: Ser
     for _ in range(2):  # also after another start
         assert _check(service) == ExitStatus.JOURNAL_FAILS
         assert words in service.pychatd("status").stdout
-        assert service.status()["journal"] == "replaced"
+        assert service.status()["journal"] == "damaged"
         service.kill(signal.SIGTERM)
         service.start()
     service.ready_plain("pychatd-console").notes(words)

@@ -60,7 +60,7 @@ class ListJournal:
         return []
 
     @property
-    def is_replacement(self) -> bool:
+    def was_damaged(self) -> bool:
         return False
 
     def missed_calls(self) -> list[MissedCall]:
