@@ -116,6 +116,7 @@ class Person(View):
         self._events, self._now = self.history.events, asyncio.get_running_loop().time
         self.cable: Cable | None = None
         self.running = True
+        self._killed = False
         self.unreachable = False  # no call gets through
         self._line = ""  # that is being typed
         self._known_as: str | None = None  # to the daemon, since an invitation
@@ -148,7 +149,7 @@ class Person(View):
         try:
             self.session.submit(line)
         except Killed:
-            self._record("cut short", line)
+            self._note("cut short", line)
             return False
         except PychatError as refusal:
             self._record("refused", line)
@@ -172,17 +173,18 @@ class Person(View):
         if self.running:
             self._record("killed", "by a loss of power" if power else "")
             self._exit(self.world.rng if power else None)
+            self._killed = True
 
     # -------------------------------------------------------------- what is known of them
 
     def seated(self) -> None:
         """The daemon has found out that this is who talks."""
-        self._record("seated")
+        self._note("seated")
 
     def cut_off(self) -> None:
         """The daemon has lost the connection of who had the seat, or begins to wait for them anew."""
         if self.role is Role.PEER:
-            self._record("cut off")
+            self._note("cut off")
 
     def rest(self) -> None:
         """All has settled, as far as this process can know."""
@@ -278,6 +280,11 @@ class Person(View):
                 self._record("in the line", word)
 
     def _record(self, kind: str, text: str = "") -> None:
+        """What the program does or says: a killed one has timers here, and says nothing."""
+        if not self._killed:
+            self._note(kind, text)
+
+    def _note(self, kind: str, text: str = "") -> None:
         self._events.append(Event(self._now(), kind, text))
 
 
