@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 import signal
 from collections.abc import Awaitable, Callable
 
-from prompt_toolkit.application import get_app, in_terminal, run_in_terminal
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer, ValidationState
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.data_structures import Point
@@ -25,17 +23,13 @@ from prompt_toolkit.filters import (
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.key_binding.bindings.named_commands import get_by_name
 from prompt_toolkit.keys import Keys
-from prompt_toolkit.output import Output
 
 from pychat_client.errors import NotAllowedError, PychatError
 from pychat_client.session.session import Session
 from pychat_client.text import MESSAGE_MAX
 from pychat_client.ui.editor import EDITED_MAX, edit
 from pychat_client.ui.resize import ResizableRenderer
-from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, Foreground, Terminal, TerminalOutput
-
-OBEY_SECONDS = 0.05
-"""How long a program that was suspended obeys signals before it uses the terminal again; nobody notices it."""
+from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, Foreground, Terminal
 
 KEYS = (
     ("Enter", "send the line; pasted text is one message, and waits for Enter"),
@@ -83,15 +77,15 @@ def _editor_is_open() -> bool:
 
 
 def make_bindings(
-    session: Session, notice: Notice, focused: Callable[[bool], None], lend: Lend
+    session: Session, notice: Notice, focused: Callable[[bool], None], lend: Lend, suspend: Callable[[], None]
 ) -> KeyBindingsBase:
     """The keys of a session, which come before those of the toolkit.
 
     notice: shows a sentence; focused: is called when the terminal gets or loses the focus; lend: leaves the
-    terminal to an editor or the shell.
+    terminal to an editor; suspend: to the shell.
     """
     return merge_key_bindings(
-        [_readline_keys(), _editing_keys(notice, lend), _chat_keys(session, notice, lend), _reports(focused)]
+        [_readline_keys(), _editing_keys(notice, lend), _chat_keys(session, notice, suspend), _reports(focused)]
     )
 
 
@@ -222,7 +216,7 @@ async def _edit(line: Buffer, notice: Notice) -> None:
         signal.signal(signal.SIGQUIT, before)
 
 
-def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:
+def _chat_keys(session: Session, notice: Notice, suspend: Callable[[], None]) -> KeyBindings:
     """Keys that leave, suspend, or take a held message back."""
     keys = KeyBindings()
 
@@ -252,20 +246,10 @@ def _chat_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:
             notice(str(error))
 
     @keys.add("c-z", filter=_in_line)
-    def _(event: KeyPressEvent) -> None:
-        lend(Foreground.SUSPENDED, lambda: _suspend(event.app.output))
+    def _(_: KeyPressEvent) -> None:
+        suspend()
 
     return keys
-
-
-async def _suspend(output: Output) -> None:
-    """Another window that takes the conversation over lets this program go on in the background, where it stops
-    again when it touches the terminal. So it obeys first."""
-    assert isinstance(output, TerminalOutput)
-    async with in_terminal():
-        os.kill(0, signal.SIGTSTP)
-        await asyncio.sleep(OBEY_SECONDS)
-        output.go_to_bottom()
 
 
 def _reports(focused: Callable[[bool], None]) -> KeyBindings:

@@ -198,6 +198,11 @@ class Prompt:
         if self._app.is_running and self._drawing is None:
             self._drawing = asyncio.get_running_loop().call_later(SOON, self._app.invalidate)
 
+    def draw_at_bottom(self) -> None:
+        """Draws all of it again, below what another program has written."""
+        self._renderer.begin_at_bottom()
+        self._app.invalidate()
+
     async def settled(self) -> None:
         """Waits until the terminal has told where its cursor is. A later answer would be about another place."""
         await self._renderer.settled(self._app)

@@ -304,6 +304,12 @@ class ResizableRenderer(Renderer):
         self._go_to_bottom()
         self.request_absolute_cursor_position()
 
+    def begin_at_bottom(self) -> None:
+        """Erases the drawing. The next one begins at the bottom."""
+        self.erase()
+        self._go_to_bottom()
+        self.request_absolute_cursor_position()
+
     def _look(self, app: Application[Any]) -> None:
         """Looks at the size itself, because SIGWINCH may arrive later."""
         if self._drawn is not None and self._drawn.size != self.output.get_size():

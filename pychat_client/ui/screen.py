@@ -18,7 +18,7 @@ from pychat_client.protocol import wire
 from pychat_client.session.commands import escaped
 from pychat_client.session.session import Session
 from pychat_client.text import as_sent
-from pychat_client.ui import key_bindings, theme
+from pychat_client.ui import key_bindings, stops, theme
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.front_end import FrontEnd
 from pychat_client.ui.input_history import open_history
@@ -44,6 +44,7 @@ class Screen(FrontEnd):
     ) -> None:
         """history: the file for what the user types; None keeps it in memory."""
         self._terminal = terminal
+        self._keyboard = keyboard
         self._scrollback = Scrollback(terminal, colours, self._printed)
         self._session: Session | None = None
         self._alerts = Alerts(preferences, terminal.write_escape, self.notice)
@@ -59,7 +60,9 @@ class Screen(FrontEnd):
                 keyboard=keyboard,
                 theme=colours,
                 history=open_history(history),
-                bindings=key_bindings.make_bindings(session, self.notice, self._alerts.focus, self._lend),
+                bindings=key_bindings.make_bindings(
+                    session, self.notice, self._alerts.focus, self._lend, self._suspend
+                ),
                 editing=EditingMode.VI if preferences.keys == "vi" else EditingMode.EMACS,
                 notice=self.notice,
             )
@@ -145,12 +148,13 @@ class Screen(FrontEnd):
         self._running = asyncio.current_task()
         self._prompt = prompt = self._make_prompt(session)
         self._scrollback.print_above(prompt)
-        self._terminal.take(focus=self._alerts.wanted)
+        self._take()
         try:
             await prompt.run(self._alerts.touched, session.take_draft())
         except (EOFError, KeyboardInterrupt):  # SIGINT from another program
             session.interrupt()
         finally:
+            stops.leave_stops_to_system()
             with suppress(OSError):  # the terminal is gone
                 self._alerts.leave()
                 self._terminal.leave()
@@ -180,6 +184,7 @@ class Screen(FrontEnd):
         await prompt.settled()
         if not prompt.is_running:  # the session has ended meanwhile
             return
+        stops.leave_stops_to_system()
         self._alerts.leave()
         self._terminal.lend(guest)
         try:
@@ -187,8 +192,26 @@ class Screen(FrontEnd):
         finally:
             self._alerts.touched()
             if prompt.is_running:
-                self._terminal.take(focus=self._alerts.wanted)
+                self._take()
             self._scrollback.flush()
+
+    def _take(self) -> None:
+        self._terminal.take(focus=self._alerts.wanted)
+        stops.handle_stops(self._keyboard, self._has_terminal, self._suspend, self._gone_on)
+
+    def _has_terminal(self) -> bool:
+        running = self._prompt is not None and self._prompt.is_running
+        return running and self._terminal.foreground is Foreground.SESSION
+
+    def _suspend(self) -> None:
+        self._lend(Foreground.SUSPENDED, lambda: stops.suspend(self._terminal))
+
+    def _gone_on(self) -> None:
+        """The shell has used the terminal, which was not lent to it."""
+        if self._prompt is not None and self._has_terminal():
+            stops.set_raw(self._keyboard)
+            self._terminal.take(focus=self._alerts.wanted)
+            self._prompt.draw_at_bottom()
 
 
 def open_screen(history: Path | None, preferences: Preferences) -> Screen:

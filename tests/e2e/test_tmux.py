@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +64,7 @@ def test_after_ctrl_z_fg_brings_the_line_and_new_messages(
     window.sees("Stopped")
     window.line_is("$")
     console.enter("Are you there?")
-    wait_for(lambda: idle_service.status()["peer"]["sent"] == 1, "the message is stored")
+    _sends(idle_service, 1)
     window.type("echo in the sh''ell")
     window.press("Enter")
     window.sees("in the shell")
@@ -73,6 +75,106 @@ def test_after_ctrl_z_fg_brings_the_line_and_new_messages(
     window.type("ght")
     window.press("Enter")
     console.says("Bob> half a thought")
+
+
+def _sends(service: Service, count: int) -> None:
+    wait_for(lambda: service.status()["peer"]["sent"] == count, "the message is stored")
+
+
+def _stop(program: Path, number: signal.Signals) -> None:
+    os.kill(int(program.name), number)
+    wait_for(lambda: _is_stopped(program), "it stops")
+
+
+def _is_stopped(program: Path) -> bool:
+    return (program / "stat").read_text().rpartition(") ")[2].startswith("T")
+
+
+@pytest.mark.parametrize("draft", ["half a thou", "half\nof\nthree thou"], ids=["one-row", "three-rows"])
+@pytest.mark.parametrize("stop", ["TSTP", "STOP"])
+def test_after_a_stop_by_a_signal_fg_brings_the_line_and_new_messages(
+    window: Tmux, console: Piped, idle_service: Service, stop: str, draft: str
+) -> None:
+    *above, last = draft.split("\n")
+    line = f"     {last}" if above else f"Bob> {last}"
+    (session,) = children(window.shell())
+    for again in range(2):
+        window.paste(draft)
+        window.line_is(line)
+        _stop(session, signal.Signals[f"SIG{stop}"])
+        window.line_is("$")
+        console.enter(f"Are you there? {again}")
+        _sends(idle_service, again + 1)
+        window.type("fg")
+        window.press("Enter")
+        window.sees(f"Server> Are you there? {again}")
+        window.line_is(line)
+        window.type("g")
+        window.line_is(f"{line}g")
+        window.paste("ht\nof one paste")
+        window.line_is("     of one paste")
+        window.press("C-c")
+        window.line_is("Bob>")
+        window.type("still here")
+        window.press("Enter")
+        console.says("Bob> still here")
+
+
+def test_a_window_may_change_its_size_while_the_chat_is_stopped(window: Tmux) -> None:
+    window.type(DRAFTS["a-row"])
+    window.redrawn()
+    _stop(children(window.shell())[0], signal.SIGSTOP)
+    window.line_is("$")
+    window.resize(50, 24)
+    window.type("clear; fg")
+    window.press("Enter")
+    window.sees("no turns")
+    window.redrawn()
+    text = "\n".join(window._window().split())
+    assert [text.count(words) for words in ("w00", "w16", "no\nturns", "[")] == [1, 1, 1, 0], text
+
+
+def test_a_signal_to_go_on_leaves_one_of_everything(window: Tmux) -> None:
+    (session,) = children(window.shell())
+    window.paste("half\na thought")
+    window.line_is("     a thought")
+    os.kill(int(session.name), signal.SIGCONT)
+    window.redrawn()
+    text = "\n".join(window.lines())
+    assert [text.count(words) for words in ("half", "a thought", "no turns")] == [1, 1, 1], text
+
+
+def test_a_chat_that_a_signal_has_stopped_stops_in_the_background(window: Tmux, console: Piped) -> None:
+    (session,) = children(window.shell())
+    _stop(session, signal.SIGSTOP)
+    window.line_is("$")
+    window.type("bg; echo in the background")
+    window.press("Enter")
+    window.sees("in the background")
+    wait_for(lambda: _is_stopped(session), "it stops again")
+    window.type("fg")
+    window.press("Enter")
+    window.line_is("Bob>")
+    window.type("Back")
+    window.press("Enter")
+    console.says("Bob> Back")
+
+
+def test_an_editor_stops_together_with_the_chat(idle_service: Service, tmp_path: Path) -> None:
+    idle_service.start("--turns", "free")
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nkill -TSTP 0\nprintf "edited" >"$1"\n')  # as vi does at Ctrl-Z
+    editor.chmod(0o700)
+    with tmux(tmp_path, {**idle_service.env, "VISUAL": str(editor)}) as one:
+        one.type(f"{BIN}/pychat localhost {idle_service.port} --accept-new --handle Bob")
+        one.press("Enter")
+        one.line_is("Bob>")
+        one.press("C-x", "C-e")
+        one.sees("Stopped")
+        one.line_is("$")
+        one.type("fg")
+        one.press("Enter")
+        one.line_is("Bob> edited")
 
 
 def test_the_line_is_always_at_the_bottom(window: Tmux) -> None:
@@ -114,10 +216,14 @@ def test_a_suspended_chat_ends_with_its_window(window: Tmux, console: Piped) -> 
     console.notes("Bob is not connected now")
 
 
-def test_a_suspended_chat_moves_to_another_window(window: Tmux, console: Piped, idle_service: Service) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTSTP, signal.SIGSTOP])
+def test_a_suspended_chat_moves_to_another_window(
+    window: Tmux, console: Piped, idle_service: Service, stop: signal.Signals
+) -> None:
     window.type("half")
-    window.press("C-z")
-    window.sees("Stopped")
+    window.line_is("Bob> half")
+    _stop(children(window.shell())[0], stop)
+    window.line_is("$")
     moved = idle_service.client(None, "--take-over")
     moved.line_is("Bob> half")
     window.type("fg")
