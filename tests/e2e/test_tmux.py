@@ -206,11 +206,12 @@ def test_ctrl_z_suspends_the_question_for_a_handle(service: Service, tmp_path: P
         one.line_is("Your handle:")
 
 
-def test_a_suspended_chat_ends_with_its_window(window: Tmux, console: Piped) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTSTP, signal.SIGSTOP])
+def test_a_suspended_chat_ends_with_its_window(window: Tmux, console: Piped, stop: signal.Signals) -> None:
     """prompt_toolkit would wait for ever to restore a terminal that is gone, and use all of a processor."""
     (session,) = children(window.shell())
-    window.press("C-z")
-    window.sees("Stopped")
+    _stop(session, stop)
+    window.line_is("$")
     window.close()
     wait_for(lambda: not session.exists(), "the client ends")
     console.notes("Bob is not connected now")
