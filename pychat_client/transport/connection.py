@@ -298,6 +298,12 @@ class Connection(asyncio.BufferedProtocol):
         tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
         return None if tls is None else tls.getpeercert(binary_form=True)
 
+    def accept_certificate(self, certificate: bytes) -> None:
+        """From now on the other end may prove this certificate (DER). Raises ssl.SSLError or ValueError for what
+        is none."""
+        assert self._transport is not None
+        self._transport.get_extra_info("ssl_object").context.load_verify_locations(cadata=certificate)
+
     def ask_for_certificate(self) -> None:
         """Makes TLS ask the other end for its certificate, with the next line. Raises TransportError if the other
         end cannot answer that."""

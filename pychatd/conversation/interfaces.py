@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -117,8 +117,9 @@ class AllowedCallersInterface(Protocol):
     def is_invited(self, certificate: bytes | None) -> bool:
         """Whether its owner has come with an invitation."""
 
-    def is_awaited(self, hello: wire.Hello, address: str) -> bool:
-        """Whether the caller has to prove in TLS the certificate that its hello names. Raises ProtocolError."""
+    def is_awaited(self, hello: wire.Hello, address: str, accept: Callable[[bytes], None]) -> bool:
+        """Whether the caller has to prove in TLS the certificate that its hello names. accept: makes TLS accept
+        that one (DER) on the caller's connection. Raises ProtocolError."""
 
     def enrol(self, hello: wire.Hello, certificate: bytes | None, address: str) -> None:
         """Keeps the certificate of a caller with an invitation. Raises ProtocolError."""

@@ -362,7 +362,7 @@ class PeerSession(EndpointSession):
 
     def _has_to_prove(self, hello: wire.Hello) -> bool:
         unproven = self.secure and self.connection.certificate() is None
-        return unproven and self._allowed.is_awaited(hello, self.address)
+        return unproven and self._allowed.is_awaited(hello, self.address, self.connection.accept_certificate)
 
     def _ask_for_certificate(self) -> None:
         """The answer in TLS comes before the line that answers this one."""

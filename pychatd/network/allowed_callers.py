@@ -10,6 +10,7 @@ import base64
 import ssl
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
 from pychat_client.errors import NotAllowedError, PermissionDeniedError, ProtocolError, PychatError, UsageError
@@ -26,7 +27,8 @@ from pychatd.network.invitations import Invitations, Record, State, UnknownError
 from pychatd.settings import Settings
 
 SHOWN_MAX = 8
-"""Certificates that may be shown with one invitation: TLS keeps each until the next reload."""
+"""Certificates that may be shown with one invitation: TLS keeps each until the next reload, and while connections
+from before it are open."""
 
 CODE = "invitation"
 """The code of the error for an invitation that lets nobody in."""
@@ -53,8 +55,6 @@ class AllowedCallers:
     def _prepare_tls(self) -> None:
         """Lets callers come as far as the hello without a certificate, unless only `authorized` counts."""
         context = self.identity.context
-        for certificate in self._invited:
-            context.load_verify_locations(cadata=certificate)
         if self.identity.names is None or self._invitations.ever_made or self._invited:
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted
             context.verify_mode = ssl.CERT_REQUIRED
@@ -81,10 +81,13 @@ class AllowedCallers:
     def is_invited(self, certificate: bytes | None) -> bool:
         return certificate in self._invited
 
-    def is_awaited(self, hello: wire.Hello, address: str) -> bool:
-        """Whether the caller has to prove the certificate that its hello names. Raises ProtocolError for an
+    def is_awaited(self, hello: wire.Hello, address: str, accept: Callable[[bytes], None]) -> bool:
+        """Whether the caller has to prove the certificate that its hello names. accept: makes TLS accept that one
+        (DER) on the caller's connection, which may be older than the last reload. Raises ProtocolError for an
         invitation that lets nobody in."""
-        if any(fingerprint(known) == hello.proof for known in self.names):
+        listed = next((known for known in self.names if fingerprint(known) == hello.proof), None)
+        if listed is not None:
+            accept(listed)
             return True
         if hello.invite is None:
             return False
@@ -94,7 +97,7 @@ class AllowedCallers:
         if self._shown[invitation] >= SHOWN_MAX:
             raise ProtocolError(CODE, "This invitation has been tried too often. Ask for a new one.")
         try:
-            self.identity.context.load_verify_locations(cadata=certificate)
+            accept(certificate)
         except (ssl.SSLError, ValueError):  # ValueError: it is empty
             raise ProtocolError(CODE, "Your certificate cannot be read.") from None
         self._shown[invitation] += 1

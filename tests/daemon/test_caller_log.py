@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ class Uninvited(Anybody):
 class Awaiting(Anybody):
     """Everybody has to prove a certificate."""
 
-    def is_awaited(self, hello: wire.Hello, address: str) -> bool:
+    def is_awaited(self, hello: wire.Hello, address: str, accept: Callable[[bytes], None]) -> bool:
         return True
 
 

@@ -358,6 +358,28 @@ def test_half_a_hello_gets_an_answer(service: Service, words: str) -> None:
     caller.close()
 
 
+@pytest.mark.parametrize("kind", ["open", "allowlist", "invited only"])
+def test_a_connection_from_before_a_reload_can_prove_what_is_listed_since(
+    idle_service: Service, kind: str
+) -> None:
+    service = idle_service
+    _start(service, kind)
+    zoe, ann = (make(service.directory / "made", name) for name in ("zoe", "ann"))
+    secret = invitation.parse(_invite(service, "--for", "Zoe")).secret
+    invited, listed, late = (_raw(service, own) for own in (zoe, zoe, ann))
+    (service.state / str(service.port) / "authorized").mkdir(mode=0o700)
+    (service.state / str(service.port) / "authorized" / "Ann.pem").write_bytes(ann.certificate.read_bytes())
+    assert service.pychatd("reload").returncode == 0
+    hellos = [_hello("Z", zoe, secret), *(f"\\hello 1 A proof={fingerprint(own.der)}" for own in (zoe, ann))]
+    for caller, hello, name in zip((invited, listed, late), hellos, ("Zoe", "Zoe", "Ann"), strict=True):
+        caller.send(hello)
+        assert caller.line() == "\\prove"
+        caller.send("\\prove")
+        assert f"invited={name}" in caller.line()
+        caller.close()
+        wait_for(lambda: service.status()["calling"] is None, "the seat is free")
+
+
 def test_a_stranger_cannot_use_an_invited_certificate(service: Service) -> None:
     word = _invite(service, "--for", "Zoe")
     _comes(service, "Z", *_target(service, word)).enter("\\quit")

@@ -70,6 +70,7 @@ class ProvedByTls:
     """What a connection asks TLS: shows the certificate of the other end once that was asked to prove it."""
 
     def __init__(self, certificate: bytes) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._certificate = certificate
         self._proved = False
 

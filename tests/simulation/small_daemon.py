@@ -103,6 +103,9 @@ class FakeConnection:
     def certificate(self) -> None:
         return
 
+    def accept_certificate(self, certificate: bytes) -> None:
+        """Nobody has one."""
+
     def use_codec(self, codec: object) -> None:
         return
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pychat_client.errors import PermissionDeniedError
 from pychat_client.protocol import wire
 
@@ -15,7 +17,7 @@ class Anybody:
     def is_invited(self, certificate: bytes | None) -> bool:
         return False
 
-    def is_awaited(self, hello: wire.Hello, address: str) -> bool:
+    def is_awaited(self, hello: wire.Hello, address: str, accept: Callable[[bytes], None]) -> bool:
         return False
 
     def enrol(self, hello: wire.Hello, certificate: bytes | None, address: str) -> None:
