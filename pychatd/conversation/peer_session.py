@@ -371,6 +371,7 @@ class PeerSession(EndpointSession):
         except TransportError as error:
             raise ProtocolError("not-authorized", str(error)) from None
         self.connection.send([wire.Prove()])
+        self.connection.flush()  # until then TLS has not asked, and a caller may say at once that it has answered
 
     def _admit(self, hello: wire.Hello) -> None:
         """The caller has shown all that it can show."""

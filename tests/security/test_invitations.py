@@ -291,8 +291,10 @@ def test_a_certificate_without_its_key_is_not_kept(service: Service, tmp_path: P
         service.logs("did not prove its certificate")
     liar = _raw(service)
     liar.send(_hello("Mallory", bob, secret) + "\n\\prove")  # without an answer in TLS
-    assert "\\hello" not in "".join(liar.rest())
+    assert liar.line() == "\\prove"
+    assert liar.line().startswith("\\error invitation An invitation needs a certificate that is proved")
     liar.close()
+    assert "Traceback" not in "".join(service.log())
     assert _names(service) == []
 
 
