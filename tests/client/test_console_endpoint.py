@@ -46,6 +46,14 @@ def attached(saved: SavedEndpoint | None = None) -> ConsoleEndpoint:
 # ------------------------------------------------------------------ who calls
 
 
+@pytest.mark.parametrize("classic", [False, True])
+def test_the_daemon_tells_a_console_what_calls(classic: bool) -> None:
+    endpoint = attached()
+    assert endpoint.other_is_classic is False
+    told(endpoint, replace(PEER, classic=classic))
+    assert endpoint.other_is_classic is classic
+
+
 def test_a_caller_that_calls_again_is_announced_once() -> None:
     endpoint = attached()
     assert told(endpoint, BOB) == [Calling("Bob", HERE, False)]

@@ -704,6 +704,23 @@ def test_a_file_that_may_not_be_written_is_told_as_such(mode: int) -> None:
     assert said == f"JournalError: {words}"
 
 
+def test_a_look_tells_that_the_file_may_not_be_written(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.check_file()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(JournalError, match="may not be written: look at its owner"):
+        journal.check_file()
+
+
+def test_a_damaged_file_is_known_until_it_is_moved_away(file: Path) -> None:
+    file.write_bytes(b"no database" * 1000)
+    journal = Journal(file)
+    assert journal.was_damaged is True
+    (aside,) = file.parent.glob("journal.db.damaged-*")
+    aside.unlink()
+    assert journal.was_damaged is False
+    journal.close()
+
+
 def test_a_corrupt_file_is_renamed_and_a_new_one_begins(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     file.write_bytes(b"no database" * 1000)
     journal = Journal(file)
@@ -957,6 +974,17 @@ def test_one_copy_is_made_at_a_time(journal: Journal) -> None:
     with pytest.raises(CopyError):
         journal.begin_copy()
     journal.end_copy(another)
+
+
+def test_a_copy_of_another_file_is_refused_and_leaves_nothing_open(journal: Journal, file: Path) -> None:
+    said(journal, begun(), "b1")
+    file.unlink()
+    file.touch()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(CopyError, match="was replaced while pychatd had it open"):
+            journal.begin_copy()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_removed_texts_leave_the_log_when_the_copy_has_ended(journal: Journal, file: Path) -> None:
