@@ -1022,7 +1022,8 @@ def test_of_a_removed_conversation_the_counts_are_left(journal: Journal, message
     removed = journal.removed(TOKEN)
     assert removed is not None
     assert (removed.turn_state.peer, removed.turn_state.operator, removed.ended) == (messages, 1, NOON)
-    assert (removed.shown[Role.OPERATOR], removed.quiet[Role.OPERATOR]) == (1, True)
+    assert removed.shown == {Role.PEER: 1, Role.OPERATOR: 1}
+    assert removed.quiet == {Role.PEER: False, Role.OPERATOR: True}
     assert (removed.handle, removed.address, removed.reason, removed.ended_by) == ("", "", REMOVED, None)
 
 
