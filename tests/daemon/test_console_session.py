@@ -12,9 +12,11 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.digest import UNACKED_MAX
 from pychat_client.protocol.turns import Role, Turns
+from pychatd.caller_words import WAS_DAMAGED
 from pychatd.conversation import console_session
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import BATCH
+from pychatd.conversation.journal_file import DAMAGED
 from pychatd.conversation.model import JournalError
 from pychatd.conversation.peer_session import PeerSession
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, with_service
@@ -86,6 +88,18 @@ async def test_only_the_first_request_of_a_connection_is_met(service: InProcessS
             await visitor.news()
             await service.lose(visitor)
             assert (len(service.switchboard.watchers), service.switchboard.operator) == (0, None), (first, second)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_console_is_told_that_the_journal_was_damaged(tmp_path: Path, damaged: bool) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        if damaged:
+            service.file.with_name(f"{service.file.name}{DAMAGED}2024").touch()
+        lines = await (await service.console()).news()
+        assert (f"\\notice {WAS_DAMAGED}" in lines) is damaged
+
+    check(tmp_path)
 
 
 @with_service()

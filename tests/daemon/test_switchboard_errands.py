@@ -296,6 +296,7 @@ def test_a_talk_is_over_when_another_journal_takes_the_place(
     async def check(service: InProcessService) -> None:
         console, peer, token = await service.talk(acked=True)
         await replace_journal(service, *others, end=end)
+        service.switchboard._seat_kept_until = 0.0  # since the start
         await peer.say("Bob> more")
         assert (await peer.rest())[-1].startswith("\\error journal")
         again = await service.resume(token, "Bob> more")
