@@ -369,6 +369,7 @@ async def test_texts_without_a_conversation_come_back_without_an_end() -> None:
     session.end_earlier()
     assert view.sentences == []
     assert view.given_back == ["not sent: one"]
+    assert session.done
 
 
 @pytest.mark.parametrize("given_back", [(), ("one",)])

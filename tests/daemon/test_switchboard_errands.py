@@ -14,7 +14,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.model import Conversation, JournalError
-from pychatd.conversation.switchboard import JOURNAL_REPLACED, LACKING
+from pychatd.conversation.switchboard import CERTIFICATE_REMOVED, JOURNAL_REPLACED, LACKING
 from pychatd.conversation.tidying import TIDYING_PAUSE
 from tests.support.in_process import ADDRESS, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -607,3 +607,47 @@ async def test_a_classic_talk_that_is_over_leaves_no_text(service: InProcessServ
     await console.news()
     assert service.switchboard.conversation is None
     assert [entry.text for entry in service.journal.entries(1, 0)] == ["", ""]
+
+
+# ------------------------------------------------------------------ when who may call has changed
+
+BOBS, ANNS = b"hash of Bob's certificate", b"hash of Ann's"
+
+
+@with_service()
+async def test_the_conversation_of_a_removed_caller_ends(service: InProcessService) -> None:
+    board = service.switchboard
+    assert board.end_removed(BOBS) is False
+    _, peer, _ = await service.talk(acked=True)
+    assert board.conversation is not None
+    board.conversation.certificate_hash = BOBS
+    assert board.end_removed(ANNS) is False
+    assert board.conversation is not None
+    assert board.end_removed(BOBS) is True
+    assert (await peer.rest())[-1] == f"\\quit {CERTIFICATE_REMOVED}"
+
+
+@with_service()
+async def test_a_new_name_of_the_peer_is_stored_and_told_to_the_console(service: InProcessService) -> None:
+    board, names = service.switchboard, {BOBS: "robert"}
+    board.rename_peer(names)  # nobody talks
+    console, peer, _ = await service.talk(acked=True)
+    board.rename_peer(names)  # without a certificate
+    talk = board.conversation
+    assert talk is not None
+    talk.certificate_hash, talk.name = BOBS, "bob"
+    for others in ({ANNS: "ann"}, {BOBS: "bob"}):
+        board.rename_peer(others)
+    assert await console.news() == []
+    board.rename_peer(names)
+    assert [line.split()[0] for line in await console.news()] == ["\\here"]
+    running = service.journal.running()
+    assert running is not None
+    assert running.name == talk.name == "robert"
+    await service.lose(peer)
+    await console.news()
+    board.rename_peer({BOBS: "rob"})
+    assert await console.news() == []
+    await service.lose(console)
+    board.rename_peer({BOBS: "bobby"})
+    assert talk.name == "bobby"
