@@ -611,3 +611,22 @@ async def test_who_is_not_connected_is_not_told_of(service: InProcessService) ->
     await _calls_silently(service)
     assert not_connected not in service.switchboard.silent_callers.waiting
     not_connected.abandon()
+
+
+# ------------------------------------------------------------------ when who may call changes
+
+
+@with_service()
+async def test_a_caller_gets_its_new_name_at_any_time(service: InProcessService) -> None:
+    session = PeerSession(service.switchboard, ADDRESS, Anybody(), secure=True)
+    raw = await service.connect(session)
+    session.rename("bob")  # before the hello
+    assert (session.name, session.is_over) == ("bob", False)
+    await raw.say("\\hello 1 Bob", "Bob> Hi!")
+    await raw.news()
+    session.rename("robert")
+    assert session.name == session.opening.name == "robert"
+    assert session.is_over is False
+    await raw.say("\\quit")
+    await raw.news()
+    assert session.is_over is True
