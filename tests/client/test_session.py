@@ -812,8 +812,20 @@ def test_a_program_that_returns_to_what_was_over_knows_it(tmp_path: Path, over: 
             await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 after=0 turns=free")
             await one.hears("\\quit bye" if over else "\\ready")
             assert one.session.over_at_return == over
+            await one.hears("\\quit bye")  # now it was there
+            assert one.session.done
+            assert one.session.over_at_return == over
 
     check()
+
+
+@in_loop
+async def test_an_end_that_the_user_has_seen_is_no_news_for_the_next_call() -> None:
+    async with caller() as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1", "\\quit bye")
+        assert one.session.done
+        assert not one.session.over_at_return
 
 
 # ------------------------------------------------------------------ what the status says
