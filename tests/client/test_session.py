@@ -362,6 +362,21 @@ async def test_an_earlier_conversation_is_ended_and_its_texts_come_back() -> Non
 
 
 @in_loop
+async def test_a_host_that_has_lost_a_conversation_is_not_told_of_its_end() -> None:
+    view, endpoint = Page(), Endpoint("Bob")
+    endpoint.greet()
+    endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f0c"))
+    endpoint.say("one")
+    endpoint.receive(wire.Ack(1))
+    session = Session(Endpoint("Bob", saved=endpoint.saved()), view, "hostA")
+    session.end_earlier()
+    (hello,) = await Talk(session, view).connect("\\hello 1 alice session=0c5f turns=free")
+    assert hello.startswith("\\hello")
+    assert session.done
+    assert session.over_at_return
+
+
+@in_loop
 async def test_texts_without_a_conversation_come_back_without_an_end() -> None:
     view, endpoint = Page(), Endpoint("Bob")
     endpoint.say("one")
