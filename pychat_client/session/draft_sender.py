@@ -33,7 +33,7 @@ class DraftSender:
     def line_changed(self, line: str) -> None:
         """Sends the line: now, or as soon as the last draft is old enough."""
         self._line = line
-        if self._timer is not None:
+        if self._timer is not None or draft_of(line) == self._sent:
             return
         loop = asyncio.get_running_loop()
         # An empty line waits: with Enter it is empty before the message goes, which takes the draft's place.

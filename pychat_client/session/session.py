@@ -183,6 +183,12 @@ class Session:
         else:
             self.typing_indicator.line_changed(text)
 
+    def hide_line(self) -> None:
+        """This user may not see any more who watches: takes the draft back. The next change of the line shows it
+        again, if it may be seen then."""
+        if self.endpoint.is_watched:
+            self._drafts.line_changed("")
+
     def certificate_renewed(self, key: str | None, *, given: bool) -> None:
         """The host has another certificate for the same key. key: the fingerprint of the certificate; given: the
         user has given that of the old one."""

@@ -288,9 +288,12 @@ class Prompt:
         menu = min(_MENU_ROWS, room) if is_command(self.line.text) else 0
         line = min(line, max(room - _MESSAGE_ROWS, 1))
         above = [*[""] * self._empty_rows(rows, len(draft), max(menu, line) + toolbar_rows), *draft]
+        toolbar_fits = toolbar_rows == wanted
         self._around = _Around(
-            name, above, toolbar, toolbar_rows, toolbar_rows == wanted, Dimension(min=menu, preferred=line)
+            name, above, toolbar, toolbar_rows, toolbar_fits, Dimension(min=menu, preferred=line)
         )
+        if not toolbar_fits:
+            self._session.hide_line()
 
     def _has_drawn(self, _: object) -> None:
         if self._drawing is not None:

@@ -124,6 +124,28 @@ async def test_a_cleared_line_or_a_command_takes_the_draft_back() -> None:
 
 
 @in_loop
+async def test_a_hidden_line_takes_the_draft_back_once() -> None:
+    async with talking() as (one, raw):
+        one.line_changed("thought")
+        assert await raw.hear() == "\\typing draft=thought"
+        for _ in range(3):  # each drawing of a low window
+            one.hide_line()
+        assert await raw.hear() == "\\typing draft="
+        one.hide_line()
+        assert one._drafts._timer is None
+        assert await raw.news() == []
+        one.line_changed("thoughts")
+        assert await raw.hear() == "\\typing draft=thoughts"
+
+
+@in_loop
+async def test_hiding_the_line_says_nothing_where_nobody_watches() -> None:
+    async with talking(watched=False) as (one, raw):
+        one.hide_line()
+        assert await raw.news() == []
+
+
+@in_loop
 async def test_a_message_takes_the_place_of_the_draft() -> None:
     async with talking() as (one, raw):
         await raw.say("alice> Yes?")
@@ -345,7 +367,7 @@ async def test_an_earlier_line_is_not_shown_to_the_other_side() -> None:
         await one.line_is("about you")
         one.press(" and more", CTRL_U, "new")
         await one.line_is("new")
-        assert await _drafts(one) == ["new"]
+        assert await _drafts(one) == ["n", "new"]
 
 
 @asynccontextmanager

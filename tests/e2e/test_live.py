@@ -83,14 +83,14 @@ def test_nobody_is_watched_without_seeing_it(service: Service) -> None:
     client.type("seen")
     console.sees("Client1 … seen")
     client.resize(80, 2)  # too low for the toolbar
-    _gone(client, "watched")
+    _gone(console, "…")
     client.type(" or not")
     client.line_is("Client1> seen or not")
-    _gone(console, "…")
     client.resize(80, 24)
     client.sees("watched")
     client.type("!")
     console.sees("Client1 … seen or not!")
+    assert b"or not" not in console.raw.replace(b"or not!", b"")
 
 
 def test_the_configuration_of_both_sides_turns_it_on(service: Service) -> None:
