@@ -589,6 +589,16 @@ async def test_the_user_is_told_when_the_other_side_turns_it_on_or_off() -> None
 
 
 @in_loop
+async def test_before_the_first_message_nothing_is_told_of_live_typing() -> None:
+    async with console("\\ready") as one:
+        one.session.endpoint.set_live(True)
+        await one.hears("\\live on")
+        assert not any("Live typing" in sentence for sentence in one.view.sentences)
+        await one.hears(CALL, "Bob> Hi", "\\live on")
+        assert one.view.sentences[-1].startswith("Live typing is on: Bob sees")
+
+
+@in_loop
 async def test_a_connection_that_comes_back_is_no_news_of_live_typing() -> None:
     async with caller(live=True) as one:
         one.session.submit("Hi")
@@ -997,6 +1007,28 @@ def test_who_waits_for_acks_is_told_so_and_not_kept_for_long(monkeypatch: pytest
                 await asyncio.sleep(0.01)
             assert "Waiting until your messages are stored." in one.view.sentences
             assert one.session.exit_status is ExitStatus.NOT_CONFIRMED
+
+    check()
+
+
+def test_who_waits_no_more_is_not_told_of_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Because all is stored, or because a classic server confirms nothing."""
+    monkeypatch.setattr(session_module, "EXPLAIN_SECONDS", 0.01)
+    monkeypatch.setattr(session_module, "LEAVE_SECONDS", 0.1)
+
+    @in_loop
+    async def check() -> None:
+        stored, view = caller(), Page()
+        classic = Session(Endpoint("Bob", classic_server=True), view, "hostA")
+        async with stored as one, talk(classic, view, HELLO) as other:
+            one.session.submit("Hi")
+            one.session.submit("\\quit")
+            await one.hears("\\ack 1", "\\quit")
+            await one.cut()
+            assert one.session.done
+            other.session.submit("\\quit")
+            await asyncio.sleep(0.05)
+            assert not any("Waiting" in sentence for sentence in [*one.view.sentences, *view.sentences])
 
     check()
 

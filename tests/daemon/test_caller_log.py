@@ -11,6 +11,7 @@ import pytest
 
 from pychat_client.errors import ProtocolError, TransportError
 from pychat_client.protocol import wire
+from pychat_client.protocol.codec import LineCodec
 from pychat_client.protocol.turns import Turns
 from pychat_client.trust.fingerprint import fingerprint
 from pychatd.caller_events import Event
@@ -239,6 +240,33 @@ def test_who_is_awaited_proves_its_certificate_before_anything_else(tmp_path: Pa
     check(tmp_path)
 
 
+@with_service()
+async def test_a_caller_is_asked_for_its_certificate_before_it_says_more(service: InProcessService) -> None:
+    """It may say at once that it has answered."""
+    session = PeerSession(service.switchboard, ADDRESS, Awaiting(), secure=True)
+    session.connection.ask_for_certificate = lambda: None  # type: ignore[method-assign]
+    raw = await service.connect(session)
+    session.connection.use_codec(LineCodec())
+    with service.switchboard.write_batch:
+        session.frames_received(session.connection, [wire.Hello(1, "Bob")])
+        assert raw.sock.recv(100) == b"\\prove\n"
+
+
+@pytest.mark.parametrize(("secure", "shown"), [(False, None), (True, b"certificate")], ids=["plain", "shown"])
+def test_who_cannot_prove_a_certificate_or_has_shown_it_is_not_asked(
+    tmp_path: Path, secure: bool, shown: bytes | None
+) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        session = PeerSession(service.switchboard, ADDRESS, Awaiting(), secure=secure)
+        session.connection.certificate = lambda: shown  # type: ignore[method-assign]
+        raw = await service.connect(session)
+        await raw.say("\\hello 1 Bob")
+        assert (await raw.news())[0].startswith("\\hello 1 operator session=")
+
+    check(tmp_path)
+
+
 @pytest.mark.parametrize("instead", ["\\hello 1 Bob", "Bob> Hi!"])
 def test_who_is_awaited_and_proves_nothing_is_refused(tmp_path: Path, instead: str) -> None:
     @with_service()
@@ -285,6 +313,14 @@ def test_the_key_that_a_caller_proves_may_be_blocked(tmp_path: Path, log: pytest
         assert service.switchboard.seat_is_free()
 
     check(tmp_path)
+
+
+@with_service()
+async def test_a_blocked_key_need_not_be_proved(service: InProcessService) -> None:
+    key = fingerprint(b"key")
+    service.switchboard.blocklist.add(key)
+    raw = await service.call(f"\\hello 1 Bob proof={key}")
+    assert await raw.rest() == ["\\error blocked The operator has blocked you here."]
 
 
 @pytest.mark.parametrize("start", [b"\0\0\x01", b"\0\0\x01\x02"])
