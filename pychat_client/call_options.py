@@ -116,10 +116,12 @@ def _check_classic(args: argparse.Namespace, invitation: str | None) -> None:
 
 
 def _quirks(args: argparse.Namespace) -> ServerQuirks:
-    quit_word = None if args.quit_word is None else unescaped(args.quit_word)
-    return ServerQuirks("" if args.no_hello else args.hello, unescaped(args.end_mark or ""), quit_word)
+    quit_word = None if args.quit_word is None else with_control_characters(args.quit_word)
+    return ServerQuirks(
+        "" if args.no_hello else args.hello, with_control_characters(args.end_mark or ""), quit_word
+    )
 
 
-def unescaped(text: str) -> str:
+def with_control_characters(text: str) -> str:
     """`text` with the control characters that it names: `\\n`, `\\r` and `\\0`, as docs/classic.md writes them."""
     return text.replace("\\n", "\n").replace("\\r", "\r").replace("\\0", "\0")

@@ -92,7 +92,7 @@ def split_fields(burst: bytes) -> tuple[bytes, bytes] | None:
     return (found[1], found[2]) if found is not None and fits else None
 
 
-def split_counted(burst: bytes) -> list[bytes]:
+def split_by_lengths(burst: bytes) -> list[bytes]:
     """The texts of a burst in which each has its length in front, in four bytes. Nothing for another burst."""
     texts = []
     while burst:
@@ -104,13 +104,13 @@ def split_counted(burst: bytes) -> list[bytes]:
     return texts
 
 
-def counted(text: str) -> bytes:
+def with_length(text: str) -> bytes:
     """`text` with its length in front."""
     data = text.encode()
     return len(data).to_bytes(COUNT_BYTES) + data
 
 
-def cut(text: str, size: int) -> str:
+def cut_to_bytes(text: str, size: int) -> str:
     """As many characters of `text` as have at most `size` bytes."""
     return text.encode()[:size].decode(errors="ignore")
 

@@ -13,7 +13,7 @@ from functools import cache
 
 from pychat_client.classic.caller_codec import CallerCodec
 from pychat_client.classic.detecting_codec import HELLO, DetectingCodec
-from pychat_client.classic.framing import split_counted
+from pychat_client.classic.framing import split_by_lengths
 from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
@@ -179,7 +179,7 @@ class ScreeningCodec:
         """Raises ProtocolError if a number came first, and is not the length of a text behind it."""
         if self._passed or not _NUMBER.match(self._start):
             return
-        if not split_counted(self._start):
+        if not split_by_lengths(self._start):
             raise _refusal("a binary protocol")
         self._pass()
 

@@ -81,8 +81,8 @@ class ProgramCodec(CallerCodec):
         match frame:
             case wire.Hello(_, handle) if self._shook and self._answers:
                 if self._counted:
-                    return framing.counted(handle)
-                self._own = framing.cut(handle, ANSWER_MAX)
+                    return framing.with_length(handle)
+                self._own = framing.cut_to_bytes(handle, ANSWER_MAX)
                 return f"{self._own}\0".encode()
             case wire.Message(handle, text):
                 self._unanswered = None
@@ -100,7 +100,7 @@ class ProgramCodec(CallerCodec):
 
     def _written(self, text: str) -> bytes:
         if self._counted:
-            return framing.counted(text)
+            return framing.with_length(text)
         return text.encode() + (self._mark.lstrip(b"\n") or self._end)
 
     def max_text_bytes(self, handle: str) -> int:
@@ -143,7 +143,7 @@ class ProgramCodec(CallerCodec):
 
     def _split(self, data: bytes) -> list[bytes]:
         """The messages of a burst."""
-        if said := framing.split_counted(data):
+        if said := framing.split_by_lengths(data):
             self._counted = self._counted or not self._shook  # if its handle had no length, it reads none either
             return said
         if (fields := self._split_fields(data)) is not None:

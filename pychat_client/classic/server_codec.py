@@ -110,7 +110,7 @@ class ServerCodec:
         match frame:
             case wire.Hello(_, handle):
                 self._greeting = True
-                own = framing.cut(handle, HANDLE_BYTES_MAX)
+                own = framing.cut_to_bytes(handle, HANDLE_BYTES_MAX)
                 return (own if self._quirks.hello is None else self._quirks.hello).encode()
             case wire.Message(handle, text):
                 self._sent += 1
@@ -122,7 +122,7 @@ class ServerCodec:
                 return b""
 
     def _written(self, text: str, end: str) -> bytes:
-        return framing.counted(text) if self._counted and text else f"{text}{end}".encode()
+        return framing.with_length(text) if self._counted and text else f"{text}{end}".encode()
 
     def _quit_word(self) -> str:
         """All that ends the conversation."""
@@ -148,7 +148,7 @@ class ServerCodec:
 
     def _split(self, data: bytes) -> list[bytes]:
         """The messages of a burst, at least one."""
-        if said := framing.split_counted(data):
+        if said := framing.split_by_lengths(data):
             self._counted = True
             return said
         own = (self._quirks.end_mark.encode(),) if self._quirks.end_mark else ()
@@ -214,7 +214,7 @@ class ServerCodec:
         if self._name is not None:
             return self._name
         # A handshake may have cut it.
-        known = self._handle in (name, framing.cut(name, ANSWER_MAX)) if self._shook else is_handle(name)
+        known = self._handle in (name, framing.cut_to_bytes(name, ANSWER_MAX)) if self._shook else is_handle(name)
         return name if known else ""
 
 

@@ -124,7 +124,7 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def cut(sentence: str, most: int = WORDS_MAX) -> str:
+def shortened(sentence: str, most: int = WORDS_MAX) -> str:
     """A sentence that fits into a line, and cannot begin another one. A path in it can have a byte that is no
     UTF-8."""
     sentence = CONTROL.sub(" ", sentence).encode(errors="backslashreplace").decode()

@@ -274,7 +274,7 @@ class Quit:
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"\\quit {grammar.cut(self.reason)}".rstrip()
+        return f"\\quit {grammar.shortened(self.reason)}".rstrip()
 
 
 @record
@@ -284,7 +284,7 @@ class Busy:
     words: str = ""
 
     def __str__(self) -> str:
-        return f"\\busy {grammar.cut(self.words)}".rstrip()
+        return f"\\busy {grammar.shortened(self.words)}".rstrip()
 
 
 @record
@@ -295,7 +295,7 @@ class Error:
     words: str = ""
 
     def __str__(self) -> str:
-        return f"\\error {self.code} {grammar.cut(self.words, grammar.ORDER_MAX)}".rstrip()
+        return f"\\error {self.code} {grammar.shortened(self.words, grammar.ORDER_MAX)}".rstrip()
 
     @classmethod
     def parse(cls, rest: str) -> Self:
@@ -310,7 +310,7 @@ class Notice:
     words: str
 
     def __str__(self) -> str:
-        return f"\\notice {grammar.cut(self.words)}"
+        return f"\\notice {grammar.shortened(self.words)}"
 
 
 @record
@@ -396,7 +396,7 @@ class Order:
     words: str
 
     def __str__(self) -> str:
-        return f"\\order {grammar.cut(self.words, grammar.ORDER_MAX)}"
+        return f"\\order {grammar.shortened(self.words, grammar.ORDER_MAX)}"
 
 
 @record
@@ -407,7 +407,7 @@ class Away:
     words: str = ""
 
     def __str__(self) -> str:
-        return f"\\away {grammar.cut(self.words)}".rstrip()
+        return f"\\away {grammar.shortened(self.words)}".rstrip()
 
 
 @record

@@ -245,7 +245,7 @@ class Narrator:
         self._view.alert(f"{self._title} answers.", ring=True)
 
     def call_failed(self, error: TransportError, verdict: Verdict) -> None:
-        if verdict is Verdict.RECONNECT:
+        if verdict is Verdict.BEGIN_TO_RETRY:
             self._outage = ""
             self._view.notice(f"{error} Trying again until the service can be reached.")
         elif verdict is Verdict.GIVE_UP:
@@ -263,7 +263,7 @@ class Narrator:
             case Verdict.REFUSED:
                 self._view.notice(f"Refused: {why}.")
                 self._view.notice("Send the operator the output of 'pychat certificate'.")
-            case Verdict.RECONNECT:
+            case Verdict.BEGIN_TO_RETRY:
                 self._outage = ""
                 later = "Reconnecting; messages that you send now are delivered later."
                 self._view.notice(f"Connection lost ({why}). {later}")
@@ -288,10 +288,10 @@ class Narrator:
         if verdict is Verdict.GIVE_UP:
             self._view.notice(words)
         elif code == BUSY:
-            if verdict is Verdict.RECONNECT:  # its own words are for users who do not wait
+            if verdict is Verdict.BEGIN_TO_RETRY:  # its own words are for users who do not wait
                 self._view.notice(f"{_BUSY} Calling again until you can.")
         elif code != JOURNAL:
-            if verdict is Verdict.RECONNECT:
+            if verdict is Verdict.BEGIN_TO_RETRY:
                 self._view.notice(words)
         elif words != self._outage:
             self._outage = words

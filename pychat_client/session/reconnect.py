@@ -57,8 +57,8 @@ class ConnectionState(Enum):
 class Verdict(Enum):
     """What follows when a call has failed or a connection is lost."""
 
-    RECONNECT = "reconnect"  # the supervisor calls again, and the user does not know that yet
-    RETRY = "retry"  # the supervisor calls again, as before
+    BEGIN_TO_RETRY = "begin to retry"  # the supervisor calls again, and the user does not know that yet
+    KEEP_RETRYING = "keep retrying"  # the supervisor calls again, as before
     GIVE_UP = "give up"
     REFUSED = "refused"  # the other side does not accept our certificate
 
@@ -184,7 +184,7 @@ class ConnectionSupervisor:
         if not patient or isinstance(error, UntrustedHostError):
             return Verdict.GIVE_UP
         first = self._attempts == int(self._reached)  # a lost connection is an attempt already
-        return Verdict.RECONNECT if first else Verdict.RETRY
+        return Verdict.BEGIN_TO_RETRY if first else Verdict.KEEP_RETRYING
 
     # -------------------------------------------------------------- for the session
 
@@ -211,7 +211,7 @@ class ConnectionSupervisor:
         self._change(ConnectionState.TURNED_AWAY)
         if code not in RETRYABLE_CODES and not (code == BUSY and self._wait):
             return Verdict.GIVE_UP
-        return Verdict.RETRY if repeated else Verdict.RECONNECT
+        return Verdict.KEEP_RETRYING if repeated else Verdict.BEGIN_TO_RETRY
 
     def connection_lost(self, connection: Connection, *, resumable: bool) -> Verdict:
         """The connection is lost. resumable: the other side can go on with the conversation later."""
@@ -226,7 +226,11 @@ class ConnectionSupervisor:
         if not resumable or not (self._reached or self._wait):
             return Verdict.GIVE_UP
         known = self._last_code == JOURNAL  # its words say that messages wait and are sent later
-        return Verdict.RECONNECT if self._reached and self._attempts == 1 and not known else Verdict.RETRY
+        return (
+            Verdict.BEGIN_TO_RETRY
+            if self._reached and self._attempts == 1 and not known
+            else Verdict.KEEP_RETRYING
+        )
 
     def send(self, frames: Sequence[wire.Frame]) -> bool:
         """Sends `frames`. Returns whether there is a connection."""

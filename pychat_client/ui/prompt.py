@@ -44,7 +44,7 @@ from pychat_client.ui.draft import ROWS_MAX, draft_rows
 from pychat_client.ui.resize import ResizableRenderer
 from pychat_client.ui.terminal import Terminal
 from pychat_client.ui.theme import Theme
-from pychat_client.ui.toolbar import fit, toolbar_items
+from pychat_client.ui.toolbar import fit_items, toolbar_items
 from pychat_client.width import fixed_width
 
 VI_ESCAPE_SECONDS = 0.1
@@ -263,7 +263,7 @@ class Prompt:
 
     def toolbar(self) -> FormattedText:
         narrow = self._terminal.narrow
-        return fit(toolbar_items(self._session, self.line.text, narrow=narrow), self._terminal.columns)
+        return fit_items(toolbar_items(self._session, self.line.text, narrow=narrow), self._terminal.columns)
 
     def _name(self) -> FormattedText:
         style = "class:prompt.turn" if self._session.status.my_turn else "class:prompt"

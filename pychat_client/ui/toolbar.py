@@ -32,7 +32,7 @@ def toolbar_items(session: Session, line: str, *, narrow: bool) -> list[ToolbarI
     return items
 
 
-def fit(items: Iterable[ToolbarItem], room: int) -> FormattedText:
+def fit_items(items: Iterable[ToolbarItem], room: int) -> FormattedText:
     """The items in as many rows of `room` columns as they need: nothing is cut off in a narrow window."""
     fitted: StyleAndTextTuples = []
     used = 0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pychat_client.errors import HandleError, ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import LINE_MAX, LineCodec, parse
-from pychat_client.protocol.grammar import cut, timestamp
+from pychat_client.protocol.grammar import shortened, timestamp
 from pychat_client.protocol.turns import Turns
 from pychat_client.text import HANDLE_MAX, MESSAGE_MAX, WORDS_MAX, check_handle, nfc
 from tests.support.endpoints import NOON
@@ -501,9 +501,9 @@ def test_the_first_wrong_byte_of_a_line_is_named(line: bytes, byte: int) -> None
 
 @pytest.mark.parametrize("most", [10, 200])
 def test_only_a_sentence_that_is_too_long_is_cut(most: int) -> None:
-    assert cut("x" * most, most) == "x" * most
-    assert cut("x" * (most + 1), most) == "x" * (most - 1) + "…"
-    assert cut("one\ntwo", most) == "one two"
+    assert shortened("x" * most, most) == "x" * most
+    assert shortened("x" * (most + 1), most) == "x" * (most - 1) + "…"
+    assert shortened("one\ntwo", most) == "one two"
 
 
 def test_a_byte_of_a_path_that_is_no_text_is_sent_as_a_code() -> None:

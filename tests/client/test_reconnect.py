@@ -398,7 +398,7 @@ def test_it_calls_again_if_the_conversation_can_go_on(returning: bool, wait: boo
         connection = Connection(Recorder())
         supervisor.connected(connection)
         verdict = supervisor.connection_lost(connection, resumable=resumable)
-        first = Verdict.RECONNECT if returning else Verdict.RETRY
+        first = Verdict.BEGIN_TO_RETRY if returning else Verdict.KEEP_RETRYING
         assert verdict is (first if resumable and (returning or wait) else Verdict.GIVE_UP)
         assert not supervisor.send([])
 
@@ -412,13 +412,13 @@ async def test_a_user_reads_once_that_calls_fail() -> None:
     for _ in range(3):
         verdicts.append(supervisor._verdict_on(UnreachableError("No answer.")))
         supervisor._attempts += 1
-    assert verdicts == [Verdict.RECONNECT, Verdict.RETRY, Verdict.RETRY]
+    assert verdicts == [Verdict.BEGIN_TO_RETRY, Verdict.KEEP_RETRYING, Verdict.KEEP_RETRYING]
     assert supervisor._verdict_on(TransportError("Refused.")) is Verdict.GIVE_UP
     connection = Connection(Recorder())
     supervisor.connected(connection)
     assert supervisor.greeted()  # the first answer after a wait
     supervisor.connection_lost(connection, resumable=True)
-    assert supervisor._verdict_on(UnreachableError("No answer.")) is Verdict.RECONNECT
+    assert supervisor._verdict_on(UnreachableError("No answer.")) is Verdict.BEGIN_TO_RETRY
     assert supervisor._verdict_on(UntrustedHostError("Another key.")) is Verdict.GIVE_UP
     supervisor.connected(connection)
     assert supervisor.send([])

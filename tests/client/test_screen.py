@@ -18,7 +18,7 @@ from pychat_client.session.status import Emphasis, ToolbarItem
 from pychat_client.ui.scrollback import AT_ONCE, WAITING_MAX, ambiguous_columns
 from pychat_client.ui.terminal import Foreground
 from pychat_client.ui.theme import COLOURED
-from pychat_client.ui.toolbar import fit
+from pychat_client.ui.toolbar import fit_items
 from pychat_client.width import most_columns
 from tests.support.aio import in_loop
 from tests.support.desk import CTRL_E, CTRL_U, CTRL_X, ROWS, Desk, desk
@@ -479,7 +479,7 @@ PARTS = [
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 300])
 def test_the_toolbar_is_complete_at_every_width(columns: int) -> None:
-    fitted = "".join(words for _, words, *_ in fit(PARTS, columns))
+    fitted = "".join(words for _, words, *_ in fit_items(PARTS, columns))
     assert all(get_cwidth(row) <= columns for row in fitted.split("\n"))
     assert fitted.replace(" | ", "\n").replace(" ", "\n").split() == " ".join(item.words for item in PARTS).split()
 

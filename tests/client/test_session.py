@@ -902,7 +902,7 @@ async def test_a_host_that_is_reached_again_is_told_though_it_stores_nothing() -
         one.session.submit("Hi")
         await one.hears(*AWAY_AND_FULL)
         await one.cut()
-        one.session.call_failed(UnreachableError("Nobody answers."), Verdict.RECONNECT)
+        one.session.call_failed(UnreachableError("Nobody answers."), Verdict.BEGIN_TO_RETRY)
         await one.connect(RETURNED)
         assert one.view.sentences[-1] == "Connected to alice again."
 
@@ -1184,7 +1184,7 @@ def now(session: Session) -> tuple[ConnectionState, bool, int, int]:
 async def test_a_view_shows_the_present_after_each_step() -> None:
     view = Follower()
     session = view.session = Session(Endpoint("Bob"), view, "hostA", wait=True)
-    session.call_failed(UnreachableError("No answer."), Verdict.RETRY)
+    session.call_failed(UnreachableError("No answer."), Verdict.KEEP_RETRYING)
     assert view.seen == now(session)
     async with talk(session, view) as one:
         assert view.seen == now(session)
