@@ -10,14 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pychat_client import __version__
-from pychat_client.entrypoint import (
-    Parser,
-    add_conversation_options,
-    print_result,
-    run_main,
-    seconds,
-    with_json_end,
-)
+from pychat_client.command_line import Parser, add_conversation_options, seconds
+from pychat_client.entrypoint import print_result, run_main, with_json_end
 from pychat_client.errors import ExitStatus, UsageError
 from pychat_client.text import is_port, printable
 

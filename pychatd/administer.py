@@ -53,9 +53,9 @@ def backup(args: argparse.Namespace) -> int:
     if (args.port is None) is (args.check is None):
         raise UsageError("Use 'pychatd backup PORT >FILE', or 'pychatd backup --check FILE'.")
     if args.check is not None:
-        from pychatd.conversation import journal_copy
+        from pychatd.conversation.check_copy import check_copy
 
-        print_result(printable(journal_copy.check(args.check)))
+        print_result(printable(check_copy(args.check)))
     elif sys.stdout.isatty():
         raise UsageError("A backup is not for a terminal: use 'pychatd backup PORT >FILE'.")
     else:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pychat_client import __version__
+from pychat_client.command_line import Parser, add_conversation_options
 from pychat_client.config.preferences import Preferences
 from pychat_client.config.preferences import load as load_preferences
-from pychat_client.entrypoint import Parser, add_conversation_options, run_main, with_json_end
+from pychat_client.entrypoint import run_main, with_json_end
 from pychat_client.errors import TransportError, UsageError
 from pychat_client.text import check_handle, parse_port, printable
 from pychatd import directories, services

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pychat_client import __version__
-from pychat_client.entrypoint import Parser, run_main
+from pychat_client.command_line import Parser
+from pychat_client.entrypoint import run_main
 from pychat_client.text import parse_port, printable
 from pychatd import directories
 

@@ -6,44 +6,19 @@ is in plain and json_lines.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TextIO
 
 from pychat_client.errors import ExitStatus, MessageError, PychatError
 from pychat_client.session.session import Session
 from pychat_client.transport.os_errors import describe
-from pychat_client.ui.front_end import FrontEnd
+from pychat_client.ui.headless import HeadlessView
 from pychat_client.ui.input_lines import INPUT_LINE_MAX, InputLines, is_cut
 
 LEFTOVERS_MAX = 10
 """Lines of the input that are shown as not sent after the end. Of further ones only the number is shown."""
-
-
-class HeadlessView(FrontEnd):
-    """A front end that draws nothing: it waits until something has changed."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
-        self._session: Session | None = None
-
-    def alert(self, words: str, *, ring: bool) -> None:
-        """Writes nothing more than the line for the event itself."""
-
-    def refresh(self) -> None:
-        self._changed.set()
-
-    def stop(self) -> None:
-        self._changed.set()
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        """Waits for `condition`, or until the session is done."""
-        assert self._session is not None
-        while not (condition() or self._session.done):
-            self._changed.clear()
-            await self._changed.wait()
 
 
 class LineView(HeadlessView):

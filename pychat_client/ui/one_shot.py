@@ -19,8 +19,8 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.session.session import Session
 from pychat_client.text import MESSAGE_MAX, check_message, printable, printable_lines
+from pychat_client.ui.headless import HeadlessView
 from pychat_client.ui.json_objects import encoded, message_fields
-from pychat_client.ui.line_view import HeadlessView
 
 INPUT_MAX = 1 << 16
 """Bytes of the input at most: far more than a message, so that mostly the refusal can tell its characters."""

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 from pychat_client.errors import PychatError
-from pychat_client.text import counted
 
 WAL_MAX = 500_000_000
 """Bytes of the write-ahead log, from which on a copy is given up: a reader that takes a piece now and then must
@@ -64,31 +63,6 @@ class JournalCopy:
     def lose(self) -> None:
         """The connection of SQLite is over, and the file changes."""
         self._connection = None
-
-
-def check(path: Path) -> str:
-    """Checks a copy; a sentence about what it holds. Changes nothing. Raises PychatError."""
-    try:
-        with path.open("rb"):  # SQLite does not say why it cannot open a file
-            pass
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        try:
-            return _found(db, path)
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        raise CopyError(f"{path} is not a good copy of a journal: {error}.") from None
-    except OSError as error:
-        raise CopyError(f"Cannot read {path}: {error.strerror}.") from None
-
-
-def _found(db: sqlite3.Connection, path: Path) -> str:
-    why = " ".join(str(db.execute("PRAGMA integrity_check(1)").fetchone()[0]).split())
-    if why != "ok":
-        raise CopyError(f"{path} is not a good copy of a journal: {why}.")
-    conversations = db.execute("SELECT count(*) FROM conversation").fetchone()[0]
-    messages = db.execute("SELECT count(*) FROM message").fetchone()[0]
-    return f"{path} is whole: {counted(conversations, 'conversation')}, {counted(messages, 'message')}."
 
 
 def hold(path: Path) -> tuple[sqlite3.Connection, JournalCopy]:
