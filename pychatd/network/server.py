@@ -19,7 +19,7 @@ from typing import Any
 
 from pychat_client import garbage
 from pychat_client.errors import PychatError, UsageError
-from pychat_client.transport.connection import FINISH_SECONDS
+from pychat_client.transport.connection import FINISH_SECONDS, TransportState
 from pychatd.caller_events import in_one_word
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.orders import Orders
@@ -147,15 +147,16 @@ class Server:
             await asyncio.sleep(seconds / 2)
 
     async def _finish(self) -> None:
-        """Tells both sides that the daemon stops, and gives them a moment to read it. Who was calling then is
-        missed, which the journal has to know."""
-        self._switchboard.stop()
+        """Tells both sides that the daemon stops, and gives them a moment to read it; no more to who has the end
+        already, and may take long to read it. Who was calling then is missed, which the journal has to know."""
         connections = self._callers.connections | self._consoles.connections
-        for connection in connections:
+        talking = [connection for connection in connections if connection.state is TransportState.OPEN]
+        self._switchboard.stop()
+        for connection in talking:
             connection.close()
         self._listeners.close()
-        if closing := [connection.closed for connection in connections]:
-            await asyncio.wait(closing, timeout=FINISH_SECONDS + 1)
+        if talking:
+            await asyncio.wait([connection.closed for connection in talking], timeout=FINISH_SECONDS + 1)
         for task in self._connection_tasks:
             task.cancel()
         if self._connection_tasks:

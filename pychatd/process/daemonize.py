@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.util import find_spec
+from typing import TextIO
 
 from pychat_client.errors import ExitStatus, PychatError, UsageError
 from pychat_client.text import printable
@@ -55,10 +56,11 @@ def detach(pidfile: Pidfile, keep: Iterable[int], serve: Serve) -> int:
         print(f"pychatd: {sentence or 'The daemon ended during its start; see the system log.'}", file=sys.stderr)
         return int(word or ExitStatus.FAILED)
     os.close(reader)
+    answer = os.fdopen(writer, "w", encoding="utf-8", errors="backslashreplace")  # a path can be no UTF-8
     try:
-        status = _serve_detached(pidfile, keep, serve, writer)
+        status = _serve_detached(pidfile, keep, serve, answer)
     except PychatError as error:
-        _report(writer, f"{int(error.status)} {error}")
+        _answer(answer, f"{int(error.status)} {error}")
         status = error.status
     except Exception:
         log.exception("The daemon failed")
@@ -67,7 +69,7 @@ def detach(pidfile: Pidfile, keep: Iterable[int], serve: Serve) -> int:
     os._exit(status)
 
 
-def _serve_detached(pidfile: Pidfile, keep: Iterable[int], serve: Serve, writer: int) -> int:
+def _serve_detached(pidfile: Pidfile, keep: Iterable[int], serve: Serve, answer: TextIO) -> int:
     limit_files()  # before the import, in which python-daemon reads the limit
     from daemon import DaemonContext
 
@@ -75,18 +77,18 @@ def _serve_detached(pidfile: Pidfile, keep: Iterable[int], serve: Serve, writer:
         working_directory="/",
         umask=0o077,
         detach_process=True,
-        files_preserve=[*keep, pidfile.fileno(), writer],
+        files_preserve=[*keep, pidfile.fileno(), answer.fileno()],
         pidfile=pidfile,
         signal_map={signal.SIGTSTP: None, signal.SIGTTIN: None, signal.SIGTTOU: None},
     )
     with context:
-        return serve(lambda warnings: _report(writer, "ready " + "\n".join(warnings)))
+        return serve(lambda warnings: _answer(answer, "ready " + "\n".join(warnings)))
 
 
-def _report(writer: int, words: str) -> None:
-    with suppress(OSError):  # the starting process is gone, or has its answer already
-        os.write(writer, words.encode(errors="backslashreplace"))  # a path can have a byte that is no UTF-8
-        os.close(writer)
+def _answer(answer: TextIO, words: str) -> None:
+    """Answers the starting process, once."""
+    with suppress(OSError, ValueError), answer:  # that one is gone, or has its answer already
+        answer.write(words)
 
 
 def limit_files() -> None:

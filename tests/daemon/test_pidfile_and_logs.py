@@ -23,7 +23,7 @@ from pychat_client.errors import BusyError, PermissionDeniedError
 from pychatd.caller_events import Event, note
 from pychatd.conversation.journal_health import JournalHealth
 from pychatd.conversation.model import JournalError, JournalFullError
-from pychatd.process import logs, systemd
+from pychatd.process import daemonize, logs, systemd
 from pychatd.process.log_limit import COUNTED_MAX, FIRST, LogLimit
 from pychatd.process.pidfile import Pidfile, holder
 from tests.support.as_nobody import as_nobody, public_directory
@@ -553,3 +553,17 @@ def test_lines_without_a_caller_are_never_dropped(lines: Callable[[], list[str]]
     for _ in range(100):
         log.info("words")
     assert len(lines()) == 100
+
+
+def test_the_starting_process_is_answered_once(tmp_path: Path) -> None:
+    """Behind that, the number of the descriptor may be that of another file."""
+    reader, writer = os.pipe()
+    answer = os.fdopen(writer, "w", encoding="utf-8")
+    daemonize._answer(answer, "ready ")
+    other = os.open(tmp_path / "journal.db", os.O_WRONLY | os.O_CREAT)
+    assert other == writer
+    daemonize._answer(answer, "1 The daemon failed.")
+    os.close(other)
+    assert (tmp_path / "journal.db").read_bytes() == b""
+    with os.fdopen(reader) as read:
+        assert read.read() == "ready "

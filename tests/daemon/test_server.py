@@ -1,4 +1,4 @@
-"""A daemon that exits without connections: a call at that very moment is for the next daemon."""
+"""A daemon that ends: a call at that very moment is for the next daemon, and nobody's reading keeps it long."""
 
 from __future__ import annotations
 
@@ -63,3 +63,44 @@ def test_no_call_is_lost_between_exit_and_start(tmp_path: Path) -> None:
     words = [sys.executable, "-c", KEEPER, str(tmp_path), str(CALLS)]
     result = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
     assert result.stdout.splitlines() == ["['\\\\hello', '1']"] * (CALLS + 1)
+
+
+READER = r"""
+import asyncio, os, signal, socket, sys
+from pathlib import Path
+from pychatd.settings import Settings
+from pychatd.network import server
+from pychatd.network.identity import load
+from pychatd.conversation.journal import Journal
+from pychatd.network.listeners import Listeners
+
+directory = Path(sys.argv[1])
+settings = Settings(7000, state=directory)
+console = socket.socket(socket.AF_UNIX)
+console.bind(str(directory / "console.sock"))
+console.listen()
+console.setblocking(False)
+server.FINISH_SECONDS = 300
+reader = socket.socket(socket.AF_UNIX)
+
+async def read():
+    reader.connect(console.getsockname())
+    reader.sendall(b"\\history\n")
+    while await asyncio.to_thread(reader.recv, 1000):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+async def serve():
+    journal, identity = Journal(settings.journal, full=False), load(settings, make=True)
+    reading = asyncio.create_task(read())
+    listeners = Listeners([], console, passed=True)
+    await server.Server(settings, listeners, journal, identity).run(lambda: None, lambda: settings)
+    await reading
+
+asyncio.run(serve())
+"""
+"""A service with somebody who has read its history to the end, and does not close, as a pager."""
+
+
+def test_who_has_read_all_does_not_delay_a_stop(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", READER, str(tmp_path)], check=True, timeout=60)
