@@ -1011,26 +1011,22 @@ def test_who_waits_for_acks_is_told_so_and_not_kept_for_long(monkeypatch: pytest
     check()
 
 
-def test_who_waits_no_more_is_not_told_of_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_who_waits_no_more_is_not_told_of_a_wait() -> None:
     """Because all is stored, or because a classic server confirms nothing."""
-    monkeypatch.setattr(session_module, "EXPLAIN_SECONDS", 0.01)
-    monkeypatch.setattr(session_module, "LEAVE_SECONDS", 0.1)
-
-    @in_loop
-    async def check() -> None:
-        stored, view = caller(), Page()
-        classic = Session(Endpoint("Bob", classic_server=True), view, "hostA")
-        async with stored as one, talk(classic, view, HELLO) as other:
-            one.session.submit("Hi")
-            one.session.submit("\\quit")
-            await one.hears("\\ack 1", "\\quit")
-            await one.cut()
-            assert one.session.done
-            other.session.submit("\\quit")
-            await asyncio.sleep(0.05)
-            assert not any("Waiting" in sentence for sentence in [*one.view.sentences, *view.sentences])
-
-    check()
+    view = Page()
+    classic = Session(Endpoint("Bob", classic_server=True), view, "hostA")
+    async with caller() as one, talk(classic, view, HELLO) as other:
+        one.session.submit("Hi")
+        one.session.submit("\\quit")
+        await one.hears("\\ack 1", "\\quit")
+        await one.cut()
+        assert one.session.done
+        other.session.submit("\\quit")
+        assert other.session.leaving
+        for session in (one.session, other.session):
+            session._explain_wait()
+        assert not any("Waiting" in sentence for sentence in [*one.view.sentences, *view.sentences])
 
 
 @in_loop
