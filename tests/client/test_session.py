@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -1058,6 +1058,14 @@ async def test_a_cut_before_the_end_is_confirmed_is_told() -> None:
         assert one.view.sentences.count(waits) == 1
 
 
+@pytest.fixture
+def program_that_goes_on() -> Iterator[None]:
+    """A signal that ends a program has it look at its output from now on, again and again (interruptible)."""
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("number", "status"),
     [
@@ -1067,6 +1075,7 @@ async def test_a_cut_before_the_end_is_confirmed_is_told() -> None:
         (signal.SIGUSR1, ExitStatus.TAKEN),
     ],
 )
+@pytest.mark.usefixtures("program_that_goes_on")
 def test_a_signal_ends_a_session(number: signal.Signals, status: ExitStatus) -> None:
     @in_loop
     async def check() -> None:
