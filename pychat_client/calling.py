@@ -88,7 +88,7 @@ def send(
     if handle is None:
         raise HandleError("Your login name is not a valid handle: use --handle NAME.")
     text = text_of(words)
-    view = OneShot(text, expect_reply=expect_reply, stay_open=stay_open, seconds=seconds)
+    view = OneShot(text, expect_reply=expect_reply, seconds=seconds)
 
     def take_file() -> SessionFile | None:
         file = _session_file(options, _LEAVE_IT)

@@ -434,6 +434,7 @@ class Session:
 
     def detach(self) -> None:
         """Leaves, and the conversation stays open. Raises NotAllowedError where no program can return to it."""
+        self._keeper.record_all()  # as the last thing that can fail
         if self._is_caller and not self.stays_open:
             raise NotAllowedError("There is no conversation that could stay open. \\quit leaves.")
         self._stage = Stage.DETACHING

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
-from pychat_client.errors import ExitStatus, MessageError, PychatError
+from pychat_client.errors import ExitStatus, MessageError, NotAllowedError, PychatError
 from pychat_client.layout import fit
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
@@ -51,6 +51,7 @@ class CommandView(HeadlessView):
         super().__init__()
         self._notices: list[str] = []
         self._unwritten = False  # something came, and stdout did not take it
+        self._closed = False  # the conversation had to stay open, and could not
 
     def held(self, text: str) -> None:
         """Shows nothing."""
@@ -83,6 +84,19 @@ class CommandView(HeadlessView):
             if self._session is not None and self._session.stays_open:
                 self._session.finish(ExitStatus.FAILED)
 
+    def _leave_open(self, session: Session) -> None:
+        """Leaves the conversation open, or ends it where nobody could return to it."""
+        try:
+            session.detach()
+        except NotAllowedError:
+            self._cannot_stay_open()
+            session.leave()
+
+    def _cannot_stay_open(self) -> None:
+        """The keeper has told why."""
+        self._closed = True
+        self.notice("So the conversation cannot stay open, and ends.")
+
 
 class Replies(CommandView):
     """Prints what has come in a conversation that stays open."""
@@ -109,29 +123,27 @@ class Replies(CommandView):
         if self._wait:
             await self._until(lambda: self._count > 0)
         if not session.done:
-            session.detach()
+            self._leave_open(session)
             await self._until(lambda: False)
-        if self._count and not self._unwritten:
+        if self._count and not self._unwritten and not self._closed:
             session.conclude(ExitStatus.OK)
         elif session.exit_status is ExitStatus.OK:
-            session.conclude(ExitStatus.FAILED if self._unwritten else ExitStatus.UNANSWERED)
+            session.conclude(ExitStatus.FAILED if self._unwritten or self._closed else ExitStatus.UNANSWERED)
 
 
 class OneShot(CommandView):
     """Sends one message."""
 
-    def __init__(self, text: str, *, expect_reply: bool, stay_open: bool, seconds: float | None) -> None:
-        """text: the message; stay_open: it is a failure if the conversation cannot stay open; seconds: from now,
-        after which to give up, None for never."""
+    def __init__(self, text: str, *, expect_reply: bool, seconds: float | None) -> None:
+        """text: the message; seconds: from now, after which to give up, None for never."""
         super().__init__()
         self._text = text
         self._expect_reply = expect_reply
-        self._stay_open = stay_open
         self._seconds = seconds
         self._start = time.monotonic()
         self._reply: str | None = None
         self._sent = False
-        self._closed = False  # it had to stay open, and could not
+        self._must_stay_open = False  # then all that comes in the conversation is printed
         self._late = False  # the time was over before all was done
         self._stored_in_time = False
 
@@ -154,18 +166,14 @@ class OneShot(CommandView):
         is_reply = self._sent and self._reply is None
         if is_reply:
             self._reply = message.text
-        if self._stays_open or (is_reply and self._expect_reply):
+        if self._must_stay_open or (is_reply and self._expect_reply):
             self._print("\n".join(printable_lines(message.text)))
-
-    @property
-    def _stays_open(self) -> bool:
-        """Whether the conversation does not end with this message. Then all that has come in it is printed."""
-        return self._session is not None and self._session.keeps
 
     # -------------------------------------------------------------- FrontEnd
 
     async def run(self, session: Session) -> None:
         self._session = session
+        self._must_stay_open = session.keeps  # it has a file for nothing else
         timer = None
         if self._seconds is not None:
             left = max(self._start + self._seconds - time.monotonic(), 0.0)
@@ -189,7 +197,7 @@ class OneShot(CommandView):
             return
         if session.endpoint.is_open and not session.endpoint.my_turn:
             self.notice(f"It is {printable(session.endpoint.other.handle)}'s turn; there is no answer yet.")
-            session.detach()
+            self._leave_open(session)
             await self._until(lambda: False)
             return
         session.say(self._text)
@@ -198,12 +206,11 @@ class OneShot(CommandView):
         if self._expect_reply:
             await self._until(lambda: self._reply is not None)
         if not session.done:
-            if session.keeps:
-                session.detach()
+            if self._must_stay_open:
+                self._leave_open(session)
+                if self._closed:
+                    self.notice("Your message is stored.")
             else:
-                if self._stay_open:
-                    self._closed = True
-                    self.notice("So the conversation cannot stay open, and ends. Your message is stored.")
                 session.leave()
             await self._until(lambda: False)
 
@@ -215,6 +222,8 @@ class OneShot(CommandView):
             self._late, self._stored_in_time = True, session.all_stored()
             stored = "Stored on the other host, but no reply came"
             self.notice(f"{stored if self._stored_in_time else 'Not confirmed'} in time.")
+            if self._must_stay_open and not session.stays_open:
+                self._cannot_stay_open()
             session.interrupt()
 
     def _status(self, session: Session) -> ExitStatus:
@@ -226,6 +235,6 @@ class OneShot(CommandView):
             return ExitStatus.NOT_SENT
         if status is not ExitStatus.OK:
             return status
-        if self._expect_reply and self._reply is None:
-            return ExitStatus.UNANSWERED
-        return ExitStatus.FAILED if self._unwritten or self._closed else ExitStatus.OK
+        if self._unwritten or self._closed:
+            return ExitStatus.FAILED
+        return ExitStatus.UNANSWERED if self._expect_reply and self._reply is None else ExitStatus.OK

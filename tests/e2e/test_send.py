@@ -317,7 +317,8 @@ def test_open_tells_that_the_conversation_could_not_stay_open(service: Service) 
     console.enter("Yes.")
     assert sender.exit_status() == 1
     assert sender.out() == "Yes.\n"
-    assert "So the conversation cannot stay open, and ends. Your message is stored." in sender.notices()
+    assert "So the conversation cannot stay open, and ends." in sender.notices()
+    assert "Your message is stored." in sender.notices()
     console.notes("ended the conversation")
 
 
