@@ -22,12 +22,10 @@ from pychat_client.entrypoint import print_result
 from pychat_client.errors import ExitStatus, PychatError, UsageError, how_ended
 from pychat_client.records import record
 from pychat_client.text import printable
+from pychat_client.transport.interruptible import ending_signals
 
 PORT = 7000
 """The port, if it is free and none is given."""
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends this program. A closed window must not leave a daemon behind."""
 
 
 @record
@@ -47,7 +45,8 @@ class Listen:
 def listen(options: Listen) -> int:
     """Returns the status of the console. Raises PychatError if one of the programs fails."""
     early: list[int] = []  # signals before the daemon runs
-    handlers = {number: signal.signal(number, lambda number, _: early.append(number)) for number in ENDING}
+    # A closed window must not leave a daemon behind.
+    handlers = {n: signal.signal(n, lambda number, _: early.append(number)) for n in ending_signals()}
     try:
         port = start(options)
     except PychatError:
@@ -56,7 +55,7 @@ def listen(options: Listen) -> int:
         raise
     invited = ""
     try:
-        for number in ENDING:
+        for number in handlers:
             signal.signal(number, _end)
         if early:
             _end(early[0], None)
@@ -65,7 +64,7 @@ def listen(options: Listen) -> int:
         back = [] if options.keep else ["--back", _same_again(options, port)]
         return _as_in_a_shell(_run("pychatd-console", port, *options.places, *back, *options.console).returncode)
     finally:
-        for number in ENDING:  # a second signal must not interrupt the cleanup
+        for number in handlers:  # a second signal must not interrupt the cleanup
             signal.signal(number, signal.SIG_IGN)
         if options.keep:
             print_result(f"The service goes on. 'pychatd stop {port}' ends it.")

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from pychat_client.errors import PychatError
-from pychat_client.listen import ENDING, Listen, listen, start
+from pychat_client.listen import Listen, listen, start
+from pychat_client.transport.interruptible import ending_signals
 
 BIN = Path(sys.executable).parent
 
@@ -44,7 +45,7 @@ next one on its port would have another key."""
 
 
 def main() -> int:
-    for number in ENDING:  # a closed window must not leave a daemon behind
+    for number in ending_signals():  # a closed window must not leave a daemon behind
         signal.signal(number, _end)
     directory = Path(tempfile.mkdtemp(prefix="pychat-"))
     os.environ |= {f"XDG_{name}_HOME": str(directory / "console") for name in ("DATA", "STATE")}
@@ -68,7 +69,7 @@ def _cleaned_up(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for number in ENDING:  # a second signal must not interrupt the cleanup
+        for number in ending_signals():  # a second signal must not interrupt the cleanup
             signal.signal(number, signal.SIG_IGN)
         cleaner.communicate()
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 import demo
-from pychat_client import listen
+from pychat_client.listen import PORT
+from pychat_client.transport.interruptible import ENDING
 from tests.support.programs import Piped
 from tests.support.service import Service
 from tests.support.tmux import tmux
@@ -87,7 +88,7 @@ def test_a_program_that_fails_ends_it(idle_service: Service, place: Path) -> Non
     assert [file.name for file in place.iterdir()] == ["lib"]
 
 
-@pytest.mark.parametrize("number", listen.ENDING)
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_at_any_time_leaves_no_daemon_behind(
     idle_service: Service, place: Path, number: signal.Signals
 ) -> None:
@@ -134,7 +135,7 @@ def test_the_caller_keeps_nothing_of_a_service_that_is_gone(idle_service: Servic
 def test_a_port_in_use_is_replaced_by_another(idle_service: Service, place: Path) -> None:
     with ExitStack() as taken:
         with suppress(OSError):  # another program has it, which is fine too
-            taken.enter_context(socket.create_server(("", listen.PORT)))
+            taken.enter_context(socket.create_server(("", PORT)))
         terminal = idle_service.terminal([sys.executable, demo.__file__], env={"TMPDIR": str(place)})
         terminal.sees("Waiting for calls")
         terminal.type("\x04")

@@ -118,6 +118,20 @@ def test_a_signal_ends_the_service_too(idle_service: Service, number: signal.Sig
         assert operator.child.exitstatus == 128 + number
 
 
+def test_a_signal_that_is_ignored_stays_so(idle_service: Service) -> None:
+    """As behind nohup."""
+    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *_words(idle_service)]
+    operator = idle_service.terminal(ignoring, columns=120)
+    operator.sees("Waiting for calls")
+    (console,) = children(operator.child.pid)
+    ignored = re.search(r"^SigIgn:\s*(\w+)$", (console / "status").read_text(), re.MULTILINE)
+    assert ignored is not None
+    assert int(ignored[1], 16) & 1 << signal.SIGHUP - 1
+    operator.child.kill(signal.SIGHUP)
+    operator.type("\x04")
+    assert operator.exit_status() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
 def test_a_console_that_a_signal_ends_gives_the_status_of_a_shell(
     idle_service: Service, number: signal.Signals
