@@ -476,11 +476,13 @@ class Endpoint:
         return True
 
     def _on_ready(self) -> list[Event]:
-        """All that was said before is shown. Only now come the own messages that the daemon does not have."""
-        events, self._unshown = self._unshown, []
-        held = [MessageQueued(text) for text in self.held] if self.is_returning else []
+        """All that was said before is shown. Only now come the own messages that the daemon does not have, and
+        those that the user has typed meanwhile."""
+        events, self._unshown, was_returning = self._unshown, [], self.is_returning
         self.ready, self._told, self._skipped = True, None, 0
-        return [*events, *held]
+        released = self._release()
+        held = [MessageQueued(text) for text in self.held] if was_returning else []
+        return [*events, *released, *held]
 
     def _later(self, events: Sequence[Event]) -> list[Event]:
         """`events`, but nothing yet while the daemon tells a new program what was said before."""

@@ -162,6 +162,19 @@ def test_what_waits_for_its_turn_is_shown_as_waiting() -> None:
     assert list(endpoint.held) == ["4"]
 
 
+def test_what_is_typed_while_the_daemon_tells_is_sent_behind_that() -> None:
+    """In turns, nothing else would send it: it is Bob's turn."""
+    endpoint = returning(replace(SAVED, turns=Turns.ALTERNATE, received=2))
+    told(endpoint, replace(HELLO, got=2, sent=2, after=2, turns=Turns.ALTERNATE))
+    assert endpoint.say("typed") == MessageQueued("typed")
+    assert endpoint.say("more") == MessageQueued("more")
+    assert told(endpoint, *repeated("2")) == [shown("2")]
+    sent = wire.Message("Bob", "typed")
+    assert told(endpoint, wire.Ready()) == [CONNECTED, MessageShown(sent, True), MessageQueued("more")]
+    assert endpoint.take_frames() == [sent]
+    assert list(endpoint.held) == ["more"]
+
+
 def test_a_program_that_owes_its_goodbye_says_it_and_shows_nothing() -> None:
     endpoint = Endpoint("Bob", saved=replace(SAVED, left=True, reason="bye"))
     assert endpoint.ended
