@@ -78,11 +78,6 @@ class ConsoleEndpoint(Endpoint):
         return self._caller_is_classic
 
     @property
-    def quit_unconfirmed(self) -> bool:
-        """Whether this user has ended the conversation, and the daemon has not confirmed that yet."""
-        return self._phase.is_left
-
-    @property
     def _is_replaying(self) -> bool:
         """Whether the daemon still has to repeat own messages."""
         return self.stored_count < self._replay_until
@@ -184,7 +179,7 @@ class ConsoleEndpoint(Endpoint):
 
     def _on_ready(self) -> list[Event]:
         """The daemon has told all. If it has named no conversation, it does not have this one any more."""
-        is_over = self.ended and not self.quit_unconfirmed
+        is_over = self.ended and not self._phase.is_left
         gone = self.session is not None and self._current is None and not is_over
         return [*(self._on_gone() if gone else []), *super()._on_ready()]
 
@@ -200,7 +195,7 @@ class ConsoleEndpoint(Endpoint):
         self._current = peer.session
         self._forget_call(peer.handle, peer.address)
         same = peer.session == self.session and self._since in (None, peer.since)
-        if self.quit_unconfirmed and same:  # the user has quit without a connection
+        if self._phase.is_left and same:  # the user has quit without a connection
             self._frames += [wire.Ack(self.received_count), wire.Quit(self._quit_reason)]
             return self._compare(peer) if self.leftovers() != Leftovers() else []
         counts = (self.received_count, self.stored_count)
@@ -211,7 +206,7 @@ class ConsoleEndpoint(Endpoint):
         self.other = replace(self.other, handle=peer.handle, present=True)
         self._caller_is_classic, self.max_text_bytes = peer.classic, peer.room
         self._replay_until = peer.got
-        if not self._is_repeated(peer.after):
+        if not self._begin_repetition(peer.after):
             self._told = None
         self._frames.append(wire.Ack(self.received_count))  # what follows is for this conversation
         known = [Connected(peer.handle, resumed, peer), *self._on_quiet(peer.quiet)]

@@ -179,11 +179,6 @@ class Endpoint:
         return self._told is not None
 
     @property
-    def quit_unconfirmed(self) -> bool:
-        """Whether this user has ended the conversation, and has to stay until the daemon confirms that."""
-        return False
-
-    @property
     def held(self) -> deque[str]:
         """Own texts that wait for their turn."""
         return self._outbox.held
@@ -465,10 +460,11 @@ class Endpoint:
         if hello.quiet or not resumed:  # in a conversation that goes on, the operator may only be away
             known += self._on_quiet(hello.quiet)
         events = [*self._later(known), *self._resend()]
-        return events if self._is_repeated(hello.after) else [*events, *self._on_ready()]
+        return events if self._begin_repetition(hello.after) else [*events, *self._on_ready()]
 
-    def _is_repeated(self, after: int | None) -> bool:
-        """Whether the daemon tells a new program what was said before. after: the messages that it leaves out."""
+    def _begin_repetition(self, after: int | None) -> bool:
+        """Begins to count what a new program is told of before. after: the messages that the daemon leaves out.
+        False if it tells nothing, or this program is not new."""
         if self._told is None or after is None:
             return False
         self._skipped += max(self._told - after, 0)  # also those that a lost connection has not told yet
@@ -600,7 +596,7 @@ class Endpoint:
         """Sends the held messages whose turn has come."""
         events: list[Event] = []
         while self.held and self._can_send_now():
-            events.append(self._send(self.held.popleft()))
+            events.append(self._send(self._outbox.next_held()))
         return self._later(events)
 
     def _send(self, text: str) -> MessageShown:

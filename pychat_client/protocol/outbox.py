@@ -79,6 +79,10 @@ class Outbox:
         """Takes the newest held text back; None when nothing is held."""
         return self.held.pop() if self.held else None
 
+    def next_held(self) -> str:
+        """Takes the oldest held text: its turn has come."""
+        return self.held.popleft()
+
     def number(self, text: str) -> None:
         """Gives `text` its number; no connection has it yet."""
         self.unacked.append(text)

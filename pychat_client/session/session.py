@@ -581,9 +581,9 @@ class Session:
 
     def _check_end(self) -> None:
         """Follows a console's own quit: it waits for a connection, as messages do, while the console is there."""
-        if self.done:
+        if self.done or self._is_caller:
             return
-        if not self.endpoint.quit_unconfirmed:
+        if not self.endpoint.phase.is_left:
             self._narrator.end_is_confirmed()
         elif not self._supervisor.is_live:
             self._narrator.end_is_unconfirmed()

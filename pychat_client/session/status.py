@@ -179,7 +179,7 @@ def _other_side(status: ConversationStatus) -> Fact:
         return Fact(keys=keys)
     if not other:
         return Fact("There is no caller yet.", ToolbarItem("no caller yet"), keys)
-    if status.between_callers and endpoint.quit_unconfirmed and not status.connected:
+    if status.between_callers and endpoint.phase.is_left and not status.connected:
         return Fact(f"You ended the conversation with {other}. {other} may not know it yet.", keys=keys)
     if status.between_callers:
         over = f"The conversation with {other} has ended."

@@ -231,14 +231,14 @@ def test_a_quit_without_a_connection_is_told_on_the_next_one() -> None:
     told(endpoint, PEER, wire.Message("Bob", "Hi"))
     endpoint.connection_lost()
     endpoint.quit("bye")
-    assert endpoint.quit_unconfirmed
+    assert endpoint.phase.is_left
     endpoint.greet()
     told(endpoint, wire.Hello(1, "alice"))
     endpoint.take_frames()
     assert told(endpoint, replace(PEER, heard=1)) == []
     assert endpoint.take_frames() == [wire.Ack(1), wire.Quit("bye")]
     assert told(endpoint, wire.Quit("bye")) == []
-    assert not endpoint.quit_unconfirmed
+    assert not endpoint.phase.is_left
 
 
 def test_a_text_that_the_callers_program_cannot_take_is_refused() -> None:

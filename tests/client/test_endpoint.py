@@ -1024,7 +1024,7 @@ def test_nor_is_a_quit_owed_to_one() -> None:
     endpoint = left_behind("two", left=True)
     events, _ = again(endpoint, wire.Hello(1, "alice"), wire.Ready())
     assert events == [EndConfirmed("Client1", Leftovers(not_confirmed=("two",)))]
-    assert not endpoint.quit_unconfirmed
+    assert not endpoint.phase.is_left
 
 
 def test_a_conversation_that_the_daemon_names_goes_on() -> None:

@@ -141,9 +141,7 @@ FAULTS = [
         "entry.n > self.peer_offset",
         "entry.n >= self.peer_offset",
     ),
-    Fault(
-        "held messages go out in order", ENDPOINT + "_release", "self.held.popleft()", "self.held.pop()", seed=2
-    ),
+    Fault("held messages go out in order", OUTBOX + "next_held", "self.held.popleft()", "self.held.pop()", seed=2),
     Fault(
         "an older connection of the same caller is not read any more",
         SWITCHBOARD + "take_seat",

@@ -8,7 +8,7 @@ import pytest
 
 from pychat_client.protocol.turns import Turns
 from tests.simulation.parts import LiveParts
-from tests.simulation.planted import CONSOLE_SESSION, CURSOR, ENDPOINT, PEER_SESSION, SWITCHBOARD, Fault
+from tests.simulation.planted import CONSOLE_SESSION, CURSOR, ENDPOINT, OUTBOX, PEER_SESSION, SWITCHBOARD, Fault
 from tests.simulation.search import search
 from tests.simulation.small_daemon import stand_still
 from tests.simulation.small_world import Budget, Rules, SmallWorld, State
@@ -50,7 +50,7 @@ def test_no_promise_is_broken_whatever_happens(turns: Turns, budget: Budget) -> 
         (Fault("", SWITCHBOARD + "_end", "peer.send_backlog()", "pass"), Budget(quits=1)),
         (Fault("", ENDPOINT + "connection_lost", "self._time = None", "self.held.clear()"), Budget(cuts=1)),
         (Fault("", SWITCHBOARD + "_tell_read_mark", "other.send_read_mark(count)", "pass"), Budget()),
-        (Fault("", ENDPOINT + "_release", "self.held.popleft()", "self.held.pop()"), Budget(words=2)),
+        (Fault("", OUTBOX + "next_held", "self.held.popleft()", "self.held.pop()"), Budget(words=2)),
         (
             Fault("", CURSOR + "repeats", "entry.n > self.peer_offset", "entry.n >= self.peer_offset"),
             Budget(cuts=1),
