@@ -259,6 +259,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.send(frames)
         self.flush()
+        if self.state is not TransportState.OPEN:  # the other side does not read
+            return
         self.state = TransportState.CLOSING
         self.close_reason = CloseReason.CLOSED_HERE
         if self._pauses:

@@ -354,6 +354,16 @@ async def test_a_slow_reader_is_dropped_at_a_limit() -> None:
         assert owner.lost == ["the other side does not read what we send"]
 
 
+@in_loop
+async def test_last_lines_that_nobody_reads_do_not_hide_why_it_ended() -> None:
+    piece = [wire.Message("Bob", "x" * 500)] * 100
+    async with connected() as (owner, connection, _):
+        connection.close(piece * (2 * UNSENT_MAX // 50_000 + 20))
+        await connection.closed
+        assert connection.close_reason is CloseReason.SLOW_READER
+        assert owner.lost == ["the other side does not read what we send"]
+
+
 @pytest.mark.parametrize(
     ("error", "clause"),
     [
