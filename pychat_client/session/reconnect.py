@@ -66,8 +66,8 @@ class Verdict(Enum):
 class Listener(Protocol):
     """The session, as its supervisor sees it."""
 
-    def connection_made(self, connection: Connection) -> None:
-        """A call has succeeded."""
+    def connection_made(self) -> None:
+        """A call has succeeded: the session can send."""
 
     def call_failed(self, error: TransportError, verdict: Verdict) -> None:
         """A call has failed."""
@@ -156,8 +156,14 @@ class ConnectionSupervisor:
         if self._state is ConnectionState.CLOSED:
             connection.close()
         elif not connection.closed.done():
-            self._listener.connection_made(connection)
+            self.connected(connection)
         await asyncio.wait([connection.closed])
+
+    def connected(self, connection: Connection) -> None:
+        """The session uses `connection` from now on."""
+        self._connection = connection
+        self._change(ConnectionState.HANDSHAKE)
+        self._listener.connection_made()
 
     async def _dial(self, connect: Connect) -> Connection:
         """Connects; begins again when the routes of this host have changed meanwhile."""
@@ -187,11 +193,6 @@ class ConnectionSupervisor:
         return Verdict.BEGIN_TO_RETRY if first else Verdict.KEEP_RETRYING
 
     # -------------------------------------------------------------- for the session
-
-    def connected(self, connection: Connection) -> None:
-        """The session uses `connection` from now on."""
-        self._connection = connection
-        self._change(ConnectionState.HANDSHAKE)
 
     def greeted(self) -> bool:
         """The other end has said hello. Returns whether that ends a wait for the first answer."""

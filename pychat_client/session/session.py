@@ -600,9 +600,8 @@ class Session:
             self._supervisor.probe()
         self._supervisor.hurry()
 
-    def connection_made(self, connection: Connection) -> None:
+    def connection_made(self) -> None:
         """A connection is up: says hello."""
-        self._supervisor.connected(connection)
         self.endpoint.greet()
         self._flush()
 

@@ -38,7 +38,7 @@ async def talking(
     one = Session(Endpoint("Bob", live=live, quiet=quiet), Notes(), "the test")
     connection = Connection(one)
     raw = await attach(connection)
-    one.connection_made(connection)
+    one._supervisor.connected(connection)
     await raw.say(hello)
     assert ("live=1" in await raw.hear()) is live
     one.submit("Hi!")
@@ -473,7 +473,7 @@ async def test_a_program_gets_drafts_as_objects(capsys: pytest.CaptureFixture[st
     one = view._session = Session(Endpoint("Bob", live=True), view, "the test")
     connection = Connection(one)
     raw = await attach(connection)
-    one.connection_made(connection)
+    one._supervisor.connected(connection)
     await raw.say(HELLO)
     await raw.news()
     one.submit("Hi!")

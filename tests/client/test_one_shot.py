@@ -40,7 +40,7 @@ class Command:
     async def begin(self, hello: str) -> None:
         self._run = asyncio.create_task(self.view.run(self.session))
         self.raw = await attach(self.connection)
-        self.session.connection_made(self.connection)
+        self.session._supervisor.connected(self.connection)
         await self.raw.say(hello)
 
     async def lost(self) -> None:

@@ -82,7 +82,7 @@ class Talk:
         """A connection, on which the daemon says `lines`; what the session has said."""
         self.connection = Connection(self.session)
         self.raw = await attach(self.connection)
-        self.session.connection_made(self.connection)
+        self.session._supervisor.connected(self.connection)
         return await self.hears(*lines)
 
     async def hears(self, *lines: str) -> list[str]:

@@ -67,7 +67,7 @@ async def talking(*, quiet: bool = False) -> AsyncIterator[tuple[Session, Watche
     one = Session(Endpoint("Bob", quiet=quiet), view, "the test")
     connection = Connection(one)
     raw = await attach(connection)
-    one.connection_made(connection)
+    one._supervisor.connected(connection)
     await raw.say(HELLO)
     await raw.news()
     one.submit("Hi!")
@@ -211,7 +211,7 @@ async def test_a_ring_needs_a_connection_and_a_conversation() -> None:
         one.submit("\\ring")
     connection = Connection(one)
     raw = await attach(connection)
-    one.connection_made(connection)
+    one._supervisor.connected(connection)
     await raw.say(HELLO, "\\here alice")
     await raw.news()
     with pytest.raises(NotAllowedError, match="no conversation is open"):
@@ -226,7 +226,7 @@ async def test_replayed_messages_are_no_alert() -> None:
     one = Session(ConsoleEndpoint("alice"), view, "the test")
     connection = Connection(one)
     raw = await attach(connection)
-    one.connection_made(connection)
+    one._supervisor.connected(connection)
     peer = "\\peer Bob session=1 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=::1"
     await raw.say("\\hello 1 alice", peer, "\\at 2024-05-01T12:00Z", "Bob> before", "\\ready", "Bob> now")
     await raw.news()
@@ -242,7 +242,7 @@ async def test_a_call_alerts_a_console_which_cannot_ring_who_has_gone() -> None:
     one = Session(ConsoleEndpoint("alice"), view, "the test")
     connection = Connection(one)
     raw = await attach(connection)
-    one.connection_made(connection)
+    one._supervisor.connected(connection)
     await raw.say("\\hello 1 alice", "\\ready", "\\calling Bob address=192.0.2.1")
     await raw.news()
     assert view.alerts == [("Bob is calling.", False)]

@@ -148,7 +148,7 @@ async def desk(
         session = Session(Endpoint("Bob"), screen, "the test", file=file)
         connection = Connection(session)
         raw = await attach(connection)
-        session.connection_made(connection)
+        session._supervisor.connected(connection)
         running = asyncio.create_task(screen.run(session))
         one = Desk(screen, terminal, keyboard, written, session, raw)
         await one.says(HELLO.replace("turns=free", f"turns={turns}"))
