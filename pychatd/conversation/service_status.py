@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-from pychat_client.protocol import wire
-from pychat_client.protocol.grammar import timestamp
 from pychat_client.text import printable
 from pychatd.caller_words import silent_words, unread_words
 from pychatd.conversation.model import JournalError
@@ -52,61 +48,6 @@ def _unread(switchboard: Switchboard) -> Unread | None:
 
 def status_json(switchboard: Switchboard) -> str:
     """The state as one JSON object in ASCII: what `pychatd status --json` prints."""
-    import json
+    from pychatd.conversation.service_report import report_of
 
-    operator, waiting = switchboard.operator, _unread(switchboard)
-    return json.dumps(
-        {
-            "port": switchboard.settings.port,
-            "pid": os.getpid(),
-            "since": timestamp(switchboard.started),
-            "turns": switchboard.settings.turns.value,
-            "key": switchboard.fingerprint,
-            "journal": _journal(switchboard) if waiting is not None else "failing",
-            "calling": _calling(switchboard.calling),
-            "peer": _peer(switchboard),
-            "console": operator and {"user": operator.user, "handle": switchboard.handle},
-            "unread": waiting
-            and {
-                "count": waiting.count,
-                "from": waiting.handles,
-                "since": None if waiting.since is None else timestamp(waiting.since),
-            },
-            "missed": len(switchboard.missed),
-        }
-    )
-
-
-def _journal(switchboard: Switchboard) -> str:
-    if not switchboard.check_journal():
-        return "failing"
-    return "damaged" if switchboard.journal.was_damaged else "ok"
-
-
-def _calling(calling: wire.Calling | None) -> dict[str, object] | None:
-    if calling is None:
-        return None
-    return {
-        "handle": calling.handle,
-        "address": calling.address,
-        "encrypted": not calling.plain,
-        "certificate": calling.name,
-        "silent": calling.silent,
-    }
-
-
-def _peer(switchboard: Switchboard) -> dict[str, object] | None:
-    conversation, peer = switchboard.conversation, switchboard.peer
-    if conversation is None:
-        return None
-    return {
-        "handle": conversation.handle,
-        "address": conversation.address,
-        "since": timestamp(conversation.started),
-        "connected": peer is not None,
-        "classic": conversation.classic,
-        "encrypted": peer.secure if peer is not None else None,
-        "certificate": conversation.name,
-        "received": conversation.turn_state.peer,
-        "sent": conversation.turn_state.operator,
-    }
+    return report_of(switchboard, _unread(switchboard)).json()

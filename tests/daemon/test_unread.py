@@ -49,6 +49,16 @@ async def test_nothing_is_unread_that_a_console_has_shown(service: InProcessServ
 
 
 @with_service(turns=Turns.FREE)
+async def test_a_report_is_printed_as_the_daemon_has_written_it(service: InProcessService) -> None:
+    await _leave(service, "Ann", "one")
+    await service.peer("two")
+    await service.console()
+    report = _report(service)
+    assert report.json() == status_json(service.switchboard)
+    assert None not in (report.peer, report.console, report.unread)
+
+
+@with_service(turns=Turns.FREE)
 async def test_ended_conversations_count_as_unread_from_the_oldest(
     service: InProcessService,
 ) -> None:
