@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pychat_client.errors import PychatError
 from pychat_client.files import make_directory, read_file, write_private
+from pychat_client.trust.public_key import SEQUENCE, element
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -96,22 +97,10 @@ def certificate_der(path: Path) -> bytes:
         found = _PEM.search(read_file(path, FILE_MAX).removeprefix(BOM_UTF8))
         if found is None:
             raise ValueError
-        return _first_element(base64.b64decode(b"".join(found["base64"].split()), validate=True))
+        der = base64.b64decode(b"".join(found["base64"].split()), validate=True)
+        _, certificate, _ = element(der, SEQUENCE)  # OpenSSL's "trusted" form appends its own notes
+        return certificate
     except OSError as error:
         raise PychatError(f"Cannot read the certificate {path}: {error.strerror}.") from None
     except ValueError:
         raise PychatError(f"There is no certificate in {path}.") from None
-
-
-def _first_element(der: bytes) -> bytes:
-    """The certificate without what follows it: OpenSSL's "trusted" form appends its own notes.
-
-    Raises ValueError unless `der` begins with a whole SEQUENCE.
-    """
-    if der[:1] != b"\x30" or len(der) < 2:
-        raise ValueError
-    size = 0 if der[1] < 0x80 else der[1] - 0x80  # bytes of a long length
-    length = der[1] if der[1] < 0x80 else int.from_bytes(der[2 : 2 + size], "big")
-    if len(der) < 2 + size + length:
-        raise ValueError
-    return der[: 2 + size + length]

@@ -17,13 +17,13 @@ def public_key_of(certificate: bytes) -> bytes:
 
     It takes only the tags that have to be there, so that it finds the same key as OpenSSL, or none.
     """
-    outer, _, _ = _element(certificate, SEQUENCE)
-    rest, _, _ = _element(outer, SEQUENCE)
+    outer, _, _ = element(certificate, SEQUENCE)
+    rest, _, _ = element(outer, SEQUENCE)
     if rest[:1] == bytes([VERSION_TAG]):
-        _, _, rest = _element(rest, VERSION_TAG)
+        _, _, rest = element(rest, VERSION_TAG)
     for tag in (INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE):  # serial, algorithm, issuer, validity, subject
-        _, _, rest = _element(rest, tag)
-    _, key, _ = _element(rest, SEQUENCE)
+        _, _, rest = element(rest, tag)
+    _, key, _ = element(rest, SEQUENCE)
     return key
 
 
@@ -32,7 +32,7 @@ def key_id(certificate: bytes) -> bytes:
     return hashlib.sha256(public_key_of(certificate)).digest()[:KEY_ID_BYTES]
 
 
-def _element(der: bytes, tag: int) -> tuple[bytes, bytes, bytes]:
+def element(der: bytes, tag: int) -> tuple[bytes, bytes, bytes]:
     """The content of the first element, the whole element, and what follows it. Raises ValueError."""
     if len(der) < 2 or der[0] != tag or der[1] == 0x80:  # 0x80: a length that is not told
         raise ValueError("not a certificate")

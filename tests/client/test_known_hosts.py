@@ -17,6 +17,7 @@ from pychat_client.trust import certificates
 from pychat_client.trust.certificates import certificate_der, make_certificate, pem
 from pychat_client.trust.fingerprint import fingerprint
 from pychat_client.trust.known_hosts import KnownHosts, changed_key
+from pychat_client.trust.public_key import public_key_of
 from pychat_client.trust.tls import looking_context, pinned_context
 from tests.support.certificates import make
 from tests.support.fake_hosts import server_context
@@ -174,11 +175,25 @@ def test_a_certificate_ends_where_its_length_says(tmp_path: Path, size: int, beh
         certificate_der(path)
 
 
-def test_what_is_no_sequence_is_no_certificate(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "der",
+    [
+        pytest.param(b"\x30", id="no length"),
+        pytest.param(b"\x31\x01x", id="no sequence"),
+        pytest.param(b"\x30\x80x\0\0", id="a length that is not told"),
+        pytest.param(b"\x30\x80", id="only that"),
+        pytest.param(b"\x30\x82\x01", id="half a length"),
+        pytest.param(b"\x30\x84\xff\xff\xff\xffx", id="four gigabytes"),
+        pytest.param(b"\x30\xff" + b"\xff" * 127, id="the longest length"),
+    ],
+)
+def test_what_has_no_length_of_der_is_no_certificate(tmp_path: Path, der: bytes) -> None:
     path = tmp_path / "one.pem"
-    path.write_text(pem(b"\x31\x01x"))
+    path.write_text(pem(der))
     with pytest.raises(PychatError, match="There is no certificate in"):
         certificate_der(path)
+    with pytest.raises(ValueError, match="not a"):
+        public_key_of(der)
 
 
 # ------------------------------------------------------------------ the settings

@@ -41,7 +41,7 @@ MODULES = [
     *(f"pychat_client.protocol.{name}" for name in PROTOCOL),
     *(f"pychatd.conversation.{name}" for name in DAEMON),
     *(f"pychat_client.session.{name}" for name in ("session", "reconnect")),
-    *(f"pychat_client.trust.{name}" for name in ("known_hosts", "certificates", "tls")),
+    *(f"pychat_client.trust.{name}" for name in ("known_hosts", "certificates", "public_key", "tls")),
 ]
 
 RUNS = "tests/simulation/test_simulation.py::test_nothing_is_lost_or_doubled_whatever_happens"
