@@ -104,15 +104,8 @@ def _write_all(pieces: Iterator[bytes]) -> None:
 def order(args: argparse.Namespace) -> int:
     """Gives an order to the daemon that is meant, and prints its answer. Raises PychatError, with the daemon's
     reason if it refuses."""
-    lines = control.order(_socket(args), f"{args.verb} {args.operand}".rstrip())
+    place = services.the_running(parse_port(args.port), args.runtime_directory)
+    lines = control.order(place.socket, f"{args.verb} {args.operand}".rstrip())
     if lines:
         print_result(fit_page(sys.stdout, "\n".join(lines)))
     return ExitStatus.OK
-
-
-def _socket(args: argparse.Namespace) -> Path:
-    """The console socket of the daemon that is meant. Raises UnreachableError if none runs."""
-    port = parse_port(args.port)
-    if found := services.running(port, args.runtime_directory):
-        return services.only_one(found).socket
-    raise services.not_running(port, args.runtime_directory)

@@ -31,11 +31,8 @@ _NOTHING: Readers = {}
 
 
 def _ask(args: argparse.Namespace, verb: str, readers: Readers, **arguments: Any) -> Sequence[dict[str, Any]]:
-    port = parse_port(args.port)
-    found = services.running(port, args.runtime_directory)
-    if not found:
-        raise services.not_running(port, args.runtime_directory)
-    return callers(services.only_one(found).socket, verb, readers, **arguments)
+    place = services.the_running(parse_port(args.port), args.runtime_directory)
+    return callers(place.socket, verb, readers, **arguments)
 
 
 def invite(args: argparse.Namespace) -> int:

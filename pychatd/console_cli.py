@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from pychat_client import __version__
 from pychat_client.command_line import Parser, add_conversation_options
@@ -86,7 +85,8 @@ def _run(args: argparse.Namespace) -> int:
         return _watch(args, preferences)
     if args.remind is not None or len(args.ports) > 1:
         raise UsageError("--remind, and more than one PORT, need --watch.")
-    place = _find(args.ports[0] if args.ports else None, args.runtime_directory)
+    port = parse_port(args.ports[0]) if args.ports else None
+    place = services.the_running(port, args.runtime_directory, _unread)
     if args.history:
         from pychatd.print_history import print_history
 
@@ -133,15 +133,3 @@ def _unread(place: Place) -> str:
     except TransportError:
         return ""
     return f" ({waiting.count} unread)" if waiting is not None and waiting.count else ""
-
-
-def _find(word: str | None, runtime: Path | None) -> Place:
-    """The service that is meant; without `word`, the only one that runs.
-
-    Raises UsageError that lists the services when there are several, UnreachableError when there is none.
-    """
-    port = None if word is None else parse_port(word)
-    found = services.running(port, runtime)
-    if found:
-        return services.only_one(found, _unread)
-    raise services.not_running(port, runtime)

@@ -73,6 +73,16 @@ def runtime_directory(port: int, base: Path | None) -> Path:
     return _service_directory(port, base, "RUNTIME_DIRECTORY", lambda: runtime_bases()[0])
 
 
+def console_socket(runtime: Path) -> Path:
+    """The socket on which the service with this runtime directory answers consoles and questions."""
+    return runtime / "console.sock"
+
+
+def pidfile(runtime: Path) -> Path:
+    """The file in which the daemon with this runtime directory writes its pid, and which it locks."""
+    return runtime / "pid"
+
+
 def _service_directory(port: int, base: Path | None, variable: str, default: Callable[[], Path]) -> Path:
     if base is not None:
         return base / str(port)

@@ -26,11 +26,11 @@ class Place:
 
     @property
     def socket(self) -> Path:
-        return self.directory / "console.sock"
+        return directories.console_socket(self.directory)
 
     @property
     def pidfile(self) -> Path:
-        return self.directory / "pid"
+        return directories.pidfile(self.directory)
 
     @property
     def awake(self) -> Path:
@@ -83,6 +83,16 @@ def running(port: int | None, runtime: Path | None) -> list[Place]:
     if refused is not None and not found:
         raise refused
     return found
+
+
+def the_running(port: int | None, runtime: Path | None, note: Callable[[Place], str] = lambda place: "") -> Place:
+    """The running service that is meant; without `port`, the only one. note: as for `only_one`.
+
+    Raises UnreachableError if none runs, and what `running` and `only_one` raise.
+    """
+    if found := running(port, runtime):
+        return only_one(found, note)
+    raise not_running(port, runtime)
 
 
 def awake_since(place: Place) -> int | None:

@@ -63,11 +63,11 @@ class Settings(NamedTuple):
 
     @property
     def console_socket(self) -> Path:
-        return self.runtime / "console.sock"
+        return directories.console_socket(self.runtime)
 
     @property
     def pidfile(self) -> Path:
-        return self.runtime / "pid"
+        return directories.pidfile(self.runtime)
 
     @property
     def journal(self) -> Path:
