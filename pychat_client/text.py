@@ -12,6 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from pychat_client.errors import HandleError, MessageError, UsageError
+from pychat_client.look_alikes import looks_like
 
 HANDLE_MAX = 10
 """Characters of a handle, as in the classic programs."""
@@ -67,21 +68,6 @@ _INK = ("Lu", "Ll", "Lt", "Lo", "Nd", "Nl", "No", "So", "Sc")
 YOU = "You"
 """How our own sentences call this user, so nobody has it as a handle."""
 
-_CAPITALS = str.maketrans(
-    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕЅІЈКМНОРСТУХҮԌԚԜՕՍԼՏ",
-    "ABEZHIKMNOPTYXABESIJKMHOPCTYXYGQWOULS",
-)
-_LISU_AND_CHEROKEE = str.maketrans(
-    "ꓐꓑꓓꓔꓖꓗꓙꓚꓜꓝꓟꓠꓡꓢꓣꓦꓧꓪꓫꓬꓮꓰꓲꓳꓴᎠᎡᎢᎪᎫᎬᎳᎷᎻᏀᏃᏎᏕᏚᏞᏟᏢᏦᏴᎩᏙᏒ",
-    "bpdtgkjczfmnlsrvhwxyaeioudrtajewmhgz4sslcpkbyvr",
-)
-_SMALL = str.maketrans(
-    "αεικνορτυχωσγηаеорсухѕіјһԁԛԝѵкмнтвгүօսոհցւɑɩ01i|5$€℮",
-    "aeikvoptuxwoynaeopcyxsijhdqwvkmhtbryounhgiaiolllssee",
-)
-_VARIANT = re.compile("LATIN (?:SMALL |CAPITAL )?LETTER (?:[A-Z]+ )*([A-Z])(?: WITH(?:OUT)? .*)?")
-"""The names of letters that are another one turned, with a hook, or as a small capital."""
-
 
 def nfc(text: str) -> str:
     """`text` in Unicode normalisation form C, in which text is counted and sent."""
@@ -116,53 +102,6 @@ def check_handle(text: str) -> str:
     if looks_like(handle, YOU):
         raise HandleError(f"A handle cannot be '{handle}': pychat's own sentences use the word for you.")
     return handle
-
-
-def looks_like(one: str, other: str) -> bool:
-    """Whether a person may take one handle for the other: they differ in case, in marks, in punctuation, or in
-    letters, digits and alphabets that look alike (a small part of UTS #39).
-
-    In a handle of several alphabets, any letter may stand for a Latin one.
-    """
-    return skeletons_match(skeleton(one), skeleton(other))
-
-
-def skeletons_match(first: str, second: str) -> bool:
-    """Whether two handles look alike that have these skeletons."""
-    if len(first) != len(second) or _ANY not in f"{first}{second}":
-        return first == second
-    return all(a == b or _ANY in (a, b) for a, b in zip(first, second, strict=True))
-
-
-_ANY = "\0"
-
-
-def skeleton(handle: str) -> str:
-    """What is left of a handle without all in which handles that look alike differ."""
-    text = unicodedata.normalize("NFKD", handle)
-    text = "".join(char for char in text if unicodedata.category(char)[0] != "M")
-    letters = "".join(char for char in text if unicodedata.category(char)[0] not in "PZ" or char == "|") or text
-    mixed = any(map(_is_latin, letters)) and not all(map(_is_latin, filter(str.isalpha, letters)))
-    letters = "".join(map(_base, letters.translate(_CAPITALS).casefold()))  # of which Cherokee's are capitals
-    letters = letters.translate(_LISU_AND_CHEROKEE).translate(_SMALL).translate(_SMALL)
-    if mixed:
-        letters = "".join(_ANY if _is_of_another_alphabet(char) else char for char in letters)
-    return letters.replace("rn", "m").replace("vv", "w")
-
-
-def _is_latin(char: str) -> bool:
-    return unicodedata.name(char, "").startswith("LATIN ")
-
-
-def _base(letter: str) -> str:
-    """The Latin letter that another one is a variant of."""
-    name = None if letter.isascii() else _VARIANT.fullmatch(unicodedata.name(letter, ""))
-    return letter if name is None else name[1].lower()
-
-
-def _is_of_another_alphabet(char: str) -> bool:
-    """Whether it is a letter that is neither Latin nor as wide as those of East Asia."""
-    return char.isalpha() and not char.isascii() and unicodedata.east_asian_width(char) not in "WF"
 
 
 def as_sent(text: str) -> str:
@@ -269,21 +208,6 @@ def with_visibility(text: str) -> Iterator[tuple[str, bool]]:
 def quoted(words: str) -> str:
     """The other side's words in a sentence of ours: they cannot end the quotation."""
     return f'"{printable(words).replace(chr(34), chr(39))}"'
-
-
-def counted(count: int, noun: str) -> str:
-    """So many things: "1 message", "2 messages"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def of_whose(*counts: tuple[int, str]) -> str:
-    """How many of whose messages: "1 of your messages and 2 of Bob's messages"."""
-    return " and ".join(f"{count} of {whose} messages" for count, whose in counts if count)
-
-
-def with_certificate(name: str | None, then: str = "") -> str:
-    """Stands behind who calls from where: whose certificate the caller has shown, and `then`. Empty for None."""
-    return "" if name is None else f", with the certificate of {printable(name)}{then}"
 
 
 def printable_lines(message: str) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pychat_client.text import counted, printable
+from pychat_client.phrases import counted
+from pychat_client.text import printable
 
 WAS_DAMAGED = (
     "The journal was damaged, and pychatd has begun a new one. The damaged file lies beside it: when nobody needs "

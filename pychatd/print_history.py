@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pychat_client.errors import ExitStatus, PychatError, TransportError, UsageError
 from pychat_client.layout import fit
+from pychat_client.phrases import with_certificate
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role
 from pychat_client.session.transcript import INDENT, entry_lines, local
-from pychat_client.text import printable, quoted, with_certificate
+from pychat_client.text import printable, quoted
 from pychat_client.ui.json_objects import encoded, message_fields
 from pychatd.ages import parse_age
 from pychatd.control import ask

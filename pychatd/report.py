@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any, Self
 
 from pychat_client.errors import ProtocolError, TransportError, UsageError
+from pychat_client.phrases import counted, with_certificate
 from pychat_client.protocol import grammar
 from pychat_client.records import record
 from pychat_client.session.transcript import local
-from pychat_client.text import counted, printable, with_certificate
+from pychat_client.text import printable
 from pychat_client.trust.fingerprint import check_fingerprint
 from pychatd.caller_words import WAS_DAMAGED, silent_words, unread_words
 

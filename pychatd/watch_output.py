@@ -15,11 +15,12 @@ from typing import Any
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.errors import ExitStatus
+from pychat_client.phrases import with_certificate
 from pychat_client.protocol import wire
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Role
 from pychat_client.session.transcript import local
-from pychat_client.text import printable, printable_lines, quoted, with_certificate
+from pychat_client.text import printable, printable_lines, quoted
 from pychat_client.transport.os_errors import describe
 from pychat_client.ui.alerts import Alerts
 from pychat_client.ui.json_objects import encoded, message_fields

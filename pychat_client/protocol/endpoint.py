@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from pychat_client.errors import NotAllowedError, ProtocolError
+from pychat_client.phrases import of_whose
 from pychat_client.protocol import wire
 from pychat_client.protocol.events import (
     Connected,
@@ -45,7 +46,7 @@ from pychat_client.protocol.phase import Phase, Trigger, next_phase
 from pychat_client.protocol.saved import REPEATED, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.records import record
-from pychat_client.text import check_message, check_room, of_whose
+from pychat_client.text import check_message, check_room
 
 
 @record

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from pychat_client.errors import PychatError, TransportError
+from pychat_client.phrases import of_whose, with_certificate
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
@@ -37,7 +38,7 @@ from pychat_client.session.reconnect import BUSY, JOURNAL, Verdict
 from pychat_client.session.status import CLASSIC, away, kept, silent_call
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.view import View
-from pychat_client.text import BREAK, of_whose, printable, printable_lines, quoted, with_certificate
+from pychat_client.text import BREAK, printable, printable_lines, quoted
 
 STAY_SECONDS = 2.0
 """After this time the operator reads that the caller is connected again. One who is gone by then was a command

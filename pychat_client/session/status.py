@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from enum import Enum
 
+from pychat_client.phrases import counted
 from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.records import record
-from pychat_client.text import MESSAGE_MAX, counted, printable, quoted
+from pychat_client.text import MESSAGE_MAX, printable, quoted
 from pychat_client.trust.fingerprint import safety_number
 
 CLASSIC = "a classic program"

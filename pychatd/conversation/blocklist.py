@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pychat_client.errors import HandleError, PychatError, UsageError
 from pychat_client.files import read_file, write_private
-from pychat_client.text import check_handle, printable, skeleton, skeletons_match
+from pychat_client.look_alikes import skeleton, skeletons_match
+from pychat_client.text import check_handle, printable
 from pychat_client.trust.fingerprint import check_fingerprint, of_digest
 from pychatd.caller_events import address_of, host_of, network_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from pychat_client.text import counted
+from pychat_client.phrases import counted
 from pychatd.conversation.journal_copy import CopyError
 
 

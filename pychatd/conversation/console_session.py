@@ -13,10 +13,12 @@ from dataclasses import replace
 from enum import Enum
 
 from pychat_client.errors import ExitStatus, MessageError, ProtocolError, PychatError, UsageError
+from pychat_client.look_alikes import looks_like
+from pychat_client.phrases import counted
 from pychat_client.protocol import wire
 from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role
-from pychat_client.text import check_room, counted, looks_like, printable
+from pychat_client.text import check_room, printable
 from pychat_client.transport.connection import CloseReason, Connection
 from pychatd.caller_words import WAS_DAMAGED
 from pychatd.conversation.backup_sender import BackupSender

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pychat_client.errors import UsageError
-from pychat_client.text import counted, printable, with_certificate
+from pychat_client.phrases import counted, with_certificate
+from pychat_client.text import printable
 from pychatd.conversation import blocklist
 from pychatd.conversation.model import UnreadConversation, conversation_number
 from pychatd.conversation.switchboard import Switchboard

@@ -17,10 +17,12 @@ from pychat_client.classic import framing
 from pychat_client.classic.other_protocols import CODE as OTHER_PROTOCOL
 from pychat_client.classic.other_protocols import ScreeningCodec
 from pychat_client.errors import PermissionDeniedError, ProtocolError, TransportError
+from pychat_client.look_alikes import looks_like
+from pychat_client.phrases import counted
 from pychat_client.protocol import wire
 from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role, Turns
-from pychat_client.text import counted, looks_like, printable
+from pychat_client.text import printable
 from pychat_client.transport.connection import (
     FINISH_SECONDS,
     READ_MAX,

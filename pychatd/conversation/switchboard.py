@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 
 from pychat_client.classic.framing import GUEST
 from pychat_client.errors import ProtocolError, UsageError
+from pychat_client.look_alikes import looks_like
+from pychat_client.phrases import of_whose
 from pychat_client.protocol import wire
 from pychat_client.protocol.rate_limit import Sign
 from pychat_client.protocol.turns import Role
-from pychat_client.text import looks_like, of_whose, printable
+from pychat_client.text import printable
 from pychat_client.transport.connection import WriteBatch
 from pychatd.caller_events import Event, host_of, note
 from pychatd.conversation.blocklist import Blocklist

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import PychatError, UsageError
-from pychat_client.text import skeleton
+from pychat_client.look_alikes import skeleton
 from pychat_client.trust.fingerprint import fingerprint
 from pychatd.conversation.blocklist import BLOCKED_MAX, Blocklist, described, of_caller, parse
 
