@@ -21,13 +21,13 @@ from operator import attrgetter
 from typing import Any
 
 from prompt_toolkit.application import Application
-from prompt_toolkit.data_structures import Point, Size
+from prompt_toolkit.data_structures import Point
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.layout import BufferControl, Layout
-from prompt_toolkit.layout.screen import Char, Screen
+from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.renderer import CPR_Support, Renderer
 
-from pychat_client.records import record
+from pychat_client.ui.drawing import Drawing, Wrapping, wrapping_of
 from pychat_client.ui.terminal import TerminalOutput
 
 _EDGE = "\N{FIGURE SPACE}"
@@ -41,110 +41,9 @@ drawing arrives, nothing tells where it went. tmux reports four sizes a second w
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 """Save and restore the position of the cursor (DECSC and DECRC)."""
 
-_BREAKING, _CUTTING = ("VTE_VERSION", "KONSOLE_VERSION"), ("XTERM_VERSION",)
-"""Variables of terminals that break rows, and that cut them. One that was started in another has those of both."""
-
 _PROMPT = "\x1b]133;A\x1b\\"
 """Tells that a prompt begins here. kitty, which would move the cursor away from its text, then erases the prompt
 and keeps the cursor's row (https://sw.kovidgoyal.net/kitty/shell-integration/, notes for shell developers)."""
-
-
-@record
-class Drawing:
-    """What was drawn in a window of `size`. Places count from 0."""
-
-    screen: Screen
-    cursor: Point
-    size: Size
-    joined: frozenset[int]
-    """Rows whose line continues in the next row."""
-    edge: bool
-    """Whether the last row is also the last row of the window, and reaches its right edge."""
-
-    def rows_above(self, size: Size, at: Point | None, *, breaks: bool | None) -> tuple[int, bool | None]:
-        """How many rows the first is above the cursor in a window of `size`; and whether the terminal breaks rows.
-
-        at: where the cursor is now. breaks: whether the terminal breaks rows. None stands for not known.
-        """
-        cut = Point(min(self.cursor.x, size.columns - 1), self.cursor.y)
-        if size.columns == self.size.columns:
-            return cut.y, breaks
-        broken = self._broken(size.columns)
-        if at is not None and at.x not in (cut.x, broken.x):
-            return min(cut.y, broken.y), breaks
-        if at is not None and cut.x != broken.x:
-            # Never back to False: rows also look cut if they arrived after a second change of size.
-            return (broken.y, True) if at.x == broken.x else (cut.y, breaks or False)
-        if at is not None and breaks is None and self.edge and self._must_tell(size):
-            breaks = at.y != size.rows - self.screen.height + cut.y  # rows that are cut stay where they are
-        return {True: broken.y, False: cut.y, None: min(cut.y, broken.y)}[breaks], breaks
-
-    def _must_tell(self, size: Size) -> bool:
-        """Whether the terminal has to break or cut a full bottom row, and nothing else moves the cursor's row."""
-        return size.columns < self.size.columns and size.rows == self.size.rows
-
-    def cell(self, x: int, y: int) -> Char:
-        return self.screen.data_buffer[y][x]
-
-    def end(self, y: int) -> int:
-        """The column after the last character of a row."""
-        return max((x for x, cell in self.screen.data_buffer[y].items() if cell.char != " "), default=-1) + 1
-
-    def shorter_than(self, before: Drawing | None) -> list[int]:
-        """The rows that have become shorter since the drawing `before`."""
-        rows = range(0 if before is None else before.screen.height)
-        return [y for y in rows if before is not None and self.end(y) < before.end(y)]
-
-    def written(self, rows: Iterable[int]) -> list[tuple[int, int, str, str]]:
-        """The content of some rows: place, character and style of each cell."""
-        cells = self.screen.data_buffer
-        return [(y, x, cell.char, cell.style) for y in rows for x, cell in sorted(cells[y].items())]
-
-    def _broken(self, columns: int) -> Point:
-        """Where the cursor is, counted from the first row, if the terminal has wrapped the rows again."""
-        above, line, x = 0, [], 0
-        for y in range(self.cursor.y):
-            line += self._widths(y)
-            if y in self.joined:
-                x += self.size.columns
-            else:
-                above += len(_row_starts(line, columns))
-                line, x = [], 0
-        starts = _row_starts(line + self._widths(self.cursor.y), columns)
-        x += self.cursor.x
-        row = max(row for row, start in enumerate(starts) if start <= x)
-        return Point(x - starts[row], above + row)
-
-    def _widths(self, y: int) -> list[int]:
-        """The width of each character of a row, including the one under the cursor."""
-        end = max(self.end(y), self.cursor.x + 1 if y == self.cursor.y else 0)
-        if y in self.joined:
-            end = self.size.columns
-        widths, x = [], 0
-        while x < end:
-            widths.append(max(self.cell(x, y).width, 1))
-            x += widths[-1]
-        return widths
-
-
-def _row_starts(widths: list[int], columns: int) -> list[int]:
-    """The columns of a line at which a terminal of `columns` columns begins a row, including the first."""
-    starts, x = [0], 0
-    for width in widths:
-        if x + width - starts[-1] > columns:
-            starts.append(x)
-        x += width
-    return starts
-
-
-def breaks_rows(environ: Mapping[str, str]) -> bool | None:
-    """Whether the terminal breaks rows, as far as its variables say; None if they do not, or say both."""
-    if environ.get("TERM") in ("xterm-kitty", "linux"):
-        return False
-    if environ.get("TMUX") or environ.get("TERM", "").startswith("tmux"):  # in whatever terminal it runs
-        return True
-    breaks, cuts = (any(environ.get(name) for name in names) for names in (_BREAKING, _CUTTING))
-    return None if breaks is cuts else breaks
 
 
 class ResizableRenderer(Renderer):
@@ -161,7 +60,7 @@ class ResizableRenderer(Renderer):
         self._at: Point | None = None  # the terminal's last answer
         self._late = False  # something was printed since the question that is not answered yet
         self._kitty = term == "xterm-kitty"
-        self._breaks = breaks_rows(environ)
+        self._wrapping = wrapping_of(environ)
         self._joins = not term.startswith("rxvt")  # it takes joined rows for one when it moves the cursor
         # the content of the joined rows and of the bottom row when they were finished last
         self._finished: tuple[object, object] = (None, None)
@@ -318,7 +217,7 @@ class ResizableRenderer(Renderer):
     def _erase_left(self, at: Point | None) -> int:
         """Erases what is left of the old drawing. Returns how many rows above the cursor (`at`) it began."""
         assert self._left is not None
-        above, self._breaks = self._left.rows_above(self.output.get_size(), at, breaks=self._breaks)
+        above, self._wrapping = self._left.rows_above(self.output.get_size(), at, self._wrapping)
         self.output.write_raw("\r")
         self.output.cursor_up(above)
         super().erase()
@@ -351,7 +250,7 @@ class ResizableRenderer(Renderer):
 
     def _needs_edge(self, drawn: Drawing) -> bool:
         full = drawn.end(drawn.screen.height - 1) >= drawn.size.columns
-        return self._breaks is None and drawn.edge and not full
+        return self._wrapping is Wrapping.UNKNOWN and drawn.edge and not full
 
     def _join(self, drawn: Drawing, y: int, app: Application[Any]) -> None:
         """Writes the end of a row and the beginning of the next without a line feed between them."""
