@@ -38,6 +38,7 @@ from pychat_client.session.commands import Command, Commands, ParsedLine, unesca
 from pychat_client.session.delivery_watch import DeliveryWatch
 from pychat_client.session.draft_sender import DraftSender
 from pychat_client.session.keeper import Keeper
+from pychat_client.session.meant import Meant
 from pychat_client.session.narration import Narrator
 from pychat_client.session.reconnect import Connect, ConnectionState, ConnectionSupervisor, Verdict
 from pychat_client.session.session_file import SessionFile
@@ -122,6 +123,7 @@ class Session:
         self._supervisor = ConnectionSupervisor(self, wait=wait, returning=endpoint.session is not None)
         self._commands = Commands(self._table())
         self._caller: wire.Peer | None = None  # what the daemon tells of the caller, to a console
+        self._meant = Meant(sees_line=view.shows_keys)
         # A caller's program that goes on with a conversation which its user has ended is there to tell the daemon.
         # A console tells it, too, and stays for the next caller.
         self._stage = Stage.TELLING if endpoint.ended and self._is_caller else Stage.RUNNING
@@ -177,6 +179,7 @@ class Session:
         """The user has changed the line. private: the other user may not see it. It may have been written to
         somebody else, or this user does not see who watches."""
         self._warned = False
+        self._meant.line_changed(text)
         self._keeper.line_changed()
         if self.endpoint.is_watched:
             self._drafts.line_changed("" if private else text)
@@ -281,6 +284,8 @@ class Session:
             self._flush()
 
     def _mark_displayed(self) -> None:
+        if self.endpoint.is_open and not self._view.undisplayed:
+            self._meant.displayed(self.endpoint.session)
         self.endpoint.mark_displayed(self._view.undisplayed)
 
     def _display_now(self) -> None:
@@ -336,7 +341,7 @@ class Session:
                 Command(
                     "block",
                     "end the conversation, and refuse this caller from now on; or an address, a key or a handle",
-                    lambda words: self._order("block", words),
+                    self._block,
                     takes_words=True,
                 ),
                 Command(
@@ -352,6 +357,21 @@ class Session:
         if not self._supervisor.is_live:
             raise NotAllowedError("There is no connection to the daemon now. Try again when it is back.")
         self._post([wire.Order(f"{verb} {words}".strip())])
+
+    def _block(self, words: str) -> None:
+        """Blocks `words`, or the caller of the conversation that the user means. Raises NotAllowedError."""
+        if not words:
+            self._check_meant()
+        self._order("block", words or f"conversation={self.endpoint.session}")
+
+    def _check_meant(self) -> None:
+        """Raises NotAllowedError unless the user means who is talking now."""
+        if not self.endpoint.is_open:
+            raise NotAllowedError("Nobody is talking now: name an address, a key or a handle.")
+        if self._meant.conversation != self.endpoint.session:
+            other = printable(self.endpoint.other.handle)
+            words = f"Nobody is blocked: {other} has called since you began this line."
+            raise NotAllowedError(f"{words} Enter it again to block {other}.")
 
     def recall(self) -> None:
         """Takes the newest held message back into the line, or else the newest one that was given back."""

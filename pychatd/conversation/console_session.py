@@ -425,18 +425,11 @@ class ConsoleSession(EndpointSession):
             if verb == "unread" and rest:
                 self._open_unread(conversation_number(rest))
                 return []
-            if verb == "block" and not rest.strip():
-                self._check_shown()
             return self._carry_out(words)
         except JournalError:
             raise
         except PychatError as error:
             return [str(error)]
-
-    def _check_shown(self) -> None:
-        """Raises UsageError if somebody is talking whom the console has not been shown yet."""
-        if self._switchboard.conversation is not None and not self._is_for_running():
-            raise UsageError("Somebody talks who is not shown here yet: name an address, a key or a handle.")
 
     def _open_unread(self, number: int) -> None:
         """Sends an unread conversation. Raises UsageError if that cannot be done now."""

@@ -59,8 +59,10 @@ class Orders:
         return order(rest.strip())
 
     def _block(self, word: str) -> list[str]:
-        """Without a word, blocks the present caller."""
-        word = blocklist.parse(word) if word else self._caller()
+        """word: as the list has it, or a conversation: the user of a console means the caller of that one, and
+        another one may have called since. No handle is so long."""
+        key, _, number = word.partition("=")
+        word = self._caller_of(conversation_number(number)) if key == "conversation" else blocklist.parse(word)
         self._blocklist.add(word)
         unblock = f"'pychatd unblock {self._switchboard.settings.port} {word}' lets it call again."
         lines = [f"The {blocklist.described(word)} is blocked. {unblock}"]
@@ -68,10 +70,13 @@ class Orders:
             lines.append("The conversation is over.")
         return lines
 
-    def _caller(self) -> str:
+    def _caller_of(self, number: int) -> str:
+        """What to block of the caller who talks now, in conversation `number`. Raises UsageError."""
         conversation = self._switchboard.conversation
-        if conversation is None:
-            raise UsageError("Nobody is talking now: name an address, a key or a handle.")
+        if conversation is None or conversation.id != number:
+            raise UsageError(
+                "The caller that you mean has left, and nobody is blocked: name an address, a key or a handle."
+            )
         return blocklist.of_caller(conversation.address, conversation.certificate_hash)
 
     def _unblock(self, word: str) -> list[str]:

@@ -50,6 +50,16 @@ class Page(Notes):
         super().__init__()
         self.line = ""
         self.given_back: list[str] = []
+        self.waiting = 0  # messages that are not on the screen yet
+        self.keys_shown = False
+
+    @property
+    def shows_keys(self) -> bool:
+        return self.keys_shown
+
+    @property
+    def undisplayed(self) -> int:
+        return self.waiting
 
     @property
     def draft(self) -> str:
@@ -119,9 +129,10 @@ async def caller(*, turns: str = "free", file: Path | None = None, live: bool = 
 
 
 @asynccontextmanager
-async def console(*lines: str, file: Path | None = None) -> AsyncIterator[Talk]:
-    """Alice at her console, to whom the daemon says `lines` behind its hello."""
+async def console(*lines: str, file: Path | None = None, shows_keys: bool = False) -> AsyncIterator[Talk]:
+    """Alice at her console, to whom the daemon says `lines` behind its hello. shows_keys: it is a screen."""
     view = Page()
+    view.keys_shown = shows_keys
     kept = None if file is None else SessionFile.take(file)
     session = Session(ConsoleEndpoint("alice"), view, "port 7000", file=kept, back="pychatd-console")
     async with talk(session, view, CONSOLE_HELLO, *lines) as one:
@@ -539,9 +550,9 @@ async def test_without_a_connection_nothing_can_be_ordered() -> None:
     async with console("\\ready") as one:
         await one.raw.news()
         one.session.submit("\\unread 3")
-        one.session.submit("\\block")
+        one.session.submit("\\block Bob")
         one.session.submit("\\greet")
-        assert await one.raw.news() == ["\\order unread 3", "\\order block", "\\order greet"]
+        assert await one.raw.news() == ["\\order unread 3", "\\order block Bob", "\\order greet"]
         await one.cut()
         for line in ("\\unread", "\\block Bob", "\\greet"):
             with pytest.raises(NotAllowedError, match="no connection to the daemon"):
@@ -549,6 +560,50 @@ async def test_without_a_connection_nothing_can_be_ordered() -> None:
         with pytest.raises(NotAllowedError, match="callers cannot get your words now"):
             one.session.submit("\\away soon")
         assert not one.session.done
+
+
+NEXT_CALL = CALL.replace("Bob", "Eve").replace("session=3", "session=4")
+
+
+@in_loop
+async def test_a_block_names_the_conversation_whose_caller_is_shown() -> None:
+    async with console("\\ready") as one:
+        nobody = "^Nobody is talking now: name an address, a key or a handle.$"
+        with pytest.raises(NotAllowedError, match=nobody):
+            one.session.submit("\\block")
+        await one.hears(CALL, "Bob> spam")
+        one.session.submit("\\block")
+        assert await one.raw.news() == ["\\order block conversation=3"]
+        await one.hears("\\quit")
+        with pytest.raises(NotAllowedError, match=nobody):
+            one.session.submit("\\block")
+        await one.hears(NEXT_CALL, "Eve> Hello?")
+        one.session.submit("\\block")
+        assert await one.raw.news() == ["\\order block conversation=4"]
+
+
+@in_loop
+async def test_a_block_that_was_begun_before_its_user_saw_the_caller_is_refused_once() -> None:
+    async with console("\\ready", CALL, "Bob> spam", shows_keys=True) as one:
+        one.session.line_changed("\\blo")
+        await one.hears("\\quit", NEXT_CALL)
+        one.view.waiting = 1  # an editor has the terminal
+        await one.hears("Eve> Hello?")
+        one.session.line_changed("\\block")
+        one.session.line_changed("")  # as the screen does with a line that it takes
+        sentence = "^Nobody is blocked: Eve has called since you began this line. Enter it again to block Eve.$"
+        with pytest.raises(NotAllowedError, match=sentence):
+            one.session.submit("\\block")
+        one.session.line_changed("\\block")  # the screen puts it back; but Eve is not on it
+        with pytest.raises(NotAllowedError, match=sentence):
+            one.session.submit("\\block")
+        one.session.line_changed("")
+        one.view.waiting = 0
+        one.session.displayed()
+        await one.raw.news()
+        one.session.line_changed("\\block")
+        one.session.submit("\\block")
+        assert await one.raw.news() == ["\\order block conversation=4"]
 
 
 @in_loop

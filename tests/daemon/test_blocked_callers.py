@@ -12,7 +12,7 @@ ELSEWHERE = "192.0.2.9"
 REFUSED = "\\error blocked The operator has blocked you here."
 
 
-@pytest.mark.parametrize("order", ["\\order block", f"\\order block {ELSEWHERE}"])
+@pytest.mark.parametrize("order", ["\\order block conversation=1", f"\\order block {ELSEWHERE}"])
 def test_a_peer_is_blocked_where_it_is_now(tmp_path: Path, order: str) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:
@@ -34,7 +34,7 @@ async def test_a_peer_that_is_away_is_blocked_where_it_was_last(service: InProce
     await service.lose(peer)
     await service.restart()
     console = await service.console()
-    await console.say("\\order block")
+    await console.say("\\order block conversation=1")
     await console.news()
     assert service.switchboard.blocklist.words == [ELSEWHERE]
 
@@ -45,7 +45,7 @@ async def test_a_block_while_the_journal_fails_holds_when_it_works(service: InPr
     await console.say("alice> Hello")
     await peer.news()
     service.break_journal()
-    await console.say("\\order block")
+    await console.say("\\order block conversation=1")
     assert (await console.rest())[-1].startswith("\\error journal")
     await peer.say("Bob> spam")
     assert (await peer.rest())[-1] == "\\quit the caller was blocked"

@@ -318,32 +318,42 @@ async def test_a_block_of_another_address_puts_nobody_out(service: InProcessServ
     (answered,) = await console.news()
     assert answered.startswith("\\notice The address 192.0.2.99 is blocked.")
     assert await peer.news() == ["\\read 1"]
-    await console.say("\\order block")
+    await console.say("\\order block conversation=1")
     lines = await console.news()
     assert any(line == "\\notice The conversation is over." for line in lines)
     assert (await peer.rest())[-1] == "\\quit the caller was blocked"
 
 
-@pytest.mark.parametrize("order", ["block", "block "])
-def test_a_block_without_a_word_is_for_who_is_shown(tmp_path: Path, order: str) -> None:
+@with_service()
+async def test_the_caller_of_a_conversation_is_blocked_only_while_it_goes_on(service: InProcessService) -> None:
+    """The operator has not seen who talks now, or not yet."""
+    spam, _ = await service.peer("spam", handle="Mallory")
+    await spam.say("\\quit")
+    await spam.rest()
+    console = await service.console()
+    await console.say("\\ack 1", "\\ack 0")
+    gone = "\\notice The caller that you mean has left, and nobody is blocked: name an address, a key or a handle."
+    for caller in ("nobody", "Bob"):
+        if caller == "Bob":
+            friend, _ = await service.peer("Hello?")
+        await console.news()
+        await console.say_blindly("\\order block conversation=1")
+        assert [line for line in await console.news() if line.startswith("\\notice")] == [gone], caller
+    assert service.switchboard.blocklist.words == []
+    await console.say("\\order block conversation=2")
+    assert (await friend.rest())[-1] == "\\quit the caller was blocked"
+
+
+@pytest.mark.parametrize("words", ["", " ", "conversation=", "conversation=0", "conversation=x"])
+def test_a_block_of_nobody_is_refused(tmp_path: Path, words: str) -> None:
     @with_service()
     async def check(service: InProcessService) -> None:
-        spam, _ = await service.peer("spam", handle="Mallory")
-        await spam.say("\\quit")
-        await spam.rest()
-        console = await service.console()
-        friend, _ = await service.peer("Hello?")
-        await console.news()
-        for shown in ([], ["\\ack 0"]):  # the heading of what was missed
-            await console.say_blindly(*shown, f"\\order {order}")
-            answered = [line for line in await console.news() if line.startswith("\\notice")]
-            words = "Somebody talks who is not shown here yet: name an address, a key or a handle."
-            assert answered == [f"\\notice {words}"]
+        console, _, _ = await service.talk(acked=True)
+        await console.say(f"\\order block {words}")
+        (answered,) = await console.news()
+        assert answered.startswith("\\notice '")
         assert service.switchboard.blocklist.words == []
-        await console.say("\\ack 1", "\\ack 0")
-        await console.news()
-        await console.say(f"\\order {order}")
-        assert (await friend.rest())[-1] == "\\quit the caller was blocked"
+        assert service.switchboard.conversation is not None
 
     check(tmp_path)
 

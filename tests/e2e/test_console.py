@@ -292,3 +292,23 @@ def test_a_console_has_the_configured_handle_by_default(idle_service: Service) -
     console.type("\x04")
     assert console.exit_status() == 0
     idle_service.console(handle="Bob").line_is("Bob>")
+
+
+def test_a_block_that_was_begun_before_another_caller_came_is_refused_once(service: Service) -> None:
+    console = service.ready_console()
+    spam = service.greeted("Mallory")
+    spam.send("Mallory> Buy this")
+    console.sees("Mallory> Buy this")
+    console.type("\\block")
+    console.line_is("Server> \\block")
+    spam.send("\\quit")
+    console.sees("Mallory ended the conversation.")
+    friend = service.greeted("Bob")
+    friend.send("Bob> Hello?")
+    console.sees("Bob> Hello?")
+    console.enter("")
+    console.sees("Nobody is blocked: Bob has called since you began this line.")
+    console.line_is("Server> \\block")
+    console.enter("")
+    console.sees("is blocked. 'pychatd unblock")
+    assert friend.rest()[-1] == "\\quit the caller was blocked"
