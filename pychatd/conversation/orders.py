@@ -66,7 +66,7 @@ class Orders:
         self._blocklist.add(word)
         unblock = f"'pychatd unblock {self._switchboard.settings.port} {word}' lets it call again."
         lines = [f"The {blocklist.described(word)} is blocked. {unblock}"]
-        if self._switchboard.put_out_blocked():
+        if self._switchboard.put_out_unwelcome():
             lines.append("The conversation is over.")
         return lines
 

@@ -553,7 +553,7 @@ class PeerSession(EndpointSession):
         self._check_name(handle)
         if handle != self._said_handle:
             self._said_handle = handle
-            self._switchboard.put_out_blocked()
+            self._switchboard.put_out_unwelcome()
 
     def _release_waiting(self) -> None:
         """Sends the next messages of a classic peer, as far as it is its turn."""

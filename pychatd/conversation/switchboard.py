@@ -64,6 +64,7 @@ JOURNAL_DAMAGED = "the journal was damaged"
 JOURNAL_REPLACED = "the journal was replaced"
 BLOCKED = "the caller was blocked"
 CERTIFICATE_REMOVED = "the caller's certificate was removed"
+NEEDS_CERTIFICATE = "only callers with a certificate may call now"
 REPLACED = "the caller did not come back in time, and somebody else called"
 """Why the daemon says that a conversation ends. Both users read it behind "The conversation has ended: "."""
 
@@ -89,9 +90,10 @@ class Switchboard:
         journal: Journal,
         fingerprint: str | None = None,
         changed: Callable[[], None] = lambda: None,
+        may_go_on: Callable[[bytes | None, str | None], bool] = lambda certificate_hash, name: True,
     ) -> None:
         """fingerprint: of the certificate that callers see; changed: called when the state in service_status
-        changes."""
+        changes; may_go_on: whether the owner of a certificate, who was known by a name, may still call."""
         self.settings = settings
         self.fingerprint = fingerprint
         self.journal = journal
@@ -111,6 +113,7 @@ class Switchboard:
         self._seat_kept_until = 0.0  # by the loop's clock
         self._seat_timer: asyncio.TimerHandle | None = None  # until then
         self._changed = changed
+        self._may_go_on = may_go_on
         self._account = TokenBucket()  # of the conversation: a new connection of its peer gains nothing
         self._health = JournalHealth(self.broadcast)
         self._quota = Quota(journal)
@@ -504,7 +507,7 @@ class Switchboard:
     def _catch_up(self) -> None:
         """Does what an error of the journal has kept from being done."""
         try:
-            self.put_out_blocked()
+            self.put_out_unwelcome()
             if self._has_lost_its_peer:
                 self.end_conversation(CONNECTION_LOST, None)
             elif self.conversation is not None:
@@ -648,8 +651,8 @@ class Switchboard:
         self._save_shown(conversation)
         self._tell_presence()
 
-    def put_out_blocked(self) -> bool:
-        """Ends what callers do who are on the list now. Returns whether that was the conversation. Raises
+    def put_out_unwelcome(self) -> bool:
+        """Ends what callers do who may not call any more. Returns whether that was the conversation. Raises
         JournalError."""
         self.silent_callers.leave(*filter(self._is_blocked, self.silent_callers.waiting))
         caller = self.waiting
@@ -658,23 +661,19 @@ class Switchboard:
             if self.blocklist.blocks(opening.address, opening.handle, opening.certificate_hash):
                 self.end_call(caller)
                 caller.reject_blocked()
-        talk, peer = self.conversation, self.peer
-        if talk is None:
-            return False
-        handles = {talk.handle, talk.handle if peer is None else peer.handle}
-        blocked = any(self.blocklist.blocks(talk.address, handle, talk.certificate_hash) for handle in handles)
-        if blocked:
-            self._end_refused(BLOCKED)
-        return blocked
+        why = None if self.conversation is None else self._why_unwelcome(self.conversation)
+        if why is not None:
+            self._end_refused(why)
+        return why is not None
 
-    def end_removed(self, certificate_hash: bytes) -> bool:
-        """Ends the conversation if its peer has this certificate, which does not let in any more. Returns whether
-        it was so. Raises JournalError."""
-        talk = self.conversation
-        removed = talk is not None and talk.certificate_hash == certificate_hash
-        if removed:
-            self._end_refused(CERTIFICATE_REMOVED)
-        return removed
+    def _why_unwelcome(self, talk: Conversation) -> str | None:
+        """Why the peer of the running conversation may not call any more; None if it may."""
+        handles = {talk.handle, talk.handle if self.peer is None else self.peer.handle}
+        if any(self.blocklist.blocks(talk.address, handle, talk.certificate_hash) for handle in handles):
+            return BLOCKED
+        if self._may_go_on(talk.certificate_hash, talk.name):
+            return None
+        return NEEDS_CERTIFICATE if talk.certificate_hash is None else CERTIFICATE_REMOVED
 
     def rename_peer(self, names: Mapping[bytes, str]) -> None:
         """The names of who may call have changed. names: by the hashes of their certificates."""
@@ -775,10 +774,6 @@ class Switchboard:
             log.warning("%s", words)
         if self.operator is None and self.away != before:
             self._notify_callers(self.away)
-        try:
-            self.put_out_blocked()
-        except JournalError as error:
-            self.journal_failed(error)
         self.prune()
 
     @property

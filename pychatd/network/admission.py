@@ -85,24 +85,23 @@ class _Pending:
 class Admission:
     """Admits callers."""
 
-    def __init__(self, switchboard: Switchboard, settings: Settings, identity: Identity) -> None:
+    def __init__(self, switchboard: Switchboard, settings: Settings, allowed: AllowedCallers) -> None:
         self._switchboard = switchboard
         self._settings = settings
-        self.allowed = AllowedCallers(settings, identity)
+        self._allowed = allowed
         self._pending: dict[_Pending, None] = {}  # in the order of arrival
         self._turnover = Turnover()
         self._expected_turnover = Turnover()
 
     def apply(self, settings: Settings, identity: Identity) -> None:
-        """Uses new settings; closes the connections of callers who are no longer on the allowlist."""
+        """Uses new settings. Behind it comes `put_out_unwelcome`."""
         self._settings = settings
-        self.allowed.apply(settings, identity)
-        self._disconnect_removed()
+        self._allowed.apply(settings, identity)
         self.update_names()
 
     def update_names(self) -> None:
         """Calls everybody who is here, and the peer of the conversation, as their certificates are called now."""
-        names = self.allowed.names
+        names = self._allowed.names
         for pending in self._pending:
             if (connection := pending.connection) is not None and pending.session is not None:
                 name = names.get(connection.certificate() or b"")
@@ -110,11 +109,11 @@ class Admission:
                     pending.session.rename(name)
         self._switchboard.rename_peer({hash_certificate(one): name for one, name in names.items()})
 
-    def put_out(self, certificate: bytes) -> bool:
-        """Ends what the owner of this certificate does, which does not let in any more. Returns whether that was
-        the conversation. Raises JournalError if its end cannot be stored."""
+    def put_out_unwelcome(self) -> bool:
+        """Ends what callers do who may not call any more. Returns whether that was the conversation. Raises
+        JournalError if its end cannot be stored: it ends when the journal works again."""
         try:
-            return self._switchboard.end_removed(hash_certificate(certificate))
+            return self._switchboard.put_out_unwelcome()
         finally:
             self._disconnect_removed()
 
@@ -126,8 +125,7 @@ class Admission:
             if session is None or connection is None or not session.is_admitted or session.is_over:
                 continue
             try:
-                if self.allowed.name_of(connection.certificate()) is None and session.name is not None:
-                    raise PermissionDeniedError("The operator has removed your certificate.")
+                self._allowed.check_stays(connection.certificate(), session.name)
             except PermissionDeniedError as error:
                 words = "no longer on the allowlist: connection closed"
                 note(Event.CERTIFICATE, pending.host, words, level=logging.WARNING)
@@ -225,7 +223,7 @@ class Admission:
                 return
             prompt = loop.time() - begin < PROMPT_SECONDS
             pending.session = PeerSession(
-                self._switchboard, caller.address, self.allowed, secure=secure, prompt=prompt
+                self._switchboard, caller.address, self._allowed, secure=secure, prompt=prompt
             )
             self._switchboard.silent_callers.replace(caller, pending.session)
         finally:
@@ -269,7 +267,7 @@ class Admission:
 
     async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
         """The TLS handshake. If it fails, sends the TLS alert that tells the caller why: asyncio drops it."""
-        context = _RememberingContext(self.allowed.identity.context)
+        context = _RememberingContext(self._allowed.identity.context)
         with sock.dup() as spare:
             try:
                 await asyncio.get_running_loop().connect_accepted_socket(
@@ -280,7 +278,7 @@ class Admission:
                 raise
 
     def _accepts_plain(self, host: str) -> bool:
-        if self.allowed.needs_certificate or self._settings.plaintext == "never":
+        if self._allowed.needs_certificate or self._settings.plaintext == "never":
             return False  # an allowlist needs certificates, and plain TCP has none
         return self._settings.plaintext == "always" or address_of(host).is_loopback
 

@@ -20,6 +20,7 @@ from pychat_client.trust.fingerprint import fingerprint
 from pychat_client.trust.invitation import SECRET_BYTES, Invitation
 from pychat_client.trust.public_key import key_id
 from pychatd.caller_events import host_of, network_of
+from pychatd.conversation.model import hash_certificate
 from pychatd.network import authorized
 from pychatd.network.guesses import Guesses
 from pychatd.network.identity import Identity
@@ -77,6 +78,21 @@ class AllowedCallers:
         if self.identity.names is None and self._settings.invited_only:
             raise PermissionDeniedError("This service takes only invited callers. Ask its operator to invite you.")
         return self.identity.name_of(certificate)
+
+    def check_stays(self, certificate: bytes | None, name: str | None) -> None:
+        """Raises PermissionDeniedError if the owner of a certificate (DER), who was known by `name`, may not call
+        any more."""
+        if self.name_of(certificate) is None and name is not None:
+            raise PermissionDeniedError("The operator has removed your certificate.")
+
+    def may_go_on(self, certificate_hash: bytes | None, name: str | None) -> bool:
+        """The same for the peer of a conversation, of whose certificate only the hash is stored."""
+        certificate = next((one for one in self.names if hash_certificate(one) == certificate_hash), None)
+        try:
+            self.check_stays(certificate, name)
+        except PermissionDeniedError:
+            return False
+        return True
 
     def is_invited(self, certificate: bytes | None) -> bool:
         return certificate in self._invited

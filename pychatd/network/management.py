@@ -27,14 +27,14 @@ class Management:
         self,
         port: int,
         allowed: AllowedCallers,
-        put_out: Callable[[bytes], bool],
+        put_out_unwelcome: Callable[[], bool],
         update_names: Callable[[], None],
     ) -> None:
-        """port: of the service. put_out: ends what the owner of a certificate does that does not let in any more;
-        returns whether that was the conversation. update_names: makes a new name hold for who is connected."""
+        """port: of the service. put_out_unwelcome: ends what callers do who may not call any more; returns whether
+        that was the conversation. update_names: makes a new name hold for who is connected."""
         self._port = port
         self._allowed = allowed
-        self._put_out = put_out
+        self._put_out_unwelcome = put_out_unwelcome
         self._update_names = update_names
 
     @property
@@ -81,7 +81,7 @@ class Management:
     def _remove(self, name: str) -> Rows:
         certificate = self._allowed.remove(name)
         sentences = [f"The certificate of {name} lets nobody in any more."]
-        if self._put_out(certificate):
+        if self._put_out_unwelcome():
             sentences.append("The conversation is over.")
         if not self._allowed.needs_certificate:
             block = f"'pychatd block {self._port} {fingerprint(certificate)}' refuses this key, too."

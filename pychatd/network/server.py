@@ -22,10 +22,12 @@ from pychat_client.errors import PychatError, UsageError
 from pychat_client.transport.connection import FINISH_SECONDS, TransportState
 from pychatd.caller_events import in_one_word
 from pychatd.conversation.journal import Journal
+from pychatd.conversation.model import JournalError
 from pychatd.conversation.orders import Orders
 from pychatd.conversation.service_status import idle_sentence, state_sentence, status_json
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.admission import Admission, ConsoleAdmission
+from pychatd.network.allowed_callers import AllowedCallers
 from pychatd.network.identity import Identity
 from pychatd.network.identity import load as load_identity
 from pychatd.network.listeners import Listeners
@@ -80,15 +82,17 @@ class Server:
         self._listeners = listeners
         self._journal = journal
         self._status_timer: asyncio.TimerHandle | None = None
-        self._switchboard = Switchboard(settings, journal, identity.fingerprint, self._state_changed)
-        self._callers = Admission(self._switchboard, settings, identity)
-        admission = self._callers
-        callers = Management(settings.port, admission.allowed, admission.put_out, admission.update_names).orders
+        allowed = AllowedCallers(settings, identity)
+        self._switchboard = Switchboard(
+            settings, journal, identity.fingerprint, self._state_changed, allowed.may_go_on
+        )
+        self._callers = admission = Admission(self._switchboard, settings, allowed)
+        management = Management(settings.port, allowed, admission.put_out_unwelcome, admission.update_names)
         self._consoles = ConsoleAdmission(
             self._switchboard,
             listeners.console_path,
             partial(status_json, self._switchboard),
-            execute=Orders(self._switchboard, self._reload_settings, callers).execute,
+            execute=Orders(self._switchboard, self._reload_settings, management.orders).execute,
         )
         self._connection_tasks: set[asyncio.Task[None]] = set()
         self._idle_timer: asyncio.TimerHandle | None = None  # runs while there is no connection
@@ -109,6 +113,8 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
         loop.set_exception_handler(_log_exception)
         garbage.started(GARBAGE)
+        if not self._identity.complaints:  # who is not on a list that cannot be read may still be allowed
+            self._put_out_unwelcome()
         for sock in self._listeners.tcp:
             self._listen(sock, self._callers.admit)
         self._listen(self._listeners.console, self._consoles.admit)
@@ -257,13 +263,23 @@ class Server:
         self._callers.apply(settings, identity)
         self._log_warnings(settings, identity)
         self._switchboard.reload(settings, identity.fingerprint)
-        log.info("The configuration has been reloaded")
         said = self._warnings(settings, identity)
+        if self._put_out_unwelcome():
+            said.append("The conversation is over.")
+        log.info("The configuration has been reloaded")
         if changed := self._restart_required(settings):
             words = f"Restart the service to apply: {', '.join(changed)}."
             log.warning("%s", words)
             said.append(words)
         return said
+
+    def _put_out_unwelcome(self) -> bool:
+        """Ends what callers do who may not call any more. Returns whether that was the conversation."""
+        try:
+            return self._callers.put_out_unwelcome()
+        except JournalError as error:
+            self._switchboard.journal_failed(error)
+            return False
 
     def _restart_required(self, settings: Settings) -> list[str]:
         """The changed settings that a reload does not apply."""

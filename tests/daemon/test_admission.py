@@ -16,6 +16,7 @@ from pychatd.conversation.journal import Journal
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network import admission
 from pychatd.network.admission import CALLERS_PER_NETWORK, Admission
+from pychatd.network.allowed_callers import AllowedCallers
 from pychatd.network.identity import load
 from pychatd.settings import Settings
 from tests.support.aio import in_loop
@@ -38,7 +39,8 @@ async def test_the_log_has_a_reason_for_a_silent_caller(
         caller, _ = server.accept()
         caller.setblocking(False)
         with caplog.at_level(logging.INFO, logger="pychatd"):
-            serving = Admission(Switchboard(settings, journal), settings, identity).admit(caller)
+            allowed = AllowedCallers(settings, identity)
+            serving = Admission(Switchboard(settings, journal), settings, allowed).admit(caller)
             assert serving is not None
             await serving
     assert caplog.messages == ["127.0.0.1: not admitted: no complete handshake in time"]
@@ -59,7 +61,7 @@ async def _silent_caller(
     ):
         caller, _ = server.accept()
         caller.setblocking(False)
-        serving = Admission(board, settings, load(settings, make=True)).admit(caller)
+        serving = Admission(board, settings, AllowedCallers(settings, load(settings, make=True))).admit(caller)
         assert serving is not None
         admitted = asyncio.create_task(serving)
         while not board.silent_callers:
@@ -110,7 +112,8 @@ async def test_who_is_put_out_before_its_task_begins_is_not_served(tmp_path: Pat
         socket.create_server(("127.0.0.1", 0)) as server,
         ExitStack() as programs,
     ):
-        door = Admission(Switchboard(settings, journal), settings, load(settings, make=True))
+        allowed = AllowedCallers(settings, load(settings, make=True))
+        door = Admission(Switchboard(settings, journal), settings, allowed)
         tasks = []
         for _ in range(2 * CALLERS_PER_NETWORK):
             programs.enter_context(socket.create_connection(server.getsockname()))

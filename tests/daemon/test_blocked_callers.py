@@ -56,7 +56,7 @@ async def test_a_block_while_the_journal_fails_holds_when_it_works(service: InPr
 async def test_a_caller_that_waits_is_put_out(service: InProcessService) -> None:
     waiting, _ = await service.greeted("Eve")
     service.switchboard.blocklist.add(ADDRESS.partition(":")[0])
-    assert not service.switchboard.put_out_blocked()
+    assert not service.switchboard.put_out_unwelcome()
     assert await waiting.hear() == REFUSED
     await service.lose(waiting)
     assert service.switchboard.waiting is None

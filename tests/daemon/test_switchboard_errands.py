@@ -14,7 +14,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.model import Conversation, JournalError
-from pychatd.conversation.switchboard import CERTIFICATE_REMOVED, JOURNAL_REPLACED, LACKING
+from pychatd.conversation.switchboard import CERTIFICATE_REMOVED, JOURNAL_REPLACED, LACKING, NEEDS_CERTIFICATE
 from pychatd.conversation.tidying import TIDYING_PAUSE
 from tests.support.in_process import ADDRESS, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -143,33 +143,13 @@ async def test_of_blocked_silent_callers_only_who_was_calling_is_missed(
     for host in (1, 1, 1, 2):
         board.add_silent(Silent(f"192.0.2.{host}:40000"))
     board.blocklist.add("192.0.2.1")
-    board.put_out_blocked()
+    board.put_out_unwelcome()
     assert [line for line in await watcher.news() if not line.startswith("\\read")] == [
         "\\calling guest address=192.0.2.1:40000 plain=1 silent=1",
         "\\missed guest address=192.0.2.1:40000",
         "\\calling guest address=192.0.2.2:40000 plain=1 silent=1",
     ]
     assert len(board.silent_callers.waiting) == 1
-
-
-@with_service()
-async def test_a_reload_puts_out_who_is_blocked_now(service: InProcessService) -> None:
-    _, peer, _ = await service.talk(acked=True)
-    board = service.switchboard
-    board.blocklist.blocks = lambda *_: True  # type: ignore[method-assign]
-    board.reload(board.settings, "")
-    assert (await peer.rest())[-1] == "\\quit the caller was blocked"
-
-
-@with_service()
-async def test_a_reload_that_cannot_put_somebody_out_says_so(service: InProcessService) -> None:
-    console, _, _ = await service.talk(acked=True)
-    board = service.switchboard
-    board.blocklist.blocks = lambda *_: True  # type: ignore[method-assign]
-    service.journal.end_conversation = fails  # type: ignore[method-assign]
-    board.reload(board.settings, "")
-    assert not board.check_journal()
-    assert any(line.startswith("\\notice") for line in await console.news())
 
 
 @with_service(handle="bob")
@@ -614,16 +594,52 @@ async def test_a_classic_talk_that_is_over_leaves_no_text(service: InProcessServ
 BOBS, ANNS = b"hash of Bob's certificate", b"hash of Ann's"
 
 
-@with_service()
-async def test_the_conversation_of_a_removed_caller_ends(service: InProcessService) -> None:
-    board = service.switchboard
-    assert board.end_removed(BOBS) is False
+async def _talks_with(service: InProcessService, certificate: bytes | None) -> AsyncEnd:
     _, peer, _ = await service.talk(acked=True)
-    assert board.conversation is not None
-    board.conversation.certificate_hash = BOBS
-    assert board.end_removed(ANNS) is False
-    assert board.conversation is not None
-    assert board.end_removed(BOBS) is True
+    assert service.switchboard.conversation is not None
+    service.switchboard.conversation.certificate_hash = certificate
+    return peer
+
+
+@pytest.mark.parametrize(("certificate", "reason"), [(BOBS, CERTIFICATE_REMOVED), (None, NEEDS_CERTIFICATE)])
+@pytest.mark.parametrize("away", [False, True])
+def test_the_conversation_of_a_removed_caller_ends(
+    tmp_path: Path, certificate: bytes | None, reason: str, away: bool
+) -> None:
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        board = service.switchboard
+        assert board.put_out_unwelcome() is False
+        peer = await _talks_with(service, certificate)
+        service.removed = {ANNS}
+        assert board.put_out_unwelcome() is False
+        assert board.conversation is not None
+        service.removed = {ANNS, certificate}
+        if away:
+            await service.lose(peer)
+        assert board.put_out_unwelcome() is True
+        assert board.conversation is None
+        ended = service.journal.by_id(1)
+        assert ended is not None
+        assert (ended.reason, ended.ended_by) == (reason, Role.OPERATOR)
+        if not away:
+            assert (await peer.rest())[-1] == f"\\quit {reason}"
+
+    check(tmp_path)
+
+
+@with_service()
+async def test_the_conversation_of_a_removed_caller_ends_when_the_journal_works_again(
+    service: InProcessService,
+) -> None:
+    peer = await _talks_with(service, BOBS)
+    service.removed = {BOBS}
+    service.break_journal()
+    with pytest.raises(JournalError) as failure:
+        service.switchboard.put_out_unwelcome()
+    service.switchboard.journal_failed(failure.value)
+    assert service.switchboard.conversation is not None
+    await peer.say("Bob> Hello?")
     assert (await peer.rest())[-1] == f"\\quit {CERTIFICATE_REMOVED}"
 
 

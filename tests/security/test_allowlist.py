@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.certificates import Made
 from tests.support.fake_hosts import Hosts, client_context
-from tests.support.programs import Piped
+from tests.support.programs import Piped, Terminal
 from tests.support.raw_ends import BlockingEnd
 from tests.support.service import Service
 from tests.support.user import is_readable, on_pipes, on_terminal, own_key, run
@@ -228,7 +228,13 @@ def test_what_is_no_certificate_keeps_nobody_else_out(idle_service: Service) -> 
 # ------------------------------------------------------------------ a list that changes
 
 
-def test_a_caller_taken_off_the_list_is_closed_by_a_reload(idle_service: Service, hosts: Hosts) -> None:
+def _is_over(client: Terminal, why: str) -> None:
+    assert client.exit_status() == 0, client.text()
+    text = " ".join(client.text().split())
+    assert f'Server ended the conversation: "{why}".' in text, client.text()
+
+
+def test_the_talk_of_a_caller_taken_off_the_list_is_ended_by_a_reload(idle_service: Service, hosts: Hosts) -> None:
     directory = _start(
         idle_service,
         ("alice", _certificate(idle_service)),
@@ -237,10 +243,54 @@ def test_a_caller_taken_off_the_list_is_closed_by_a_reload(idle_service: Service
     console, client = idle_service.talk()
     (directory / "alice.pem").unlink()
     _reload(idle_service)
-    assert client.exit_status() == 5, client.text()
-    client.sees(REFUSED)
-    console.sees("Client1 is not connected now.")
+    _is_over(client, "the caller's certificate was removed")
+    console.sees("You ended the conversation: the caller's certificate was removed.")
     _is_refused(on_pipes(idle_service))
+
+
+def test_a_caller_taken_off_the_list_who_has_said_nothing_is_put_out(idle_service: Service) -> None:
+    directory = _start(idle_service, ("alice", _certificate(idle_service)))
+    client = on_pipes(idle_service, "--accept-new")
+    client.notes("Send the first message")
+    (directory / "alice.pem").unlink()
+    _reload(idle_service)
+    assert client.exit_status() == 5
+    assert REFUSED in client.notices()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_caller_taken_off_the_list_while_away_has_no_talk_any_more(
+    idle_service: Service, hosts: Hosts, restarted: bool
+) -> None:
+    service = idle_service
+    bob = hosts.identity("bob").certificate.read_text()
+    directory = _start(service, ("alice", _certificate(service)), ("bob", bob))
+    sent = run(service, ["pychat", "send", "--open", "--accept-new", "localhost", str(service.port), "Hi!"])
+    assert sent.returncode == 0, sent.stderr
+    (directory / "bob.pem").unlink()
+    _reload(service)
+    assert service.status()["peer"] is not None
+    (directory / "alice.pem").unlink()
+    if restarted:
+        assert service.pychatd("stop").returncode == 0
+        service.start("--config", service.configure(f'authorized = "{directory}"\n'))
+    else:
+        result = service.pychatd("reload")
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.endswith("The conversation is over.\n")
+    assert service.status()["peer"] is None
+
+
+def test_a_list_that_cannot_be_read_at_the_start_ends_no_talk(idle_service: Service) -> None:
+    """Whoever mends the list lets the caller go on."""
+    service = idle_service
+    directory = _start(service, ("alice", _certificate(service)))
+    sent = run(service, ["pychat", "send", "--open", "--accept-new", "localhost", str(service.port), "Hi!"])
+    assert sent.returncode == 0, sent.stderr
+    assert service.pychatd("stop").returncode == 0
+    _cut_short(service)
+    service.start("--config", service.configure(f'authorized = "{directory}"\n'))
+    assert service.status()["peer"] is not None
 
 
 def test_a_list_that_was_emptied_puts_everybody_out(idle_service: Service) -> None:
@@ -249,8 +299,8 @@ def test_a_list_that_was_emptied_puts_everybody_out(idle_service: Service) -> No
     (directory / "alice.pem").unlink()
     result = idle_service.pychatd("reload")
     words = f"Nobody is on the allowlist {directory}: only invited callers get in.\n"
-    assert (result.returncode, result.stdout) == (0, words), result.stderr
-    assert client.exit_status() == 5, client.text()
+    assert (result.returncode, result.stdout) == (0, f"{words}The conversation is over.\n"), result.stderr
+    _is_over(client, "the caller's certificate was removed")
     idle_service.logs(words.strip())
 
 
@@ -318,13 +368,12 @@ def test_a_caller_put_on_the_list_gets_in_after_a_reload(idle_service: Service, 
     on_pipes(idle_service).notes("Send the first message")
 
 
-def test_a_reloaded_list_closes_calls_that_it_does_not_have(idle_service: Service) -> None:
+def test_a_reloaded_list_ends_the_talk_of_a_stranger(idle_service: Service) -> None:
     idle_service.start("--config", idle_service.configure(""))
     _console, client = idle_service.talk()
     idle_service.configure(f'authorized = "{_authorized(idle_service)}"\n')
     _reload(idle_service)
-    assert client.exit_status() == 5, client.text()
-    client.sees(REFUSED)
+    _is_over(client, "only callers with a certificate may call now")
 
 
 def test_a_handshake_begun_before_a_reload_does_not_get_in(idle_service: Service, hosts: Hosts) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pychatd.network.admission import Admission
+from pychatd.network.allowed_callers import AllowedCallers
 from pychatd.network.identity import Identity
 from pychatd.settings import Settings
 from tests.support.certificates import Made
@@ -247,7 +248,8 @@ def test_plain_is_taken_from_where_it_may_come(
 
     @with_service()
     async def call(service: InProcessService) -> None:
-        door = Admission(service.switchboard, settings, Identity(server_context(identity), identity.der, names))
+        allowed = AllowedCallers(settings, Identity(server_context(identity), identity.der, names))
+        door = Admission(service.switchboard, settings, allowed)
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         far = _From(fileno=ours.detach())

@@ -122,6 +122,11 @@ class FakeConnection:
         return
 
 
+def anybody(certificate_hash: bytes | None, name: str | None) -> bool:
+    """Whether this one may call."""
+    return True
+
+
 def nothing(*_: object) -> None:
     """Somebody is told, who does not matter here."""
 
@@ -162,7 +167,7 @@ class SmallSwitchboard(Copied, Switchboard):
     write_batch = None  # type: ignore[assignment]
 
     def __init__(self, turns: Turns, journal: ListJournal) -> None:
-        super().__init__(SETTINGS[turns], journal, None, nothing)
+        super().__init__(SETTINGS[turns], journal, None, nothing, anybody)
 
     def now(self) -> datetime:
         return NOON

@@ -40,11 +40,14 @@ class InProcessService:
         self._settings = Settings(7000, state=directory, **settings)
         self.connections: list[Connection] = []
         self._raws: list[AsyncEnd] = []
+        self.removed: set[bytes | None] = set()  # the hashes of certificates that do not let in any more
         self._open()
 
     def _open(self) -> None:
         self.journal = Journal(self.file, full=False)
-        self.switchboard = Switchboard(self._settings, self.journal)
+        self.switchboard = Switchboard(
+            self._settings, self.journal, may_go_on=lambda certificate, _: certificate not in self.removed
+        )
 
     async def close(self) -> None:
         for raw in self._raws:
