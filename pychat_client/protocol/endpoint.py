@@ -5,7 +5,8 @@
     greet()            there is a connection: this end says hello
     receive(frame)     a frame has arrived; returns the events that the user has to see
     connection_lost()  the connection is lost; the conversation is not
-    say(text)          the user has typed a text: it is sent or held, or refused by an exception
+    validate(text)     the user has typed a text: what is sent of it; or it is refused by an exception
+    send(message)      sends that, or holds it until its turn
     quit(reason)       the user ends the conversation
     take_back()        gives the user back the texts that are not stored
     saved()            what another program needs to go on, if this one dies
@@ -252,10 +253,6 @@ class Endpoint:
     def _check_open(self) -> None:
         if self.ended:
             raise NotAllowedError("Not sent: the conversation is over.")
-
-    def say(self, text: str) -> MessageShown | MessageQueued:
-        """Sends `text`, or holds it until its turn. Raises MessageError or NotAllowedError, nothing changed."""
-        return self.send(self.validate(text))
 
     def send(self, message: str) -> MessageShown | MessageQueued:
         """Sends a message that `validate` has returned just now, or holds it until its turn."""

@@ -97,10 +97,6 @@ class ConnectionSupervisor:
     # -------------------------------------------------------------- what can be asked
 
     @property
-    def state(self) -> ConnectionState:
-        return self._state
-
-    @property
     def is_live(self) -> bool:
         return self._state is ConnectionState.LIVE
 

@@ -40,7 +40,7 @@ from pychat_client.session.draft_sender import DraftSender
 from pychat_client.session.keeper import Keeper
 from pychat_client.session.meant import Meant
 from pychat_client.session.narration import Narrator
-from pychat_client.session.reconnect import Connect, ConnectionState, ConnectionSupervisor, Verdict
+from pychat_client.session.reconnect import Connect, ConnectionSupervisor, Verdict
 from pychat_client.session.session_file import SessionFile
 from pychat_client.session.status import ConversationStatus
 from pychat_client.session.transcript import Transcript
@@ -202,10 +202,6 @@ class Session:
     def exit_status(self) -> ExitStatus:
         """How the session has ended; means nothing before it is done."""
         return self._exit_status
-
-    @property
-    def connection_state(self) -> ConnectionState:
-        return self._supervisor.state
 
     @property
     def status(self) -> ConversationStatus:

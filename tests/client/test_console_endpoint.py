@@ -22,7 +22,7 @@ from pychat_client.protocol.events import (
 )
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
-from tests.support.endpoints import NOON
+from tests.support.endpoints import NOON, say
 
 HERE, ELSEWHERE = "192.0.2.7", "192.0.2.8"
 PEER = wire.Peer("Bob", 3, 0, 0, 0, Turns.FREE, NOON, HERE)
@@ -66,13 +66,13 @@ def test_nothing_goes_to_somebody_away_while_another_calls() -> None:
     endpoint = attached()
     told(endpoint, PEER, wire.Message("Bob", "Hi"), wire.Away(), wire.Calling("Carol", ELSEWHERE))
     with pytest.raises(NotAllowedError, match=r"it would go to Bob, who is away\. Carol is calling"):
-        endpoint.say("Hi Carol")
+        say(endpoint, "Hi Carol")
     told(endpoint, wire.Missed("Carol", ELSEWHERE))
-    endpoint.say("Hi Bob")
+    say(endpoint, "Hi Bob")
     told(endpoint, wire.Calling("guest", ELSEWHERE, silent=True))
-    endpoint.say("Are you there?")
+    say(endpoint, "Are you there?")
     told(endpoint, wire.Calling("Carol", ELSEWHERE), wire.Here("Bob", address=HERE))
-    endpoint.say("Back so soon?")
+    say(endpoint, "Back so soon?")
 
 
 def test_a_silent_caller_is_announced_whenever_the_seat_is_free() -> None:
@@ -218,12 +218,12 @@ def test_a_conversation_that_goes_before_its_first_message_had_none() -> None:
 def test_nobody_can_be_written_to_before_the_first_message() -> None:
     endpoint = attached()
     with pytest.raises(NotAllowedError, match="the caller has to send the first message"):
-        endpoint.say("Hello")
+        say(endpoint, "Hello")
     told(endpoint, PEER)
     with pytest.raises(NotAllowedError, match="the caller has to send the first message"):
-        endpoint.say("Hello")
+        say(endpoint, "Hello")
     told(endpoint, wire.Message("Bob", "Hi"))
-    endpoint.say("Hello")
+    say(endpoint, "Hello")
 
 
 def test_a_quit_without_a_connection_is_told_on_the_next_one() -> None:

@@ -30,7 +30,7 @@ from pychat_client.protocol.outbox import HELD_MAX
 from pychat_client.protocol.phase import Phase
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
-from tests.support.endpoints import HANDLES, NOON, OTHER, make_endpoint
+from tests.support.endpoints import HANDLES, NOON, OTHER, make_endpoint, say
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 
@@ -154,7 +154,7 @@ WAYS: dict[Role, dict[str, Input]] = {
         "offline": lambda endpoint: None,
         "calling": lambda endpoint: endpoint.greet(),
         "met": arrives(hello()),
-        "unacked": lambda endpoint: endpoint.say("one"),
+        "unacked": lambda endpoint: say(endpoint, "one"),
         "theirs": arrives(wire.Ack(1)),
         "mine": other_speaks,
     },
@@ -164,14 +164,14 @@ WAYS: dict[Role, dict[str, Input]] = {
         "waiting": arrives(wire.Hello(1, "alice")),
         "met": arrives(conversation()),
         "mine": other_speaks,
-        "unacked": lambda endpoint: endpoint.say("one"),
+        "unacked": lambda endpoint: say(endpoint, "one"),
         "theirs": arrives(wire.Ack(1)),
     },
 }
 """The states that one conversation goes through, and the input that leads to each."""
 
 BRANCHES: dict[str, tuple[str, Input]] = {
-    "held": ("theirs", lambda endpoint: endpoint.say("early")),
+    "held": ("theirs", lambda endpoint: say(endpoint, "early")),
     "cut": ("unacked", lambda endpoint: endpoint.connection_lost()),
     "over": ("mine", arrives(wire.Quit())),
     "left": ("unacked", lambda endpoint: endpoint.quit()),
@@ -179,7 +179,7 @@ BRANCHES: dict[str, tuple[str, Input]] = {
 """The states beside that way: from where, and how."""
 
 INPUTS: dict[str, Input] = {
-    "say": lambda endpoint: [endpoint.say("hi")],
+    "say": lambda endpoint: [say(endpoint, "hi")],
     "recall": lambda endpoint: endpoint.recall(),
     "quit": lambda endpoint: [endpoint.quit()],
     "lost": lambda endpoint: endpoint.connection_lost(),
@@ -357,7 +357,7 @@ def test_each_state_of_the_table_is_in_a_phase(role: Role) -> None:
 
 def test_early_texts_go_in_order_one_each_turn() -> None:
     endpoint = begin(PEER)
-    assert [endpoint.say(text) for text in ("one", "two", "three")] == [
+    assert [say(endpoint, text) for text in ("one", "two", "three")] == [
         MessageShown(says(PEER, "one"), own=True),
         MessageQueued("two"),
         MessageQueued("three"),
@@ -372,7 +372,7 @@ def test_early_texts_go_in_order_one_each_turn() -> None:
 def test_with_free_turns_all_held_texts_go_at_once() -> None:
     endpoint = Endpoint("Client1")
     for text in ("one", "two"):
-        assert endpoint.say(text) == MessageQueued(text)
+        assert say(endpoint, text) == MessageQueued(text)
     endpoint.greet()
     events = told(endpoint, hello(turns=Turns.FREE))
     assert events == [
@@ -385,8 +385,8 @@ def test_with_free_turns_all_held_texts_go_at_once() -> None:
 def test_the_number_of_unacked_messages_is_limited() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for n in range(UNACKED_MAX):
-        endpoint.say(str(n))
-    assert endpoint.say("more") == MessageQueued("more")
+        say(endpoint, str(n))
+    assert say(endpoint, "more") == MessageQueued("more")
     assert told(endpoint, wire.Ack(1)) == [MessageShown(says(PEER, "more"), own=True)]
     assert endpoint.take_frames()[-1] == says(PEER, "more")
 
@@ -394,7 +394,7 @@ def test_the_number_of_unacked_messages_is_limited() -> None:
 def test_recall_takes_back_the_newest_held_text() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two", "three"):
-        endpoint.say(text)
+        say(endpoint, text)
     assert [endpoint.recall() for _ in range(3)] == ["three", "two", None]
     assert endpoint.sent_count == 1  # what has gone is not recalled
 
@@ -402,19 +402,19 @@ def test_recall_takes_back_the_newest_held_text() -> None:
 def test_the_number_of_held_texts_is_limited() -> None:
     endpoint = Endpoint("Client1")
     for n in range(HELD_MAX):
-        endpoint.say(str(n))
+        say(endpoint, str(n))
     with pytest.raises(NotAllowedError, match=f"{HELD_MAX} messages already wait"):
-        endpoint.say("one too many")
+        say(endpoint, "one too many")
     assert list(endpoint.held) == [str(n) for n in range(HELD_MAX)]
     endpoint.recall()
-    assert endpoint.say("now") == MessageQueued("now")
+    assert say(endpoint, "now") == MessageQueued("now")
 
 
 def test_an_invalid_message_changes_nothing() -> None:
     endpoint = begin(PEER)
     for text in ("", "a\x1bb", "x" * 501):
         with pytest.raises(MessageError):
-            endpoint.say(text)
+            say(endpoint, text)
     assert (endpoint.sent_count, len(endpoint.held), endpoint.take_frames()) == (0, 0, [])
 
 
@@ -430,7 +430,7 @@ def test_validate_returns_the_message_and_sends_nothing() -> None:
 def test_a_message_is_kept_until_it_is_acked() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
-        endpoint.say(text)
+        say(endpoint, text)
     told(endpoint, wire.Ack(2))
     assert (endpoint.stored_count, list(endpoint.unacked)) == (2, ["three"])
     told(endpoint, wire.Ack(1))  # old news
@@ -439,7 +439,7 @@ def test_a_message_is_kept_until_it_is_acked() -> None:
 
 def test_an_ack_of_more_than_was_sent_is_an_error() -> None:
     endpoint = begin(PEER)
-    endpoint.say("one")
+    say(endpoint, "one")
     with pytest.raises(ProtocolError, match="2 messages were confirmed, but only 1 were sent"):
         endpoint.receive(wire.Ack(2))
     assert list(endpoint.unacked) == ["one"]
@@ -470,7 +470,7 @@ def test_what_waits_to_be_displayed_is_neither_acked_nor_saved() -> None:
 
 def test_the_next_hello_counts_what_was_displayed_offline() -> None:
     peer, operator = begin(PEER), begin(OPERATOR)
-    peer.say("one")
+    say(peer, "one")
     for endpoint in (peer, operator):
         endpoint.receive(says(OTHER[endpoint.role], "news"))
         endpoint.connection_lost()
@@ -485,7 +485,7 @@ def test_the_next_hello_counts_what_was_displayed_offline() -> None:
 def test_read_counts_only_grow() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
-        endpoint.say(text)
+        say(endpoint, text)
     endpoint.receive(wire.Ack(2))
     seen = []
     for count in (1, 0, 2):
@@ -510,7 +510,7 @@ def test_what_is_told_again_to_a_console_is_read_as_before() -> None:
 def test_a_resumed_peer_sends_again_what_was_not_stored() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
-        endpoint.say(text)
+        say(endpoint, text)
     events, sent = again(endpoint, hello(got=2, turns=Turns.FREE))
     assert events == [Connected("alice", resumed=True)]
     assert sent == [says(PEER, "three")]
@@ -524,9 +524,9 @@ def test_without_a_message_there_is_nothing_to_resume() -> None:
 
 def test_texts_typed_offline_follow_the_resent_ones() -> None:
     endpoint = begin(PEER)
-    endpoint.say("one")
+    say(endpoint, "one")
     endpoint.connection_lost()
-    assert endpoint.say("two") == MessageQueued("two")
+    assert say(endpoint, "two") == MessageQueued("two")
     assert again(endpoint, hello(got=0)) == ([Connected("alice", resumed=True)], [says(PEER, "one")])
     assert again(endpoint, hello(got=1), says(OPERATOR, "a"))[1] == [says(PEER, "two"), wire.Ack(1)]
 
@@ -534,7 +534,7 @@ def test_texts_typed_offline_follow_the_resent_ones() -> None:
 def test_stricter_turns_of_a_new_conversation_hold_texts() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
-        endpoint.say(text)
+        say(endpoint, text)
     _, sent = again(endpoint, hello(session="new", turns=Turns.ALTERNATE))
     assert sent == [says(PEER, "one")]
     assert list(endpoint.held) == ["two", "three"]
@@ -542,7 +542,7 @@ def test_stricter_turns_of_a_new_conversation_hold_texts() -> None:
 
 def test_a_resumed_console_shows_a_repeated_message_once() -> None:
     endpoint = begin(OPERATOR)
-    endpoint.say("two")
+    say(endpoint, "two")
     endpoint.connection_lost()
     endpoint.greet()
     assert endpoint.take_frames() == [wire.Hello(1, "alice", session="7", got=1, sent=0, call=2, since=NOON)]
@@ -580,12 +580,12 @@ def test_a_new_console_shows_both_sides() -> None:
         ("two", True),
         ("three", False),
     ]
-    assert endpoint.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
+    assert say(endpoint, "four") == MessageShown(says(OPERATOR, "four"), own=True)
 
 
 def test_a_console_counts_from_where_the_daemon_begins() -> None:
     endpoint = begin(OPERATOR)
-    endpoint.say("lost?")
+    say(endpoint, "lost?")
     heading = conversation(got=2, heard=3, told=2)
     (over, met), sent = again(endpoint, wire.Hello(1, "alice"), heading)
     assert sent == [wire.Ack(3)]
@@ -593,7 +593,7 @@ def test_a_console_counts_from_where_the_daemon_begins() -> None:
     assert over.left == Leftovers(not_confirmed=("lost?",))
     assert met == Connected("Client1", resumed=False, detail=heading)
     assert (endpoint.received_count, endpoint.sent_count) == (3, 2)
-    assert endpoint.say("four") == MessageShown(says(OPERATOR, "four"), own=True)
+    assert say(endpoint, "four") == MessageShown(says(OPERATOR, "four"), own=True)
 
 
 def test_a_console_sends_nothing_during_the_replay() -> None:
@@ -601,7 +601,7 @@ def test_a_console_sends_nothing_during_the_replay() -> None:
     endpoint.greet()
     told(endpoint, wire.Hello(1, "alice"), conversation(got=1, turns=Turns.FREE), says(PEER, "one"))
     endpoint.take_frames()
-    assert endpoint.say("mine") == MessageQueued("mine")
+    assert say(endpoint, "mine") == MessageQueued("mine")
     events = told(endpoint, wire.Timestamp(NOON, own=True), says(OPERATOR, "two"))
     assert events == [
         MessageShown(says(OPERATOR, "two"), True, NOON),
@@ -612,7 +612,7 @@ def test_a_console_sends_nothing_during_the_replay() -> None:
 
 def test_a_repeated_message_without_its_text_counts_as_stored() -> None:
     endpoint = begin(OPERATOR)
-    endpoint.say("two")
+    say(endpoint, "two")
     gone = (wire.Timestamp(NOON, own=True, mine=True, gone=True), says(OPERATOR, "?"))
     events, sent = again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1), *gone)
     assert (events[1:], sent) == ([], [wire.Ack(1)])
@@ -622,7 +622,7 @@ def test_a_repeated_message_without_its_text_counts_as_stored() -> None:
 def test_another_consoles_message_comes_before_the_own_text() -> None:
     endpoint = begin(OPERATOR)
     for text in ("mine", "mine too"):
-        endpoint.say(text)
+        say(endpoint, text)
     repeated = (wire.Timestamp(NOON, own=True), says(OPERATOR, "another's"))
     events, sent = again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1), *repeated)
     assert events[1:] == [MessageShown(says(OPERATOR, "another's"), True, NOON), MessageQueued("mine")]
@@ -634,7 +634,7 @@ def test_another_consoles_message_comes_before_the_own_text() -> None:
 
 def test_another_console_can_have_had_several_turns() -> None:
     endpoint = begin(OPERATOR)
-    endpoint.say("mine")
+    say(endpoint, "mine")
     talk = (
         *(wire.Timestamp(NOON, own=True), says(OPERATOR, "another's"), says(PEER, "two")),
         *(wire.Timestamp(NOON, own=True), says(OPERATOR, "another's too"), says(PEER, "three")),
@@ -659,7 +659,7 @@ def test_a_text_before_the_peer_line_goes_behind_its_ack() -> None:
     endpoint.connection_lost()
     endpoint.greet()
     endpoint.receive(wire.Hello(1, "alice"))
-    endpoint.say("two")
+    say(endpoint, "two")
     endpoint.receive(conversation(heard=1))
     assert endpoint.take_frames()[1:] == [wire.Ack(1), says(OPERATOR, "two")]
 
@@ -722,7 +722,7 @@ def test_a_time_without_its_message_is_lost_at_a_cut() -> None:
 def test_the_others_quit_gives_back_what_is_not_stored() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two"):
-        endpoint.say(text)
+        say(endpoint, text)
     left = Leftovers(not_sent=("one", "two"))
     assert told(endpoint, wire.Quit("bye")) == [Ended("alice", EndedBy.OTHER, "bye", left)]
     assert endpoint.take_back() == Leftovers()
@@ -731,7 +731,7 @@ def test_the_others_quit_gives_back_what_is_not_stored() -> None:
 def test_after_the_own_quit_acks_can_still_come() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
-        endpoint.say(text)
+        say(endpoint, text)
     assert endpoint.quit("bye") == Ended("alice", EndedBy.YOU, "bye")
     assert endpoint.take_frames() == [says(PEER, "one"), says(PEER, "two"), wire.Quit("bye")]
     told(endpoint, wire.Ack(1))
@@ -741,7 +741,7 @@ def test_after_the_own_quit_acks_can_still_come() -> None:
 def test_the_own_quit_gives_back_held_texts() -> None:
     endpoint = begin(PEER)
     for text in ("one", "two"):
-        endpoint.say(text)
+        say(endpoint, text)
     assert endpoint.quit() == Ended("alice", EndedBy.YOU, "", Leftovers(not_sent=("two",)))
     assert list(endpoint.held) == []
 
@@ -756,9 +756,9 @@ def test_a_message_that_crossed_the_own_quit_is_shown() -> None:
 
 def test_a_daemon_that_forgot_the_conversation_ends_it() -> None:
     endpoint = begin(PEER)
-    endpoint.say("one")
+    say(endpoint, "one")
     told(endpoint, wire.Ack(1), says(OPERATOR, "a"))
-    endpoint.say("two")
+    say(endpoint, "two")
     events, sent = again(endpoint, hello(session="new"))
     lost = Leftovers(not_confirmed=("one", "two"))
     reason = "the other host does not have it any more (it had 1 of your messages and 1 of alice's messages)"
@@ -769,7 +769,7 @@ def test_a_daemon_that_forgot_the_conversation_ends_it() -> None:
 def test_a_new_conversation_gives_the_texts_for_the_old_one_back() -> None:
     endpoint = begin(OPERATOR)
     for text in ("two", "early"):
-        endpoint.say(text)
+        say(endpoint, text)
     new = conversation(number=8)
     over, met, said = told(endpoint, new, says(PEER, "one"))
     assert isinstance(over, Ended)
@@ -784,10 +784,10 @@ def test_a_new_conversation_gives_the_texts_for_the_old_one_back() -> None:
 
 def test_after_the_others_quit_the_next_conversation_is_new() -> None:
     endpoint = begin(OPERATOR)
-    endpoint.say("two")
+    say(endpoint, "two")
     told(endpoint, wire.Ack(1), wire.Read(1), wire.Quit(), conversation(number=8), says(PEER, "one"))
     assert (endpoint.stored_count, endpoint.read_count, endpoint.received_count) == (0, 0, 1)
-    assert endpoint.say("two") == MessageShown(says(OPERATOR, "two"), own=True)
+    assert say(endpoint, "two") == MessageShown(says(OPERATOR, "two"), own=True)
 
 
 def test_only_an_own_quit_is_resumed_to_say_so() -> None:
@@ -806,7 +806,7 @@ def test_only_an_own_quit_is_resumed_to_say_so() -> None:
 
 def test_a_quit_while_calling_is_sent_after_the_answer() -> None:
     endpoint = begin(PEER)
-    endpoint.say("one")
+    say(endpoint, "one")
     endpoint.connection_lost()
     endpoint.greet()
     endpoint.quit()
@@ -816,7 +816,7 @@ def test_a_quit_while_calling_is_sent_after_the_answer() -> None:
 
 def test_what_the_hello_confirms_is_not_given_back() -> None:
     endpoint = begin(PEER)
-    endpoint.say("one")
+    say(endpoint, "one")
     endpoint.connection_lost()
     endpoint.greet()
     endpoint.quit()
@@ -826,34 +826,34 @@ def test_what_the_hello_confirms_is_not_given_back() -> None:
 
 def test_only_transmitted_messages_are_not_confirmed() -> None:
     endpoint = begin(PEER, Turns.FREE)
-    endpoint.say("given")
+    say(endpoint, "given")
     endpoint.connection_lost()
-    endpoint.say("kept here")
+    say(endpoint, "kept here")
     assert endpoint.take_back() == Leftovers(("kept here",), ("given",))
 
 
 def test_an_ack_leaves_the_later_messages_as_they_are() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two"):
-        endpoint.say(text)
+        say(endpoint, text)
     told(endpoint, wire.Ack(1))
     endpoint.connection_lost()
-    endpoint.say("three")
+    say(endpoint, "three")
     assert endpoint.take_back() == Leftovers(("three",), ("two",))
 
 
 def test_messages_sent_again_are_not_confirmed() -> None:
     endpoint = begin(PEER, Turns.FREE)
-    endpoint.say("one")
+    say(endpoint, "one")
     endpoint.connection_lost()
-    endpoint.say("two")
+    say(endpoint, "two")
     again(endpoint, hello(turns=Turns.FREE))
     assert endpoint.take_back() == Leftovers(not_confirmed=("one", "two"))
 
 
 def test_busy_to_a_later_call_leaves_it_open_what_arrived() -> None:
     endpoint = begin(PEER)
-    endpoint.say("one")
+    say(endpoint, "one")
     endpoint.take_frames()
     endpoint.connection_lost()
     endpoint.greet()
@@ -863,18 +863,18 @@ def test_busy_to_a_later_call_leaves_it_open_what_arrived() -> None:
 
 def test_a_repeated_message_that_was_given_back_counts_once() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
-    endpoint.say("one")
+    say(endpoint, "one")
     endpoint.take_back()
     repeated = (wire.Timestamp(NOON, own=True, mine=True), says(OPERATOR, "one"))
     again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *repeated)
-    endpoint.say("two")
+    say(endpoint, "two")
     told(endpoint, wire.Stored(1))
     assert endpoint.take_back() == Leftovers(not_sent=("two",))
 
 
 def test_an_own_quit_counts_what_an_absent_caller_has_not_seen() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
-    endpoint.say("one")
+    say(endpoint, "one")
     told(endpoint, wire.Ack(1), wire.Away())
     endpoint.quit()
     assert told(endpoint, wire.Quit()) == [EndConfirmed("Client1", Leftovers(), unread=1)]
@@ -883,7 +883,7 @@ def test_an_own_quit_counts_what_an_absent_caller_has_not_seen() -> None:
 def test_messages_of_a_refused_console_are_stored_or_not_sent() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     for text in ("one", "two", "three"):
-        endpoint.say(text)
+        say(endpoint, text)
     told(endpoint, wire.Ack(1))
     endpoint.connection_lost()
     endpoint.greet()
@@ -894,14 +894,14 @@ def test_messages_of_a_refused_console_are_stored_or_not_sent() -> None:
 def test_a_text_after_the_refusal_is_not_sent() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
     told(endpoint, wire.Stored(0))
-    endpoint.say("late")
+    say(endpoint, "late")
     assert endpoint.take_frames() == []
     assert endpoint.take_back() == Leftovers(not_sent=("late",))
 
 
 def test_messages_of_a_busy_call_are_not_sent() -> None:
     endpoint = begin(PEER)
-    endpoint.say("one")
+    say(endpoint, "one")
     told(endpoint, wire.Busy())
     assert endpoint.take_back() == Leftovers(not_sent=("one",))
 
@@ -922,25 +922,25 @@ def test_after_a_busy_the_next_call_is_the_first_one_again() -> None:
 
 def test_what_is_said_behind_a_busy_leaves_nothing_open() -> None:
     endpoint = begin(PEER, Turns.FREE)
-    endpoint.say("one")
+    say(endpoint, "one")
     endpoint.take_frames()
     told(endpoint, wire.Busy())
-    endpoint.say("two")
+    say(endpoint, "two")
     assert endpoint.take_frames() == []
     assert endpoint.take_back() == Leftovers(not_sent=("one", "two"))
 
 
 def test_a_console_that_quits_offline_gets_all_texts_back() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
-    endpoint.say("given")
+    say(endpoint, "given")
     endpoint.connection_lost()
-    endpoint.say("kept here")
+    say(endpoint, "kept here")
     assert endpoint.quit().left == Leftovers(("kept here",), ("given",))
 
 
 def test_a_console_gets_back_what_crossed_the_others_quit() -> None:
     endpoint = begin(OPERATOR)
-    endpoint.say("two")
+    say(endpoint, "two")
     endpoint.quit()
     assert told(endpoint, wire.Quit()) == [EndConfirmed("Client1", Leftovers(not_sent=("two",)))]
 
@@ -948,14 +948,14 @@ def test_a_console_gets_back_what_crossed_the_others_quit() -> None:
 def test_the_end_counts_the_unread_messages() -> None:
     endpoint = begin(PEER, Turns.FREE)
     for text in ("one", "two", "three"):
-        endpoint.say(text)
+        say(endpoint, text)
     told(endpoint, wire.Ack(3), wire.Read(1))
     assert told(endpoint, wire.Quit()) == [Ended("alice", EndedBy.OTHER, "", unread=2)]
 
 
 def test_an_equal_text_of_another_console_is_not_the_own_one() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
-    endpoint.say("two")
+    say(endpoint, "two")
     repeated = (wire.Timestamp(NOON, own=True), says(OPERATOR, "two"))
     events, sent = again(
         endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *repeated
@@ -966,7 +966,7 @@ def test_an_equal_text_of_another_console_is_not_the_own_one() -> None:
 
 def test_another_consoles_message_without_text_is_not_own() -> None:
     endpoint = begin(OPERATOR, Turns.FREE)
-    endpoint.say("two")
+    say(endpoint, "two")
     gone = (wire.Timestamp(NOON, own=True, gone=True), says(OPERATOR, "?"))
     _, sent = again(endpoint, wire.Hello(1, "alice"), conversation(got=1, heard=1, turns=Turns.FREE), *gone)
     assert sent == [wire.Ack(1), says(OPERATOR, "two")]
@@ -1041,7 +1041,7 @@ def test_a_new_handle_is_reported_once() -> None:
     endpoint = begin(PEER)
     al2 = wire.Message("Al2", "Hello")
     assert told(endpoint, wire.Here("Al2"), wire.Here("Al2")) == [Renamed("alice", "Al2")]
-    endpoint.say("Hi!")
+    say(endpoint, "Hi!")
     assert told(endpoint, al2) == [MessageShown(al2, False)]
     assert endpoint.other.handle == "Al2"
 
@@ -1061,7 +1061,7 @@ def test_a_message_under_a_new_handle_reports_it_first(role: Role) -> None:
 
 def test_after_a_resume_the_handle_comes_behind_the_hello() -> None:
     endpoint = begin(PEER, Turns.FREE)
-    endpoint.say("Hi!")
+    say(endpoint, "Hi!")
     told(endpoint, wire.Ack(1))
     # The daemon was restarted, so there is no console.
     back = wire.Hello(1, "operator", session="5f0c", got=1, turns=Turns.FREE)

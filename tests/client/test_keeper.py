@@ -21,6 +21,7 @@ from pychat_client.session import keeper as keeper_module
 from pychat_client.session.keeper import Keeper
 from pychat_client.session.session_file import Kept, SessionFile
 from tests.support.aio import in_loop
+from tests.support.endpoints import say
 from tests.support.notes import Notes
 from tests.support.waiting import PATIENCE
 
@@ -81,7 +82,7 @@ class Talk:
         self.receive(wire.Hello(1, "alice", session="5f0c", turns=Turns.FREE, got=0))
 
     def say(self, text: str) -> None:
-        self.endpoint.say(text)
+        say(self.endpoint, text)
         self._flush()
 
     def receive(self, frame: wire.Frame) -> None:
@@ -261,7 +262,7 @@ async def test_what_could_not_be_said_is_in_the_next_line_as_it_is_typed(
     file.lets.release(100)
     endpoint, view = Endpoint("Bob"), Screen()
     for text in texts:
-        endpoint.say(text)
+        say(endpoint, text)
     view.line = line
     Keeper(endpoint, file, view).record_end()
     assert file.kept == Kept(None, kept)

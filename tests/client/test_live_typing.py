@@ -25,7 +25,7 @@ from pychat_client.width import columns, most_columns
 from tests.client.test_text import hostile
 from tests.support.aio import in_loop
 from tests.support.desk import ALT_ENTER, ALT_UP, CTRL_C, CTRL_E, CTRL_U, RIGHT, UP, Desk, desk
-from tests.support.endpoints import HELLO
+from tests.support.endpoints import HELLO, say
 from tests.support.notes import Notes
 from tests.support.raw_ends import AsyncEnd, attach
 
@@ -266,7 +266,7 @@ async def test_on_a_new_connection_the_daemon_has_to_tell_it_again() -> None:
     endpoint = Endpoint("Bob", live=True)
     endpoint.greet()
     endpoint.receive(hello)
-    endpoint.say("Hi!")
+    say(endpoint, "Hi!")
     endpoint.receive(Live(True))
     assert endpoint.is_watched
     endpoint.connection_lost()

@@ -26,7 +26,7 @@ from pychat_client.session.reconnect import Verdict
 from pychat_client.session.transcript import Transcript
 from pychat_client.text import printable
 from tests.support.aio import in_loop
-from tests.support.endpoints import NOON
+from tests.support.endpoints import NOON, say
 from tests.support.notes import Notes
 
 UNREAD = {
@@ -223,7 +223,7 @@ def test_who_is_overtaken_reads_how_to_go_on(text: str | None, stays_open: bool,
         endpoint.greet()
         endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f", got=0))
         if text is not None:
-            endpoint.say(text)
+            say(endpoint, text)
         Narrator(endpoint, view, "hostA", Transcript(), "pychat hostA").overtaken_here(stays_open=stays_open)
         assert view.sentences == [told]
 

@@ -24,7 +24,7 @@ from pychat_client.protocol.events import (
 )
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
-from tests.support.endpoints import NOON
+from tests.support.endpoints import NOON, say
 
 STORED = ("one", "two", "three")
 """The caller's messages that the daemon has."""
@@ -85,7 +85,7 @@ def test_an_old_state_gives_its_texts_back_in_doubt_and_goes_on(state: SavedEndp
     shown = [event.message.text for event in events if isinstance(event, MessageShown) and event.own]
     assert shown == [*STORED]
     assert Connected("alice", resumed=True) in events
-    endpoint.say("next")
+    say(endpoint, "next")
     assert endpoint.take_frames() == [wire.Message("Bob", "next")]
     assert endpoint.receive(wire.Ack(4)) == []
 
@@ -116,7 +116,7 @@ def test_a_program_that_runs_leaves_when_another_one_has_gone_on() -> None:
     endpoint.greet()
     endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=Turns.FREE))
     for text in ("one", "other"):
-        endpoint.say(text)
+        say(endpoint, text)
     endpoint.receive(wire.Ack(1))
     endpoint.connection_lost()
     endpoint.greet()
@@ -223,7 +223,7 @@ def test_an_old_state_of_a_console_gives_its_texts_back(texts: tuple[str, ...], 
         "three",
     ]
     assert not [frame for frame in endpoint.take_frames() if isinstance(frame, wire.Message)]
-    endpoint.say("four")
+    say(endpoint, "four")
     assert endpoint.take_frames() == [wire.Message("alice", "four")]
     assert endpoint.sent_count == 4
 
@@ -238,7 +238,7 @@ def test_an_old_state_of_a_console_is_told_of_once(repeated: int) -> None:
         endpoint.receive(wire.Timestamp(NOON, own=True, mine=True))
         endpoint.receive(wire.Message("alice", text))
     endpoint.connection_lost()
-    endpoint.say("five")
+    say(endpoint, "five")
     endpoint.greet()
     endpoint.receive(wire.Hello(1, "alice"))
     endpoint.take_frames()

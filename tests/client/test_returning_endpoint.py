@@ -21,7 +21,7 @@ from pychat_client.protocol.events import (
 )
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
-from tests.support.endpoints import NOON
+from tests.support.endpoints import NOON, say
 
 SAVED = SavedEndpoint(
     "Bob", "alice", session="5f0c", turns=Turns.FREE, calls=4, received=3, stored=2, stored_here=2, first=2
@@ -145,7 +145,7 @@ def test_a_daemon_that_repeats_nothing_has_told_all() -> None:
 def test_own_texts_follow_what_the_daemon_has() -> None:
     """The one that has its number is sent at once, and shown in its place; what is typed meanwhile waits."""
     endpoint = returning(replace(SAVED, texts=("3", "4"), numbered=1, transmitted=1))
-    assert endpoint.say("typed now") == MessageQueued("typed now")
+    assert say(endpoint, "typed now") == MessageQueued("typed now")
     assert told(endpoint, replace(HELLO, after=4), *repeated("three")) == [shown("three")]
     own = [wire.Message("Bob", text) for text in ("3", "4", "typed now")]
     assert endpoint.take_frames() == own
@@ -222,7 +222,7 @@ def test_a_conversation_that_the_daemon_has_forgotten_is_over() -> None:
     ]
     assert endpoint.ended
     with pytest.raises(NotAllowedError, match="the conversation is over"):
-        endpoint.say("more")
+        say(endpoint, "more")
 
 
 @pytest.mark.parametrize(("session", "got"), [("other", 1), ("5f0c", None), ("5f0c", 0)])

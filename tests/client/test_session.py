@@ -22,7 +22,7 @@ from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
 from pychat_client.session import delivery_watch, keeper
 from pychat_client.session import session as session_module
-from pychat_client.session.reconnect import ConnectionState, Verdict
+from pychat_client.session.reconnect import Verdict
 from pychat_client.session.session import Session, run_session
 from pychat_client.session.session_file import Kept, SessionFile
 from pychat_client.session.transcript import Transcript
@@ -30,7 +30,7 @@ from pychat_client.text import WORDS_MAX
 from pychat_client.transport.connection import CloseReason, Connection
 from pychat_client.transport.interruptible import ending_signals
 from tests.support.aio import in_loop
-from tests.support.endpoints import HELLO
+from tests.support.endpoints import HELLO, say
 from tests.support.notes import Notes
 from tests.support.raw_ends import AsyncEnd, attach
 
@@ -355,7 +355,7 @@ async def test_an_earlier_conversation_is_ended_and_its_texts_come_back() -> Non
     endpoint.greet()
     endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f0c"))
     for text in ("one", "two", "three"):
-        endpoint.say(text)
+        say(endpoint, text)
         if text == "one":
             endpoint.receive(wire.Ack(1))
             endpoint.receive(wire.Message("alice", "Hello"))
@@ -377,7 +377,7 @@ async def test_a_host_that_has_lost_a_conversation_is_not_told_of_its_end() -> N
     view, endpoint = Page(), Endpoint("Bob")
     endpoint.greet()
     endpoint.receive(wire.Hello(wire.VERSION, "alice", session="5f0c"))
-    endpoint.say("one")
+    say(endpoint, "one")
     endpoint.receive(wire.Ack(1))
     session = Session(Endpoint("Bob", saved=endpoint.saved()), view, "hostA")
     session.end_earlier()
@@ -390,7 +390,7 @@ async def test_a_host_that_has_lost_a_conversation_is_not_told_of_its_end() -> N
 @in_loop
 async def test_texts_without_a_conversation_come_back_without_an_end() -> None:
     view, endpoint = Page(), Endpoint("Bob")
-    endpoint.say("one")
+    say(endpoint, "one")
     session = Session(Endpoint("Bob", saved=endpoint.saved()), view, "hostA")
     session.end_earlier()
     assert view.sentences == []
@@ -731,7 +731,7 @@ async def test_a_lost_connection_is_told_and_the_session_stays() -> None:
     async with caller() as one:
         await one.cut()
         assert not one.session.done
-        assert one.session.connection_state is ConnectionState.DISCONNECTED
+        assert not one.session.status.connected
         assert one.view.sentences[-1].startswith("Connection lost (")
         assert one.session.status.attempts == 1
 
@@ -1228,16 +1228,16 @@ class Follower(Page):
     """A view that shows the status as it was told to look at it last."""
 
     session: Session | None = None
-    seen: tuple[ConnectionState, bool, int, int] | None = None
+    seen: tuple[int | None, bool, int, int] | None = None
 
     def refresh(self) -> None:
         if self.session is not None:
             self.seen = now(self.session)
 
 
-def now(session: Session) -> tuple[ConnectionState, bool, int, int]:
+def now(session: Session) -> tuple[int | None, bool, int, int]:
     endpoint = session.endpoint
-    return session.connection_state, endpoint.my_turn, len(endpoint.held), len(endpoint.unacked)
+    return session.status.attempts, endpoint.my_turn, len(endpoint.held), len(endpoint.unacked)
 
 
 @in_loop

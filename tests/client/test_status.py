@@ -14,7 +14,7 @@ from pychat_client.protocol.endpoint import Credentials, Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.session.status import ConversationStatus, Fact, ToolbarItem, away, kept
 from pychat_client.trust.fingerprint import safety_number
-from tests.support.endpoints import make_endpoint
+from tests.support.endpoints import make_endpoint, say
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NAMES = {PEER: "Bob", OPERATOR: "alice"}
@@ -28,7 +28,7 @@ def frame(frame: wire.Frame) -> Step:
 
 
 def says(*texts: str) -> Step:
-    return lambda endpoint: [endpoint.say(text) for text in texts]
+    return lambda endpoint: [say(endpoint, text) for text in texts]
 
 
 def _caller(turns: Turns, *, classic: bool = False, plain: bool = False, name: str | None = None) -> wire.Peer:
@@ -137,7 +137,7 @@ def test_one_conversation_in_all_three_forms() -> None:
     endpoint.greet()
     endpoint.receive(wire.Hello(1, "alice", session="5f0c", turns=Turns.ALTERNATE, keep="7d"))
     for text in ("Hi!", "and", "so on"):
-        endpoint.say(text)
+        say(endpoint, text)
     endpoint.receive(wire.Ack(1))
     status = ConversationStatus(endpoint, "hostA port 7000", None, None, KEY, typing=True, busy=False)
     assert [item.words for item in status.parts()] == [

@@ -14,7 +14,6 @@ from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.rate_limit import RING_EVERY, TYPING_EVERY, TYPING_SHOWN, Sign, Signs
 from pychat_client.session import typing_indicator
-from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
 from pychat_client.transport.connection import Connection
 from tests.support.aio import in_loop
@@ -154,7 +153,7 @@ async def test_a_lost_connection_ends_typing() -> None:
         await raw.say("\\typing")
         await raw.news()
         raw.hang_up()
-        while one.connection_state is not ConnectionState.DISCONNECTED:
+        while one.status.connected:
             await asyncio.sleep(0)
         assert not one.status.typing
 

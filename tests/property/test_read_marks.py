@@ -19,7 +19,7 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role, Turns
 from pychatd.conversation.peer_session import PeerSession
 from tests.support.allowed_callers import Anybody
-from tests.support.endpoints import HANDLES, OTHER
+from tests.support.endpoints import HANDLES, OTHER, say
 from tests.support.in_process import ADDRESS, InProcessService
 from tests.support.raw_ends import AsyncEnd
 
@@ -79,7 +79,7 @@ class ReadMarks(RuleBasedStateMachine):
         end = self.programs[role].end
         if end.is_open or role is PEER:
             for n in range(count):
-                end.say(f"{end.sent_count + n}")
+                say(end, f"{end.sent_count + n}")
             self._run(self._sends(role))
 
     @rule(role=roles, shown=st.booleans(), again=st.booleans())

@@ -37,7 +37,7 @@ from pychat_client.protocol.events import (
 from pychat_client.protocol.saved import ALL, SavedEndpoint
 from pychat_client.protocol.turns import Role, Turns, TurnState
 from pychat_client.session.session_file import Need, need
-from tests.support.endpoints import HANDLES, NOON, OTHER
+from tests.support.endpoints import HANDLES, NOON, OTHER, say
 
 PEER, OPERATOR = Role.PEER, Role.OPERATOR
 NOT_KEPT = "(not kept)"
@@ -263,7 +263,7 @@ class TwoEnds(RuleBasedStateMachine):
     def user_speaks(self, role: Role) -> None:
         endpoint, text = self.ends[role], f"{role.value} {len(self.said[role])}"
         try:
-            event = endpoint.say(text)
+            event = say(endpoint, text)
         except NotAllowedError:
             assert endpoint.ended or (role is OPERATOR and not endpoint.is_open)
             return

@@ -12,6 +12,7 @@ from pychat_client.protocol.digest import UNACKED_MAX
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import Connected, Event, WentBack
 from pychat_client.protocol.turns import Turns
+from tests.support.endpoints import say
 
 counts = st.integers(0, 3) | st.integers(UNACKED_MAX - 1, UNACKED_MAX + 3)
 few = st.integers(0, 3)
@@ -35,7 +36,7 @@ def test_what_the_journal_lacks_is_told_and_given_back(
     _answered(endpoint, 0, 0)
     texts = [f"word {number}" for number in range(own + unacked)]
     for number, text in enumerate(texts, 1):
-        endpoint.say(text)
+        say(endpoint, text)
         if number <= own:
             endpoint.receive(wire.Ack(number))
     for _ in range(others):
@@ -59,4 +60,4 @@ def test_what_the_journal_lacks_is_told_and_given_back(
     assert not endpoint.unacked
     assert isinstance(endpoint.take_frames()[-1], wire.Quit)  # so that the operator learns it, too
     with pytest.raises(NotAllowedError):
-        endpoint.say("more")
+        say(endpoint, "more")

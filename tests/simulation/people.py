@@ -18,7 +18,6 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.turns import Role
-from pychat_client.session.reconnect import ConnectionState
 from pychat_client.session.session import Session
 from pychat_client.session.session_file import Kept, SessionFile
 from pychat_client.session.view import View
@@ -206,7 +205,7 @@ class Person(View):
     @property
     def connected(self) -> bool:
         """Whether the daemon has answered on a connection that is still there, as far as is known here."""
-        return self.session.connection_state is ConnectionState.LIVE
+        return self.session.status.connected
 
     def knows(self, kind: str, text: str) -> bool:
         return any(event.kind == kind and text in event.text for event in self.history.events)

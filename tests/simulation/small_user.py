@@ -16,7 +16,7 @@ from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import EndConfirmed, Ended, Event, Leftovers, MessageShown, RemoteError
 from pychat_client.protocol.turns import Role
 from tests.simulation.broken import BrokenError
-from tests.support.endpoints import HANDLES
+from tests.support.endpoints import HANDLES, say
 
 AGAIN = ("stopping", "journal")
 """Errors after which a program calls again: all others would be wrong here, where nobody breaks a rule."""
@@ -87,7 +87,7 @@ class SmallUser:
 
     def say(self, text: str) -> Frames:
         try:
-            events = [self.end.say(text)]
+            events = [say(self.end, text)]
         except NotAllowedError:
             return ()
         self.said.append(text)

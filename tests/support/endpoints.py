@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from pychat_client.protocol.console_endpoint import ConsoleEndpoint
 from pychat_client.protocol.endpoint import Endpoint
+from pychat_client.protocol.events import MessageQueued, MessageShown
 from pychat_client.protocol.turns import Role
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -19,3 +20,8 @@ HELLO = "\\hello 1 alice session=5f0c turns=free"
 
 def make_endpoint(role: Role, handle: str) -> Endpoint:
     return Endpoint(handle) if role is Role.PEER else ConsoleEndpoint(handle)
+
+
+def say(endpoint: Endpoint, text: str) -> MessageShown | MessageQueued:
+    """What the user types, as the session sends it. Raises MessageError or NotAllowedError, nothing changed."""
+    return endpoint.send(endpoint.validate(text))
