@@ -144,7 +144,7 @@ class ConsoleSession(EndpointSession):
 
     def send_backlog(self) -> None:
         """Tells the console what it does not know yet, as far as it reads."""
-        if not self._greeted:
+        if not self.is_admitted:
             return
         try:
             while self.connection.writable and self._send_batch():
@@ -202,10 +202,10 @@ class ConsoleSession(EndpointSession):
     # -------------------------------------------------------------- the first line
 
     @property
-    def _greeted(self) -> bool:
+    def is_admitted(self) -> bool:
         return self._state is not ConsoleState.CONNECTED
 
-    def _greet(self, frame: wire.Frame) -> None:
+    def _on_first(self, frame: wire.Frame) -> None:
         self._cancel_deadline()
         match frame:
             case wire.Status():
@@ -471,6 +471,6 @@ class ConsoleSession(EndpointSession):
             self.send_backlog()
 
     def _journal_words(self, error: JournalError) -> str:
-        if self.console is None and not self._greeted:  # it asks for something, and sends no messages
+        if self.console is None and not self.is_admitted:  # it asks for something, and sends no messages
             return str(error)
         return f"{error} Your program keeps your messages until pychatd can store them."

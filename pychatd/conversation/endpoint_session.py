@@ -43,7 +43,7 @@ class EndpointSession(ABC):
         in one transaction."""
         try:
             messages: list[wire.Message] = []
-            for frame in frames if self._greeted else self._greet_first(frames):
+            for frame in frames if self.is_admitted else self._take_first(frames):
                 if connection.state is not TransportState.OPEN:
                     return
                 if isinstance(frame, wire.Message):
@@ -63,14 +63,14 @@ class EndpointSession(ABC):
         except JournalError as error:
             self._journal_failed(error)
 
-    def _greet_first(self, frames: list[wire.Frame]) -> list[wire.Frame]:
-        """Handles the hello; returns the frames behind it. None are for a connection that has been closed, or
-        belongs to somebody else now."""
+    def _take_first(self, frames: list[wire.Frame]) -> list[wire.Frame]:
+        """Handles the frames up to the admission; returns those behind them. None are for a connection that has
+        been closed, or belongs to somebody else now."""
         for index, frame in enumerate(frames, 1):
-            self._greet(frame)
+            self._on_first(frame)
             if self.connection.state is not TransportState.OPEN or self.connection.owner is not self:
                 return []
-            if self._greeted:
+            if self.is_admitted:
                 return frames[index:]
         return []
 
@@ -121,12 +121,12 @@ class EndpointSession(ABC):
 
     @property
     @abstractmethod
-    def _greeted(self) -> bool:
-        """Whether the hello has come."""
+    def is_admitted(self) -> bool:
+        """Whether it has shown all that it can show, and takes part."""
 
     @abstractmethod
-    def _greet(self, frame: wire.Frame) -> None:
-        """The first frame."""
+    def _on_first(self, frame: wire.Frame) -> None:
+        """A frame before it is admitted: its hello, or what it asks for instead."""
 
     @abstractmethod
     def _say(self, messages: Sequence[wire.Message]) -> None:

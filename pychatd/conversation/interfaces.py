@@ -61,7 +61,7 @@ class PeerInterface(EndInterface, Protocol):
 
     @property
     def opening(self) -> Opening:
-        """What its hello says. Only a caller that has been greeted has one."""
+        """What its hello says. Only a caller that was admitted has one."""
 
     @property
     def handle(self) -> str:

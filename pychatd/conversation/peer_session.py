@@ -194,11 +194,6 @@ class PeerSession(EndpointSession):
     # -------------------------------------------------------------- from admission
 
     @property
-    def is_admitted(self) -> bool:
-        """Whether it has shown all that it can show, and may call."""
-        return self._greeted
-
-    @property
     def is_over(self) -> bool:
         """Whether its conversation has ended."""
         return self.conversation is not None and self.conversation.ended is not None
@@ -235,7 +230,7 @@ class PeerSession(EndpointSession):
 
     @property
     def opening(self) -> Opening:
-        assert self._opening is not None, "not greeted yet"
+        assert self._opening is not None, "not admitted yet"
         return self._opening
 
     @property
@@ -346,10 +341,10 @@ class PeerSession(EndpointSession):
     # -------------------------------------------------------------- the hello
 
     @property
-    def _greeted(self) -> bool:
+    def is_admitted(self) -> bool:
         return self._state not in (PeerState.CONNECTED, PeerState.PROVING)
 
-    def _greet(self, frame: wire.Frame) -> None:
+    def _on_first(self, frame: wire.Frame) -> None:
         proving = self._hello is not None
         if proving and not isinstance(frame, wire.Prove):
             raise ProtocolError("hello", "Only the first line can be a hello.")
