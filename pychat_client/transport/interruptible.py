@@ -12,12 +12,15 @@ import asyncio
 import os
 import select
 import signal
-from collections.abc import Callable, Collection, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TYPED = (signal.SIGINT, signal.SIGQUIT)
+"""Those that a terminal sends for Ctrl-C and Ctrl-\\, to all programs in its foreground."""
+
+ENDING = (*_TYPED, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a program."""
 
 MOVE_SIGNAL = signal.SIGUSR1
@@ -29,17 +32,29 @@ READ_SECONDS = 1.0
 T = TypeVar("T")
 
 
-def ending_signals() -> list[signal.Signals]:
+def ending_signals(among: Iterable[signal.Signals] = ENDING) -> list[signal.Signals]:
     """The signals that end a program. One that was ignored at the start (nohup, a job in the background) is not
     among them, and has to stay ignored."""
-    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    return [number for number in among if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def when_ended(act: Callable[[], object]) -> None:
+def when_ended(act: Callable[[], object], among: Iterable[signal.Signals] = ENDING) -> None:
     """Has the running loop call `act` at a signal that ends the program, also where nobody reads its output."""
-    for number in ending_signals():
+    for number in ending_signals(among):
         asyncio.get_running_loop().add_signal_handler(number, act)
         signal.signal(number, _give_up_unread)  # the loop is woken all the same
+
+
+@contextmanager
+def keys_left_to_guest(act: Callable[[], object]) -> Iterator[None]:
+    """While another program uses the terminal, which sends the signals of its keys to both: only the guest is
+    meant. Afterwards they are again for this program, and call `act`."""
+    for number in ending_signals(_TYPED):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: None)  # the guest gets its default
+    try:
+        yield
+    finally:
+        when_ended(act, _TYPED)
 
 
 def _give_up_unread(*_: object) -> None:

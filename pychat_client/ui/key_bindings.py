@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Awaitable, Callable
 
 from prompt_toolkit.application import get_app, run_in_terminal
@@ -27,9 +26,10 @@ from prompt_toolkit.keys import Keys
 from pychat_client.errors import NotAllowedError, PychatError
 from pychat_client.session.session import Session
 from pychat_client.text import MESSAGE_MAX
+from pychat_client.transport.interruptible import keys_left_to_guest
 from pychat_client.ui.editor import EDITED_MAX, edit
 from pychat_client.ui.resize import ResizableRenderer
-from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, Foreground, Terminal
+from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, Foreground
 
 KEYS = (
     ("Enter", "send the line; pasted text is one message, and waits for Enter"),
@@ -70,12 +70,6 @@ def _is_combined() -> bool:
     return all(pressed.key not in _NOT_COMBINED for pressed in get_app().key_processor.key_buffer[-1:])
 
 
-@Condition
-def _editor_is_open() -> bool:
-    terminal = get_app().output
-    return isinstance(terminal, Terminal) and terminal.foreground is Foreground.EDITOR
-
-
 def make_bindings(
     session: Session, notice: Notice, focused: Callable[[bool], None], lend: Lend, suspend: Callable[[], None]
 ) -> KeyBindingsBase:
@@ -85,7 +79,12 @@ def make_bindings(
     terminal to an editor; suspend: to the shell.
     """
     return merge_key_bindings(
-        [_readline_keys(), _editing_keys(notice, lend), _chat_keys(session, notice, suspend), _reports(focused)]
+        [
+            _readline_keys(),
+            _editing_keys(session, notice, lend),
+            _chat_keys(session, notice, suspend),
+            _reports(focused),
+        ]
     )
 
 
@@ -137,7 +136,7 @@ def _transpose_words(line: Buffer) -> None:
         line.document = Document(text[:start] + swapped + text[next_end:], next_end)
 
 
-def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
+def _editing_keys(session: Session, notice: Notice, lend: Lend) -> KeyBindings:
     """Keys that end a line, or put more into it."""
     keys = KeyBindings()
 
@@ -194,26 +193,19 @@ def _editing_keys(notice: Notice, lend: Lend) -> KeyBindings:
     @keys.add("c-x", "c-e", filter=_in_line)
     @keys.add("v", filter=_in_line & vi_navigation_mode)
     def _(event: KeyPressEvent) -> None:
-        lend(Foreground.EDITOR, lambda: _edit(event.current_buffer, notice))
-
-    # Before a line editor, the terminal sends SIGINT for Ctrl-C to both programs, and only the editor is meant.
-    @keys.add(Keys.SIGINT, filter=_editor_is_open)
-    def _(_: KeyPressEvent) -> None:
-        pass
+        lend(Foreground.EDITOR, lambda: _edit(event.current_buffer, session, notice))
 
     return keys
 
 
-async def _edit(line: Buffer, notice: Notice) -> None:
-    before = signal.signal(signal.SIGQUIT, lambda *_: None)  # Ctrl-\, as SIGINT above; the editor gets its default
+async def _edit(line: Buffer, session: Session, notice: Notice) -> None:
     try:
-        text = await run_in_terminal(lambda: edit(line.text), in_executor=True)
+        with keys_left_to_guest(session.interrupt):
+            text = await run_in_terminal(lambda: edit(line.text), in_executor=True)
     except PychatError as error:
         notice(str(error))
     else:
         line.document = Document(text)  # with the cursor at its end
-    finally:
-        signal.signal(signal.SIGQUIT, before)
 
 
 def _chat_keys(session: Session, notice: Notice, suspend: Callable[[], None]) -> KeyBindings:

@@ -151,7 +151,7 @@ class Screen(FrontEnd):
         self._take()
         try:
             await prompt.run(self._alerts.touched, session.take_draft())
-        except (EOFError, KeyboardInterrupt):  # SIGINT from another program
+        except EOFError:
             session.interrupt()
         finally:
             stops.leave_stops_to_system()

@@ -1127,6 +1127,7 @@ def program_that_goes_on() -> Iterator[None]:
         (signal.SIGINT, ExitStatus.INTERRUPTED),
         (signal.SIGTERM, ExitStatus.INTERRUPTED),
         (signal.SIGHUP, ExitStatus.INTERRUPTED),
+        (signal.SIGQUIT, ExitStatus.INTERRUPTED),
         (signal.SIGUSR1, ExitStatus.TAKEN),
     ],
 )
@@ -1149,12 +1150,12 @@ def test_a_signal_ends_a_session(number: signal.Signals, status: ExitStatus) -> 
 
 
 def test_a_signal_that_was_ignored_at_the_start_stays_so() -> None:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
     try:
         assert ending_signals() == list(numbers)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        assert ending_signals() == [signal.SIGINT, signal.SIGTERM]
+        assert ending_signals() == [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

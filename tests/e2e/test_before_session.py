@@ -36,6 +36,31 @@ def test_a_question_moves_to_another_window(service: Service, options: list[str]
     assert termios.tcgetattr(asked.child.child_fd) == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_at_a_question_puts_the_terminal_in_order(service: Service, number: signal.Signals) -> None:
+    asked = service.terminal([str(BIN / "pychat"), "localhost", str(service.port), "--accept-new"])
+    before = termios.tcgetattr(asked.child.child_fd)
+    asked.sees("Your handle:")
+    assert termios.tcgetattr(asked.child.child_fd) != before
+    asked.child.kill(number)
+    assert asked.exit_status() == 130
+    assert termios.tcgetattr(asked.child.child_fd) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "question"),
+    [(["--handle", "Client1"], "Trust this host"), (["--accept-new"], "Your handle:")],
+    ids=["host", "handle"],
+)
+def test_ctrl_backslash_ends_the_program_at_a_question(
+    service: Service, options: list[str], question: str
+) -> None:
+    asked = service.terminal([str(BIN / "pychat"), "localhost", str(service.port), "--plain", *options])
+    asked.sees(question)
+    asked.type("\x1c")
+    assert asked.exit_status() == 130
+
+
 def test_a_message_that_cannot_be_sent_is_given_back_when_another_window_calls(idle_service: Service) -> None:
     port = free_port()
     words = ["send", "--wait", "--open", "--accept-new", "--handle", "Client1", "localhost", str(port), "precious"]
@@ -47,7 +72,7 @@ def test_a_message_that_cannot_be_sent_is_given_back_when_another_window_calls(i
     assert MOVED in sender.notices()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 def test_the_last_object_tells_of_a_signal(idle_service: Service, number: signal.Signals) -> None:
     words = ["--json", "--wait", "--accept-new", "--handle", "Client1", "localhost", str(free_port())]
     caller = Piped(idle_service.popen([str(BIN / "pychat"), *words]))

@@ -6,12 +6,14 @@ import os
 import pty
 import select
 import signal
+import termios
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.support.programs import Piped
+from tests.support.programs import Piped, Terminal
 from tests.support.service import BIN, Service
 from tests.support.waiting import PATIENCE, wait_for
 
@@ -21,6 +23,8 @@ KEPT = {
     "pychat": "1 message is not stored yet. The next 'pychat localhost ",
     "pychatd-console": "1 message is not stored yet. The next console sends it.",
 }
+
+PASTE_ON, PASTE_OFF, CURSOR_ON, CURSOR_OFF = b"\x1b[?2004h", b"\x1b[?2004l", b"\x1b[?25h", b"\x1b[?25l"
 
 BACK = {"pychat": "Connected to Server again.", "pychatd-console": "Back in the conversation with Client1."}
 
@@ -86,7 +90,7 @@ def test_a_quit_in_a_stall_tells_of_unconfirmed_messages(free_service: Service) 
     console.says("Client1> two\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 @pytest.mark.parametrize("program", ["pychat", "pychatd-console"])
 def test_a_signal_before_the_ack_never_says_not_sent(
     free_service: Service, program: str, number: signal.Signals
@@ -169,7 +173,7 @@ def test_the_log_counts_messages_that_were_not_seen(free_service: Service) -> No
     free_service.logs("ended by the peer, unread from the peer: 2")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_gives_back_the_lines_that_were_read(service: Service, number: signal.Signals) -> None:
     client = service.plain("pychat", "--plain", "--handle", "Client1")
     client.notes("Connected to")
@@ -184,7 +188,7 @@ def test_a_signal_gives_back_the_lines_that_were_read(service: Service, number: 
     assert all(words in client.notices() for words in given_back)
 
 
-@pytest.mark.parametrize("name", ["HUP", "INT", "TERM"])
+@pytest.mark.parametrize("name", ["HUP", "INT", "TERM", "QUIT"])
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(service: Service, name: str) -> None:
     words = [str(BIN / "pychat"), "--accept-new", "--plain", "--handle", "Client1", "localhost", str(service.port)]
     client = Piped(service.popen(["sh", "-c", f'trap "" {name}; exec "$@"', "sh", *words]))
@@ -192,6 +196,42 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(service: Service, 
     client.process.send_signal(signal.Signals[f"SIG{name}"])
     client.enter("Hi!\n\\quit")
     assert client.exit_status() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_puts_the_terminal_in_order(free_service: Service, number: signal.Signals) -> None:
+    console, client = free_service.talk()
+    client.sees("no turns")
+    for leaving, other in ((client, console), (console, client)):
+        leaving.type("half")
+        leaving.sees("half")
+        leaving.child.kill(number)
+        assert leaving.exit_status() == 130
+        assert _is_cooked(leaving)
+        assert leaving.raw.rfind(PASTE_OFF) > leaving.raw.rfind(PASTE_ON)
+        assert leaving.raw.rfind(CURSOR_ON) > leaving.raw.rfind(CURSOR_OFF)
+        if other is console:
+            console.sees("Client1 is not connected now")
+            client = free_service.client()
+            client.line_is("Client1> half")
+    assert free_service.status()["peer"]["handle"] == "Client1"
+
+
+def _is_cooked(terminal: Terminal) -> bool:
+    """Whether it waits for whole lines, and sends the signals of Ctrl-C, Ctrl-\\ and Ctrl-Z."""
+    wanted = termios.ICANON | termios.ISIG
+    return bool(termios.tcgetattr(terminal.child.child_fd)[tty.LFLAG] & wanted == wanted)
+
+
+def test_ctrl_backslash_leaves_a_conversation_of_plain_lines(free_service: Service) -> None:
+    console = free_service.ready_plain("pychatd-console", "--plain")
+    client = free_service.client("Client1", "--plain")
+    client.sees("Send the first message")
+    client.enter("Hi!")
+    console.says("Client1> Hi!")
+    client.type("\x1c")
+    assert client.exit_status() == 130
+    console.notes("Client1 is not connected now")
 
 
 def test_a_user_who_waits_for_acks_is_told_so(free_service: Service) -> None:

@@ -132,7 +132,7 @@ def test_a_signal_that_is_ignored_stays_so(idle_service: Service) -> None:
     assert operator.exit_status() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
 def test_a_console_that_a_signal_ends_gives_the_status_of_a_shell(
     idle_service: Service, number: signal.Signals
 ) -> None:

@@ -70,13 +70,13 @@ def test_ctrl_c_ends_a_first_call_at_once(idle_service: Service, words: str) -> 
     assert _interrupted(idle_service, signal.SIGINT, *call).returncode == 130
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_a_call_to_a_known_host_at_once(idle_service: Service, number: signal.Signals) -> None:
     known_hosts(idle_service).accept("host.test", 7000, make(idle_service.directory, "host.test").der)
     assert _interrupted(idle_service, number, "host.test", "7000", "--handle", "Bob").returncode == 130
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_gives_the_text_back_at_once(idle_service: Service, number: signal.Signals) -> None:
     done = _interrupted(idle_service, number, "send", "host.test", "7000", "not lost")
     assert (done.returncode, done.stderr) == (130, b"pychat: Not sent:\npychat:     not lost\n")

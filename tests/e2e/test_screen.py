@@ -57,6 +57,9 @@ def test_a_signal_in_the_editor_is_only_for_the_editor(
     client.line_is("Client1> half, edited")
     client.enter()
     client.sees("Client1> half, edited")
+    client.line_is("Client1>")
+    client.child.kill(signal.Signals[f"SIG{number}"])
+    assert client.exit_status() == 130
 
 
 def test_a_held_message_comes_back_when_the_caller_leaves(service: Service) -> None:

@@ -29,7 +29,7 @@ def _waiting(fd: int) -> int:
     return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), "little")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_ends_a_program_whose_pipe_nobody_reads(idle_service: Service, number: signal.Signals) -> None:
     idle_service.start("--turns", "free")
     console = idle_service.ready_plain("pychatd-console")
@@ -53,7 +53,7 @@ def test_a_signal_ends_a_program_whose_pipe_nobody_reads(idle_service: Service, 
     assert {int(text.split()[0]) for text in [*read, *texts()]} == {*range(COUNT)}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_ends_a_program_whose_terminal_nobody_reads(
     idle_service: Service, number: signal.Signals
 ) -> None:
