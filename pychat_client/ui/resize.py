@@ -203,6 +203,11 @@ class ResizableRenderer(Renderer):
         self._go_to_bottom()
         self.request_absolute_cursor_position()
 
+    def begin_here(self) -> None:
+        """Leaves the drawing as it is: another program has written below it. The next one begins at the cursor."""
+        self.reset()
+        self.request_absolute_cursor_position()
+
     def begin_at_bottom(self) -> None:
         """Erases the drawing. The next one begins at the bottom."""
         self.erase()

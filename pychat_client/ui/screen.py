@@ -204,12 +204,11 @@ class Screen(FrontEnd):
         return running and self._terminal.foreground is Foreground.SESSION
 
     def _suspend(self) -> None:
-        self._lend(Foreground.SUSPENDED, lambda: stops.suspend(self._terminal))
+        self._lend(Foreground.SUSPENDED, lambda: stops.suspend(self._terminal.go_to_bottom))
 
     def _gone_on(self) -> None:
         """The shell has used the terminal, which was not lent to it."""
-        if self._prompt is not None and self._has_terminal():
-            stops.set_raw(self._keyboard)
+        if self._prompt is not None:
             self._terminal.take(focus=self._alerts.wanted)
             self._prompt.draw_at_bottom()
 

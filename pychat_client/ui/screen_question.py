@@ -5,17 +5,20 @@ When the window changes, the text is laid out anew, and what has been typed stay
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.input.typeahead import get_typeahead
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from pychat_client.errors import HandleError
 from pychat_client.layout import fit_page
 from pychat_client.text import check_handle
 from pychat_client.transport.interruptible import run_interruptible
 from pychat_client.transport.question import PASTE_SECONDS, arrives, discard
+from pychat_client.ui import stops
 from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.prompt import FixedWidthProcessor, mend_search
 from pychat_client.ui.resize import ResizableRenderer
@@ -34,29 +37,60 @@ class Question:
         self._output = TerminalOutput.on_stdout()
         self._prompt_session: PromptSession[str] = PromptSession(
             lambda: "\n".join(self._shown()) + " ",
-            enable_suspend=True,
+            key_bindings=self._keys(),
             input_processors=[FixedWidthProcessor()],
             input=self._keyboard,
             output=self._output,
         )
-        app = self._prompt_session.app
-        app.terminal_size_polling_interval = None
-        self._renderer = app.renderer = ResizableRenderer(app.renderer, self._output, os.environ)
+        self._app = self._prompt_session.app
+        self._app.terminal_size_polling_interval = None
+        self._renderer = ResizableRenderer(self._app.renderer, self._output, os.environ)
+        self._app.renderer = self._renderer
+        self._suspending: asyncio.Task[None] | None = None
         mend_search(self._prompt_session)
 
     def ask(self) -> str:
         """The line that is typed. Raises EOFError, KeyboardInterrupt, and what the handler of a signal raises."""
         if above := self._rows()[: -len(self._shown())]:
             print("\n".join(above))
-        return run_interruptible(self._prompt_session.prompt_async(pre_run=self._watch, handle_sigint=False))
+        return run_interruptible(self._prompt_session.prompt_async(pre_run=self._begin, handle_sigint=False))
 
     @property
     def is_followed(self) -> bool:
         """Whether more was typed than the line, at the same moment. What was, is discarded."""
         return bool(get_typeahead(self._keyboard)) or arrives(PASTE_SECONDS)
 
-    def _watch(self) -> None:
-        self._renderer.watch_size(self._prompt_session.app)
+    def _begin(self) -> None:
+        self._renderer.watch_size(self._app)
+        self._handle_stops()
+
+    def _handle_stops(self) -> None:
+        stops.handle_stops(self._keyboard, self._has_terminal, self._suspend, self._gone_on)
+
+    def _has_terminal(self) -> bool:
+        return self._app.is_running and (self._suspending is None or self._suspending.done())
+
+    def _suspend(self) -> None:
+        if self._has_terminal():
+            self._suspending = self._app.create_background_task(self._suspend_until_back())
+
+    async def _suspend_until_back(self) -> None:
+        stops.leave_stops_to_system()
+        await stops.suspend()
+        self._handle_stops()
+
+    def _gone_on(self) -> None:
+        self._renderer.begin_here()
+        self._app.invalidate()
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("c-z")
+        def _(_: KeyPressEvent) -> None:
+            self._suspend()
+
+        return keys
 
     def _rows(self) -> list[str]:
         return fit_page(sys.stdout, self._text).split("\n")

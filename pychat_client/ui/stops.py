@@ -6,13 +6,12 @@ import asyncio
 import os
 import signal
 import termios
+import tty
 from collections.abc import Callable
 from contextlib import suppress
 
 from prompt_toolkit.application import in_terminal
 from prompt_toolkit.input import Input
-
-from pychat_client.ui.terminal import TerminalOutput
 
 OBEY_SECONDS = 0.05
 """How long a program that was stopped obeys signals before it uses the terminal again; nobody notices it. Another
@@ -22,18 +21,25 @@ window that takes the conversation over lets it go on in the background, where t
 def handle_stops(
     keyboard: Input, has_terminal: Callable[[], bool], stop: Callable[[], None], gone_on: Callable[[], None]
 ) -> None:
-    """Has the running loop call `stop` instead of stopping, and `gone_on` after a stop that no program can handle.
-    A SIGTSTP that was ignored at the start stays so. has_terminal: whether the terminal is to be raw."""
+    """Has the running loop call `stop` instead of stopping, and `gone_on` after a stop that no program can handle,
+    when the terminal is raw again. A SIGTSTP that was ignored at the start stays so.
+
+    has_terminal: whether this program uses the terminal. If it does not, it is not to be raw."""
     loop = asyncio.get_running_loop()
     if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
         loop.add_signal_handler(signal.SIGTSTP, stop)
 
     def set_at_once(*_: object) -> None:
         if has_terminal() and _in_foreground(keyboard):
-            set_raw(keyboard)
+            _set_raw(keyboard)
+
+    def use_again() -> None:
+        if has_terminal():
+            _set_raw(keyboard)
+            gone_on()
 
     def go_on() -> None:
-        loop.call_later(0 if _in_foreground(keyboard) else OBEY_SECONDS, gone_on)
+        loop.call_later(0 if _in_foreground(keyboard) else OBEY_SECONDS, use_again)
 
     loop.add_signal_handler(signal.SIGCONT, go_on)
     # Before the loop draws anything: the terminal would echo its answers. The loop is woken all the same.
@@ -46,18 +52,24 @@ def leave_stops_to_system() -> None:
         asyncio.get_running_loop().remove_signal_handler(number)
 
 
-async def suspend(output: TerminalOutput) -> None:
-    """Stops this program, after `leave_stops_to_system`, until the shell lets it go on."""
+async def suspend(before_drawing: Callable[[], None] = lambda: None) -> None:
+    """Stops this program, after `leave_stops_to_system`, until the shell lets it go on. before_drawing: is called
+    then, before the toolkit draws again."""
     async with in_terminal():
         os.kill(0, signal.SIGTSTP)
         await asyncio.sleep(OBEY_SECONDS)
-        output.go_to_bottom()
+        before_drawing()
 
 
-def set_raw(keyboard: Input) -> None:
-    """Sets the terminal again as the toolkit needs it. In the background, this stops the program."""
+def _set_raw(keyboard: Input) -> None:
+    """Sets the terminal again as the toolkit has it, which sets it back at its end. In the background, this stops
+    the program."""
     with suppress(termios.error):  # the shell is gone, or the program was stopped here
-        keyboard.raw_mode().__enter__()
+        modes = termios.tcgetattr(keyboard.fileno())
+        modes[tty.LFLAG] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
+        modes[tty.IFLAG] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
+        modes[tty.CC][termios.VMIN] = 1
+        termios.tcsetattr(keyboard.fileno(), termios.TCSANOW, modes)
 
 
 def _in_foreground(keyboard: Input) -> bool:

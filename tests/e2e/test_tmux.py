@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,7 @@ def test_after_a_stop_by_a_signal_fg_brings_the_line_and_new_messages(
     *above, last = draft.split("\n")
     line = f"     {last}" if above else f"Bob> {last}"
     (session,) = children(window.shell())
+    modes = window.modes()
     for again in range(2):
         window.paste(draft)
         window.line_is(line)
@@ -109,6 +111,7 @@ def test_after_a_stop_by_a_signal_fg_brings_the_line_and_new_messages(
         window.press("Enter")
         window.sees(f"Server> Are you there? {again}")
         window.line_is(line)
+        assert window.modes() == modes
         window.type("g")
         window.line_is(f"{line}g")
         window.paste("ht\nof one paste")
@@ -193,17 +196,63 @@ def test_the_line_is_always_at_the_bottom(window: Tmux) -> None:
     wait_for(is_at_the_bottom, "the same after the shell has cleared the window")
 
 
-def test_ctrl_z_suspends_the_question_for_a_handle(service: Service, tmp_path: Path) -> None:
-    with tmux(tmp_path, service.env) as one:
-        one.type(f"{BIN}/pychat localhost {service.port} --accept-new")
+QUESTIONS = {
+    "host": ("--handle Bob", "Trust this host from now on? (yes/no, or paste the fingerprint)", ("ye", "s")),
+    "handle": ("--accept-new", "Your handle:", ("Bo", "b")),
+}
+"""Options, what is asked then, and the parts of an answer."""
+
+
+@contextmanager
+def _asked(service: Service, directory: Path, question: str) -> Iterator[tuple[Tmux, str]]:
+    """A client in tmux that asks, and what is asked."""
+    options, words, _ = QUESTIONS[question]
+    with tmux(directory, service.env) as one:
+        one.type(f"{BIN}/pychat localhost {service.port} {options}")
         one.press("Enter")
-        one.sees("Your handle:")
-        one.press("C-z")
-        one.sees("Stopped")
-        one.line_is("$")
-        one.type("fg")
-        one.press("Enter")
-        one.line_is("Your handle:")
+        one.line_is(words)
+        yield one, words
+
+
+def _stop_question(window: Tmux, stop: str) -> None:
+    """stop: a key, or the name of a signal."""
+    if stop == "C-z":
+        window.press(stop)
+        window.sees("Stopped")
+    else:
+        _stop(children(window.shell())[0], signal.Signals[stop])
+    window.line_is("$")
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("stop", ["C-z", "SIGTSTP", "SIGSTOP"])
+def test_a_question_goes_on_after_a_stop(service: Service, tmp_path: Path, stop: str, question: str) -> None:
+    begun, rest = QUESTIONS[question][2]
+    with _asked(service, tmp_path, question) as (window, words):
+        modes = window.modes()
+        window.type(begun)
+        window.line_is(f"{words} {begun}")
+        for again in range(2):
+            _stop_question(window, stop)
+            window.type(f"echo in the sh''ell {again}; stty -echo -icanon isig; fg")
+            window.press("Enter")
+            window.sees(f"in the shell {again}")
+            window.line_is(f"{words} {begun}")
+            assert window.modes() == modes
+        assert "in the shell 0" in "\n".join(window.lines())  # above the question
+        window.type(rest)
+        window.line_is(f"{words} {begun}{rest}")
+        window.press("Enter")
+        window.sees("Send the first message")
+
+
+@pytest.mark.parametrize("stop", ["C-z", "SIGTSTP", "SIGSTOP"])
+def test_a_stopped_question_ends_with_its_window(service: Service, tmp_path: Path, stop: str) -> None:
+    with _asked(service, tmp_path, "handle") as (window, _):
+        (asking,) = children(window.shell())
+        _stop_question(window, stop)
+        window.close()
+        wait_for(lambda: not asking.exists(), "the client ends")
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTSTP, signal.SIGSTOP])

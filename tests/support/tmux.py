@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.waiting import wait_for
 
@@ -39,12 +41,22 @@ class Tmux:
         self.tmux("load-buffer", "-", text=text)
         self.tmux("paste-buffer", "-p")
 
+    def modes(self) -> list[Any]:
+        """Those of the terminal, as termios has them."""
+        with self._terminal() as terminal:
+            return termios.tcgetattr(terminal)
+
     def resize(self, columns: int, rows: int) -> None:
         """Returns when the program can know the size; tmux reports sizes at most four times a second."""
         self.tmux("resize-window", "-x", str(columns), "-y", str(rows))
+        with self._terminal() as terminal:
+            wait_for(lambda: os.get_terminal_size(terminal) == (columns, rows), f"a size of {columns}x{rows}")
+
+    @contextmanager
+    def _terminal(self) -> Iterator[int]:
         terminal = os.open(self.tmux("display-message", "-p", "#{pane_tty}").strip(), os.O_RDONLY | os.O_NOCTTY)
         try:
-            wait_for(lambda: os.get_terminal_size(terminal) == (columns, rows), f"a size of {columns}x{rows}")
+            yield terminal
         finally:
             os.close(terminal)
 
