@@ -49,6 +49,9 @@ class Identity:
     complaints: tuple[str, ...] = ()
     """What cannot be read of these lists, and so lets nobody in."""
 
+    warnings: tuple[str, ...] = ()
+    """What can be used, and is probably not meant so."""
+
     @property
     def fingerprint(self) -> str:
         return fingerprint.fingerprint(self.certificate)
@@ -71,11 +74,14 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
     Raises PychatError when a configured file cannot be used.
     """
     path = settings.identity
+    warnings: list[str] = []
     if make and settings.certificate is None:
         if settings.has_identity:
             files.make_sure(path)
         else:
             _make(path)
+            if settings.journal.exists():  # a key was there too, which callers may know
+                warnings.append(_lost_key(path))
     if settings.key is not None and settings.certificate is None:
         raise UsageError(f"{_in_file(settings, 'key')}'key' is set without 'certificate': set both.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -97,7 +103,9 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
         context.verify_mode = ssl.CERT_REQUIRED
         for certificate in names:
             context.load_verify_locations(cadata=certificate)
-    return Identity(context, certificates.certificate_der(path), names, invited, tuple(complaints))
+    return Identity(
+        context, certificates.certificate_der(path), names, invited, tuple(complaints), tuple(warnings)
+    )
 
 
 def read_lists(settings: Settings, complaints: list[str]) -> tuple[dict[bytes, str] | None, dict[bytes, str]]:
@@ -134,6 +142,14 @@ def _make(path: Path) -> None:
     if result.returncode != 0:
         why = result.stderr.strip()[-200:] or f"the program {how_ended(result.returncode)}."
         raise PychatError(f"Cannot make the key of the service: {why}")
+
+
+def _lost_key(path: Path) -> str:
+    return (
+        f"The key {path} was missing, although this service has a journal, so pychatd has made a new key. Whoever "
+        "has called before reads that the key has changed, and cannot call. If you have a copy of the old key, "
+        "stop the service, put the copy in the place of the new key, and start the service."
+    )
 
 
 def _in_file(settings: Settings, key: str) -> str:

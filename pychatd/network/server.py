@@ -304,7 +304,7 @@ class Server:
             EXIT_IDLE_UNUSED: not passed and settings.exit_idle is not None,
             f"{UNSAFE_NO_SYNC} is set: confirmed messages may not survive a power failure.": not settings.sync,
         }
-        return [words for words, holds in found.items() if holds]
+        return [*identity.warnings, *(words for words, holds in found.items() if holds)]
 
     def _state_changed(self) -> None:
         """Many changes at once are one line for systemd."""

@@ -67,6 +67,19 @@ def test_start_prints_nothing_on_success(idle_service: Service) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+def test_a_key_that_was_lost_is_told_when_another_one_is_made(service: Service) -> None:
+    service.kill(signal.SIGTERM)
+    key = service.state / str(service.port) / "identity.pem"
+    key.rename(key.with_name("copy.pem"))
+    said = service.pychatd("start").stderr
+    assert f"The key {key} was missing" in said
+    assert "put the copy in the place of the new key" in said
+    service.logs("was missing, although this service has a journal")
+    assert service.pychatd("reload").stdout == ""
+    service.kill(signal.SIGTERM)
+    assert service.pychatd("start").stderr == ""
+
+
 def test_start_names_the_pid_of_a_running_daemon(service: Service) -> None:
     for command in ("start", "run"):
         result = service.pychatd(command)
