@@ -166,8 +166,8 @@ def test_what_is_typed_while_the_daemon_tells_is_sent_behind_that() -> None:
     """In turns, nothing else would send it: it is Bob's turn."""
     endpoint = returning(replace(SAVED, turns=Turns.ALTERNATE, received=2))
     told(endpoint, replace(HELLO, got=2, sent=2, after=2, turns=Turns.ALTERNATE))
-    assert endpoint.say("typed") == MessageQueued("typed")
-    assert endpoint.say("more") == MessageQueued("more")
+    assert say(endpoint, "typed") == MessageQueued("typed")
+    assert say(endpoint, "more") == MessageQueued("more")
     assert told(endpoint, *repeated("2")) == [shown("2")]
     sent = wire.Message("Bob", "typed")
     assert told(endpoint, wire.Ready()) == [CONNECTED, MessageShown(sent, True), MessageQueued("more")]
