@@ -85,10 +85,10 @@ class Holder:
 
 
 class InUseError(BusyError):
-    """Another program of this user uses the session file."""
+    """Another program of this user uses the session file. `take_over` has the sentences for the user."""
 
     def __init__(self, holder: Holder) -> None:
-        super().__init__(f"It is open in another window ({holder}).")
+        super().__init__(holder)
         self.holder = holder
 
 
