@@ -35,7 +35,7 @@ from pychat_client.transport.interruptible import run_interruptible
 from pychat_client.transport.verify_host import Trust, look_again, trusted_host
 from pychat_client.trust.aliases import canonical
 from pychat_client.ui.alerts import Alerts
-from pychat_client.ui.choose_view import ViewOptions, ask_about_host, ask_handle, make_front_end, wants_plain
+from pychat_client.ui.choose_view import ViewOptions, ask_handle, host_question, make_front_end, wants_plain
 from pychat_client.ui.front_end import FrontEnd
 
 _LEAVE_IT = "Leave it there first."
@@ -145,7 +145,7 @@ def _verify_host(options: CallOptions, preferences: Preferences, seconds: float 
     while True:
         try:
             left = max(deadline - time.monotonic(), 0.1)
-            return trusted_host(options, ask_about_host(plain=plain), min(DIAL_SECONDS, left), alert)
+            return trusted_host(options, host_question(plain=plain), min(DIAL_SECONDS, left), alert)
         except UnreachableError as error:
             if not options.wait or time.monotonic() + pause > deadline:
                 raise

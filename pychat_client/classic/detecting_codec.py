@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from pychat_client.classic.framing import TWO_WAY_MARKS, is_echoed_twice
-from pychat_client.classic.keys import Keys
+from pychat_client.classic.keys import KeyPace
 from pychat_client.classic.person_codec import PersonCodec
 from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.classic.telnet import has_commands
@@ -44,20 +44,20 @@ class DetectingCodec:
         self._hand_over = hand_over
         self._answers = answers
         self._start = b""
-        self._keys = Keys()
+        self._pace = KeyPace()
         self._prompt = prompt
 
     @property
     def patience(self) -> float | None:
-        return None if HELLO.startswith(self._start) else self._keys.patience
+        return None if HELLO.startswith(self._start) else self._pace.patience
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
         examined = len(self._start)
         self._start += data
-        self._keys.read(data)
+        self._pace.read(data)
         if self._start.startswith(HELLO):
             yield from self._become(LineCodec())
-        elif self._keys.typed:
+        elif self._pace.typed:
             yield from self._become(PersonCodec(typed=True))
         elif _is_talking(self._start, examined):
             yield from self._become(PersonCodec())
@@ -65,7 +65,7 @@ class DetectingCodec:
             yield from self._become(self._classic_codec())
 
     def silence(self) -> Iterator[wire.Frame]:
-        if self._start and self._keys.silence():
+        if self._start and self._pace.silence():
             codec = self._classic_codec()
             yield from self._become(codec)
             yield from codec.silence()

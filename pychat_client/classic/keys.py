@@ -29,7 +29,7 @@ class _Pace(Enum):
     TYPED = "typed"  # a key after a pause: from now on, lines
 
 
-class Keys:
+class KeyPace:
     """The pace of one stream."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Keys:
         return over
 
 
-def typed(line: bytes, keys: bytes) -> bytes:
+def edited(line: bytes, keys: bytes) -> bytes:
     """`line` with what was typed behind it: a return is a line feed, and a backspace takes a character back.
 
     A byte that is not UTF-8 counts as a character. One pass, whatever a stranger types."""

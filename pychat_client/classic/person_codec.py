@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pychat_client.classic.caller_codec import CallerCodec
 from pychat_client.classic.framing import WRITE_MAX, classify, clean, single_line, split_name
-from pychat_client.classic.keys import typed
+from pychat_client.classic.keys import edited
 from pychat_client.classic.telnet import Telnet
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
@@ -44,7 +44,7 @@ class PersonCodec(CallerCodec):
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
         if self._typed:
-            lines = typed(self._rest, data).split(b"\n")
+            lines = edited(self._rest, data).split(b"\n")
         else:
             lines = (self._rest + self._telnet.feed(data)).split(b"\n")
         self._rest = lines.pop()

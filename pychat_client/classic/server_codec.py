@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pychat_client.classic import framing
 from pychat_client.classic.framing import ANSWER_MAX, BURST_MAX, END_MAX, HANDLE_BYTES_MAX, MARKS, ONE_WAY_MARK
-from pychat_client.classic.keys import Keys, typed
+from pychat_client.classic.keys import KeyPace, edited
 from pychat_client.errors import ProtocolError
 from pychat_client.protocol import wire
 from pychat_client.protocol.codec import parse
@@ -62,7 +62,7 @@ class ServerCodec:
         self._ends = quirks.end_mark  # behind its messages
         self._counted = False  # its messages have their length in front
         self._rest = b""
-        self._keys = Keys()
+        self._pace = KeyPace()
         self._greeting = False  # we have sent our handle, and wait for an answer
         self._shook = False  # it has answered with its own
         self._handle = NAMELESS
@@ -76,13 +76,13 @@ class ServerCodec:
         if self._acked < self._sent:
             return 0
         if self._rest:
-            return self._keys.patience
+            return self._pace.patience
         return (0 if self._quirks.hello == "" else GREETING_SECONDS) if self._greeting else None
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
-        self._keys.read(data)
-        if self._keys.typed:
-            line, end, self._rest = typed(b"", self._rest + data)[:BURST_MAX].rpartition(b"\n")
+        self._pace.read(data)
+        if self._pace.typed:
+            line, end, self._rest = edited(b"", self._rest + data)[:BURST_MAX].rpartition(b"\n")
             if end:
                 yield from self._burst(line)
         else:
@@ -92,7 +92,7 @@ class ServerCodec:
         if self._acked < self._sent:
             self._acked = self._sent
             yield wire.Ack(self._sent)
-        elif not self._rest or self._keys.silence():
+        elif not self._rest or self._pace.silence():
             data, self._rest = self._rest, b""
             yield from self._burst(data)
 

@@ -52,7 +52,7 @@ class Keeper:
         self._endpoint = endpoint
         self._file = file
         self._view = view
-        self._inherited = "" if file is None else file.kept.draft
+        self._inherited = "" if file is None else file.kept.line
         self._timer: asyncio.TimerHandle | None = None
         self._apart = DiskThread() if view.shows_keys else AtOnce()
         self._disk = Disk.IDLE
@@ -65,9 +65,9 @@ class Keeper:
         return self._file is not None
 
     @property
-    def draft(self) -> str:
+    def line(self) -> str:
         """The line being typed, or the one of an earlier program until it is taken."""
-        return self._inherited or well_formed(self._view.draft)
+        return self._inherited or well_formed(self._view.line)
 
     def take_inherited(self) -> str:
         """The line that was being typed when an earlier program ended; only the first time."""
@@ -98,7 +98,7 @@ class Keeper:
         if endpoint.ended:  # that is recorded already
             return
         if endpoint.can_go_on and (saved := endpoint.saved()) is not None:
-            self._save_now(Kept(replace(saved, left=True, reason=reason), self.draft))
+            self._save_now(Kept(replace(saved, left=True, reason=reason), self.line))
         else:
             self._save_now(Kept(None, self._line_behind(endpoint.leftovers().not_sent)))
 
@@ -124,12 +124,12 @@ class Keeper:
     def _line_behind(self, messages: Sequence[str]) -> str:
         """The line being typed, behind these messages: all of it is one message then."""
         if not messages:
-            return self.draft
-        return escaped(BREAK.join(filter(None, [*messages, unescaped(self.draft)])))
+            return self.line
+        return escaped(BREAK.join(filter(None, [*messages, unescaped(self.line)])))
 
     def _now(self) -> Kept:
         endpoint = self._endpoint.saved()
-        return Kept() if endpoint is None else Kept(endpoint, self.draft)
+        return Kept() if endpoint is None else Kept(endpoint, self.line)
 
     def _write(self) -> None:
         """Writes what cannot wait. What the user sees as said is in the file on return."""

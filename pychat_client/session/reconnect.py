@@ -88,7 +88,7 @@ class ConnectionSupervisor:
         self._state = ConnectionState.DISCONNECTED
         self._connection: Connection | None = None
         self._attempts = 0
-        self._reached = False  # there was a live connection at some time, or a returning program had one
+        self._was_live = False  # there was a live connection at some time, or a returning program had one
         self._last_code = ""  # why the other end turned us away; empty since a hello, or a call that failed
         self._pause = PAUSE_FIRST
         self._patience: asyncio.Timeout | None = None  # of the pause between two calls, or of a call
@@ -182,20 +182,20 @@ class ConnectionSupervisor:
             self._patience = None
 
     def _verdict_on(self, error: TransportError) -> Verdict:
-        patient = self._reached or (self._wait and isinstance(error, UnreachableError))
+        patient = self._was_live or (self._wait and isinstance(error, UnreachableError))
         if not patient or isinstance(error, UntrustedHostError):
             return Verdict.GIVE_UP
-        first = self._attempts == int(self._reached)  # a lost connection is an attempt already
+        first = self._attempts == int(self._was_live)  # a lost connection is an attempt already
         return Verdict.BEGIN_TO_RETRY if first else Verdict.KEEP_RETRYING
 
     # -------------------------------------------------------------- for the session
 
     def greeted(self) -> bool:
         """The other end has said hello. Returns whether that ends a wait for the first answer."""
-        awaited = self._wait and self._attempts > 0 and not self._reached
+        awaited = self._wait and self._attempts > 0 and not self._was_live
         self._change(ConnectionState.LIVE)
         self._attempts = 0
-        self._reached = True
+        self._was_live = True
         self._last_code = ""
         return awaited
 
@@ -216,16 +216,16 @@ class ConnectionSupervisor:
             self._pause = PAUSE_FIRST
         self._connection = None
         self._attempts += 1
-        self._reached = self._reached or self._returning
+        self._was_live = self._was_live or self._returning
         self._change(ConnectionState.DISCONNECTED)
         if connection.close_reason is CloseReason.NOT_LISTED:
             return Verdict.REFUSED
-        if not resumable or not (self._reached or self._wait):
+        if not resumable or not (self._was_live or self._wait):
             return Verdict.GIVE_UP
         known = self._last_code == JOURNAL  # its words say that messages wait and are sent later
         return (
             Verdict.BEGIN_TO_RETRY
-            if self._reached and self._attempts == 1 and not known
+            if self._was_live and self._attempts == 1 and not known
             else Verdict.KEEP_RETRYING
         )
 

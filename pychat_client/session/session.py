@@ -157,13 +157,13 @@ class Session:
         if (self.endpoint.is_returning or self._stage is Stage.TELLING) and not self.done:
             await self._caught_up.wait()
 
-    def take_draft(self) -> str:
+    def take_line(self) -> str:
         """The line that was being typed when an earlier program ended. It is only for the same conversation."""
-        draft = self._keeper.take_inherited()
-        if draft and (self.endpoint.ended or self.endpoint.session != self._returned_to):
-            self._give_back(Leftovers(not_sent=(unescaped(draft),)))
+        line = self._keeper.take_inherited()
+        if line and (self.endpoint.ended or self.endpoint.session != self._returned_to):
+            self._give_back(Leftovers(not_sent=(unescaped(line),)))
             return ""
-        return draft
+        return line
 
     @property
     def keeps(self) -> bool:
@@ -536,7 +536,7 @@ class Session:
         """Whether another program needs the file. The daemon tells a console all but its own words."""
         if not self.stays_open:
             return self.endpoint.owes_quit
-        return self._is_caller or not self.all_stored() or bool(self._keeper.draft.strip())
+        return self._is_caller or not self.all_stored() or bool(self._keeper.line.strip())
 
     def _narrate_finish(self, stage: Stage) -> None:
         if stage is Stage.MOVED:

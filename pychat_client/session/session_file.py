@@ -59,7 +59,7 @@ class Kept:
     """What a session file has: the conversation, if there is one, and the line that was being typed."""
 
     endpoint: SavedEndpoint | None = None
-    draft: str = ""
+    line: str = ""
 
 
 class Need(Enum):
@@ -99,7 +99,7 @@ class SessionFile:
     path: Path
     _lock: int | None
     _db: sqlite3.Connection | None = None
-    _log: int | None = None  # SQLite's write-ahead log, in which all is that was saved since `tidy`
+    _wal: int | None = None  # SQLite's write-ahead log, in which all is that was saved since `tidy`
     _saved: Kept = field(default_factory=Kept)
 
     @classmethod
@@ -138,13 +138,13 @@ class SessionFile:
     def sync(self) -> None:
         """On return, what was saved outlives the power. Raises PychatError. While this runs in another thread,
         `save` may be called."""
-        log = self._log
-        if log is None:
+        wal = self._wal
+        if wal is None:
             return
         try:
-            _sync(log)
+            _sync(wal)
         except OSError as error:
-            if self._log is not None:  # otherwise it has been removed meanwhile: there is nothing to keep any more
+            if self._wal is not None:  # otherwise it has been removed meanwhile: there is nothing to keep any more
                 raise self._cannot(f"{error.strerror}") from None
 
     def tidy(self) -> None:
@@ -183,23 +183,23 @@ class SessionFile:
             if row is None:
                 return
             texts = tuple(text for (text,) in db.execute("SELECT text FROM text ORDER BY number"))
-            *state, draft = row
+            *state, line = row
             try:
                 endpoint = _endpoint(dict(zip(_STATE, state, strict=True)), texts)
             except ValueError as error:  # not what we wrote
                 raise sqlite3.DatabaseError(f"{error}") from None
-            self._saved = Kept(endpoint if endpoint.handle else None, draft)
+            self._saved = Kept(endpoint if endpoint.handle else None, line)
 
     def _write(self, kept: Kept) -> None:
         old, new = self._saved.endpoint or SavedEndpoint(""), kept.endpoint or SavedEndpoint("")
         db = self._open_db()
         if (old.first, old.texts) == (new.first, new.texts):
-            db.execute(_WRITE_STATE, [*_state(new), kept.draft])
+            db.execute(_WRITE_STATE, [*_state(new), kept.line])
             return
         db.execute("BEGIN IMMEDIATE")
         try:
             _write_texts(db, old, new)
-            db.execute(_WRITE_STATE, [*_state(new), kept.draft])
+            db.execute(_WRITE_STATE, [*_state(new), kept.line])
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
@@ -212,9 +212,9 @@ class SessionFile:
                 self._db.execute("PRAGMA synchronous = FULL")  # of what SQLite moves out of the log at the end
             self._db.close()
             self._db = None
-        log, self._log = self._log, None
-        if log is not None:
-            os.close(log)
+        wal, self._wal = self._wal, None
+        if wal is not None:
+            os.close(wal)
 
     def _remove(self) -> None:
         self._close_db()
@@ -235,8 +235,8 @@ class SessionFile:
             # From now on `sync` and `tidy` do it. Without a sync, nothing may leave the log.
             db.execute("PRAGMA wal_autocheckpoint = 0")
             db.execute("PRAGMA synchronous = OFF")
-            log = self.path.with_name(f"{self.path.name}-wal")
-            self._log = os.open(log, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            wal = self.path.with_name(f"{self.path.name}-wal")
+            self._wal = os.open(wal, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         return self._db
 
     @contextmanager

@@ -69,7 +69,7 @@ class View(ABC):
         return False
 
     @property
-    def draft(self) -> str:
+    def line(self) -> str:
         """The line being typed, if there is one."""
         return ""
 

@@ -49,11 +49,16 @@ async def dial(
     answer, UntrustedHostError for a certificate that is not accepted, TransportError otherwise.
     """
     if via:
-        wire = Via(command_for(via, host, port))
+        program = Via(command_for(via, host, port))
         _, connection = await _open_via(
-            wire, lambda: Connection(owner, codec, read_max=USER_READ), host, port, context, seconds=DIAL_SECONDS
+            program,
+            lambda: Connection(owner, codec, read_max=USER_READ),
+            host,
+            port,
+            context,
+            seconds=DIAL_SECONDS,
         )
-        connection.closed.add_done_callback(lambda _: wire.end())
+        connection.closed.add_done_callback(lambda _: program.end())
     else:
         _, connection = await _open(
             lambda: Connection(owner, codec, read_max=USER_READ), host, port, context, DIAL_SECONDS
@@ -70,12 +75,12 @@ async def fetch_certificate(
     if not via:
         transport, _ = await _open(asyncio.Protocol, host, port, context, seconds)
         return _certificate_of(transport)
-    wire = Via(command_for(via, host, port))
+    program = Via(command_for(via, host, port))
     try:
-        transport, _ = await _open_via(wire, asyncio.Protocol, host, port, context, seconds=seconds)
+        transport, _ = await _open_via(program, asyncio.Protocol, host, port, context, seconds=seconds)
         return _certificate_of(transport)
     finally:
-        wire.end()
+        program.end()
 
 
 def _certificate_of(transport: asyncio.Transport) -> bytes:
@@ -104,7 +109,7 @@ async def _open(
 
 
 async def _open_via(
-    wire: Via,
+    program: Via,
     protocol: Callable[[], P],
     host: str,
     port: int,
@@ -117,19 +122,19 @@ async def _open_via(
     try:
         async with asyncio.timeout(seconds):
             opened = await asyncio.get_running_loop().create_connection(
-                protocol, sock=wire.socket, ssl=context, server_hostname=None if context is None else host
+                protocol, sock=program.socket, ssl=context, server_hostname=None if context is None else host
             )
         connected = True
         return opened
     except TimeoutError:
         raise _no_reply(host, port, seconds) from None
     except OSError as error:
-        if not isinstance(error, ssl.SSLError) and (why := await wire.explain()) is not None:
+        if not isinstance(error, ssl.SSLError) and (why := await program.explain()) is not None:
             raise UnreachableError(f"Cannot connect to {printable(host)} port {port}: {why}") from None
         raise dial_error(error, host, port) from None
     finally:
         if not connected:
-            wire.end()
+            program.end()
 
 
 def _no_reply(host: str, port: int, seconds: float) -> UnreachableError:

@@ -186,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answer_due: float | None = None  # when our last ping ends the connection, if nothing comes
         self._timer: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
-        self._rest: asyncio.TimerHandle | None = None
+        self._pace_timer: asyncio.TimerHandle | None = None
 
     # -------------------------------------------------------------- for the owner
 
@@ -291,7 +291,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     @property
-    def live(self) -> bool:
+    def is_made(self) -> bool:
         """Whether there is a connection."""
         return self._transport is not None
 
@@ -350,9 +350,9 @@ class Connection(asyncio.BufferedProtocol):
         self._read(self.codec.feed(data))
         if self._pace is not None and (seconds := self._pace.pause_after(data, now)):
             self._pause(_Pause.PACE)
-            if self._rest is not None:
-                self._rest.cancel()
-            self._rest = asyncio.get_running_loop().call_later(seconds, self._resume, _Pause.PACE)
+            if self._pace_timer is not None:
+                self._pace_timer.cancel()
+            self._pace_timer = asyncio.get_running_loop().call_later(seconds, self._resume, _Pause.PACE)
 
     def eof_received(self) -> bool:
         if self.state is TransportState.OPEN:
@@ -370,7 +370,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.state is TransportState.OPEN and self.codec.patience is not None:
             self._read(self.codec.silence())  # the last bytes have arrived
-        for timer in (self._timer, self._silence, self._rest):
+        for timer in (self._timer, self._silence, self._pace_timer):
             if timer is not None:
                 timer.cancel()
         self._transport = None

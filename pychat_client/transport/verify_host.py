@@ -41,11 +41,11 @@ def trusted_host(
     options: CallOptions,
     ask: Ask,
     seconds: float = DIAL_SECONDS,
-    call: Callable[[str], None] | None = None,
+    alert: Callable[[str], None] | None = None,
 ) -> Trust:
     """TLS settings that accept only the right host.
 
-    ask: asks the user. seconds: how long an unknown host may take to show its key. call: alerts the user, who may
+    ask: asks the user. seconds: how long an unknown host may take to show its key. alert: calls the user, who may
     be in another window, before a question.
     Raises UntrustedHostError when the key is not trusted, and what connect.fetch_certificate raises.
     """
@@ -61,7 +61,7 @@ def trusted_host(
         if not _fits(options.invitation, shown):
             raise _not_inviting(options, fingerprint.fingerprint(shown))
         if options.invitation is None:
-            _decide(options, fingerprint.fingerprint(shown), ask, call)
+            _decide(options, fingerprint.fingerprint(shown), ask, alert)
         try:
             known.accept(host, port, shown)
         except PychatError as error:
@@ -118,7 +118,7 @@ def _have_one_key(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _decide(options: CallOptions, shown: str, ask: Ask, call: Callable[[str], None] | None) -> None:
+def _decide(options: CallOptions, shown: str, ask: Ask, alert: Callable[[str], None] | None) -> None:
     """Raises UntrustedHostError unless the user accepts the key that the host shows."""
     port = options.port
     name = f"{printable(options.host)} port {port}"
@@ -138,8 +138,8 @@ def _decide(options: CallOptions, shown: str, ask: Ask, call: Callable[[str], No
             f"{page}pychat cannot ask you without a terminal. To accept this key, call or send with --fingerprint "
             f"{shown}; to accept any new key, with --accept-new."
         )
-    if call is not None:
-        call(f"{name} answers with a key that is not known yet.")
+    if alert is not None:
+        alert(f"{name} answers with a key that is not known yet.")
     _ask(name, shown, page, ask)
 
 

@@ -66,10 +66,10 @@ def ask_handle(options: ViewOptions) -> str:
     return ask()
 
 
-def ask_about_host(*, plain: bool) -> Ask:
+def host_question(*, plain: bool) -> Ask:
     """How to ask the user about a host's key. plain: no screen follows."""
     if wants_plain(plain):
         return question.ask
-    from pychat_client.ui.screen_question import ask_about_host as ask
+    from pychat_client.ui.screen_question import ask_about_host
 
-    return ask
+    return ask_about_host

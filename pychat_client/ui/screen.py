@@ -93,7 +93,7 @@ class Screen(FrontEnd):
             self._prompt.line.document = Document(escaped(text))
 
     @property
-    def draft(self) -> str:
+    def line(self) -> str:
         return "" if self._prompt is None else self._prompt.line.text
 
     @property
@@ -150,7 +150,7 @@ class Screen(FrontEnd):
         self._scrollback.print_above(prompt)
         self._take()
         try:
-            await prompt.run(self._alerts.touched, session.take_draft())
+            await prompt.run(self._alerts.touched, session.take_line())
         except EOFError:
             session.interrupt()
         finally:

@@ -73,7 +73,7 @@ class _Pending:
     @property
     def connection(self) -> Connection | None:
         """The live connection of the session, from the end of the handshake on."""
-        return self.session.connection if self.session is not None and self.session.connection.live else None
+        return self.session.connection if self.session is not None and self.session.connection.is_made else None
 
     def evict(self) -> None:
         if (connection := self.connection) is not None:

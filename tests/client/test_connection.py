@@ -205,7 +205,7 @@ async def test_a_connection_aborted_before_it_is_made_closes() -> None:
     connection.abort(CloseReason.EVICTED)
     raw = await attach(connection)
     await connection.closed
-    assert (owner.lost, connection.live) == (["too many connections, and a newer one took the place"], False)
+    assert (owner.lost, connection.is_made) == (["too many connections, and a newer one took the place"], False)
     assert await raw.rest() == []
     raw.hang_up()
 

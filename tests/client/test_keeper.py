@@ -30,10 +30,6 @@ class Screen(Notes):
     line = ""
 
     @property
-    def draft(self) -> str:
-        return self.line
-
-    @property
     def shows_keys(self) -> bool:
         return True
 
@@ -308,9 +304,7 @@ async def test_a_file_that_is_too_old_is_gone_before_more_is_sent(file: SlowFile
 class LatinScreen(Screen):
     """A byte of Latin-1 was pasted into its line."""
 
-    @property
-    def draft(self) -> str:
-        return "caf\udce9"
+    line = "caf\udce9"
 
 
 @pytest.mark.parametrize("decide", [Keeper.record_all, Keeper.record_end], ids=["all", "the end"])

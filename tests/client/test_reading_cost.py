@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from pychat_client.classic.detecting_codec import DetectingCodec
-from pychat_client.classic.keys import typed
+from pychat_client.classic.keys import edited
 from pychat_client.classic.program_codec import ProgramCodec
 from pychat_client.classic.telnet import Telnet
 
@@ -27,11 +27,11 @@ def _seconds(prepare: Callable[[int], Work], size: int) -> float:
 
 
 def _erased(size: int) -> Work:
-    return lambda: typed(b"", b"x" * (size // 2) + b"\b" * (size // 2))
+    return lambda: edited(b"", b"x" * (size // 2) + b"\b" * (size // 2))
 
 
 def _erased_behind_no_utf_8(size: int) -> Work:
-    return lambda: typed(b"\n", b"\x80" * (size // 2) + b"\b" * (size // 2))
+    return lambda: edited(b"\n", b"\x80" * (size // 2) + b"\b" * (size // 2))
 
 
 def _telnet_questions(size: int) -> Work:

@@ -46,9 +46,10 @@ STAYS_UNCONFIRMED = "The other side may not know yet that you ended the conversa
 class Page(Notes):
     """A view with a line, which shows drafts."""
 
+    line = ""
+
     def __init__(self) -> None:
         super().__init__()
-        self.line = ""
         self.given_back: list[str] = []
         self.waiting = 0  # messages that are not on the screen yet
         self.keys_shown = False
@@ -60,10 +61,6 @@ class Page(Notes):
     @property
     def undisplayed(self) -> int:
         return self.waiting
-
-    @property
-    def draft(self) -> str:
-        return self.line
 
     @property
     def shows_drafts(self) -> bool:
@@ -247,7 +244,7 @@ def test_a_console_keeps_only_what_the_daemon_does_not_know(tmp_path: Path, line
             one.view.line = line
             one.session.detach()
         kept = SessionFile.take(path)
-        assert kept.kept.draft == line
+        assert kept.kept.line == line
         assert (kept.kept.endpoint is None) == (not line)
         kept.close()
 
@@ -771,8 +768,8 @@ async def returned(path: Path, draft: str) -> AsyncIterator[Talk]:
 async def test_an_earlier_programs_line_is_for_the_same_conversation(tmp_path: Path) -> None:
     async with returned(tmp_path / "sessions" / "same", "half a th") as one:
         await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 turns=free")
-        assert one.session.take_draft() == "half a th"
-        assert one.session.take_draft() == ""
+        assert one.session.take_line() == "half a th"
+        assert one.session.take_line() == ""
         assert one.view.given_back == []
     async with returned(tmp_path / "sessions" / "over", "half a th") as one:
         await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 turns=free", "\\quit bye")
@@ -781,7 +778,7 @@ async def test_an_earlier_programs_line_is_for_the_same_conversation(tmp_path: P
         assert one.session.exit_status is ExitStatus.NOT_SENT
     async with returned(tmp_path / "sessions" / "other", "half a th") as one:
         one.session.endpoint.session = "another"
-        assert one.session.take_draft() == ""
+        assert one.session.take_line() == ""
         assert one.view.given_back == ["not sent: half a th"]
 
 
@@ -791,7 +788,7 @@ async def test_an_earlier_programs_line_is_given_back_as_the_message_that_it_is(
         async with returned(tmp_path / "sessions" / name, "\\\\note") as one:
             await one.hears("\\hello 1 alice session=5f0c got=1 sent=1 turns=free", *hello)
             one.session.endpoint.session = "another"
-            assert one.session.take_draft() == ""
+            assert one.session.take_line() == ""
             assert one.view.given_back == ["not sent: \\note"]
             assert one.session.given_back == ("\\note",)
 
@@ -1316,7 +1313,7 @@ async def test_the_file_has_the_line_and_the_end_at_once(
             await one.hears("\\ack 1")
             for view.line in ("half", "half a th"):
                 session.line_changed(view.line)
-                while file.kept.draft != view.line:
+                while file.kept.line != view.line:
                     await asyncio.sleep(0.01)
             session.submit("\\quit bye")
             assert not session.done
@@ -1600,7 +1597,7 @@ async def test_a_recalled_text_is_in_the_file_before_it_is_in_the_line(tmp_path:
     class Witness(Page):
         def recalled(self, text: str) -> None:
             super().recalled(text)
-            kept.append(file.kept.draft)
+            kept.append(file.kept.line)
 
     view = Witness()
     session = Session(Endpoint("Bob"), view, "hostA", file=file)

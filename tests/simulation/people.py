@@ -229,7 +229,7 @@ class Person(View):
         self._line = text
 
     @property
-    def draft(self) -> str:
+    def line(self) -> str:
         return self._line
 
     def not_sent(self, text: str) -> None:
@@ -273,7 +273,7 @@ class Person(View):
     async def _look_at_line(self) -> None:
         """What an earlier program had in the line when it ended is there again."""
         await self.session.caught_up()
-        if self.running and not self.session.done and (line := self.session.take_draft()):
+        if self.running and not self.session.done and (line := self.session.take_line()):
             self._line = line
             for word in line.split("\n"):
                 self._record("in the line", word)
