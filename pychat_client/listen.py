@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -62,7 +63,7 @@ def listen(options: Listen) -> int:
         invited = _invite(options, port)
         print_result(invited)
         back = [] if options.keep else ["--back", _same_again(options, port)]
-        return _as_in_a_shell(_run("pychatd-console", port, *options.places, *back, *options.console).returncode)
+        return _attend(handlers, port, *options.places, *back, *options.console)
     finally:
         for number in handlers:  # a second signal must not interrupt the cleanup
             signal.signal(number, signal.SIG_IGN)
@@ -73,6 +74,28 @@ def listen(options: Listen) -> int:
             _run("pychatd", "stop", port, *options.places)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _attend(signals: Iterable[int], *words: str) -> int:
+    """Runs the console; returns its status. It gets `signals`, and leaves in order, or goes on: a terminal sends
+    the signal of a key to all programs, and an open editor may have been meant. Raises PychatError."""
+    arrived: list[int] = []
+    console: subprocess.Popen[str] | None = None
+
+    def pass_on(number: int, _: object) -> None:
+        arrived.append(number)
+        if console is not None:
+            console.send_signal(number)
+
+    for number in signals:
+        signal.signal(number, pass_on)
+    console = _start("pychatd-console", *words)
+    for number in tuple(arrived):  # before there was a console
+        console.send_signal(number)
+    status = console.wait()
+    if arrived and status == ExitStatus.INTERRUPTED:
+        _end(arrived[-1], None)
+    return _as_in_a_shell(status)
 
 
 def _same_again(options: Listen, port: str) -> str:
@@ -135,15 +158,24 @@ def _as_in_a_shell(status: int) -> int:
 def _run(
     program: str, *words: str, stdout: int | None = None, stderr: int | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program of the daemon, which is beside this one or where the shell finds it. Raises PychatError."""
+    """Runs a program of the daemon to its end. Raises PychatError."""
+    with _start(program, *words, stdout=stdout, stderr=stderr) as started:
+        out, err = started.communicate()
+    return subprocess.CompletedProcess(started.args, started.returncode, out, err)
+
+
+def _start(
+    program: str, *words: str, stdout: int | None = None, stderr: int | None = None
+) -> subprocess.Popen[str]:
+    """Starts a program of the daemon, which is beside this one or where the shell finds it. Raises PychatError."""
     beside = Path(sys.executable).parent
     found = shutil.which(program, path=os.pathsep.join((str(beside), os.environ.get("PATH", os.defpath))))
     if found is None:
         raise UsageError(f"{program} is not installed on this host: 'pychat listen' needs the package pychatd.")
     command = [found, *words]
     try:
-        return subprocess.run(  # noqa: S603 -- a program of ours
-            command, stdout=stdout, stderr=stderr, encoding="utf-8", errors="replace", check=False
+        return subprocess.Popen(  # noqa: S603 -- a program of ours
+            command, stdout=stdout, stderr=stderr, encoding="utf-8", errors="replace"
         )
     except OSError as error:
         raise PychatError(f"Cannot run {printable(found)}: {error.strerror}.") from None

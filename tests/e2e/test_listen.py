@@ -8,7 +8,9 @@ import shlex
 import signal
 import socket
 import subprocess
+import termios
 import threading
+import tty
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -116,6 +118,33 @@ def test_a_signal_ends_the_service_too(idle_service: Service, number: signal.Sig
     wait_for(lambda: not operator.child.isalive(), "pychat listen has ended")
     if number in (signal.SIGTERM, signal.SIGHUP):
         assert operator.child.exitstatus == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_puts_the_terminal_in_order(idle_service: Service, number: signal.Signals) -> None:
+    operator = _listening(idle_service)
+    operator.child.kill(number)
+    assert operator.exit_status() == 128 + number
+    assert termios.tcgetattr(operator.child.child_fd)[tty.LFLAG] & termios.ICANON
+    assert not idle_service.alive()
+
+
+@pytest.mark.parametrize(("key", "name"), [("\x03", "INT"), ("\x1c", "QUIT")])
+def test_a_signal_in_the_editor_is_only_for_the_editor(
+    idle_service: Service, tmp_path: Path, key: str, name: str
+) -> None:
+    editor, got = tmp_path / "editor", tmp_path / "interrupted"
+    wait = f"trap 'echo; touch {got}' {name}\necho in the editor\nwhile [ ! -e {got} ]; do sleep 0.05; done"
+    editor.write_text(f'#!/bin/sh\n{wait}\nprintf ", edited" >>"$1"\n')
+    editor.chmod(0o700)
+    operator = idle_service.terminal(_words(idle_service), columns=120, env={"VISUAL": str(editor)})
+    operator.sees("Waiting for calls")
+    operator.type("half\x18\x05")
+    operator.sees("in the editor")
+    operator.type(key)
+    operator.line_is("Server> half, edited")
+    operator.type("\x15\x04")
+    assert operator.exit_status() == 0
 
 
 def test_a_signal_that_is_ignored_stays_so(idle_service: Service) -> None:
