@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer, ValidationState
 from prompt_toolkit.completion import CompleteEvent
-from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import (
@@ -28,7 +27,7 @@ from pychat_client.session.session import Session
 from pychat_client.text import MESSAGE_MAX
 from pychat_client.transport.interruptible import keys_left_to_guest
 from pychat_client.ui.editor import EDITED_MAX, edit
-from pychat_client.ui.resize import ResizableRenderer
+from pychat_client.ui.resize import report_keys
 from pychat_client.ui.terminal import FOCUS_IN, FOCUS_KEY, Foreground
 
 KEYS = (
@@ -246,14 +245,7 @@ def _chat_keys(session: Session, notice: Notice, suspend: Callable[[], None]) ->
 
 def _reports(focused: Callable[[bool], None]) -> KeyBindings:
     """What the terminal itself reports; to the toolkit these are keys as well."""
-    keys = KeyBindings()
-
-    @keys.add(Keys.CPRResponse, save_before=lambda event: False)
-    def _(event: KeyPressEvent) -> object:
-        row, column = re.findall(r"\d+", event.data)
-        assert isinstance(event.app.renderer, ResizableRenderer)
-        # The toolkit draws after each key, but not after this value.
-        return None if event.app.renderer.reported(Point(int(column) - 1, int(row) - 1)) else NotImplemented
+    keys = report_keys()
 
     @keys.add(FOCUS_KEY)
     def _(event: KeyPressEvent) -> None:

@@ -13,6 +13,7 @@ break each of them in two when the window loses a column, and move as many rows 
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from typing import Any
 from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import BufferControl, Layout
 from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.renderer import CPR_Support, Renderer
@@ -44,6 +47,20 @@ _SAVE, _RESTORE = "\x1b7", "\x1b8"
 _PROMPT = "\x1b]133;A\x1b\\"
 """Tells that a prompt begins here. kitty, which would move the cursor away from its text, then erases the prompt
 and keeps the cursor's row (https://sw.kovidgoyal.net/kitty/shell-integration/, notes for shell developers)."""
+
+
+def report_keys() -> KeyBindings:
+    """The terminal's answer where its cursor is, which is a key to the toolkit. The renderer below takes it."""
+    keys = KeyBindings()
+
+    @keys.add(Keys.CPRResponse, save_before=lambda event: False)
+    def _(event: KeyPressEvent) -> object:
+        row, column = re.findall(r"\d+", event.data)
+        assert isinstance(event.app.renderer, ResizableRenderer)
+        # The toolkit draws after each key, but not after this value.
+        return None if event.app.renderer.reported(Point(int(column) - 1, int(row) - 1)) else NotImplemented
+
+    return keys
 
 
 class ResizableRenderer(Renderer):
@@ -154,11 +171,14 @@ class ResizableRenderer(Renderer):
         a late one."""
         late, known, self._at = self._late, self._min_available_height, at
         self.report_absolute_cursor_row(at.y + 1)
-        if late and self._left is None:
+        if self._left is None and late:
             self.erase()
-            self.request_absolute_cursor_position()
-            return True
-        return self._min_available_height != known
+        elif self._left is None and at.x > 0 and not self.waiting_for_cpr:  # else it was asked again since then
+            self._erase_behind(at.x)
+        else:
+            return self._min_available_height != known
+        self.request_absolute_cursor_position()
+        return True
 
     @property
     def _answers(self) -> bool:
@@ -213,6 +233,17 @@ class ResizableRenderer(Renderer):
         self.erase()
         self._go_to_bottom()
         self.request_absolute_cursor_position()
+
+    def _erase_behind(self, column: int) -> None:
+        """Erases a drawing that begins behind what another program has left in a row. The next begins below."""
+        above = self._cursor_pos.y
+        self.reset()
+        self.output.write_raw("\r")
+        self.output.cursor_up(above)
+        self.output.cursor_forward(column)
+        self.output.erase_end_of_line()
+        self.output.write_raw("\r\n")
+        super().erase()
 
     def _look(self, app: Application[Any]) -> None:
         """Looks at the size itself, because SIGWINCH may arrive later."""

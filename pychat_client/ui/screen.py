@@ -193,6 +193,7 @@ class Screen(FrontEnd):
             self._alerts.touched()
             if prompt.is_running:
                 self._take()
+                await prompt.settled()  # the guest may have left something in the row of the cursor
             self._scrollback.flush()
 
     def _take(self) -> None:

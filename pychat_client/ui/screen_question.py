@@ -21,7 +21,7 @@ from pychat_client.transport.question import PASTE_SECONDS, arrives, discard
 from pychat_client.ui import stops
 from pychat_client.ui.keyboard import open_keyboard
 from pychat_client.ui.prompt import FixedWidthProcessor, mend_search
-from pychat_client.ui.resize import ResizableRenderer
+from pychat_client.ui.resize import ResizableRenderer, report_keys
 from pychat_client.ui.terminal import TerminalOutput
 
 _ANSWER_ROWS = 3
@@ -84,7 +84,7 @@ class Question:
         self._app.invalidate()
 
     def _keys(self) -> KeyBindings:
-        keys = KeyBindings()
+        keys = report_keys()
 
         @keys.add("c-z")
         def _(_: KeyPressEvent) -> None:

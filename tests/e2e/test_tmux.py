@@ -180,6 +180,63 @@ def test_an_editor_stops_together_with_the_chat(idle_service: Service, tmp_path:
         one.line_is("Bob> edited")
 
 
+@pytest.mark.parametrize(
+    "draft", ["the end", "some\nrows\nto the end", f"{40 * 'long '}the end"], ids=["row", "rows", "long"]
+)
+def test_what_an_editor_leaves_in_a_row_stays_above_the_line(
+    idle_service: Service, tmp_path: Path, draft: str
+) -> None:
+    idle_service.start("--turns", "free")
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nprintf 'first\\nsaved it'\n")
+    editor.chmod(0o700)
+    with tmux(tmp_path, {**idle_service.env, "VISUAL": str(editor)}) as one:
+        one.type(f"{BIN}/pychat localhost {idle_service.port} --accept-new --handle Bob")
+        one.press("Enter")
+        one.line_is("Bob>")
+        one.paste(draft)
+        end = "the end"
+        for again in range(2):
+            wait_for(lambda: one._cursor_line().endswith(end), "the line", shown=one._text)
+            one.press("C-x", "C-e")
+            wait_for(lambda again=again: _rows(one).count("saved it") == again + 1, "its row", shown=one._text)  # type: ignore[misc]
+            wait_for(lambda: one._cursor_line().endswith(end), "the line again", shown=one._text)
+            one.redrawn()
+            text = "\n".join(_rows(one))
+            assert [text.count(words) for words in ("Bob>", "you send first", end)] == [1, 1, 1], text
+
+
+def test_messages_during_an_editor_leave_its_last_row(idle_service: Service, tmp_path: Path) -> None:
+    idle_service.start("--turns", "free")
+    editor = tmp_path / "editor"
+    wait = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
+    editor.write_text(f"#!/bin/sh\nprintf {70 * 's'}\n{wait}\n")
+    editor.chmod(0o700)
+    console = idle_service.ready_plain("pychatd-console")
+    with tmux(tmp_path, {**idle_service.env, "VISUAL": str(editor)}) as one:
+        one.type(f"{BIN}/pychat localhost {idle_service.port} --accept-new --handle Bob")
+        one.press("Enter")
+        one.line_is("Bob>")
+        one.type("Hi!")
+        one.press("Enter")
+        console.says("Hi!")
+        one.paste(DRAFTS["a-row"])
+        one.redrawn()
+        one.press("C-x", "C-e")
+        one.line_is(70 * "s")
+        console.enter("one\ntwo")
+        _sends(idle_service, 2)
+        (tmp_path / "go").touch()
+        one.sees("> two")
+        one.redrawn()
+        text = "\n".join(_rows(one))
+        assert [text.count(words) for words in (70 * "s", "> one", "> two", "w00", "no turns")] == 5 * [1], text
+
+
+def _rows(window: Tmux) -> list[str]:
+    return [line.rstrip() for line in window.lines()]
+
+
 def test_the_line_is_always_at_the_bottom(window: Tmux) -> None:
     """Then messages or empty rows are above it, and leave the window when it becomes smaller."""
 
@@ -244,6 +301,17 @@ def test_a_question_goes_on_after_a_stop(service: Service, tmp_path: Path, stop:
         window.line_is(f"{words} {begun}{rest}")
         window.press("Enter")
         window.sees("Send the first message")
+
+
+def test_a_signal_to_go_on_draws_a_question_below_itself(service: Service, tmp_path: Path) -> None:
+    """Nothing tells whether it was stopped, and another program has used the terminal."""
+    with _asked(service, tmp_path, "handle") as (window, words):
+        window.type("Bo")
+        window.line_is(f"{words} Bo")
+        os.kill(int(children(window.shell())[0].name), signal.SIGCONT)
+        wait_for(lambda: _rows(window).count(f"{words} Bo") == 2, "it is drawn below", shown=window._text)
+        window.type("b")
+        window.line_is(f"{words} Bob")
 
 
 @pytest.mark.parametrize("stop", ["C-z", "SIGTSTP", "SIGSTOP"])
