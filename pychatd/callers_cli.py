@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from pychat_client.config.host_names import host_name
+from pychat_client.dates import day
 from pychat_client.entrypoint import print_result
 from pychat_client.errors import ExitStatus, TransportError, UsageError
 from pychat_client.protocol import grammar
@@ -26,6 +27,9 @@ from pychatd.control import Readers, callers
 _INVITATION: Readers = {"invitation": invitation.parse, "name": printable, "until": grammar.time}
 _INVITED: Readers = {"name": printable, "state": printable, "until": grammar.time}
 _AUTHORIZED: Readers = {"name": printable, "by": printable, "fingerprint": check_fingerprint}
+_WHEN = {"used": "at", "revoked": "at", "too old": "since"}
+"""What the time of an invitation tells of one that is not open any more."""
+
 _SENTENCE: Readers = {"words": printable}
 _NOTHING: Readers = {}
 
@@ -75,7 +79,7 @@ def invitations(args: argparse.Namespace) -> int:
         _ask(args, "revoke", _NOTHING, name=args.revoke)
         return ExitStatus.OK
     rows = [
-        (row["name"], row["state"], f"until {_local_time(row['until'])}")
+        (row["name"], row["state"], f"{_WHEN.get(row['state'], 'until')} {_local_time(row['until'])}")
         for row in _ask(args, "invitations", _INVITED)
     ]
     return _print_table(rows, "There are no invitations.")
@@ -95,7 +99,7 @@ def authorized(args: argparse.Namespace) -> int:
 
 def _local_time(moment: datetime) -> str:
     """As the clock of this host shows it."""
-    return f"{moment.astimezone():%H:%M on %d %B}"
+    return f"{moment.astimezone():%H:%M} on {day(moment)}"
 
 
 def _print_table(rows: list[tuple[str, str, str]], empty: str) -> int:

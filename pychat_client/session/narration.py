@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from pychat_client.dates import day
 from pychat_client.errors import PychatError, TransportError
 from pychat_client.phrases import of_whose, with_certificate
 from pychat_client.protocol import wire
@@ -146,7 +147,7 @@ class Narrator:
         self._view.alert(f"{handle} is calling.", ring=False)
 
     def _missed(self, call: MissedCall) -> None:
-        when = "" if call.time is None else f" on {call.time.astimezone():%d %B at %H:%M}"
+        when = "" if call.time is None else f" on {day(call.time)} at {call.time.astimezone():%H:%M}"
         who = f"{printable(call.handle)} from {printable(call.address)}{with_certificate(call.name)}"
         self._record(f"Missed call{when}: {who}, without a message.", self._view.news)
 
@@ -181,7 +182,7 @@ class Narrator:
         because = f": {reason}" if event.reason else ""
         then = ""
         if event.time is not None and not self._endpoint.ready:  # this program was not there
-            then = f" on {event.time.astimezone():%d %B at %H:%M}"
+            then = f" on {day(event.time)} at {event.time.astimezone():%H:%M}"
         match event.by:
             case EndedBy.YOU:
                 self._record(f"You ended the conversation{then}{because}.")

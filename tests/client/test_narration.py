@@ -234,7 +234,7 @@ def test_who_is_overtaken_reads_how_to_go_on(text: str | None, stays_open: bool,
 async def test_an_own_end_that_is_news_has_its_time() -> None:
     view = Notes()
     Narrator(Endpoint("Bob"), view, "hostA", Transcript()).event(Ended("alice", EndedBy.YOU, "tired", time=NOON))
-    assert view.sentences == [f'You ended the conversation on {NOON.astimezone():%d %B at %H:%M}: "tired".']
+    assert view.sentences == [f'You ended the conversation on {NOON.astimezone():%d %B %Y at %H:%M}: "tired".']
 
 
 @pytest.mark.parametrize("stays", [True, False])

@@ -11,7 +11,7 @@ import subprocess
 import termios
 import threading
 import tty
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,12 @@ def test_an_invitation_tells_its_end_by_the_clock_of_its_reader(service: Service
     invited = run(service, service.command("invite", "--valid", "1h"), TZ="XXX-14")
     ends = before, before + timedelta(minutes=1)
     assert any(f"once, until {end:%H:%M on %d %B}:" in invited.stdout for end in ends), invited.stdout
+
+
+def test_an_invitation_for_a_year_tells_the_year(service: Service) -> None:
+    end = datetime.now(UTC).astimezone() + timedelta(days=366)
+    assert f" on {end:%d %B %Y}:" in service.pychatd("invite", "--for", "Ann", "--valid", "366d").stdout
+    assert service.pychatd("invitations").stdout.endswith(f"{end:%d %B %Y}\n")
 
 
 def test_the_same_login_name_on_both_hosts_costs_one_question(idle_service: Service) -> None:

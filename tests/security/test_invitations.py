@@ -211,7 +211,7 @@ def test_a_revoked_invitation_lets_nobody_in(service: Service) -> None:
     word = _invite(service, "--for", "Zoe")
     assert service.pychatd("invitations", "--revoke", "Zoe").returncode == 0
     _is_refused(_guest(service, "Z", *_target(service, word)), "has been revoked. Ask for a new one.")
-    assert "revoked" in service.pychatd("invitations").stdout
+    assert "revoked  at " in service.pychatd("invitations").stdout
     again = service.pychatd("invitations", "--revoke", "Zoe")
     assert again.returncode == 2
     assert "no open invitation for 'Zoe'" in again.stderr
@@ -228,6 +228,7 @@ def test_a_late_invitation_lets_nobody_in(idle_service: Service) -> None:
     file.write_text(json.dumps(records))
     service.start()
     _is_refused(_guest(service, "Z", *_target(service, word)), "is too old. Ask for a new one.")
+    assert re.search("too old  since .* 1970$", service.pychatd("invitations").stdout)
 
 
 def test_a_mistyped_invitation_is_told_before_anything_is_sent(service: Service) -> None:
