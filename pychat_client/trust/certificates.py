@@ -104,3 +104,9 @@ def certificate_der(path: Path) -> bytes:
         raise PychatError(f"Cannot read the certificate {path}: {error.strerror}.") from None
     except ValueError:
         raise PychatError(f"There is no certificate in {path}.") from None
+
+
+def weakness(error: ssl.SSLError) -> str:
+    """Why OpenSSL does not load a key and its certificate, if they are too weak for it; otherwise ""."""
+    reason = (error.reason or "").lower().replace("_", " ")
+    return f"too weak for TLS ({reason})" if reason.endswith(("too small", "too weak")) else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pychat_client.errors import PychatError
 from pychat_client.files import read_file
+from pychat_client.trust.certificates import weakness
 
 
 def pinned_context(accepted: bytes, own: Path | None) -> ssl.SSLContext:
@@ -75,5 +76,5 @@ def _load_own(context: ssl.SSLContext, own: Path) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        why = "it is damaged" if isinstance(error, ssl.SSLError) else error.strerror
+        why = f"it is {weakness(error) or 'damaged'}" if isinstance(error, ssl.SSLError) else error.strerror
         raise PychatError(f"Cannot use your key in {own}: {why}.") from None

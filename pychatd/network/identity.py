@@ -164,6 +164,11 @@ def _reason(error: OSError, path: Path, key: Path) -> str:
     """What is wrong with the files of a certificate and its key: OpenSSL says "PEM lib" of nearly everything."""
     if not isinstance(error, ssl.SSLError):
         return f"Cannot use the certificate {path}, or its key {key}: {error.strerror}."
+    if weak := certificates.weakness(error):
+        return (
+            f"The certificate in {path}, or its key in {key}, is {weak}. Make others: of RSA with at least "
+            "2048 bits, or on the curve P-256."
+        )
     try:
         certificates.certificate_der(path)
     except PychatError as damage:

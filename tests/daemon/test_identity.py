@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from pychat_client.errors import PychatError, UsageError
+from pychat_client.trust import tls
 from pychat_client.trust.certificates import make_certificate
 from pychatd.network import identity
 from pychatd.settings import Settings
@@ -115,6 +117,19 @@ def test_a_certificate_that_cannot_be_used_is_told_in_words(
     else:
         restore = "Restore your copy of it, or move it away: then a new key is made, and callers are warned."
         assert said == f"{words} {restore}"
+
+
+def test_a_key_that_tls_refuses_as_too_weak_is_not_called_damaged(settings: Settings, tmp_path: Path) -> None:
+    made = make(tmp_path, "weak", secret=ec.generate_private_key(ec.SECP192R1()))
+    weak = settings._replace(certificate=made.certificate, key=made.key)
+    with pytest.raises(UsageError) as refused:
+        identity.load(weak)
+    files = (
+        f"The certificate in {made.certificate}, or its key in {made.key}, is too weak for TLS (ee key too small)."
+    )
+    assert str(refused.value) == f"{files} Make others: of RSA with at least 2048 bits, or on the curve P-256."
+    with pytest.raises(PychatError, match="it is too weak for TLS"):  # a caller's own
+        tls.authority_context(made.both)
 
 
 def test_a_key_without_a_certificate_names_the_file(settings: Settings, tmp_path: Path) -> None:

@@ -38,13 +38,15 @@ def make(
     ends: int = 1,
     authority: bool = False,
     key_of: Made | None = None,
+    secret: ec.EllipticCurvePrivateKey | None = None,
 ) -> Made:
     """A certificate for the host `name`, of the authority `by` (or its own), valid until `ends` days from now.
 
-    key_of: it is for the key of this other certificate.
+    key_of: it is for the key of this other certificate. secret: it is for this key.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    secret = ec.generate_private_key(ec.SECP256R1()) if key_of is None else key_of.secret
+    if secret is None:
+        secret = ec.generate_private_key(ec.SECP256R1()) if key_of is None else key_of.secret
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     certificate = (
