@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -27,22 +27,24 @@ COPIED_AT_ONCE = 1 << 16
 def config(chosen: Settings, *, check: bool) -> int:
     """Prints the settings that apply, as lines of a configuration file. check: loads the key and the
     allowlist, as the daemon does. Raises UsageError for what it could not use."""
-    complaints = _complaints(chosen) if check else ()
+    complaints, warnings = _findings(chosen) if check else ((), ())
     print_result("\n".join(settings.in_toml(chosen)))
-    for complaint in complaints:
-        print(f"pychatd: {printable(complaint)}", file=sys.stderr)
+    for words in (*complaints, *warnings):
+        print(f"pychatd: {printable(words)}", file=sys.stderr)
     return ExitStatus.USAGE if complaints else ExitStatus.OK
 
 
-def _complaints(chosen: Settings) -> tuple[str, ...]:
-    """What is wrong with the lists of callers. A key that the daemon makes itself may still be missing."""
-    from pychatd.network import identity
+def _findings(chosen: Settings) -> tuple[Sequence[str], Sequence[str]]:
+    """What is wrong with the key and the lists of callers: complaints, and warnings. A key that the daemon makes
+    itself may still be missing."""
+    from pychatd.network import authorized, identity
 
     if chosen.certificate is None and chosen.key is None and not chosen.has_identity:
-        complaints: list[str] = []
-        identity.read_lists(chosen, complaints)
-        return tuple(complaints)
-    return identity.load(chosen).complaints
+        found = authorized.Findings()
+        identity.read_lists(chosen, found)
+        return found.complaints, found.warnings
+    loaded = identity.load(chosen)
+    return loaded.complaints, loaded.warnings
 
 
 # ------------------------------------------------------------------ backups

@@ -1,12 +1,16 @@
-"""The public key in a certificate: a renewed certificate can have the same one. Reads DER without a library."""
+"""The public key in a certificate, which a renewed one can have too, and how long it is valid. Reads DER without a
+library."""
 
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 
 SEQUENCE = 0x30
 INTEGER = 0x02
 VERSION_TAG = 0xA0
+UTC_TIME = 0x17
+GENERALIZED_TIME = 0x18
 
 KEY_ID_BYTES = 16
 """Bytes of a key's name in an invitation: making another key with the same 128 bits is out of reach."""
@@ -17,14 +21,36 @@ def public_key_of(certificate: bytes) -> bytes:
 
     It takes only the tags that have to be there, so that it finds the same key as OpenSSL, or none.
     """
+    _, _, rest = element(_from_validity(certificate), SEQUENCE)
+    _, _, rest = element(rest, SEQUENCE)  # subject
+    _, key, _ = element(rest, SEQUENCE)
+    return key
+
+
+def validity_of(certificate: bytes) -> tuple[datetime, datetime]:
+    """From when and until when a certificate (DER) is valid. Raises ValueError."""
+    rest, _, _ = element(_from_validity(certificate), SEQUENCE)
+    first, rest = _time(rest)
+    last, _ = _time(rest)
+    return first, last
+
+
+def _from_validity(certificate: bytes) -> bytes:
+    """A certificate from the time of its validity on. Raises ValueError."""
     outer, _, _ = element(certificate, SEQUENCE)
     rest, _, _ = element(outer, SEQUENCE)
     if rest[:1] == bytes([VERSION_TAG]):
         _, _, rest = element(rest, VERSION_TAG)
-    for tag in (INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE):  # serial, algorithm, issuer, validity, subject
+    for tag in (INTEGER, SEQUENCE, SEQUENCE):  # serial, algorithm, issuer
         _, _, rest = element(rest, tag)
-    _, key, _ = element(rest, SEQUENCE)
-    return key
+    return rest
+
+
+def _time(der: bytes) -> tuple[datetime, bytes]:
+    """The time that an element is, and what follows it. Raises ValueError."""
+    tag, form = (UTC_TIME, "%y") if der[:1] == bytes([UTC_TIME]) else (GENERALIZED_TIME, "%Y")
+    text, _, rest = element(der, tag)
+    return datetime.strptime(text.decode("ascii"), f"{form}%m%d%H%M%SZ").replace(tzinfo=UTC), rest
 
 
 def key_id(certificate: bytes) -> bytes:

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pychat_client import files
+from pychat_client.dates import day
 from pychat_client.errors import PychatError, UsageError
+from pychat_client.records import record
 from pychat_client.text import printable
 from pychat_client.trust import certificates
+from pychat_client.trust.public_key import validity_of
 
 NAME_MAX = 32
 """Characters of a name: it is a file's name, and stands in the toolbar of the console."""
+
+
+@record
+class Findings:
+    """What is wrong with the files that say who may call. complaints: of what cannot be used, and lets nobody in;
+    warnings: of what can be used, and is probably not meant so."""
+
+    complaints: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def out_of_date(certificate: bytes) -> str:
+    """What is wrong with the time for which a certificate (DER) is valid; "" if nothing is."""
+    now = datetime.now(UTC)
+    try:
+        first, last = validity_of(certificate)
+    except ValueError:  # OpenSSL reads it, and we need not
+        return ""
+    if now > last:
+        return f"has expired on {day(last)}"
+    return f"is not valid before {first.astimezone():%H:%M} on {day(first)}" if now < first else ""
 
 
 def check_name(name: str) -> str:
@@ -23,31 +49,37 @@ def check_name(name: str) -> str:
     return name
 
 
-def read(directory: Path, complaints: list[str]) -> dict[bytes, str]:
-    """The certificates (DER) in a directory with their names. Skips files that cannot be used, and reports them in
-    `complaints`. Raises OSError for the directory itself."""
+def read(directory: Path, found: Findings) -> dict[bytes, str]:
+    """The certificates (DER) in a directory with their names. Skips files that cannot be used, and complains of
+    them. Raises OSError for the directory itself."""
     names: dict[bytes, str] = {}
+    files_of: dict[bytes, Path] = {}
     for file in sorted(file for file in directory.iterdir() if file.suffix == ".pem"):
         try:
             if not file.is_file():
                 raise PychatError(f"{file} is not a regular file.")
             certificate = certificates.certificate_der(file)
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
-            names[certificate] = "_".join(printable(file.stem).split())
+            name = names[certificate] = "_".join(printable(file.stem).split())
+            if (other := files_of.setdefault(certificate, file)) != file:
+                both = printable(f"{other} and {file}")
+                found.warnings.append(f"{both} are the same certificate: its owner is called {name}. Remove one.")
+            if late := out_of_date(certificate):
+                found.warnings.append(printable(f"The certificate in {file} {late}: its owner cannot call."))
         except (PychatError, OSError) as error:  # ssl.SSLError is an OSError
             why = f"The certificate in {file} is damaged." if isinstance(error, ssl.SSLError) else str(error)
-            complaints.append(f"A file of the list of callers cannot be used: {printable(why)}")
+            found.complaints.append(f"A file of the list of callers cannot be used: {printable(why)}")
     return names
 
 
-def read_own(directory: Path, complaints: list[str]) -> dict[bytes, str]:
+def read_own(directory: Path, found: Findings) -> dict[bytes, str]:
     """The same for the directory that the daemon itself writes; it need not be there."""
     try:
-        return read(directory, complaints)
+        return read(directory, found)
     except FileNotFoundError:
         pass
     except OSError as error:
-        complaints.append(f"Cannot read {directory}: {error.strerror}.")
+        found.complaints.append(f"Cannot read {directory}: {error.strerror}.")
     return {}
 
 

@@ -18,6 +18,7 @@ from pychat_client.records import record
 from pychat_client.trust import certificates, fingerprint
 from pychatd import directories
 from pychatd.network import authorized
+from pychatd.network.authorized import Findings
 from pychatd.settings import Settings
 
 _MAKE = """
@@ -74,14 +75,14 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
     Raises PychatError when a configured file cannot be used.
     """
     path = settings.identity
-    warnings: list[str] = []
+    found = Findings()
     if make and settings.certificate is None:
         if settings.has_identity:
             files.make_sure(path)
         else:
             _make(path)
             if settings.journal.exists():  # a key was there too, which callers may know
-                warnings.append(_lost_key(path))
+                found.warnings.append(_lost_key(path))
     if settings.key is not None and settings.certificate is None:
         raise UsageError(f"{_in_file(settings, 'key')}'key' is set without 'certificate': set both.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -96,29 +97,38 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
         if settings.certificate is None:
             words += " Restore your copy of it, or move it away: then a new key is made, and callers are warned."
         raise UsageError(words) from None
-    complaints: list[str] = []
-    names, invited = read_lists(settings, complaints)
+    names, invited = read_lists(settings, found)
     if names is not None:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted, not its issuer
         context.verify_mode = ssl.CERT_REQUIRED
-        for certificate in names:
-            context.load_verify_locations(cadata=certificate)
-    return Identity(
-        context, certificates.certificate_der(path), names, invited, tuple(complaints), tuple(warnings)
-    )
+        for listed in names:
+            context.load_verify_locations(cadata=listed)
+    certificate = certificates.certificate_der(path)
+    if settings.certificate is not None and (late := authorized.out_of_date(certificate)):
+        found.warnings.append(
+            f"{_in_file(settings, 'certificate')}The certificate in {path} {late}: callers with --ca cannot call. "
+            "Renew it, and reload the service."
+        )
+    return Identity(context, certificate, names, invited, tuple(found.complaints), tuple(found.warnings))
 
 
-def read_lists(settings: Settings, complaints: list[str]) -> tuple[dict[bytes, str] | None, dict[bytes, str]]:
-    """Who is on the allowlist, if there is one, and who was invited. Reports what cannot be read in `complaints`,
-    and leaves it out."""
+def read_lists(settings: Settings, found: Findings) -> tuple[dict[bytes, str] | None, dict[bytes, str]]:
+    """Who is on the allowlist, if there is one, and who was invited. Leaves out what cannot be read."""
     names = None
     if settings.authorized is not None:
         try:
-            names = authorized.read(settings.authorized, complaints)
+            names = authorized.read(settings.authorized, found)
         except OSError as error:
-            complaints.append(f"Cannot read the allowlist {settings.authorized}: {error.strerror}.")
+            found.complaints.append(f"Cannot read the allowlist {settings.authorized}: {error.strerror}.")
             names = {}
-    return names, authorized.read_own(settings.state / "authorized", complaints)
+    invited = authorized.read_own(settings.state / "authorized", found)
+    for certificate, name in (names or {}).items():
+        if invited.get(certificate, name) != name:
+            found.warnings.append(
+                f"{name} of the allowlist was invited as {invited[certificate]}, and is called so. "
+                "'pychatd authorized --remove' ends that."
+            )
+    return names, invited
 
 
 def _make(path: Path) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pychat_client.dates import day
 from pychat_client.errors import PychatError, UsageError
 from pychat_client.trust import tls
 from pychat_client.trust.certificates import make_certificate
@@ -153,3 +155,43 @@ def test_an_unreadable_file_of_the_allowlist_is_skipped(settings: Settings, tmp_
     assert loaded.names == {alice.der: "alice", bob.der: "bob"}
     what = "A file of the list of callers cannot be used"
     assert [complaint.split(": ")[0] for complaint in loaded.complaints] == [what] * 4
+
+
+def _in_days(number: int) -> str:
+    return day(datetime.now(UTC) + timedelta(days=number))
+
+
+def test_a_certificate_at_the_wrong_time_is_told(settings: Settings, tmp_path: Path) -> None:
+    good, old, new = (
+        make(tmp_path / "certificates", name, begins=begins, ends=ends)
+        for name, begins, ends in (("good", -30, 1), ("old", -30, -1), ("new", 2, 30))
+    )
+    assert identity.load(settings._replace(certificate=good.both)).warnings == ()
+    (words,) = identity.load(settings._replace(certificate=old.both)).warnings
+    assert words.startswith(f"The certificate in {old.both} has expired on {_in_days(-1)}: ")
+    (words,) = identity.load(settings._replace(certificate=new.both)).warnings
+    assert words.startswith(f"The certificate in {new.both} is not valid before ")
+    assert words.split(": ")[0].endswith(f" on {_in_days(2)}") or f" on {_in_days(2)}: " in words
+    listed = tmp_path / "listed"
+    listed.mkdir()
+    (listed / "old.pem").write_bytes(old.certificate.read_bytes())
+    (words,) = identity.load(settings._replace(authorized=listed)).warnings
+    assert (
+        words == f"The certificate in {listed / 'old.pem'} has expired on {_in_days(-1)}: its owner cannot call."
+    )
+
+
+def test_one_certificate_under_two_names_is_told(settings: Settings, tmp_path: Path) -> None:
+    bob = make(tmp_path / "certificates", "bob")
+    listed, invited = tmp_path / "listed", settings.state / "authorized"
+    for file in (listed / "bob.pem", listed / "robert.pem", invited / "bobby.pem"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(bob.certificate.read_bytes())
+    first, second = identity.load(settings._replace(authorized=listed)).warnings
+    assert first == (
+        f"{listed / 'bob.pem'} and {listed / 'robert.pem'} are the same certificate: its owner is called robert. "
+        "Remove one."
+    )
+    assert second == (
+        "robert of the allowlist was invited as bobby, and is called so. 'pychatd authorized --remove' ends that."
+    )

@@ -114,7 +114,7 @@ class GuestBook:
 
     def _read(self) -> AllowedCallers:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        invited = authorized.read_own(self._settings.state / "authorized", [])
+        invited = authorized.read_own(self._settings.state / "authorized", authorized.Findings())
         return AllowedCallers(self._settings, Identity(context, _certificates()[0], invited=invited))
 
 

@@ -35,12 +35,14 @@ def make(
     name: str,
     *,
     by: Made | None = None,
+    begins: int = -30,
     ends: int = 1,
     authority: bool = False,
     key_of: Made | None = None,
     secret: ec.EllipticCurvePrivateKey | None = None,
 ) -> Made:
-    """A certificate for the host `name`, of the authority `by` (or its own), valid until `ends` days from now.
+    """A certificate for the host `name`, of the authority `by` (or its own), valid from `begins` until
+    `ends` days from now.
 
     key_of: it is for the key of this other certificate. secret: it is for this key.
     """
@@ -55,7 +57,7 @@ def make(
         .issuer_name(subject if by is None else by.name)
         .public_key(secret.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=30))
+        .not_valid_before(now + timedelta(days=begins))
         .not_valid_after(now + timedelta(days=ends))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
