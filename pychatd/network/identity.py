@@ -35,6 +35,11 @@ MAKING_SECONDS = 60.0
 """How long making a key may take: much more than a busy machine needs."""
 
 
+PLAINTEXT_UNUSED = (
+    "plaintext = \"always\" has no effect: with 'authorized' or 'invited_only', nobody can call without TLS."
+)
+
+
 @record
 class Identity:
     """The certificate that callers see, and the callers that may come in."""
@@ -128,6 +133,10 @@ def read_lists(settings: Settings, found: Findings) -> tuple[dict[bytes, str] | 
                 f"{name} of the allowlist was invited as {invited[certificate]}, and is called so. "
                 "'pychatd authorized --remove' ends that."
             )
+    if names == {}:
+        found.warnings.append(f"Nobody is on the allowlist {settings.authorized}: only invited callers get in.")
+    if settings.plaintext == "always" and (names is not None or settings.invited_only):
+        found.warnings.append(PLAINTEXT_UNUSED)
     return names, invited
 
 

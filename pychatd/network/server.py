@@ -297,9 +297,7 @@ class Server:
     def _warnings(self, settings: Settings, identity: Identity) -> list[str]:
         """What the settings do not do, although somebody may expect it."""
         passed = self._listeners.passed
-        nobody_listed = f"Nobody is on the allowlist {settings.authorized}: only invited callers get in."
         found = {
-            nobody_listed: identity.names == {},
             LISTEN_UNUSED: passed and settings.listen != EVERYWHERE,
             EXIT_IDLE_UNUSED: not passed and settings.exit_idle is not None,
             f"{UNSAFE_NO_SYNC} is set: confirmed messages may not survive a power failure.": not settings.sync,

@@ -195,3 +195,11 @@ def test_one_certificate_under_two_names_is_told(settings: Settings, tmp_path: P
     assert second == (
         "robert of the allowlist was invited as bobby, and is called so. 'pychatd authorized --remove' ends that."
     )
+
+
+def test_plaintext_for_all_beside_a_list_of_callers_is_told(settings: Settings, tmp_path: Path) -> None:
+    everybody = settings._replace(plaintext="always")
+    assert identity.load(everybody).warnings == ()
+    assert identity.load(everybody._replace(invited_only=True)).warnings == (identity.PLAINTEXT_UNUSED,)
+    (tmp_path / "bob.pem").write_bytes(make(tmp_path / "certificates", "bob").certificate.read_bytes())
+    assert identity.load(everybody._replace(authorized=tmp_path)).warnings == (identity.PLAINTEXT_UNUSED,)
