@@ -7,6 +7,7 @@ connections; `admission` uses these settings for them.
 from __future__ import annotations
 
 import ssl
+import stat
 import subprocess
 import sys
 from dataclasses import field
@@ -109,11 +110,7 @@ def load(settings: Settings, *, make: bool = False) -> Identity:
         for listed in names:
             context.load_verify_locations(cadata=listed)
     certificate = certificates.certificate_der(path)
-    if settings.certificate is not None and (late := authorized.out_of_date(certificate)):
-        found.warnings.append(
-            f"{_in_file(settings, 'certificate')}The certificate in {path} {late}: callers with --ca cannot call. "
-            "Renew it, and reload the service."
-        )
+    found.warnings.extend(_warnings(settings, certificate))
     return Identity(context, certificate, names, invited, tuple(found.complaints), tuple(found.warnings))
 
 
@@ -161,6 +158,30 @@ def _make(path: Path) -> None:
     if result.returncode != 0:
         why = result.stderr.strip()[-200:] or f"the program {how_ended(result.returncode)}."
         raise PychatError(f"Cannot make the key of the service: {why}")
+
+
+def _warnings(settings: Settings, certificate: bytes) -> list[str]:
+    """Of the certificate and its key."""
+    path, key = settings.identity, settings.key or settings.identity
+    warnings: list[str] = []
+    if settings.certificate is not None and (late := authorized.out_of_date(certificate)):
+        words = (
+            f"The certificate in {path} {late}: callers with --ca cannot call. Renew it, and reload the service."
+        )
+        warnings.append(_in_file(settings, "certificate") + words)
+    if _is_open(key):
+        warnings.append(f"Every user of this host can read the key in {key}: 'chmod o-r {key}' prevents that.")
+    return warnings
+
+
+def _is_open(path: Path) -> bool:
+    """Whether every user can read a file: also the directories above it let everybody through."""
+    file = path.resolve()
+    try:
+        entered = all(above.stat().st_mode & stat.S_IXOTH for above in file.parents)
+        return entered and bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:  # it is gone, and was read a moment ago
+        return False
 
 
 def _lost_key(path: Path) -> str:

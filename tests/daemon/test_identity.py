@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -203,3 +204,20 @@ def test_plaintext_for_all_beside_a_list_of_callers_is_told(settings: Settings, 
     assert identity.load(everybody._replace(invited_only=True)).warnings == (identity.PLAINTEXT_UNUSED,)
     (tmp_path / "bob.pem").write_bytes(make(tmp_path / "certificates", "bob").certificate.read_bytes())
     assert identity.load(everybody._replace(authorized=tmp_path)).warnings == (identity.PLAINTEXT_UNUSED,)
+
+
+def test_a_key_that_every_user_can_read_is_told(settings: Settings, tmp_path: Path) -> None:
+    made = make(tmp_path, "host")
+    with tempfile.TemporaryDirectory() as public:  # pytest's own directories are private
+        Path(public).chmod(0o755)
+        key = Path(public, "host.key")
+        key.write_bytes(made.key.read_bytes())
+        key.chmod(0o644)
+        (link := tmp_path / "link").symlink_to(key)
+        split = settings._replace(certificate=made.certificate, key=link)
+        words = f"Every user of this host can read the key in {link}: 'chmod o-r {link}' prevents that."
+        assert identity.load(split).warnings == (words,)
+        for file, mode in ((Path(public), 0o750), (key, 0o640)):
+            file.chmod(mode)
+            assert identity.load(split).warnings == ()
+            Path(public).chmod(0o755)
