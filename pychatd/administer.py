@@ -9,42 +9,55 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pychat_client.entrypoint import print_result, unwritable
-from pychat_client.errors import ExitStatus, PermissionDeniedError, UnreachableError, UsageError
+from pychat_client.errors import ExitStatus, PermissionDeniedError, PychatError, UnreachableError, UsageError
 from pychat_client.layout import fit_page
 from pychat_client.text import parse_port, printable
 from pychatd import control, directories, services, settings
 from pychatd.settings import Settings
+
+if TYPE_CHECKING:
+    from pychatd.network.authorized import Findings
 
 COPIED_AT_ONCE = 1 << 16
 """Bytes of a file that are copied at once."""
 
 
 def config(chosen: Settings, *, check: bool) -> int:
-    """Prints the settings that apply, as lines of a configuration file. check: loads the key and the
-    allowlist, as the daemon does. Raises UsageError for what it could not use."""
-    complaints, warnings = _findings(chosen) if check else ((), ())
+    """Prints the settings that apply, as lines of a configuration file. check: reads the key and all lists of
+    callers, as the daemon does. Raises UsageError for what it could not use."""
+    found = _findings(chosen) if check else None
     print_result("\n".join(settings.in_toml(chosen)))
-    for words in (*complaints, *warnings):
+    if found is None:
+        return ExitStatus.OK
+    for words in (*found.complaints, *found.warnings):
         print(f"pychatd: {printable(words)}", file=sys.stderr)
-    return ExitStatus.USAGE if complaints else ExitStatus.OK
+    return ExitStatus.USAGE if found.complaints else ExitStatus.OK
 
 
-def _findings(chosen: Settings) -> tuple[Sequence[str], Sequence[str]]:
-    """What is wrong with the key and the lists of callers: complaints, and warnings. A key that the daemon makes
-    itself may still be missing."""
+def _findings(chosen: Settings) -> Findings:
+    """What is wrong with the files that a start reads. A key that the daemon makes itself may still be missing."""
+    from pychatd.conversation.blocklist import Blocklist
     from pychatd.network import authorized, identity
+    from pychatd.network.invitations import Invitations
 
+    found = authorized.Findings()
     if chosen.certificate is None and chosen.key is None and not chosen.has_identity:
-        found = authorized.Findings()
         identity.read_lists(chosen, found)
-        return found.complaints, found.warnings
-    loaded = identity.load(chosen)
-    return loaded.complaints, loaded.warnings
+    else:
+        loaded = identity.load(chosen)
+        found = authorized.Findings([*loaded.complaints], [*loaded.warnings])
+    for read in (lambda: Blocklist(chosen.blocklist), lambda: Invitations(chosen.invitations)):
+        try:
+            read()
+        except PychatError as error:
+            found.complaints.append(str(error))
+    return found
 
 
 # ------------------------------------------------------------------ backups

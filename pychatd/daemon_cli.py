@@ -177,7 +177,7 @@ def _backup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _config_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="try the key and the allowlist, too")
+    parser.add_argument("--check", action="store_true", help="try the key and the lists of callers, too")
     _add_service_options(parser, port="?")
     parser.set_defaults(command=_config)
 

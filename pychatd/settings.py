@@ -78,6 +78,10 @@ class Settings(NamedTuple):
         return self.state / "blocked"
 
     @property
+    def invitations(self) -> Path:
+        return self.state / "invitations.json"
+
+    @property
     def identity(self) -> Path:
         """The PEM file with the certificate that callers see."""
         return self.certificate or self.state / "identity.pem"

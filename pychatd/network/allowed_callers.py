@@ -40,7 +40,7 @@ class AllowedCallers:
 
     def __init__(self, settings: Settings, identity: Identity) -> None:
         """Raises PychatError if the invitations cannot be read."""
-        self._invitations = Invitations(settings.state / "invitations.json")
+        self._invitations = Invitations(settings.invitations)
         self._guesses = Guesses()
         self.apply(settings, identity)
 

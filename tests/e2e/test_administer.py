@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import ExitStatus
+from pychat_client.trust.certificates import make_certificate
 from tests.support.service import BIN, Service
 from tests.support.waiting import PATIENCE
 
@@ -102,6 +103,24 @@ def test_config_check_tries_the_files_that_are_named(idle_service: Service, tmp_
     assert result.returncode == ExitStatus.USAGE
     assert "Cannot read the allowlist" in result.stderr
     assert config(idle_service, "--check", *words[:-2]).returncode == ExitStatus.OK
+
+
+@pytest.mark.parametrize(("file", "why"), [("blocked", "300.1.1.1"), ("invitations.json", "is damaged")])
+@pytest.mark.parametrize("has_key", [False, True])
+def test_config_check_finds_what_a_start_would(idle_service: Service, file: str, why: str, has_key: bool) -> None:
+    service = idle_service
+    directory = service.state / str(service.port)
+    directory.mkdir(parents=True, mode=0o700)
+    (directory / file).write_text("300.1.1.1\n")
+    if has_key:
+        make_certificate(directory / "identity.pem", "pychatd")
+    words = [str(service.port), "--state-directory", str(service.state)]
+    result = config(service, "--check", *words)
+    assert result.returncode == ExitStatus.USAGE
+    assert f"{directory / file}" in result.stderr
+    assert why in result.stderr
+    assert config(service, *words).returncode == ExitStatus.OK
+    assert service.pychatd("start").stderr == result.stderr
 
 
 def test_the_status_is_not_logged(service: Service) -> None:
