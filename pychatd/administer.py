@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,10 +84,14 @@ def _journal(args: argparse.Namespace) -> Iterator[bytes]:
     port = parse_port(args.port)
     if found := services.running(port, args.runtime_directory):
         return control.backup(services.only_one(found).socket)
-    return _idle_journal(directories.state_directory(port, args.state_directory) / "journal.db")
+    return _idle_journal(
+        directories.state_directory(port, args.state_directory) / "journal.db",
+        [place.directory.parent for place in services.places(port, args.runtime_directory)],
+    )
 
 
-def _idle_journal(path: Path) -> Iterator[bytes]:
+def _idle_journal(path: Path, bases: Sequence[Path]) -> Iterator[bytes]:
+    """bases: the directories in which no daemon answers."""
     from pychatd.conversation import journal_copy
 
     try:
@@ -96,7 +100,12 @@ def _idle_journal(path: Path) -> Iterator[bytes]:
         raise UnreachableError(f"No daemon runs there, and there is no journal {path}.") from None
     except OSError as error:
         raise PermissionDeniedError(f"Cannot read the journal {path}: {error.strerror}.") from None
-    db, copy = journal_copy.hold(path)
+    try:
+        db, copy = journal_copy.hold(path)
+    except journal_copy.LockedError as error:
+        where = " and ".join(map(str, bases))
+        words = f"No service answers in {where}. If it is pychatd, add its --runtime-directory."
+        raise journal_copy.LockedError(f"{error} {words}") from None
     with closing(db):
         offset = 0
         while data := copy.read(offset, COPIED_AT_ONCE):

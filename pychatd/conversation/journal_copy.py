@@ -26,6 +26,10 @@ class CopyError(PychatError):
     """The copy cannot be made, or completed. The journal itself is fine."""
 
 
+class LockedError(CopyError):
+    """Another program uses the journal, such as its daemon."""
+
+
 class JournalCopy:
     """Owns the state of being copied. Knows a descriptor that stays open: closing it would end SQLite's lock."""
 
@@ -67,7 +71,7 @@ class JournalCopy:
 
 def hold(path: Path) -> tuple[sqlite3.Connection, JournalCopy]:
     """A copy of the journal of a service that does not run; nobody can use the journal until the connection is
-    closed. Raises CopyError."""
+    closed. Raises CopyError; LockedError if a program uses it now."""
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5)
         try:
@@ -77,4 +81,6 @@ def hold(path: Path) -> tuple[sqlite3.Connection, JournalCopy]:
             db.close()
             raise
     except (sqlite3.Error, OSError) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:  # the primary result code
+            raise LockedError(f"A program uses the journal {path}.") from None
         raise CopyError(f"The journal {path} cannot be copied: {error}.") from None

@@ -136,6 +136,18 @@ def test_there_has_to_be_something_to_copy(idle_service: Service, tmp_path: Path
     assert "there is no journal" in result.stderr
 
 
+def test_a_service_in_another_runtime_directory_is_hinted_at(service: Service, tmp_path: Path) -> None:
+    words = service.command(
+        "backup", "--runtime-directory", str(tmp_path), "--state-directory", str(service.state)
+    )
+    result = subprocess.run(words, env=service.env, text=True, capture_output=True, timeout=PATIENCE, check=False)
+    assert (result.returncode, result.stdout) == (ExitStatus.FAILED, "")
+    assert result.stderr == (
+        f"pychatd: A program uses the journal {journal_of(service)}. No service answers in {tmp_path}. "
+        "If it is pychatd, add its --runtime-directory.\n"
+    )
+
+
 def test_a_terminal_gets_no_backup(service: Service) -> None:
     terminal = service.terminal(service.command("backup"))
     terminal.sees("A backup is not for a terminal")
