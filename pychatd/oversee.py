@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _daemon(port: int, runtime: Path | None) -> tuple[Place, int]:
             if (pid := holder(place.pidfile)) is not None:
                 pids[place] = pid
         except PermissionDeniedError as error:  # another user's
-            refused = error
+            refused = PermissionDeniedError(f"{error}{_as_whom(place)}")
     if pids:
         place = services.only_one(list(pids))
         return place, pids[place]
@@ -84,6 +85,14 @@ def _daemon(port: int, runtime: Path | None) -> tuple[Place, int]:
             f"systemd runs the service on port {port}: stop it with 'systemctl stop pychatd@{port}.socket'."
         )
     raise services.not_running(port, runtime, "'pychatd status' shows which ones run.")
+
+
+def _as_whom(place: Place) -> str:
+    """What root can do about a service that is another user's: what that user can change is not trusted."""
+    with suppress(OSError, KeyError):  # KeyError: the user has no name
+        if os.geteuid() == 0 != place.directory.stat().st_uid:
+            return f" Run this as {place.directory.owner()}."
+    return ""
 
 
 def status(args: argparse.Namespace) -> int:

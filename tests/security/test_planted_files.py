@@ -249,6 +249,19 @@ def locked() -> Iterator[Callable[[Path, str, int], subprocess.Popen[bytes]]]:
 Lock = Callable[[Path, str, int], "subprocess.Popen[bytes]"]
 
 
+@as_root
+def test_root_is_told_as_whom_to_stop_the_service_of_a_user(public: Path, idle_service: Service) -> None:
+    idle_service.runtime = public / "run"
+    place = idle_service.runtime / str(idle_service.port)
+    parent_by_another(place)
+    given(place)
+    result = idle_service.pychatd("stop")
+    assert result.returncode == 5
+    assert result.stderr.endswith(
+        f"{idle_service.runtime} belongs to another user (nobody). Run this as nobody.\n"
+    )
+
+
 @pytest.mark.parametrize("how", ["flock", "lockf"])
 def test_stop_never_kills_the_process_that_a_file_names(
     idle_service: Service, bystander: subprocess.Popen[bytes], locked: Lock, how: str
