@@ -18,7 +18,7 @@ from pychat_client.records import record
 from pychat_client.session.transcript import local
 from pychat_client.text import printable
 from pychat_client.trust.fingerprint import check_fingerprint
-from pychatd.caller_words import WAS_DAMAGED, silent_words, unread_words
+from pychatd.caller_words import silent_words, unread_words, was_damaged
 
 TEXT_MAX = 256
 """Characters of a text in a report: more than any name or address has."""
@@ -75,7 +75,7 @@ class UnreadReport:
 
 @record
 class Report:
-    """One service. unread: None if its journal cannot be read."""
+    """One service. directory: of its journal, if it is told. unread: None if the journal cannot be read."""
 
     port: int
     pid: int
@@ -83,6 +83,7 @@ class Report:
     turns: str
     key: str
     journal: str
+    directory: str
     calling: CallingReport | None
     peer: PeerReport | None
     console: ConsoleReport | None
@@ -93,7 +94,7 @@ class Report:
     def journal_words(self) -> str:
         """What is wrong with the journal; "" if nothing is."""
         if self.journal == "damaged":
-            return WAS_DAMAGED
+            return was_damaged(self.directory)
         works = self.journal == "ok" and self.unread is not None
         return "" if works else "Messages cannot be stored. The log says why."
 
@@ -232,6 +233,7 @@ def _calling(table: dict[str, Any]) -> CallingReport:
 
 _ABSENT: dict[str, Any] = {
     "journal": "ok",
+    "directory": "",
     "calling": None,
     "unread": {"count": 0, "from": [], "since": None},
     "missed": 0,
@@ -245,6 +247,7 @@ _SERVICE: Checks = {
     "turns": _word,
     "key": lambda value: check_fingerprint(_text(value)),
     "journal": _word,
+    "directory": _text,
     "missed": _number,
 }
 _PEER: Checks = {

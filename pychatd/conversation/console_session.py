@@ -20,7 +20,7 @@ from pychat_client.protocol.digest import UNACKED_MAX, digest_of
 from pychat_client.protocol.turns import Role
 from pychat_client.text import check_room, printable
 from pychat_client.transport.connection import CloseReason, Connection
-from pychatd.caller_words import WAS_DAMAGED
+from pychatd.caller_words import told, was_damaged
 from pychatd.conversation.backup_sender import BackupSender
 from pychatd.conversation.cursor import Cursor
 from pychatd.conversation.endpoint_session import EndpointSession
@@ -290,7 +290,7 @@ class ConsoleSession(EndpointSession):
         self._leave_out_older()
         switchboard.tell_calls(self)
         if switchboard.journal.was_damaged:
-            self.connection.send([wire.Notice(WAS_DAMAGED)])
+            self.connection.send([wire.Notice(was_damaged(told(switchboard.settings.state)))])
         if (known := self._known_to(hello)) is not None:
             self._go_on(known, hello)
         self.send_backlog()

@@ -6,6 +6,7 @@ import os
 
 from pychat_client.protocol import wire
 from pychat_client.protocol.grammar import timestamp
+from pychatd.caller_words import told
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.unread import Unread
 from pychatd.report import CallingReport, ConsoleReport, PeerReport, Report, UnreadReport
@@ -21,6 +22,7 @@ def report_of(switchboard: Switchboard, waiting: Unread | None) -> Report:
         turns=switchboard.settings.turns.value,
         key=switchboard.fingerprint or "",
         journal="failing" if waiting is None else _journal(switchboard),
+        directory=told(switchboard.settings.state),
         calling=None if calling is None else _calling(calling),
         peer=_peer(switchboard),
         console=None if operator is None else ConsoleReport(operator.user, switchboard.handle),

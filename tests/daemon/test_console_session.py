@@ -12,7 +12,7 @@ import pytest
 from pychat_client.protocol import wire
 from pychat_client.protocol.digest import UNACKED_MAX
 from pychat_client.protocol.turns import Role, Turns
-from pychatd.caller_words import WAS_DAMAGED
+from pychatd.caller_words import was_damaged
 from pychatd.conversation import console_session
 from pychatd.conversation.console_session import ConsoleSession
 from pychatd.conversation.journal import BATCH
@@ -97,7 +97,8 @@ def test_a_console_is_told_that_the_journal_was_damaged(tmp_path: Path, damaged:
         if damaged:
             service.file.with_name(f"{service.file.name}{DAMAGED}2024").touch()
         lines = await (await service.console()).news()
-        assert (f"\\notice {WAS_DAMAGED}" in lines) is damaged
+        words = was_damaged(str(service.file.parent))
+        assert (f"\\notice {words}" in lines) is damaged
 
     check(tmp_path)
 

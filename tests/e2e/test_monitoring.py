@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pychat_client.errors import ExitStatus
+from pychatd.caller_words import told, was_damaged
 from tests.support.service import BIN, Service
 
 
@@ -95,7 +96,7 @@ def test_a_damaged_journal_is_told_until_somebody_has_moved_it_away(service: Ser
     directory = service.state / str(service.port)
     (directory / "journal.db").write_bytes(b"rubbish" * 1000)
     service.start()
-    words = "The journal was damaged, and pychatd has begun a new one."
+    words = was_damaged(told(directory))
     for _ in range(2):  # also after another start
         assert _check(service) == ExitStatus.JOURNAL_FAILS
         assert words in service.pychatd("status").stdout

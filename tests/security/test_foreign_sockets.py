@@ -43,6 +43,7 @@ REPORT = {
     "key": KEY,
     "peer": PEER,
     "journal": "ok",
+    "directory": "/nowhere/7000",
     "calling": None,
     "console": {"user": "alice (pid 2)", "handle": None},
     "unread": {"count": 1, "from": ["Bob"], "since": "2024-05-01T12:00:00.000Z"},
