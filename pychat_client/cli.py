@@ -239,14 +239,14 @@ class _Removed(argparse.Action):
 
 
 def _number(word: str) -> int:
-    """A number of messages. Raises argparse's error for a bad one."""
+    """A number of messages. Raises UsageError."""
     from pychat_client.protocol.saved import ALL
 
     if word == "all":
         return ALL
     if word.isascii() and word.isdecimal() and len(word) < len(str(ALL)):
         return int(word)
-    raise argparse.ArgumentTypeError(f"'{printable(word)}' is not a number of messages, such as 20, or 'all'.")
+    raise UsageError(f"'{printable(word)}' is not a number of messages, such as 20, or 'all'.")
 
 
 _NOT_OPTIONS: Mapping[str, object] = {

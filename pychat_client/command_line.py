@@ -8,11 +8,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from pychat_client.errors import UsageError
 from pychat_client.text import printable
 
 TYPE_CHECKING = False  # as mypy knows it; the module `typing` would take time at each start
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 COLUMNS = 80
 """The width of the help where no terminal has one."""
@@ -21,6 +22,13 @@ COLUMNS = 80
 class Parser(argparse.ArgumentParser):
     """A command line, whose help fits the terminal. argparse itself asks `shutil` for the width whenever it adds
     an option, and that imports all compression libraries: 2 ms at each start."""
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """The value of an option. Raises UsageError for a bad one: a sentence, without the lines of the usage."""
+        try:
+            return super()._get_value(action, arg_string)
+        except UsageError as error:
+            raise UsageError(f"{'/'.join(action.option_strings)}: {error}") from None
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
@@ -57,11 +65,9 @@ def add_conversation_options(parser: argparse.ArgumentParser) -> None:
 
 
 def seconds(word: str) -> float:
-    """A time limit of the command line. Raises argparse's error for a bad one."""
+    """A time limit of the command line. Raises UsageError."""
     with suppress(ValueError):
         number = float(word)
         if 0 < number < float("inf"):
             return number
-    raise argparse.ArgumentTypeError(
-        f"'{printable(word)}' is not a time limit: use a number of seconds above 0, such as 30."
-    )
+    raise UsageError(f"'{printable(word)}' is not a time limit: use a number of seconds above 0, such as 30.")

@@ -19,16 +19,15 @@ def parse_age(word: str) -> timedelta | None:
     return None if found is None else timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def age_of(option: str, least: str) -> Callable[[str], timedelta]:
-    """Reads the word behind `option`, of `least` or more. What it returns raises UsageError."""
+def age_of(least: str) -> Callable[[str], timedelta]:
+    """Reads a time of `least` or more from the command line. What it returns raises UsageError."""
     low = parse_age(least)
     assert low is not None
 
     def read(word: str) -> timedelta:
         age = parse_age(word)
         if age is None or age < low:
-            what = f"a time of {least} or more, such as 30m, 12h or 7d"
-            raise UsageError(f"{option}: '{printable(word[:80])}' is not {what}.")
+            raise UsageError(f"'{printable(word[:80])}' is not a time of {least} or more, such as 30m, 12h or 7d.")
         return age
 
     return read

@@ -17,6 +17,7 @@ from pychat_client.entrypoint import run_main, with_json_end
 from pychat_client.errors import TransportError, UsageError
 from pychat_client.text import check_handle, parse_port, printable
 from pychatd import directories, services
+from pychatd.ages import age_of
 from pychatd.services import Place
 
 
@@ -59,7 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     seen = parser.add_argument_group("watch", "show who calls and what is unread, without answering")
     seen.add_argument("--watch", action="store_true", help="watch; without PORT, all services that you may use")
     seen.add_argument(
-        "--remind", metavar="AGE", help="alert again after AGE while something stays unread: 10m, 12h, 7d"
+        "--remind",
+        metavar="AGE",
+        type=age_of("1s"),
+        help="alert again after AGE while something stays unread: 10m, 12h, 7d",
     )
     past = parser.add_argument_group("history", "print stored messages instead of answering calls")
     past.add_argument("--history", action="store_true", help="print all conversations, oldest first")
@@ -112,15 +116,13 @@ def _same_again(args: argparse.Namespace, port: int) -> str:
 
 def _watch(args: argparse.Namespace, preferences: Preferences) -> int:
     from pychat_client.transport.interruptible import run_interruptible
-    from pychatd.ages import age_of
     from pychatd.watch import watch
     from pychatd.watch_output import Output
 
-    remind = None if args.remind is None else age_of("--remind", "1s")(args.remind)
     if args.history:
         raise UsageError("--watch and --history exclude each other.")
     ports = [parse_port(word) for word in args.ports]
-    output = Output(preferences, as_json=args.json, remind=remind)
+    output = Output(preferences, as_json=args.json, remind=args.remind)
     return run_interruptible(watch(ports, args.runtime_directory, output))
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pychat_client import __version__
-from pychat_client.command_line import Parser
+from pychat_client.command_line import Parser, seconds
 from pychat_client.entrypoint import run_main
+from pychat_client.errors import UsageError
 from pychat_client.text import parse_port, printable
 from pychatd import directories
 
@@ -80,7 +81,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         "--exit-idle",
         metavar="SECONDS",
         nargs="?",
-        type=float,
+        type=seconds,
         const=EXIT_IDLE_SECONDS,
         help="exit after SECONDS without connections (default 60); only with systemd's socket units",
     )
@@ -111,7 +112,7 @@ def _status_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unread-max",
         metavar="AGE",
-        type=age_of("--unread-max", "0s"),
+        type=age_of("0s"),
         help="with --check: and whether a message is unread for longer than AGE: 90m, 12h, 7d",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per line, one line per service")
@@ -127,7 +128,7 @@ def _invite_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--valid",
         metavar="TIME",
-        type=age_of("--valid", "1m"),
+        type=age_of("1m"),
         default=INVITED,
         help="such as 30m, 12h or 7d (default: 1d)",
     )
@@ -194,7 +195,7 @@ def _add_service_options(parser: argparse.ArgumentParser, port: str | None = Non
         help="listen only here (repeatable; default: all addresses)",
     )
     parser.add_argument("--handle", metavar="NAME", help="the operator's handle, unless the console sets one")
-    parser.add_argument("--turns", choices=("alternate", "free"), help="take turns (default), or send at any time")
+    parser.add_argument("--turns", metavar="{alternate,free}", help="take turns (default), or send at any time")
     _add_state_option(parser)
     parser.add_argument("--syslog", metavar="SOCKET", help="the socket of the system log (default: /dev/log)")
     _add_runtime_option(parser)
@@ -224,8 +225,9 @@ def _add_runtime_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _pid(word: str) -> int:
+    """Raises UsageError."""
     if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word)):
-        raise argparse.ArgumentTypeError(f"'{printable(word)}' is not the number of a process.")
+        raise UsageError(f"'{printable(word)}' is not the number of a process.")
     return int(word)
 
 

@@ -68,6 +68,33 @@ def test_with_json_a_wrong_option_is_named_on_stderr(
     assert wrong[0] in refused(program, *place, "--json", *wrong, capsys=capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("pychat localhost 7000 --retry-for 0", "'0' is not a time limit: use a number of seconds above 0"),
+        ("pychat localhost 7000 --repeat some", "'some' is not a number of messages, such as 20, or 'all'."),
+        ("pychat send localhost 7000 --timeout \x1bx", "'<U+001B>x' is not a time limit: use a number of"),
+        ("pychatd start 7000 --while init", "'init' is not the number of a process."),
+        ("pychatd run 7000 --exit-idle soon", "'soon' is not a time limit: use a number of seconds above 0"),
+        ("pychatd run 7000 --exit-idle 1", "use at least 2 seconds, or systemd gives up starting the daemon."),
+        ("pychatd start 7000 --turns ours", '\'ours\' is not valid; use "alternate" or "free".'),
+        ("pychatd start 7000 --listen here", "'here' is not an IPv4 or IPv6 address."),
+        ("pychatd start 7000 --handle two:words>", "A handle cannot contain U+003E"),
+        ("pychatd status --unread-max 5", "'5' is not a time of 0s or more, such as 30m, 12h or 7d."),
+        ("pychatd invite 7000 --valid 1s", "'1s' is not a time of 1m or more, such as 30m, 12h or 7d."),
+        ("pychatd-console --watch --remind soon", "'soon' is not a time of 1s or more, such as 30m, 12h or 7d."),
+        ("pychatd-console --retry-for soon", "'soon' is not a time limit: use a number of seconds above 0"),
+    ],
+)
+def test_a_bad_value_is_told_in_one_sentence_with_its_option(
+    words: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, *rest = words.split(" ")
+    said = refused(program, *rest, capsys=capsys)
+    assert said.startswith(f"{program}: {rest[-2]}: {sentence}")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("word", ["SHA256:abc", "MD5:" + "A" * 43, "SHA256:" + "A" * 42 + "!", ""])
 def test_what_is_no_fingerprint_is_refused(
     word: str, host: socket.socket, capsys: pytest.CaptureFixture[str]

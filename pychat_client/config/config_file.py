@@ -81,11 +81,11 @@ def is_there(file: Path) -> bool:
 
 
 def check(keys: Keys, key: str, value: Any) -> Any:
-    """The checked value of an option. Raises UsageError, with the key in the sentence."""
+    """The checked value of an option. Raises UsageError, with the option in the sentence."""
     try:
         return _check(keys, key, value)
     except UsageError as error:
-        raise UsageError(f"{printable(key)}: {error}") from None
+        raise UsageError(f"--{key.replace('_', '-')}: {error}") from None
 
 
 def _check(keys: Keys, key: str, value: Any) -> Any:

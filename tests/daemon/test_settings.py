@@ -192,7 +192,7 @@ def test_an_address_that_is_a_number_is_refused(tmp_path: Path, value: str) -> N
 
 @pytest.mark.parametrize(("key", "value"), [("handle", "two words"), ("turns", "never"), ("syslog", "log")])
 def test_a_bad_option_is_refused_with_its_name(key: str, value: str) -> None:
-    with pytest.raises(UsageError, match=f"^{key}: "):
+    with pytest.raises(UsageError, match=f"^--{key}: "):
         load(7000, {key: value})
 
 

@@ -241,4 +241,4 @@ def test_too_short_an_exit_idle_is_refused(idle_service: Service) -> None:
         words, env=idle_service.env, text=True, capture_output=True, check=False, timeout=PATIENCE
     )
     assert result.returncode == ExitStatus.USAGE
-    assert "exit_idle: use at least 2 seconds" in result.stderr
+    assert "--exit-idle: use at least 2 seconds" in result.stderr

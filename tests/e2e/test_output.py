@@ -182,9 +182,8 @@ def test_a_directory_that_is_gone_asks_for_whole_paths(
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.decode() == (
-        f"{program}: The current directory no longer exists: write the whole path of 'here', from / on.\n"
-    )
+    gone = "The current directory no longer exists: write the whole path of 'here', from / on."
+    assert done.stderr.decode() == f"{program}: {command.rpartition(' ')[2]}: {gone}\n"
 
 
 def test_all_programs_run_in_a_directory_that_is_gone(idle_service: Service, tmp_path: Path) -> None:
