@@ -66,7 +66,7 @@ def order(path: Path, words: str) -> list[str]:
     from pychat_client.protocol import wire
 
     if SURROGATE.search(words) is not None:
-        raise UsageError("The words behind the command contain bytes that are not UTF-8.")
+        raise UsageError("The words after the command contain bytes that are not UTF-8.")
     lines: list[str] = []
     for frame in ask(path, wire.Order(words), time.monotonic() + ANSWER_SECONDS):
         match frame:

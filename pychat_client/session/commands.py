@@ -58,10 +58,10 @@ class Commands:
                 "To send a message that begins with a backslash, type two backslashes."
             )
         if SURROGATE.search(rest) is not None:
-            raise MessageError(f"The words behind \\{command.name} contain bytes that are not UTF-8.")
+            raise MessageError(f"The words after \\{command.name} contain bytes that are not UTF-8.")
         words = rest.strip()
         if words and not command.takes_words:  # so that they stay in the line
-            raise NotAllowedError(f"\\{command.name} takes no words. Remove those behind it.")
+            raise NotAllowedError(f"\\{command.name} takes no words. Remove those after it.")
         return ParsedLine(words, command)
 
 

@@ -233,7 +233,7 @@ class Narrator:
 
     def rang(self) -> None:
         """This user has asked the other one for attention."""
-        away = f" {self._other} is away, and hears of it only if a watcher runs there."
+        away = f" {self._other} is away, and hears of it only if pychatd-console --watch runs there."
         self._view.notice(f"You asked {self._other} for attention.{'' if self._endpoint.other.present else away}")
 
     # -------------------------------------------------------------- the connection

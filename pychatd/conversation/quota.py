@@ -76,8 +76,8 @@ class Quota:
         conversations, messages = self._journal.unseen(UNSEEN_CONVERSATIONS_MAX)
         if conversations >= UNSEEN_CONVERSATIONS_MAX or messages >= UNSEEN_TOGETHER_MAX:
             raise UnseenError(
-                "No new conversation begins until the operator has read some messages: too many of other callers "
-                "are unread."
+                "No new conversation begins until the operator has read some messages: too many messages of other "
+                "callers are unread."
             )
 
     def _check_size(self, journal_max: int) -> None:

@@ -160,8 +160,8 @@ class Admission:
                 pending.task = asyncio.current_task()
                 await self._serve(sock, pending)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            why = str(error) or "no complete handshake in time"
-            note(_event_of(error, pending), pending.host, "not admitted: %s", why)
+            did = "sent nothing in time" if pending.session is None else "closed the connection in the handshake"
+            note(_event_of(error, pending), pending.host, "not admitted: %s", str(error) or did)
         finally:
             sock.close()
             self._pending.pop(pending, None)

@@ -609,7 +609,7 @@ async def test_no_command_sends_bytes_that_are_not_utf8() -> None:
     async with console("\\ready", CALL, "Bob> Hi") as one:
         await one.raw.news()
         for name in one.session.commands:
-            with pytest.raises(MessageError, match=rf"^The words behind \\{name} contain bytes"):
+            with pytest.raises(MessageError, match=rf"^The words after \\{name} contain bytes"):
                 one.session.submit(f"\\{name} caf\udce9")
         assert await one.raw.news() == []
         assert not one.session.leaving

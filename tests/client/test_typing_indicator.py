@@ -121,7 +121,7 @@ async def test_only_a_ring_is_sent_to_an_operator_who_is_away() -> None:
         one.typing_indicator.line_changed("thought")
         one.submit("\\ring")
         assert await raw.news() == ["\\ring"]
-        assert "only if a watcher runs there" in view.sentences[-1]
+        assert "only if pychatd-console --watch runs there" in view.sentences[-1]
 
 
 @in_loop

@@ -23,10 +23,15 @@ from tests.support.aio import in_loop
 
 
 @in_loop
-async def test_the_log_has_a_reason_for_a_silent_caller(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("first", "why"),
+    [(b"", "sent nothing in time"), (b"\x16\x03\x01", "closed the connection in the handshake")],
+)
+async def test_the_log_has_a_reason_for_a_caller_that_is_not_admitted(
+    first: bytes, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(admission, "HELLO_SECONDS", 0.01)
+    if not first:
+        monkeypatch.setattr(admission, "HELLO_SECONDS", 0.01)
     monkeypatch.setattr(logging.getLogger("pychatd"), "propagate", True)
     settings = Settings(7000, state=tmp_path)
     identity = load(settings, make=True)
@@ -34,16 +39,19 @@ async def test_the_log_has_a_reason_for_a_silent_caller(
     with (
         closing(journal),
         socket.create_server(("127.0.0.1", 0)) as server,
-        socket.create_connection(server.getsockname()),
+        socket.create_connection(server.getsockname()) as program,
     ):
         caller, _ = server.accept()
         caller.setblocking(False)
+        if first:
+            program.sendall(first)
+            program.shutdown(socket.SHUT_WR)
         with caplog.at_level(logging.INFO, logger="pychatd"):
             allowed = AllowedCallers(settings, identity)
             serving = Admission(Switchboard(settings, journal), settings, allowed).admit(caller)
             assert serving is not None
             await serving
-    assert caplog.messages == ["127.0.0.1: not admitted: no complete handshake in time"]
+    assert caplog.messages == [f"127.0.0.1: not admitted: {why}"]
 
 
 @asynccontextmanager

@@ -77,7 +77,7 @@ def test_no_new_conversation_begins_while_too_much_is_unseen(
         await _leave_unseen(service, conversations, messages)
         caller, _ = await service.greeted("Ann")
         await caller.say("Ann> Hi!")
-        assert "too many of other callers are unread" in await _refused(caller)
+        assert "too many messages of other callers are unread" in await _refused(caller)
         assert service.journal.unseen(100) == (conversations, conversations * messages)
         console = await service.console()
         await console.say(f"\\ack {messages}")

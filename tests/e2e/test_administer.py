@@ -138,4 +138,4 @@ def test_an_order_that_is_not_utf8_is_refused(service: Service) -> None:
     for verb in ("block", "unblock", "forget"):
         result = service.pychatd(verb, "caf\udce9")
         assert (result.returncode, result.stdout) == (ExitStatus.USAGE, "")
-        assert result.stderr == "pychatd: The words behind the command contain bytes that are not UTF-8.\n"
+        assert result.stderr == "pychatd: The words after the command contain bytes that are not UTF-8.\n"
