@@ -35,7 +35,7 @@ from pychatd.conversation.model import (
     MissedCall,
     conversation_number,
 )
-from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
+from pychatd.conversation.quota import UNREAD_CONVERSATIONS_MAX
 from pychatd.conversation.reading_price import ReadingPrice
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.watcher import Watcher
@@ -307,7 +307,7 @@ class ConsoleSession(EndpointSession):
 
     def _leave_out_older(self) -> None:
         """Begins with the newest unread conversations: nobody reads hundreds of them at once."""
-        if older := self._switchboard.journal.unread(UNSEEN_CONVERSATIONS_MAX, skip=UNREAD_SHOWN):
+        if older := self._switchboard.journal.unread(UNREAD_CONVERSATIONS_MAX, skip=UNREAD_SHOWN):
             self._cursor = Cursor(older[0].number)
             count = counted(len(older), "older conversation")
             words = f"Also unread: {count}. \\unread lists them; \\unread NUMBER shows one."

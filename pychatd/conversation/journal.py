@@ -304,7 +304,7 @@ class Journal(JournalFile):
             for number, handle, address, name, ended, count in rows
         ]
 
-    def unseen(self, limit: int) -> tuple[int, int]:
+    def unread_total(self, limit: int) -> tuple[int, int]:
         """How many conversations have something new for the operator, counted up to `limit`; and how many messages
         that are, without those of the running one."""
         with self._translated:

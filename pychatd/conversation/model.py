@@ -35,8 +35,8 @@ class JournalFullError(JournalError):
     """A limit is reached, and nothing was written. Both users read the sentence."""
 
 
-class UnseenError(JournalFullError):
-    """The operator has not seen too much of what callers sent."""
+class UnreadError(JournalFullError):
+    """Too much of what callers sent is unread."""
 
 
 @record

@@ -42,7 +42,7 @@ from pychatd.conversation.model import (
     JournalError,
     JournalFullError,
     Opening,
-    UnseenError,
+    UnreadError,
     hash_certificate,
     hash_token,
 )
@@ -627,7 +627,7 @@ class PeerSession(EndpointSession):
         keeps = "Your program keeps your messages and sends them later."
         if self._opening is not None and self._opening.classic:
             keeps = "Your last lines may not be delivered: call again later, and repeat them."
-        if isinstance(error, UnseenError):
+        if isinstance(error, UnreadError):
             return f"{error} {keeps}"
         return f"The other host cannot store messages now (is its disk full?). {keeps}"
 

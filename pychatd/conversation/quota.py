@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from pychat_client.protocol.turns import Role
 from pychatd.conversation.journal import Journal
-from pychatd.conversation.model import Conversation, JournalFullError, UnseenError
+from pychatd.conversation.model import Conversation, JournalFullError, UnreadError
 
-UNSEEN_MAX = 20_000
-"""Messages of a conversation that the operator has not seen, from which on its peer has to wait: what a program
+UNREAD_MAX = 20_000
+"""Messages of a conversation that the operator has not read, from which on its peer has to wait: what a program
 says in some busy days. They take 44 MB at most."""
 
-UNSEEN_TOGETHER_MAX = 20_000
-"""Messages of all conversations that the operator has not seen, from which on no new conversation begins. A caller
+UNREAD_TOGETHER_MAX = 20_000
+"""Messages of all conversations that the operator has not read, from which on no new conversation begins. A caller
 that has a conversation may go on in it."""
 
-UNSEEN_CONVERSATIONS_MAX = 1000
-"""With this many conversations that the operator has not seen, no new one begins: a console shows them in a
+UNREAD_CONVERSATIONS_MAX = 1000
+"""With this many conversations that the operator has not read, no new one begins: a console shows them in a
 second, and nobody reads more."""
 
 FREE_PART = 100
@@ -47,7 +47,7 @@ class Quota:
         count: of those that are about to be stored; journal_max: in megabytes, 0 for no limit."""
         if role is Role.PEER:
             if conversation.id:
-                self._check_unread(conversation)
+                self._check_unread_of(conversation)
             else:
                 self._check_unread_together()
         if self._unchecked <= 0:
@@ -60,22 +60,22 @@ class Quota:
         self._check_size(journal_max)
         self._check_disk()
 
-    def check_unseen(self, running: Conversation | None) -> None:
-        """Raises UnseenError if the running conversation cannot go on, or a new one cannot begin."""
+    def check_unread(self, running: Conversation | None) -> None:
+        """Raises UnreadError if the running conversation cannot go on, or a new one cannot begin."""
         if running is not None:
-            self._check_unread(running)
+            self._check_unread_of(running)
         self._check_unread_together()
 
-    def _check_unread(self, conversation: Conversation) -> None:
-        if conversation.unread(Role.PEER) >= UNSEEN_MAX:
-            raise UnseenError(
-                f"No more messages are stored until the operator has read some: {UNSEEN_MAX:,} are unread."
+    def _check_unread_of(self, conversation: Conversation) -> None:
+        if conversation.unread(Role.PEER) >= UNREAD_MAX:
+            raise UnreadError(
+                f"No more messages are stored until the operator has read some: {UNREAD_MAX:,} are unread."
             )
 
     def _check_unread_together(self) -> None:
-        conversations, messages = self._journal.unseen(UNSEEN_CONVERSATIONS_MAX)
-        if conversations >= UNSEEN_CONVERSATIONS_MAX or messages >= UNSEEN_TOGETHER_MAX:
-            raise UnseenError(
+        conversations, messages = self._journal.unread_total(UNREAD_CONVERSATIONS_MAX)
+        if conversations >= UNREAD_CONVERSATIONS_MAX or messages >= UNREAD_TOGETHER_MAX:
+            raise UnreadError(
                 "No new conversation begins until the operator has read some messages: too many messages of other "
                 "callers are unread."
             )

@@ -202,7 +202,7 @@ class Switchboard:
             self.journal.check_file()
             self._quota.check_room(self.settings.journal_max)
             if self._health.state is Health.LIMITED:
-                self._quota.check_unseen(self.conversation)
+                self._quota.check_unread(self.conversation)
         except JournalError as found:
             error = found
         self._health.looked(error)

@@ -8,7 +8,7 @@ from pychat_client.protocol.turns import Role
 from pychat_client.records import record
 from pychatd.conversation.journal import Journal
 from pychatd.conversation.model import Conversation
-from pychatd.conversation.quota import UNSEEN_CONVERSATIONS_MAX
+from pychatd.conversation.quota import UNREAD_CONVERSATIONS_MAX
 
 HANDLES_MAX = 5
 """Callers that are named: the status is a line, and the history has all of them."""
@@ -26,7 +26,7 @@ class Unread:
 def unread(journal: Journal, running: Conversation | None) -> Unread:
     """What waits now. running: the running conversation, whose counts are newer than the journal's. Raises
     JournalError."""
-    found = journal.unread_counts(UNSEEN_CONVERSATIONS_MAX)
+    found = journal.unread_counts(UNREAD_CONVERSATIONS_MAX)
     if running is not None and (count := running.unread(Role.PEER)):
         first = journal.entries(running.id, running.shown[Role.OPERATOR], Role.PEER, limit=1)
         found += [(running.handle, count, first[0].time if first else running.started)]

@@ -13,7 +13,7 @@ from pychat_client.protocol import wire
 from pychat_client.protocol.turns import Role, Turns
 from pychat_client.transport.connection import READ_MAX
 from pychatd.conversation.journal import Journal
-from pychatd.conversation.model import JournalDamagedError, JournalError, JournalFullError, UnseenError
+from pychatd.conversation.model import JournalDamagedError, JournalError, JournalFullError, UnreadError
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.reading_price import STRANGER_READ
 from tests.support.allowed_callers import Anybody
@@ -222,7 +222,7 @@ async def test_what_follows_a_quit_is_not_stored(service: InProcessService) -> N
     [
         (JournalError("broken"), "The other host cannot store messages now (is its disk full?)."),
         (JournalFullError("full"), "The other host cannot store messages now (is its disk full?)."),
-        (UnseenError("Not stored: too many."), "Not stored: too many."),
+        (UnreadError("Not stored: too many."), "Not stored: too many."),
     ],
 )
 def test_a_caller_reads_why_nothing_can_be_stored(tmp_path: Path, error: JournalError, words: str) -> None:

@@ -854,16 +854,16 @@ def test_what_waits_for_the_operator_is_listed_and_counted(journal: Journal) -> 
     ]
     assert (found[0].handle, found[0].address) == ("Bob", "[::1]:40000")
     assert [one.number for one in journal.unread(1, skip=1)] == [2]
-    assert journal.unseen(9) == (3, 3)
-    assert journal.unseen(2) == (2, 2)
+    assert journal.unread_total(9) == (3, 3)
+    assert journal.unread_total(2) == (2, 2)
     assert journal.unread_counts(2) == [("Bob", 1, NOON), ("Bob", 1, NOON)]
     said(journal, begun("running"), "b1", "b2")
-    assert journal.unseen(9)[0] == 4
+    assert journal.unread_total(9)[0] == 4
     assert len(journal.unread(9)) == len(journal.unread_counts(9)) == 3
 
 
 def test_nothing_waits_in_a_new_journal(journal: Journal) -> None:
-    assert (journal.unread(9), journal.unseen(9), journal.unread_counts(9)) == ([], (0, 0), [])
+    assert (journal.unread(9), journal.unread_total(9), journal.unread_counts(9)) == ([], (0, 0), [])
 
 
 def test_the_size_is_what_is_in_use(journal: Journal) -> None:

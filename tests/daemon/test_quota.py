@@ -38,13 +38,13 @@ async def _refused(end: AsyncEnd) -> str:
 
 
 @pytest.fixture
-def few_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quota, "UNSEEN_MAX", 5)
-    monkeypatch.setattr(quota, "UNSEEN_TOGETHER_MAX", 8)
-    monkeypatch.setattr(quota, "UNSEEN_CONVERSATIONS_MAX", 4)
+def few_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "UNREAD_MAX", 5)
+    monkeypatch.setattr(quota, "UNREAD_TOGETHER_MAX", 8)
+    monkeypatch.setattr(quota, "UNREAD_CONVERSATIONS_MAX", 4)
 
 
-@pytest.mark.usefixtures("few_unseen")
+@pytest.mark.usefixtures("few_unread")
 @with_service(turns=Turns.FREE)
 async def test_a_peer_waits_until_the_operator_has_seen_some_messages(service: InProcessService) -> None:
     peer, token = await service.peer(*"12345")
@@ -60,25 +60,25 @@ async def test_a_peer_waits_until_the_operator_has_seen_some_messages(service: I
     assert service.stored() == [*"123456"]
 
 
-async def _leave_unseen(service: InProcessService, conversations: int, messages: int) -> None:
+async def _leave_unread(service: InProcessService, conversations: int, messages: int) -> None:
     for number in range(conversations):
         peer, _ = await service.peer(*map(str, range(messages)), handle=f"Eve{number}")
         await peer.say("\\quit")
         await peer.rest()
 
 
-@pytest.mark.usefixtures("few_unseen")
+@pytest.mark.usefixtures("few_unread")
 @pytest.mark.parametrize(("conversations", "messages"), [(4, 1), (2, 4)])
-def test_no_new_conversation_begins_while_too_much_is_unseen(
+def test_no_new_conversation_begins_while_too_much_is_unread(
     tmp_path: Path, conversations: int, messages: int
 ) -> None:
     @with_service(turns=Turns.FREE)
     async def check(service: InProcessService) -> None:
-        await _leave_unseen(service, conversations, messages)
+        await _leave_unread(service, conversations, messages)
         caller, _ = await service.greeted("Ann")
         await caller.say("Ann> Hi!")
         assert "too many messages of other callers are unread" in await _refused(caller)
-        assert service.journal.unseen(100) == (conversations, conversations * messages)
+        assert service.journal.unread_total(100) == (conversations, conversations * messages)
         console = await service.console()
         await console.say(f"\\ack {messages}")
         await console.news()
@@ -89,7 +89,7 @@ def test_no_new_conversation_begins_while_too_much_is_unseen(
     check(tmp_path)
 
 
-@pytest.mark.usefixtures("few_unseen")
+@pytest.mark.usefixtures("few_unread")
 @with_service(turns=Turns.FREE)
 async def test_a_limit_is_over_when_the_operator_has_read(service: InProcessService) -> None:
     peer, token = await service.peer(*"12345")
@@ -105,10 +105,10 @@ async def test_a_limit_is_over_when_the_operator_has_read(service: InProcessServ
         assert f"\\notice {WORKS_AGAIN}" in await end.news()
 
 
-@pytest.mark.usefixtures("few_unseen")
+@pytest.mark.usefixtures("few_unread")
 @with_service(turns=Turns.FREE)
 async def test_a_limit_of_all_callers_is_over_when_the_operator_has_read(service: InProcessService) -> None:
-    await _leave_unseen(service, 2, 4)
+    await _leave_unread(service, 2, 4)
     caller, _ = await service.greeted("Cy")
     await caller.say("Cy> Hi!")
     await _refused(caller)
@@ -120,10 +120,10 @@ async def test_a_limit_of_all_callers_is_over_when_the_operator_has_read(service
     assert service.switchboard.check_journal()
 
 
-@pytest.mark.usefixtures("few_unseen")
+@pytest.mark.usefixtures("few_unread")
 @with_service(turns=Turns.FREE, grace=0.0)
 async def test_a_caller_that_is_refused_ends_no_conversation(service: InProcessService) -> None:
-    await _leave_unseen(service, 3, 1)
+    await _leave_unread(service, 3, 1)
     peer, token = await service.peer("Hi!")
     await service.lose(peer)
     stranger, _ = await service.greeted("Eve")
@@ -135,7 +135,7 @@ async def test_a_caller_that_is_refused_ends_no_conversation(service: InProcessS
     assert "\\ack 2" in await back.news()
 
 
-@pytest.mark.usefixtures("few_unseen")
+@pytest.mark.usefixtures("few_unread")
 @with_service(turns=Turns.FREE)
 async def test_the_operator_can_answer_a_peer_that_has_to_wait(service: InProcessService) -> None:
     peer, _ = await service.peer(*"12345")

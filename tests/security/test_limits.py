@@ -14,7 +14,7 @@ import pytest
 
 from pychat_client.protocol.turns import Turns
 from pychat_client.transport.connection import DISCARD_MAX, READ_MAX
-from pychatd.conversation.quota import UNSEEN_MAX
+from pychatd.conversation.quota import UNREAD_MAX
 from pychatd.conversation.reading_price import STRANGER_READ
 from pychatd.conversation.switchboard import RATE_BURST, RATE_SLICE
 from tests.support.in_process import InProcessService, with_service
@@ -238,7 +238,7 @@ async def test_a_stranger_that_nobody_reads_fills_no_disk(service: InProcessServ
         await _flood(peer, _lines("Bob> x", READ_MAX))
         answers = await peer.news()
     stored = service.counts()[0]
-    assert UNSEEN_MAX <= stored < UNSEEN_MAX + READ_MAX / len("Bob> x\n")
+    assert UNREAD_MAX <= stored < UNREAD_MAX + READ_MAX / len("Bob> x\n")
     again, hello = await service.resumed(token)
     assert hello.got == stored  # all that was confirmed is still there
     await again.say("Bob> more")

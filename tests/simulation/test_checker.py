@@ -89,7 +89,7 @@ async def _nobody_reads(world: World) -> None:
 
 
 def test_it_knows_the_words_of_a_full_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quota, "UNSEEN_MAX", 2)
+    monkeypatch.setattr(quota, "UNREAD_MAX", 2)
     simulate(tmp_path, _nobody_reads, turns=Turns.FREE)
 
 
