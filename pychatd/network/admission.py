@@ -32,9 +32,9 @@ from pychatd.conversation.peer_session import HELLO_SECONDS, TOO_SLOW, PeerSessi
 from pychatd.conversation.silent_callers import SEEN_SECONDS, SILENT_SECONDS
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.network.allowed_callers import AllowedCallers
+from pychatd.network.eviction import Standing, choose
 from pychatd.network.first_byte import SilentCaller
 from pychatd.network.identity import Identity
-from pychatd.network.places import Standing, choose
 from pychatd.network.turnover import Turnover
 from pychatd.settings import Settings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pychatd.caller_events import Event
 from pychatd.process.log_limit import LogLimit
 
-JOURNAL = "/run/systemd/journal/socket"
+SYSTEMD_JOURNAL = "/run/systemd/journal/socket"
 """Where systemd's journal takes lines with fields."""
 
 PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
@@ -84,7 +84,7 @@ class _JournalHandler(logging.Handler):
         data = [_field("MESSAGE", message), f"PRIORITY={priority}\nSYSLOG_IDENTIFIER=pychatd\n".encode()]
         data += [_field(f"PYCHAT_{name}", text) for name, text in self._fields(record).items()]
         try:
-            self._socket.sendto(b"".join(data), JOURNAL)
+            self._socket.sendto(b"".join(data), SYSTEMD_JOURNAL)
         except OSError:
             with suppress(OSError):
                 print(f"<{priority}>{message}", file=sys.stderr, flush=True)

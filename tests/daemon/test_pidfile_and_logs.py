@@ -439,7 +439,7 @@ def test_stderr_has_priorities_if_it_is_the_journal(
     plain: str,
     prefixed: str,
 ) -> None:
-    monkeypatch.setattr(logs, "JOURNAL", "/nonexistent/socket")
+    monkeypatch.setattr(logs, "SYSTEMD_JOURNAL", "/nonexistent/socket")
     here = os.fstat(2)
     for stream, logged in (
         (f"{here.st_dev}:{here.st_ino}", prefixed),
@@ -462,7 +462,7 @@ def journal(
     """The socket of systemd's journal, while the daemon's log goes there."""
     listener.bind(str(tmp_path / "journal"))
     here = os.fstat(2)
-    monkeypatch.setattr(logs, "JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.setattr(logs, "SYSTEMD_JOURNAL", str(tmp_path / "journal"))
     monkeypatch.setattr(logs, "_limit", LogLimit())
     monkeypatch.setenv("JOURNAL_STREAM", f"{here.st_dev}:{here.st_ino}")
     logs.log_to_stderr(7000)

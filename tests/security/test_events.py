@@ -95,7 +95,7 @@ def test_the_journal_gets_events_with_fields(
 ) -> None:
     """The real daemon, with a journal of the test's own in place of systemd's."""
     service = idle_service
-    code = f"from pychatd.process import logs; logs.JOURNAL = {str(tmp_path / 'journal')!r}\n"
+    code = f"from pychatd.process import logs; logs.SYSTEMD_JOURNAL = {str(tmp_path / 'journal')!r}\n"
     code += "from pychatd.daemon_cli import main; raise SystemExit(main())"
     reader, writer = socket.socketpair()
     here = os.fstat(writer.fileno())

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from pychatd.caller_events import host_of, network_of
-from pychatd.network.places import Standing, choose
+from pychatd.network.eviction import Standing, choose
 
 SILENT, UNPROVEN, PROVEN = Standing
 
