@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -30,6 +31,12 @@ _AUTHORIZED: Readers = {"name": printable, "by": printable, "fingerprint": check
 _WHEN = {"used": "at", "revoked": "at", "too old": "since"}
 """What the time of an invitation tells of one that is not open any more."""
 
+LOCAL = (
+    "The service listens on this host only, so nobody can call it from another one. Let it listen on other "
+    "addresses ('listen'; under systemd ListenStream= of its socket), or name with --host the end of a tunnel "
+    "that leads here."
+)
+
 _SENTENCE: Readers = {"words": printable}
 _NOTHING: Readers = {}
 
@@ -44,7 +51,10 @@ def invite(args: argparse.Namespace) -> int:
     answers = _ask(args, "invite", _INVITATION, name=args.name, seconds=int(args.valid.total_seconds()))
     if len(answers) != 1:
         raise TransportError("The daemon has not answered with an invitation.")
-    print_result(_lines_of(host, parse_port(args.port), answers[0]))
+    port = parse_port(args.port)
+    print_result(_lines_of(host, port, answers[0]))
+    if args.host is None and services.is_local(port):  # a given one may be the other end of a tunnel
+        print(f"pychatd: {LOCAL}", file=sys.stderr)
     return ExitStatus.OK
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 from pychat_client.errors import PermissionDeniedError, UnreachableError, UsageError
 from pychat_client.records import record
 from pychatd import control, directories
+from pychatd.caller_events import address_of
 
 _TCP = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
@@ -128,7 +131,7 @@ def not_running(port: int | None, runtime: Path | None, advice: str | None = Non
     """The error if no daemon runs there, or without a port, anywhere. If a program has the port, tells whose.
 
     advice: what to do, by default to start one."""
-    owner = None if port is None else next(_listening(port), None)
+    owner = None if port is None else next((uid for uid, _ in _listening(port)), None)
     if port is None or owner is None:
         where, number = ("on this host", "PORT") if port is None else (f"on port {port}", str(port))
         start = f"Start one: 'pychatd start {number}', or with systemd 'systemctl start pychatd@{number}'."
@@ -140,14 +143,22 @@ def not_running(port: int | None, runtime: Path | None, advice: str | None = Non
     )
 
 
-def _listening(port: int) -> Iterator[int]:
-    """The users whose programs listen on a port; a user who may not use the port can see them too."""
+def is_local(port: int) -> bool:
+    """Whether a program listens on a port, but on addresses that only this host has."""
+    found = [address_of(address) for _, address in _listening(port)]
+    return bool(found) and all(address.is_loopback for address in found)
+
+
+def _listening(port: int) -> Iterator[tuple[int, str]]:
+    """The users whose programs listen on a port, and the addresses; who may not use the port can see them too."""
     for file in _TCP:
         with suppress(OSError):
             for row in Path(file).read_text(encoding="ascii").splitlines()[1:]:
                 _, local, _, state, _, _, _, uid, *_ = row.split()
-                if state == _LISTEN and int(local.rpartition(":")[2], 16) == port:
-                    yield int(uid)
+                address, _, number = local.rpartition(":")
+                if state == _LISTEN and int(number, 16) == port:
+                    words = [int(address[start : start + 8], 16) for start in range(0, len(address), 8)]
+                    yield int(uid), str(ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words)))
 
 
 def _name(uid: int) -> str:

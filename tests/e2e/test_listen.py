@@ -62,6 +62,14 @@ def test_an_invitation_for_a_year_tells_the_year(service: Service) -> None:
     assert service.pychatd("invitations").stdout.endswith(f"{end:%d %B %Y}\n")
 
 
+@pytest.mark.parametrize("listen", [["127.0.0.1"], ["127.0.0.2", "::1"], ["::1"], ["127.0.0.1", "::"], []])
+def test_an_invitation_to_a_service_for_this_host_alone_warns(idle_service: Service, listen: list[str]) -> None:
+    idle_service.start(*(word for address in listen for word in ("--listen", address)))
+    warned = "listens on this host only" in idle_service.pychatd("invite").stderr
+    assert warned is bool(listen and "::" not in listen)
+    assert idle_service.pychatd("invite", "--host", "bastion.example.net").stderr == ""
+
+
 def test_the_same_login_name_on_both_hosts_costs_one_question(idle_service: Service) -> None:
     """The refused call does not use up the invitation."""
     operator = _listening(idle_service)
