@@ -164,7 +164,7 @@ class PeerSession(EndpointSession):
     def protocol_error(self, connection: Connection, error: ProtocolError) -> None:
         self._state = PeerState.REJECTED
         super().protocol_error(connection, error)
-        self._switchboard.end_call(self)
+        self._switchboard.miss(self)
 
     def connection_lost(self, connection: Connection, why: str) -> None:
         self._cancel_deadline()
@@ -590,7 +590,7 @@ class PeerSession(EndpointSession):
         if self.conversation is not None and self._switchboard.conversation is self.conversation:
             self._switchboard.end_conversation(reason, Role.PEER)
         else:
-            self._switchboard.end_call(self)
+            self._switchboard.miss(self)
             self.connection.close()
 
     def _on_ack(self, count: int) -> None:
@@ -607,7 +607,7 @@ class PeerSession(EndpointSession):
 
     def _on_timeout(self) -> None:
         self._note(Event.SILENT, "sent nothing in time")
-        self._switchboard.end_call(self)
+        self._switchboard.miss(self)
         self.connection.close([wire.Error("slow", TOO_SLOW)])
 
     def _note(self, event: Event, words: str, *values: object) -> None:
@@ -621,7 +621,7 @@ class PeerSession(EndpointSession):
 
     def _journal_failed(self, error: JournalError) -> None:
         super()._journal_failed(error)
-        self._switchboard.end_call(self)
+        self._switchboard.miss(self)
 
     def _journal_words(self, error: JournalError) -> str:
         keeps = "Your program keeps your messages and sends them later."

@@ -240,22 +240,20 @@ class Switchboard:
         if caller is not self.waiting:
             return
         note(Event.CALLING, caller.address, "%s calls", printable(caller.opening.handle))
-        if self.operator is not None:
-            self.operator.notify(_calling(caller))
-        self.watchers.tell([_calling(caller)])
+        self._tell_operators(_calling(caller))
         self._changed()
 
-    def end_call(self, caller: PeerInterface) -> None:
+    def miss(self, caller: PeerInterface) -> None:
         """`caller` has gone, or has to go, before its first message."""
         if caller is not self.waiting:
             return
         self.waiting = None
         handle = caller.opening.handle
         note(Event.MISSED, caller.address, "%s's call has ended without a message", printable(handle))
-        self._miss(handle, caller.address, caller.opening.name)
+        self._tell_missed(handle, caller.address, caller.opening.name)
         self.silent_callers.announce()
 
-    def _miss(self, handle: str, address: str, name: str | None = None) -> None:
+    def _tell_missed(self, handle: str, address: str, name: str | None = None) -> None:
         missed = MissedCall(handle, address, self.now(), name)
         if self.operator is not None:
             self.operator.tell_missed(missed)
@@ -300,11 +298,10 @@ class Switchboard:
         """The peer, called `back`, was away for long and is back: `caller` has to go before its first message."""
         handle = caller.opening.handle
         reads = f"{handle} reads that the service is busy."
-        notice = wire.Notice(f"{handle} had to leave: {back} is back in the open conversation. {reads}")
-        if self.operator is not None:
-            self.operator.notify(notice)
-        self.watchers.tell([notice])
-        self.end_call(caller)
+        self._tell_operators(
+            wire.Notice(f"{handle} had to leave: {back} is back in the open conversation. {reads}")
+        )
+        self.miss(caller)
         caller.reject_busy(Taken.BACK)
 
     def pause_for(self, caller: PeerInterface) -> float:
@@ -365,7 +362,8 @@ class Switchboard:
             return None
         conversation = Conversation.opened(caller.opening, self.now())
         self._quota.check(conversation, Role.PEER, count, self.settings.journal_max)
-        self.end_abandoned()
+        if self.conversation is not None:  # its peer has not come back in time
+            self.end_conversation(REPLACED, None)
         return conversation
 
     def operator_says(self, operator: ConsoleInterface, messages: Sequence[wire.Message]) -> None:
@@ -473,7 +471,7 @@ class Switchboard:
         """Tells both sides. The side that caused the failure then loses its connection, and sends again what was
         not acked when it is back."""
         if isinstance(error, JournalDamagedError):
-            self._end_lost(str(error), JOURNAL_DAMAGED)
+            self._drop_lost(str(error), JOURNAL_DAMAGED)
         self._health.failed(error)
         self._changed()
 
@@ -490,7 +488,7 @@ class Switchboard:
             self.conversation = self._as_told(running)
             self._keep_seat()
         elif stored is None or not stored.is_same(ours):  # an older backup, for example
-            self._end_lost(LACKING, JOURNAL_REPLACED)
+            self._drop_lost(LACKING, JOURNAL_REPLACED)
             self.conversation = running
             self._keep_seat()
         else:
@@ -522,8 +520,9 @@ class Switchboard:
         same = told is not None and running is not None and told.is_same(running)
         return told if same else running
 
-    def _end_lost(self, words: str, reason: str) -> None:
-        """The journal has lost the running conversation: tells both ends in `words` that it is over."""
+    def _drop_lost(self, words: str, reason: str) -> None:
+        """The journal has lost the running conversation, so no end can be stored: tells both ends in `words` that
+        it is over."""
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
             conversation.end(reason, self.now(), None)
@@ -549,8 +548,8 @@ class Switchboard:
     # -------------------------------------------------------------- who comes and goes
 
     def end_conversation(self, reason: str, by: Role | None) -> None:
-        """Ends the running conversation for good, and tells both ends. by: whose user wants it; None for the
-        service itself. Raises JournalError."""
+        """Delivers what still waits for its turn, and ends the running conversation for good. by: whose user wants
+        it; None for the service itself. Raises JournalError."""
         self.reload_from_journal()
         if self.conversation is not None and self.peer is not None:
             try:
@@ -559,13 +558,9 @@ class Switchboard:
                 self.journal_failed(error)
         self._end(reason, by)
 
-    def _end_refused(self, reason: str) -> None:
-        """Ends the running conversation, of a caller who is not welcome any more: what still waits for its turn
-        is not delivered. Raises JournalError."""
-        self.reload_from_journal()
-        self._end(reason, Role.OPERATOR)
-
     def _end(self, reason: str, by: Role | None) -> None:
+        """Ends the running conversation, if there is one. What still waits for its turn is not delivered. Raises
+        JournalError."""
         conversation = self.conversation
         if conversation is None:
             return
@@ -610,7 +605,7 @@ class Switchboard:
 
     def miss_silent(self, caller: SilentInterface) -> None:
         """`caller` was calling, and has gone. Its connection has told the log."""
-        self._miss(GUEST, caller.address)
+        self._tell_missed(GUEST, caller.address)
 
     def greet(self) -> None:
         """The operator speaks first with a caller that waits for that. Raises UsageError."""
@@ -625,14 +620,9 @@ class Switchboard:
         """Whether the peer of the running conversation cannot come back. Its end could not be stored yet."""
         return self.conversation is not None and self.conversation.classic and self.peer is None
 
-    def end_abandoned(self) -> None:
-        """Another caller takes the seat: the conversation of the peer that did not come back is over."""
-        if self.conversation is not None:
-            self.end_conversation(REPLACED, None)
-
     def peer_lost(self, caller: PeerInterface, why: str) -> None:
         """The connection of a caller is gone. Only a classic peer's conversation ends with it."""
-        self.end_call(caller)
+        self.miss(caller)
         if self.peer is not caller:
             return
         self.peer = None
@@ -659,11 +649,12 @@ class Switchboard:
         if caller is not None:
             opening = caller.opening
             if self.blocklist.blocks(opening.address, opening.handle, opening.certificate_hash):
-                self.end_call(caller)
+                self.miss(caller)
                 caller.reject_blocked()
         why = None if self.conversation is None else self._why_unwelcome(self.conversation)
         if why is not None:
-            self._end_refused(why)
+            self.reload_from_journal()
+            self._end(why, Role.OPERATOR)
         return why is not None
 
     def _why_unwelcome(self, talk: Conversation) -> str | None:
@@ -789,9 +780,15 @@ class Switchboard:
 
     def broadcast(self, notice: wire.Notice) -> None:
         """Shows a sentence at both ends."""
-        for end in self._both_ends():
-            end.notify(notice)
-        self.watchers.tell([notice])
+        if self.peer is not None:
+            self.peer.notify(notice)
+        self._tell_operators(notice)
+
+    def _tell_operators(self, frame: wire.Notice | wire.Calling) -> None:
+        """Tells the console, and the programs that watch."""
+        if self.operator is not None:
+            self.operator.notify(frame)
+        self.watchers.tell([frame])
 
     def _tell_read(self) -> None:
         try:
