@@ -18,3 +18,8 @@ def of_whose(*counts: tuple[int, str]) -> str:
 def with_certificate(name: str | None, then: str = "") -> str:
     """Stands behind who calls from where: whose certificate the caller has shown, and `then`. Empty for None."""
     return "" if name is None else f", with the certificate of {printable(name)}{then}"
+
+
+def had_to_leave(back: str | None) -> str:
+    """Stands behind who has called in vain, and had to leave because `back` was back. Empty for None."""
+    return "" if back is None else f", who had to leave: {printable(back)} was back"

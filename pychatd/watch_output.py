@@ -15,7 +15,7 @@ from typing import Any
 
 from pychat_client.config.preferences import Preferences
 from pychat_client.errors import ExitStatus
-from pychat_client.phrases import with_certificate
+from pychat_client.phrases import had_to_leave, with_certificate
 from pychat_client.protocol import wire
 from pychat_client.protocol.grammar import timestamp
 from pychat_client.protocol.turns import Role
@@ -103,8 +103,9 @@ class ServiceOutput:
     def missed(self, call: wire.Missed, at: wire.Timestamp | None) -> None:
         """at: this was before the watcher came, so that its user does not know of the call yet."""
         words = f"missed call of {printable(call.handle)} from {printable(call.address)}"
-        words += with_certificate(call.name)
-        self._emit("missed", words, at, handle=call.handle, address=call.address, name=call.name)
+        words += f"{with_certificate(call.name)}{had_to_leave(call.back)}"
+        address, name, back = call.address, call.name, call.back
+        self._emit("missed", words, at, handle=call.handle, address=address, name=name, back=back)
         if at is not None:
             self._alert(words, "missed")
 

@@ -175,7 +175,7 @@ class ConsoleEndpoint(Endpoint):
     def _on_missed(self, call: wire.Missed, at: wire.Timestamp | None) -> list[Event]:
         if at is None and self.calling is not None and call.address == self.calling.address:
             self.calling = None  # otherwise it is about an earlier caller
-        return [MissedCall(call.handle, call.address, None if at is None else at.time, call.name)]
+        return [MissedCall(call.handle, call.address, None if at is None else at.time, call.name, call.back)]
 
     def _on_ready(self) -> list[Event]:
         """The daemon has told all. If it has named no conversation, it does not have this one any more."""

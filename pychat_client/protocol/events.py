@@ -117,12 +117,14 @@ class Calling:
 
 @record
 class MissedCall:
-    """A call has ended without a message. time: None for now; name: whose certificate the caller has shown."""
+    """A call has ended without a message. time: None for now; name: whose certificate the caller has shown; back:
+    who was back, so that the caller had to leave."""
 
     handle: str
     address: str
     time: datetime | None = None
     name: str | None = None
+    back: str | None = None
 
 
 @record

@@ -469,13 +469,15 @@ class Calling:
 
 @record
 class Missed:
-    """Daemon to console: a call has ended without a message. name: as in `Peer`."""
+    """Daemon to console: a call has ended without a message. name: as in `Peer`; back: the caller had to leave,
+    because the user of this handle was back."""
 
     handle: str
     address: str
     name: str | None = None
+    back: str | None = None
 
-    KEYS: ClassVar[grammar.Keys] = {"address": str, "name": str}
+    KEYS: ClassVar[grammar.Keys] = {"address": str, "name": str, "back": grammar.handle}
 
     def __str__(self) -> str:
         return f"\\missed {self.handle}{grammar.write_keys(self)}"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pychat_client.dates import day
 from pychat_client.errors import PychatError, TransportError
-from pychat_client.phrases import of_whose, with_certificate
+from pychat_client.phrases import had_to_leave, of_whose, with_certificate
 from pychat_client.protocol import wire
 from pychat_client.protocol.endpoint import Endpoint
 from pychat_client.protocol.events import (
@@ -149,7 +149,8 @@ class Narrator:
     def _missed(self, call: MissedCall) -> None:
         when = "" if call.time is None else f" on {day(call.time)} at {call.time.astimezone():%H:%M}"
         who = f"{printable(call.handle)} from {printable(call.address)}{with_certificate(call.name)}"
-        self._record(f"Missed call{when}: {who}, without a message.", self._view.news)
+        why = had_to_leave(call.back) or ", without a message"
+        self._record(f"Missed call{when}: {who}{why}.", self._view.news)
 
     def _presence(self, words: str, *, here: bool) -> None:
         role, short = self._endpoint.role, self._forget_coming()

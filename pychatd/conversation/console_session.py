@@ -140,7 +140,7 @@ class ConsoleSession(EndpointSession):
 
     def tell_missed(self, call: MissedCall) -> None:
         at = [] if self._is_recent(call.time) else [wire.Timestamp(call.time)]
-        self.connection.send([*at, wire.Missed(call.handle, call.address, call.name)])
+        self.connection.send([*at, call.line()])
 
     def send_backlog(self) -> None:
         """Tells the console what it does not know yet, as far as it reads."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pychat_client.errors import ProtocolError, PychatError, UsageError
 from pychat_client.protocol.turns import Role, Turns, TurnState
-from pychat_client.protocol.wire import Message, Peer
+from pychat_client.protocol.wire import Message, Missed, Peer
 from pychat_client.records import record
 from pychat_client.text import printable
 
@@ -76,12 +76,18 @@ class LastOperator(NamedTuple):
 
 
 class MissedCall(NamedTuple):
-    """A call that has ended without a message. name: whose certificate the caller has shown; None for nobody's."""
+    """A call that has ended without a message. name: whose certificate the caller has shown, None for nobody's;
+    back: the peer who was back, so that the caller had to leave. The journal does not keep that."""
 
     handle: str
     address: str
     time: datetime
     name: str | None = None
+    back: str | None = None
+
+    def line(self) -> Missed:
+        """Tells a console or a watcher of it."""
+        return Missed(self.handle, self.address, self.name, self.back)
 
 
 @record

@@ -164,7 +164,7 @@ class Switchboard:
         if self.here is not None:
             watcher.tell([self.here])
         for call in self.missed:
-            watcher.tell([wire.Timestamp(call.time), wire.Missed(call.handle, call.address, call.name)])
+            watcher.tell([wire.Timestamp(call.time), call.line()])
         if (calling := self.calling) is not None:
             watcher.tell([calling])
         watcher.send_unread()
@@ -243,23 +243,22 @@ class Switchboard:
         self._tell_operators(_calling(caller))
         self._changed()
 
-    def miss(self, caller: PeerInterface) -> None:
-        """`caller` has gone, or has to go, before its first message."""
+    def miss(self, caller: PeerInterface, back: str | None = None) -> None:
+        """`caller` has gone, or has to go, before its first message. back: because this peer is back."""
         if caller is not self.waiting:
             return
         self.waiting = None
         handle = caller.opening.handle
         note(Event.MISSED, caller.address, "%s's call has ended without a message", printable(handle))
-        self._tell_missed(handle, caller.address, caller.opening.name)
+        self._tell_missed(MissedCall(handle, caller.address, self.now(), caller.opening.name, back))
         self.silent_callers.announce()
 
-    def _tell_missed(self, handle: str, address: str, name: str | None = None) -> None:
-        missed = MissedCall(handle, address, self.now(), name)
+    def _tell_missed(self, missed: MissedCall) -> None:
         if self.operator is not None:
             self.operator.tell_missed(missed)
         else:
             self.missed.add(missed)
-        self.watchers.tell([wire.Missed(handle, address, name)])
+        self.watchers.tell([missed.line()])
         self._changed()
 
     @property
@@ -301,7 +300,7 @@ class Switchboard:
         self._tell_operators(
             wire.Notice(f"{handle} had to leave: {back} is back in the open conversation. {reads}")
         )
-        self.miss(caller)
+        self.miss(caller, back)
         caller.reject_busy(Taken.BACK)
 
     def pause_for(self, caller: PeerInterface) -> float:
@@ -605,7 +604,7 @@ class Switchboard:
 
     def miss_silent(self, caller: SilentInterface) -> None:
         """`caller` was calling, and has gone. Its connection has told the log."""
-        self._tell_missed(GUEST, caller.address)
+        self._tell_missed(MissedCall(GUEST, caller.address, self.now()))
 
     def greet(self) -> None:
         """The operator speaks first with a caller that waits for that. Raises UsageError."""

@@ -90,8 +90,8 @@ def test_only_the_caller_that_has_gone_calls_no_more(address: str, time: datetim
     endpoint = attached()
     told(endpoint, BOB)
     before = [] if time is None else [wire.Timestamp(NOON)]
-    missed = wire.Missed("Bob", address, "bob-laptop")
-    assert told(endpoint, *before, missed) == [MissedCall("Bob", address, time, "bob-laptop")]
+    missed = wire.Missed("Bob", address, "bob-laptop", "Ann")
+    assert told(endpoint, *before, missed) == [MissedCall("Bob", address, time, "bob-laptop", "Ann")]
     assert (endpoint.calling is not None) == calls
 
 

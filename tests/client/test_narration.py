@@ -65,6 +65,14 @@ def test_a_missed_call_of_a_verified_caller_says_so(name: str | None, words: str
     check()
 
 
+@in_loop
+async def test_a_missed_call_of_who_had_to_leave_says_why() -> None:
+    view = Notes()
+    call = MissedCall("Eve", "here", None, back="B\u202eb")
+    Narrator(ConsoleEndpoint("al"), view, "hostA", Transcript()).event(call)
+    assert view.sentences == ["Missed call: Eve from here, who had to leave: B<U+202E>b was back."]
+
+
 @pytest.mark.parametrize(
     ("endpoint", "sentence"),
     [

@@ -189,7 +189,7 @@ def test_a_peer_that_is_back_goes_before_a_new_caller(tmp_path: Path, caplog: py
         busy = "\\busy Busy: somebody who was cut off is back. Call later, or use --wait to keep calling."
         assert (await caller.rest())[-1] == busy
         words = "Eve had to leave: Bob is back in the open conversation. Eve reads that the service is busy."
-        told = [f"\\notice {words}", f"\\missed Eve address={ADDRESS}"]
+        told = [f"\\notice {words}", f"\\missed Eve address={ADDRESS} back=Bob"]
         assert (await console.news())[:2] == told
         assert await watcher.news() == told
         assert "Eve" not in "".join(await back.news())
@@ -197,6 +197,27 @@ def test_a_peer_that_is_back_goes_before_a_new_caller(tmp_path: Path, caplog: py
     check(tmp_path)
     assert f"{ADDRESS}: Eve's call has ended without a message" in caplog.messages
     assert f"{ADDRESS}: refused, somebody who was cut off is back" in caplog.messages
+
+
+@with_service(grace=0.0)
+async def test_the_next_console_and_watcher_learn_why_a_caller_had_to_leave(service: InProcessService) -> None:
+    """While the daemon runs: the journal keeps only that there was a call."""
+    peer, token = await service.peer("Hi!")
+    await service.lose(peer)
+    for handle in ("Ann", "Eve"):
+        caller, _ = await service.greeted(handle)
+        if handle == "Ann":
+            await caller.say("\\quit")
+            await caller.rest()
+    back, _ = await service.resumed(token)
+    await caller.rest()
+    watcher = await service.connect(service.console_session())
+    await watcher.say("\\watch")
+    console = await service.console()
+    for end in (watcher, console):
+        missed = [line for line in await end.news() if line.startswith("\\missed")]
+        assert missed == [f"\\missed Ann address={ADDRESS}", f"\\missed Eve address={ADDRESS} back=Bob"]
+    await service.lose(back)
 
 
 # ------------------------------------------------------------------ who has which name

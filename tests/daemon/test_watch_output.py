@@ -148,6 +148,19 @@ async def test_it_reminds_after_a_crash_that_took_the_console_too(tmp_path: Path
     await watched.called(3)
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_it_tells_why_a_caller_had_to_leave(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+    output = Output(Preferences(), as_json=as_json, remind=None).for_service(7000)
+    output.missed(wire.Missed("Eve", "192.0.2.1", back="Bob"), None)
+    output.missed(wire.Missed("Ann", "192.0.2.1"), None)
+    eve, ann = capsys.readouterr().out.splitlines()
+    if as_json:
+        assert [json.loads(line)["back"] for line in (eve, ann)] == ["Bob", None]
+    else:
+        assert eve.endswith("missed call of Eve from 192.0.2.1, who had to leave: Bob was back")
+        assert ann.endswith("missed call of Ann from 192.0.2.1")
+
+
 @in_loop
 async def test_each_line_tells_when_it_happened(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(Preferences(), as_json=False, remind=None).for_service(7000)
