@@ -1,4 +1,4 @@
-"""Whom the user of a console means by a command without a name: not a caller who has come unseen."""
+"""Whom the user of a console means by `\\block` and `\\quit`: not a caller who has come unseen."""
 
 from __future__ import annotations
 

@@ -357,17 +357,18 @@ class Session:
     def _block(self, words: str) -> None:
         """Blocks `words`, or the caller of the conversation that the user means. Raises NotAllowedError."""
         if not words:
-            self._check_meant()
+            if not self.endpoint.is_open:
+                raise NotAllowedError("Nobody is talking now: name an address, a key or a handle.")
+            self._check_meant("Nobody is blocked", "block this caller")
         self._order("block", words or f"conversation={self.endpoint.session}")
 
-    def _check_meant(self) -> None:
-        """Raises NotAllowedError unless the user means who is talking now."""
-        if not self.endpoint.is_open:
-            raise NotAllowedError("Nobody is talking now: name an address, a key or a handle.")
+    def _check_meant(self, undone: str, wish: str) -> None:
+        """Raises NotAllowedError if somebody has called whom the user of a console cannot mean. undone, wish: what
+        has not happened then, and what the user may want all the same."""
         if self._meant.conversation != self.endpoint.session:
             other = printable(self.endpoint.other.handle)
-            words = f"Nobody is blocked: {other} has called since you began this line."
-            raise NotAllowedError(f"{words} Enter it again to block {other}.")
+            words = f"{undone}: {other} has called since you began this line."
+            raise NotAllowedError(f"{words} Enter it again to {wish}.")
 
     def recall(self) -> None:
         """Takes the newest held message back into the line, or else the newest one that was given back."""
@@ -413,8 +414,10 @@ class Session:
     def quit(self, reason: str) -> None:
         """Ends the conversation. Raises NotAllowedError when there is none, and for a reason that is too long."""
         reason = _sendable(reason)
-        if not self._is_caller and not self.endpoint.is_open:
-            raise NotAllowedError("No conversation is open. \\detach leaves the console.")
+        if not self._is_caller:
+            if not self.endpoint.is_open:
+                raise NotAllowedError("No conversation is open. \\detach leaves the console.")
+            self._check_meant("Nothing has ended", "end this conversation")
         if self._stage in (Stage.TELLING, Stage.ENDING):
             return
         was_open = self.endpoint.is_open

@@ -588,7 +588,8 @@ async def test_a_block_that_was_begun_before_its_user_saw_the_caller_is_refused_
         await one.hears("Eve> Hello?")
         one.session.line_changed("\\block")
         one.session.line_changed("")  # as the screen does with a line that it takes
-        sentence = "^Nobody is blocked: Eve has called since you began this line. Enter it again to block Eve.$"
+        words = "Nobody is blocked: Eve has called since you began this line."
+        sentence = f"^{words} Enter it again to block this caller.$"
         with pytest.raises(NotAllowedError, match=sentence):
             one.session.submit("\\block")
         one.session.line_changed("\\block")  # the screen puts it back; but Eve is not on it
@@ -601,6 +602,21 @@ async def test_a_block_that_was_begun_before_its_user_saw_the_caller_is_refused_
         one.session.line_changed("\\block")
         one.session.submit("\\block")
         assert await one.raw.news() == ["\\order block conversation=4"]
+
+
+@in_loop
+async def test_a_quit_that_was_begun_in_another_conversation_is_refused_once() -> None:
+    async with console("\\ready", CALL, "Bob> Bye", shows_keys=True) as one:
+        one.session.line_changed("\\quit")
+        await one.hears("\\quit", NEXT_CALL, "Eve> Hello?")
+        one.session.line_changed("")
+        words = "Nothing has ended: Eve has called since you began this line."
+        sentence = f"^{words} Enter it again to end this conversation.$"
+        with pytest.raises(NotAllowedError, match=sentence):
+            one.session.submit("\\quit")
+        one.session.line_changed("\\quit")
+        one.session.submit("\\quit")
+        assert await one.raw.news() == ["\\quit"]
 
 
 @in_loop
