@@ -381,25 +381,29 @@ class PeerSession(EndpointSession):
         self._live = hello.live
         self._invited = self.name if self._allowed.is_invited(certificate) else None
         self._cancel_deadline()
-        certificate_hash = self._certificate_hash()
         self._switchboard.reload_from_journal()
         if hello.version == wire.VERSION:
             self.connection.start_keepalive()
-        removed = None if hello.session is None else self._switchboard.journal.removed(hello.session)
-        if removed is not None:
+        token = hello.session
+        found = None if token is None else self._switchboard.find_conversation(token)
+        removed = None if token is None or found is not None else self._switchboard.journal.removed(token)
+        if removed is None:
+            self._meet(hello, found)
+        else:
             self._tell_removed(hello, removed)
-            return
-        found = None if hello.session is None else self._switchboard.find_conversation(hello.session)
+
+    def _meet(self, hello: wire.Hello, found: Conversation | None) -> None:
+        """The peer of a conversation that was found is back, or somebody calls anew."""
         if found is None or found.handle != hello.handle:
             self._check_name(hello.handle)
+        certificate_hash = self._certificate_hash()
         # A stolen token is of no use without the certificate that goes with it.
-        if found is not None and found.certificate_hash == certificate_hash:
-            if self._is_older(hello, found.call):
-                self.close_displaced()
-            else:
-                self._resume(hello, found)
-        else:
+        if found is None or found.certificate_hash != certificate_hash:
             self._welcome(hello, certificate_hash)
+        elif self._is_older(hello, found.call):
+            self.close_displaced()
+        else:
+            self._resume(hello, found)
 
     def _tell_removed(self, hello: wire.Hello, removed: Conversation) -> None:
         """The peer learns how many of its messages were stored, so that it sends none of them again."""

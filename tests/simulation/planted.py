@@ -325,15 +325,15 @@ FAULTS = [
     ),
     Fault(
         "nobody's own seat is taken to him",
-        PEER_SESSION + "_admit",
-        "if found is not None and found",
-        "if found is not None and self._switchboard.peer is None and found",
+        PEER_SESSION + "_meet",
+        "if found is None or found.certificate_hash",
+        "if found is None or self._switchboard.peer is not None or found.certificate_hash",
     ),
     Fault(
         "the newest call is the one that counts",
-        PEER_SESSION + "_admit",
-        "if self._is_older(hello, found.call):",
-        "if found.call:",
+        PEER_SESSION + "_meet",
+        "elif self._is_older(hello, found.call):",
+        "elif found.call:",
     ),
     Fault(
         "the caller learns that the conversation is over",
