@@ -1,7 +1,8 @@
 """The SQLite file of a journal: opened, recovered, looked at and copied.
 
 sqlite3.Error becomes JournalError here. After an error the next use opens the file again, so that no restart
-is needed when a full disk has space again. A damaged file is set aside. What lies in the tables is not known here.
+is needed when a full disk has space again. A damaged file is set aside. Nothing is written to a file that was
+removed or replaced: nobody would find it again. What lies in the tables is not known here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ CACHE_KIB = 256
 """Pages of the file kept in memory: enough for the last messages and their index. SQLite's default of 2 MiB is
 not faster."""
 
+
+_Identity = tuple[int, int]
+"""The device and the inode of a file."""
 
 DAMAGED = ".damaged-"
 """Begins the end of a damaged file's name; the time follows."""
@@ -48,10 +52,11 @@ class JournalFile:
         """The first use opens or creates `path` (mode 0600). full: a commit survives a power loss, not only a
         killed process."""
         self._path = path
+        self._names = (os.fspath(path), f"{os.fspath(path)}-wal")
         self._full = full
         self._translated = _TranslatedErrors(self._translate)
         self._connection: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] | None = None  # the device and the inode of the file
+        self._opened: list[_Identity] = []  # of the file and its write-ahead log
         self._descriptor: int | None = None  # of the same file; it is opened for the first copy
         self._copy: JournalCopy | None = None  # that is being made
 
@@ -74,7 +79,7 @@ class JournalFile:
         if self._copy is not None:
             raise CopyError("Another backup of this service is being made: try again later.")
         with self._translated:
-            db = self._db
+            db = self._connection or self._open()
         if self._descriptor is None:
             self._descriptor = self._open_again()
         with self._translated:
@@ -87,7 +92,7 @@ class JournalFile:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise CopyError(f"The journal {self._path} cannot be copied: {error.strerror}.") from None
-        if _identity(os.fstat(descriptor)) != self._opened:
+        if _identity(os.fstat(descriptor)) != self._opened[0]:
             os.close(descriptor)
             raise CopyError(self._replaced)
         return descriptor
@@ -119,11 +124,11 @@ class JournalFile:
     def check_file(self) -> None:
         """Looks whether the file is still there and may be written, without writing. Raises JournalError."""
         with self._translated:
-            found = self._path.stat()
-            is_ours = self._connection is None or _identity(found) == self._opened
+            if self._connection is None:
+                self._path.stat()
+            else:
+                self._check_place()
             writable = os.access(self._path, os.W_OK)
-        if not is_ours:
-            raise JournalError(self._replaced)
         if not writable:
             raise self._unwritable()
 
@@ -136,6 +141,21 @@ class JournalFile:
     def was_damaged(self) -> bool:
         """Whether a damaged file, in whose place this one is, still lies beside it."""
         return any(self._path.parent.glob(f"{self._path.name}{DAMAGED}*"))
+
+    def _check_place(self) -> None:
+        """Raises JournalError if the files in use are not those at their paths, and OSError. It looks at the paths
+        each time, which takes a thousandth of what a sync takes: no file tells us that its name has gone."""
+        try:
+            found = self._identities()
+        except FileNotFoundError as error:
+            gone = f"The file {Path(error.filename).name} of the journal {self._path} was removed"
+            words = "while pychatd had it open: put it back, or restart the service."
+            raise JournalError(f"{gone} {words}") from None
+        if found != self._opened:
+            raise JournalError(self._replaced)
+
+    def _identities(self) -> list[_Identity]:
+        return [_identity(os.stat(name)) for name in self._names]  # noqa: PTH116 -- a Path is slower
 
     @property
     def _replaced(self) -> str:
@@ -152,26 +172,30 @@ class JournalFile:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._translated:
-            self._db.execute("BEGIN IMMEDIATE")
+            db = self._db
+            db.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
 
     @property
     def _db(self) -> sqlite3.Connection:
-        """The connection, opened with the first use and again after an error."""
-        return self._connection or self._open()
+        """The connection, opened with the first use and again after an error. Raises JournalError if its files are
+        not at their paths any more; it works again when they are back."""
+        if self._connection is None:
+            return self._open()
+        self._check_place()
+        return self._connection
 
     def _open(self) -> sqlite3.Connection:
         """Opens or creates the file. Raises OSError, sqlite3.Error and JournalError."""
         self._path.touch(mode=0o600)
         db = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
         try:
-            self._opened = _identity(self._path.stat())
             # Only the daemon reads this file while it runs, so no shared memory and no locks for each commit.
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
@@ -181,6 +205,7 @@ class JournalFile:
             self._recover_wal(db)
             migrate(db, self._path)
             db.execute("PRAGMA foreign_keys = ON")  # a migration may have to replace a table
+            self._opened = self._identities()
         except BaseException:
             db.close()
             raise
@@ -208,8 +233,6 @@ class JournalFile:
             raise JournalError(f"The journal {self._path} cannot be used: {error}.") from error
         if isinstance(error, OSError):
             raise JournalError(f"The journal {self._path} cannot be used: {error.strerror}.") from error
-        if isinstance(error, JournalError):  # a newer version
-            self.close()
 
     def _quarantine(self) -> str:
         """Renames a corrupt file and its log, and returns a sentence that says so; deletes nothing. The log comes
@@ -225,6 +248,6 @@ class JournalFile:
         return f"pychatd has renamed it to {aside}, and begins a new, empty journal."
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
+def _identity(status: os.stat_result) -> _Identity:
     """What tells a file from another one at the same path."""
     return status.st_dev, status.st_ino

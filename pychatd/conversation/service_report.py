@@ -14,14 +14,14 @@ from pychatd.report import CallingReport, ConsoleReport, PeerReport, Report, Unr
 
 def report_of(switchboard: Switchboard, waiting: Unread | None) -> Report:
     """waiting: what waits for the operator; None if the journal cannot be read."""
-    calling, operator = switchboard.calling, switchboard.operator
+    calling, operator, journal = switchboard.calling, switchboard.operator, _journal(switchboard)
     return Report(
         port=switchboard.settings.port,
         pid=os.getpid(),
         since=timestamp(switchboard.started),
         turns=switchboard.settings.turns.value,
         key=switchboard.fingerprint or "",
-        journal="failing" if waiting is None else _journal(switchboard),
+        journal="failing" if waiting is None else journal,
         directory=told(switchboard.settings.state),
         calling=None if calling is None else _calling(calling),
         peer=_peer(switchboard),

@@ -85,7 +85,7 @@ async def test_a_journal_that_fails_fails_the_backup(service: InProcessService) 
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_backup_of_a_journal_that_is_not_at_its_place_is_refused(tmp_path: Path, replaced: bool) -> None:
-    """Another file is no backup. Both users go on talking, and are told nothing."""
+    """Another file is no backup. Both users go on talking when it is back, and are told nothing."""
 
     @with_service()
     async def check(service: InProcessService) -> None:
@@ -97,10 +97,10 @@ def test_a_backup_of_a_journal_that_is_not_at_its_place_is_refused(tmp_path: Pat
             (tmp_path / "other.db").rename(service.file)
             words = f"The journal {service.file} was replaced while pychatd had it open: restart the service."
         assert await answer(await asked(service)) == (b"", f"\\error order {words}")
+        service.file.with_name("moved").rename(service.file)
         await console.say("alice> Hello")
         told = [line for end in (console, peer) for line in await end.news()]
         assert told == ["\\ack 1", "\\read 1", "alice> Hello"]
-        service.file.with_name("moved").rename(service.file)
         data, last = await answer(await asked(service))
         assert (data != b"", last) == (True, "\\ready")
 

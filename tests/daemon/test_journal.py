@@ -900,8 +900,36 @@ def test_a_file_that_is_gone_or_another_one_is_an_error(journal: Journal, file: 
     else:
         journal.check_file()
     file.unlink()
-    with pytest.raises(JournalError, match="cannot be used: No such file or directory"):
+    gone = "was removed while pychatd had it open: put it back" if opened else "cannot be used: No such file"
+    with pytest.raises(JournalError, match=gone):
         journal.check_file()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_nothing_is_written_or_read_while_a_file_is_not_at_its_place(
+    journal: Journal, file: Path, name: str, replaced: bool, count: int
+) -> None:
+    conversation = begun()
+    said(journal, conversation, "b1")
+    place, aside = file.with_name(name), file.with_name("aside")
+    place.rename(aside)
+    if replaced:
+        place.touch()
+    before = aside.read_bytes()
+    words = "was replaced while" if replaced else f"The file {name} of the journal {file} was removed while"
+    for use in (
+        lambda: said(journal, conversation, *["b2"] * count),
+        lambda: journal.end_conversation(conversation, "", conversation.started),
+        journal.running,
+    ):
+        with pytest.raises(JournalError, match=words):
+            use()
+    assert aside.read_bytes() == before
+    aside.rename(place)
+    said(journal, conversation, *["b2"] * count)
+    assert [entry.text for entry in journal.entries(conversation.id, 0)] == ["b1", *["b2"] * count]
 
 
 def test_an_error_in_the_middle_leaves_no_transaction_open(
@@ -953,7 +981,7 @@ def test_a_file_that_is_opened_again_after_an_error_has_its_settings(journal: Jo
     assert before == ["exclusive", 1, 1, 1]
     journal.close()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "stat", partial(fails_with, errno.EIO))
+        patch.setattr(os, "stat", partial(fails_with, errno.EIO))
         with pytest.raises(JournalError, match="cannot be used"):
             journal.last_number()
     assert chosen() == before

@@ -249,7 +249,7 @@ async def test_watchers_that_cannot_be_told_what_was_read_are_a_failure(service:
 
 
 async def replace_journal(service: InProcessService, *others: str, end: bool = False) -> None:
-    """Puts another journal in place, in which Eve has said `others`. The next transaction notices it."""
+    """Puts another journal in place, in which Eve has said `others`, while an error has the file closed."""
     there = service.file.parent / "other"
     there.mkdir()
     if others:
@@ -259,11 +259,11 @@ async def replace_journal(service: InProcessService, *others: str, end: bool = F
             await eve.say("\\quit")
             await eve.rest()
         await other.close()
+    service.fail_journal()
     for file in service.file.parent.glob("journal.db*"):
         file.rename(there / f"moved-{file.name}")
     if others:
         (there / "journal.db").rename(service.file)
-    service.break_journal()
 
 
 @pytest.mark.parametrize(("others", "end"), [((), False), (("a", "b", "c"), False), (("a", "b", "c"), True)])
@@ -275,10 +275,9 @@ def test_a_talk_is_over_when_another_journal_takes_the_place(
     @with_service(turns=Turns.FREE)
     async def check(service: InProcessService) -> None:
         console, peer, token = await service.talk(acked=True)
+        await service.cut(peer)
         await replace_journal(service, *others, end=end)
         service.switchboard._seat_kept_until = 0.0  # since the start
-        await peer.say("Bob> more")
-        assert (await peer.rest())[-1].startswith("\\error journal")
         again = await service.resume(token, "Bob> more")
         answer, *_ = await again.news()
         *_, notice, _, quits = await console.rest()
@@ -301,12 +300,11 @@ async def test_a_talk_goes_on_when_a_copy_of_its_journal_takes_the_place(service
     console, peer, token = await service.talk(acked=True)
     copy = service.file.with_name("copy.db")
     service.journal._db.execute("VACUUM INTO ?", (str(copy),))
+    await service.cut(peer)
+    service.fail_journal()
     for file in service.file.parent.glob("journal.db*"):
         file.rename(file.with_name(f"moved-{file.name}"))
     copy.rename(service.file)
-    service.break_journal()
-    await peer.say("Bob> more")
-    await peer.rest()
     again = await service.resume(token, "Bob> more")
     assert "\\ack 2" in await again.news()
     assert "Bob> more" in await console.news()

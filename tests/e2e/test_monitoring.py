@@ -82,7 +82,7 @@ def test_the_check_tells_a_journal_that_is_gone(service: Service) -> None:
     assert _check(service) == ExitStatus.OK
     directory.rename(aside)
     assert _check(service) == ExitStatus.JOURNAL_FAILS
-    service.logs("cannot be used: No such file or directory.")
+    service.logs("was removed while pychatd had it open: put it back, or restart the service.")
     aside.rename(directory)
     assert _check(service) == ExitStatus.OK
     (directory / "journal.db").rename(directory / "old.db")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -211,6 +212,45 @@ def test_a_daemon_does_not_start_on_a_full_disk_and_says_so(disk: SmallDisk, idl
     idle_service.start()
 
 
+# ------------------------------------------------------------------ gone
+
+
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "."])
+def test_nothing_is_confirmed_while_the_journal_is_away(idle_service: Service, name: str) -> None:
+    """Somebody has moved the file, or all files; and moves them back."""
+    service = idle_service
+    service.start("--turns", "free")
+    client, console = _pair(service)
+    place = service.state / str(service.port) / name
+    aside = service.state / "aside"
+    place.rename(aside)
+    client.enter("p2")
+    client.notes(TO_CLIENT)
+    console.enter("o1")
+    console.notes("cannot store messages now")
+    service.logs("was removed while pychatd had it open: put it back, or restart the service.")
+    assert service.pychatd("status", "--check").returncode == ExitStatus.JOURNAL_FAILS
+    assert ORDER.findall(console.out()) == ["p1"]
+    assert client.out() == ""
+    aside.rename(place)
+    console.enter("o2")
+    _all_arrives(service, client, console, 2)
+
+
+def test_a_message_is_kept_and_not_confirmed_when_the_journal_was_removed(idle_service: Service) -> None:
+    service = idle_service
+    service.start("--turns", "free")
+    client, _ = _pair(service)
+    (service.state / str(service.port) / "journal.db").unlink()
+    client.enter("p2")
+    client.notes(TO_CLIENT)
+    service.kill(signal.SIGTERM)
+    service.start("--turns", "free")
+    assert client.exit_status() != ExitStatus.OK
+    assert "the other host does not have it any more (it had 1 of your messages)" in client.notices()
+    assert client.notices().splitlines()[-1].split() == ["pychat:", "p2"]
+
+
 # ------------------------------------------------------------------ failing
 
 
@@ -287,7 +327,7 @@ def test_a_journal_damaged_at_run_time_ends_the_conversation(idle_service: Servi
     answers = peer.rest() if found_by != "message" else [peer.line()]
     if not any(answer.startswith("\\ack") for answer in answers):
         answers += peer.rest()
-        assert any(answer.startswith("\\quit") for answer in answers), answers
+        assert any(answer.startswith("\\quit") for answer in answers), (answers, service.log())
         assert list(directory.glob("journal.db.damaged-*"))
         new = service.greeted("Client2")
         new.send("Client2> first")

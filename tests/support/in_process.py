@@ -192,6 +192,11 @@ class InProcessService:
         """Makes the next transaction fail in SQLite. The journal then opens the file again, which repairs it."""
         self.journal._db.execute("PRAGMA query_only = ON")
 
+    def fail_journal(self) -> None:
+        """An error of SQLite has closed the file."""
+        self.journal.close()
+        self.switchboard.journal_failed(JournalError("broken"))
+
     def damage_journal(self) -> None:
         """The daemon finds its journal damaged, and goes on with a new one."""
         self.journal.close()
