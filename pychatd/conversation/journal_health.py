@@ -16,11 +16,12 @@ log = logging.getLogger("pychatd")
 
 
 class Health(Enum):
-    """What both ends know of the journal."""
+    """What both ends know of the journal. A failure lasts until a message is stored, or a look shows that it is
+    over."""
 
     WORKS = "messages are stored"
-    LIMITED = "a limit was reached"  # until a message is stored, or a look shows that the limit does not hold
-    FAILED = "an error was reported"  # until a message is stored
+    LIMITED = "a limit was reached"
+    FAILED = "an error was reported"
 
 
 class JournalHealth:
@@ -51,19 +52,20 @@ class JournalHealth:
         self.state = Health.LIMITED if full else Health.FAILED
 
     def looked(self, error: JournalError | None) -> None:
-        """Somebody has asked, and this is what a look at the journal and its limits has shown. Logs it once."""
+        """Somebody has asked, and this is what a look at the journal and its limits has shown; after a failure, a
+        try to write. Logs it once."""
         found = "" if error is None else str(error)
         if found and found != self._found:
             _log(logging.ERROR, found)
         self._found = found
-        if error is None and self.state is Health.LIMITED:
-            self._over()
+        if error is None and not self.needs_reload:
+            self.stored()
 
     def reloaded(self) -> None:
         self.needs_reload = False
 
     def stored(self) -> None:
-        """A message has been stored."""
+        """A message has been stored, or could be."""
         if not self.works:
             self._over()
 

@@ -195,18 +195,25 @@ class Switchboard:
         return unread(self.journal, self.conversation)
 
     def check_journal(self) -> bool:
-        """Whether messages could be stored now, as far as can be told without writing. A limit that was reported,
-        and does not hold any more, is told to be over."""
+        """Whether messages could be stored now, as far as can be told without writing. After a failure it tries to
+        write, and what was reported and does not hold any more is told to be over."""
         error: JournalError | None = None
         try:
             self.journal.check_file()
             self._quota.check_room(self.settings.journal_max)
             if self._health.state is Health.LIMITED:
                 self._quota.check_unread(self.conversation)
+            elif self._health.state is Health.FAILED:
+                self._try_to_write()
         except JournalError as found:
             error = found
         self._health.looked(error)
         return error is None and self._health.works
+
+    def _try_to_write(self) -> None:
+        """Does what failed once more. Raises JournalError."""
+        self.reload_from_journal()
+        self.journal.save_last_operator(self._last_operator)
 
     def find_conversation(self, token: str) -> Conversation | None:
         """The conversation of a session token, running or ended. Raises JournalError."""

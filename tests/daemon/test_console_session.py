@@ -275,7 +275,7 @@ async def test_a_taken_over_console_is_told_by_whom(service: InProcessService) -
     lines = await console.rest()
     assert lines[-1] == "\\error taken-over alice has taken over the console."
     assert not any(line.startswith("\\stored") for line in lines)
-    assert not service.switchboard.check_journal()
+    assert not service.switchboard._health.works
 
 
 # ------------------------------------------------------------------ what it sends
@@ -393,7 +393,7 @@ async def test_a_console_is_closed_if_the_journal_cannot_be_read(service: InProc
     other = await visit(service, "\\hello 1 alice take=1")
     assert (await other.rest())[-1].startswith("\\error journal The journal cannot be read.")
     assert (await console.rest())[-1].startswith("\\error taken-over")
-    assert not service.switchboard.check_journal()
+    assert not service.switchboard._health.works
 
 
 @with_service(turns=Turns.FREE)

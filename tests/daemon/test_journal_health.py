@@ -44,7 +44,7 @@ def test_what_a_look_shows_is_logged_once(caplog: pytest.LogCaptureFixture) -> N
     assert health.works
 
 
-def test_a_look_shows_that_a_limit_is_over_and_never_that_the_disk_works() -> None:
+def test_a_look_shows_that_an_outage_is_over_but_not_before_the_journal_was_read_again() -> None:
     notices: list[wire.Notice] = []
     health = JournalHealth(notices.append)
     health.failed(FULL)
@@ -57,7 +57,10 @@ def test_a_look_shows_that_a_limit_is_over_and_never_that_the_disk_works() -> No
         health.failed(error)
     health.looked(None)
     assert not health.works
-    assert [notice.words for notice in notices] == [str(FULL)] * 2
+    health.reloaded()
+    health.looked(None)
+    assert health.works
+    assert [notice.words for notice in notices] == [str(FULL), str(FULL), WORKS_AGAIN]
 
 
 def test_a_limit_is_told_and_logged_once_and_asks_for_no_reload(caplog: pytest.LogCaptureFixture) -> None:

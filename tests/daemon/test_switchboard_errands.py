@@ -119,7 +119,7 @@ async def test_a_journal_that_cannot_be_pruned_is_told(service: InProcessService
     service.journal.prune = fails  # type: ignore[method-assign, assignment]
     board.reload(board.settings._replace(keep="1d"), "")
     assert len(await console.news()) == 1
-    assert not board.check_journal()
+    assert not board._health.works
 
 
 class Silent:
@@ -218,7 +218,7 @@ def test_a_failure_on_the_side_is_told_and_ends_nothing(tmp_path: Path, method: 
             "save_quiet": lambda: board.set_quiet(board.conversation, Role.PEER, True),  # type: ignore[arg-type]
         }
         steps[method]()
-        assert not board.check_journal()
+        assert not board._health.works
         for end in (console, peer):
             assert any(line.startswith("\\notice") for line in await end.news())
         assert board.conversation is not None
@@ -245,7 +245,7 @@ async def test_watchers_that_cannot_be_told_what_was_read_are_a_failure(service:
     service.journal.next_unseen = fails  # type: ignore[method-assign]
     assert board.operator is not None
     board.detach(board.operator)
-    assert not board.check_journal()
+    assert not board._health.works
 
 
 async def replace_journal(service: InProcessService, *others: str, end: bool = False) -> None:
@@ -319,7 +319,7 @@ async def test_a_lost_peer_whose_end_cannot_be_stored_is_told(service: InProcess
     service.journal.end_conversation = fails  # type: ignore[method-assign]
     await service.cut(person)
     assert any(line.startswith("\\notice") for line in await console.news())
-    assert not service.switchboard.check_journal()
+    assert not service.switchboard._health.works
 
 
 @with_service()

@@ -157,7 +157,7 @@ async def test_a_restart_goes_on_removing(service: InProcessService) -> None:
 async def test_a_removal_goes_on_when_the_journal_works_again(service: InProcessService) -> None:
     await being_removed(service)
     service.break_journal()
-    while service.switchboard.check_journal():
+    while service.switchboard._health.works:
         await asyncio.sleep(0.01)
     assert service.journal.by_id(1) is not None
     await service.peer("Hi!")

@@ -68,7 +68,9 @@ def test_the_check_tells_a_journal_that_fails(service: Service) -> None:
     service.kill()
     journal = service.state / str(service.port) / "journal.db"
     with closing(sqlite3.connect(journal, isolation_level=None)) as db:
-        db.execute("CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'full'); END")
+        for write in ("INSERT ON message", "UPDATE ON last_operator"):
+            name = write.replace(" ", "_")
+            db.execute(f"CREATE TRIGGER {name} BEFORE {write} BEGIN SELECT RAISE(ABORT, 'full'); END")
     service.start()
     caller = service.greeted()
     caller.send("Client1> Hi!")

@@ -179,6 +179,22 @@ def test_the_check_tells_a_full_disk_before_anybody_writes(disk: SmallDisk, idle
     assert service.pychatd("status", "--check").returncode == ExitStatus.OK
 
 
+def test_the_check_tells_that_a_disk_has_room_again_before_anybody_says_anything(
+    disk: SmallDisk, idle_service: Service
+) -> None:
+    service = idle_service
+    service.start("--turns", "free")
+    client, _ = _pair(service)
+    disk.fill()
+    client.enter("\\detach")
+    client.exit_status()
+    service.logs(TO_CONSOLE)
+    assert service.pychatd("status", "--check").returncode == ExitStatus.JOURNAL_FAILS
+    disk.make_room()
+    assert service.pychatd("status", "--check").returncode == ExitStatus.OK
+    service.logs("The journal can be written again")
+
+
 def test_the_check_tells_a_disk_that_has_become_read_only(disk: SmallDisk, idle_service: Service) -> None:
     service = idle_service
     service.start()
