@@ -61,6 +61,8 @@ class PersonCodec(CallerCodec):
             self._rest = b""
             self._skipping = True
             yield from self._too_long()
+        if not self._typed:
+            self._count(data)
         if self._telnet.has_refusals:
             yield wire.Ping()  # telnet asks for something; the pong of the connection carries the refusal
         if self._telnet.interrupted:

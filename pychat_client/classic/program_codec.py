@@ -55,6 +55,7 @@ class ProgramCodec(CallerCodec):
         return SILENCE if self._rest else None
 
     def feed(self, data: bytes) -> Iterator[wire.Frame]:
+        self._count(data)
         self._rest = (self._rest + data)[:BURST_MAX]
         if self._mark:  # it ends a message without a silence
             whole, mark, rest = self._rest.rpartition(self._mark)

@@ -211,6 +211,15 @@ def test_a_caller_that_types_and_erases_leaves_the_processor_too(service: Servic
     stranger.close()
 
 
+@pytest.mark.parametrize("nothing", [b"\0", b" ", b"x", b"\xff\xf1"])
+def test_who_sends_and_sends_without_a_message_is_put_out(service: Service, nothing: bytes) -> None:
+    """It is no caller that says nothing: it would hide one, for as long as the daemon takes to read it."""
+    stranger = service.connect()
+    stranger.raw(nothing * 20_000)
+    stranger.reads("\\error empty You sent more than 16,384 bytes without a message.")
+    stranger.close()
+
+
 def _check_takes_little(service: Service, stranger: socket.socket, data: bytes) -> None:
     stranger.setblocking(False)
     begin, used = time.monotonic(), _processor_seconds(service.pid())
