@@ -390,7 +390,11 @@ class Connection(asyncio.BufferedProtocol):
     def _open_transport(self) -> asyncio.Transport | None:
         """The transport, if it still takes something."""
         transport = self._transport
-        return None if transport is None or transport.is_closing() else transport
+        if transport is None or transport.is_closing():
+            return None
+        # In Python 3.11, TLS does not tell that the connection below it is lost, and asyncio warns of each write.
+        below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+        return None if below is not None and below.is_closing() else transport
 
     def _pause(self, why: _Pause) -> None:
         if self.state is TransportState.OPEN and (transport := self._open_transport()) is not None:

@@ -9,6 +9,7 @@ loop wakes up for another reason. That takes seconds while name servers do not a
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import signal
@@ -28,6 +29,8 @@ MOVE_SIGNAL = signal.SIGUSR1
 
 READ_SECONDS = 1.0
 """How long a signal that ends the program waits until somebody reads its output: who is slow gets all of it."""
+
+logging.getLogger("asyncio").addHandler(logging.NullHandler())  # or else Python prints it: stderr is the user's
 
 T = TypeVar("T")
 

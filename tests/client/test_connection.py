@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,8 @@ from pychat_client.transport import connection as connection_module
 from pychat_client.transport.connection import UNSENT_MAX, CloseReason, Connection, WriteBatch
 from pychat_client.transport.os_errors import describe
 from tests.support.aio import in_loop
+from tests.support.certificates import make
+from tests.support.fake_hosts import client_context, server_context
 from tests.support.raw_ends import AsyncEnd, attach
 from tests.support.recorder import Recorder
 
@@ -38,6 +43,31 @@ async def connected(
         raw.hang_up()
         connection.abort()
         await connection.closed
+
+
+@in_loop
+async def test_nothing_is_written_over_tls_once_the_connection_is_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first write finds out, and the loop tells the owner later: until then asyncio would warn of each one."""
+    context = server_context(make(tmp_path, "localhost"))
+    connection = Connection(Recorder())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        loop = asyncio.get_running_loop()
+        calling = loop.create_connection(lambda: connection, *server.getsockname(), ssl=client_context())
+        serving = loop.run_in_executor(None, lambda: context.wrap_socket(server.accept()[0], server_side=True))
+        other, _ = await asyncio.gather(serving, calling)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        other.close()  # a reset
+        below = connection.socket()
+        assert below is not None
+        poll = select.poll()
+        poll.register(below, select.POLLHUP)
+        assert poll.poll(10_000)
+        for _ in range(20):
+            connection.send([HI])
+        await connection.closed
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
 
 
 # ------------------------------------------------------------------ reading

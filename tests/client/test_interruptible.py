@@ -51,3 +51,9 @@ def test_a_signal_ends_a_run_in_order(number: str, moment: str) -> None:
     command = [sys.executable, "-c", RUN, number, moment]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0 if moment == "end" else 130, "")
+
+
+def test_what_asyncio_logs_does_not_reach_a_users_stderr() -> None:
+    code = "import logging, pychat_client.calling; logging.getLogger('asyncio').error('Task was destroyed')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stderr == b""
