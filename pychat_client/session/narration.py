@@ -298,7 +298,7 @@ class Narrator:
                 self._view.notice(words)
         elif words != self._outage:
             self._outage = words
-            self._view.notice(words)
+            self._view.notice(f"{words} Your messages are kept here, and sent later.")
 
     def _from_daemon(self, words: str) -> str:
         """What the daemon says. A console has its own daemon; to a caller, the daemon is a program of the other

@@ -206,7 +206,9 @@ class ConnectionSupervisor:
             self._pause = PAUSE_FIRST
         self._last_code = code
         self._change(ConnectionState.TURNED_AWAY)
-        if code not in RETRYABLE_CODES and not (code == BUSY and self._wait):
+        was_here = self._was_live or self._returning
+        calls_again = self._wait or (was_here and code != BUSY)
+        if code not in (*RETRYABLE_CODES, BUSY) or not calls_again:
             return Verdict.GIVE_UP
         return Verdict.KEEP_RETRYING if repeated else Verdict.BEGIN_TO_RETRY
 
@@ -222,7 +224,7 @@ class ConnectionSupervisor:
             return Verdict.REFUSED
         if not resumable or not (self._was_live or self._wait):
             return Verdict.GIVE_UP
-        known = self._last_code == JOURNAL  # its words say that messages wait and are sent later
+        known = self._last_code == JOURNAL  # the user was told then that messages wait and are sent later
         return (
             Verdict.BEGIN_TO_RETRY
             if self._was_live and self._attempts == 1 and not known

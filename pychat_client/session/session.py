@@ -40,7 +40,7 @@ from pychat_client.session.draft_sender import DraftSender
 from pychat_client.session.keeper import Keeper
 from pychat_client.session.meant import Meant
 from pychat_client.session.narration import Narrator
-from pychat_client.session.reconnect import Connect, ConnectionSupervisor, Verdict
+from pychat_client.session.reconnect import RETRYABLE_CODES, Connect, ConnectionSupervisor, Verdict
 from pychat_client.session.session_file import SessionFile
 from pychat_client.session.status import ConversationStatus
 from pychat_client.session.transcript import Transcript
@@ -785,7 +785,8 @@ class Session:
         self._narrator.turned_away(code, words, verdict)
         if verdict is Verdict.GIVE_UP:
             self._refusal = code
-            self.finish(ExitStatus.TAKEN if code in _SEAT_CODES else ExitStatus.REFUSED)
+            status = ExitStatus.FAILED if code in RETRYABLE_CODES else ExitStatus.REFUSED
+            self.finish(ExitStatus.TAKEN if code in _SEAT_CODES else status)
 
     # -------------------------------------------------------------- inside
 

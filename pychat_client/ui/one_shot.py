@@ -231,7 +231,7 @@ class OneShot(CommandView):
         status = session.exit_status
         if self._late:
             status = ExitStatus.OK if self._stored_in_time else session.loss or ExitStatus.NOT_CONFIRMED
-        if status is ExitStatus.OK and not self._sent:
+        if status in (ExitStatus.OK, ExitStatus.FAILED) and not self._sent:
             return ExitStatus.NOT_SENT
         if status is not ExitStatus.OK:
             return status

@@ -471,6 +471,4 @@ class ConsoleSession(EndpointSession):
             self.send_backlog()
 
     def _journal_words(self, error: JournalError) -> str:
-        if self.console is None and not self.is_admitted:  # it asks for something, and sends no messages
-            return str(error)
-        return f"{error} Your program keeps your messages until pychatd can store them."
+        return str(error)

@@ -9,7 +9,7 @@ from enum import Enum
 from pychat_client.protocol import wire
 from pychatd.conversation.model import JournalError, JournalFullError
 
-FAILED = "pychatd cannot store messages now (is its disk full?). The programs keep them and send them later."
+FAILED = "pychatd cannot store messages now (is its disk full?)."
 WORKS_AGAIN = "pychatd can store messages again."
 
 log = logging.getLogger("pychatd")

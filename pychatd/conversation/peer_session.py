@@ -628,12 +628,15 @@ class PeerSession(EndpointSession):
         self._switchboard.miss(self)
 
     def _journal_words(self, error: JournalError) -> str:
-        keeps = "Your program keeps your messages and sends them later."
-        if self._opening is not None and self._opening.classic:
-            keeps = "Your last lines may not be delivered: call again later, and repeat them."
+        """It does not promise what the other program does: that one knows whether it calls again."""
+        words = "The other host cannot store messages now"
         if isinstance(error, UnreadError):
-            return f"{error} {keeps}"
-        return f"The other host cannot store messages now (is its disk full?). {keeps}"
+            words = str(error)
+        else:
+            words += "." if isinstance(error, JournalFullError) else " (is its disk full?)."
+        if self._opening is not None and self._opening.classic:
+            words += " Your last lines may not be delivered: call again later, and repeat them."
+        return words
 
 
 def _token_for(hello: wire.Hello, before: PeerInterface | None) -> str | None:

@@ -954,7 +954,8 @@ async def test_a_host_that_stores_nothing_is_told_once() -> None:
         one.session.submit("Hi")
         await one.hears(*AWAY_AND_FULL)
         told = list(one.view.sentences)
-        assert told[-1] == 'alice\'s program says: "The other host cannot store messages now."'
+        says = 'alice\'s program says: "The other host cannot store messages now."'
+        assert told[-1] == f"{says} Your messages are kept here, and sent later."
         for _ in range(3):
             await one.cut()
             await one.connect(RETURNED, *AWAY_AND_FULL)

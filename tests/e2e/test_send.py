@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pychat_client.errors import ExitStatus
 from tests.support.fake_hosts import FakeHost, Hosts
 from tests.support.ports import free_port
 from tests.support.programs import Piped
@@ -340,3 +341,19 @@ def test_the_help_tells_every_status(idle_service: Service) -> None:
     text = subprocess.run(words, env=idle_service.env, capture_output=True, check=True).stdout.decode()
     for status in (0, 1, 2, 3, 4, 5, 6, 7, 8, 130):
         assert str(status) in text.partition("Exit status:")[2].split()
+
+
+def test_a_daemon_that_cannot_store_promises_nothing_for_send(service: Service) -> None:
+    """Its journal is gone, and an earlier call has found out."""
+    assert _send(service, "so that the key is known").returncode == 0
+    (service.state / str(service.port) / "journal.db").unlink()
+    earlier = service.greeted()
+    earlier.send("Client1> Hi!")
+    earlier.reads("\\error journal")
+    result = _send(service, "Hello")
+    assert result.returncode == ExitStatus.NOT_SENT, result.stderr
+    said = " ".join(result.stderr.decode().split())
+    assert "The other host cannot store messages now (is its disk full?)." in said
+    assert said.endswith("Not sent: pychat: Hello")
+    assert "Connection lost" not in said
+    assert "kept" not in said
