@@ -128,7 +128,7 @@ def read_lists(settings: Settings, found: Findings) -> tuple[dict[bytes, str] | 
         if invited.get(certificate, name) != name:
             found.warnings.append(
                 f"{name} of the allowlist was invited as {invited[certificate]}, and is called so. "
-                "'pychatd authorized --remove' ends that."
+                f"'pychatd authorized {settings.port} --remove {invited[certificate]}' ends that."
             )
     if names == {}:
         found.warnings.append(f"Nobody is on the allowlist {settings.authorized}: only invited callers get in.")

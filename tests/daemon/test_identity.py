@@ -194,7 +194,8 @@ def test_one_certificate_under_two_names_is_told(settings: Settings, tmp_path: P
         "Remove one."
     )
     assert second == (
-        "robert of the allowlist was invited as bobby, and is called so. 'pychatd authorized --remove' ends that."
+        "robert of the allowlist was invited as bobby, and is called so. "
+        f"'pychatd authorized {settings.port} --remove bobby' ends that."
     )
 
 
