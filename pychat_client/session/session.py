@@ -412,7 +412,10 @@ class Session:
         self._narrator.live_typing(self.status.live_typing)
 
     def quit(self, reason: str) -> None:
-        """Ends the conversation. Raises NotAllowedError when there is none, and for a reason that is too long."""
+        """Ends the conversation. Raises NotAllowedError when there is none, and for a reason that is too long.
+        Does nothing when the session is done."""
+        if self.done:
+            return
         reason = _sendable(reason)
         if not self._is_caller:
             if not self.endpoint.is_open:
@@ -442,8 +445,8 @@ class Session:
 
     def leave(self) -> None:
         """Ctrl-D, or the end of the input: the client ends the conversation, the console detaches. The second
-        time it does not wait for the last acks."""
-        if self.leaving:
+        time it does not wait for the last acks. Does nothing when the session is done."""
+        if self.leaving or self.done:
             self.finish(ExitStatus.OK)
         elif self._is_caller:
             self.quit("")
@@ -452,7 +455,10 @@ class Session:
             self.detach()
 
     def detach(self) -> None:
-        """Leaves, and the conversation stays open. Raises NotAllowedError where no program can return to it."""
+        """Leaves, and the conversation stays open. Raises NotAllowedError where no program can return to it. Does
+        nothing when the session is done."""
+        if self.done:
+            return
         self._keeper.record_all()  # as the last thing that can fail
         if self._is_caller and not self.stays_open:
             raise NotAllowedError("There is no conversation that could stay open. \\quit leaves.")

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -467,6 +468,28 @@ async def test_after_the_end_nothing_is_sent() -> None:
         one.session.finish(ExitStatus.OK)
         with pytest.raises(NotAllowedError, match="the conversation is over"):
             one.session.submit("\\help")
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["left open", "over"])
+def test_who_leaves_a_session_that_is_done_changes_nothing(tmp_path: Path, kept: bool) -> None:
+    """A signal can end it while the front end waits to leave it."""
+
+    @in_loop
+    async def check() -> None:
+        async with caller(turns="alternate", file=tmp_path / "sessions" / "one" if kept else None) as one:
+            one.session.submit("one")
+            one.session.submit("two")
+            await one.hears("\\ack 1")
+            one.session.interrupt()
+            told = (list(one.view.sentences), list(one.view.given_back), one.session.given_back)
+            assert one.view.given_back == ([] if kept else ["not sent: two"])
+            for leave in (one.session.leave, one.session.detach, partial(one.session.quit, "bye")):
+                leave()
+                assert (one.view.sentences, one.view.given_back, one.session.given_back) == told
+                assert (one.session.done, one.session.stays_open) == (True, kept)
+                assert one.session.exit_status is ExitStatus.INTERRUPTED
+
+    check()
 
 
 @in_loop

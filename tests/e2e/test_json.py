@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -169,6 +170,26 @@ def test_messages_held_at_the_end_are_given_back(console: Program, client: Progr
     console.tells("not_sent", text="\\never")
     console.tells("state", open=False)
     assert console.told("recalled") == []
+
+
+def test_a_signal_behind_the_end_of_the_input_leaves_held_messages_to_the_next_program(
+    service: Service, console: Program, client: Program
+) -> None:
+    """They arrive then; a bot that reads `not_sent` sends them twice."""
+    client.say(text="one")
+    client.say(text="two")
+    client.tells("held", text="two")
+    client.tells("state", stored=1, held=1)
+    threads = Path(f"/proc/{client.piped.process.pid}/task")
+    before = len(list(threads.iterdir()))
+    client.piped.end_input()
+    wait_for(lambda: len(list(threads.iterdir())) < before, "the thread that reads the input has ended")
+    client.piped.process.send_signal(signal.SIGINT)
+    assert client.piped.exit_status() == 130
+    assert client.told("not_sent") == []
+    assert not any("You ended" in told["text"] for told in client.told("notice"))
+    again = Program(service, "pychat", "--handle", "Client1")
+    again.tells("state", held=1)
 
 
 REFUSED: list[tuple[str | bytes, str]] = [
