@@ -7,7 +7,7 @@ it has said, so that it does not say it twice. It decides nothing, and sends not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pychat_client.dates import day
@@ -36,7 +36,7 @@ from pychat_client.protocol.events import (
 from pychat_client.protocol.turns import Role
 from pychat_client.session.commands import DOUBLED
 from pychat_client.session.reconnect import BUSY, JOURNAL, Verdict
-from pychat_client.session.status import CLASSIC, away, kept, silent_call
+from pychat_client.session.status import CLASSIC, ConversationStatus, away, kept, silent_call
 from pychat_client.session.transcript import Transcript
 from pychat_client.session.view import View
 from pychat_client.text import BREAK, printable, printable_lines, quoted
@@ -154,6 +154,8 @@ class Narrator:
 
     def _presence(self, words: str, *, here: bool) -> None:
         role, short = self._endpoint.role, self._forget_coming()
+        if not here:
+            self._live_told = ""  # who comes sees again what this user types: that is news
         if self._outage and not here:  # as with each connection since
             return
         if not here:
@@ -408,8 +410,9 @@ class Narrator:
         for what, words in rows:
             self._view.notice(f"{what}{BREAK}{words}" if self._view.narrow else f"{what:{width}}  {words}")
 
-    def status(self, lines: Sequence[str]) -> None:
-        for line in lines:
+    def status(self, status: ConversationStatus) -> None:
+        self._live_told = status.live_typing
+        for line in status.status_lines():
             self._view.notice(line)
 
     def live_typing(self, sentence: str) -> None:

@@ -298,7 +298,7 @@ class Session:
             Command(
                 "status",
                 "show who is there, whose turn it is, and what waits",
-                lambda _: self._narrator.status(self.status.status_lines()),
+                lambda _: self._narrator.status(self.status),
             ),
             Command("held", "list the messages that are held until your turn", lambda _: self._narrator.held()),
             Command(

@@ -36,6 +36,7 @@ from tests.support.notes import Notes
 from tests.support.raw_ends import AsyncEnd, attach
 
 IN_TURNS = HELLO.replace("free", "alternate")
+RESUMED = "\\hello 1 alice session=5f0c got=1 sent=0 turns=free"
 CONSOLE_HELLO = "\\hello 1 alice keep=30d"
 CALL = "\\peer Bob session=3 got=0 heard=0 told=0 turns=free since=2024-05-01T12:00Z address=192.0.2.7"
 CLASSIC_CALL = f"{CALL} classic=1"
@@ -695,9 +696,36 @@ async def test_a_connection_that_comes_back_is_no_news_of_live_typing() -> None:
         one.session.submit("Hi")
         await one.hears("\\ack 1", "\\live on")
         await one.cut()
-        await one.connect("\\hello 1 alice session=5f0c got=1 sent=0 turns=free", "\\live on")
+        await one.connect(RESUMED, "\\live on")
         assert one.session.status.watched
         assert one.view.sentences.count(WATCHED) == 1
+
+
+@in_loop
+async def test_live_typing_that_is_on_again_is_told_to_who_has_read_that_it_was_not() -> None:
+    async with caller(live=True) as one:
+        one.session.submit("Hi")
+        await one.hears("\\ack 1", "\\live on")
+        await one.cut()
+        one.session.submit("\\status")
+        assert ALONE in one.view.sentences
+        await one.connect(RESUMED, "\\live on")
+        assert one.view.sentences[-1] == WATCHED
+        one.session.submit("\\status")
+        await one.cut()
+        await one.connect(RESUMED, "\\live on")
+        assert one.view.sentences.count(WATCHED) == 3  # the last one is that of the status
+
+
+@in_loop
+async def test_live_typing_is_told_again_when_the_other_side_was_gone_meanwhile() -> None:
+    async with caller(live=True) as one:
+        one.session.submit("Hi")
+        await one.hears("\\here alice", "\\ack 1", "\\live on")
+        await one.cut()
+        await one.connect(RESUMED, "\\away")
+        await one.hears("\\here alice", "\\live on")
+        assert one.view.sentences[-2:] == ["alice is at the console now.", WATCHED]
 
 
 @in_loop
@@ -779,7 +807,7 @@ async def test_a_host_that_lacks_messages_is_told_why_it_ends() -> None:
         one.session.submit("you")
         await one.hears("\\ack 2")
         await one.cut()
-        said = await one.connect("\\hello 1 alice session=5f0c got=1 sent=0 turns=free")
+        said = await one.connect(RESUMED)
         assert said[-1].startswith("\\quit the journal has lost 1 of Bob's messages")
         assert one.session.leaving
         assert one.view.given_back == ["not sent: you"]
