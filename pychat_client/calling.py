@@ -53,8 +53,7 @@ def call(options: CallOptions, view_options: ViewOptions, preferences: Preferenc
         raise HandleError("There is no terminal to ask for your handle: use --handle NAME.")
     trust = None
     if options.classic is None:
-        seconds = options.retry_for if options.wait else None
-        trust = _verify_host(options, preferences, seconds, plain=view_options.without_screen)
+        trust = _verify_host(options, preferences, options.retry_for, plain=view_options.without_screen)
     handle = own or (kept.handle if kept is not None else ask_handle(view_options))
     live = view_options.wants_live(preferences)
     given_back: tuple[str, ...] = ()
@@ -137,7 +136,7 @@ def _session_file(options: CallOptions, advice: str = MOVE_IT) -> SessionFile | 
 
 
 def _verify_host(options: CallOptions, preferences: Preferences, seconds: float | None, *, plain: bool) -> Trust:
-    """As verify_host.trusted_host. With --wait it calls until the host answers, for at most `seconds`."""
+    """As verify_host.trusted_host, for at most `seconds`. With --wait it calls until the host answers."""
     if options.invitation is not None:
         own_certificate()  # a key has to be there before TLS can show it
     deadline = float("inf") if seconds is None else time.monotonic() + seconds

@@ -92,7 +92,8 @@ class ConnectionSupervisor:
         self._last_code = ""  # why the other end turned us away; empty since a hello, or a call that failed
         self._pause = PAUSE_FIRST
         self._patience: asyncio.Timeout | None = None  # of the pause between two calls, or of a call
-        self._down_since = 0.0  # loop time of the last live connection's end, or of the start
+        self._retry_for: float | None = None  # seconds without a live connection after which to give up
+        self._limit: asyncio.TimerHandle | None = None  # runs while there is none
 
     # -------------------------------------------------------------- what can be asked
 
@@ -124,19 +125,19 @@ class ConnectionSupervisor:
 
     async def run(self, connect: Connect, retry_for: float | None = None) -> None:
         """Keeps the session connected until it is done. retry_for: seconds without a connection after which to
-        give up, None for never."""
-        loop = asyncio.get_running_loop()
-        self._down_since = loop.time()
-        while True:
-            await self._call(connect)
-            if self._state is ConnectionState.CLOSED:
-                return
-            if retry_for is not None and loop.time() - self._down_since + self._pause > retry_for:
-                self._listener.give_up(retry_for)
-                return
-            # A random part, so that clients that were cut off together do not come back together.
-            await self._rest(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
-            self._pause = longer_pause(self._pause)
+        give up, also in the middle of a call; None for never."""
+        self._retry_for = retry_for
+        self._start_limit()
+        try:
+            while True:
+                await self._call(connect)
+                if self._state is ConnectionState.CLOSED:
+                    return
+                # A random part, so that clients that were cut off together do not come back together.
+                await self._rest(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
+                self._pause = longer_pause(self._pause)
+        finally:
+            self._stop_limit()
 
     async def _call(self, connect: Connect) -> None:
         """Makes one call, and returns when it has failed or its connection is lost."""
@@ -261,6 +262,18 @@ class ConnectionSupervisor:
     def _change(self, state: ConnectionState) -> None:
         if self._state is ConnectionState.CLOSED:
             return
-        if self.is_live and state is not ConnectionState.LIVE:
-            self._down_since = asyncio.get_running_loop().time()
-        self._state = state
+        was_live, self._state = self.is_live, state
+        if state in (ConnectionState.LIVE, ConnectionState.CLOSED):
+            self._stop_limit()
+        elif was_live:
+            self._start_limit()
+
+    def _start_limit(self) -> None:
+        if self._retry_for is not None:
+            loop = asyncio.get_running_loop()
+            self._limit = loop.call_later(self._retry_for, self._listener.give_up, self._retry_for)
+
+    def _stop_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None

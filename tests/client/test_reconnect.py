@@ -199,6 +199,38 @@ async def test_retry_for_gives_up_with_a_sentence() -> None:
     assert len(calls.times) > 2
 
 
+@pytest.mark.parametrize("answers", [False, True], ids=["call", "handshake"])
+@pytest.mark.parametrize("earlier", [False, True], ids=["first call", "conversation"])
+def test_retry_for_ends_a_call_that_is_under_way(answers: bool, earlier: bool) -> None:
+    """A host that is stopped takes connections, and says nothing."""
+
+    @in_loop
+    async def check() -> None:
+        calls = Calls()
+        silent = not earlier
+        ends: list[AsyncEnd] = []
+
+        async def connect() -> Connection:
+            if silent and not answers:
+                await asyncio.Event().wait()
+            return await calls.connect()
+
+        status = asyncio.create_task(run_session(calls.session, calls.view.run, connect, 0.2))
+        if earlier:
+            raw = await calls.answered()
+            await raw.news()
+            silent = True
+            raw.hang_up()
+        if answers:
+            ends.append(await calls._answered.get())
+        assert await asyncio.wait_for(status, 10) == ExitStatus.ABSENT
+        assert calls.view.sentences[-1] == "No answer for 0.2 s; giving up."
+        for end in ends:
+            end.hang_up()
+
+    check()
+
+
 @pytest.mark.parametrize("last", [(), (STOPPING,), (FULL,)], ids=["cut", "stopped", "full"])
 def test_retry_for_counts_from_the_last_good_call(last: tuple[str, ...]) -> None:
     @in_loop

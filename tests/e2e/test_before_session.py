@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import termios
 
 import pytest
@@ -13,6 +14,14 @@ from tests.support.programs import Piped
 from tests.support.service import BIN, Service
 
 MOVED = "Another window has taken over this conversation."
+
+
+def test_retry_for_holds_while_the_host_is_verified(idle_service: Service) -> None:
+    """Also without --wait: the host takes the connection, and says nothing."""
+    with socket.create_server(("localhost", idle_service.port)):
+        calling = idle_service.plain("pychat", "--handle", "Client1", "--retry-for", "1")
+        calling.notes("no reply within 1 s")
+        assert calling.exit_status() == 3
 
 
 def _take_over(service: Service, port: int) -> Piped:
