@@ -35,8 +35,11 @@ def command_of(words: Sequence[str]) -> str:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """A command line, parsed by the parser of its command. Options may stand between the other words."""
+    """A command line, parsed by the parser of its command. Options may stand between the other words, but not
+    behind the first one of a text."""
     name = command_of(words)
+    if name == "send":
+        return _parse_send(words[1:])
     parser = PARSERS[name]()
     if name == CALL:
         args, others = parser.parse_known_intermixed_args(words)
@@ -45,6 +48,38 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             parser.error(f"unrecognized arguments: {' '.join(others)}")
         return args
     return parser.parse_intermixed_args(words[1:])
+
+
+_BEFORE_TEXT: Mapping[str, int] = {"--open": 1, "--expect-reply": 1, "--wait": 1, "--timeout": 2}
+"""The options of `pychat send` that may also stand behind HOST PORT, and how many words each has. Others there can
+be words of somebody else, which a script sends, and --via would start a program."""
+
+
+def _parse_send(words: Sequence[str]) -> argparse.Namespace:
+    """The command line of `pychat send`; `words` of the result are the target and the text. Raises UsageError
+    where a word could be the text or an option."""
+    parser = _send_parser()
+    args = parser.parse_args(words)
+    before = words[: len(words) - len(args.words)]
+    if args.words[:1] == ["--"]:  # no option is behind it
+        args.words = args.words[1:]
+        return args
+    begin = 2 if is_port("".join(args.words[1:2])) else 1
+    target, text = args.words[:begin], args.words[begin:]
+    count = 0
+    while count < len(text) and text[count] in _BEFORE_TEXT:
+        count += _BEFORE_TEXT[text[count]]
+    options, text = text[:count], text[count:]
+    first = next(iter(text or options), "")
+    if first.startswith("-") and first not in ("-", "--"):
+        raise UsageError(
+            f"Not sent: '{printable(first)}' could be an option or the text. If it is an option, write it before "
+            "the host. If it is the text, write -- before it: pychat send HOST PORT -- TEXT"
+        )
+    if options:
+        args = parser.parse_args([*before, *options])
+    args.words = [*target, *(text[1:] if first == "--" else text)]
+    return args
 
 
 def _check_command(args: argparse.Namespace) -> None:
@@ -102,14 +137,20 @@ def _call_parser() -> argparse.ArgumentParser:
 def _send_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="pychat send",
-        usage="pychat send [options] HOST PORT [TEXT ...]\n       pychat send [options] CONTACT [TEXT ...]",
-        description="Send one message. The command ends when the message is stored on the other host.",
+        usage="pychat send [options] HOST PORT [--] [TEXT ...]\n"
+        "       pychat send [options] CONTACT [--] [TEXT ...]",
+        description="Send one message. The command ends when the message is stored on the other host. From its "
+        "first word on, everything is text. Write -- before a text that begins with -, or that somebody else has "
+        "written.",
         epilog="Exit status: 0 stored (and answered), 1 failure or connection lost, 2 wrong use, 3 no answer to "
         "the call, 4 busy, 5 refused, 6 not sent, 7 the host's key is not trusted, "
         "8 stored, but no reply came, 9 sent but not confirmed: it may have arrived, 130 interrupted.",
     )
     parser.add_argument(
-        "words", metavar="TEXT", nargs="*", help="the message; without TEXT, or with -, pychat reads it from stdin"
+        "words",
+        metavar="TEXT",
+        nargs=argparse.REMAINDER,
+        help="the message; without TEXT, or with -, pychat reads it from stdin",
     )
     parser.add_argument("--expect-reply", action="store_true", help="wait for a reply, and print it")
     parser.add_argument(

@@ -64,7 +64,7 @@ def test_accepted_keys_survive_a_call_in_another_locale(service: Service, host: 
     known.accept(host, 7000, b"key")
     known.path.write_bytes(known.path.read_bytes() + b"latin-1-\xfc.test:7000 a2V5\n")
     before = known.path.read_bytes()
-    send = f"{BIN}/pychat send --accept-new localhost {service.port} Hello --handle Bob"
+    send = f"{BIN}/pychat send --accept-new --handle Bob localhost {service.port} Hello"
     assert run(service, shlex.split(send), **PLAIN_ASCII).returncode == 0
     assert known.path.read_bytes().startswith(before)
     assert run(service, f"pychat forget localhost {service.port}", **PLAIN_ASCII).returncode == 0

@@ -157,11 +157,11 @@ def test_a_certificate_of_a_ca_needs_no_key_of_a_contact() -> None:
     assert (options.ca, options.fingerprint) == (True, None)
 
 
-@pytest.mark.parametrize("command", ["x 1", "send x 1 hello"])
+@pytest.mark.parametrize("command", ["{} x 1", "send {} x 1 hello"])
 @pytest.mark.parametrize(("option", "error"), [("--handle=", HandleError), ("--fingerprint=SHA256:x", UsageError)])
 def test_a_bad_option_is_refused_and_not_replaced(command: str, option: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        resolved(f"{command} {option}")
+        resolved(command.format(option))
 
 
 def test_a_call_has_the_options_of_its_command_line() -> None:
@@ -228,6 +228,64 @@ def test_a_command_is_the_first_word_and_no_host() -> None:
     for host in ("send", "forget", "certificate"):
         args = cli.parse(["--", host, "7000"])
         assert (args.host, args.port) == (host, "7000")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("hostA 7000 Hello", "hostA 7000 Hello"),
+        ("hostA 7000 text --open --via=x -h", "hostA 7000 text --open --via=x -h"),
+        ("hostA 7000 -- --open -- x", "hostA 7000 --open -- x"),
+        ("-- hostA 7000 x -- y", "hostA 7000 x -- y"),
+        ("-- hostA 7000 -h", "hostA 7000 -h"),
+        ("hostA 7000 -- -h", "hostA 7000 -h"),
+        ("hostA 7000 text -", "hostA 7000 text -"),
+        ("alice Hello --open", "alice Hello --open"),
+        ("alice -- --open", "alice --open"),
+        ("hostA:7000 x -x", "hostA:7000 x -x"),
+        ("hostA 7000", "hostA 7000"),
+        ("", ""),
+    ],
+)
+def test_from_the_first_word_of_a_text_on_everything_is_text(line: str, words: str) -> None:
+    args = cli.parse(["send", *line.split()])
+    assert (args.words, args.open, args.via) == (words.split(), False, None)
+
+
+@pytest.mark.parametrize("target", ["hostA 7000", "alice", "hostA:7000"])
+def test_options_stand_before_the_text(target: str) -> None:
+    for line in (
+        "--open --timeout 3 --handle Bob {} Hello --open",
+        "--handle Bob {} --open --timeout 3 Hello --open",
+        "--handle=Bob --timeout=3 --open {} -- Hello --open",
+    ):
+        args = cli.parse(["send", *line.format(target).split()])
+        assert (args.open, args.timeout, args.handle, args.wait) == (True, 3.0, "Bob", False)
+        assert args.words == [*target.split(), "Hello", "--open"]
+    args = cli.parse(["send", *target.split(), "--wait", "--expect-reply", "-"])
+    assert (args.wait, args.expect_reply, args.words) == (True, True, [*target.split(), "-"])
+
+
+@pytest.mark.parametrize("target", [["hostA", "7000"], ["alice"]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ["--via=touch /tmp/x"],
+        ["--via", "touch /tmp/x", "Hello"],
+        ["--open", "--via", "x", "Hello"],
+        ["-h"],
+        ["--help", "me"],
+        ["-x y"],
+        ["-5"],
+        ["--open"],
+        ["--timeout", "3"],
+        ["--timeout=3", "Hello"],
+        ["--ope", "Hello"],
+    ],
+)
+def test_a_text_that_could_be_an_option_is_refused(target: list[str], text: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"^Not sent: '-.* write -- before it: pychat send HOST PORT -- TEXT$"):
+        cli.parse(["send", *target, *text])
 
 
 @pytest.mark.parametrize(

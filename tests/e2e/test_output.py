@@ -62,7 +62,7 @@ def test_help_and_errors_are_printed_in_every_encoding(
 def test_no_message_is_lost_for_its_encoding(service: Service, encoding: str) -> None:
     env = {"PYTHONIOENCODING": encoding}
     console = service.ready_plain("pychatd-console", "--handle", "Žofie")
-    words = ["--accept-new", "localhost", str(service.port), "--handle", "Жанна", "--expect-reply", TEXT]
+    words = ["--accept-new", "--handle", "Жанна", "localhost", str(service.port), "--expect-reply", TEXT]
     sender = Piped(service.popen(["env", f"PYTHONIOENCODING={encoding}", str(BIN / "pychat"), "send", *words]))
     console.says(TEXT)
     console.enter(TEXT)
@@ -132,7 +132,7 @@ def test_the_status_is_true_without_stderr(idle_service: Service, redirected: st
     assert _shell(idle_service, redirected, "pychat").returncode == 2
     assert _shell(idle_service, redirected, "pychatd").returncode == 2
     assert _shell(idle_service, redirected, "pychatd", "stop", str(idle_service.port)).returncode == 3
-    absent = ("send", "localhost", str(idle_service.port), "x", "--handle", "Bob")
+    absent = ("send", "--handle", "Bob", "localhost", str(idle_service.port), "x")
     assert _shell(idle_service, redirected, "pychat", *absent).returncode == 3
 
 
@@ -193,7 +193,7 @@ def test_all_programs_run_in_a_directory_that_is_gone(idle_service: Service, tmp
     start = " ".join(idle_service.command("start")[1:])
     for program, words, status in (
         ("pychatd", start, 0),
-        ("pychat", f"send {call} x --handle Bob --accept-new", 0),
+        ("pychat", f"send --handle Bob --accept-new {call} x", 0),
         ("pychatd-console", f"{idle_service.port} {place} --history", 0),
         ("pychatd-console", f"{idle_service.port} --runtime-directory here", 2),
         ("pychat", f"{call} --handle Bob --log here", 2),

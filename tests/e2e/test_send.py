@@ -21,8 +21,9 @@ from tests.support.service import BIN, Service
 from tests.support.waiting import PATIENCE, wait_for
 
 
-def _words(service: Service, *words: str, port: int | None = None) -> list[str]:
-    return [str(BIN / "pychat"), "send", "--accept-new", "localhost", str(port or service.port), *words]
+def _words(service: Service, *words: str, port: int | None = None, handle: str | None = None) -> list[str]:
+    options = ["--accept-new", *(() if handle is None else ("--handle", handle))]
+    return [str(BIN / "pychat"), "send", *options, "localhost", str(port or service.port), *words]
 
 
 def _send(
@@ -58,7 +59,7 @@ def test_the_whole_input_is_one_message(service: Service, words: list[str]) -> N
     assert _said(service) == ["two\nlines"]
 
 
-@pytest.mark.parametrize("words", [["\\quit"], ["--", "-x"], ["\\\\"]])
+@pytest.mark.parametrize("words", [["\\quit"], ["--", "--via=false"], ["\\\\"]])
 def test_nothing_in_the_text_is_a_command(service: Service, words: list[str]) -> None:
     assert _send(service, *words).returncode == 0
     assert _said(service) == words[-1:]
@@ -73,7 +74,7 @@ def test_where_the_handle_comes_from(service: Service) -> None:
     file.write_text('handle = "Liked"')
     assert _send(service, "two").returncode == 0
     console.says("Liked> two\n")
-    assert _send(service, "three", "--handle", "Given").returncode == 0
+    assert subprocess.run(_words(service, "three", handle="Given"), env=service.env, check=False).returncode == 0
     console.says("Given> three\n")
 
 
@@ -89,7 +90,7 @@ def test_the_answer_is_printed_and_printable(service: Service) -> None:
 
 def test_options_may_stand_behind_the_text(service: Service) -> None:
     _send(service, "so that the key is known")
-    result = _send(service, "Anybody?", "--expect-reply", "--timeout", "0.5")
+    result = _send(service, "--expect-reply", "--timeout", "0.5", "Anybody?")
     assert result.returncode == 8
     assert result.stderr == b"pychat: Stored on the other host, but no reply came in time.\n"
     assert _said(service)[1:] == ["Anybody?"]
@@ -165,7 +166,7 @@ def test_no_answer(idle_service: Service) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_before_an_answer_gives_the_text_back(idle_service: Service, number: signal.Signals) -> None:
-    sender = Piped(idle_service.popen(_words(idle_service, "--wait")))
+    sender = Piped(idle_service.popen(_words(idle_service, "--wait", "-")))
     sender.enter("not lost")
     sender.end_input()
     sender.notes("Calling again.")
@@ -267,7 +268,7 @@ def test_a_refused_caller(service: Service) -> None:
         ([], b"x" + "\u00e4".encode() * 50_000, "the input has more than 65,536 bytes"),
         ([], b"\xff", "not UTF-8"),
         (["a\x07"], b"", "control character"),
-        (["--handle", "two words", "x"], b"", "A handle is one word"),
+        (["--via=false", "x"], b"", "If it is the text, write -- before it"),
         (["--timeout", "soon", "x"], b"", "--timeout: 'soon' is not a time limit"),
         (["--timeout", "0", "x"], b"", "'0' is not a time limit: use a number of seconds above 0"),
         (["--timeout", "-1", "x"], b"", "'-1' is not a time limit: use a number of seconds above 0"),

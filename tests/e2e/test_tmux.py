@@ -491,7 +491,7 @@ def test_an_empty_window_shows_one_prompt_at_the_start(idle_service: Service, tm
 def test_the_question_for_a_handle_is_there_once(service: Service, tmp_path: Path) -> None:
     with tmux(tmp_path, service.env) as one:
         call = f"localhost {service.port}"
-        send = f"{BIN}/pychat send --accept-new {call} --handle Bob Hi"
+        send = f"{BIN}/pychat send --accept-new --handle Bob {call} Hi"
         one.type(f"{send}; clear; {BIN}/pychat {call}")
         one.press("Enter")
         one.line_is("Your handle:")
