@@ -113,7 +113,7 @@ def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_js
     """Prints what has come in the conversation that is open with a service. wait: until something has."""
     from pychat_client.ui.one_shot import Replies
 
-    file = _session_file(options, _LEAVE_IT)
+    file = _session_file(options, _LEAVE_IT, renew=False)
     if file is None or file.kept.endpoint is None:
         begin = f"'pychat send --open {printable(options.host)} {options.port}' begins one."
         raise UnreachableError(f"No conversation with {options.title} is open. {begin}")
@@ -125,14 +125,16 @@ def replies(options: CallOptions, preferences: Preferences, *, wait: bool, as_js
     return status
 
 
-def _session_file(options: CallOptions, advice: str = MOVE_IT) -> SessionFile | None:
+def _session_file(options: CallOptions, advice: str = MOVE_IT, *, renew: bool = True) -> SessionFile | None:
     """Where the conversation with this service is kept. A classic server can resume none. advice: what the user
-    can do while it is open in another window."""
+    can do while it is open in another window; renew: as for open_if_possible."""
     if options.classic is not None:
         return None
     path = session_file(f"{canonical(options.host)}:{options.port}")
     what = f"The conversation with {options.title}"
-    return open_if_possible("pychat", path, what, take_over=options.take_over, advice=advice, needed=True)
+    return open_if_possible(
+        "pychat", path, what, take_over=options.take_over, advice=advice, needed=True, renew=renew
+    )
 
 
 def _verify_host(options: CallOptions, preferences: Preferences, seconds: float | None, *, plain: bool) -> Trust:

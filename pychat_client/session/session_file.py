@@ -92,6 +92,10 @@ class InUseError(BusyError):
         self.holder = holder
 
 
+class DamagedError(PychatError):
+    """The session file was damaged, and is out of the way now."""
+
+
 @dataclass(slots=True)
 class SessionFile:
     """The session file of one service, held by this program."""
@@ -104,7 +108,8 @@ class SessionFile:
 
     @classmethod
     def take(cls, path: Path) -> SessionFile:
-        """Takes the file for this program. Raises InUseError, or PychatError when it cannot be used."""
+        """Takes the file for this program. Raises InUseError, DamagedError where this finds out, or another
+        PychatError when it cannot be used."""
         try:
             make_directory(path.parent.parent)  # a directory above would get the mode 0755
             make_directory(path.parent)
@@ -245,13 +250,20 @@ class SessionFile:
             yield
         except (sqlite3.Error, OSError) as error:
             self._close_db()
-            why = f"{error}"
-            if not isinstance(error, sqlite3.OperationalError | OSError):
-                aside = self.path.with_suffix(".damaged")
-                with suppress(OSError):
-                    self.path.replace(aside)
-                why = f"it is damaged ({error}), and is now {aside}"
-            raise self._cannot(why) from None
+            if isinstance(error, sqlite3.OperationalError | OSError):
+                raise self._cannot(f"{error}") from None
+            raise self._put_aside(f"{error}") from None
+
+    def _put_aside(self, damage: str) -> PychatError:
+        """Moves the damaged file out of the way of a new one; the error to raise."""
+        aside = self.path.with_suffix(".damaged")
+        try:
+            self.path.replace(aside)
+            with suppress(FileNotFoundError):
+                self.path.with_name(f"{self.path.name}-wal").replace(aside.with_name(f"{aside.name}-wal"))
+        except OSError as error:
+            return self._cannot(f"it is damaged ({damage}), and cannot be moved to {aside}: {error.strerror}")
+        return DamagedError(f"{self.path} is damaged ({damage}), and is now {aside}.")
 
     def _cannot(self, why: str) -> PychatError:
         return PychatError(f"Cannot keep this conversation in {self.path}: {why}.")

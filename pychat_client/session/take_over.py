@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from pychat_client.errors import BusyError, ExitStatus, PychatError
 from pychat_client.session.narration import MOVED
-from pychat_client.session.session_file import InUseError, SessionFile
+from pychat_client.session.session_file import DamagedError, InUseError, SessionFile
 from pychat_client.transport.interruptible import MOVE_SIGNAL, ending_signals
 
 TAKE_OVER_SECONDS = 10.0
@@ -80,14 +80,28 @@ def open_session_file(path: Path, what: str, *, take_over: bool, advice: str = M
 
 
 def open_if_possible(
-    program: str, path: Path, what: str, *, take_over: bool, advice: str = MOVE_IT, needed: bool = False
+    program: str,
+    path: Path,
+    what: str,
+    *,
+    take_over: bool,
+    advice: str = MOVE_IT,
+    needed: bool = False,
+    renew: bool = True,
 ) -> SessionFile | None:
     """The same for `program`, which says so and goes on without a file where none can be used. needed: not where
-    there is one, for what `program` does next would end the conversation. Raises BusyError, PychatError."""
+    there is one, for what `program` does next would end the conversation; renew: `program` says so and goes on
+    with a new file where the old one was damaged. Raises BusyError, PychatError."""
     try:
         return open_session_file(path, what, take_over=take_over, advice=advice)
     except BusyError:
         raise
+    except DamagedError as error:
+        told = f"{error} {what} cannot go on from it: messages that waited there are not sent."
+        if not renew:
+            raise PychatError(told) from None
+        print(f"{program}: {told}", file=sys.stderr)
+        return open_if_possible(program, path, what, take_over=take_over, advice=advice, needed=needed)
     except PychatError as error:
         if needed and os.path.exists(path):  # noqa: PTH110 -- False where we may not look; Path's raises there
             mend = "Make room on its disk, or look at its owner and its mode, then call again."

@@ -21,7 +21,7 @@ from pychat_client.errors import BusyError, PychatError
 from pychat_client.protocol.saved import SavedEndpoint
 from pychat_client.protocol.turns import Turns
 from pychat_client.session import session_file, take_over
-from pychat_client.session.session_file import Holder, InUseError, Kept, SessionFile
+from pychat_client.session.session_file import DamagedError, Holder, InUseError, Kept, SessionFile
 from tests.support.waiting import PATIENCE
 
 TALK = SavedEndpoint("Bob", "alice", session="5f0c", calls=1, texts=("one", "two"), numbered=1, transmitted=1)
@@ -276,9 +276,34 @@ except Exception as error:
 def test_a_damaged_file_is_a_sentence(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"rubbish" * 1000)
-    with pytest.raises(PychatError, match="it is damaged"):
+    log = path.with_name("hosta:7000.db-wal")
+    log.write_bytes(b"of the damaged file")
+    with pytest.raises(DamagedError, match=rf"{path} is damaged \(.*\), and is now .*\.damaged\.$"):
         SessionFile.take(path)
+    assert not log.exists()
     assert _read(path) == Kept()  # the next program has a new one
+
+
+def test_a_program_goes_on_with_a_new_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"rubbish" * 1000)
+    file = take_over.open_if_possible("pychat", path, "It", take_over=False, needed=True)
+    assert file is not None
+    file.save(Kept(TALK))
+    file.close()
+    assert _read(path) == Kept(TALK)
+    assert path.with_suffix(".damaged").read_bytes() == b"rubbish" * 1000
+    told = capsys.readouterr().err
+    assert told.endswith(".damaged. It cannot go on from it: messages that waited there are not sent.\n")
+    assert "If pychat dies" not in told
+
+
+def test_a_damaged_file_that_cannot_be_moved_is_no_reason_to_go_on(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"rubbish" * 1000)
+    path.with_suffix(".damaged").mkdir()
+    with pytest.raises(PychatError, match=r"it is damaged .*, and cannot be moved to .*: Is a directory\."):
+        take_over.open_if_possible("pychat", path, "It", take_over=False, needed=True)
 
 
 def test_a_file_with_values_that_cannot_be_is_damaged(path: Path) -> None:
@@ -287,7 +312,7 @@ def test_a_file_with_values_that_cannot_be_is_damaged(path: Path) -> None:
     file.close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE state SET turns = 'never'")
-    with pytest.raises(PychatError, match="it is damaged"):
+    with pytest.raises(DamagedError):
         SessionFile.take(path)
     assert path.with_suffix(".damaged").exists()
 

@@ -394,6 +394,17 @@ def test_an_unwritable_reply_is_printed_the_next_time(service: Service, words: l
     assert "Thank you" not in console.out()
 
 
+def test_replies_from_a_damaged_file_says_so(service: Service) -> None:
+    file = Path(service.env["XDG_STATE_HOME"]) / f"pychat/sessions/localhost:{service.port}.db"
+    assert _pychat(service, "send", "--open", "Call me").returncode == 0
+    file.write_bytes(b"rubbish" * 1000)
+    got = _pychat(service, "replies")
+    assert (got.returncode, got.stdout) == (1, "")
+    assert f"is now {file.with_suffix('.damaged')}." in got.stderr
+    assert "cannot go on from it" in got.stderr
+    assert "No conversation" not in got.stderr
+
+
 def test_replies_without_an_open_conversation_says_so(service: Service) -> None:
     result = _pychat(service, "replies")
     assert result.returncode == 3
