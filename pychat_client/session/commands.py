@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from pychat_client.errors import MessageError, NotAllowedError
 from pychat_client.records import record
-from pychat_client.text import BREAK, SURROGATE, printable
+from pychat_client.text import BREAK, MESSAGE_MAX, SURROGATE, as_sent, printable
 
 DOUBLED = ("\\\\text", "sends 'text' with one backslash in front")
 """The row of \\help that tells how to type a message that begins with a backslash."""
@@ -18,12 +18,13 @@ DOUBLED = ("\\\\text", "sends 'text' with one backslash in front")
 @record
 class Command:
     """A command. help: what it does, in a few words; run: does it, with the words that were typed behind it, if it
-    takes any."""
+    takes any; words_max: how many characters of them the other side can read, None if it reads none."""
 
     name: str
     help: str
     run: Callable[[str], None]
     takes_words: bool = False
+    words_max: int | None = None
 
 
 @record
@@ -47,7 +48,7 @@ class Commands:
 
     def parse(self, line: str) -> ParsedLine:
         """Tells commands from messages. Raises NotAllowedError for a command that does not exist, or that takes no
-        words and has some, and MessageError for words that cannot be sent."""
+        words and has some, or too many, and MessageError for words that cannot be sent."""
         if not is_command(line):
             return ParsedLine(unescaped(line) if line.strip() else "")
         name, _, rest = line[1:].partition(" ")
@@ -62,7 +63,20 @@ class Commands:
         words = rest.strip()
         if words and not command.takes_words:  # so that they stay in the line
             raise NotAllowedError(f"\\{command.name} takes no words. Remove those after it.")
+        if command.words_max is not None and (length := len(printable(words))) > command.words_max:
+            raise NotAllowedError(f"The words have {length} characters; the limit is {command.words_max}.")
         return ParsedLine(words, command)
+
+    def room(self, line: str) -> int | None:
+        """How many more characters the typed `line` can have, below 0 for too many; None for a command that sends
+        no words."""
+        if not is_command(line):
+            return MESSAGE_MAX - len(as_sent(unescaped(line)))
+        name, _, words = line[1:].partition(" ")
+        command = self._by_name.get(name)
+        if command is None or command.words_max is None:
+            return None
+        return command.words_max - len(printable(words.strip()))
 
 
 def is_command(line: str) -> bool:

@@ -224,6 +224,10 @@ class Session:
         """The name of each command, without its backslash, and what it does."""
         return self._commands.helps
 
+    def room(self, line: str) -> int | None:
+        """How many more characters the typed `line` can have, as Commands.room."""
+        return self._commands.room(line)
+
     @property
     def given_back(self) -> tuple[str, ...]:
         """The texts that were not sent, and that the user can take up, the newest last."""
@@ -309,7 +313,11 @@ class Session:
             Command("show", "show a folded message whole, the newest first", lambda _: self._narrator.folded()),
             Command("ring", "ask the other side for attention", lambda _: self._ring()),
             Command(
-                "quit", "end the conversation; words after it are sent as the reason", self.quit, takes_words=True
+                "quit",
+                "end the conversation; words after it are sent as the reason",
+                self.quit,
+                takes_words=True,
+                words_max=WORDS_MAX,
             ),
         ]
         if not self._is_caller:
@@ -319,6 +327,7 @@ class Session:
                     "leave; callers read the words after it until you are back",
                     self.go_away,
                     takes_words=True,
+                    words_max=WORDS_MAX,
                 )
             )
         if not self.endpoint.calls_classic_server:
@@ -412,11 +421,11 @@ class Session:
         self._narrator.live_typing(self.status.live_typing)
 
     def quit(self, reason: str) -> None:
-        """Ends the conversation. Raises NotAllowedError when there is none, and for a reason that is too long.
-        Does nothing when the session is done."""
+        """Ends the conversation. Raises NotAllowedError when there is none. Does nothing when the session is
+        done."""
         if self.done:
             return
-        reason = _sendable(reason)
+        reason = printable(reason)
         if not self._is_caller:
             if not self.endpoint.is_open:
                 raise NotAllowedError("No conversation is open. \\detach leaves the console.")
@@ -467,7 +476,7 @@ class Session:
 
     def go_away(self, words: str) -> None:
         """Leaves a console. Callers read `words` until one is attached again. Raises NotAllowedError."""
-        words = _sendable(words)
+        words = printable(words)
         if not self._supervisor.is_live:
             raise NotAllowedError("Not connected: callers cannot get your words now. \\detach leaves the console.")
         self._post([wire.Away(words)])
@@ -865,14 +874,6 @@ async def run_session(
     finally:
         watch.close()
     return session.exit_status
-
-
-def _sendable(words: str) -> str:
-    """What the other side reads of the words behind a command. Raises NotAllowedError if they are too long."""
-    shown = printable(words)
-    if len(shown) > WORDS_MAX:
-        raise NotAllowedError(f"The words have {len(shown)} characters; the limit is {WORDS_MAX}.")
-    return shown
 
 
 def _sentence_for(error: Exception) -> Exception:

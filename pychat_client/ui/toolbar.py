@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 
-from pychat_client.session.commands import is_command, unescaped
+from pychat_client.session.commands import is_command
 from pychat_client.session.session import Session
 from pychat_client.session.status import Emphasis, ToolbarItem
-from pychat_client.text import MESSAGE_MAX, as_sent
+from pychat_client.text import MESSAGE_MAX
 from pychat_client.width import columns, fixed_width, wrap
 
 COUNT_FROM = MESSAGE_MAX // 2
@@ -24,10 +24,10 @@ def toolbar_items(session: Session, line: str, *, narrow: bool) -> list[ToolbarI
     command = line[1:] if is_command(line) else None
     if narrow and command in session.commands:
         items.insert(0, ToolbarItem(session.commands[command]))  # a narrow menu has no room for it
-    left = MESSAGE_MAX - len(as_sent(unescaped(line)))
-    if left < 0:
+    left = session.room(line)
+    if left is not None and left < 0:
         items.append(ToolbarItem(f"{-left} too many", Emphasis.WARNING))
-    elif left < MESSAGE_MAX - COUNT_FROM and command is None:
+    elif left is not None and left < MESSAGE_MAX - COUNT_FROM and command is None:
         items.append(ToolbarItem(f"{left} left"))
     return items
 

@@ -468,6 +468,30 @@ async def test_a_doubled_backslash_counts_once() -> None:
         assert one.toolbar().endswith("200 left")
 
 
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("\\quit " + "x" * 203, "3 too many"),
+        ("\\quit  " + "x" * 201 + " ", "1 too many"),
+        ("\\quit " + "x" * 200, ""),
+        ("\\detach " + "x" * 600, ""),
+        ("\\nothing " + "x" * 600, ""),
+    ],
+    ids=["quit", "spaces", "fits", "no words", "no command"],
+)
+def test_the_words_of_a_command_have_a_limit_of_their_own(line: str, count: str) -> None:
+    @in_loop
+    async def check() -> None:
+        async with desk() as one:
+            one.paste(line)
+            await one.until(lambda: one.line)
+            assert [item for item in one.toolbar().split(" | ") if item.endswith(("too many", " left"))] == (
+                [count] if count else []
+            )
+
+    check()
+
+
 PARTS = [
     ToolbarItem("Tencharact"),
     ToolbarItem("your turn", Emphasis.TURN),
