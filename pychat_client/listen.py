@@ -24,6 +24,7 @@ from pychat_client.errors import ExitStatus, PychatError, UsageError, how_ended
 from pychat_client.records import record
 from pychat_client.text import printable
 from pychat_client.transport.interruptible import ending_signals
+from pychat_client.ui.choose_view import wants_plain
 
 PORT = 7000
 """The port, if it is free and none is given."""
@@ -61,6 +62,7 @@ def listen(options: Listen) -> int:
         if early:
             _end(early[0], None)
         invited = _invite(options, port)
+        go_to_bottom(options)
         print_result(invited)
         back = [] if options.keep else ["--back", _same_again(options, port)]
         return _attend(handlers, port, *options.places, *back, *options.console)
@@ -96,6 +98,15 @@ def _attend(signals: Iterable[int], *words: str) -> int:
     if arrived and status == ExitStatus.INTERRUPTED:
         _end(arrived[-1], None)
     return _as_in_a_shell(status)
+
+
+def go_to_bottom(options: Listen) -> None:
+    """What is printed next stands just above the line of the console, which is at the bottom of the window. It
+    would leave the window with the console's first rows if it stood at the top."""
+    if not wants_plain("--plain" in options.console):
+        from pychat_client.ui.terminal import TerminalOutput  # loads prompt_toolkit
+
+        TerminalOutput.on_stdout().go_to_bottom()
 
 
 def _same_again(options: Listen, port: str) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from pychat_client.errors import PychatError
-from pychat_client.listen import Listen, listen, start
+from pychat_client.listen import Listen, go_to_bottom, listen, start
 from pychat_client.transport.interruptible import ending_signals
 
 BIN = Path(sys.executable).parent
@@ -93,6 +93,7 @@ def _run(directory: Path, places: list[str]) -> int:
         caller=shlex.join(["sh", str(caller)]),
     )
     if sys.stdin.isatty() and sys.stdout.isatty():
+        go_to_bottom(options)
         print("In a second terminal, type one of these commands. Ctrl-D closes this console and its service.\n")
         return listen(options)
     port = start(options)

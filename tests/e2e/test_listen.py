@@ -108,6 +108,17 @@ def test_one_command_on_each_host_is_enough(idle_service: Service) -> None:
     assert not idle_service.alive()
 
 
+def test_what_to_send_stays_in_the_window(idle_service: Service) -> None:
+    """As long as there is room: the notices and messages that follow do not push it out."""
+    operator = _listening(idle_service)
+    caller = _calls(idle_service, _line(operator))
+    caller.notes("Send the first message")
+    caller.enter("Hi!")
+    operator.sees("Zoe> Hi!")
+    window = operator.lines()[-24:]
+    assert any(line.startswith("Send one of these two lines") for line in window), window
+
+
 def test_who_leaves_reads_how_to_start_the_service_again(idle_service: Service) -> None:
     operator = _listening(idle_service)
     caller = _calls(idle_service, _line(operator))
