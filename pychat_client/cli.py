@@ -207,6 +207,7 @@ def _listen_parser() -> argparse.ArgumentParser:
         metavar="HOST",
         help="the name or address with which the other person reaches this host (default: its name)",
     )
+    parser.add_argument("--for", dest="name", metavar="NAME", help="who is invited (default: guest1, guest2, …)")
     parser.add_argument("--handle", metavar="NAME", help="your handle: one word of at most 10 characters")
     parser.add_argument("--keep", action="store_true", help="the service goes on when the console ends")
     parser.add_argument("--live", action="store_true", help="live typing, as for a call")
@@ -355,6 +356,7 @@ def _listen(args: argparse.Namespace) -> int:
     options = Listen(
         port=None if args.port is None else parse_port(args.port),
         host=args.host,
+        name=args.name,
         keep=args.keep,
         places=() if args.runtime_directory is None else ("--runtime-directory", args.runtime_directory),
         state=() if args.state_directory is None else ("--state-directory", args.state_directory),

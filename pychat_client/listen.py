@@ -32,11 +32,12 @@ PORT = 7000
 
 @record
 class Listen:
-    """The command line. places: options of all programs of the daemon; state: those of `pychatd start`; console:
-    those of the console; caller: the program that the other user types."""
+    """The command line. name: who is invited; places: options of all programs of the daemon; state: those of
+    `pychatd start`; console: those of the console; caller: the program that the other user types."""
 
     port: int | None = None
     host: str | None = None
+    name: str | None = None
     keep: bool = False
     places: tuple[str, ...] = ()
     state: tuple[str, ...] = ()
@@ -137,15 +138,16 @@ def start(options: Listen) -> str:
 def _invite(options: Listen, port: str) -> str:
     """What the operator sends to the other user. Raises PychatError."""
     host = [] if options.host is None else ["--host", options.host]
+    name = [] if options.name is None else ["--for", options.name]
     pipe = subprocess.PIPE
-    made = _run("pychatd", "invite", port, *host, *options.places, stdout=pipe, stderr=pipe)
+    made = _run("pychatd", "invite", port, *host, *name, *options.places, stdout=pipe, stderr=pipe)
     _check(made)
     return made.stdout.replace("    pychat ", f"    {options.caller} ")
 
 
 def _revoke(options: Listen, port: str, invited: str) -> None:
     """Nobody comes later with what an old screen shows. The daemon refuses this for a used invitation."""
-    if (name := re.match(r"Send one of these two lines to (\S+)\. ", invited)) is not None:
+    if (name := re.search(r"\(shown as (\S+)\)", invited)) is not None:
         pipe = subprocess.PIPE
         _run("pychatd", "invitations", port, "--revoke", name[1], *options.places, stdout=pipe, stderr=pipe)
 

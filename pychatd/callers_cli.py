@@ -78,7 +78,8 @@ def _lines_of(host: str, port: int, answer: dict[str, Any]) -> str:
     word, name, until = (answer[key] for key in ("invitation", "name", "until"))
     url_host = f"[{host}]" if ":" in host else host
     return (
-        f"Send one of these two lines to {name}. The invitation works once, until {_local_time(until)}:\n"
+        f"Send one of these two lines to the person whom you invite (shown as {name}).\n"
+        f"The invitation works once, until {_local_time(until)}:\n"
         f"\n    pychat {host} {port} --invite {word}\n"
         f"\n    pychat pychat://{url_host}:{port}/{word}\n"
     )

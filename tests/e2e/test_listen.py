@@ -119,6 +119,15 @@ def test_what_to_send_stays_in_the_window(idle_service: Service) -> None:
     assert any(line.startswith("Send one of these two lines") for line in window), window
 
 
+def test_who_is_invited_can_have_a_name(idle_service: Service) -> None:
+    operator = _listening(idle_service, "--for", "my_friend")
+    operator.sees("Send one of these two lines to the person whom you invite (shown as my_friend).")
+    caller = _calls(idle_service, _line(operator))
+    caller.notes("Send the first message")
+    caller.enter("Hi!")
+    operator.sees("verified as my_friend")
+
+
 def test_who_leaves_reads_how_to_start_the_service_again(idle_service: Service) -> None:
     operator = _listening(idle_service)
     caller = _calls(idle_service, _line(operator))
