@@ -6,6 +6,7 @@ installed without them.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -28,6 +29,8 @@ from pychat_client.ui.choose_view import wants_plain
 
 PORT = 7000
 """The port, if it is free and none is given."""
+
+_NOT_INVITED = "The conversation with {0} is still open. {0} comes back with the same command as before.\n"
 
 
 @record
@@ -62,7 +65,8 @@ def listen(options: Listen) -> int:
             signal.signal(number, _end)
         if early:
             _end(early[0], None)
-        invited = _invite(options, port)
+        caller = _caller(options, port)
+        invited = _invite(options, port) if caller is None else _NOT_INVITED.format(caller)
         go_to_bottom(options)
         print_result(invited)
         back = [] if options.keep else ["--back", _same_again(options, port)]
@@ -133,6 +137,15 @@ def start(options: Listen) -> str:
             break
     _check(started)
     return str(port)
+
+
+def _caller(options: Listen, port: str) -> str | None:
+    """Who has the open conversation, which goes on; None if there is none. Raises PychatError."""
+    pipe = subprocess.PIPE
+    asked = _run("pychatd", "status", port, "--json", *options.places, stdout=pipe, stderr=pipe)
+    _check(asked)
+    peer = json.loads(asked.stdout)["peer"]
+    return None if peer is None else printable(peer["handle"])
 
 
 def _invite(options: Listen, port: str) -> str:

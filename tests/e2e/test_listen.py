@@ -144,6 +144,27 @@ def test_who_leaves_reads_how_to_start_the_service_again(idle_service: Service) 
     caller.says("two")
 
 
+def test_an_open_conversation_goes_on_without_a_new_invitation(idle_service: Service) -> None:
+    """Whoever was invited calls again with the same command."""
+    operator = _listening(idle_service)
+    command = _line(operator)
+    caller = _calls(idle_service, command)
+    caller.notes("Send the first message")
+    caller.enter("one")
+    operator.sees("Zoe> one")
+    caller.enter("\\detach")
+    assert caller.exit_status() == 0
+    operator.type("\x04")
+    assert operator.exit_status() == 0
+    again = idle_service.terminal(_words(idle_service), columns=120)
+    again.sees("Zoe comes back with the same command as before.")
+    again.sees("Zoe> one")
+    assert "--invite" not in again.text()
+    caller = _calls(idle_service, command)
+    caller.enter("two")
+    again.sees("Zoe> two")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
 def test_a_signal_ends_the_service_too(idle_service: Service, number: signal.Signals) -> None:
     operator = _listening(idle_service)
