@@ -71,3 +71,10 @@ def seconds(word: str) -> float:
         if 0 < number < float("inf"):
             return number
     raise UsageError(f"'{printable(word)}' is not a time limit: use a number of seconds above 0, such as 30.")
+
+
+def process_number(word: str) -> int:
+    """The number of a process (`--while`). Raises UsageError."""
+    if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word)):
+        raise UsageError(f"'{printable(word)}' is not the number of a process.")
+    return int(word)

@@ -70,7 +70,7 @@ def listen(options: Listen) -> int:
         go_to_bottom(options)
         print_result(invited)
         back = [] if options.keep else ["--back", _same_again(options, port)]
-        return _attend(handlers, port, *options.places, *back, *options.console)
+        return _attend(handlers, port, "--while", str(os.getpid()), *options.places, *back, *options.console)
     finally:
         for number in handlers:  # a second signal must not interrupt the cleanup
             signal.signal(number, signal.SIG_IGN)

@@ -16,6 +16,7 @@ from pychat_client.session.transcript import Transcript
 from pychat_client.transport.connect import dial_unix
 from pychat_client.transport.interruptible import run_interruptible
 from pychat_client.ui.choose_view import ViewOptions, make_front_end
+from pychatd.process.owner import end_with
 from pychatd.services import Place
 
 
@@ -29,11 +30,12 @@ def attend(
     take_over: bool,
     retry_for: float | None,
     back: str,
+    owner: int | None,
 ) -> ExitStatus:
     """Shows the service at `place`, and lets the operator talk, until the console detaches.
 
     handle: None for the one of the service, or else the login name; back: the command that returns to the
-    conversation. Raises PychatError.
+    conversation; owner: a process with which the console ends. Raises PychatError.
     """
     front_end = make_front_end("pychatd-console", view_options, preferences)
     # Where this console keeps what its user has said and the daemon has not stored yet.
@@ -45,6 +47,8 @@ def attend(
     )
 
     async def run() -> ExitStatus:
+        if owner is not None:
+            end_with(owner)
         endpoint = ConsoleEndpoint(
             handle or login_handle() or "operator",
             console=os.urandom(8).hex(),

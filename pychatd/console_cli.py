@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 
 from pychat_client import __version__
-from pychat_client.command_line import Parser, add_conversation_options
+from pychat_client.command_line import Parser, add_conversation_options, process_number
 from pychat_client.config.preferences import Preferences
 from pychat_client.config.preferences import load as load_preferences
 from pychat_client.entrypoint import run_main, with_json_end
@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
         type=directories.absolute,
         help="directory of the console sockets; a service uses DIR/PORT",
     )
-    # For `pychat listen`, whose service ends with the console: the command that returns to both; '' for none.
+    # For `pychat listen`, with which the console ends, and whose service ends with the console: the process, and
+    # the command that returns to both; '' for none.
+    parser.add_argument("--while", dest="owner", type=process_number, help=argparse.SUPPRESS)
     parser.add_argument("--back", help=argparse.SUPPRESS)
     seen = parser.add_argument_group("watch", "show who calls and what is unread, without answering")
     seen.add_argument("--watch", action="store_true", help="watch; without PORT, all services that you may use")
@@ -102,7 +104,14 @@ def _run(args: argparse.Namespace) -> int:
     view = ViewOptions(plain=args.plain, json=args.json, history=not args.no_history, live=args.live, log=args.log)
     back = _same_again(args, place.port) if args.back is None else args.back
     return attend(
-        place, handle, view, preferences, take_over=args.take_over, retry_for=args.retry_for, back=printable(back)
+        place,
+        handle,
+        view,
+        preferences,
+        take_over=args.take_over,
+        retry_for=args.retry_for,
+        back=printable(back),
+        owner=args.owner,
     )
 
 

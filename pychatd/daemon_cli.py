@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pychat_client import __version__
-from pychat_client.command_line import Parser, seconds
+from pychat_client.command_line import Parser, process_number, seconds
 from pychat_client.entrypoint import run_main
-from pychat_client.errors import UsageError
-from pychat_client.text import parse_port, printable
+from pychat_client.text import parse_port
 from pychatd import directories
 
 if TYPE_CHECKING:
@@ -71,7 +70,9 @@ def _parser(command: str | None = None) -> argparse.ArgumentParser:
 
 def _start_options(parser: argparse.ArgumentParser) -> None:
     _add_service_options(parser)
-    parser.add_argument("--while", dest="owner", metavar="PID", type=_pid, help="end when process PID ends")
+    parser.add_argument(
+        "--while", dest="owner", metavar="PID", type=process_number, help="end when process PID ends"
+    )
     parser.set_defaults(command=_start)
 
 
@@ -222,13 +223,6 @@ def _add_runtime_option(parser: argparse.ArgumentParser) -> None:
         type=directories.absolute,
         help="directory of pidfiles and console sockets; a service uses DIR/PORT",
     )
-
-
-def _pid(word: str) -> int:
-    """Raises UsageError."""
-    if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word)):
-        raise UsageError(f"'{printable(word)}' is not the number of a process.")
-    return int(word)
 
 
 # ------------------------------------------------------------------ commands

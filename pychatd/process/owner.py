@@ -1,4 +1,5 @@
-"""The program for which alone a daemon was started (`pychatd start --while PID`): the daemon ends with it."""
+"""The program for which alone this one was started (`--while PID`): it ends with that. For `pychat listen`, whose
+daemon and console end with it, however it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ log = logging.getLogger("pychatd")
 
 def end_with(pid: int) -> None:
     """From now on, the end of process `pid` is a SIGTERM for this one. Raises UsageError if it does not run."""
-    assert hasattr(os, "pidfd_open")  # a service runs on Linux only
+    assert hasattr(os, "pidfd_open")  # a service, and its console, are on Linux only
     try:
         owner = os.pidfd_open(pid)
     except (OSError, OverflowError):  # OSError: also for the number of a thread
@@ -24,7 +25,7 @@ def end_with(pid: int) -> None:
     def ended() -> None:
         loop.remove_reader(owner)
         os.close(owner)
-        log.info("Process %d has ended, and this daemon was for it alone", pid)
+        log.info("Process %d has ended, and this program was for it alone", pid)
         os.kill(os.getpid(), signal.SIGTERM)
 
     loop.add_reader(owner, ended)

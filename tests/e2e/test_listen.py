@@ -11,6 +11,7 @@ import subprocess
 import termios
 import threading
 import tty
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -200,6 +201,28 @@ def test_a_signal_in_the_editor_is_only_for_the_editor(
     operator.line_is("Server> half, edited")
     operator.type("\x15\x04")
     assert operator.exit_status() == 0
+
+
+@pytest.mark.parametrize("keep", [[], ["--keep"]])
+def test_a_killed_command_leaves_no_console_in_its_shell(idle_service: Service, keep: list[str]) -> None:
+    """No SIGHUP ends it there. The next command has the console again. (A terminal that answers late, as this one
+    would, types the answers into the shell.)"""
+    window = idle_service.terminal(["bash", "--norc", "-i"], columns=120, answers=False)
+    window.enter(shlex.join(_words(idle_service, *keep)))
+    window.sees("Waiting for calls")
+    (listening,) = children(window.child.pid)
+    (console,) = children(int(listening.name))
+    with nullcontext() if keep else idle_service.ends():
+        os.kill(int(listening.name), signal.SIGKILL)
+    wait_for(lambda: not console.exists(), "the console has ended")
+    window.enter("echo $((6 * 7)) rows")
+    window.sees("42 rows")
+    if keep:
+        assert idle_service.pychatd("stop").returncode == 0
+    window.enter(shlex.join(_words(idle_service)))
+    wait_for(lambda: window.text().count("Waiting for calls") == 2, "the next console", shown=window.text)
+    window.type("\x04")
+    window.sees("Detached.")
 
 
 def test_a_signal_that_is_ignored_stays_so(idle_service: Service) -> None:
