@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pychat_client.entrypoint import print_result
 from pychat_client.errors import ExitStatus, PychatError, UsageError, how_ended
@@ -65,12 +65,15 @@ def listen(options: Listen) -> int:
             signal.signal(number, _end)
         if early:
             _end(early[0], None)
-        caller = _caller(options, port)
-        invited = _invite(options, port) if caller is None else _NOT_INVITED.format(caller)
+        status = _status(options, port)
+        peer = status["peer"]
+        invited = _invite(options, port) if peer is None else _NOT_INVITED.format(printable(peer["handle"]))
         go_to_bottom(options)
         print_result(invited)
-        back = [] if options.keep else ["--back", _same_again(options, port)]
-        return _attend(handlers, port, "--while", str(os.getpid()), *options.places, *back, *options.console)
+        life = ["--while", str(os.getpid())]
+        if not options.keep:  # nobody else starts the daemon again
+            life += ["--while", str(status["pid"]), "--back", _same_again(options, port)]
+        return _attend(handlers, port, *life, *options.places, *options.console)
     finally:
         for number in handlers:  # a second signal must not interrupt the cleanup
             signal.signal(number, signal.SIG_IGN)
@@ -78,7 +81,7 @@ def listen(options: Listen) -> int:
             print_result(f"The service goes on. 'pychatd stop {port}' ends it.")
         else:
             _revoke(options, port, invited)
-            _run("pychatd", "stop", port, *options.places)
+            _stop(options, port)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
@@ -139,13 +142,13 @@ def start(options: Listen) -> str:
     return str(port)
 
 
-def _caller(options: Listen, port: str) -> str | None:
-    """Who has the open conversation, which goes on; None if there is none. Raises PychatError."""
+def _status(options: Listen, port: str) -> dict[str, Any]:
+    """What the daemon says of itself; `peer` has the open conversation, if there is one. Raises PychatError."""
     pipe = subprocess.PIPE
     asked = _run("pychatd", "status", port, "--json", *options.places, stdout=pipe, stderr=pipe)
     _check(asked)
-    peer = json.loads(asked.stdout)["peer"]
-    return None if peer is None else printable(peer["handle"])
+    status: dict[str, Any] = json.loads(asked.stdout)
+    return status
 
 
 def _invite(options: Listen, port: str) -> str:
@@ -163,6 +166,13 @@ def _revoke(options: Listen, port: str, invited: str) -> None:
     if (name := re.search(r"\(shown as (\S+)\)", invited)) is not None:
         pipe = subprocess.PIPE
         _run("pychatd", "invitations", port, "--revoke", name[1], *options.places, stdout=pipe, stderr=pipe)
+
+
+def _stop(options: Listen, port: str) -> None:
+    """Stops the daemon, unless it has ended already."""
+    ended = _run("pychatd", "stop", port, *options.places, stderr=subprocess.PIPE)
+    if ended.returncode != ExitStatus.ABSENT:
+        sys.stderr.write(ended.stderr)
 
 
 def _check(ended: subprocess.CompletedProcess[str]) -> None:

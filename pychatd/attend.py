@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 from pychat_client.config.paths import session_file
 from pychat_client.config.preferences import Preferences
@@ -30,12 +31,12 @@ def attend(
     take_over: bool,
     retry_for: float | None,
     back: str,
-    owner: int | None,
+    owners: Sequence[int],
 ) -> ExitStatus:
     """Shows the service at `place`, and lets the operator talk, until the console detaches.
 
     handle: None for the one of the service, or else the login name; back: the command that returns to the
-    conversation; owner: a process with which the console ends. Raises PychatError.
+    conversation; owners: processes with any of which the console ends. Raises PychatError.
     """
     front_end = make_front_end("pychatd-console", view_options, preferences)
     # Where this console keeps what its user has said and the daemon has not stored yet.
@@ -47,7 +48,7 @@ def attend(
     )
 
     async def run() -> ExitStatus:
-        if owner is not None:
+        for owner in owners:
             end_with(owner)
         endpoint = ConsoleEndpoint(
             handle or login_handle() or "operator",

@@ -55,9 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         type=directories.absolute,
         help="directory of the console sockets; a service uses DIR/PORT",
     )
-    # For `pychat listen`, with which the console ends, and whose service ends with the console: the process, and
-    # the command that returns to both; '' for none.
-    parser.add_argument("--while", dest="owner", type=process_number, help=argparse.SUPPRESS)
+    # For `pychat listen`, whose service ends with the console: the processes with which the console ends (that
+    # program and the daemon), and the command that returns to the conversation; '' for none.
+    parser.add_argument(
+        "--while", dest="owners", type=process_number, action="append", default=[], help=argparse.SUPPRESS
+    )
     parser.add_argument("--back", help=argparse.SUPPRESS)
     seen = parser.add_argument_group("watch", "show who calls and what is unread, without answering")
     seen.add_argument("--watch", action="store_true", help="watch; without PORT, all services that you may use")
@@ -111,7 +113,7 @@ def _run(args: argparse.Namespace) -> int:
         take_over=args.take_over,
         retry_for=args.retry_for,
         back=printable(back),
-        owner=args.owner,
+        owners=args.owners,
     )
 
 

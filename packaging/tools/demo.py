@@ -88,8 +88,7 @@ def _run(directory: Path, places: list[str]) -> int:
         host="localhost",
         places=tuple(places),
         state=tuple(state),
-        # A console that outlives us ends soon after the daemon. Nothing returns to the conversation.
-        console=("--handle", "Server", "--retry-for", "1", "--back", ""),
+        console=("--handle", "Server", "--back", ""),  # nothing returns to the conversation
         caller=shlex.join(["sh", str(caller)]),
     )
     if sys.stdin.isatty() and sys.stdout.isatty():

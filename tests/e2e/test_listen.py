@@ -203,6 +203,24 @@ def test_a_signal_in_the_editor_is_only_for_the_editor(
     assert operator.exit_status() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_its_daemon_ends_the_command(idle_service: Service, number: signal.Signals) -> None:
+    """Nobody would start the daemon again while the console waits for it."""
+    operator = _listening(idle_service)
+    caller = _calls(idle_service, _line(operator))
+    caller.notes("Send the first message")
+    caller.enter("Hi!")
+    operator.sees("Zoe> Hi!")
+    idle_service.kill(number)
+    assert operator.exit_status() == 130
+    operator.tells("The conversation stays open: run 'pychat listen")
+    assert "No service runs" not in operator.text()
+    again = idle_service.terminal(_words(idle_service), columns=120)
+    again.sees("Zoe> Hi!")
+    again.enter("Hello!")
+    caller.says("Hello!")
+
+
 @pytest.mark.parametrize("keep", [[], ["--keep"]])
 def test_a_killed_command_leaves_no_console_in_its_shell(idle_service: Service, keep: list[str]) -> None:
     """No SIGHUP ends it there. The next command has the console again. (A terminal that answers late, as this one
