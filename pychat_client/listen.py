@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any, NoReturn
 
 from pychat_client.entrypoint import print_result
 from pychat_client.errors import ExitStatus, PychatError, UsageError, how_ended
+from pychat_client.layout import fit_page
 from pychat_client.records import record
 from pychat_client.text import printable
 from pychat_client.transport.interruptible import ending_signals
@@ -70,10 +72,7 @@ def listen(options: Listen) -> int:
         invited = _invite(options, port) if peer is None else _NOT_INVITED.format(printable(peer["handle"]))
         go_to_bottom(options)
         print_result(invited)
-        life = ["--while", str(os.getpid())]
-        if not options.keep:  # nobody else starts the daemon again
-            life += ["--while", str(status["pid"]), "--back", _same_again(options, port)]
-        return _attend(handlers, port, *life, *options.places, *options.console)
+        return _attend(options, port, status["pid"], handlers)
     finally:
         for number in handlers:  # a second signal must not interrupt the cleanup
             signal.signal(number, signal.SIG_IGN)
@@ -86,9 +85,43 @@ def listen(options: Listen) -> int:
             signal.signal(number, handler)
 
 
-def _attend(signals: Iterable[int], *words: str) -> int:
-    """Runs the console; returns its status. It gets `signals`, and leaves in order, or goes on: a terminal sends
-    the signal of a key to all programs, and an open editor may have been meant. Raises PychatError."""
+def _attend(options: Listen, port: str, daemon: int, signals: Iterable[int]) -> int:
+    """Runs the console; returns its status as a shell does. It ends with this program, and with its daemon, which
+    nobody else starts again. daemon: its process. Raises PychatError."""
+    back = _same_again(options, port)
+    owners = [os.getpid()] if options.keep else [os.getpid(), daemon]
+    life = [word for owner in owners for word in ("--while", str(owner))]
+    modes = None if wants_plain("--plain" in options.console) else termios.tcgetattr(sys.stdin)
+    ended = _run_console(signals, port, *life, "--back", back, *options.places, *options.console)
+    if ended < 0:  # it could not do this itself
+        if modes is not None:
+            _put_back(modes)
+        words = f"pychatd-console {how_ended(ended)}. Run '{back}' to return to an open conversation."
+        print(fit_page(sys.stderr, f"pychat: {words}"), file=sys.stderr)
+    return _as_in_a_shell(ended)
+
+
+def _put_back(modes: list[Any]) -> None:
+    """Erases the line and the toolbar of a console that was killed, and gives its terminal the old modes."""
+    from pychat_client.ui.terminal import Terminal  # loads prompt_toolkit
+
+    with suppress(termios.error):  # the terminal is gone
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, modes)
+    terminal = Terminal.on_stdout()
+    terminal.write_raw("\r")
+    terminal.reset_attributes()
+    terminal.erase_down()
+    terminal.enable_autowrap()
+    terminal.show_cursor()
+    terminal.leave()
+
+
+def _run_console(signals: Iterable[int], *words: str) -> int:
+    """Returns its status, -N where signal N has ended it. Raises PychatError.
+
+    It gets `signals`, and leaves in order, or goes on: a terminal sends the signal of a key to all programs, and
+    an open editor may have been meant.
+    """
     arrived: list[int] = []
     console: subprocess.Popen[str] | None = None
 
@@ -105,7 +138,7 @@ def _attend(signals: Iterable[int], *words: str) -> int:
     status = console.wait()
     if arrived and status == ExitStatus.INTERRUPTED:
         _end(arrived[-1], None)
-    return _as_in_a_shell(status)
+    return status
 
 
 def go_to_bottom(options: Listen) -> None:
@@ -118,7 +151,9 @@ def go_to_bottom(options: Listen) -> None:
 
 
 def _same_again(options: Listen, port: str) -> str:
-    """The command that returns to the conversation: `pychatd-console` would find no service."""
+    """The command that returns to the conversation. Without `keep`, `pychatd-console` would find no service."""
+    if options.keep:
+        return shlex.join(["pychatd-console", port, *options.places, *options.console])
     host = [] if options.host is None else ["--host", options.host]
     return shlex.join(["pychat", "listen", port, *host, *options.places, *options.state, *options.console])
 

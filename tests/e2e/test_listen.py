@@ -267,6 +267,26 @@ def test_a_console_that_a_signal_ends_gives_the_status_of_a_shell(
     assert operator.exit_status() == 128 + number
 
 
+def test_a_killed_console_leaves_the_terminal_as_it_was(idle_service: Service) -> None:
+    show = f"stty -g; {shlex.join(_words(idle_service))}; stty -g"
+    window = idle_service.terminal(["bash", "-c", show], columns=120)
+    window.sees("Waiting for calls")
+    (listening,) = children(window.child.pid)
+    (console,) = children(int(listening.name))
+    caller = _calls(idle_service, _line(window))
+    caller.notes("Send the first message")
+    caller.enter("Hi!")
+    window.sees("Zoe> Hi!")
+    os.kill(int(console.name), signal.SIGKILL)
+    assert window.exit_status() == 0
+    window.tells("pychatd-console was ended by signal 9. Run 'pychat listen")
+    window.tells("to return to an open conversation.")
+    before, *_, after = [line for line in window.lines() if line]
+    assert before == after
+    assert "no turns | verified" not in window.text()  # the toolbar
+    assert window.raw.rindex(b"\x1b[?2004l") > window.raw.rindex(b"\x1b[?2004h")
+
+
 def test_an_invitation_that_nobody_has_used_ends_with_the_command(idle_service: Service) -> None:
     operator = _listening(idle_service)
     old = _line(operator)
