@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -61,7 +60,6 @@ def listen(options: Listen) -> int:
         if early:  # a Ctrl-C has ended the other program too
             _end(early[0], None)
         raise
-    invited = ""
     try:
         for number in handlers:
             signal.signal(number, _end)
@@ -79,7 +77,6 @@ def listen(options: Listen) -> int:
         if options.keep:
             print_result(f"The service goes on. 'pychatd stop {port}' ends it.")
         else:
-            _revoke(options, port, invited)
             _stop(options, port)
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -194,13 +191,6 @@ def _invite(options: Listen, port: str) -> str:
     made = _run("pychatd", "invite", port, *host, *name, *options.places, stdout=pipe, stderr=pipe)
     _check(made)
     return made.stdout.replace("    pychat ", f"    {options.caller} ")
-
-
-def _revoke(options: Listen, port: str, invited: str) -> None:
-    """Nobody comes later with what an old screen shows. The daemon refuses this for a used invitation."""
-    if (name := re.search(r"\(shown as (\S+)\)", invited)) is not None:
-        pipe = subprocess.PIPE
-        _run("pychatd", "invitations", port, "--revoke", name[1], *options.places, stdout=pipe, stderr=pipe)
 
 
 def _stop(options: Listen, port: str) -> None:

@@ -122,6 +122,8 @@ class _Service:
             journal = Journal(self._settings.journal, full=self._settings.sync)
             server = Server(self._settings, self.listeners, journal, self._identity)
             await server.run(ready, self._reload)
+            if owner is not None:
+                server.revoke_invitations()
 
         try:
             asyncio.run(run())

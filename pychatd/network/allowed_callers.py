@@ -178,6 +178,10 @@ class AllowedCallers:
         """Raises PychatError."""
         self._invitations.revoke(name)
 
+    def revoke_made(self) -> None:
+        """Closes the open invitations that this process has made. Raises PychatError."""
+        self._invitations.revoke_made()
+
     def listed(self) -> list[tuple[str, bytes, bool]]:
         """Name and certificate of all who may call with one, and whether they were invited."""
         names = sorted((name, certificate) for certificate, name in self.names.items())

@@ -75,6 +75,7 @@ class Invitations:
         self._path = path
         self._now = now
         self._records = {record.hash: record for record in _read(path)}
+        self._made: set[str] = set()  # the hashes of those that this process has made
 
     @property
     def ever_made(self) -> bool:
@@ -88,7 +89,7 @@ class Invitations:
         return [(record, record.state_at(now)) for record in records]
 
     def open_names(self) -> set[str]:
-        return {record.name for record, state in self.listed() if state is State.OPEN}
+        return {record.name for record in self._open()}
 
     def make(self, name: str, valid: timedelta) -> tuple[bytes, Record]:
         """A new invitation: its secret, and what is kept of it. Raises PychatError."""
@@ -100,14 +101,25 @@ class Invitations:
         until = (self._now() + valid).timestamp()
         record = Record(secret_hash(secret), name, until, State.OPEN.value)
         self._write({**self._records, record.hash: record})
+        self._made.add(record.hash)
         return secret, record
 
     def revoke(self, name: str) -> None:
         """Closes the open invitation for `name`. Raises UsageError if there is none, PychatError."""
         if name not in self.open_names():
             raise UsageError(f"There is no open invitation for '{printable(name)}'.")
-        found = {record.hash for record, state in self.listed() if record.name == name and state is State.OPEN}
+        self._revoke({record.hash for record in self._open() if record.name == name})
+
+    def revoke_made(self) -> None:
+        """Closes those that this process has made and that are open. Raises PychatError."""
+        if found := {record.hash for record in self._open()} & self._made:
+            self._revoke(found)
+
+    def _revoke(self, found: set[str]) -> None:
         self._write({**self._records, **{one: self._ended(one, State.REVOKED) for one in found}})
+
+    def _open(self) -> list[Record]:
+        return [record for record, state in self.listed() if state is State.OPEN]
 
     def name_for(self, secret: bytes) -> str:
         """Who comes with this secret. Raises UnknownError, or NotAllowedError with the reason."""

@@ -82,7 +82,7 @@ class Server:
         self._listeners = listeners
         self._journal = journal
         self._status_timer: asyncio.TimerHandle | None = None
-        allowed = AllowedCallers(settings, identity)
+        self._allowed = allowed = AllowedCallers(settings, identity)
         self._switchboard = Switchboard(
             settings, journal, identity.fingerprint, self._state_changed, allowed.may_go_on
         )
@@ -134,6 +134,13 @@ class Server:
         await self._finish()
         logs.begin_minute()
         log.info("pychatd has stopped")
+
+    def revoke_invitations(self) -> None:
+        """The service was a temporary one: nobody comes later with what an old screen shows."""
+        try:
+            self._allowed.revoke_made()
+        except PychatError as error:
+            log.warning("Cannot revoke the invitations that nobody has used: %s", error)
 
     async def _prune_daily(self) -> None:
         while True:

@@ -299,6 +299,18 @@ def test_an_invitation_that_nobody_has_used_ends_with_the_command(idle_service: 
     assert "guest2" not in idle_service.pychatd("invitations").stdout
 
 
+@pytest.mark.parametrize("name", [[], ["--for", "my_friend"]])
+def test_an_invitation_of_a_killed_command_lets_nobody_in(idle_service: Service, name: list[str]) -> None:
+    operator = _listening(idle_service, *name)
+    old = _line(operator)
+    with idle_service.ends():
+        operator.child.kill(signal.SIGKILL)
+    _listening(idle_service, *name)
+    caller = _calls(idle_service, old)
+    assert caller.exit_status() == 5
+    assert "This invitation has been revoked." in caller.notices()
+
+
 def test_with_keep_the_service_goes_on(idle_service: Service) -> None:
     operator = _listening(idle_service, "--keep")
     operator.type("\x04")
