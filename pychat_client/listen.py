@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import termios
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -82,7 +82,7 @@ def listen(options: Listen) -> int:
             signal.signal(number, handler)
 
 
-def _attend(options: Listen, port: str, daemon: int, signals: Iterable[int]) -> int:
+def _attend(options: Listen, port: str, daemon: int, signals: Collection[int]) -> int:
     """Runs the console; returns its status as a shell does. It ends with this program, and with its daemon, which
     nobody else starts again. daemon: its process. Raises PychatError."""
     back = _same_again(options, port)
@@ -113,26 +113,32 @@ def _put_back(modes: list[Any]) -> None:
     terminal.leave()
 
 
-def _run_console(signals: Iterable[int], *words: str) -> int:
+def _run_console(signals: Collection[int], *words: str) -> int:
     """Returns its status, -N where signal N has ended it. Raises PychatError.
 
-    It gets `signals`, and leaves in order, or goes on: a terminal sends the signal of a key to all programs, and
-    an open editor may have been meant.
+    It gets `signals`, and leaves in order, or goes on: an open editor may be meant by a key. What the terminal
+    sends for a key, it sends to the console, too: that is not passed on.
     """
+    if sys.platform != "linux":  # where pychatd runs
+        raise UsageError("'pychat listen' needs Linux.")
     arrived: list[int] = []
-    console: subprocess.Popen[str] | None = None
-
-    def pass_on(number: int, _: object) -> None:
-        arrived.append(number)
-        if console is not None:
-            console.send_signal(number)
-
     for number in signals:
-        signal.signal(number, pass_on)
+        signal.signal(number, lambda number, _: arrived.append(number))
     console = _start("pychatd-console", *words)
-    for number in tuple(arrived):  # before there was a console
-        console.send_signal(number)
-    status = console.wait()
+    awaited = (*signals, signal.SIGCHLD)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)  # not earlier: the console would inherit it
+    try:
+        for number in arrived:
+            console.send_signal(number)
+        while (status := console.poll()) is None:
+            info = signal.sigwaitinfo(awaited)
+            if info.si_signo == signal.SIGCHLD:
+                continue
+            arrived.append(info.si_signo)
+            if info.si_code <= 0:  # a process has sent it, and not the system
+                console.send_signal(info.si_signo)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if arrived and status == ExitStatus.INTERRUPTED:
         _end(arrived[-1], None)
     return status
@@ -190,6 +196,7 @@ def _invite(options: Listen, port: str) -> str:
     pipe = subprocess.PIPE
     made = _run("pychatd", "invite", port, *host, *name, *options.places, stdout=pipe, stderr=pipe)
     _check(made)
+    sys.stderr.write(made.stderr)  # that nobody can reach the host, for example
     return made.stdout.replace("    pychat ", f"    {options.caller} ")
 
 

@@ -73,7 +73,7 @@ def test_with_json_a_wrong_option_is_named_on_stderr(
     [
         ("pychat localhost 7000 --retry-for 0", "'0' is not a time limit: use a number of seconds above 0"),
         ("pychat localhost 7000 --repeat some", "'some' is not a number of messages, such as 20, or 'all'."),
-        ("pychat send localhost 7000 --timeout \x1bx", "'<U+001B>x' is not a time limit: use a number of"),
+        ("pychat send --timeout \x1bx localhost 7000", "'<U+001B>x' is not a time limit: use a number of"),
         ("pychatd start 7000 --while init", "'init' is not the number of a process."),
         ("pychatd run 7000 --exit-idle soon", "'soon' is not a time limit: use a number of seconds above 0"),
         ("pychatd run 7000 --exit-idle 1", "use at least 2 seconds, or systemd gives up starting the daemon."),
