@@ -567,7 +567,7 @@ def test_what_pychat_would_not_call_is_not_invited_to(shared_service: Service, h
     [("192.0.2.7", "192.0.2.7"), ("fe80::1%eth0", "[fe80::1%eth0]"), ("Bücher.test", "bücher.test")],
 )
 def test_an_invitation_names_the_host_as_pychat_calls_it(service: Service, host: str, url_host: str) -> None:
-    _, _, command, _, url, *_ = service.pychatd("invite", "--host", host).stdout.splitlines()
+    _, _, _, command, _, url, *_ = service.pychatd("invite", "--host", host).stdout.splitlines()
     assert command.startswith(f"    pychat {url_host.strip('[]')} {service.port} --invite ")
     assert url.startswith(f"    pychat pychat://{url_host}:{service.port}/")
 
