@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pychat_client.text import printable
 from pychatd.caller_words import silent_words, unread_words
-from pychatd.conversation.model import JournalError
+from pychatd.conversation.model import JournalDamagedError, JournalError
 from pychatd.conversation.switchboard import Switchboard
 from pychatd.conversation.unread import Unread
 
@@ -42,8 +42,11 @@ def _unread(switchboard: Switchboard) -> Unread | None:
     """What waits for the operator; None if the journal cannot be read."""
     try:
         return switchboard.unread()
+    except JournalDamagedError as damage:  # its file is set aside now: all have to know
+        switchboard.journal_failed(damage)
     except JournalError:
-        return None
+        pass
+    return None
 
 
 def status_json(switchboard: Switchboard) -> str:

@@ -205,6 +205,9 @@ class Switchboard:
                 self._quota.check_unread(self.conversation)
             elif self._health.state is Health.FAILED:
                 self._try_to_write()
+        except JournalDamagedError as damage:
+            self.journal_failed(damage)
+            return False
         except JournalError as found:
             error = found
         self._health.looked(error)

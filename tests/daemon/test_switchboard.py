@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from pychatd.conversation.missed_calls import MISSED_MAX
 from pychatd.conversation.model import Conversation, JournalError
 from pychatd.conversation.peer_session import PeerSession
 from pychatd.conversation.service_status import status_json
+from pychatd.conversation.switchboard import JOURNAL_DAMAGED, Switchboard
 from tests.support.allowed_callers import Anybody
 from tests.support.in_process import ADDRESS, TOKEN, InProcessService, hello_of, with_service
 from tests.support.raw_ends import AsyncEnd
@@ -806,6 +808,25 @@ async def test_a_talk_of_a_damaged_journal_is_not_taken_for_a_new_one(service: I
     running = service.switchboard.conversation
     assert running is not None
     assert (running.id, running.handle) == (1, "Eve")
+
+
+@pytest.mark.parametrize("look", [Switchboard.check_journal, status_json])
+def test_a_look_at_the_state_that_finds_damage_ends_the_talk(
+    tmp_path: Path, look: Callable[[Switchboard], object]
+) -> None:
+    """Its file is set aside then, and the next one does not have the conversation."""
+
+    @with_service()
+    async def check(service: InProcessService) -> None:
+        peer, _ = await service.peer("Hi!")
+        service.journal.close()
+        service.file.write_bytes(b"no database" * 1000)
+        look(service.switchboard)
+        assert (await peer.rest())[-1] == f"\\quit {JOURNAL_DAMAGED}"
+        assert service.switchboard.conversation is None
+        await service.peer("Hi!", handle="Eve")
+
+    check(tmp_path)
 
 
 @with_service()
