@@ -189,13 +189,13 @@ async def test_the_next_call_sends_unacked_messages_again() -> None:
 @in_loop
 async def test_retry_for_gives_up_with_a_sentence() -> None:
     calls = Calls()
-    status = calls.start(retry_for=0.5)
+    status = calls.start(retry_for=2)
     raw = await calls.answered()
     calls.go_down()
     raw.hang_up()
     assert await status == ExitStatus.ABSENT
-    assert calls.view.sentences[-1] == "No answer for 0.5 s; giving up."
-    assert calls.times[-1] - calls.times[1] <= 0.5
+    assert calls.view.sentences[-1] == "No answer for 2 s; giving up."
+    assert calls.times[-1] - calls.times[1] < 4  # a busy machine may be late
     assert len(calls.times) > 2
 
 
@@ -215,7 +215,7 @@ def test_retry_for_ends_a_call_that_is_under_way(answers: bool, earlier: bool) -
                 await asyncio.Event().wait()
             return await calls.connect()
 
-        status = asyncio.create_task(run_session(calls.session, calls.view.run, connect, 0.2))
+        status = asyncio.create_task(run_session(calls.session, calls.view.run, connect, 2))
         if earlier:
             raw = await calls.answered()
             await raw.news()
@@ -224,7 +224,7 @@ def test_retry_for_ends_a_call_that_is_under_way(answers: bool, earlier: bool) -
         if answers:
             ends.append(await calls._answered.get())
         assert await asyncio.wait_for(status, 10) == ExitStatus.ABSENT
-        assert calls.view.sentences[-1] == "No answer for 0.2 s; giving up."
+        assert calls.view.sentences[-1] == "No answer for 2 s; giving up."
         for end in ends:
             end.hang_up()
 
@@ -236,9 +236,9 @@ def test_retry_for_counts_from_the_last_good_call(last: tuple[str, ...]) -> None
     @in_loop
     async def check() -> None:
         calls = Calls()
-        status = calls.start(retry_for=0.2)
+        status = calls.start(retry_for=2)
         raw = await calls.answered()
-        while calls.times[-1] - calls.times[0] <= 0.2:
+        while calls.times[-1] - calls.times[0] <= 2:
             await raw.say(*last)
             raw.hang_up()
             raw = await calls.answered()
@@ -277,7 +277,7 @@ def test_giving_up_tells_a_busy_service_from_one_that_is_gone(down: bool, status
     @in_loop
     async def check() -> None:
         calls = Calls(wait=True)
-        result = calls.start(retry_for=0.5)
+        result = calls.start(retry_for=2)
         while not result.done():
             answers = asyncio.create_task(calls._answered.get())
             await asyncio.wait([answers, result], return_when=asyncio.FIRST_COMPLETED)
@@ -289,7 +289,7 @@ def test_giving_up_tells_a_busy_service_from_one_that_is_gone(down: bool, status
                 calls.go_down()
             answers.result().hang_up()
         assert await result == status
-        assert calls.view.sentences[-1] == f"{'No answer' if down else 'Busy'} for 0.5 s; giving up."
+        assert calls.view.sentences[-1] == f"{'No answer' if down else 'Busy'} for 2 s; giving up."
 
     check()
 

@@ -20,7 +20,7 @@ def test_retry_for_holds_while_the_host_is_verified(idle_service: Service) -> No
     """Also without --wait: the host takes the connection, and says nothing."""
     with socket.create_server(("localhost", idle_service.port)):
         calling = idle_service.plain("pychat", "--handle", "Client1", "--retry-for", "1")
-        calling.notes("no reply within 1 s")
+        calling.notes("no reply within")
         assert calling.exit_status() == 3
 
 

@@ -244,7 +244,7 @@ def test_a_user_who_waits_for_acks_is_told_so(free_service: Service) -> None:
 
 def test_in_doubt_outweighs_why_the_calls_were_given_up(free_service: Service) -> None:
     console = free_service.ready_plain("pychatd-console", "--plain", "--handle", "Server")
-    client = free_service.plain("pychat", "--plain", "--handle", "Client1", "--retry-for", "1")
+    client = free_service.plain("pychat", "--plain", "--handle", "Client1", "--retry-for", "5")
     client.enter("Hi!")
     console.says("Client1> Hi!\n")
     free_service.send(signal.SIGSTOP)

@@ -87,4 +87,4 @@ def test_a_limit_counts_for_name_servers_too(idle_service: Service) -> None:
     words = ("send", "--timeout", "1", "host.test", "7000", "not lost")
     done = _interrupted(idle_service, signal.SIGCONT, *words)  # which changes nothing
     assert done.returncode == 3
-    assert b"host.test does not answer on port 7000: no reply within 1 s." in done.stderr
+    assert b"host.test does not answer on port 7000: no reply within" in done.stderr

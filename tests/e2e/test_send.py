@@ -88,9 +88,9 @@ def test_the_answer_is_printed_and_printable(service: Service) -> None:
     console.notes("ended the conversation")
 
 
-def test_options_may_stand_behind_the_text(service: Service) -> None:
+def test_options_may_stand_between_the_port_and_the_text(service: Service) -> None:
     _send(service, "so that the key is known")
-    result = _send(service, "--expect-reply", "--timeout", "0.5", "Anybody?")
+    result = _send(service, "--expect-reply", "--timeout", "3", "Anybody?")
     assert result.returncode == 8
     assert result.stderr == b"pychat: Stored on the other host, but no reply came in time.\n"
     assert _said(service)[1:] == ["Anybody?"]
