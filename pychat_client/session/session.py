@@ -163,6 +163,7 @@ class Session:
         if line and (self.endpoint.ended or self.endpoint.session != self._returned_to):
             self._give_back(Leftovers(not_sent=(unescaped(line),)))
             return ""
+        self._meant.line_changed(line)  # the screen tells of no change when it puts this line back
         return line
 
     @property

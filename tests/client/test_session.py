@@ -133,7 +133,8 @@ async def console(*lines: str, file: Path | None = None, shows_keys: bool = Fals
     view = Page()
     view.keys_shown = shows_keys
     kept = None if file is None else SessionFile.take(file)
-    session = Session(ConsoleEndpoint("alice"), view, "port 7000", file=kept, back="pychatd-console")
+    endpoint = ConsoleEndpoint("alice", saved=None if kept is None else kept.kept.endpoint)
+    session = Session(endpoint, view, "port 7000", file=kept, back="pychatd-console")
     async with talk(session, view, CONSOLE_HELLO, *lines) as one:
         yield one
 
@@ -641,6 +642,44 @@ async def test_a_quit_that_was_begun_in_another_conversation_is_refused_once() -
         one.session.line_changed("\\quit")
         one.session.submit("\\quit")
         assert await one.raw.news() == ["\\quit"]
+
+
+@pytest.mark.parametrize(("line", "sent"), [("\\quit", "\\quit"), ("\\block", "\\order block conversation=3")])
+def test_an_earlier_consoles_line_is_meant_for_the_caller_on_the_screen(
+    tmp_path: Path, line: str, sent: str
+) -> None:
+    """The screen tells of no change when this line is put back."""
+
+    @in_loop
+    async def check() -> None:
+        path = tmp_path / "sessions" / "one"
+        async with console(CALL, "Bob> Hi", "\\ready", file=path, shows_keys=True) as one:
+            await one.raw.news()
+            one.view.line = line
+        async with console(CALL.replace("heard=0", "heard=1"), "\\ready", file=path, shows_keys=True) as one:
+            await one.session.caught_up()
+            assert one.session.take_line() == line
+            one.session.line_changed("")  # as the screen does with a line that it takes
+            one.session.submit(line)
+            while (heard := await one.raw.hear()) != sent:  # behind what waits for the disk
+                assert heard
+
+    check()
+
+
+@in_loop
+async def test_an_earlier_consoles_line_is_not_meant_for_the_next_caller(tmp_path: Path) -> None:
+    path = tmp_path / "sessions" / "one"
+    async with console(CALL, "Bob> Hi", "\\ready", file=path, shows_keys=True) as one:
+        await one.raw.news()
+        one.view.line = "\\quit"
+    async with console(CALL.replace("heard=0", "heard=1"), "\\ready", file=path, shows_keys=True) as one:
+        await one.session.caught_up()
+        assert one.session.take_line() == "\\quit"
+        await one.hears("\\quit", NEXT_CALL, "Eve> Hello?")
+        one.session.line_changed("")
+        with pytest.raises(NotAllowedError, match=r"^Nothing has ended: Eve has called since you began this line"):
+            one.session.submit("\\quit")
 
 
 @in_loop

@@ -358,6 +358,17 @@ def test_a_console_that_died_keeps_its_words(service: Service) -> None:
     assert sum("> answer" in line for line in back.lines()) == 1
 
 
+def test_a_command_that_a_console_left_in_the_line_is_for_its_caller(service: Service) -> None:
+    console, client = service.talk()
+    console.type("\\quit")
+    wait_for(lambda: "\\quit" in _draft(service), "the command on the disk")
+    _killed(console)
+    back = service.console()
+    back.line_is("Server> \\quit")
+    back.enter("")
+    client.sees("Server ended the conversation")
+
+
 def test_a_message_left_open_can_be_answered(service: Service) -> None:
     console = service.ready_console()
     sent = _pychat(service, "send", "--open", "Call me")
