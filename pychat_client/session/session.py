@@ -469,7 +469,7 @@ class Session:
         nothing when the session is done."""
         if self.done:
             return
-        self._keeper.record_all()  # as the last thing that can fail
+        self._keeper.record_all()  # first: if that fails, nobody could return
         if self._is_caller and not self.stays_open:
             raise NotAllowedError("There is no conversation that could stay open. \\quit leaves.")
         self._stage = Stage.DETACHING
@@ -498,6 +498,8 @@ class Session:
 
     def interrupt(self) -> None:
         """Leaves at once, and waits for nothing. The conversation stays open where a program can return to it."""
+        if not self.done and self.stays_open:
+            self._keeper.record_all()  # first: if that fails, nobody could return
         if not self.done and self._is_caller and not self.endpoint.ended and not self.stays_open:
             self._give_back(self._end().left)
             self._flush()

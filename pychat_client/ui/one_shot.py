@@ -222,9 +222,9 @@ class OneShot(CommandView):
             self._late, self._stored_in_time = True, session.all_stored()
             stored = "Stored on the other host, but no reply came"
             self.notice(f"{stored if self._stored_in_time else 'Not confirmed'} in time.")
-            if self._must_stay_open and not session.stays_open:
-                self._cannot_stay_open()
             session.interrupt()
+            if self._must_stay_open and not (session.stays_open or self._closed):
+                self._cannot_stay_open()
 
     def _status(self, session: Session) -> ExitStatus:
         """The session's exit status, or what has gone wrong with this message."""

@@ -169,22 +169,50 @@ def test_what_cannot_be_recorded_at_the_end_is_told(
     check()
 
 
+IN_TIME = "Stored on the other host, but no reply came in time."
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["found then", "found before"])
 def test_a_conversation_that_ends_at_the_time_limit_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], known: bool
 ) -> None:
+    """known: that the file cannot be written, before the time is over."""
+
     @in_loop
     async def check() -> None:
-        monkeypatch.setattr(keeper, "LATER", 0.0)
+        monkeypatch.setattr(keeper, "LATER", 0.0 if known else PATIENCE)
         one = Command(view := OneShot("Hi", expect_reply=True, seconds=PATIENCE), tmp_path / "sessions" / "one")
         await one.begin(HELLO)
         await one.raw.news()
         _fill(monkeypatch)
         await one.raw.say("\\ack 1")
-        await one.lost()
+        await one.raw.news()
+        if known:
+            await one.lost()
         view._give_up(one.session)
         await one.says_until_it_quits()
         assert await one.end() is ExitStatus.FAILED
-        in_time = "Stored on the other host, but no reply came in time."
-        assert _notices(capsys, view) == [LOST[0], in_time, LOST[1]]
+        assert _notices(capsys, view) == ([LOST[0], IN_TIME, LOST[1]] if known else [IN_TIME, *LOST])
+
+    check()
+
+
+def test_a_conversation_that_is_ending_at_the_time_limit_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It could not stay open, and the daemon has not confirmed the end yet."""
+
+    @in_loop
+    async def check() -> None:
+        one = Command(view := OneShot("Hi", expect_reply=False, seconds=PATIENCE), tmp_path / "sessions" / "one")
+        await one.begin(HELLO)
+        await one.raw.news()
+        _fill(monkeypatch)
+        await one.raw.say("\\ack 1")
+        while await one.raw.hear() != "\\quit":
+            pass
+        view._give_up(one.session)
+        assert await one.end() is ExitStatus.FAILED
+        assert _notices(capsys, view).count(LOST[1]) == 1
 
     check()

@@ -1599,6 +1599,28 @@ async def test_ctrl_c_ends_no_conversation_that_can_go_on(tmp_path: Path) -> Non
         assert one.session.stays_open
 
 
+def test_a_signal_ends_a_conversation_that_cannot_be_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the last write finds the disk full. Nobody could return to what would stay open."""
+
+    def full(*_: object) -> None:
+        raise PychatError("The disk is full.")
+
+    @in_loop
+    async def check() -> None:
+        async with caller(file=tmp_path / "sessions" / "one") as one:
+            one.session.submit("Hi")
+            await one.hears("\\ack 1")
+            monkeypatch.setattr(SessionFile, "save", full)
+            one.session.interrupt()
+            assert "\\quit" in await one.raw.rest()
+            assert one.session.exit_status is ExitStatus.INTERRUPTED
+            assert not one.session.stays_open
+
+    check()
+
+
 @in_loop
 async def test_who_is_refused_is_not_told_that_it_has_detached() -> None:
     async with console() as one:
