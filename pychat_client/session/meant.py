@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-Conversation = str | int | None
+ConversationId = str | int | None
 
 
 class Meant:
@@ -11,16 +11,16 @@ class Meant:
     def __init__(self, *, sees_line: bool) -> None:
         """sees_line: the view tells when a line is begun; otherwise lines arrive whole."""
         self._sees_line = sees_line
-        self._seen: Conversation = None
-        self._seen_at_line: Conversation = None
+        self._seen: ConversationId = None
+        self._seen_at_line: ConversationId = None
         self._line = ""
 
     @property
-    def conversation(self) -> Conversation:
+    def conversation(self) -> ConversationId:
         """Also when the line has just been taken. None for none."""
         return self._seen_at_line if self._sees_line else self._seen
 
-    def displayed(self, conversation: Conversation) -> None:
+    def displayed(self, conversation: ConversationId) -> None:
         """Messages of `conversation` are on the screen."""
         self._seen = conversation
 

@@ -184,10 +184,10 @@ class Prompt:
     def is_running(self) -> bool:
         return self._app.is_running
 
-    async def run(self, touched: Callable[[], None], draft: str = "") -> None:
-        """Reads what the user types until `exit`. touched: is called for each key; draft: is in the line."""
+    async def run(self, touched: Callable[[], None], line: str = "") -> None:
+        """Reads what the user types until `exit`. touched: is called for each key; line: what is in it at first."""
         self._app.key_processor.before_key_press += lambda _: touched()
-        await self._prompt_session.prompt_async(default=draft, pre_run=self._begin, handle_sigint=False)
+        await self._prompt_session.prompt_async(default=line, pre_run=self._begin, handle_sigint=False)
 
     def exit(self) -> None:
         if self._app.is_running and not self._app.is_done:

@@ -858,11 +858,11 @@ async def test_a_host_that_lacks_messages_is_told_why_it_ends() -> None:
 
 
 @asynccontextmanager
-async def returned(path: Path, draft: str) -> AsyncIterator[Talk]:
+async def returned(path: Path, line: str) -> AsyncIterator[Talk]:
     """Bob goes on where a program ended that had this line; the daemon has not answered yet."""
     file = SessionFile.take(path)
     saved = SavedEndpoint("Bob", "alice", session="5f0c", turns=Turns.FREE, received=1, stored=1, stored_here=1)
-    file.save(Kept(saved, draft))
+    file.save(Kept(saved, line))
     file.close()
     view, file = Page(), SessionFile.take(path)
     session = Session(Endpoint("Rob", saved=file.kept.endpoint), view, "hostA", file=file)
