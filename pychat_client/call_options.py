@@ -33,7 +33,7 @@ class CallOptions:
     via: tuple[str, ...] = ()  # a program that connects, with %h and %p for host and port
     ca: bool = False  # trust a certificate that is signed by the system's CAs
     wait: bool = False  # call again until the service is free
-    retry_for: float | None = None  # stop reconnecting after this many seconds; None: never
+    retry_for: float | None = None  # give up after so many seconds without a connection; None: never
     classic: ServerQuirks | None = None  # the server is a classic program, with these peculiarities
     new: bool = False  # end the conversation that is open with this service, and begin another one
     take_over: bool = False  # take the conversation from another window

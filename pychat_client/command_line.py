@@ -60,7 +60,7 @@ def add_conversation_options(parser: argparse.ArgumentParser) -> None:
         "--retry-for",
         metavar="SECONDS",
         type=seconds,
-        help="stop reconnecting after this many seconds (default: never)",
+        help="give up after this many seconds without a connection, also at the first call (default: never)",
     )
 
 
