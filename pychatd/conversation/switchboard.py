@@ -90,10 +90,10 @@ class Switchboard:
         journal: Journal,
         fingerprint: str | None = None,
         changed: Callable[[], None] = lambda: None,
-        may_go_on: Callable[[bytes | None, str | None], bool] = lambda certificate_hash, name: True,
+        may_go_on: Callable[[bytes | None], bool] = lambda certificate_hash: True,
     ) -> None:
         """fingerprint: of the certificate that callers see; changed: called when the state in service_status
-        changes; may_go_on: whether the owner of a certificate, who was known by a name, may still call."""
+        changes; may_go_on: whether the owner of a certificate, of which it gets the hash, may still call."""
         self.settings = settings
         self.fingerprint = fingerprint
         self.journal = journal
@@ -671,7 +671,7 @@ class Switchboard:
         handles = {talk.handle, talk.handle if self.peer is None else self.peer.handle}
         if any(self.blocklist.blocks(talk.address, handle, talk.certificate_hash) for handle in handles):
             return BLOCKED
-        if self._may_go_on(talk.certificate_hash, talk.name):
+        if self._may_go_on(talk.certificate_hash):
             return None
         return NEEDS_CERTIFICATE if talk.certificate_hash is None else CERTIFICATE_REMOVED
 

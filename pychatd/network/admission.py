@@ -125,7 +125,7 @@ class Admission:
             if session is None or connection is None or not session.is_admitted or session.is_over:
                 continue
             try:
-                self._allowed.check_stays(connection.certificate(), session.name)
+                self._allowed.check_stays(connection.certificate())
             except PermissionDeniedError as error:
                 words = "no longer on the allowlist: connection closed"
                 note(Event.CERTIFICATE, pending.host, words, level=logging.WARNING)

@@ -42,6 +42,7 @@ class AllowedCallers:
         """Raises PychatError if the invitations cannot be read."""
         self._invitations = Invitations(settings.invitations)
         self._guesses = Guesses()
+        self._removed: set[bytes] = set()  # the hashes of certificates that let nobody in any more
         self.apply(settings, identity)
 
     def apply(self, settings: Settings, identity: Identity) -> None:
@@ -79,20 +80,20 @@ class AllowedCallers:
             raise PermissionDeniedError("This service takes only invited callers. Ask its operator to invite you.")
         return self.identity.name_of(certificate)
 
-    def check_stays(self, certificate: bytes | None, name: str | None) -> None:
-        """Raises PermissionDeniedError if the owner of a certificate (DER), who was known by `name`, may not call
-        any more."""
-        if self.name_of(certificate) is None and name is not None:
+    def check_stays(self, certificate: bytes | None) -> None:
+        """Raises PermissionDeniedError if the owner of a certificate (DER) may not call any more."""
+        name = self.name_of(certificate)
+        if name is None and certificate is not None and hash_certificate(certificate) in self._removed:
             raise PermissionDeniedError("The operator has removed your certificate.")
 
-    def may_go_on(self, certificate_hash: bytes | None, name: str | None) -> bool:
+    def may_go_on(self, certificate_hash: bytes | None) -> bool:
         """The same for the peer of a conversation, of whose certificate only the hash is stored."""
-        certificate = next((one for one in self.names if hash_certificate(one) == certificate_hash), None)
-        try:
-            self.check_stays(certificate, name)
-        except PermissionDeniedError:
+        if any(hash_certificate(one) == certificate_hash for one in self.names):
+            return True
+        if certificate_hash in self._removed:
             return False
-        return True
+        # Who is not on a list that cannot be read may still be allowed.
+        return bool(self.identity.complaints) or not self.needs_certificate
 
     def is_invited(self, certificate: bytes | None) -> bool:
         return certificate in self._invited
@@ -200,6 +201,7 @@ class AllowedCallers:
         """Returns the certificate that lets nobody in any more. Raises PychatError."""
         certificate = self._invited_as(name)
         authorized.remove(self._directory, name)
+        self._removed.add(hash_certificate(certificate))
         self._invited = {one: whose for one, whose in self._invited.items() if one != certificate}
         return certificate
 

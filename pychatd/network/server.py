@@ -113,8 +113,7 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, self._reload_signal)
         loop.set_exception_handler(_log_exception)
         garbage.started(GARBAGE)
-        if not self._identity.complaints:  # who is not on a list that cannot be read may still be allowed
-            self._put_out_unwelcome()
+        self._put_out_unwelcome()
         for sock in self._listeners.tcp:
             self._listen(sock, self._callers.admit)
         self._listen(self._listeners.console, self._consoles.admit)

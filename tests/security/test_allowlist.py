@@ -291,6 +291,27 @@ def test_a_list_that_cannot_be_read_at_the_start_ends_no_talk(idle_service: Serv
     _cut_short(service)
     service.start("--config", service.configure(f'authorized = "{directory}"\n'))
     assert service.status()["peer"] is not None
+    blocked = service.pychatd("block", "192.0.2.1")
+    assert blocked.returncode == 0, blocked.stderr
+    assert "over" not in blocked.stdout
+    assert service.status()["peer"] is not None
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_service_that_takes_everybody_now_ends_no_talk(idle_service: Service, restarted: bool) -> None:
+    """The caller may still call, without a certificate."""
+    service = idle_service
+    _start(service, ("alice", _certificate(service)))
+    console, client = service.talk()
+    service.configure("")
+    if restarted:
+        assert service.pychatd("stop").returncode == 0
+        service.start("--config", str(service.directory / "pychatd.toml"))
+        assert service.status()["peer"] is not None
+    else:
+        _reload(service)
+        console.enter("Still there?")
+        client.sees("Server> Still there?")
 
 
 def test_a_list_that_was_emptied_puts_everybody_out(idle_service: Service) -> None:

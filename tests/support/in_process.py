@@ -46,7 +46,7 @@ class InProcessService:
     def _open(self) -> None:
         self.journal = Journal(self.file, full=False)
         self.switchboard = Switchboard(
-            self._settings, self.journal, may_go_on=lambda certificate, _: certificate not in self.removed
+            self._settings, self.journal, may_go_on=lambda certificate: certificate not in self.removed
         )
 
     async def close(self) -> None:
