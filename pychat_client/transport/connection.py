@@ -295,6 +295,12 @@ class Connection(asyncio.BufferedProtocol):
         """Whether there is a connection."""
         return self._transport is not None
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the system has not yet taken all that was sent."""
+        transports = (self._transport, _below(self._transport))
+        return any(one is not None and one.get_write_buffer_size() > 0 for one in transports)
+
     def certificate(self) -> bytes | None:
         """The other end's certificate (DER), if it has shown one."""
         tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
@@ -393,7 +399,7 @@ class Connection(asyncio.BufferedProtocol):
         if transport is None or transport.is_closing():
             return None
         # In Python 3.11, TLS does not tell that the connection below it is lost, and asyncio warns of each write.
-        below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+        below = _below(transport)
         return None if below is not None and below.is_closing() else transport
 
     def _pause(self, why: _Pause) -> None:
@@ -480,3 +486,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, action)
+
+
+def _below(transport: asyncio.Transport | None) -> asyncio.Transport | None:
+    """The transport below that of TLS."""
+    below: asyncio.Transport | None = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    return below

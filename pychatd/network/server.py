@@ -159,16 +159,19 @@ class Server:
             await asyncio.sleep(seconds / 2)
 
     async def _finish(self) -> None:
-        """Tells both sides that the daemon stops, and gives them a moment to read it; no more to who has the end
-        already, and may take long to read it. Who was calling then is missed, which the journal has to know."""
-        connections = self._callers.connections | self._consoles.connections
-        talking = [connection for connection in connections if connection.state is TransportState.OPEN]
+        """Tells both sides that the daemon stops, and gives them a moment to read it; no more to who was sent
+        the end, and may take long to read it. Who was calling then is missed, which the journal has to know."""
+        awaited = [
+            connection
+            for connection in self._callers.connections | self._consoles.connections
+            if connection.state is TransportState.OPEN or connection.has_unsent
+        ]
         self._switchboard.stop()
-        for connection in talking:
+        for connection in awaited:
             connection.close()
         self._listeners.close()
-        if talking:
-            await asyncio.wait([connection.closed for connection in talking], timeout=FINISH_SECONDS + 1)
+        if awaited:
+            await asyncio.wait([connection.closed for connection in awaited], timeout=FINISH_SECONDS + 1)
         for task in self._connection_tasks:
             task.cancel()
         if self._connection_tasks:

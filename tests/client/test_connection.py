@@ -70,6 +70,26 @@ async def test_nothing_is_written_over_tls_once_the_connection_is_lost(
     assert not [record for record in caplog.records if record.levelname != "DEBUG"]
 
 
+@in_loop
+async def test_what_waits_below_tls_is_unsent(tmp_path: Path) -> None:
+    context = server_context(make(tmp_path, "localhost"))
+    connection = Connection(Recorder())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        loop = asyncio.get_running_loop()
+        calling = loop.create_connection(lambda: connection, *server.getsockname(), ssl=client_context())
+        serving = loop.run_in_executor(None, lambda: context.wrap_socket(server.accept()[0], server_side=True))
+        other, _ = await asyncio.gather(serving, calling)
+        with other:
+            assert not connection.has_unsent
+            while not connection.has_unsent:
+                connection.send([wire.Message("Bob", "x" * 500)])
+            assert connection._transport is not None
+            assert connection._transport.get_write_buffer_size() == 0  # TLS itself has handed on all
+            connection.abort()
+            await connection.closed
+    assert not connection.has_unsent
+
+
 # ------------------------------------------------------------------ reading
 
 

@@ -68,6 +68,7 @@ def test_no_call_is_lost_between_exit_and_start(tmp_path: Path) -> None:
 READER = r"""
 import asyncio, os, signal, socket, sys
 from pathlib import Path
+from pychat_client.transport.connection import TransportState
 from pychatd.settings import Settings
 from pychatd.network import server
 from pychatd.network.identity import load
@@ -83,24 +84,49 @@ console.setblocking(False)
 server.FINISH_SECONDS = 300
 reader = socket.socket(socket.AF_UNIX)
 
-async def read():
+async def reads_all(_):
     reader.connect(console.getsockname())
     reader.sendall(b"\\history\n")
     while await asyncio.to_thread(reader.recv, 1000):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
+async def reads_late(service):
+    service._consoles._execute = lambda words: 1000 * [500 * "x"]  # more than the kernel takes
+    reader.connect(console.getsockname())
+    reader.sendall(b"\\order something\n")
+    while not any(one.state is TransportState.CLOSING for one in service._consoles.connections):
+        await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    while console.fileno() != -1:
+        await asyncio.sleep(0)
+    data = b""
+    while piece := await asyncio.to_thread(reader.recv, 1000):
+        data += piece
+    reader.close()
+    print(data.count(500 * b"x"))
+
 async def serve():
     journal, identity = Journal(settings.journal, full=False), load(settings, make=True)
-    reading = asyncio.create_task(read())
-    listeners = Listeners([], console, passed=True)
-    await server.Server(settings, listeners, journal, identity).run(lambda: None, lambda: settings)
+    service = server.Server(settings, Listeners([], console, passed=True), journal, identity)
+    reading = asyncio.create_task(globals()[sys.argv[2]](service))
+    await service.run(lambda: None, lambda: settings)
     await reading
 
 asyncio.run(serve())
 """
-"""A service with somebody who has read its history to the end, and does not close, as a pager."""
+"""A service that stops when somebody has read its history to the end, and does not close, as a pager; or reads the
+rest of an answer only then."""
+
+
+def _read(state: Path, how: str) -> str:
+    words = [sys.executable, "-c", READER, str(state), how]
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
 
 
 def test_who_has_read_all_does_not_delay_a_stop(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", READER, str(tmp_path)], check=True, timeout=60)
+    _read(tmp_path, "reads_all")
+
+
+def test_who_was_not_sent_all_yet_gets_it_before_the_daemon_ends(tmp_path: Path) -> None:
+    assert _read(tmp_path, "reads_late") == "1000\n"
