@@ -185,7 +185,7 @@ class Prompt:
         return self._app.is_running
 
     async def run(self, touched: Callable[[], None], line: str = "") -> None:
-        """Reads what the user types until `exit`. touched: is called for each key; line: what is in it at first."""
+        """Reads what the user types until `exit`. touched: is called for each key; line: what it has at first."""
         self._app.key_processor.before_key_press += lambda _: touched()
         await self._prompt_session.prompt_async(default=line, pre_run=self._begin, handle_sigint=False)
 
