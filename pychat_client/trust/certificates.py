@@ -109,4 +109,4 @@ def certificate_der(path: Path) -> bytes:
 def weakness(error: ssl.SSLError) -> str:
     """Why OpenSSL does not load a key and its certificate, if they are too weak for it; otherwise ""."""
     reason = (error.reason or "").lower().replace("_", " ")
-    return f"too weak for TLS ({reason})" if reason.endswith(("too small", "too weak")) else ""
+    return "too weak for TLS" if reason.endswith(("too small", "too weak")) else ""

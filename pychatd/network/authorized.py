@@ -36,7 +36,7 @@ def out_of_date(certificate: bytes) -> str:
     except ValueError:  # OpenSSL reads it, and we need not
         return ""
     if now > last:
-        return f"has expired on {day(last)}"
+        return f"expired on {day(last)}"
     return f"is not valid before {first.astimezone():%H:%M} on {day(first)}" if now < first else ""
 
 

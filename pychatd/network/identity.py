@@ -6,6 +6,7 @@ connections; `admission` uses these settings for them.
 
 from __future__ import annotations
 
+import shlex
 import ssl
 import stat
 import subprocess
@@ -170,7 +171,8 @@ def _warnings(settings: Settings, certificate: bytes) -> list[str]:
         )
         warnings.append(_in_file(settings, "certificate") + words)
     if _is_open(key):
-        warnings.append(f"Every user of this host can read the key in {key}: 'chmod o-r {key}' prevents that.")
+        command = f"chmod o-r {shlex.quote(str(key))}"
+        warnings.append(f"Every user of this host can read the key in {key}: '{command}' prevents that.")
     return warnings
 
 
@@ -219,5 +221,6 @@ def _reason(error: OSError, path: Path, key: Path) -> str:
     if "key values mismatch" in str(error):
         return f"The key in {key} does not belong to the certificate in {path}."
     if b"ENCRYPTED" in text:
-        return f"The key in {key} has a password. 'openssl pkey -in {key}' writes it without one."
+        command = f"openssl pkey -in {shlex.quote(str(key))}"
+        return f"The key in {key} has a password. '{command}' writes it without one."
     return f"The certificate in {path}, or its key in {key}, is damaged."
