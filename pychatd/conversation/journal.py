@@ -35,6 +35,7 @@ _COLUMNS = (
     "id, token, handle, address, turns, started, ended, reason, peer_shown, operator_shown, certificate,"
     f" ended_by, name, {_PEER_COUNT}, {_OPERATOR_COUNT}, peer_quiet, operator_quiet"
 )
+# Unseen is also the running conversation, even if a console has shown all of it; unread is only what is over.
 _UNSEEN = "(ended IS NULL OR operator_shown < peer_count)"
 _SHOWN = "operator_shown >= peer_count AND peer_shown >= operator_count"
 _READABLE = "operator_shown > peer_forgotten OR peer_shown > operator_forgotten"

@@ -195,8 +195,8 @@ class Switchboard:
         return unread(self.journal, self.conversation)
 
     def check_journal(self) -> bool:
-        """Whether messages could be stored now, as far as can be told without writing. After a failure it tries to
-        write, and what was reported and does not hold any more is told to be over."""
+        """Whether messages could be stored now. Writes only after a failure, to find out. What was reported, and
+        does not hold any more, is told to be over."""
         error: JournalError | None = None
         try:
             self.journal.check_file()
