@@ -507,6 +507,7 @@ def test_a_journal_that_fails_again_and_again_is_counted(lines: Callable[[], lis
     health = JournalHealth(lambda notice: None)
     for _ in range(1500):
         health.failed(JournalError("The disk is full."))
+        health.reloaded()
         health.stored()
         health.failed(JournalFullError("Not stored: too much."))
         health.looked(JournalError("It is read-only."))

@@ -121,12 +121,13 @@ async def test_the_report_tells_of_a_caller_that_says_nothing(service: InProcess
 async def test_a_journal_that_fails_is_told(service: InProcessService) -> None:
     assert _report(service).journal_words == ""
     caller, _ = await service.greeted()
-    service.break_journal()
+    away = service.file.rename(service.file.with_suffix(".away"))
     await caller.say("Bob> Hi!")
     await caller.rest()
     report = _report(service)
     assert report.journal_words
     assert "Messages cannot be stored." in report.in_words()
+    away.rename(service.file)
     await service.peer("Hi!")
     assert _report(service).journal_words == ""
 

@@ -480,7 +480,7 @@ def test_the_cursor_is_right_among_emoji(window: Tmux, emoji: str, drawn: str) -
 def test_an_empty_window_shows_one_prompt_at_the_start(idle_service: Service, tmp_path: Path) -> None:
     idle_service.start("--turns", "free")
     with tmux(tmp_path, idle_service.env) as one:
-        call = f"localhost {idle_service.port} --handle Bob"
+        call = f"--handle Bob localhost {idle_service.port}"
         one.type(f"{BIN}/pychat send --accept-new {call} Hi; clear; {BIN}/pychat {call}")
         one.press("Enter")
         one.sees("Send the first message")
