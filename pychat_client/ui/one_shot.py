@@ -220,8 +220,10 @@ class OneShot(CommandView):
             session.give_up(self._seconds)
         elif not session.done:
             self._late, self._stored_in_time = True, session.all_stored()
-            stored = "Stored on the other host, but no reply came"
-            self.notice(f"{stored if self._stored_in_time else 'Not confirmed'} in time.")
+            if not self._stored_in_time:
+                self.notice("Not confirmed in time.")
+            elif self._expect_reply:
+                self.notice("Stored on the other host, but no reply came in time.")
             session.interrupt()
             if self._must_stay_open and not (session.stays_open or self._closed):
                 self._cannot_stay_open()

@@ -213,6 +213,8 @@ def test_a_conversation_that_is_ending_at_the_time_limit_is_told_once(
             pass
         view._give_up(one.session)
         assert await one.end() is ExitStatus.FAILED
-        assert _notices(capsys, view).count(LOST[1]) == 1
+        notices = _notices(capsys, view)
+        assert notices.count(LOST[1]) == 1
+        assert IN_TIME not in notices  # nobody has asked for one
 
     check()
