@@ -64,11 +64,13 @@ typed something, and crashes if the connection is closed by then."""
 TOO_SLOW = "You did not send a message in time. Call again when you are ready."
 
 _LEFT = (CloseReason.CLOSED_BY_PEER, CloseReason.SYSTEM_ERROR)
-_EVENTS = {
-    "not-authorized": Event.CERTIFICATE,
-    "invitation": Event.INVITATION,
-    OTHER_PROTOCOL: Event.OTHER_PROTOCOL,
+_BROKEN = "broke the protocol (%s)"
+_REFUSALS = {
+    "not-authorized": (Event.CERTIFICATE, "refused, it has no certificate that lets it in"),
+    "invitation": (Event.INVITATION, "refused, its invitation is not valid"),
+    OTHER_PROTOCOL: (Event.OTHER_PROTOCOL, _BROKEN),
 }
+"""What the log says of an error, by its code; of the others that the caller broke the protocol."""
 
 
 class PeerState(Enum):
@@ -618,9 +620,8 @@ class PeerSession(EndpointSession):
         note(event, self.address, words, *values)
 
     def _note_broken(self, code: str) -> None:
-        event = _EVENTS.get(code, Event.PROTOCOL)
-        words = "refused, its invitation is not valid" if event is Event.INVITATION else "broke the protocol (%s)"
-        values = () if event is Event.INVITATION else (code,)
+        event, words = _REFUSALS.get(code, (Event.PROTOCOL, _BROKEN))
+        values = (code,) if words is _BROKEN else ()
         note(event, self.address, words, *values, level=logging.WARNING)
 
     def _journal_failed(self, error: JournalError) -> None:

@@ -46,7 +46,7 @@ def test_refused_plaintext_and_certificates_are_logged(idle_service: Service, ho
     sock = socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)
     signed = BlockingEnd(client_context(hosts.identity("mallory", by=authority).both).wrap_socket(sock))
     signed.send("\\hello 1 Mallory")
-    service.logs(": broke the protocol (not-authorized)")
+    service.logs(": refused, it has no certificate that lets it in")
     signed.close()
 
 
