@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -76,7 +77,9 @@ def test_the_public_key_is_the_one_that_cryptography_finds(tmp_path: Path) -> No
     for made_ in (authority, certificates.make(tmp_path, "host", by=authority)):
         real = x509.load_der_x509_certificate(made_.der).public_key()
         form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        assert public_key.public_key_of(made_.der) == real.public_bytes(*form)
+        key = real.public_bytes(*form)
+        assert public_key.public_key_of(made_.der) == key
+        assert public_key.key_id(made_.der) == hashlib.sha256(key).digest()[:16]  # docs/protocol.md
 
 
 def test_what_is_no_certificate_has_no_key(tmp_path: Path) -> None:
