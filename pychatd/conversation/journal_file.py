@@ -109,8 +109,9 @@ class JournalFile:
     def size(self) -> int:
         """How many bytes of the file are in use."""
         with self._translated:
+            db = self._db
             pages, free, size = (
-                int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+                int(db.execute(f"PRAGMA {name}").fetchone()[0])
                 for name in ("page_count", "freelist_count", "page_size")
             )
         return (pages - free) * size
